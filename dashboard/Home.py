@@ -1,0 +1,15 @@
+"""FERscope's dashboard: `streamlit run dashboard/Home.py`."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# `streamlit run` puts this folder on the path, not the project's root. An editable install
+# mends that; where only requirements.txt was installed, this line does.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from dashboard import navigation
+
+st.set_page_config(page_title="FERscope", page_icon=":material/center_focus_strong:", layout="wide")
+navigation.run()

@@ -1,0 +1,75 @@
+"""Faces and samples on the page."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard.data_access import Pictures
+from fer_core.artifacts import BenchmarkInfo
+
+GALLERY_COLUMNS = 8
+GALLERY_ROWS = 3
+GALLERY_SIZE = GALLERY_COLUMNS * GALLERY_ROWS
+
+
+def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]]) -> None:
+    """Shows the mean training face of each class; nothing where there are none."""
+    shown = [label for label in info.labels if f"train/{label}/mean" in faces]
+    if not shown:
+        return
+    st.subheader("The mean face of each class", anchor=False)
+    for column, label in zip(st.columns(len(shown)), shown, strict=True):
+        mean = faces[f"train/{label}/mean"].round().astype(np.uint8)
+        column.image(enlarge(Image.fromarray(mean), 160), caption=label, width="stretch")
+    st.caption(
+        "Each is the average of all training images of its class: what they share stays sharp, "
+        "what differs blurs. Single pictures of the dataset are not shipped."
+    )
+
+
+def enlarge(picture: Image.Image, side: int) -> Image.Image:
+    """Returns a small picture scaled so that browsers need not blur it further."""
+    return picture.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def gallery(
+    rows: pd.DataFrame, pictures: Pictures | None, benchmark: str, *, page: int = 0
+) -> None:
+    """Shows samples: pictures where they are on this machine, else their rows.
+
+    Args:
+        rows: Columns `id`, `true`, `predicted`, `confidence`, and any others; in order.
+        pictures: The prepared set's pictures, if attached.
+        benchmark: Its name, for the hint on attaching them.
+        page: Which page of `GALLERY_SIZE` samples to show as pictures, from 0.
+    """
+    if pictures is None:
+        st.info(
+            "The pictures of this dataset are not shipped, so samples are shown as rows. To see "
+            "the faces, prepare your own copy of the data: "
+            f"`python -m training prepare path/to/fer2013.csv --name {benchmark}`",
+            icon=":material/hide_image:",
+        )
+    else:
+        shown = rows.iloc[page * GALLERY_SIZE : (page + 1) * GALLERY_SIZE]
+        columns = st.columns(GALLERY_COLUMNS)
+        for place, row in enumerate(shown.itertuples(index=False)):
+            picture = pictures.get(str(row.id))
+            column = columns[place % GALLERY_COLUMNS]
+            if picture is not None:
+                column.image(enlarge(picture, 144), width="stretch")
+            column.caption(f"{row.confidence:.0%} sure  \n`{row.id}`")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={
+            "confidence": st.column_config.ProgressColumn(
+                "confidence", min_value=0.0, max_value=1.0, format="percent"
+            )
+        },
+        key="samples",
+    )

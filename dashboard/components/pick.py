@@ -1,0 +1,67 @@
+"""What a visitor picks on every page: benchmark and run."""
+
+import streamlit as st
+
+from dashboard import data_access
+from dashboard.data_access import Benchmark, Run
+from dashboard.state import BIND, Key
+from fer_core.errors import FerscopeError
+
+
+def benchmark_picker() -> None:
+    """Shows the benchmark picker; `benchmark` returns what was picked."""
+    names = data_access.benchmark_names()
+    if names:
+        st.selectbox(
+            "Benchmark",
+            names,
+            key=Key.BENCHMARK,
+            bind=BIND,
+            help="A dataset with its splits, and all runs that were measured on it.",
+        )
+
+
+def benchmark() -> Benchmark:
+    """Returns the picked benchmark; ends the page with what to do if there is none."""
+    names = data_access.benchmark_names()
+    if not names:
+        st.info("There is no benchmark yet. Prepare a dataset and train a first model:")
+        st.code(
+            "python -m training prepare path/to/images --name mine\n"
+            "python -m training train resnet34 --benchmark mine",
+            language="bash",
+        )
+        st.stop()
+    name = st.session_state.get(Key.BENCHMARK)
+    try:
+        chosen = data_access.benchmark(name if name in names else names[0])
+    except FerscopeError as error:
+        st.error(str(error))
+        st.stop()
+    for warning in chosen.warnings:
+        st.warning(f"A run is left out. {warning}", icon=":material/warning:")
+    return chosen
+
+
+def need_runs(chosen: Benchmark) -> None:
+    """Ends the page with what to do if the benchmark has no finished run."""
+    if chosen.runs:
+        return
+    st.info(f"The benchmark {chosen.info.name} has no finished run yet. Train one:")
+    st.code(f"python -m training train resnet34 --benchmark {chosen.info.name}", language="bash")
+    if chosen.unfinished:
+        st.caption(f"Under way: {', '.join(chosen.unfinished)}")
+    st.stop()
+
+
+def run_picker(chosen: Benchmark) -> Run:
+    """Shows the run picker, best run first, and returns the picked run."""
+    titles = chosen.titles
+    run_id = st.selectbox(
+        "Model",
+        [run.run_id for run in chosen.runs],
+        format_func=lambda name: titles[name],
+        key=Key.RUN,
+        bind=BIND,
+    )
+    return chosen.run(run_id or chosen.runs[0].run_id)

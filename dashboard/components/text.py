@@ -1,0 +1,13 @@
+"""Numbers as people read them."""
+
+from fer_core.evaluation.report import Estimate
+
+
+def percent(estimate: Estimate) -> str:
+    """Returns a share in percent, such as `87.1%`."""
+    return f"{estimate.value:.1%}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Returns a 95% interval in percent, such as `85.9 to 88.2`."""
+    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"

@@ -1,0 +1,272 @@
+"""Everything the pages read, and the only place that caches.
+
+Caches are keyed by content: each function that reads a file takes that file's stamp, so a
+run that is trained or replaced while the dashboard runs shows up at the next click. What is
+returned is shared among visitors and must not be changed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunDir, RunInfo
+from fer_core.data.prepared import PreparedDataset
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Report
+from fer_core.figures.palette import model_colours
+from fer_core.project import artifacts_root, data_root
+
+if TYPE_CHECKING:  # torch stays out of the pages that need no model
+    from fer_core.data.faces import FaceDetector
+    from fer_core.predictor import Answer, Predictor
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished, readable run."""
+
+    place: RunDir
+    info: RunInfo
+    report: Report
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.info.run_id
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark with its readable runs.
+
+    Attributes:
+        runs: Best test accuracy first.
+        warnings: One sentence for each run that cannot be shown.
+        unfinished: Runs whose training is under way or was stopped.
+    """
+
+    place: BenchmarkDir
+    info: BenchmarkInfo
+    runs: tuple[Run, ...]
+    warnings: tuple[str, ...]
+    unfinished: tuple[str, ...]
+
+    def run(self, run_id: str) -> Run:
+        """Returns a run by its id."""
+        return next(run for run in self.runs if run.run_id == run_id)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Names to show by run id; the run id itself where two runs share a model's name."""
+        names = [run.info.title for run in self.runs]
+        return {
+            run.run_id: run.info.title
+            if names.count(run.info.title) == 1
+            else f"{run.info.title} ({run.run_id})"
+            for run in self.runs
+        }
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colours by run id."""
+        return model_colours([run.run_id for run in self.runs])
+
+
+def benchmark_names() -> list[str]:
+    """Returns the benchmarks that exist, by name."""
+    return [place.name for place in ArtifactStore(artifacts_root()).benchmarks()]
+
+
+def benchmark(name: str) -> Benchmark:
+    """Reads a benchmark and its runs; a run that cannot be read becomes a warning.
+
+    Raises:
+        ArtifactError: If the benchmark itself cannot be read.
+    """
+    place = ArtifactStore(artifacts_root()).benchmark(name)
+    stamps = tuple(
+        _stamp(path)
+        for run in place.runs()
+        for path in (run.info_path, run.report_path, run.state_dir)
+    )
+    return _read_benchmark(place, (_stamp(place.info_path), *stamps))
+
+
+def samples(chosen: Benchmark) -> pd.DataFrame:
+    """Returns the benchmark's samples, indexed by id."""
+    return _read_samples(chosen.place, _stamp(chosen.place.samples_path))
+
+
+def predictions(chosen: Benchmark, run: Run) -> Predictions:
+    """Returns a run's predictions.
+
+    Raises:
+        ArtifactError: If they are missing or damaged.
+    """
+    return _read_predictions(run.place, chosen.info, _stamp(run.place.predictions_path))
+
+
+def history(run: Run) -> pd.DataFrame | None:
+    """Returns a run's history, or None where it has none (an ensemble) or it is damaged."""
+    try:
+        return _read_history(run.place, _stamp(run.place.history_path))
+    except ArtifactError:
+        return None
+
+
+def mean_faces(chosen: Benchmark) -> dict[str, NDArray[np.float32]]:
+    """Returns the benchmark's mean faces; empty if they are missing or damaged."""
+    try:
+        return _read_mean_faces(chosen.place, _stamp(chosen.place.mean_faces_path))
+    except ArtifactError:
+        return {}
+
+
+def pictures(chosen: Benchmark) -> "Pictures | None":
+    """Returns the benchmark's pictures if its prepared set is on this machine, else None."""
+    folder = data_root() / chosen.info.name
+    if not (folder / "images.npy").is_file():
+        return None
+    try:
+        return _open_pictures(folder, chosen.info.split_hash, _stamp(folder / "benchmark.json"))
+    except FerscopeError:
+        return None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Stored images by sample id."""
+
+    images: NDArray[np.uint8]
+    rows: dict[str, int]
+
+    def get(self, sample_id: str) -> Image.Image | None:
+        """Returns a sample's picture, or None if the set lacks it."""
+        row = self.rows.get(sample_id)
+        return None if row is None else Image.fromarray(np.asarray(self.images[row]))
+
+
+def predictor(chosen: Benchmark) -> "Predictor":
+    """Returns the benchmark's predictor; models stay loaded between visits."""
+    weights = tuple(
+        (run.run_id, _stamp(run.place.info_path), _stamp(run.place.weights_path))
+        for run in chosen.runs
+    )
+    return _make_predictor(chosen.place, weights)
+
+
+def answer(
+    chosen: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
+) -> "Answer | str":
+    """Returns a run's answer for a face in the benchmark's format, or why there is none."""
+    key = (run.run_id, tuple(_stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
+    return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
+
+
+@st.cache_resource(show_spinner=False)
+def face_detector() -> "FaceDetector":
+    """Returns the face detector."""
+    from fer_core.data.faces import DlibDetector
+
+    return DlibDetector()
+
+
+def _nets(run: Run) -> tuple[str, ...]:
+    return run.info.members or (run.run_id,)
+
+
+def _stamp(path: Path) -> Stamp:
+    """Time and size of a file: they change when it is replaced. Zeros if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading runs ...")
+def _read_benchmark(place: BenchmarkDir, stamps: tuple[Stamp, ...]) -> Benchmark:
+    runs: list[Run] = []
+    warnings: list[str] = []
+    unfinished: list[str] = []
+    info = place.info()
+    for run in place.runs():
+        if not run.info_path.is_file():
+            if run.state_dir.is_dir():
+                unfinished.append(run.run_id)
+            else:
+                warnings.append(f"{run.run_id}: run.json is missing; the run was not finished.")
+            continue
+        try:
+            read = Run(run, run.info(), Report.read(run.report_path))
+            if read.info.run_id != run.run_id:
+                raise ArtifactError(f"its run.json belongs to {read.info.run_id!r}.")
+            if read.info.labels != info.labels:
+                raise ArtifactError("its classes are not the benchmark's.")
+        except FerscopeError as error:
+            warnings.append(f"{run.run_id}: {error}")
+        else:
+            runs.append(read)
+    runs.sort(key=lambda run: -run.report.test.accuracy.value)
+    return Benchmark(place, info, tuple(runs), tuple(warnings), tuple(unfinished))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading samples ...")
+def _read_samples(place: BenchmarkDir, stamp: Stamp) -> pd.DataFrame:
+    return place.samples().set_index("id", drop=False)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Reading predictions ...")
+def _read_predictions(place: RunDir, _info: BenchmarkInfo, stamp: Stamp) -> Predictions:
+    return Predictions.read(place.predictions_path, _info.label_set)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _read_history(place: RunDir, stamp: Stamp) -> pd.DataFrame:
+    return place.history()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _read_mean_faces(place: BenchmarkDir, stamp: Stamp) -> dict[str, NDArray[np.float32]]:
+    return place.mean_faces()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening pictures ...")
+def _open_pictures(folder: Path, split_hash: str, stamp: Stamp) -> Pictures:
+    dataset = PreparedDataset.open(folder)
+    if dataset.info.split_hash != split_hash:
+        raise ArtifactError(f"The prepared set in {folder} is not the one of this benchmark.")
+    ids = dataset.samples["id"].tolist()
+    return Pictures(dataset.images, {name: row for row, name in enumerate(ids)})
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _make_predictor(place: BenchmarkDir, weights: tuple[object, ...]) -> "Predictor":
+    from fer_core.predictor import Predictor
+
+    return Predictor(place)
+
+
+@st.cache_resource(max_entries=256, ttl=3600, show_spinner=False)
+def _answer(
+    face: bytes,
+    shape: tuple[int, ...],
+    run: tuple[str, tuple[Stamp, ...]],
+    explain: str | None,
+    split_hash: str,
+    _benchmark: Benchmark,
+) -> "Answer | str":
+    stored = np.frombuffer(face, dtype=np.uint8).reshape(shape)
+    try:
+        return predictor(_benchmark).answer(stored, run[0], explain)
+    except FerscopeError as error:
+        return str(error)

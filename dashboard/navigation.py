@@ -1,0 +1,37 @@
+"""The pages, in the order a visitor meets them."""
+
+import streamlit as st
+
+from dashboard import theme
+from dashboard.components import pick
+
+
+def run() -> None:
+    """Shows navigation, the benchmark picker and the chosen page."""
+    theme.apply()
+    page = st.navigation(
+        {
+            "": [
+                st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
+            ],
+            "Results": [
+                st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
+                st.Page("views/confusion.py", title="Confusion matrix", icon=":material/grid_on:"),
+            ],
+            "Try": [
+                st.Page(
+                    "views/compare.py",
+                    title="Compare on a face",
+                    icon=":material/familiar_face_and_zone:",
+                )
+            ],
+        }
+    )
+    with st.sidebar:
+        pick.benchmark_picker()
+    page.run()
+    with st.sidebar:
+        st.caption(
+            "FERscope measures classifiers of facial expressions. It does not read minds and "
+            "makes no diagnosis."
+        )

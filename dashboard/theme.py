@@ -1,0 +1,53 @@
+"""The look: what .streamlit/config.toml cannot say."""
+
+from html import escape
+
+import streamlit as st
+
+from fer_core.figures.palette import class_colour
+
+_CSS = """
+<style>
+.block-container { padding-top: 3.2rem; max-width: 1240px; }
+h1 { letter-spacing: -.02em; font-weight: 600; }
+h2, h3 { letter-spacing: -.01em; }
+.fs-kicker { text-transform: uppercase; letter-spacing: .12em; font-size: .74rem;
+  font-weight: 600; opacity: .62; margin-bottom: -.4rem; }
+.fs-lead { font-size: 1.06rem; line-height: 1.55; max-width: 46rem; opacity: .86;
+  margin-bottom: .6rem; }
+.fs-chip { display: inline-block; padding: .1rem .6rem; margin: .1rem .3rem .1rem 0;
+  border-radius: 999px; font-size: .84rem; border: 1px solid; }
+.fs-dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%;
+  margin-right: .4rem; }
+[data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+[data-testid="stImage"] img { border-radius: .45rem; }
+</style>
+"""
+
+
+def apply() -> None:
+    """Adds the application's style to the page."""
+    st.html(_CSS)
+
+
+def is_dark() -> bool:
+    """Whether the visitor's page is dark."""
+    return bool(st.context.theme.type == "dark")
+
+
+def page_header(section: str, title: str, lead: str) -> None:
+    """Shows a page's title and one sentence on what to do there."""
+    st.html(f'<div class="fs-kicker">{escape(section)}</div>')
+    st.title(title, anchor=False)
+    st.html(f'<div class="fs-lead">{escape(lead)}</div>')
+
+
+def class_chips(labels: tuple[str, ...]) -> None:
+    """Shows the classes in their colours: the legend of every page."""
+    chips = (
+        f'<span class="fs-chip" style="border-color:{class_colour(label, labels)}">'
+        f'<span class="fs-dot" style="background:{class_colour(label, labels)}"></span>'
+        f"{escape(label)}</span>"
+        for label in labels
+    )
+    st.html("".join(chips))

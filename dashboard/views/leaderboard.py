@@ -1,0 +1,93 @@
+"""Leaderboard: every run's numbers, with intervals and protocol."""
+
+import streamlit as st
+
+from dashboard import data_access, theme
+from dashboard.components import board, pick
+from dashboard.state import BIND, Key
+from fer_core.figures import charts
+
+theme.page_header(
+    "Results",
+    "Leaderboard",
+    "Models measured on the same images under the same protocol. Sort by any column; small "
+    "differences within the intervals are no differences.",
+)
+chosen = pick.benchmark()
+pick.need_runs(chosen)
+scored = st.segmented_control(
+    "Scored on",
+    list(board.SCORED),
+    format_func=board.SCORED.__getitem__,
+    default=next(iter(board.SCORED)),
+    required=True,
+    key=Key.SCORED,
+    bind=BIND,
+    help="Leak-free leaves out test images with a duplicate in the original training or "
+    "validation data.",
+)
+ranked, apart = board.by_protocol(chosen)
+table = board.table(ranked, scored, ranks=True)
+board.show(table, key="ranked")
+st.caption(
+    f"{ranked[0].report.protocol.test_samples:,} test images, split `{chosen.info.split_hash}`, no "
+    "test-time augmentation; validation chose every checkpoint, test was read once. Intervals: "
+    "95%, bootstrap over images."
+)
+if apart:
+    st.markdown("**Measured under another protocol** (shown, not ranked)")
+    board.show(board.table(apart, scored, ranks=False), key="apart")
+st.download_button(
+    "Download (csv)",
+    table.to_csv(index=False),
+    file_name=f"{chosen.info.name}-leaderboard.csv",
+    mime="text/csv",
+    icon=":material/download:",
+)
+
+left, right = st.columns(2, gap="large")
+reports = [run.report for run in ranked]
+with left:
+    metric = st.segmented_control(
+        "Test intervals of",
+        list(board.METRICS),
+        format_func=board.METRICS.__getitem__,
+        default="accuracy",
+        required=True,
+        key=Key.METRIC,
+        bind=BIND,
+    )
+    st.plotly_chart(
+        charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
+    )
+    st.caption("A dot is the measured value, its bar the 95% interval.")
+with right:
+    st.markdown("**Recall by class (test)**")
+    st.plotly_chart(charts.recall_heatmap(reports, chosen.titles), key="recall")
+    st.caption("Of all test images of an emotion, the share that the model found.")
+
+st.subheader("Training curves", anchor=False)
+histories = {
+    run.run_id: table for run in chosen.runs if (table := data_access.history(run)) is not None
+}
+if not histories:
+    st.info("None of these runs was trained here, so there are no curves.")
+else:
+    curve = st.segmented_control(
+        "Curve",
+        list(board.CURVES),
+        format_func=board.CURVES.__getitem__,
+        default="accuracy",
+        required=True,
+        key=Key.CURVE,
+        bind=BIND,
+    )
+    st.plotly_chart(
+        charts.history_chart(histories, chosen.titles, chosen.colours, curve), key="curves"
+    )
+    st.caption("Validation is measured after each epoch; its best epoch is the one that ships.")
+
+st.subheader("How each run was made", anchor=False)
+for run in chosen.runs:
+    with st.expander(chosen.titles[run.run_id]):
+        board.provenance(run)

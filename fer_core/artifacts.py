@@ -1,0 +1,321 @@
+"""Files on disk: every path under `artifacts/`, typed records, schema versions.
+
+Nothing else in the project builds a path to a benchmark or a run.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fer_core.errors import ArtifactError
+from fer_core.files import atomic_path, read_json, write_json
+from fer_core.labels import LabelSet
+
+SCHEMA_VERSION = 1
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Record(BaseModel):
+    """A frozen JSON file with a schema version; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads the record.
+
+        Raises:
+            ArtifactError: If the file is missing, corrupt, or of a newer schema.
+        """
+        content = read_json(path)
+        version = content.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise ArtifactError(
+                f"{path.name} of {path.parent.name!r} was written by a newer FERscope (schema "
+                f"{version}, this one reads up to {SCHEMA_VERSION}). Update FERscope to read it."
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ArtifactError(
+                f"{path.name} of {path.parent.name!r} is corrupt: {where}: {first['msg']}."
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Writes the record atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+class SourceInfo(BaseModel):
+    """Where the images and labels of a benchmark come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    licence: str
+    reference: str
+
+
+class BenchmarkInfo(Record):
+    """`benchmark.json`: what every number of a benchmark stands on.
+
+    Attributes:
+        side: Stored images are side x side pixels.
+        colour: Stored images are RGB; grey otherwise.
+        split_hash: Hash of which sample stands in which split under which label.
+        counts: Samples by split and class.
+        excluded: Samples that take no part, by reason.
+        leaked_test: Test samples whose duplicate stood in the original train or validation.
+        skipped: Unreadable files and why.
+    """
+
+    name: str
+    title: str
+    labels: tuple[str, ...]
+    sources: tuple[SourceInfo, ...]
+    side: int
+    colour: bool
+    split_hash: str
+    counts: Mapping[str, Mapping[str, int]]
+    excluded: Mapping[str, int]
+    leaked_test: int
+    skipped: Mapping[str, str]
+    protocol: str
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes in canonical order."""
+        return LabelSet(self.labels)
+
+
+class RunInfo(Record):
+    """`run.json`: how a run came to be.
+
+    Attributes:
+        recipe: The resolved recipe, as plain values.
+        init: `scratch`, `imagenet`, `checkpoint`, or `members` for an ensemble.
+        init_source: Where the initial weights were read from.
+        labels: The classes; column `i` of the model's logits is `labels[i]`.
+        image_size: Side of the network's input in pixels; None for an ensemble.
+        preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble.
+        parameters: Number of weights.
+        members: Run ids that an ensemble averages.
+        weights_dtype: `float32`, or `float16` once published; None for an ensemble.
+    """
+
+    run_id: str
+    kind: Literal["network", "ensemble"]
+    title: str
+    family: str
+    recipe: Mapping[str, Any]
+    labels: tuple[str, ...]
+    init: str
+    init_source: str
+    seed: int
+    image_size: int | None
+    preprocessing_hash: str
+    split_hash: str
+    parameters: int
+    members: tuple[str, ...] = ()
+    weights_dtype: str | None = None
+    published: Mapping[str, Any] | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    wall_seconds: float = 0.0
+    git_commit: str | None = None
+    versions: Mapping[str, str] = {}
+    hardware: Mapping[str, str] = {}
+    created: str = ""
+
+
+def safe_name(name: str, what: str) -> str:
+    """Returns a name that can be a folder; names may come from an address bar.
+
+    Raises:
+        ArtifactError: If it holds anything but letters, digits, dot, dash and underscore.
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise ArtifactError(
+            f"{name[:60]!r} is no valid {what} name: use letters, digits, '.', '-' and '_'."
+        )
+    return name
+
+
+def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Reads a parquet file that must hold certain columns.
+
+    Raises:
+        ArtifactError: If it is missing, corrupt, or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path.name} is missing in {path.parent}.") from None
+    except Exception as error:  # pyarrow raises many kinds for damaged files
+        raise ArtifactError(
+            f"{path.name} of {path.parent.name!r} is corrupt or half-written: {error}."
+        ) from error
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ArtifactError(
+            f"{path.name} of {path.parent.name!r} lacks the columns {', '.join(missing)}."
+        )
+    return table
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes a parquet file atomically."""
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run."""
+
+    root: Path
+
+    @property
+    def run_id(self) -> str:
+        """The run's name; the name of its folder."""
+        return self.root.name
+
+    @property
+    def info_path(self) -> Path:
+        """`run.json`; written last, so its presence means that the run is finished."""
+        return self.root / "run.json"
+
+    @property
+    def history_path(self) -> Path:
+        """`history.parquet`: one row an epoch."""
+        return self.root / "history.parquet"
+
+    @property
+    def weights_path(self) -> Path:
+        """`model.safetensors`."""
+        return self.root / "model.safetensors"
+
+    @property
+    def predictions_path(self) -> Path:
+        """`predictions.parquet`: validation and test."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def report_path(self) -> Path:
+        """`report.json`."""
+        return self.root / "report.json"
+
+    @property
+    def state_dir(self) -> Path:
+        """Checkpoints of a training under way; never shipped."""
+        return self.root / "state"
+
+    def info(self) -> RunInfo:
+        """Reads `run.json`."""
+        return RunInfo.read(self.info_path)
+
+    def history(self) -> pd.DataFrame:
+        """Reads `history.parquet`."""
+        return read_table(self.history_path, ("epoch",))
+
+
+@dataclass(frozen=True)
+class BenchmarkDir:
+    """The files of one benchmark."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name; the name of its folder."""
+        return self.root.name
+
+    @property
+    def info_path(self) -> Path:
+        """`benchmark.json`."""
+        return self.root / "benchmark.json"
+
+    @property
+    def samples_path(self) -> Path:
+        """`samples.parquet`."""
+        return self.root / "samples.parquet"
+
+    @property
+    def mean_faces_path(self) -> Path:
+        """`mean_faces.npz`."""
+        return self.root / "mean_faces.npz"
+
+    def info(self) -> BenchmarkInfo:
+        """Reads `benchmark.json`."""
+        return BenchmarkInfo.read(self.info_path)
+
+    def samples(self) -> pd.DataFrame:
+        """Reads `samples.parquet`."""
+        return read_table(self.samples_path, ("id", "split", "label"))
+
+    def write_mean_faces(self, faces: Mapping[str, NDArray[np.float32]]) -> None:
+        """Writes `mean_faces.npz`; keys are `<split>/<label>/<mean|std>`."""
+        with atomic_path(self.mean_faces_path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **dict(faces))  # type: ignore[arg-type]
+
+    def mean_faces(self) -> dict[str, NDArray[np.float32]]:
+        """Reads `mean_faces.npz`."""
+        try:
+            with np.load(self.mean_faces_path, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"mean_faces.npz of {self.name!r} cannot be read: {error}"
+            ) from error
+
+    def run(self, run_id: str) -> RunDir:
+        """Returns the place of a run, whether it exists or not."""
+        return RunDir(self.root / "runs" / safe_name(run_id, "run"))
+
+    def runs(self) -> list[RunDir]:
+        """Returns every run folder, by name; a folder without `run.json` is not finished."""
+        folder = self.root / "runs"
+        if not folder.is_dir():
+            return []
+        return [
+            RunDir(path)
+            for path in sorted(folder.iterdir())
+            if path.is_dir() and _SAFE_NAME.fullmatch(path.name)
+        ]
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """The root of all benchmarks.
+
+    Attributes:
+        root: Usually `artifacts/` in the project's folder.
+    """
+
+    root: Path
+
+    def benchmark(self, name: str) -> BenchmarkDir:
+        """Returns the place of a benchmark, whether it exists or not."""
+        return BenchmarkDir(self.root / safe_name(name, "benchmark"))
+
+    def benchmarks(self) -> list[BenchmarkDir]:
+        """Returns every benchmark that has a `benchmark.json`, by name."""
+        if not self.root.is_dir():
+            return []
+        return [
+            BenchmarkDir(path)
+            for path in sorted(self.root.iterdir())
+            if (path / "benchmark.json").is_file() and _SAFE_NAME.fullmatch(path.name)
+        ]

@@ -1,0 +1,202 @@
+"""Recipes: everything that decides a training run, as frozen pydantic models.
+
+A recipe file holds only what differs from the defaults below, plus one block of
+differences for each profile (`cpu`, `gpu`). The resolved recipe is saved with
+the run, so a run can be read, and repeated, without the file.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fer_core.errors import RecipeError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(_Part):
+    """Which network, and where its weights start."""
+
+    architecture: str
+    init: Literal["scratch", "imagenet"] = "scratch"
+    image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
+    drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
+    drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
+
+
+class AugmentConfig(_Part):
+    """Random changes to training images, drawn for each image on its own."""
+
+    flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirror image")
+    rotation: float = Field(default=10.0, ge=0, le=180, description="degrees, either way")
+    scale: float = Field(default=0.1, ge=0, lt=1, description="relative size, either way")
+    shift: float = Field(default=0.08, ge=0, lt=1, description="share of the side, either way")
+    brightness: float = Field(default=0.2, ge=0, lt=1)
+    contrast: float = Field(default=0.2, ge=0, lt=1)
+    saturation: float = Field(default=0.2, ge=0, lt=1, description="has no effect on grey images")
+    cutmix: float = Field(default=0.0, ge=0, le=1, description="share of images given a patch")
+    cutmix_alpha: float = Field(default=1.0, gt=0)
+
+
+class LossConfig(_Part):
+    """Cross-entropy and its corrections."""
+
+    soft_labels: bool = Field(default=False, description="annotators' votes as targets")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["none", "sqrt", "balanced"] = Field(
+        default="none", description="weights from inverse (square root) class frequency"
+    )
+    logit_adjustment: float = Field(
+        default=0.0, ge=0, description="tau of Menon et al. 2021 (arXiv:2007.07314)"
+    )
+
+
+class OptimConfig(_Part):
+    """AdamW with a linear warm-up and a cosine schedule."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    min_lr: float = Field(default=1e-6, ge=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0, description="gradient norm")
+
+
+class TrainConfig(_Part):
+    """The course of a training."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=128, ge=2, description="images a step, over all processes")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    ema_decay: float = Field(default=0.0, ge=0, lt=1, description="0 switches the average off")
+    patience: int = Field(default=0, ge=0, description="epochs without gain; 0 never stops early")
+    monitor: Literal["accuracy", "macro_recall", "log_loss"] = "accuracy"
+    small_size: int = Field(
+        default=0, ge=0, description="input side of the first epochs; 0 for the full size at once"
+    )
+    small_epochs: int = Field(default=0, ge=0, description="epochs at `small_size`")
+    seed: int = 0
+    deterministic: bool = False
+
+
+class Recipe(_Part):
+    """A resolved training recipe of one network."""
+
+    kind: Literal["network"] = "network"
+    name: str
+    profile: str
+    description: str = ""
+    model: ModelConfig
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 0:
+            raise ValueError("optim.warmup_epochs must be shorter than train.epochs")
+        if bool(self.train.small_size) != bool(self.train.small_epochs):
+            raise ValueError("train.small_size and train.small_epochs go together")
+        return self
+
+    def size_at(self, epoch: int) -> int:
+        """Input side in an epoch (from 0): training may begin on small images.
+
+        Progressive resizing, after Tan and Le 2021 (EfficientNetV2, arXiv:2104.00298).
+        """
+        small = epoch < self.train.small_epochs
+        return self.train.small_size if small else self.model.image_size
+
+
+class EnsembleRecipe(_Part):
+    """An average of other runs' probabilities; nothing is trained."""
+
+    kind: Literal["ensemble"]
+    name: str
+    profile: str
+    description: str = ""
+    members: tuple[str, ...] = Field(min_length=2, description="recipe names")
+
+
+AnyRecipe = Recipe | EnsembleRecipe
+
+PROFILES = ("cpu", "gpu")
+
+
+def recipe_names(folder: Path) -> list[str]:
+    """Returns the names of the recipe files in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_recipe(
+    folder: Path, name: str, profile: str = "cpu", overrides: Sequence[str] = ()
+) -> AnyRecipe:
+    """Resolves a recipe: defaults, then the file, then its profile, then overrides.
+
+    Args:
+        folder: Where the recipe files are.
+        name: File name without `.yaml`.
+        profile: `cpu` or `gpu`.
+        overrides: `section.key=value` texts; values are read as YAML.
+
+    Raises:
+        RecipeError: On an unknown recipe, profile or key, or a value out of range.
+    """
+    if name not in recipe_names(folder):
+        known = ", ".join(recipe_names(folder)) or "none"
+        raise RecipeError(f"There is no recipe {name!r}. Known recipes: {known}.")
+    if profile not in PROFILES:
+        raise RecipeError(f"There is no profile {profile!r}. Profiles: {', '.join(PROFILES)}.")
+    content = yaml.safe_load((folder / f"{name}.yaml").read_text()) or {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"Recipe {name}.yaml must be a mapping of keys to values.")
+    profiles = content.pop("profiles", None) or {}
+    if unknown := sorted(set(profiles) - set(PROFILES)):
+        raise RecipeError(f"Recipe {name!r} has unknown profiles: {', '.join(unknown)}.")
+    merged = _merge(content, profiles.get(profile, {}))
+    for text in overrides:
+        merged = _merge(merged, _parse_override(text))
+    return parse_recipe({**merged, "name": name, "profile": profile})
+
+
+def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:
+    """Builds a recipe from plain values, as read from YAML or a run's `run.json`.
+
+    Raises:
+        RecipeError: Naming each unknown key or value out of range.
+    """
+    kind: type[AnyRecipe] = EnsembleRecipe if content.get("kind") == "ensemble" else Recipe
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise RecipeError(f"Recipe {content.get('name')!r} is not valid: {problems}.") from error
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    path, separator, value = text.partition("=")
+    if not separator or not path:
+        raise RecipeError(f"Cannot read {text!r}; write it as section.key=value.")
+    nested: Any = yaml.safe_load(value)
+    for key in reversed(path.split(".")):
+        nested = {key: nested}
+    return dict(nested)
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both and old is not None else value
+    return merged

@@ -1,0 +1,1 @@
+"""Data: readers, preparation, prepared sets, quality, splits and transforms."""

@@ -1,0 +1,217 @@
+"""The one way from a picture to the pixels that models are given.
+
+Preparation and uploads share it, so a face shown to the dashboard becomes the
+same array as the same face in the dataset.
+"""
+
+import io
+import threading
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base as ExifTag
+
+from fer_core.errors import ImageError
+
+MAX_BYTES = 25 * 2**20
+"""Largest file that is decoded. A 50-megapixel JPEG of a camera stays below it."""
+
+MAX_PIXELS = 50_000_000
+"""Largest picture that is decoded: 150 MB as RGB. Read from the header, before decoding."""
+
+MIN_SIDE = 16
+"""Smallest height and width, in pixels, in which an expression could still be seen."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Pillow's names of the formats that are tried; a file's own ending is never looked at. MPO, the
+many-picture JPEG of phones, is opened through JPEG and cannot be asked for by name."""
+
+BACKGROUND = (128, 128, 128)
+"""What shows through transparent pixels. Mid grey is about the mean of face crops (129.5 in
+FER2013's training part) and what normalised input calls zero, so a cut-out face gets no bright
+or dark frame for a model to look at."""
+
+NAMELESS = "the picture"
+_NAME_LENGTH = 60
+_READABLE = "a JPEG, PNG, WebP, BMP, GIF or TIFF file"
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright. Pillow's `exif_transpose` would also write
+the EXIF block anew, which raises on the odd tags that real cameras leave in it."""
+
+# `warnings.catch_warnings` is not thread-safe, and decoding one picture at a time bounds memory.
+_decoding = threading.Lock()
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """How a benchmark stores its images.
+
+    Attributes:
+        side: Height and width in pixels.
+        colour: RGB if true, grey otherwise.
+    """
+
+    side: int
+    colour: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one stored image: (side, side), or (side, side, 3) in colour."""
+        return (self.side, self.side, 3) if self.colour else (self.side, self.side)
+
+    def convert(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns an image in this format; one that already has it comes back bit for bit."""
+        array = np.asarray(image)
+        if array.dtype == np.uint8 and array.shape == self.shape:
+            return array
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(array)
+        picture = picture.convert("RGB" if self.colour else "L")
+        if picture.size != (self.side, self.side):
+            picture = picture.resize((self.side, self.side), Image.Resampling.BILINEAR)
+        return np.asarray(picture, dtype=np.uint8)
+
+
+def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
+    """Decodes an untrusted picture, in memory only.
+
+    Deep grey values are scaled, not cut off, to 8 bits; transparent pixels show `BACKGROUND`;
+    of an animation the first frame is taken. Colour profiles are ignored, as the datasets that
+    models learn from ignore them too.
+
+    Args:
+        data: The file's content in one of `FORMATS`.
+        name: What to call it in errors, such as the file's name; it may come from outside.
+
+    Returns:
+        An upright picture in mode RGB, at least `MIN_SIDE` pixels in height and width, without
+        metadata (no location, and no orientation that somebody might apply a second time).
+
+    Raises:
+        ImageError: If the content is no picture that can be read, is damaged or cut off, or
+            breaks one of this module's limits. The message is plain text: a page that shows it
+            as HTML or Markdown escapes it.
+    """
+    if not data:
+        raise _refusal(name, f"is an empty file. Use {_READABLE}.")
+    if len(data) > MAX_BYTES:
+        raise _refusal(
+            name,
+            f"is {len(data) / 2**20:.1f} MiB large; the limit is {MAX_BYTES // 2**20} MiB. "
+            "Save it with fewer pixels or as a JPEG file.",
+        )
+    with _decoding, warnings.catch_warnings():
+        # Pillow warns of large pictures, for which we have a limit of our own, and of odd
+        # metadata, which we do not use.
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            _check_size(image, name)
+            image.load()
+            picture = _to_rgb(image)
+            return _upright(picture, image)
+        except ImageError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(name) from error
+        except UnidentifiedImageError as error:
+            raise _refusal(
+                name, f"is not a picture that FERscope can read. Use {_READABLE}."
+            ) from error
+        # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError and
+        # more on damaged bytes, and Pillow promises no list of them; the cause stays attached.
+        except Exception as error:
+            raise _refusal(
+                name,
+                "is damaged or cut off and cannot be decoded. "
+                "Get the file again, or save it anew as a JPEG or PNG file.",
+            ) from error
+
+
+def printable_name(name: str) -> str:
+    """Returns a name from outside fit for a message.
+
+    Control, direction-changing and other invisible characters are left out; of more than 60
+    characters the last shown is an ellipsis. Nothing is escaped.
+    """
+    plain = "".join(character for character in name if character.isprintable()).strip()
+    if len(plain) > _NAME_LENGTH:
+        plain = plain[: _NAME_LENGTH - 1] + "…"
+    return plain or NAMELESS
+
+
+def _refusal(name: str, problem: str) -> ImageError:
+    subject = printable_name(name)
+    if subject == NAMELESS:
+        subject = subject.capitalize()
+    return ImageError(f"{subject} {problem}")
+
+
+def _too_many_pixels(name: str, size: str = "far too many") -> ImageError:
+    return _refusal(
+        name,
+        f"has {size} pixels; the limit is {MAX_PIXELS // 1_000_000} million in all. "
+        "Scale it down to about 2000 pixels on its longer side.",
+    )
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    """Holds a picture's size, which its header tells, to the limits."""
+    size = f"{image.width} x {image.height}"
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels(name, size)
+    if min(image.size) < MIN_SIDE:
+        raise _refusal(
+            name,
+            f"has only {size} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed. "
+            "Use a larger picture of the face.",
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_to_eight_bits(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        cut_out = image.convert("RGBA")
+        ground = Image.new("RGBA", cut_out.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(ground, cut_out).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Scales deep grey values (uint16, int32 or float32, any shape) to 0 to 255.
+
+    Unsigned 16-bit values have their white at 65535. The other kinds name no white, so theirs is
+    the lowest of the usual ones (1 for floats, 255, 65535) that no value exceeds, else the
+    largest value. Negative and non-finite values are black.
+    """
+    if values.dtype.kind == "u":
+        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    finite = np.nan_to_num(values.astype(np.float32), nan=0, posinf=0, neginf=0)
+    brightest = float(finite.max())
+    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
+    white = next((white for white in usual if brightest <= white), brightest)
+    return (finite.clip(0) * np.float32(255 / white) + np.float32(0.5)).astype(np.uint8)
+
+
+def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
+    """Turns or mirrors a picture as its source's EXIF says, and drops the metadata."""
+    try:
+        orientation = source.getexif().get(ExifTag.Orientation)
+    except Exception:  # a damaged EXIF block must not cost the user a sound picture
+        orientation = None
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    upright = picture.transpose(method) if method is not None else picture.copy()
+    upright.info = {}
+    return upright

@@ -1,0 +1,98 @@
+"""PreparedDataset: uint8 images in one memory-mapped array, one table row a sample."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.artifacts import BenchmarkInfo, read_table
+from fer_core.data.imaging import SampleFormat
+from fer_core.errors import ArtifactError, DataError
+from fer_core.labels import LabelSet
+
+VOTE_PREFIX = "votes_"
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset ready for training.
+
+    Attributes:
+        info: What the set is; a copy of it stands in the benchmark's artifacts.
+        samples: One row an image, in the order of `images`.
+        images: uint8 memory map, shape (N, side, side) or (N, side, side, 3).
+    """
+
+    info: BenchmarkInfo
+    samples: pd.DataFrame
+    images: NDArray[np.uint8]
+
+    @classmethod
+    def open(cls, folder: Path) -> "PreparedDataset":
+        """Opens a folder that `python -m training prepare` wrote; images stay on disk.
+
+        Raises:
+            DataError: If the folder is not a prepared dataset, or its files do not fit together.
+        """
+        if not (folder / "images.npy").is_file():
+            raise DataError(
+                f"There is no prepared dataset in {folder}. "
+                "Make one with: python -m training prepare --help"
+            )
+        try:
+            info = BenchmarkInfo.read(folder / "benchmark.json")
+            samples = read_table(folder / "samples.parquet", ("id", "split", "label"))
+        except ArtifactError as error:
+            raise DataError(f"{error} Prepare the set again.") from error
+        try:
+            images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{folder / 'images.npy'} is damaged ({error}). Prepare the set again."
+            ) from error
+        expected = (len(samples), *SampleFormat(info.side, info.colour).shape)
+        if images.shape != expected or images.dtype != np.uint8:
+            raise DataError(
+                f"{folder / 'images.npy'} holds {images.dtype} of shape {images.shape}, and "
+                f"samples.parquet needs uint8 of shape {expected}. Prepare the set again."
+            )
+        return cls(info, samples, images)
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes in canonical order."""
+        return self.info.label_set
+
+    @property
+    def format(self) -> SampleFormat:
+        """Size and colour of the stored images."""
+        return SampleFormat(self.info.side, self.info.colour)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Returns the row numbers of a split's samples, ascending."""
+        return np.flatnonzero((self.samples["split"] == split).to_numpy()).astype(np.int64)
+
+    def targets(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the class index of each row; shape (len(rows),)."""
+        position = {name: index for index, name in enumerate(self.labels.names)}
+        names = self.samples["label"].to_numpy()[rows]
+        return np.array([position[name] for name in names], dtype=np.int64)
+
+    def soft_targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the distribution of votes over the classes; one-hot where there are no votes.
+
+        A class with a single vote counts as none, as in the strict-majority rule.
+
+        Returns:
+            float32, shape (len(rows), classes), rows sum to 1.
+        """
+        hard = np.eye(len(self.labels), dtype=np.float32)[self.targets(rows)]
+        columns = [f"{VOTE_PREFIX}{name}" for name in self.labels.names]
+        if not set(columns) <= set(self.samples.columns):
+            return hard
+        votes = self.samples[columns].to_numpy(dtype=np.float32)[rows]
+        votes = np.where(votes > 1, votes, 0)
+        total = votes.sum(axis=1, keepdims=True)
+        return np.where(total > 0, votes / np.maximum(total, 1), hard).astype(np.float32)

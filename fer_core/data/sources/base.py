@@ -1,0 +1,72 @@
+"""What every dataset reader gives: a stream of samples and the facts about its origin."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = str
+"""`train`, `validation` or `test`."""
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image as its source holds it.
+
+    Attributes:
+        key: The source's own name of the sample, unique within the source.
+        image: uint8, H x W (grey) or H x W x 3 (RGB), any size.
+        label: Class name, or None where no class can be given.
+        split: The source's own split, or None where it has none.
+        excluded: Why the sample takes no part in training and scores, or empty.
+        second_label: Class name by another annotation of the same image, if any.
+        votes: Annotators' votes by class name, if any.
+    """
+
+    key: str
+    image: NDArray[np.uint8]
+    label: str | None
+    split: Split | None
+    excluded: str = ""
+    second_label: str | None = None
+    votes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read; preparation lists it and goes on."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a source comes from, for the benchmark's record."""
+
+    name: str
+    title: str
+    licence: str
+    reference: str
+
+
+class Source(Protocol):
+    """A dataset format. Reading checks the whole set before the first sample is given."""
+
+    @property
+    def origin(self) -> Origin:
+        """Name, licence and reference of the dataset."""
+
+    @property
+    def colour(self) -> bool:
+        """Whether its images are RGB; grey otherwise."""
+
+    def __len__(self) -> int:
+        """Number of items that iteration gives, skipped ones included."""
+
+    def __iter__(self) -> Iterator[Sample | Skipped]:
+        """Gives each sample, or why it had to be skipped, in a fixed order."""

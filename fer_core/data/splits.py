@@ -1,0 +1,85 @@
+"""Splits: leaks closed on the training side, stratified splitting, and the split hash."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fer_core.errors import DataError
+
+
+def leaks(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Marks test samples whose duplicate stands in the original train or validation split.
+
+    Args:
+        groups: Duplicate group of each sample, -1 for none; shape (N,).
+        splits: Original split of each sample; shape (N,).
+    """
+    seen = np.unique(groups[(splits == "train") | (splits == "validation")])
+    leaked: NDArray[np.bool_] = (splits == "test") & (groups >= 0) & np.isin(groups, seen)
+    return leaked
+
+
+def leaked_training(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Says which samples training and validation must give up; test is never shortened.
+
+    Train gives up samples with a duplicate in validation or test, validation those with one
+    in test.
+
+    Returns:
+        Shape (N,): the reason for each sample, empty where it may stay.
+    """
+    reasons = np.full(len(groups), "", dtype=object)
+    linked = groups >= 0
+    in_test = linked & np.isin(groups, np.unique(groups[splits == "test"]))
+    in_validation = linked & np.isin(groups, np.unique(groups[splits == "validation"]))
+    reasons[(splits == "train") & in_validation] = "duplicate of a validation image"
+    reasons[((splits == "train") | (splits == "validation")) & in_test] = (
+        "duplicate of a test image"
+    )
+    return reasons
+
+
+def stratified_split(
+    labels: NDArray[np.object_], groups: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Draws a stratified part, keeping each duplicate group on one side.
+
+    Args:
+        labels: Class name of each sample; shape (N,).
+        groups: Duplicate group, -1 for none; shape (N,).
+        share: Size of the drawn part, 0 to 1 (reached as one fold of `round(1 / share)`).
+        seed: Seed of the shuffle.
+
+    Returns:
+        Shape (N,): whether a sample is in the drawn part.
+
+    Raises:
+        DataError: If a class has too few samples to stand on both sides.
+    """
+    folds = max(2, round(1 / share))
+    names, counts = np.unique(labels.astype(str), return_counts=True)
+    if counts.min() < folds:
+        raise DataError(
+            f"The class {str(names[counts.argmin()])!r} has {counts.min()} images; a stratified "
+            f"split into {folds} parts needs at least {folds}. Add images, or bring your own split "
+            "folders."
+        )
+    alone = groups < 0
+    keys = np.where(alone, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    _, drawn = next(splitter.split(np.zeros(len(labels)), labels.astype(str), keys))
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[drawn] = True
+    return mask
+
+
+def split_hash(samples: pd.DataFrame) -> str:
+    """Returns a short hash of which id stands in which split under which label."""
+    rows = sorted(
+        f"{row.id}\t{row.split}\t{row.label}"
+        for row in samples[["id", "split", "label"]].itertuples(index=False)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

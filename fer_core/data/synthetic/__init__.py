@@ -1,0 +1,1 @@
+"""Drawn faces whose muscles are known: the generator behind the embedded example."""

@@ -1,0 +1,194 @@
+"""From stored uint8 images to network input: one function for every caller, and augmentation.
+
+Training, evaluation, dashboard and service all build their input through
+`Preprocessing`; augmentation stands between its two halves, on the whole batch.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from fer_core.config import AugmentConfig
+from fer_core.data.imaging import SampleFormat
+
+_PIPELINE_VERSION = 1  # raise it when the arithmetic below changes
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Turns stored images into network input.
+
+    Attributes:
+        side: Side of the stored images in pixels.
+        colour: Stored images are RGB; grey ones are repeated over three channels.
+        image_size: Side of the network's input in pixels.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divides afterwards.
+    """
+
+    side: int
+    colour: bool
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def format(self) -> SampleFormat:
+        """The stored format that this input is made from."""
+        return SampleFormat(self.side, self.colour)
+
+    @property
+    def hash(self) -> str:
+        """Short hash of everything that decides the input tensor."""
+        content = json.dumps({"version": _PIPELINE_VERSION, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def resize(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        """Scales images to the input size.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+
+        Returns:
+            float32 in 0 to 1, shape (N, C, image_size, image_size) with C = 1 for grey images.
+        """
+        batch = torch.as_tensor(images).float().div_(255)
+        batch = batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
+        if batch.shape[-2:] == (self.image_size, self.image_size):
+            return batch
+        size = (self.image_size, self.image_size)
+        return F.interpolate(batch, size, mode="bilinear", antialias=True).clamp_(0, 1)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Maps values in 0 to 1 to the network's range; gives three channels."""
+        mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
+        std = images.new_tensor(self.std).view(1, 3, 1, 1)
+        return (images - mean) / std
+
+    def __call__(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        """Returns network input, float32, shape (N, 3, image_size, image_size)."""
+        return self.normalise(self.resize(images))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random numbers of one batch; each tensor's first axis is the image.
+
+    Drawing and applying are apart so that a process can draw for the whole batch and apply
+    its share: the result does not depend on how many processes there are.
+
+    Attributes:
+        matrices: Inverse affine maps in normalised coordinates, shape (N, 2, 3).
+        brightness: Factors, shape (N,).
+        contrast: Factors, shape (N,).
+        saturation: Factors, shape (N,).
+        boxes: CutMix boxes as shares of the side (x0, y0, x1, y1), shape (N, 4); empty ones
+            change nothing.
+    """
+
+    matrices: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    boxes: Tensor
+
+    @classmethod
+    def draw(cls, count: int, config: AugmentConfig, generator: torch.Generator) -> "Augmentation":
+        """Draws the numbers for `count` images, each image on its own."""
+
+        def uniform(reach: float, centre: float = 0.0) -> Tensor:
+            return centre + (torch.rand(count, generator=generator) * 2 - 1) * reach
+
+        angle = uniform(math.radians(config.rotation))
+        size = uniform(config.scale, 1.0)
+        shift_x, shift_y = uniform(2 * config.shift), uniform(2 * config.shift)
+        mirrored = torch.rand(count, generator=generator) < config.flip
+        sign = torch.where(mirrored, -1.0, 1.0)
+        cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
+        matrices = torch.stack(
+            [
+                torch.stack([sign * cos, -sin, shift_x], dim=1),
+                torch.stack([sign * sin, cos, shift_y], dim=1),
+            ],
+            dim=1,
+        )
+        return cls(
+            matrices,
+            uniform(config.brightness, 1.0),
+            uniform(config.contrast, 1.0),
+            uniform(config.saturation, 1.0),
+            _draw_boxes(count, config, generator),
+        )
+
+    def share(self, part: slice, device: torch.device) -> "Augmentation":
+        """Returns the numbers of some of the images, on a device."""
+        return Augmentation(
+            *(getattr(self, name)[part].to(device) for name in self.__dataclass_fields__)
+        )
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Moves, mirrors and recolours images.
+
+        Args:
+            images: float in 0 to 1, shape (N, C, S, S).
+
+        Returns:
+            The same shape and range.
+        """
+        grid = F.affine_grid(self.matrices, list(images.shape), align_corners=False)
+        images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        if images.shape[1] == 3:
+            luma = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+            grey = (images * luma).sum(dim=1, keepdim=True)
+            images = torch.lerp(grey, images, self.saturation.view(-1, 1, 1, 1))
+        middle = images.mean(dim=(1, 2, 3), keepdim=True)
+        contrast = self.contrast.view(-1, 1, 1, 1)
+        offset = middle * (self.brightness.view(-1, 1, 1, 1) - contrast)
+        return (images * contrast + offset).clamp_(0, 1)
+
+    def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box of each image's neighbour.
+
+        Neighbours are the pairs (0, 1), (2, 3) and so on; batches are shuffled, so they are
+        random, and they stay together when a batch is shared among processes.
+
+        Args:
+            images: Shape (N, C, S, S).
+            targets: Class distributions, shape (N, K).
+
+        Returns:
+            Mixed images, and targets mixed by the area that was pasted.
+        """
+        count, _, height, width = images.shape
+        if count < 2 or not bool((self.boxes[:, 2] > self.boxes[:, 0]).any()):
+            return images, targets
+        partner = torch.arange(count, device=images.device) ^ 1
+        partner = torch.where(partner < count, partner, partner - 2)
+        x0, y0, x1, y1 = (self.boxes * self.boxes.new_tensor([width, height] * 2)).round().unbind(1)
+        rows = torch.arange(height, device=images.device).view(1, -1, 1)
+        columns = torch.arange(width, device=images.device).view(1, 1, -1)
+        inside = (rows >= y0.view(-1, 1, 1)) & (rows < y1.view(-1, 1, 1))
+        inside = inside & (columns >= x0.view(-1, 1, 1)) & (columns < x1.view(-1, 1, 1))
+        mixed = torch.where(inside.unsqueeze(1), images[partner], images)
+        pasted = inside.float().mean(dim=(1, 2)).view(-1, 1)
+        return mixed, torch.lerp(targets, targets[partner], pasted)
+
+
+def _draw_boxes(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Draws boxes whose area share follows Beta(alpha, alpha), for `cutmix` of the images."""
+    chosen = torch.rand(count, generator=generator) < config.cutmix
+    # Beta through Gamma(alpha) draws; numpy takes an explicit seed, torch's Beta does not.
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    kept = np.random.default_rng(seed).beta(config.cutmix_alpha, config.cutmix_alpha, count)
+    half = torch.from_numpy(np.sqrt(1 - kept) / 2).float() * chosen
+    centre = torch.rand(count, 2, generator=generator)
+    low = (centre - half.unsqueeze(1)).clamp(0, 1)
+    high = (centre + half.unsqueeze(1)).clamp(0, 1)
+    return torch.cat([low, high], dim=1)

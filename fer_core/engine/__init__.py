@@ -1,0 +1,1 @@
+"""The training engine: batches, loss, the loop, and prediction."""

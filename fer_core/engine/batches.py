@@ -1,0 +1,92 @@
+"""Training batches: the same ones whatever the number of processes, from any step on."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fer_core.config import AugmentConfig
+from fer_core.data.transforms import Augmentation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a global batch, still on the CPU.
+
+    Attributes:
+        images: uint8, shape (n, H, W) or (n, H, W, 3).
+        targets: Class distributions, shape (n, K).
+        augmentation: The share's random numbers.
+    """
+
+    images: Tensor
+    targets: Tensor
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """Shuffled batches of a training split.
+
+    Everything random is drawn from (seed, epoch, step) alone: a resumed training and one on
+    more processes meet the same batches.
+
+    Attributes:
+        images: The whole dataset's uint8 images.
+        rows: Rows of the training samples, shape (n,).
+        targets: Their class distributions, shape (n, K).
+        augment: What to draw for each image.
+        batch_size: Images over all processes.
+        seed: Seed of shuffling and augmentation.
+        process: This process's index.
+        processes: Number of processes; divides `batch_size`.
+    """
+
+    images: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    augment: AugmentConfig
+    batch_size: int
+    seed: int
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; the samples left over take part in another epoch's shuffle."""
+        return len(self.rows) // self.batch_size
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Gives the batches of an epoch from step `first` on, reading one ahead."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = None
+            for step in range(first, self.steps):
+                following = reader.submit(self._read, order, epoch, step)
+                if ahead is not None:
+                    yield ahead.result()
+                ahead = following
+            if ahead is not None:
+                yield ahead.result()
+
+    def _read(self, order: NDArray[np.int64], epoch: int, step: int) -> Batch:
+        share = self.batch_size // self.processes
+        part = slice(self.process * share, (self.process + 1) * share)
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size][part]
+        generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step))
+        drawn = Augmentation.draw(self.batch_size, self.augment, generator)
+        return Batch(
+            torch.from_numpy(np.asarray(self.images[self.rows[chosen]])),
+            torch.from_numpy(self.targets[chosen]),
+            drawn.share(part, torch.device("cpu")),
+        )
+
+
+def step_seed(seed: int, epoch: int, step: int, process: int = 0) -> int:
+    """Returns a well-mixed seed of 63 bits for one step."""
+    state = np.random.SeedSequence([seed, epoch, step, process]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))

@@ -1,0 +1,39 @@
+"""Cross-entropy with soft labels, smoothing, class weights and logit adjustment."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fer_core.config import LossConfig
+
+
+class SoftCrossEntropy:
+    """The training loss of a recipe.
+
+    Args:
+        config: The recipe's loss part.
+        counts: Training samples by class, shape (K,).
+    """
+
+    def __init__(self, config: LossConfig, counts: Tensor) -> None:
+        frequency = counts.double() / counts.sum()
+        power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[config.class_weights]
+        weights = frequency.pow(-power)
+        # Scaled so that the mean weight over training samples is 1: the learning rate keeps
+        # its meaning, and a plain mean per process equals the mean over all processes.
+        self._weights = (weights / (weights * frequency).sum()).float()
+        self._offset = (config.logit_adjustment * frequency.log()).float()
+        self._smoothing = config.label_smoothing
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Returns the mean loss.
+
+        Args:
+            logits: Shape (N, K).
+            targets: Class distributions, shape (N, K).
+        """
+        device = logits.device
+        targets = targets * (1 - self._smoothing) + self._smoothing / targets.shape[1]
+        adjusted = logits.float() + self._offset.to(device)
+        terms = -targets * F.log_softmax(adjusted, dim=1) * self._weights.to(device)
+        return torch.sum(terms, dim=1).mean()

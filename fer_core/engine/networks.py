@@ -1,0 +1,60 @@
+"""A finished run's network and its input pipeline."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from fer_core.artifacts import RunDir, RunInfo
+from fer_core.config import Recipe, parse_recipe
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.errors import ArtifactError
+from fer_core.models import ModelSpec, build_model, spec_of
+from fer_core.models.checkpoint import load_weights
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network, in evaluation mode, on the CPU.
+
+    Attributes:
+        model: Maps (N, 3, S, S) input to (N, K) logits.
+        spec: Its architecture.
+        preprocessing: Makes its input from stored images.
+        info: Its run.
+    """
+
+    model: nn.Module
+    spec: ModelSpec
+    preprocessing: Preprocessing
+    info: RunInfo
+
+
+def preprocessing_of(recipe: Recipe, stored: SampleFormat) -> Preprocessing:
+    """Returns the input pipeline of a recipe on images of a stored format."""
+    spec = spec_of(recipe.model.architecture)
+    return Preprocessing(stored.side, stored.colour, recipe.model.image_size, spec.mean, spec.std)
+
+
+def load_network(run: RunDir, stored: SampleFormat) -> Network:
+    """Builds a finished run's network and loads its weights.
+
+    Raises:
+        ArtifactError: If the run is an ensemble or its files are damaged, or its input pipeline
+            is not the one that it was trained with.
+        WeightsError: If the weights are missing, damaged or belong to another network.
+    """
+    info = run.info()
+    recipe = parse_recipe(info.recipe)
+    if not isinstance(recipe, Recipe):
+        raise ArtifactError(f"{run.run_id} is an ensemble and has no network of its own.")
+    preprocessing = preprocessing_of(recipe, stored)
+    if preprocessing.hash != info.preprocessing_hash:
+        raise ArtifactError(
+            f"{run.run_id} was trained with other input preprocessing (hash "
+            f"{info.preprocessing_hash}, here {preprocessing.hash}), so its answers would be "
+            "wrong. Train it again with this version."
+        )
+    model = build_model(recipe.model, len(info.labels))
+    load_weights(model, run.weights_path)
+    return Network(model.eval(), spec_of(recipe.model.architecture), preprocessing, info)

@@ -1,0 +1,82 @@
+"""Probabilities of a network over stored images, on one process or several."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_core.data.transforms import Preprocessing
+
+Advance = Callable[[int], None]
+"""Called with the number of images done since the last call."""
+
+
+def _ignore(done: int) -> None:
+    """Shows nothing."""
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    preprocessing: Preprocessing,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    batch_size: int = 128,
+    advance: Advance = _ignore,
+) -> Tensor:
+    """Runs a network over stored images, in float32 and evaluation mode.
+
+    Args:
+        model: The network; its mode is restored afterwards.
+        images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map.
+        preprocessing: The network's input pipeline.
+        rows: Rows to predict, in order; all by default.
+        batch_size: Images a step.
+        advance: Told about progress.
+
+    Returns:
+        Logits, float32 on the model's device, shape (len(rows), K).
+    """
+    chosen = np.arange(len(images)) if rows is None else rows
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    parts = []
+    try:
+        for start in range(0, len(chosen), batch_size):
+            stored = np.asarray(images[chosen[start : start + batch_size]])
+            parts.append(model(preprocessing(torch.from_numpy(stored).to(device))).float())
+            advance(len(stored))
+    finally:
+        model.train(training)
+    return torch.cat(parts)
+
+
+def predict_probabilities(
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+    *,
+    batch_size: int = 128,
+    advance: Advance = _ignore,
+) -> NDArray[np.float64]:
+    """Predicts rows with all processes; every process gets the whole result.
+
+    Returns:
+        Probabilities in the order of `rows`, shape (len(rows), K), rows sum to 1.
+    """
+    processes = accelerator.num_processes
+    share = -(-len(rows) // processes)
+    padded = np.concatenate([rows, np.repeat(rows[-1:], share * processes - len(rows))])
+    mine = padded[accelerator.process_index * share : (accelerator.process_index + 1) * share]
+    logits = predict_logits(
+        model, images, preprocessing, rows=mine, batch_size=batch_size, advance=advance
+    )
+    gathered = accelerator.gather(logits)[: len(rows)]
+    return torch.softmax(gathered.double(), dim=1).cpu().numpy()

@@ -1,0 +1,79 @@
+"""Metrics: pure functions of true classes and probabilities. No torch.
+
+Conventions: `truth` holds class indices, shape (N,); `probabilities` has shape
+(N, K), rows sum to 1; matrices have the true class in rows. Every metric is over
+samples, never a mean of batches. A class without samples has recall NaN and is
+left out of macro averages.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+
+_SMALLEST = 1e-12
+
+
+def confusion_matrix(truth: Indices, predicted: Indices, classes: int) -> NDArray[np.int64]:
+    """Counts samples by true (row) and predicted (column) class; shape (K, K), sums to N."""
+    flat = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return flat.reshape(classes, classes).astype(np.int64)
+
+
+def accuracy(matrix: NDArray[np.int64]) -> float:
+    """Share of samples on the diagonal; NaN without samples."""
+    total = matrix.sum()
+    return float(np.trace(matrix) / total) if total else float("nan")
+
+
+def recall(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of each true class that was found; shape (K,), NaN where the class is absent."""
+    return _ratio(np.diag(matrix), matrix.sum(axis=1))
+
+
+def precision(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of each predicted class that was right; shape (K,), NaN where never predicted."""
+    return _ratio(np.diag(matrix), matrix.sum(axis=0))
+
+
+def f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Harmonic mean of precision and recall; shape (K,), NaN where the class is absent."""
+    found = np.diag(matrix)
+    score = _ratio(2 * found, matrix.sum(axis=0) + matrix.sum(axis=1))
+    return np.where(matrix.sum(axis=1) > 0, score, np.nan)
+
+
+def macro_recall(matrix: NDArray[np.int64]) -> float:
+    """Mean recall of the classes that have samples (balanced accuracy)."""
+    present = recall(matrix)[matrix.sum(axis=1) > 0]
+    return float(present.mean()) if len(present) else float("nan")
+
+
+def log_loss(truth: Indices, probabilities: Probabilities) -> float:
+    """Mean negative log probability of the true class, in nats."""
+    given = probabilities[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(given, _SMALLEST, 1)).mean())
+
+
+def expected_calibration_error(
+    truth: Indices, probabilities: Probabilities, bins: int = 15
+) -> float:
+    """Mean gap of confidence and accuracy over bins of equal width (Guo et al. 2017).
+
+    Args:
+        truth: Class indices, shape (N,).
+        probabilities: Shape (N, K).
+        bins: Number of bins over confidence 0 to 1; upper edges belong to their bin.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(
+        part, whole, out=np.full(len(whole), np.nan, dtype=np.float64), where=whole > 0
+    )

@@ -1,0 +1,128 @@
+"""`Predictions`: the seam between whatever made scores and whatever reads them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.artifacts import read_table, write_table
+from fer_core.errors import ArtifactError
+from fer_core.labels import LabelSet
+
+PREFIX = "p_"
+SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Truth and probabilities of some samples, aligned by position.
+
+    Attributes:
+        labels: Column `i` of `probabilities` belongs to `labels.names[i]`.
+        ids: Sample ids, shape (N,).
+        truth: Class indices, shape (N,).
+        probabilities: Shape (N, K), rows sum to 1.
+    """
+
+    labels: LabelSet
+    ids: NDArray[np.object_]
+    truth: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Most probable class of each sample, shape (N,)."""
+        best: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
+        return best
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Largest probability of each sample, shape (N,)."""
+        peak: NDArray[np.float64] = self.probabilities.max(axis=1)
+        return peak
+
+    def select(self, mask: NDArray[np.bool_]) -> "Scores":
+        """Returns the samples where the mask, of shape (N,), is true."""
+        return Scores(self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask])
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run's scores for validation and test.
+
+    Attributes:
+        splits: `Scores` by split name.
+    """
+
+    splits: dict[str, Scores]
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes; the same for every split."""
+        return next(iter(self.splits.values())).labels
+
+    def split(self, name: str) -> Scores:
+        """Returns one split's scores.
+
+        Raises:
+            ArtifactError: If the run has none for it.
+        """
+        if name not in self.splits:
+            raise ArtifactError(f"These predictions hold no {name} split.")
+        return self.splits[name]
+
+    @classmethod
+    def read(cls, path: Path, labels: LabelSet) -> "Predictions":
+        """Reads `predictions.parquet` and checks ids, labels, and that rows sum to 1.
+
+        Raises:
+            ArtifactError: If the file is missing, corrupt, or holds something else.
+        """
+        columns = [f"{PREFIX}{name}" for name in labels.names]
+        table = read_table(path, ("id", "split", "y_true", *columns))
+        where = f"{path.name} of {path.parent.name!r}"
+        if table.empty:
+            raise ArtifactError(f"{where} is empty.")
+        if extra := [c for c in table.columns if c.startswith(PREFIX) and c not in columns]:
+            raise ArtifactError(f"{where} has scores for unknown classes: {', '.join(extra)}.")
+        if table["id"].duplicated().any():
+            twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
+            raise ArtifactError(f"{where} holds the sample {twice} twice.")
+        truth = pd.Categorical(table["y_true"], categories=list(labels.names)).codes
+        if (truth < 0).any():
+            wrong = table["y_true"].iloc[int(np.argmax(truth < 0))]
+            raise ArtifactError(f"{where} has the unknown label {wrong!r}.")
+        probabilities = table[columns].to_numpy(dtype=np.float64)
+        off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
+        if off.any() or (probabilities < 0).any():
+            row = table["id"].iloc[int(np.argmax(off))]
+            raise ArtifactError(f"{where}: the probabilities of {row} are not a distribution.")
+        ids = table["id"].to_numpy(dtype=object)
+        splits = table["split"].to_numpy(dtype=object)
+        return cls(
+            {
+                str(name): Scores(
+                    labels,
+                    ids[splits == name],
+                    truth[splits == name].astype(np.int64),
+                    probabilities[splits == name],
+                )
+                for name in pd.unique(table["split"])
+            }
+        )
+
+    def write(self, path: Path) -> None:
+        """Writes `predictions.parquet` (probabilities as float32), atomically."""
+        tables = []
+        for split, scores in self.splits.items():
+            names = np.array(scores.labels.names, dtype=object)
+            table = pd.DataFrame({"id": scores.ids, "split": split, "y_true": names[scores.truth]})
+            for index, name in enumerate(scores.labels.names):
+                table[f"{PREFIX}{name}"] = scores.probabilities[:, index].astype(np.float32)
+            tables.append(table)
+        write_table(path, pd.concat(tables, ignore_index=True))

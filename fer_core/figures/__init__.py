@@ -1,0 +1,1 @@
+"""Typed results as plotly figures. No streamlit, no torch."""

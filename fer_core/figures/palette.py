@@ -1,0 +1,46 @@
+"""Colours: one an emotion, one a model, the same on every page.
+
+Emotions take the palette of Okabe and Ito (2008), which people with any common colour
+vision tell apart; models take Paul Tol's "muted" scheme, so that the two never mix.
+"""
+
+from collections.abc import Sequence
+
+from fer_core.labels import Emotion
+
+EMOTIONS: dict[str, str] = {
+    Emotion.ANGRY: "#D55E00",
+    Emotion.DISGUST: "#009E73",
+    Emotion.FEAR: "#CC79A7",
+    Emotion.HAPPY: "#E69F00",
+    Emotion.NEUTRAL: "#8C8C8C",
+    Emotion.SAD: "#0072B2",
+    Emotion.SURPRISE: "#56B4E9",
+}
+
+_OTHER_CLASSES = ("#AA4499", "#999933", "#44AA99", "#882255", "#332288")
+_MODELS = (
+    "#CC6677",
+    "#44AA99",
+    "#DDCC77",
+    "#88CCEE",
+    "#AA4499",
+    "#999933",
+    "#882255",
+    "#117733",
+    "#6699CC",
+    "#BBBBBB",
+)
+
+
+def class_colour(label: str, labels: Sequence[str]) -> str:
+    """Returns the colour of a class; classes that are no emotion get one by their place."""
+    if label in EMOTIONS:
+        return EMOTIONS[label]
+    others = [name for name in labels if name not in EMOTIONS]
+    return _OTHER_CLASSES[others.index(label) % len(_OTHER_CLASSES)]
+
+
+def model_colours(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns a colour for each run of a benchmark, by its place in the sorted list of all."""
+    return {run_id: _MODELS[index % len(_MODELS)] for index, run_id in enumerate(sorted(run_ids))}

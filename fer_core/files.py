@@ -1,0 +1,69 @@
+"""Atomic writes: a reader sees the old file or the new one, never a half of one."""
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fer_core.errors import ArtifactError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is renamed to `path`.
+
+    The temporary name is unique, so two writers at once do not mix their bytes:
+    the last one to finish wins. On any error it is removed and `path` stays as it was.
+
+    Raises:
+        ArtifactError: If the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ArtifactError(
+                f"The disk is full: {path.name} could not be saved. The earlier file is "
+                f"untouched. Free some space in {path.parent} and run the command again."
+            ) from error
+        raise ArtifactError(
+            f"{path} could not be saved ({error.strerror or error}). Check that the folder exists "
+            "and may be written."
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes plain values as indented JSON, atomically; NaN is refused."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ArtifactError: If the file is missing or does not hold a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path.name} is missing in {path.parent}.") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path.name} in {path.parent.name} is corrupt: {error}.") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path.name} in {path.parent.name} does not hold a JSON object.")
+    return content

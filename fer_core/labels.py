@@ -1,0 +1,116 @@
+"""Emotions, their one canonical order, and how each dataset writes them.
+
+The canonical order is alphabetical. Readers map their native codes here, once;
+everything after a reader speaks of labels by name or by canonical index.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from fer_core.errors import DataError
+
+
+class Emotion(StrEnum):
+    """A basic emotion (Ekman), as FER datasets label it."""
+
+    ANGRY = "angry"
+    DISGUST = "disgust"
+    FEAR = "fear"
+    HAPPY = "happy"
+    NEUTRAL = "neutral"
+    SAD = "sad"
+    SURPRISE = "surprise"
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """An ordered set of class names; column `i` of any score array is `names[i]`.
+
+    Attributes:
+        names: Class names in canonical (alphabetical) order, at least two.
+
+    Raises:
+        DataError: If there are fewer than two names, or they are not sorted and distinct.
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) < 2:
+            raise DataError(f"A label set needs at least two classes, not {list(self.names)}.")
+        if list(self.names) != sorted(set(self.names)):
+            raise DataError(
+                f"Labels must be distinct and in alphabetical order, not {list(self.names)}. "
+                "Build label sets with LabelSet.of(names)."
+            )
+
+    @classmethod
+    def of(cls, names: Iterable[str]) -> Self:
+        """Builds a label set from names in any order, with repeats allowed."""
+        return cls(tuple(sorted({str(name) for name in names})))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Returns the canonical index of a class name.
+
+        Raises:
+            DataError: If the name is not in this set.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise DataError(f"Unknown label {name!r}; known: {', '.join(self.names)}.") from None
+
+
+SEVEN_EMOTIONS = LabelSet.of(Emotion)
+
+FER2013_CODES: Mapping[int, Emotion] = {
+    0: Emotion.ANGRY,
+    1: Emotion.DISGUST,
+    2: Emotion.FEAR,
+    3: Emotion.HAPPY,
+    4: Emotion.SAD,
+    5: Emotion.SURPRISE,
+    6: Emotion.NEUTRAL,
+}
+"""Goodfellow et al. 2013 (arXiv:1307.0414): the `emotion` column of fer2013.csv."""
+
+FERPLUS_COLUMNS: Mapping[str, str] = {
+    "neutral": Emotion.NEUTRAL,
+    "happiness": Emotion.HAPPY,
+    "surprise": Emotion.SURPRISE,
+    "sadness": Emotion.SAD,
+    "anger": Emotion.ANGRY,
+    "disgust": Emotion.DISGUST,
+    "fear": Emotion.FEAR,
+    "contempt": "contempt",
+    "unknown": "unknown",
+    "NF": "not_a_face",
+}
+"""Barsoum et al. 2016 (arXiv:1608.01041): vote columns of fer2013new.csv, in file order."""
+
+_ALIASES: Mapping[str, Emotion] = {
+    "anger": Emotion.ANGRY,
+    "disgusted": Emotion.DISGUST,
+    "fearful": Emotion.FEAR,
+    "afraid": Emotion.FEAR,
+    "happiness": Emotion.HAPPY,
+    "joy": Emotion.HAPPY,
+    "neutrality": Emotion.NEUTRAL,
+    "sadness": Emotion.SAD,
+    "surprised": Emotion.SURPRISE,
+}
+
+
+def canonical_name(name: str) -> str:
+    """Returns the emotion that a folder or class name means, or the name itself, lower case.
+
+    `Anger`, `angry` and `ANGRY` all give `angry`; a name that is no known
+    emotion (`boredom`) is a class of its own.
+    """
+    plain = name.strip().lower()
+    return _ALIASES.get(plain, plain)

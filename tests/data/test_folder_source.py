@@ -1,0 +1,408 @@
+import gc
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data import imaging
+from fer_core.data.sources.base import Sample, Skipped
+from fer_core.data.sources.folder import COLOUR_SAMPLE, FolderSource
+from fer_core.errors import DataError
+from tests.helpers import noise, write_images
+
+GREY = noise(6, side=20)
+
+
+def two_classes(root: Path) -> Path:
+    return write_images(root, {"happy": GREY[:2], "sad": GREY[2:4]})
+
+
+def with_splits(root: Path, *splits: str) -> Path:
+    for split in splits:
+        two_classes(root / split)
+    return root
+
+
+def keys(source: FolderSource) -> list[str]:
+    return [item.key for item in source]
+
+
+def only_samples(source: FolderSource) -> list[Sample]:
+    return [item for item in source if isinstance(item, Sample)]
+
+
+def only_skipped(source: FolderSource) -> dict[str, str]:
+    return {item.key: item.reason for item in source if isinstance(item, Skipped)}
+
+
+def test_classes_without_splits(tmp_path: Path) -> None:
+    source = FolderSource(two_classes(tmp_path / "faces"))
+    read = only_samples(source)
+    assert len(source) == 4
+    assert [(item.key, item.label, item.split) for item in read] == [
+        ("happy/000.png", "happy", None),
+        ("happy/001.png", "happy", None),
+        ("sad/000.png", "sad", None),
+        ("sad/001.png", "sad", None),
+    ]
+    np.testing.assert_array_equal(np.stack([item.image for item in read]), GREY[:4])
+    assert (source.origin.name, source.origin.title) == ("folder", "faces")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("val", "validation"),
+        ("valid", "validation"),
+        ("VALIDATION", "validation"),
+        ("PublicTest", "validation"),
+        ("Test", "test"),
+        ("testing", "test"),
+        ("PrivateTest", "test"),
+    ],
+)
+def test_each_split_name(tmp_path: Path, name: str, split: str) -> None:
+    others = {"train": "train", "validation": "valid", "test": "test"}
+    others[split] = name
+    source = FolderSource(with_splits(tmp_path, *others.values()))
+    found = {item.key.split("/")[0]: item.split for item in only_samples(source)}
+    assert found == {others[key]: key for key in others}
+
+
+def test_two_folders_of_one_split_are_joined(tmp_path: Path) -> None:
+    source = FolderSource(with_splits(tmp_path, "train", "test", "PrivateTest"))
+    assert [item.split for item in only_samples(source)] == ["test"] * 4 + ["test"] * 4 + [
+        "train"
+    ] * 4
+    assert len(set(keys(source))) == 12
+
+
+def test_validation_may_be_missing(tmp_path: Path) -> None:
+    assert len(FolderSource(with_splits(tmp_path, "train", "test"))) == 8
+
+
+def test_the_order_does_not_depend_on_the_order_of_writing(tmp_path: Path) -> None:
+    write_images(tmp_path, {"sad": GREY[:1], "angry": GREY[1:2]})
+    for name in ("b.png", "A.png", "a.png"):
+        Image.fromarray(GREY[0]).save(tmp_path / "angry" / name)
+    assert keys(FolderSource(tmp_path)) == [
+        "angry/000.png",
+        "angry/A.png",
+        "angry/a.png",
+        "angry/b.png",
+        "sad/000.png",
+    ]
+
+
+def test_class_names_are_canonical_and_joined(tmp_path: Path) -> None:
+    write_images(tmp_path, {"Anger": GREY[:1], "ANGRY": GREY[1:2], "Boredom": GREY[2:3]})
+    assert [item.label for item in only_samples(FolderSource(tmp_path))] == [
+        "angry",
+        "angry",
+        "boredom",
+    ]
+
+
+def test_the_mapping_renames_joins_and_leaves_out(tmp_path: Path) -> None:
+    write_images(tmp_path, {"0": GREY[:1], "Contempt": GREY[1:2], "Joy": GREY[2:3], "7": GREY[3:4]})
+    source = FolderSource(
+        tmp_path, mapping={"0": "Anger", "CONTEMPT": "", "7": "neutral", "happiness": "happy"}
+    )
+    assert [(item.key, item.label) for item in only_samples(source)] == [
+        ("0/000.png", "angry"),
+        ("7/000.png", "neutral"),
+        ("Joy/000.png", "happy"),
+    ]
+
+
+def test_a_mapping_of_no_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mapping names hapy.*are happy, sad"):
+        FolderSource(two_classes(tmp_path), mapping={"hapy": "happy"})
+
+
+def test_other_and_hidden_files_are_ignored(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "happy" / "notes.txt").write_text("no image")
+    (tmp_path / "happy" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "happy" / "._000.png").write_bytes(b"x")
+    (tmp_path / "montage.png").write_bytes(b"x")
+    write_images(tmp_path, {".cache": GREY[:1], "__MACOSX": GREY[:1]})
+    assert keys(FolderSource(tmp_path)) == [
+        "happy/000.png",
+        "happy/001.png",
+        "sad/000.png",
+        "sad/001.png",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".bmp", ".gif", ".tif", ".webp", ".pgm"])
+def test_each_image_suffix(tmp_path: Path, suffix: str) -> None:
+    two_classes(tmp_path)
+    Image.fromarray(GREY[0]).save(tmp_path / "happy" / f"x{suffix}")
+    read = {item.key: item.image for item in only_samples(FolderSource(tmp_path))}
+    assert read[f"happy/x{suffix}"].shape == (20, 20)
+
+
+def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    whole = (tmp_path / "happy" / "000.png").read_bytes()
+    (tmp_path / "happy" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "sad" / "page.jpg").write_text("<html>")
+    (tmp_path / "sad" / "empty.png").touch()
+    source = FolderSource(tmp_path)
+    skipped = only_skipped(source)
+    assert len(source) == 7
+    assert sorted(skipped) == ["happy/cut.png", "sad/empty.png", "sad/page.jpg"]
+    assert "damaged" in skipped["happy/cut.png"]
+    assert "empty" in skipped["sad/empty.png"]
+    assert "page.jpg" in skipped["sad/page.jpg"]
+    assert len(only_samples(source)) == 4
+
+
+def test_a_file_that_vanishes_after_the_listing_is_skipped(tmp_path: Path) -> None:
+    source = FolderSource(two_classes(tmp_path))
+    (tmp_path / "sad" / "001.png").unlink()
+    assert only_skipped(source) == {
+        "sad/001.png": "001.png cannot be read (No such file or directory)."
+    }
+
+
+def test_a_huge_file_is_skipped_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_classes(tmp_path)
+    with (tmp_path / "sad" / "film.png").open("wb") as file:
+        file.truncate(imaging.MAX_BYTES + 1)
+    read = Path.read_bytes
+
+    def checked(path: Path) -> bytes:
+        assert path.name != "film.png"
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", checked)
+    assert only_skipped(FolderSource(tmp_path)) == {
+        "sad/film.png": "film.png is 25 MiB large; the limit is 25 MiB."
+    }
+
+
+def test_a_class_of_unreadable_files_only_is_an_error(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "fear").mkdir()
+    (tmp_path / "fear" / "x.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"class 'fear' in .* could be read, fear/x\.png for one"):
+        list(FolderSource(tmp_path))
+
+
+def test_grey_pictures_saved_as_rgb_are_grey(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    Image.fromarray(GREY[4]).convert("RGB").save(tmp_path / "sad" / "rgb.png")
+    Image.fromarray(GREY[5]).convert("RGB").save(tmp_path / "sad" / "rgb.jpg", quality=60)
+    source = FolderSource(tmp_path)
+    read = {item.key: item.image for item in only_samples(source)}
+    assert source.colour is False
+    np.testing.assert_array_equal(read["sad/rgb.png"], GREY[4])
+    assert read["sad/rgb.jpg"].shape == (20, 20)
+
+
+def test_one_coloured_picture_makes_the_set_coloured(tmp_path: Path) -> None:
+    write_images(two_classes(tmp_path), {"fear": noise(1, side=20, colour=True)})
+    source = FolderSource(tmp_path)
+    read = {item.key: item.image for item in only_samples(source)}
+    assert source.colour is True
+    np.testing.assert_array_equal(read["fear/000.png"], noise(1, side=20, colour=True)[0])
+    np.testing.assert_array_equal(read["sad/000.png"], np.stack([GREY[2]] * 3, axis=-1))
+
+
+@pytest.mark.parametrize(("difference", "colour"), [(8, False), (9, True)])
+def test_how_far_channels_of_a_grey_picture_may_differ(
+    tmp_path: Path, difference: int, colour: bool
+) -> None:
+    tinted = np.full((20, 20, 3), 100, dtype=np.uint8)
+    tinted[7, 7, 2] += difference
+    write_images(tmp_path, {"happy": [tinted], "sad": [tinted[..., 0]]})
+    assert FolderSource(tmp_path).colour is colour
+
+
+def test_colour_is_sampled_over_the_whole_folder_past_unreadable_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, {"a": [GREY[0]] * 100, "b": [GREY[0]] * 100})
+    # Each of the 50 parts holds four files; the first of this part cannot be read.
+    (tmp_path / "b" / "096.png").write_bytes(b"x")
+    Image.fromarray(noise(1, side=20, colour=True)[0]).save(tmp_path / "b" / "097.png")
+    opened = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read(path))
+    assert FolderSource(tmp_path).colour is True
+    assert len(opened) == COLOUR_SAMPLE + 1
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    outside = write_images(tmp_path / "outside", {"fear": GREY[:2]})
+    root = two_classes(tmp_path / "faces")
+    (root / "sad" / "link.png").symlink_to(outside / "fear" / "000.png")
+    (root / "fear").symlink_to(outside / "fear")
+    source = FolderSource(root)
+    assert {item.label for item in only_samples(source)} == {"happy", "sad"}
+    skipped = only_skipped(source)
+    assert sorted(skipped) == ["fear", "sad/link.png"]
+    assert all("leads out of the folder" in reason for reason in skipped.values())
+    assert len(source) == 6
+
+
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "sad" / "link.png").symlink_to(tmp_path / "happy" / "000.png")
+    read = {item.key: item.image for item in only_samples(FolderSource(tmp_path))}
+    np.testing.assert_array_equal(read["sad/link.png"], GREY[0])
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    two_classes(tmp_path / "faces")
+    (tmp_path / "link").symlink_to(tmp_path / "faces")
+    source = FolderSource(tmp_path / "link")
+    assert keys(source)[0] == "happy/000.png"
+    assert source.origin.title == "faces"
+
+
+def test_broken_links_and_pipes_are_skipped(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "sad" / "loop.png").symlink_to(tmp_path / "sad" / "loop.png")
+    (tmp_path / "sad" / "gone.png").symlink_to(tmp_path / "sad" / "nothing.png")
+    os.mkfifo(tmp_path / "sad" / "pipe.png")
+    assert only_skipped(FolderSource(tmp_path)) == {
+        "sad/gone.png": "gone.png is no regular file.",
+        "sad/loop.png": "loop.png is no regular file.",
+        "sad/pipe.png": "pipe.png is no regular file.",
+    }
+
+
+def test_a_file_name_that_is_not_utf8_gives_a_key_that_can_be_saved(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        Image.fromarray(GREY[0]).save(tmp_path / "sad" / name)
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    key = keys(FolderSource(tmp_path))[-1]
+    assert key == "sad/caf\\udce9.png"
+    assert key.encode("utf-8")
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_path_that_is_no_folder_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "faces"
+    if kind == "file":
+        path.touch()
+    message = {"missing": "does not exist", "file": "is not a folder"}[kind]
+    with pytest.raises(DataError, match=rf"faces {message}\. Give a folder"):
+        FolderSource(path)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)\. Check the rights"):
+        FolderSource(tmp_path)
+
+
+def test_no_class_folders(tmp_path: Path) -> None:
+    write_images(tmp_path, {".": GREY[:2]})
+    with pytest.raises(DataError, match="holds no class folders"):
+        FolderSource(tmp_path)
+
+
+def test_a_split_without_class_folders(tmp_path: Path) -> None:
+    with_splits(tmp_path, "train", "test")
+    (tmp_path / "val").mkdir()
+    with pytest.raises(DataError, match=r"val holds no class folders"):
+        FolderSource(tmp_path)
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "fear").mkdir()
+    (tmp_path / "fear" / "list.csv").touch()
+    with pytest.raises(DataError, match=r"class folder .*fear has no image file.*Add images or"):
+        FolderSource(tmp_path)
+
+
+def test_an_empty_class_folder_that_is_left_out_does_not_matter(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    (tmp_path / "fear").mkdir()
+    assert len(FolderSource(tmp_path, mapping={"fear": ""})) == 4
+
+
+@pytest.mark.parametrize(
+    ("splits", "lacking"), [(["train"], "test"), (["train", "val"], "test"), (["test"], "train")]
+)
+def test_a_missing_train_or_test_folder(tmp_path: Path, splits: list[str], lacking: str) -> None:
+    with pytest.raises(DataError, match=f"split folders but none for {lacking}. Add a {lacking}"):
+        FolderSource(with_splits(tmp_path, *splits))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "other"), [("train", "test"), ("test", "train"), ("val", "test")]
+)
+def test_a_class_that_one_split_lacks(tmp_path: Path, lacking: str, other: str) -> None:
+    with_splits(tmp_path, "train", "val", "test")
+    write_images(tmp_path, {f"{split}/fear": GREY[:1] for split in ("train", "val", "test")})
+    (tmp_path / lacking / "fear" / "000.png").unlink()
+    (tmp_path / lacking / "fear").rmdir()
+    split = {"val": "validation"}.get(lacking, lacking)
+    with pytest.raises(DataError, match=rf"class 'fear' has a folder in another .* none in {split}"):
+        FolderSource(tmp_path)
+
+
+def test_one_class_is_not_enough(tmp_path: Path) -> None:
+    write_images(tmp_path, {"happy": GREY[:2]})
+    with pytest.raises(DataError, match=r"too few classes \(happy\): at least two"):
+        FolderSource(tmp_path)
+
+
+def test_a_mapping_to_one_class_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"too few classes \(happy\)"):
+        FolderSource(two_classes(tmp_path), mapping={"sad": "happy"})
+    with pytest.raises(DataError, match=r"too few classes \(none\)"):
+        FolderSource(tmp_path, mapping={"sad": "", "happy": ""})
+
+
+def test_images_beside_split_folders_are_not_dropped_in_silence(tmp_path: Path) -> None:
+    with_splits(tmp_path, "train", "test")
+    write_images(tmp_path, {"unsorted": GREY[:1]})
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(DataError, match="unsorted stands beside split folders and holds images"):
+        FolderSource(tmp_path)
+
+
+def test_images_nested_in_a_class_are_not_dropped_in_silence(tmp_path: Path) -> None:
+    write_images(two_classes(tmp_path), {"sad/S001": GREY[:1]})
+    with pytest.raises(DataError, match="S001 is a folder of images inside a class folder"):
+        FolderSource(tmp_path)
+
+
+def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
+    source = FolderSource(two_classes(tmp_path))
+    first, second = only_samples(source), only_samples(source)
+    assert [item.key for item in first] == [item.key for item in second]
+    np.testing.assert_array_equal(first[0].image, second[0].image)
+
+
+def test_one_image_in_memory_at_a_time(tmp_path: Path) -> None:
+    """A reader that keeps images would grow with the folder; weak references see through it."""
+    write_images(tmp_path, {"happy": noise(5, side=20), "sad": noise(5, side=20)})
+    seen: list[weakref.ref[np.ndarray]] = []
+    for item in FolderSource(tmp_path):
+        assert isinstance(item, Sample)
+        gc.collect()
+        assert sum(reference() is not None for reference in seen) == 0
+        seen.append(weakref.ref(item.image))
+        del item
+    assert len(seen) == 10

@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.prepare import prepare
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.sources.base import Sample
+from fer_core.errors import DataError
+from fer_core.files import read_json, write_json
+from tests.helpers import ListSource, noise
+
+LABELS = ["sad", "angry", "happy"]
+
+
+def three_classes(votes: dict[int, dict[str, int]] | None = None) -> ListSource:
+    """Nine samples: three in each split, one of each class; votes by sample number."""
+    items = [
+        Sample(
+            key=str(number),
+            image=image,
+            label=LABELS[number % 3],
+            split=("train", "validation", "test")[number // 3],
+            votes=(votes or {}).get(number, {}),
+        )
+        for number, image in enumerate(noise(9, side=16))
+    ]
+    return ListSource(items)
+
+
+def dataset(folder: Path, votes: dict[int, dict[str, int]] | None = None) -> PreparedDataset:
+    return prepare(three_classes(votes), folder, name="tiny", side=16)
+
+
+def test_rows_of_each_split_ascend(tmp_path: Path) -> None:
+    opened = dataset(tmp_path / "set")
+    assert opened.rows("train").tolist() == [0, 1, 2]
+    assert opened.rows("test").tolist() == [6, 7, 8]
+    assert opened.rows("excluded").tolist() == []
+    assert opened.rows("train").dtype == np.int64
+
+
+def test_targets_are_canonical_indices(tmp_path: Path) -> None:
+    opened = dataset(tmp_path / "set")
+    assert opened.labels.names == ("angry", "happy", "sad")
+    assert opened.targets(np.array([0, 1, 2])).tolist() == [2, 0, 1]
+    assert opened.targets(np.array([8, 0])).tolist() == [1, 2]
+
+
+def test_images_stay_on_disk_and_cannot_be_changed(tmp_path: Path) -> None:
+    opened = dataset(tmp_path / "set")
+    assert isinstance(opened.images, np.memmap)
+    assert not opened.images.flags.writeable
+    assert opened.format == SampleFormat(16, colour=False)
+
+
+def test_soft_targets_by_hand(tmp_path: Path) -> None:
+    votes = {
+        0: {"sad": 6, "angry": 2, "happy": 0, "unknown": 2},  # votes for no class do not count
+        1: {"sad": 1, "angry": 8, "happy": 1, "unknown": 0},  # single votes do not count
+        2: {"sad": 5, "angry": 5, "happy": 0, "unknown": 0},
+        3: {"sad": 1, "angry": 1, "happy": 0, "unknown": 8},  # nothing left: the label itself
+    }
+    soft = dataset(tmp_path / "set", votes).soft_targets(np.array([0, 1, 2, 3, 4]))
+    assert soft.dtype == np.float32
+    assert soft.tolist() == [
+        [0.25, 0.0, 0.75],
+        [1.0, 0.0, 0.0],
+        [0.5, 0.0, 0.5],
+        [0.0, 0.0, 1.0],
+        [1.0, 0.0, 0.0],  # no votes at all: angry
+    ]
+
+
+def test_soft_targets_follow_the_order_of_rows(tmp_path: Path) -> None:
+    votes = {0: {"sad": 6, "angry": 2, "happy": 0}}
+    soft = dataset(tmp_path / "set", votes).soft_targets(np.array([5, 0]))
+    assert soft.tolist() == [[0.0, 1.0, 0.0], [0.25, 0.0, 0.75]]
+
+
+@pytest.mark.parametrize("votes", [None, {0: {"sad": 9, "angry": 1}}])
+def test_without_votes_for_every_class_targets_are_one_hot(tmp_path: Path, votes) -> None:
+    soft = dataset(tmp_path / "set", votes).soft_targets(np.array([0, 1, 2]))
+    assert soft.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+
+
+def test_a_folder_without_a_set_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no prepared dataset in .*training prepare"):
+        PreparedDataset.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["benchmark.json", "samples.parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    dataset(tmp_path / "set")
+    (tmp_path / "set" / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} is missing in .*Prepare the set again"):
+        PreparedDataset.open(tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", ["benchmark.json", "samples.parquet", "images.npy"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "overwritten"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    dataset(tmp_path / "set")
+    path = tmp_path / "set" / name
+    whole = path.read_bytes()
+    damaged = {"cut": whole[: len(whole) // 2], "emptied": b"", "overwritten": b"x" * len(whole)}
+    path.write_bytes(damaged[damage])
+    with pytest.raises(DataError, match=rf"{name} .*Prepare the set again"):
+        PreparedDataset.open(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((8, 16, 16), np.uint8),
+        np.zeros((9, 16, 17), np.uint8),
+        np.zeros((9, 16, 16, 3), np.uint8),
+        np.zeros((9, 16, 16), np.float32),
+    ],
+)
+def test_images_that_do_not_fit_the_table_are_refused(tmp_path: Path, images: np.ndarray) -> None:
+    dataset(tmp_path / "set")
+    np.save(tmp_path / "set" / "images.npy", images)
+    with pytest.raises(DataError, match=r"needs uint8 of shape \(9, 16, 16\)"):
+        PreparedDataset.open(tmp_path / "set")
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
+    dataset(tmp_path / "set")
+    pd.DataFrame({"id": ["x"]}).to_parquet(tmp_path / "set" / "samples.parquet")
+    with pytest.raises(DataError, match="lacks the columns split, label"):
+        PreparedDataset.open(tmp_path / "set")
+
+
+def test_a_set_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    dataset(tmp_path / "set")
+    path = tmp_path / "set" / "benchmark.json"
+    write_json(path, {**read_json(path), "schema_version": 99})
+    with pytest.raises(DataError, match=r"newer FERscope \(schema 99"):
+        PreparedDataset.open(tmp_path / "set")

@@ -1,0 +1,123 @@
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.data.splits import leaked_training, leaks, split_hash, stratified_split
+from fer_core.errors import DataError
+
+PLACES = st.lists(
+    st.tuples(st.integers(-1, 4), st.sampled_from(["train", "validation", "test"])),
+    min_size=1,
+    max_size=30,
+)
+
+
+def unzip(places: list[tuple[int, str]]) -> tuple[np.ndarray, np.ndarray]:
+    groups, splits = zip(*places, strict=True)
+    return np.array(groups), np.array(splits, dtype=object)
+
+
+BY_HAND = [
+    # group, split, given up because of, leaked into test
+    (-1, "train", "", False),
+    (-1, "test", "", False),
+    (0, "train", "duplicate of a test image", False),
+    (0, "validation", "duplicate of a test image", False),
+    (0, "test", "", True),
+    (1, "train", "duplicate of a validation image", False),
+    (1, "validation", "", False),
+    (2, "train", "", False),
+    (2, "train", "", False),
+    (3, "test", "", False),
+    (3, "test", "", False),
+    (4, "validation", "duplicate of a test image", False),
+    (4, "test", "", True),
+]
+
+
+def test_leaks_by_hand() -> None:
+    groups, splits = unzip([row[:2] for row in BY_HAND])
+    assert leaked_training(groups, splits).tolist() == [row[2] for row in BY_HAND]
+    assert leaks(groups, splits).tolist() == [row[3] for row in BY_HAND]
+
+
+@given(PLACES)
+def test_after_giving_up_no_group_stands_on_two_sides(places: list[tuple[int, str]]) -> None:
+    groups, splits = unzip(places)
+    reasons = leaked_training(groups, splits)
+    kept = reasons == ""
+    assert kept[splits == "test"].all()
+    assert kept[groups < 0].all()
+    for group in range(5):
+        assert len(set(splits[kept & (groups == group)])) <= 1
+    assert not leaks(groups[kept], splits[kept]).any()
+
+
+@given(PLACES)
+def test_nothing_is_given_up_where_groups_stay_on_one_side(places: list[tuple[int, str]]) -> None:
+    groups, splits = unzip(places)
+    splits[groups >= 0] = np.array(["train", "validation", "test"])[groups[groups >= 0] % 3]
+    assert (leaked_training(groups, splits) == "").all()
+
+
+LABELS = np.array(["happy"] * 100 + ["sad"] * 50 + ["fear"] * 10, dtype=object)
+ALONE = np.full(160, -1)
+
+
+@pytest.mark.parametrize(
+    ("share", "drawn"),
+    [(0.2, {"happy": 20, "sad": 10, "fear": 2}), (0.1, {"happy": 10, "sad": 5, "fear": 1})],
+)
+def test_each_class_gives_its_share(share: float, drawn: dict[str, int]) -> None:
+    mask = stratified_split(LABELS, ALONE, share, seed=0)
+    assert mask.shape == (160,)
+    assert {name: int(mask[LABELS == name].sum()) for name in drawn} == drawn
+
+
+def test_the_seed_alone_decides() -> None:
+    first = stratified_split(LABELS, ALONE, 0.2, seed=3)
+    np.testing.assert_array_equal(first, stratified_split(LABELS, ALONE, 0.2, seed=3))
+    assert (first != stratified_split(LABELS, ALONE, 0.2, seed=4)).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicate_groups_are_not_divided(seed: int) -> None:
+    # Groups of four across classes, and samples that are alone.
+    groups = np.where(np.arange(160) % 2, np.arange(160) % 20, -1)
+    mask = stratified_split(LABELS, groups, 0.2, seed)
+    assert 20 <= mask.sum() <= 44
+    for group in range(20):
+        assert len(set(mask[groups == group])) <= 1
+
+
+def test_a_class_with_too_few_images_is_named() -> None:
+    labels = np.array(["happy"] * 20 + ["sad"] * 9, dtype=object)
+    with pytest.raises(DataError, match=r"class 'sad' has 9 images.*10 parts needs at least 10"):
+        stratified_split(labels, np.full(29, -1), 0.1, seed=0)
+    assert stratified_split(labels, np.full(29, -1), 0.2, seed=0).sum() in (5, 6)
+
+
+def table(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["id", "split", "label"])
+
+
+ROWS = (("x/2", "test", "sad"), ("x/1", "train", "happy"))
+
+
+def test_the_split_hash_is_that_of_the_sorted_rows() -> None:
+    content = b"x/1\ttrain\thappy\nx/2\ttest\tsad"
+    assert split_hash(table(*ROWS)) == hashlib.sha256(content).hexdigest()[:16]
+    assert split_hash(table(*ROWS[::-1])) == split_hash(table(*ROWS))
+    assert split_hash(table(*ROWS).assign(brightness=3.0)) == split_hash(table(*ROWS))
+
+
+@pytest.mark.parametrize(
+    "changed", [("x/3", "test", "sad"), ("x/2", "train", "sad"), ("x/2", "test", "fear")]
+)
+def test_any_change_of_place_or_label_changes_the_split_hash(changed: tuple[str, str, str]) -> None:
+    assert split_hash(table(changed, ROWS[1])) != split_hash(table(*ROWS))
+    assert split_hash(table(*ROWS, changed)) != split_hash(table(*ROWS))

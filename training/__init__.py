@@ -1,0 +1,1 @@
+"""The command line that turns data into runs: `python -m training`."""

@@ -1,0 +1,133 @@
+"""Progress on the terminal."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from fer_core.artifacts import RunDir
+from fer_core.engine.fit import EpochRecord, StepNews
+from fer_core.evaluation.report import Estimate, Report, SplitScores
+
+console = Console()
+
+
+def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
+    """Gives the items on, with a bar."""
+    with _bar() as bar:
+        task = bar.add_task(title, total=length)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+class TrainingBar:
+    """Shows a training: one bar an epoch, one line when it is over.
+
+    Where there is no terminal (a log file), a line every `LOG_STEPS` steps instead.
+    """
+
+    LOG_STEPS = 25
+
+    def __init__(self, *, visible: bool = True) -> None:
+        self._visible = visible
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.1%}"),
+            TextColumn("{task.fields[speed]:.0f} images/s  {task.fields[left]} left"),
+            console=console,
+            disable=not (visible and console.is_terminal),
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> "TrainingBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def on_step(self, news: StepNews) -> None:
+        """Moves the bar."""
+        fields: dict[str, Any] = {
+            "epoch": f"{news.epoch}/{news.epochs}",
+            "loss": news.loss,
+            "accuracy": news.accuracy,
+            "speed": news.images_per_second,
+            "left": _duration(news.seconds_left),
+        }
+        if self._task is None:
+            self._task = self._progress.add_task("", total=news.steps, **fields)
+        self._progress.update(self._task, completed=news.step, total=news.steps, **fields)
+        if self._visible and not console.is_terminal and news.step % self.LOG_STEPS == 0:
+            console.print(
+                f"epoch {fields['epoch']} step {news.step}/{news.steps} loss {news.loss:.3f} "
+                f"accuracy {news.accuracy:.1%} {news.images_per_second:.0f} images/s "
+                f"{fields['left']} left"
+            )
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Prints the epoch's validation."""
+        if self._visible:
+            console.print(
+                f"epoch {record.epoch}: validation accuracy {record.accuracy:.2%}, "
+                f"macro-recall {record.macro_recall:.2%}, log loss {record.log_loss:.3f}, "
+                f"{record.images_per_second:.0f} images/s at {record.image_size} px"
+            )
+
+
+def print_report(run: RunDir) -> None:
+    """Prints a finished run's main numbers with their protocol."""
+    report = Report.read(run.report_path)
+    protocol = report.protocol
+    table = Table("split", "images", "accuracy", "macro-recall", "log loss", title=run.run_id)
+    for name in ("validation", "test", "test_leak_free"):
+        scores: SplitScores = getattr(report, name)
+        table.add_row(
+            name.replace("_", " "),
+            str(scores.samples),
+            _estimate(scores.accuracy),
+            _estimate(scores.macro_recall),
+            f"{scores.log_loss:.3f}",
+        )
+    console.print(table)
+    recalls = ", ".join(
+        f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
+    )
+    console.print(f"test recall: {recalls}")
+    console.print(
+        f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
+        "no test-time augmentation"
+    )
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{estimate.value:.2%} [{estimate.low:.2%}, {estimate.high:.2%}]".replace("[", r"\[")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
