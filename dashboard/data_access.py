@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunDir, RunInfo
+from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.predictions import Predictions
@@ -24,7 +25,7 @@ from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
-    from fer_core.data.faces import FaceDetector
+    from fer_core.data.faces import FaceCrop, FaceDetector
     from fer_core.predictor import Answer, Predictor
 
 Stamp = tuple[int, int]
@@ -172,9 +173,26 @@ def answer(
     return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
 
 
+@st.cache_resource(max_entries=16, ttl=600, show_spinner="Looking for the face ...")
+def face_crop(data: bytes, name: str, cropped: bool) -> "FaceCrop":
+    """Opens a picture and cuts out its face.
+
+    Args:
+        data: The file's bytes, from outside.
+        name: The file's name, from outside.
+        cropped: Whether the picture is a cropped face already.
+
+    Raises:
+        ImageError: If it is no usable picture or shows no face.
+    """
+    from fer_core.data.faces import find_face, whole_picture
+
+    picture = open_picture(data, name)
+    return whole_picture(picture) if cropped else find_face(picture, _face_detector(), name)
+
+
 @st.cache_resource(show_spinner=False)
-def face_detector() -> "FaceDetector":
-    """Returns the face detector."""
+def _face_detector() -> "FaceDetector":
     from fer_core.data.faces import DlibDetector
 
     return DlibDetector()

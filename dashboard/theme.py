@@ -8,11 +8,11 @@ from fer_core.figures.palette import class_colour
 
 _CSS = """
 <style>
-.block-container { padding-top: 3.2rem; max-width: 1240px; }
+.block-container { padding-top: 4.4rem; max-width: 1240px; }
 h1 { letter-spacing: -.02em; font-weight: 600; }
 h2, h3 { letter-spacing: -.01em; }
 .fs-kicker { text-transform: uppercase; letter-spacing: .12em; font-size: .74rem;
-  font-weight: 600; opacity: .62; margin-bottom: -.4rem; }
+  font-weight: 600; opacity: .62; line-height: 1.6; }
 .fs-lead { font-size: 1.06rem; line-height: 1.55; max-width: 46rem; opacity: .86;
   margin-bottom: .6rem; }
 .fs-chip { display: inline-block; padding: .1rem .6rem; margin: .1rem .3rem .1rem 0;

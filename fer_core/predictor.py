@@ -3,7 +3,6 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 from fer_core.artifacts import BenchmarkDir, RunInfo
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.networks import Network, load_network
-from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.errors import ArtifactError
 from fer_core.explain.cam import grad_cam
 from fer_core.labels import LabelSet
 
@@ -154,24 +153,3 @@ class Predictor:
 def _unit_peak(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
     peak = float(np.abs(saliency).max())
     return saliency / peak if peak > 0 else saliency
-
-
-def answer_all(
-    predictor: Predictor,
-    face: Image.Image | NDArray[np.uint8],
-    run_ids: Sequence[str],
-    explain: str | None = None,
-) -> tuple[list[Answer], dict[str, str]]:
-    """Asks several runs; one that fails does not silence the others.
-
-    Returns:
-        Answers in the order of `run_ids`, and the error message of each run that failed.
-    """
-    answers: list[Answer] = []
-    failed: dict[str, str] = {}
-    for run_id in run_ids:
-        try:
-            answers.append(predictor.answer(face, run_id, explain))
-        except FerscopeError as error:
-            failed[run_id] = str(error)
-    return answers, failed

@@ -16,7 +16,7 @@ theme.page_header(
 )
 chosen = pick.benchmark()
 pick.need_runs(chosen)
-left, middle, right = st.columns([2, 2, 3])
+left, middle, right = st.columns([3, 2, 3])
 with left:
     run = pick.run_picker(chosen)
 with middle:

@@ -45,26 +45,25 @@ st.download_button(
     icon=":material/download:",
 )
 
-left, right = st.columns(2, gap="large")
 reports = [run.report for run in ranked]
-with left:
-    metric = st.segmented_control(
-        "Test intervals of",
-        list(board.METRICS),
-        format_func=board.METRICS.__getitem__,
-        default="accuracy",
-        required=True,
-        key=Key.METRIC,
-        bind=BIND,
-    )
-    st.plotly_chart(
-        charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
-    )
-    st.caption("A dot is the measured value, its bar the 95% interval.")
-with right:
-    st.markdown("**Recall by class (test)**")
-    st.plotly_chart(charts.recall_heatmap(reports, chosen.titles), key="recall")
-    st.caption("Of all test images of an emotion, the share that the model found.")
+st.subheader("How sure is the order", anchor=False)
+metric = st.segmented_control(
+    "Test intervals of",
+    list(board.METRICS),
+    format_func=board.METRICS.__getitem__,
+    default="accuracy",
+    required=True,
+    key=Key.METRIC,
+    bind=BIND,
+)
+st.plotly_chart(
+    charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
+)
+st.caption("A dot is the value measured on the test images, its bar the 95% interval.")
+
+st.subheader("Recall by class", anchor=False)
+st.plotly_chart(charts.recall_heatmap(reports, chosen.titles), key="recall")
+st.caption("Of all test images of an emotion, the share that the model found.")
 
 st.subheader("Training curves", anchor=False)
 histories = {

@@ -37,7 +37,7 @@ if chosen.runs:
     )
 
 pick.need_runs(chosen)
-left, right = st.columns([3, 2], gap="large")
+left, right = st.columns([5, 3], gap="large")
 with left:
     st.subheader("Test accuracy", anchor=False)
     st.plotly_chart(
@@ -54,7 +54,7 @@ with right:
     st.subheader("Where to go", anchor=False)
     st.page_link(
         "views/leaderboard.py",
-        label="**Leaderboard**: every number, with its interval and protocol",
+        label="**Leaderboard**: all numbers, with intervals",
         icon=":material/leaderboard:",
     )
     st.page_link(
@@ -64,7 +64,7 @@ with right:
     )
     st.page_link(
         "views/compare.py",
-        label="**Compare on a face**: all models on your own picture",
+        label="**Compare on a face**: all models on yours",
         icon=":material/familiar_face_and_zone:",
     )
 

@@ -17,10 +17,10 @@ from PIL.ExifTags import Base as ExifTag
 from fer_core.errors import ImageError
 
 MAX_BYTES = 25 * 2**20
-"""Largest file that is decoded. A 50-megapixel JPEG of a camera stays below it."""
+"""Largest file that is decoded; JPEG files of cameras and phones are mostly below half of it."""
 
 MAX_PIXELS = 50_000_000
-"""Largest picture that is decoded: 150 MB as RGB. Read from the header, before decoding."""
+"""Largest picture that is decoded, 200 MB in memory; its header is read before decoding."""
 
 MIN_SIDE = 16
 """Smallest height and width, in pixels, in which an expression could still be seen."""
@@ -202,7 +202,9 @@ def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     brightest = float(finite.max())
     usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
     white = next((white for white in usual if brightest <= white), brightest)
-    return (finite.clip(0) * np.float32(255 / white) + np.float32(0.5)).astype(np.uint8)
+    finite *= np.float32(255 / white)
+    finite += np.float32(0.5)
+    return finite.clip(0, 255, out=finite).astype(np.uint8)
 
 
 def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
@@ -212,6 +214,6 @@ def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
     except Exception:  # a damaged EXIF block must not cost the user a sound picture
         orientation = None
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    upright = picture.transpose(method) if method is not None else picture.copy()
+    upright = picture if method is None else picture.transpose(method)
     upright.info = {}
     return upright

@@ -1,6 +1,7 @@
 """Image statistics and duplicates."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,7 +71,8 @@ def near_pairs(
     Returns:
         Index pairs (i < j), shape (P, 2). Flat images are in none.
     """
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
+    pixels = math.prod(thumbnails.shape[1:])  # reshape cannot infer it where there is no image
+    flat = thumbnails.reshape(len(thumbnails), pixels).astype(np.float32)
     centred = flat - flat.mean(axis=1, keepdims=True)
     deviation = centred.std(axis=1)
     usable = np.flatnonzero(deviation >= FLAT_DEVIATION)

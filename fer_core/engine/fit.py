@@ -231,7 +231,7 @@ class Trainer:
             self.progress.epoch_seconds = earlier + elapsed
             self._tell(step - began_at, elapsed)
             if step % DEADLINE_STEPS == 0 and self._time_is_up(deadline):
-                return step == self.batches.steps
+                return False
             if step % CHECKPOINT_STEPS == 0 and step < self.batches.steps:
                 self._save()
         return True

@@ -79,6 +79,7 @@ def recall_heatmap(reports: Sequence[Report], titles: Mapping[str, str]) -> go.F
             zmax=1,
             colorscale="Cividis",
             texttemplate="%{z:.0%}",
+            textfont={"size": 14},
             xgap=3,
             ygap=3,
             colorbar={"tickformat": ".0%", "thickness": 10},
@@ -115,7 +116,7 @@ def history_chart(
             line={"color": colours[run_id], "width": 2.5},
             marker={"size": 6},
         )
-    figure.update_xaxes(title="epoch", gridcolor="rgba(128,128,128,.15)", zeroline=False)
+    figure.update_xaxes(title="epoch", tickformat="d", gridcolor="rgba(128,128,128,.15)", zeroline=False)
     figure.update_yaxes(
         tickformat=".0%" if share else None, gridcolor="rgba(128,128,128,.2)", zeroline=False
     )
@@ -158,7 +159,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str]
             marker={"color": class_colour(label, list(labels))},
             hovertemplate=f"{label}: %{{customdata:,}} images (%{{x:.1%}})<extra>%{{y}}</extra>",
         )
-    figure.update_layout(barmode="stack")
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(tickformat=".0%", gridcolor="rgba(128,128,128,.15)", zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
     return style(figure, 230)

@@ -20,8 +20,8 @@ class Normalisation(StrEnum):
     """What a cell shows."""
 
     COUNTS = "Counts"
-    BY_TRUTH = "Share of the true class"
-    BY_PREDICTION = "Share of the predicted class"
+    BY_TRUTH = "By true class"
+    BY_PREDICTION = "By predicted class"
 
 
 def normalise(matrix: NDArray[np.int64], how: Normalisation) -> NDArray[np.float64]:

@@ -252,7 +252,5 @@ def test_an_impossible_vote_names_its_row(tmp_path: Path, value: str) -> None:
         ((0, 0, 0, 0, 0, 0, 0, 0, 0, 10), None, "annotators say not a face"),
     ],
 )
-def test_the_strict_majority_rule(
-    votes: tuple[int, ...], label: str | None, reason: str
-) -> None:
+def test_the_strict_majority_rule(votes: tuple[int, ...], label: str | None, reason: str) -> None:
     assert strict_majority(np.array(votes)) == (label, reason)

@@ -1,4 +1,3 @@
-import gc
 import os
 import weakref
 from pathlib import Path
@@ -357,7 +356,9 @@ def test_a_class_that_one_split_lacks(tmp_path: Path, lacking: str, other: str) 
     (tmp_path / lacking / "fear" / "000.png").unlink()
     (tmp_path / lacking / "fear").rmdir()
     split = {"val": "validation"}.get(lacking, lacking)
-    with pytest.raises(DataError, match=rf"class 'fear' has a folder in another .* none in {split}"):
+    with pytest.raises(
+        DataError, match=rf"class 'fear' has a folder in another .* none in {split}"
+    ):
         FolderSource(tmp_path)
 
 
@@ -401,7 +402,6 @@ def test_one_image_in_memory_at_a_time(tmp_path: Path) -> None:
     seen: list[weakref.ref[np.ndarray]] = []
     for item in FolderSource(tmp_path):
         assert isinstance(item, Sample)
-        gc.collect()
         assert sum(reference() is not None for reference in seen) == 0
         seen.append(weakref.ref(item.image))
         del item

@@ -157,6 +157,20 @@ def test_duplicates_stay_on_one_side_when_the_set_is_split(tmp_path: Path) -> No
     assert (dataset.info.excluded, dataset.info.leaked_test) == ({}, 0)
 
 
+def test_copies_without_a_class_go_where_their_originals_go(tmp_path: Path) -> None:
+    """Left in train, they would mark their originals in test as leaked."""
+    images = noise(100, side=SIDE)
+    items = samples(images, ["happy", "sad"] * 50)
+    items += [
+        Sample(f"copy{number:02d}", image, None, None, "annotators disagree")
+        for number, image in enumerate(images)
+    ]
+    dataset = prepared(ListSource(items), tmp_path / "set")
+    assert column(dataset, "original_split")[100:] == column(dataset, "original_split")[:100]
+    assert dataset.info.leaked_test == 0
+    assert dataset.info.excluded == {"annotators disagree": 100}
+
+
 def test_a_missing_validation_split_is_drawn_from_train(tmp_path: Path) -> None:
     images = noise(50, side=SIDE)
     items = samples(images[:40], ["happy", "sad"] * 20, "train")
@@ -200,7 +214,7 @@ def test_an_empty_split_is_named(tmp_path: Path) -> None:
 
 def test_a_class_too_small_to_split_is_named(tmp_path: Path) -> None:
     items = samples(noise(24, side=SIDE), ["happy"] * 20 + ["sad"] * 4)
-    with pytest.raises(DataError, match="class 'sad' has 4 images.*at least 5"):
+    with pytest.raises(DataError, match=r"class 'sad' has 4 images.*at least 5"):
         prepared(ListSource(items), tmp_path / "set")
 
 
@@ -286,9 +300,10 @@ def test_a_folder_that_is_no_prepared_set_is_not_deleted(tmp_path: Path) -> None
     root = write_images(tmp_path / "set", {"happy": noise(2), "sad": noise(2)})
     with pytest.raises(DataError, match="holds something else than a prepared set"):
         prepared(FolderSource(root), root)
-    assert sorted(path.name for path in root.rglob("*.png")) == ["000.png", "000.png"] + [
-        "001.png"
-    ] * 2
+    assert (
+        sorted(path.name for path in root.rglob("*.png"))
+        == ["000.png", "000.png"] + ["001.png"] * 2
+    )
 
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
@@ -297,7 +312,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_side_too_small_for_duplicates_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="15 x 15 pixels are too small.*at least 16"):
+    with pytest.raises(DataError, match=r"15 x 15 pixels are too small.*at least 16"):
         prepare(split_source(), tmp_path / "set", name="tiny", side=15)
 
 
@@ -443,7 +458,7 @@ def test_another_split_is_refused_where_runs_exist(tmp_path: Path, publish_again
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     (benchmark.root / "runs" / "resnet34").mkdir(parents=True)
     before = {path.name: path.read_bytes() for path in benchmark.root.glob("*.*")}
-    with pytest.raises(ArtifactError, match="'tiny' has runs on another split.*another --name"):
+    with pytest.raises(ArtifactError, match=r"'tiny' has runs on another split.*another --name"):
         publish_again(benchmark)
     assert {path.name: path.read_bytes() for path in benchmark.root.glob("*.*")} == before
 

@@ -7,9 +7,7 @@ from fer_core.data import quality
 from tests.helpers import noise
 
 COUNT = 12
-PAIRS = st.lists(
-    st.tuples(st.integers(0, COUNT - 1), st.integers(0, COUNT - 1)), max_size=15
-)
+PAIRS = st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, COUNT - 1)), max_size=15)
 
 
 def as_pairs(pairs: list[tuple[int, int]]) -> np.ndarray:

@@ -152,9 +152,11 @@ def _compose(
     paint.beard(albedo, head, identity, mouth, chance)
     gloss = paint.lips(albedo, mouth, identity, pixel)
     opening = paint.eyes(albedo, eyes, identity, units, pixel)
-    paint.brows(albedo, head, brows, identity, chance)
+    hairs = paint.brows(albedo, head, brows, identity, chance)
     height = raise_face(head, identity, units, eyes, nose, mouth)
-    lit = apply(albedo, shade(height, light, pixel), gloss * (1.0 - opening))
+    lit = apply(
+        albedo, shade(height, light, pixel), gloss * (1.0 - np.maximum(opening, 0.85 * hairs))
+    )
     paint.catchlights(lit, eyes, opening, pixel, light.key)
     face = cover(head.distance, pixel)
     seen = face.copy()
@@ -178,14 +180,10 @@ def _compose(
         "mouth": visible & (mouth.lips < 0.0),
         "face": visible,
     }
-    return SyntheticFace(
-        _develop(picture, scene.camera, chance), masks, emotion, intensity, units
-    )
+    return SyntheticFace(_develop(picture, scene.camera, chance), masks, emotion, intensity, units)
 
 
-def _develop(
-    picture: Planes, camera: Camera, chance: np.random.Generator
-) -> NDArray[np.uint8]:
+def _develop(picture: Planes, camera: Camera, chance: np.random.Generator) -> NDArray[np.uint8]:
     """Turns linear light into display values, as a camera does."""
     light = picture * np.float32(camera.exposure)
     # A shoulder instead of a hard edge: highlights keep their colour longer.

@@ -5,16 +5,19 @@ Planes come first because numpy then broadcasts one coverage over three colours 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-Field = NDArray[np.float32]
+# numpy's stubs claim that a Python float times float32 is float64, which it is not, so the
+# element type cannot be written down without a cast in every line; a test holds it to float32.
+Field = NDArray[Any]
 """float32, (H, W)."""
 
-Planes = NDArray[np.float32]
+Planes = NDArray[Any]
 """float32, (3, H, W): red, green and blue in linear light, 1 is paper white."""
 
 Rgb = tuple[float, float, float]
@@ -111,4 +114,5 @@ def grain(table: Field, coordinate: Field, frequency: float) -> Field:
     weight = place - below
     index = below.astype(np.int32)
     first = table[index & 255]
-    return first + weight * (table[(index + 1) & 255] - first)
+    noise: Field = first + weight * (table[(index + 1) & 255] - first)
+    return noise

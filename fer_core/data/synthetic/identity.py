@@ -131,6 +131,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     natural = skin * np.array((0.86, 0.60, 0.60)) + np.array((8.0, 2.0, 6.0))
     painted = np.array(_LIPS[int(rng.integers(len(_LIPS)))]) * (0.6 + 0.4 * skin[0] / 250)
     makeup = float(rng.random() < 0.55 * (1.0 - male)) * rng.uniform(0.4, 0.9)
+    dye = rng.uniform(60, 255, 3)
     iris = _IRIS[min(len(_IRIS) - 1, int(rng.integers(1, len(_IRIS)) * (1.0 - dark) ** 0.6))]
     return Identity(
         half_width=spread(0.86 + 0.02 * male, 0.03),
@@ -171,7 +172,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         glasses=bool(rng.random() < 0.17),
         glasses_round=float(rng.uniform(0.0, 1.0)),
         glasses_colour=linear(rng.choice(((30, 28, 30), (74, 44, 26), (120, 120, 128)))),
-        clothes=linear((rng.uniform(0.15, 0.9) * rng.uniform(90, 255, 3)).tolist()),
+        clothes=linear((rng.uniform(0.15, 0.9) * (0.5 * dye.mean() + 0.5 * dye)).tolist()),
         collar=int(rng.integers(3)),
     )
 
@@ -193,7 +194,7 @@ def _draw_hair(rng: np.random.Generator, male: float, age: float, dark: float) -
 
 
 def _draw_hair_colour(rng: np.random.Generator, age: float, dark: float) -> Rgb:
-    fair = (1.0 - dark) ** 2
+    fair = (1.0 - dark) ** 3
     weights = {
         "black": 0.5 + 2.0 * dark,
         "dark brown": 1.2,

@@ -108,7 +108,9 @@ def nostrils(albedo: Planes, head: Head, nose: Nose, identity: Identity) -> None
     lay(albedo, scaled(identity.skin, 0.06), np.clip(hole * 1.25, 0.0, 1.0) * 0.85)
 
 
-def eyes(albedo: Planes, shape: Eyes, identity: Identity, units: ActionUnits, pixel: float) -> Field:
+def eyes(
+    albedo: Planes, shape: Eyes, identity: Identity, units: ActionUnits, pixel: float
+) -> Field:
     """Paints eyeballs, lids and lashes.
 
     Returns:
@@ -161,8 +163,8 @@ def brows(
     outline = cover(shape.distance, head.pixel)
     soft = np.clip(0.35 - shape.distance * (1.0 / 0.024), 0.0, 1.0)
     lean = shape.along * 26.0 + shape.across * (55.0 - 75.0 * np.clip(shape.along, 0.0, 1.0))
-    hairs = grain(table, lean, 1.6)
-    density = np.clip(0.85 + 0.28 * hairs, 0.0, 1.0) * step(-0.06, 0.14, shape.along)
+    hairs = grain(table, lean, 2.3)
+    density = np.clip(0.88 + 0.16 * hairs, 0.0, 1.0) * step(-0.06, 0.14, shape.along)
     colour = scaled(identity.hair_colour, 0.55)
     # Fair hair still leaves a brow that is darker than the skin.
     limit = 0.30 * sum(identity.skin) / max(sum(colour), 1e-6)
@@ -179,13 +181,13 @@ def beard(
         return
     u, v, a = head.u, head.v, np.abs(head.u)
     lip_clear = step(0.0, 0.035, mouth.lips)
-    fine = mottle(rng, u.shape, 130)
+    fine = mottle(rng, u.shape, 190)
     ragged = 0.012 * fine
     top = identity.nose_length + 0.08
     half = mouth.half_width
     moustache = step(top - 0.01, top + 0.035, v + 0.10 * a + ragged)
     moustache = moustache * step(0.04, 0.0, mouth.y - mouth.corner + ragged)
-    moustache = moustache * step(half * 1.30, half * 0.98, a - 0.5 * (v - top) + ragged)
+    moustache = moustache * step(half * 1.30, half * 0.98, a - 0.15 * (v - top) + ragged)
     jaw_line = 0.26 + 0.64 * step(0.84, 0.36, a)
     cheeks = step(0.0, 0.12, v - jaw_line + ragged)
     # Rounded towards the chin, widest beside the mouth, with a bare spot under the lower lip.
@@ -202,5 +204,5 @@ def beard(
         Beard.MOUSTACHE: moustache,
     }[identity.beard]
     strength = 0.36 if identity.beard is Beard.STUBBLE else 0.86
-    texture = np.clip(0.86 + 0.10 * fine, 0.0, 1.0)
+    texture = np.clip(0.88 + 0.08 * fine, 0.0, 1.0)
     lay(albedo, scaled(identity.hair_colour, 0.75), where * lip_clear * texture * strength)

@@ -69,7 +69,8 @@ def _lids(eyes: Eyes) -> Field:
     edge = 0.006 * bell(eyes.y - eyes.upper + 0.012, 0.012)
     below = -0.008 * bell(eyes.y - eyes.lower - 0.075, 0.03)
     rim = 0.006 * bell(eyes.y - eyes.lower - 0.014, 0.014)
-    return ball + near * (fold + edge + below + rim)
+    height: Field = ball + near * (fold + edge + below + rim)
+    return height
 
 
 def _lips(mouth: Mouth) -> Field:
@@ -80,9 +81,7 @@ def _lips(mouth: Mouth) -> Field:
     height += 0.045 * arch * bell(mouth.y - lower, 0.042)
     # The groove over the chin, and the dents beside the corners.
     height -= 0.045 * arch * bell(mouth.y - mouth.lower_outer - 0.055, 0.05)
-    height -= 0.020 * bump(
-        np.abs(mouth.along), mouth.y, (1.03, mouth.corner), (0.10, 0.035)
-    )
+    height -= 0.020 * bump(np.abs(mouth.along), mouth.y, (1.03, mouth.corner), (0.10, 0.035))
     inside = np.clip(-mouth.opening * 20.0, 0.0, 1.0)
     return height * (1.0 - inside) - 0.03 * inside
 
@@ -106,8 +105,8 @@ def _soft_parts(
     # Corners drawn down pull a fold towards the jaw; a raised chin bulges.
     corner_u = mouth.half_width + 0.02
     down = units.lip_corner_depress + 0.25 * identity.age
-    height -= 0.018 * down * bump(
-        a - 0.25 * (v - v_low), v, (corner_u, v_low + 0.07), (0.022, 0.08)
+    height -= (
+        0.018 * down * bump(a - 0.25 * (v - v_low), v, (corner_u, v_low + 0.07), (0.022, 0.08))
     )
     height += 0.05 * units.chin_raise * bump(a, v, (0.0, identity.chin - 0.17), (0.15, 0.08))
     height -= 0.02 * units.lip_stretch * bump(a, v, (corner_u + 0.05, v_low), (0.03, 0.13))
@@ -126,7 +125,7 @@ def _wrinkles(
         height += 0.0075 * raised * wear * wave * bump(u, v, (0.0, -0.53), (spread, 0.13))
     furrow = units.brow_lower
     if furrow > 0.1:
-        height -= 0.030 * furrow * bump(a, v, (0.055, -0.20), (0.020, 0.10))
+        height -= 0.024 * furrow * bump(a, v, (0.055, -0.20), (0.026, 0.10))
         height += 0.022 * furrow * bump(a, v, (0.12, -0.17), (0.05, 0.06))
     if units.nose_wrinkle > 0.1:
         folds = np.sin((v + 0.5 * a) * (2.0 * np.pi / 0.065))
@@ -197,7 +196,9 @@ def shade(
         key_light, sky = np.full_like(height, key), np.full_like(height, open_sky)
     # The sky is above and the ground throws back little: surfaces facing down get less.
     sky = sky * (0.85 - 0.25 * down * length)
-    fill = 0.16 * key * np.clip((0.5 * lz + 0.9 * math.copysign(1.0, lx) * right) * length, 0.0, 1.0)
+    fill = (
+        0.16 * key * np.clip((0.5 * lz + 0.9 * math.copysign(1.0, lx) * right) * length, 0.0, 1.0)
+    )
     diffuse = np.empty((3, *height.shape), dtype=np.float32)
     for channel, wrap in enumerate(_SKIN_WRAP if skin else _PLAIN_WRAP):
         lit = np.clip((facing + wrap) * (1.0 / (1.0 + wrap)), 0.0, 1.0)

@@ -83,7 +83,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     azimuth = float(rng.uniform(-1.15, 1.15))
     elevation = float(rng.uniform(0.05, 1.0))
     key = float(rng.uniform(0.5, 1.25))
-    covered = rng.random() < 0.15
+    covered = rng.random() < 0.12
     occluder = Occluder.NONE
     if covered:
         occluder = Occluder.HAND if rng.random() < 0.6 else Occluder.STRAND
@@ -104,7 +104,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         camera=Camera(
             half_view=float(rng.uniform(1.15, 1.42)),
             centre=(_near_zero(rng, 0.05, 0.1), 0.06 + _near_zero(rng, 0.05, 0.1)),
-            blur=float(rng.choice([0.0, rng.uniform(0.002, 0.014)])),
+            blur=float(rng.choice([0.0, rng.uniform(0.002, 0.011)])),
             noise=float(rng.uniform(0.005, 0.035)),
             exposure=float(np.exp(rng.normal(0.0, 0.18))),
             saturation=float(rng.uniform(0.6, 1.05)),
@@ -165,7 +165,7 @@ def _tint(rng: np.random.Generator, spread: float) -> Rgb:
 
 
 def _backdrop(rng: np.random.Generator) -> tuple[Rgb, Rgb]:
-    base = rng.uniform(0.35, 0.95) * (rng.uniform(120, 235) + rng.normal(0.0, 30.0, 3))
+    base = rng.uniform(0.35, 0.95) * (rng.uniform(120, 235) + rng.normal(0.0, 20.0, 3))
     other = base * rng.uniform(0.55, 0.85) + rng.normal(0.0, 8.0, 3)
     first, second = np.clip(base, 8, 245), np.clip(other, 8, 245)
     return linear(first.tolist()), linear(second.tolist())

@@ -183,9 +183,11 @@ def shape_brows(head: Head, identity: Identity, units: ActionUnits) -> Brows:
     slope = y_outer - y_inner - bend
     t = np.clip(along, -0.1, 1.1)
     across = head.v - (y_inner + t * (slope + t * bend))
-    thick = identity.brow_thick * (0.85 + 0.45 * bell(t - 0.25, 0.35)) * (1.0 - 0.72 * step(
-        0.5, 1.05, t
-    ))
+    thick = (
+        identity.brow_thick
+        * (0.85 + 0.45 * bell(t - 0.25, 0.35))
+        * (1.0 - 0.72 * step(0.5, 1.05, t))
+    )
     ends = np.maximum(-along, along - 1.0) * (outer - inner)
     distance = np.maximum(np.abs(across) - thick, ends + 0.4 * np.abs(across))
     return Brows(along, across, distance)
@@ -210,7 +212,10 @@ def shape_nose(head: Head, identity: Identity, units: ActionUnits) -> Nose:
     """Places the nose."""
     base = identity.nose_length - 0.030 * units.nose_wrinkle - 0.008 * units.upper_lip_raise
     width = identity.nose_width * (
-        1.0 + 0.10 * units.nose_wrinkle + 0.06 * units.lip_corner_pull + 0.04 * units.upper_lip_raise
+        1.0
+        + 0.10 * units.nose_wrinkle
+        + 0.06 * units.lip_corner_pull
+        + 0.04 * units.upper_lip_raise
     )
     half = 0.06 + (width - 0.055) * step(0.02, base - 0.05, head.v)
     rounded = base + 0.045 - 0.05 * (head.u / width) ** 2

@@ -32,7 +32,7 @@ def backdrop(side: int, scene: Scene, rng: np.random.Generator) -> Planes:
     lx, ly, _ = scene.light.direction
     weight = np.clip(0.5 + 0.35 * (lx * x + ly * y) + 0.22 * mottle(rng, x.shape, 3), 0.0, 1.0)
     first, second = planes(scene.backdrop[0]), planes(scene.backdrop[1])
-    picture = (second + weight * (first - second)).astype(np.float32)
+    picture: Planes = second + weight * (first - second)
     for _ in range(int(rng.integers(0, 4))):
         at, radius = rng.uniform(-1, 1, 2).tolist(), float(rng.uniform(0.1, 0.35))
         ring = np.sqrt((x - at[0]) ** 2 + (y - at[1]) ** 2)
@@ -102,7 +102,9 @@ def ears(picture: Planes, head: Head, identity: Identity, scene: Scene) -> None:
     width = 0.105 * np.clip(1.0 + 1.8 * turn * np.sign(head.x), 0.25, 1.4)
     a = np.abs(head.x) - (identity.half_width * 0.985)
     y = head.y - 0.13 - 0.5 * math.sin(scene.pose.pitch)
-    ring = np.sqrt(((a - 0.015) / width) ** 2 + ((y + 0.25 * a) / (0.235 - 0.05 * step(0, 0.2, y))) ** 2)
+    ring = np.sqrt(
+        ((a - 0.015) / width) ** 2 + ((y + 0.25 * a) / (0.235 - 0.05 * step(0, 0.2, y))) ** 2
+    )
     coverage = cover((ring - 1.0) * 0.10, head.pixel)
     height = 0.10 * np.sqrt(np.clip(1.0 - ring * ring, 0.02, 1.0)) + 0.03 * bell(ring - 0.75, 0.16)
     height = height - 0.05 * bump(a, y, (0.0, 0.02), (0.04, 0.09))
@@ -165,7 +167,7 @@ def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffu
     outline = np.maximum(outer - flare, y - ends - 0.03 * strands)
 
     curly = style in (Hair.CURLY, Hair.BUZZ)
-    flow = _flow(head, identity, radius) + 0.006 * wild
+    flow = _flow(head, identity, radius) + 0.011 * wild
     fine = 0.6 * mottle(rng, x.shape, 60) if curly else grain(table, flow, 110.0)
     coarse = wild if curly else grain(table, flow, 24.0)
     bare = _bare_skin(head, identity, strands, wild)
@@ -243,8 +245,10 @@ def glasses(picture: Planes, head: Head, identity: Identity, light: Light) -> Fi
     picture *= 1.0 - 0.35 * shadow * (1.0 - frame)
     glint = bell(dx + 0.8 * dy - 0.55, 0.16) * cover(lens, head.pixel)
     picture += 0.035 * light.key * glint
-    bright = 1.0 + 1.6 * bell(frame_distance + 0.012, 0.006)
-    colour = planes(scaled(identity.glasses_colour, 0.7)) * bright * (light.ambient + 0.5 * light.key)
+    bright = 1.0 + 0.8 * bell(frame_distance + 0.012, 0.006)
+    colour = (
+        planes(scaled(identity.glasses_colour, 0.7)) * bright * (light.ambient + 0.5 * light.key)
+    )
     lay(picture, colour.astype(np.float32), frame)
     return frame
 

@@ -1,0 +1,147 @@
+"""The whole of FER2013 against numbers that were counted without FERscope."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fer_core.data import quality
+from fer_core.data.prepare import prepare
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.sources.fer2013 import Fer2013Source
+
+REPOSITORY = Path(__file__).parents[2]
+CSV = Path(
+    os.environ.get("FERSCOPE_FER2013")
+    or REPOSITORY.parent / "shared" / "data" / "fer2013" / "fer2013.csv.gz"
+)
+
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.skipif(
+        not CSV.is_file(),
+        reason=f"FER2013 is not at {CSV}; set FERSCOPE_FER2013 to its csv (votes beside it)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[PreparedDataset, NDArray[np.int64]]:
+    """The prepared set, and the near pairs that were found on the way."""
+    folder = tmp_path_factory.mktemp("real") / "ferplus"
+    near_pairs, found = quality.near_pairs, []
+
+    def noting_pairs(thumbnails: NDArray[np.float32]) -> NDArray[np.int64]:
+        found.append(near_pairs(thumbnails))
+        return found[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "near_pairs", noting_pairs)
+        dataset = prepare(Fer2013Source(CSV), folder, name="ferplus", side=48)
+    return dataset, found[0]
+
+
+@pytest.fixture(scope="module")
+def dataset(prepared: tuple[PreparedDataset, NDArray[np.int64]]) -> PreparedDataset:
+    return prepared[0]
+
+
+def test_every_row_is_there_in_its_original_split(dataset: PreparedDataset) -> None:
+    assert dataset.images.shape == (35_887, 48, 48)
+    assert dataset.samples["id"].iloc[[0, -1]].tolist() == ["fer2013/00000", "fer2013/35886"]
+    assert dataset.samples["source_split"].value_counts().to_dict() == {
+        "train": 28_709,
+        "validation": 3_589,
+        "test": 3_589,
+    }
+
+
+def test_the_original_labels(dataset: PreparedDataset) -> None:
+    """The codes are mapped rightly: `second_label` is FER2013's own annotation."""
+    counts = dataset.samples.groupby(["source_split", "second_label"]).size()
+    order = dataset.labels.names
+    assert order == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+    assert counts["train"][list(order)].tolist() == [3995, 436, 4097, 7215, 4965, 4830, 3171]
+    assert counts["validation"][list(order)].tolist() == [467, 56, 496, 895, 607, 653, 415]
+    assert counts["test"][list(order)].tolist() == [491, 55, 528, 879, 626, 594, 416]
+
+
+def test_the_test_split_under_strict_majority(dataset: PreparedDataset) -> None:
+    assert dataset.info.counts["test"] == {
+        "angry": 273,
+        "disgust": 18,
+        "fear": 83,
+        "happy": 893,
+        "neutral": 1090,
+        "sad": 384,
+        "surprise": 396,
+    }
+    assert len(dataset.rows("test")) == 3137
+    reasons = dataset.samples.loc[dataset.samples["source_split"] == "test", "excluded"]
+    counts = reasons[reasons != ""].value_counts()
+    # The count that is known calls rows without a majority unknown, too.
+    unknown = counts.pop("annotators say unknown") + counts.pop("annotators disagree")
+    assert unknown == 420
+    # Nothing else is taken from test but what is no basic emotion.
+    assert counts.to_dict() == {"annotators say contempt": 16, "annotators say not a face": 16}
+
+
+def test_exact_duplicates(dataset: PreparedDataset) -> None:
+    assert dataset.samples["sha1"].nunique() == 34_034
+    sizes = dataset.samples.loc[dataset.samples["exact_group"] >= 0, "exact_group"].value_counts()
+    assert len(sizes) == 1_516
+    assert int((sizes - 1).sum()) == 1_853
+    assert int(sizes.max()) == 12
+
+
+def test_exact_leaks_between_the_original_splits(dataset: PreparedDataset) -> None:
+    sha1 = dataset.samples.groupby("source_split")["sha1"].agg(set)
+    of = {split: dataset.samples["source_split"] == split for split in sha1.index}
+
+    def standing_in(split: str, *others: str) -> int:
+        seen = set().union(*(sha1[other] for other in others))
+        return int(dataset.samples.loc[of[split], "sha1"].isin(seen).sum())
+
+    assert standing_in("test", "train", "validation") == 314
+    assert standing_in("test", "train") == 288
+    assert standing_in("validation", "train") == 280
+    assert standing_in("test", "validation") == 44
+
+
+@pytest.mark.parametrize(("split", "count"), [("test", 336), ("validation", 313)])
+def test_near_duplicates_of_train_images(
+    prepared: tuple[PreparedDataset, NDArray[np.int64]], split: str, count: int
+) -> None:
+    dataset, pairs = prepared
+    splits = dataset.samples["source_split"].to_numpy()[pairs]
+    held_out = pairs[(splits == split) & (splits[:, ::-1] == "train")]
+    assert len(np.unique(held_out)) == count
+
+
+def test_the_reported_leaks_include_every_exact_one(dataset: PreparedDataset) -> None:
+    samples = dataset.samples
+    seen = set(samples.loc[samples["source_split"] != "test", "sha1"])
+    exact = (samples["source_split"] == "test") & samples["sha1"].isin(seen)
+    assert bool(samples.loc[exact, "leak"].all())
+    assert dataset.info.leaked_test == int(((samples["split"] == "test") & samples["leak"]).sum())
+    assert dataset.info.leaked_test > int((exact & (samples["split"] == "test")).sum())
+
+
+def test_after_preparation_no_duplicate_stands_on_two_sides(dataset: PreparedDataset) -> None:
+    used = dataset.samples[dataset.samples["split"] != "excluded"]
+    assert (used.groupby("sha1")["split"].nunique() == 1).all()
+    grouped = used[used["duplicate_group"] >= 0]
+    assert (grouped.groupby("duplicate_group")["split"].nunique() == 1).all()
+
+
+def test_thirteen_images_are_flat(dataset: PreparedDataset) -> None:
+    assert int((dataset.samples["contrast"] < 1).sum()) == 13
+
+
+def test_stored_pixels_are_those_of_the_csv(dataset: PreparedDataset) -> None:
+    sample = next(iter(Fer2013Source(CSV)))
+    np.testing.assert_array_equal(dataset.images[0], sample.image)

@@ -1,0 +1,183 @@
+"""Training: it learns, it resumes to the same weights, it stops when told."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from fer_core.engine.fit import FitResult, Trainer, TrainData
+from fer_core.engine.networks import preprocessing_of
+from fer_core.errors import WeightsError
+from fer_core.models import build_model
+from fer_core.models.checkpoint import CheckpointFolder
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_dataset, toy_recipe
+
+MODEL = {"architecture": "tiny_cnn", "image_size": 32, "drop_rate": 0.3}
+
+
+class Watcher:
+    """Counts what it is told, and may stop the training like a kill would."""
+
+    def __init__(self, die_after: int | None = None) -> None:
+        self.steps = []
+        self.epochs = []
+        self.die_after = die_after
+
+    def on_step(self, news):
+        self.steps.append(news)
+        if self.die_after is not None and len(self.steps) == self.die_after:
+            raise KeyboardInterrupt
+
+    def on_epoch(self, record):
+        self.epochs.append(record)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("data"), per_class=24)
+
+
+def trainer(dataset, folder, watcher, **parts) -> Trainer:
+    recipe = toy_recipe(**{"model": MODEL, **parts})
+    train, validation = dataset.rows("train"), dataset.rows("validation")
+    data = TrainData(
+        dataset.images,
+        train,
+        dataset.soft_targets(train),
+        np.bincount(dataset.targets(train), minlength=7),
+        validation,
+        dataset.targets(validation),
+    )
+    torch.manual_seed(recipe.train.seed)
+    model = build_model(recipe.model, 7)
+    preprocessing = preprocessing_of(recipe, dataset.format)
+    accelerator = Accelerator(cpu=True)
+    return Trainer(
+        model, recipe, data, preprocessing, accelerator, CheckpointFolder(folder), watcher
+    )
+
+
+def weights(result: FitResult) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in result.weights.items()}
+
+
+def test_it_learns_the_toy_classes(dataset, tmp_path):
+    watcher = Watcher()
+    result = trainer(
+        dataset,
+        tmp_path,
+        watcher,
+        optim={"lr": 0.02},
+        augment={"flip": 0.0, "rotation": 0, "shift": 0.0, "scale": 0.0},
+        train={"epochs": 12},
+    ).fit()
+    assert result.finished
+    assert max(record.accuracy for record in result.history) > 0.9
+    assert [record.epoch for record in watcher.epochs] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(("killed_after", "ema"), [(1, 0.9), (7, 0.9), (10, 0.0), (13, 0.9)])
+def test_killed_and_resumed_gives_equal_weights(
+    dataset, tmp_path, monkeypatch, ema, killed_after
+):
+    monkeypatch.setattr("fer_core.engine.fit.CHECKPOINT_STEPS", 3)
+    parts = {
+        "train": {"epochs": 2, "ema_decay": ema},
+        "augment": {"cutmix": 0.5},
+        "optim": {"warmup_epochs": 0.5},
+    }
+    whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts).fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(dataset, tmp_path / "cut", Watcher(killed_after), **parts).fit()
+    resumed = trainer(dataset, tmp_path / "cut", Watcher(), **parts).fit(resume=True)
+    assert resumed.finished
+    assert resumed.best_epoch == whole.best_epoch
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
+        assert one.log_loss == other.log_loss
+
+
+def test_the_deadline_stops_resumably_and_nothing_is_lost(dataset, tmp_path):
+    whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
+    first = trainer(dataset, tmp_path / "cut", Watcher()).fit(deadline=time.monotonic() - 1)
+    assert not first.finished
+    assert first.weights == {}
+    second = trainer(dataset, tmp_path / "cut", Watcher()).fit(resume=True, deadline=math.inf)
+    assert second.finished
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(second)[key], value)
+
+
+def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
+    trainer(dataset, tmp_path, Watcher()).fit()
+    with pytest.raises(WeightsError, match="another recipe"):
+        trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
+
+
+def test_a_truncated_checkpoint_is_named(dataset, tmp_path):
+    trainer(dataset, tmp_path, Watcher()).fit()
+    last = tmp_path / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"last\.safetensors .*damaged"):
+        trainer(dataset, tmp_path, Watcher()).fit(resume=True)
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoint(dataset, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    from fer_core.errors import ArtifactError
+
+    trainer(dataset, tmp_path, Watcher()).fit()
+    before = (tmp_path / "last.safetensors").read_bytes()
+
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("fer_core.models.checkpoint.save_file", full)
+    with pytest.raises(ArtifactError, match=r"disk is full.*Free some space"):
+        trainer(dataset, tmp_path, Watcher()).fit()
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_patience_stops_when_validation_no_longer_gains(dataset, tmp_path):
+    watcher = Watcher()
+    parts = {"train": {"epochs": 30, "patience": 2}, "optim": {"lr": 1e-9, "min_lr": 0.0}}
+    result = trainer(dataset, tmp_path, watcher, **parts).fit()
+    assert result.finished
+    assert result.best_epoch == 1
+    assert len(result.history) == 3
+
+
+def test_learning_rate_warms_up_and_falls_like_a_cosine(dataset, tmp_path):
+    parts = {"train": {"epochs": 4}, "optim": {"lr": 1.0, "min_lr": 0.0, "warmup_epochs": 1}}
+    made = trainer(dataset, tmp_path, Watcher(), **parts)
+    steps = made.batches.steps
+    assert made.learning_rate(0) == pytest.approx(1 / steps)
+    assert made.learning_rate(steps) == pytest.approx(1.0)
+    assert made.learning_rate(steps + 3 * steps // 2) == pytest.approx(0.5, abs=0.03)
+    assert made.learning_rate(4 * steps) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_first_epochs_may_use_small_images(dataset, tmp_path):
+    watcher = Watcher()
+    parts = {"train": {"epochs": 3, "small_size": 16, "small_epochs": 2}}
+    trainer(dataset, tmp_path, watcher, **parts).fit()
+    assert [record.image_size for record in watcher.epochs] == [16, 16, 32]
+
+
+def test_progress_says_what_a_bar_needs(dataset, tmp_path):
+    watcher = Watcher()
+    trainer(dataset, tmp_path, watcher).fit()
+    last = watcher.steps[-1]
+    assert (last.epoch, last.epochs) == (2, 2)
+    assert last.step == last.steps == len(dataset.rows("train")) // 8
+    assert last.images_per_second > 0
+    assert last.seconds_left == 0
+    assert 0 <= last.accuracy <= 1

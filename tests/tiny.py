@@ -1,0 +1,60 @@
+"""Networks that train in milliseconds, registered as the real ones are. Import to register."""
+
+import timm
+import torch
+from torch import nn
+
+from fer_core.config import ModelConfig
+from fer_core.models.registry import HALF, ModelSpec, architectures, register
+
+
+class TinyCnn(nn.Module):
+    """One convolution, dropout, and a linear classifier; no batch statistics."""
+
+    def __init__(self, classes: int, drop_rate: float) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
+        self.drop = nn.Dropout(drop_rate)
+        self.head = nn.Linear(8 * 16, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pooled = nn.functional.adaptive_avg_pool2d(self.features(images), 4)
+        return self.head(self.drop(pooled.flatten(1)))
+
+
+def _cnn(config: ModelConfig, classes: int) -> nn.Module:
+    return TinyCnn(classes, config.drop_rate)
+
+
+def _vit(config: ModelConfig, classes: int) -> nn.Module:
+    return timm.models.VisionTransformer(
+        img_size=config.image_size,
+        patch_size=8,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+        num_classes=classes,
+        drop_path_rate=config.drop_path,
+    )
+
+
+def _spec(key: str, build, family: str, layer: str, **more) -> ModelSpec:
+    return ModelSpec(
+        key=key,
+        title=key,
+        family=family,
+        build=build,
+        mean=HALF,
+        std=HALF,
+        cam_layer=layer,
+        min_size=16,
+        inits=("scratch",),
+        licence="MIT",
+        reference="tests",
+        **more,
+    )
+
+
+if "tiny_cnn" not in architectures():
+    register(_spec("tiny_cnn", _cnn, "cnn", "features"))
+    register(_spec("tiny_vit", _vit, "vit", "blocks.0", prefix_tokens=1, patch=8))

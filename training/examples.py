@@ -1,0 +1,52 @@
+"""The drawn portraits that ship with the dashboard, for users who have no face at hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from fer_core.data.sources.synthetic import portrait
+from fer_core.files import atomic_path
+from fer_core.labels import Emotion
+
+SIDE = 480
+"""Height and width in pixels."""
+
+QUALITY = 88
+"""JPEG quality."""
+
+
+@dataclass(frozen=True)
+class _Example:
+    emotion: Emotion
+    seed: int
+
+
+EXAMPLES = (
+    _Example(Emotion.HAPPY, 512),
+    _Example(Emotion.SURPRISE, 502),
+    _Example(Emotion.ANGRY, 504),
+)
+"""Chosen by eye from many seeds: different people, and expressions that read at once."""
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Draws the example portraits, at full intensity, and writes them as `<emotion>.jpg`.
+
+    Args:
+        folder: Where to write; it is made if it is missing.
+
+    Returns:
+        The files, in the order of `EXAMPLES`.
+
+    Raises:
+        ArtifactError: If the folder cannot be written.
+    """
+    paths = []
+    for example in EXAMPLES:
+        path = folder / f"{example.emotion}.jpg"
+        image = Image.fromarray(portrait(example.seed, example.emotion, SIDE).image)
+        with atomic_path(path) as temporary:
+            image.save(temporary, format="JPEG", quality=QUALITY, optimize=True)
+        paths.append(path)
+    return paths
