@@ -47,6 +47,7 @@ with left:
         format_func=titles.__getitem__,
         key=Key.RUNS,
         bind=BIND,
+        wrap=True,
     )
 with right:
     explain = st.selectbox(

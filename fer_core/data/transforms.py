@@ -59,7 +59,9 @@ class Preprocessing:
         Returns:
             float32 in 0 to 1, shape (N, C, image_size, image_size) with C = 1 for grey images.
         """
-        batch = torch.as_tensor(images).float().div_(255)
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(np.require(images, requirements="W"))
+        batch = images.float().div_(255)
         batch = batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
         if batch.shape[-2:] == (self.image_size, self.image_size):
             return batch

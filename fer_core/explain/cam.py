@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
@@ -13,7 +14,13 @@ from fer_core.models import ModelSpec
 
 
 class _SignedGradCam(GradCAM):  # type: ignore[misc]
-    """Grad-CAM that keeps sign and scale: the library clips and scales each map on its own."""
+    """Grad-CAM that keeps sign and scale: the library clips and scales each map on its own.
+
+    The gradient is asked for at the input, so that frozen weights gather none.
+    """
+
+    def __init__(self, model: nn.Module, layer: nn.Module, reshape: Any) -> None:  # noqa: ANN401
+        BaseCAM.__init__(self, model, [layer], reshape, compute_input_gradient=True)
 
     def compute_cam_per_layer(
         self,
@@ -57,8 +64,7 @@ def grad_cam(
     """
     reshape = _token_grid(spec, inputs.shape[-1]) if spec.patch else None
     layer = model.get_submodule(spec.cam_layer)
-    # The gradient is asked for at the input, so frozen weights gather none.
-    cam = _SignedGradCam(model, [layer], reshape, compute_input_gradient=True)
+    cam = _SignedGradCam(model, layer, reshape)
     try:
         with torch.enable_grad():
             targets = (

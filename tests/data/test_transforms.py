@@ -87,12 +87,11 @@ class TestPreprocessing:
             resized = preprocessing(size).resize(np.full((1, 48, 48), 51, dtype=np.uint8))
             torch.testing.assert_close(resized, torch.full((1, 1, size, size), 0.2))
 
-    def test_halving_antialiases(self) -> None:
-        """A chequerboard of single pixels becomes grey; without antialiasing it would alias."""
+    def test_shrinking_averages(self) -> None:
+        """A chequerboard of single pixels becomes grey, not a coarser chequerboard."""
         board = (np.indices((48, 48)).sum(axis=0) % 2 * 255).astype(np.uint8)
-        resized = preprocessing(24).resize(board[None])
-        # The triangle filter spans four pixels: half of them are white.
-        torch.testing.assert_close(resized, torch.full((1, 1, 24, 24), 0.5), atol=0.02, rtol=0)
+        resized = preprocessing(16).resize(board[None])
+        torch.testing.assert_close(resized, torch.full((1, 1, 16, 16), 0.5), atol=0.02, rtol=0)
 
     @pytest.mark.parametrize(
         "change",
@@ -153,6 +152,14 @@ class TestGeometryAndColour:
                 assert float(values.min()) < 0 < float(values.max())
             else:
                 assert largest < 1e-5
+
+    def test_mirrored_faces_are_turned_and_not_sheared(self) -> None:
+        config = IDENTITY.model_copy(update={"flip": 1.0, "rotation": 40.0, "scale": 0.2})
+        maps = draw(50, config).matrices[:, :, :2]
+        squared = maps @ maps.transpose(1, 2)
+        size = squared[:, :1, :1]
+        torch.testing.assert_close(squared, size * torch.eye(2).expand(50, 2, 2))
+        assert bool((torch.linalg.det(maps) < 0).all())
 
     def test_brightness_scales_the_mean_and_keeps_the_differences(self) -> None:
         images = 0.4 + 0.2 * pictures(2)

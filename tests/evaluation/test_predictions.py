@@ -1,0 +1,89 @@
+"""Predictions on disk, what is refused, and ensembles."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.ensemble import average
+from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet.of(["angry", "happy", "sad"])
+
+
+def predictions(first=(0.7, 0.2, 0.1), order=(0, 1)) -> Predictions:
+    ids = np.array(["d/0", "d/1"], dtype=object)[list(order)]
+    truth = np.array([0, 2])[list(order)]
+    probabilities = np.array([first, (0.1, 0.3, 0.6)])[list(order)]
+    part = Scores(LABELS, ids, truth, probabilities)
+    validation = Scores(LABELS, np.array([f"v{name}" for name in ids], object), truth, probabilities)
+    return Predictions({"validation": validation, "test": part})
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    predictions().write(path)
+    read = Predictions.read(path, LABELS).split("test")
+    assert list(read.ids) == ["d/0", "d/1"]
+    np.testing.assert_array_equal(read.truth, [0, 2])
+    np.testing.assert_allclose(read.probabilities, predictions().split("test").probabilities, 1e-6)
+    np.testing.assert_array_equal(read.predicted, [0, 2])
+
+
+def change(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
+    table.loc[0, column] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: change(t, "p_angry", 0.9), "not a distribution"),
+        (lambda t: change(t, "p_angry", float("nan")), "not a distribution"),
+        (lambda t: change(t, "y_true", "bored"), "unknown label 'bored'"),
+        (lambda t: t.drop(columns="p_sad"), "lacks the columns p_sad"),
+        (lambda t: t.assign(p_fear=0.0), "unknown classes: p_fear"),
+        (lambda t: change(t, "id", "d/1"), "the sample d/1 twice"),
+        (lambda t: t.iloc[:0], "is empty"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path, damage, message):
+    part = {"test": predictions().split("test")}
+    path = tmp_path / "predictions.parquet"
+    Predictions(part).write(path)
+    damage(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(ArtifactError, match=message):
+        Predictions.read(path, LABELS)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = tmp_path / "run" / "predictions.parquet"
+    predictions().write(path)
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet of 'run' is corrupt"):
+        Predictions.read(path, LABELS)
+
+
+def test_average_by_hand_whatever_the_order_of_samples():
+    mean = average([predictions(), predictions((0.1, 0.6, 0.3), order=(1, 0))]).split("test")
+    np.testing.assert_allclose(mean.probabilities, [[0.4, 0.4, 0.2], [0.1, 0.3, 0.6]])
+    assert list(mean.ids) == ["d/0", "d/1"]
+
+
+@given(st.permutations([0, 1, 2]))
+def test_average_does_not_depend_on_the_order_of_members(order):
+    members = [predictions((0.5, 0.25, 0.25)), predictions(), predictions((0.0, 1.0, 0.0))]
+    one = average(members).split("test").probabilities
+    other = average([members[i] for i in order]).split("test").probabilities
+    np.testing.assert_allclose(one, other)
+
+
+def test_members_must_have_scored_the_same_samples():
+    other = predictions()
+    part = other.split("test")
+    moved = Scores(LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities)
+    with pytest.raises(ArtifactError, match="same validation samples"):
+        average([predictions(), Predictions({"validation": moved, "test": moved})])

@@ -1,0 +1,83 @@
+"""Bootstrap and report."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.report import Protocol, Report, build_report, score
+from fer_core.evaluation.statistics import Bootstrap
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet.of(["angry", "happy"])
+PROTOCOL = Protocol(
+    label_source="label",
+    split_hash="abc",
+    test_samples=4,
+    init="scratch",
+    seed=0,
+    image_size=32,
+    preprocessing_hash="p",
+)
+
+
+def scores(truth, predicted, prefix="s") -> Scores:
+    probabilities = np.where(np.eye(2)[predicted] == 1, 0.8, 0.2)
+    ids = np.array([f"{prefix}/{i}" for i in range(len(truth))], dtype=object)
+    return Scores(LABELS, ids, np.array(truth), probabilities)
+
+
+def test_bootstrap_interval_of_accuracy_is_binomial():
+    matrix = np.array([[400, 100], [60, 440]])
+    low, high = Bootstrap.of(matrix, resamples=20_000).accuracy()
+    expected = stats.binom(1000, 0.84).ppf([0.025, 0.975]) / 1000
+    assert (low, high) == pytest.approx(tuple(expected), abs=0.002)
+
+
+def test_a_perfect_model_has_no_spread():
+    bootstrap = Bootstrap.of(np.diag([5, 7]))
+    assert bootstrap.accuracy() == (1.0, 1.0)
+    assert bootstrap.macro_recall() == (1.0, 1.0)
+
+
+def test_a_class_that_resampling_misses_is_left_out_of_the_mean():
+    bootstrap = Bootstrap(np.array([[[2, 0], [0, 0]], [[1, 0], [1, 0]]]))
+    np.testing.assert_array_equal(np.nanmean(bootstrap.recalls(), axis=1), [1.0, 0.5])
+
+
+def test_report_scores_with_and_without_leaks():
+    test = scores([0, 0, 1, 1], [0, 1, 1, 1])
+    predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
+    samples = pd.DataFrame({"id": ["s/0", "s/1", "s/2", "s/3"], "leak": [False, True, False, False]})
+    report = build_report("run", predictions, samples, PROTOCOL)
+    assert report.test.accuracy.value == 0.75
+    assert report.test.samples == 4
+    assert report.test_leak_free.accuracy.value == 1.0
+    assert report.test_leak_free.samples == 3
+    assert report.test.classes[0].recall.value == 0.5
+    assert report.test.classes[1].precision == pytest.approx(2 / 3)
+    np.testing.assert_array_equal(report.test.matrix, [[1, 1], [0, 2]])
+
+
+def test_report_round_trip(tmp_path):
+    predictions = Predictions({"validation": scores([0, 1], [0, 1]), "test": scores([0], [1])})
+    samples = pd.DataFrame({"id": ["s/0"], "leak": [False]})
+    report = build_report("run", predictions, samples, PROTOCOL)
+    assert report.test.classes[1].recall is None
+    report.write(tmp_path / "report.json")
+    assert Report.read(tmp_path / "report.json") == report
+
+
+def test_a_report_that_does_not_add_up_is_corrupt(tmp_path):
+    one = score(scores([0, 1], [0, 1]))
+    report = Report(
+        run_id="r", labels=LABELS.names, protocol=PROTOCOL, validation=one, test=one,
+        test_leak_free=one,
+    )  # fmt: skip
+    path = tmp_path / "report.json"
+    report.write(path)
+    path.write_text(path.read_text().replace('"samples": 2', '"samples": 3', 1))
+    with pytest.raises(ArtifactError, match="does not add up"):
+        Report.read(path)

@@ -1,0 +1,73 @@
+"""Recipes: differences only, clear refusals."""
+
+import pytest
+
+from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
+from fer_core.errors import RecipeError
+from fer_core.models import architectures, build_model
+from training.__main__ import RECIPES
+
+FILE = """
+description: for tests
+model: {architecture: resnet34}
+optim: {lr: 0.01}
+profiles:
+  cpu: {model: {image_size: 48}}
+  gpu: {model: {image_size: 224}, train: {precision: bf16}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mine.yaml").write_text(FILE)
+    return tmp_path
+
+
+def test_profile_and_overrides_are_laid_over_the_file(folder):
+    cpu = load_recipe(folder, "mine", "cpu", ["optim.lr=0.5", "train.epochs=3"])
+    assert (cpu.model.image_size, cpu.optim.lr, cpu.train.epochs) == (48, 0.5, 3)
+    gpu = load_recipe(folder, "mine", "gpu")
+    assert (gpu.model.image_size, gpu.optim.lr, gpu.train.precision) == (224, 0.01, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.learning_rate=1", r"optim\.learning_rate"),
+        ("optim.lr=-1", r"optim\.lr.*greater than 0"),
+        ("optim", "section.key=value"),
+        ("train.precision=fp8", r"train\.precision"),
+        ("optim.warmup_epochs=99", "shorter than train.epochs"),
+    ],
+)
+def test_wrong_keys_and_values_are_named(folder, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(folder, "mine", "cpu", [override])
+
+
+def test_unknown_recipe_lists_the_known(folder):
+    with pytest.raises(RecipeError, match="no recipe 'other'. Known recipes: mine"):
+        load_recipe(folder, "other")
+
+
+def test_an_unknown_recipe_cannot_be_a_path(folder):
+    with pytest.raises(RecipeError, match="no recipe"):
+        load_recipe(folder / "sub", "../mine")
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", recipe_names(RECIPES))
+def test_every_shipped_recipe_resolves(name, profile):
+    recipe = load_recipe(RECIPES, name, profile)
+    assert recipe.description
+    if isinstance(recipe, EnsembleRecipe):
+        assert set(recipe.members) <= set(recipe_names(RECIPES))
+    else:
+        assert isinstance(recipe, Recipe)
+        assert recipe.model.architecture in architectures()
+
+
+def test_a_recipe_names_the_architectures_that_exist(folder):
+    recipe = load_recipe(folder, "mine", "cpu", ["model.architecture=alexnet"])
+    with pytest.raises(RecipeError, match="no architecture 'alexnet'. Known: .*resnet34"):
+        build_model(recipe.model, 7)
