@@ -67,6 +67,5 @@ def _receive(way: str, examples: Mapping[str, Path]) -> Upload | None:
     return None if file is None else Upload(file.getvalue(), file.name)
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
 def _examples() -> Mapping[str, Path]:
     return {path.stem: path for path in sorted(EXAMPLES.glob("*.jpg"))}

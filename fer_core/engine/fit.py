@@ -191,7 +191,10 @@ class Trainer:
             param_groups_weight_decay(self.model, recipe.optim.weight_decay), lr=recipe.optim.lr
         )
         self.wrapped, self.prepared_optimizer = accelerator.prepare(self.model, self.optimizer)
-        self.forward = torch.compile(self.wrapped) if config.compile else self.wrapped
+        # one graph a size: symbolic sizes compile for minutes and run slower
+        self.forward = (
+            torch.compile(self.wrapped, dynamic=False) if config.compile else self.wrapped
+        )
         self.progress = _Progress()
         # loss sum, right answers, images: of the epoch under way, on this process
         self.totals = torch.zeros(3, dtype=torch.float64)
@@ -230,7 +233,8 @@ class Trainer:
             elapsed = time.monotonic() - started
             self.progress.epoch_seconds = earlier + elapsed
             self._tell(step - began_at, elapsed)
-            if step % DEADLINE_STEPS == 0 and self._time_is_up(deadline):
+            look = step % DEADLINE_STEPS == 0 or step == self.batches.steps
+            if look and self._time_is_up(deadline):
                 return False
             if step % CHECKPOINT_STEPS == 0 and step < self.batches.steps:
                 self._save()

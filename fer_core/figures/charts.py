@@ -116,7 +116,9 @@ def history_chart(
             line={"color": colours[run_id], "width": 2.5},
             marker={"size": 6},
         )
-    figure.update_xaxes(title="epoch", tickformat="d", gridcolor="rgba(128,128,128,.15)", zeroline=False)
+    figure.update_xaxes(
+        title="epoch", tickformat="d", gridcolor="rgba(128,128,128,.15)", zeroline=False
+    )
     figure.update_yaxes(
         tickformat=".0%" if share else None, gridcolor="rgba(128,128,128,.2)", zeroline=False
     )

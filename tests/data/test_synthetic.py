@@ -126,6 +126,15 @@ class TestRender:
         assert shape_mouth(head, person, units).lips.dtype == np.float32
         assert shade(head.depth, scene.light, head.pixel).diffuse.dtype == np.float32
 
+    def test_nothing_divides_by_zero_beyond_the_chin(self):
+        person = dataclasses.replace(_person(), jaw_taper=0.5)
+        scene = _scene()
+        for side in (64, 320):
+            with np.errstate(divide="raise", invalid="raise"):
+                head = shape_head(person, ActionUnits(), scene.pose, scene.camera, side)
+            assert np.isfinite(head.gauge).all()
+            assert (head.gauge[head.y > person.chin + 0.01] >= 1.0).all()
+
 
 class TestMasks:
     @pytest.mark.parametrize("emotion", list(Emotion))

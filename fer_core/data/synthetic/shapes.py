@@ -63,7 +63,8 @@ def shape_head(
     below = np.clip((y - _MIDDLE) * (1.0 / (chin - _MIDDLE)), 0.0, 1.6)
     down_share = np.where(y > _MIDDLE, below, (y - _MIDDLE) * (1.0 / _CROWN))
     narrowing = 1.0 - identity.jaw_taper * below * below * (0.45 + 0.55 * below)
-    across = x / (identity.half_width * narrowing)
+    # Below the chin the taper would reach zero; nothing is drawn there, but it must stay finite.
+    across = x / (identity.half_width * np.maximum(narrowing, 0.2))
     a2, b2 = across * across, down_share * down_share
     round_gauge = np.sqrt(a2 + b2)
     square_gauge = np.sqrt(np.sqrt(a2 * a2 + b2 * b2))

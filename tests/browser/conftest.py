@@ -1,0 +1,123 @@
+"""A served dashboard on a toy benchmark, and a Chromium to look at it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.builders import Toy, toy_benchmark
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "test-screenshots"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "browser" in Path(item.fspath).parts:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory) -> Toy:
+    return toy_benchmark(tmp_path_factory.mktemp("served"), per_class=40)
+
+
+@pytest.fixture(scope="session")
+def address(served, tmp_path_factory):
+    """Serves the dashboard from another working directory, as a user may."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "FERSCOPE_ARTIFACTS": str(served.artifacts),
+        "FERSCOPE_DATA": str(served.data),
+    }
+    log = (tmp_path_factory.mktemp("log") / "streamlit.log").open("w+")
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "Home.py"),
+        "--server.headless", "true", "--server.port", str(port),
+        "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false",
+    ]  # fmt: skip
+    server = subprocess.Popen(
+        command, env=environment, cwd=log.name.rsplit("/", 1)[0], stdout=log, stderr=log
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1)
+                break
+            except OSError:
+                assert server.poll() is None, Path(log.name).read_text()
+                time.sleep(0.5)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    path = os.environ.get("FERSCOPE_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.fail("There is no Chromium. Install it, or name one in FERSCOPE_CHROMIUM.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def visit(chromium, address, request):
+    """Returns a function that opens a page and waits until Streamlit is done."""
+    opened = []
+
+    def open_(path: str, scheme: str = "light"):
+        context = chromium.new_context(
+            viewport={"width": 1400, "height": 1300}, color_scheme=scheme
+        )
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        opened.append((context, page))
+        page.goto(f"{address}/{path}")
+        settled(page)
+        return page
+
+    yield open_
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for index, (context, page) in enumerate(opened):
+        name = re.sub(r"[^\w-]+", "-", request.node.name)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{index}.png")
+        context.close()
+
+
+def settled(page) -> None:
+    """Waits until the page has its title and no script runs."""
+    page.wait_for_selector("h1")
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stApp]')"
+        "?.getAttribute('data-test-script-state') === 'notRunning'"
+    )
+    page.wait_for_timeout(300)

@@ -1,0 +1,129 @@
+"""What only a real browser shows: clicks, uploads, links, both colour schemes."""
+
+import io
+import re
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+
+from fer_core.evaluation import metrics
+from fer_core.evaluation.predictions import Predictions
+from tests.browser.conftest import settled
+from tests.builders import drawn_face
+
+PAGES = ("", "leaderboard", "confusion", "compare")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_an_error(visit, path, scheme):
+    page = visit(path, scheme)
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("[data-testid=stAlertContentError]").count() == 0
+    assert page.locator("h1").count() == 1
+
+
+def matrix_of(served, run_id: str) -> np.ndarray:
+    labels = served.dataset.labels
+    test = Predictions.read(served.benchmark.run(run_id).predictions_path, labels).split("test")
+    return metrics.confusion_matrix(test.truth, test.predicted, len(labels))
+
+
+def cell(page) -> tuple[str, str]:
+    query = parse_qs(urlparse(page.url).query)
+    return query["true"][0], query["predicted"][0]
+
+
+def click_chart(page, x: float, y: float) -> None:
+    """Clicks a place of the matrix, in shares of the chart, and waits for the list."""
+    before = page.url
+    chart = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    box = chart.first.bounding_box()
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.wait_for_function("before => location.href !== before", arg=before)
+    settled(page)
+
+
+def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
+    page = visit("confusion?run=pair-cpu&show=Counts")
+    labels = served.dataset.labels
+    matrix = matrix_of(served, "pair-cpu")
+    seen = set()
+    for x, y in ((0.35, 0.22), (0.62, 0.49), (0.62, 0.22)):
+        click_chart(page, x, y)
+        true, predicted = cell(page)
+        seen.add((true, predicted))
+        count = matrix[labels.index(true), labels.index(predicted)]
+        heading = page.locator("h3").last.inner_text()
+        assert true in heading
+        page.get_by_text(f"{count} samples, most confident first").wait_for()
+    assert len(seen) == 3
+
+
+def test_a_link_opens_the_same_cell(visit):
+    page = visit("confusion?true=happy&predicted=neutral")
+    assert page.get_by_role("heading", name="happy taken for neutral").count() == 1
+    assert page.locator("[data-testid=stImage] img").count() == 3
+
+
+def test_choosing_a_model_is_kept_in_the_address(visit):
+    page = visit("confusion")
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="EfficientNet-Lite0 number 1").click()
+    page.wait_for_url(re.compile(r"run="))
+    settled(page)
+    again = visit(page.url.split("/", 3)[3])
+    assert again.get_by_text("EfficientNet-Lite0 number 1").count() >= 1
+
+
+def upload(page, name: str, data: bytes) -> None:
+    page.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "image/png", "buffer": data}
+    )
+    page.wait_for_timeout(500)
+    settled(page)
+
+
+def png(side: int = 240) -> bytes:
+    buffer = io.BytesIO()
+    drawn_face(side).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_uploaded_photograph_is_answered_by_every_model(visit):
+    page = visit("compare?face=Upload")
+    page.get_by_text("The picture is already a cropped face").click()
+    settled(page)
+    upload(page, "me.png", png())
+    page.get_by_text(re.compile("say")).first.wait_for()
+    assert page.locator("[data-testid=stPlotlyChart]").count() == 4
+    # the crop, what models see, and an overlay for each of the three networks and the ensemble
+    assert page.locator("[data-testid=stImage] img").count() == 6
+
+
+def test_an_example_face_is_found_and_answered(visit):
+    page = visit("compare?face=Example")
+    page.get_by_text(re.compile("say")).first.wait_for()
+    assert page.locator("[data-testid=stPlotlyChart]").count() == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("notes.png", b"these are only words", "not a picture"),
+        ("cut.png", png()[:400], "cut.png"),
+        ("wall.png", None, "No face"),
+    ],
+)
+def test_a_bad_picture_is_one_message_and_the_page_goes_on(visit, name, data, message):
+    if data is None:
+        buffer = io.BytesIO()
+        drawn_face().crop((0, 0, 20, 20)).resize((200, 200)).save(buffer, "PNG")
+        data = buffer.getvalue()
+    page = visit("compare?face=Upload")
+    upload(page, name, data)
+    alert = page.locator("[data-testid=stAlert]")
+    alert.first.wait_for()
+    assert message in alert.first.inner_text()
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("input[type=file]").count() == 1

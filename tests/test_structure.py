@@ -1,0 +1,88 @@
+"""The house rules: which room may import which."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A room imports from rooms of a lower level only, or from itself.
+LEVELS = {
+    "fer_core.errors": -1,
+    "fer_core.files": 0,
+    "fer_core.project": 0,
+    "fer_core.provenance": 0,
+    "fer_core.labels": 1,
+    "fer_core.config": 1,
+    "fer_core.artifacts": 1,
+    "fer_core.data": 2,
+    "fer_core.models": 2,
+    "fer_core.evaluation": 2,
+    "fer_core.engine": 3,
+    "fer_core.explain": 3,
+    "fer_core.figures": 3,
+    "fer_core.predictor": 4,
+    "training": 5,
+    "dashboard": 5,
+}
+TORCH_FREE = ("fer_core.evaluation", "fer_core.figures", "fer_core.artifacts", "fer_core.config")
+OWN_ORDER = {"fer_core.labels", "fer_core.config", "fer_core.artifacts"}
+
+
+def room(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] in ("training", "dashboard"):
+        return parts[0]
+    name = ".".join(parts[:2])
+    return name if name in LEVELS else None
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def modules():
+    for top in ("fer_core", "training", "dashboard"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def test_every_module_stands_in_a_known_room():
+    homeless = [name for name, _ in modules() if name != "fer_core" and room(name) is None]
+    assert not homeless
+
+
+def test_imports_point_down():
+    breaches = []
+    for name, path in modules():
+        here = room(name)
+        if here is None:
+            continue
+        for target in imports(path):
+            there = room(target)
+            if there is None or there == here or {here, there} <= OWN_ORDER:
+                continue
+            if LEVELS[there] >= LEVELS[here]:
+                breaches.append(f"{name} imports {target}")
+    assert not breaches
+
+
+def test_results_need_no_torch_and_figures_no_streamlit():
+    for name, path in modules():
+        if name.startswith(TORCH_FREE):
+            tops = {target.split(".")[0] for target in imports(path)}
+            assert not tops & {"torch", "timm", "accelerate"}, name
+            assert "streamlit" not in tops, name
+
+
+def test_only_data_access_caches():
+    for name, path in modules():
+        if name.startswith("dashboard") and name != "dashboard.data_access":
+            assert "st.cache_" not in path.read_text(), name

@@ -1,0 +1,210 @@
+"""The command line, from a csv to a published run."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.errors import ArtifactError, DataError, FerscopeError
+from fer_core.models.checkpoint import load_tensors
+from training import __main__ as cli
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark
+
+RECIPE = """
+description: tiny
+model: {architecture: tiny_cnn}
+loss: {soft_labels: true}
+train: {epochs: 2, batch_size: 8, ema_decay: 0.5}
+optim: {warmup_epochs: 0.5}
+profiles:
+  cpu: {model: {image_size: 32}}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """An empty benchmark, tiny recipes, and a function that runs a command."""
+    toy = toy_benchmark(tmp_path, runs=0)
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "tiny.yaml").write_text(RECIPE)
+    (recipes / "tiny_two.yaml").write_text(RECIPE)
+    (recipes / "both.yaml").write_text(
+        "kind: ensemble\ndescription: both\nmembers: [tiny, tiny_two]\n"
+    )
+    monkeypatch.setattr(cli, "RECIPES", recipes)
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
+    monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(cli.app, [*arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return toy, run
+
+
+def test_train_then_ensemble_then_publish(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu")
+    run("train", "both", "--benchmark", "toy")
+    trained = toy.benchmark.run("tiny-cpu-s0")
+    info = trained.info()
+    assert (info.init, info.epochs, info.weights_dtype) == ("scratch", 2, "float32")
+    assert info.recipe["model"]["image_size"] == 32
+    assert len(trained.history()) == 2
+    both = toy.benchmark.run("both-cpu").info()
+    assert both.members == ("tiny-cpu-s0", "tiny_two-cpu-s0")
+
+    report = trained.report_path.read_text()
+    output = run("publish", "toy", "tiny-cpu-s0", "--device", "cpu")
+    assert "no test-time augmentation" in output
+    published = toy.benchmark.run("tiny-cpu-s0").info().published
+    assert published["dtype"] == "float16"
+    assert published["largest_probability_difference"] < 0.02
+    tensors, facts = load_tensors(trained.weights_path)
+    assert {str(value.dtype) for value in tensors.values()} == {"torch.float16"}
+    assert facts["labels"] == list(toy.dataset.labels.names)
+    assert not trained.state_dir.exists()
+    after = json.loads(trained.report_path.read_text())
+    assert after["protocol"] == json.loads(report)["protocol"]
+
+
+def test_evaluate_reproduces_the_report(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    trained = toy.benchmark.run("tiny-cpu-s0")
+    before = json.loads(trained.report_path.read_text())
+    trained.report_path.unlink()
+    run("evaluate", "toy", "tiny-cpu-s0", "--device", "cpu")
+    after = json.loads(trained.report_path.read_text())
+    assert after["test"]["confusion"] == before["test"]["confusion"]
+    assert after["test"]["log_loss"] == pytest.approx(before["test"]["log_loss"], rel=1e-5)
+
+
+def test_stopped_by_the_clock_and_resumed_is_the_same_run(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
+    second = toy.benchmark.run("tiny_two-cpu-s0")
+    assert not second.info_path.exists()
+    run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu", "--resume")
+    one, _ = load_tensors(toy.benchmark.run("tiny-cpu-s0").weights_path)
+    other, _ = load_tensors(second.weights_path)
+    for key, value in one.items():
+        np.testing.assert_array_equal(value.numpy(), other[key].numpy())
+
+
+def test_a_finished_run_is_not_trained_over(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    before = toy.benchmark.run("tiny-cpu-s0").info()
+    assert "is finished" in run("train", "tiny", "--benchmark", "toy")
+    assert toy.benchmark.run("tiny-cpu-s0").info() == before
+
+
+def test_prepare_a_folder_by_class(shop, tmp_path):
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for name in ("Happy", "sadness"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for index in range(30):
+            pixels = random.integers(0, 255, (40, 40), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
+    (tmp_path / "images" / "Happy" / "broken.png").write_bytes(b"\x89PNG nothing")
+    _, run = shop
+    output = run("prepare", str(tmp_path / "images"), "--name", "mine")
+    assert "Happy/broken.png" in output
+    info = ArtifactStore(tmp_path / "artifacts").benchmark("mine").info()
+    assert info.labels == ("happy", "sad")
+    assert sum(info.counts["test"].values()) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nothing", "--benchmark", "toy"], "no recipe 'nothing'"),
+        (["train", "tiny", "--benchmark", "elsewhere"], "no prepared dataset"),
+        (["train", "tiny", "--benchmark", "toy", "--set", "optim.x=1"], "optim.x"),
+        (["train", "tiny", "--benchmark", "../toy"], "no valid benchmark name"),
+        (["train", "both", "--benchmark", "toy"], "run.json is missing"),
+        (["train", "tiny", "--benchmark", "toy", "--set", "train.precision=fp16"], "CUDA GPU"),
+        (["evaluate", "toy", "nothing"], "run.json is missing"),
+        (["prepare", "nowhere.csv", "--name", "x"], "does not exist"),
+    ],
+)
+def test_mistakes_are_one_clear_line(shop, arguments, message, monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setattr(sys, "argv", ["training", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("Error:")
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_run_of_another_split_is_not_evaluated_here(shop):
+    from fer_core.data.prepared import PreparedDataset
+    from tests.builders import toy_dataset
+    from training.jobs import evaluate_run
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    other = toy_dataset(toy.data, "other", seed=5, per_class=16)
+    assert isinstance(other, PreparedDataset)
+    with pytest.raises(DataError, match="was trained on split"):
+        evaluate_run(toy.benchmark.run("tiny-cpu-s0"), other)
+
+
+def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatch):
+    from training import jobs
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    trained = toy.benchmark.run("tiny-cpu-s0")
+    before = trained.weights_path.read_bytes()
+    monkeypatch.setattr(jobs, "MAX_HALF_DIFFERENCE", -1.0)
+    with pytest.raises(ArtifactError, match="float16 weights change a probability"):
+        jobs.publish_run(trained, toy.dataset, device="cpu")
+    assert trained.weights_path.read_bytes() == before
+
+
+def test_a_full_disk_while_saving_a_run_leaves_no_half_run(shop, monkeypatch):
+    from safetensors import SafetensorError
+
+    toy, run = shop
+
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("fer_core.models.checkpoint.save_file", full)
+    with pytest.raises(FerscopeError, match="disk is full"):
+        run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    place = toy.benchmark.run("tiny-cpu-s0")
+    assert not place.info_path.exists()
+    assert not list(place.root.rglob("*.tmp"))
+
+
+def test_help_needs_no_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.argv = ['training', '--help']\n"
+        "import training.__main__ as cli\n"
+        "try: cli.main()\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "prepare" in done.stdout
+
