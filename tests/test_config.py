@@ -46,7 +46,7 @@ def test_wrong_keys_and_values_are_named(folder, override, message):
 
 
 def test_unknown_recipe_lists_the_known(folder):
-    with pytest.raises(RecipeError, match="no recipe 'other'. Known recipes: mine"):
+    with pytest.raises(RecipeError, match=r"no recipe 'other'\. Known recipes: mine"):
         load_recipe(folder, "other")
 
 
@@ -69,5 +69,5 @@ def test_every_shipped_recipe_resolves(name, profile):
 
 def test_a_recipe_names_the_architectures_that_exist(folder):
     recipe = load_recipe(folder, "mine", "cpu", ["model.architecture=alexnet"])
-    with pytest.raises(RecipeError, match="no architecture 'alexnet'. Known: .*resnet34"):
+    with pytest.raises(RecipeError, match=r"no architecture 'alexnet'\. Known: .*resnet34"):
         build_model(recipe.model, 7)

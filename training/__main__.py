@@ -81,12 +81,11 @@ def prepare(
 
         python -m training prepare path/to/images --name mine --side 96
     """
-    from fer_core.data.sources.folder import FolderSource
-
     from fer_core.data.prepare import prepare as prepare_set
     from fer_core.data.prepare import publish_facts
     from fer_core.data.sources.base import Source
     from fer_core.data.sources.fer2013 import Fer2013Source
+    from fer_core.data.sources.folder import FolderSource
     from training.console import console, show_progress
 
     benchmark = _benchmark(name, artifacts)

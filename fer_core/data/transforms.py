@@ -50,8 +50,22 @@ class Preprocessing:
         content = json.dumps({"version": _PIPELINE_VERSION, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
+    def unit(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        """Brings stored values to 0 to 1.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+
+        Returns:
+            float32 in 0 to 1, shape (N, C, H, W) with C = 1 for grey images.
+        """
+        if isinstance(images, np.ndarray):
+            images = torch.from_numpy(np.require(images, requirements="W"))
+        batch = images.float().div_(255)
+        return batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
+
     def resize(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Scales images to the input size.
+        """Scales stored images to the input size.
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
@@ -59,20 +73,33 @@ class Preprocessing:
         Returns:
             float32 in 0 to 1, shape (N, C, image_size, image_size) with C = 1 for grey images.
         """
-        if isinstance(images, np.ndarray):
-            images = torch.from_numpy(np.require(images, requirements="W"))
-        batch = images.float().div_(255)
-        batch = batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
+        batch = self.unit(images)
         if batch.shape[-2:] == (self.image_size, self.image_size):
             return batch
         size = (self.image_size, self.image_size)
         return F.interpolate(batch, size, mode="bilinear", antialias=True).clamp_(0, 1)
 
+    def augmented(self, images: Tensor, random: "Augmentation") -> Tensor:
+        """Scales stored images to the input size with random changes.
+
+        Enlarging and moving are one bilinear sampling: faster, and less blurred, than two.
+        Shrinking comes first, since only `resize` averages the pixels that it leaves out.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+            random: One draw an image.
+
+        Returns:
+            float32 in 0 to 1, shape (N, C, image_size, image_size).
+        """
+        shrinks = self.image_size < images.shape[1]
+        return random.apply(self.resize(images) if shrinks else self.unit(images), self.image_size)
+
     def normalise(self, images: Tensor) -> Tensor:
         """Maps values in 0 to 1 to the network's range; gives three channels."""
         mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
         std = images.new_tensor(self.std).view(1, 3, 1, 1)
-        return (images - mean) / std
+        return torch.addcmul(-mean / std, images, 1 / std)
 
     def __call__(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         """Returns network input, float32, shape (N, 3, image_size, image_size)."""
@@ -135,17 +162,22 @@ class Augmentation:
             *(getattr(self, name)[part].to(device) for name in self.__dataclass_fields__)
         )
 
-    def apply(self, images: Tensor) -> Tensor:
-        """Moves, mirrors and recolours images.
+    def apply(self, images: Tensor, size: int) -> Tensor:
+        """Recolours, moves and mirrors images, and samples them at a size.
 
         Args:
-            images: float in 0 to 1, shape (N, C, S, S).
+            images: float in 0 to 1, shape (N, C, h, w).
+            size: Side of the result; without random changes, bilinear enlargement.
 
         Returns:
-            The same shape and range.
+            The same range, shape (N, C, size, size).
         """
-        grid = F.affine_grid(self.matrices, list(images.shape), align_corners=False)
-        images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        recoloured = self._recolour(images)
+        return F.grid_sample(
+            recoloured, self._grid(size), padding_mode="reflection", align_corners=False
+        )
+
+    def _recolour(self, images: Tensor) -> Tensor:
         if images.shape[1] == 3:
             luma = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
             grey = (images * luma).sum(dim=1, keepdim=True)
@@ -153,7 +185,18 @@ class Augmentation:
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         contrast = self.contrast.view(-1, 1, 1, 1)
         offset = middle * (self.brightness.view(-1, 1, 1, 1) - contrast)
-        return (images * contrast + offset).clamp_(0, 1)
+        return torch.addcmul(offset, images, contrast).clamp_(0, 1)
+
+    def _grid(self, size: int) -> Tensor:
+        """Returns what `affine_grid` does, shape (N, size, size, 2), in a fifth of its time."""
+        steps = torch.arange(size, device=self.matrices.device, dtype=self.matrices.dtype)
+        centres = (2 * steps + 1) / size - 1
+        across = self.matrices[:, :, 0, None] * centres  # (N, 2, size): along a row
+        down = self.matrices[:, :, 1, None] * centres + self.matrices[:, :, 2, None]
+        grid = torch.empty(len(self.matrices), size, size, 2, device=centres.device)
+        for axis in range(2):
+            torch.add(across[:, axis, None, :], down[:, axis, :, None], out=grid[..., axis])
+        return grid
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box of each image's neighbour.

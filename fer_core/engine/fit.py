@@ -256,7 +256,7 @@ class Trainer:
             group["lr"] = self.learning_rate(progress.epoch * self.batches.steps + progress.step)
 
         random = batch.augmentation.share(slice(None), device)
-        images = random.apply(preprocessing.resize(batch.images.to(device)))
+        images = preprocessing.augmented(batch.images.to(device), random)
         images, targets = random.mix(images, batch.targets.to(device))
         inputs = preprocessing.normalise(images)
         if self.recipe.train.channels_last:

@@ -93,7 +93,7 @@ class Predictions:
         if table["id"].duplicated().any():
             twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
             raise ArtifactError(f"{where} holds the sample {twice} twice.")
-        truth = pd.Index(list(labels.names)).get_indexer(table["y_true"])
+        truth = pd.Index(list(labels.names)).get_indexer(pd.Index(table["y_true"]))
         if (truth < 0).any():
             wrong = table["y_true"].iloc[int(np.argmax(truth < 0))]
             raise ArtifactError(f"{where} has the unknown label {wrong!r}.")

@@ -114,10 +114,11 @@ def visit(chromium, address, request):
 
 
 def settled(page) -> None:
-    """Waits until the page has its title and no script runs."""
+    """Waits until the page has its title, no script runs, and every element is drawn."""
     page.wait_for_selector("h1")
     page.wait_for_function(
         "() => document.querySelector('[data-testid=stApp]')"
         "?.getAttribute('data-test-script-state') === 'notRunning'"
+        " && !document.querySelector('[data-testid=stSkeleton]')"
     )
     page.wait_for_timeout(300)

@@ -6,11 +6,14 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions
 from tests.browser.conftest import settled
 from tests.builders import drawn_face
+
+expect.set_options(timeout=60_000)
 
 PAGES = ("", "leaderboard", "confusion", "compare")
 
@@ -63,7 +66,7 @@ def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
 def test_a_link_opens_the_same_cell(visit):
     page = visit("confusion?true=happy&predicted=neutral")
     assert page.get_by_role("heading", name="happy taken for neutral").count() == 1
-    assert page.locator("[data-testid=stImage] img").count() == 3
+    expect(page.locator("[data-testid=stImage] img")).to_have_count(3)
 
 
 def test_choosing_a_model_is_kept_in_the_address(visit):
@@ -73,14 +76,14 @@ def test_choosing_a_model_is_kept_in_the_address(visit):
     page.wait_for_url(re.compile(r"run="))
     settled(page)
     again = visit(page.url.split("/", 3)[3])
-    assert again.get_by_text("EfficientNet-Lite0 number 1").count() >= 1
+    expect(again.get_by_role("combobox", name="Model")).to_have_value("EfficientNet-Lite0 number 1")
 
 
 def upload(page, name: str, data: bytes) -> None:
     page.locator("input[type=file]").set_input_files(
         {"name": name, "mimeType": "image/png", "buffer": data}
     )
-    page.wait_for_timeout(500)
+    page.get_by_text(name).first.wait_for()
     settled(page)
 
 
@@ -95,16 +98,14 @@ def test_an_uploaded_photograph_is_answered_by_every_model(visit):
     page.get_by_text("The picture is already a cropped face").click()
     settled(page)
     upload(page, "me.png", png())
-    page.get_by_text(re.compile("say")).first.wait_for()
-    assert page.locator("[data-testid=stPlotlyChart]").count() == 4
+    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4)
     # the crop, what models see, and an overlay for each of the three networks and the ensemble
-    assert page.locator("[data-testid=stImage] img").count() == 6
+    expect(page.locator("[data-testid=stImage] img")).to_have_count(6)
 
 
 def test_an_example_face_is_found_and_answered(visit):
     page = visit("compare?face=Example")
-    page.get_by_text(re.compile("say")).first.wait_for()
-    assert page.locator("[data-testid=stPlotlyChart]").count() == 4
+    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4)
 
 
 @pytest.mark.parametrize(

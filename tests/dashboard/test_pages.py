@@ -114,9 +114,7 @@ def test_leaderboard_imports_no_torch(toy):
 
 
 def test_a_cell_in_the_address_lists_its_samples(open_page, toy):
-    app = open_page(
-        "confusion", toy.artifacts, run="pair-cpu", true="happy", predicted="neutral"
-    )
+    app = open_page("confusion", toy.artifacts, run="pair-cpu", true="happy", predicted="neutral")
     assert "happy taken for neutral" in texts(app)
     rows = app.dataframe[-1].value
     assert set(rows["true"]) == {"happy"}

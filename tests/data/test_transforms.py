@@ -112,16 +112,22 @@ class TestGeometryAndColour:
     @pytest.mark.parametrize("colour", [False, True])
     def test_zero_changes_nothing(self, colour: bool) -> None:
         images = pictures(4, colour=colour)
-        torch.testing.assert_close(draw(4, IDENTITY).apply(images), images, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            draw(4, IDENTITY).apply(images, images.shape[-1]), images, rtol=0, atol=1e-5
+        )
 
     def test_flip_mirrors_left_and_right(self) -> None:
         images = pictures(4)
-        mirrored = draw(4, IDENTITY.model_copy(update={"flip": 1.0})).apply(images)
+        mirrored = draw(4, IDENTITY.model_copy(update={"flip": 1.0})).apply(
+            images, images.shape[-1]
+        )
         torch.testing.assert_close(mirrored, images.flip(3), rtol=0, atol=1e-5)
 
     def test_flip_is_drawn_for_each_image(self) -> None:
         images = pictures(64)
-        flipped = draw(64, IDENTITY.model_copy(update={"flip": 0.5})).apply(images)
+        flipped = draw(64, IDENTITY.model_copy(update={"flip": 0.5})).apply(
+            images, images.shape[-1]
+        )
         mirrored = (flipped - images.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-4
         same = (flipped - images).abs().amax(dim=(1, 2, 3)) < 1e-4
         assert bool((mirrored ^ same).all())
@@ -132,7 +138,7 @@ class TestGeometryAndColour:
         # The maps say where each pixel comes from: +2/24 of the side is two pixels further right.
         moved = replace(
             draw(1, IDENTITY), matrices=torch.tensor([[[1.0, 0.0, 4 / 24], [0.0, 1.0, 0.0]]])
-        ).apply(images)
+        ).apply(images, images.shape[-1])
         torch.testing.assert_close(moved[..., :22], images[..., 2:], rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("kind", ["rotation", "scale", "shift"])
@@ -163,14 +169,18 @@ class TestGeometryAndColour:
 
     def test_brightness_scales_the_mean_and_keeps_the_differences(self) -> None:
         images = 0.4 + 0.2 * pictures(2)
-        brighter = replace(draw(2, IDENTITY), brightness=torch.tensor([1.2, 0.8])).apply(images)
+        brighter = replace(draw(2, IDENTITY), brightness=torch.tensor([1.2, 0.8])).apply(
+            images, images.shape[-1]
+        )
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         expected = images - middle + middle * torch.tensor([1.2, 0.8]).view(2, 1, 1, 1)
         torch.testing.assert_close(brighter, expected, rtol=0, atol=1e-5)
 
     def test_contrast_scales_the_differences_and_keeps_the_mean(self) -> None:
         images = 0.4 + 0.2 * pictures(2)
-        changed = replace(draw(2, IDENTITY), contrast=torch.tensor([1.5, 0.5])).apply(images)
+        changed = replace(draw(2, IDENTITY), contrast=torch.tensor([1.5, 0.5])).apply(
+            images, images.shape[-1]
+        )
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
         expected = middle + (images - middle) * torch.tensor([1.5, 0.5]).view(2, 1, 1, 1)
         torch.testing.assert_close(changed, expected, rtol=0, atol=1e-5)
@@ -178,19 +188,21 @@ class TestGeometryAndColour:
     def test_no_saturation_is_grey_and_grey_images_have_none_to_lose(self) -> None:
         unsaturated = replace(draw(2, IDENTITY), saturation=torch.zeros(2))
         images = pictures(2)
-        grey = unsaturated.apply(images)
+        grey = unsaturated.apply(images, images.shape[-1])
         luma = (images * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1)
         for channel in range(3):
             torch.testing.assert_close(grey[:, channel], luma, rtol=0, atol=1e-5)
         one_channel = pictures(2, colour=False)
-        torch.testing.assert_close(unsaturated.apply(one_channel), one_channel, rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            unsaturated.apply(one_channel, one_channel.shape[-1]), one_channel, rtol=0, atol=1e-5
+        )
 
     def test_grey_and_rgb_of_the_same_grey_are_changed_alike(self) -> None:
         grey = pictures(4, colour=False)
         changed = draw(4, EVERYTHING)
         torch.testing.assert_close(
-            changed.apply(grey).expand(-1, 3, -1, -1),
-            changed.apply(grey.expand(-1, 3, -1, -1)),
+            changed.apply(grey, grey.shape[-1]).expand(-1, 3, -1, -1),
+            changed.apply(grey.expand(-1, 3, -1, -1), grey.shape[-1]),
             rtol=0,
             atol=1e-5,
         )
@@ -198,7 +210,7 @@ class TestGeometryAndColour:
     @pytest.mark.parametrize("colour", [False, True])
     def test_values_stay_in_range(self, colour: bool) -> None:
         images = pictures(64, colour=colour).round()  # only black and white: the hardest case
-        changed = draw(64, EVERYTHING).apply(images)
+        changed = draw(64, EVERYTHING).apply(images, images.shape[-1])
         assert changed.shape == images.shape
         assert float(changed.min()) >= 0
         assert float(changed.max()) <= 1
@@ -206,9 +218,11 @@ class TestGeometryAndColour:
 
     def test_the_seed_decides_and_images_differ(self) -> None:
         images = pictures(1).expand(8, -1, -1, -1)
-        first = draw(8, EVERYTHING).apply(images)
-        assert torch.equal(first, draw(8, EVERYTHING).apply(images))
-        assert not torch.allclose(first, draw(8, EVERYTHING, seed=1).apply(images))
+        first = draw(8, EVERYTHING).apply(images, images.shape[-1])
+        assert torch.equal(first, draw(8, EVERYTHING).apply(images, images.shape[-1]))
+        assert not torch.allclose(
+            first, draw(8, EVERYTHING, seed=1).apply(images, images.shape[-1])
+        )
         assert not torch.allclose(first[0], first[1])
 
 
@@ -279,10 +293,20 @@ def test_shares_of_a_batch_give_what_the_whole_gives(cuts: tuple[int, ...]) -> N
     images = pictures(12)
     targets = torch.eye(12)
     drawn = draw(12, EVERYTHING)
-    whole, whole_targets = drawn.mix(drawn.apply(images), targets)
+    whole, whole_targets = drawn.mix(drawn.apply(images, images.shape[-1]), targets)
     for start, end in pairwise(cuts):
         part = slice(start, end)
         share = drawn.share(part, torch.device("cpu"))
-        mixed, mixed_targets = share.mix(share.apply(images[part]), targets[part])
+        mixed, mixed_targets = share.mix(share.apply(images[part], images.shape[-1]), targets[part])
         torch.testing.assert_close(mixed, whole[part], rtol=0, atol=1e-6)
         torch.testing.assert_close(mixed_targets, whole_targets[part])
+
+
+@pytest.mark.parametrize("size", [32, 48, 96])
+@pytest.mark.parametrize("colour", [False, True])
+def test_without_changes_training_sees_what_evaluation_sees(size: int, colour: bool) -> None:
+    shape = (3, 48, 48, 3) if colour else (3, 48, 48)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    input_ = preprocessing(size, colour=colour)
+    augmented = input_.augmented(images, draw(3, IDENTITY))
+    torch.testing.assert_close(augmented, input_.resize(images), rtol=0, atol=1e-5)

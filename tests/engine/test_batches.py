@@ -53,5 +53,7 @@ def test_targets_stay_with_their_images():
 
 
 def test_step_seeds_do_not_collide():
-    seeds = {step_seed(s, e, k, p) for s in (0, 1) for e in (0, 1) for k in range(20) for p in (0, 1)}
+    seeds = {
+        step_seed(s, e, k, p) for s in (0, 1) for e in (0, 1) for k in range(20) for p in (0, 1)
+    }
     assert len(seeds) == 160

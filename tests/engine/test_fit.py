@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from fer_core.engine.fit import FitResult, Trainer, TrainData
+from fer_core.engine.fit import FitResult, TrainData, Trainer
 from fer_core.engine.networks import preprocessing_of
 from fer_core.errors import WeightsError
 from fer_core.models import build_model
@@ -81,9 +81,7 @@ def test_it_learns_the_toy_classes(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("killed_after", "ema"), [(1, 0.9), (7, 0.9), (10, 0.0), (13, 0.9)])
-def test_killed_and_resumed_gives_equal_weights(
-    dataset, tmp_path, monkeypatch, ema, killed_after
-):
+def test_killed_and_resumed_gives_equal_weights(dataset, tmp_path, monkeypatch, ema, killed_after):
     monkeypatch.setattr("fer_core.engine.fit.CHECKPOINT_STEPS", 3)
     parts = {
         "train": {"epochs": 2, "ema_decay": ema},

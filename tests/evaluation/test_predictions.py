@@ -19,7 +19,9 @@ def predictions(first=(0.7, 0.2, 0.1), order=(0, 1)) -> Predictions:
     truth = np.array([0, 2])[list(order)]
     probabilities = np.array([first, (0.1, 0.3, 0.6)])[list(order)]
     part = Scores(LABELS, ids, truth, probabilities)
-    validation = Scores(LABELS, np.array([f"v{name}" for name in ids], object), truth, probabilities)
+    validation = Scores(
+        LABELS, np.array([f"v{name}" for name in ids], object), truth, probabilities
+    )
     return Predictions({"validation": validation, "test": part})
 
 

@@ -50,7 +50,9 @@ def test_a_class_that_resampling_misses_is_left_out_of_the_mean():
 def test_report_scores_with_and_without_leaks():
     test = scores([0, 0, 1, 1], [0, 1, 1, 1])
     predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
-    samples = pd.DataFrame({"id": ["s/0", "s/1", "s/2", "s/3"], "leak": [False, True, False, False]})
+    samples = pd.DataFrame(
+        {"id": ["s/0", "s/1", "s/2", "s/3"], "leak": [False, True, False, False]}
+    )
     report = build_report("run", predictions, samples, PROTOCOL)
     assert report.test.accuracy.value == 0.75
     assert report.test.samples == 4

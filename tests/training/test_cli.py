@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError, DataError, FerscopeError
 from fer_core.models.checkpoint import load_tensors
-from training import __main__ as cli
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark
+from training import __main__ as cli
 
 RECIPE = """
 description: tiny
@@ -207,4 +207,3 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "prepare" in done.stdout
-

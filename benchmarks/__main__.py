@@ -1,0 +1,46 @@
+"""Runs the measurements that were asked for and prints one table."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import dashboard, input_pipeline, training_speed
+from benchmarks.result import Result
+from fer_core.provenance import hardware, versions
+
+MEASURES = {
+    "pipeline": input_pipeline.measure,
+    "training": training_speed.measure,
+    "dashboard": dashboard.measure,
+}
+
+
+def main(
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(MEASURES)}; may be repeated.")
+    ] = None,
+) -> None:
+    """Measure input pipeline, training and dashboard, and print what was asked of each."""
+    unknown = sorted(set(only or []) - set(MEASURES))
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASURES)}")
+    table = Table("what", "measured", "against", "asked for", "reached")
+    for name, measure in MEASURES.items():
+        if not only or name in only:
+            for result in measure():
+                table.add_row(*_row(result))
+    console = Console()
+    console.print(table)
+    facts = hardware("cpu") | versions()
+    console.print(", ".join(f"{key} {value}" for key, value in facts.items()))
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    reached = "" if result.reached is None else ("yes" if result.reached else "NO")
+    return (result.what, result.measured, result.against, result.asked, reached)
+
+
+if __name__ == "__main__":
+    typer.run(main)

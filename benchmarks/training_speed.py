@@ -1,0 +1,100 @@
+"""Images a second of training steps, against a bare PyTorch loop on the same model."""
+
+import contextlib
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from benchmarks.result import Result
+from fer_core.config import Recipe, load_recipe, recipe_names
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.fit import TrainData, Trainer
+from fer_core.models import build_model, spec_of
+from fer_core.models.checkpoint import CheckpointFolder
+from training.__main__ import RECIPES
+
+STEPS, WARM_UP = 8, 3
+
+
+class _Clock:
+    """Notes when each step ends, and stops the training after enough of them."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step(self, news: object) -> None:
+        self.times.append(time.perf_counter())
+        if len(self.times) == WARM_UP + STEPS:
+            raise StopIteration
+
+    def on_epoch(self, record: object) -> None:
+        raise AssertionError("the measurement ends inside the first epoch")
+
+
+def measure() -> Iterator[Result]:
+    """Measures each network recipe of the cpu profile at its full image size, uncompiled."""
+    for name in recipe_names(RECIPES):
+        recipe = load_recipe(RECIPES, name, "cpu")
+        if isinstance(recipe, Recipe):
+            train = recipe.train.model_copy(
+                update={"compile": False, "small_size": 0, "small_epochs": 0}
+            )
+            recipe = recipe.model_copy(update={"train": train})
+            own, bare = _loop(recipe), _bare(recipe)
+            yield Result(
+                f"training {name}, {recipe.model.image_size} px, batch {train.batch_size}",
+                f"{own:.0f} images/s",
+                f"{bare:.0f} images/s (bare PyTorch loop): {own / bare:.0%}",
+            )
+
+
+def _loop(recipe: Recipe) -> float:
+    size, count = recipe.train.batch_size, recipe.train.batch_size * (WARM_UP + STEPS + 1)
+    images = np.random.default_rng(0).integers(0, 255, (count, 48, 48), dtype=np.uint8)
+    spec = spec_of(recipe.model.architecture)
+    rows = np.arange(count)
+    data = TrainData(
+        images,
+        rows,
+        np.eye(7, dtype=np.float32)[rows % 7],
+        np.bincount(rows % 7, minlength=7),
+        rows[:8],
+        rows[:8] % 7,
+    )
+    clock = _Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            build_model(recipe.model, 7),
+            recipe,
+            data,
+            Preprocessing(48, False, recipe.model.image_size, spec.mean, spec.std),
+            Accelerator(cpu=True),
+            CheckpointFolder(Path(folder)),
+            clock,
+        )
+        with contextlib.suppress(StopIteration, RuntimeError):
+            trainer.fit(deadline=math.inf)
+    return STEPS * size / (clock.times[-1] - clock.times[WARM_UP - 1])
+
+
+def _bare(recipe: Recipe) -> float:
+    size = recipe.train.batch_size
+    side = recipe.model.image_size
+    model = build_model(recipe.model, 7).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    images = torch.randn(size, 3, side, side).contiguous(memory_format=torch.channels_last)
+    targets = torch.arange(size) % 7
+    times = []
+    for _ in range(WARM_UP + STEPS):
+        loss = torch.nn.functional.cross_entropy(model(images), targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter())
+    return STEPS * size / (times[-1] - times[WARM_UP - 1])

@@ -1,0 +1,35 @@
+"""Trains a toy on however many processes it was started with; writes weights and history.
+
+Run by test_processes.py: `python -m torch.distributed.run -m tests.engine.run_toy DATA OUT`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from fer_core.data.prepared import PreparedDataset
+from fer_core.models.checkpoint import save_tensors
+from tests.engine.test_fit import Watcher, trainer
+
+MODEL = {"architecture": "tiny_vit", "image_size": 32}
+
+
+def main(data: Path, out: Path) -> None:
+    made = trainer(
+        PreparedDataset.open(data),
+        out / "state",
+        Watcher(),
+        model=MODEL,
+        augment={"cutmix": 0.5},
+        train={"epochs": 2, "ema_decay": 0.9},
+    )
+    result = made.fit()
+    if made.accelerator.is_main_process:
+        history = [record.__dict__ for record in result.history]
+        facts = {"history": history, "processes": made.accelerator.num_processes}
+        save_tensors(out / "result.safetensors", dict(result.weights), {})
+        (out / "result.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
