@@ -113,6 +113,7 @@ class RunInfo(Record):
         preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble.
         parameters: Number of weights.
         members: Run ids that an ensemble averages.
+        member_weights: Their weights, summing to 1.
         weights_dtype: `float32`, or `float16` once published; None for an ensemble.
     """
 
@@ -130,6 +131,7 @@ class RunInfo(Record):
     split_hash: str
     parameters: int
     members: tuple[str, ...] = ()
+    member_weights: tuple[float, ...] = ()
     weights_dtype: str | None = None
     published: Mapping[str, Any] | None = None
     best_epoch: int | None = None

@@ -23,8 +23,13 @@ class ModelConfig(_Part):
     """Which network, and where its weights start."""
 
     architecture: str
-    init: Literal["scratch", "imagenet"] = "scratch"
+    init: str = Field(
+        default="scratch",
+        pattern=r"^(scratch|imagenet|file:.+|run:.+/.+)$",
+        description="scratch, imagenet, file:<path> or run:<benchmark>/<run id>",
+    )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
+    patch_size: int | None = Field(default=None, ge=2, description="of a ViT, in pixels")
     drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
 
@@ -63,7 +68,22 @@ class OptimConfig(_Part):
     min_lr: float = Field(default=1e-6, ge=0)
     weight_decay: float = Field(default=0.02, ge=0)
     warmup_epochs: float = Field(default=1.0, ge=0)
+    backbone_lr: float = Field(
+        default=1.0, gt=0, le=1, description="rate of all but the classifier, as a share of lr"
+    )
     clip_norm: float = Field(default=1.0, gt=0, description="gradient norm")
+
+
+class DistillConfig(_Part):
+    """Learning from finished runs as well as from labels (Hinton et al. 2015, arXiv:1503.02531).
+
+    Teachers see the same augmented, mixed images as the student (Beyer et al. 2022,
+    arXiv:2106.05237).
+    """
+
+    teachers: tuple[str, ...] = Field(min_length=1, description="run ids of this benchmark")
+    weight: float = Field(default=0.7, gt=0, le=1, description="share of the teachers in targets")
+    temperature: float = Field(default=1.0, gt=0, description="softens the teachers' answers")
 
 
 class TrainConfig(_Part):
@@ -77,6 +97,9 @@ class TrainConfig(_Part):
     ema_decay: float = Field(default=0.0, ge=0, lt=1, description="0 switches the average off")
     patience: int = Field(default=0, ge=0, description="epochs without gain; 0 never stops early")
     monitor: Literal["accuracy", "macro_recall", "log_loss"] = "accuracy"
+    freeze_epochs: int = Field(
+        default=0, ge=0, description="first epochs in which the classifier alone trains"
+    )
     small_size: int = Field(
         default=0, ge=0, description="input side of the first epochs; 0 for the full size at once"
     )
@@ -96,6 +119,7 @@ class Recipe(_Part):
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
+    distill: DistillConfig | None = None
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
@@ -116,13 +140,19 @@ class Recipe(_Part):
 
 
 class EnsembleRecipe(_Part):
-    """An average of other runs' probabilities; nothing is trained."""
+    """An average of other runs' probabilities; nothing is trained.
+
+    `mean` takes all members alike. `greedy` adds, with repetition, whichever member helps
+    validation most (Caruana et al. 2004), so members are chosen and weighted.
+    """
 
     kind: Literal["ensemble"]
     name: str
     profile: str
     description: str = ""
     members: tuple[str, ...] = Field(min_length=2, description="recipe names")
+    method: Literal["mean", "greedy"] = "mean"
+    title: str = Field(default="", description="shown instead of the members' names")
 
 
 AnyRecipe = Recipe | EnsembleRecipe

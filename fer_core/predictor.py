@@ -32,7 +32,7 @@ class Answer:
         labels: The classes.
         probabilities: Shape (K,), sums to 1.
         saliency: Signed map of the explained class, shape (MAP_SIDE, MAP_SIDE). Of an ensemble:
-            the mean of its members' maps, each scaled to a largest magnitude of 1.
+            the weighted mean of its members' maps, each scaled to a largest magnitude of 1.
         seconds: Time of prediction and explanation, without loading.
     """
 
@@ -127,12 +127,17 @@ class Predictor:
         labels = LabelSet(info.labels)
         members = [self._benchmark.run(member).info() for member in info.members]
         answers = [self._answer_network(stored, member, target) for member in members]
-        probabilities = np.mean([answer.probabilities for answer in answers], axis=0)
+        weights = info.member_weights
+        probabilities = np.average(
+            [answer.probabilities for answer in answers], axis=0, weights=weights
+        )
         chosen = int(probabilities.argmax())
         if target < 0 and any(int(answer.probabilities.argmax()) != chosen for answer in answers):
             # Members that would explain their own class explain the ensemble's instead.
             answers = [self._answer_network(stored, member, chosen) for member in members]
-        saliency = np.mean([_unit_peak(answer.saliency) for answer in answers], axis=0)
+        saliency = np.average(
+            [_unit_peak(answer.saliency) for answer in answers], axis=0, weights=weights
+        )
         seconds = sum(answer.seconds for answer in answers)
         return Answer(
             info.run_id, info.title, labels, probabilities, saliency.astype(np.float32), seconds

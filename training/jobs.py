@@ -15,6 +15,7 @@ from torch import nn
 
 from fer_core import provenance
 from fer_core.artifacts import (
+    ArtifactStore,
     BenchmarkDir,
     RunDir,
     RunInfo,
@@ -26,8 +27,9 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
 from fer_core.engine.networks import load_network, preprocessing_of
 from fer_core.engine.predict import predict_logits, predict_probabilities
+from fer_core.engine.teacher import Teacher
 from fer_core.errors import ArtifactError, DataError, RecipeError
-from fer_core.evaluation.ensemble import average
+from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import build_model, spec_of
@@ -104,8 +106,10 @@ def train_network(
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     preprocessing = preprocessing_of(recipe, dataset.format)
     model = build_model(recipe.model, len(dataset.labels))
-    initial = initialise(model, recipe.model)
+    store = ArtifactStore(benchmark.root.parent)
+    initial = initialise(model, recipe.model, dataset.labels.names, store)
     checkpoints = CheckpointFolder(run.state_dir)
+    teacher = _teacher(recipe, dataset, benchmark, accelerator)
     trainer = Trainer(
         model,
         recipe,
@@ -114,6 +118,7 @@ def train_network(
         accelerator,
         checkpoints,
         observer,
+        teacher,
     )
     result = trainer.fit(resume=resume, deadline=deadline)
     if accelerator.is_main_process:
@@ -150,27 +155,30 @@ def predict_splits(
 
 
 def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0) -> RunDir:
-    """Averages finished runs of one benchmark into an ensemble run.
+    """Averages finished runs of one benchmark into an ensemble run; validation alone chooses.
 
     Raises:
         ArtifactError: If a member is not finished, or members do not fit together.
     """
-    members = [benchmark.run(f"{name}-{recipe.profile}-s{seed}").info() for name in recipe.members]
-    split_hashes = {member.split_hash for member in members}
-    if len(split_hashes) > 1:
+    candidates = [benchmark.run(f"{name}-{recipe.profile}-s{seed}") for name in recipe.members]
+    infos = [run.info() for run in candidates]
+    if len({info.split_hash for info in infos}) > 1:
         raise ArtifactError("The members of an ensemble must stand on the same split.")
     labels = benchmark.info().label_set
-    predictions = average(
-        [
-            Predictions.read(benchmark.run(member.run_id).predictions_path, labels)
-            for member in members
-        ]
+    scored = [Predictions.read(run.predictions_path, labels) for run in candidates]
+    weights = (
+        greedy_weights(scored)
+        if recipe.method == "greedy"
+        else (1 / len(candidates),) * len(candidates)
     )
+    predictions = average(scored, weights)
+    chosen = [place for place, weight in enumerate(weights) if weight > 0]
+    members = [infos[place] for place in chosen]
     run = benchmark.run(run_name(recipe, seed))
     info = RunInfo(
         run_id=run.run_id,
         kind="ensemble",
-        title=" + ".join(member.title for member in members),
+        title=recipe.title or " + ".join(member.title for member in members),
         family="ensemble",
         recipe=recipe.model_dump(mode="json"),
         labels=labels.names,
@@ -179,9 +187,10 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
         seed=seed,
         image_size=None,
         preprocessing_hash="+".join(member.preprocessing_hash for member in members),
-        split_hash=split_hashes.pop(),
+        split_hash=members[0].split_hash,
         parameters=sum(member.parameters for member in members),
         members=tuple(member.run_id for member in members),
+        member_weights=tuple(weights[place] for place in chosen),
         git_commit=provenance.git_commit(ROOT),
         versions=provenance.versions(),
         created=provenance.now(),
@@ -278,6 +287,27 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     evaluate_run(run, dataset, device)
     shutil.rmtree(run.state_dir, ignore_errors=True)
     return run
+
+
+def _teacher(
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, accelerator: Accelerator
+) -> Teacher | None:
+    """Loads the recipe's teachers; an ensemble stands for its members."""
+    if recipe.distill is None:
+        return None
+    networks = []
+    for name in recipe.distill.teachers:
+        info = benchmark.run(name).info()
+        if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
+            raise RecipeError(
+                f"The teacher {name} has other classes or another split than this set; a student "
+                "would learn from answers about its own test images."
+            )
+        for member in info.members or (name,):
+            network = load_network(benchmark.run(member), dataset.format)
+            network.model.to(accelerator.device).requires_grad_(False)
+            networks.append(network)
+    return Teacher(networks, recipe.distill.temperature)
 
 
 def _weight_facts(info: RunInfo) -> dict[str, Any]:

@@ -73,11 +73,14 @@ class Preprocessing:
         Returns:
             float32 in 0 to 1, shape (N, C, image_size, image_size) with C = 1 for grey images.
         """
-        batch = self.unit(images)
-        if batch.shape[-2:] == (self.image_size, self.image_size):
-            return batch
+        return self.to_size(self.unit(images))
+
+    def to_size(self, images: Tensor) -> Tensor:
+        """Scales values in 0 to 1, shape (N, C, h, w), to the input size."""
         size = (self.image_size, self.image_size)
-        return F.interpolate(batch, size, mode="bilinear", antialias=True).clamp_(0, 1)
+        if images.shape[-2:] == size:
+            return images
+        return F.interpolate(images, size, mode="bilinear", antialias=True).clamp_(0, 1)
 
     def augmented(self, images: Tensor, random: "Augmentation") -> Tensor:
         """Scales stored images to the input size with random changes.

@@ -6,7 +6,7 @@ through an `Observer`.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,17 +15,25 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from numpy.typing import NDArray
-from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from fer_core.config import Recipe
+from fer_core.config import Recipe, parse_recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import Batch, TrainBatches, step_seed
 from fer_core.engine.loss import SoftCrossEntropy
+from fer_core.engine.optim import (
+    learning_rate,
+    load_named_state,
+    make_optimizer,
+    named_state,
+    set_learning_rate,
+)
 from fer_core.engine.predict import predict_probabilities
+from fer_core.engine.teacher import Teacher
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
+from fer_core.models import spec_of
 from fer_core.models.checkpoint import CheckpointFolder
 
 CHECKPOINT_STEPS = 200
@@ -148,6 +156,7 @@ class Trainer:
         accelerator: Device, precision and processes.
         checkpoints: Where to save and resume from.
         observer: Is told about progress.
+        teacher: Gives soft targets beside the labels, if the recipe distils.
     """
 
     def __init__(
@@ -159,10 +168,13 @@ class Trainer:
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
         observer: Observer,
+        teacher: Teacher | None = None,
     ) -> None:
         config = recipe.train
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
+        self.teacher = teacher
+        self.head = spec_of(recipe.model.architecture).head
         self.loss = SoftCrossEntropy(recipe.loss, torch.from_numpy(data.train_counts))
         batch_size = min(config.batch_size, len(data.train_rows))
         self.batches = TrainBatches(
@@ -187,14 +199,11 @@ class Trainer:
             if config.ema_decay
             else None
         )
-        self.optimizer = torch.optim.AdamW(
-            param_groups_weight_decay(self.model, recipe.optim.weight_decay), lr=recipe.optim.lr
-        )
-        self.wrapped, self.prepared_optimizer = accelerator.prepare(self.model, self.optimizer)
-        # one graph a size: symbolic sizes compile for minutes and run slower
-        self.forward = (
-            torch.compile(self.wrapped, dynamic=False) if config.compile else self.wrapped
-        )
+        self.optimizer = make_optimizer(self.model, self.head, recipe.optim)
+        self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.wrapped: nn.Module = self.model
+        self.forward: Callable[[Tensor], Tensor] = self.model
+        self.frozen: bool | None = None
         self.progress = _Progress()
         # loss sum, right answers, images: of the epoch under way, on this process
         self.totals = torch.zeros(3, dtype=torch.float64)
@@ -223,7 +232,7 @@ class Trainer:
         """Trains from the current step to the epoch's end; False if the time ran out."""
         epoch = self.progress.epoch
         preprocessing = replace(self.preprocessing, image_size=self.recipe.size_at(epoch))
-        self.wrapped.train()
+        self._set_frozen(epoch < self.recipe.train.freeze_epochs)
         started, earlier = time.monotonic(), self.progress.epoch_seconds
         began_at = self.progress.step
         for batch in self.batches.epoch(epoch, first=began_at):
@@ -240,6 +249,26 @@ class Trainer:
                 self._save()
         return True
 
+    def _set_frozen(self, frozen: bool) -> None:
+        """Sets training mode; a frozen backbone neither learns nor updates its batch statistics.
+
+        A change wraps the network anew: DistributedDataParallel and the compiler look once at
+        what needs a gradient.
+        """
+        head = self.model.get_submodule(self.head)
+        if frozen != self.frozen:
+            self.frozen = frozen
+            self.model.requires_grad_(not frozen)
+            head.requires_grad_(True)
+            self.wrapped = self.accelerator.prepare_model(self.model)
+            # one graph a size: symbolic sizes compile for minutes and run slower
+            compiled = self.recipe.train.compile
+            self.forward = torch.compile(self.wrapped, dynamic=False) if compiled else self.wrapped
+        self.wrapped.train()
+        if frozen:
+            self.model.eval()
+            head.train()
+
     def _train_step(self, batch: Batch, preprocessing: Preprocessing) -> None:
         progress, device = self.progress, self.accelerator.device
         # Dropout and stochastic depth draw from the global generators: seeded by step, a resumed
@@ -252,12 +281,14 @@ class Trainer:
                 self.accelerator.process_index,
             )
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(progress.epoch * self.batches.steps + progress.step)
+        rate = self.learning_rate(progress.epoch * self.batches.steps + progress.step)
+        set_learning_rate(self.optimizer, rate)
 
         random = batch.augmentation.share(slice(None), device)
         images = preprocessing.augmented(batch.images.to(device), random)
         images, targets = random.mix(images, batch.targets.to(device))
+        if self.teacher is not None and self.recipe.distill is not None:
+            targets = torch.lerp(targets, self.teacher(images), self.recipe.distill.weight)
         inputs = preprocessing.normalise(images)
         if self.recipe.train.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -277,14 +308,10 @@ class Trainer:
         self.totals += torch.tensor([float(loss.detach()) * count, float(right), count]).double()
 
     def learning_rate(self, step: int) -> float:
-        """Returns the rate at a global step: linear warm-up, then a cosine to `min_lr`."""
+        """Returns the classifier's rate at a global step."""
         optim, steps = self.recipe.optim, self.batches.steps
         warmup = round(optim.warmup_epochs * steps)
-        if step < warmup:
-            return optim.lr * (step + 1) / warmup
-        total = self.recipe.train.epochs * steps
-        share = (step - warmup) / max(1, total - warmup)
-        return optim.min_lr + (optim.lr - optim.min_lr) * (1 + math.cos(math.pi * share)) / 2
+        return learning_rate(step, optim, warmup, self.recipe.train.epochs * steps)
 
     def _tell(self, done: int, elapsed: float) -> None:
         loss, right, count = self.totals.tolist()
@@ -330,7 +357,9 @@ class Trainer:
             log_loss=metrics.log_loss(truth, probabilities),
             accuracy=metrics.accuracy(matrix),
             macro_recall=metrics.macro_recall(matrix),
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.learning_rate(
+                progress.epoch * self.batches.steps + progress.step - 1
+            ),
             images_per_second=count / max(progress.epoch_seconds, 1e-9),
             seconds=progress.epoch_seconds,
             image_size=self.recipe.size_at(progress.epoch),
@@ -384,13 +413,12 @@ class Trainer:
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"ema.{key}": value for key, value in self.average.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-        return tensors
+        moments = named_state(self.model, self.optimizer)
+        return tensors | {f"optimizer.{key}": value for key, value in moments.items()}
 
     def _load(self) -> None:
         tensors, facts = self.checkpoints.load("last")
-        if facts.get("recipe") != self.recipe.model_dump(mode="json"):
+        if parse_recipe(facts.get("recipe", {})) != self.recipe:
             raise WeightsError(
                 f"The checkpoint of {self.recipe.name!r} was made with another recipe. Resume with "
                 "the recipe and options that it was started with, or start anew without --resume."
@@ -406,12 +434,7 @@ class Trainer:
         self.model.load_state_dict(part("model."))
         if self.average is not None:
             self.average.load_state_dict(part("ema."))
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in part("optimizer.").items():
-            index, name = key.split(".")
-            states.setdefault(int(index), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        load_named_state(self.model, self.optimizer, part("optimizer."))
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
         saved = dict(facts["progress"])

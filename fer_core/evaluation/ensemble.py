@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
+from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
 
 
-def average(members: Sequence[Predictions]) -> Predictions:
-    """Averages the members' probabilities, sample by sample (soft voting, equal weights).
+def average(members: Sequence[Predictions], weights: Sequence[float] = ()) -> Predictions:
+    """Averages the members' probabilities, sample by sample (soft voting).
+
+    Args:
+        members: At least two.
+        weights: One a member, summing to 1; equal ones by default.
 
     Raises:
         ArtifactError: If members differ in classes, samples or truth.
@@ -18,14 +24,54 @@ def average(members: Sequence[Predictions]) -> Predictions:
         raise ArtifactError("An ensemble needs at least two members.")
     return Predictions(
         {
-            name: _average([_aligned(member, members[0], name) for member in members])
+            name: _average([_aligned(member, members[0], name) for member in members], weights)
             for name in members[0].splits
         }
     )
 
 
-def _average(scores: Sequence[Scores]) -> Scores:
-    mean = np.mean([part.probabilities for part in scores], axis=0)
+def greedy_weights(
+    members: Sequence[Predictions], split: str = "validation", rounds: int = 30
+) -> tuple[float, ...]:
+    """Chooses and weights members by greedy selection with repetition.
+
+    Each round adds the member that raises the accuracy on the split most, ties going to the
+    lower log loss; the best round wins (Caruana et al. 2004, "Ensemble selection from libraries
+    of models").
+
+    Args:
+        members: Candidates.
+        split: Chooses; never the test split of a reported number.
+        rounds: How often a member is added at most.
+
+    Returns:
+        One weight a member, summing to 1; 0 for those not chosen.
+    """
+    scores = [_aligned(member, members[0], split) for member in members]
+    truth = scores[0].truth
+    counts = np.zeros(len(members), dtype=np.int64)
+    total = np.zeros_like(scores[0].probabilities)
+    best: tuple[tuple[float, float], NDArray[np.int64]] | None = None
+    for taken in range(1, rounds + 1):
+        grades = [_grade((total + part.probabilities) / taken, truth) for part in scores]
+        chosen = max(range(len(scores)), key=grades.__getitem__)
+        counts[chosen] += 1
+        total += scores[chosen].probabilities
+        if best is None or grades[chosen] > best[0]:
+            best = (grades[chosen], counts.copy())
+    assert best is not None  # noqa: S101 (there is at least one round)
+    return tuple((best[1] / best[1].sum()).tolist())
+
+
+def _grade(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> tuple[float, float]:
+    right = float((probabilities.argmax(axis=1) == truth).mean())
+    return right, -metrics.log_loss(truth, probabilities)
+
+
+def _average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    mean = np.average(
+        [part.probabilities for part in scores], axis=0, weights=weights if len(weights) else None
+    )
     return Scores(scores[0].labels, scores[0].ids, scores[0].truth, mean)
 
 

@@ -1,5 +1,6 @@
 """Class activation maps of CNNs and ViTs, by the library grad-cam."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def grad_cam(
 
     Args:
         model: In evaluation mode; left without hooks, whatever happens.
-        spec: Names the layer; for a ViT, also patch size and prefix tokens.
+        spec: Names the layer; for a ViT, also the prefix tokens.
         inputs: Network input, shape (N, 3, S, S).
         classes: The class to explain for each input, shape (N,); -1 for the predicted one.
 
@@ -62,7 +63,7 @@ def grad_cam(
         Logits, shape (N, K), and maps, float32, shape (N, h, w), signed and unscaled: positive
         values speak for the class.
     """
-    reshape = _token_grid(spec, inputs.shape[-1]) if spec.patch else None
+    reshape = _token_grid(spec.prefix_tokens) if spec.family == "vit" else None
     layer = model.get_submodule(spec.cam_layer)
     cam = _SignedGradCam(model, layer, reshape)
     try:
@@ -79,12 +80,12 @@ def grad_cam(
     return logits, np.asarray(maps, dtype=np.float32)
 
 
-def _token_grid(spec: ModelSpec, size: int) -> Any:  # noqa: ANN401 (the library takes any callable)
-    """Returns a function from tokens (N, T, D) to a feature map (N, D, h, w)."""
-    side = size // (spec.patch or 1)
+def _token_grid(prefix: int) -> Any:  # noqa: ANN401 (the library takes any callable)
+    """Returns a function from tokens (N, prefix + side * side, D) to a map (N, D, side, side)."""
 
     def to_grid(tokens: Tensor) -> Tensor:
-        patches = tokens[:, spec.prefix_tokens :]
+        patches = tokens[:, prefix:]
+        side = math.isqrt(patches.shape[1])
         return patches.reshape(len(tokens), side, side, -1).permute(0, 3, 1, 2)
 
     return to_grid

@@ -1,6 +1,7 @@
 """Architectures, initial weights and checkpoints. Importing this package fills the registry."""
 
 from fer_core.models import cnn as cnn
+from fer_core.models import vit as vit
 from fer_core.models.registry import ModelSpec, architectures, build_model, spec_of
 
 __all__ = ["ModelSpec", "architectures", "build_model", "spec_of"]

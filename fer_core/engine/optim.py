@@ -1,0 +1,69 @@
+"""The optimiser of a recipe: parameter groups, learning rate, and its state by name."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from fer_core.config import OptimConfig
+
+
+def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
+    """Returns AdamW over all weights.
+
+    Biases, normalisation and other vectors do not decay. Each group's `share` is its part of
+    the learning rate: 1 for the classifier, `backbone_lr` for the rest.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        decay = config.weight_decay if weight.ndim >= 2 else 0.0
+        share = 1.0 if name.startswith(f"{head}.") else config.backbone_lr
+        groups.setdefault((decay, share), []).append(weight)
+    return AdamW(
+        [
+            {"params": weights, "weight_decay": decay, "share": share}
+            for (decay, share), weights in groups.items()
+        ],
+        lr=config.lr,
+    )
+
+
+def learning_rate(step: int, config: OptimConfig, warmup: int, total: int) -> float:
+    """Returns the rate at a global step: a linear warm-up, then a cosine to `min_lr`."""
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    share = (step - warmup) / max(1, total - warmup)
+    return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * share)) / 2
+
+
+def set_learning_rate(optimizer: AdamW, rate: float) -> None:
+    """Gives each group its share of a rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+
+
+def named_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
+    """Returns the optimiser's tensors as `<weight>.<moment>`; weights not yet stepped have none."""
+    return {
+        f"{name}.{key}": value
+        for name, weight in model.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def load_named_state(model: nn.Module, optimizer: AdamW, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what `named_state` gave.
+
+    Raises:
+        KeyError: If a tensor belongs to no weight of the model.
+    """
+    weights = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, _, moment = key.rpartition(".")
+        weight = weights[name]
+        state: dict[str, Any] = optimizer.state[weight]
+        # moments take the weight's device and memory layout; the step counter stays as it is
+        state[moment] = value if value.ndim == 0 else torch.empty_like(weight).copy_(value)

@@ -1,0 +1,145 @@
+"""A Vision Transformer written to be read (Dosovitskiy et al. 2021, arXiv:2010.11929).
+
+Images become a row of patches, each patch a token; a class token is put before
+them, learned positions are added, and blocks of attention and perceptron let the
+tokens exchange what they know. The class token's last state gives the logits.
+"""
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention.
+
+    Args:
+        width: Size of a token.
+        heads: Number of heads; divides `width`.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def _split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns queries, keys and values, each (N, heads, T, width / heads)."""
+        count, length, width = tokens.shape
+        shape = (count, length, 3, self.heads, width // self.heads)
+        query, key, value = self.qkv(tokens).view(shape).permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Lets each token gather from all; (N, T, width) to the same shape."""
+        mixed = F.scaled_dot_product_attention(*self._split(tokens))
+        joined: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+        return joined
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """Returns who looks at whom: (N, heads, T, T), each row sums to 1.
+
+        `forward` uses a fused kernel that never forms this matrix.
+        """
+        query, key, _ = self._split(tokens)
+        scores: Tensor = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+        return scores.softmax(dim=-1)
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron on each token; each normalised before and added to its input."""
+
+    def __init__(self, width: int, heads: int, drop_rate: float, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.perceptron = nn.Sequential(
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Linear(4 * width, width),
+            nn.Dropout(drop_rate),
+        )
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Maps (N, T, width) to the same shape."""
+        tokens = tokens + self.drop_path(self.attention(self.norm1(tokens)))
+        result: Tensor = tokens + self.drop_path(self.perceptron(self.norm2(tokens)))
+        return result
+
+
+class ScratchViT(nn.Module):
+    """The whole network.
+
+    Args:
+        classes: Number of logits.
+        image_size: Input side in pixels.
+        patch_size: Side of a patch in pixels; divides `image_size`.
+        width: Size of a token.
+        depth: Number of blocks.
+        heads: Attention heads of a block.
+        drop_rate: Dropout in the perceptrons.
+        drop_path: Chance to skip the last block's branches; earlier blocks skip less.
+        pool: What the classifier reads: the class token, or the mean of the patch tokens.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        image_size: int,
+        patch_size: int,
+        width: int = 256,
+        depth: int = 8,
+        heads: int = 4,
+        drop_rate: float = 0.0,
+        drop_path: float = 0.0,
+        pool: str = "token",
+    ) -> None:
+        super().__init__()
+        if pool not in ("token", "mean"):
+            raise ValueError(f"pool must be token or mean, not {pool!r}")
+        self.pool = pool
+        patches = (image_size // patch_size) ** 2
+        # One step of this convolution sees exactly one patch: it is the patch embedding.
+        self.patches = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.positions = nn.Parameter(torch.zeros(1, 1 + patches, width))
+        skips = [drop_path * index / max(1, depth - 1) for index in range(depth)]
+        self.blocks = nn.Sequential(*(Block(width, heads, drop_rate, skip) for skip in skips))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
+        self.apply(_initialise)
+        nn.init.trunc_normal_(self.class_token, std=0.02)
+        nn.init.trunc_normal_(self.positions, std=0.02)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, S, S) to tokens (N, 1 + patches, width), the class token first."""
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        class_token = self.class_token.expand(len(images), -1, -1)
+        return torch.cat([class_token, patches], dim=1) + self.positions
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, S, S) to logits (N, classes)."""
+        tokens = self.norm(self.blocks(self.tokens(images)))
+        summary = tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(dim=1)
+        logits: Tensor = self.head(summary)
+        return logits
+
+    def attention_maps(self, images: Tensor) -> Tensor:
+        """Returns each block's attention: (N, depth, heads, T, T), rows sum to 1."""
+        tokens, maps = self.tokens(images), []
+        for block in self.blocks:
+            assert isinstance(block, Block)  # noqa: S101 (tells the type checker)
+            maps.append(block.attention.weights(block.norm1(tokens)))
+            tokens = block(tokens)
+        return torch.stack(maps, dim=1)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

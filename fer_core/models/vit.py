@@ -1,0 +1,178 @@
+"""Vision Transformers of timm and transformers, and the registration of our own."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import timm
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+
+from fer_core.config import ModelConfig
+from fer_core.models.registry import HALF, ModelSpec, State, register
+from fer_core.models.scratch_vit import ScratchViT
+
+_REFERENCE = "Dosovitskiy et al. 2021, arXiv:2010.11929"
+
+
+def _timm_vit(name: str) -> Callable[[ModelConfig, int], nn.Module]:
+    def build(config: ModelConfig, classes: int) -> nn.Module:
+        options: dict[str, Any] = (
+            {} if config.patch_size is None else {"patch_size": config.patch_size}
+        )
+        model: nn.Module = timm.create_model(
+            name,
+            pretrained=False,
+            num_classes=classes,
+            img_size=config.image_size,
+            drop_rate=config.drop_rate,
+            drop_path_rate=config.drop_path,
+            **options,
+        )
+        return model
+
+    return build
+
+
+def _resampled(state: State, model: nn.Module) -> State:
+    """Resamples position and patch embeddings to the network's, as timm does."""
+    fitted: State = checkpoint_filter_fn(dict(state), cast(VisionTransformer, model))
+    return fitted
+
+
+def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
+    return ScratchViT(
+        classes,
+        image_size=config.image_size,
+        patch_size=config.patch_size or 8,
+        drop_rate=config.drop_rate,
+        drop_path=config.drop_path,
+    )
+
+
+class LogitsOnly(nn.Module):
+    """A transformers classifier as a plain function from images to logits."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.model = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, S, S) to logits (N, K)."""
+        logits: Tensor = self.model(pixel_values=images).logits
+        return logits
+
+
+def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], nn.Module]:
+    def build(config: ModelConfig, classes: int) -> nn.Module:
+        # imported here: it takes seconds, and no other architecture needs it
+        from transformers import ViTConfig, ViTForImageClassification
+
+        options: dict[str, Any] = {"num_labels": classes}
+        shape = ViTConfig(
+            image_size=config.image_size,
+            patch_size=config.patch_size or 16,
+            hidden_size=width,
+            num_hidden_layers=depth,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            hidden_dropout_prob=config.drop_rate,
+            **options,
+        )
+        return LogitsOnly(ViTForImageClassification(shape))
+
+    return build
+
+
+_HF_4_TO_5 = {
+    "vit.encoder.layer.": "vit.layers.",
+    "attention.attention.query": "attention.q_proj",
+    "attention.attention.key": "attention.k_proj",
+    "attention.attention.value": "attention.v_proj",
+    "attention.output.dense": "attention.o_proj",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+}
+
+
+def _hf_names(state: State, model: nn.Module) -> State:
+    """Takes a checkpoint of transformers 4 or 5, of the bare ViT or of the classifier."""
+    renamed = {}
+    for key, value in state.items():
+        name = key if key.startswith(("vit.", "classifier.")) else f"vit.{key}"
+        for old, new in _HF_4_TO_5.items():
+            name = name.replace(old, new)
+        renamed[f"model.{name}"] = value
+    return renamed
+
+
+register(
+    ModelSpec(
+        key="scratch_vit",
+        title="ViT from scratch",
+        family="vit",
+        build=_scratch_vit,
+        mean=HALF,
+        std=HALF,
+        cam_layer="blocks.6",  # of 8
+        head="head",
+        min_size=32,
+        licence="MIT",
+        reference=_REFERENCE,
+        prefix_tokens=1,
+        patch=8,
+    )
+)
+
+for _key, _title, _name, _hub in (
+    ("vit_tiny", "ViT-Tiny", "vit_tiny_patch16_224", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
+    ("vit_base", "ViT-Base", "vit_base_patch16_224", "vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+):
+    register(
+        ModelSpec(
+            key=_key,
+            title=_title,
+            family="vit",
+            build=_timm_vit(_name),
+            mean=HALF,
+            std=HALF,
+            cam_layer="blocks.10",  # of 12
+            head="head",
+            min_size=32,
+            licence="Apache-2.0 (timm)",
+            reference=_REFERENCE,
+            imagenet=f"hub:timm/{_hub}",
+            prefix_tokens=1,
+            patch=16,
+            adapt=_resampled,
+        )
+    )
+
+for _key, _title, _shape, _layer, _source in (
+    ("hf_vit_small", "Hugging Face ViT, small", (192, 6, 3), 4, None),
+    (
+        "hf_vit_base",
+        "Hugging Face ViT-Base",
+        (768, 12, 12),
+        10,
+        "google/vit-base-patch16-224-in21k",
+    ),
+):
+    register(
+        ModelSpec(
+            key=_key,
+            title=_title,
+            family="vit",
+            build=_hf_vit(*_shape),
+            mean=HALF,
+            std=HALF,
+            cam_layer=f"model.vit.layers.{_layer}",
+            head="model.classifier",
+            min_size=32,
+            licence="Apache-2.0 (transformers)",
+            reference=_REFERENCE,
+            imagenet=f"hub:{_source}" if _source else None,
+            prefix_tokens=1,
+            patch=16,
+            adapt=_hf_names,
+        )
+    )
