@@ -66,4 +66,4 @@ def load_named_state(model: nn.Module, optimizer: AdamW, tensors: Mapping[str, T
         weight = weights[name]
         state: dict[str, Any] = optimizer.state[weight]
         # moments take the weight's device and memory layout; the step counter stays as it is
-        state[moment] = value if value.ndim == 0 else torch.empty_like(weight).copy_(value)
+        state[moment] = value.clone() if value.ndim == 0 else torch.empty_like(weight).copy_(value)

@@ -179,3 +179,54 @@ def test_progress_says_what_a_bar_needs(dataset, tmp_path):
     assert last.images_per_second > 0
     assert last.seconds_left == 0
     assert 0 <= last.accuracy <= 1
+
+
+def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
+    made = trainer(
+        dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
+    )
+    before = {key: value.clone() for key, value in made.model.state_dict().items()}
+
+    def changed() -> set[str]:
+        now = made.model.state_dict()
+        return {key.split(".")[0] for key in now if not torch.equal(now[key], before[key])}
+
+    made._train_epoch(math.inf)
+    assert changed() == {"head"}
+    made._close_epoch()
+    made._train_epoch(math.inf)
+    assert changed() == {"features", "head"}
+
+
+def test_freezing_survives_a_kill(dataset, tmp_path):
+    parts = {"train": {"epochs": 2, "freeze_epochs": 1}}
+    whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts).fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(dataset, tmp_path / "cut", Watcher(13), **parts).fit()
+    resumed = trainer(dataset, tmp_path / "cut", Watcher(), **parts).fit(resume=True)
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value)
+
+
+def test_a_student_follows_its_teacher(dataset, tmp_path):
+    """A teacher that always says `surprise`, with all the weight, teaches just that."""
+    made = trainer(
+        dataset,
+        tmp_path,
+        Watcher(),
+        optim={"lr": 0.05},
+        distill={"teachers": ["t"], "weight": 1.0},
+        train={"epochs": 3},
+    )
+
+    def teacher(images):
+        assert images.shape[1:] == (1, 32, 32)
+        assert images.min() >= 0
+        assert images.max() <= 1
+        return torch.eye(7)[torch.full((len(images),), 6)]
+
+    made.teacher = teacher
+    result = made.fit()
+    assert result.history[-1].train_loss < 0.3
+    truth = dataset.targets(dataset.rows("validation"))
+    assert result.history[-1].accuracy == pytest.approx((truth == 6).mean())
