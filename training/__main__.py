@@ -8,7 +8,7 @@ import typer
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.config import EnsembleRecipe, load_recipe, recipe_names
-from fer_core.errors import FerscopeError
+from fer_core.errors import FerscopeError, RecipeError
 from fer_core.project import artifacts_root, data_root
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
@@ -138,6 +138,9 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this time; go on with --resume.")
     ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Two steps on a few images; keeps nothing.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train again a run that is finished.")
     ] = False,
@@ -156,7 +159,7 @@ def train(
     place = _benchmark(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
     run = place.run(jobs.run_name(resolved, seed))
-    if run.info_path.is_file() and not overwrite:
+    if run.info_path.is_file() and not overwrite and not smoke:
         console.print(f"{run.run_id} is finished. Train it again with --overwrite.")
         return
     if isinstance(resolved, EnsembleRecipe):
@@ -164,6 +167,11 @@ def train(
         print_report(done)
         return
     dataset = PreparedDataset.open((data or data_root()) / benchmark)
+    if smoke:
+        result, left_out = jobs.smoke_network(resolved, dataset, place, TrainingBar(visible=False))
+        loss = result.history[-1].train_loss
+        console.print(f"{recipe} ({profile}) runs: two steps, loss {loss:.2f}. {left_out}")
+        return
     if not place.info_path.is_file():
         raise FerscopeError(
             f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
@@ -184,6 +192,52 @@ def train(
         console.print("The time is up; the checkpoint is saved. Go on with --resume.")
         return
     print_report(finished)
+
+
+@app.command()
+def benchmark(
+    benchmark: Benchmark,
+    profile: Profile = "cpu",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Train this recipe only; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each recipe so many times.")] = 1,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Time for all of it; go on by calling again.")
+    ] = None,
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Train all recipes in turn, then the ensembles.
+
+    Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
+    fails does not hold up the others: the table at the end says why.
+    """
+    from fer_core.data.prepared import PreparedDataset
+    from training.console import print_outcomes
+    from training.many import train_all
+
+    unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
+    if unknown:
+        raise RecipeError(
+            f"There is no recipe {', '.join(unknown)}. "
+            f"Known recipes: {', '.join(recipe_names(RECIPES))}."
+        )
+    dataset = PreparedDataset.open((data or data_root()) / benchmark)
+    outcomes = train_all(
+        RECIPES,
+        only or recipe_names(RECIPES),
+        profile,
+        dataset,
+        _benchmark(benchmark, artifacts),
+        seeds=seeds,
+        max_minutes=max_minutes,
+        device=None if device == "auto" else device,
+    )
+    print_outcomes(outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 @app.command()

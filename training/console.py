@@ -1,9 +1,10 @@
 """Progress on the terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.table import Table
 from fer_core.artifacts import RunDir
 from fer_core.engine.fit import EpochRecord, StepNews
 from fer_core.evaluation.report import Estimate, Report, SplitScores
+from training.outcome import Outcome
 
 console = Console()
 
@@ -85,6 +87,18 @@ class TrainingBar:
                 f"macro-recall {record.macro_recall:.2%}, log loss {record.log_loss:.3f}, "
                 f"{record.images_per_second:.0f} images/s at {record.image_size} px"
             )
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Prints what became of each run."""
+    table = Table("run", "outcome", "test accuracy", "minutes")
+    for outcome in outcomes:
+        accuracy = "" if outcome.accuracy is None else f"{outcome.accuracy:.2%}"
+        style = "red" if outcome.failed else None
+        table.add_row(
+            outcome.run_id, escape(outcome.status), accuracy, f"{outcome.minutes:.1f}", style=style
+        )
+    console.print(table)
 
 
 def print_report(run: RunDir) -> None:

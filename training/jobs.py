@@ -3,8 +3,10 @@
 import math
 import os
 import shutil
+import tempfile
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,13 @@ from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
 from fer_core.engine.networks import load_network, preprocessing_of
 from fer_core.engine.predict import predict_logits, predict_probabilities
 from fer_core.engine.teacher import Teacher
-from fer_core.errors import ArtifactError, DataError, RecipeError
+from fer_core.errors import (
+    ArtifactError,
+    DataError,
+    FerscopeError,
+    RecipeError,
+    WeightsError,
+)
 from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Protocol, Report, build_report
@@ -43,6 +51,7 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 
 EVALUATED = ("validation", "test")
+_SMOKE = 4  # images of a smoke run
 MAX_HALF_DIFFERENCE = 0.02
 """Largest change of a validation probability that float16 weights may make."""
 
@@ -134,6 +143,50 @@ def train_network(
         write_run(run, info, predictions, dataset.samples)
     accelerator.wait_for_everyone()
     return run
+
+
+def smoke_network(
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, observer: Observer
+) -> tuple[FitResult, str]:
+    """Trains a recipe for two steps on a few images and keeps nothing: does it run at all?
+
+    The only place where another start than the asked one is taken, because the question is
+    about the code, not about the weights.
+
+    Returns:
+        The result, and what was left out (weights or teachers that are not here), or empty.
+    """
+    left_out = []
+    train = recipe.train.model_copy(
+        update={"epochs": 1, "batch_size": _SMOKE // 2, "compile": False, "precision": "fp32"}
+        | {"small_size": 0, "small_epochs": 0, "freeze_epochs": 0, "patience": 0}
+    )
+    optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
+    recipe = recipe.model_copy(update={"train": train, "optim": optim})
+    model = build_model(recipe.model, len(dataset.labels))
+    try:
+        store = ArtifactStore(benchmark.root.parent)
+        initialise(model, recipe.model, dataset.labels.names, store)
+    except WeightsError as error:
+        left_out.append(str(error))
+    accelerator = make_accelerator("fp32")
+    try:
+        teacher = _teacher(recipe, dataset, benchmark, accelerator)
+    except FerscopeError as error:
+        teacher = None
+        left_out.append(str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model,
+            recipe,
+            _train_data(recipe, dataset, limit=_SMOKE),
+            preprocessing_of(recipe, dataset.format),
+            accelerator,
+            CheckpointFolder(Path(folder)),
+            observer,
+            teacher,
+        )
+        return trainer.fit(), " ".join(left_out)
 
 
 def predict_splits(
@@ -319,15 +372,17 @@ def _weight_facts(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def _train_data(recipe: Recipe, dataset: PreparedDataset) -> TrainData:
-    train, validation = dataset.rows("train"), dataset.rows("validation")
+def _train_data(recipe: Recipe, dataset: PreparedDataset, limit: int | None = None) -> TrainData:
+    train, validation = dataset.rows("train")[:limit], dataset.rows("validation")[:limit]
     classes = dataset.targets(train)
     hard = np.eye(len(dataset.labels), dtype=np.float32)[classes]
     return TrainData(
         images=dataset.images,
         train_rows=train,
         train_targets=dataset.soft_targets(train) if recipe.loss.soft_labels else hard,
-        train_counts=np.bincount(classes, minlength=len(dataset.labels)),
+        train_counts=np.array(
+            [dataset.info.counts["train"][name] for name in dataset.labels.names]
+        ),
         validation_rows=validation,
         validation_targets=dataset.targets(validation),
     )

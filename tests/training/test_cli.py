@@ -108,6 +108,28 @@ def test_a_finished_run_is_not_trained_over(shop):
     assert toy.benchmark.run("tiny-cpu-s0").info() == before
 
 
+def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(shop, capsys):
+    toy, _ = shop
+    broken = RECIPE.replace("tiny_cnn}", "tiny_cnn, init: run:toy/nothing}")
+    (cli.RECIPES / "broken.yaml").write_text(broken)
+    (cli.RECIPES / "student.yaml").write_text(
+        RECIPE + "distill: {teachers: [tiny-cpu-s0, both-cpu], weight: 0.5}\n"
+    )
+    result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu", "--seeds", "1"])
+    assert result.exit_code == 1
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
+    assert "WeightsError" in lines["broken-cpu-s0"]
+    assert "finished" in lines["tiny-cpu-s0"]
+    assert "finished" in lines["both-cpu"]
+    # the student came before the ensemble that it names as a teacher, so it failed; now it runs
+    assert "run.json is missing" in lines["student-cpu-s0"]
+    again = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
+    lines = {line.split()[1]: line for line in again.output.splitlines() if line.startswith("│")}
+    assert "was finished" in lines["tiny-cpu-s0"]
+    assert "was" not in lines["student-cpu-s0"]
+    assert toy.benchmark.run("student-cpu-s0").info().recipe["distill"]["weight"] == 0.5
+
+
 def test_prepare_a_folder_by_class(shop, tmp_path):
     from PIL import Image
 

@@ -1,0 +1,95 @@
+"""Many recipes in turn: networks, then students that need a teacher, then ensembles."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fer_core.artifacts import BenchmarkDir
+from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
+from fer_core.data.prepared import PreparedDataset
+from fer_core.evaluation.report import Report
+from training import jobs
+from training.console import TrainingBar, console
+from training.outcome import Outcome
+
+
+def train_all(
+    folder: Path,
+    names: Sequence[str],
+    profile: str,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    *,
+    seeds: int = 1,
+    max_minutes: float | None = None,
+    device: str | None = None,
+) -> list[Outcome]:
+    """Trains recipes one after the other; one that fails does not hold up the others.
+
+    Args:
+        folder: Where the recipes are.
+        names: Which of them.
+        profile: `cpu` or `gpu`.
+        dataset: The prepared set.
+        benchmark: Where runs are written; finished ones are skipped, broken ones resumed.
+        seeds: Each recipe is trained with the seeds 0 to seeds - 1.
+        max_minutes: Time for all; what is left goes on at the next call.
+        device: `cpu`, or None for the best there is.
+
+    Returns:
+        One outcome a run, in the order in which they were trained.
+    """
+    started = time.monotonic()
+    outcomes = []
+    for seed in range(seeds):
+        recipes = [_load(folder, name, profile, seed) for name in names]
+        for recipe in sorted(recipes, key=_order):
+            spent = (time.monotonic() - started) / 60
+            left = None if max_minutes is None else max(0.0, max_minutes - spent)
+            outcomes.append(_train(recipe, seed, dataset, benchmark, left, device))
+    return outcomes
+
+
+def _load(folder: Path, name: str, profile: str, seed: int) -> AnyRecipe:
+    recipe = load_recipe(folder, name, profile)
+    if isinstance(recipe, EnsembleRecipe):
+        return recipe
+    return load_recipe(folder, name, profile, [f"train.seed={seed}"])
+
+
+def _order(recipe: AnyRecipe) -> int:
+    if isinstance(recipe, EnsembleRecipe):
+        return 2
+    return 0 if recipe.distill is None else 1
+
+
+def _train(
+    recipe: AnyRecipe,
+    seed: int,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    minutes: float | None,
+    device: str | None,
+) -> Outcome:
+    run = benchmark.run(jobs.run_name(recipe, seed))
+    began = time.monotonic()
+
+    def outcome(status: str, *, failed: bool = False) -> Outcome:
+        done = run.info_path.is_file() and not failed
+        accuracy = Report.read(run.report_path).test.accuracy.value if done else None
+        return Outcome(run.run_id, status, accuracy, (time.monotonic() - began) / 60, failed)
+
+    if run.info_path.is_file():
+        return outcome("was finished")
+    console.print(f"[bold]{run.run_id}[/]")
+    try:
+        if isinstance(recipe, EnsembleRecipe):
+            jobs.build_ensemble(recipe, benchmark, seed)
+            return outcome("finished")
+        with TrainingBar(visible=jobs.is_main_process()) as bar:
+            finished = jobs.train_network(
+                recipe, dataset, benchmark, bar, resume=True, max_minutes=minutes, device=device
+            )
+        return outcome("finished" if finished else "stopped by the clock")
+    except Exception as error:  # whatever one recipe meets, the others go on
+        return outcome(f"{type(error).__name__}: {error}", failed=True)
