@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import data_access
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.data.faces import FaceCrop
 from fer_core.errors import FerscopeError
@@ -47,7 +48,7 @@ def face_input() -> FaceCrop | None:
     try:
         return data_access.face_crop(upload.data, upload.name, cropped)
     except FerscopeError as error:
-        st.error(str(error), icon=":material/no_photography:")
+        st.error(plain(str(error)), icon=":material/no_photography:")
         return None
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import data_access
+from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Run
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
@@ -36,10 +37,10 @@ def benchmark() -> Benchmark:
     try:
         chosen = data_access.benchmark(name if name in names else names[0])
     except FerscopeError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         st.stop()
     for warning in chosen.warnings:
-        st.warning(f"A run is left out. {warning}", icon=":material/warning:")
+        st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
     return chosen
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import data_access
 from dashboard.components.faces import GALLERY_SIZE
+from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Run
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
@@ -34,7 +35,7 @@ def scored(chosen: Benchmark, run: Run, name: str) -> Scores:
         leaks = data_access.samples(chosen)["leak"]
         return test.select(~leaks.reindex(test.ids, fill_value=False).to_numpy(dtype=bool))
     except FerscopeError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         st.stop()
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import data_access, theme
 from dashboard.components import answers, pick
 from dashboard.components.face_input import face_input
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.data.imaging import SampleFormat
 
@@ -62,7 +63,7 @@ with st.spinner("Asking the models ..."):
         if run.run_id in asked:
             result = data_access.answer(chosen, run, stored, target)
             if isinstance(result, str):
-                st.warning(f"{titles[run.run_id]} cannot answer. {result}")
+                st.warning(f"{titles[run.run_id]} cannot answer. {plain(result)}")
             else:
                 given.append(result)
 if not given:
