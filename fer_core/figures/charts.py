@@ -58,7 +58,7 @@ def interval_chart(
                 f"%{{y}}<br>%{{x:.2%}} [{estimate.low:.2%}, {estimate.high:.2%}]<extra></extra>"
             ),
         )
-    figure.update_xaxes(tickformat=".0%", gridcolor="rgba(128,128,128,.2)", zeroline=False)
+    figure.update_xaxes(tickformat=".1%", gridcolor="rgba(128,128,128,.2)", zeroline=False)
     figure.update_yaxes(automargin=True)
     return style(figure, 70 + 44 * len(reports))
 
