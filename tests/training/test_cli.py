@@ -12,6 +12,7 @@ from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark
 from training import __main__ as cli
+from training.console import console
 
 RECIPE = """
 description: tiny
@@ -38,7 +39,7 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "RECIPES", recipes)
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "width", 200)  # tables unwrapped, whatever the terminal
 
     def run(*arguments: str) -> str:
         result = CliRunner().invoke(cli.app, [*arguments], catch_exceptions=False)
