@@ -5,6 +5,7 @@ run that is trained or replaced while the dashboard runs shows up at the next cl
 returned is shared among visitors and must not be changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunDi
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.comparison import Comparison, compare_all
+from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
@@ -114,6 +116,37 @@ def predictions(chosen: Benchmark, run: Run) -> Predictions:
         ArtifactError: If they are missing or damaged.
     """
     return _read_predictions(run.place, chosen.info, _stamp(run.place.predictions_path))
+
+
+def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
+    """Returns a run's scores on a part of the benchmark.
+
+    Args:
+        chosen: The benchmark.
+        run: One of its runs.
+        part: `test`, `validation`, or `test_leak_free`: test images without a duplicate in the
+            original training or validation data.
+
+    Raises:
+        ArtifactError: If the predictions are missing or damaged.
+    """
+    if part != "test_leak_free":
+        return predictions(chosen, run).split(part)
+    test = predictions(chosen, run).split("test")
+    leaks = samples(chosen)["leak"].reindex(test.ids, fill_value=False)
+    return test.select(~leaks.to_numpy(dtype=bool))
+
+
+def comparisons(chosen: Benchmark, runs: Sequence[Run], part: str) -> list[Comparison]:
+    """Returns the paired tests of all pairs of runs on a part of the benchmark; runs that cannot be read are out.
+
+    Args:
+        chosen: The benchmark.
+        runs: Measured under one protocol.
+        part: As in `scores`.
+    """
+    stamps = tuple((run.run_id, _stamp(run.place.predictions_path)) for run in runs)
+    return _compare(chosen.place, part, stamps, chosen, tuple(runs))
 
 
 def history(run: Run) -> pd.DataFrame | None:
@@ -246,6 +279,23 @@ def _read_samples(place: BenchmarkDir, stamp: Stamp) -> pd.DataFrame:
 @st.cache_resource(max_entries=32, show_spinner="Reading predictions ...")
 def _read_predictions(place: RunDir, _info: BenchmarkInfo, stamp: Stamp) -> Predictions:
     return Predictions.read(place.predictions_path, _info.label_set)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Comparing models ...")
+def _compare(
+    place: BenchmarkDir,
+    part: str,
+    stamps: tuple[tuple[str, Stamp], ...],
+    _benchmark: Benchmark,
+    _runs: tuple[Run, ...],
+) -> list[Comparison]:
+    readable = {}
+    for run in _runs:
+        try:
+            readable[run.run_id] = scores(_benchmark, run, part)
+        except ArtifactError:
+            continue
+    return compare_all(readable)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

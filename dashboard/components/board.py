@@ -7,13 +7,9 @@ import streamlit as st
 
 from dashboard.components.text import interval
 from dashboard.data_access import Benchmark, Run
+from fer_core.evaluation.comparison import Comparison, bands
 from fer_core.evaluation.report import SplitScores
 
-SCORED: Mapping[str, str] = {
-    "test": "Test",
-    "test_leak_free": "Test, leak-free",
-    "validation": "Validation",
-}
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
 CURVES: Mapping[str, str] = {
     "accuracy": "Validation accuracy",
@@ -37,8 +33,16 @@ def by_protocol(chosen: Benchmark) -> tuple[list[Run], list[Run]]:
     return ranked, [run for run in chosen.runs if run not in ranked]
 
 
-def table(runs: Sequence[Run], scored: str, *, ranks: bool) -> pd.DataFrame:
-    """Returns one row a run, best accuracy first; shares in 0 to 1."""
+def table(
+    runs: Sequence[Run], scored: str, comparisons: Sequence[Comparison] | None = None
+) -> pd.DataFrame:
+    """Returns one row a run, best accuracy first; shares in 0 to 1.
+
+    Args:
+        runs: At least one.
+        scored: A key of `samples.SCORED`.
+        comparisons: Of all pairs, for rank and band; None leaves both out.
+    """
     rows = []
     for run in runs:
         scores: SplitScores = getattr(run.report, scored)
@@ -61,8 +65,10 @@ def table(runs: Sequence[Run], scored: str, *, ranks: bool) -> pd.DataFrame:
             }
         )
     result = pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True)
-    if ranks:
+    if comparisons is not None:
         result.insert(0, "rank", range(1, len(result) + 1))
+        letters = bands(result["run"].tolist(), comparisons)
+        result.insert(1, "band", [letters[run_id] for run_id in result["run"]])
     return result
 
 
@@ -75,6 +81,11 @@ def show(rows: pd.DataFrame, key: str) -> None:
         key=key,
         column_config={
             "rank": number("#", width="small", pinned=True),
+            "band": st.column_config.TextColumn(
+                "band",
+                width="small",
+                help="Runs of one band cannot be told apart from its best (McNemar, Holm, 5%).",
+            ),
             "model": st.column_config.TextColumn("model", pinned=True),
             "accuracy": st.column_config.ProgressColumn(
                 "accuracy", format="percent", min_value=0.0, max_value=1.0, help="Right answers."
@@ -97,6 +108,31 @@ def show(rows: pd.DataFrame, key: str) -> None:
             "parameters (M)": number(format="%.1f", help="Weights in millions."),
             "input (px)": number(format="%d", help="Side of the network's input."),
             "start": st.column_config.TextColumn("start", help="Where the weights started from."),
+        },
+    )
+
+
+def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
+    """Shows who beats whom, surest first, with the test behind it."""
+    rows = pd.DataFrame(
+        {
+            "better": titles[item.first if item.only_first >= item.only_second else item.second],
+            "than": titles[item.second if item.only_first >= item.only_second else item.first],
+            "only the better is right": max(item.only_first, item.only_second),
+            "only the other is right": min(item.only_first, item.only_second),
+            "p": item.p_value,
+            "p after correction": item.adjusted,
+            "told apart": item.differs,
+        }
+        for item in sorted(comparisons, key=lambda item: item.adjusted)
+    )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="pairs",
+        column_config={
+            name: st.column_config.NumberColumn(format="%.4f")
+            for name in ("p", "p after correction")
         },
     )
 

@@ -18,7 +18,7 @@ from fer_core.figures.confusion import SELECTION
 
 SCORED: Mapping[str, str] = {
     "test": "Test",
-    "leak-free": "Test, leak-free",
+    "test_leak_free": "Test, leak-free",
     "validation": "Validation",
 }
 
@@ -28,12 +28,7 @@ _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
 def scored(chosen: Benchmark, run: Run, name: str) -> Scores:
     """Returns a run's scores on a part of the benchmark; ends the page if they are damaged."""
     try:
-        predictions = data_access.predictions(chosen, run)
-        if name != "leak-free":
-            return predictions.split(name)
-        test = predictions.split("test")
-        leaks = data_access.samples(chosen)["leak"]
-        return test.select(~leaks.reindex(test.ids, fill_value=False).to_numpy(dtype=bool))
+        return data_access.scores(chosen, run, name)
     except FerscopeError as error:
         st.error(plain(str(error)))
         st.stop()

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import data_access, theme
 from dashboard.components import board, pick
+from dashboard.components.samples import SCORED
 from dashboard.state import BIND, Key
 from fer_core.figures import charts
 
@@ -17,9 +18,9 @@ chosen = pick.benchmark()
 pick.need_runs(chosen)
 scored = st.segmented_control(
     "Scored on",
-    list(board.SCORED),
-    format_func=board.SCORED.__getitem__,
-    default=next(iter(board.SCORED)),
+    list(SCORED),
+    format_func=SCORED.__getitem__,
+    default=next(iter(SCORED)),
     required=True,
     key=Key.SCORED,
     bind=BIND,
@@ -27,16 +28,18 @@ scored = st.segmented_control(
     "validation data.",
 )
 ranked, apart = board.by_protocol(chosen)
-table = board.table(ranked, scored, ranks=True)
+compared = data_access.comparisons(chosen, ranked, scored)
+table = board.table(ranked, scored, compared)
 board.show(table, key="ranked")
 st.caption(
     f"{ranked[0].report.protocol.test_samples:,} test images, split `{chosen.info.split_hash}`, no "
     "test-time augmentation; validation chose every checkpoint, test was read once. Intervals: "
-    "95%, bootstrap over images."
+    "95%, bootstrap over images. Models of one band cannot be told apart from its best (McNemar's "
+    "paired test, Holm's correction over all pairs, 5%)."
 )
 if apart:
     st.markdown("**Measured under another protocol** (shown, not ranked)")
-    board.show(board.table(apart, scored, ranks=False), key="apart")
+    board.show(board.table(apart, scored), key="apart")
 st.download_button(
     "Download (csv)",
     table.to_csv(index=False),
@@ -60,6 +63,15 @@ st.plotly_chart(
     charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
 )
 st.caption("A dot is the value measured on the test images, its bar the 95% interval.")
+
+if compared:
+    st.subheader("Who beats whom", anchor=False)
+    board.pairs(compared, chosen.titles)
+    st.caption(
+        "Only images that one of the two has right and the other wrong speak for a difference. p "
+        "is the chance of so lopsided a count if both were alike; the corrected p allows for the "
+        "number of pairs."
+    )
 
 st.subheader("Recall by class", anchor=False)
 st.plotly_chart(charts.recall_heatmap(reports, chosen.titles), key="recall")

@@ -24,7 +24,10 @@ def average(members: Sequence[Predictions], weights: Sequence[float] = ()) -> Pr
         raise ArtifactError("An ensemble needs at least two members.")
     return Predictions(
         {
-            name: _average([_aligned(member, members[0], name) for member in members], weights)
+            name: _average(
+                [member.split(name).aligned_with(members[0].split(name)) for member in members],
+                weights,
+            )
             for name in members[0].splits
         }
     )
@@ -47,7 +50,7 @@ def greedy_weights(
     Returns:
         One weight a member, summing to 1; 0 for those not chosen.
     """
-    scores = [_aligned(member, members[0], split) for member in members]
+    scores = [member.split(split).aligned_with(members[0].split(split)) for member in members]
     truth = scores[0].truth
     counts = np.zeros(len(members), dtype=np.int64)
     total = np.zeros_like(scores[0].probabilities)
@@ -73,21 +76,3 @@ def _average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
         [part.probabilities for part in scores], axis=0, weights=weights if len(weights) else None
     )
     return Scores(scores[0].labels, scores[0].ids, scores[0].truth, mean)
-
-
-def _aligned(member: Predictions, first: Predictions, split: str) -> Scores:
-    """Returns a member's scores in the sample order of the first member."""
-    scores, wanted = member.split(split), first.split(split)
-    if scores.labels != wanted.labels:
-        raise ArtifactError("The members of an ensemble must have the same classes.")
-    if len(scores) == len(wanted):
-        order = np.argsort(scores.ids)[np.argsort(np.argsort(wanted.ids))]
-        scores = Scores(
-            scores.labels, scores.ids[order], scores.truth[order], scores.probabilities[order]
-        )
-    if not np.array_equal(scores.ids, wanted.ids) or not np.array_equal(scores.truth, wanted.truth):
-        raise ArtifactError(
-            f"The members of an ensemble must have scored the same {split} samples with the same "
-            "labels. Train or evaluate them on the same benchmark."
-        )
-    return scores

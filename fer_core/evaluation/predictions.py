@@ -50,6 +50,29 @@ class Scores:
         """Returns the samples where the mask, of shape (N,), is true."""
         return Scores(self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask])
 
+    def aligned_with(self, other: "Scores") -> "Scores":
+        """Returns these scores in the sample order of others.
+
+        Raises:
+            ArtifactError: If the two differ in classes, samples or truth.
+        """
+        if self.labels != other.labels:
+            raise ArtifactError("Runs can be set side by side only if they have the same classes.")
+        scores = self
+        if len(self) == len(other):
+            order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
+            scores = Scores(
+                self.labels, self.ids[order], self.truth[order], self.probabilities[order]
+            )
+        if not (
+            np.array_equal(scores.ids, other.ids) and np.array_equal(scores.truth, other.truth)
+        ):
+            raise ArtifactError(
+                "Runs can be set side by side only if they scored the same samples with the same "
+                "labels. Train or evaluate them on the same benchmark."
+            )
+        return scores
+
 
 @dataclass(frozen=True)
 class Predictions:

@@ -87,7 +87,7 @@ def test_members_must_have_scored_the_same_samples():
     other = predictions()
     part = other.split("test")
     moved = Scores(LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities)
-    with pytest.raises(ArtifactError, match="same validation samples"):
+    with pytest.raises(ArtifactError, match="scored the same samples"):
         average([predictions(), Predictions({"validation": moved, "test": moved})])
 
 
