@@ -138,7 +138,7 @@ def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
 
 
 def comparisons(chosen: Benchmark, runs: Sequence[Run], part: str) -> list[Comparison]:
-    """Returns the paired tests of all pairs of runs on a part of the benchmark; runs that cannot be read are out.
+    """Returns the paired tests of all pairs of runs; runs that cannot be read are left out.
 
     Args:
         chosen: The benchmark.
