@@ -57,9 +57,9 @@ def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
         true, predicted = cell(page)
         seen.add((true, predicted))
         count = matrix[labels.index(true), labels.index(predicted)]
-        heading = page.locator("h3").last.inner_text()
-        assert true in heading
-        page.get_by_text(f"{count} samples, most confident first").wait_for()
+        heading = f"{true}, recognised" if true == predicted else f"{true} taken for {predicted}"
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
     assert len(seen) == 3
 
 
