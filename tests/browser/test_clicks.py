@@ -48,9 +48,10 @@ def click_chart(page, x: float, y: float) -> None:
 
 
 def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
-    page = visit("confusion?run=pair-cpu&show=Counts")
+    page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("EfficientNet-Lite0 number 1")
     labels = served.dataset.labels
-    matrix = matrix_of(served, "pair-cpu")
+    matrix = matrix_of(served, "efficientnet_lite0-cpu-s1")
     seen = set()
     for x, y in ((0.35, 0.22), (0.62, 0.49), (0.62, 0.22)):
         click_chart(page, x, y)
