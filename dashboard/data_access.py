@@ -22,7 +22,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.comparison import Comparison, compare_all
 from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.report import Report
+from fer_core.evaluation.report import Report, SplitScores
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
 
 Stamp = tuple[int, int]
 
+SECOND = "test_second_label"
+"""The test images under their other annotation."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -40,11 +43,19 @@ class Run:
     place: RunDir
     info: RunInfo
     report: Report
+    second_report: Report | None
 
     @property
     def run_id(self) -> str:
         """The run's id."""
         return self.info.run_id
+
+    def scored(self, part: str) -> SplitScores | None:
+        """Returns the metrics on a part of the benchmark, named as in `scores`, if it has them."""
+        if part == SECOND:
+            return None if self.second_report is None else self.second_report.test
+        part_scores: SplitScores = getattr(self.report, part)
+        return part_scores
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,7 @@ def benchmark(name: str) -> Benchmark:
     stamps = tuple(
         _stamp(path)
         for run in place.runs()
-        for path in (run.info_path, run.report_path, run.state_dir)
+        for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
     return _read_benchmark(place, (_stamp(place.info_path), *stamps))
 
@@ -124,15 +135,17 @@ def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
     Args:
         chosen: The benchmark.
         run: One of its runs.
-        part: `test`, `validation`, or `test_leak_free`: test images without a duplicate in the
-            original training or validation data.
+        part: `test`, `validation`, `test_leak_free` (test images without a duplicate in the
+            original training or validation data), or `SECOND`.
 
     Raises:
         ArtifactError: If the predictions are missing or damaged.
     """
-    if part != "test_leak_free":
+    if part not in ("test_leak_free", SECOND):
         return predictions(chosen, run).split(part)
     test = predictions(chosen, run).split("test")
+    if part == SECOND:
+        return test.relabelled(samples(chosen)["second_label"])
     leaks = samples(chosen)["leak"].reindex(test.ids, fill_value=False)
     return test.select(~leaks.to_numpy(dtype=bool))
 
@@ -258,7 +271,13 @@ def _read_benchmark(place: BenchmarkDir, stamps: tuple[Stamp, ...]) -> Benchmark
                 warnings.append(f"{run.run_id}: run.json is missing; the run was not finished.")
             continue
         try:
-            read = Run(run, run.info(), Report.read(run.report_path))
+            second = run.second_report_path
+            read = Run(
+                run,
+                run.info(),
+                Report.read(run.report_path),
+                Report.read(second) if second.is_file() else None,
+            )
             if read.info.run_id != run.run_id:
                 raise ArtifactError(f"its run.json belongs to {read.info.run_id!r}.")
             if read.info.labels != info.labels:

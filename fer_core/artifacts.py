@@ -220,6 +220,11 @@ class RunDir:
         return self.root / "report.json"
 
     @property
+    def second_report_path(self) -> Path:
+        """`report_second_label.json`: the same answers against the images' other annotation."""
+        return self.root / "report_second_label.json"
+
+    @property
     def state_dir(self) -> Path:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"

@@ -46,7 +46,10 @@ class ToySource:
             x, y = 6 + 12 * (target % 3), 6 + 12 * (target // 3)
             image[y : y + 10, x : x + 10] = 230
             split = ("train", "train", "validation", "test")[(index // len(self.labels)) % 4]
-            yield Sample(f"{index:04d}", image, self.labels[target], split)
+            # the second annotation takes every fifth image for the next class
+            other = self.labels[(target + (index % 5 == 0)) % len(self.labels)]
+            label = self.labels[target]
+            yield Sample(f"{index:04d}", image, label, split, second_label=other)
 
 
 def toy_dataset(data: Path, name: str = "toy", **options) -> PreparedDataset:

@@ -255,9 +255,28 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
 def write_run(
     run: RunDir, info: RunInfo, predictions: Predictions, samples: pd.DataFrame
 ) -> Report:
-    """Writes predictions, report and, last, `run.json`: with it the run is finished."""
-    protocol = Protocol(
-        label_source="label",
+    """Writes predictions, reports and, last, `run.json`: with it the run is finished.
+
+    Where the images carry a second annotation (FER2013's original labels beside FER+), the same
+    answers are scored against it too, so that they can be read beside the literature.
+    """
+    report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
+    predictions.write(run.predictions_path)
+    report.write(run.report_path)
+    if samples["second_label"].notna().any():
+        names = samples.set_index("id")["second_label"]
+        second = Predictions(
+            {split: scores.relabelled(names) for split, scores in predictions.splits.items()}
+        )
+        protocol = _protocol(info, second, "second_label")
+        build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
+    info.write(run.info_path)
+    return report
+
+
+def _protocol(info: RunInfo, predictions: Predictions, label_source: str) -> Protocol:
+    return Protocol(
+        label_source=label_source,
         split_hash=info.split_hash,
         test_samples=len(predictions.split("test")),
         init=info.init,
@@ -265,11 +284,6 @@ def write_run(
         image_size=info.image_size,
         preprocessing_hash=info.preprocessing_hash,
     )
-    report = build_report(run.run_id, predictions, samples, protocol)
-    predictions.write(run.predictions_path)
-    report.write(run.report_path)
-    info.write(run.info_path)
-    return report
 
 
 def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:

@@ -8,7 +8,6 @@ import streamlit as st
 from dashboard.components.text import interval
 from dashboard.data_access import Benchmark, Run
 from fer_core.evaluation.comparison import Comparison, bands
-from fer_core.evaluation.report import SplitScores
 
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
 CURVES: Mapping[str, str] = {
@@ -45,7 +44,9 @@ def table(
     """
     rows = []
     for run in runs:
-        scores: SplitScores = getattr(run.report, scored)
+        scores = run.scored(scored)
+        if scores is None:
+            continue
         rows.append(
             {
                 "model": run.info.title,

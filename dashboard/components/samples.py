@@ -20,9 +20,21 @@ SCORED: Mapping[str, str] = {
     "test": "Test",
     "test_leak_free": "Test, leak-free",
     "validation": "Validation",
+    data_access.SECOND: "Test, second labels",
 }
+SCORED_HELP = (
+    "Leak-free leaves out test images with a duplicate in the original training or validation "
+    "data. Second labels are the other annotation of the same images: with FER+, the original "
+    "labels of FER2013, which other publications use."
+)
 
 _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
+
+
+def parts(chosen: Benchmark) -> list[str]:
+    """Returns the keys of `SCORED` that the benchmark has."""
+    second = all(run.second_report is not None for run in chosen.runs)
+    return [part for part in SCORED if second or part != data_access.SECOND]
 
 
 def scored(chosen: Benchmark, run: Run, name: str) -> Scores:

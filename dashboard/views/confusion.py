@@ -22,12 +22,11 @@ with left:
 with middle:
     scored = st.selectbox(
         "Scored on",
-        list(samples.SCORED),
+        samples.parts(chosen),
         format_func=samples.SCORED.__getitem__,
         key=Key.SCORED,
         bind=BIND,
-        help="Leak-free leaves out test images with a duplicate in the original training or "
-        "validation data.",
+        help=samples.SCORED_HELP,
     )
 with right:
     show = st.segmented_control(

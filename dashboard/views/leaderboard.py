@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import data_access, theme
 from dashboard.components import board, pick
-from dashboard.components.samples import SCORED
+from dashboard.components.samples import SCORED, SCORED_HELP, parts
 from dashboard.state import BIND, Key
 from fer_core.figures import charts
 
@@ -18,14 +18,13 @@ chosen = pick.benchmark()
 pick.need_runs(chosen)
 scored = st.segmented_control(
     "Scored on",
-    list(SCORED),
+    parts(chosen),
     format_func=SCORED.__getitem__,
     default=next(iter(SCORED)),
     required=True,
     key=Key.SCORED,
     bind=BIND,
-    help="Leak-free leaves out test images with a duplicate in the original training or "
-    "validation data.",
+    help=SCORED_HELP,
 )
 ranked, apart = board.by_protocol(chosen)
 compared = data_access.comparisons(chosen, ranked, scored)

@@ -50,6 +50,17 @@ class Scores:
         """Returns the samples where the mask, of shape (N,), is true."""
         return Scores(self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask])
 
+    def relabelled(self, names: pd.Series) -> "Scores":
+        """Returns the samples that another annotation labels, with its labels as the truth.
+
+        Args:
+            names: Class names by sample id; missing or unknown ones leave the sample out.
+        """
+        position = pd.Index(list(self.labels.names))
+        truth = position.get_indexer(pd.Index(names.reindex(self.ids))).astype(np.int64)
+        known = truth >= 0
+        return Scores(self.labels, self.ids[known], truth[known], self.probabilities[known])
+
     def aligned_with(self, other: "Scores") -> "Scores":
         """Returns these scores in the sample order of others.
 

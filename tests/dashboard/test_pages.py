@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 from tests.builders import toy_benchmark
@@ -108,6 +109,20 @@ def test_leaderboard_shows_other_protocols_apart(open_page, toy, tmp_path):
     assert len(app.dataframe[0].value) == 3
     assert list(app.dataframe[1].value["run"]) == ["efficientnet_lite0-cpu-s1"]
     assert "rank" not in app.dataframe[1].value
+
+
+def test_leaderboard_scores_the_second_labels_too(open_page, toy):
+    app = open_page("leaderboard", toy.artifacts, scored="Test, second labels")
+    table = app.dataframe[0].value
+    test = toy.dataset.samples.query("split == 'test'")
+    # seed 0 errs on positions 3, 7, 11 ... towards the next class
+    truth = toy.dataset.targets(toy.dataset.rows("test"))
+    predicted = (truth + (np.arange(len(truth)) % 4 == 3)) % 7
+    names = np.array(toy.dataset.labels.names)
+    expected = (names[predicted] == test["second_label"].to_numpy()).mean()
+    row = table.set_index("run").loc["efficientnet_lite0-cpu-s0"]
+    assert row["accuracy"] == pytest.approx(expected)
+    assert expected != pytest.approx(53 / 70)
 
 
 def test_leaderboard_imports_no_torch(toy):

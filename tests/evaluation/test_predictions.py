@@ -118,3 +118,11 @@ def test_greedy_combines_members_that_complete_each_other():
     assert min(weights) > 0
     mixed = average(members, weights).split("validation")
     assert (mixed.predicted == mixed.truth).all()
+
+
+def test_another_annotation_replaces_the_truth_and_leaves_out_what_it_does_not_label():
+    names = pd.Series({"d/0": "sad", "d/1": None, "d/9": "happy"})
+    again = predictions().split("test").relabelled(names)
+    assert list(again.ids) == ["d/0"]
+    assert list(again.truth) == [2]
+    np.testing.assert_allclose(again.probabilities, [[0.7, 0.2, 0.1]])
