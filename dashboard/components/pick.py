@@ -1,5 +1,7 @@
 """What a visitor picks on every page: benchmark and run."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from dashboard import data_access
@@ -66,3 +68,26 @@ def run_picker(chosen: Benchmark) -> Run:
         bind=BIND,
     )
     return chosen.run(run_id or chosen.runs[0].run_id)
+
+
+def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:
+    """Shows a choice of one as buttons in a row, the first by default; kept in the address bar.
+
+    Args:
+        label: What is chosen.
+        names: Shown names by value, at least one.
+        key: Its name in the address bar.
+        help_text: Shown on hovering over the question mark.
+    """
+    values = list(names)
+    chosen = st.segmented_control(
+        label,
+        values,
+        format_func=names.__getitem__,
+        default=values[0],
+        required=True,
+        key=key,
+        bind=BIND,
+        help=help_text,
+    )
+    return chosen or values[0]

@@ -31,10 +31,10 @@ SCORED_HELP = (
 _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
 
 
-def parts(chosen: Benchmark) -> list[str]:
-    """Returns the keys of `SCORED` that the benchmark has."""
+def parts(chosen: Benchmark) -> dict[str, str]:
+    """Returns the parts of `SCORED` that the benchmark has, with their shown names."""
     second = all(run.second_report is not None for run in chosen.runs)
-    return [part for part in SCORED if second or part != data_access.SECOND]
+    return {part: name for part, name in SCORED.items() if second or part != data_access.SECOND}
 
 
 def scored(chosen: Benchmark, run: Run, name: str) -> Scores:

@@ -22,7 +22,7 @@ with left:
 with middle:
     scored = st.selectbox(
         "Scored on",
-        samples.parts(chosen),
+        list(samples.parts(chosen)),
         format_func=samples.SCORED.__getitem__,
         key=Key.SCORED,
         bind=BIND,

@@ -4,8 +4,8 @@ import streamlit as st
 
 from dashboard import data_access, theme
 from dashboard.components import board, pick
-from dashboard.components.samples import SCORED, SCORED_HELP, parts
-from dashboard.state import BIND, Key
+from dashboard.components.samples import SCORED_HELP, parts
+from dashboard.state import Key
 from fer_core.figures import charts
 
 theme.page_header(
@@ -16,16 +16,7 @@ theme.page_header(
 )
 chosen = pick.benchmark()
 pick.need_runs(chosen)
-scored = st.segmented_control(
-    "Scored on",
-    parts(chosen),
-    format_func=SCORED.__getitem__,
-    default=next(iter(SCORED)),
-    required=True,
-    key=Key.SCORED,
-    bind=BIND,
-    help=SCORED_HELP,
-)
+scored = pick.switch("Scored on", parts(chosen), Key.SCORED, help_text=SCORED_HELP)
 ranked, apart = board.by_protocol(chosen)
 compared = data_access.comparisons(chosen, ranked, scored)
 table = board.table(ranked, scored, compared)
@@ -49,15 +40,7 @@ st.download_button(
 
 reports = [run.report for run in ranked]
 st.subheader("How sure is the order", anchor=False)
-metric = st.segmented_control(
-    "Test intervals of",
-    list(board.METRICS),
-    format_func=board.METRICS.__getitem__,
-    default="accuracy",
-    required=True,
-    key=Key.METRIC,
-    bind=BIND,
-)
+metric = pick.switch("Test intervals of", board.METRICS, Key.METRIC)
 st.plotly_chart(
     charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
 )
@@ -83,15 +66,7 @@ histories = {
 if not histories:
     st.info("None of these runs was trained here, so there are no curves.")
 else:
-    curve = st.segmented_control(
-        "Curve",
-        list(board.CURVES),
-        format_func=board.CURVES.__getitem__,
-        default="accuracy",
-        required=True,
-        key=Key.CURVE,
-        bind=BIND,
-    )
+    curve = pick.switch("Curve", board.CURVES, Key.CURVE)
     st.plotly_chart(
         charts.history_chart(histories, chosen.titles, chosen.colours, curve), key="curves"
     )

@@ -1,7 +1,5 @@
 """Probabilities of a network over stored images, on one process or several."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -9,13 +7,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core.data.transforms import Preprocessing
-
-Advance = Callable[[int], None]
-"""Called with the number of images done since the last call."""
-
-
-def _ignore(done: int) -> None:
-    """Shows nothing."""
 
 
 @torch.inference_mode()
@@ -26,7 +17,6 @@ def predict_logits(
     *,
     rows: NDArray[np.int64] | None = None,
     batch_size: int = 128,
-    advance: Advance = _ignore,
 ) -> Tensor:
     """Runs a network over stored images, in float32 and evaluation mode.
 
@@ -36,7 +26,6 @@ def predict_logits(
         preprocessing: The network's input pipeline.
         rows: Rows to predict, in order; all by default.
         batch_size: Images a step.
-        advance: Told about progress.
 
     Returns:
         Logits, float32 on the model's device, shape (len(rows), K).
@@ -50,7 +39,6 @@ def predict_logits(
         for start in range(0, len(chosen), batch_size):
             stored = np.asarray(images[chosen[start : start + batch_size]])
             parts.append(model(preprocessing(torch.from_numpy(stored).to(device))).float())
-            advance(len(stored))
     finally:
         model.train(training)
     return torch.cat(parts)
@@ -64,7 +52,6 @@ def predict_probabilities(
     accelerator: Accelerator,
     *,
     batch_size: int = 128,
-    advance: Advance = _ignore,
 ) -> NDArray[np.float64]:
     """Predicts rows with all processes; every process gets the whole result.
 
@@ -75,8 +62,6 @@ def predict_probabilities(
     share = -(-len(rows) // processes)
     padded = np.concatenate([rows, np.repeat(rows[-1:], share * processes - len(rows))])
     mine = padded[accelerator.process_index * share : (accelerator.process_index + 1) * share]
-    logits = predict_logits(
-        model, images, preprocessing, rows=mine, batch_size=batch_size, advance=advance
-    )
+    logits = predict_logits(model, images, preprocessing, rows=mine, batch_size=batch_size)
     gathered = accelerator.gather(logits)[: len(rows)]
     return torch.softmax(gathered.double(), dim=1).cpu().numpy()
