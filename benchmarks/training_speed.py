@@ -17,7 +17,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import TrainData, Trainer
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import CheckpointFolder
-from training.__main__ import RECIPES
+from training.options import RECIPES
 
 STEPS, WARM_UP = 8, 3
 

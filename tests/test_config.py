@@ -5,7 +5,7 @@ import pytest
 from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
 from fer_core.errors import RecipeError
 from fer_core.models import architectures, build_model
-from training.__main__ import RECIPES
+from training.options import RECIPES
 
 FILE = """
 description: for tests

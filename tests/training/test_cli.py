@@ -12,6 +12,7 @@ from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark
 from training import __main__ as cli
+from training.commands import runs
 from training.console import console
 
 RECIPE = """
@@ -36,7 +37,7 @@ def shop(tmp_path, monkeypatch):
     (recipes / "both.yaml").write_text(
         "kind: ensemble\ndescription: both\nmembers: [tiny, tiny_two]\n"
     )
-    monkeypatch.setattr(cli, "RECIPES", recipes)
+    monkeypatch.setattr(runs, "RECIPES", recipes)
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
     monkeypatch.setattr(console, "width", 200)  # tables unwrapped, whatever the terminal

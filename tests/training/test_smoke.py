@@ -4,9 +4,9 @@ import pytest
 
 from fer_core.config import Recipe, load_recipe, recipe_names
 from tests.builders import toy_benchmark
-from training.__main__ import RECIPES
 from training.console import TrainingBar
 from training.jobs import smoke_network
+from training.options import RECIPES
 
 NETWORKS = [
     name for name in recipe_names(RECIPES) if isinstance(load_recipe(RECIPES, name), Recipe)

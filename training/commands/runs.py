@@ -1,0 +1,182 @@
+"""Commands that make and measure runs."""
+
+from typing import Annotated
+
+import typer
+
+from fer_core.config import EnsembleRecipe, load_recipe, recipe_names
+from fer_core.errors import FerscopeError, RecipeError
+from training.options import (
+    RECIPES,
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    Profile,
+    benchmark_dir,
+    device_name,
+    open_dataset,
+)
+
+
+def recipes() -> None:
+    """List the recipes."""
+    from training.console import console
+
+    for name in recipe_names(RECIPES):
+        console.print(f"{name}: {load_recipe(RECIPES, name).description}")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe; see `recipes`.")],
+    benchmark: Annotated[str, typer.Option(help="Name of the prepared benchmark.")],
+    profile: Profile = "cpu",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a value: `optim.lr=0.0005`. May be repeated."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
+    ] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this time; go on with --resume.")
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Two steps on a few images; keeps nothing.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Train again a run that is finished.")
+    ] = False,
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Train a recipe (or average an ensemble's members) and write the run.
+
+    On several GPUs: `accelerate launch -m training train ...`
+    """
+    from training import jobs
+    from training.console import TrainingBar, console, print_report
+
+    place = benchmark_dir(benchmark, artifacts)
+    resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
+    run = place.run(jobs.run_name(resolved, seed))
+    if run.info_path.is_file() and not overwrite and not smoke:
+        console.print(f"{run.run_id} is finished. Train it again with --overwrite.")
+        return
+    if isinstance(resolved, EnsembleRecipe):
+        done = jobs.build_ensemble(resolved, place, seed)
+        print_report(done)
+        return
+    dataset = open_dataset(benchmark, data)
+    if smoke:
+        result, left_out = jobs.smoke_network(resolved, dataset, place, TrainingBar(visible=False))
+        loss = result.history[-1].train_loss
+        console.print(f"{recipe} ({profile}) runs: two steps, loss {loss:.2f}. {left_out}")
+        return
+    if not place.info_path.is_file():
+        raise FerscopeError(
+            f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
+        )
+    with TrainingBar(visible=jobs.is_main_process()) as bar:
+        finished = jobs.train_network(
+            resolved,
+            dataset,
+            place,
+            bar,
+            resume=resume,
+            max_minutes=max_minutes,
+            device=device_name(device),
+        )
+    if not jobs.is_main_process():
+        return
+    if finished is None:
+        console.print("The time is up; the checkpoint is saved. Go on with --resume.")
+        return
+    print_report(finished)
+
+
+def benchmark(
+    benchmark: Benchmark,
+    profile: Profile = "cpu",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Train this recipe only; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each recipe so many times.")] = 1,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Time for all of it; go on by calling again.")
+    ] = None,
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Train all recipes in turn, then the ensembles.
+
+    Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
+    fails does not hold up the others: the table at the end says why.
+    """
+    from training.console import print_outcomes
+    from training.many import train_all
+
+    unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
+    if unknown:
+        raise RecipeError(
+            f"There is no recipe {', '.join(unknown)}. "
+            f"Known recipes: {', '.join(recipe_names(RECIPES))}."
+        )
+    dataset = open_dataset(benchmark, data)
+    outcomes = train_all(
+        RECIPES,
+        only or recipe_names(RECIPES),
+        profile,
+        dataset,
+        benchmark_dir(benchmark, artifacts),
+        seeds=seeds,
+        max_minutes=max_minutes,
+        device=device_name(device),
+    )
+    print_outcomes(outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def evaluate(
+    benchmark: Benchmark,
+    run: Annotated[str, typer.Argument(help="Run id, such as resnet34-cpu-s0.")],
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Predict validation and test again from a run's weights, and rewrite its report."""
+    from training import jobs
+    from training.console import print_report
+
+    place = benchmark_dir(benchmark, artifacts).run(run)
+    dataset = open_dataset(benchmark, data)
+    jobs.evaluate_run(place, dataset, device_name(device))
+    print_report(place)
+
+
+def publish(
+    benchmark: Benchmark,
+    run: Annotated[str, typer.Argument(help="Run id, such as resnet34-cpu-s0.")],
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Turn a run's weights into a checked float16 copy, fit to ship, and drop its checkpoints."""
+    from training import jobs
+    from training.console import print_report
+
+    place = benchmark_dir(benchmark, artifacts).run(run)
+    dataset = open_dataset(benchmark, data)
+    jobs.publish_run(place, dataset, device=device_name(device))
+    print_report(place)
+
+
+def _seed_override(recipe: str, seed: int) -> list[str]:
+    """An ensemble recipe has no training part to put a seed into."""
+    if recipe in recipe_names(RECIPES) and isinstance(load_recipe(RECIPES, recipe), EnsembleRecipe):
+        return []
+    return [f"train.seed={seed}"]
