@@ -113,8 +113,8 @@ def test_a_finished_run_is_not_trained_over(shop):
 def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(shop, capsys):
     toy, _ = shop
     broken = RECIPE.replace("tiny_cnn}", "tiny_cnn, init: run:toy/nothing}")
-    (cli.RECIPES / "broken.yaml").write_text(broken)
-    (cli.RECIPES / "student.yaml").write_text(
+    (runs.RECIPES / "broken.yaml").write_text(broken)
+    (runs.RECIPES / "student.yaml").write_text(
         RECIPE + "distill: {teachers: [tiny-cpu-s0, both-cpu], weight: 0.5}\n"
     )
     result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu", "--seeds", "1"])
