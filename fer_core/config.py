@@ -128,6 +128,8 @@ class Recipe(_Part):
             raise ValueError("optim.warmup_epochs must be shorter than train.epochs")
         if bool(self.train.small_size) != bool(self.train.small_epochs):
             raise ValueError("train.small_size and train.small_epochs go together")
+        if self.train.small_epochs >= self.train.epochs:
+            raise ValueError("train.small_epochs must leave epochs at the full size")
         return self
 
     def size_at(self, epoch: int) -> int:

@@ -70,7 +70,8 @@ class EpochRecord:
         epoch: From 1.
         train_loss: Mean training loss, with augmentation.
         train_accuracy: Share of training images whose largest target was predicted.
-        log_loss, accuracy, macro_recall: On the validation split, with averaged weights if any.
+        log_loss, accuracy, macro_recall: On the validation split at this image size, with averaged
+            weights if any.
         learning_rate: At the epoch's end.
         images_per_second: Training speed over all processes.
         seconds: Wall time of the epoch's training part.
@@ -336,13 +337,14 @@ class Trainer:
         return bool(broadcast(late).item())  # the first process's clock decides for all
 
     def _close_epoch(self) -> None:
-        """Validates, keeps the best weights, and saves."""
+        """Validates at the epoch's image size, keeps the best weights, and saves."""
         progress, config = self.progress, self.recipe.train
+        size = self.recipe.size_at(progress.epoch)
         probabilities = predict_probabilities(
             self.evaluated,
             self.data.images,
             self.data.validation_rows,
-            self.preprocessing,
+            replace(self.preprocessing, image_size=size),
             self.accelerator,
         )
         truth = self.data.validation_targets
@@ -362,12 +364,13 @@ class Trainer:
             ),
             images_per_second=count / max(progress.epoch_seconds, 1e-9),
             seconds=progress.epoch_seconds,
-            image_size=self.recipe.size_at(progress.epoch),
+            image_size=size,
         )
         score = (
             -record.log_loss if config.monitor == "log_loss" else getattr(record, config.monitor)
         )
-        better = score > progress.best_score
+        # epochs on small images are no candidates: the run answers at the full size
+        better = size == self.preprocessing.image_size and score > progress.best_score
         progress.history.append(asdict(record))
         progress.seconds += progress.epoch_seconds
         progress.epoch, progress.step, progress.epoch_seconds = progress.epoch + 1, 0, 0.0
@@ -387,8 +390,9 @@ class Trainer:
         return self.model if self.average is None else self.average.module
 
     def _out_of_patience(self) -> bool:
-        patience = self.recipe.train.patience
-        return bool(patience) and self.progress.epoch - self.progress.best_epoch >= patience
+        config = self.recipe.train
+        since = max(self.progress.best_epoch, config.small_epochs)
+        return bool(config.patience) and self.progress.epoch - since >= config.patience
 
     def _global_totals(self) -> Tensor:
         device = self.accelerator.device

@@ -170,6 +170,22 @@ def test_the_first_epochs_may_use_small_images(dataset, tmp_path):
     assert [record.image_size for record in watcher.epochs] == [16, 16, 32]
 
 
+def test_small_epochs_are_validated_small_and_never_chosen(dataset, tmp_path, monkeypatch):
+    sizes = []
+
+    def validate(model, images, rows, preprocessing, accelerator):
+        sizes.append(preprocessing.image_size)
+        # the small epochs look perfect, the full ones do not
+        targets = dataset.targets(rows) + (preprocessing.image_size == 32)
+        return np.eye(7)[targets % 7]
+
+    monkeypatch.setattr("fer_core.engine.fit.predict_probabilities", validate)
+    parts = {"train": {"epochs": 5, "small_size": 16, "small_epochs": 2, "patience": 2}}
+    result = trainer(dataset, tmp_path, Watcher(), **parts).fit()
+    assert sizes == [16, 16, 32, 32, 32]  # patience counts from the first full epoch
+    assert result.best_epoch == 3
+
+
 def test_progress_says_what_a_bar_needs(dataset, tmp_path):
     watcher = Watcher()
     trainer(dataset, tmp_path, watcher).fit()
