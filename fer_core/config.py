@@ -132,6 +132,11 @@ class Recipe(_Part):
             raise ValueError("train.small_epochs must leave epochs at the full size")
         return self
 
+    @property
+    def run_id(self) -> str:
+        """Name of the run that this recipe gives: recipe, profile and seed."""
+        return f"{self.name}-{self.profile}-s{self.train.seed}"
+
     def size_at(self, epoch: int) -> int:
         """Input side in an epoch (from 0): training may begin on small images.
 
@@ -155,6 +160,11 @@ class EnsembleRecipe(_Part):
     members: tuple[str, ...] = Field(min_length=2, description="recipe names")
     method: Literal["mean", "greedy"] = "mean"
     title: str = Field(default="", description="shown instead of the members' names")
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run that this recipe gives; nothing in it is random."""
+        return f"{self.name}-{self.profile}"
 
 
 AnyRecipe = Recipe | EnsembleRecipe

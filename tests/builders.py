@@ -19,7 +19,8 @@ from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import build_model
 from fer_core.models.checkpoint import save_tensors
-from training.jobs import build_ensemble, write_run
+from training.jobs.ensembles import build_ensemble
+from training.jobs.scoring import write_run
 
 SIDE = 48
 

@@ -8,8 +8,10 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.evaluation.report import Report
-from training import jobs
 from training.console import TrainingBar, console
+from training.jobs.ensembles import build_ensemble
+from training.jobs.networks import train_network
+from training.jobs.processes import is_main_process
 from training.outcome import Outcome
 
 
@@ -71,7 +73,7 @@ def _train(
     minutes: float | None,
     device: str | None,
 ) -> Outcome:
-    run = benchmark.run(jobs.run_name(recipe, seed))
+    run = benchmark.run(recipe.run_id)
     began = time.monotonic()
 
     def outcome(status: str, *, failed: bool = False) -> Outcome:
@@ -84,10 +86,10 @@ def _train(
     console.print(f"[bold]{run.run_id}[/]")
     try:
         if isinstance(recipe, EnsembleRecipe):
-            jobs.build_ensemble(recipe, benchmark, seed)
+            build_ensemble(recipe, benchmark, seed)
             return outcome("finished")
-        with TrainingBar(visible=jobs.is_main_process()) as bar:
-            finished = jobs.train_network(
+        with TrainingBar(visible=is_main_process()) as bar:
+            finished = train_network(
                 recipe, dataset, benchmark, bar, resume=True, max_minutes=minutes, device=device
             )
         return outcome("finished" if finished else "stopped by the clock")

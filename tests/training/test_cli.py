@@ -179,7 +179,7 @@ def test_mistakes_are_one_clear_line(shop, arguments, message, monkeypatch, caps
 def test_a_run_of_another_split_is_not_evaluated_here(shop):
     from fer_core.data.prepared import PreparedDataset
     from tests.builders import toy_dataset
-    from training.jobs import evaluate_run
+    from training.jobs.scoring import evaluate_run
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
@@ -190,15 +190,15 @@ def test_a_run_of_another_split_is_not_evaluated_here(shop):
 
 
 def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatch):
-    from training import jobs
+    from training.jobs import publishing
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     before = trained.weights_path.read_bytes()
-    monkeypatch.setattr(jobs, "MAX_HALF_DIFFERENCE", -1.0)
+    monkeypatch.setattr(publishing, "MAX_HALF_DIFFERENCE", -1.0)
     with pytest.raises(ArtifactError, match="float16 weights change a probability"):
-        jobs.publish_run(trained, toy.dataset, device="cpu")
+        publishing.publish_run(trained, toy.dataset, device="cpu")
     assert trained.weights_path.read_bytes() == before
 
 

@@ -5,7 +5,7 @@ import pytest
 from fer_core.config import Recipe, load_recipe, recipe_names
 from tests.builders import toy_benchmark
 from training.console import TrainingBar
-from training.jobs import smoke_network
+from training.jobs.networks import smoke_network
 from training.options import RECIPES
 
 NETWORKS = [

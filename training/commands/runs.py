@@ -56,22 +56,24 @@ def train(
 
     On several GPUs: `accelerate launch -m training train ...`
     """
-    from training import jobs
     from training.console import TrainingBar, console, print_report
+    from training.jobs.ensembles import build_ensemble
+    from training.jobs.networks import smoke_network, train_network
+    from training.jobs.processes import is_main_process
 
     place = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
-    run = place.run(jobs.run_name(resolved, seed))
+    run = place.run(resolved.run_id)
     if run.info_path.is_file() and not overwrite and not smoke:
         console.print(f"{run.run_id} is finished. Train it again with --overwrite.")
         return
     if isinstance(resolved, EnsembleRecipe):
-        done = jobs.build_ensemble(resolved, place, seed)
+        done = build_ensemble(resolved, place, seed)
         print_report(done)
         return
     dataset = open_dataset(benchmark, data)
     if smoke:
-        result, left_out = jobs.smoke_network(resolved, dataset, place, TrainingBar(visible=False))
+        result, left_out = smoke_network(resolved, dataset, place, TrainingBar(visible=False))
         loss = result.history[-1].train_loss
         console.print(f"{recipe} ({profile}) runs: two steps, loss {loss:.2f}. {left_out}")
         return
@@ -79,8 +81,8 @@ def train(
         raise FerscopeError(
             f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
         )
-    with TrainingBar(visible=jobs.is_main_process()) as bar:
-        finished = jobs.train_network(
+    with TrainingBar(visible=is_main_process()) as bar:
+        finished = train_network(
             resolved,
             dataset,
             place,
@@ -89,7 +91,7 @@ def train(
             max_minutes=max_minutes,
             device=device_name(device),
         )
-    if not jobs.is_main_process():
+    if not is_main_process():
         return
     if finished is None:
         console.print("The time is up; the checkpoint is saved. Go on with --resume.")
@@ -149,12 +151,12 @@ def evaluate(
     data: Data = None,
 ) -> None:
     """Predict validation and test again from a run's weights, and rewrite its report."""
-    from training import jobs
     from training.console import print_report
+    from training.jobs.scoring import evaluate_run
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
-    jobs.evaluate_run(place, dataset, device_name(device))
+    evaluate_run(place, dataset, device_name(device))
     print_report(place)
 
 
@@ -166,12 +168,12 @@ def publish(
     data: Data = None,
 ) -> None:
     """Turn a run's weights into a checked float16 copy, fit to ship, and drop its checkpoints."""
-    from training import jobs
     from training.console import print_report
+    from training.jobs.publishing import publish_run
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
-    jobs.publish_run(place, dataset, device=device_name(device))
+    publish_run(place, dataset, device=device_name(device))
     print_report(place)
 
 

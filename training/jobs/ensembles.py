@@ -1,0 +1,55 @@
+"""Ensembles of finished runs."""
+
+from fer_core import provenance
+from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo
+from fer_core.config import EnsembleRecipe
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.ensemble import average, greedy_weights
+from fer_core.evaluation.predictions import Predictions
+from fer_core.project import ROOT
+from training.jobs.scoring import write_run
+
+
+def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0) -> RunDir:
+    """Averages finished runs of one benchmark into an ensemble run; validation alone chooses.
+
+    Raises:
+        ArtifactError: If a member is not finished, or members do not fit together.
+    """
+    candidates = [benchmark.run(f"{name}-{recipe.profile}-s{seed}") for name in recipe.members]
+    infos = [run.info() for run in candidates]
+    if len({info.split_hash for info in infos}) > 1:
+        raise ArtifactError("The members of an ensemble must stand on the same split.")
+    labels = benchmark.info().label_set
+    scored = [Predictions.read(run.predictions_path, labels) for run in candidates]
+    weights = (
+        greedy_weights(scored)
+        if recipe.method == "greedy"
+        else (1 / len(candidates),) * len(candidates)
+    )
+    predictions = average(scored, weights)
+    chosen = [place for place, weight in enumerate(weights) if weight > 0]
+    members = [infos[place] for place in chosen]
+    run = benchmark.run(recipe.run_id)
+    info = RunInfo(
+        run_id=run.run_id,
+        kind="ensemble",
+        title=recipe.title or " + ".join(member.title for member in members),
+        family="ensemble",
+        recipe=recipe.model_dump(mode="json"),
+        labels=labels.names,
+        init="members",
+        init_source=", ".join(member.run_id for member in members),
+        seed=seed,
+        image_size=None,
+        preprocessing_hash="+".join(member.preprocessing_hash for member in members),
+        split_hash=members[0].split_hash,
+        parameters=sum(member.parameters for member in members),
+        members=tuple(member.run_id for member in members),
+        member_weights=tuple(weights[place] for place in chosen),
+        git_commit=provenance.git_commit(ROOT),
+        versions=provenance.versions(),
+        created=provenance.now(),
+    )
+    write_run(run, info, predictions, benchmark.samples())
+    return run

@@ -1,0 +1,231 @@
+"""Training one network."""
+
+import math
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from fer_core import provenance
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, RunInfo, write_table
+from fer_core.config import Recipe
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
+from fer_core.engine.networks import load_network, preprocessing_of
+from fer_core.engine.teacher import Teacher
+from fer_core.errors import FerscopeError, RecipeError, WeightsError
+from fer_core.models import build_model, spec_of
+from fer_core.models.checkpoint import CheckpointFolder, save_tensors
+from fer_core.models.weights import InitialWeights, initialise
+from fer_core.project import ROOT
+from training.jobs.processes import make_accelerator
+from training.jobs.scoring import predict_splits, write_run
+
+_SMOKE = 4  # images of a smoke run
+
+
+def train_network(
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    observer: Observer,
+    *,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    device: str | None = None,
+) -> RunDir | None:
+    """Trains a recipe and writes the run.
+
+    Args:
+        recipe: The resolved recipe.
+        dataset: The prepared set.
+        benchmark: Where the run is written.
+        observer: Is told about progress.
+        resume: Go on from the last checkpoint.
+        max_minutes: Stop, resumable, after this time.
+        device: `cpu`, or None for the best there is.
+
+    Returns:
+        The finished run, or None if the time was up first.
+    """
+    config = recipe.train
+    run = benchmark.run(recipe.run_id)
+    accelerator = make_accelerator(config.precision, device)
+    _seed(config.seed, config.deterministic)
+    deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
+    preprocessing = preprocessing_of(recipe, dataset.format)
+    model = build_model(recipe.model, len(dataset.labels))
+    store = ArtifactStore(benchmark.root.parent)
+    initial = initialise(model, recipe.model, dataset.labels.names, store)
+    checkpoints = CheckpointFolder(run.state_dir)
+    teacher = _teacher(recipe, dataset, benchmark, accelerator)
+    trainer = Trainer(
+        model,
+        recipe,
+        _train_data(recipe, dataset),
+        preprocessing,
+        accelerator,
+        checkpoints,
+        observer,
+        teacher,
+    )
+    result = trainer.fit(resume=resume, deadline=deadline)
+    if accelerator.is_main_process:
+        _write_history(run, result)
+    if not result.finished:
+        return None
+    model = build_model(recipe.model, len(dataset.labels)).to(accelerator.device)
+    model.load_state_dict(result.weights)
+    predictions = predict_splits(model, dataset, preprocessing, accelerator)
+    if accelerator.is_main_process:
+        info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
+        save_tensors(run.weights_path, dict(result.weights), weight_facts(info))
+        write_run(run, info, predictions, dataset.samples)
+    accelerator.wait_for_everyone()
+    return run
+
+
+def smoke_network(
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, observer: Observer
+) -> tuple[FitResult, str]:
+    """Trains a recipe for two steps on a few images and keeps nothing: does it run at all?
+
+    The only place where another start than the asked one is taken, because the question is
+    about the code, not about the weights.
+
+    Returns:
+        The result, and what was left out (weights or teachers that are not here), or empty.
+    """
+    left_out = []
+    train = recipe.train.model_copy(
+        update={"epochs": 1, "batch_size": _SMOKE // 2, "compile": False, "precision": "fp32"}
+        | {"small_size": 0, "small_epochs": 0, "freeze_epochs": 0, "patience": 0}
+    )
+    optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
+    recipe = recipe.model_copy(update={"train": train, "optim": optim})
+    model = build_model(recipe.model, len(dataset.labels))
+    try:
+        store = ArtifactStore(benchmark.root.parent)
+        initialise(model, recipe.model, dataset.labels.names, store)
+    except WeightsError as error:
+        left_out.append(str(error))
+    accelerator = make_accelerator("fp32")
+    try:
+        teacher = _teacher(recipe, dataset, benchmark, accelerator)
+    except FerscopeError as error:
+        teacher = None
+        left_out.append(str(error))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model,
+            recipe,
+            _train_data(recipe, dataset, limit=_SMOKE),
+            preprocessing_of(recipe, dataset.format),
+            accelerator,
+            CheckpointFolder(Path(folder)),
+            observer,
+            teacher,
+        )
+        return trainer.fit(), " ".join(left_out)
+
+
+def weight_facts(info: RunInfo) -> dict[str, Any]:
+    """Returns what a weight file says of itself."""
+    return {
+        "run_id": info.run_id,
+        "labels": list(info.labels),
+        "preprocessing_hash": info.preprocessing_hash,
+        "split_hash": info.split_hash,
+    }
+
+
+def _teacher(
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, accelerator: Accelerator
+) -> Teacher | None:
+    """Loads the recipe's teachers; an ensemble stands for its members."""
+    if recipe.distill is None:
+        return None
+    networks = []
+    for name in recipe.distill.teachers:
+        info = benchmark.run(name).info()
+        if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
+            raise RecipeError(
+                f"The teacher {name} has other classes or another split than this set; a student "
+                "would learn from answers about its own test images."
+            )
+        for member in info.members or (name,):
+            network = load_network(benchmark.run(member), dataset.format)
+            network.model.to(accelerator.device).requires_grad_(False)
+            networks.append(network)
+    return Teacher(networks, recipe.distill.temperature)
+
+
+def _train_data(recipe: Recipe, dataset: PreparedDataset, limit: int | None = None) -> TrainData:
+    train, validation = dataset.rows("train")[:limit], dataset.rows("validation")[:limit]
+    classes = dataset.targets(train)
+    hard = np.eye(len(dataset.labels), dtype=np.float32)[classes]
+    return TrainData(
+        images=dataset.images,
+        train_rows=train,
+        train_targets=dataset.soft_targets(train) if recipe.loss.soft_labels else hard,
+        train_counts=np.array(
+            [dataset.info.counts["train"][name] for name in dataset.labels.names]
+        ),
+        validation_rows=validation,
+        validation_targets=dataset.targets(validation),
+    )
+
+
+def _run_info(
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    preprocessing: Preprocessing,
+    initial: InitialWeights,
+    model: nn.Module,
+    result: FitResult,
+    accelerator: Accelerator,
+) -> RunInfo:
+    spec = spec_of(recipe.model.architecture)
+    return RunInfo(
+        run_id=recipe.run_id,
+        kind="network",
+        title=spec.title,
+        family=spec.family,
+        recipe=recipe.model_dump(mode="json"),
+        labels=dataset.labels.names,
+        init=initial.init,
+        init_source=initial.source,
+        seed=recipe.train.seed,
+        image_size=recipe.model.image_size,
+        preprocessing_hash=preprocessing.hash,
+        split_hash=dataset.info.split_hash,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        weights_dtype="float32",
+        best_epoch=result.best_epoch,
+        epochs=len(result.history),
+        wall_seconds=round(result.seconds, 1),
+        git_commit=provenance.git_commit(ROOT),
+        versions=provenance.versions(),
+        hardware=provenance.hardware(str(accelerator.device))
+        | {"processes": str(accelerator.num_processes)},
+        created=provenance.now(),
+    )
+
+
+def _write_history(run: RunDir, result: FitResult) -> None:
+    if result.history:
+        write_table(run.history_path, pd.DataFrame([asdict(record) for record in result.history]))
+
+
+def _seed(seed: int, deterministic: bool) -> None:
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic

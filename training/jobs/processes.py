@@ -1,0 +1,29 @@
+"""Devices and processes of a job."""
+
+import os
+
+import torch
+from accelerate import Accelerator
+
+from fer_core.errors import RecipeError
+
+
+def is_main_process() -> bool:
+    """Whether this process prints and writes; true without `accelerate launch`."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
+    """Returns the accelerator of a precision, on a GPU where there is one.
+
+    Raises:
+        RecipeError: If the precision cannot be had on this device.
+    """
+    cpu = device == "cpu" or not torch.cuda.is_available()
+    if cpu and precision == "fp16":
+        raise RecipeError(
+            "Precision fp16 needs a CUDA GPU, and none is in use. "
+            "Choose bf16 or fp32 with --set train.precision=fp32."
+        )
+    mode = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[precision]
+    return Accelerator(cpu=cpu, mixed_precision=mode)

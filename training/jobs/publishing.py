@@ -1,0 +1,69 @@
+"""Making runs fit to ship."""
+
+import shutil
+from typing import Any
+
+import torch
+
+from fer_core import provenance
+from fer_core.artifacts import RunDir
+from fer_core.data.prepared import PreparedDataset
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_logits
+from fer_core.errors import ArtifactError
+from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
+from training.jobs.networks import weight_facts
+from training.jobs.scoring import evaluate_run
+
+MAX_HALF_DIFFERENCE = 0.02
+"""Largest change of a validation probability that float16 weights may make."""
+
+
+def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = None) -> RunDir:
+    """Replaces a run's weights by a float16 copy that was checked, and removes checkpoints.
+
+    The predictions and the report are made anew from the float16 weights, so that what is
+    shown is what ships.
+
+    Raises:
+        ArtifactError: If float16 changes a validation probability by more than
+            `MAX_HALF_DIFFERENCE`.
+    """
+    network = load_network(run, dataset.format)
+    model, info = network.model, network.info
+    if info.weights_dtype == "float16":
+        return run
+    rows = dataset.rows("validation")
+
+    def probabilities() -> torch.Tensor:
+        return torch.softmax(
+            predict_logits(model, dataset.images, network.preprocessing, rows=rows), 1
+        )
+
+    before = probabilities()
+    tensors = half_precision(load_tensors(run.weights_path)[0])
+    model.load_state_dict(
+        {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in tensors.items()
+        }
+    )
+    after = probabilities()
+    difference = float((before - after).abs().max())
+    if difference > MAX_HALF_DIFFERENCE:
+        raise ArtifactError(
+            f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
+            f"{MAX_HALF_DIFFERENCE}. The run is left as it was; publish it in float32."
+        )
+    published: dict[str, Any] = {
+        "dtype": "float16",
+        "largest_probability_difference": difference,
+        "same_decision": float((before.argmax(1) == after.argmax(1)).float().mean()),
+        "at": provenance.now(),
+    }
+    info = info.model_copy(update={"weights_dtype": "float16", "published": published})
+    save_tensors(run.weights_path, tensors, weight_facts(info))
+    info.write(run.info_path)
+    evaluate_run(run, dataset, device)
+    shutil.rmtree(run.state_dir, ignore_errors=True)
+    return run

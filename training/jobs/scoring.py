@@ -1,0 +1,89 @@
+"""From a network or predictions to a run's reports."""
+
+import pandas as pd
+from accelerate import Accelerator
+from torch import nn
+
+from fer_core.artifacts import RunDir, RunInfo
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_probabilities
+from fer_core.errors import DataError
+from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.report import Protocol, Report, build_report
+from training.jobs.processes import make_accelerator
+
+EVALUATED = ("validation", "test")
+
+
+def predict_splits(
+    model: nn.Module,
+    dataset: PreparedDataset,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+) -> Predictions:
+    """Predicts validation and test."""
+    ids = dataset.samples["id"].to_numpy(dtype=object)
+    splits = {}
+    for split in EVALUATED:
+        rows = dataset.rows(split)
+        probabilities = predict_probabilities(
+            model, dataset.images, rows, preprocessing, accelerator
+        )
+        splits[split] = Scores(dataset.labels, ids[rows], dataset.targets(rows), probabilities)
+    return Predictions(splits)
+
+
+def write_run(
+    run: RunDir, info: RunInfo, predictions: Predictions, samples: pd.DataFrame
+) -> Report:
+    """Writes predictions, reports and, last, `run.json`: with it the run is finished.
+
+    Where the images carry a second annotation (FER2013's original labels beside FER+), the same
+    answers are scored against it too, so that they can be read beside the literature.
+    """
+    report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
+    predictions.write(run.predictions_path)
+    report.write(run.report_path)
+    if samples["second_label"].notna().any():
+        names = samples.set_index("id")["second_label"]
+        second = Predictions(
+            {split: scores.relabelled(names) for split, scores in predictions.splits.items()}
+        )
+        protocol = _protocol(info, second, "second_label")
+        build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
+    info.write(run.info_path)
+    return report
+
+
+def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:
+    """Predicts validation and test again from a run's weights and rewrites its report.
+
+    Raises:
+        DataError: If the dataset's split is not the one that the run was trained on.
+    """
+    network = load_network(run, dataset.format)
+    info = network.info
+    if dataset.info.split_hash != info.split_hash:
+        raise DataError(
+            f"{run.run_id} was trained on split {info.split_hash}, and this set has "
+            f"{dataset.info.split_hash}. Prepare the data as for the run."
+        )
+    accelerator = make_accelerator("fp32", device)
+    predictions = predict_splits(
+        network.model.to(accelerator.device), dataset, network.preprocessing, accelerator
+    )
+    return write_run(run, info, predictions, dataset.samples)
+
+
+def _protocol(info: RunInfo, predictions: Predictions, label_source: str) -> Protocol:
+    return Protocol(
+        label_source=label_source,
+        split_hash=info.split_hash,
+        test_samples=len(predictions.split("test")),
+        init=info.init,
+        seed=info.seed,
+        image_size=info.image_size,
+        preprocessing_hash=info.preprocessing_hash,
+    )
