@@ -112,6 +112,8 @@ class RunInfo(Record):
         image_size: Side of the network's input in pixels; None for an ensemble.
         preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble.
         parameters: Number of weights.
+        trained_parameters: Number of weights that training changed; None where it is not known.
+        base_hash: Hash of the weights that an adapter stands on; None without an adapter.
         members: Run ids that an ensemble averages.
         member_weights: Their weights, summing to 1.
         weights_dtype: `float32`, or `float16` once published; None for an ensemble.
@@ -130,6 +132,8 @@ class RunInfo(Record):
     preprocessing_hash: str
     split_hash: str
     parameters: int
+    trained_parameters: int | None = None
+    base_hash: str | None = None
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()
     weights_dtype: str | None = None
@@ -229,6 +233,11 @@ class RunDir:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"
 
+    @property
+    def benchmark(self) -> "BenchmarkDir":
+        """The benchmark that the run belongs to."""
+        return BenchmarkDir(self.root.parent.parent)
+
     def info(self) -> RunInfo:
         """Reads `run.json`."""
         return RunInfo.read(self.info_path)
@@ -248,6 +257,11 @@ class BenchmarkDir:
     def name(self) -> str:
         """The benchmark's name; the name of its folder."""
         return self.root.name
+
+    @property
+    def store(self) -> "ArtifactStore":
+        """The folder of all benchmarks."""
+        return ArtifactStore(self.root.parent)
 
     @property
     def info_path(self) -> Path:

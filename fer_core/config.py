@@ -19,6 +19,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LoraConfig(_Part):
+    """Low-rank additions to frozen layers (Hu et al. 2021, arXiv:2106.09685)."""
+
+    rank: int = Field(default=8, ge=1, le=256, description="width of the additions")
+    alpha: int = Field(default=16, gt=0, description="their scale is alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
 class ModelConfig(_Part):
     """Which network, and where its weights start."""
 
@@ -32,6 +40,15 @@ class ModelConfig(_Part):
     patch_size: int | None = Field(default=None, ge=2, description="of a ViT, in pixels")
     drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
+    lora: LoraConfig | None = Field(
+        default=None, description="train an adapter and the classifier; all else stays as it is"
+    )
+
+    @model_validator(mode="after")
+    def _adapter_has_a_base(self) -> Self:
+        if self.lora is not None and self.init == "scratch":
+            raise ValueError("lora needs trained weights to start from; set init")
+        return self
 
 
 class AugmentConfig(_Part):

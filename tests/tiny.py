@@ -57,4 +57,7 @@ def _spec(key: str, build, family: str, layer: str, **more) -> ModelSpec:
 
 if "tiny_cnn" not in architectures():
     register(_spec("tiny_cnn", _cnn, "cnn", "features"))
-    register(_spec("tiny_vit", _vit, "vit", "blocks.0", prefix_tokens=1, patch=8))
+    targets = ("attn.qkv", "attn.proj")
+    register(
+        _spec("tiny_vit", _vit, "vit", "blocks.0", prefix_tokens=1, patch=8, lora_targets=targets)
+    )

@@ -191,6 +191,8 @@ class Trainer:
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
         self.model = model.to(accelerator.device)
+        # under an adapter most weights never train, whatever is frozen or not
+        self.trainable = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.average = (
             AveragedModel(
                 self.model,
@@ -259,7 +261,8 @@ class Trainer:
         head = self.model.get_submodule(self.head)
         if frozen != self.frozen:
             self.frozen = frozen
-            self.model.requires_grad_(not frozen)
+            for weight in self.trainable:
+                weight.requires_grad_(not frozen)
             head.requires_grad_(True)
             self.wrapped = self.accelerator.prepare_model(self.model)
             # one graph a size: symbolic sizes compile for minutes and run slower

@@ -12,13 +12,15 @@ from fer_core.config import OptimConfig
 
 
 def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
-    """Returns AdamW over all weights.
+    """Returns AdamW over all weights that need a gradient.
 
     Biases, normalisation and other vectors do not decay. Each group's `share` is its part of
     the learning rate: 1 for the classifier, `backbone_lr` for the rest.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
         decay = config.weight_decay if weight.ndim >= 2 else 0.0
         share = 1.0 if name.startswith(f"{head}.") else config.backbone_lr
         groups.setdefault((decay, share), []).append(weight)

@@ -2,7 +2,7 @@
 
 import errno
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, wanted: Collection[str] | None = None) -> None:
     """Loads a run's `model.safetensors` into its network; float16 is widened.
+
+    Args:
+        model: The network.
+        path: The file.
+        wanted: Names of the tensors that the file must hold; all of the network's by default.
 
     Raises:
         WeightsError: If the file cannot be read or belongs to another network or label set.
     """
     tensors, _ = load_tensors(path)
-    own = model.state_dict()
+    own = {
+        key: value for key, value in model.state_dict().items() if wanted is None or key in wanted
+    }
     wrong = [
         key for key in own if key not in tensors or tensors[key].shape != own[key].shape
     ] or sorted(set(tensors) - set(own))
@@ -66,7 +73,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path.name} of {path.parent.name!r} does not fit the network of its run.json "
             f"(first difference: {wrong[0]}). It belongs to another architecture or label set."
         )
-    model.load_state_dict({key: tensors[key].to(own[key].dtype) for key in own})
+    model.load_state_dict(
+        {key: tensors[key].to(own[key].dtype) for key in own}, strict=wanted is None
+    )
 
 
 def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -40,6 +40,7 @@ class ModelSpec:
         prefix_tokens: Tokens before the patches (class token); 0 for a CNN.
         patch: Usual side of a patch in pixels, which `model.patch_size` may change; None for a
             CNN.
+        lora_targets: Ends of the paths of the layers that a LoRA adapter widens; empty if none do.
         adapt: Fits a pretrained state dict to the network, where names or position embeddings
             differ.
     """
@@ -58,6 +59,7 @@ class ModelSpec:
     imagenet: str | None = None
     prefix_tokens: int = 0
     patch: int | None = None
+    lora_targets: tuple[str, ...] = ()
     adapt: Callable[[State, nn.Module], State] | None = None
 
     @property

@@ -120,6 +120,7 @@ register(
         reference=_REFERENCE,
         prefix_tokens=1,
         patch=8,
+        lora_targets=("attention.qkv", "attention.proj"),
     )
 )
 
@@ -143,6 +144,7 @@ for _key, _title, _name, _hub in (
             imagenet=f"hub:timm/{_hub}",
             prefix_tokens=1,
             patch=16,
+            lora_targets=("attn.qkv", "attn.proj"),
             adapt=_resampled,
         )
     )
@@ -173,6 +175,7 @@ for _key, _title, _shape, _layer, _source in (
             imagenet=f"hub:{_source}" if _source else None,
             prefix_tokens=1,
             patch=16,
+            lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
             adapt=_hf_names,
         )
     )

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from fer_core import provenance
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, RunInfo, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.transforms import Preprocessing
@@ -23,6 +24,7 @@ from fer_core.engine.networks import load_network, preprocessing_of
 from fer_core.engine.teacher import Teacher
 from fer_core.errors import FerscopeError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
+from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
@@ -63,8 +65,9 @@ def train_network(
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     preprocessing = preprocessing_of(recipe, dataset.format)
     model = build_model(recipe.model, len(dataset.labels))
-    store = ArtifactStore(benchmark.root.parent)
-    initial = initialise(model, recipe.model, dataset.labels.names, store)
+    initial = initialise(model, recipe.model, dataset.labels.names, benchmark.store)
+    base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
+    add_adapter(model, recipe.model)
     checkpoints = CheckpointFolder(run.state_dir)
     teacher = _teacher(recipe, dataset, benchmark, accelerator)
     trainer = Trainer(
@@ -82,12 +85,12 @@ def train_network(
         _write_history(run, result)
     if not result.finished:
         return None
-    model = build_model(recipe.model, len(dataset.labels)).to(accelerator.device)
     model.load_state_dict(result.weights)
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     if accelerator.is_main_process:
         info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
-        save_tensors(run.weights_path, dict(result.weights), weight_facts(info))
+        info = info.model_copy(update={"base_hash": base})
+        save_tensors(run.weights_path, _kept(result.weights, recipe), weight_facts(info))
         write_run(run, info, predictions, dataset.samples)
     accelerator.wait_for_everyone()
     return run
@@ -113,10 +116,10 @@ def smoke_network(
     recipe = recipe.model_copy(update={"train": train, "optim": optim})
     model = build_model(recipe.model, len(dataset.labels))
     try:
-        store = ArtifactStore(benchmark.root.parent)
-        initialise(model, recipe.model, dataset.labels.names, store)
+        initialise(model, recipe.model, dataset.labels.names, benchmark.store)
     except WeightsError as error:
         left_out.append(str(error))
+    add_adapter(model, recipe.model)
     accelerator = make_accelerator("fp32")
     try:
         teacher = _teacher(recipe, dataset, benchmark, accelerator)
@@ -135,6 +138,13 @@ def smoke_network(
             teacher,
         )
         return trainer.fit(), " ".join(left_out)
+
+
+def _kept(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """Returns what a run's weight file holds: under LoRA the adapter and the classifier alone."""
+    if recipe.model.lora is None:
+        return dict(weights)
+    return adapter_part(weights, spec_of(recipe.model.architecture))
 
 
 def weight_facts(info: RunInfo) -> dict[str, Any]:
@@ -197,7 +207,7 @@ def _run_info(
     return RunInfo(
         run_id=recipe.run_id,
         kind="network",
-        title=spec.title,
+        title=f"{spec.title} with LoRA" if recipe.model.lora else spec.title,
         family=spec.family,
         recipe=recipe.model_dump(mode="json"),
         labels=dataset.labels.names,
@@ -208,6 +218,9 @@ def _run_info(
         preprocessing_hash=preprocessing.hash,
         split_hash=dataset.info.split_hash,
         parameters=sum(weight.numel() for weight in model.parameters()),
+        trained_parameters=sum(
+            weight.numel() for weight in model.parameters() if weight.requires_grad
+        ),
         weights_dtype="float32",
         best_epoch=result.best_epoch,
         epochs=len(result.history),

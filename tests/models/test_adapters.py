@@ -1,0 +1,198 @@
+"""LoRA: what trains, what is saved, and what an adapter needs to be read again."""
+
+import numpy as np
+import pytest
+import torch
+
+from fer_core.config import LoraConfig, ModelConfig, load_recipe
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_logits
+from fer_core.errors import RecipeError, WeightsError
+from fer_core.models import build_model, spec_of
+from fer_core.models.adapters import adapter_part, add_adapter, base_hash
+from fer_core.models.checkpoint import half_precision, load_tensors
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark, toy_recipe
+from training.console import TrainingBar
+from training.jobs.networks import train_network
+from training.jobs.publishing import publish_run
+from training.options import RECIPES
+
+BASE = "run:toy/tiny_vit-cpu-s0"
+FIVE_MB = 5_000_000
+
+
+def config(**more) -> ModelConfig:
+    return ModelConfig.model_validate(
+        {"architecture": "tiny_vit", "image_size": 32, "init": BASE, "lora": {"rank": 2}} | more
+    )
+
+
+def train(toy, name="tiny_vit", **parts):
+    recipe = toy_recipe(name, **{"model": {"architecture": "tiny_vit"}, **parts})
+    return train_network(
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+    )
+
+
+def adapt(toy, name="adapter", seed=0):
+    return train(
+        toy,
+        name,
+        seed=seed,
+        model={"architecture": "tiny_vit", "init": BASE, "lora": {"rank": 2, "alpha": 4}},
+        optim={"lr": 0.05},
+    )
+
+
+@pytest.fixture
+def toy(tmp_path):
+    toy = toy_benchmark(tmp_path, runs=0)
+    train(toy)
+    return toy
+
+
+def test_a_fresh_adapter_changes_no_answer():
+    torch.manual_seed(0)
+    model = build_model(config(), 7).eval()
+    images = torch.rand(2, 3, 32, 32)
+    before = model(images)
+    add_adapter(model, config())
+    torch.testing.assert_close(model(images), before)
+
+
+def test_only_the_adapter_and_the_classifier_train(toy):
+    run = adapt(toy)
+    base, _ = load_tensors(toy.benchmark.run("tiny_vit-cpu-s0").weights_path)
+    own, _ = load_tensors(run.weights_path)
+    assert {"lora_A" in key or "lora_B" in key or key.startswith("head.") for key in own} == {True}
+    # two blocks, two layers each, two factors each, and the classifier's weight and bias
+    assert len(own) == 2 * 2 * 2 + 2
+    assert not torch.equal(own["head.weight"], base["head.weight"])
+    assert any(value.abs().sum() > 0 for key, value in own.items() if "lora_B" in key)
+    network = load_network(run, toy.dataset.format)
+    loaded = network.model.state_dict()
+    for key, value in base.items():
+        if not key.startswith("head."):
+            wrapped = key.replace(".qkv.", ".qkv.base_layer.").replace(
+                "attn.proj.", "attn.proj.base_layer."
+            )
+            torch.testing.assert_close(loaded[wrapped], value, rtol=0, atol=0)
+    info = run.info()
+    # rank 2 at width 16: qkv 2x16 + 48x2, proj 2x16 + 16x2, in two blocks; head 16x7 + 7
+    assert info.trained_parameters == 2 * (32 + 96 + 32 + 32) + 119
+    assert info.title == "tiny_vit with LoRA"
+    assert info.init == "checkpoint"
+
+
+def test_a_saved_adapter_gives_the_same_answers_again(toy):
+    run = adapt(toy)
+    network = load_network(run, toy.dataset.format)
+    rows = toy.dataset.rows("test")
+    logits = predict_logits(network.model, toy.dataset.images, network.preprocessing, rows=rows)
+    from fer_core.evaluation.predictions import Predictions
+
+    saved = Predictions.read(run.predictions_path, toy.dataset.labels).split("test")
+    np.testing.assert_allclose(
+        torch.softmax(logits.double(), 1).numpy(), saved.probabilities, atol=1e-6
+    )
+
+
+def test_publishing_base_and_adapter_keeps_them_together(toy):
+    run = adapt(toy)
+    publish_run(toy.benchmark.run("tiny_vit-cpu-s0"), toy.dataset, device="cpu")
+    publish_run(run, toy.dataset, device="cpu")
+    tensors, _ = load_tensors(run.weights_path)
+    assert {value.dtype for value in tensors.values()} == {torch.float16}
+    assert load_network(run, toy.dataset.format).info.weights_dtype == "float16"
+
+
+def test_an_adapter_without_its_base_says_what_it_needs(toy):
+    run = adapt(toy)
+    toy.benchmark.run("tiny_vit-cpu-s0").info_path.unlink()
+    with pytest.raises(WeightsError, match=r"adapter-cpu-s0 is an adapter.*'tiny_vit-cpu-s0'"):
+        load_network(run, toy.dataset.format)
+
+
+def test_an_adapter_of_a_base_that_was_trained_again_is_refused(toy):
+    run = adapt(toy)
+    train(toy, optim={"lr": 0.01})
+    with pytest.raises(WeightsError, match="adapter of other weights"):
+        load_network(run, toy.dataset.format)
+
+
+def test_an_adapter_resumes_like_any_training(toy):
+    whole = adapt(toy)
+    expected, _ = load_tensors(whole.weights_path)
+    recipe = toy_recipe(
+        "again",
+        model={"architecture": "tiny_vit", "init": BASE, "lora": {"rank": 2, "alpha": 4}},
+        optim={"lr": 0.05},
+    )
+
+    def fit(minutes, resume):
+        bar = TrainingBar(visible=False)
+        return train_network(
+            recipe,
+            toy.dataset,
+            toy.benchmark,
+            bar,
+            resume=resume,
+            max_minutes=minutes,
+            device="cpu",
+        )
+
+    assert fit(0, False) is None
+    resumed, _ = load_tensors(fit(None, True).weights_path)
+    for key, value in expected.items():
+        torch.testing.assert_close(resumed[key], value, rtol=0, atol=0)
+
+
+def test_an_adapter_needs_a_start_and_attention_layers():
+    with pytest.raises(ValueError, match="lora needs trained weights to start from"):
+        config(init="scratch")
+    cnn = config(architecture="tiny_cnn")
+    with pytest.raises(RecipeError, match="no layers for an adapter"):
+        add_adapter(build_model(cnn, 7), cnn)
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+def test_the_adapter_of_vit_base_ships_under_five_megabytes(profile):
+    recipe = load_recipe(RECIPES, "vit_base_lora", profile)
+    with torch.device("meta"):
+        model = build_model(recipe.model, 7)
+    add_adapter(model, recipe.model)
+    own = half_precision(adapter_part(model.state_dict(), spec_of("vit_base")))
+    assert 0 < sum(value.numel() * value.element_size() for value in own.values()) < FIVE_MB
+
+
+@pytest.mark.parametrize("key", ["scratch_vit", "vit_tiny", "hf_vit_small"])
+def test_every_vit_takes_an_adapter_in_each_block(key):
+    size = 64
+    made = ModelConfig(architecture=key, image_size=size, init="run:a/b", lora=LoraConfig(rank=2))
+    with torch.device("meta"):
+        model = build_model(made, 7)
+    names = {name for name, _ in model.named_parameters()}
+    add_adapter(model, made)
+    adapted = {name.split(".lora_")[0] for name, _ in model.named_parameters() if ".lora_" in name}
+    blocks = sum(1 for name in names if name.endswith(("norm1.weight", "layernorm_before.weight")))
+    assert blocks > 0
+    assert len(adapted) % blocks == 0
+    assert len(adapted) >= 2 * blocks
+
+
+def test_the_hash_of_a_base_ignores_classifier_adapter_and_precision():
+    torch.manual_seed(0)
+    model = build_model(config(), 7)
+    spec = spec_of("tiny_vit")
+    first = base_hash(model, spec)
+    with torch.no_grad():
+        model.head.weight.add_(1)
+    assert base_hash(model, spec) == first
+    model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
+    assert base_hash(model, spec) == first
+    add_adapter(model, config())
+    assert base_hash(model, spec) == first
+    with torch.no_grad():
+        model.pos_embed.add_(1)
+    assert base_hash(model, spec) != first
