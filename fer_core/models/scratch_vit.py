@@ -119,7 +119,7 @@ class ScratchViT(nn.Module):
     def tokens(self, images: Tensor) -> Tensor:
         """Maps (N, 3, S, S) to tokens (N, 1 + patches, width), the class token first."""
         patches = self.patches(images).flatten(2).transpose(1, 2)
-        class_token = self.class_token.expand(len(images), -1, -1)
+        class_token = self.class_token.expand(images.shape[0], -1, -1)
         return torch.cat([class_token, patches], dim=1) + self.positions
 
     def forward(self, images: Tensor) -> Tensor:
