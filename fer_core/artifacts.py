@@ -105,13 +105,17 @@ class RunInfo(Record):
     """`run.json`: how a run came to be.
 
     Attributes:
-        recipe: The resolved recipe, as plain values.
-        init: `scratch`, `imagenet`, `checkpoint`, or `members` for an ensemble.
+        kind: A trained network, an ensemble of other runs, or predictions made elsewhere.
+        recipe: The resolved recipe, as plain values; empty for imported predictions.
+        init: `scratch`, `imagenet`, `checkpoint`; `members` for an ensemble; `elsewhere` for
+            imported predictions.
         init_source: Where the initial weights were read from.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
-        image_size: Side of the network's input in pixels; None for an ensemble.
-        preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble.
-        parameters: Number of weights.
+        image_size: Side of the network's input in pixels; None for an ensemble or if not known.
+        preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble;
+            `elsewhere` for imported predictions.
+        test_time_augmentation: Whether the predictions average over changed copies of an image.
+        parameters: Number of weights; None if not known.
         trained_parameters: Number of weights that training changed; None where it is not known.
         base_hash: Hash of the weights that an adapter stands on; None without an adapter.
         members: Run ids that an ensemble averages.
@@ -120,7 +124,7 @@ class RunInfo(Record):
     """
 
     run_id: str
-    kind: Literal["network", "ensemble"]
+    kind: Literal["network", "ensemble", "imported"]
     title: str
     family: str
     recipe: Mapping[str, Any]
@@ -131,7 +135,8 @@ class RunInfo(Record):
     image_size: int | None
     preprocessing_hash: str
     split_hash: str
-    parameters: int
+    test_time_augmentation: bool = False
+    parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
     members: tuple[str, ...] = ()
@@ -212,6 +217,11 @@ class RunDir:
     def weights_path(self) -> Path:
         """`model.safetensors`."""
         return self.root / "model.safetensors"
+
+    @property
+    def onnx_path(self) -> Path:
+        """`model.onnx`: made by `export`, never shipped."""
+        return self.root / "model.onnx"
 
     @property
     def predictions_path(self) -> Path:

@@ -93,11 +93,15 @@ class Predictor:
             explain: The class whose saliency is wanted; the predicted one by default.
 
         Raises:
-            ArtifactError: If the run, or a member of it, is damaged.
+            ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
             DataError: If `explain` is no class of the run.
         """
         info = self._benchmark.run(run_id).info()
+        if info.kind == "imported":
+            raise ArtifactError(
+                f"{info.title} was imported as predictions; it has no network to ask about a face."
+            )
         stored = self._format.convert(face)
         labels = LabelSet(info.labels)
         target = -1 if explain is None else labels.index(explain)

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
-from training.commands import data, runs
+from training.commands import data, exchange, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -24,9 +24,11 @@ for command in (
     runs.benchmark,
     runs.evaluate,
     runs.publish,
+    exchange.export,
+    exchange.import_,
     data.examples,
 ):
-    app.command()(command)
+    app.command(command.__name__.removesuffix("_"))(command)
 
 
 def main() -> None:

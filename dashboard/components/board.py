@@ -57,7 +57,9 @@ def table(
                 "log loss": scores.log_loss,
                 "calibration error": scores.calibration_error,
                 "images": scores.samples,
-                "parameters (M)": run.info.parameters / 1e6,
+                "parameters (M)": None
+                if run.info.parameters is None
+                else run.info.parameters / 1e6,
                 "input (px)": run.info.image_size,
                 "start": run.info.init,
                 "seed": run.info.seed,

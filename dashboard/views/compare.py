@@ -38,12 +38,13 @@ with seen:
         st.caption(f"{found.others} more faces were found; the nearest one is used.")
 
 titles = chosen.titles
+runs = [run for run in chosen.runs if run.info.kind != "imported"]  # those have no network
 left, right = st.columns([3, 2])
 with left:
     asked = st.pills(
         "Models",
-        [run.run_id for run in chosen.runs],
-        default=[run.run_id for run in chosen.runs],
+        [run.run_id for run in runs],
+        default=[run.run_id for run in runs],
         selection_mode="multi",
         format_func=titles.__getitem__,
         key=Key.RUNS,
@@ -59,7 +60,7 @@ target = None if explain == OWN else explain
 
 given = []
 with st.spinner("Asking the models ..."):
-    for run in chosen.runs:
+    for run in runs:
         if run.run_id in asked:
             result = data_access.answer(chosen, run, stored, target)
             if isinstance(result, str):

@@ -14,6 +14,9 @@ from fer_core.labels import LabelSet
 PREFIX = "p_"
 SUM_TOLERANCE = 1e-3
 
+EVALUATED = ("validation", "test")
+"""The splits that every run predicts."""
+
 
 @dataclass(frozen=True)
 class Scores:

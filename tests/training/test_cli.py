@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError, DataError, FerscopeError
+from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark
@@ -231,3 +232,55 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "prepare" in done.stdout
+
+
+def test_predictions_from_elsewhere_stand_on_the_leaderboard(shop, tmp_path):
+    import pandas as pd
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    ours = pd.read_parquet(toy.benchmark.run("tiny-cpu-s0").predictions_path)
+    theirs = tmp_path / "theirs.csv"
+    ours.drop(columns=["split", "y_true"]).sample(frac=1, random_state=0).to_csv(
+        theirs, index=False
+    )
+    said = run("import", "toy", str(theirs), "--name", "theirs", "--title", "Their model")
+    assert "theirs" in said
+    imported = toy.benchmark.run("theirs")
+    info = imported.info()
+    assert (info.kind, info.title, info.parameters) == ("imported", "Their model", None)
+    one, other = (
+        Report.read(toy.benchmark.run(name).report_path) for name in ("tiny-cpu-s0", "theirs")
+    )
+    assert one.test == other.test
+    assert one.validation == other.validation
+    with pytest.raises(FerscopeError, match="There is a run 'theirs'"):
+        run("import", "toy", str(theirs), "--name", "theirs")
+    theirs.write_text("id,p_happy\nx,1\n")
+    with pytest.raises(FerscopeError, match="no column for angry"):
+        run("import", "toy", str(theirs), "--name", "broken")
+    assert not toy.benchmark.run("broken").root.exists()
+
+
+def test_an_exported_network_comes_back_with_the_same_scores(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    said = run("export", "toy", "tiny-cpu-s0")
+    assert "test images: probabilities differ by" in said
+    path = toy.benchmark.run("tiny-cpu-s0").onnx_path
+    run("import", "toy", str(path), "--name", "back", "--title", "Back")
+    one, other = (
+        Report.read(toy.benchmark.run(name).report_path) for name in ("tiny-cpu-s0", "back")
+    )
+    assert one.test.confusion == other.test.confusion
+    assert other.test.log_loss == pytest.approx(one.test.log_loss, abs=1e-4)
+    with pytest.raises(FerscopeError, match="needs both --labels and --image-size"):
+        run("import", "toy", str(path), "--name", "again", "--labels", "angry,happy")
+
+
+def test_without_the_prepared_set_an_export_is_checked_on_drawn_faces(shop, tmp_path, monkeypatch):
+    _, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    monkeypatch.setenv("FERSCOPE_DATA", str(tmp_path / "nothing"))
+    assert "drawn faces" in run("export", "toy", "tiny-cpu-s0", "--out", str(tmp_path / "m.onnx"))
+    assert (tmp_path / "m.onnx").is_file()

@@ -10,11 +10,9 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_probabilities
 from fer_core.errors import DataError
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.evaluation.report import Protocol, Report, build_report
 from training.jobs.processes import make_accelerator
-
-EVALUATED = ("validation", "test")
 
 
 def predict_splits(
@@ -65,16 +63,25 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     """
     network = load_network(run, dataset.format)
     info = network.info
-    if dataset.info.split_hash != info.split_hash:
-        raise DataError(
-            f"{run.run_id} was trained on split {info.split_hash}, and this set has "
-            f"{dataset.info.split_hash}. Prepare the data as for the run."
-        )
+    require_split(dataset, info.split_hash, run.run_id)
     accelerator = make_accelerator("fp32", device)
     predictions = predict_splits(
         network.model.to(accelerator.device), dataset, network.preprocessing, accelerator
     )
     return write_run(run, info, predictions, dataset.samples)
+
+
+def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
+    """Checks that a prepared set has the split that something stands on.
+
+    Raises:
+        DataError: If it has another one.
+    """
+    if dataset.info.split_hash != split_hash:
+        raise DataError(
+            f"{name} was trained on split {split_hash}, and this set has "
+            f"{dataset.info.split_hash}. Prepare the data as for the run."
+        )
 
 
 def _protocol(info: RunInfo, predictions: Predictions, label_source: str) -> Protocol:
@@ -86,4 +93,5 @@ def _protocol(info: RunInfo, predictions: Predictions, label_source: str) -> Pro
         seed=info.seed,
         image_size=info.image_size,
         preprocessing_hash=info.preprocessing_hash,
+        test_time_augmentation=info.test_time_augmentation,
     )

@@ -1,0 +1,233 @@
+"""ONNX: copies of our networks for other runtimes, and networks of others from their files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.networks import Network
+from fer_core.engine.predict import predict_logits
+from fer_core.errors import ArtifactError, WeightsError
+from fer_core.files import atomic_path
+from fer_core.labels import LabelSet
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability between a network and its ONNX copy."""
+
+_FACTS = "ferscope"
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """What an ONNX network expects, where its file does not say it.
+
+    Attributes:
+        image_size: Input side in pixels.
+        mean: Per channel, subtracted from values in 0 to 1.
+        std: Per channel, divides afterwards.
+        labels: Its classes in the order of its logits.
+    """
+
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """An ONNX file that can be asked.
+
+    Attributes:
+        session: ONNX Runtime's handle of the graph.
+        preprocessing: Makes its input from stored images.
+        labels: The classes in canonical order.
+        order: Its output's column for each class of `labels`, shape (K,).
+        parameters: Number of weights in the file.
+    """
+
+    session: "onnxruntime.InferenceSession"
+    preprocessing: Preprocessing
+    labels: LabelSet
+    order: NDArray[np.int64]
+    parameters: int
+
+    def probabilities(
+        self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
+    ) -> NDArray[np.float64]:
+        """Predicts stored images.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+            rows: Which of them, in order.
+            batch_size: Images a step, unless the graph fixes it.
+
+        Returns:
+            Shape (len(rows), K) in the order of `labels`, rows sum to 1.
+        """
+        wanted = self.session.get_inputs()[0]
+        fixed, channels = wanted.shape[0], wanted.shape[1]
+        step = fixed if isinstance(fixed, int) else batch_size
+        parts = []
+        for start in range(0, len(rows), step):
+            chosen = rows[start : start + step]
+            inputs = self.preprocessing(np.asarray(images[chosen])).numpy()
+            if channels == 1:
+                inputs = inputs.mean(axis=1, keepdims=True)
+            short = step - len(chosen)
+            if isinstance(fixed, int) and short:
+                inputs = np.concatenate([inputs, np.repeat(inputs[-1:], short, axis=0)])
+            parts.append(self.session.run(None, {wanted.name: inputs})[0][: len(chosen)])
+        logits = np.concatenate(parts).astype(np.float64)[:, self.order]
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+        return result
+
+
+def export_onnx(network: Network, path: Path, images: NDArray[np.uint8]) -> float:
+    """Writes a network as ONNX, with its input pipeline and classes in the file's metadata.
+
+    The file maps `images` (N, 3, S, S), normalised, to `logits` (N, K), for any N.
+
+    Args:
+        network: The network.
+        path: Where the file is written; only after the check.
+        images: Stored images to check the copy on, shape (n, H, W) or (n, H, W, 3).
+
+    Returns:
+        The largest difference of a probability between the network and the copy.
+
+    Raises:
+        ArtifactError: If the copy answers differently by more than `TOLERANCE`.
+        WeightsError: If the network cannot be written as ONNX.
+    """
+    rows = np.arange(len(images))
+    with atomic_path(path) as temporary:
+        _write(network, temporary)
+        copy = read_onnx(temporary, network.preprocessing.format)
+        logits = predict_logits(network.model, images, network.preprocessing, rows=rows)
+        ours = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        # one at a time as well: a graph can be tied to the batch that it was made with
+        few = rows[:4]
+        difference = max(
+            float(np.abs(ours - copy.probabilities(images, rows)).max()),
+            float(np.abs(ours[few] - copy.probabilities(images, few, batch_size=1)).max()),
+        )
+        if not difference <= TOLERANCE:
+            raise ArtifactError(
+                f"The ONNX copy of {network.info.run_id} differs by {difference:.1e} in a "
+                f"probability, more than {TOLERANCE:.0e}. Nothing was written."
+            )
+    return difference
+
+
+def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) -> OnnxNetwork:
+    """Opens an ONNX classifier of one image input and one output of logits.
+
+    Args:
+        path: The file.
+        stored: Format of the images that it will be asked about.
+        given: What it expects; not needed for a file of `export_onnx`, which says so itself.
+
+    Raises:
+        WeightsError: If the file is no such network, or does not fit what is given.
+    """
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises many kinds for damaged files
+        raise WeightsError(f"{path.name} cannot be read as an ONNX network: {error}") from error
+    facts = session.get_modelmeta().custom_metadata_map.get(_FACTS)
+    expected = given or (None if facts is None else _from_facts(json.loads(facts)))
+    if expected is None:
+        raise WeightsError(
+            f"{path.name} does not say what input and classes it has. "
+            "Give its image size, mean, std and the order of its labels."
+        )
+    _check_shape(session, expected, path.name)
+    labels = LabelSet.of(expected.labels)
+    order = np.array([expected.labels.index(name) for name in labels.names], dtype=np.int64)
+    preprocessing = Preprocessing(
+        stored.side, stored.colour, expected.image_size, expected.mean, expected.std
+    )
+    return OnnxNetwork(session, preprocessing, labels, order, _parameters(path))
+
+
+def _write(network: Network, path: Path) -> None:
+    size = network.preprocessing.image_size
+    device = next(network.model.parameters()).device
+    example = torch.zeros(2, 3, size, size, device=device)
+    try:
+        program = torch.onnx.export(
+            network.model.eval(),
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=["images"],
+            output_names=["logits"],
+            verbose=False,
+        )
+    except Exception as error:  # the exporter raises many kinds
+        raise WeightsError(
+            f"{network.info.run_id} cannot be written as ONNX: {type(error).__name__}: {error}"
+        ) from error
+    assert program is not None  # noqa: S101 (None only with dynamo=False)
+    program.model.metadata_props[_FACTS] = json.dumps(
+        {
+            "run_id": network.info.run_id,
+            "labels": network.info.labels,
+            "image_size": size,
+            "mean": network.preprocessing.mean,
+            "std": network.preprocessing.std,
+            "preprocessing_hash": network.preprocessing.hash,
+        }
+    )
+    program.save(path)
+
+
+def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:
+    return OnnxInput(
+        image_size=int(facts["image_size"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+        labels=tuple(facts["labels"]),
+    )
+
+
+def _check_shape(session: "onnxruntime.InferenceSession", given: OnnxInput, name: str) -> None:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    if len(shape) != 4 or inputs[0].type != "tensor(float)" or shape[1] not in (1, 3):
+        raise WeightsError(
+            f"{name} must have one float input of shape (N, 3, S, S) or (N, 1, S, S), "
+            f"not {[item.shape for item in inputs]}."
+        )
+    for side in shape[2:]:
+        if isinstance(side, int) and side != given.image_size:
+            raise WeightsError(
+                f"{name} takes images of {side} px, and {given.image_size} px were given."
+            )
+    classes = outputs[0].shape[-1]
+    if isinstance(classes, int) and classes != len(given.labels):
+        raise WeightsError(
+            f"{name} has {classes} outputs for {len(given.labels)} labels "
+            f"({', '.join(given.labels)})."
+        )
+
+
+def _parameters(path: Path) -> int:
+    import onnx
+
+    weights = onnx.load(str(path)).graph.initializer
+    return sum(int(np.prod(weight.dims)) for weight in weights if weight.data_type == 1)

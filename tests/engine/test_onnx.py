@@ -1,0 +1,131 @@
+"""ONNX: a copy answers like its network, and other people's files are read with care."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine import onnx as ours
+from fer_core.engine.networks import Network
+from fer_core.engine.onnx import OnnxInput, export_onnx, read_onnx
+from fer_core.engine.predict import predict_logits
+from fer_core.errors import ArtifactError, WeightsError
+from fer_core.labels import SEVEN_EMOTIONS
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark, toy_run
+
+LABELS = SEVEN_EMOTIONS.names
+STORED = SampleFormat(48, False)
+HALF = (0.5, 0.5, 0.5)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return np.random.default_rng(0).integers(0, 256, (9, 48, 48), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return toy_benchmark(tmp_path_factory.mktemp("toy"), runs=0)
+
+
+def network(toy, architecture: str, size: int) -> Network:
+    from fer_core.config import ModelConfig
+    from fer_core.models import build_model, spec_of
+
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(architecture=architecture, image_size=size), 7).eval()
+    info = toy_run(toy.benchmark, toy.dataset, 0).info()
+    return Network(model, spec_of(architecture), Preprocessing(48, False, size, HALF, HALF), info)
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("tiny_cnn", 32), ("scratch_vit", 32)])
+def test_a_copy_answers_like_its_network_for_any_batch(toy, faces, tmp_path, architecture, size):
+    made = network(toy, architecture, size)
+    difference = export_onnx(made, tmp_path / "model.onnx", faces)
+    assert 0 <= difference <= 1e-4
+    copy = read_onnx(tmp_path / "model.onnx", STORED)
+    assert copy.labels == SEVEN_EMOTIONS
+    assert copy.preprocessing == made.preprocessing
+    expected = torch.softmax(
+        predict_logits(made.model, faces, made.preprocessing).double(), 1
+    ).numpy()
+    for batch in (1, 4, 64):
+        given = copy.probabilities(faces, np.array([8, 0, 3]), batch_size=batch)
+        np.testing.assert_allclose(given, expected[[8, 0, 3]], atol=1e-5)
+    weights = sum(weight.numel() for weight in made.model.parameters())
+    assert copy.parameters == pytest.approx(weights, rel=0.01)
+
+
+def test_a_copy_that_answers_otherwise_is_not_kept(toy, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(ours, "TOLERANCE", -1.0)
+    with pytest.raises(ArtifactError, match="Nothing was written"):
+        export_onnx(network(toy, "tiny_cnn", 32), tmp_path / "model.onnx", faces)
+    assert list(tmp_path.iterdir()) == []
+
+
+def foreign(path, shape, classes=7, kind=TensorProto.FLOAT):
+    """Writes a network that averages each image and multiplies by 1, 2, ... for the classes."""
+    factors = np.arange(1, classes + 1, dtype=np.float32)[None]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Unsqueeze", ["mean"], ["column"], axes=[1]),
+            helper.make_node("Mul", ["column", "factors"], ["y"]),
+        ],
+        "foreign",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [shape[0], classes])],
+        [helper.make_tensor("factors", TensorProto.FLOAT, factors.shape, factors.ravel())],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+    return path
+
+
+def test_a_foreign_network_is_read_with_its_own_label_order(tmp_path, faces):
+    order = ("surprise", "neutral", "happy", "angry", "sad", "fear", "disgust")
+    path = foreign(tmp_path / "f.onnx", ["n", 1, 48, 48])
+    given = OnnxInput(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), order)
+    answers = read_onnx(path, STORED, given).probabilities(faces, np.arange(9))
+    means = faces.mean(axis=(1, 2), dtype=np.float64) / 255
+    for row, mean in enumerate(means):
+        raised = {label: np.exp(mean * (place + 1)) for place, label in enumerate(order)}
+        expected = [raised[label] / sum(raised.values()) for label in LABELS]
+        np.testing.assert_allclose(answers[row], expected, rtol=1e-5)
+
+
+def test_a_fixed_batch_is_filled_up(tmp_path, faces):
+    given = OnnxInput(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), LABELS)
+    free = read_onnx(foreign(tmp_path / "a.onnx", ["n", 3, 48, 48]), STORED, given)
+    fixed = read_onnx(foreign(tmp_path / "b.onnx", [4, 3, 48, 48]), STORED, given)
+    np.testing.assert_allclose(
+        fixed.probabilities(faces, np.arange(9)), free.probabilities(faces, np.arange(9))
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "given", "message"),
+    [
+        (["n", 3, 48, 48], 7, None, "does not say what input and classes it has"),
+        (["n", 3, 64, 64], 7, OnnxInput(48, HALF, HALF, LABELS), "takes images of 64 px"),
+        (["n", 3, 48, 48], 8, OnnxInput(48, HALF, HALF, LABELS), "8 outputs for 7 labels"),
+        (["n", 48, 48, 3], 7, OnnxInput(48, HALF, HALF, LABELS), r"shape \(N, 3, S, S\)"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_named(tmp_path, shape, classes, given, message):
+    path = foreign(tmp_path / "f.onnx", shape, classes)
+    with pytest.raises(WeightsError, match=message):
+        read_onnx(path, STORED, given)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08" * 50])
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"broken\.onnx cannot be read"):
+        read_onnx(path, STORED, OnnxInput(48, HALF, HALF, LABELS))
