@@ -1,6 +1,8 @@
 """Commands that make and measure runs."""
 
-from typing import Annotated
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -48,6 +50,13 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train again a run that is finished.")
     ] = False,
+    track: Annotated[
+        Literal["none", "offline", "online"],
+        typer.Option(
+            help="Log to Weights & Biases: into ./wandb alone, or to its server. Nothing is sent "
+            "unless this says online."
+        ),
+    ] = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -56,10 +65,12 @@ def train(
 
     On several GPUs: `accelerate launch -m training train ...`
     """
+    from fer_core.engine.fit import Observer
     from training.console import TrainingBar, console, print_report
     from training.jobs.ensembles import build_ensemble
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
+    from training.tracking import WandbTracker
 
     place = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
@@ -81,12 +92,15 @@ def train(
         raise FerscopeError(
             f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
         )
-    with TrainingBar(visible=is_main_process()) as bar:
+    with ExitStack() as stack:
+        observer: Observer = stack.enter_context(TrainingBar(visible=is_main_process()))
+        if track != "none" and is_main_process():
+            observer = stack.enter_context(WandbTracker(observer, resolved, track, Path.cwd()))
         finished = train_network(
             resolved,
             dataset,
             place,
-            bar,
+            observer,
             resume=resume,
             max_minutes=max_minutes,
             device=device_name(device),

@@ -1,0 +1,54 @@
+"""Weights & Biases: off by default, offline when asked for, clear when it is missing."""
+
+import builtins
+import sys
+
+import pytest
+
+from fer_core.engine.fit import EpochRecord
+from fer_core.errors import RecipeError
+from tests.builders import toy_recipe
+from training.tracking import WandbTracker
+
+RECORD = EpochRecord(1, 2.0, 0.3, 1.9, 0.4, 0.35, 1e-3, 100.0, 1.0, 32)
+
+
+class Watcher:
+    def __init__(self):
+        self.records = []
+
+    def on_step(self, news):
+        pass
+
+    def on_epoch(self, record):
+        self.records.append(record)
+
+
+def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")  # whatever happens, nothing leaves
+    watcher = Watcher()
+    with WandbTracker(watcher, toy_recipe(), "offline", tmp_path) as tracker:
+        assert wandb.run.id == "efficientnet_lite0-cpu-s0"
+        assert wandb.run.settings.mode == "offline"
+        assert wandb.run.config["model"]["image_size"] == 32
+        tracker.on_epoch(RECORD)
+        assert wandb.run.summary["accuracy"] == 0.4
+    assert watcher.records == [RECORD]
+    files = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 1
+    assert files[0].stat().st_size > 0
+
+
+def test_a_missing_wandb_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name == "wandb":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(RecipeError, match="pip install wandb"):
+        WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path)
