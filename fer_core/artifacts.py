@@ -239,6 +239,16 @@ class RunDir:
         return self.root / "report_second_label.json"
 
     @property
+    def scores_path(self) -> Path:
+        """`scores.parquet`: estimates of a score head for scored validation and test images."""
+        return self.root / "scores.parquet"
+
+    @property
+    def score_report_path(self) -> Path:
+        """`score_report.json`: their errors."""
+        return self.root / "score_report.json"
+
+    @property
     def state_dir(self) -> Path:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"

@@ -103,6 +103,13 @@ class DistillConfig(_Part):
     temperature: float = Field(default=1.0, gt=0, description="softens the teachers' answers")
 
 
+class ScoreConfig(_Part):
+    """A second head that estimates a number from the same features: research groundwork."""
+
+    table: str = Field(description="csv or parquet file with the columns id, score, and clip")
+    weight: float = Field(default=1.0, gt=0, description="of its loss beside the classes'")
+
+
 class TrainConfig(_Part):
     """The course of a training."""
 
@@ -113,7 +120,7 @@ class TrainConfig(_Part):
     compile: bool = False
     ema_decay: float = Field(default=0.0, ge=0, lt=1, description="0 switches the average off")
     patience: int = Field(default=0, ge=0, description="epochs without gain; 0 never stops early")
-    monitor: Literal["accuracy", "macro_recall", "log_loss"] = "accuracy"
+    monitor: Literal["accuracy", "macro_recall", "log_loss", "score_error"] = "accuracy"
     freeze_epochs: int = Field(
         default=0, ge=0, description="first epochs in which the classifier alone trains"
     )
@@ -137,6 +144,7 @@ class Recipe(_Part):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     distill: DistillConfig | None = None
+    score: ScoreConfig | None = None
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
@@ -147,6 +155,10 @@ class Recipe(_Part):
             raise ValueError("train.small_size and train.small_epochs go together")
         if self.train.small_epochs >= self.train.epochs:
             raise ValueError("train.small_epochs must leave epochs at the full size")
+        if self.train.monitor == "score_error" and self.score is None:
+            raise ValueError("train.monitor=score_error needs a score.table")
+        if self.score is not None and self.augment.cutmix:
+            raise ValueError("a mixed image has no score; set augment.cutmix=0 with score.table")
         return self
 
     @property

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from fer_core.artifacts import RunDir
 from fer_core.engine.fit import EpochRecord, StepNews
+from fer_core.evaluation.regression import ScoreReport
 from fer_core.evaluation.report import Estimate, Report, SplitScores
 from training.outcome import Outcome
 
@@ -116,6 +117,8 @@ def print_report(run: RunDir) -> None:
             f"{scores.log_loss:.3f}",
         )
     console.print(table)
+    if run.score_report_path.is_file():
+        _print_scores(ScoreReport.read(run.score_report_path))
     recalls = ", ".join(
         f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
     )
@@ -124,6 +127,25 @@ def print_report(run: RunDir) -> None:
         f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
         "no test-time augmentation"
     )
+
+
+def _print_scores(report: ScoreReport) -> None:
+    table = Table("scores of", "count", "mean error", "RMSE", "concordance", "error of the mean")
+    for kind, splits in (("frames", report.frames), ("clips", report.clips)):
+        for split, metrics in splits.items():
+            table.add_row(
+                f"{split}, {kind}",
+                str(metrics.count),
+                _plain(metrics.mae),
+                _plain(metrics.rmse),
+                "" if metrics.concordance is None else _plain(metrics.concordance),
+                f"{metrics.mae_of_mean:.3f}",
+            )
+    console.print(table)
+
+
+def _plain(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]".replace("[", r"\[")
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -21,11 +21,13 @@ class Batch:
         images: uint8, shape (n, H, W) or (n, H, W, 3).
         targets: Class distributions, shape (n, K).
         augmentation: The share's random numbers.
+        scores: For a score head, shape (n,), NaN where there is none; None without such a head.
     """
 
     images: Tensor
     targets: Tensor
     augmentation: Augmentation
+    scores: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class TrainBatches:
         seed: Seed of shuffling and augmentation.
         process: This process's index.
         processes: Number of processes; divides `batch_size`.
+        scores: The samples' scores, shape (n,), NaN where there is none; None without any.
     """
 
     images: NDArray[np.uint8]
@@ -54,6 +57,7 @@ class TrainBatches:
     seed: int
     process: int = 0
     processes: int = 1
+    scores: NDArray[np.float32] | None = None
 
     @property
     def steps(self) -> int:
@@ -83,6 +87,7 @@ class TrainBatches:
             torch.from_numpy(np.asarray(self.images[self.rows[chosen]])),
             torch.from_numpy(self.targets[chosen]),
             drawn.share(part, torch.device("cpu")),
+            None if self.scores is None else torch.from_numpy(self.scores[chosen]),
         )
 
 

@@ -29,12 +29,13 @@ from fer_core.engine.optim import (
     named_state,
     set_learning_rate,
 )
-from fer_core.engine.predict import predict_probabilities
+from fer_core.engine.predict import predict_probabilities, predict_scores
 from fer_core.engine.teacher import Teacher
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models import spec_of
 from fer_core.models.checkpoint import CheckpointFolder
+from fer_core.models.score_head import score_head
 
 CHECKPOINT_STEPS = 200
 """Steps between checkpoints inside an epoch."""
@@ -52,6 +53,8 @@ class TrainData:
         train_rows: Shape (n,). train_targets: class distributions, shape (n, K).
         train_counts: Training samples by class, shape (K,).
         validation_rows: Shape (m,). validation_targets: class indices, shape (m,).
+        train_scores, validation_scores: For a score head, shapes (n,) and (m,), NaN where an image
+            has none; None without such a head.
     """
 
     images: NDArray[np.uint8]
@@ -60,6 +63,8 @@ class TrainData:
     train_counts: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
     validation_targets: NDArray[np.int64]
+    train_scores: NDArray[np.float32] | None = None
+    validation_scores: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class EpochRecord:
         images_per_second: Training speed over all processes.
         seconds: Wall time of the epoch's training part.
         image_size: Input side in pixels.
+        score_error: Mean absolute error of the score head on validation; None without one.
     """
 
     epoch: int
@@ -88,6 +94,7 @@ class EpochRecord:
     images_per_second: float
     seconds: float
     image_size: int
+    score_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,7 @@ class Trainer:
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
         self.teacher = teacher
-        self.head = spec_of(recipe.model.architecture).head
+        self.spec = spec_of(recipe.model.architecture)
         self.loss = SoftCrossEntropy(recipe.loss, torch.from_numpy(data.train_counts))
         batch_size = min(config.batch_size, len(data.train_rows))
         self.batches = TrainBatches(
@@ -187,6 +194,7 @@ class Trainer:
             config.seed,
             accelerator.process_index,
             accelerator.num_processes,
+            data.train_scores,
         )
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
@@ -202,7 +210,7 @@ class Trainer:
             if config.ema_decay
             else None
         )
-        self.optimizer = make_optimizer(self.model, self.head, recipe.optim)
+        self.optimizer = make_optimizer(self.model, self.spec.head, recipe.optim)
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.wrapped: nn.Module = self.model
         self.forward: Callable[[Tensor], Tensor] = self.model
@@ -258,7 +266,7 @@ class Trainer:
         A change wraps the network anew: DistributedDataParallel and the compiler look once at
         what needs a gradient.
         """
-        head = self.model.get_submodule(self.head)
+        head = self.model.get_submodule(self.spec.head)
         if frozen != self.frozen:
             self.frozen = frozen
             for weight in self.trainable:
@@ -300,6 +308,9 @@ class Trainer:
         with self.accelerator.autocast():
             logits = self.forward(inputs)
         loss = self.loss(logits, targets)
+        if batch.scores is not None and self.recipe.score is not None:
+            head = score_head(self.model, self.spec)
+            loss = loss + self.recipe.score.weight * head.loss(head.take(), batch.scores.to(device))
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip_norm)
         self.prepared_optimizer.step()
@@ -368,10 +379,10 @@ class Trainer:
             images_per_second=count / max(progress.epoch_seconds, 1e-9),
             seconds=progress.epoch_seconds,
             image_size=size,
+            score_error=self._score_error(size),
         )
-        score = (
-            -record.log_loss if config.monitor == "log_loss" else getattr(record, config.monitor)
-        )
+        value = getattr(record, config.monitor)
+        score = -value if config.monitor in ("log_loss", "score_error") else value
         # epochs on small images are no candidates: the run answers at the full size
         better = size == self.preprocessing.image_size and score > progress.best_score
         progress.history.append(asdict(record))
@@ -386,6 +397,19 @@ class Trainer:
                 )
         self._save()
         self.observer.on_epoch(record)
+
+    def _score_error(self, size: int) -> float | None:
+        truth = self.data.validation_scores
+        if truth is None:
+            return None
+        estimated = predict_scores(
+            self.evaluated,
+            self.spec,
+            self.data.images,
+            self.data.validation_rows,
+            replace(self.preprocessing, image_size=size),
+        )
+        return float(np.nanmean(np.abs(estimated - truth)))
 
     @property
     def evaluated(self) -> nn.Module:

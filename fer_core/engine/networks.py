@@ -12,6 +12,7 @@ from fer_core.errors import ArtifactError, WeightsError
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
+from fer_core.models.score_head import add_score_head
 from fer_core.models.weights import initialise
 
 
@@ -58,26 +59,28 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
             "wrong. Train it again with this version."
         )
     model = build_model(recipe.model, len(info.labels))
-    if recipe.model.lora is None:
-        load_weights(model, run.weights_path)
-    else:
-        _load_adapted(model, recipe, info, run)
-    return Network(model.eval(), spec_of(recipe.model.architecture), preprocessing, info)
+    spec, wanted = spec_of(recipe.model.architecture), None
+    if recipe.model.lora is not None:
+        _load_base(model, recipe, info, run)
+        add_adapter(model, recipe.model)
+    if recipe.score is not None:
+        add_score_head(model, spec)
+    if recipe.model.lora is not None:
+        wanted = adapter_part(model.state_dict(), spec)
+    load_weights(model, run.weights_path, wanted)
+    return Network(model.eval(), spec, preprocessing, info)
 
 
-def _load_adapted(model: nn.Module, recipe: Recipe, info: RunInfo, run: RunDir) -> None:
-    """Loads the base that a run's adapter was trained on, then the adapter."""
-    spec = spec_of(recipe.model.architecture)
+def _load_base(model: nn.Module, recipe: Recipe, info: RunInfo, run: RunDir) -> None:
+    """Loads the weights that a run's adapter was trained on."""
     try:
         initialise(model, recipe.model, info.labels, run.benchmark.store)
     except WeightsError as error:
         raise WeightsError(
             f"{run.run_id} is an adapter and needs the weights that it was trained on. {error}"
         ) from error
-    if base_hash(model, spec) != info.base_hash:
+    if base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash:
         raise WeightsError(
             f"{run.run_id} is an adapter of other weights than those that {recipe.model.init} "
             "gives now. Train the adapter again, or bring its base back."
         )
-    add_adapter(model, recipe.model)
-    load_weights(model, run.weights_path, adapter_part(model.state_dict(), spec))

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core.data.transforms import Preprocessing
+from fer_core.models import ModelSpec
+from fer_core.models.score_head import score_head
 
 
 @torch.inference_mode()
@@ -42,6 +44,30 @@ def predict_logits(
     finally:
         model.train(training)
     return torch.cat(parts)
+
+
+@torch.inference_mode()
+def predict_scores(
+    model: nn.Module,
+    spec: ModelSpec,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int = 128,
+) -> NDArray[np.float64]:
+    """Estimates the score of stored images with a network that has a score head.
+
+    Returns:
+        In the score's units, shape (len(rows),).
+    """
+    head = score_head(model, spec)
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        predict_logits(model, images, preprocessing, rows=chosen, batch_size=batch_size)
+        parts.append(head.in_units(head.take()))
+    return torch.cat(parts).double().cpu().numpy()
 
 
 def predict_probabilities(

@@ -18,18 +18,20 @@ from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
 from fer_core.engine.networks import load_network, preprocessing_of
 from fer_core.engine.teacher import Teacher
-from fer_core.errors import FerscopeError, RecipeError, WeightsError
+from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
+from fer_core.models.score_head import add_score_head
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from training.jobs.processes import make_accelerator
-from training.jobs.scoring import predict_splits, write_run
+from training.jobs.scoring import predict_splits, write_run, write_scores
 
 _SMOKE = 4  # images of a smoke run
 
@@ -68,12 +70,13 @@ def train_network(
     initial = initialise(model, recipe.model, dataset.labels.names, benchmark.store)
     base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
     add_adapter(model, recipe.model)
+    scores = _add_scores(model, recipe, dataset)
     checkpoints = CheckpointFolder(run.state_dir)
     teacher = _teacher(recipe, dataset, benchmark, accelerator)
     trainer = Trainer(
         model,
         recipe,
-        _train_data(recipe, dataset),
+        _train_data(recipe, dataset, scores=scores),
         preprocessing,
         accelerator,
         checkpoints,
@@ -91,6 +94,8 @@ def train_network(
         info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
         info = info.model_copy(update={"base_hash": base})
         save_tensors(run.weights_path, _kept(result.weights, recipe), weight_facts(info))
+        if scores is not None:
+            write_scores(run, model, recipe, dataset, preprocessing, scores)
         write_run(run, info, predictions, dataset.samples)
     accelerator.wait_for_everyone()
     return run
@@ -178,7 +183,30 @@ def _teacher(
     return Teacher(networks, recipe.distill.temperature)
 
 
-def _train_data(recipe: Recipe, dataset: PreparedDataset, limit: int | None = None) -> TrainData:
+def _add_scores(model: nn.Module, recipe: Recipe, dataset: PreparedDataset) -> SampleScores | None:
+    """Reads the recipe's table of scores, if it has one, and puts a head for them in place."""
+    if recipe.score is None:
+        return None
+    scores = read_scores(Path(recipe.score.table), dataset)
+    known = scores.values[dataset.rows("train")]
+    known = known[~np.isnan(known)]
+    spread = float(known.std())
+    if not spread > 0:
+        raise DataError(
+            f"All training images of {recipe.score.table} have the same score; there is nothing "
+            "to learn from them."
+        )
+    add_score_head(model, spec_of(recipe.model.architecture), float(known.mean()), spread)
+    return scores
+
+
+def _train_data(
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    *,
+    limit: int | None = None,
+    scores: SampleScores | None = None,
+) -> TrainData:
     train, validation = dataset.rows("train")[:limit], dataset.rows("validation")[:limit]
     classes = dataset.targets(train)
     hard = np.eye(len(dataset.labels), dtype=np.float32)[classes]
@@ -191,6 +219,8 @@ def _train_data(recipe: Recipe, dataset: PreparedDataset, limit: int | None = No
         ),
         validation_rows=validation,
         validation_targets=dataset.targets(validation),
+        train_scores=None if scores is None else scores.values[train],
+        validation_scores=None if scores is None else scores.values[validation],
     )
 
 

@@ -1,17 +1,22 @@
 """From a network or predictions to a run's reports."""
 
+import numpy as np
 import pandas as pd
 from accelerate import Accelerator
 from torch import nn
 
-from fer_core.artifacts import RunDir, RunInfo
+from fer_core.artifacts import RunDir, RunInfo, write_table
+from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.scores import SampleScores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
-from fer_core.engine.predict import predict_probabilities
+from fer_core.engine.predict import predict_probabilities, predict_scores
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
+from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
+from fer_core.models import spec_of
 from training.jobs.processes import make_accelerator
 
 
@@ -69,6 +74,34 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
         network.model.to(accelerator.device), dataset, network.preprocessing, accelerator
     )
     return write_run(run, info, predictions, dataset.samples)
+
+
+def write_scores(
+    run: RunDir,
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    preprocessing: Preprocessing,
+    scores: SampleScores,
+) -> ScoreReport:
+    """Estimates the scores of validation and test images and writes the estimates' errors."""
+    spec = spec_of(recipe.model.architecture)
+    ids = dataset.samples["id"].to_numpy(dtype=object)
+    tables = []
+    for split in EVALUATED:
+        rows = dataset.rows(split)
+        rows = rows[~np.isnan(scores.values[rows])]
+        estimated = predict_scores(model, spec, dataset.images, rows, preprocessing)
+        columns = {"id": ids[rows], "split": split, "clip": scores.clips[rows]}
+        tables.append(
+            pd.DataFrame({**columns, "score": scores.values[rows], "estimated": estimated})
+        )
+    table = pd.concat(tables, ignore_index=True)
+    training_mean = float(np.nanmean(scores.values[dataset.rows("train")]))
+    report = build_score_report(run.run_id, table, training_mean)
+    write_table(run.scores_path, table)
+    report.write(run.score_report_path)
+    return report
 
 
 def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
