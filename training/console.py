@@ -123,6 +123,14 @@ def print_report(run: RunDir) -> None:
         f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
     )
     console.print(f"test recall: {recalls}")
+    info = run.info()
+    if info.epochs:
+        speed = float(run.history()["images_per_second"].median())
+        console.print(
+            f"trained in {_duration(info.wall_seconds)}: {info.epochs} epochs, the best was "
+            f"{info.best_epoch}; {speed:.0f} images/s; peak memory "
+            f"{info.hardware.get('peak memory', 'not noted')}"
+        )
     console.print(
         f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
         "no test-time augmentation"

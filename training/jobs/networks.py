@@ -30,7 +30,7 @@ from fer_core.models.checkpoint import CheckpointFolder, save_tensors
 from fer_core.models.score_head import add_score_head
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
-from training.jobs.processes import make_accelerator
+from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
 
 _SMOKE = 4  # images of a smoke run
@@ -258,7 +258,10 @@ def _run_info(
         git_commit=provenance.git_commit(ROOT),
         versions=provenance.versions(),
         hardware=provenance.hardware(str(accelerator.device))
-        | {"processes": str(accelerator.num_processes)},
+        | {
+            "processes": str(accelerator.num_processes),
+            "peak memory": peak_memory(accelerator),
+        },
         created=provenance.now(),
     )
 

@@ -1,6 +1,8 @@
 """Devices and processes of a job."""
 
 import os
+import resource
+import sys
 
 import torch
 from accelerate import Accelerator
@@ -11,6 +13,15 @@ from fer_core.errors import RecipeError
 def is_main_process() -> bool:
     """Whether this process prints and writes; true without `accelerate launch`."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def peak_memory(accelerator: Accelerator) -> str:
+    """Returns the most memory that this process has held: the GPU's where one is in use."""
+    if accelerator.device.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(accelerator.device) / 2**20:,.0f} MiB"
+    # kilobytes on Linux, bytes on macOS
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20:,.0f} MiB"
 
 
 def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
