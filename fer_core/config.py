@@ -195,6 +195,10 @@ class EnsembleRecipe(_Part):
         """Name of the run that this recipe gives; nothing in it is random."""
         return f"{self.name}-{self.profile}"
 
+    def member_runs(self, seed: int = 0) -> list[str]:
+        """Names of the runs that are averaged."""
+        return [f"{name}-{self.profile}-s{seed}" for name in self.members]
+
 
 AnyRecipe = Recipe | EnsembleRecipe
 

@@ -1,12 +1,14 @@
-"""Many recipes in turn: networks, then students that need a teacher, then ensembles."""
+"""Many recipes in turn, each after the runs that it needs."""
 
 import time
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
+from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.console import TrainingBar, console
 from training.jobs.ensembles import build_ensemble
@@ -45,7 +47,7 @@ def train_all(
     outcomes = []
     for seed in range(seeds):
         recipes = [_load(folder, name, profile, seed) for name in names]
-        for recipe in sorted(recipes, key=_order):
+        for recipe in _in_order(recipes, benchmark.name):
             spent = (time.monotonic() - started) / 60
             left = None if max_minutes is None else max(0.0, max_minutes - spent)
             outcomes.append(_train(recipe, seed, dataset, benchmark, left, device))
@@ -59,10 +61,24 @@ def _load(folder: Path, name: str, profile: str, seed: int) -> AnyRecipe:
     return load_recipe(folder, name, profile, [f"train.seed={seed}"])
 
 
-def _order(recipe: AnyRecipe) -> int:
+def _in_order(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
+    """Puts recipes behind the runs that they need: teachers, members, an adapter's base."""
+    by_run = {recipe.run_id: recipe for recipe in recipes}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for run_id, recipe in by_run.items():
+        sorter.add(run_id, *(need for need in _needs(recipe, benchmark) if need in by_run))
+    try:
+        return [by_run[run_id] for run_id in sorter.static_order()]
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise RecipeError(f"Recipes need one another in a circle: {circle}.") from error
+
+
+def _needs(recipe: AnyRecipe, benchmark: str) -> list[str]:
     if isinstance(recipe, EnsembleRecipe):
-        return 2
-    return 0 if recipe.distill is None else 1
+        return recipe.member_runs()
+    teachers = list(recipe.distill.teachers) if recipe.distill else []
+    return [*teachers, recipe.model.init.removeprefix(f"run:{benchmark}/")]
 
 
 def _train(

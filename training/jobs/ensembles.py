@@ -16,7 +16,7 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     Raises:
         ArtifactError: If a member is not finished, or members do not fit together.
     """
-    candidates = [benchmark.run(f"{name}-{recipe.profile}-s{seed}") for name in recipe.members]
+    candidates = [benchmark.run(name) for name in recipe.member_runs(seed)]
     infos = [run.info() for run in candidates]
     if len({info.split_hash for info in infos}) > 1:
         raise ArtifactError("The members of an ensemble must stand on the same split.")

@@ -1,7 +1,6 @@
 """Devices and processes of a job."""
 
 import os
-import resource
 import sys
 
 import torch
@@ -19,6 +18,10 @@ def peak_memory(accelerator: Accelerator) -> str:
     """Returns the most memory that this process has held: the GPU's where one is in use."""
     if accelerator.device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(accelerator.device) / 2**20:,.0f} MiB"
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "not known"
     # kilobytes on Linux, bytes on macOS
     unit = 1 if sys.platform == "darwin" else 1024
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20:,.0f} MiB"
