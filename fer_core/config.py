@@ -38,6 +38,9 @@ class ModelConfig(_Part):
     )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
     patch_size: int | None = Field(default=None, ge=2, description="of a ViT, in pixels")
+    pool: Literal["token", "mean"] = Field(
+        default="token", description="what a ViT's classifier reads: class token or patches' mean"
+    )
     drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
     lora: LoraConfig | None = Field(

@@ -8,6 +8,7 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
+from fer_core.errors import RecipeError
 from fer_core.models.registry import HALF, ModelSpec, State, register
 from fer_core.models.scratch_vit import ScratchViT
 
@@ -26,6 +27,8 @@ def _timm_vit(name: str) -> Callable[[ModelConfig, int], nn.Module]:
             img_size=config.image_size,
             drop_rate=config.drop_rate,
             drop_path_rate=config.drop_path,
+            global_pool={"token": "token", "mean": "avg"}[config.pool],
+            fc_norm=False,  # the last norm keeps its place, so that weights fit either way
             **options,
         )
         return model
@@ -46,6 +49,7 @@ def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
         patch_size=config.patch_size or 8,
         drop_rate=config.drop_rate,
         drop_path=config.drop_path,
+        pool=config.pool,
     )
 
 
@@ -67,6 +71,10 @@ def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], 
         # imported here: it takes seconds, and no other architecture needs it
         from transformers import ViTConfig, ViTForImageClassification
 
+        if config.pool != "token":
+            raise RecipeError(
+                "transformers' ViT classifier reads the class token; set model.pool=token."
+            )
         options: dict[str, Any] = {"num_labels": classes}
         shape = ViTConfig(
             image_size=config.image_size,

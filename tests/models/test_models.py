@@ -52,6 +52,35 @@ def test_a_patch_must_divide_the_image():
         build_model(ModelConfig(architecture="tiny_vit", image_size=36), 7)
 
 
+@pytest.mark.parametrize("key", ["vit_tiny", "scratch_vit"])
+def test_a_vit_may_read_the_mean_of_its_patches(key):
+    torch.manual_seed(0)
+    config = ModelConfig(architecture=key, image_size=32, pool="mean")
+    model = build_model(config, 7).eval()
+    seen = []
+    hook = model.get_submodule(spec_of(key).head).register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
+    with torch.inference_mode():
+        model(torch.rand(1, 3, 32, 32))
+    hook.remove()
+    token = build_model(config.model_copy(update={"pool": "token"}), 7).eval()
+    token.load_state_dict(model.state_dict(), strict=False)
+    other = token.get_submodule(spec_of(key).head).register_forward_pre_hook(
+        lambda _, given: seen.append(given[0])
+    )
+    with torch.inference_mode():
+        token(torch.rand(1, 3, 32, 32))
+    other.remove()
+    assert seen[0].shape == seen[1].shape
+    assert not torch.allclose(seen[0], seen[1])
+
+
+def test_transformers_reads_the_class_token_only():
+    with pytest.raises(RecipeError, match=r"model\.pool=token"):
+        build_model(ModelConfig(architecture="hf_vit_small", image_size=48, pool="mean"), 7)
+
+
 def test_imagenet_weights_come_from_the_wheel_and_say_so():
     config = ModelConfig(architecture="efficientnet_lite0", image_size=64, init="imagenet")
     torch.manual_seed(0)
