@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -37,13 +38,17 @@ class TrainingBar:
     """Shows a training: one bar an epoch, one line when it is over.
 
     Where there is no terminal (a log file), a line every `LOG_STEPS` steps instead.
+
+    Args:
+        visible: Nothing is shown otherwise.
+        live: Whether it draws itself; a board that shows `progress` in its own place says no.
     """
 
     LOG_STEPS = 25
 
-    def __init__(self, *, visible: bool = True) -> None:
-        self._visible = visible
-        self._progress = Progress(
+    def __init__(self, *, visible: bool = True, live: bool = True) -> None:
+        self._visible, self._live = visible, live
+        self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -55,11 +60,16 @@ class TrainingBar:
         self._task: Any = None
 
     def __enter__(self) -> "TrainingBar":
-        self._progress.start()
+        if self._live:
+            self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._live:
+            self.progress.stop()
+        if self._task is not None:
+            self.progress.remove_task(self._task)
+            self._task = None
 
     def on_step(self, news: StepNews) -> None:
         """Moves the bar."""
@@ -71,8 +81,8 @@ class TrainingBar:
             "left": _duration(news.seconds_left),
         }
         if self._task is None:
-            self._task = self._progress.add_task("", total=news.steps, **fields)
-        self._progress.update(self._task, completed=news.step, total=news.steps, **fields)
+            self._task = self.progress.add_task("", total=news.steps, **fields)
+        self.progress.update(self._task, completed=news.step, total=news.steps, **fields)
         if self._visible and not console.is_terminal and news.step % self.LOG_STEPS == 0:
             console.print(
                 f"epoch {fields['epoch']} step {news.step}/{news.steps} loss {news.loss:.3f} "
@@ -90,16 +100,60 @@ class TrainingBar:
             )
 
 
-def print_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Prints what became of each run."""
-    table = Table("run", "outcome", "test accuracy", "minutes")
-    for outcome in outcomes:
-        accuracy = "" if outcome.accuracy is None else f"{outcome.accuracy:.2%}"
-        style = "red" if outcome.failed else None
-        table.add_row(
-            outcome.run_id, escape(outcome.status), accuracy, f"{outcome.minutes:.1f}", style=style
+class BenchmarkBoard:
+    """Many trainings in one table: what is done, what runs, what waits; below it the bar.
+
+    The table stays on the screen when all is over. Without a terminal it is printed then, and the
+    bar's lines before.
+
+    Args:
+        run_ids: In the order in which they are trained.
+        visible: Nothing is shown otherwise.
+    """
+
+    def __init__(self, run_ids: Sequence[str], *, visible: bool = True) -> None:
+        self._visible = visible
+        self._states: dict[str, Outcome | str] = dict.fromkeys(run_ids, "waits")
+        self.bar = TrainingBar(visible=visible, live=False)
+        self._live = Live(
+            get_renderable=lambda: Group(self.table(), self.bar.progress),
+            console=console,
+            refresh_per_second=2,
+            transient=True,
         )
-    console.print(table)
+
+    def __enter__(self) -> "BenchmarkBoard":
+        if self._visible and console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+        if self._visible:
+            console.print(self.table())
+
+    def begin(self, run_id: str) -> None:
+        """Marks a run as the one under way."""
+        self._states[run_id] = "is under way"
+        if self._visible and not console.is_terminal:
+            console.print(f"[bold]{run_id}[/]")
+
+    def end(self, outcome: Outcome) -> None:
+        """Notes what became of a run."""
+        self._states[outcome.run_id] = outcome
+
+    def table(self) -> Table:
+        """Returns the table as it stands."""
+        table = Table("run", "outcome", "test accuracy", "minutes")
+        for run_id, state in self._states.items():
+            if isinstance(state, str):
+                table.add_row(run_id, state, "", "", style="bold" if state != "waits" else "dim")
+                continue
+            accuracy = "" if state.accuracy is None else f"{state.accuracy:.2%}"
+            style = "red" if state.failed else None
+            minutes = f"{state.minutes:.1f}"
+            table.add_row(run_id, escape(state.status), accuracy, minutes, style=style)
+        return table
 
 
 def print_report(run: RunDir) -> None:

@@ -10,7 +10,7 @@ from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
-from training.console import TrainingBar, console
+from training.console import BenchmarkBoard, TrainingBar
 from training.jobs.ensembles import build_ensemble
 from training.jobs.networks import train_network
 from training.jobs.processes import is_main_process
@@ -44,14 +44,25 @@ def train_all(
         One outcome a run, in the order in which they were trained.
     """
     started = time.monotonic()
-    outcomes = []
-    for seed in range(seeds):
-        recipes = [_load(folder, name, profile, seed) for name in names]
-        for recipe in _in_order(recipes, benchmark.name):
+    outcomes: dict[str, Outcome] = {}
+    queue = [
+        (seed, recipe)
+        for seed in range(seeds)
+        for recipe in _in_order(
+            [_load(folder, name, profile, seed) for name in names], benchmark.name
+        )
+    ]
+    with BenchmarkBoard([recipe.run_id for _, recipe in queue], visible=is_main_process()) as board:
+        for seed, recipe in queue:
+            if recipe.run_id in outcomes:  # an ensemble, which knows no seeds
+                continue
             spent = (time.monotonic() - started) / 60
             left = None if max_minutes is None else max(0.0, max_minutes - spent)
-            outcomes.append(_train(recipe, seed, dataset, benchmark, left, device))
-    return outcomes
+            board.begin(recipe.run_id)
+            outcome = _train(recipe, seed, dataset, benchmark, left, device, board.bar)
+            outcomes[recipe.run_id] = outcome
+            board.end(outcome)
+    return list(outcomes.values())
 
 
 def _load(folder: Path, name: str, profile: str, seed: int) -> AnyRecipe:
@@ -88,6 +99,7 @@ def _train(
     benchmark: BenchmarkDir,
     minutes: float | None,
     device: str | None,
+    bar: TrainingBar,
 ) -> Outcome:
     run = benchmark.run(recipe.run_id)
     began = time.monotonic()
@@ -99,12 +111,11 @@ def _train(
 
     if run.info_path.is_file():
         return outcome("was finished")
-    console.print(f"[bold]{run.run_id}[/]")
     try:
         if isinstance(recipe, EnsembleRecipe):
             build_ensemble(recipe, benchmark, seed)
             return outcome("finished")
-        with TrainingBar(visible=is_main_process()) as bar:
+        with bar:
             finished = train_network(
                 recipe, dataset, benchmark, bar, resume=True, max_minutes=minutes, device=device
             )

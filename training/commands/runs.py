@@ -132,7 +132,6 @@ def benchmark(
     Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
     fails does not hold up the others: the table at the end says why.
     """
-    from training.console import print_outcomes
     from training.many import train_all
 
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
@@ -152,7 +151,6 @@ def benchmark(
         max_minutes=max_minutes,
         device=device_name(device),
     )
-    print_outcomes(outcomes)
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
 
