@@ -72,6 +72,10 @@ class LossConfig(_Part):
     """Cross-entropy and its corrections."""
 
     soft_labels: bool = Field(default=False, description="annotators' votes as targets")
+    disputed: bool = Field(
+        default=False,
+        description="train on images without a majority as well; their votes are the targets",
+    )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         default="none", description="weights from inverse (square root) class frequency"
@@ -158,6 +162,8 @@ class Recipe(_Part):
             raise ValueError("train.small_size and train.small_epochs go together")
         if self.train.small_epochs >= self.train.epochs:
             raise ValueError("train.small_epochs must leave epochs at the full size")
+        if self.loss.disputed and not self.loss.soft_labels:
+            raise ValueError("loss.disputed images have votes alone; set loss.soft_labels=true")
         if self.train.monitor == "score_error" and self.score is None:
             raise ValueError("train.monitor=score_error needs a score.table")
         if self.score is not None and self.augment.cutmix:

@@ -81,18 +81,50 @@ class PreparedDataset:
         return np.array([position[name] for name in names], dtype=np.int64)
 
     def soft_targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the distribution of votes over the classes; one-hot where there are no votes.
+        """Returns the distribution of votes over the classes; one-hot where there are none.
 
         A class with a single vote counts as none, as in the strict-majority rule.
 
         Returns:
             float32, shape (len(rows), classes), rows sum to 1.
         """
-        hard = np.eye(len(self.labels), dtype=np.float32)[self.targets(rows)]
+        unlabelled = self.samples["label"].isna().to_numpy()[rows]
+        hard = np.zeros((len(rows), len(self.labels)), dtype=np.float32)
+        labelled = np.flatnonzero(~unlabelled)
+        hard[labelled, self.targets(rows[labelled])] = 1
+        votes = self._votes()
+        if votes is None:
+            return hard
+        total = votes[rows].sum(axis=1, keepdims=True)
+        return np.where(total > 0, votes[rows] / np.maximum(total, 1), hard).astype(np.float32)
+
+    def disputed_rows(self) -> NDArray[np.int64]:
+        """Returns training images without a label on whose votes a network can still learn.
+
+        Those are images of the original training data whose annotators disagree, with at least
+        half of the votes for the classes, and without a duplicate in validation or test.
+        """
+        votes = self._votes()
+        if votes is None:
+            return np.empty(0, dtype=np.int64)
+        columns = [name for name in self.samples.columns if name.startswith(VOTE_PREFIX)]
+        every = self.samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
+        split = self.samples["original_split"].to_numpy(dtype=object)
+        groups = self.samples["duplicate_group"].to_numpy()
+        held_out = np.unique(groups[(groups >= 0) & (split != "train")])
+        chosen = (
+            self.samples["label"].isna().to_numpy()
+            & (split == "train")
+            & (votes.sum(axis=1) >= every / 2)
+            & (votes.sum(axis=1) > 0)
+            & ~np.isin(groups, held_out)
+        )
+        return np.flatnonzero(chosen).astype(np.int64)
+
+    def _votes(self) -> NDArray[np.float32] | None:
+        """Votes for the classes, shape (N, classes), single ones left out; None without votes."""
         columns = [f"{VOTE_PREFIX}{name}" for name in self.labels.names]
         if not set(columns) <= set(self.samples.columns):
-            return hard
-        votes = self.samples[columns].to_numpy(dtype=np.float32)[rows]
-        votes = np.where(votes > 1, votes, 0)
-        total = votes.sum(axis=1, keepdims=True)
-        return np.where(total > 0, votes / np.maximum(total, 1), hard).astype(np.float32)
+            return None
+        votes = self.samples[columns].to_numpy(dtype=np.float32)
+        return np.where(votes > 1, votes, 0).astype(np.float32)

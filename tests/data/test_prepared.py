@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,23 @@ def test_a_set_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     write_json(path, {**read_json(path), "schema_version": 99})
     with pytest.raises(DataError, match=r"newer FERscope \(schema 99"):
         PreparedDataset.open(tmp_path / "set")
+
+
+def test_disputed_images_are_those_whose_votes_still_say_something(tmp_path):
+    votes = {
+        0: {"sad": 5, "angry": 5, "happy": 0},
+        1: {"sad": 4, "angry": 2, "unknown": 4},
+        2: {"sad": 2, "angry": 2, "contempt": 6},
+    }
+    made = dataset(tmp_path / "set", votes)
+    assert len(made.disputed_rows()) == 0  # every image has a label
+    samples = made.samples.copy()
+    samples["label"] = samples["label"].astype(object)
+    samples.loc[[0, 1, 2, 4], "label"] = None  # the fifth stands in validation
+    samples.loc[[0, 1, 2, 4], "split"] = "excluded"
+    changed = replace(made, samples=samples)
+    assert changed.disputed_rows().tolist() == [0, 1]
+    soft = changed.soft_targets(np.array([0, 1]))  # angry, happy, sad
+    np.testing.assert_allclose(soft, [[0.5, 0, 0.5], [1 / 3, 0, 2 / 3]], rtol=1e-6)
+    samples.loc[[0, 7], "duplicate_group"] = 99  # a copy stands in test
+    assert replace(made, samples=samples).disputed_rows().tolist() == [1]

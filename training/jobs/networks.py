@@ -207,13 +207,16 @@ def _train_data(
     limit: int | None = None,
     scores: SampleScores | None = None,
 ) -> TrainData:
-    train, validation = dataset.rows("train")[:limit], dataset.rows("validation")[:limit]
-    classes = dataset.targets(train)
-    hard = np.eye(len(dataset.labels), dtype=np.float32)[classes]
+    train, validation = dataset.rows("train"), dataset.rows("validation")[:limit]
+    if recipe.loss.disputed:
+        train = np.concatenate([train, dataset.disputed_rows()])
+    train = train[:limit]
     return TrainData(
         images=dataset.images,
         train_rows=train,
-        train_targets=dataset.soft_targets(train) if recipe.loss.soft_labels else hard,
+        train_targets=dataset.soft_targets(train)
+        if recipe.loss.soft_labels
+        else np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(train)],
         train_counts=np.array(
             [dataset.info.counts["train"][name] for name in dataset.labels.names]
         ),
