@@ -208,7 +208,7 @@ def _add_vote_defaults(samples: pd.DataFrame) -> None:
 def _assign_splits(
     samples: pd.DataFrame, thumbnails: NDArray[np.float32], seed: int
 ) -> pd.DataFrame:
-    exact = quality.exact_pairs(samples["sha1"].tolist())
+    exact = quality.linked_pairs(samples["sha1"].tolist())
     near = quality.near_pairs(thumbnails)
     groups = quality.group_pairs(np.concatenate([exact, near]), len(samples))
     samples["exact_group"] = quality.group_pairs(exact, len(samples))
