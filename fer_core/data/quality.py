@@ -11,6 +11,8 @@ from scipy import ndimage, sparse
 from scipy.fft import dctn
 from scipy.sparse.csgraph import connected_components
 
+from fer_core.data.progress import Progress, silent
+
 THUMBNAIL_SIDE = 16
 NEAR_DUPLICATE_CORRELATION = 0.99
 FLAT_DEVIATION = 1.0
@@ -22,6 +24,7 @@ by 0.99 or more, 85% have equal hashes and none differs in more than 12 bits; of
 are within 14, so that the correlation is measured for few."""
 
 _ROWS = 4096  # in memory at once
+_HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances stays in the processor's cache
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -93,13 +96,16 @@ def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def near_pairs(
-    thumbnails: NDArray[np.float32], threshold: float = NEAR_DUPLICATE_CORRELATION
+    thumbnails: NDArray[np.float32],
+    threshold: float = NEAR_DUPLICATE_CORRELATION,
+    progress: Progress = silent,
 ) -> NDArray[np.int64]:
     """Finds all pairs of images whose hashes are near and whose thumbnails correlate.
 
     Args:
         thumbnails: Shape (N, 16, 16).
         threshold: Least Pearson correlation of a pair.
+        progress: Shows progress.
 
     Returns:
         Index pairs (i < j), ascending, shape (P, 2). Flat images are in none.
@@ -110,7 +116,8 @@ def near_pairs(
     usable = np.flatnonzero(deviation >= FLAT_DEVIATION)
     hashes = perceptual_hashes(thumbnails)[usable]
     found = [np.empty((0, 2), dtype=np.int64)]
-    for candidates in _hash_neighbours(hashes):
+    blocks = -(-len(hashes) // _HASH_ROWS)
+    for candidates in progress(_hash_neighbours(hashes), blocks, "comparing"):
         pairs = usable[candidates]
         for start in range(0, len(pairs), _ROWS):
             part = pairs[start : start + _ROWS]
@@ -121,12 +128,12 @@ def near_pairs(
 
 def _hash_neighbours(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
     """Gives index pairs (i < j) whose hashes differ in at most `HASH_DISTANCE` bits, by rows."""
-    rows, columns = 64, 8192  # so that a block of distances stays in the processor's cache
-    for start in range(0, len(hashes), rows):
-        mine = hashes[start : start + rows, None]
+    for start in range(0, len(hashes), _HASH_ROWS):
+        mine = hashes[start : start + _HASH_ROWS, None]
         pairs = []
-        for other in range(start, len(hashes), columns):
-            near = np.bitwise_count(mine ^ hashes[None, other : other + columns]) <= HASH_DISTANCE
+        for other in range(start, len(hashes), _HASH_COLUMNS):
+            theirs = hashes[None, other : other + _HASH_COLUMNS]
+            near = np.bitwise_count(mine ^ theirs) <= HASH_DISTANCE
             row, column = np.divmod(np.flatnonzero(near), near.shape[1])
             pairs.append(np.stack([row + start, column + other], axis=1))
         block = np.concatenate(pairs)

@@ -1,6 +1,7 @@
 """Splits: leaks closed on the training side, stratified splitting, and the split hash."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -83,3 +84,12 @@ def split_hash(samples: pd.DataFrame) -> str:
         for row in samples[["id", "split", "label"]].itertuples(index=False)
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def class_weights(counts: Mapping[str, int]) -> dict[str, float]:
+    """Returns weights from inverse frequencies: samples / (classes * samples of the class).
+
+    This is scikit-learn's "balanced"; a class without samples weighs 0.
+    """
+    total = sum(counts.values())
+    return {name: total / (len(counts) * count) if count else 0.0 for name, count in counts.items()}
