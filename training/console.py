@@ -15,12 +15,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from fer_core.artifacts import RunDir
+from fer_core.artifacts import CARD, BenchmarkDir, RunDir
+from fer_core.data.card import DatasetCard
+from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.fit import EpochRecord, StepNews
 from fer_core.evaluation.report import Estimate, Report, SplitScores
 from training.outcome import Outcome
 
 console = Console()
+
+MOST_SKIPPED = 20
+"""Unreadable files that are named on the terminal."""
 
 
 def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
@@ -87,6 +92,29 @@ class TrainingBar:
                 f"macro-recall {record.macro_recall:.2%}, log loss {record.log_loss:.3f}, "
                 f"{record.images_per_second:.0f} images/s at {record.image_size} px"
             )
+
+
+def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
+    """Prints what a prepared set holds, what was left out and why."""
+    info, card = dataset.info, DatasetCard.read(dataset.folder / CARD)
+    table = Table("split", *info.labels, "all", title=escape(info.title))
+    for split, counts in info.counts.items():
+        numbers = [*counts.values(), sum(counts.values())]
+        table.add_row(split, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for source in card.sources:
+        for reason, count in {**source.excluded, **source.left_out}.items():
+            console.print(f"{source.name}: {count:,} left out: {reason}", markup=False)
+    for key, reason in list(info.skipped.items())[:MOST_SKIPPED]:
+        console.print(f"skipped {key}: {reason}", markup=False)
+    if (more := len(info.skipped) - MOST_SKIPPED) > 0:
+        console.print(f"... and {more:,} more files; {CARD} lists them all")
+    console.print(
+        f"{card.near.groups:,} groups of duplicates with {card.near.extra:,} extra copies, "
+        f"{card.near.conflicting_groups:,} of them with two labels"
+    )
+    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images leak")
+    console.print(f"card: {benchmark.card_text_path}", markup=False, soft_wrap=True)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fer_core.data.sources.base import SYNTHETIC, Format
 from fer_core.data.sources.fer2013 import Labels
-from fer_core.data.sources.formats import SYNTHETIC, Format, Options
+from fer_core.data.sources.formats import Options
 from fer_core.errors import DataError
 
 

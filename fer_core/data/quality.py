@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -61,13 +62,17 @@ def digest(image: NDArray[np.uint8]) -> str:
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Returns block means of the grey image, float32, shape (16, 16)."""
     grey = to_grey(image)
-    rows = np.linspace(0, grey.shape[0], THUMBNAIL_SIDE + 1).astype(int)[:-1]
-    columns = np.linspace(0, grey.shape[1], THUMBNAIL_SIDE + 1).astype(int)[:-1]
+    (rows, heights), (columns, widths) = _blocks(grey.shape[0]), _blocks(grey.shape[1])
     sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=0), columns, axis=1)
-    heights = np.diff(np.append(rows, grey.shape[0]))
-    widths = np.diff(np.append(columns, grey.shape[1]))
     means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
     return means
+
+
+@lru_cache(maxsize=64)
+def _blocks(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns where the 16 blocks of a side begin, and how long they are."""
+    bounds = np.linspace(0, length, THUMBNAIL_SIDE + 1).astype(int)
+    return bounds[:-1], np.diff(bounds)
 
 
 def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:

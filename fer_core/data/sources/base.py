@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,21 @@ Split = str
 """`train`, `validation` or `test`."""
 
 SPLITS = ("train", "validation", "test")
+
+
+Format = Literal[
+    "fer2013",
+    "affectnet",
+    "rafdb",
+    "human-emotions",
+    "folder",
+    "huggingface",
+    "synthetic",
+]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+SYNTHETIC = "synthetic"
+"""Stands for a path: the drawn faces need none."""
 
 
 @dataclass(frozen=True)

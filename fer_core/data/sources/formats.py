@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from fer_core.data.sources.affectnet import (
     AffectNetArraysSource,
@@ -11,7 +10,7 @@ from fer_core.data.sources.affectnet import (
     AffectNetFolderSource,
     is_affectnet_csv,
 )
-from fer_core.data.sources.base import Source
+from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
 from fer_core.data.sources.fer2013 import Fer2013Source, Labels
 from fer_core.data.sources.fer2013_folder import Fer2013FolderSource, is_fer2013_folder
 from fer_core.data.sources.folder import FolderSource
@@ -20,20 +19,6 @@ from fer_core.data.sources.human_emotions import HumanEmotionsSource
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_list
 from fer_core.data.sources.synthetic import SyntheticSource
 from fer_core.errors import DataError
-
-Format = Literal[
-    "fer2013",
-    "affectnet",
-    "rafdb",
-    "human-emotions",
-    "folder",
-    "huggingface",
-    "synthetic",
-]
-FORMATS: tuple[str, ...] = get_args(Format)
-
-SYNTHETIC = "synthetic"
-"""Stands for a path: the drawn faces need none."""
 
 
 @dataclass(frozen=True)
