@@ -78,3 +78,22 @@ def _standardised(
     usable: NDArray[np.bool_] = centred.std(axis=1) >= FLAT_DEVIATION
     kept = centred[usable]
     return kept / np.linalg.norm(kept, axis=1, keepdims=True), usable
+
+
+def inside(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Says which points lie in a polygon (even-odd rule).
+
+    Args:
+        points: Shape (N, 2); NaN lies nowhere.
+        polygon: Corners in order, shape (K, 2), closed or not.
+
+    Returns:
+        Shape (N,).
+    """
+    x, y = points[:, 0], points[:, 1]
+    mask = np.zeros(len(points), dtype=bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y0 != y1:  # a ray to the right crosses no level edge
+            crosses = (y0 > y) != (y1 > y)
+            mask ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    return mask
