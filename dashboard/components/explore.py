@@ -25,7 +25,7 @@ PAGE_SIZE = 40
 REGION_CORNERS = 24
 """Most corners of a region that are kept in the address bar."""
 
-SHOWN_SPLITS = {name: name.capitalize() for name in (*SPLITS, "excluded")}
+SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {
     "id": "Id",
     "brightness": "Dark to bright",
@@ -59,9 +59,7 @@ def filters(chosen: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
     """Shows the filters and returns the samples that pass them."""
     columns = st.columns([2, 4, 2])
     with columns[0]:
-        split = st.selectbox(
-            "Split", ["all", *SHOWN_SPLITS], format_func=str.capitalize, key=Key.SPLIT, bind=BIND
-        )
+        split = st.selectbox("Split", ["all", *SHOWN_SPLITS], key=Key.SPLIT, bind=BIND)
     with columns[1]:
         classes = st.pills(
             "Classes (all if none is picked)",
@@ -177,7 +175,7 @@ def mean_faces(chosen: Benchmark) -> None:
         for label in chosen.info.labels
         if (key := f"train/{label}/std") in faces
     ]
-    strip(spread, side=130)
+    strip(spread)
     st.caption(
         "Standard deviation of the same images, stretched to full range: bright is where pictures "
         "of a class differ most, mostly hair, background and the mouth."
@@ -188,10 +186,7 @@ def mean_faces(chosen: Benchmark) -> None:
     if batches:
         st.markdown("**Mean faces of successive batches**")
         label = pick.switch("Class", {name: name for name in batches}, Key.BATCH)
-        strip(
-            [(Image.fromarray(face), f"batch {n}") for n, face in enumerate(batches[label], 1)],
-            side=130,
-        )
+        strip([(Image.fromarray(face), f"batch {n}") for n, face in enumerate(batches[label], 1)])
         st.caption(
             "The training images of the class in order, cut into equal batches, each averaged. "
             "Batches that look alike speak for an even set; one that differs is worth a look."
@@ -201,7 +196,7 @@ def mean_faces(chosen: Benchmark) -> None:
 def statistics(chosen: Benchmark, samples: pd.DataFrame) -> None:
     """Shows distributions of what was measured on each image."""
     titles = {name: t for name, t in MEASURE_TITLES.items() if name in samples.columns}
-    left, right = st.columns(2)
+    left, right = st.columns([3, 1])
     with left:
         name = pick.switch("Measure", titles, Key.MEASURE)
     with right:
@@ -347,7 +342,7 @@ def _axis_faces(chosen: Benchmark) -> None:
         "axis/y/high": "top",
     }
     if set(ends) <= faces.keys():
-        strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()], side=130)
+        strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()])
         st.caption("What the map's ends look like: the mean of the outermost 2% of the images.")
 
 

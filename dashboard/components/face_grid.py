@@ -58,10 +58,11 @@ def face_grid(faces: Sequence[Face], pictures: Pictures, *, side: int = 104) -> 
     st.html(f'{_STYLE}<div class="fs-grid" style="--side:{side}px">{"".join(figures)}</div>')
 
 
-def strip(pictures: Sequence[tuple[Image.Image, str]], *, side: int = 104) -> None:
-    """Shows pictures that belong to no sample, such as means, with captions."""
+def strip(pictures: Sequence[tuple[Image.Image, str]]) -> None:
+    """Shows up to eight pictures that belong to no sample, such as means, in one row."""
     figures = [_figure(picture, Face("", caption)) for picture, caption in pictures]
-    st.html(f'{_STYLE}<div class="fs-grid" style="--side:{side}px">{"".join(figures)}</div>')
+    columns = f"grid-template-columns:repeat({max(len(figures), 7)},1fr)"
+    st.html(f'{_STYLE}<div class="fs-grid" style="{columns}">{"".join(figures)}</div>')
 
 
 def _figure(picture: Image.Image, face: Face) -> str:

@@ -19,7 +19,7 @@ SPLITS: Mapping[str, str] = {
 """Colours of the splits."""
 
 _GRID = "rgba(128,128,128,.18)"
-BINS = 60
+BINS = 32
 
 
 def class_counts(counts: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
@@ -120,7 +120,7 @@ def dataset_map(
             x=closed[:, 0],
             y=closed[:, 1],
             mode="lines",
-            line={"color": "#0b7a5c", "width": 2, "dash": "dot"},
+            line={"color": "#D4006A", "width": 3},
             hoverinfo="skip",
             showlegend=False,
         )
