@@ -41,7 +41,7 @@ def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
             "split": members["original_split"],
             "label": members["label"],
             "kind": kind,
-            "reason": np.where(first, "original of its group", "copy of " + original),
+            "reason": np.where(first, "original of its group", "copy of " + original.astype(str)),
             "proposal": np.where(first, members["label"].fillna(""), ASIDE),
         }
     )

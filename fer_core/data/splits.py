@@ -70,6 +70,12 @@ def stratified_split(
         )
     alone = groups < 0
     keys = np.where(alone, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
+    if (together := len(np.unique(keys))) < folds:
+        raise DataError(
+            f"{len(labels)} images fall into {together} groups that must not be torn apart (copies, "
+            f"or pictures of one person), too few for a split into {folds} parts. Add images, or "
+            "bring your own split."
+        )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     _, drawn = next(splitter.split(np.zeros(len(labels)), labels.astype(str), keys))
     mask = np.zeros(len(labels), dtype=bool)
