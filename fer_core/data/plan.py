@@ -45,6 +45,9 @@ class SourcePlan(_Part):
     count: int = Field(default=1400, ge=1, description="synthetic: number of images")
     side: int = Field(default=64, ge=1, description="synthetic: side in pixels")
     seed: int = Field(default=0, ge=0, description="synthetic: seed of the faces")
+    faults: bool = Field(
+        default=False, description="synthetic: plant copies, wrong labels and odd pictures"
+    )
 
     @property
     def options(self) -> Options:
@@ -58,6 +61,7 @@ class SourcePlan(_Part):
             count=self.count,
             side=self.side,
             seed=self.seed,
+            faults=self.faults,
         )
 
 

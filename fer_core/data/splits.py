@@ -72,9 +72,9 @@ def stratified_split(
     keys = np.where(alone, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
     if (together := len(np.unique(keys))) < folds:
         raise DataError(
-            f"{len(labels)} images fall into {together} groups that must not be torn apart (copies, "
-            f"or pictures of one person), too few for a split into {folds} parts. Add images, or "
-            "bring your own split."
+            f"{len(labels)} images fall into {together} groups that must not be torn apart "
+            f"(copies, or pictures of one person), too few for a split into {folds} parts. Add "
+            "images, or bring your own split."
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     _, drawn = next(splitter.split(np.zeros(len(labels)), labels.astype(str), keys))

@@ -49,6 +49,13 @@ def prepare(
         int | None, typer.Option(min=1, help="Take at most so many images, drawn at random.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Synthetic: how many faces to draw.")] = 1400,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults",
+            help="Synthetic: plant copies, wrong labels and odd pictures, and simulate annotators.",
+        ),
+    ] = False,
     side: Annotated[
         int, typer.Option(min=16, max=512, help="Side of the stored images in pixels.")
     ] = 48,
@@ -126,7 +133,9 @@ def prepare(
             "labels": labels,
         }
         if source == SYNTHETIC:
-            reader |= {"count": count, "side": max(side, MIN_SIDE), "seed": seed}
+            reader |= {
+                "count": count, "side": max(side, MIN_SIDE), "seed": seed, "faults": faults
+            }  # fmt: skip
         content = {
             "sources": [{key: value for key, value in reader.items() if value}],
             "side": side,

@@ -16,6 +16,7 @@ from fer_core.data.sources.fer2013_folder import Fer2013FolderSource, is_fer2013
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_dataset
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
+from fer_core.data.sources.planted import PlantedSource
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_list
 from fer_core.data.sources.synthetic import SyntheticSource
 from fer_core.errors import DataError
@@ -34,6 +35,7 @@ class Options:
         count: Synthetic: number of images.
         side: Synthetic: side of the drawn images in pixels.
         seed: Synthetic: seed of the faces.
+        faults: Synthetic: whether faults are planted and annotators simulated.
     """
 
     votes: Path | None = None
@@ -44,6 +46,7 @@ class Options:
     count: int = 1400
     side: int = 64
     seed: int = 0
+    faults: bool = False
 
 
 def open_source(path: str, form: str | None = None, options: Options | None = None) -> Source:
@@ -135,5 +138,7 @@ _OPENERS: Mapping[str, Callable[[str, Options], Source]] = {
     "huggingface": lambda path, options: HuggingFaceSource(
         path, image=options.image, label=options.label
     ),
-    "synthetic": lambda _, options: SyntheticSource(options.count, options.seed, options.side),
+    "synthetic": lambda _, options: (PlantedSource if options.faults else SyntheticSource)(
+        options.count, options.seed, options.side
+    ),
 }
