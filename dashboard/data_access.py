@@ -16,9 +16,17 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunDir, RunInfo
+from fer_core.artifacts import (
+    ArtifactStore,
+    BenchmarkDir,
+    BenchmarkInfo,
+    RunDir,
+    RunInfo,
+    read_table,
+)
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.comparison import Comparison, compare_all
 from fer_core.evaluation.predictions import Predictions, Scores
@@ -108,16 +116,16 @@ def benchmark(name: str) -> Benchmark:
     """
     place = ArtifactStore(artifacts_root()).benchmark(name)
     stamps = tuple(
-        _stamp(path)
+        stamp(path)
         for run in place.runs()
         for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
-    return _read_benchmark(place, (_stamp(place.info_path), *stamps))
+    return _read_benchmark(place, (stamp(place.info_path), *stamps))
 
 
 def samples(chosen: Benchmark) -> pd.DataFrame:
     """Returns the benchmark's samples, indexed by id."""
-    return _read_samples(chosen.place, _stamp(chosen.place.samples_path))
+    return _read_samples(chosen.place, stamp(chosen.place.samples_path))
 
 
 def predictions(chosen: Benchmark, run: Run) -> Predictions:
@@ -126,7 +134,7 @@ def predictions(chosen: Benchmark, run: Run) -> Predictions:
     Raises:
         ArtifactError: If they are missing or damaged.
     """
-    return _read_predictions(run.place, chosen.info, _stamp(run.place.predictions_path))
+    return _read_predictions(run.place, chosen.info, stamp(run.place.predictions_path))
 
 
 def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
@@ -158,14 +166,14 @@ def comparisons(chosen: Benchmark, runs: Sequence[Run], part: str) -> list[Compa
         runs: Measured under one protocol.
         part: As in `scores`.
     """
-    stamps = tuple((run.run_id, _stamp(run.place.predictions_path)) for run in runs)
+    stamps = tuple((run.run_id, stamp(run.place.predictions_path)) for run in runs)
     return _compare(chosen.place, part, stamps, chosen, tuple(runs))
 
 
 def history(run: Run) -> pd.DataFrame | None:
     """Returns a run's history, or None where it has none (an ensemble) or it is damaged."""
     try:
-        return _read_history(run.place, _stamp(run.place.history_path))
+        return _read_history(run.place, stamp(run.place.history_path))
     except ArtifactError:
         return None
 
@@ -173,18 +181,27 @@ def history(run: Run) -> pd.DataFrame | None:
 def mean_faces(chosen: Benchmark) -> dict[str, NDArray[np.float32]]:
     """Returns the benchmark's mean faces; empty if they are missing or damaged."""
     try:
-        return _read_mean_faces(chosen.place, _stamp(chosen.place.mean_faces_path))
+        return _read_mean_faces(chosen.place, stamp(chosen.place.mean_faces_path))
     except ArtifactError:
         return {}
 
 
 def pictures(chosen: Benchmark) -> "Pictures | None":
-    """Returns the benchmark's pictures if its prepared set is on this machine, else None."""
+    """Returns the benchmark's pictures, or None.
+
+    They come from the prepared set if it is on this machine, else from the benchmark itself, if
+    it is one of the few whose pictures may ship.
+    """
     folder = data_root() / chosen.info.name
-    if not (folder / "images.npy").is_file():
-        return None
+    if (folder / "images.npy").is_file():
+        try:
+            return _open_pictures(folder, chosen.info.split_hash, stamp(folder / "benchmark.json"))
+        except FerscopeError:
+            pass  # another split's set
     try:
-        return _open_pictures(folder, chosen.info.split_hash, _stamp(folder / "benchmark.json"))
+        return _shipped_pictures(
+            chosen.place, chosen.info.colour, stamp(chosen.place.pictures_path)
+        )
     except FerscopeError:
         return None
 
@@ -205,7 +222,7 @@ class Pictures:
 def predictor(chosen: Benchmark) -> "Predictor":
     """Returns the benchmark's predictor; models stay loaded between visits."""
     weights = tuple(
-        (run.run_id, _stamp(run.place.info_path), _stamp(run.place.weights_path))
+        (run.run_id, stamp(run.place.info_path), stamp(run.place.weights_path))
         for run in chosen.runs
     )
     return _make_predictor(chosen.place, weights)
@@ -215,7 +232,7 @@ def answer(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
 ) -> "Answer | str":
     """Returns a run's answer for a face in the benchmark's format, or why there is none."""
-    key = (run.run_id, tuple(_stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
+    key = (run.run_id, tuple(stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
     return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
 
 
@@ -248,7 +265,7 @@ def _nets(run: Run) -> tuple[str, ...]:
     return run.info.members or (run.run_id,)
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp(path: Path) -> Stamp:
     """Time and size of a file: they change when it is replaced. Zeros if it is missing."""
     try:
         status = path.stat()
@@ -334,6 +351,16 @@ def _open_pictures(folder: Path, split_hash: str, stamp: Stamp) -> Pictures:
         raise ArtifactError(f"The prepared set in {folder} is not the one of this benchmark.")
     ids = dataset.samples["id"].tolist()
     return Pictures(dataset.images, {name: row for row, name in enumerate(ids)})
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening pictures ...")
+def _shipped_pictures(place: BenchmarkDir, colour: bool, stamp: Stamp) -> Pictures:
+    table = read_table(place.pictures_path, ("id", "webp"))
+    try:
+        images = np.stack([decode(data, colour) for data in table["webp"]])
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"The pictures of {place.name!r} are damaged: {error}.") from error
+    return Pictures(images, {name: row for row, name in enumerate(table["id"])})
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -14,6 +14,12 @@ def run() -> None:
             "": [
                 st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
             ],
+            "Data": [
+                st.Page(
+                    "views/explorer.py", title="Dataset explorer", icon=":material/photo_library:"
+                ),
+                st.Page("views/quality.py", title="Data quality", icon=":material/rule:"),
+            ],
             "Results": [
                 st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
                 st.Page("views/confusion.py", title="Confusion matrix", icon=":material/grid_on:"),

@@ -20,6 +20,11 @@ from fer_core.labels import LabelSet
 
 SCHEMA_VERSION = 1
 
+PICTURES = "pictures.parquet"
+CARD = "card.json"
+CARD_TEXT = "CARD.md"
+"""Names of files that a prepared set and its benchmark have in common."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -297,6 +302,21 @@ class BenchmarkDir:
     def mean_faces_path(self) -> Path:
         """`mean_faces.npz`."""
         return self.root / "mean_faces.npz"
+
+    @property
+    def card_path(self) -> Path:
+        """`card.json`: the dataset card."""
+        return self.root / CARD
+
+    @property
+    def card_text_path(self) -> Path:
+        """`CARD.md`: the dataset card for people."""
+        return self.root / CARD_TEXT
+
+    @property
+    def pictures_path(self) -> Path:
+        """`pictures.parquet`: only of benchmarks whose pictures may ship."""
+        return self.root / PICTURES
 
     def info(self) -> BenchmarkInfo:
         """Reads `benchmark.json`."""

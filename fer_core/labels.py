@@ -93,6 +93,33 @@ FERPLUS_COLUMNS: Mapping[str, str] = {
 }
 """Barsoum et al. 2016 (arXiv:1608.01041): vote columns of fer2013new.csv, in file order."""
 
+RAFDB_CODES: Mapping[int, Emotion] = {
+    1: Emotion.SURPRISE,
+    2: Emotion.FEAR,
+    3: Emotion.DISGUST,
+    4: Emotion.HAPPY,
+    5: Emotion.SAD,
+    6: Emotion.ANGRY,
+    7: Emotion.NEUTRAL,
+}
+"""Li et al. 2017 (CVPR, RAF-DB): `list_patition_label.txt` and the folders named 1 to 7."""
+
+AFFECTNET_CODES: Mapping[int, str] = {
+    0: Emotion.NEUTRAL,
+    1: Emotion.HAPPY,
+    2: Emotion.SAD,
+    3: Emotion.SURPRISE,
+    4: Emotion.FEAR,
+    5: Emotion.DISGUST,
+    6: Emotion.ANGRY,
+    7: "contempt",
+    8: "none",
+    9: "uncertain",
+    10: "not_a_face",
+}
+"""Mollahosseini et al. 2017 (arXiv:1708.03985): the `expression` column, `_exp.npy` and the folders
+named 0 to 7. From contempt on, the codes name none of the seven emotions."""
+
 _ALIASES: Mapping[str, Emotion] = {
     "anger": Emotion.ANGRY,
     "disgusted": Emotion.DISGUST,

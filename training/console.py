@@ -1,10 +1,9 @@
 """Progress on the terminal."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -16,13 +15,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from fer_core.artifacts import RunDir
+from fer_core.artifacts import CARD, BenchmarkDir, RunDir
+from fer_core.data.card import DatasetCard
+from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.fit import EpochRecord, StepNews
 from fer_core.evaluation.regression import ScoreReport
 from fer_core.evaluation.report import Estimate, Report, SplitScores
-from training.outcome import Outcome
 
 console = Console()
+
+MOST_SKIPPED = 20
+"""Unreadable files that are named on the terminal."""
 
 
 def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
@@ -100,60 +103,27 @@ class TrainingBar:
             )
 
 
-class BenchmarkBoard:
-    """Many trainings in one table: what is done, what runs, what waits; below it the bar.
-
-    The table stays on the screen when all is over. Without a terminal it is printed then, and the
-    bar's lines before.
-
-    Args:
-        run_ids: In the order in which they are trained.
-        visible: Nothing is shown otherwise.
-    """
-
-    def __init__(self, run_ids: Sequence[str], *, visible: bool = True) -> None:
-        self._visible = visible
-        self._states: dict[str, Outcome | str] = dict.fromkeys(run_ids, "waits")
-        self.bar = TrainingBar(visible=visible, live=False)
-        self._live = Live(
-            get_renderable=lambda: Group(self.table(), self.bar.progress),
-            console=console,
-            refresh_per_second=2,
-            transient=True,
-        )
-
-    def __enter__(self) -> "BenchmarkBoard":
-        if self._visible and console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-        if self._visible:
-            console.print(self.table())
-
-    def begin(self, run_id: str) -> None:
-        """Marks a run as the one under way."""
-        self._states[run_id] = "is under way"
-        if self._visible and not console.is_terminal:
-            console.print(f"[bold]{run_id}[/]")
-
-    def end(self, outcome: Outcome) -> None:
-        """Notes what became of a run."""
-        self._states[outcome.run_id] = outcome
-
-    def table(self) -> Table:
-        """Returns the table as it stands."""
-        table = Table("run", "outcome", "test accuracy", "minutes")
-        for run_id, state in self._states.items():
-            if isinstance(state, str):
-                table.add_row(run_id, state, "", "", style="bold" if state != "waits" else "dim")
-                continue
-            accuracy = "" if state.accuracy is None else f"{state.accuracy:.2%}"
-            style = "red" if state.failed else None
-            minutes = f"{state.minutes:.1f}"
-            table.add_row(run_id, escape(state.status), accuracy, minutes, style=style)
-        return table
+def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
+    """Prints what a prepared set holds, what was left out and why."""
+    info, card = dataset.info, DatasetCard.read(dataset.folder / CARD)
+    table = Table("split", *info.labels, "all", title=escape(info.title))
+    for split, counts in info.counts.items():
+        numbers = [*counts.values(), sum(counts.values())]
+        table.add_row(split, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for source in card.sources:
+        for reason, count in {**source.excluded, **source.left_out}.items():
+            console.print(f"{source.name}: {count:,} left out: {reason}", markup=False)
+    for key, reason in list(info.skipped.items())[:MOST_SKIPPED]:
+        console.print(f"skipped {key}: {reason}", markup=False)
+    if (more := len(info.skipped) - MOST_SKIPPED) > 0:
+        console.print(f"... and {more:,} more files; {CARD} lists them all")
+    console.print(
+        f"{card.near.groups:,} groups of duplicates with {card.near.extra:,} extra copies, "
+        f"{card.near.conflicting_groups:,} of them with two labels"
+    )
+    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images leak")
+    console.print(f"card: {benchmark.card_text_path}", markup=False, soft_wrap=True)
 
 
 def print_report(run: RunDir) -> None:

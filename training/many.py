@@ -10,7 +10,8 @@ from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
-from training.console import BenchmarkBoard, TrainingBar
+from training.board import BenchmarkBoard
+from training.console import TrainingBar
 from training.jobs.ensembles import build_ensemble
 from training.jobs.networks import train_network
 from training.jobs.processes import is_main_process

@@ -91,3 +91,23 @@ def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | N
         help=help_text,
     )
     return chosen or values[0]
+
+
+def page(count: int, size: int) -> int:
+    """Shows which page of a long list is open, if there are several.
+
+    Args:
+        count: Entries of the list.
+        size: Entries on a page.
+
+    Returns:
+        The page, from 0.
+    """
+    pages = -(-count // size)
+    if pages <= 1:
+        return 0
+    # Another filter may have made the list shorter than the page that was open.
+    if st.session_state.get(Key.PAGE, 1) > pages:
+        st.session_state[Key.PAGE] = pages
+    chosen = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
+    return int(chosen) - 1

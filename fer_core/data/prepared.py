@@ -23,11 +23,13 @@ class PreparedDataset:
         info: What the set is; a copy of it stands in the benchmark's artifacts.
         samples: One row an image, in the order of `images`.
         images: uint8 memory map, shape (N, side, side) or (N, side, side, 3).
+        folder: Where the set stands.
     """
 
     info: BenchmarkInfo
     samples: pd.DataFrame
     images: NDArray[np.uint8]
+    folder: Path
 
     @classmethod
     def open(cls, folder: Path) -> "PreparedDataset":
@@ -58,7 +60,7 @@ class PreparedDataset:
                 f"{folder / 'images.npy'} holds {images.dtype} of shape {images.shape}, and "
                 f"samples.parquet needs uint8 of shape {expected}. Prepare the set again."
             )
-        return cls(info, samples, images)
+        return cls(info, samples, images, folder)
 
     @property
     def labels(self) -> LabelSet:

@@ -1,19 +1,31 @@
-"""Image statistics and duplicates."""
+"""Image statistics, perceptual hashes and duplicates."""
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
+from scipy.fft import dctn
 from scipy.sparse.csgraph import connected_components
+
+from fer_core.data.progress import Progress, silent
 
 THUMBNAIL_SIDE = 16
 NEAR_DUPLICATE_CORRELATION = 0.99
 FLAT_DEVIATION = 1.0
 """Under this deviation (grey levels) an image is flat, and correlation says nothing of it."""
 
+HASH_DISTANCE = 14
+"""Most bits in which the hashes of near duplicates differ. Of FER2013's 2,982 pairs that correlate
+by 0.99 or more, 85% have equal hashes and none differs in more than 12 bits; of all its pairs 0.06%
+are within 14, so that the correlation is measured for few."""
+
+_ROWS = 4096  # in memory at once
+_HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances stays in the processor's cache
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -50,53 +62,118 @@ def digest(image: NDArray[np.uint8]) -> str:
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Returns block means of the grey image, float32, shape (16, 16)."""
     grey = to_grey(image)
-    rows = np.linspace(0, grey.shape[0], THUMBNAIL_SIDE + 1).astype(int)[:-1]
-    columns = np.linspace(0, grey.shape[1], THUMBNAIL_SIDE + 1).astype(int)[:-1]
+    (rows, heights), (columns, widths) = _blocks(grey.shape[0]), _blocks(grey.shape[1])
     sums = np.add.reduceat(np.add.reduceat(grey, rows, axis=0), columns, axis=1)
-    heights = np.diff(np.append(rows, grey.shape[0]))
-    widths = np.diff(np.append(columns, grey.shape[1]))
     means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
     return means
 
 
+@lru_cache(maxsize=64)
+def _blocks(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns where the 16 blocks of a side begin, and how long they are."""
+    bounds = np.linspace(0, length, THUMBNAIL_SIDE + 1).astype(int)
+    return bounds[:-1], np.diff(bounds)
+
+
+def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Hashes images so that similar ones differ in few bits (pHash; Zauner 2010).
+
+    A bit says whether one of the 63 lowest frequencies of the cosine transform, the mean left
+    out, is above their median. Brightness and contrast do not change it.
+
+    Args:
+        thumbnails: Shape (N, 16, 16).
+
+    Returns:
+        Shape (N,); the highest bit is never set.
+    """
+    hashes = np.zeros(len(thumbnails), dtype=np.uint64)
+    for start in range(0, len(thumbnails), _ROWS):
+        block = thumbnails[start : start + _ROWS].astype(np.float64)
+        low = dctn(block, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(-1, 64)
+        # Rounded: what is equal but for floating point must not decide a bit.
+        low = low.round(3)
+        bits = low > np.median(low[:, 1:], axis=1, keepdims=True)
+        bits[:, 0] = False
+        packed = np.packbits(bits, axis=1).view(">u8").ravel()
+        hashes[start : start + _ROWS] = packed
+    return hashes
+
+
 def near_pairs(
-    thumbnails: NDArray[np.float32], threshold: float = NEAR_DUPLICATE_CORRELATION
+    thumbnails: NDArray[np.float32],
+    threshold: float = NEAR_DUPLICATE_CORRELATION,
+    progress: Progress = silent,
 ) -> NDArray[np.int64]:
-    """Finds all pairs of images whose thumbnails correlate.
+    """Finds all pairs of images whose hashes are near and whose thumbnails correlate.
 
     Args:
         thumbnails: Shape (N, 16, 16).
         threshold: Least Pearson correlation of a pair.
+        progress: Shows progress.
 
     Returns:
-        Index pairs (i < j), shape (P, 2). Flat images are in none.
+        Index pairs (i < j), ascending, shape (P, 2). Flat images are in none.
     """
     pixels = math.prod(thumbnails.shape[1:])  # reshape cannot infer it where there is no image
-    flat = thumbnails.reshape(len(thumbnails), pixels).astype(np.float32)
-    centred = flat - flat.mean(axis=1, keepdims=True)
-    deviation = centred.std(axis=1)
+    flat = thumbnails.reshape(len(thumbnails), pixels)
+    deviation = np.array([row.std() for row in flat], dtype=np.float32)
     usable = np.flatnonzero(deviation >= FLAT_DEVIATION)
-    if len(usable) < 2:
-        return np.empty((0, 2), dtype=np.int64)
-    unit = centred[usable] / np.linalg.norm(centred[usable], axis=1, keepdims=True)
-    found = []
-    block = 2048
-    for start in range(0, len(unit), block):
-        rows, columns = np.nonzero(unit[start : start + block] @ unit[start:].T >= threshold)
-        later = columns > rows
-        found.append(np.stack([rows[later], columns[later]], axis=1) + start)
-    return usable[np.concatenate(found)].astype(np.int64)
+    hashes = perceptual_hashes(thumbnails)[usable]
+    found = [np.empty((0, 2), dtype=np.int64)]
+    blocks = -(-len(hashes) // _HASH_ROWS)
+    for candidates in progress(_hash_neighbours(hashes), blocks, "comparing"):
+        pairs = usable[candidates]
+        for start in range(0, len(pairs), _ROWS):
+            part = pairs[start : start + _ROWS]
+            left, right = (_unit(flat[part[:, side]]) for side in (0, 1))
+            found.append(part[np.einsum("ij,ij->i", left, right) >= threshold])
+    return np.concatenate(found).astype(np.int64)
 
 
-def exact_pairs(digests: Sequence[str]) -> NDArray[np.int64]:
-    """Links each image to the first one with the same digest; pairs of shape (P, 2)."""
+def _hash_neighbours(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
+    """Gives index pairs (i < j) whose hashes differ in at most `HASH_DISTANCE` bits, by rows."""
+    for start in range(0, len(hashes), _HASH_ROWS):
+        mine = hashes[start : start + _HASH_ROWS, None]
+        pairs = []
+        for other in range(start, len(hashes), _HASH_COLUMNS):
+            theirs = hashes[None, other : other + _HASH_COLUMNS]
+            near = np.bitwise_count(mine ^ theirs) <= HASH_DISTANCE
+            row, column = np.divmod(np.flatnonzero(near), near.shape[1])
+            pairs.append(np.stack([row + start, column + other], axis=1))
+        block = np.concatenate(pairs)
+        block = block[block[:, 1] > block[:, 0]]
+        yield block[np.lexsort((block[:, 1], block[:, 0]))]
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    unit: NDArray[np.float32] = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    return unit
+
+
+def linked_pairs(names: Sequence[str | None]) -> NDArray[np.int64]:
+    """Links each sample to the first with the same name; None is linked to none; shape (P, 2)."""
     first: dict[str, int] = {}
     pairs = [
-        (first[value], index)
-        for index, value in enumerate(digests)
-        if first.setdefault(value, index) != index
+        (first[name], index)
+        for index, name in enumerate(names)
+        if isinstance(name, str) and first.setdefault(name, index) != index
     ]
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def conflicting(groups: NDArray[np.int64], labels: pd.Series) -> NDArray[np.bool_]:
+    """Marks samples whose group carries more than one label.
+
+    Args:
+        groups: Group of each sample, -1 for none; shape (N,).
+        labels: Class names; missing ones are no conflict.
+    """
+    grouped = pd.Series(labels.to_numpy(), index=groups)
+    kinds = grouped[groups >= 0].groupby(level=0).nunique()
+    mark: NDArray[np.bool_] = np.isin(groups, kinds.index[kinds > 1].to_numpy())
+    return mark
 
 
 def group_pairs(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:

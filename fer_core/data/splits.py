@@ -1,6 +1,7 @@
 """Splits: leaks closed on the training side, stratified splitting, and the split hash."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,12 @@ def stratified_split(
         )
     alone = groups < 0
     keys = np.where(alone, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
+    if (together := len(np.unique(keys))) < folds:
+        raise DataError(
+            f"{len(labels)} images fall into {together} groups that must not be torn apart "
+            f"(copies, or pictures of one person), too few for a split into {folds} parts. Add "
+            "images, or bring your own split."
+        )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     _, drawn = next(splitter.split(np.zeros(len(labels)), labels.astype(str), keys))
     mask = np.zeros(len(labels), dtype=bool)
@@ -83,3 +90,12 @@ def split_hash(samples: pd.DataFrame) -> str:
         for row in samples[["id", "split", "label"]].itertuples(index=False)
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def class_weights(counts: Mapping[str, int]) -> dict[str, float]:
+    """Returns weights from inverse frequencies: samples / (classes * samples of the class).
+
+    This is scikit-learn's "balanced"; a class without samples weighs 0.
+    """
+    total = sum(counts.values())
+    return {name: total / (len(counts) * count) if count else 0.0 for name, count in counts.items()}

@@ -8,7 +8,8 @@ from PIL import Image
 
 from fer_core.data import imaging
 from fer_core.data.sources.base import Sample, Skipped
-from fer_core.data.sources.folder import COLOUR_SAMPLE, FolderSource
+from fer_core.data.sources.files import COLOUR_SAMPLE
+from fer_core.data.sources.folder import FolderSource
 from fer_core.errors import DataError
 from tests.helpers import noise, write_images
 

@@ -226,7 +226,13 @@ def test_unreadable_files_are_listed_and_leave_no_gap(tmp_path: Path) -> None:
     assert dataset.info.skipped == {"bad": "is damaged", "worse": "is empty"}
     assert dataset.images.shape == (12, SIDE, SIDE)
     np.testing.assert_array_equal(dataset.images, noise(12, side=SIDE))
-    assert contents(tmp_path / "set").keys() == {"benchmark.json", "images.npy", "samples.parquet"}
+    assert contents(tmp_path / "set").keys() == {
+        "CARD.md",
+        "benchmark.json",
+        "card.json",
+        "images.npy",
+        "samples.parquet",
+    }
 
 
 def test_a_source_without_a_readable_image_is_refused(tmp_path: Path) -> None:
@@ -289,7 +295,7 @@ def test_a_full_disk_is_told_before_anything_is_read(
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fer_core.data.prepare.os.posix_fallocate", full)
+    monkeypatch.setattr("fer_core.data.storage.os.posix_fallocate", full)
     source = ListSource(split_source().items, error=AssertionError("was read"))
     with pytest.raises(ArtifactError, match=r"no room .*\(No space left on device\).*free some"):
         prepared(source, tmp_path / "set")
@@ -424,7 +430,9 @@ def test_published_facts_hold_no_picture(tmp_path: Path) -> None:
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     publish_facts(dataset, benchmark)
     assert contents(benchmark.root).keys() == {
+        "CARD.md",
         "benchmark.json",
+        "card.json",
         "mean_faces.npz",
         "samples.parquet",
     }

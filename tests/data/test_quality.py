@@ -68,11 +68,11 @@ def test_blocks_of_uneven_size_are_means_too(side: int) -> None:
     np.testing.assert_allclose(quality.thumbnail(image), np.full((16, 16), 77), rtol=1e-6)
 
 
-def test_exact_pairs_link_to_the_first() -> None:
-    found = quality.exact_pairs(["a", "b", "a", "c", "a", "b"])
+def test_linked_pairs_link_to_the_first() -> None:
+    found = quality.linked_pairs(["a", "b", "a", "c", "a", "b"])
     assert found.tolist() == [[0, 2], [0, 4], [1, 5]]
-    assert quality.exact_pairs(["a", "b"]).shape == (0, 2)
-    assert quality.exact_pairs([]).shape == (0, 2)
+    assert quality.linked_pairs(["a", "b"]).shape == (0, 2)
+    assert quality.linked_pairs([]).shape == (0, 2)
 
 
 def test_near_pairs_see_through_brightness_and_contrast_but_not_through_a_negative() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,21 @@ Split = str
 """`train`, `validation` or `test`."""
 
 SPLITS = ("train", "validation", "test")
+
+
+Format = Literal[
+    "fer2013",
+    "affectnet",
+    "rafdb",
+    "human-emotions",
+    "folder",
+    "huggingface",
+    "synthetic",
+]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+SYNTHETIC = "synthetic"
+"""Stands for a path: the drawn faces need none."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,9 @@ class Sample:
         excluded: Why the sample takes no part in training and scores, or empty.
         second_label: Class name by another annotation of the same image, if any.
         votes: Annotators' votes by class name, if any.
+        group: Name, within the source, of what this sample shares with others that must stay on
+            one side of a split: the person shown, or the picture that it is an altered copy of.
+        extras: Further numbers that the source knows, by column name, such as `valence`.
     """
 
     key: str
@@ -34,6 +52,8 @@ class Sample:
     excluded: str = ""
     second_label: str | None = None
     votes: Mapping[str, int] = field(default_factory=dict)
+    group: str | None = None
+    extras: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ number inside FER+'s `Image name` is not a row number. The join is checked by th
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -208,7 +209,14 @@ def _join_agreement(counts: NDArray[np.int64], codes: NDArray[np.int64]) -> floa
 
 
 def _parse_pixels(text: object, row: int) -> NDArray[np.uint8]:
-    parts = str(text).split()
+    line = str(text)
+    if line.count(" ") == SIDE * SIDE - 1 and line[-1].isdigit():
+        # Four times as fast as the way below, which says what is wrong with a line.
+        with suppress(ValueError):
+            numbers = np.fromstring(line, dtype=np.int64, sep=" ")
+            if len(numbers) == SIDE * SIDE and numbers.min() >= 0 and numbers.max() <= 255:
+                return numbers.astype(np.uint8).reshape(SIDE, SIDE)
+    parts = line.split()
     if len(parts) != SIDE * SIDE:
         raise DataError(
             f"fer2013.csv, row {row}: {len(parts)} pixels instead of {SIDE * SIDE}. "

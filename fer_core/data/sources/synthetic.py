@@ -124,6 +124,10 @@ class SyntheticSource:
         plan = self._plans[index]
         return render(plan.seed, plan.emotion, side=self._side, identity=plan.identity)
 
+    def split(self, index: int) -> Split:
+        """Returns the split of an image."""
+        return self._plans[index].split
+
     def identity(self, index: int) -> int:
         """Returns the number of the person that the image shows."""
         return self._plans[index].identity

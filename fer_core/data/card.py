@@ -1,0 +1,248 @@
+"""The dataset card: what a set holds, where it comes from, what was removed and why."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from fer_core.artifacts import BenchmarkInfo, Record
+from fer_core.data import quality, splits
+from fer_core.data.outliers import outliers
+from fer_core.data.sources.base import SPLITS
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceCard(_Part):
+    """One source.
+
+    Attributes:
+        name: Stands before the keys in sample ids.
+        stored: Images that were read and stored.
+        used: Of these, images by split.
+        excluded: Stored images that take no part, by reason.
+        left_out: Images that were not stored, by reason.
+    """
+
+    name: str
+    title: str
+    licence: str
+    reference: str
+    stored: int
+    used: Mapping[str, int]
+    excluded: Mapping[str, int]
+    left_out: Mapping[str, int]
+
+
+class Copies(_Part):
+    """Duplicates among the stored images.
+
+    Attributes:
+        groups: Groups of images that are copies of each other.
+        extra: Images beyond the first of each group.
+        largest: Size of the largest group.
+        conflicting_groups: Groups that carry more than one label.
+        conflicting_images: Images in them.
+        across: Images of a split whose copy stands in another one, as the sources had it:
+            `test in train`, `test in validation`, `validation in train`, `test in either`.
+    """
+
+    groups: int
+    extra: int
+    largest: int
+    conflicting_groups: int
+    conflicting_images: int
+    across: Mapping[str, int]
+
+
+class DatasetCard(Record):
+    """`card.json`.
+
+    Attributes:
+        exact: Copies bit for bit.
+        near: Copies bit for bit, or nearly (correlation of 16 x 16 means of at least 0.99).
+        outliers: Samples with extreme values, by reason; they stay in the set.
+        class_weights: From inverse frequencies in train, mean 1 over the images.
+        explained: Share of the variance on the two axes of the map.
+        plan: What `prepare` was told, without the folders of this machine.
+    """
+
+    name: str
+    title: str
+    split_hash: str
+    protocol: str
+    side: int
+    colour: bool
+    counts: Mapping[str, Mapping[str, int]]
+    class_weights: Mapping[str, float]
+    sources: tuple[SourceCard, ...]
+    skipped: Mapping[str, str]
+    relabelled: int
+    exact: Copies
+    near: Copies
+    leaked_test: int
+    outliers: Mapping[str, int]
+    explained: tuple[float, ...]
+    plan: Mapping[str, Any]
+
+
+def build_card(
+    info: BenchmarkInfo,
+    samples: pd.DataFrame,
+    *,
+    left_out: Mapping[str, Mapping[str, int]],
+    relabelled: int,
+    explained: NDArray[np.float64],
+    plan: Mapping[str, Any],
+) -> DatasetCard:
+    """Builds the card of a set from its facts and samples."""
+    reasons = outliers(samples)["reason"].value_counts()
+    weights = splits.class_weights(info.counts["train"])
+    return DatasetCard(
+        name=info.name,
+        title=info.title,
+        split_hash=info.split_hash,
+        protocol=info.protocol,
+        side=info.side,
+        colour=info.colour,
+        counts=info.counts,
+        class_weights={name: round(weight, 4) for name, weight in weights.items()},
+        sources=tuple(
+            _source(
+                samples[samples["source"] == source.name], left_out[source.name], **vars(source)
+            )
+            for source in info.sources
+        ),
+        skipped=info.skipped,
+        relabelled=relabelled,
+        exact=_copies(samples, "exact_group"),
+        near=_copies(samples, "duplicate_group"),
+        leaked_test=info.leaked_test,
+        outliers={str(reason): int(count) for reason, count in sorted(reasons.items())},
+        explained=tuple(float(round(share, 4)) for share in explained[:2]),
+        plan=plan,
+    )
+
+
+def card_text(card: DatasetCard) -> str:
+    """Returns the card as Markdown."""
+    labels = list(next(iter(card.counts.values())))
+    lines = [
+        f"# {card.title}",
+        "",
+        f"Benchmark `{card.name}`, split hash `{card.split_hash}`. Images are stored as "
+        f"{card.side} x {card.side} pixels, {'in colour' if card.colour else 'grey'}.",
+        "",
+        "## Images",
+        "",
+        *_table(
+            ["split", *labels, "all"],
+            [
+                [split, *(f"{count:,}" for count in row.values()), f"{sum(row.values()):,}"]
+                for split, row in card.counts.items()
+            ],
+        ),
+        "",
+        "Class weights from the frequencies in train: "
+        + ", ".join(f"{name} {weight:.2f}" for name, weight in card.class_weights.items())
+        + ".",
+        "",
+        "## Sources",
+        "",
+    ]
+    for source in card.sources:
+        used = ", ".join(f"{count:,} in {split}" for split, count in source.used.items())
+        lines += [
+            f"### {source.title} (`{source.name}`)",
+            "",
+            f"- Licence: {source.licence}",
+            *([f"- Reference: {source.reference}"] if source.reference else []),
+            f"- {source.stored:,} images stored; taken: {used or 'none'}",
+            *(f"- {count:,} take no part: {reason}" for reason, count in source.excluded.items()),
+            *(f"- {count:,} not stored: {reason}" for reason, count in source.left_out.items()),
+            "",
+        ]
+    lines += [
+        "## Duplicates and leaks",
+        "",
+        *_table(
+            ["", "exact", "exact or near"],
+            [
+                ["groups", f"{card.exact.groups:,}", f"{card.near.groups:,}"],
+                ["extra copies", f"{card.exact.extra:,}", f"{card.near.extra:,}"],
+                ["largest group", f"{card.exact.largest:,}", f"{card.near.largest:,}"],
+                [
+                    "groups with two labels",
+                    f"{card.exact.conflicting_groups:,}",
+                    f"{card.near.conflicting_groups:,}",
+                ],
+                *(
+                    [f"images of {where}", f"{count:,}", f"{card.near.across[where]:,}"]
+                    for where, count in card.exact.across.items()
+                ),
+            ],
+        ),
+        "",
+        f"Splits are those before leaks were closed. {card.protocol} Of the test images that are "
+        f"scored, {card.leaked_test:,} have a copy in the original train or validation.",
+        "",
+        "## Outliers, which stay in the set",
+        "",
+        *([f"- {count:,} {reason}" for reason, count in card.outliers.items()] or ["None."]),
+        "",
+    ]
+    if card.relabelled:
+        lines += [f"{card.relabelled:,} labels were changed by a relabel list.", ""]
+    if card.skipped:
+        lines += [f"{len(card.skipped):,} files could not be read; `card.json` lists them.", ""]
+    return "\n".join(lines)
+
+
+def _source(samples: pd.DataFrame, left_out: Mapping[str, int], **facts: str) -> SourceCard:
+    used, excluded = samples["split"].value_counts(), samples["excluded"].value_counts()
+    return SourceCard(
+        **facts,
+        stored=len(samples),
+        used={split: int(used[split]) for split in SPLITS if split in used},
+        excluded={
+            str(reason): int(excluded[reason]) for reason in sorted(excluded.index) if reason
+        },
+        left_out=dict(sorted(left_out.items())),
+    )
+
+
+def _copies(samples: pd.DataFrame, column: str) -> Copies:
+    groups = samples[column].to_numpy()
+    sizes = np.bincount(groups[groups >= 0])
+    # The annotation that every image has: FER+ gives none where its annotators disagree.
+    given = samples["label"].fillna(samples["second_label"])
+    conflict = quality.conflicting(groups, given)
+    split = samples["original_split"].to_numpy(dtype=object)
+
+    def across(one: str, *others: str) -> int:
+        seen = np.unique(groups[np.isin(split, others)])
+        return int(((split == one) & (groups >= 0) & np.isin(groups, seen)).sum())
+
+    return Copies(
+        groups=len(sizes),
+        extra=int((sizes - 1).sum()),
+        largest=int(sizes.max(initial=0)),
+        conflicting_groups=len(np.unique(groups[conflict])),
+        conflicting_images=int(conflict.sum()),
+        across={
+            "test in train": across("test", "train"),
+            "test in validation": across("test", "validation"),
+            "validation in train": across("validation", "train"),
+            "test in either": across("test", "train", "validation"),
+        },
+    )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]

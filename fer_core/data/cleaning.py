@@ -1,0 +1,60 @@
+"""Sets pictures aside that no model should learn from, and cuts faces out."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_core.data import quality
+from fer_core.data.faces import DlibDetector, FaceDetector, find_face
+from fer_core.data.plan import CleanPlan
+from fer_core.data.sources.base import Sample
+from fer_core.errors import ImageError
+
+NO_FACE = "no face was found"
+FLAT = "flat or blank"
+NO_LABEL = "no label"
+
+
+class Cleaner:
+    """Applies a `CleanPlan` to one sample after the other.
+
+    Args:
+        plan: What is asked.
+        detector: What finds faces; dlib's by default, made only if it is needed.
+
+    Raises:
+        DetectorError: If faces are asked for and dlib is not installed.
+    """
+
+    def __init__(self, plan: CleanPlan, detector: FaceDetector | None = None) -> None:
+        self._plan = plan
+        self._detector = detector
+        if plan.faces != "keep" and detector is None:
+            self._detector = DlibDetector()
+
+    def clean(self, sample: Sample) -> Sample:
+        """Returns the sample, cropped if that is asked, or excluded with the reason."""
+        if sample.excluded:
+            return sample
+        if sample.label is None:
+            return replace(sample, excluded=NO_LABEL)
+        if self._plan.drop_flat and is_flat(sample.image):
+            return replace(sample, excluded=FLAT)
+        if self._detector is not None:
+            try:
+                found = find_face(Image.fromarray(sample.image), self._detector)
+            except ImageError:
+                return replace(sample, excluded=NO_FACE)
+            if self._plan.faces == "crop":
+                sample = replace(sample, image=np.asarray(found.crop))
+        least = self._plan.min_side
+        if min(sample.image.shape[:2]) < least:
+            return replace(sample, excluded=f"smaller than {least} pixels")
+        return sample
+
+
+def is_flat(image: NDArray[np.uint8]) -> bool:
+    """Whether a picture has hardly more than one grey level."""
+    return bool(quality.to_grey(image).std() < quality.FLAT_DEVIATION)

@@ -1,0 +1,236 @@
+"""From sources to one stream of images and one table of samples."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.artifacts import PICTURES
+from fer_core.data import quality
+from fer_core.data.cleaning import Cleaner
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.plan import Treatment
+from fer_core.data.prepared import VOTE_PREFIX
+from fer_core.data.progress import Progress
+from fer_core.data.sources.base import Sample, Skipped, Source
+from fer_core.data.sources.folder import FolderSource
+from fer_core.data.storage import ImageWriter, PictureWriter
+from fer_core.errors import DataError
+from fer_core.labels import canonical_name
+
+_CHUNK = 4096
+_TEXTS = ("id", "source", "source_split", "label", "second_label", "excluded", "group", "sha1")
+_SIZES = ("width", "height")
+_MEASURES = ("brightness", "contrast", "sharpness")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A source and what is taken of it; the attributes are those of `SourcePlan`."""
+
+    source: Source
+    name: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    limit: int | None = None
+    weight: float | None = None
+    role: Literal["all", "top-up"] = "all"
+
+    @property
+    def title(self) -> str:
+        """What stands before the keys in sample ids."""
+        return self.name or self.source.origin.name
+
+
+@dataclass
+class Reading:
+    """What was read.
+
+    Attributes:
+        samples: One row an image, in the order of the array.
+        thumbnails: Shape (N, 16, 16).
+        skipped: Unreadable files and why, by key.
+        left_out: Number of images that are not in the array, by source and reason.
+    """
+
+    samples: pd.DataFrame
+    thumbnails: NDArray[np.float32]
+    skipped: dict[str, str]
+    left_out: dict[str, Counter[str]]
+
+
+def read(
+    parts: Sequence[Part],
+    folder: Path,
+    sample_format: SampleFormat,
+    treatment: Treatment,
+    progress: Progress,
+) -> Reading:
+    """Reads all parts, one image in memory at a time, and writes `images.npy`.
+
+    Raises:
+        DataError: If a source is faulty or gives no image, or two parts share ids.
+        ArtifactError: If there is no room.
+    """
+    if len({part.title for part in parts}) < len(parts):
+        raise DataError(
+            f"Several sources are called {', '.join(sorted(part.title for part in parts))}. "
+            "Give each a `name` of its own."
+        )
+    total = sum(min(len(part.source), part.limit or len(part.source)) for part in parts)
+    thumbnails = np.empty((total, quality.THUMBNAIL_SIDE, quality.THUMBNAIL_SIDE), np.float32)
+    reader = _Reader(sample_format, Cleaner(treatment.clean), treatment.split.seed, progress)
+    pictures = PictureWriter(folder / PICTURES) if treatment.ship_pictures else None
+    chunks: list[pd.DataFrame] = []
+    rows: list[dict[str, Any]] = []
+    try:
+        with ImageWriter(folder / "images.npy", total, sample_format) as writer:
+            for row, image in reader.rows(parts):
+                if pictures is not None:
+                    image = pictures.append(row["id"], image)
+                thumbnails[writer.count] = quality.thumbnail(image)
+                writer.append(image)
+                rows.append(row | quality.statistics(image) | {"sha1": quality.digest(image)})
+                if len(rows) == _CHUNK:
+                    chunks.append(_table(rows))
+                    rows = []
+    finally:
+        if pictures is not None:
+            pictures.close()
+    if rows:
+        chunks.append(_table(rows))
+    if not chunks:
+        titles = ", ".join(part.source.origin.title for part in parts)
+        raise DataError(
+            f"{titles} gave no readable image ({len(reader.skipped)} were skipped). Check the path."
+        )
+    samples = _joined(chunks)
+    if samples["id"].duplicated().any():
+        twice = samples.loc[samples["id"].duplicated(), "id"].iloc[0]
+        raise DataError(f"The sample {twice} comes twice. Remove one of the two files.")
+    return Reading(samples, thumbnails[: len(samples)], reader.skipped, reader.left_out)
+
+
+class _Reader:
+    """Draws, maps, cleans and measures the samples of the parts."""
+
+    def __init__(
+        self, sample_format: SampleFormat, cleaner: Cleaner, seed: int, progress: Progress
+    ) -> None:
+        self._format = sample_format
+        self._cleaner = cleaner
+        self._seed = seed
+        self._progress = progress
+        self.skipped: dict[str, str] = {}
+        self.left_out: dict[str, Counter[str]] = {}
+
+    def rows(self, parts: Sequence[Part]) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
+        """Gives the facts and the stored image of each sample."""
+        for part in parts:
+            left_out = self.left_out.setdefault(part.title, Counter())
+            for sample in self._taken(part, left_out, several=len(parts) > 1):
+                cleaned = self._cleaner.clean(sample) if sample.label else sample
+                yield _row(part, cleaned), self._format.convert(cleaned.image)
+            # Readers know what they did not even open only when they are done.
+            left_out.update(getattr(part.source, "left_out", {}))
+
+    def _taken(self, part: Part, left_out: Counter[str], *, several: bool) -> Iterator[Sample]:
+        source, names = part.source, _Names(part)
+        chosen = self._chosen(part)
+        title = f"reading {part.title}" if several else "reading"
+        for index, item in enumerate(self._progress(source, len(source), title)):
+            if not chosen[index]:
+                left_out["beyond the limit"] += 1
+            elif isinstance(item, Skipped):
+                self.skipped[f"{part.title}/{item.key}" if several else item.key] = item.reason
+            elif reason := names.refusal(item):
+                left_out[reason] += 1
+            else:
+                yield names.mapped(item)
+        names.check()
+
+    def _chosen(self, part: Part) -> NDArray[np.bool_]:
+        count = len(part.source)
+        mask = np.ones(count, dtype=bool)
+        if part.limit is not None and part.limit < count:
+            drawn = np.random.default_rng([self._seed, count]).permutation(count)
+            mask[drawn[part.limit :]] = False
+        return mask
+
+
+class _Names:
+    """A part's class names: which are taken, and what they are called here."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        # Readers of class folders map names themselves: they need not read what is left out.
+        own = {} if isinstance(part.source, FolderSource) else part.mapping
+        self._mapping = {canonical_name(old): canonical_name(new) for old, new in own.items()}
+        self._classes = part.classes and {canonical_name(name) for name in part.classes}
+        self._seen: set[str] = set()
+
+    def refusal(self, sample: Sample) -> str:
+        """Returns why a sample is not even stored, or nothing."""
+        label = sample.label
+        if label is not None:
+            self._seen.add(label)
+            if self._mapping.get(label) == "":
+                return f"the class {label} is left out"
+        if self._classes and self._mapping.get(label or "", label) not in self._classes:
+            return "not of a class that is taken"
+        return ""
+
+    def mapped(self, sample: Sample) -> Sample:
+        """Returns the sample under our class names."""
+        if sample.label not in self._mapping:
+            return sample
+        return Sample(**{**vars(sample), "label": self._mapping[sample.label]})
+
+    def check(self) -> None:
+        """Refuses a mapping that names no class of the source."""
+        if unknown := sorted(set(self._mapping) - self._seen):
+            raise DataError(
+                f"The mapping names {', '.join(unknown)}, but the classes of {self._part.title} "
+                f"are {', '.join(sorted(self._seen))}. Correct the names."
+            )
+
+
+def _row(part: Part, sample: Sample) -> dict[str, Any]:
+    height, width = sample.image.shape[:2]
+    return {
+        "id": f"{part.title}/{sample.key}",
+        "source": part.title,
+        "source_split": sample.split,
+        "label": sample.label,
+        "second_label": sample.second_label,
+        "excluded": sample.excluded,
+        "group": None if sample.group is None else f"{part.title}/{sample.group}",
+        **{f"{VOTE_PREFIX}{name}": count for name, count in sample.votes.items()},
+        **{name: float(value) for name, value in sample.extras.items()},
+        "width": width,
+        "height": height,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    texts = dict.fromkeys(_TEXTS, "str")
+    return table.astype({**texts, **dict.fromkeys(_SIZES, np.int32)})
+
+
+def _joined(chunks: list[pd.DataFrame]) -> pd.DataFrame:
+    samples = pd.concat(chunks, ignore_index=True)
+    votes = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
+    samples[votes] = samples[votes].fillna(0).astype(np.int16)
+    if samples["group"].isna().all():
+        samples = samples.drop(columns="group")
+    extras = [
+        name for name in samples.columns if name not in (*_TEXTS, *_SIZES, *_MEASURES, *votes)
+    ]
+    order = [name for name in samples.columns if name not in (*_SIZES, *_MEASURES, "sha1", *extras)]
+    return samples[[*order, *_MEASURES, "sha1", *_SIZES, *extras]]

@@ -1,0 +1,65 @@
+"""A list of corrected labels: what the Data quality page exports, `prepare` reads back."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_core.errors import DataError
+
+COLUMNS = ("id", "label")
+SET_ASIDE = "set aside by the relabel list"
+
+
+def read_relabels(path: Path) -> "pd.Series[str]":
+    """Reads a relabel csv: `id` and `label`; further columns are for people and ignored.
+
+    Returns:
+        Labels by id; an empty one sets the sample aside.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, or names a sample twice.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except Exception as error:  # pandas raises several kinds
+        raise DataError(f"The relabel list {path} cannot be read as csv: {error}.") from error
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise DataError(f"{path.name} lacks the columns {', '.join(missing)}.")
+    labels = table["label"].str.strip().str.lower()
+    twice = table["id"].duplicated()
+    if twice.any():
+        raise DataError(f"{path.name} names {table.loc[twice, 'id'].iloc[0]} twice.")
+    return pd.Series(labels.to_numpy(), index=table["id"])
+
+
+def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
+    """Corrects labels; the earlier ones stay in the column `given_label`.
+
+    A sample that had no label because its annotators disagreed takes part once it has one.
+
+    Returns:
+        How many samples changed.
+
+    Raises:
+        DataError: If a sample is unknown, or a label is none of the set's classes.
+    """
+    place = pd.Index(samples["id"]).get_indexer(labels.index)
+    if (place < 0).any():
+        raise DataError(
+            f"The relabel list names {labels.index[int(np.argmax(place < 0))]}, which is no sample "
+            "of this set. Use the list of the same benchmark."
+        )
+    known = set(samples["label"].dropna())
+    if unknown := sorted(set(labels) - known - {""}):
+        raise DataError(
+            f"The relabel list has the label {unknown[0]!r}; the classes are "
+            f"{', '.join(sorted(known))}."
+        )
+    samples["given_label"] = samples["label"]
+    new, reasons = samples["label"].copy(), samples["excluded"].copy()
+    new.iloc[place] = labels.where(labels != "", None).to_numpy()
+    reasons.iloc[place] = np.where(labels.to_numpy() == "", SET_ASIDE, "")
+    changed = (new.fillna("") != samples["label"].fillna("")) | (reasons != samples["excluded"])
+    samples["label"], samples["excluded"] = new, reasons
+    return int(changed.sum())

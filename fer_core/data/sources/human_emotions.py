@@ -1,0 +1,79 @@
+"""Human Emotions Dataset (HES): `train` and `test` folders of angry, happy and sad faces.
+
+A part of its pictures are altered copies of others, told by their names
+(`12_rotation_1.jpg` is a turned `12.jpg`). Copies and original form a group that stays on one
+side of a split; else a model would be tested on pictures that it was trained on.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from fer_core.data.sources.base import Origin
+from fer_core.data.sources.files import ImageFile, visible
+from fer_core.data.sources.folder import FolderSource
+
+COPY = re.compile(
+    r"(?:[_-](?:rotation|rotated?|rot|flip(?:ped)?|mirror(?:ed)?|crop(?:ped)?|zoom(?:ed)?"
+    r"|shift(?:ed)?|bright(?:ness)?|contrast|blur(?:red)?|noise|noisy|aug(?:mented)?)"
+    r"(?:[_-]?-?\d+)?)+$",
+    re.IGNORECASE,
+)
+"""What an altered copy's name has after its original's: a kind of change and a number, repeated."""
+
+
+class HumanEmotionsSource(FolderSource):
+    """Three classes in folders; altered copies are grouped with their originals.
+
+    Args:
+        path: The folder that holds `train` and `test`, or one or two folders above it, as the
+            published archive unpacks (`Emotions Dataset/Emotions Dataset/train`).
+        mapping: As of `FolderSource`.
+
+    Raises:
+        DataError: As `FolderSource` does.
+    """
+
+    def __init__(self, path: Path, *, mapping: Mapping[str, str] | None = None) -> None:
+        super().__init__(_inner(path), mapping=mapping)
+
+    @property
+    def origin(self) -> Origin:
+        """Name, licence and reference of the dataset."""
+        return Origin(
+            name="human_emotions",
+            title="Human Emotions Dataset (HES)",
+            licence="Images: see the dataset's page on Kaggle; collected from the web.",
+            reference="kaggle.com/datasets/muhammadhananasghar/human-emotions-datasethes",
+        )
+
+    def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
+        families: dict[str, list[int]] = defaultdict(list)
+        for index, file in enumerate(files):
+            families[f"{file.label}/{original_name(file.path.stem)}"].append(index)
+        described = list(files)
+        for name, members in families.items():
+            # Equal names in train and test without any copy are two pictures, not one.
+            if any(COPY.search(files[index].path.stem) for index in members):
+                for index in members:
+                    described[index] = replace(files[index], group=name)
+        return described
+
+
+def original_name(stem: str) -> str:
+    """Returns the name of the picture that a file's name says it is a copy of, or the name."""
+    return COPY.sub("", stem)
+
+
+def _inner(path: Path) -> Path:
+    """Follows folders that hold nothing but one other folder."""
+    for _ in range(2):
+        if not path.is_dir() or (path / "train").is_dir():
+            break
+        folders = [entry for entry in visible(path) if entry.is_dir()]
+        if len(folders) != 1:
+            break
+        path = folders[0]
+    return path

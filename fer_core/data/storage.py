@@ -1,0 +1,148 @@
+"""Images on disk as one array: written in order, read in blocks, never mapped as a whole.
+
+Pages of a mapped file count as the process's memory; sets of many gigabytes are therefore written
+and read through ordinary files.
+"""
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_core.data.imaging import SampleFormat
+from fer_core.errors import ArtifactError
+
+BLOCK_BYTES = 32 * 2**20
+WEBP_QUALITY = 95
+"""Of shipped pictures: a quarter of the size that they have without loss."""
+
+
+class ImageWriter:
+    """Writes `images.npy` one image after the other.
+
+    All of the space is taken beforehand, so that a full disk is told before hours of reading.
+
+    Args:
+        path: The file; its folder exists.
+        count: Most images that will come.
+        sample_format: What each of them is like.
+
+    Raises:
+        ArtifactError: If the space cannot be had.
+    """
+
+    def __init__(self, path: Path, count: int, sample_format: SampleFormat) -> None:
+        self._shape = sample_format.shape
+        self._header = _header(count, self._shape)
+        self.count = 0
+        size = len(self._header) + count * math.prod(self._shape)
+        try:
+            self._file = path.open("wb")
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, size)
+        except OSError as error:
+            raise ArtifactError(
+                f"There is no room for the prepared images in {path.parent.parent} "
+                f"({error.strerror}). They need {size / 1e6:.0f} MB; free some space, or "
+                "give a smaller side."
+            ) from error
+        self._file.write(self._header)
+
+    def append(self, image: NDArray[np.uint8]) -> None:
+        """Writes the next image; it has the writer's format."""
+        self._file.write(np.ascontiguousarray(image).tobytes())
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Sets the number of images to those that came, and closes the file."""
+        with self._file:
+            header = _header(self.count, self._shape)
+            if kind is None and len(header) == len(self._header):
+                self._file.seek(0)
+                self._file.write(header)
+                self._file.truncate(len(header) + self.count * math.prod(self._shape))
+
+
+def image_blocks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Gives (first row, images of the block), in order; a mapped file is read, not mapped.
+
+    Args:
+        images: uint8, shape (N, ...): an array, or a memory map of a whole npy file.
+    """
+    width = math.prod(images.shape[1:])
+    rows = max(1, BLOCK_BYTES // max(1, width))
+    for start in range(0, len(images), rows):
+        count = min(rows, len(images) - start)
+        if isinstance(images, np.memmap) and images.filename is not None:
+            flat = np.fromfile(
+                images.filename, np.uint8, count * width, offset=images.offset + start * width
+            )
+            yield start, flat.reshape(count, *images.shape[1:])
+        else:
+            yield start, np.asarray(images[start : start + count])
+
+
+class PictureWriter:
+    """Writes `pictures.parquet`: pictures fit to ship, as WebP, by sample id."""
+
+    _SCHEMA = pa.schema([("id", pa.string()), ("webp", pa.binary())])
+    _ROWS = 512
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, self._SCHEMA, compression="none")
+        self._rows: list[tuple[str, bytes]] = []
+
+    def append(self, sample_id: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Writes a picture and returns it as it will be read: what ships is what is learnt."""
+        data = encode(image)
+        self._rows.append((sample_id, data))
+        if len(self._rows) == self._ROWS:
+            self._flush()
+        return decode(data, image.ndim == 3)
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        columns = list(zip(*self._rows, strict=True)) or [(), ()]
+        self._writer.write_table(
+            pa.table(dict(zip(("id", "webp"), columns, strict=True)), self._SCHEMA)
+        )
+        self._rows.clear()
+
+
+def encode(image: NDArray[np.uint8]) -> bytes:
+    """Returns a grey or RGB picture as WebP."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).convert("RGB").save(buffer, "WEBP", quality=WEBP_QUALITY, method=6)
+    return buffer.getvalue()
+
+
+def decode(data: bytes, colour: bool) -> NDArray[np.uint8]:
+    """Returns the pixels of a picture that `encode` wrote."""
+    with Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
+        return np.asarray(picture.convert("RGB" if colour else "L"))
+
+
+def _header(count: int, shape: tuple[int, ...]) -> bytes:
+    """Returns the head of an npy file; numpy pads it so that its length hardly varies."""
+    buffer = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+    np.lib.format.write_array_header_1_0(buffer, facts)
+    return buffer.getvalue()

@@ -1,0 +1,194 @@
+"""Plotly figures of a dataset: counts, distributions, the map, the votes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from fer_core.figures.charts import style
+from fer_core.figures.palette import class_colour
+
+SPLITS: Mapping[str, str] = {
+    "train": "#0b7a5c",
+    "validation": "#DDAA33",
+    "test": "#BB5566",
+    "excluded": "#9A9A9A",
+}
+"""Colours of the splits."""
+
+_GRID = "rgba(128,128,128,.18)"
+BINS = 32
+
+
+def class_counts(counts: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
+    """Draws counts by class (bars) and group (colours).
+
+    Args:
+        counts: Classes in rows, groups (splits or sources) in columns.
+        labels: The classes.
+    """
+    figure = go.Figure()
+    others = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
+    for place, group in enumerate(counts.columns):
+        figure.add_bar(
+            x=list(labels),
+            y=counts[group].reindex(list(labels), fill_value=0),
+            name=str(group),
+            marker={"color": SPLITS.get(str(group), others[place % len(others)])},
+            hovertemplate=f"%{{x}}, {group}: %{{y:,}}<extra></extra>",
+        )
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, title="images")
+    return style(figure, 320)
+
+
+def histogram(
+    values: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str], title: str, log: bool
+) -> go.Figure:
+    """Draws the distribution of a measure in several groups as lines over common bins.
+
+    Args:
+        values: Values by group; NaN is left out.
+        colours: Colours by group.
+        title: What is measured.
+        log: Whether the axis is logarithmic; values of 0 are left out then.
+    """
+    figure = go.Figure()
+    kept = {name: v[np.isfinite(v) & ((v > 0) | (not log))] for name, v in values.items()}
+    everything = np.concatenate(list(kept.values())) if kept else np.array([])
+    if len(everything):
+        low, high = np.quantile(everything, [0.001, 0.999])
+        if low == high:
+            low, high = low * 0.9 - 1e-6, high * 1.1 + 1e-6
+        edges = np.geomspace(low, high, BINS) if log else np.linspace(low, high, BINS)
+        centres = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
+        for name, part in kept.items():
+            count, _ = np.histogram(part.clip(low, high), edges)
+            figure.add_scatter(
+                x=centres,
+                y=count / max(1, len(part)),
+                name=name,
+                mode="lines",
+                line={"color": colours[name], "width": 2.2, "shape": "spline", "smoothing": 0.6},
+                hovertemplate=f"{name}: %{{y:.1%}} near %{{x:.3g}}<extra></extra>",
+            )
+    figure.update_xaxes(type="log" if log else None, title=title, gridcolor=_GRID, zeroline=False)
+    figure.update_yaxes(tickformat=".0%", gridcolor=_GRID, zeroline=False, title="share of images")
+    return style(figure, 340)
+
+
+def dataset_map(
+    points: pd.DataFrame,
+    labels: Sequence[str],
+    region: NDArray[np.float64] | None,
+    shares: Sequence[float],
+) -> go.Figure:
+    """Draws where images stand in the face space, coloured by class, ready for the lasso.
+
+    Args:
+        points: Columns `id`, `x`, `y`, `label` (missing: no class).
+        labels: The classes.
+        region: Corners of the chosen region, shape (K, 2).
+        shares: Share of the variance on each axis.
+    """
+    figure = go.Figure()
+    named = points["label"].where(points["label"].isin(list(labels)), "no class")
+    for label in [*labels, "no class"]:
+        mine = points[named == label]
+        if mine.empty:
+            continue
+        figure.add_scattergl(
+            x=mine["x"],
+            y=mine["y"],
+            text=mine["id"],
+            name=label,
+            mode="markers",
+            marker={
+                "size": 5,
+                "opacity": 0.62,
+                "color": "#77777780" if label == "no class" else class_colour(label, labels),
+            },
+            selected={"marker": {"opacity": 0.9}},
+            unselected={"marker": {"opacity": 0.14}},
+            hovertemplate=f"%{{text}}<br>{label}<extra></extra>",
+        )
+    if region is not None:
+        closed = np.vstack([region, region[:1]])
+        figure.add_scatter(
+            x=closed[:, 0],
+            y=closed[:, 1],
+            mode="lines",
+            line={"color": "#D4006A", "width": 3},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    for axis, share in zip(("x", "y"), shares, strict=False):
+        title = f"{'first' if axis == 'x' else 'second'} axis, {share:.0%} of the variance"
+        update = figure.update_xaxes if axis == "x" else figure.update_yaxes
+        update(title=title, gridcolor=_GRID, zeroline=False, showticklabels=False)
+    figure.update_layout(dragmode="lasso", legend={"itemsizing": "constant"})
+    return style(figure, 560)
+
+
+def vote_heatmap(votes: pd.DataFrame) -> go.Figure:
+    """Draws the mean share of votes: the set's classes in rows, what was voted in columns."""
+    figure = _shares(votes, votes, "%{y}: %{z:.1%} of the votes say %{x}<extra></extra>")
+    return figure.update_xaxes(labelalias={name: name.replace("_", " ") for name in votes.columns})
+
+
+def annotation_heatmap(counts: pd.DataFrame) -> go.Figure:
+    """Draws how often two annotations agree: shares of the rows, counts on hovering."""
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    told = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})<extra></extra>"
+    figure = _shares(shares, counts, told)
+    figure.update_yaxes(title="this benchmark's label")
+    figure.update_xaxes(title="the other annotation")
+    return figure.update_layout(margin={"t": 60}, height=figure.layout.height + 30)
+
+
+def _shares(shares: pd.DataFrame, counts: pd.DataFrame, told: str) -> go.Figure:
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares.to_numpy(),
+            x=list(shares.columns),
+            y=list(shares.index),
+            customdata=counts.to_numpy(),
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            texttemplate="%{z:.0%}",
+            xgap=3,
+            ygap=3,
+            colorbar={"tickformat": ".0%", "thickness": 10},
+            hovertemplate=told,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(side="top")
+    return style(figure, 90 + 42 * len(shares)).update_layout(margin={"t": 34})
+
+
+def cleared_chart(
+    rows: Sequence[tuple[str, str, float, float]],
+) -> go.Figure:
+    """Draws each run's test accuracy on all labels (hollow) and without suspect ones (full).
+
+    Args:
+        rows: (title, colour, accuracy, accuracy without), best last.
+    """
+    figure = go.Figure()
+    for title, colour, every, without in rows:
+        figure.add_scatter(
+            x=[every, without],
+            y=[title, title],
+            mode="lines+markers",
+            line={"color": colour, "width": 3},
+            marker={"size": 13, "color": [colour, colour], "symbol": ["circle-open", "circle"]},
+            showlegend=False,
+            hovertemplate="%{y}<br>%{x:.2%}<extra></extra>",
+        )
+    figure.update_xaxes(tickformat=".0%", gridcolor=_GRID, zeroline=False)
+    figure.update_yaxes(automargin=True)
+    return style(figure, 80 + 44 * len(rows))

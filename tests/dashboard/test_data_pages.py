@@ -1,0 +1,264 @@
+"""Dataset explorer and Data quality, with and without pictures, on planted faults."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.data.plan import Treatment
+from fer_core.data.prepare import prepare_parts, publish_facts
+from fer_core.data.reading import Part
+from fer_core.data.sources.base import Sample
+from tests.builders import SIDE, Toy, ToySource, toy_run
+from tests.dashboard.conftest import texts
+from tests.helpers import ListSource
+
+EXPLORER = ("Classes", "Samples", "Mean faces", "Light and sharpness", "Map", "Annotators")
+QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")
+PAGES = [("explorer", "view", view) for view in EXPLORER] + [
+    ("quality", "issues", view) for view in QUALITY
+]
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A toy benchmark with votes, a leak, a conflict and a dark picture; two networks."""
+    root: Path = tmp_path_factory.mktemp("faulty")
+    items: list[Sample] = []
+    for sample in ToySource(per_class=40):
+        other = sample.second_label
+        votes = dict.fromkeys(ToySource().labels, 0) | {str(other): 3, str(sample.label): 7}
+        items.append(Sample(**{**vars(sample), "votes": votes}))
+    leaked = next(item for item in items if item.split == "test")
+    items.append(Sample("leak", leaked.image, leaked.label, "train"))
+    twin = next(item for item in items if item.split == "train")
+    wrong = "sad" if twin.label != "sad" else "happy"
+    items.append(Sample("twin", twin.image, wrong, "train"))
+    dark = (items[5].image // 16).astype(np.uint8)
+    items.append(Sample("dark", dark, items[5].label, "train"))
+    folder = root / "data" / "toy"
+    dataset = prepare_parts([Part(ListSource(items))], Treatment(side=SIDE), folder, name="toy")
+    benchmark = ArtifactStore(root / "artifacts").benchmark("toy")
+    publish_facts(dataset, benchmark)
+    for seed in (0, 1):
+        toy_run(benchmark, dataset, seed)
+    return Toy(root / "artifacts", root / "data", benchmark, dataset)
+
+
+def pictures(app) -> int:
+    """Number of pictures in the page's own grids."""
+    return sum(element.proto.body.count("<figure>") for element in app.get("html"))
+
+
+@pytest.mark.parametrize(("page", "key", "view"), PAGES)
+@pytest.mark.parametrize("attached", [True, False])
+def test_every_view_opens_with_and_without_pictures(page, key, view, attached, open_page, faulty):
+    app = open_page(page, faulty.artifacts, faulty.data if attached else None, **{key: view})
+    assert not app.exception
+    assert not app.error
+    shows_samples = view in ("Samples", "Duplicates", "Leaks", "Conflicting labels", "Outliers")
+    if shows_samples:
+        assert (pictures(app) > 0) == attached
+        assert ("are not shipped" in texts(app)) != attached
+        assert app.dataframe
+
+
+@pytest.mark.parametrize("page", ["explorer", "quality"])
+def test_without_any_benchmark_a_page_says_what_to_run(page, open_page, tmp_path):
+    app = open_page(page, tmp_path)
+    assert not app.exception
+    assert "There is no benchmark yet" in texts(app)
+
+
+@pytest.mark.parametrize("page", ["explorer", "quality"])
+def test_damaged_samples_are_one_error(page, open_page, faulty, tmp_path):
+    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+    (tmp_path / "artifacts" / "toy" / "samples.parquet").write_bytes(b"PAR1")
+    app = open_page(page, tmp_path / "artifacts")
+    assert not app.exception
+    assert "samples.parquet" in app.error[0].value.replace("\\", "")
+
+
+def test_the_explorer_counts_by_class_and_split(open_page, faulty):
+    app = open_page("explorer", faulty.artifacts)
+    table = app.dataframe[0].value
+    assert table["all"].sum() == 7 * 40 + 2  # the leaked copy takes no part
+    assert table.loc["happy", "test"] == 10
+    left_out = app.dataframe[1].value
+    assert left_out.values.tolist() == [["duplicate of a test image", 1]]
+
+
+def test_samples_are_filtered_sorted_and_paged_from_the_address(open_page, faulty):
+    app = open_page(
+        "explorer", faulty.artifacts, faulty.data,
+        view="Samples", split="test", sort="Dark to bright", page="2",
+    )  # fmt: skip
+    assert "70 images" in texts(app)
+    rows = app.dataframe[0].value
+    assert len(rows) == 30  # the second page of 40
+    assert set(rows["split"]) == {"test"}
+    assert rows["brightness"].is_monotonic_increasing
+    assert pictures(app) == 30
+    app.pills(key="classes").set_value(["happy"]).run()
+    rows = app.dataframe[0].value
+    assert set(rows["label"]) == {"happy"}
+    assert len(rows) == 10
+
+
+def test_a_page_that_is_gone_is_the_last_one(open_page, faulty):
+    app = open_page("explorer", faulty.artifacts, view="Samples", page="8")
+    assert app.number_input(key="page").value == 8
+    app.selectbox(key="split").set_value("test").run()
+    assert not app.exception
+    assert app.number_input(key="page").value == 2
+
+
+def test_a_region_in_the_address_lists_its_images(open_page, faulty):
+    samples = faulty.dataset.samples
+    x = samples["x"]
+    cut = float(x.median())
+    region = f"{cut:.4f},-9_9,-9_9,9_{cut:.4f},9"
+    app = open_page("explorer", faulty.artifacts, faulty.data, view="Map", region=region)
+    assert f"{int((x > round(cut, 4)).sum()):,} images in the region" in texts(app)
+    app.button[0].click().run()
+    assert "Draw around some dots" in texts(app)
+
+
+@pytest.mark.parametrize("region", ["1,2", "a,b_c,d_e,f", "1,2_3,4_nan,1", "1,2_3_4,5,6", "<b>"])
+def test_a_nonsense_region_is_none(region, open_page, faulty):
+    app = open_page("explorer", faulty.artifacts, view="Map", region=region)
+    assert not app.exception
+    assert "Draw around some dots" in texts(app)
+
+
+def test_the_annotators_view_shows_their_agreement(open_page, faulty):
+    app = open_page("explorer", faulty.artifacts, view="Annotators")
+    table = app.dataframe[0].value.set_index("class")
+    # Four of five images: all ten for the label; the fifth 7 to 3.
+    assert table["mean agreement"].between(0.6, 1).all()
+    assert "How far annotators agree" in texts(app)
+    assert "Against the other annotation" in texts(app)
+
+
+def test_quality_shows_the_planted_groups(open_page, faulty):
+    app = open_page("quality", faulty.artifacts, faulty.data)
+    values = {metric.label: metric.value for metric in app.metric}
+    assert values["Extra copies"] == "3"  # the dark one correlates with its original
+    assert values["Test images with a copy"] == "1"
+    assert values["Groups with two labels"] == "1"
+    listed = app.dataframe[0].value
+    assert {"list/leak", "list/twin", "list/dark"} <= set(listed["id"])
+    assert listed["take"].all()
+
+
+def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_path):
+    app = open_page("quality", faulty.artifacts, issues="Conflicting labels")
+    listed = app.dataframe[-1].value
+    assert set(listed["proposal"]) == {""}
+    from fer_core.data.review import relabel_list
+
+    csv = tmp_path / "relabel.csv"
+    relabel_list(listed).to_csv(csv, index=False)
+    images = [Image.fromarray(image) for image in faulty.dataset.images]
+    rows = faulty.dataset.samples
+    items = [
+        Sample(row.id.split("/")[1], np.asarray(image), row.label, row.source_split)
+        for image, row in zip(images, rows.itertuples(index=False), strict=True)
+    ]
+    again = prepare_parts(
+        [Part(ListSource(items))], Treatment(side=SIDE, relabel=csv), tmp_path / "set", name="again"
+    )
+    aside = again.samples.loc[again.samples["excluded"] == "set aside by the relabel list", "id"]
+    assert sorted(aside) == sorted(listed["id"])
+
+
+def test_label_issues_score_each_model_without_them(open_page, faulty):
+    app = open_page("quality", faulty.artifacts, issues="Likely label errors")
+    table = app.dataframe[-1].value
+    assert len(table) == 2
+    assert (table["without suspect labels"] >= table["accuracy"] - 1e-9).all()
+    assert set(table["judged by"]) == {"the others"}
+
+
+def test_without_runs_label_issues_say_how_to_train(open_page, faulty, tmp_path):
+    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+    shutil.rmtree(tmp_path / "artifacts" / "toy" / "runs")
+    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+    assert not app.exception
+    assert "python -m training train" in app.code[0].value
+
+
+def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, tmp_path):
+    """No card, no map, no hashes, no sizes."""
+    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+    place = tmp_path / "artifacts" / "toy"
+    (place / "card.json").unlink()
+    (place / "CARD.md").unlink()
+    old = faulty.dataset.samples.drop(columns=["x", "y", "outlier", "phash", "width", "height"])
+    write_table(place / "samples.parquet", old)
+    for page, key, view in PAGES:
+        app = open_page(page, tmp_path / "artifacts", **{key: view})
+        assert not app.exception, (page, view)
+    assert "Prepare it again" in texts(open_page("explorer", tmp_path / "artifacts", view="Map"))
+
+
+def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
+    items = list(ToySource(per_class=8))
+    treatment = Treatment(side=SIDE, ship_pictures=True)
+    dataset = prepare_parts(
+        [Part(ListSource(items))], treatment, tmp_path / "data" / "toy", name="toy"
+    )
+    publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
+    shutil.rmtree(tmp_path / "data")
+    app = open_page("explorer", tmp_path / "artifacts", view="Samples")
+    assert pictures(app) == 40
+    damaged = tmp_path / "artifacts" / "toy" / "pictures.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    app = open_page("explorer", tmp_path / "artifacts", view="Samples")
+    assert not app.exception
+    assert "are not shipped" in texts(app)
+
+
+def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, tmp_path):
+    """Statistics, lists and map of a large table come in time; pictures are never needed."""
+    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+    count = 300_000
+    random = np.random.default_rng(0)
+    rows = faulty.dataset.samples.sample(count, replace=True, random_state=0)
+    rows = rows.reset_index(drop=True).assign(
+        id=[f"big/{n:06d}" for n in range(count)],
+        duplicate_group=np.where(random.random(count) < 0.02, random.integers(0, 3000, count), -1),
+        exact_group=-1,
+        x=random.normal(size=count).astype(np.float32),
+    )
+    write_table(tmp_path / "artifacts" / "toy" / "samples.parquet", rows)
+    slow = {}
+    for page, key, view in PAGES[:-1]:
+        app = open_page(page, tmp_path / "artifacts", **{key: view})
+        assert not app.exception, (page, view)
+        started = time.process_time()
+        app.run()
+        slow[view] = time.process_time() - started
+    assert max(slow.values()) < 1.5, slow  # processor time; the bar of 0.3 s is for 36,000
+
+
+def test_a_class_without_a_colour_and_odd_names_are_harmless(open_page, tmp_path):
+    items = [
+        Sample(**{**vars(sample), "key": f"<b>{n}", "label": f"<i>{sample.label}"})
+        for n, sample in enumerate(ToySource(per_class=8))
+    ]
+    dataset = prepare_parts(
+        [Part(ListSource(items))], Treatment(side=SIDE), tmp_path / "data" / "toy", name="toy"
+    )
+    publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
+    app = open_page("explorer", tmp_path / "artifacts", tmp_path / "data", view="Samples")
+    assert not app.exception
+    body = "".join(element.proto.body for element in app.get("html"))
+    assert "<i>" not in body
+    assert "&lt;i&gt;angry" in body
+    assert isinstance(app.dataframe[0].value, pd.DataFrame)

@@ -1,0 +1,464 @@
+"""Plans: several sources, cleaned, mapped, merged, weighed, balanced, relabelled and split."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fer_core.data.card import DatasetCard, card_text
+from fer_core.data.cleaning import Cleaner
+from fer_core.data.faces import Face
+from fer_core.data.plan import BalancePlan, CleanPlan, SplitPlan, TopUp, Treatment, read_plan
+from fer_core.data.prepare import prepare_parts, prepare_plan
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.reading import Part
+from fer_core.data.sources.base import Origin, Sample
+from fer_core.data.storage import decode
+from fer_core.errors import DataError
+from tests.helpers import ListSource, noise, samples, write_images
+
+SIDE = 16
+PAIR = ["happy", "sad"]
+
+
+def source(count: int, *, seed: int, splits=(None,), labels=PAIR, **options) -> ListSource:
+    """`count` images in each split, classes in turn."""
+    images = noise(count * len(splits), seed=seed, side=SIDE)
+    items = []
+    for number, split in enumerate(splits):
+        part = images[number * count : (number + 1) * count]
+        names = (list(labels) * count)[:count]
+        items += samples(part, names, split, number * count)
+    return ListSource(items, **options)
+
+
+def build(folder: Path, *parts: Part, **treatment) -> PreparedDataset:
+    options = {"side": SIDE, **treatment}
+    return prepare_parts(parts, Treatment(**options), folder / "set", name="tiny")
+
+
+def train_counts(dataset: PreparedDataset, by: str = "label") -> dict[str, int]:
+    rows = dataset.samples[dataset.samples["split"] == "train"]
+    return rows[by].value_counts().to_dict()
+
+
+THREE = ("train", "validation", "test")
+
+
+def test_sources_are_merged_and_each_sample_keeps_its_origin(tmp_path: Path) -> None:
+    own = Part(source(6, seed=1, splits=THREE), name="own_split")
+    drawn = Part(source(40, seed=2), name="no_split")
+    dataset = build(tmp_path, own, drawn)
+    table = dataset.samples
+    assert table["id"].iloc[[0, 18]].tolist() == ["own_split/0000", "no_split/0000"]
+    assert table.groupby("source")["split"].value_counts().to_dict() == {
+        ("own_split", "train"): 6,
+        ("own_split", "validation"): 6,
+        ("own_split", "test"): 6,
+        ("no_split", "train"): 28,
+        ("no_split", "validation"): 4,
+        ("no_split", "test"): 8,
+    }
+    assert [origin.name for origin in dataset.info.sources] == ["own_split", "no_split"]
+    assert dataset.info.title == "A list + A list"
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Several sources are called list, list"):
+        build(tmp_path, Part(source(6, seed=1, splits=THREE)), Part(source(40, seed=2)))
+
+
+def test_a_copy_in_another_source_does_not_leak(tmp_path: Path) -> None:
+    first, second = source(6, seed=1, splits=THREE), source(6, seed=2, splits=THREE)
+    test_image = first.items[12].image
+    second.items[0] = Sample("0000", test_image, "happy", "train")
+    dataset = build(tmp_path, Part(first, name="a"), Part(second, name="b"))
+    copied = dataset.samples.set_index("id").loc["b/0000"]
+    assert (copied["split"], copied["excluded"]) == ("excluded", "duplicate of a test image")
+
+
+def test_groups_stay_on_one_side_of_a_drawn_split(tmp_path: Path) -> None:
+    """Twenty persons with six pictures each."""
+    images = noise(120, side=SIDE)
+    items = [
+        Sample(f"{n:04d}", image, PAIR[n % 2], None, group=f"person {n // 6}")
+        for n, image in enumerate(images)
+    ]
+    dataset = build(tmp_path, Part(ListSource(items)))
+    sides = dataset.samples.groupby("group")["split"].nunique()
+    assert len(sides) == 20
+    assert (sides == 1).all()
+    assert set(dataset.samples["split"]) == set(THREE)
+    assert (dataset.samples["duplicate_group"] == -1).all()
+
+
+def test_too_few_persons_to_split_are_told(tmp_path: Path) -> None:
+    images = noise(60, side=SIDE)
+    items = [
+        Sample(f"{n:04d}", image, PAIR[n % 2], None, group=f"person {n // 15}")
+        for n, image in enumerate(images)
+    ]
+    with pytest.raises(DataError, match="fall into 4 groups"):
+        build(tmp_path, Part(ListSource(items)))
+
+
+def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None:
+    """An altered copy of a training image stands in the source's own test split."""
+    items = list(source(6, seed=1, splits=THREE).items)
+    for place in (0, 13):
+        item = items[place]
+        items[place] = Sample(item.key, item.image, item.label, item.split, group="12")
+    dataset = build(tmp_path, Part(ListSource(items)))
+    table = dataset.samples.set_index("id")
+    assert table.loc["list/0000", "excluded"] == "belongs to a test image"
+    assert table.loc["list/0013", "split"] == "test"
+    assert bool(table.loc["list/0013", "leak"])
+
+
+def test_classes_are_renamed_and_left_out(tmp_path: Path) -> None:
+    given = source(60, seed=1, labels=("Joyful", "grumpy", "bored"))
+    part = Part(given, mapping={"joyful": "happy", "GRUMPY": "anger", "bored": ""})
+    items = [Sample(**{**vars(item), "label": item.label.lower()}) for item in given.items]
+    dataset = build(tmp_path, Part(ListSource(items), mapping=part.mapping))
+    assert dataset.info.labels == ("angry", "happy")
+    assert len(dataset.samples) == 40
+    assert DatasetCard.read(dataset.folder / "card.json").sources[0].left_out == {
+        "the class bored is left out": 20
+    }
+    with pytest.raises(DataError, match="The mapping names fear, but the classes of list are"):
+        build(tmp_path, Part(ListSource(items), mapping={"fear": "sad"}))
+
+
+def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
+    part = Part(source(90, seed=1, labels=("happy", "sad", "fear")), classes=("happy", "Sadness"))
+    assert build(tmp_path, part).info.labels == ("happy", "sad")
+    limited = build(tmp_path, Part(source(90, seed=1), limit=50))
+    again = build(tmp_path, Part(source(90, seed=1), limit=50))
+    assert len(limited.samples) == len(limited.images) == 50
+    assert limited.samples["id"].tolist() == again.samples["id"].tolist()
+    card = DatasetCard.read(limited.folder / "card.json")
+    assert card.sources[0].left_out == {"beyond the limit": 40}
+
+
+def test_weights_bring_sources_into_proportion_in_train_only(tmp_path: Path) -> None:
+    """30 and 60 training images, wanted 2 to 1: 30 and 15."""
+    parts = [
+        Part(source(30, seed=1, splits=THREE), name="a", weight=2),
+        Part(source(60, seed=2, splits=THREE), name="b", weight=1),
+    ]
+    dataset = build(tmp_path, *parts)
+    assert train_counts(dataset, "source") == {"a": 30, "b": 16}  # 7.5 of each class, rounded
+    assert (dataset.samples["split"] == "test").sum() == 90
+    assert dataset.info.excluded == {"over the weight of its source": 44}
+
+
+def test_a_class_is_topped_up_from_a_named_source(tmp_path: Path) -> None:
+    """12 happy, 4 sad in train: 8 more sad ones come from the spare source's train split."""
+    main = source(12, seed=1, splits=THREE)
+    items = [
+        item for n, item in enumerate(main.items) if not (n < 12 and n % 2) or n in (1, 3)
+    ]  # train: 6 happy, 2 sad
+    spare = source(20, seed=2, splits=("train", "test"))
+    dataset = build(
+        tmp_path,
+        Part(ListSource(items), name="main"),
+        Part(spare, name="spare", role="top-up"),
+        balance=BalancePlan(top_up=(TopUp(label="sad", source="spare", to="largest"),)),
+    )
+    assert train_counts(dataset) == {"happy": 6, "sad": 6}
+    added = dataset.samples.query("source == 'spare' and split != 'excluded'")
+    assert len(added) == 4
+    assert set(added["split"]) == {"train"}
+    assert set(added["label"]) == {"sad"}
+    assert set(added["source_split"]) == {"train"}  # never what the source holds out
+    assert dataset.info.excluded == {"kept for topping up": 36}
+
+
+def test_topping_up_with_a_class_that_the_source_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="spare has no 'fear' to top up with; it has happy, sad"):
+        build(
+            tmp_path,
+            Part(source(12, seed=1, splits=THREE), name="main"),
+            Part(source(12, seed=2), name="spare", role="top-up"),
+            balance=BalancePlan(top_up=(TopUp(label="fear", source="spare"),)),
+        )
+
+
+@pytest.mark.parametrize(("most", "happy"), [("smallest", 6), ("mean", 9), (7, 7)])
+def test_large_classes_are_capped_in_train_only(tmp_path: Path, most, happy: int) -> None:
+    items = list(source(12, seed=1, splits=THREE).items)
+    extra = samples(noise(6, seed=5, side=SIDE), ["happy"] * 6, "train", 100)
+    dataset = build(tmp_path, Part(ListSource([*items, *extra])), balance=BalancePlan(most=most))
+    assert train_counts(dataset) == {"happy": happy, "sad": 6}
+    assert dataset.info.counts["test"] == {"happy": 6, "sad": 6}
+
+
+def test_a_random_split_forgets_the_sources_own(tmp_path: Path) -> None:
+    part = Part(source(50, seed=1, splits=("train", "test")))
+    dataset = build(tmp_path, part, split=SplitPlan(by="random", test=0.25, validation=0.2))
+    assert dataset.samples["split"].value_counts().to_dict() == {
+        "train": 60,
+        "validation": 15,
+        "test": 25,
+    }
+    assert set(dataset.samples["source_split"]) == {"train", "test"}
+
+
+class Finder:
+    """Finds a face wherever the picture is brighter than its ground."""
+
+    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+        pixels = np.asarray(image.convert("L")) > 128
+        if not pixels.any():
+            return ()
+        rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+        return (Face(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, 1.0),)
+
+
+def bright_square(side: int, at: int, size: int) -> np.ndarray:
+    image = noise(1, seed=at, side=side)[0] // 4
+    image[at : at + size, at : at + size] = 250
+    return image
+
+
+def test_cleaning_says_why() -> None:
+    cleaner = Cleaner(CleanPlan(faces="crop", min_side=20, drop_flat=True), Finder())
+
+    def reason(image: np.ndarray) -> str:
+        return cleaner.clean(Sample("a", image, "happy", None)).excluded
+
+    assert reason(np.full((40, 40), 9, np.uint8)) == "flat or blank"
+    assert reason(noise(1, side=40)[0] // 4) == "no face was found"
+    assert reason(bright_square(40, 10, 5)) == "smaller than 20 pixels"
+    assert reason(bright_square(60, 10, 30)) == ""
+
+
+def test_cropping_takes_the_face_and_requiring_keeps_the_picture() -> None:
+    sample = Sample("a", bright_square(90, 30, 30), "happy", None)
+    crop = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample).image
+    kept = Cleaner(CleanPlan(faces="require"), Finder()).clean(sample).image
+    assert crop.shape == (35, 35)  # 30 / 0.86
+    assert kept is sample.image
+
+
+def test_a_reason_of_the_source_is_kept() -> None:
+    sample = Sample("a", np.zeros((40, 40), np.uint8), None, None, "annotators disagree")
+    assert Cleaner(CleanPlan(drop_flat=True)).clean(sample).excluded == "annotators disagree"
+
+
+def test_what_is_set_aside_is_told(tmp_path: Path) -> None:
+    items = list(source(6, seed=1, splits=THREE).items)
+    items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
+    dataset = build(tmp_path, Part(ListSource(items)), clean=CleanPlan(drop_flat=True))
+    assert dataset.info.excluded == {"flat or blank": 1}
+    assert np.isnan(dataset.samples["outlier"].iloc[2])
+
+
+def relabels(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    path = folder / "relabel.csv"
+    pd.DataFrame(rows, columns=["id", "label"]).assign(reason="x").to_csv(path, index=False)
+    return path
+
+
+def test_a_relabel_list_changes_labels_and_sets_aside(tmp_path: Path) -> None:
+    path = relabels(tmp_path, [("list/0000", "Sad"), ("list/0013", ""), ("list/0002", "happy")])
+    dataset = build(tmp_path, Part(source(6, seed=1, splits=THREE)), relabel=path)
+    table = dataset.samples.set_index("id")
+    assert (table.loc["list/0000", "label"], table.loc["list/0000", "given_label"]) == (
+        "sad",
+        "happy",
+    )
+    assert table.loc["list/0013", "excluded"] == "set aside by the relabel list"
+    assert dataset.info.counts["train"] == {"happy": 2, "sad": 4}
+    assert DatasetCard.read(dataset.folder / "card.json").relabelled == 2
+
+
+def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> None:
+    items = list(source(6, seed=1, splits=THREE).items)
+    items.append(Sample("x", noise(1, seed=9, side=SIDE)[0], None, "train", "annotators disagree"))
+    path = relabels(tmp_path, [("list/x", "sad")])
+    dataset = build(tmp_path, Part(ListSource(items)), relabel=path)
+    assert dataset.samples.set_index("id").loc["list/x", "split"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("list/9999", "sad")], "list/9999, which is no sample"),
+        ([("list/0000", "bored")], "label 'bored'; the classes are happy, sad"),
+        ([("list/0000", "sad"), ("list/0000", "happy")], "names list/0000 twice"),
+    ],
+)
+def test_a_relabel_list_that_does_not_fit_is_refused(tmp_path: Path, rows, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        build(tmp_path, Part(source(6, seed=1, splits=THREE)), relabel=relabels(tmp_path, rows))
+
+
+def test_extras_and_sizes_become_columns(tmp_path: Path) -> None:
+    items = [
+        Sample(item.key, noise(1, seed=n, side=20 + n)[0], item.label, item.split,
+               extras={"valence": n / 18} if n % 2 else {})
+        for n, item in enumerate(source(6, seed=1, splits=THREE).items)
+    ]  # fmt: skip
+    table = build(tmp_path, Part(ListSource(items))).samples
+    assert table["width"].tolist() == [20 + n for n in range(18)]
+    assert table["valence"].isna().tolist() == [n % 2 == 0 for n in range(18)]
+    assert table["valence"].iloc[3] == pytest.approx(3 / 18)
+
+
+def test_shipped_pictures_are_what_models_learn_from(tmp_path: Path) -> None:
+    images = noise(12, side=SIDE, colour=True)
+    items = [
+        item
+        for n, split in enumerate(THREE)
+        for item in samples(images[4 * n : 4 * n + 4], PAIR * 2, split, 4 * n)
+    ]
+    dataset = build(tmp_path, Part(ListSource(items, colour=True)), ship_pictures=True)
+    shipped = pd.read_parquet(dataset.folder / "pictures.parquet")
+    assert shipped["id"].tolist() == dataset.samples["id"].tolist()
+    for data, stored in zip(shipped["webp"], dataset.images, strict=True):
+        np.testing.assert_array_equal(decode(data, colour=True), stored)
+
+
+PLAN = """
+title: Two folders
+side: 24
+colour: grey
+sources:
+  - {path: one, name: one, weight: 1}
+  - {path: two, format: folder, weight: 1, mapping: {anger: sad}}
+split: {seed: 3}
+balance: {most: mean}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    write_images(tmp_path / "one", {"happy": noise(30, seed=1), "sad": noise(30, seed=2)})
+    write_images(
+        tmp_path / "two",
+        {"Happiness": noise(30, seed=3, colour=True), "Anger": noise(40, seed=4, colour=True)},
+    )
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return tmp_path / "plan.yaml"
+
+
+def test_a_plan_from_a_file(plan: Path, tmp_path: Path) -> None:
+    dataset = prepare_plan(read_plan(plan), tmp_path / "set", name="both")
+    assert dataset.info.labels == ("happy", "sad")
+    assert (dataset.info.title, dataset.info.side, dataset.info.colour) == (
+        "Two folders",
+        24,
+        False,
+    )
+    assert set(dataset.samples["source"]) == {"one", "folder"}
+    card = DatasetCard.read(dataset.folder / "card.json")
+    assert str(tmp_path) not in card.model_dump_json()
+    assert card.plan["sources"][1] == {
+        "path": "two",
+        "format": "folder",
+        "weight": 1.0,
+        "mapping": {"anger": "sad"},
+    }
+
+
+def test_two_runs_of_a_plan_write_the_same_bytes(plan: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        prepare_plan(read_plan(plan), tmp_path / name, name="both")
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("first", "second")
+    )
+    assert len(first) == 5
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title:", "titel:", "titel: Extra inputs are not permitted"),
+        ("side: 24", "side: 4", "side: Input should be greater"),
+        ("weight: 1}", "weight: 1, colour: x}", r"sources\.0\.colour: Extra inputs"),
+        (", weight: 1}", "}", "give every source of the role all a weight, or none"),
+        ("format: folder", "format: ckplus", r"sources\.1\.format"),
+        ("{most: mean}", "{top_up: [{label: sad, source: x}]}", "'x', but no source"),
+        ("side: 24", "side: [", "cannot be read"),
+    ],
+)
+def test_a_faulty_plan_names_the_fault(plan: Path, old: str, new: str, message: str) -> None:
+    plan.write_text(PLAN.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_plan(plan)
+
+
+def test_a_plan_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.yaml cannot be read"):
+        read_plan(tmp_path / "none.yaml")
+
+
+class SlowSource(ListSource):
+    """Waits in the middle for another run to have tried."""
+
+    def __iter__(self):
+        for number, item in enumerate(self.items):
+            if number == 6:
+                STARTED.set()
+                TRIED.wait(20)
+            yield item
+
+
+STARTED, TRIED = multiprocessing.Event(), multiprocessing.Event()
+
+
+def _prepare_slowly(folder: Path) -> None:
+    build(folder, Part(SlowSource(source(6, seed=1, splits=THREE).items)))
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Path) -> None:
+    first = multiprocessing.get_context("fork").Process(target=_prepare_slowly, args=(tmp_path,))
+    first.start()
+    assert STARTED.wait(20)
+    try:
+        with pytest.raises(DataError, match="Another process is preparing"):
+            build(tmp_path, Part(source(6, seed=2, splits=THREE)))
+    finally:
+        TRIED.set()
+        first.join(20)
+    assert first.exitcode == 0
+    dataset = PreparedDataset.open(tmp_path / "set")
+    np.testing.assert_array_equal(dataset.images, noise(18, seed=1, side=SIDE))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    build(tmp_path, Part(source(6, seed=2, splits=THREE)))  # and the place is free again
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".set.partial").mkdir()
+    (tmp_path / ".set.partial" / "images.npy").write_bytes(b"half")
+    build(tmp_path, Part(source(6, seed=1, splits=THREE)))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_the_card_counts_by_hand(tmp_path: Path) -> None:
+    items = list(source(6, seed=1, splits=THREE).items)
+    items[1] = Sample("0001", items[0].image, "sad", "train")  # copies with two labels
+    items[12] = Sample("0012", items[2].image, "happy", "test")  # a leak
+    dataset = build(tmp_path, Part(ListSource(items)))
+    card = DatasetCard.read(dataset.folder / "card.json")
+    assert (card.exact.groups, card.exact.extra, card.exact.largest) == (2, 2, 2)
+    assert (card.exact.conflicting_groups, card.exact.conflicting_images) == (1, 2)
+    assert card.exact.across == {
+        "test in train": 1,
+        "test in validation": 0,
+        "validation in train": 0,
+        "test in either": 1,
+    }
+    assert card.leaked_test == 1
+    # train: 2 happy (one given up), 3 sad; 5 / (2 * 2) and 5 / (2 * 3)
+    assert card.class_weights == {"happy": 1.25, "sad": 0.8333}
+    text = card_text(card)
+    assert "| test in train | 1 | 1 |" in text.replace("images of ", "")
+    assert "1 take no part: duplicate of a test image" in text
+    assert ListSource([]).origin == Origin("list", "A list", "none", "")
