@@ -125,7 +125,9 @@ class TrainConfig(_Part):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
-    ema_decay: float = Field(default=0.0, ge=0, lt=1, description="0 switches the average off")
+    ema_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of averaged weights, lower while young; 0 for none"
+    )
     patience: int = Field(default=0, ge=0, description="epochs without gain; 0 never stops early")
     monitor: Literal["accuracy", "macro_recall", "log_loss", "score_error"] = "accuracy"
     freeze_epochs: int = Field(

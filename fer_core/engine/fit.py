@@ -37,6 +37,8 @@ from fer_core.models import spec_of
 from fer_core.models.checkpoint import CheckpointFolder
 from fer_core.models.score_head import score_head
 
+_Weights = tuple[Tensor, ...] | list[Tensor]
+
 CHECKPOINT_STEPS = 200
 """Steps between checkpoints inside an epoch."""
 
@@ -204,7 +206,7 @@ class Trainer:
         self.average = (
             AveragedModel(
                 self.model,
-                multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+                multi_avg_fn=_warming_average(config.ema_decay),
                 use_buffers=True,
             )
             if config.ema_decay
@@ -485,6 +487,22 @@ class Trainer:
             weights=weights,
             seconds=progress.seconds + progress.epoch_seconds,
         )
+
+
+def _warming_average(
+    decay: float,
+) -> Callable[[_Weights, _Weights, Tensor | int], None]:
+    """Returns an exponential moving average that forgets faster while it is young.
+
+    With n steps behind it, it spans about n / 9 of them at most: a fixed decay would keep the
+    random start for hundreds of steps, which is a whole training on a small set.
+    """
+
+    def update(averaged: _Weights, current: _Weights, steps: Tensor | int) -> None:
+        count = int(steps)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, steps)
+
+    return update
 
 
 def _finite(value: float) -> float | None:

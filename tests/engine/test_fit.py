@@ -197,6 +197,17 @@ def test_progress_says_what_a_bar_needs(dataset, tmp_path):
     assert 0 <= last.accuracy <= 1
 
 
+@pytest.mark.parametrize(
+    ("steps", "decay"), [(1, 2 / 11), (41, 42 / 51), (1000, 0.9), (torch.tensor(3), 4 / 13)]
+)
+def test_the_average_of_weights_forgets_its_start_early_and_slowly_later(steps, decay):
+    from fer_core.engine.fit import _warming_average
+
+    averaged = [torch.zeros(2)]
+    _warming_average(0.9)(averaged, [torch.ones(2)], steps)
+    torch.testing.assert_close(averaged[0], torch.full((2,), 1 - decay))
+
+
 def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
     made = trainer(
         dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
