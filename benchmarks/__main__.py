@@ -23,7 +23,7 @@ def main(
         list[str] | None, typer.Option(help=f"One of {', '.join(MEASURES)}; may be repeated.")
     ] = None,
 ) -> None:
-    """Measure input pipeline, preparation, training and dashboard, and print what was asked of each."""
+    """Measure preparation, input pipeline, training and dashboard; print what was asked of each."""
     unknown = sorted(set(only or []) - set(MEASURES))
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASURES)}")
