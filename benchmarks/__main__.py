@@ -6,12 +6,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dashboard, input_pipeline, training_speed
+from benchmarks import dashboard, input_pipeline, preparation, training_speed
 from benchmarks.result import Result
 from fer_core.provenance import hardware, versions
 
 MEASURES = {
     "pipeline": input_pipeline.measure,
+    "prepare": preparation.measure,
     "training": training_speed.measure,
     "dashboard": dashboard.measure,
 }
@@ -22,7 +23,7 @@ def main(
         list[str] | None, typer.Option(help=f"One of {', '.join(MEASURES)}; may be repeated.")
     ] = None,
 ) -> None:
-    """Measure input pipeline, training and dashboard, and print what was asked of each."""
+    """Measure preparation, input pipeline, training and dashboard; print what was asked of each."""
     unknown = sorted(set(only or []) - set(MEASURES))
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASURES)}")

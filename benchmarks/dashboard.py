@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.result import Result
 
 HOME = Path(__file__).resolve().parent.parent / "dashboard" / "Home.py"
-PAGES = ("overview", "leaderboard", "confusion", "compare")
+PAGES = ("overview", "explorer", "quality", "leaderboard", "confusion", "compare")
 RERUN_MS, COLD_S, MEMORY_GIB = 300, 3, 2.5
 
 _COLD = """

@@ -167,9 +167,9 @@ def _cleared(chosen: Benchmark) -> None:
         key="cleared",
     )
     st.caption(
-        "Hollow: accuracy on all test images. Full: on those whose label is not suspect. The full "
-        "dot is an upper bound, not a better measurement: models err alike, so that a hard image "
-        "can look like a wrong label."
+        "Hollow: accuracy on all test images. Full: on those whose label the judges do not doubt. "
+        "The full dot is no better measurement: models err alike, so that a hard image can look "
+        "like a wrong label, and what is left is easier."
     )
     share = st.column_config.NumberColumn(format="percent")
     st.dataframe(

@@ -146,7 +146,8 @@ def clear_scores(
     """Scores runs on the test images whose labels are not suspect.
 
     A run must not judge the labels of its own errors: each is judged by the others, if there are
-    any. Even so the score without suspect labels is an upper bound, since models err alike.
+    any. Even so the score without suspect labels is no better measurement: models err alike, so
+    that hard images are left out with the wrong labels.
 
     Args:
         runs: What is scored, by run id.

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import ArtifactStore, RunDir, write_table
 from fer_core.data.plan import Treatment
 from fer_core.data.prepare import prepare_parts, publish_facts
 from fer_core.data.reading import Part
 from fer_core.data.sources.base import Sample
+from fer_core.evaluation.predictions import Predictions
+from fer_core.labels import LabelSet
 from tests.builders import SIDE, Toy, ToySource, toy_run
 from tests.dashboard.conftest import texts
 from tests.helpers import ListSource
@@ -46,8 +48,17 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     benchmark = ArtifactStore(root / "artifacts").benchmark("toy")
     publish_facts(dataset, benchmark)
     for seed in (0, 1):
-        toy_run(benchmark, dataset, seed)
+        _doubt(toy_run(benchmark, dataset, seed), dataset.labels)
     return Toy(root / "artifacts", root / "data", benchmark, dataset)
+
+
+def _doubt(run: RunDir, labels: LabelSet) -> None:
+    """Lets a run say with certainty that the first six test labels are the next class's."""
+    read = Predictions.read(run.predictions_path, labels)
+    test = read.split("test")
+    test.probabilities[:6] = 0.002
+    test.probabilities[np.arange(6), (test.truth[:6] + 1) % len(labels)] = 0.988
+    read.write(run.predictions_path)
 
 
 def pictures(app) -> int:
@@ -179,9 +190,13 @@ def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_pa
 
 def test_label_issues_score_each_model_without_them(open_page, faulty):
     app = open_page("quality", faulty.artifacts, issues="Likely label errors")
-    table = app.dataframe[-1].value
+    listed, table = app.dataframe[0].value, app.dataframe[1].value
+    assert 4 <= len(listed) <= 6
+    assert (listed["label"] != listed["proposal"]).all()
     assert len(table) == 2
-    assert (table["without suspect labels"] >= table["accuracy"] - 1e-9).all()
+    among, errors = table["likely label errors among them"], table["test errors"]
+    assert (among >= 4).all()  # the six that both models doubt
+    np.testing.assert_allclose(table["share of errors"], among / errors)
     assert set(table["judged by"]) == {"the others"}
 
 
