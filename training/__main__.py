@@ -5,7 +5,7 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
-from training.commands import data, runs
+from training.commands import data, measure, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -24,6 +24,9 @@ for command in (
     runs.benchmark,
     runs.evaluate,
     runs.publish,
+    measure.robustness,
+    measure.efficiency,
+    measure.report,
     data.examples,
 ):
     app.command()(command)

@@ -40,6 +40,13 @@ class Comparison:
         """Whether the difference stands after correction, at the 5% level."""
         return self.adjusted < LEVEL
 
+    @property
+    def ordered(self) -> tuple[str, str]:
+        """The run with more samples that it alone has right, and the other."""
+        if self.only_first >= self.only_second:
+            return self.first, self.second
+        return self.second, self.first
+
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Returns McNemar's exact two-sided p-value (McNemar 1947).
