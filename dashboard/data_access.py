@@ -1,11 +1,10 @@
-"""Everything the pages read, and the only place that caches.
+"""What pages read: benchmarks, runs, pictures, answers. It and `results_access` alone cache.
 
 Caches are keyed by content: each function that reads a file takes that file's stamp, so a
 run that is trained or replaced while the dashboard runs shows up at the next click. What is
 returned is shared among visitors and must not be changed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +19,8 @@ from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunDi
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.evaluation.comparison import Comparison, compare_all
-from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.report import Report, SplitScores
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
 
@@ -31,9 +29,6 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.predictor import Answer, Predictor
 
 Stamp = tuple[int, int]
-
-SECOND = "test_second_label"
-"""The test images under their other annotation."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +44,6 @@ class Run:
     def run_id(self) -> str:
         """The run's id."""
         return self.info.run_id
-
-    def scored(self, part: str) -> SplitScores | None:
-        """Returns the metrics on a part of the benchmark, named as in `scores`, if it has them."""
-        if part == SECOND:
-            return None if self.second_report is None else self.second_report.test
-        part_scores: SplitScores = getattr(self.report, part)
-        return part_scores
 
 
 @dataclass(frozen=True)
@@ -108,16 +96,16 @@ def benchmark(name: str) -> Benchmark:
     """
     place = ArtifactStore(artifacts_root()).benchmark(name)
     stamps = tuple(
-        _stamp(path)
+        stamp(path)
         for run in place.runs()
         for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
-    return _read_benchmark(place, (_stamp(place.info_path), *stamps))
+    return _read_benchmark(place, (stamp(place.info_path), *stamps))
 
 
 def samples(chosen: Benchmark) -> pd.DataFrame:
     """Returns the benchmark's samples, indexed by id."""
-    return _read_samples(chosen.place, _stamp(chosen.place.samples_path))
+    return _read_samples(chosen.place, stamp(chosen.place.samples_path))
 
 
 def predictions(chosen: Benchmark, run: Run) -> Predictions:
@@ -126,54 +114,13 @@ def predictions(chosen: Benchmark, run: Run) -> Predictions:
     Raises:
         ArtifactError: If they are missing or damaged.
     """
-    return _read_predictions(run.place, chosen.info, _stamp(run.place.predictions_path))
-
-
-def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
-    """Returns a run's scores on a part of the benchmark.
-
-    Args:
-        chosen: The benchmark.
-        run: One of its runs.
-        part: `test`, `validation`, `test_leak_free` (test images without a duplicate in the
-            original training or validation data), or `SECOND`.
-
-    Raises:
-        ArtifactError: If the predictions are missing or damaged.
-    """
-    if part not in ("test_leak_free", SECOND):
-        return predictions(chosen, run).split(part)
-    test = predictions(chosen, run).split("test")
-    if part == SECOND:
-        return test.relabelled(samples(chosen)["second_label"])
-    leaks = samples(chosen)["leak"].reindex(test.ids, fill_value=False)
-    return test.select(~leaks.to_numpy(dtype=bool))
-
-
-def comparisons(chosen: Benchmark, runs: Sequence[Run], part: str) -> list[Comparison]:
-    """Returns the paired tests of all pairs of runs; runs that cannot be read are left out.
-
-    Args:
-        chosen: The benchmark.
-        runs: Measured under one protocol.
-        part: As in `scores`.
-    """
-    stamps = tuple((run.run_id, _stamp(run.place.predictions_path)) for run in runs)
-    return _compare(chosen.place, part, stamps, chosen, tuple(runs))
-
-
-def history(run: Run) -> pd.DataFrame | None:
-    """Returns a run's history, or None where it has none (an ensemble) or it is damaged."""
-    try:
-        return _read_history(run.place, _stamp(run.place.history_path))
-    except ArtifactError:
-        return None
+    return _read_predictions(run.place, chosen.info, stamp(run.place.predictions_path))
 
 
 def mean_faces(chosen: Benchmark) -> dict[str, NDArray[np.float32]]:
     """Returns the benchmark's mean faces; empty if they are missing or damaged."""
     try:
-        return _read_mean_faces(chosen.place, _stamp(chosen.place.mean_faces_path))
+        return _read_mean_faces(chosen.place, stamp(chosen.place.mean_faces_path))
     except ArtifactError:
         return {}
 
@@ -184,7 +131,7 @@ def pictures(chosen: Benchmark) -> "Pictures | None":
     if not (folder / "images.npy").is_file():
         return None
     try:
-        return _open_pictures(folder, chosen.info.split_hash, _stamp(folder / "benchmark.json"))
+        return _open_pictures(folder, chosen.info.split_hash, stamp(folder / "benchmark.json"))
     except FerscopeError:
         return None
 
@@ -205,7 +152,7 @@ class Pictures:
 def predictor(chosen: Benchmark) -> "Predictor":
     """Returns the benchmark's predictor; models stay loaded between visits."""
     weights = tuple(
-        (run.run_id, _stamp(run.place.info_path), _stamp(run.place.weights_path))
+        (run.run_id, stamp(run.place.info_path), stamp(run.place.weights_path))
         for run in chosen.runs
     )
     return _make_predictor(chosen.place, weights)
@@ -215,7 +162,7 @@ def answer(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
 ) -> "Answer | str":
     """Returns a run's answer for a face in the benchmark's format, or why there is none."""
-    key = (run.run_id, tuple(_stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
+    key = (run.run_id, tuple(stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
     return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
 
 
@@ -248,7 +195,7 @@ def _nets(run: Run) -> tuple[str, ...]:
     return run.info.members or (run.run_id,)
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp(path: Path) -> Stamp:
     """Time and size of a file: they change when it is replaced. Zeros if it is missing."""
     try:
         status = path.stat()
@@ -298,28 +245,6 @@ def _read_samples(place: BenchmarkDir, stamp: Stamp) -> pd.DataFrame:
 @st.cache_resource(max_entries=32, show_spinner="Reading predictions ...")
 def _read_predictions(place: RunDir, _info: BenchmarkInfo, stamp: Stamp) -> Predictions:
     return Predictions.read(place.predictions_path, _info.label_set)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Comparing models ...")
-def _compare(
-    place: BenchmarkDir,
-    part: str,
-    stamps: tuple[tuple[str, Stamp], ...],
-    _benchmark: Benchmark,
-    _runs: tuple[Run, ...],
-) -> list[Comparison]:
-    readable = {}
-    for run in _runs:
-        try:
-            readable[run.run_id] = scores(_benchmark, run, part)
-        except ArtifactError:
-            continue
-    return compare_all(readable)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _read_history(place: RunDir, stamp: Stamp) -> pd.DataFrame:
-    return place.history()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

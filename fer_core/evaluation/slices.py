@@ -202,17 +202,22 @@ def worst_slices(
 
 
 def inside(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
-    """Returns which samples fulfil all conditions, shape (N,); unknown ones are fulfilled by none.
+    """Returns which samples fulfil the conditions, shape (N,).
 
     Args:
         groups: As of `facets`.
-        conditions: (facet, group) pairs.
+        conditions: (facet, group) pairs. Of one facet any may hold, of different facets all must;
+            unknown ones are fulfilled by no sample.
     """
-    mask = np.ones(len(groups), dtype=bool)
+    wanted: dict[str, list[str]] = {}
     for facet, group in conditions:
-        if facet not in groups.columns or group not in groups[facet].cat.categories:
+        wanted.setdefault(facet, []).append(group)
+    mask = np.ones(len(groups), dtype=bool)
+    for facet, names in wanted.items():
+        if facet not in groups.columns:
             return np.zeros(len(groups), dtype=bool)
-        mask &= (groups[facet] == group).to_numpy(dtype=bool)
+        codes = groups[facet].cat.categories.get_indexer(pd.Index(names))
+        mask &= np.isin(groups[facet].cat.codes.to_numpy(), codes[codes >= 0])
     return mask
 
 

@@ -294,6 +294,37 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
     return style(figure, 40 + 27 * len(order))
 
 
+def answers_heatmap(
+    rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], true: str
+) -> go.Figure:
+    """Draws several distributions over the classes, one a row, in the given order from the top.
+
+    Args:
+        rows: Shares by shown name, each of shape (K,).
+        labels: Class names.
+        true: The labelled class; its column is marked.
+    """
+    names = [f"<b>{label}</b>" if label == true else label for label in labels]
+    figure = go.Figure(
+        go.Heatmap(
+            z=list(rows.values()),
+            x=names,
+            y=list(rows),
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            texttemplate="%{z:.0%}",
+            xgap=3,
+            ygap=3,
+            showscale=False,
+            hovertemplate="%{y}<br>%{x}: %{z:.1%}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(side="top")
+    return style(figure, 70 + 34 * len(rows)).update_layout(margin={"t": 34})
+
+
 def class_balance(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> go.Figure:
     """Draws the number of images by split (rows) and class (colours), as shares of the split."""
     figure = go.Figure()

@@ -131,3 +131,35 @@ def corruption_curves(
         title="accuracy", tickformat=".0%", gridcolor=GRID, rangemode="tozero", zeroline=False
     )
     return style(figure, 380)
+
+
+def agreement_bars(table: pd.DataFrame) -> go.Figure:
+    """Draws accuracy by how many annotators agreed, with intervals and numbers of images.
+
+    Args:
+        table: As of `people.accuracy_by_agreement`.
+    """
+    figure = go.Figure(
+        go.Bar(
+            x=table["agreement"],
+            y=table["accuracy"],
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": table["high"] - table["accuracy"],
+                "arrayminus": table["accuracy"] - table["low"],
+                "thickness": 1.5,
+                "width": 0,
+                "color": "rgba(128,128,128,.9)",
+            },
+            marker={"color": "#0b7a5c"},
+            customdata=table["images"],
+            text=[f"{images:,}" for images in table["images"]],
+            textposition="inside",
+            insidetextanchor="start",
+            hovertemplate="%{x}: %{y:.1%} of %{customdata:,} images<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="annotators who agree (images in the bars)")
+    figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, range=[0, 1.03])
+    return style(figure, 340)

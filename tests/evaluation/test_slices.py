@@ -119,8 +119,11 @@ def test_a_sample_that_is_not_known_is_in_no_group():
     assert list(groups) == ["class"]
 
 
-def test_inside_takes_all_conditions_together():
+def test_inside_takes_all_facets_together_and_any_group_of_a_facet():
     groups = table(a=["x", "x", "y"], b=["p", "q", "p"])
+    np.testing.assert_array_equal(inside(groups, [("a", "x"), ("a", "y")]), [True] * 3)
+    both = [("a", "x"), ("b", "p"), ("b", "q")]
+    np.testing.assert_array_equal(inside(groups, both), [True, True, False])
     np.testing.assert_array_equal(inside(groups, [("a", "x"), ("b", "p")]), [True, False, False])
     np.testing.assert_array_equal(inside(groups, []), [True] * 3)
     np.testing.assert_array_equal(inside(groups, [("a", "nonsense")]), [False] * 3)
