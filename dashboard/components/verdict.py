@@ -43,9 +43,10 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
         for value, low, high in (gap.accuracy, gap.macro_recall)
     )
     alike = "" if np.isnan(agreement) else f" Their answers agree with kappa {agreement:.2f}."
+    chance = "p below 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
     return (
         f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap). "
-        f"McNemar's exact test: p = {p_value:.4f}, for this pair alone; the leaderboard corrects "
+        f"McNemar's exact test: {chance}, for this pair alone; the leaderboard corrects "
         f"for all pairs.{alike}"
     )
 

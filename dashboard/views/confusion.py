@@ -22,7 +22,7 @@ pick.need_runs(chosen)
 where = scope.scope_picker(chosen)
 board = scope.open_board(chosen, where)
 panel, titles = board.panel, chosen.titles
-left, middle, right = st.columns([3, 3, 3])
+left, middle, right = st.columns([3, 3, 4])
 with left:
     run_id = pick.run_picker(chosen, panel.runs)
 with middle:

@@ -27,15 +27,13 @@ pick.need_runs(chosen)
 where = scope.scope_picker(chosen)
 board = scope.open_board(chosen, where)
 panel = board.panel
-left, middle, right = st.columns([3, 2, 4])
+left, right = st.columns([3, 2])
 with left:
     run_id = pick.run_picker(chosen, panel.runs)
-with middle:
-    label = st.selectbox("Labelled", [EVERY, *panel.labels.names], key=Key.LABEL, bind=BIND)
 with right:
-    kind = pick.switch(
-        "Shown", KINDS if len(panel.runs) > 1 else {"errors": "Its errors"}, Key.FAIL
-    )
+    label = st.selectbox("Labelled", [EVERY, *panel.labels.names], key=Key.LABEL, bind=BIND)
+# with a single model the kinds fall together
+kind = pick.switch("Shown", KINDS if len(panel.runs) > 1 else ALONE, Key.FAIL)
 groups = results_access.facets(chosen, where)
 first, second = st.columns([3, 2], gap="large")
 with first:

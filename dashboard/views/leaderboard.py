@@ -82,6 +82,7 @@ costs = [
     for name in tables.known_measures(entries)
     if MEASURES[name].group is Group.COST and not MEASURES[name].higher
 ]
+costs.sort(key=lambda name: name != "latency (ms)")  # what matters most in use comes first
 cost = st.selectbox("Cost", costs, key=Key.COST, bind=BIND, width=280)
 chart.show(
     charts.cost_chart(

@@ -86,8 +86,8 @@ def confusion_chart(
             "truth": [*labels, *([ANY] * count)],
             "predicted": [*([ANY] * count), *labels],
             "count": [*rows, *columns],
-            "share of true class": [*(rows > 0), *(columns / total)],
-            "share of predicted class": [*(rows / total), *(columns > 0)],
+            "share of true class": [*(rows > 0).astype(np.float64), *(columns / total)],
+            "share of predicted class": [*(rows / total), *(columns > 0).astype(np.float64)],
             "shade": 0.0,
             "text": [*labels, *labels],
         }
@@ -99,13 +99,11 @@ def confusion_chart(
     ]
     empty, ink = ("#22262e", "#d7d9de") if dark else ("#f4f2ee", "#33302b")
     click = alt.selection_point(name=SELECTION, fields=["truth", "predicted"], on="click")
-    axis = alt.Axis(
-        labels=False, ticks=False, domain=False, titleFontSize=13, titlePadding=6, grid=False
-    )
+    axis = {"labels": False, "ticks": False, "domain": False, "titleFontSize": 13, "grid": False}
     order = [ANY, *labels]
     base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=order, title="predicted", axis=axis.copy()),
-        y=alt.Y("truth:N", sort=order, title="true", axis=axis.copy()),
+        x=alt.X("predicted:N", sort=order, title="predicted", axis=alt.Axis(orient="top", **axis)),
+        y=alt.Y("truth:N", sort=order, title="true", axis=alt.Axis(**axis)),
         tooltip=[
             alt.Tooltip("truth:N", title="true"),
             alt.Tooltip("predicted:N"),
