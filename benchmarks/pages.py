@@ -21,7 +21,7 @@ def timed(app):
     assert not app.exception, app.exception
     return time.perf_counter() - started
 
-result = {{"pages": {{}}, "first": {{}}}}
+result = {{"pages": {{}}, "first": {{}}, "processor": {{}}}}
 for page in {pages!r}:
     app = AppTest.from_file({home!r}, default_timeout=600)
     app.query_params["true"] = "happy"
@@ -33,7 +33,9 @@ for page in {pages!r}:
     assert not app.exception, app.exception
     result["first"][page] = time.perf_counter() - started
     timed(app)
+    started = time.process_time()
     result["pages"][page] = statistics.median(timed(app) for _ in range(7))
+    result["processor"][page] = (time.process_time() - started) / 7
 result["rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps(result))
 """
@@ -45,11 +47,14 @@ class Warm:
 
     Attributes:
         reruns: Median seconds of a warm rerun, by page.
+        processor: Mean seconds of processor time for such a rerun; far below the former where
+            the machine is busy with other things.
         first: Seconds of the first visit, by page; the first page fills most caches.
         memory: Peak resident memory in bytes.
     """
 
     reruns: dict[str, float]
+    processor: dict[str, float]
     first: dict[str, float]
     memory: int
 
@@ -79,4 +84,4 @@ def warm(pages: Sequence[str], artifacts: str | None = None) -> Warm:
     environment = {} if artifacts is None else {"FERSCOPE_ARTIFACTS": artifacts}
     script = _WARM.format(home=str(HOME), pages=tuple(pages))
     result = json.loads(python(script, **environment).splitlines()[-1])
-    return Warm(result["pages"], result["first"], result["rss"])
+    return Warm(result["pages"], result["processor"], result["first"], result["rss"])

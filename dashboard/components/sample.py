@@ -32,7 +32,7 @@ def show(chosen: Benchmark, board: Board, pictures: Pictures | None, sample_id: 
     true = panel.labels.names[panel.truth[place]]
     with st.container(border=True):
         head, close = st.columns([6, 1])
-        head.subheader(f"Sample {sample_id}, labelled {true}", anchor=False)
+        head.subheader(f"Sample {plain(sample_id)}, labelled {plain(true)}", anchor=False)
         close.button("Close", key="close", on_click=_close, icon=":material/close:")
         left, right = st.columns([1, 3], gap="large")
         with left:
@@ -91,7 +91,7 @@ def _neighbours(chosen: Benchmark, pictures: Pictures | None, sample_id: str) ->
         picture = pictures.get(other)
         if picture is not None:
             column.image(faces.enlarge(picture, 144), width="stretch")
-        column.caption(f"{labels[other]}, r = {alike:.2f}  \n`{other}`")
+        column.caption(f"{plain(labels[other])}, r = {alike:.2f}  \n`{other}`")
     st.caption(
         "By the correlation of their pixels. A close one under another label often explains an "
         "error; r near 1 is nearly the same picture."
@@ -122,7 +122,8 @@ def _overlays(
                 continue
             column.image(heat_overlay(picture, given.saliency), width="stretch")
             column.caption(
-                f"{plain(chosen.titles[run_id])}: {given.top}, {given.probabilities.max():.0%}"
+                f"{plain(chosen.titles[run_id])}: {plain(given.top)}, "
+                f"{given.probabilities.max():.0%}"
             )
 
 

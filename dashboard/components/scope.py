@@ -90,7 +90,7 @@ def describe(board: Board) -> str:
     """Returns what the numbers of a page are measured on, for its captions."""
     found = board.results
     images = found.entries[0].measured.split.samples
-    classes = "" if found.labels == found.info.labels else f" of {', '.join(found.labels)}"
+    classes = "" if found.labels == found.info.labels else f" of {plain(', '.join(found.labels))}"
     return f"{images:,} images{classes} ({PART_NAMES[found.part].lower()})"
 
 

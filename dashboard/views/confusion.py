@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import data_access, results_access, theme
 from dashboard.components import faces, pick, samples, scope
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
 from fer_core.figures.confusion import SELECTION, Normalisation, confusion_chart, most_confused
@@ -84,8 +85,8 @@ with chart:
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"
         st.caption(
-            f"{titles[run_id]} minus {titles[minus]} in {unit}, on {len(truth):,} images: "
-            f"{metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. Green is "
+            f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {len(truth):,} "
+            f"images: {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. Green is "
             "better (more right answers or fewer mistakes), red worse."
         )
 with table:
@@ -113,7 +114,7 @@ if minus is not None:
     # what the difference is made of: samples that stand in this cell for one model only
     inside ^= kept & samples.in_cell(panel, minus, cell)
     others = {minus: titles[minus]}
-st.subheader(samples.heading(cell), anchor=False)
+st.subheader(plain(samples.heading(cell)), anchor=False)
 listing = samples.Listing.of(panel, run_id, np.asarray(inside), others)
 st.caption(
     f"{len(listing):,} samples, most confident first"

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import data_access, results_access, theme
 from dashboard.components import faces, pick, sample, samples, scope
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 
 EVERY = "every class"
@@ -66,7 +67,7 @@ if opened is not None:
 listing = samples.Listing.of(panel, run_id, inside)
 total = int(wrong.sum())
 st.caption(
-    f"{len(listing):,} samples. {chosen.titles[run_id]} errs on {total:,} of "
+    f"{len(listing):,} samples. {plain(chosen.titles[run_id])} errs on {total:,} of "
     f"{scope.describe(board)}."
 )
 if not len(listing):

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import data_access, theme
 from dashboard.components import chart, faces, pick, samples, scope, verdict
+from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.evaluation.agreement import kappa
 from fer_core.evaluation.comparison import difference, mcnemar
@@ -66,8 +67,8 @@ gains, losses = (
 chart.show(
     charts.change_bars(gains, losses, panel.labels.names),
     "change",
-    f"Images by label: to the right what {titles[new]} alone has right, to the left what "
-    f"{titles[old]} alone has right.",
+    f"Images by label: to the right what {plain(titles[new])} alone has right, to the left what "
+    f"{plain(titles[old])} alone has right.",
 )
 
 st.subheader("The images", anchor=False)

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import results_access, theme
 from dashboard.components import board as tables
 from dashboard.components import chart, pick, scope
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation.measures import MEASURES, Group
 from fer_core.figures import charts
@@ -160,5 +161,5 @@ else:
 
 st.subheader("How each run was made", anchor=False)
 for entry in (*entries, *found.apart):
-    with st.expander(titles[entry.run_id]):
+    with st.expander(plain(titles[entry.run_id])):
         tables.provenance(entry)

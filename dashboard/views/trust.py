@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import results_access, theme
 from dashboard.components import chart, pick, reliance, scope
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, class_reliability
 from fer_core.figures import trust as figures
@@ -51,7 +52,7 @@ with right:
             {label: class_reliability(scores, label, how=Binning(bins))}, {label: colour}
         ),
         "reliability-class",
-        f"The probability given to {label}, on every image, against how often it was {label}.",
+        f"The probability given to {plain(label)}, on every image, against how often it was so.",
     )
 reliance.calibration_table(trust)
 st.caption(reliance.temperature_sentence(titles[run_id], trust.temperature))

@@ -376,9 +376,5 @@ def test_trust_without_robustness_says_what_to_run(open_page, toy):
 
 
 def test_a_page_number_beyond_the_end_is_no_error(open_page, toy):
-    app = open_page("head_to_head", toy.artifacts, change="Both right", page="3")
-    assert not app.exception
-    app.button_group(key="change").set_value(["both_wrong"]).run()
-    assert not app.exception
     beyond = open_page("confusion", toy.artifacts, true="happy", predicted="any", page="99")
     assert not beyond.exception

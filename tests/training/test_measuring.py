@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.imaging import SampleFormat
@@ -17,7 +18,9 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
 from fer_core.evaluation.robustness import read_robustness
+from training import __main__ as cli
 from training import measuring
+from training.console import console
 
 CPU = torch.device("cpu")
 
@@ -124,3 +127,51 @@ def test_an_ensembles_cost_is_the_sum_of_its_members(place):
     run = place.run("pair-cpu")
     assert measuring.measure_efficiency(run, place, CPU).milliseconds(1) == 5.0
     assert Efficiency.read(run.efficiency_path).milliseconds(1) == 5.0
+
+
+@pytest.fixture
+def command(place, toy, monkeypatch):
+    """Runs a command on the copy."""
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(place.root.parent))
+    monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
+    monkeypatch.setattr(console, "width", 200)
+
+    def run(*arguments: str):
+        return CliRunner().invoke(cli.app, [*arguments], catch_exceptions=False)
+
+    return run
+
+
+def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_conditions):
+    weights = place.run("efficientnet_lite0-cpu-s1").weights_path
+    weights.write_bytes(weights.read_bytes()[:1000])
+    done = command("robustness", "toy", "--images", "8", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "efficientnet_lite0-cpu-s1" in done.output
+    assert "% clean" in done.output
+    assert place.run("pair-cpu").robustness_path.is_file()
+    assert not place.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
+    again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
+    assert again.exit_code == 0
+    assert "was measured" in again.output
+
+
+def test_the_efficiency_command_skips_what_is_measured(command, place):
+    for name in ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"):
+        Efficiency(
+            run_id=name, parameters=1_500_000, operations=10**9, weight_bytes=1,
+            latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
+            peak_memory_bytes=None, device="cpu", threads=1,
+        ).write(place.run(name).efficiency_path)  # fmt: skip
+    done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
+    assert done.exit_code == 0
+    assert "3.0 M parameters, 2.00 G operations, batches of 1: 4.0 ms" in done.output
+
+
+def test_the_report_command_writes_one_file(command, place, tmp_path):
+    place.run("pair-cpu").report_path.write_text("{")
+    done = command("report", "toy", "--out", str(tmp_path / "out.html"))
+    assert done.exit_code == 0
+    assert "3 runs" in done.output
+    assert "left out: pair-cpu" in done.output
+    assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
