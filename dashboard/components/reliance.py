@@ -56,8 +56,8 @@ def temperature_sentence(title: str, temperature: float) -> str:
         meaning = "it is less sure than it could be"
     return (
         f"The temperature that fits {plain(title)} on validation is {temperature:.2f}: {meaning}. "
-        "Scaling changes no answer, only how sure each one is. Test images played no part in the fit. "
-        "Errors are mean gaps of confidence and accuracy, with 95% bootstrap intervals."
+        "Scaling changes no answer, only how sure each one is. Test images played no part in the "
+        "fit. Errors are mean gaps of confidence and accuracy, with 95% bootstrap intervals."
     )
 
 

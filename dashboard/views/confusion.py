@@ -86,8 +86,8 @@ with chart:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"
         st.caption(
             f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {len(truth):,} "
-            f"images: {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. Green is "
-            "better (more right answers or fewer mistakes), red worse."
+            f"images: {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. "
+            "Green is better (more right answers or fewer mistakes), red worse."
         )
 with table:
     st.markdown("**Most confused pairs**")
