@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from dashboard.data_access import Benchmark, Pictures, Stamp, predictions, samples, stamp
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import FerscopeError
-from fer_core.evaluation import calibration, results, slices
+from fer_core.evaluation import calibration, people, results, slices
 from fer_core.evaluation.agreement import Agreement
 from fer_core.evaluation.agreement import agreement as measure_agreement
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
 from fer_core.evaluation.neighbours import NeighbourIndex
 from fer_core.evaluation.panel import Panel
-from fer_core.evaluation.people import Votes
+from fer_core.evaluation.people import AgainstPeople, HumanReference, Votes
 from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.results import BenchmarkResults, Entry
 from fer_core.evaluation.slices import Slice
@@ -86,18 +86,40 @@ class Trust:
         temperature: That temperature.
         before: As it is.
         after: Scaled.
-        curves: Top-label reliability of both, by how confidence is binned; then by scaling.
+        curves: Top-label reliability of both, by how confidence is binned.
+        by_class: Reliability as it is, by class and by how confidence is binned.
     """
 
     temperature: float
     before: Calibration
     after: Calibration
     curves: Mapping[Binning, tuple[Reliability, Reliability]]
+    by_class: Mapping[tuple[str, Binning], Reliability]
 
 
 def trust(chosen: Benchmark, scope: Scope, run_id: str) -> Trust:
     """Returns a run's calibration on a scope."""
     return _trust(_key(chosen), scope, run_id, chosen)
+
+
+@dataclass(frozen=True)
+class People:
+    """A run against the annotators.
+
+    Attributes:
+        distances: To the distribution of their votes.
+        reference: One annotator and the run against the others; None if these never agree.
+        by_agreement: Accuracy by how many agreed, as of `people.accuracy_by_agreement`.
+    """
+
+    distances: AgainstPeople
+    reference: HumanReference | None
+    by_agreement: pd.DataFrame
+
+
+def against_people(chosen: Benchmark, scope: Scope, run_id: str) -> People | None:
+    """Returns a run against the annotators; None where there are no votes."""
+    return _against_people(_key(chosen), scope, run_id, chosen)
 
 
 def nearest(
@@ -216,7 +238,26 @@ def _trust(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> Trust:
     )
     scaled = calibration.with_temperature(scores, temperature)
     curves = {how: (_curve(scores, how), _curve(scaled, how)) for how in Binning}
-    return Trust(temperature, calibration.measure(scores), calibration.measure(scaled), curves)
+    by_class = {
+        (label, how): calibration.class_reliability(scores, label, how=how)
+        for label in scores.labels.names
+        for how in Binning
+    }
+    before, after = calibration.measure(scores), calibration.measure(scaled)
+    return Trust(temperature, before, after, curves, by_class)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _against_people(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> People | None:
+    found = board(_chosen, scope)
+    if found.panel is None or found.votes is None:
+        return None
+    scores = found.panel.scores[run_id]
+    return People(
+        people.against_people(scores, found.votes),
+        people.human_reference(found.votes, scores.predicted),
+        people.accuracy_by_agreement(scores.predicted == scores.truth, found.votes),
+    )
 
 
 def _curve(scores: Scores, how: Binning) -> Reliability:

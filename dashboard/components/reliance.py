@@ -7,25 +7,12 @@ import streamlit as st
 
 from dashboard.components import chart
 from dashboard.components.text import plain
-from dashboard.results_access import Trust
+from dashboard.results_access import People, Trust
 from fer_core.evaluation.calibration import CalibrationError
-from fer_core.evaluation.panel import Panel
-from fer_core.evaluation.people import (
-    Votes,
-    accuracy_by_agreement,
-    human_reference,
-)
-from fer_core.evaluation.people import (
-    against_people as measure_against_people,
-)
-from fer_core.evaluation.predictions import Scores
-from fer_core.evaluation.results import Entry
+from fer_core.evaluation.results import RISKS, Entry
 from fer_core.evaluation.robustness import accuracy_table
-from fer_core.evaluation.selective import risk_coverage
 from fer_core.evaluation.slices import Slice
 from fer_core.figures.trust import agreement_bars, corruption_title
-
-RISKS = (0.01, 0.02, 0.05, 0.1)
 
 
 def calibration_table(trust: Trust) -> None:
@@ -61,16 +48,13 @@ def temperature_sentence(title: str, temperature: float) -> str:
     )
 
 
-def coverage_table(panel: Panel, titles: Mapping[str, str]) -> None:
+def coverage_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> None:
     """Shows how much each model can answer at a given risk."""
-    rows = []
-    for run_id, right in zip(panel.runs, panel.right, strict=True):
-        curve = risk_coverage(panel.confidence[panel.row(run_id)], right)
-        row: dict[str, object] = {"model": titles[run_id], "AURC": curve.area}
-        for risk in RISKS:
-            found = curve.coverage_at(risk)
-            row[f"{1 - risk:.0%} right"] = found[0] if found else 0.0
-        rows.append(row)
+    rows = [
+        {"model": titles[run_id], "AURC": entry.values["AURC"]}
+        | {f"{1 - risk:.0%} right": share for risk, share in entry.answered.items()}
+        for run_id, entry in entries.items()
+    ]
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         pd.DataFrame(rows),
@@ -89,11 +73,9 @@ def coverage_table(panel: Panel, titles: Mapping[str, str]) -> None:
     )
 
 
-def against_people(scores: Scores, votes: Votes, title: str) -> None:
+def against_people(people: People, title: str) -> None:
     """Shows a model against the annotators."""
-    found = measure_against_people(scores, votes)
-    reference = human_reference(votes, scores.predicted)
-    table = accuracy_by_agreement(scores.predicted == scores.truth, votes)
+    found, reference, table = people.distances, people.reference, people.by_agreement
     left, right = st.columns([3, 2], gap="large")
     with left:
         chart.show(

@@ -6,7 +6,7 @@ from dashboard import results_access, theme
 from dashboard.components import chart, pick, reliance, scope
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
-from fer_core.evaluation.calibration import Binning, class_reliability
+from fer_core.evaluation.calibration import Binning
 from fer_core.figures import trust as figures
 from fer_core.figures.palette import class_colour
 
@@ -25,7 +25,6 @@ board = scope.open_board(chosen, where)
 panel, titles, colours = board.panel, chosen.titles, chosen.colours
 entries = {entry.run_id: entry for entry in board.results.entries}
 run_id = pick.run_picker(chosen, panel.runs)
-scores = panel.scores[run_id]
 
 st.subheader("Confidence against truth", anchor=False)
 trust = results_access.trust(chosen, where, run_id)
@@ -48,9 +47,7 @@ with right:
     label = st.selectbox("Class", panel.labels.names, key=Key.LABEL, bind=BIND)
     colour = class_colour(label, chosen.info.labels)
     chart.show(
-        figures.reliability_diagram(
-            {label: class_reliability(scores, label, how=Binning(bins))}, {label: colour}
-        ),
+        figures.reliability_diagram({label: trust.by_class[label, Binning(bins)]}, {label: colour}),
         "reliability-class",
         f"The probability given to {plain(label)}, on every image, against how often it was so.",
     )
@@ -66,11 +63,12 @@ chart.show(
     "If only the most confident images are answered and the rest go to a person: the share "
     "answered, and how many of those answers are wrong.",
 )
-reliance.coverage_table(panel, titles)
+reliance.coverage_table(entries, titles)
 
-if board.votes is not None:
+people = results_access.against_people(chosen, where, run_id)
+if people is not None:
     st.subheader("Against people", anchor=False)
-    reliance.against_people(scores, board.votes, titles[run_id])
+    reliance.against_people(people, titles[run_id])
 
 st.subheader("Worst slices", anchor=False)
 reliance.slices(results_access.worst_slices(chosen, where, run_id))

@@ -27,6 +27,10 @@ PARTS = (TEST, LEAK_FREE, VALIDATION, SECOND)
 """What a run can be scored on; `SECOND` is the test images under their other annotation."""
 
 
+RISKS = (0.01, 0.02, 0.05, 0.1)
+"""Shares of wrong answers at which coverage is given."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One run's results on one part of the benchmark.
@@ -38,6 +42,7 @@ class Entry:
         values: All its numbers by measure name, with cost and robustness where measured.
         reliability: Its top-label reliability.
         coverage: Its risk-coverage curve, thinned for drawing.
+        answered: Share of images that can be answered at each of `RISKS`.
         history: Its training history, if it has one.
         corrupted: Its `robustness.parquet`, if it has one.
     """
@@ -48,6 +53,7 @@ class Entry:
     values: Mapping[str, float]
     reliability: Reliability
     coverage: RiskCoverage
+    answered: Mapping[float, float]
     history: pd.DataFrame | None
     corrupted: pd.DataFrame | None
 
@@ -161,13 +167,16 @@ def measure_entry(
     if efficiency is not None:
         values |= measures.of_efficiency(efficiency)
     right = scores.predicted == scores.truth
+    curve = risk_coverage(scores.confidence, right)
+    answered = {risk: curve.coverage_at(risk) for risk in RISKS}
     return Entry(
         info,
         report,
         measured,
         values,
         reliability(scores.confidence, right),
-        risk_coverage(scores.confidence, right).thinned(),
+        curve.thinned(),
+        {risk: found[0] if found else 0.0 for risk, found in answered.items()},
         _optional_history(run),
         corrupted,
     )
