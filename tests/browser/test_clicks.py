@@ -49,6 +49,12 @@ def click_chart(page, x: float, y: float) -> None:
     settled(page)
 
 
+def in_address(page, text: str) -> None:
+    """Waits until the address holds a text, and the page has followed."""
+    page.wait_for_function("text => location.href.includes(text)", arg=text)
+    settled(page)
+
+
 def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
     page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
     expect(page.get_by_role("combobox", name="Model")).to_have_value("EfficientNet-Lite0 number 1")
@@ -88,8 +94,7 @@ def test_the_classes_that_count_are_kept_from_page_to_page(visit):
     page = visit("leaderboard")
     page.get_by_role("combobox", name="Classes that count").click()
     page.get_by_role("option", name="Angry, happy, sad").click()
-    page.wait_for_url(re.compile(r"classes="))
-    settled(page)
+    in_address(page, "classes=")
     expect(page.get_by_text("30 images of angry, happy, sad").first).to_be_visible()
     page.get_by_role("link", name="Confusion matrix").first.click()
     expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
@@ -101,13 +106,12 @@ def test_the_classes_that_count_are_kept_from_page_to_page(visit):
 def test_an_error_is_opened_and_closed_again(visit):
     page = visit("errors?run=EfficientNet-Lite0+number+1")
     page.locator("[data-testid=stButton] button", has_text="60%").first.click()
-    page.wait_for_url(re.compile(r"sample="))
-    settled(page)
+    in_address(page, "sample=")
     expect(page.get_by_role("heading", name=re.compile("^Sample toy/"))).to_be_visible()
     expect(page.get_by_text("Training pictures that look most like it")).to_be_visible()
     again = visit(page.url.split("/", 3)[3])
     expect(again.get_by_role("heading", name=re.compile("^Sample toy/"))).to_be_visible()
-    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Close", exact=True).click()
     expect(page.get_by_role("heading", name=re.compile("^Sample toy/"))).to_have_count(0)
     assert "sample=" not in page.url
 
