@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dashboard, input_pipeline, preparation, training_speed
+from benchmarks import dashboard, input_pipeline, preparation, scale, training_speed
 from benchmarks.result import Result
 from fer_core.provenance import hardware, versions
 
@@ -15,6 +15,7 @@ MEASURES = {
     "prepare": preparation.measure,
     "training": training_speed.measure,
     "dashboard": dashboard.measure,
+    "scale": scale.measure,
 }
 
 
@@ -22,6 +23,9 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help=f"One of {', '.join(MEASURES)}; may be repeated.")
     ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1000, help="Test samples of the benchmark that `scale` constructs.")
+    ] = 300_000,
 ) -> None:
     """Measure preparation, input pipeline, training and dashboard; print what was asked of each."""
     unknown = sorted(set(only or []) - set(MEASURES))
@@ -30,7 +34,8 @@ def main(
     table = Table("what", "measured", "against", "asked for", "reached")
     for name, measure in MEASURES.items():
         if not only or name in only:
-            for result in measure():
+            measured = scale.measure(samples) if measure is scale.measure else measure()
+            for result in measured:
                 table.add_row(*_row(result))
     console = Console()
     console.print(table)

@@ -1,11 +1,10 @@
-"""Everything the pages read, and the only place that caches.
+"""What pages read: benchmarks, runs, pictures, answers. It and `results_access` alone cache.
 
 Caches are keyed by content: each function that reads a file takes that file's stamp, so a
 run that is trained or replaced while the dashboard runs shows up at the next click. What is
 returned is shared among visitors and must not be changed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +27,8 @@ from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.evaluation.comparison import Comparison, compare_all
-from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.report import Report, SplitScores
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
 
@@ -39,9 +37,6 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.predictor import Answer, Predictor
 
 Stamp = tuple[int, int]
-
-SECOND = "test_second_label"
-"""The test images under their other annotation."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +52,6 @@ class Run:
     def run_id(self) -> str:
         """The run's id."""
         return self.info.run_id
-
-    def scored(self, part: str) -> SplitScores | None:
-        """Returns the metrics on a part of the benchmark, named as in `scores`, if it has them."""
-        if part == SECOND:
-            return None if self.second_report is None else self.second_report.test
-        part_scores: SplitScores = getattr(self.report, part)
-        return part_scores
 
 
 @dataclass(frozen=True)
@@ -135,47 +123,6 @@ def predictions(chosen: Benchmark, run: Run) -> Predictions:
         ArtifactError: If they are missing or damaged.
     """
     return _read_predictions(run.place, chosen.info, stamp(run.place.predictions_path))
-
-
-def scores(chosen: Benchmark, run: Run, part: str) -> Scores:
-    """Returns a run's scores on a part of the benchmark.
-
-    Args:
-        chosen: The benchmark.
-        run: One of its runs.
-        part: `test`, `validation`, `test_leak_free` (test images without a duplicate in the
-            original training or validation data), or `SECOND`.
-
-    Raises:
-        ArtifactError: If the predictions are missing or damaged.
-    """
-    if part not in ("test_leak_free", SECOND):
-        return predictions(chosen, run).split(part)
-    test = predictions(chosen, run).split("test")
-    if part == SECOND:
-        return test.relabelled(samples(chosen)["second_label"])
-    leaks = samples(chosen)["leak"].reindex(test.ids, fill_value=False)
-    return test.select(~leaks.to_numpy(dtype=bool))
-
-
-def comparisons(chosen: Benchmark, runs: Sequence[Run], part: str) -> list[Comparison]:
-    """Returns the paired tests of all pairs of runs; runs that cannot be read are left out.
-
-    Args:
-        chosen: The benchmark.
-        runs: Measured under one protocol.
-        part: As in `scores`.
-    """
-    stamps = tuple((run.run_id, stamp(run.place.predictions_path)) for run in runs)
-    return _compare(chosen.place, part, stamps, chosen, tuple(runs))
-
-
-def history(run: Run) -> pd.DataFrame | None:
-    """Returns a run's history, or None where it has none (an ensemble) or it is damaged."""
-    try:
-        return _read_history(run.place, stamp(run.place.history_path))
-    except ArtifactError:
-        return None
 
 
 def mean_faces(chosen: Benchmark) -> dict[str, NDArray[np.float32]]:
@@ -315,28 +262,6 @@ def _read_samples(place: BenchmarkDir, stamp: Stamp) -> pd.DataFrame:
 @st.cache_resource(max_entries=32, show_spinner="Reading predictions ...")
 def _read_predictions(place: RunDir, _info: BenchmarkInfo, stamp: Stamp) -> Predictions:
     return Predictions.read(place.predictions_path, _info.label_set)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Comparing models ...")
-def _compare(
-    place: BenchmarkDir,
-    part: str,
-    stamps: tuple[tuple[str, Stamp], ...],
-    _benchmark: Benchmark,
-    _runs: tuple[Run, ...],
-) -> list[Comparison]:
-    readable = {}
-    for run in _runs:
-        try:
-            readable[run.run_id] = scores(_benchmark, run, part)
-        except ArtifactError:
-            continue
-    return compare_all(readable)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _read_history(place: RunDir, stamp: Stamp) -> pd.DataFrame:
-    return place.history()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -23,6 +23,13 @@ def run() -> None:
             "Results": [
                 st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
                 st.Page("views/confusion.py", title="Confusion matrix", icon=":material/grid_on:"),
+                st.Page(
+                    "views/errors.py", title="Error explorer", icon=":material/search_insights:"
+                ),
+                st.Page(
+                    "views/head_to_head.py", title="Head to head", icon=":material/compare_arrows:"
+                ),
+                st.Page("views/trust.py", title="Trust", icon=":material/verified_user:"),
             ],
             "Try": [
                 st.Page(

@@ -254,6 +254,21 @@ class RunDir:
         return self.root / "score_report.json"
 
     @property
+    def robustness_path(self) -> Path:
+        """`robustness.parquet`: the same measured on corrupted pictures."""
+        return self.root / "robustness.parquet"
+
+    @property
+    def efficiency_path(self) -> Path:
+        """`efficiency.json`: size, operations, latency and memory."""
+        return self.root / "efficiency.json"
+
+    @property
+    def corrupted_path(self) -> Path:
+        """Answers for corrupted pictures, from which ensembles are computed; never shipped."""
+        return self.state_dir / "corrupted.npz"
+
+    @property
     def state_dir(self) -> Path:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
-from training.commands import data, exchange, runs
+from training.commands import data, exchange, measure, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -26,6 +26,9 @@ for command in (
     runs.publish,
     exchange.export,
     exchange.import_,
+    measure.robustness,
+    measure.efficiency,
+    measure.report,
     data.examples,
 ):
     app.command(command.__name__.removesuffix("_"))(command)

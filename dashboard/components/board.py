@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard.components.text import interval
-from dashboard.data_access import Benchmark, Run
-from fer_core.evaluation.comparison import Comparison, bands
+from fer_core.evaluation.comparison import Comparison
+from fer_core.evaluation.measures import DEFAULT, MEASURES, Kind
+from fer_core.evaluation.results import BenchmarkResults, Entry
+from fer_core.evaluation.seeds import over_seeds
 
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
 CURVES: Mapping[str, str] = {
@@ -17,110 +20,93 @@ CURVES: Mapping[str, str] = {
     "train_loss": "Training loss",
     "learning_rate": "Learning rate",
 }
+_INTERVALS = {"accuracy": "accuracy", "macro-recall": "macro_recall"}
 
 
-def by_protocol(chosen: Benchmark) -> tuple[list[Run], list[Run]]:
-    """Splits the runs into those to rank and the others; each best first.
+def known_measures(entries: Sequence[Entry]) -> list[str]:
+    """Returns the measures that at least one run has, in the catalogue's order."""
+    return [name for name in MEASURES if any(name in entry.values for entry in entries)]
 
-    Ranked are the runs measured on the benchmark's own split, or else under the most common
-    protocol.
-    """
-    protocols = [run.report.protocol.comparable for run in chosen.runs]
-    own = [key for key in protocols if key[1] == chosen.info.split_hash]
-    main = max(own or protocols, key=protocols.count)
-    ranked = [run for run in chosen.runs if run.report.protocol.comparable == main]
-    return ranked, [run for run in chosen.runs if run not in ranked]
+
+def default_measures(entries: Sequence[Entry]) -> list[str]:
+    """Returns those of the usual columns that there are."""
+    known = known_measures(entries)
+    return [name for name in DEFAULT if name in known]
 
 
 def table(
-    runs: Sequence[Run], scored: str, comparisons: Sequence[Comparison] | None = None
+    entries: Sequence[Entry], measures: Sequence[str], bands: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Returns one row a run, best accuracy first; shares in 0 to 1.
+    """Returns one row a run, in the given order; shares in 0 to 1.
 
     Args:
-        runs: At least one.
-        scored: A key of `samples.SCORED`.
-        comparisons: Of all pairs, for rank and band; None leaves both out.
+        entries: At least one.
+        measures: Columns, as in `MEASURES`; accuracy and macro-recall bring their intervals.
+        bands: By run id, for rank and band; None leaves both out.
     """
     rows = []
-    for run in runs:
-        scores = run.scored(scored)
-        if scores is None:
-            continue
-        rows.append(
-            {
-                "model": run.info.title,
-                "accuracy": scores.accuracy.value,
-                "accuracy interval": interval(scores.accuracy),
-                "macro-recall": scores.macro_recall.value,
-                "macro-recall interval": interval(scores.macro_recall),
-                "log loss": scores.log_loss,
-                "calibration error": scores.calibration_error,
-                "images": scores.samples,
-                "parameters (M)": None
-                if run.info.parameters is None
-                else run.info.parameters / 1e6,
-                "input (px)": run.info.image_size,
-                "start": run.info.init,
-                "seed": run.info.seed,
-                "split": run.report.protocol.split_hash,
-                "run": run.run_id,
-            }
-        )
-    result = pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True)
-    if comparisons is not None:
-        result.insert(0, "rank", range(1, len(result) + 1))
-        letters = bands(result["run"].tolist(), comparisons)
-        result.insert(1, "band", [letters[run_id] for run_id in result["run"]])
-    return result
+    for place, entry in enumerate(entries, start=1):
+        row: dict[str, object] = {}
+        if bands is not None:
+            row |= {"rank": place, "band": bands[entry.run_id]}
+        row["model"] = entry.info.title
+        for name in measures:
+            row[name] = entry.values.get(name, np.nan)
+            if name in _INTERVALS:
+                estimate = getattr(entry.measured.split, _INTERVALS[name])
+                row[f"{name} interval"] = interval(estimate)
+        row |= {
+            "images": entry.measured.split.samples,
+            "input (px)": entry.info.image_size,
+            "start": entry.info.init,
+            "seed": entry.info.seed,
+            "split": entry.report.protocol.split_hash,
+            "run": entry.run_id,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def show(rows: pd.DataFrame, key: str) -> None:
     """Shows a leaderboard table with its columns explained."""
-    number = st.column_config.NumberColumn
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key=key,
-        column_config={
-            "rank": number("#", width="small", pinned=True),
-            "band": st.column_config.TextColumn(
-                "band",
-                width="small",
-                help="Runs of one band cannot be told apart from its best (McNemar, Holm, 5%).",
-            ),
-            "model": st.column_config.TextColumn("model", pinned=True),
-            "accuracy": st.column_config.ProgressColumn(
-                "accuracy", format="percent", min_value=0.0, max_value=1.0, help="Right answers."
-            ),
-            "accuracy interval": st.column_config.TextColumn("95% (%)", help="Of the accuracy."),
-            "macro-recall": st.column_config.ProgressColumn(
-                "macro-recall",
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    config = {
+        "rank": number("#", width="small", pinned=True),
+        "band": text(
+            "band",
+            width="small",
+            help="Runs of one band cannot be told apart from its best (McNemar, Holm, 5%).",
+        ),
+        "model": text("model", pinned=True),
+        "input (px)": number(format="%d", help="Side of the network's input."),
+        "start": text("start", help="Where the weights started from."),
+    }
+    for index, name in enumerate(_INTERVALS):
+        # column titles must differ; a blank at the end is not seen
+        config[f"{name} interval"] = text(f"95% (%){' ' * index}", help=f"Interval of the {name}.")
+    for name, measure in MEASURES.items():
+        direction = "Higher is better." if measure.higher else "Lower is better."
+        if measure.kind is Kind.SHARE:
+            config[name] = st.column_config.ProgressColumn(
+                name,
                 format="percent",
                 min_value=0.0,
                 max_value=1.0,
-                help="Mean of the classes' recalls: rare emotions count as much as frequent ones.",
-            ),
-            "macro-recall interval": st.column_config.TextColumn(
-                "95% (%) ", help="Of the macro-recall."
-            ),
-            "log loss": number(format="%.3f", help="Lower is better; punishes confident errors."),
-            "calibration error": number(
-                format="%.3f", help="Mean gap of confidence and accuracy (ECE, 15 bins)."
-            ),
-            "parameters (M)": number(format="%.1f", help="Weights in millions."),
-            "input (px)": number(format="%d", help="Side of the network's input."),
-            "start": st.column_config.TextColumn("start", help="Where the weights started from."),
-        },
-    )
+                help=f"{measure.help} {direction}",
+            )
+        else:
+            form = "%.3f" if measure.kind is Kind.NUMBER else "%.0f"
+            form = "%.1f" if name == "parameters (M)" else form
+            config[name] = number(name, format=form, help=f"{measure.help} {direction}")
+    st.dataframe(rows, hide_index=True, key=key, column_config=config)
 
 
 def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
     """Shows who beats whom, surest first, with the test behind it."""
     rows = pd.DataFrame(
         {
-            "better": titles[item.first if item.only_first >= item.only_second else item.second],
-            "than": titles[item.second if item.only_first >= item.only_second else item.first],
+            "better": titles[item.ordered[0]],
+            "than": titles[item.ordered[1]],
             "only the better is right": max(item.only_first, item.only_second),
             "only the other is right": min(item.only_first, item.only_second),
             "p": item.p_value,
@@ -132,7 +118,7 @@ def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
     st.dataframe(
         rows,
         hide_index=True,
-        key="pairs",
+        key="pairs-table",
         column_config={
             name: st.column_config.NumberColumn(format="%.4f")
             for name in ("p", "p after correction")
@@ -140,9 +126,41 @@ def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
     )
 
 
-def provenance(run: Run) -> None:
+def seeds(found: BenchmarkResults) -> None:
+    """Shows mean and spread over seeds; nothing where every recipe was trained once."""
+    families = over_seeds({entry.run_id: entry.values["accuracy"] for entry in found.entries})
+    repeated = [family for family in families if len(family.runs) > 1]
+    if not repeated:
+        return
+    st.subheader("Over seeds", anchor=False)
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "recipe": family.family,
+                "seeds": len(family.runs),
+                "mean accuracy": family.mean,
+                "standard deviation": family.deviation,
+                "lowest": family.low,
+                "highest": family.high,
+            }
+            for family in repeated
+        ),
+        hide_index=True,
+        key="seeds",
+        column_config={
+            name: st.column_config.NumberColumn(format="percent")
+            for name in ("mean accuracy", "standard deviation", "lowest", "highest")
+        },
+    )
+    st.caption(
+        "The same recipe trained with other random numbers. A difference between two models that "
+        "is smaller than this spread may be the luck of the draw."
+    )
+
+
+def provenance(entry: Entry) -> None:
     """Shows how a run came to be."""
-    info = run.info
+    info = entry.info
     facts = {
         "Run": info.run_id,
         "Initial weights": f"{info.init} {info.init_source}".strip(),

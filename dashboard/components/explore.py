@@ -65,7 +65,7 @@ def filters(chosen: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
             "Classes (all if none is picked)",
             list(chosen.info.labels),
             selection_mode="multi",
-            key=Key.CLASSES,
+            key=Key.EMOTIONS,
             bind=BIND,
         )
     sources = sorted(samples["source"].unique())

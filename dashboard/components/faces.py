@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.data_access import Pictures
+from dashboard.state import Key
 from fer_core.artifacts import BenchmarkInfo
 
 GALLERY_COLUMNS = 8
@@ -37,15 +38,17 @@ def enlarge(picture: Image.Image, side: int) -> Image.Image:
 
 
 def gallery(
-    rows: pd.DataFrame, pictures: Pictures | None, benchmark: str, *, page: int = 0
+    rows: pd.DataFrame, pictures: Pictures | None, benchmark: str, *, openable: bool = False
 ) -> None:
-    """Shows samples: pictures where they are on this machine, else their rows.
+    """Shows one page of samples: pictures where they are on this machine, and their rows.
 
     Args:
-        rows: Columns `id`, `true`, `predicted`, `confidence`, and any others; in order.
+        rows: Columns `id`, `true`, `predicted`, `confidence`, and any others; in order, at most
+            `GALLERY_SIZE`.
         pictures: The prepared set's pictures, if attached.
         benchmark: Its name, for the hint on attaching them.
-        page: Which page of `GALLERY_SIZE` samples to show as pictures, from 0.
+        openable: Whether a sample can be opened: by the button under its picture, or by picking
+            its row. It is put into the address bar as `sample`.
     """
     if pictures is None:
         st.info(
@@ -55,15 +58,25 @@ def gallery(
             icon=":material/hide_image:",
         )
     else:
-        shown = rows.iloc[page * GALLERY_SIZE : (page + 1) * GALLERY_SIZE]
         columns = st.columns(GALLERY_COLUMNS)
-        for place, row in enumerate(shown.itertuples(index=False)):
+        for place, row in enumerate(rows.itertuples(index=False)):
             picture = pictures.get(str(row.id))
             column = columns[place % GALLERY_COLUMNS]
             if picture is not None:
                 column.image(enlarge(picture, 144), width="stretch")
-            column.caption(f"{row.confidence:.0%} sure  \n`{row.id}`")
-    st.dataframe(
+            if openable:
+                column.button(
+                    f"{row.confidence:.0%} {row.predicted}",
+                    key=f"open-{row.id}",
+                    help=f"Labelled {row.true}. Open {row.id}.",
+                    on_click=open_sample,
+                    args=(str(row.id),),
+                    width="stretch",
+                    type="tertiary",
+                )
+            else:
+                column.caption(f"{row.confidence:.0%} sure  \n`{row.id}`")
+    event = st.dataframe(
         rows,
         hide_index=True,
         column_config={
@@ -72,4 +85,13 @@ def gallery(
             )
         },
         key="samples",
+        on_select="rerun" if openable else "ignore",
+        selection_mode="single-row",
     )
+    if openable and (picked := event["selection"]["rows"]):
+        open_sample(str(rows["id"].iloc[picked[0]]))
+
+
+def open_sample(sample_id: str) -> None:
+    """Puts a sample into the address bar: the page shows it."""
+    st.query_params[Key.SAMPLE] = sample_id

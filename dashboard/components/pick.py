@@ -1,12 +1,12 @@
 """What a visitor picks on every page: benchmark and run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from dashboard import data_access
 from dashboard.components.text import plain
-from dashboard.data_access import Benchmark, Run
+from dashboard.data_access import Benchmark
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 
@@ -57,17 +57,29 @@ def need_runs(chosen: Benchmark) -> None:
     st.stop()
 
 
-def run_picker(chosen: Benchmark) -> Run:
-    """Shows the run picker, best run first, and returns the picked run."""
+def run_picker(
+    chosen: Benchmark,
+    runs: Sequence[str] = (),
+    *,
+    label: str = "Model",
+    key: Key = Key.RUN,
+    index: int = 0,
+) -> str:
+    """Shows a run picker, best run first, and returns the picked run's id.
+
+    Args:
+        chosen: The benchmark.
+        runs: Run ids to choose from; all of the benchmark's by default.
+        label: What is chosen.
+        key: Its name in the address bar.
+        index: Which is picked at first.
+    """
     titles = chosen.titles
+    ids = list(runs) or [run.run_id for run in chosen.runs]
     run_id = st.selectbox(
-        "Model",
-        [run.run_id for run in chosen.runs],
-        format_func=lambda name: titles[name],
-        key=Key.RUN,
-        bind=BIND,
+        label, ids, index=index, format_func=titles.__getitem__, key=key, bind=BIND
     )
-    return chosen.run(run_id or chosen.runs[0].run_id)
+    return run_id or ids[index]
 
 
 def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:

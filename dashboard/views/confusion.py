@@ -1,33 +1,41 @@
-"""Confusion matrix: what a model takes for what; a click lists the samples behind a cell."""
+"""Confusion matrix: what a model takes for what; a click lists the samples behind it."""
 
+import numpy as np
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import faces, pick, samples
+from dashboard import data_access, results_access, theme
+from dashboard.components import faces, pick, samples, scope
+from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
 from fer_core.figures.confusion import SELECTION, Normalisation, confusion_chart, most_confused
 
+NOTHING = "nothing"
+
 theme.page_header(
     "Results",
     "Confusion matrix",
-    "Rows are what the annotators said, columns what the model said. Click a cell to see the "
-    "samples behind it, most confident first.",
+    "Rows are what the annotators said, columns what the model said. Click a cell, or the name of "
+    "a row or column, to see the samples behind it, most confident first.",
 )
 chosen = pick.benchmark()
 pick.need_runs(chosen)
-left, middle, right = st.columns([3, 2, 3])
+where = scope.scope_picker(chosen)
+board = scope.open_board(chosen, where)
+panel, titles = board.panel, chosen.titles
+left, middle, right = st.columns([3, 3, 4])
 with left:
-    run = pick.run_picker(chosen)
+    run_id = pick.run_picker(chosen, panel.runs)
 with middle:
-    scored = st.selectbox(
-        "Scored on",
-        list(samples.parts(chosen)),
-        format_func=samples.SCORED.__getitem__,
-        key=Key.SCORED,
+    minus = st.selectbox(
+        "Minus",
+        [NOTHING, *(name for name in panel.runs if name != run_id)],
+        format_func=lambda name: titles.get(name, name),
+        key=Key.MINUS,
         bind=BIND,
-        help=samples.SCORED_HELP,
+        help="Shows what this model does otherwise than another one.",
     )
+    minus = None if minus in (None, NOTHING) else minus
 with right:
     show = st.segmented_control(
         "Cells show",
@@ -37,26 +45,52 @@ with right:
         key=Key.SHOW,
         bind=BIND,
     )
-scores = samples.scored(chosen, run, scored)
-labels = scores.labels.names
-matrix = metrics.confusion_matrix(scores.truth, scores.predicted, len(labels))
-cell = samples.cell_in_address(labels)
+groups = results_access.facets(chosen, where)
+first, second = st.columns([3, 2], gap="large")
+with first:
+    conditions = scope.sample_filter(groups)
+with second:
+    ends = scope.confidence_filter()
+row = panel.row(run_id)
+kept = scope.passing(groups, conditions, panel.confidence[row], ends)
+if not kept.any():
+    st.info("No image passes these filters. Take one of them off.", icon=":material/filter_alt:")
+    st.stop()
 
+labels = panel.labels.names
+truth = panel.truth[kept]
+matrix = metrics.confusion_matrix(truth, panel.predicted[row, kept], len(labels))
+other = (
+    None
+    if minus is None
+    else metrics.confusion_matrix(truth, panel.predicted[panel.row(minus), kept], len(labels))
+)
+cell = samples.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
 with chart:
     event = st.altair_chart(
-        confusion_chart(matrix, labels, Normalisation(show), cell, dark=theme.is_dark()),
+        confusion_chart(
+            matrix, labels, Normalisation(show), cell, minus=other, dark=theme.is_dark()
+        ),
         on_select="rerun",
         selection_mode=SELECTION,
-        key=f"matrix-{run.run_id}-{scored}-{show}",
+        key=f"matrix-{run_id}-{minus}-{where.part}-{'-'.join(where.classes)}-{show}",
         theme="streamlit",
     )
-    st.caption(
-        f"{len(scores):,} images, {metrics.accuracy(matrix):.1%} right. Green cells are right "
-        "answers, red ones mistakes; the stronger, the larger the share of the row."
-    )
+    if other is None:
+        st.caption(
+            f"{len(truth):,} images, {metrics.accuracy(matrix):.1%} right. Green cells are right "
+            "answers, red ones mistakes; the stronger, the larger the share of the row."
+        )
+    else:
+        unit = "images" if show == Normalisation.COUNTS else "percentage points"
+        st.caption(
+            f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {len(truth):,} "
+            f"images: {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. "
+            "Green is better (more right answers or fewer mistakes), red worse."
+        )
 with table:
-    st.markdown("**Most frequent mistakes**")
+    st.markdown("**Most confused pairs**")
     st.dataframe(
         most_confused(matrix, labels).head(10),
         hide_index=True,
@@ -69,24 +103,28 @@ with table:
 if samples.follow_click(event, cell):
     st.rerun()
 if cell is None:
-    st.info("Click a cell of the matrix to list its samples.", icon=":material/touch_app:")
+    st.info(
+        "Click a cell of the matrix, or a class name beside it, to list its samples.",
+        icon=":material/touch_app:",
+    )
     st.stop()
-true, predicted = cell
-rows = samples.of_cell(scores, data_access.samples(chosen), true, predicted)
-st.subheader(
-    f"{true} taken for {predicted}" if true != predicted else f"{true}, recognised", anchor=False
+inside = kept & samples.in_cell(panel, run_id, cell)
+others = {}
+if minus is not None:
+    # what the difference is made of: samples that stand in this cell for one model only
+    inside ^= kept & samples.in_cell(panel, minus, cell)
+    others = {minus: titles[minus]}
+st.subheader(plain(samples.heading(cell)), anchor=False)
+listing = samples.Listing.of(panel, run_id, np.asarray(inside), others)
+st.caption(
+    f"{len(listing):,} samples, most confident first"
+    + ("" if minus is None else "; those on which the two models differ here")
 )
-st.caption(f"{len(rows):,} samples, most confident first")
-if rows.empty:
+if not len(listing):
     st.info("No sample falls into this cell.")
     st.stop()
+facts = data_access.samples(chosen)
 pictures = data_access.pictures(chosen)
-page = samples.page_picker(len(rows)) if pictures is not None else 0
-faces.gallery(rows, pictures, chosen.info.name, page=page)
-st.download_button(
-    "Download these samples (csv)",
-    rows.to_csv(index=False),
-    file_name=f"{run.run_id}-{true}-as-{predicted}.csv",
-    mime="text/csv",
-    icon=":material/download:",
-)
+page = samples.page_picker(len(listing))
+faces.gallery(listing.page(facts, page), pictures, chosen.info.name)
+samples.download(listing, facts, chosen, f"{run_id}-{'-as-'.join(cell)}")

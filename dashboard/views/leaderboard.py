@@ -2,11 +2,14 @@
 
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import board, pick
-from dashboard.components.samples import SCORED_HELP, parts
-from dashboard.state import Key
+from dashboard import results_access, theme
+from dashboard.components import board as tables
+from dashboard.components import chart, pick, scope
+from dashboard.components.text import plain
+from dashboard.state import BIND, Key
+from fer_core.evaluation.measures import MEASURES, Group
 from fer_core.figures import charts
+from fer_core.figures.html_report import render_report
 
 theme.page_header(
     "Results",
@@ -16,63 +19,147 @@ theme.page_header(
 )
 chosen = pick.benchmark()
 pick.need_runs(chosen)
-scored = pick.switch("Scored on", parts(chosen), Key.SCORED, help_text=SCORED_HELP)
-ranked, apart = board.by_protocol(chosen)
-compared = data_access.comparisons(chosen, ranked, scored)
-table = board.table(ranked, scored, compared)
-board.show(table, key="ranked")
-st.caption(
-    f"{ranked[0].report.protocol.test_samples:,} test images, split `{chosen.info.split_hash}`, no "
-    "test-time augmentation; validation chose every checkpoint, test was read once. Intervals: "
-    "95%, bootstrap over images. Models of one band cannot be told apart from its best (McNemar's "
-    "paired test, Holm's correction over all pairs, 5%)."
+where = scope.scope_picker(chosen)
+board = scope.open_board(chosen, where)
+found, entries = board.results, board.results.entries
+titles, colours = chosen.titles, chosen.colours
+
+columns = st.multiselect(
+    "Columns",
+    tables.known_measures(entries),
+    default=tables.default_measures(entries),
+    key=Key.COLUMNS,
+    bind=BIND,
+    help="Robustness and cost appear once they are measured: `python -m training robustness "
+    f"{chosen.info.name}` and `python -m training efficiency {chosen.info.name}`.",
 )
-if apart:
+table = tables.table(entries, columns, found.bands)
+tables.show(table, key="ranked")
+st.caption(
+    f"{scope.describe(board)}, split `{chosen.info.split_hash}`, no test-time augmentation; "
+    "validation chose every checkpoint, test was read once. Intervals: 95%, bootstrap over "
+    "images. Models of one band cannot be told apart from its best (McNemar's paired test, Holm's "
+    "correction over all pairs, 5%)."
+)
+if found.human is not None:
+    st.caption(
+        f"For scale: one annotator, set against what most of the other annotators say, reaches "
+        f"**{found.human:.1%}** on these images. The column *like one person* puts the models to "
+        "the same question."
+    )
+if found.apart:
     st.markdown("**Measured under another protocol** (shown, not ranked)")
-    board.show(board.table(apart, scored), key="apart")
-st.download_button(
-    "Download (csv)",
-    table.to_csv(index=False),
+    tables.show(tables.table(found.apart, columns), key="apart")
+left, right, _ = st.columns([1, 1, 2])
+left.download_button(
+    "Table (csv)",
+    lambda: tables.table(entries, list(MEASURES), found.bands).to_csv(index=False),
     file_name=f"{chosen.info.name}-leaderboard.csv",
     mime="text/csv",
     icon=":material/download:",
 )
-
-reports = [run.report for run in ranked]
-st.subheader("How sure is the order", anchor=False)
-metric = pick.switch("Test intervals of", board.METRICS, Key.METRIC)
-st.plotly_chart(
-    charts.interval_chart(reports, chosen.titles, chosen.colours, metric), key="intervals"
+right.download_button(
+    "Report (html)",
+    lambda: render_report(found),
+    file_name=f"{chosen.info.name}-report.html",
+    mime="text/html",
+    icon=":material/lab_profile:",
+    help="Everything on this page in one file that opens without a server. No pictures.",
 )
-st.caption("A dot is the value measured on the test images, its bar the 95% interval.")
 
-if compared:
+st.subheader("How sure is the order", anchor=False)
+metric = pick.switch("Intervals of", tables.METRICS, Key.METRIC)
+estimates = {entry.run_id: getattr(entry.measured.split, metric) for entry in entries}
+chart.show(
+    charts.interval_chart(estimates, titles, colours),
+    "intervals",
+    f"A dot is the value measured on {scope.describe(board)}, its bar the 95% interval. Where bars "
+    "overlap widely, the order may be luck.",
+)
+
+st.subheader("What accuracy costs", anchor=False)
+costs = [
+    name
+    for name in tables.known_measures(entries)
+    if MEASURES[name].group is Group.COST and not MEASURES[name].higher
+]
+costs.sort(key=lambda name: name != "latency (ms)")  # what matters most in use comes first
+cost = st.selectbox("Cost", costs, key=Key.COST, bind=BIND, width=280)
+chart.show(
+    charts.cost_chart(
+        {entry.run_id: entry.values[cost] for entry in entries if entry.values.get(cost, 0) > 0},
+        {entry.run_id: entry.values["accuracy"] for entry in entries},
+        titles,
+        colours,
+        (cost, "accuracy"),
+    ),
+    "cost",
+    "Up and to the left is better. On the dotted line lie the models that no other beats in both.",
+)
+if len(costs) == 1:
+    st.info(
+        "Latency, operations and memory are not measured yet. Measure them with the machine left "
+        f"alone: `python -m training efficiency {chosen.info.name}`",
+        icon=":material/timer:",
+    )
+
+if found.comparisons:
     st.subheader("Who beats whom", anchor=False)
-    board.pairs(compared, chosen.titles)
+    tables.pairs(found.comparisons, titles)
     st.caption(
         "Only images that one of the two has right and the other wrong speak for a difference. p "
         "is the chance of so lopsided a count if both were alike; the corrected p allows for the "
         "number of pairs."
     )
+    st.subheader("Do they err alike", anchor=False)
+    kind = pick.switch(
+        "Shown", {"kappa": "Agreement (kappa)", "rescue": "Errors the other mends"}, Key.PAIRS
+    )
+    alike = results_access.agreement(chosen, where)
+    names = [titles[run_id] for run_id in alike.runs]
+    if kind == "kappa":
+        chart.show(
+            charts.pair_heatmap(alike.kappa, names, "agrees with"),
+            "kappa",
+            "Cohen's kappa of the answers: 1 is always the same answer, 0 no more than chance. An "
+            "ensemble gains from models that are good and disagree.",
+        )
+    else:
+        chart.show(
+            charts.pair_heatmap(alike.rescue, names, "has errors mended by", share=True),
+            "rescue",
+            "Of the row's errors, the share that the column has right.",
+        )
+    st.caption(
+        f"At least one model is right on {alike.oracle:.1%} of the images: no way of choosing "
+        f"among their answers can do better. On {alike.all_wrong:.1%} all fail."
+    )
+tables.seeds(found)
 
 st.subheader("Recall by class", anchor=False)
-st.plotly_chart(charts.recall_heatmap(reports, chosen.titles), key="recall")
-st.caption("Of all test images of an emotion, the share that the model found.")
+chart.show(
+    charts.recall_heatmap(
+        {entry.run_id: entry.measured.split.recalls for entry in entries}, found.labels, titles
+    ),
+    "recall",
+    "Of all images of an emotion, the share that the model found.",
+)
 
 st.subheader("Training curves", anchor=False)
 histories = {
-    run.run_id: table for run in chosen.runs if (table := data_access.history(run)) is not None
+    entry.run_id: entry.history for entry in (*entries, *found.apart) if entry.history is not None
 }
 if not histories:
     st.info("None of these runs was trained here, so there are no curves.")
 else:
-    curve = pick.switch("Curve", board.CURVES, Key.CURVE)
-    st.plotly_chart(
-        charts.history_chart(histories, chosen.titles, chosen.colours, curve), key="curves"
+    curve = pick.switch("Curve", tables.CURVES, Key.CURVE)
+    chart.show(
+        charts.history_chart(histories, titles, colours, curve),
+        "curves",
+        "Validation is measured after each epoch; its best epoch is the one that ships.",
     )
-    st.caption("Validation is measured after each epoch; its best epoch is the one that ships.")
 
 st.subheader("How each run was made", anchor=False)
-for run in chosen.runs:
-    with st.expander(chosen.titles[run.run_id]):
-        board.provenance(run)
+for entry in (*entries, *found.apart):
+    with st.expander(plain(titles[entry.run_id])):
+        tables.provenance(entry)

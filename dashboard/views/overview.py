@@ -42,7 +42,9 @@ with left:
     st.subheader("Test accuracy", anchor=False)
     st.plotly_chart(
         charts.interval_chart(
-            [run.report for run in chosen.runs], chosen.titles, chosen.colours, "accuracy"
+            {run.run_id: run.report.test.accuracy for run in chosen.runs},
+            chosen.titles,
+            chosen.colours,
         ),
         key="accuracy",
     )

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fer_core.evaluation.metrics import Indices
 from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.statistics import interval, resampled_counts
 
 LEVEL = 0.05
 
@@ -37,6 +39,13 @@ class Comparison:
     def differs(self) -> bool:
         """Whether the difference stands after correction, at the 5% level."""
         return self.adjusted < LEVEL
+
+    @property
+    def ordered(self) -> tuple[str, str]:
+        """The run with more samples that it alone has right, and the other."""
+        if self.only_first >= self.only_second:
+            return self.first, self.second
+        return self.second, self.first
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -120,3 +129,57 @@ def bands(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str,
             leader, letter = run_id, letter + 1
         letters[run_id] = chr(ord("A") + letter)
     return letters
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the first of two runs is, with 95% paired bootstrap intervals.
+
+    Attributes:
+        accuracy: First minus second, then the ends of its interval; -1 to 1.
+        macro_recall: The same of the mean recall over the classes that have samples.
+    """
+
+    accuracy: tuple[float, float, float]
+    macro_recall: tuple[float, float, float]
+
+
+def difference(
+    truth: Indices,
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    classes: int,
+    *,
+    seed: int = 0,
+) -> Difference:
+    """Returns the paired bootstrap of a difference.
+
+    Both runs are resampled with the same images, so that images which both find hard do not
+    widen the interval. The statistics depend only on how many images of each class both, one or
+    neither of the runs has right; as in `Bootstrap`, these counts are drawn, not the images.
+
+    Args:
+        truth: Class indices, shape (N,), at least one.
+        first: Where the first run is right, shape (N,).
+        second: Where the second run is right, shape (N,).
+        classes: Number of classes.
+        seed: Of the resampling.
+    """
+    cells = truth * 4 + first * 2 + second
+    table = np.bincount(cells, minlength=4 * classes).reshape(classes, 4)
+    drawn = resampled_counts(table.astype(np.int64), seed=seed)
+    accuracy, recall = _differences(np.concatenate([table[None], drawn]))
+    return Difference(
+        (float(accuracy[0]), *interval(accuracy[1:])), (float(recall[0]), *interval(recall[1:]))
+    )
+
+
+def _differences(
+    tables: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Differences of accuracy and macro-recall from (R, K, 4) counts: neither, 2nd, 1st, both."""
+    gain = tables[..., 2] - tables[..., 1]
+    present = tables.sum(axis=-1)
+    empty = np.full(present.shape, np.nan)
+    recall = np.divide(gain, present, out=empty, where=present > 0)
+    return gain.sum(axis=1) / present.sum(axis=1), np.nanmean(recall, axis=1)

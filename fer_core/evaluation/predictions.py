@@ -1,5 +1,6 @@
 """`Predictions`: the seam between whatever made scores and whatever reads them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,32 @@ class Scores:
         """Returns the samples where the mask, of shape (N,), is true."""
         return Scores(self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask])
 
+    def subset(self, names: Sequence[str]) -> "Scores":
+        """Returns the samples of some classes, with probabilities renormalised over them.
+
+        This is the answer that a model would give if it knew that the face shows one of these
+        classes. Where it gave all of them no probability at all, each gets the same.
+
+        Args:
+            names: At least two of the classes, in any order.
+
+        Raises:
+            DataError: If a name is no class, or there are fewer than two.
+        """
+        labels = LabelSet.of(names)
+        if labels == self.labels:
+            return self
+        columns = np.array([self.labels.index(name) for name in labels.names])
+        place = np.full(len(self.labels), -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+        truth = place[self.truth]
+        kept = truth >= 0
+        given = self.probabilities[kept][:, columns]
+        total = given.sum(axis=1, keepdims=True)
+        even = np.full_like(given, 1 / len(columns))
+        shares = np.divide(given, total, out=even, where=total > 0)
+        return Scores(labels, self.ids[kept], truth[kept], shares)
+
     def relabelled(self, names: pd.Series) -> "Scores":
         """Returns the samples that another annotation labels, with its labels as the truth.
 
@@ -73,7 +100,7 @@ class Scores:
         if self.labels != other.labels:
             raise ArtifactError("Runs can be set side by side only if they have the same classes.")
         scores = self
-        if len(self) == len(other):
+        if len(self) == len(other) and not np.array_equal(self.ids, other.ids):
             order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
             scores = Scores(
                 self.labels, self.ids[order], self.truth[order], self.probabilities[order]

@@ -57,6 +57,11 @@ class SplitScores(_Part):
         """The confusion matrix as an array, shape (K, K)."""
         return np.array(self.confusion, dtype=np.int64)
 
+    @property
+    def recalls(self) -> tuple[float | None, ...]:
+        """Each class's recall, None where it has no samples."""
+        return tuple(row.recall.value if row.recall else None for row in self.classes)
+
 
 class Protocol(_Part):
     """What a number stands on; only runs that agree in `comparable` are ranked together."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -28,10 +29,7 @@ class Bootstrap:
         cls, matrix: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0
     ) -> "Bootstrap":
         """Draws resamples of a confusion matrix with at least one sample."""
-        total = int(matrix.sum())
-        share = matrix.ravel() / total
-        drawn = np.random.default_rng(seed).multinomial(total, share, size=resamples)
-        return cls(drawn.reshape(resamples, *matrix.shape))
+        return cls(resampled_counts(matrix, resamples, seed))
 
     def accuracy(self) -> tuple[float, float]:
         """Returns the percentile interval of the accuracy."""
@@ -49,6 +47,44 @@ class Bootstrap:
     def macro_recall(self) -> tuple[float, float]:
         """Returns the percentile interval of the mean recall of present classes."""
         return interval(np.nanmean(self.recalls(), axis=1))
+
+
+def resampled_counts(
+    counts: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0
+) -> NDArray[np.int64]:
+    """Draws resamples of a table of counts, as if its samples were drawn with replacement.
+
+    Args:
+        counts: Samples by cell, any shape, at least one sample in all.
+        resamples: How many.
+        seed: Of the random numbers.
+
+    Returns:
+        Shape (resamples, *counts.shape); each sums to the number of samples.
+    """
+    total = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, counts.ravel() / total, size=resamples)
+    return drawn.reshape(resamples, *counts.shape)
+
+
+def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Returns Wilson's 95% interval of shares (Wilson 1927), which holds for few samples too.
+
+    Args:
+        successes: Shape (B,).
+        trials: Shape (B,); where 0, the interval is NaN.
+
+    Returns:
+        Lower and upper ends, shape (2, B).
+    """
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = successes / trials
+        centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+        spread = z / (1 + z**2 / trials)
+        half = spread * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    ends: NDArray[np.float64] = np.clip(np.stack([centre - half, centre + half]), 0, 1)
+    return ends
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:

@@ -7,8 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from fer_core.evaluation.report import Report
+from fer_core.evaluation.measures import pareto_front
+from fer_core.evaluation.report import Estimate
 from fer_core.figures.palette import class_colour
+
+GRID = "rgba(128,128,128,.2)"
 
 
 def style(figure: go.Figure, height: int) -> go.Figure:
@@ -20,29 +23,25 @@ def style(figure: go.Figure, height: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         hoverlabel={"namelength": -1},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,.7)"},
     )
 
 
 def interval_chart(
-    reports: Sequence[Report],
-    titles: Mapping[str, str],
-    colours: Mapping[str, str],
-    metric: str,
+    estimates: Mapping[str, Estimate], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws each run's test value of a metric as a dot with its 95% interval, best on top.
+    """Draws each run's value of a metric as a dot with its 95% interval, best on top.
 
     Args:
-        reports: At least one.
+        estimates: By run id, at least one.
         titles: Names by run id.
         colours: Colours by run id.
-        metric: `accuracy` or `macro_recall`.
     """
     figure = go.Figure()
-    for report in sorted(reports, key=lambda item: getattr(item.test, metric).value):
-        estimate = getattr(report.test, metric)
+    for run_id, estimate in sorted(estimates.items(), key=lambda item: item[1].value):
         figure.add_scatter(
             x=[estimate.value],
-            y=[titles[report.run_id]],
+            y=[titles[run_id]],
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -52,29 +51,32 @@ def interval_chart(
                 "width": 0,
             },
             mode="markers",
-            marker={"size": 13, "color": colours[report.run_id]},
+            marker={"size": 13, "color": colours[run_id]},
             showlegend=False,
             hovertemplate=(
                 f"%{{y}}<br>%{{x:.2%}} [{estimate.low:.2%}, {estimate.high:.2%}]<extra></extra>"
             ),
         )
-    figure.update_xaxes(tickformat=".1%", gridcolor="rgba(128,128,128,.2)", zeroline=False)
+    figure.update_xaxes(tickformat=".1%", gridcolor=GRID, zeroline=False)
     figure.update_yaxes(automargin=True)
-    return style(figure, 70 + 44 * len(reports))
+    return style(figure, 70 + 44 * len(estimates))
 
 
-def recall_heatmap(reports: Sequence[Report], titles: Mapping[str, str]) -> go.Figure:
-    """Draws test recall by run (rows, in the given order) and class (columns)."""
-    labels = list(reports[0].labels)
-    values = [
-        [row.recall.value if row.recall else None for row in report.test.classes]
-        for report in reports
-    ]
+def recall_heatmap(
+    recalls: Mapping[str, Sequence[float | None]], labels: Sequence[str], titles: Mapping[str, str]
+) -> go.Figure:
+    """Draws recall by run (rows, in the given order) and class (columns).
+
+    Args:
+        recalls: By run id, one value a class, None where the class has no samples.
+        labels: Class names.
+        titles: Names by run id.
+    """
     figure = go.Figure(
         go.Heatmap(
-            z=values,
-            x=labels,
-            y=[titles[report.run_id] for report in reports],
+            z=[list(values) for values in recalls.values()],
+            x=list(labels),
+            y=[titles[run_id] for run_id in recalls],
             zmin=0,
             zmax=1,
             colorscale="Cividis",
@@ -88,7 +90,154 @@ def recall_heatmap(reports: Sequence[Report], titles: Mapping[str, str]) -> go.F
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(side="top")
-    return style(figure, 90 + 42 * len(reports)).update_layout(margin={"t": 34})
+    return style(figure, 90 + 42 * len(recalls)).update_layout(margin={"t": 34})
+
+
+def matrix_heatmap(shares: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
+    """Draws a confusion matrix to look at: shares of the true class, rows; shape (K, K)."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=list(labels),
+            y=list(labels),
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            texttemplate="%{z:.0%}",
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hovertemplate="%{y} taken for %{x}: %{z:.1%}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True, title="true")
+    figure.update_xaxes(side="top", title="predicted")
+    return style(figure, 120 + 40 * len(labels)).update_layout(margin={"t": 60})
+
+
+def pair_heatmap(
+    values: NDArray[np.float64], names: Sequence[str], what: str, *, share: bool = False
+) -> go.Figure:
+    """Draws a number for each pair of runs.
+
+    Args:
+        values: Shape (R, R); the diagonal is left empty.
+        names: Shown names, in the order of the rows.
+        what: Said on hovering: `<row> <what> <column>: value`.
+        share: Whether values are shown in percent.
+    """
+    shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
+    form = ".0%" if share else ".2f"
+    figure = go.Figure(
+        go.Heatmap(
+            z=shown,
+            x=list(names),
+            y=list(names),
+            colorscale="Cividis",
+            texttemplate="%{z:" + form + "}",
+            xgap=3,
+            ygap=3,
+            hoverongaps=False,
+            colorbar={"tickformat": form, "thickness": 10},
+            hovertemplate="%{y} " + what + " %{x}: %{z:" + form + "}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(automargin=True, tickangle=-30)
+    return style(figure, 150 + 36 * len(names))
+
+
+def cost_chart(
+    cost: Mapping[str, float],
+    gain: Mapping[str, float],
+    titles: Mapping[str, str],
+    colours: Mapping[str, str],
+    axes: tuple[str, str],
+) -> go.Figure:
+    """Draws what runs reach against what they cost, with the front that nothing beats.
+
+    Args:
+        cost: By run id, above 0; drawn on a logarithmic axis.
+        gain: Shares in 0 to 1 by run id; runs must stand in both to be drawn.
+        titles: Names by run id.
+        colours: Colours by run id.
+        axes: Names of the two axes.
+    """
+    figure = go.Figure()
+    front = pareto_front(cost, gain)
+    figure.add_scatter(
+        x=[cost[run_id] for run_id in front],
+        y=[gain[run_id] for run_id in front],
+        mode="lines",
+        line={"color": "rgba(128,128,128,.7)", "dash": "dot", "shape": "hv"},
+        name="nothing is both cheaper and better",
+        hoverinfo="skip",
+    )
+    for run_id in sorted(set(cost) & set(gain)):
+        figure.add_scatter(
+            x=[cost[run_id]],
+            y=[gain[run_id]],
+            mode="markers+text",
+            text=[titles[run_id]],
+            textposition="top center",
+            marker={
+                "size": 14,
+                "color": colours[run_id],
+                "line": {"width": 2 if run_id in front else 0, "color": "rgba(128,128,128,.9)"},
+            },
+            showlegend=False,
+            hovertemplate=f"%{{text}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
+            "<extra></extra>",
+        )
+    figure.update_xaxes(title=axes[0], type="log", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False)
+    return style(figure, 420)
+
+
+def change_bars(
+    gains: Mapping[str, int], losses: Mapping[str, int], labels: Sequence[str]
+) -> go.Figure:
+    """Draws what one model gains and loses against another by class.
+
+    Args:
+        gains: Images by class that only the second model has right.
+        losses: Images by class that only the first has right.
+        labels: Class names in canonical order.
+    """
+    order = list(labels)
+    figure = go.Figure()
+    for values, sign, name in ((gains, 1, "fixed"), (losses, -1, "broken")):
+        figure.add_bar(
+            y=order,
+            x=[sign * values[label] for label in order],
+            customdata=[values[label] for label in order],
+            orientation="h",
+            name=name,
+            marker={
+                "color": [class_colour(label, order) for label in order],
+                "opacity": 1 if sign > 0 else 0.45,
+            },
+            hovertemplate=f"%{{y}}: %{{customdata}} {name}<extra></extra>",
+        )
+    net = [gains[label] - losses[label] for label in order]
+    reach = max([*gains.values(), *losses.values(), 1])
+    figure.add_scatter(
+        x=[reach * 1.12] * len(order),
+        y=order,
+        mode="text",
+        text=[f"net {value:+d}" for value in net],
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.update_layout(barmode="relative", showlegend=False)
+    figure.update_xaxes(
+        title="images: broken to the left, fixed to the right",
+        range=[-reach * 1.1, reach * 1.3],
+        gridcolor=GRID,
+        zerolinecolor="rgba(128,128,128,.8)",
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return style(figure, 90 + 34 * len(order))
 
 
 def history_chart(
@@ -144,6 +293,37 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
     figure.update_xaxes(range=[0, 1.12], visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True)
     return style(figure, 40 + 27 * len(order))
+
+
+def answers_heatmap(
+    rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], true: str
+) -> go.Figure:
+    """Draws several distributions over the classes, one a row, in the given order from the top.
+
+    Args:
+        rows: Shares by shown name, each of shape (K,).
+        labels: Class names.
+        true: The labelled class; its column is marked.
+    """
+    names = [f"<b>{label}</b>" if label == true else label for label in labels]
+    figure = go.Figure(
+        go.Heatmap(
+            z=list(rows.values()),
+            x=names,
+            y=list(rows),
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            texttemplate="%{z:.0%}",
+            xgap=3,
+            ygap=3,
+            showscale=False,
+            hovertemplate="%{y}<br>%{x}: %{z:.1%}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(side="top")
+    return style(figure, 70 + 34 * len(rows)).update_layout(margin={"t": 34})
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> go.Figure:

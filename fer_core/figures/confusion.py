@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 SELECTION = "cell"
 """Name of the chart's selection parameter; its points hold `truth` and `predicted`."""
 
+ANY = "any"
+"""Stands for every class where a row's or a column's header was clicked."""
+
 
 class Normalisation(StrEnum):
     """What a cell shows."""
@@ -42,47 +45,65 @@ def confusion_chart(
     how: Normalisation,
     selected: tuple[str, str] | None = None,
     *,
+    minus: NDArray[np.int64] | None = None,
     dark: bool = False,
 ) -> alt.LayerChart:
-    """Draws a confusion matrix whose cells can be clicked.
+    """Draws a confusion matrix whose cells, row headers and column headers can be clicked.
 
     Colour is the share of the true class in counts too: raw counts would show nothing but
-    which class is frequent. Right answers are green, mistakes red.
+    which class is frequent. Right answers are green, mistakes red. Of a difference, green is
+    what got better (more right answers, fewer mistakes) and red what got worse.
+
+    Headers are rectangles of the same layer as the cells, since axis labels take no clicks; in
+    the selection, a header has `ANY` for the other class.
 
     Args:
         matrix: Counts, true classes in rows, shape (K, K).
         labels: Class names in the matrix's order.
         how: What the cells show.
-        selected: (true, predicted) class of the cell to outline.
+        selected: (true, predicted) class of the cell or header to outline.
+        minus: Counts of another model, to be taken off.
         dark: Whether the page is dark.
     """
-    values = normalise(matrix, how)
-    strength = normalise(matrix, Normalisation.BY_TRUTH) if how == Normalisation.COUNTS else values
     count = len(labels)
-    table = pd.DataFrame(
+    shade = _shades(matrix, how, minus)
+    cells = pd.DataFrame(
         {
             "truth": np.repeat(list(labels), count),
             "predicted": np.tile(list(labels), count),
             "count": matrix.ravel(),
             "share of true class": normalise(matrix, Normalisation.BY_TRUTH).ravel(),
             "share of predicted class": normalise(matrix, Normalisation.BY_PREDICTION).ravel(),
-            # signed root of the share: right answers above 0, mistakes below
-            "shade": (np.sqrt(strength) * (2 * np.eye(count) - 1)).ravel(),
-            "text": [
-                f"{int(value):,}" if how is Normalisation.COUNTS else f"{value:.0%}"
-                for value in values.ravel()
-            ],
+            "shade": shade.ravel(),
+            "text": _texts(matrix, how, minus),
         }
     )
+    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
+    total = max(int(matrix.sum()), 1)
+    # a total that is zero has no share of anything
+    heads = pd.DataFrame(
+        {
+            "truth": [*labels, *([ANY] * count)],
+            "predicted": [*([ANY] * count), *labels],
+            "count": [*rows, *columns],
+            "share of true class": [*(rows > 0).astype(np.float64), *(columns / total)],
+            "share of predicted class": [*(rows / total), *(columns > 0).astype(np.float64)],
+            "shade": 0.0,
+            "text": [*labels, *labels],
+        }
+    )
+    table = pd.concat([cells, heads], ignore_index=True)
+    table["head"] = (table["truth"] == ANY) | (table["predicted"] == ANY)
     table["selected"] = [
-        pair == selected for pair in zip(table.truth, table.predicted, strict=True)
+        pair == selected for pair in zip(table["truth"], table["predicted"], strict=True)
     ]
-    empty = "#22262e" if dark else "#f4f2ee"
+    empty, ink = ("#22262e", "#d7d9de") if dark else ("#f4f2ee", "#33302b")
     click = alt.selection_point(name=SELECTION, fields=["truth", "predicted"], on="click")
-    axis = alt.Axis(labelAngle=0, labelFontSize=13, titleFontSize=13, ticks=False, domain=False)
+    axis = {"labels": False, "ticks": False, "domain": False, "titleFontSize": 13, "grid": False}
+    order = [ANY, *labels]
     base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=list(labels), title="predicted", axis=axis),
-        y=alt.Y("truth:N", sort=list(labels), title="true", axis=axis),
+        x=alt.X("predicted:N", sort=order, title="predicted", axis=alt.Axis(orient="top", **axis)),
+        y=alt.Y("truth:N", sort=order, title="true", axis=alt.Axis(**axis)),
         tooltip=[
             alt.Tooltip("truth:N", title="true"),
             alt.Tooltip("predicted:N"),
@@ -97,27 +118,50 @@ def confusion_chart(
     outline = alt.condition(
         "datum.selected", alt.value("#ffffff" if dark else "#111111"), alt.value("transparent")
     )
-    cells = (
+    boxes = (
         base.mark_rect(cursor="pointer", cornerRadius=4, strokeWidth=2.5)
         .encode(color=alt.Color("shade:Q", scale=scale, legend=None), stroke=outline)
         .add_params(click)
     )
     text = base.mark_text(fontSize=14, fontWeight=600, cursor="pointer").encode(
         text="text:N",
-        color=alt.condition(
-            "abs(datum.shade) > 0.5",
-            alt.value("#ffffff"),
-            alt.value("#d7d9de" if dark else "#33302b"),
-        ),
+        size=alt.condition("datum.head", alt.value(13), alt.value(14)),
+        color=alt.condition("abs(datum.shade) > 0.5", alt.value("#ffffff"), alt.value(ink)),
     )
     chart: alt.LayerChart = (
-        alt.layer(cells, text)
-        .properties(height=62 * count)
+        alt.layer(boxes, text)
+        .properties(height=56 * (count + 1))
         .configure_scale(bandPaddingInner=0.05)
         .configure_view(strokeWidth=0)
         .configure(background="transparent")
     )
     return chart
+
+
+def _shades(
+    matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
+) -> NDArray[np.float64]:
+    """Signed colour of each cell: good above 0, bad below; the root lets small shares be seen."""
+    scaled = Normalisation.BY_TRUTH if how is Normalisation.COUNTS else how
+    good = 2 * np.eye(len(matrix)) - 1
+    if minus is None:
+        return np.sqrt(normalise(matrix, scaled)) * good
+    change = normalise(matrix, scaled) - normalise(minus, scaled)
+    # a change of a tenth is a large one: it gets nearly the full colour
+    return np.sign(change) * np.sqrt(np.minimum(1, np.abs(change) * 6)) * good
+
+
+def _texts(
+    matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
+) -> list[str]:
+    values = normalise(matrix, how)
+    if minus is None:
+        form = "{:,.0f}" if how is Normalisation.COUNTS else "{:.0%}"
+        return [form.format(value) for value in values.ravel()]
+    change = values - normalise(minus, how)
+    if how is Normalisation.COUNTS:
+        return [f"{value:+,.0f}" if value else "0" for value in change.ravel()]
+    return [f"{100 * value:+.1f}" if abs(value) >= 0.0005 else "0" for value in change.ravel()]
 
 
 def most_confused(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:

@@ -10,12 +10,14 @@ from playwright.sync_api import expect
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.results import read_results
+from fer_core.figures.html_report import write_report
 from tests.browser.conftest import settled
 from tests.builders import drawn_face
 
 expect.set_options(timeout=60_000)
 
-PAGES = ("", "leaderboard", "confusion", "compare")
+PAGES = ("", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -47,6 +49,12 @@ def click_chart(page, x: float, y: float) -> None:
     settled(page)
 
 
+def in_address(page, text: str) -> None:
+    """Waits until the address holds a text, and the page has followed."""
+    page.wait_for_function("text => location.href.includes(text)", arg=text)
+    settled(page)
+
+
 def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
     page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
     expect(page.get_by_role("combobox", name="Model")).to_have_value("EfficientNet-Lite0 number 1")
@@ -62,6 +70,64 @@ def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
         expect(page.get_by_role("heading", name=heading)).to_be_visible()
         expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
     assert len(seen) == 3
+
+
+def test_a_click_on_a_header_lists_its_row_or_column(visit, served):
+    page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
+    labels = served.dataset.labels
+    matrix = matrix_of(served, "efficientnet_lite0-cpu-s1")
+    click_chart(page, 0.08, 0.49)
+    true, predicted = cell(page)
+    assert predicted == "any"
+    expect(page.get_by_role("heading", name=f"all that is {true}")).to_be_visible()
+    count = matrix[labels.index(true)].sum()
+    expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
+    click_chart(page, 0.62, 0.08)
+    true, predicted = cell(page)
+    assert true == "any"
+    expect(page.get_by_role("heading", name=f"all taken for {predicted}")).to_be_visible()
+    count = matrix[:, labels.index(predicted)].sum()
+    expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
+
+
+def test_the_classes_that_count_are_kept_from_page_to_page(visit):
+    page = visit("leaderboard")
+    page.get_by_role("combobox", name="Classes that count").click()
+    page.get_by_role("option", name="Angry, happy, sad").click()
+    in_address(page, "classes=")
+    expect(page.get_by_text("30 images of angry, happy, sad").first).to_be_visible()
+    page.get_by_role("link", name="Confusion matrix").first.click()
+    expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
+    settled(page)
+    assert "classes=" in page.url
+    expect(page.get_by_text(re.compile(r"^30 images, "))).to_be_visible()
+
+
+def test_an_error_is_opened_and_closed_again(visit):
+    page = visit("errors?run=EfficientNet-Lite0+number+1")
+    page.locator("[data-testid=stButton] button", has_text="60%").first.click()
+    in_address(page, "sample=")
+    expect(page.get_by_role("heading", name=re.compile("^Sample toy/"))).to_be_visible()
+    expect(page.get_by_text("Training pictures that look most like it")).to_be_visible()
+    again = visit(page.url.split("/", 3)[3])
+    expect(again.get_by_role("heading", name=re.compile("^Sample toy/"))).to_be_visible()
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(page.get_by_role("heading", name=re.compile("^Sample toy/"))).to_have_count(0)
+    assert "sample=" not in page.url
+
+
+def test_the_report_opens_without_a_server_or_a_network(chromium, served, tmp_path):
+    target = tmp_path / "report.html"
+    write_report(target, read_results(served.benchmark))
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(target.as_uri())
+    expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible()
+    assert page.locator(".js-plotly-plot .main-svg").count() >= 5
+    assert not errors
+    context.close()
 
 
 def test_a_link_opens_the_same_cell(visit):

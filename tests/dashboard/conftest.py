@@ -14,7 +14,7 @@ TIMEOUT = 60
 def open_page(monkeypatch):
     """Returns a function that opens a page of the application."""
 
-    def open_(page: str, artifacts: Path, data: Path | None = None, /, **query: str) -> AppTest:
+    def open_(page: str, artifacts: Path, data: Path | None = None, /, **query) -> AppTest:
         monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
         monkeypatch.setenv("FERSCOPE_DATA", str(data or artifacts / "no-data"))
         st.cache_resource.clear()

@@ -6,12 +6,16 @@ import sys
 import textwrap
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.builders import toy_benchmark
 from tests.dashboard.conftest import HOME, texts
 
-PAGES = ("overview", "leaderboard", "confusion", "compare")
+PAGES = ("overview", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare")
+RESULT_PAGES = PAGES[1:6]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -155,12 +159,16 @@ def test_with_pictures_the_samples_are_shown(open_page, toy):
     assert len(app.get("image")) > 0
 
 
-def test_a_nonsense_address_opens_the_plain_page(open_page, toy):
-    app = open_page(
-        "confusion", toy.artifacts, run="../../etc", true="<b>", predicted="x", scored="nonsense"
-    )
+@pytest.mark.parametrize("page", PAGES)
+def test_a_nonsense_address_opens_the_plain_page(page, open_page, toy):
+    nonsense = {
+        "run": "../../etc", "true": "<b>", "predicted": "x", "scored": "nonsense", "minus": "?",
+        "classes": "none", "only": "bored", "where": "a: b", "sure": "500", "page": "-3",
+        "sample": "../../etc", "label": "bored", "against": "me", "columns": "secret",
+    }  # fmt: skip
+    app = open_page(page, toy.artifacts, **nonsense)
     assert not app.exception
-    assert "Click a cell of the matrix" in texts(app)
+    assert app.title[0].value
 
 
 def test_compare_answers_with_every_model(open_page, toy):
@@ -192,3 +200,181 @@ def test_a_name_from_outside_is_shown_as_it_is():
     assert plain("[me](http://x) **a** $b$ :smile: <i>") == (
         r"\[me\]\(http\://x\) \*\*a\*\* \$b\$ \:smile\: \<i\>"
     )
+
+
+def votes(toy, artifacts):
+    """Gives the toy benchmark annotators: nine for the label, one for the next class."""
+    path = artifacts / "toy" / "samples.parquet"
+    samples = pd.read_parquet(path)
+    names = list(toy.dataset.labels.names)
+    for name in names:
+        samples[f"votes_{name}"] = 9 * (samples["label"] == name)
+    for index, label in samples["label"].items():
+        samples.loc[index, f"votes_{names[(names.index(label) + 1) % 7]}"] = 1
+    write_table(path, samples)
+
+
+@pytest.fixture
+def full(toy, tmp_path):
+    """The toy benchmark with votes, robustness and cost."""
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    votes(toy, artifacts)
+    for run in ArtifactStore(artifacts).benchmark("toy").runs():
+        rows = [("clean", 0, 0.7), *(("blur", s, 0.7 - s / 10) for s in range(1, 6))]
+        table = pd.DataFrame(rows, columns=["corruption", "strength", "accuracy"])
+        table = table.assign(images=70, seed=0, samples_hash="x", macro_recall=0.5, log_loss=1.0)
+        write_table(run.robustness_path, table)
+        Efficiency(
+            run_id=run.run_id, parameters=10, operations=2_000_000_000, weight_bytes=3_000_000,
+            latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
+            peak_memory_bytes=4_000_000, device="cpu", threads=1,
+        ).write(run.efficiency_path)  # fmt: skip
+    return artifacts
+
+
+@pytest.mark.parametrize("page", RESULT_PAGES)
+def test_with_everything_measured_a_page_opens(page, open_page, full, toy):
+    app = open_page(page, full, toy.data)
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert "is not measured yet" not in texts(app)
+
+
+@pytest.mark.parametrize("page", RESULT_PAGES)
+def test_a_single_run_is_enough_or_the_page_says_why(page, open_page, tmp_path):
+    toy = toy_benchmark(tmp_path, runs=1, per_class=16)
+    app = open_page(page, toy.artifacts)
+    assert not app.exception
+    if page == "head_to_head":
+        assert "It takes two finished runs" in texts(app)
+
+
+@pytest.mark.parametrize("page", RESULT_PAGES)
+def test_damaged_predictions_are_one_warning(page, open_page, toy, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    broken = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "predictions.parquet"
+    broken.write_bytes(broken.read_bytes()[:200])
+    app = open_page(page, artifacts)
+    assert not app.exception
+    (warning,) = app.warning
+    assert "efficientnet" in warning.value
+    assert "predictions.parquet" in warning.value
+
+
+@pytest.mark.parametrize("page", RESULT_PAGES)
+def test_a_subset_of_the_classes_is_followed(page, open_page, toy):
+    app = open_page(page, toy.artifacts, classes="Angry, happy, sad")
+    assert not app.exception
+    if page == "leaderboard":
+        assert set(app.dataframe[0].value["images"]) == {30}
+    elif page == "confusion":
+        assert "30 images" in texts(app)
+    own = open_page(page, toy.artifacts, classes="My choice", only="angry")
+    assert not own.exception
+    assert "Fewer than two are chosen" in texts(own)
+
+
+def test_the_caption_counts_what_is_scored(open_page, toy):
+    benchmark = toy.dataset.info.counts
+    for scored, split in (("Test", "test"), ("Validation", "validation")):
+        app = open_page("leaderboard", toy.artifacts, scored=scored)
+        assert f"{sum(benchmark[split].values())} images ({split})" in texts(app)
+
+
+def test_leaderboard_shows_the_columns_asked_for(open_page, full):
+    app = open_page("leaderboard", full, columns=["AURC", "latency (ms)", "mCE"])
+    table = app.dataframe[0].value
+    assert {"AURC", "latency (ms)", "mCE"} <= set(table)
+    assert "accuracy" not in table
+    assert table["latency (ms)"].tolist() == [7.5] * 4
+    assert "one annotator" in texts(app)
+
+
+def test_the_matrix_follows_filters(open_page, toy):
+    app = open_page("confusion", toy.artifacts)
+    whole = app.dataframe[0].value["images"].sum()
+    app.multiselect(key="where").set_value(["class: happy"]).run()
+    assert not app.exception
+    assert set(app.dataframe[0].value["true"]) == {"happy"}
+    assert app.dataframe[0].value["images"].sum() < whole
+    app.slider(key="sure").set_value((0, 5)).run()  # no answer is that unsure
+    assert "No image passes these filters" in texts(app)
+
+
+def test_a_row_header_lists_its_samples(open_page, toy):
+    app = open_page("confusion", toy.artifacts, run="pair-cpu", true="happy", predicted="any")
+    assert "all that is happy" in texts(app)
+    assert set(app.dataframe[-1].value["true"]) == {"happy"}
+    assert "10 samples" in texts(app)
+
+
+def test_a_minus_b_lists_where_they_differ(open_page, toy):
+    app = open_page(
+        "confusion",
+        toy.artifacts,
+        run="EfficientNet-Lite0 number 1",
+        minus="EfficientNet-Lite0 (efficientnet_lite0-cpu-s0)",
+        true="any",
+        predicted="happy",
+    )
+    assert not app.exception
+    assert "minus" in texts(app)
+    rows = app.dataframe[-1].value
+    other = "EfficientNet-Lite0 (efficientnet_lite0-cpu-s0)"
+    assert ((rows["predicted"] == "happy") != (rows[other] == "happy")).all()
+
+
+def test_errors_are_the_wrong_ones_surest_first(open_page, toy):
+    app = open_page("errors", toy.artifacts, toy.data, label="sad")
+    rows = app.dataframe[0].value
+    assert set(rows["true"]) == {"sad"}
+    assert (rows["predicted"] != "sad").all()
+    assert rows["confidence"].is_monotonic_decreasing
+    everyone = open_page("errors", toy.artifacts, fail="All models fail")
+    assert "No sample is left" in texts(everyone)  # two seeds never err on the same sample
+
+
+def test_an_opened_sample_shows_every_model(open_page, full, toy):
+    test = toy.dataset.samples.query("split == 'test'")["id"].iloc[3]
+    app = open_page("errors", full, toy.data, sample=test)
+    assert not app.exception
+    assert f"Sample {test}" in texts(app)
+    assert "10 annotators voted" in texts(app)
+    assert "r = " in texts(app)
+    without = open_page("errors", full, sample=test)
+    assert "They are found by comparing pictures" in texts(without)
+    app.button(key="close").click().run()
+    assert "sample" not in app.query_params
+
+
+def test_head_to_head_counts_and_says_what_they_mean(open_page, toy):
+    one, other = "EfficientNet-Lite0 number 1", "EfficientNet-Lite0 (efficientnet_lite0-cpu-s0)"
+    app = open_page("head_to_head", toy.artifacts, run=one, against=other)
+    counts = {metric.label: int(metric.value) for metric in app.metric}
+    assert sum(counts.values()) == 70
+    assert counts["Both wrong"] == 0
+    # seed 0 errs on positions 3, 7 ..., seed 1 on 2, 6 ...: 17 of 70 each
+    assert counts["Fixed"] == counts["Broken"] == 17
+    assert "equally many images right" in texts(app)
+
+
+def test_trust_says_what_the_temperature_means(open_page, full):
+    app = open_page("trust", full, run="pair-cpu")
+    said = texts(app)
+    assert "The temperature that fits" in said
+    assert "One annotator" in {metric.label for metric in app.metric}
+    assert "Where class is" in said or "No group of images stands out" in said
+    assert any("Out of focus" in list(table.value.index) for table in app.dataframe)
+
+
+def test_trust_without_robustness_says_what_to_run(open_page, toy):
+    app = open_page("trust", toy.artifacts)
+    assert "python -m training robustness toy" in [code.value for code in app.code]
+
+
+def test_a_page_number_beyond_the_end_is_no_error(open_page, toy):
+    beyond = open_page("confusion", toy.artifacts, true="happy", predicted="any", page="99")
+    assert not beyond.exception

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_core.evaluation.report import Estimate
 from fer_core.figures.charts import class_balance, history_chart, interval_chart, probability_bars
 from fer_core.figures.confusion import (
+    ANY,
     SELECTION,
     Normalisation,
     confusion_chart,
@@ -70,6 +72,35 @@ def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
     assert cells["happy", "happy"]["shade"] > 0 > cells["happy", "angry"]["shade"]
 
 
+def test_rows_and_columns_have_headers_to_click():
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", ANY)).to_dict()
+    (rows,) = spec["datasets"].values()
+    heads = {(row["truth"], row["predicted"]): row for row in rows if row["head"]}
+    assert set(heads) == {(name, ANY) for name in LABELS} | {(ANY, name) for name in LABELS}
+    assert heads["happy", ANY]["count"] == 6
+    assert heads[ANY, "happy"]["count"] == 5
+    assert heads["happy", ANY]["selected"]
+    assert heads[ANY, "happy"]["text"] == "happy"
+
+
+def test_a_difference_is_green_where_it_is_better():
+    other = np.array([[2, 2], [1, 5]])
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other).to_dict()
+    (rows,) = spec["datasets"].values()
+    cells = {(row["truth"], row["predicted"]): row for row in rows if not row["head"]}
+    assert {pair: row["text"] for pair, row in cells.items()} == {
+        ("angry", "angry"): "+1", ("angry", "happy"): "-1",
+        ("happy", "angry"): "+1", ("happy", "happy"): "-1",
+    }  # fmt: skip
+    assert cells["angry", "angry"]["shade"] > 0  # more right
+    assert cells["angry", "happy"]["shade"] > 0  # fewer mistakes
+    assert cells["happy", "angry"]["shade"] < 0
+    assert cells["happy", "happy"]["shade"] < 0
+    shares = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=other).to_dict()
+    texts = [row["text"] for row in next(iter(shares["datasets"].values())) if not row["head"]]
+    assert texts == ["+25.0", "-25.0", "+16.7", "-16.7"]
+
+
 def test_bars_keep_canonical_order_and_colours():
     bars = probability_bars(np.array([0.3, 0.7]), LABELS).data[0]
     assert list(bars.y) == ["angry", "happy"]
@@ -82,14 +113,16 @@ def test_class_balance_shows_shares():
     assert [trace.x[0] for trace in figure.data] == [0.75, 0.25]
 
 
-def test_intervals_put_the_best_on_top(toy):
-    from fer_core.evaluation.report import Report
-
-    reports = [Report.read(run.report_path) for run in toy.benchmark.runs()]
-    titles = {report.run_id: report.run_id for report in reports}
-    figure = interval_chart(reports, titles, dict.fromkeys(titles, "#000"), "macro_recall")
+def test_intervals_put_the_best_on_top():
+    estimates = {
+        "a": Estimate(value=0.7, low=0.6, high=0.8),
+        "b": Estimate(value=0.9, low=0.8, high=0.95),
+        "c": Estimate(value=0.5, low=0.4, high=0.6),
+    }
+    figure = interval_chart(estimates, dict.fromkeys(estimates, "x"), dict.fromkeys("abc", "#000"))
     values = [trace.x[0] for trace in figure.data]
-    assert values == sorted(values)  # plotly draws the last on top
+    assert values == [0.5, 0.7, 0.9]  # plotly draws the last on top
+    assert figure.data[2].error_x.array[0] == pytest.approx(0.05)
 
 
 def test_histories_are_one_line_a_run(toy):

@@ -1,0 +1,25 @@
+"""Charts with what they show in plain words, and a button to download them."""
+
+import plotly.graph_objects as go
+import streamlit as st
+
+
+def show(figure: go.Figure, key: str, caption: str) -> None:
+    """Shows a plotly figure; its camera button saves it as a picture.
+
+    Args:
+        figure: Any.
+        key: Of the element, and the picture's file name.
+        caption: What the chart shows, in plain words.
+    """
+    st.plotly_chart(
+        figure,
+        key=f"chart-{key}",  # bound widgets have the plain names
+        config={
+            "displaylogo": False,
+            "displayModeBar": True,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": "png", "filename": f"ferscope-{key}", "scale": 2},
+        },
+    )
+    st.caption(caption)

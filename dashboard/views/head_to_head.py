@@ -1,0 +1,84 @@
+"""Head to head: what one model gets right that another gets wrong, and whether that is luck."""
+
+import streamlit as st
+
+from dashboard import data_access, theme
+from dashboard.components import chart, faces, pick, samples, scope, verdict
+from dashboard.components.text import plain
+from dashboard.state import Key
+from fer_core.evaluation.agreement import kappa
+from fer_core.evaluation.comparison import difference, mcnemar
+from fer_core.figures import charts
+
+CHANGES = {
+    "fixed": "Fixed",
+    "broken": "Broken",
+    "both_wrong": "Both wrong",
+    "both_right": "Both right",
+}
+
+theme.page_header(
+    "Results",
+    "Head to head",
+    "Set one model against another on the same images: what it fixes, what it breaks, and whether "
+    "the difference is more than luck.",
+)
+chosen = pick.benchmark()
+pick.need_runs(chosen)
+where = scope.scope_picker(chosen)
+board = scope.open_board(chosen, where)
+panel, titles = board.panel, chosen.titles
+if len(panel.runs) < 2:
+    st.info("It takes two finished runs to compare. Train another one:")
+    st.code(f"python -m training train resnet34 --benchmark {chosen.info.name}", language="bash")
+    st.stop()
+left, right = st.columns(2)
+with left:
+    new = pick.run_picker(chosen, panel.runs, label="Model")
+with right:
+    rest = [run_id for run_id in panel.runs if run_id != new]
+    old = pick.run_picker(chosen, rest, label="Against", key=Key.AGAINST)
+
+one, other = panel.right[panel.row(new)], panel.right[panel.row(old)]
+parts = {
+    "fixed": one & ~other,
+    "broken": other & ~one,
+    "both_wrong": ~one & ~other,
+    "both_right": one & other,
+}
+counts = {name: int(mask.sum()) for name, mask in parts.items()}
+gap = difference(panel.truth, one, other, len(panel.labels))
+p_value = mcnemar(counts["fixed"], counts["broken"])
+columns = st.columns(4)
+for column, (name, title) in zip(columns, CHANGES.items(), strict=True):
+    column.metric(title, f"{counts[name]:,}", help=verdict.HELP[name], border=True)
+st.markdown(verdict.sentence(titles[new], titles[old], gap, p_value))
+agree = kappa(panel.predicted[panel.row(new)], panel.predicted[panel.row(old)], len(panel.labels))
+st.caption(verdict.details(gap, p_value, agree, scope.describe(board)))
+
+st.subheader("Net change by class", anchor=False)
+gains, losses = (
+    {
+        name: int((parts[kind] & (panel.truth == index)).sum())
+        for index, name in enumerate(panel.labels.names)
+    }
+    for kind in ("fixed", "broken")
+)
+chart.show(
+    charts.change_bars(gains, losses, panel.labels.names),
+    "change",
+    f"Images by label: to the right what {plain(titles[new])} alone has right, to the left what "
+    f"{plain(titles[old])} alone has right.",
+)
+
+st.subheader("The images", anchor=False)
+kind = pick.switch("Shown", CHANGES, Key.CHANGE)
+listing = samples.Listing.of(panel, new, parts[kind], {old: titles[old]})
+st.caption(f"{len(listing):,} images: {verdict.HELP[kind]} Most confident first.")
+if not len(listing):
+    st.info("There is no such image.")
+    st.stop()
+facts = data_access.samples(chosen)
+page = samples.page_picker(len(listing))
+faces.gallery(listing.page(facts, page), data_access.pictures(chosen), chosen.info.name)
+samples.download(listing, facts, chosen, f"{new}-against-{old}-{kind}")

@@ -1,0 +1,99 @@
+"""Trust: whether confidence can be believed, and where a model should not be."""
+
+import streamlit as st
+
+from dashboard import results_access, theme
+from dashboard.components import chart, pick, reliance, scope
+from dashboard.components.text import plain
+from dashboard.state import BIND, Key
+from fer_core.evaluation.calibration import Binning
+from fer_core.figures import trust as figures
+from fer_core.figures.palette import class_colour
+
+EVERY = "all corruptions"
+
+theme.page_header(
+    "Results",
+    "Trust",
+    "Is 80% sure right 80 times in 100? How many faces can be answered safely, what do bad "
+    "pictures cost, and on which images does a model fail?",
+)
+chosen = pick.benchmark()
+pick.need_runs(chosen)
+where = scope.scope_picker(chosen)
+board = scope.open_board(chosen, where)
+panel, titles, colours = board.panel, chosen.titles, chosen.colours
+entries = {entry.run_id: entry for entry in board.results.entries}
+run_id = pick.run_picker(chosen, panel.runs)
+
+st.subheader("Confidence against truth", anchor=False)
+trust = results_access.trust(chosen, where, run_id)
+bins = pick.switch(
+    "Bins of", {str(how): str(how).removeprefix("equal ") for how in Binning}, Key.BINS,
+    help_text="Equal width cuts confidence evenly; equal mass puts equally many images into each.",
+)  # fmt: skip
+before, after = trust.curves[Binning(bins)]
+left, right = st.columns(2, gap="large")
+with left:
+    names = {"as it is": colours[run_id], "with temperature": "#0b7a5c"}
+    chart.show(
+        figures.reliability_diagram(dict(zip(names, (before, after), strict=True)), names),
+        "reliability",
+        "Images grouped by how sure the model was, against how many it had right; the larger the "
+        "dot, the more images. Above the dotted line it is better than it says, below worse. Bars "
+        "are 95% intervals.",
+    )
+with right:
+    label = st.selectbox("Class", panel.labels.names, key=Key.LABEL, bind=BIND)
+    colour = class_colour(label, chosen.info.labels)
+    chart.show(
+        figures.reliability_diagram({label: trust.by_class[label, Binning(bins)]}, {label: colour}),
+        "reliability-class",
+        f"The probability given to {plain(label)}, on every image, against how often it was so.",
+    )
+reliance.calibration_table(trust)
+st.caption(reliance.temperature_sentence(titles[run_id], trust.temperature))
+
+st.subheader("Answering only where sure", anchor=False)
+chart.show(
+    figures.risk_coverage_chart(
+        {name: entry.coverage for name, entry in entries.items()}, titles, colours
+    ),
+    "risk-coverage",
+    "If only the most confident images are answered and the rest go to a person: the share "
+    "answered, and how many of those answers are wrong.",
+)
+reliance.coverage_table(entries, titles)
+
+people = results_access.against_people(chosen, where, run_id)
+if people is not None:
+    st.subheader("Against people", anchor=False)
+    reliance.against_people(people, titles[run_id])
+
+st.subheader("Worst slices", anchor=False)
+reliance.slices(results_access.worst_slices(chosen, where, run_id))
+
+st.subheader("Corrupted pictures", anchor=False)
+tables = {name: entry.corrupted for name, entry in entries.items() if entry.corrupted is not None}
+if not tables:
+    st.info("Robustness is not measured yet. Measure it (it takes a while for each model):")
+    st.code(f"python -m training robustness {chosen.info.name}", language="bash")
+    st.stop()
+known = sorted({name for table in tables.values() for name in table["corruption"]} - {"clean"})
+corruption = st.selectbox(
+    "Corruption",
+    [EVERY, *known],
+    format_func=figures.corruption_title,
+    key=Key.CORRUPTION,
+    bind=BIND,
+    width=280,
+)
+chart.show(
+    figures.corruption_curves(
+        tables, titles, colours, None if corruption in (None, EVERY) else corruption
+    ),
+    "corruption",
+    "Accuracy as the pictures get worse, from clean (0) to strength 5. All classes count here, on "
+    "the test pictures that were corrupted, whatever is chosen above.",
+)
+reliance.corruption_table(entries, titles)

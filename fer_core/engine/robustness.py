@@ -1,0 +1,48 @@
+"""A network's answers for corrupted pictures."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fer_core.engine.networks import Network
+from fer_core.engine.predict import predict_logits
+from fer_core.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_core.evaluation.robustness import CLEAN
+
+CONDITIONS: tuple[tuple[str, int], ...] = (
+    (CLEAN, 0),
+    *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS),
+)
+"""(corruption, strength) of every measurement, the clean pictures first."""
+
+
+def corrupted_probabilities(
+    network: Network,
+    images: NDArray[np.uint8],
+    keys: NDArray[np.int64],
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> Iterator[NDArray[np.float32]]:
+    """Predicts the pictures under each of `CONDITIONS`, in their order.
+
+    Args:
+        network: On the device where it is to run.
+        images: uint8, shape (N, H, W) or (N, H, W, 3).
+        keys: One number a picture that decides its corruption; shape (N,).
+        seed: Of the corruptions.
+        batch_size: Images a step.
+
+    Yields:
+        Probabilities, float32, shape (N, K).
+    """
+    for name, strength in CONDITIONS:
+        changed = images
+        if name != CLEAN:
+            changed = corrupt(images, name, strength, seed=seed, keys=keys.tolist())
+        logits = predict_logits(
+            network.model, changed, network.preprocessing, batch_size=batch_size
+        )
+        yield torch.softmax(logits.double(), dim=1).float().cpu().numpy()

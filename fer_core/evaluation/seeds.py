@@ -1,0 +1,65 @@
+"""Spread over seeds: how much of a difference is the luck of the draw."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+_SEEDED = re.compile(r"(?P<family>.+)-s\d+")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure over the seeds of a recipe.
+
+    Attributes:
+        family: `<recipe>-<profile>`.
+        runs: Run ids, by name.
+        mean: Of the runs' values.
+        deviation: Their standard deviation (of a sample: n - 1); None of a single run.
+        low: Smallest value.
+        high: Largest value.
+    """
+
+    family: str
+    runs: tuple[str, ...]
+    mean: float
+    deviation: float | None
+    low: float
+    high: float
+
+
+def family_of(run_id: str) -> str:
+    """Returns `<recipe>-<profile>` of `<recipe>-<profile>-s<seed>`; other ids as they are."""
+    match = _SEEDED.fullmatch(run_id)
+    return match["family"] if match else run_id
+
+
+def over_seeds(values: Mapping[str, float]) -> list[Spread]:
+    """Groups runs that differ by their seed alone.
+
+    Args:
+        values: One measure by run id.
+
+    Returns:
+        One row a recipe and profile, highest mean first.
+    """
+    families: dict[str, list[str]] = {}
+    for run_id in sorted(values):
+        families.setdefault(family_of(run_id), []).append(run_id)
+    rows = []
+    for family, runs in families.items():
+        drawn = np.array([values[run_id] for run_id in runs])
+        deviation = float(drawn.std(ddof=1)) if len(runs) > 1 else None
+        rows.append(
+            Spread(
+                family,
+                tuple(runs),
+                float(drawn.mean()),
+                deviation,
+                float(drawn.min()),
+                float(drawn.max()),
+            )
+        )
+    return sorted(rows, key=lambda row: -row.mean)

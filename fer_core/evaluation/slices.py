@@ -1,0 +1,257 @@
+"""Slices: on which images a model fails more than elsewhere, found and tested.
+
+A facet is a property that cuts the images into a few groups (a quarter of them by brightness,
+how many annotators agreed, where they came from); a slice is one group, or the overlap of two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from fer_core.evaluation.comparison import LEVEL, holm
+from fer_core.evaluation.people import Votes
+from fer_core.evaluation.predictions import Scores
+
+MIN_SIZE = 30
+MAX_GROUPS = 20
+GROUPS = 4
+
+_QUANTITIES = {
+    "brightness": ("darkest", "brightest"),
+    "contrast": ("flattest", "starkest"),
+    "sharpness": ("blurriest", "sharpest"),
+}
+_NO_FACET = {"id", "label", "split", "excluded", "sha1", "exact_group", "duplicate_group"}
+_PLAIN_NAMES = {
+    "leak": "duplicate in the original training data",
+    "second_label": "second label",
+    "original_split": "original split",
+    "source_split": "split of the source",
+}
+
+
+_Conditions = tuple[tuple[str, str], ...]
+_Categorical: TypeAlias = "pd.Categorical[str]"
+
+
+def facets(samples: pd.DataFrame, scores: Scores, votes: Votes | None = None) -> pd.DataFrame:
+    """Cuts samples into groups by each property that is known of them.
+
+    Quantities are cut into four groups of about the same size; properties with few values are
+    taken as they are; those with many (ids, hashes) are no facets.
+
+    Args:
+        samples: Indexed by id.
+        scores: Which samples, and in which order.
+        votes: Of the annotators, in the same order.
+
+    Returns:
+        One categorical column a facet, indexed like the scores; `class` is the true class.
+    """
+    rows = samples.reindex(scores.ids)
+    found = {"class": _category(scores.truth, list(scores.labels.names))}
+    for column in rows.columns:
+        if column in _NO_FACET or column.startswith("votes_"):
+            continue
+        groups = _groups(rows[column], str(column))
+        if groups is not None:
+            found[_PLAIN_NAMES.get(str(column), str(column))] = groups
+    if votes is not None:
+        found["annotator agreement"] = _category(*votes.agreement_groups())
+    return pd.DataFrame(found)
+
+
+def _groups(values: pd.Series, name: str) -> "_Categorical | None":
+    if pd.api.types.is_float_dtype(values) or (
+        pd.api.types.is_integer_dtype(values) and values.nunique() > MAX_GROUPS
+    ):
+        edges = np.unique(np.nanquantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1]))
+        if values.nunique() <= GROUPS or not len(edges):
+            return None
+        low, high = _QUANTITIES.get(name, ("lowest", "highest"))
+        middle = [f"second-{end} quarter" for end in (low, high)]
+        quarters = [f"{low} quarter", *middle, f"{high} quarter"]
+        if len(edges) < GROUPS - 1:  # a value so frequent that quarters fall together
+            quarters = [f"group {index + 1} of {len(edges) + 1}" for index in range(len(edges) + 1)]
+        codes = np.where(values.isna(), -1, np.searchsorted(edges, values, side="left"))
+        return _category(codes, quarters)
+    if pd.api.types.is_bool_dtype(values):
+        return _category(values.to_numpy(dtype=np.int64), ["no", "yes"])
+    codes, distinct = pd.factorize(values, sort=True)
+    if not 1 < len(distinct) <= MAX_GROUPS:
+        return None
+    return _category(codes, [str(value) for value in distinct])
+
+
+def _category(codes: NDArray[np.int64], names: list[str]) -> _Categorical:
+    """Groups by code; -1 is in none."""
+    return pd.Categorical.from_codes(codes, pd.Index(names))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Images on which a model fails more than on the others.
+
+    Attributes:
+        conditions: (facet, group) pairs that all hold.
+        samples: Images in the slice.
+        errors: Wrong answers among them.
+        rate: Share of wrong answers, 0 to 1.
+        elsewhere: The same on all other images.
+        p_value: Of Fisher's exact one-sided test: that many errors or more by chance. Of an
+            overlap, the largest of three such tests: against all other images, and against the
+            rest of each of its two groups.
+        adjusted: The same after Holm's correction over all slices that were looked at.
+    """
+
+    conditions: _Conditions
+    samples: int
+    errors: int
+    rate: float
+    elsewhere: float
+    p_value: float
+    adjusted: float
+
+    @property
+    def stands(self) -> bool:
+        """Whether the slice is worse than the rest after correction, at the 5% level."""
+        return self.adjusted < LEVEL
+
+    @property
+    def name(self) -> str:
+        """Such as `class: fear, sharpness: most blurred quarter`."""
+        return ", ".join(f"{facet}: {group}" for facet, group in self.conditions)
+
+    @property
+    def statement(self) -> str:
+        """One sentence in plain words."""
+        chance = "less than 0.001" if self.adjusted < 0.001 else f"{self.adjusted:.3f}"
+        sure = f"corrected p {chance}" if self.stands else "which may be chance"
+        return (
+            f"Where {' and '.join(_clause(*condition) for condition in self.conditions)}, "
+            f"{self.rate:.1%} of {self.samples:,} answers are wrong, against {self.elsewhere:.1%} "
+            f"elsewhere ({sure})."
+        )
+
+
+def worst_slices(
+    wrong: NDArray[np.bool_],
+    groups: pd.DataFrame,
+    *,
+    depth: int = 2,
+    min_size: int = MIN_SIZE,
+    limit: int = 20,
+) -> list[Slice]:
+    """Finds the slices with more errors than the rest, surest first.
+
+    Every group, and every overlap of two groups of different facets, is tested against all other
+    images, and the p-values are corrected for that number. An overlap must also be worse than
+    what is left of each of its groups (an intersection-union test, Berger 1982: the largest
+    p-value counts): else the simpler slice says it already.
+
+    Args:
+        wrong: Where the model errs, shape (N,).
+        groups: Categorical columns in the same order, as of `facets`.
+        depth: 1 for single groups, 2 for overlaps too.
+        min_size: Slices with fewer images, inside or outside, are not looked at.
+        limit: How many to return.
+    """
+    total, errors = len(wrong), int(wrong.sum())
+    names = [str(name) for name in groups.columns]
+    parts = [(name,) for name in names] + (list(combinations(names, 2)) if depth > 1 else [])
+    tallies: dict[_Conditions, tuple[int, int]] = {}
+    for part in parts:
+        tallies |= _tally(wrong, groups, part)
+    kept = [
+        conditions
+        for conditions, (samples, _) in tallies.items()
+        if min_size <= samples <= total - min_size
+    ]
+    if not kept or not errors:
+        return []
+    counts = np.array([tallies[conditions] for conditions in kept])
+    p_values = _more_errors(counts, np.array([[total, errors]]))
+    for place in range(2 if depth > 1 else 0):
+        # a single group is its own parent here, and says nothing new of itself
+        parents = np.array([tallies[(c[place],)] if len(c) > 1 else tallies[c] for c in kept])
+        overlaps = np.array([len(conditions) > 1 for conditions in kept])
+        nested = _more_errors(counts, parents)
+        p_values = np.where(overlaps, np.maximum(p_values, nested), p_values)
+    found = [
+        Slice(
+            conditions,
+            int(samples),
+            int(mistakes),
+            float(mistakes / samples),
+            float((errors - mistakes) / (total - samples)),
+            float(p_value),
+            float(adjusted),
+        )
+        for conditions, (samples, mistakes), p_value, adjusted in zip(
+            kept, counts, p_values, holm(p_values.tolist()), strict=True
+        )
+    ]
+    worse = [item for item in found if item.rate > item.elsewhere]
+    return sorted(worse, key=lambda item: (item.adjusted, item.p_value, -item.rate))[:limit]
+
+
+def inside(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+    """Returns which samples fulfil the conditions, shape (N,).
+
+    Args:
+        groups: As of `facets`.
+        conditions: (facet, group) pairs. Of one facet any may hold, of different facets all must;
+            unknown ones are fulfilled by no sample.
+    """
+    wanted: dict[str, list[str]] = {}
+    for facet, group in conditions:
+        wanted.setdefault(facet, []).append(group)
+    mask = np.ones(len(groups), dtype=bool)
+    for facet, names in wanted.items():
+        if facet not in groups.columns:
+            return np.zeros(len(groups), dtype=bool)
+        codes = groups[facet].cat.categories.get_indexer(pd.Index(names))
+        mask &= np.isin(groups[facet].cat.codes.to_numpy(), codes[codes >= 0])
+    return mask
+
+
+def _more_errors(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Fisher's one-sided test of (samples, errors) in a whole, many at once; shape (S,).
+
+    It is the upper tail of the hypergeometric distribution.
+    """
+    tail = stats.hypergeom.sf(part[:, 1] - 1, whole[:, 0], whole[:, 1], part[:, 0])
+    return np.asarray(tail, dtype=np.float64)
+
+
+def _clause(facet: str, group: str) -> str:
+    return f"{facet} is in the {group}" if group.endswith("quarter") else f"{facet} is {group}"
+
+
+def _tally(
+    wrong: NDArray[np.bool_], groups: pd.DataFrame, names: tuple[str, ...]
+) -> dict[_Conditions, tuple[int, int]]:
+    """Counts samples and errors of every combination of the named facets' groups."""
+    code = np.zeros(len(wrong), dtype=np.int64)
+    known = np.ones(len(wrong), dtype=bool)
+    conditions: list[_Conditions] = [()]
+    for name in names:
+        column = groups[name].cat
+        values = column.codes.to_numpy().astype(np.int64)
+        known &= values >= 0
+        code = code * len(column.categories) + values
+        conditions = [
+            (*rest, (name, str(group))) for rest in conditions for group in column.categories
+        ]
+    samples = np.bincount(code[known], minlength=len(conditions))
+    errors = np.bincount(code[known & wrong], minlength=len(conditions))
+    return {
+        key: (int(size), int(mistakes))
+        for key, size, mistakes in zip(conditions, samples, errors, strict=True)
+    }

@@ -1,0 +1,30 @@
+"""Subsets of the classes that are worth a name."""
+
+from collections.abc import Mapping, Sequence
+
+from fer_core.labels import Emotion
+
+THREE = (Emotion.ANGRY, Emotion.HAPPY, Emotion.SAD)
+"""The three classes of many small studies and demonstrations."""
+
+RARE = frozenset({Emotion.DISGUST, Emotion.FEAR})
+"""The classes with the fewest images in FER2013 and FER+."""
+
+
+def presets(labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Returns the named subsets of at least two classes that a label set has, all of it first.
+
+    Args:
+        labels: Class names in canonical order.
+    """
+    everything = tuple(labels)
+    found = {f"All {len(everything)}": everything}
+    if set(THREE) < set(everything):
+        found["Angry, happy, sad"] = tuple(str(name) for name in THREE)
+    common = tuple(name for name in everything if name not in RARE)
+    if len(common) < len(everything) and len(common) >= 2:
+        found["Without disgust and fear"] = common
+    polar = tuple(name for name in everything if name != Emotion.NEUTRAL)
+    if len(polar) < len(everything) and len(polar) >= 2:
+        found["Without neutral"] = polar
+    return found

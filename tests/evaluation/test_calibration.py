@@ -1,0 +1,146 @@
+"""Calibration: by hand, against scikit-learn and scipy, and properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, special
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
+
+from fer_core.evaluation import calibration, metrics
+from fer_core.evaluation.calibration import Binning
+from tests.evaluation.constructed import any_scores, doubled, make_scores, random_scores, shuffled
+
+
+def test_reliability_by_hand():
+    confidence = np.array([0.9, 0.9, 0.6, 0.6])
+    right = np.array([True, False, True, True])
+    found = calibration.reliability(confidence, right, bins=10)
+    np.testing.assert_array_equal(found.count, [2, 2])
+    np.testing.assert_allclose(found.confidence, [0.6, 0.9])
+    np.testing.assert_allclose(found.frequency, [1.0, 0.5])
+    assert found.error == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("how", ["uniform", "quantile"])
+def test_reliability_agrees_with_scikit_learn(how):
+    random = np.random.default_rng(0)
+    confidence = random.random(2000)
+    right = random.random(2000) < confidence**2
+    binning = Binning.WIDTH if how == "uniform" else Binning.MASS
+    found = calibration.reliability(confidence, right, 10, binning)
+    frequency, mean = calibration_curve(right, confidence, n_bins=10, strategy=how)
+    # quantile edges fall on samples here, between samples there: one sample may change its bin
+    tolerance = 1e-12 if how == "uniform" else 0.01
+    np.testing.assert_allclose(found.frequency, frequency, atol=tolerance)
+    np.testing.assert_allclose(found.confidence, mean, atol=tolerance)
+
+
+@given(any_scores())
+def test_the_error_is_that_of_the_metrics_and_of_the_diagram(scores):
+    right = scores.predicted == scores.truth
+    expected = metrics.expected_calibration_error(scores.truth, scores.probabilities)
+    found = calibration.calibration_error(scores.confidence, right)
+    assert found.value == pytest.approx(expected)
+    assert calibration.reliability(scores.confidence, right).error == pytest.approx(expected)
+    assert 0 <= found.low <= found.high
+
+
+@given(any_scores(), st.sampled_from(Binning))
+def test_neither_order_nor_duplicates_change_a_diagram(scores, how):
+    def diagram(given_scores):
+        right = given_scores.predicted == given_scores.truth
+        return calibration.reliability(given_scores.confidence, right, 5, how)
+
+    one, other, twice = diagram(scores), diagram(shuffled(scores)), diagram(doubled(scores))
+    np.testing.assert_allclose(one.frequency, other.frequency)
+    np.testing.assert_array_equal(one.count, other.count)
+    np.testing.assert_array_equal(2 * one.count, twice.count)
+    assert one.error == pytest.approx(twice.error)
+
+
+def test_equal_mass_bins_hold_equally_many():
+    confidence = np.random.default_rng(1).random(1500) ** 3
+    count = np.bincount(calibration.bin_of(confidence, 15, Binning.MASS))
+    assert count.min() >= 99
+    assert count.max() <= 101
+
+
+def test_the_interval_covers_the_true_error():
+    """A model that says 0.8 and is right 7 times in 10 has an error of 0.1."""
+    inside = 0
+    for seed in range(60):
+        right = np.random.default_rng(seed).random(400) < 0.7
+        found = calibration.calibration_error(np.full(400, 0.8), right, seed=seed)
+        inside += found.low <= 0.1 <= found.high
+    assert 51 <= inside <= 60  # 95% of 60 is 57; 51 or fewer has a chance below 1%
+
+
+def test_the_interval_of_many_samples_is_narrow_and_quick():
+    scores = random_scores(100_000, seed=3)
+    found = calibration.calibration_error(scores.confidence, scores.predicted == scores.truth)
+    assert found.high - found.low < 0.01
+
+
+def test_brier_by_hand_and_by_scikit_learn():
+    truth, probabilities = np.array([0, 1]), np.array([[0.7, 0.3], [0.6, 0.4]])
+    assert calibration.brier_score(truth, probabilities) == pytest.approx((0.18 + 0.72) / 2)
+    scores = random_scores(200)
+    expected = brier_score_loss(
+        scores.truth, scores.probabilities, labels=np.arange(7), scale_by_half=False
+    )
+    assert calibration.brier_score(scores.truth, scores.probabilities) == pytest.approx(expected)
+
+
+def test_temperature_is_found_again():
+    """Scores that are calibrated, sharpened by 2.5: the temperature undoes just that."""
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1.5, (20_000, 5))
+    calibrated = special.softmax(logits, axis=1)
+    truth = (calibrated.cumsum(axis=1) > random.random((20_000, 1))).argmax(axis=1)
+    sharp = make_scores(truth, special.softmax(2.5 * logits, axis=1))
+    found = calibration.fit_temperature(sharp)
+    assert found == pytest.approx(2.5, rel=0.04)
+    scaled = calibration.with_temperature(sharp, found)
+    before = metrics.expected_calibration_error(truth, sharp.probabilities)
+    after = metrics.expected_calibration_error(truth, scaled.probabilities)
+    assert after < 0.02 < before
+
+
+def test_temperature_is_the_minimum_that_scipy_finds_from_logits():
+    scores = random_scores(500, seed=5, skill=1.0)
+    logits = np.log(scores.probabilities)
+
+    def loss(temperature):
+        return -special.log_softmax(logits / temperature, axis=1)[
+            np.arange(500), scores.truth
+        ].mean()
+
+    best = optimize.minimize_scalar(loss, bracket=(0.5, 1.5)).x
+    assert calibration.fit_temperature(scores) == pytest.approx(best, rel=1e-3)
+
+
+@given(any_scores(), st.floats(0.2, 5))
+def test_scaling_keeps_the_answer_and_stays_a_distribution(scores, temperature):
+    scaled = calibration.with_temperature(scores, temperature)
+    np.testing.assert_allclose(scaled.probabilities.sum(axis=1), 1)
+    rows = np.arange(len(scores))
+    best = scaled.probabilities[rows, scores.predicted]
+    np.testing.assert_allclose(best, scaled.probabilities.max(axis=1))
+    same = calibration.with_temperature(scores, 1.0)
+    np.testing.assert_allclose(same.probabilities, scores.probabilities, atol=1e-10)
+
+
+def test_one_sample_can_be_measured():
+    found = calibration.measure(make_scores([0], [[0.6, 0.4]]))
+    assert found.error.value == pytest.approx(0.4)
+    assert found.mass_error.value == pytest.approx(0.4)
+    assert found.brier == pytest.approx(0.32)
+
+
+def test_class_reliability_looks_at_the_class_alone():
+    scores = make_scores([0, 0, 1], [[0.8, 0.2], [0.8, 0.2], [0.8, 0.2]])
+    found = calibration.class_reliability(scores, "disgust", bins=5)
+    np.testing.assert_allclose(found.confidence, [0.2])
+    np.testing.assert_allclose(found.frequency, [1 / 3])

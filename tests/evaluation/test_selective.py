@@ -1,0 +1,44 @@
+"""Risk against coverage: by hand and properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from fer_core.evaluation.selective import risk_coverage
+from tests.evaluation.constructed import any_scores, doubled, shuffled
+
+
+def curve_of(scores):
+    return risk_coverage(scores.confidence, scores.predicted == scores.truth)
+
+
+def test_by_hand():
+    curve = risk_coverage(np.array([0.6, 0.9, 0.8, 0.7]), np.array([True, True, False, True]))
+    np.testing.assert_allclose(curve.coverage, [0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(curve.risk, [0, 1 / 2, 1 / 3, 1 / 4])
+    assert curve.area == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert curve.coverage_at(0.3) == (1.0, 0.6)
+    assert curve.coverage_at(0.1) == (0.25, 0.9)
+
+
+def test_a_risk_that_is_never_met_has_no_coverage():
+    curve = risk_coverage(np.array([0.9, 0.8]), np.array([False, True]))
+    assert curve.coverage_at(0.2) is None
+
+
+def test_samples_of_one_confidence_share_their_errors():
+    curve = risk_coverage(np.full(4, 0.7), np.array([True, False, True, True]))
+    np.testing.assert_allclose(curve.risk, 0.25)
+
+
+@given(any_scores())
+def test_properties(scores):
+    curve = curve_of(scores)
+    right = scores.predicted == scores.truth
+    assert curve.risk[-1] == pytest.approx(1 - right.mean())
+    np.testing.assert_allclose(curve_of(shuffled(scores)).risk, curve.risk)
+    # every sample twice: the same curve at every second place
+    np.testing.assert_allclose(curve_of(doubled(scores)).risk[1::2], curve.risk)
+    thin = curve.thinned(5)
+    assert len(thin.risk) <= 5
+    assert thin.risk[-1] == curve.risk[-1]

@@ -1,0 +1,130 @@
+"""Slices: against scipy's exact test, by hand, and what must not be found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fer_core.evaluation.slices import facets, inside, worst_slices
+from tests.evaluation.constructed import make_scores, random_scores
+
+
+def table(**columns) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Categorical(values) for name, values in columns.items()})
+
+
+def test_a_group_is_tested_as_scipy_does():
+    group = np.array(["a"] * 40 + ["b"] * 60)
+    wrong = np.zeros(100, dtype=bool)
+    wrong[:12] = wrong[40:45] = True
+    (worst,) = worst_slices(wrong, table(source=group), depth=1)
+    expected = stats.fisher_exact([[12, 28], [5, 55]], alternative="greater").pvalue
+    assert worst.conditions == (("source", "a"),)
+    assert (worst.samples, worst.errors) == (40, 12)
+    assert (worst.rate, worst.elsewhere) == (0.3, pytest.approx(5 / 60))
+    assert worst.p_value == pytest.approx(expected)
+    assert worst.adjusted == pytest.approx(2 * expected)  # two groups were tested
+    assert worst.stands
+    assert worst.statement.startswith(
+        "Where source is a, 30.0% of 40 answers are wrong, against 8.3% elsewhere (corrected p 0.0"
+    )
+
+
+def test_an_overlap_is_found_where_the_errors_are():
+    random = np.random.default_rng(0)
+    light = random.choice(["dark", "bright"], 2000)
+    face = random.choice(["fear", "happy"], 2000)
+    wrong = np.where((light == "dark") & (face == "fear"), random.random(2000) < 0.5, False)
+    found = worst_slices(wrong, table(light=light, face=face))
+    assert found[0].conditions in ((("light", "dark"),), (("face", "fear"),)) or set(
+        found[0].conditions
+    ) == {("light", "dark"), ("face", "fear")}
+    overlap = next(item for item in found if len(item.conditions) == 2)
+    assert set(overlap.conditions) == {("light", "dark"), ("face", "fear")}
+    assert overlap.stands
+    assert overlap.elsewhere == 0
+
+
+def test_an_overlap_that_adds_nothing_does_not_stand():
+    random = np.random.default_rng(1)
+    light = random.choice(["dark", "bright"], 4000)
+    coin = random.choice(["heads", "tails"], 4000)
+    wrong = random.random(4000) < np.where(light == "dark", 0.4, 0.05)
+    found = worst_slices(wrong, table(light=light, coin=coin))
+    assert found[0].conditions == (("light", "dark"),)
+    assert not any(item.stands for item in found if len(item.conditions) == 2)
+
+
+def test_chance_alone_is_seldom_called_a_slice():
+    alarms = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        groups = table(**{f"f{i}": random.integers(0, 4, 600).astype(str) for i in range(4)})
+        alarms += any(item.stands for item in worst_slices(random.random(600) < 0.2, groups))
+    assert alarms <= 5  # 5% of 40 is 2
+
+
+def test_small_slices_and_flawless_models_give_none():
+    groups = table(source=["a"] * 10 + ["b"] * 90)
+    assert worst_slices(np.zeros(100, dtype=bool), groups) == []
+    assert worst_slices(np.arange(100) < 10, groups, min_size=30) == []
+    assert worst_slices(np.array([True]), table(source=["a"])) == []
+
+
+@given(st.integers(0, 1000))
+def test_order_plays_no_part(seed):
+    random = np.random.default_rng(seed)
+    groups = table(
+        a=random.integers(0, 3, 200).astype(str), b=random.integers(0, 2, 200).astype(str)
+    )
+    wrong = random.random(200) < 0.3
+    order = random.permutation(200)
+    one = worst_slices(wrong, groups, min_size=5)
+    other = worst_slices(wrong[order], groups.iloc[order].reset_index(drop=True), min_size=5)
+    assert one == other
+
+
+def test_facets_cut_what_can_be_cut():
+    scores = random_scores(80, classes=2)
+    samples = pd.DataFrame(
+        {
+            "id": scores.ids,
+            "brightness": np.arange(80.0),
+            "flat": 1.0,
+            "source": ["one", "two"] * 40,
+            "sha1": [f"{i:x}" for i in range(80)],
+            "leak": [True] + [False] * 79,
+            "key": [f"key-{i}" for i in range(80)],
+            "votes_angry": 1,
+        }
+    ).set_index("id", drop=False)
+    groups = facets(samples, scores)
+    assert list(groups) == [
+        "class",
+        "brightness",
+        "source",
+        "duplicate in the original training data",
+    ]
+    assert groups["brightness"].value_counts().tolist() == [20, 20, 20, 20]
+    assert groups["brightness"].iloc[0] == "darkest quarter"
+    assert groups["brightness"].iloc[79] == "brightest quarter"
+
+
+def test_a_sample_that_is_not_known_is_in_no_group():
+    scores = make_scores([0, 1], [[0.5, 0.5], [0.5, 0.5]])
+    samples = pd.DataFrame({"id": ["s/00000"], "source": ["one"]}).set_index("id", drop=False)
+    groups = facets(samples, scores)
+    assert list(groups) == ["class"]
+
+
+def test_inside_takes_all_facets_together_and_any_group_of_a_facet():
+    groups = table(a=["x", "x", "y"], b=["p", "q", "p"])
+    np.testing.assert_array_equal(inside(groups, [("a", "x"), ("a", "y")]), [True] * 3)
+    both = [("a", "x"), ("b", "p"), ("b", "q")]
+    np.testing.assert_array_equal(inside(groups, both), [True, True, False])
+    np.testing.assert_array_equal(inside(groups, [("a", "x"), ("b", "p")]), [True, False, False])
+    np.testing.assert_array_equal(inside(groups, []), [True] * 3)
+    np.testing.assert_array_equal(inside(groups, [("a", "nonsense")]), [False] * 3)
+    np.testing.assert_array_equal(inside(groups, [("nonsense", "x")]), [False] * 3)

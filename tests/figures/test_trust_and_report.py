@@ -1,0 +1,140 @@
+"""Trust figures and the HTML report, by what they hold."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import write_table
+from fer_core.evaluation.calibration import reliability
+from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.evaluation.results import read_results
+from fer_core.evaluation.robustness import CLEAN
+from fer_core.evaluation.selective import risk_coverage
+from fer_core.figures import charts, trust
+from fer_core.figures.html_report import render_report, write_report, written
+
+COLOURS = {"a": "#123456", "b": "#654321"}
+TITLES = {"a": "Model A", "b": "Model B"}
+
+
+def corrupted(accuracy: float = 0.5) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "corruption": [CLEAN, "blur", "blur", "noise", "noise"],
+            "strength": [0, 1, 2, 1, 2],
+            "images": 10,
+            "seed": 0,
+            "samples_hash": "abc",
+            "accuracy": [0.9, accuracy, 0.4, 0.7, 0.2],
+            "macro_recall": 0.5,
+            "log_loss": 1.0,
+        }
+    )
+
+
+def test_reliability_shows_each_bin_and_the_diagonal():
+    curve = reliability(np.array([0.9, 0.9, 0.6]), np.array([True, False, True]), bins=10)
+    figure = trust.reliability_diagram({"a": curve}, COLOURS)
+    honest, model = figure.data
+    assert list(honest.x) == list(honest.y) == [0, 1]
+    np.testing.assert_allclose(model.x, [0.6, 0.9])
+    np.testing.assert_allclose(model.y, [1.0, 0.5])
+    assert model.line.color == "#123456"
+
+
+def test_risk_coverage_ends_at_the_error_rate():
+    curve = risk_coverage(np.array([0.9, 0.8]), np.array([True, False]))
+    (line,) = trust.risk_coverage_chart({"a": curve}, TITLES, COLOURS).data
+    assert (line.x[-1], line.y[-1]) == (1, 0.5)
+    assert line.name == "Model A"
+
+
+def test_corruption_curves_start_clean_and_average():
+    (mean,) = trust.corruption_curves({"a": corrupted()}, TITLES, COLOURS).data
+    assert list(mean.x) == [0, 1, 2]
+    np.testing.assert_allclose(mean.y, [0.9, 0.6, 0.3])
+    (blur,) = trust.corruption_curves({"a": corrupted()}, TITLES, COLOURS, "blur").data
+    np.testing.assert_allclose(blur.y, [0.9, 0.5, 0.4])
+
+
+def test_the_front_is_drawn_through_what_nothing_beats():
+    figure = charts.cost_chart(
+        {"a": 1.0, "b": 5.0}, {"a": 0.9, "b": 0.8}, TITLES, COLOURS, ("ms", "accuracy")
+    )
+    front = figure.data[0]
+    assert list(front.x) == [1.0]
+    assert {trace.text[0] for trace in figure.data[1:]} == {"Model A", "Model B"}
+
+
+def test_changes_go_left_and_right_of_zero():
+    figure = charts.change_bars({"angry": 3, "sad": 0}, {"angry": 1, "sad": 2}, ["angry", "sad"])
+    fixed, broken, net = figure.data
+    assert list(fixed.x) == [3, 0]
+    assert list(broken.x) == [-1, -2]
+    assert list(net.text) == ["net +2", "net -2"]
+
+
+@pytest.fixture
+def place(toy, tmp_path):
+    """A copy of the toy benchmark with cost, robustness, and a name from outside."""
+    place = type(toy.benchmark)(tmp_path / "toy")
+    shutil.copytree(toy.benchmark.root, place.root)
+    for name in ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"):
+        run = place.run(name)
+        write_table(run.robustness_path, corrupted(0.6 if name.startswith("r") else 0.5))
+        Efficiency(
+            run_id=name, parameters=10, operations=2_000_000_000, weight_bytes=3_000_000,
+            latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
+            peak_memory_bytes=4_000_000, device="cpu", threads=1,
+        ).write(run.efficiency_path)  # fmt: skip
+    info = place.run("resnet34-cpu-s0").info_path
+    info.write_text(info.read_text().replace("EfficientNet-Lite0", "<script>alert(1)</script>"))
+    return place
+
+
+def test_the_report_holds_everything_once_and_escapes_names(place, tmp_path):
+    results = read_results(place)
+    page = render_report(results)
+    assert page.count("plotly.js v") == 1
+    assert "<script src" not in page
+    assert "<link" not in page.split("</head>")[1]
+    assert "<script>alert(1)</script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    headings = ("Leaderboard", "Who beats whom", "Recall by class", "Calibration")
+    headings += ("Corrupted pictures", "Training curves", "Accuracy against latency (ms)")
+    for heading in headings:
+        assert f">{heading}<" in page, heading
+    assert "75.7%" in page
+    assert "<img" not in page
+    assert "data:image" not in page.split("</head>")[1]
+    write_report(tmp_path / "report.html", results)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_results_carry_robustness_and_cost(place):
+    entries = {entry.run_id: entry for entry in read_results(place).entries}
+    values = entries["efficientnet_lite0-cpu-s0"].values
+    assert values["operations (G)"] == 2.0
+    assert values["latency (ms)"] == 7.5
+    assert values["memory (MB)"] == 4.0
+    assert values["accuracy corrupted"] == pytest.approx(0.45)
+    assert entries["resnet34-cpu-s0"].values["mCE"] == pytest.approx(1)  # it is the baseline
+    assert values["mCE"] > 1
+    assert "latency (ms)" not in entries["pair-cpu"].values
+
+
+def test_a_report_of_nothing_says_so(toy, tmp_path):
+    place = type(toy.benchmark)(tmp_path / "toy")
+    shutil.copytree(toy.benchmark.root, place.root)
+    shutil.rmtree(place.root / "runs")
+    assert "There is no run to report on" in render_report(read_results(place))
+
+
+def test_numbers_are_written_as_people_read_them():
+    assert written("accuracy", 0.8613) == "86.1%"
+    assert written("log loss", 0.39412) == "0.394"
+    assert written("images/s, batches of 32", 1234.5) == "1,234"
+    assert written("weights (MB)", 123.44) == "123.4"
+    assert written("mCE", None) == written("mCE", float("nan"))

@@ -1,0 +1,177 @@
+"""The commands that measure: what they write, and that they go on where they stopped."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.data.imaging import SampleFormat
+from fer_core.engine import efficiency
+from fer_core.engine.efficiency import measure_run, operations
+from fer_core.engine.networks import load_network
+from fer_core.engine.robustness import CONDITIONS
+from fer_core.errors import ArtifactError
+from fer_core.evaluation import metrics
+from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
+from fer_core.evaluation.robustness import read_robustness
+from training import __main__ as cli
+from training import measuring
+from training.console import console
+
+CPU = torch.device("cpu")
+
+
+def quiet(items, length, title):
+    return iter(items)
+
+
+@pytest.fixture
+def place(toy, tmp_path):
+    """A copy of the toy benchmark, to write into."""
+    shutil.copytree(toy.benchmark.root, tmp_path / "toy")
+    return ArtifactStore(tmp_path).benchmark("toy")
+
+
+@pytest.fixture
+def few_conditions(monkeypatch):
+    few = (CONDITIONS[0], ("blur", 1), ("noise", 5))
+    monkeypatch.setattr(measuring, "CONDITIONS", few)
+    monkeypatch.setattr("fer_core.engine.robustness.CONDITIONS", few)
+    return few
+
+
+def test_robustness_is_written_and_resumed(place, toy, few_conditions):
+    pictures = measuring.TestPictures.draw(toy.dataset, 12, seed=0)
+    run = place.run("resnet34-cpu-s0")
+
+    def measure(**more):
+        return measuring.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet, **more)
+
+    assert measure()
+    table = read_robustness(run.robustness_path)
+    assert list(zip(table["corruption"], table["strength"], strict=True)) == list(few_conditions)
+    assert set(table["images"]) == {12}
+    assert not measure()
+    assert measure(again=True)
+    pd.testing.assert_frame_equal(read_robustness(run.robustness_path), table)
+    other = measuring.TestPictures.draw(toy.dataset, 12, seed=1)
+    assert measuring.measure_robustness(run, place, toy.dataset, other, CPU, quiet)
+
+
+def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
+    pictures = measuring.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("pair-cpu")
+    assert measuring.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+    members = [
+        np.load(place.run(name).corrupted_path)["answers"].astype(np.float64)
+        for name in run.info().members
+    ]
+    mean = pictures.scores(np.mean(members, axis=0)[2])
+    matrix = metrics.confusion_matrix(mean.truth, mean.predicted, 7)
+    table = read_robustness(run.robustness_path)
+    assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
+
+
+def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
+    pictures = measuring.TestPictures.draw(toy.dataset, 20, seed=4)
+    assert len(set(pictures.rows)) == 20
+    assert set(pictures.rows) <= set(toy.dataset.rows("test"))
+    np.testing.assert_array_equal(pictures.images, toy.dataset.images[pictures.rows])
+    everything = measuring.TestPictures.draw(toy.dataset, 0, seed=4)
+    np.testing.assert_array_equal(everything.rows, toy.dataset.rows("test"))
+
+
+def test_runs_that_are_not_there_are_named(place):
+    with pytest.raises(ArtifactError, match="nonsense-cpu-s0"):
+        measuring.chosen_runs(place, ["nonsense-cpu-s0"])
+    names = [run.run_id for run in measuring.chosen_runs(place, [])]
+    assert names[-1] == "pair-cpu"  # ensembles last
+    assert len(names) == 4
+
+
+def test_efficiency_of_a_network(place, toy, monkeypatch):
+    monkeypatch.setattr(efficiency, "REPEATS", 5)
+    run = place.run("resnet34-cpu-s0")
+    threads = torch.get_num_threads()
+    found = measure_run(run, toy.dataset.format, CPU, threads=1)
+    torch.set_num_threads(threads)
+    assert found.parameters == run.info().parameters
+    assert found.weight_bytes == run.weights_path.stat().st_size
+    assert [entry.batch_size for entry in found.latency] == list(BATCH_SIZES)
+    assert all(entry.milliseconds > 0 for entry in found.latency)
+    assert (found.device, found.threads) == ("cpu", 1)
+
+
+def test_operations_are_counted_as_by_hand(place, toy):
+    """A network of one linear layer: 2 * inputs * outputs."""
+    network = load_network(place.run("resnet34-cpu-s0"), toy.dataset.format)
+    side = network.info.image_size
+    object.__setattr__(
+        network, "model", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side**2, 7))
+    )
+    images = torch.zeros((1, *SampleFormat(48, False).shape), dtype=torch.uint8)
+    assert operations(network, images) == 2 * 3 * side**2 * 7
+
+
+def test_an_ensembles_cost_is_the_sum_of_its_members(place):
+    for name, value in (("efficientnet_lite0-cpu-s0", 2.0), ("resnet34-cpu-s0", 3.0)):
+        Efficiency(
+            run_id=name, parameters=1, operations=1, weight_bytes=1,
+            latency=({"batch_size": 1, "milliseconds": value, "repeats": 5},),
+            peak_memory_bytes=None, device="cpu", threads=1,
+        ).write(place.run(name).efficiency_path)  # fmt: skip
+    run = place.run("pair-cpu")
+    assert measuring.measure_efficiency(run, place, CPU).milliseconds(1) == 5.0
+    assert Efficiency.read(run.efficiency_path).milliseconds(1) == 5.0
+
+
+@pytest.fixture
+def command(place, toy, monkeypatch):
+    """Runs a command on the copy."""
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(place.root.parent))
+    monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
+    monkeypatch.setattr(console, "width", 200)
+
+    def run(*arguments: str):
+        return CliRunner().invoke(cli.app, [*arguments], catch_exceptions=False)
+
+    return run
+
+
+def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_conditions):
+    weights = place.run("efficientnet_lite0-cpu-s1").weights_path
+    weights.write_bytes(weights.read_bytes()[:1000])
+    done = command("robustness", "toy", "--images", "8", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "efficientnet_lite0-cpu-s1" in done.output
+    assert "% clean" in done.output
+    assert place.run("pair-cpu").robustness_path.is_file()
+    assert not place.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
+    again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
+    assert again.exit_code == 0
+    assert "was measured" in again.output
+
+
+def test_the_efficiency_command_skips_what_is_measured(command, place):
+    for name in ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"):
+        Efficiency(
+            run_id=name, parameters=1_500_000, operations=10**9, weight_bytes=1,
+            latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
+            peak_memory_bytes=None, device="cpu", threads=1,
+        ).write(place.run(name).efficiency_path)  # fmt: skip
+    done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
+    assert done.exit_code == 0
+    assert "3.0 M parameters, 2.00 G operations, batches of 1: 4.0 ms" in done.output
+
+
+def test_the_report_command_writes_one_file(command, place, tmp_path):
+    place.run("pair-cpu").report_path.write_text("{")
+    done = command("report", "toy", "--out", str(tmp_path / "out.html"))
+    assert done.exit_code == 0
+    assert "3 runs" in done.output
+    assert "left out: pair-cpu" in done.output
+    assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")

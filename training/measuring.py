@@ -1,0 +1,216 @@
+"""Measures finished runs: robustness on corrupted pictures, and cost."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.prepared import PreparedDataset
+from fer_core.engine.efficiency import measure_run
+from fer_core.engine.networks import load_network
+from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.efficiency import Efficiency, combined
+from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.robustness import read_robustness, row, samples_hash
+from fer_core.files import atomic_path
+from fer_core.provenance import now
+
+Progress = Callable[[Iterable[Any], int, str], Iterator[Any]]
+
+
+def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
+    """Returns the named runs, or every finished one; networks first, then ensembles.
+
+    Raises:
+        ArtifactError: If a named run is not finished, or there is none.
+    """
+    runs = [benchmark.run(name) for name in names] or benchmark.runs()
+    finished = [run for run in runs if run.info_path.is_file()]
+    if names and len(finished) < len(runs):
+        missing = ", ".join(run.run_id for run in runs if run not in finished)
+        raise ArtifactError(f"There is no finished run {missing} in {benchmark.root}.")
+    if not finished:
+        raise ArtifactError(
+            f"{benchmark.name} has no finished run to measure. Train one with "
+            f"`python -m training train resnet34 --benchmark {benchmark.name}`."
+        )
+    return sorted(finished, key=_is_ensemble)
+
+
+def _is_ensemble(run: RunDir) -> bool:
+    try:
+        return run.info().kind == "ensemble"
+    except ArtifactError:
+        return False  # said when it is measured
+
+
+@dataclass(frozen=True)
+class TestPictures:
+    """The pictures that robustness is measured on.
+
+    Attributes:
+        images: uint8, shape (N, side, side) or (N, side, side, 3).
+        rows: Their rows in the prepared set, which decide their corruptions; shape (N,).
+        truth: Ids and classes; the probabilities in it are not used.
+        seed: Of the choice of pictures and of their corruptions.
+    """
+
+    __test__ = False  # the name is not pytest's business
+
+    images: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    truth: Scores
+    seed: int
+
+    @classmethod
+    def draw(cls, dataset: PreparedDataset, count: int, seed: int) -> "TestPictures":
+        """Draws test pictures without replacement; all of them where `count` is 0 or too many."""
+        rows = dataset.rows("test")
+        if 0 < count < len(rows):
+            rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
+        ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
+        classes = len(dataset.labels)
+        even = np.full((len(rows), classes), 1 / classes)
+        truth = Scores(dataset.labels, ids, dataset.targets(rows), even)
+        return cls(np.asarray(dataset.images[rows]), rows, truth, seed)
+
+    def scores(self, probabilities: NDArray[np.float32]) -> Scores:
+        """Returns scores with these probabilities."""
+        given = probabilities.astype(np.float64)
+        return Scores(self.truth.labels, self.truth.ids, self.truth.truth, given)
+
+
+def measure_robustness(
+    run: RunDir,
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    pictures: TestPictures,
+    device: torch.device,
+    progress: Progress,
+    *,
+    again: bool = False,
+) -> bool:
+    """Writes a run's `robustness.parquet`; of an ensemble, from its members' answers.
+
+    Returns:
+        False if it had been measured already on the same pictures.
+
+    Raises:
+        FerscopeError: If the run, or a member, is damaged or does not fit the dataset.
+    """
+    if not again and _is_measured(run, pictures):
+        return False
+    info = run.info()
+    if info.split_hash != dataset.info.split_hash:
+        raise ArtifactError(
+            f"{run.run_id} was trained on another split than the prepared set {dataset.info.name}."
+        )
+    if info.kind == "network":
+        answers = _network_answers(run, dataset.format, pictures, device, progress, again=again)
+    else:
+        members = [
+            _network_answers(
+                benchmark.run(name), dataset.format, pictures, device, progress, again=False
+            )
+            for name in info.members
+        ]
+        weights = info.member_weights or None
+        answers = np.average(members, axis=0, weights=weights).astype(np.float32)
+    table = pd.DataFrame(
+        [
+            row(name, strength, pictures.scores(probabilities), pictures.seed)
+            for (name, strength), probabilities in zip(CONDITIONS, answers, strict=True)
+        ]
+    )
+    write_table(run.robustness_path, table)
+    return True
+
+
+def _is_measured(run: RunDir, pictures: TestPictures) -> bool:
+    try:
+        table = read_robustness(run.robustness_path)
+    except ArtifactError:
+        return False
+    first = table.iloc[0]
+    same = (first["seed"], first["samples_hash"]) == (pictures.seed, samples_hash(pictures.truth))
+    return same and len(table) == len(CONDITIONS)
+
+
+def _network_answers(
+    run: RunDir,
+    stored: SampleFormat,
+    pictures: TestPictures,
+    device: torch.device,
+    progress: Progress,
+    *,
+    again: bool,
+) -> NDArray[np.float32]:
+    """Probabilities under each condition, shape (conditions, N, K); kept for ensembles."""
+    weights = run.weights_path.stat() if run.weights_path.is_file() else None
+    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {CONDITIONS}"
+    stamp += f" {weights.st_size} {weights.st_mtime_ns}" if weights else ""
+    if not again:
+        try:
+            with np.load(run.corrupted_path, allow_pickle=False) as kept:
+                if str(kept["stamp"]) == stamp:
+                    return np.asarray(kept["answers"], dtype=np.float32)
+        except (OSError, ValueError, KeyError):
+            pass
+    network = load_network(run, stored)
+    network.model.to(device).requires_grad_(False)
+    steps = corrupted_probabilities(network, pictures.images, pictures.rows, seed=pictures.seed)
+    answers = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
+    if not np.isfinite(answers).all():
+        raise ArtifactError(f"{run.run_id} gives no finite answer; its weights are damaged.")
+    with atomic_path(run.corrupted_path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, stamp=stamp, answers=answers.astype(np.float16))
+    return answers
+
+
+def measure_efficiency(
+    run: RunDir,
+    benchmark: BenchmarkDir,
+    device: torch.device,
+    *,
+    threads: int | None = None,
+    again: bool = False,
+) -> Efficiency:
+    """Writes a run's `efficiency.json` and returns it; an ensemble's is the sum of its members'.
+
+    Raises:
+        FerscopeError: If the run, or a member, is damaged.
+    """
+    if not again and run.efficiency_path.is_file():
+        try:
+            return Efficiency.read(run.efficiency_path)
+        except ArtifactError:
+            pass  # a damaged file is measured anew
+    info = run.info()
+    if info.kind == "network":
+        place = benchmark.info()
+        stored = SampleFormat(place.side, place.colour)
+        # a fresh process: peak memory only ever grows
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            found = process.submit(measure_run, run, stored, device, threads).result()
+    else:
+        members = [
+            measure_efficiency(benchmark.run(name), benchmark, device, threads=threads)
+            for name in info.members
+        ]
+        if len({(member.device, member.threads) for member in members}) > 1:
+            raise FerscopeError(
+                f"The members of {run.run_id} were measured on different devices or with different "
+                "numbers of threads. Measure them all with --again."
+            )
+        found = combined(run.run_id, members, now())
+    found.write(run.efficiency_path)
+    return found
