@@ -231,3 +231,24 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "prepare" in done.stdout
+
+
+def test_prepare_drawn_faces_with_their_pictures(shop):
+    toy, run = shop
+    output = run("prepare", "synthetic", "--name", "drawn", "--side", "32", "--count", "70",
+                 "--faults", "--ship-pictures")  # fmt: skip
+    assert "Faces drawn from facial action units, with planted faults" in output
+    assert "2 extra copies" in output
+    place = ArtifactStore(toy.artifacts).benchmark("drawn")
+    assert place.pictures_path.is_file()
+    assert place.card_text_path.is_file()
+    assert len(place.samples()) == 72
+
+
+def test_options_that_a_plan_says_itself_are_refused(shop, tmp_path):
+    (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic, count: 70}]\n")
+    result = CliRunner().invoke(
+        cli.app, ["prepare", "--plan", str(tmp_path / "plan.yaml"), "--name", "x", "--side", "64"]
+    )
+    assert result.exit_code == 2
+    assert "--side" in result.output
