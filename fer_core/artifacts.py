@@ -341,8 +341,8 @@ class BenchmarkDir:
         """Reads `samples.parquet`."""
         return read_table(self.samples_path, ("id", "split", "label"))
 
-    def write_mean_faces(self, faces: Mapping[str, NDArray[np.float32]]) -> None:
-        """Writes `mean_faces.npz`; keys are `<split>/<label>/<mean|std>`."""
+    def write_mean_faces(self, faces: Mapping[str, NDArray[Any]]) -> None:
+        """Writes `mean_faces.npz`; its keys are those of `fer_core.data.aggregates`."""
         with atomic_path(self.mean_faces_path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **dict(faces))  # type: ignore[arg-type]
 

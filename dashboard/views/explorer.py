@@ -47,7 +47,7 @@ else:
 
 if text := dataset_access.card_text(chosen):
     with st.expander("Dataset card", icon=":material/description:"):
-        st.markdown(text)
+        st.markdown(text.partition("\n")[2])  # the title is the page's
         st.download_button(
             "Download the card (Markdown)", text, f"{chosen.info.name}-card.md", "text/markdown"
         )

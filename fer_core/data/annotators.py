@@ -18,7 +18,8 @@ def vote_shares(samples: pd.DataFrame) -> NDArray[np.float64]:
     """Returns each sample's distribution of votes, shape (N, voted classes); 0 without votes."""
     columns = [f"{VOTE_PREFIX}{name}" for name in voted_classes(samples)]
     votes = samples[columns].to_numpy(dtype=np.float64)
-    return votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    shares: NDArray[np.float64] = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def agreement(samples: pd.DataFrame) -> NDArray[np.float64]:

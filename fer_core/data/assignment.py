@@ -187,8 +187,8 @@ def _top_up(samples: pd.DataFrame, wish: TopUp, random: np.random.Generator) -> 
     rows = np.flatnonzero((mine & (samples["excluded"] == SPARE)).to_numpy())
     held_out = samples["source_split"].isin(["validation", "test"]).to_numpy()
     taken = _drawn(rows[~held_out[rows]], missing, random)
-    samples.iloc[taken, samples.columns.get_loc("excluded")] = ""
-    samples.iloc[taken, samples.columns.get_loc("split")] = "train"
+    samples.loc[taken, "excluded"] = ""
+    samples.loc[taken, "split"] = "train"
 
 
 def _train_counts(samples: pd.DataFrame) -> "pd.Series[int]":
@@ -205,5 +205,5 @@ def _drawn(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> 
 
 
 def _set_aside(samples: pd.DataFrame, rows: NDArray[np.int64], reason: str) -> None:
-    samples.iloc[rows, samples.columns.get_loc("excluded")] = reason
-    samples.iloc[rows, samples.columns.get_loc("split")] = EXCLUDED
+    samples.loc[rows, "excluded"] = reason
+    samples.loc[rows, "split"] = EXCLUDED

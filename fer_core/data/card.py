@@ -1,5 +1,6 @@
 """The dataset card: what a set holds, where it comes from, what was removed and why."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from fer_core.artifacts import BenchmarkInfo, Record
 from fer_core.data import quality, splits
 from fer_core.data.outliers import outliers
 from fer_core.data.sources.base import SPLITS
+
+_MARKDOWN = re.compile(r"([\[\]<>|`!\\])")
 
 
 class _Part(BaseModel):
@@ -130,10 +133,10 @@ def build_card(
 
 
 def card_text(card: DatasetCard) -> str:
-    """Returns the card as Markdown."""
-    labels = list(next(iter(card.counts.values())))
+    """Returns the card as Markdown; names from outside cannot bring links or pictures into it."""
+    labels = [_plain(label) for label in next(iter(card.counts.values()))]
     lines = [
-        f"# {card.title}",
+        f"# {_plain(card.title)}",
         "",
         f"Benchmark `{card.name}`, split hash `{card.split_hash}`. Images are stored as "
         f"{card.side} x {card.side} pixels, {'in colour' if card.colour else 'grey'}.",
@@ -149,7 +152,7 @@ def card_text(card: DatasetCard) -> str:
         ),
         "",
         "Class weights from the frequencies in train: "
-        + ", ".join(f"{name} {weight:.2f}" for name, weight in card.class_weights.items())
+        + ", ".join(f"{_plain(name)} {weight:.2f}" for name, weight in card.class_weights.items())
         + ".",
         "",
         "## Sources",
@@ -158,13 +161,19 @@ def card_text(card: DatasetCard) -> str:
     for source in card.sources:
         used = ", ".join(f"{count:,} in {split}" for split, count in source.used.items())
         lines += [
-            f"### {source.title} (`{source.name}`)",
+            f"### {_plain(source.title)} (`{source.name}`)",
             "",
-            f"- Licence: {source.licence}",
-            *([f"- Reference: {source.reference}"] if source.reference else []),
+            f"- Licence: {_plain(source.licence)}",
+            *([f"- Reference: {_plain(source.reference)}"] if source.reference else []),
             f"- {source.stored:,} images stored; taken: {used or 'none'}",
-            *(f"- {count:,} take no part: {reason}" for reason, count in source.excluded.items()),
-            *(f"- {count:,} not stored: {reason}" for reason, count in source.left_out.items()),
+            *(
+                f"- {count:,} take no part: {_plain(reason)}"
+                for reason, count in source.excluded.items()
+            ),
+            *(
+                f"- {count:,} not stored: {_plain(reason)}"
+                for reason, count in source.left_out.items()
+            ),
             "",
         ]
     lines += [
@@ -201,6 +210,10 @@ def card_text(card: DatasetCard) -> str:
     if card.skipped:
         lines += [f"{len(card.skipped):,} files could not be read; `card.json` lists them.", ""]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def _source(samples: pd.DataFrame, left_out: Mapping[str, int], **facts: str) -> SourceCard:

@@ -55,7 +55,7 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
         values = samples[name].to_numpy(dtype=np.float64)
         scores = modified_z(np.log1p(values) if measure.ratio else values)
         for reason, mask in ((measure.low, scores < -limit), (measure.high, scores > limit)):
-            rows = np.flatnonzero(mask) if reason else []
+            rows = np.flatnonzero(mask & bool(reason))
             found.append(
                 pd.DataFrame(
                     {

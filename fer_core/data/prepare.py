@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from fer_core.artifacts import (
     CARD,
@@ -163,7 +164,9 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
                 f"set {dataset.info.split_hash}). Prepare this set under another --name."
             )
     write_table(benchmark.samples_path, dataset.samples)
-    faces = {**mean_faces(dataset), **batch_faces(dataset), **axis_faces(dataset)}
+    faces: dict[str, NDArray[Any]] = {
+        **mean_faces(dataset), **batch_faces(dataset), **axis_faces(dataset)
+    }  # fmt: skip
     benchmark.write_mean_faces(faces)
     if (dataset.folder / PICTURES).is_file():
         with atomic_path(benchmark.pictures_path) as temporary:

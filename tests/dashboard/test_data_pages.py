@@ -115,7 +115,7 @@ def test_samples_are_filtered_sorted_and_paged_from_the_address(open_page, fault
     assert set(rows["split"]) == {"test"}
     assert rows["brightness"].is_monotonic_increasing
     assert pictures(app) == 30
-    app.pills(key="classes").set_value(["happy"]).run()
+    app.pills(key="emotions").set_value(["happy"]).run()
     rows = app.dataframe[0].value
     assert set(rows["label"]) == {"happy"}
     assert len(rows) == 10

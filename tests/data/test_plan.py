@@ -461,4 +461,6 @@ def test_the_card_counts_by_hand(tmp_path: Path) -> None:
     text = card_text(card)
     assert "| test in train | 1 | 1 |" in text.replace("images of ", "")
     assert "1 take no part: duplicate of a test image" in text
+    named = card.model_copy(update={"title": "![x](http://a.b) <i>"})
+    assert card_text(named).startswith("# \\!\\[x\\](http://a.b) \\<i\\>\n")
     assert ListSource([]).origin == Origin("list", "A list", "none", "")

@@ -297,3 +297,24 @@ def test_without_the_prepared_set_an_export_is_checked_on_drawn_faces(shop, tmp_
     monkeypatch.setenv("FERSCOPE_DATA", str(tmp_path / "nothing"))
     assert "drawn faces" in run("export", "toy", "tiny-cpu-s0", "--out", str(tmp_path / "m.onnx"))
     assert (tmp_path / "m.onnx").is_file()
+
+
+def test_prepare_drawn_faces_with_their_pictures(shop):
+    toy, run = shop
+    output = run("prepare", "synthetic", "--name", "drawn", "--side", "32", "--count", "70",
+                 "--faults", "--ship-pictures")  # fmt: skip
+    assert "Faces drawn from facial action units, with planted faults" in output
+    assert "2 extra copies" in output
+    place = ArtifactStore(toy.artifacts).benchmark("drawn")
+    assert place.pictures_path.is_file()
+    assert place.card_text_path.is_file()
+    assert len(place.samples()) == 72
+
+
+def test_options_that_a_plan_says_itself_are_refused(shop, tmp_path):
+    (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic, count: 70}]\n")
+    result = CliRunner().invoke(
+        cli.app, ["prepare", "--plan", str(tmp_path / "plan.yaml"), "--name", "x", "--side", "64"]
+    )
+    assert result.exit_code == 2
+    assert "--side" in result.output

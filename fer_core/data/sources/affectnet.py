@@ -71,12 +71,14 @@ class AffectNetCsvSource(ImageFiles):
         super().__init__(folder, items)
 
     def _rows(self, csv: Path, table: pd.DataFrame, root: Path) -> Iterator[ImageFile | Skipped]:
-        for row in table.itertuples(index=True):
-            label = _label(row.expression, f"{csv.name}, row {row.Index}")
+        columns = list(table.columns)
+        for number, values in enumerate(table.itertuples(index=False, name=None)):
+            row = dict(zip(columns, values, strict=True))
+            label = _label(row["expression"], f"{csv.name}, row {number}")
             if label not in SEVEN_EMOTIONS.names:
                 self.left_out[f"annotators say {label.replace('_', ' ')}"] += 1
                 continue
-            key = str(row.subDirectory_filePath)
+            key = str(row["subDirectory_filePath"])
             picture = root / key
             if Path(key).is_absolute() or ".." in Path(key).parts:
                 yield Skipped(key, "The csv's path leads out of the folder of pictures.")
@@ -84,10 +86,8 @@ class AffectNetCsvSource(ImageFiles):
             if not picture.is_file():
                 yield Skipped(key, f"{picture.name} is missing in {root.name}.")
                 continue
-            extras = _affect(getattr(row, "valence", None), getattr(row, "arousal", None))
-            yield ImageFile(
-                picture, key, label, _LISTS[csv.name], extras=extras, box=_box(row._asdict())
-            )
+            extras = _affect(row.get("valence"), row.get("arousal"))
+            yield ImageFile(picture, key, label, _LISTS[csv.name], extras=extras, box=_box(row))
 
 
 class AffectNetArraysSource(ImageFiles):
@@ -142,7 +142,7 @@ class AffectNetFolderSource(FolderSource):
     Args and errors are those of `FolderSource`.
     """
 
-    origin = ORIGIN  # type: ignore[assignment]
+    origin = ORIGIN
 
     def _native_name(self, folder: str) -> str:
         if folder.isdecimal():
@@ -228,7 +228,7 @@ def _affect(valence: float | None, arousal: float | None) -> dict[str, float]:
     return {name: float(v) for name, v in values.items() if v is not None and -1 <= float(v) <= 1}
 
 
-def _box(row: dict[str, object]) -> Box | None:
+def _box(row: Mapping[str, object]) -> Box | None:
     """Returns the face's box of a csv row, or None where it gives none."""
     try:
         left, top, width, height = (

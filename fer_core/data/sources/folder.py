@@ -201,7 +201,7 @@ class FolderSource(ImageFiles):
 def _check_splits(root: Path, files: Iterable[ImageFile]) -> None:
     classes: dict[Split | None, set[str]] = {}
     for file in files:
-        classes.setdefault(file.split, set()).add(file.label)
+        classes.setdefault(file.split, set()).add(str(file.label))
     known = set().union(*classes.values())
     if len(known) < 2:
         raise DataError(

@@ -31,10 +31,13 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 class _Rows(Protocol):
-    """One split of a dataset; `columns` are its names, `names` what class numbers mean."""
+    """One split of a dataset."""
 
-    columns: Sequence[str]
-    licence: str
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    @property
+    def licence(self) -> str: ...
 
     def __len__(self) -> int: ...
 

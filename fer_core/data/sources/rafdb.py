@@ -57,7 +57,7 @@ class RafDbFolderSource(FolderSource):
     Args and errors are those of `FolderSource`.
     """
 
-    origin = ORIGIN  # type: ignore[assignment]
+    origin = ORIGIN
 
     def _native_name(self, folder: str) -> str:
         code = int(folder) if folder.isdecimal() else None
