@@ -27,7 +27,7 @@ from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.results import BenchmarkResults, Entry
 from fer_core.evaluation.slices import Slice
 
-_NO_PANEL = 4  # boards kept: with 300,000 samples and 12 runs each takes some 100 MB
+_BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Trust:
     """A run's calibration, as it is and with the temperature fitted on validation.
 
     Attributes:
-        temperature: That temperature.
+        temperature: That temperature; None if no validation image has the classes that count.
         before: As it is.
         after: Scaled.
         curves: Top-label reliability of both, by how confidence is binned.
         by_class: Reliability as it is, by class and by how confidence is binned.
     """
 
-    temperature: float
+    temperature: float | None
     before: Calibration
     after: Calibration
     curves: Mapping[Binning, tuple[Reliability, Reliability]]
@@ -158,7 +158,7 @@ def _key(chosen: Benchmark) -> _Key:
     return chosen.place, tuple(stamps)
 
 
-@st.cache_resource(max_entries=_NO_PANEL, show_spinner="Measuring runs ...")
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Measuring runs ...")
 def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
     table = samples(_chosen)
     baseline = results.baseline_of([run.place for run in _chosen.runs])
@@ -171,7 +171,7 @@ def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
             results.check_fits(run.place, given, run.report)
             scores = _shared_ids(results.scores_of(given, scope.part, table, scope.classes), scored)
             votes = Votes.of(table, scores.ids, scores.labels)
-            validation = results.scores_of(given, results.VALIDATION, table, scope.classes)
+            validation = results.validation_of(given, table, scope.classes)
             entries[run.run_id] = results.measure_entry(
                 run.place, run.info, run.report, scores, validation, votes, baseline
             )
@@ -203,13 +203,13 @@ def _shared_ids(scores: Scores, others: Mapping[str, Scores]) -> Scores:
     return scores
 
 
-@st.cache_resource(max_entries=_NO_PANEL, show_spinner=False)
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False)
 def _agreement(key: _Key, scope: Scope, _chosen: Benchmark) -> Agreement | None:
     panel = board(_chosen, scope).panel
     return None if panel is None else measure_agreement(panel)
 
 
-@st.cache_resource(max_entries=_NO_PANEL, show_spinner="Cutting slices ...")
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Cutting slices ...")
 def _facets(key: _Key, scope: Scope, _chosen: Benchmark) -> pd.DataFrame:
     found = board(_chosen, scope)
     if found.panel is None:
@@ -233,10 +233,9 @@ def _trust(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> Trust:
     table = samples(_chosen)
     given = predictions(_chosen, run)
     scores = results.scores_of(given, scope.part, table, scope.classes)
-    temperature = calibration.fit_temperature(
-        results.scores_of(given, results.VALIDATION, table, scope.classes)
-    )
-    scaled = calibration.with_temperature(scores, temperature)
+    validation = results.validation_of(given, table, scope.classes)
+    temperature = None if validation is None else calibration.fit_temperature(validation)
+    scaled = calibration.with_temperature(scores, temperature or 1.0)
     curves = {how: (_curve(scores, how), _curve(scaled, how)) for how in Binning}
     by_class = {
         (label, how): calibration.class_reliability(scores, label, how=how)

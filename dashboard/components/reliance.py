@@ -33,8 +33,10 @@ def _error(found: CalibrationError) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def temperature_sentence(title: str, temperature: float) -> str:
-    """Returns what the fitted temperature says of a model."""
+def temperature_sentence(title: str, temperature: float | None) -> str:
+    """Returns what the fitted temperature says of a model; None where there is none."""
+    if temperature is None:
+        return "No validation image has these classes, so no temperature could be fitted."
     if abs(temperature - 1) < 0.05:
         meaning = "its confidence needs hardly any correction"
     elif temperature > 1:

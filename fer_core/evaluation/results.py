@@ -124,6 +124,16 @@ def scores_of(
     return scores
 
 
+def validation_of(
+    predictions: Predictions, samples: pd.DataFrame, classes: Sequence[str] = ()
+) -> Scores | None:
+    """Returns a run's validation scores, or None if no validation sample has these classes."""
+    try:
+        return scores_of(predictions, VALIDATION, samples, classes)
+    except ArtifactError:
+        return None
+
+
 def check_fits(run: RunDir, predictions: Predictions, report: Report) -> None:
     """Refuses predictions that are not those of the report.
 
@@ -248,7 +258,7 @@ def read_results(
             run_info,
             reports[run_id],
             scores,
-            scores_of(predictions, VALIDATION, samples, classes),
+            validation_of(predictions, samples, classes),
             Votes.of(samples, scores.ids, scores.labels),
             baseline,
         )

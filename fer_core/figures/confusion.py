@@ -6,6 +6,7 @@ rectangle mark of Altair delivers its row and column exactly.
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -99,11 +100,10 @@ def confusion_chart(
     ]
     empty, ink = ("#22262e", "#d7d9de") if dark else ("#f4f2ee", "#33302b")
     click = alt.selection_point(name=SELECTION, fields=["truth", "predicted"], on="click")
-    axis = {"labels": False, "ticks": False, "domain": False, "titleFontSize": 13, "grid": False}
     order = [ANY, *labels]
     base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=order, title="predicted", axis=alt.Axis(orient="top", **axis)),
-        y=alt.Y("truth:N", sort=order, title="true", axis=alt.Axis(**axis)),
+        x=alt.X("predicted:N", sort=order, title="predicted", axis=_axis("top")),
+        y=alt.Y("truth:N", sort=order, title="true", axis=_axis("left")),
         tooltip=[
             alt.Tooltip("truth:N", title="true"),
             alt.Tooltip("predicted:N"),
@@ -138,6 +138,13 @@ def confusion_chart(
     return chart
 
 
+def _axis(side: Literal["top", "left"]) -> alt.Axis:
+    """An axis that shows its title alone: the headers are part of the chart."""
+    return alt.Axis(
+        orient=side, labels=False, ticks=False, domain=False, titleFontSize=13, grid=False
+    )
+
+
 def _shades(
     matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
 ) -> NDArray[np.float64]:
@@ -148,7 +155,8 @@ def _shades(
         return np.sqrt(normalise(matrix, scaled)) * good
     change = normalise(matrix, scaled) - normalise(minus, scaled)
     # a change of a tenth is a large one: it gets nearly the full colour
-    return np.sign(change) * np.sqrt(np.minimum(1, np.abs(change) * 6)) * good
+    shades: NDArray[np.float64] = np.sign(change) * np.sqrt(np.minimum(1, np.abs(change) * 6))
+    return shades * good
 
 
 def _texts(

@@ -156,3 +156,16 @@ def test_a_damaged_run_is_one_warning(toy, tmp_path):
     assert len(found.warnings) == 1
     assert "resnet34-cpu-s0" in found.warnings[0]
     assert "test samples" in found.warnings[0]
+
+
+def test_classes_without_validation_images_give_no_temperature(toy, tmp_path):
+    place = type(toy.benchmark)(tmp_path / "toy")
+    shutil.copytree(toy.benchmark.root, place.root)
+    for run in place.runs():
+        table = pd.read_parquet(run.predictions_path)
+        gone = (table["split"] == "validation") & table["y_true"].isin(["angry", "sad"])
+        write_table(run.predictions_path, table[~gone])
+    found = read_results(place, classes=("angry", "sad"))
+    assert len(found.entries) == 4
+    assert "temperature" not in found.entries[0].values
+    assert "temperature" in read_results(place).entries[0].values
