@@ -27,7 +27,10 @@ _QUANTITIES = {
     "contrast": ("flattest", "starkest"),
     "sharpness": ("blurriest", "sharpest"),
 }
-_NO_FACET = {"id", "label", "split", "excluded", "sha1", "exact_group", "duplicate_group"}
+_NO_FACET = {"id", "label", "split", "excluded", "group", "sha1", "phash", "x", "y"} | {
+    "exact_group",
+    "duplicate_group",
+}
 _PLAIN_NAMES = {
     "leak": "duplicate in the original training data",
     "second_label": "second label",
