@@ -93,7 +93,7 @@ def test_relevance_by_hand_and_where_nothing_is_passed_on():
     torch.testing.assert_close(relevance([nothing, nothing]), torch.eye(3)[None])
     first = torch.tensor([[[0.0, 2.0], [0.0, 0.0]]])
     second = torch.tensor([[[0.0, 3.0], [1.0, 0.0]]])
-    # (I + second)(I + first)
+    # identity plus second, times identity plus first
     expected = torch.tensor([[[1.0, 5.0], [1.0, 3.0]]])
     torch.testing.assert_close(relevance([first, second]), expected)
 
