@@ -20,9 +20,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from fer_core.explain.road import impute
 from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, answer
-
-CELLS = 12
-"""Cells a side: 4 x 4 stored pixels each on FER2013."""
+from fer_core.explain.tables import CELLS
 
 STEPS = 12
 ROAD_SHARES = (0.25, 0.5, 0.75)

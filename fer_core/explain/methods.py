@@ -131,6 +131,7 @@ METHODS: dict[str, Method] = {
 """All methods by key: first those that look inside, the controls last."""
 
 CONTROLS = tuple(key for key, method in METHODS.items() if method.control)
+"""The methods to be beaten; `fer_core.explain.tables` knows them by the same keys."""
 
 
 def method_of(key: str) -> Method:

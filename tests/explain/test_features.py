@@ -130,8 +130,8 @@ def test_patches_are_cut_row_by_row():
 def test_a_projection_keeps_far_groups_apart(count):
     random = np.random.default_rng(0)
     side = np.arange(count) % 2
-    features = random.normal(0, 1, (count, 20)).astype(np.float32) + 40 * side[:, None]
-    plane = project(features.astype(np.float32))
+    features = (random.normal(0, 1, (count, 20)) + 40 * side[:, None]).astype(np.float32)
+    plane = project(features)
     assert plane.shape == (count, 2)
     centres = np.stack([plane[side == value].mean(axis=0) for value in (0, 1)])
     nearest = np.linalg.norm(plane[:, None] - centres, axis=2).argmin(axis=1)
