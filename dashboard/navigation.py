@@ -18,6 +18,13 @@ def run() -> None:
                 st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
                 st.Page("views/confusion.py", title="Confusion matrix", icon=":material/grid_on:"),
             ],
+            "Explain": [
+                st.Page("views/features.py", title="Feature maps", icon=":material/layers:"),
+                st.Page("views/saliency.py", title="Saliency lab", icon=":material/biotech:"),
+                st.Page(
+                    "views/regions.py", title="Where models look", icon=":material/visibility:"
+                ),
+            ],
             "Try": [
                 st.Page(
                     "views/compare.py",

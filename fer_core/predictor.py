@@ -28,6 +28,7 @@ from fer_core.explain.saliency import (
     Target,
     to_side,
 )
+from fer_core.explain.tables import MEMBERS
 from fer_core.labels import LabelSet
 from fer_core.models import ModelSpec
 
@@ -227,7 +228,7 @@ class Predictor:
         if not maps or not any(weights):
             raise ExplainError(f"{method_of(str(method)).title} suits no member of {info.title}.")
         mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
-        named = method or "members"
+        named = method or MEMBERS
         return SaliencyMap(mean, target, named, logits.float().cpu().numpy())
 
     def _asked(self, run_id: str) -> RunInfo:

@@ -30,6 +30,8 @@ CELLS = 12
 """Cells a side of the maps that are kept, and in whose order cells are removed."""
 
 CONTROLS = ("random", "centre")
+MEMBERS = "members"
+"""An ensemble's method: the mean of its members' default maps."""
 
 METRICS: Mapping[str, str] = {
     "deletion": "Deletion",
@@ -162,6 +164,52 @@ def region_shares(regions: pd.DataFrame, method: str, by: str = "predicted") -> 
     """
     own = regions[regions["method"] == method]
     return own.groupby(by, sort=True)[list(PARTS)].mean()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whether models look at a part more for one class than for the others.
+
+    Attributes:
+        share: Mean share of saliency on the part where the class is predicted.
+        others: The same over the other classes.
+        low: Lower end of the 95% bootstrap interval of the difference.
+        high: Its upper end.
+        faces: Faces of the class.
+    """
+
+    share: float
+    others: float
+    low: float
+    high: float
+    faces: int
+
+    @property
+    def holds(self) -> bool | None:
+        """True or False where the interval leaves no doubt, else None."""
+        if self.low > 0:
+            return True
+        return False if self.high < 0 else None
+
+
+def claim(regions: pd.DataFrame, method: str, label: str, part: str, seed: int = 0) -> Claim | None:
+    """Tests a claim such as "smiles for happy" on a run's faces.
+
+    Returns:
+        None if the class was never predicted, or nothing else was.
+    """
+    rows = regions[(regions["method"] == method) & regions[part].notna()]
+    own = rows.loc[rows["predicted"] == label, part].to_numpy(dtype=float)
+    rest = rows.loc[rows["predicted"] != label, part].to_numpy(dtype=float)
+    if not len(own) or not len(rest):
+        return None
+    random = np.random.default_rng(seed)
+    draws = [
+        values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
+        for values in (own, rest)
+    ]
+    low, high = np.percentile(draws[0] - draws[1], [2.5, 97.5])
+    return Claim(float(own.mean()), float(rest.mean()), float(low), float(high), len(own))
 
 
 def mean_maps(

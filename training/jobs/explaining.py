@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,10 @@ from fer_core.explain.ground_truth import Evidence, draw_evidence, hit, mass_ins
 from fer_core.explain.methods import explain, method_of, methods_for
 from fer_core.explain.regions import canonical_regions, shares
 from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import Protocol, hash_of
+from fer_core.explain.tables import MEMBERS, Protocol, hash_of
 from fer_core.labels import Emotion
 from fer_core.predictor import Predictor, Subject
 from training.jobs.scoring import require_split
-
-MEMBERS = "members"
-"""An ensemble's method: the mean of its members' default maps."""
 
 _BATCH = 8
 _DRAWN_SIDE = 96
@@ -183,11 +181,9 @@ class _Tables:
         return pd.concat([kept, new], ignore_index=True)
 
 
-def _read(path: object, protocol: Protocol) -> pd.DataFrame | None:
-    from pathlib import Path
-
+def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
     try:
-        table = read_table(Path(str(path)), ("id",))
+        table = read_table(path, ("id",))
     except ArtifactError:
         return None
     return table if protocol.fits(table) else None
