@@ -142,9 +142,9 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
                 width="stretch",
             )
     st.caption(
-        "Each tile is one map, from its smallest (black) to its largest value (white). In brackets: "
-        f"its pull on *{labels[maps.target.of]}*. Click a number to enlarge that channel; over the "
-        "face, orange is above zero and blue below."
+        "Each tile is one map, from its smallest (black) to its largest value (white). In "
+        f"brackets: its pull on *{labels[maps.target.of]}*. Click a number to enlarge that "
+        "channel; over the face, orange is above zero and blue below."
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import toy_benchmark
 from tests.dashboard.conftest import HOME, texts
 
-PAGES = ("overview", "leaderboard", "confusion", "compare")
+PAGES = ("overview", "leaderboard", "confusion", "compare", "features", "saliency", "regions")
 
 
 @pytest.mark.parametrize("page", PAGES)
