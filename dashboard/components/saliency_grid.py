@@ -154,7 +154,8 @@ def show(
                 cell = cells[method, run.run_id]
                 with column:
                     if isinstance(cell, str):
-                        st.caption(f"{titles[run.run_id]}: {plain(cell)}")
+                        reason = cell.split(". ", 1)[0].rstrip(".")
+                        st.caption(f"{plain(titles[run.run_id])}: {plain(reason)}.")
                         line.append(None)
                         continue
                     tile = look.draw(picture, cell.values)

@@ -113,7 +113,7 @@ def curves_chart(
         cols=len(models),
         shared_xaxes=True,
         shared_yaxes=True,
-        subplot_titles=models,
+        subplot_titles=[name if len(name) <= 24 else f"{name[:23]}…" for name in models],
         vertical_spacing=0.08,
         horizontal_spacing=0.02,
     )
@@ -145,6 +145,7 @@ def curves_chart(
     figure.update_yaxes(
         range=[-0.02, 1.02], tickformat=".0%", gridcolor="rgba(128,128,128,.2)", zeroline=False
     )
+    figure.update_annotations(font_size=12)
     figure.update_yaxes(title="insertion", row=1, col=1)
     figure.update_yaxes(title="deletion", row=2, col=1)
     return style(figure, 420).update_layout(

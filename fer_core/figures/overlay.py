@@ -37,8 +37,9 @@ def heat_overlay(
 ) -> Image.Image:
     """Lays what speaks for a class over a face, as heat.
 
-    Only here is the map clipped to its positive part and scaled to its peak: where nothing
-    speaks for the class, the bare face is shown.
+    Only here is the map clipped to its positive part and scaled: where nothing speaks for the
+    class, the bare face is shown. A map that is positive everywhere, as attention is, is shown
+    from its smallest value on.
 
     Args:
         face: Any mode and size; shown in grey so that the heat stands out.
@@ -49,7 +50,9 @@ def heat_overlay(
     Returns:
         RGB, in the map's size or the face's, whichever is larger.
     """
-    grey, smooth = _fitted(face, np.maximum(np.nan_to_num(saliency), 0))
+    finite = np.nan_to_num(saliency)
+    pedestal = max(0.0, float(finite.min())) if np.ptp(finite) > 0 else 0.0
+    grey, smooth = _fitted(face, np.maximum(finite - pedestal, 0))
     level = np.clip(smooth, 0, 1)
     heat = _heat(scale)[(level * 255).astype(np.uint8)]
     return _blend(grey, heat, opacity * np.sqrt(level))
@@ -156,11 +159,16 @@ def overlay_sheet(
 def _fitted(
     face: Image.Image, values: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the grey face and the map scaled to a largest magnitude of 1, in one size."""
+    """Returns the grey face and the map scaled to a magnitude of about 1, in one size.
+
+    The scale is the magnitude that one place in 200 exceeds: in maps as fine as pixels, one
+    outlier would leave all else dark.
+    """
     height, width = values.shape
     size = (max(face.width, width), max(face.height, height))
     grey = face.convert("L").resize(size, Image.Resampling.BICUBIC)
-    peak = float(np.abs(values).max())
+    magnitude = np.abs(values)
+    peak = float(np.percentile(magnitude, 99.5)) or float(magnitude.max())
     scaled = (values / peak if peak > 0 else np.zeros_like(values)).astype(np.float32)
     smooth = Image.fromarray(scaled).resize(size, Image.Resampling.BICUBIC)
     return np.asarray(grey, dtype=np.float32), np.asarray(smooth)

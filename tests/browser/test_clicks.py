@@ -135,13 +135,13 @@ def test_a_click_on_the_outline_opens_that_layer(visit):
     page = visit("features")
     chart = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
     box = chart.first.bounding_box()
-    for share, layer in ((0.06, "1: bn1"), (0.94, "9: bn2")):
+    for share, layer in ((0.06, "1: bn1"), (0.94, "6: blocks.4")):
         page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
         settled(page)
         expect(page.get_by_role("combobox", name="Layer")).to_have_value(re.compile(layer))
     assert "layer=" in page.url
     again = visit(page.url.split("/", 3)[3])
-    expect(again.get_by_role("combobox", name="Layer")).to_have_value(re.compile("9: bn2"))
+    expect(again.get_by_role("combobox", name="Layer")).to_have_value(re.compile("6: blocks.4"))
 
 
 def test_a_channel_is_enlarged_by_a_click(visit):

@@ -12,7 +12,7 @@ from fer_core.explain.tables import CELLS, Protocol
 from tests.dashboard.conftest import texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
-TITLE = "EfficientNet-Lite0"  # addresses name what a picker shows
+TITLE = f"EfficientNet-Lite0 ({RUN})"  # addresses name what a picker shows
 
 
 def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> None:
@@ -128,15 +128,15 @@ def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
 
 def test_features_follow_the_layer_in_the_address(open_page, toy):
     app = cropped(open_page("features", toy.artifacts, toy.data))
-    assert app.selectbox(key="layer").value == "blocks.3"
-    app.selectbox(key="layer").set_value("bn2").run()
-    assert "strongest of 1280 channels" in texts(app)
+    assert app.selectbox(key="layer").value == "blocks.1"
+    app.selectbox(key="layer").set_value("blocks.4").run()
+    assert "strongest of 112 channels" in texts(app)
     app.segmented_control(key="rank").set_value("pull on the class").run()
     assert not app.exception
     assert len([button for button in app.button if button.key.startswith("channel-")]) == 24
     app.selectbox(key="run").set_value(OTHER).run()  # another network has other layers
     assert not app.exception
-    assert app.selectbox(key="layer").value == "layer2.3"
+    assert app.selectbox(key="layer").value == "layer2.2"
 
 
 def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):
