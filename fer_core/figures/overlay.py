@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def signed_overlay(
         RGB, in the map's size or the face's, whichever is larger.
     """
     grey, smooth = _fitted(face, np.nan_to_num(saliency))
-    colours = np.where(smooth[..., None] > 0, np.float32(FOR), np.float32(AGAINST))
+    colours = np.where(smooth[..., None] > 0, np.array(FOR), np.array(AGAINST)).astype(np.float32)
     return _blend(grey, colours, opacity * np.sqrt(np.clip(np.abs(smooth), 0, 1)))
 
 
@@ -175,7 +176,9 @@ def _fitted(
 
 
 def _blend(
-    grey: NDArray[np.float32], colours: NDArray[np.float32], weight: NDArray[np.float32]
+    grey: NDArray[np.float32],
+    colours: NDArray[np.float32],
+    weight: NDArray[np.floating[Any]],
 ) -> Image.Image:
     base, share = grey[..., None], weight[..., None]
     return Image.fromarray((base * (1 - share) + colours * share).round().astype(np.uint8))

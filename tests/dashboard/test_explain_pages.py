@@ -134,9 +134,9 @@ def test_features_follow_the_layer_in_the_address(open_page, toy):
     app.segmented_control(key="rank").set_value("pull on the class").run()
     assert not app.exception
     assert len([button for button in app.button if button.key.startswith("channel-")]) == 24
-    app.selectbox(key="run").set_value(OTHER).run()  # another network has other layers
+    app.selectbox(key="run").set_value(OTHER).run()  # the same architecture keeps the layer
     assert not app.exception
-    assert app.selectbox(key="layer").value == "layer2.2"
+    assert app.selectbox(key="layer").value == "blocks.4"
 
 
 def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):
@@ -151,11 +151,18 @@ def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
     from tests.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)
-    toy_run(toy.benchmark, toy.dataset, 0, "tiny_vit", architecture="tiny_vit")
+    for name in ("tiny_vit", "tiny_cnn"):
+        toy_run(toy.benchmark, toy.dataset, 0, name, architecture=name)
     app = cropped(open_page("features", toy.artifacts))
+    app.selectbox(key="run").set_value("tiny_vit-cpu-s0").run()
     assert "4 x 4 patches of 8 x 8 pixels" in texts(app)
     before = len(app.get("image"))
     app.slider(key="block").set_value(1).run()
     app.selectbox(key="head").set_value(2).run()
     assert not app.exception
     assert len(app.get("image")) == before
+    app.selectbox(key="layer").set_value("blocks.1").run()
+    app.selectbox(key="run").set_value("tiny_cnn-cpu-s0").run()  # has other layers
+    assert not app.exception
+    assert app.selectbox(key="layer").value == "features.1"
+    assert "patches" not in texts(app)
