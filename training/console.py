@@ -188,6 +188,7 @@ def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> N
         faithful: Methods that beat both controls in deletion and insertion.
     """
     shown = Table("method", *METRICS.values(), title=run_id)
+    shown.columns[0].no_wrap = True
     for method, rows in table.groupby("method", sort=False):
         values = rows.set_index("metric")["value"]
         cells = [f"{values[metric]:.3f}" if metric in values else "" for metric in METRICS]

@@ -63,7 +63,7 @@ def method_picker(found: Measured) -> str:
         format_func=method_title,
         key=Key.METHOD,
         bind=BIND,
-        help="The default is Grad-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
+        help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
         "members' maps for ensembles.",
     )
     return method or DEFAULT

@@ -71,7 +71,7 @@ def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
         key=Key.METHODS,
         bind=BIND,
         wrap=True,
-        help="The default is Grad-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
+        help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
         "members' maps for ensembles. Occlusion, Ablation-CAM and integrated gradients ask the "
         "model many times and take longer.",
     )

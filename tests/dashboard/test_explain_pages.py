@@ -21,8 +21,8 @@ def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> Non
     ids = [f"toy/{number:04d}" for number in range(28)]
     predicted = [labels[number % len(labels)] for number in range(28)]
     rows, places = [], []
-    for method in ("grad_cam", "random", "centre"):
-        good = 0.3 * (faithful and method == "grad_cam")
+    for method in ("hires_cam", "random", "centre"):
+        good = 0.3 * (faithful and method == "hires_cam")
         for name, level in (("deletion", 0.5 - good), ("insertion", 0.5 + good), ("road", good)):
             values = level + random.normal(0, 0.01, 28)
             rows.append(
@@ -73,9 +73,9 @@ def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, expl
     claims = app.dataframe[0].value.set_index("saying")
     assert claims.loc["the smile for happy", TITLE] == "yes: 70% against 10%"
     assert claims.loc["the brows for angry", TITLE].startswith("not shown")
-    assert "better than both controls in deletion and insertion: Grad-CAM" in said(app)
+    assert "better than both controls in deletion and insertion: HiRes-CAM" in said(app)
     league = app.dataframe[1].value.set_index("method")
-    assert league.loc["Grad-CAM", "Deletion"].endswith("✓")
+    assert league.loc["HiRes-CAM", "Deletion"].endswith("✓")
     assert not league.loc["Control: random", "Deletion"].endswith("✓")
     assert "Not explained yet" in texts(app)
 
