@@ -17,6 +17,7 @@ from PIL import Image
 
 from dashboard import data_access
 from dashboard.data_access import Benchmark, Run, Stamp
+from dashboard.data_access import _stamp as stamp_of
 from fer_core.artifacts import RunDir, read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
@@ -25,7 +26,7 @@ from fer_core.explain import regions, tables
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.explain.faithfulness import Curves
     from fer_core.explain.features import FeatureMaps, Layer
-    from fer_core.explain.saliency import SaliencyMap
+    from fer_core.explain.saliency import Detail, SaliencyMap
 
 Result = TypeVar("Result")
 
@@ -108,19 +109,19 @@ def network_input(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> Image
 
 def faithfulness(run: Run) -> pd.DataFrame | None:
     """Returns the league of a run's methods; None if `explain` was not run."""
-    return _league(run.place, data_access._stamp(run.place.faithfulness_path))
+    return _league(run.place, stamp_of(run.place.faithfulness_path))
 
 
 def regions_of(run: Run) -> pd.DataFrame | None:
     """Returns a run's `regions.parquet`; None if `explain` was not run."""
     path = run.place.regions_path
-    return _table(run.place, "regions", _REGIONS, data_access._stamp(path))
+    return _table(run.place, "regions", _REGIONS, stamp_of(path))
 
 
 def projection(run: Run) -> pd.DataFrame | None:
     """Returns a run's `projection.parquet`; None if `explain` was not run."""
     path = run.place.projection_path
-    return _table(run.place, "projection", _PROJECTION, data_access._stamp(path))
+    return _table(run.place, "projection", _PROJECTION, stamp_of(path))
 
 
 @st.cache_resource(show_spinner="Drawing the regions of a face ...")
@@ -131,7 +132,7 @@ def canonical_regions() -> dict[str, NDArray[np.bool_]]:
 
 def _key(chosen: Benchmark, run: Run) -> tuple[object, ...]:
     names = run.info.members or (run.run_id,)
-    stamps = tuple(data_access._stamp(chosen.place.run(name).weights_path) for name in names)
+    stamps = tuple(stamp_of(chosen.place.run(name).weights_path) for name in names)
     return (chosen.info.split_hash, run.run_id, stamps)
 
 
@@ -146,32 +147,18 @@ def _read_face(face: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(face, dtype=np.uint8).reshape(shape)
 
 
-def _detail(chosen: Benchmark, run: Run, asked: Asked):  # noqa: ANN202 (torch stays out)
+def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
     """Turns a relative depth into the layer or block of this network."""
-    from fer_core.explain.saliency import Detail, ExplainError
+    from fer_core.explain.saliency import Detail
 
-    if (asked.depth is None and asked.head is None) or asked.method is None:
+    if asked.method is None or config_of(run) is None:
         return None
-    if config_of(run) is None:
-        return None
+    found = None if asked.depth is None else outline(chosen, run)
+    if found is None or isinstance(found, str) or asked.depth is None:
+        return Detail(head=asked.head)
     if asked.method == "attention":
-        from fer_core.models import spec_of
-
-        found = outline(chosen, run)
-        count = 0 if isinstance(found, str) else len(found) - 1
-        block = None if asked.depth is None else round(asked.depth * max(0, count - 1))
-        config = config_of(run)
-        if asked.head is not None and config and spec_of(config.architecture).family == "vit":
-            stored = np.zeros(
-                (chosen.info.side,) * 2 + ((3,) if chosen.info.colour else ()), np.uint8
-            )
-            seen = attention(chosen, run, stored)
-            if not isinstance(seen, str) and asked.head >= seen.shape[1]:
-                raise ExplainError(f"This network has {seen.shape[1]} heads a block.")
-        return Detail(block=block, head=asked.head)
-    found = outline(chosen, run)
-    if isinstance(found, str) or asked.depth is None:
-        return None
+        # a ViT's outline is its patches, then its blocks
+        return Detail(block=round(asked.depth * (len(found) - 2)), head=asked.head)
     return Detail(module=found[round(asked.depth * (len(found) - 1))].path)
 
 

@@ -203,7 +203,12 @@ def league(chosen: Benchmark, run: Run) -> None:
         return
     faithful = tables.faithful_methods(table)
     name = plain(chosen.titles[run.run_id])
-    if faithful:
+    if not set(tables.CONTROLS) <= set(table["method"]):
+        st.info(
+            f"The controls have not been measured on {name} yet, so nothing can be said of its "
+            f"maps. `python -m training explain {chosen.info.name} {run.run_id}` goes on."
+        )
+    elif faithful:
         names = ", ".join(method_title(key) for key in faithful)
         st.success(
             f"On {name}, better than both controls in deletion and insertion: {names}.",

@@ -140,9 +140,11 @@ def attention_from(layers: Tensor, block: int, head: int | None, token: int, pre
         head: One head, or their mean if None.
         token: Row of the token that looks; 0 is the class token where there is one.
         prefix: Tokens before the patches.
+
+    Raises:
+        ExplainError: If there is no such block or head.
     """
-    chosen = layers[:, block]
-    matrix = chosen.mean(dim=1) if head is None else chosen[:, head]
+    matrix = _matrix(layers, block, head)
     side = grid_side(matrix.shape[-1], prefix)
     return matrix[:, token, prefix:].reshape(len(matrix), side, side)
 
@@ -150,10 +152,25 @@ def attention_from(layers: Tensor, block: int, head: int | None, token: int, pre
 def last_attention(question: Question) -> tuple[Tensor, Tensor]:
     """What the classifier's token looks at in one block; the last, all heads, by default."""
     logits, layers = attention(question.network, question.inputs)
-    block, head = question.detail.block, question.detail.head
-    chosen = layers[:, -1 if block is None else block]
-    matrix = chosen.mean(dim=1) if head is None else chosen[:, head]
+    block = -1 if question.detail.block is None else question.detail.block
+    matrix = _matrix(layers, block, question.detail.head)
     return logits, looked_at(matrix, question.spec.prefix_tokens, question.mean_pooled)
+
+
+def _matrix(layers: Tensor, block: int, head: int | None) -> Tensor:
+    """Returns one block's attention of one head, or of their mean, (N, T, T).
+
+    Raises:
+        ExplainError: If there is no such block or head.
+    """
+    _, blocks, heads, _, _ = layers.shape
+    if not -blocks <= block < blocks:
+        raise ExplainError(f"This network has {blocks} attention blocks.")
+    if head is None:
+        return layers[:, block].mean(dim=1)
+    if not 0 <= head < heads:
+        raise ExplainError(f"This network has {heads} heads in a block.")
+    return layers[:, block, head]
 
 
 def attention_rollout(question: Question) -> tuple[Tensor, Tensor]:

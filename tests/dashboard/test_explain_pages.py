@@ -89,6 +89,18 @@ def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
     assert any("no method beats both controls" in warning.value for warning in app.warning)
 
 
+def test_without_controls_nothing_is_said_of_a_method(open_page, explained):
+    from fer_core.artifacts import read_table
+
+    path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
+    table = read_table(path)
+    write_table(path, table[table["method"] == "hires_cam"])
+    app = open_page("regions", explained, run=TITLE)
+    assert not app.exception
+    assert "controls have not been measured" in texts(app)
+    assert "better than both controls" not in said(app)
+
+
 def test_a_damaged_table_counts_as_none(open_page, explained):
     for run in (RUN, OTHER):
         path = explained / "toy" / "runs" / run / "regions.parquet"
@@ -166,3 +178,20 @@ def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
     assert not app.exception
     assert app.selectbox(key="layer").value == "features.1"
     assert "patches" not in texts(app)
+
+
+def test_the_lab_reads_at_a_depth_and_a_head_and_says_where_there_is_none(open_page, tmp_path):
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+
+    toy = toy_benchmark(tmp_path, runs=0)
+    toy_run(toy.benchmark, toy.dataset, 0, "tiny_vit", architecture="tiny_vit")
+    app = cropped(open_page("saliency", toy.artifacts))
+    app.pills(key="methods").set_value(["attention", "hires_cam"]).run()
+    app.select_slider(key="depth").set_value("40%").run()
+    app.select_slider(key="head").set_value("2").run()
+    assert not app.exception
+    assert len(app.get("image")) == 2
+    app.select_slider(key="head").set_value("3").run()
+    assert not app.exception
+    assert "This network has 2 heads in a block" in texts(app)

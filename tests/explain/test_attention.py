@@ -157,3 +157,6 @@ def test_class_methods_differ_by_class_and_a_head_can_be_chosen():
     mean = explain(model, config, image, [None], "attention", Detail(block=3))[0].values
     np.testing.assert_allclose(np.mean(heads, axis=0), mean, rtol=1e-4)
     assert not np.allclose(heads[0], heads[1])
+    for detail, message in ((Detail(head=4), "4 heads"), (Detail(block=8), "8 attention blocks")):
+        with pytest.raises(ExplainError, match=message):
+            explain(model, config, image, [None], "attention", detail)

@@ -137,8 +137,9 @@ def test_an_adapter_is_explained_like_its_base():
     model = build_model(base, 7).eval()
     methods = [method.key for method in methods_for(base)]
     before = {key: explain(model, base, IMAGES, [Target(0)] * 2, key) for key in methods}
-    widened = base.model_copy(update={"lora": {"rank": 2}, "init": "imagenet"})
-    widened = ModelConfig.model_validate(widened.model_dump())
+    widened = ModelConfig.model_validate(
+        {**base.model_dump(), "init": "imagenet", "lora": {"rank": 2}}
+    )
     add_adapter(model, widened)  # a fresh adapter changes no answer
     model.eval()
     for key, maps in before.items():

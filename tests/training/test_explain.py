@@ -75,6 +75,8 @@ def test_every_run_gets_its_tables(explained):
     assert rows.query("metric == 'randomisation'")["share"].nunique() == 4
     assert rows["value"].between(-1, 1).all()
     assert "Better than both controls" in output
+    # the controls come first: an interrupted command has something to compare with
+    assert list(rows["method"].unique()) == ["random", "centre", "hires_cam"]
 
 
 def test_the_sample_holds_the_classes_in_equal_parts_and_follows_the_seed(explained):

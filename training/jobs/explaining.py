@@ -19,7 +19,7 @@ from fer_core.explain.ground_truth import Evidence, draw_evidence, hit, mass_ins
 from fer_core.explain.methods import explain, method_of, methods_for
 from fer_core.explain.regions import canonical_regions, shares
 from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import MEMBERS, Protocol, hash_of
+from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of
 from fer_core.labels import Emotion
 from fer_core.predictor import Predictor, Subject
 from training.jobs.scoring import require_split
@@ -190,10 +190,14 @@ def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
 
 
 def _suitable(predictor: Predictor, info: RunInfo) -> list[str]:
+    """Returns the methods that suit a run: the controls first, the slow ones last."""
+    config, own = None, [MEMBERS]
     if info.kind == "network":
         with predictor.borrow(info.run_id) as subject:
-            return [method.key for method in methods_for(subject.config)]
-    return [MEMBERS, *(method.key for method in methods_for(None))]
+            config, own = subject.config, []
+    fitting = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
+    keys = [method.key for method in fitting]
+    return [*keys[: len(CONTROLS)], *own, *keys[len(CONTROLS) :]]
 
 
 def _measure(
