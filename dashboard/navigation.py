@@ -31,6 +31,13 @@ def run() -> None:
                 ),
                 st.Page("views/trust.py", title="Trust", icon=":material/verified_user:"),
             ],
+            "Explain": [
+                st.Page("views/features.py", title="Feature maps", icon=":material/layers:"),
+                st.Page("views/saliency.py", title="Saliency lab", icon=":material/biotech:"),
+                st.Page(
+                    "views/regions.py", title="Where models look", icon=":material/visibility:"
+                ),
+            ],
             "Try": [
                 st.Page(
                     "views/compare.py",

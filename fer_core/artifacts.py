@@ -269,6 +269,21 @@ class RunDir:
         return self.state_dir / "corrupted.npz"
 
     @property
+    def faithfulness_path(self) -> Path:
+        """`faithfulness.parquet`: how far each saliency method can be believed; from `explain`."""
+        return self.root / "faithfulness.parquet"
+
+    @property
+    def regions_path(self) -> Path:
+        """`regions.parquet`: where saliency lies on each sampled face; from `explain`."""
+        return self.root / "regions.parquet"
+
+    @property
+    def projection_path(self) -> Path:
+        """`projection.parquet`: test images on a plane by what the classifier reads of them."""
+        return self.root / "projection.parquet"
+
+    @property
     def state_dir(self) -> Path:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"

@@ -17,7 +17,7 @@ from fer_core.data.sources.base import Origin, Sample
 from fer_core.engine.networks import preprocessing_of
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.models import build_model
+from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import save_tensors
 from training.jobs.ensembles import build_ensemble
 from training.jobs.scoring import write_run
@@ -73,10 +73,14 @@ def toy_recipe(name: str = "efficientnet_lite0", seed: int = 0, **parts) -> Reci
 
 
 def toy_run(
-    benchmark: BenchmarkDir, dataset: PreparedDataset, seed: int, name: str = "efficientnet_lite0"
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    seed: int,
+    name: str = "efficientnet_lite0",
+    architecture: str = "efficientnet_lite0",
 ) -> RunDir:
     """Writes a finished run: a real network with random weights, and constructed predictions."""
-    recipe = toy_recipe(name, seed)
+    recipe = toy_recipe(name, seed, model={"architecture": architecture})
     torch.manual_seed(seed)
     model = build_model(recipe.model, len(dataset.labels))
     preprocessing = preprocessing_of(recipe, SampleFormat(dataset.info.side, dataset.info.colour))
@@ -85,7 +89,7 @@ def toy_run(
         run_id=run.run_id,
         kind="network",
         title="EfficientNet-Lite0" if seed == 0 else f"EfficientNet-Lite0 number {seed}",
-        family="cnn",
+        family=spec_of(architecture).family,
         recipe=recipe.model_dump(mode="json"),
         labels=dataset.labels.names,
         init="scratch",

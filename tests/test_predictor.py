@@ -12,6 +12,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
+from fer_core.explain.saliency import ExplainError, Target
 from fer_core.predictor import MAP_SIDE, Predictor
 from tests.builders import drawn_face
 
@@ -100,3 +101,55 @@ def test_damaged_weights_do_not_answer(toy, tmp_path):
     with pytest.raises(WeightsError, match="damaged"):
         predictor.answer(drawn_face(), RUNS[1])
     assert predictor.answer(drawn_face(), RUNS[0]).probabilities.sum() == pytest.approx(1)
+
+
+def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor):
+    """Hooks and gradients are the model's; the lock keeps each question to itself."""
+    asked = [("grad_cam", 0), ("layer_cam", 3), ("integrated_gradients", 1), ("ablation_cam", 2)]
+    face = predictor.format.convert(drawn_face())
+
+    def explain(question):
+        method, of = question
+        return predictor.explain(face, RUNS[0], method, Target(of)).values
+
+    alone = [explain(question) for question in asked]
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(explain, asked * 3))
+    for index, values in enumerate(together):
+        np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
+
+
+def test_an_ensemble_is_explained_by_its_members_or_by_its_answers(predictor):
+    face = predictor.format.convert(drawn_face())
+    inside = predictor.explain(face, "pair-cpu", "hires_cam", Target(2))
+    members = [
+        predictor.explain(face, run_id, "hires_cam", Target(2)).values
+        for run_id in (RUNS[0], RUNS[2])
+    ]
+    peaks = [values / np.abs(values).max() for values in members]
+    corner = np.mean([values[0, 0] for values in peaks])
+    assert inside.values.shape == (MAP_SIDE, MAP_SIDE)
+    assert inside.values[0, 0] == pytest.approx(corner, rel=1e-3, abs=1e-5)
+    answer = predictor.answer(face, "pair-cpu")
+    np.testing.assert_allclose(np.exp(inside.logits), answer.probabilities, rtol=1e-4)
+    asked = predictor.explain(face, "pair-cpu", "occlusion", Target(2, against=0))
+    assert asked.values.shape == (48, 48)
+    assert asked.target == Target(2, against=0)
+
+
+def test_a_borrowed_ensemble_answers_as_predictions_are_averaged(predictor, toy):
+    stored = np.asarray(toy.dataset.images[:3])
+    with predictor.borrow("pair-cpu") as subject, torch.no_grad():
+        mixed = subject.model(subject.prepare(stored)).exp().numpy()
+    for row, image in zip(mixed, stored, strict=True):
+        np.testing.assert_allclose(
+            row, predictor.answer(image, "pair-cpu").probabilities, rtol=1e-4
+        )
+
+
+def test_a_method_that_suits_no_member_is_refused(predictor):
+    face = predictor.format.convert(drawn_face())
+    with pytest.raises(ExplainError, match="suits no member"):
+        predictor.explain(face, "pair-cpu", "chefer")
+    with pytest.raises(ExplainError, match="does not suit"):
+        predictor.explain(face, RUNS[0], "chefer")

@@ -82,7 +82,7 @@ def test_results_need_no_torch_and_figures_no_streamlit():
             assert "streamlit" not in tops, name
 
 
-CACHING = ("dashboard.data_access", "dashboard.dataset_access", "dashboard.results_access")
+CACHING = tuple(f"dashboard.{name}_access" for name in ("data", "dataset", "explain", "results"))
 
 
 def test_only_the_access_modules_cache():

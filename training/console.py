@@ -1,8 +1,9 @@
 """Progress on the terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -21,6 +22,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.fit import EpochRecord, StepNews
 from fer_core.evaluation.regression import ScoreReport
 from fer_core.evaluation.report import Estimate, Report, SplitScores
+from fer_core.explain.tables import METRICS
 
 console = Console()
 
@@ -199,3 +201,23 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
+
+
+def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
+    """Prints each method's faithfulness, and which beat both controls.
+
+    Args:
+        run_id: The run.
+        table: As `fer_core.explain.tables.league` gives it.
+        faithful: Methods that beat both controls in deletion and insertion.
+    """
+    shown = Table("method", *METRICS.values(), title=run_id)
+    shown.columns[0].no_wrap = True
+    for method, rows in table.groupby("method", sort=False):
+        values = rows.set_index("metric")["value"]
+        cells = [f"{values[metric]:.3f}" if metric in values else "" for metric in METRICS]
+        shown.add_row(str(method), *cells, style="green" if method in faithful else None)
+    console.print(shown)
+    console.print(
+        f"Better than both controls in deletion and insertion: {', '.join(faithful) or 'none'}."
+    )

@@ -35,7 +35,7 @@ def side_by_side(answers: Sequence[Answer], stored: NDArray[np.uint8], explain: 
                 st.markdown(f"### {answer.top} · {answer.probabilities.max():.0%}")
                 st.image(heat_overlay(face, answer.saliency), width="stretch")
                 st.caption(
-                    f"What speaks for *{explain or answer.top}* (Grad-CAM); "
+                    f"What speaks for *{explain or answer.top}* ({answer.method}); "
                     f"{1000 * answer.seconds:.0f} ms"
                 )
                 st.plotly_chart(

@@ -73,7 +73,7 @@ if not given:
 st.markdown(f"#### {answers.agreement(given)}")
 answers.side_by_side(given, stored, target)
 st.caption(
-    "Bright parts speak for the named emotion; where nothing does, the face stays grey. Grad-CAM "
+    "Bright parts speak for the named emotion; where nothing does, the face stays grey. A map "
     "shows what moved a model, which is not always what a person would look at. A model names the "
     "expression that annotators would most likely see, not what the person feels."
 )

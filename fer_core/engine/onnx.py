@@ -62,6 +62,30 @@ class OnnxNetwork:
     order: NDArray[np.int64]
     parameters: int
 
+    def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+        """Answers normalised inputs; what explanations of an ONNX file ask.
+
+        Args:
+            inputs: Shape (N, 3, S, S).
+            batch_size: Inputs a step, unless the graph fixes it.
+
+        Returns:
+            Shape (N, K) in the order of `labels`, on the CPU.
+        """
+        wanted = self.session.get_inputs()[0]
+        fixed, channels = wanted.shape[0], wanted.shape[1]
+        step = fixed if isinstance(fixed, int) else batch_size
+        parts = []
+        for start in range(0, len(inputs), step):
+            batch = inputs[start : start + step].detach().cpu().numpy()
+            if channels == 1:
+                batch = batch.mean(axis=1, keepdims=True)
+            count = len(batch)
+            if isinstance(fixed, int) and count < step:
+                batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
+            parts.append(self.session.run(None, {wanted.name: batch})[0][:count])
+        return torch.from_numpy(np.concatenate(parts)[:, self.order])
+
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
     ) -> NDArray[np.float64]:
@@ -75,20 +99,12 @@ class OnnxNetwork:
         Returns:
             Shape (len(rows), K) in the order of `labels`, rows sum to 1.
         """
-        wanted = self.session.get_inputs()[0]
-        fixed, channels = wanted.shape[0], wanted.shape[1]
-        step = fixed if isinstance(fixed, int) else batch_size
         parts = []
-        for start in range(0, len(rows), step):
-            chosen = rows[start : start + step]
-            inputs = self.preprocessing(np.asarray(images[chosen])).numpy()
-            if channels == 1:
-                inputs = inputs.mean(axis=1, keepdims=True)
-            short = step - len(chosen)
-            if isinstance(fixed, int) and short:
-                inputs = np.concatenate([inputs, np.repeat(inputs[-1:], short, axis=0)])
-            parts.append(self.session.run(None, {wanted.name: inputs})[0][: len(chosen)])
-        logits = np.concatenate(parts).astype(np.float64)[:, self.order]
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
+            inputs = self.preprocessing(np.asarray(images[chosen]))
+            parts.append(self.logits(inputs, batch_size).numpy())
+        logits = np.concatenate(parts).astype(np.float64)
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
         return result

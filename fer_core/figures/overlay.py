@@ -1,41 +1,184 @@
-"""Saliency maps over a face."""
+"""Saliency maps over a face, alone and as sheets."""
+
+import io
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 OPACITY = 0.62
-_LEVELS = np.linspace(0, 1, 256)
-_HEAT = np.array(
-    [unlabel_rgb(colour) for colour in sample_colorscale("Inferno", list(_LEVELS))],
-    dtype=np.float32,
-)
+SCALES = ("Inferno", "Viridis", "Turbo")
+"""Colour scales of heat, from little to much."""
+
+FOR, AGAINST = (214, 84, 36), (44, 110, 186)
+"""Colours of what speaks for and against a class."""
+
+_LABEL = 34
+_MARGIN = 150
 
 
-def heat_overlay(face: Image.Image, saliency: NDArray[np.float32]) -> Image.Image:
+@lru_cache(maxsize=8)
+def _heat(scale: str) -> NDArray[np.float32]:
+    levels = list(np.linspace(0, 1, 256))
+    return np.array(
+        [unlabel_rgb(colour) for colour in sample_colorscale(scale, levels)], dtype=np.float32
+    )
+
+
+def heat_overlay(
+    face: Image.Image,
+    saliency: NDArray[np.float32],
+    *,
+    opacity: float = OPACITY,
+    scale: str = SCALES[0],
+) -> Image.Image:
     """Lays what speaks for a class over a face, as heat.
 
-    Only here is the map clipped to its positive part and scaled to its peak: where nothing
-    speaks for the class, the bare face is shown.
+    Only here is the map clipped to its positive part and scaled: where nothing speaks for the
+    class, the bare face is shown. A map that is positive everywhere, as attention is, is shown
+    from its smallest value on.
 
     Args:
         face: Any mode and size; shown in grey so that the heat stands out.
         saliency: Signed map, shape (h, w).
+        opacity: Of the strongest place, 0 to 1.
+        scale: One of `SCALES`.
 
     Returns:
         RGB, in the map's size or the face's, whichever is larger.
     """
-    height, width = saliency.shape
+    finite = np.nan_to_num(saliency)
+    pedestal = max(0.0, float(finite.min())) if np.ptp(finite) > 0 else 0.0
+    grey, smooth = _fitted(face, np.maximum(finite - pedestal, 0))
+    level = np.clip(smooth, 0, 1)
+    heat = _heat(scale)[(level * 255).astype(np.uint8)]
+    return _blend(grey, heat, opacity * np.sqrt(level))
+
+
+def signed_overlay(
+    face: Image.Image, saliency: NDArray[np.float32], *, opacity: float = OPACITY
+) -> Image.Image:
+    """Lays what speaks for (`FOR`) and against (`AGAINST`) a class over a face.
+
+    Args:
+        face: Any mode and size; shown in grey.
+        saliency: Signed map, shape (h, w).
+        opacity: Of the strongest place, 0 to 1.
+
+    Returns:
+        RGB, in the map's size or the face's, whichever is larger.
+    """
+    grey, smooth = _fitted(face, np.nan_to_num(saliency))
+    colours = np.where(smooth[..., None] > 0, np.array(FOR), np.array(AGAINST)).astype(np.float32)
+    return _blend(grey, colours, opacity * np.sqrt(np.clip(np.abs(smooth), 0, 1)))
+
+
+def outlined(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
+    """Draws a frame around a box given as shares of the side (left, top, right, bottom)."""
+    framed = picture.convert("RGB")
+    left, top, right, bottom = (share * framed.width for share in box)
+    width = max(2, framed.width // 90)
+    ImageDraw.Draw(framed).rectangle([left, top, right - 1, bottom - 1], outline=FOR, width=width)
+    return framed
+
+
+def patch_sheet(cut: NDArray[np.uint8], side: int = 336, gap: int = 3) -> Image.Image:
+    """Shows patches with gaps between them, as a ViT receives them.
+
+    Args:
+        cut: uint8, shape (rows, columns, p, p) or (rows, columns, p, p, 3).
+        side: Height and width of the picture, about.
+        gap: Pixels between patches.
+    """
+    count = len(cut)
+    size = max(4, side // count - gap)
+    canvas = Image.new("RGB", (count * (size + gap) - gap,) * 2, (128, 128, 128))
+    for row, line in enumerate(cut):
+        for column, patch in enumerate(line):
+            tile = Image.fromarray(patch).convert("RGB").resize((size, size), Image.Resampling.BOX)
+            canvas.paste(tile, (column * (size + gap), row * (size + gap)))
+    return canvas
+
+
+def channel_tile(values: NDArray[np.float32], side: int = 112) -> Image.Image:
+    """Shows one channel in grey from its smallest to its largest value, cells kept sharp."""
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    tile = Image.fromarray((scaled * 255).round().astype(np.uint8))
+    return tile.resize((side, side), Image.Resampling.NEAREST)
+
+
+PARTS = {"brows": "#D55E00", "eyes": "#009E73", "nose": "#0072B2", "mouth": "#E69F00"}
+"""Colours of facial parts, from the palette of Okabe and Ito (2008)."""
+
+
+def region_picture(masks: Mapping[str, NDArray[np.bool_]], side: int = 192) -> Image.Image:
+    """Shows where the parts of a face are: coloured, on transparent ground, RGBA."""
+    height, width = next(iter(masks.values())).shape
+    pixels = np.zeros((height, width, 4), np.uint8)
+    pixels[..., :3], pixels[..., 3] = 128, 40
+    for name, mask in masks.items():
+        colour = PARTS.get(name, "#888888").lstrip("#")
+        pixels[mask] = [*bytes.fromhex(colour), 255]
+    return Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def overlay_sheet(
+    tiles: Sequence[Sequence[Image.Image | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    side: int = 224,
+) -> bytes:
+    """Returns a labelled grid of pictures as PNG.
+
+    Args:
+        tiles: One list a row; None leaves a place empty.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        side: Height and width of a tile.
+    """
+    size = (_MARGIN + side * len(columns), _LABEL + side * len(rows))
+    canvas = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(canvas)
+    for column, name in enumerate(columns):
+        draw.text((_MARGIN + column * side + 6, 11), name[:36], fill="black")
+    for row, (name, line) in enumerate(zip(rows, tiles, strict=True)):
+        draw.text((8, _LABEL + row * side + side // 2), name[:24], fill="black")
+        for column, tile in enumerate(line):
+            if tile is not None:
+                sized = tile.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+                canvas.paste(sized, (_MARGIN + column * side, _LABEL + row * side))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _fitted(
+    face: Image.Image, values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns the grey face and the map scaled to a magnitude of about 1, in one size.
+
+    The scale is the magnitude that one place in 200 exceeds: in maps as fine as pixels, one
+    outlier would leave all else dark.
+    """
+    height, width = values.shape
     size = (max(face.width, width), max(face.height, height))
     grey = face.convert("L").resize(size, Image.Resampling.BICUBIC)
-    positive = np.maximum(np.nan_to_num(saliency), 0).astype(np.float32)
-    peak = float(positive.max())
-    if peak <= 0:
-        return grey.convert("RGB")
-    smooth = Image.fromarray(positive / peak).resize(size, Image.Resampling.BICUBIC)
-    level = np.clip(np.asarray(smooth), 0, 1)
-    heat = _HEAT[(level * 255).astype(np.uint8)]
-    weight = (OPACITY * np.sqrt(level))[..., None]
-    base = np.asarray(grey, dtype=np.float32)[..., None]
-    return Image.fromarray((base * (1 - weight) + heat * weight).round().astype(np.uint8))
+    magnitude = np.abs(values)
+    peak = float(np.percentile(magnitude, 99.5)) or float(magnitude.max())
+    scaled = (values / peak if peak > 0 else np.zeros_like(values)).astype(np.float32)
+    smooth = Image.fromarray(scaled).resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(grey, dtype=np.float32), np.asarray(smooth)
+
+
+def _blend(
+    grey: NDArray[np.float32],
+    colours: NDArray[np.float32],
+    weight: NDArray[np.floating[Any]],
+) -> Image.Image:
+    base, share = grey[..., None], weight[..., None]
+    return Image.fromarray((base * (1 - share) + colours * share).round().astype(np.uint8))

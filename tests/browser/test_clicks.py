@@ -17,7 +17,10 @@ from tests.builders import drawn_face
 
 expect.set_options(timeout=60_000)
 
-PAGES = ("", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare")
+PAGES = (
+    "", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare",
+    "features", "saliency", "regions",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -195,3 +198,25 @@ def test_a_bad_picture_is_one_message_and_the_page_goes_on(visit, name, data, me
     assert message in alert.first.inner_text()
     assert page.locator("[data-testid=stException]").count() == 0
     assert page.locator("input[type=file]").count() == 1
+
+
+def test_a_click_on_the_outline_opens_that_layer(visit):
+    page = visit("features")
+    chart = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    box = chart.first.bounding_box()
+    for share, layer in ((0.06, "1: bn1"), (0.94, "6: blocks.4")):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        settled(page)
+        expect(page.get_by_role("combobox", name="Layer")).to_have_value(re.compile(layer))
+    assert "layer=" in page.url
+    again = visit(page.url.split("/", 3)[3])
+    expect(again.get_by_role("combobox", name="Layer")).to_have_value(re.compile("6: blocks.4"))
+
+
+def test_a_channel_is_enlarged_by_a_click(visit):
+    page = visit("features")
+    button = page.get_by_role("button", name=re.compile(r"^\d+ \([+-]")).nth(5)
+    number = button.inner_text().split()[0]
+    button.click()
+    settled(page)
+    expect(page.get_by_text(f"channel {number}", exact=True)).to_be_visible()

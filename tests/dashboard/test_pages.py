@@ -14,8 +14,8 @@ from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.builders import toy_benchmark
 from tests.dashboard.conftest import HOME, texts
 
-PAGES = ("overview", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare")
-RESULT_PAGES = PAGES[1:6]
+RESULT_PAGES = ("leaderboard", "confusion", "errors", "head_to_head", "trust")
+PAGES = ("overview", *RESULT_PAGES, "compare", "features", "saliency", "regions")
 
 
 @pytest.mark.parametrize("page", PAGES)

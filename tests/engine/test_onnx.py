@@ -129,3 +129,19 @@ def test_a_damaged_file_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"broken\.onnx cannot be read"):
         read_onnx(path, STORED, OnnxInput(48, HALF, HALF, LABELS))
+
+
+def test_a_copy_can_be_explained_by_its_answers(toy, faces, tmp_path):
+    from fer_core.explain.methods import explain
+    from fer_core.explain.saliency import Target
+
+    made = network(toy, "tiny_cnn", 32)
+    export_onnx(made, tmp_path / "model.onnx", faces)
+    copy = read_onnx(tmp_path / "model.onnx", STORED)
+    inputs = made.preprocessing(faces[:1])
+    ours, theirs = (
+        explain(model, None, inputs, [Target(2, against=1)], "occlusion")[0]
+        for model in (made.model, copy.logits)
+    )
+    np.testing.assert_allclose(theirs.values, ours.values, atol=1e-5)
+    np.testing.assert_allclose(theirs.logits, ours.logits, atol=1e-5)

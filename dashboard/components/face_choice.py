@@ -1,0 +1,46 @@
+"""The face that a page explains: a visitor's own, a drawn example, or a test sample."""
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard import data_access
+from dashboard.components.face_input import face_input
+from dashboard.components.pick import switch
+from dashboard.data_access import Benchmark
+from dashboard.state import BIND, Key
+from fer_core.data.imaging import SampleFormat
+
+OWN, SAMPLE = "own", "sample"
+
+
+def stored_face(chosen: Benchmark) -> NDArray[np.uint8]:
+    """Shows where the face comes from and returns it in the benchmark's format.
+
+    Ends the page until there is one. Test samples are offered where the pictures are.
+    """
+    pictures = data_access.pictures(chosen)
+    source = OWN
+    if pictures is not None:
+        names = {OWN: "A face of yours, or a drawn one", SAMPLE: "A test sample"}
+        source = switch("Face", names, Key.SOURCE)
+    if source == SAMPLE and pictures is not None:
+        samples = data_access.samples(chosen)
+        test = samples[samples["split"] == "test"]
+        names = test["label"].to_dict()
+        name = st.selectbox(
+            "Sample",
+            list(names),
+            format_func=lambda key: f"{key} ({names[key]})",
+            key=Key.PICTURE,
+            bind=BIND,
+        )
+        picture = pictures.get(str(name))
+        if picture is None:
+            st.error("This sample's picture is missing in the prepared set.")
+            st.stop()
+        return np.asarray(picture)
+    found = face_input()
+    if found is None:
+        st.stop()
+    return SampleFormat(chosen.info.side, chosen.info.colour).convert(found.crop)

@@ -1,0 +1,229 @@
+"""The saliency lab's grid of methods and models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard import explain_access
+from dashboard.components.text import plain
+from dashboard.data_access import Benchmark, Run
+from dashboard.explain_access import Asked
+from dashboard.state import BIND, Key
+from fer_core.explain.methods import METHODS
+from fer_core.explain.saliency import SaliencyMap
+from fer_core.figures.explanations import CurvePair, curves_chart
+from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed_overlay
+
+DEFAULT = "default"
+OWN = "each model's answer"
+NONE = "nothing"
+SIGNED = "For and against"
+OWN_DEPTH = "the method's own"
+_DEPTHS = (OWN_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
+_HEADS = ("mean", *(str(number) for number in range(1, 13)))
+
+Cells = Mapping[tuple[str, str], SaliencyMap | str]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How overlays are drawn."""
+
+    opacity: float
+    scale: str
+
+    def draw(self, face: Image.Image, saliency: NDArray[np.float32]) -> Image.Image:
+        """Lays a map over a face."""
+        if self.scale == SIGNED:
+            return signed_overlay(face, saliency, opacity=self.opacity)
+        return heat_overlay(face, saliency, opacity=self.opacity, scale=self.scale)
+
+
+def title_of(method: str) -> str:
+    """Returns a method's name as the page shows it."""
+    return "Each model's default" if method == DEFAULT else METHODS[method].title
+
+
+def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
+    """Shows which models and methods take part; imported predictions have no network."""
+    runs = [run for run in chosen.runs if run.info.kind != "imported"]
+    titles = chosen.titles
+    picked = st.pills(
+        "Models",
+        [run.run_id for run in runs],
+        default=[run.run_id for run in runs][:8],
+        selection_mode="multi",
+        format_func=titles.__getitem__,
+        key=Key.RUNS,
+        bind=BIND,
+        wrap=True,
+    )
+    methods = st.pills(
+        "Methods",
+        [DEFAULT, *METHODS],
+        default=[DEFAULT],
+        selection_mode="multi",
+        format_func=title_of,
+        key=Key.METHODS,
+        bind=BIND,
+        wrap=True,
+        help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
+        "members' maps for ensembles. Occlusion, Ablation-CAM and integrated gradients ask the "
+        "model many times and take longer.",
+    )
+    return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
+
+
+def question(labels: Sequence[str], methods: Sequence[str]) -> Asked:
+    """Shows what is explained and where methods read; returns the question without a method."""
+    left, right = st.columns(2)
+    with left:
+        of = st.selectbox("Why", [OWN, *labels], key=Key.TARGET, bind=BIND)
+    with right:
+        against = st.selectbox(
+            "and not", [NONE, *labels], key=Key.CONTRAST, bind=BIND,
+            help="Contrast: what speaks for the first class rather than for this one.",
+        )  # fmt: skip
+    depth, head = OWN_DEPTH, _HEADS[0]
+    if any(name != DEFAULT and METHODS[name].needs_network for name in methods):
+        left, right = st.columns(2)
+        with left:
+            depth = st.select_slider(
+                "Depth at which CAMs and attention read", _DEPTHS, key=Key.DEPTH, bind=BIND
+            )
+        with right:
+            if "attention" in methods:
+                head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
+    return Asked(
+        of=None if of == OWN else labels.index(of),
+        against=None if against == NONE else labels.index(against),
+        depth=None if depth == OWN_DEPTH else int(depth.rstrip("%")) / 100,
+        head=None if head == _HEADS[0] else int(head) - 1,
+    )
+
+
+def look() -> Look:
+    """Shows how overlays are drawn."""
+    left, right = st.columns(2)
+    with left:
+        opacity = st.slider("Opacity", 0, 100, 62, 2, key=Key.OPACITY, bind=BIND, format="%d%%")
+    with right:
+        scale = st.selectbox("Colours", [*SCALES, SIGNED], key=Key.SCALE, bind=BIND)
+    return Look(opacity / 100, scale)
+
+
+def compute(
+    chosen: Benchmark,
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    face: NDArray[np.uint8],
+    asked: Asked,
+) -> Cells:
+    """Returns each map, or the sentence that says why there is none."""
+    return {
+        (method, run.run_id): explain_access.saliency(chosen, run, face, _ask(asked, method))
+        for method in methods
+        for run in runs
+    }
+
+
+def show(
+    chosen: Benchmark,
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    cells: Cells,
+    face: NDArray[np.uint8],
+    look: Look,
+) -> None:
+    """Shows the grid and offers it as one picture."""
+    labels, titles = chosen.info.labels, chosen.titles
+    picture = Image.fromarray(face)
+    tiles: list[list[Image.Image | None]] = []
+    for method in methods:
+        st.markdown(f"**{title_of(method)}**")
+        if method != DEFAULT:
+            st.caption(f"{METHODS[method].says} {METHODS[method].reference}")
+        line: list[Image.Image | None] = []
+        for start in range(0, len(runs), 8):
+            columns = st.columns(max(4, min(8, len(runs))))
+            for column, run in zip(columns, runs[start : start + 8], strict=False):
+                cell = cells[method, run.run_id]
+                with column:
+                    if isinstance(cell, str):
+                        reason = cell.split(". ", 1)[0].rstrip(".")
+                        st.caption(f"{plain(titles[run.run_id])}: {plain(reason)}.")
+                        line.append(None)
+                        continue
+                    tile = look.draw(picture, cell.values)
+                    line.append(tile)
+                    st.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
+                    st.caption(_caption(cell, labels, titles[run.run_id], run))
+        tiles.append(line)
+    st.caption(
+        "Bright places speak for the class; a map without any shows the bare face. Maps are scaled "
+        "one by one, so brightness cannot be compared between them."
+    )
+    st.download_button(
+        "All maps (png)",
+        lambda: overlay_sheet(
+            tiles, [title_of(method) for method in methods], [titles[run.run_id] for run in runs]
+        ),
+        file_name="ferscope-saliency.png",
+        mime="image/png",
+        icon=":material/download:",
+    )
+
+
+def scores(
+    chosen: Benchmark,
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    face: NDArray[np.uint8],
+    asked: Asked,
+) -> None:
+    """Shows the insertion and deletion curves of each map on request."""
+    st.subheader("Can these maps be believed?", anchor=False)
+    if not st.toggle(
+        "Test each map on this face", key=Key.CURVES, bind=BIND,
+        help="Asks each model 26 times a map.",
+    ):  # fmt: skip
+        return
+    controls = [name for name in ("random", "centre") if name not in methods]
+    drawn: dict[str, dict[str, CurvePair]] = {}
+    for run in runs:
+        own = {}
+        for method in [*methods, *controls]:
+            result = explain_access.curves(chosen, run, face, _ask(asked, method))
+            if not isinstance(result, str):
+                own[title_of(method)] = CurvePair(result.shares, result.deletion, result.insertion)
+        if own:
+            drawn[chosen.titles[run.run_id]] = own
+    if not drawn:
+        st.info("No map can be tested.")
+        return
+    names = [title_of(name) for name in ("random", "centre")]
+    st.plotly_chart(curves_chart(drawn, names), key="curves-chart")
+    st.caption(
+        "The model's confidence in the explained class. Insertion: the most salient cells appear "
+        "first in a blurred face; a faithful map rises early. Deletion: they are painted over "
+        "first; a faithful map falls early. Dotted: maps that know nothing of the model. One face "
+        "proves little; *Where models look* has the averages with intervals."
+    )
+
+
+def _ask(asked: Asked, method: str) -> Asked:
+    return replace(asked, method=None if method == DEFAULT else method)
+
+
+def _caption(cell: SaliencyMap, labels: Sequence[str], title: str, run: Run) -> str:
+    name = labels[cell.target.of]
+    if cell.target.against is not None:
+        name = f"{name}, not {labels[cell.target.against]}"
+    raised = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
+    share = float(raised[cell.target.of] / raised.sum())
+    empty = " · nothing speaks for it" if cell.blank else ""
+    return f"**{plain(title)}**  \n{name} · {share:.0%}{empty}"

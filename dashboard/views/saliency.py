@@ -1,0 +1,30 @@
+"""Saliency lab: methods against models on one face, and whether their maps can be believed."""
+
+import streamlit as st
+
+from dashboard import theme
+from dashboard.components import pick, saliency_grid
+from dashboard.components.face_choice import stored_face
+
+theme.page_header(
+    "Explain",
+    "Saliency lab",
+    "Rows are methods, columns are models, all on one face. Ask why one class and not another, and "
+    "test each map: does the model change its mind when the marked places go?",
+)
+chosen = pick.benchmark()
+pick.need_runs(chosen)
+left, right = st.columns([2, 3], gap="large")
+with left:
+    face = stored_face(chosen)
+with right:
+    runs, methods = saliency_grid.pickers(chosen)
+    question = saliency_grid.question(chosen.info.labels, methods)
+    look = saliency_grid.look()
+if not runs or not methods:
+    st.info("Pick at least one model and one method.")
+    st.stop()
+with st.spinner("Asking the models ..."):
+    cells = saliency_grid.compute(chosen, runs, methods, face, question)
+saliency_grid.show(chosen, runs, methods, cells, face, look)
+saliency_grid.scores(chosen, runs, methods, face, question)

@@ -1,0 +1,247 @@
+"""Figures of layers, regions, faithfulness curves and projections."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from fer_core.figures.charts import style
+from fer_core.figures.palette import class_colour
+
+LAYER = "layer"
+"""Name of the outline's selection; its points hold `path`."""
+
+_METHOD_COLOURS = ("#0b7a5c", "#c2410c", "#4361a8", "#b8860b", "#7b3f8c", "#4f8f99", "#a63d5a")
+_CONTROL_COLOUR = "#9a9a9a"
+
+
+@dataclass(frozen=True)
+class LayerBox:
+    """A layer of an outline: its path, a name, how many maps it gives and of which side."""
+
+    path: str
+    kind: str
+    channels: int
+    side: int
+
+
+def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False) -> alt.LayerChart:
+    """Draws a network from input to output as clickable boxes.
+
+    A box is as high as its maps, and the darker the more maps there are.
+
+    Args:
+        layers: From input to output.
+        chosen: Path of the layer to mark.
+        dark: Whether the page is dark.
+    """
+    side = np.array([layer.side for layer in layers], dtype=float)
+    half = 0.25 + 0.75 * np.sqrt(side / side.max())
+    table = pd.DataFrame(
+        {
+            "path": [layer.path for layer in layers],
+            "kind": [layer.kind for layer in layers],
+            "maps": [f"{layer.channels} maps of {layer.side} x {layer.side}" for layer in layers],
+            "channels": [layer.channels for layer in layers],
+            "left": np.arange(len(layers)) + 0.06,
+            "right": np.arange(len(layers)) + 0.94,
+            "middle": np.arange(len(layers)) + 0.5,
+            "low": -half,
+            "high": half,
+            "chosen": [layer.path == chosen for layer in layers],
+            "number": [str(index + 1) for index in range(len(layers))],
+        }
+    )
+    click = alt.selection_point(name=LAYER, fields=["path"], on="click")
+    ramp = ["#2c4a45", "#3ecf9f"] if dark else ["#cfe5dc", "#0b7a5c"]
+    base = alt.Chart(table).encode(
+        tooltip=[alt.Tooltip("path:N", title="layer"), "kind:N", "maps:N"]
+    )
+    outline = alt.condition(
+        "datum.chosen", alt.value("#ffffff" if dark else "#111111"), alt.value("transparent")
+    )
+    boxes = (
+        base.mark_rect(cornerRadius=5, cursor="pointer", strokeWidth=3)
+        .encode(
+            x=alt.X("left:Q", axis=None, scale=alt.Scale(domain=[0, len(layers)], nice=False)),
+            x2="right:Q",
+            y=alt.Y("low:Q", axis=None, scale=alt.Scale(domain=[-1.08, 1.08], nice=False)),
+            y2="high:Q",
+            color=alt.Color("channels:Q", legend=None, scale=alt.Scale(type="log", range=ramp)),
+            stroke=outline,
+        )
+        .add_params(click)
+    )
+    numbers = base.mark_text(fontSize=13, fontWeight=600, cursor="pointer").encode(
+        x="middle:Q", text="number:N", color=alt.value("#ffffff" if dark else "#23211d")
+    )
+    chart: alt.LayerChart = (
+        alt.layer(boxes, numbers)
+        .properties(height=130)
+        .configure_view(strokeWidth=0)
+        .configure(background="transparent")
+    )
+    return chart
+
+
+@dataclass(frozen=True)
+class CurvePair:
+    """A map's curves: shares of cells changed, confidence under deletion and insertion."""
+
+    shares: NDArray[np.float64]
+    deletion: NDArray[np.float64]
+    insertion: NDArray[np.float64]
+
+
+def curves_chart(
+    curves: Mapping[str, Mapping[str, CurvePair]], controls: Sequence[str] = ()
+) -> go.Figure:
+    """Draws insertion above deletion, one column a model, one line a method.
+
+    Args:
+        curves: By model's name and method's name.
+        controls: Names of the methods drawn as grey dashes.
+    """
+    models = list(curves)
+    figure = make_subplots(
+        rows=2,
+        cols=len(models),
+        shared_xaxes=True,
+        shared_yaxes=True,
+        subplot_titles=[name if len(name) <= 24 else f"{name[:23]}…" for name in models],
+        vertical_spacing=0.08,
+        horizontal_spacing=0.02,
+    )
+    methods = list(dict.fromkeys(name for own in curves.values() for name in own))
+    plain = [name for name in methods if name not in controls]
+    for column, model in enumerate(models, 1):
+        for name, pair in curves[model].items():
+            control = name in controls
+            colour = (
+                _CONTROL_COLOUR
+                if control
+                else _METHOD_COLOURS[plain.index(name) % len(_METHOD_COLOURS)]
+            )
+            for row, values in ((1, pair.insertion), (2, pair.deletion)):
+                figure.add_scatter(
+                    x=pair.shares,
+                    y=values,
+                    name=name,
+                    legendgroup=name,
+                    showlegend=row == 1
+                    and not any(name in curves[earlier] for earlier in models[: column - 1]),
+                    mode="lines",
+                    line={"color": colour, "width": 2.4, "dash": "dot" if control else "solid"},
+                    hovertemplate=f"{name}<br>%{{x:.0%}} of the cells: %{{y:.0%}}<extra></extra>",
+                    row=row,
+                    col=column,
+                )
+    figure.update_xaxes(tickformat=".0%", gridcolor="rgba(128,128,128,.15)", zeroline=False)
+    figure.update_yaxes(
+        range=[-0.02, 1.02], tickformat=".0%", gridcolor="rgba(128,128,128,.2)", zeroline=False
+    )
+    figure.update_annotations(font_size=12)
+    figure.update_yaxes(title="insertion", row=1, col=1)
+    figure.update_yaxes(title="deletion", row=2, col=1)
+    return style(figure, 420).update_layout(
+        margin={"t": 56}, legend={"y": 1.12, "yanchor": "bottom"}
+    )
+
+
+def share_heatmap(
+    shares: pd.DataFrame, areas: Mapping[str, float], *, dark: bool = False
+) -> go.Figure:
+    """Draws shares of saliency by row and facial part, coloured by how they compare with area.
+
+    Args:
+        shares: Rows are models or classes, columns the parts; 0 to 1.
+        areas: Share of the picture that each part covers.
+        dark: Whether the page is dark.
+    """
+    parts = list(shares.columns)
+    ratio = shares.to_numpy(dtype=float) / np.array([areas[part] for part in parts])
+    empty = "#22262e" if dark else "#f4f2ee"
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.log2(np.clip(ratio, 0.25, 4)),
+            zmin=-2,
+            zmax=2,
+            x=[f"{part}<br>{areas[part]:.0%} of the picture" for part in parts],
+            y=[str(name) for name in shares.index],
+            colorscale=[[0, "#2c6eba"], [0.5, empty], [1, "#d65424"]],
+            text=[[f"{value:.0%}" for value in row] for row in shares.to_numpy(dtype=float)],
+            customdata=ratio,
+            texttemplate="%{text}",
+            textfont={"size": 14},
+            xgap=3,
+            ygap=3,
+            colorbar={
+                "thickness": 10,
+                "tickvals": [-2, -1, 0, 1, 2],
+                "ticktext": ["1/4", "1/2", "even", "x 2", "x 4"],
+            },
+            hovertemplate="%{y}, %{x}: %{text} of the saliency, %{customdata:.1f} times its area"
+            "<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(side="top")
+    return style(figure, 100 + 42 * len(shares)).update_layout(margin={"t": 50})
+
+
+def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+    """Draws how alike models look, as a square of rank correlations."""
+    names = [titles[str(run)] for run in table.index]
+    figure = go.Figure(
+        go.Heatmap(
+            z=table.to_numpy(dtype=float),
+            x=names,
+            y=names,
+            zmin=0,
+            zmax=1,
+            colorscale="Cividis",
+            texttemplate="%{z:.2f}",
+            xgap=3,
+            ygap=3,
+            colorbar={"thickness": 10},
+            hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return style(figure, 140 + 46 * len(names))
+
+
+def projection_chart(table: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
+    """Draws faces as points by what the classifier reads of them, coloured by true class.
+
+    Args:
+        table: `projection.parquet`.
+        labels: The classes in canonical order.
+    """
+    figure = go.Figure()
+    for label in labels:
+        own = table[table["label"] == label]
+        wrong = (own["predicted"] != own["label"]).to_numpy()
+        figure.add_scattergl(
+            x=own["x"],
+            y=own["y"],
+            name=label,
+            mode="markers",
+            marker={
+                "size": 7,
+                "color": class_colour(label, list(labels)),
+                "symbol": np.where(wrong, "x", "circle").tolist(),
+                "opacity": 0.8,
+            },
+            customdata=own[["id", "predicted"]].to_numpy(),
+            hovertemplate=f"{label}, taken for %{{customdata[1]}}<br>%{{customdata[0]}}"
+            "<extra></extra>",
+        )
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    return style(figure, 520)

@@ -1,0 +1,197 @@
+"""The pages on explanations, on tables and networks of the test's choice."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import write_table
+from fer_core.explain.regions import PARTS
+from fer_core.explain.tables import CELLS, Protocol
+from tests.dashboard.conftest import texts
+
+RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
+TITLE = f"EfficientNet-Lite0 ({RUN})"  # addresses name what a picker shows
+
+
+def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> None:
+    """Writes what `explain` writes: a map on the mouth for happy, and a league."""
+    random = np.random.default_rng(0)
+    ids = [f"toy/{number:04d}" for number in range(28)]
+    predicted = [labels[number % len(labels)] for number in range(28)]
+    rows, places = [], []
+    for method in ("hires_cam", "random", "centre"):
+        good = 0.3 * (faithful and method == "hires_cam")
+        for name, level in (("deletion", 0.5 - good), ("insertion", 0.5 + good), ("road", good)):
+            values = level + random.normal(0, 0.01, 28)
+            rows.append(
+                pd.DataFrame({"method": method, "metric": name, "id": ids, "value": values})
+            )
+        mouth = np.array([0.7 if label == "happy" else 0.1 for label in predicted])
+        shares = {part: np.zeros(28) for part in PARTS} | {"mouth": mouth, "rest": 1 - mouth}
+        cells = np.random.default_rng(1).random((28, CELLS**2)) * (-1 if inverse else 1)
+        places.append(
+            pd.DataFrame(
+                {"method": method, "id": ids, "label": predicted, "predicted": predicted,
+                 **shares, "cells": list(cells.astype(np.float32))}
+            )
+        )  # fmt: skip
+    protocol = Protocol("run", "split", 28, "hash", 0, 0)
+    write_table(place.faithfulness_path, protocol.stamp(pd.concat(rows, ignore_index=True)))
+    write_table(place.regions_path, protocol.stamp(pd.concat(places, ignore_index=True)))
+    points = pd.DataFrame({"id": ids, "label": predicted, "predicted": predicted})
+    write_table(place.projection_path, protocol.stamp(points.assign(x=0.0, y=1.0)))
+
+
+@pytest.fixture
+def explained(toy, tmp_path):
+    """The toy benchmark with two explained runs: one faithful, one not."""
+    from fer_core.artifacts import ArtifactStore
+
+    shutil.copytree(toy.artifacts, tmp_path / "artifacts")
+    benchmark = ArtifactStore(tmp_path / "artifacts").benchmark("toy")
+    labels = toy.dataset.labels.names
+    write_tables(benchmark.run(RUN), labels, faithful=True)
+    write_tables(benchmark.run(OTHER), labels, faithful=False, inverse=True)
+    return tmp_path / "artifacts"
+
+
+def said(app) -> str:
+    return texts(app) + "\n".join(str(element.value) for element in app.success)
+
+
+def test_regions_without_measurements_name_the_command(open_page, toy):
+    app = open_page("regions", toy.artifacts)
+    assert "has been explained" in texts(app)
+    assert app.code[0].value == "python -m training explain toy"
+
+
+def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, explained):
+    app = open_page("regions", explained, run=TITLE)
+    assert not app.exception
+    claims = app.dataframe[0].value.set_index("saying")
+    assert claims.loc["the smile for happy", TITLE] == "yes: 70% against 10%"
+    assert claims.loc["the brows for angry", TITLE].startswith("not shown")
+    assert "better than both controls in deletion and insertion: HiRes-CAM" in said(app)
+    league = app.dataframe[1].value.set_index("method")
+    assert league.loc["HiRes-CAM", "Deletion"].endswith("✓")
+    assert not league.loc["Control: random", "Deletion"].endswith("✓")
+    assert "Not explained yet" in texts(app)
+
+
+def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
+    app = open_page("regions", explained, run="EfficientNet-Lite0 number 1")
+    assert not app.exception
+    titles = app.selectbox(key="run").options
+    app.selectbox(key="run").set_value(OTHER).run()
+    assert len(titles) == 2
+    assert any("no method beats both controls" in warning.value for warning in app.warning)
+
+
+def test_without_controls_nothing_is_said_of_a_method(open_page, explained):
+    from fer_core.artifacts import read_table
+
+    path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
+    table = read_table(path)
+    write_table(path, table[table["method"] == "hires_cam"])
+    app = open_page("regions", explained, run=TITLE)
+    assert not app.exception
+    assert "controls have not been measured" in texts(app)
+    assert "better than both controls" not in said(app)
+
+
+def test_a_damaged_table_counts_as_none(open_page, explained):
+    for run in (RUN, OTHER):
+        path = explained / "toy" / "runs" / run / "regions.parquet"
+        path.write_bytes(path.read_bytes()[:200])
+    app = open_page("regions", explained)
+    assert not app.exception
+    assert "has been explained" in texts(app)
+
+
+def cropped(app):
+    app.checkbox(key="cropped").check().run()
+    assert not app.exception
+    return app
+
+
+def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page, toy):
+    app = cropped(open_page("saliency", toy.artifacts))
+    assert len(app.get("image")) == 4  # the default of each run
+    app.pills(key="methods").set_value(["grad_cam", "chefer", "occlusion"]).run()
+    assert not app.exception
+    # occlusion and Grad-CAM suit all four runs, Chefer relevance none
+    assert len(app.get("image")) == 8
+    assert "does not suit EfficientNet-Lite0" in texts(app).replace("\\", "")
+    assert "suits no member of" in texts(app)
+
+
+def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
+    app = cropped(open_page("saliency", toy.artifacts, target="happy", contrast="sad"))
+    assert "happy, not sad" in texts(app)
+    app.toggle(key="curves").set_value(True).run()
+    assert not app.exception
+    assert "knows nothing" in texts(app) or "know nothing" in texts(app)
+    app.selectbox(key="contrast").set_value("happy").run()  # with itself: no contrast
+    assert not app.exception
+    assert "not happy" not in texts(app)
+
+
+def test_features_follow_the_layer_in_the_address(open_page, toy):
+    app = cropped(open_page("features", toy.artifacts, toy.data))
+    assert app.selectbox(key="layer").value == "blocks.1"
+    app.selectbox(key="layer").set_value("blocks.4").run()
+    assert "strongest of 112 channels" in texts(app)
+    app.segmented_control(key="rank").set_value("pull on the class").run()
+    assert not app.exception
+    assert len([button for button in app.button if button.key.startswith("channel-")]) == 24
+    app.selectbox(key="run").set_value(OTHER).run()  # the same architecture keeps the layer
+    assert not app.exception
+    assert app.selectbox(key="layer").value == "blocks.4"
+
+
+def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):
+    app = open_page("features", toy.artifacts, toy.data)
+    app.segmented_control(key="source").set_value("sample").run()
+    assert not app.exception
+    assert "strongest of" in texts(app)
+
+
+def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+
+    toy = toy_benchmark(tmp_path, runs=0)
+    for name in ("tiny_vit", "tiny_cnn"):
+        toy_run(toy.benchmark, toy.dataset, 0, name, architecture=name)
+    app = cropped(open_page("features", toy.artifacts))
+    app.selectbox(key="run").set_value("tiny_vit-cpu-s0").run()
+    assert "4 x 4 patches of 8 x 8 pixels" in texts(app)
+    before = len(app.get("image"))
+    app.slider(key="block").set_value(1).run()
+    app.selectbox(key="head").set_value(2).run()
+    assert not app.exception
+    assert len(app.get("image")) == before
+    app.selectbox(key="layer").set_value("blocks.1").run()
+    app.selectbox(key="run").set_value("tiny_cnn-cpu-s0").run()  # has other layers
+    assert not app.exception
+    assert app.selectbox(key="layer").value == "features.1"
+    assert "patches" not in texts(app)
+
+
+def test_the_lab_reads_at_a_depth_and_a_head_and_says_where_there_is_none(open_page, tmp_path):
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+
+    toy = toy_benchmark(tmp_path, runs=0)
+    toy_run(toy.benchmark, toy.dataset, 0, "tiny_vit", architecture="tiny_vit")
+    app = cropped(open_page("saliency", toy.artifacts))
+    app.pills(key="methods").set_value(["attention", "hires_cam"]).run()
+    app.select_slider(key="depth").set_value("40%").run()
+    app.select_slider(key="head").set_value("2").run()
+    assert not app.exception
+    assert len(app.get("image")) == 2
+    app.select_slider(key="head").set_value("3").run()
+    assert not app.exception
+    assert "This network has 2 heads in a block" in texts(app)

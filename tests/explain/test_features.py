@@ -1,0 +1,139 @@
+"""Layers found by running the network, their maps, a ViT's patches, projections."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fer_core.config import ModelConfig
+from fer_core.explain.features import (
+    FeatureMaps,
+    Layer,
+    RankBy,
+    feature_maps,
+    layers,
+    order_by_depth,
+    patches,
+    penultimate,
+    project,
+)
+from fer_core.explain.saliency import ExplainError, Target
+from fer_core.models import build_model, spec_of
+from tests import tiny  # noqa: F401 (registers)
+
+
+def network(key: str, size: int):
+    torch.manual_seed(0)
+    model = build_model(ModelConfig(architecture=key, image_size=size), 7).eval()
+    return model.requires_grad_(False), spec_of(key)
+
+
+def hooks(model: nn.Module) -> int:
+    return sum(
+        len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "count", "first", "last"),
+    [
+        ("resnet34", 64, 17, ("act1", 64, 32), ("layer4.2", 512, 2)),
+        ("tiny_cnn", 32, 1, ("features.1", 8, 8), ("features.1", 8, 8)),
+        ("efficientnet_lite0", 64, 9, ("bn1", 32, 32), ("bn2", 1280, 2)),
+        ("scratch_vit", 32, 9, ("patches", 256, 4), ("blocks.7", 256, 4)),
+        ("vit_tiny", 64, 13, ("patch_embed.proj", 192, 4), ("blocks.11", 192, 4)),
+        (
+            "hf_vit_small", 64, 7,
+            ("model.vit.embeddings", 192, 4), ("model.vit.layers.5", 192, 4),
+        ),
+    ],
+)  # fmt: skip
+def test_layers_are_found_from_input_to_output(key, size, count, first, last):
+    model, spec = network(key, size)
+    found = layers(model, spec, torch.randn(1, 3, size, size))
+    assert len(found) == count
+    assert [(one.path, one.channels, one.side) for one in (found[0], found[-1])] == [first, last]
+    assert hooks(model) == 0
+    middle = order_by_depth(found)["middle"]
+    maps = feature_maps(model, spec, torch.randn(1, 3, size, size), middle)
+    assert maps.values.shape == (middle.channels, middle.side, middle.side)
+    assert np.abs(maps.pull).max() > 0
+
+
+class TwoChannels(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 2, 1, bias=False)
+        self.head = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.features.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).view(2, 3, 1, 1))
+            self.head.weight.copy_(torch.tensor([[2.0, -3.0], [0.0, 1.0]]))
+
+    def forward(self, images):
+        return self.head(self.features(images).mean(dim=(2, 3)))
+
+
+def test_maps_and_pull_by_hand():
+    model, spec = TwoChannels().eval(), spec_of("tiny_cnn")
+    image = torch.rand(1, 3, 4, 4)
+    (layer,) = layers(model, spec, image)
+    assert layer == Layer("features", "Conv2d", 2, 4)
+    maps = feature_maps(model, spec, image, layer, Target(0))
+    np.testing.assert_allclose(maps.values, image[0, :2], rtol=1e-6)
+    # the logit is 2 mean(red) - 3 mean(green): each channel's part of it is its pull
+    means = image[0].mean(dim=(1, 2))
+    np.testing.assert_allclose(maps.pull, [2 * means[0], -3 * means[1]], rtol=1e-5)
+    assert maps.pull.sum() == pytest.approx(float(model(image)[0, 0].detach()), rel=1e-5)
+
+
+def test_channels_are_ranked_by_strength_or_pull():
+    values = np.stack([np.full((2, 2), value, np.float32) for value in (1, -5, 3)])
+    pull = np.array([0.5, -2, 0.1], np.float32)
+    maps = FeatureMaps(Layer("x", "Conv2d", 3, 2), values, pull, Target(0))
+    assert maps.top(2, RankBy.ACTIVATION).tolist() == [1, 2]
+    assert maps.top(3, RankBy.PULL).tolist() == [0, 2, 1]
+
+
+def test_hooks_are_removed_when_the_network_raises():
+    model, spec = network("tiny_vit", 32)
+    wrong = torch.randn(1, 3, 20, 20)
+    layer = Layer("blocks.0", "Block", 16, 4)
+    for call in (
+        lambda: layers(model, spec, wrong),
+        lambda: feature_maps(model, spec, wrong, layer),
+        lambda: penultimate(model, spec, wrong),
+    ):
+        with pytest.raises(AssertionError):
+            call()
+        assert hooks(model) == 0
+
+
+def test_penultimate_features_give_the_logits():
+    model, spec = network("tiny_vit", 32)
+    images = torch.randn(5, 3, 32, 32)
+    features = penultimate(model, spec, images, batch_size=2)
+    expected = model(images)
+    torch.testing.assert_close(model.head(torch.from_numpy(features)), expected)
+    with pytest.raises(ExplainError, match="Only a network"):
+        penultimate(lambda images: images, spec, images)
+
+
+def test_patches_are_cut_row_by_row():
+    image = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    cut = patches(image, 3)
+    assert cut.shape == (2, 2, 3, 3)
+    np.testing.assert_array_equal(cut[1, 0], image[3:, :3])
+    assert patches(np.zeros((8, 8, 3), np.uint8), 4).shape == (2, 2, 4, 4, 3)
+
+
+@pytest.mark.parametrize("count", [5, 90])
+def test_a_projection_keeps_far_groups_apart(count):
+    random = np.random.default_rng(0)
+    side = np.arange(count) % 2
+    features = (random.normal(0, 1, (count, 20)) + 40 * side[:, None]).astype(np.float32)
+    plane = project(features)
+    assert plane.shape == (count, 2)
+    centres = np.stack([plane[side == value].mean(axis=0) for value in (0, 1)])
+    nearest = np.linalg.norm(plane[:, None] - centres, axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, side)
+    np.testing.assert_array_equal(plane, project(features))

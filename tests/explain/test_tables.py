@@ -1,0 +1,139 @@
+"""Leagues, claims, mean maps and agreement from constructed tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import read_table, write_table
+from fer_core.errors import ArtifactError
+from fer_core.explain import methods
+from fer_core.explain.regions import PARTS
+from fer_core.explain.tables import (
+    CELLS,
+    CONTROLS,
+    Protocol,
+    agreement,
+    claim,
+    faithful_methods,
+    league,
+    mean_maps,
+    protocol_of,
+    region_shares,
+)
+
+FACES = [f"f{number}" for number in range(30)]
+PROTOCOL = Protocol("run now", "split", 30, "hash", 0, 0)
+
+
+def rows(method: str, metric: str, values) -> pd.DataFrame:
+    return pd.DataFrame({"method": method, "metric": metric, "id": FACES, "value": values})
+
+
+def measured(**deletion) -> pd.DataFrame:
+    noise = np.random.default_rng(0).normal(0, 0.3, len(FACES))
+    parts = []
+    for method, level in deletion.items():
+        parts.append(rows(method, "deletion", 0.5 + noise + level))
+        parts.append(rows(method, "insertion", 0.5 + noise - level))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_controls_are_those_of_the_registry():
+    assert set(CONTROLS) == set(methods.CONTROLS)
+
+
+def test_paired_differences_tell_what_overlapping_intervals_hide():
+    """Faces differ far more than methods do; on the same faces the difference is sure."""
+    shift = np.random.default_rng(1).normal(0, 0.01, len(FACES))
+    table = league(measured(good=-0.1 + shift, bad=0.1, random=0.0, centre=0.0))
+    deletion = table[table["metric"] == "deletion"].set_index("method")
+    assert deletion.loc["good", "high"] > deletion.loc["random", "low"]
+    assert deletion.loc["good", "beats"] is True
+    assert deletion.loc["bad", "beats"] is False
+    assert deletion.loc["random", "beats"] is None
+    assert faithful_methods(table) == ["good"]
+    assert deletion.loc["good", "value"] == pytest.approx(
+        measured(good=-0.1 + shift).query("metric == 'deletion'")["value"].mean()
+    )
+
+
+def test_one_won_metric_is_not_enough_and_controls_must_be_there():
+    half = measured(one=-0.1, random=0.0, centre=0.0)
+    half.loc[(half["method"] == "one") & (half["metric"] == "insertion"), "value"] = 0
+    assert faithful_methods(league(half)) == []
+    assert faithful_methods(league(measured(one=-0.1, random=0.0))) == []
+
+
+def test_missing_values_are_left_out():
+    values = np.full(len(FACES), 0.4)
+    values[::2] = np.nan
+    table = league(rows("one", "road", values))
+    assert table.loc[0, "value"] == pytest.approx(0.4)
+    assert (table.loc[0, "low"], table.loc[0, "high"]) == pytest.approx((0.4, 0.4))
+    assert table.loc[0, "faces"] == 15
+
+
+def places(label_of, mouth_of, cells=None) -> pd.DataFrame:
+    count = len(FACES)
+    labels = [label_of(number) for number in range(count)]
+    mouth = np.array([mouth_of(number) for number in range(count)])
+    shares = {part: np.zeros(count) for part in PARTS} | {"mouth": mouth, "rest": 1 - mouth}
+    drawn = np.random.default_rng(5).random((count, CELLS**2)) if cells is None else cells
+    return pd.DataFrame(
+        {"method": "m", "id": FACES, "label": labels, "predicted": labels, **shares,
+         "cells": list(drawn.astype(np.float32))}
+    )  # fmt: skip
+
+
+def test_a_claim_holds_fails_or_stays_open():
+    def smile(n):
+        return "happy" if n % 3 == 0 else "sad"
+
+    holds = claim(places(smile, lambda n: 0.6 if n % 3 == 0 else 0.2), "m", "happy", "mouth")
+    assert holds is not None
+    assert (holds.share, holds.others, holds.faces) == (pytest.approx(0.6), pytest.approx(0.2), 10)
+    assert holds.holds is True
+    opposite = claim(places(smile, lambda n: 0.6 if n % 3 else 0.2), "m", "happy", "mouth")
+    assert opposite is not None
+    assert opposite.holds is False
+    even = claim(places(smile, lambda n: n % 2), "m", "happy", "mouth")
+    assert even is not None
+    assert even.holds is None
+    assert claim(places(smile, lambda n: 0.1), "m", "fear", "mouth") is None
+
+
+def test_shares_and_mean_maps_by_class():
+    cells = np.zeros((len(FACES), CELLS**2))
+    cells[::2, 5] = 1
+    table = places(lambda n: "happy" if n % 2 == 0 else "sad", lambda n: 0.5, cells)
+    shares = region_shares(table, "m")
+    assert shares.loc["happy", "mouth"] == pytest.approx(0.5)
+    maps = mean_maps(table, "m")
+    assert maps["happy"][0, 5] == 1
+    assert maps["sad"].max() == 0
+
+
+def test_agreement_is_one_with_oneself_and_minus_one_with_the_inverse():
+    cells = np.random.default_rng(0).random((len(FACES), CELLS**2))
+    tables = {
+        "a": places(lambda n: "x", lambda n: 0, cells),
+        "same": places(lambda n: "x", lambda n: 0, cells * 3),
+        "inverse": places(lambda n: "x", lambda n: 0, -cells),
+        "other": places(lambda n: "x", lambda n: 0).assign(id=[f"g{n}" for n in range(30)]),
+    }
+    square = agreement(tables)
+    assert square.loc["a", "same"] == pytest.approx(1)
+    assert square.loc["a", "inverse"] == pytest.approx(-1)
+    assert np.isnan(square.loc["a", "other"])
+    np.testing.assert_allclose(square, square.T)
+
+
+def test_the_protocol_travels_in_the_file(tmp_path):
+    path = tmp_path / "table.parquet"
+    write_table(path, PROTOCOL.stamp(rows("m", "road", 0.0)))
+    read = read_table(path)
+    assert protocol_of(read, path.name) == PROTOCOL
+    assert PROTOCOL.fits(read)
+    assert not Protocol("run now", "split", 30, "other", 0, 0).fits(read)
+    with pytest.raises(ArtifactError, match="training explain"):
+        protocol_of(rows("m", "road", 0.0), path.name)

@@ -1,0 +1,126 @@
+"""Figures of explanations: what they hold, by hand."""
+
+import io
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from fer_core.figures.explanations import (
+    LAYER,
+    CurvePair,
+    LayerBox,
+    agreement_heatmap,
+    curves_chart,
+    outline_chart,
+    projection_chart,
+    share_heatmap,
+)
+from fer_core.figures.overlay import (
+    AGAINST,
+    FOR,
+    channel_tile,
+    heat_overlay,
+    outlined,
+    overlay_sheet,
+    patch_sheet,
+    region_picture,
+    signed_overlay,
+)
+
+FACE = Image.new("L", (40, 40), 100)
+
+
+def test_for_is_warm_and_against_is_cold():
+    saliency = np.zeros((40, 40), np.float32)
+    saliency[:10], saliency[30:] = 1, -1
+    overlay = np.asarray(signed_overlay(FACE, saliency, opacity=1)).astype(int)
+    np.testing.assert_allclose(overlay[3, 20], FOR, atol=2)
+    np.testing.assert_allclose(overlay[36, 20], AGAINST, atol=2)
+    np.testing.assert_array_equal(overlay[20, 20], 100)
+
+
+def test_opacity_and_scale_are_followed():
+    saliency = np.zeros((40, 40), np.float32)
+    saliency[:20] = 1
+    faint = np.asarray(heat_overlay(FACE, saliency, opacity=0.0))
+    np.testing.assert_array_equal(faint, 100)
+    one, other = (
+        np.asarray(heat_overlay(FACE, saliency, opacity=1, scale=scale)).astype(int)[2, 2]
+        for scale in ("Inferno", "Viridis")
+    )
+    assert np.abs(one - other).sum() > 30
+
+
+def test_attention_is_shown_from_its_smallest_value_on():
+    attention = np.full((40, 40), 5.0, np.float32)
+    attention[:10] = 5.1
+    overlay = np.asarray(heat_overlay(FACE, attention)).astype(int)
+    np.testing.assert_array_equal(overlay[30, 20], 100)
+    assert np.abs(overlay[3, 20] - 100).sum() > 60
+
+
+def test_one_outlier_does_not_hide_a_fine_map():
+    fine = np.zeros((40, 40), np.float32)
+    fine[10:30, 10:30] = 1
+    fine[0, 0] = 100
+    overlay = np.asarray(heat_overlay(FACE, fine)).astype(int)
+    assert np.abs(overlay[20, 20] - 100).sum() > 60
+
+
+def test_tiles_sheets_and_frames():
+    tile = np.asarray(channel_tile(np.array([[-2.0, 0], [1, 2]], np.float32), 4))
+    assert (tile[0, 0], tile[3, 3]) == (0, 255)
+    assert tile[0, 3] == round(255 / 2)
+    assert np.asarray(channel_tile(np.ones((2, 2), np.float32), 4)).max() == 0
+    sheet = Image.open(io.BytesIO(overlay_sheet([[FACE, None]], ["row"], ["a", "b"], side=50)))
+    assert sheet.size == (150 + 100, 34 + 50)
+    assert sheet.getpixel((150 + 25, 34 + 25)) == (100, 100, 100)
+    assert sheet.getpixel((150 + 75, 34 + 25)) == (255, 255, 255)
+    cut = np.stack([np.full((2, 3, 3), 10, np.uint8), np.full((2, 3, 3), 200, np.uint8)])
+    patches = np.asarray(patch_sheet(cut, side=20, gap=2))
+    assert patches.shape == (18, 18, 3)
+    assert (patches[0, 0, 0], patches[9, 0, 0], patches[17, 17, 0]) == (10, 128, 200)
+    framed = np.asarray(outlined(FACE, (0.5, 0.5, 1, 1)))
+    assert tuple(framed[20, 30]) == FOR
+    assert tuple(framed[10, 10]) == (100, 100, 100)
+    masks = {"mouth": np.eye(4, dtype=bool)}
+    assert region_picture(masks, 8).size == (8, 8)
+
+
+def test_the_outline_marks_the_chosen_layer_and_can_be_clicked():
+    layers = [LayerBox("a", "Conv2d", 8, 16), LayerBox("b", "Block", 64, 4)]
+    spec = outline_chart(layers, "b").to_dict()
+    (data,) = spec["datasets"].values()
+    assert [row["chosen"] for row in data] == [False, True]
+    assert data[0]["high"] > data[1]["high"]
+    assert any(parameter["name"] == LAYER for parameter in spec["params"])
+
+
+def test_curves_draw_each_method_once_in_the_legend():
+    pair = CurvePair(np.array([0.0, 1]), np.array([0.9, 0.1]), np.array([0.1, 0.9]))
+    figure = curves_chart({"A": {"m": pair, "random": pair}, "B": {"m": pair}}, ["random"])
+    assert len(figure.data) == 6
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["m", "random"]
+    dotted = {trace.name for trace in figure.data if trace.line.dash == "dot"}
+    assert dotted == {"random"}
+
+
+def test_shares_are_coloured_by_their_ratio_to_the_area():
+    shares = pd.DataFrame({"mouth": [0.2, 0.05], "rest": [0.8, 0.95]}, index=["happy", "sad"])
+    heat = share_heatmap(shares, {"mouth": 0.1, "rest": 0.9}).data[0]
+    np.testing.assert_allclose(heat.z[:, 0], [1, -1])
+    assert heat.text[0][0] == "20%"
+
+
+def test_agreement_and_projection_hold_their_tables():
+    table = pd.DataFrame([[1, 0.5], [0.5, 1]], index=["a", "b"], columns=["a", "b"])
+    heat = agreement_heatmap(table, {"a": "A", "b": "B"}).data[0]
+    assert (list(heat.x), heat.z[0][1]) == (["A", "B"], 0.5)
+    points = pd.DataFrame(
+        {"id": ["1", "2"], "label": ["happy", "sad"], "predicted": ["happy", "happy"],
+         "x": [0, 1], "y": [0, 1]}
+    )  # fmt: skip
+    happy, sad = projection_chart(points, ["happy", "sad"]).data
+    assert happy.marker.symbol[0] == "circle"
+    assert sad.marker.symbol[0] == "x"

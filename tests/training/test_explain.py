@@ -1,0 +1,134 @@
+"""`python -m training explain` on a toy benchmark of tiny networks."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fer_core.artifacts import read_table
+from fer_core.errors import DataError
+from fer_core.explain.regions import PARTS
+from fer_core.explain.saliency import ExplainError
+from fer_core.explain.tables import CELLS, METRICS, protocol_of
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark, toy_run
+from training import __main__ as cli
+from training.console import console
+from training.jobs.ensembles import build_ensemble
+from training.jobs.explaining import make_plan
+
+RUN = "tiny_cnn-cpu-s0"
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory):
+    """A CNN and its ensemble with a ViT, explained by a few methods."""
+    from fer_core.config import EnsembleRecipe
+
+    toy = toy_benchmark(tmp_path_factory.mktemp("toy"), runs=0)
+    for name in ("tiny_cnn", "tiny_vit"):
+        toy_run(toy.benchmark, toy.dataset, 0, name, architecture=name)
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="pair", profile="cpu", members=("tiny_cnn", "tiny_vit")
+    )
+    build_ensemble(recipe, toy.benchmark)
+    console.width = 200
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(
+            cli.app,
+            ["explain", "toy", *arguments, "--artifacts", str(toy.artifacts), "--data",
+             str(toy.data), "--device", "cpu", "--images", "14", "--drawn", "3"],
+            catch_exceptions=False,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    few = ("hires_cam", "chefer", "random", "centre", "members")
+    output = run(*(part for name in few for part in ("--method", name)))
+    return toy, run, output
+
+
+def test_every_run_gets_its_tables(explained):
+    toy, _, output = explained
+    wanted = {
+        RUN: {"hires_cam", "random", "centre"},
+        "tiny_vit-cpu-s0": {"hires_cam", "chefer", "random", "centre"},
+        "pair-cpu": {"members", "random", "centre"},
+    }
+    for run_id, methods in wanted.items():
+        run = toy.benchmark.run(run_id)
+        rows, places = read_table(run.faithfulness_path), read_table(run.regions_path)
+        assert set(rows["method"]) == set(places["method"]) == methods
+        assert protocol_of(rows, "rows") == protocol_of(places, "places")
+        assert places.groupby("method").size().eq(14).all()
+        sums = places[list(PARTS)].sum(axis=1)
+        np.testing.assert_allclose(sums[places["rest"].notna()], 1)
+        assert all(len(cells) == CELLS**2 for cells in places["cells"])
+        assert set(places["id"]) <= set(toy.dataset.samples.query("split == 'test'")["id"])
+        assert run_id in output
+    rows = read_table(toy.benchmark.run(RUN).faithfulness_path)
+    assert set(rows["metric"]) == set(METRICS)
+    assert rows.query("metric == 'randomisation'")["share"].nunique() == 4
+    assert rows["value"].between(-1, 1).all()
+    assert "Better than both controls" in output
+    # the controls come first: an interrupted command has something to compare with
+    assert list(rows["method"].unique()) == ["random", "centre", "hires_cam"]
+
+
+def test_the_sample_holds_the_classes_in_equal_parts_and_follows_the_seed(explained):
+    toy, _, _ = explained
+    plan = make_plan(toy.dataset, 14, 0, seed=0)
+    assert pd.Series(toy.dataset.targets(plan.rows)).value_counts().eq(2).all()
+    np.testing.assert_array_equal(plan.rows, make_plan(toy.dataset, 14, 0, seed=0).rows)
+    assert len(make_plan(toy.dataset, 10_000, 0, seed=0).rows) == len(toy.dataset.rows("test"))
+
+
+def test_the_projection_covers_networks_only(explained):
+    toy, _, _ = explained
+    table = read_table(toy.benchmark.run(RUN).projection_path, ("id", "label", "x", "y"))
+    assert len(table) == len(toy.dataset.rows("test"))
+    assert np.isfinite(table[["x", "y"]]).all(axis=None)
+    assert not toy.benchmark.run("pair-cpu").projection_path.exists()
+
+
+def test_a_second_call_measures_only_what_is_missing(explained):
+    toy, run, _ = explained
+    before = read_table(toy.benchmark.run(RUN).faithfulness_path)
+    assert "measured before" in run(RUN, "--method", "hires_cam")
+    output = run(RUN, "--method", "hires_cam", "--method", "eigen_cam")
+    assert "measured before" not in output
+    after = read_table(toy.benchmark.run(RUN).faithfulness_path)
+    assert set(after["method"]) == {*before["method"], "eigen_cam"}
+    kept = after[after["method"] != "eigen_cam"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before)
+
+
+def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path):
+    toy, _, _ = explained
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    folder = artifacts / "toy" / "runs" / RUN
+    info = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**info, "created": "2027-01-01"}))
+    command = ["explain", "toy", RUN, "--artifacts", str(artifacts), "--data", str(toy.data),
+               "--device", "cpu", "--images", "14", "--drawn", "3", "--method",
+               "centre"]  # fmt: skip
+    assert CliRunner().invoke(cli.app, command, catch_exceptions=False).exit_code == 0
+    assert set(read_table(folder / "faithfulness.parquet")["method"]) == {"centre"}
+    (folder / "regions.parquet").write_bytes(b"half")
+    assert CliRunner().invoke(cli.app, command, catch_exceptions=False).exit_code == 0
+    assert set(read_table(folder / "regions.parquet")["method"]) == {"centre"}
+
+
+def test_an_unknown_method_and_another_split_are_refused(explained, tmp_path):
+    toy, run, _ = explained
+    with pytest.raises(ExplainError, match="no method 'magic'"):
+        run(RUN, "--method", "magic")
+    other = toy_benchmark(tmp_path, runs=0, per_class=8)
+    command = ["explain", "toy", RUN, "--artifacts", str(toy.artifacts), "--data", str(other.data)]
+    with pytest.raises(DataError, match="Prepare the data as for the run"):
+        CliRunner().invoke(cli.app, command, catch_exceptions=False)
