@@ -226,7 +226,9 @@ def projection_chart(table: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
     figure = go.Figure()
     for label in labels:
         own = table[table["label"] == label]
-        wrong = (own["predicted"] != own["label"]).to_numpy()
+        # right answers first: the legend takes the first point's symbol
+        own = own.iloc[np.argsort((own["predicted"] != label).to_numpy(), kind="stable")]
+        wrong = (own["predicted"] != label).to_numpy()
         figure.add_scattergl(
             x=own["x"],
             y=own["y"],

@@ -118,9 +118,10 @@ def test_agreement_and_projection_hold_their_tables():
     heat = agreement_heatmap(table, {"a": "A", "b": "B"}).data[0]
     assert (list(heat.x), heat.z[0][1]) == (["A", "B"], 0.5)
     points = pd.DataFrame(
-        {"id": ["1", "2"], "label": ["happy", "sad"], "predicted": ["happy", "happy"],
-         "x": [0, 1], "y": [0, 1]}
+        {"id": ["0", "1", "2"], "label": ["happy", "happy", "sad"],
+         "predicted": ["sad", "happy", "happy"], "x": [9, 0, 1], "y": [9, 0, 1]}
     )  # fmt: skip
     happy, sad = projection_chart(points, ["happy", "sad"]).data
-    assert happy.marker.symbol[0] == "circle"
+    assert list(happy.marker.symbol) == ["circle", "x"]
+    assert list(happy.x) == [0, 9]
     assert sad.marker.symbol[0] == "x"
