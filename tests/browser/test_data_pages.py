@@ -51,7 +51,7 @@ def test_a_lasso_on_the_map_shows_its_faces_and_a_link_keeps_them(visit):
 def test_picked_classes_are_kept_in_the_address(visit):
     page = visit("explorer?view=Samples")
     page.get_by_role("button", name="happy", exact=True).click()
-    page.wait_for_url(re.compile(r"classes="))
+    page.wait_for_url(re.compile(r"emotions="))
     settled(page)
     again = visit(page.url.split("/", 3)[3])
     expect(again.get_by_text("40 images", exact=True)).to_be_visible()
