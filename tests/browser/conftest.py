@@ -84,11 +84,6 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request) -> str:
-    return request.param
-
-
 @pytest.fixture
 def visit(chromium, address, request):
     """Returns a function that opens a page and waits until Streamlit is done."""

@@ -23,7 +23,13 @@ PAGES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PAGES)
+# The schemes differ in colours alone: three pages with tables, matrices and charts stand for all.
+SCHEMES = [(path, "light") for path in PAGES] + [
+    (path, "dark") for path in ("", "confusion", "trust")
+]
+
+
+@pytest.mark.parametrize(("path", "scheme"), SCHEMES)
 def test_every_page_opens_without_an_error(visit, path, scheme):
     page = visit(path, scheme)
     assert page.locator("[data-testid=stException]").count() == 0

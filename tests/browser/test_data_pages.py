@@ -12,8 +12,8 @@ PAGES = ("explorer", "quality")
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_opens_without_an_error(visit, path, scheme):
-    page = visit(path, scheme)
+def test_every_page_opens_without_an_error(visit, path):
+    page = visit(path, "dark")
     assert page.locator("[data-testid=stException]").count() == 0
     assert page.locator("[data-testid=stAlertContentError]").count() == 0
     assert page.locator("h1").count() == 1
