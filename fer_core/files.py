@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old file or the new one, never a half of one."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -44,6 +45,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def content_hash(path: Path) -> str:
+    """Returns a short hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

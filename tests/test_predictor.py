@@ -1,5 +1,6 @@
 """The predictor: networks and ensembles answer, share memory, and stay safe among threads."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,9 +13,14 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
+from fer_core.evaluation.calibration import fit_temperature, tempered
+from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.saliency import ExplainError, Target
-from fer_core.predictor import MAP_SIDE, Predictor
+from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.predictor import MAP_SIDE, Backend, Predictor, decide
+from fer_core.predictor import predictor as module
 from tests.builders import drawn_face
+from training.jobs.exchange import export_run, import_onnx
 
 RUNS = ("efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "resnet34-cpu-s0", "pair-cpu")
 
@@ -74,7 +80,7 @@ def test_memory_is_bounded(toy):
     small = Predictor(toy.benchmark, torch.device("cpu"), capacity=1)
     for run_id in RUNS[:3]:
         small.answer(drawn_face(), run_id)
-    assert list(small._slots) == [RUNS[2]]
+    assert small._slots.keys() == [RUNS[2]]
 
 
 def test_unknown_and_unsafe_runs_are_refused(predictor):
@@ -91,8 +97,6 @@ def test_another_preprocessing_is_refused(toy, monkeypatch):
 
 
 def test_damaged_weights_do_not_answer(toy, tmp_path):
-    import shutil
-
     shutil.copytree(toy.artifacts, tmp_path / "a")
     benchmark = ArtifactStore(tmp_path / "a").benchmark("toy")
     weights = benchmark.run(RUNS[1]).weights_path
@@ -153,3 +157,111 @@ def test_a_method_that_suits_no_member_is_refused(predictor):
         predictor.explain(face, "pair-cpu", "chefer")
     with pytest.raises(ExplainError, match="does not suit"):
         predictor.explain(face, RUNS[0], "chefer")
+
+
+@pytest.fixture
+def copied(toy, tmp_path):
+    """A benchmark that a test may change."""
+    shutil.copytree(toy.artifacts, tmp_path / "a")
+    return ArtifactStore(tmp_path / "a").benchmark("toy")
+
+
+def test_a_batch_gets_the_answers_of_its_faces_one_at_a_time(predictor):
+    faces = [drawn_face(side) for side in (100, 140, 180)]
+    given = predictor.predict(faces, RUNS, batch_size=2)
+    assert [prediction.run_id for prediction in given] == list(RUNS)
+    for prediction in given:
+        assert prediction.probabilities.shape == (3, 7)
+        for row, face in zip(prediction.probabilities, faces, strict=True):
+            alone = predictor.answer(face, prediction.run_id).probabilities
+            np.testing.assert_allclose(row, alone, atol=1e-5)
+    assert [prediction.backend for prediction in given] == [*[Backend.TORCH] * 3, Backend.MEMBERS]
+
+
+def test_each_network_is_asked_once_for_all_faces_and_ensembles(predictor, monkeypatch):
+    asked = []
+    one = Predictor._predict_one
+    monkeypatch.setattr(
+        Predictor,
+        "_predict_one",
+        lambda self, stored, run_id, size: (
+            asked.append((run_id, len(stored))) or one(self, stored, run_id, size)
+        ),
+    )
+    predictor.predict([drawn_face()] * 3, RUNS)
+    assert sorted(asked) == [(run_id, 3) for run_id in sorted(RUNS[:3])]
+
+
+@pytest.mark.parametrize("run_id", [RUNS[0], "pair-cpu"])
+def test_the_temperature_is_the_one_that_suits_validation(predictor, toy, run_id):
+    path = toy.benchmark.run(run_id).predictions_path
+    expected = fit_temperature(Predictions.read(path, SEVEN_EMOTIONS).split("validation"))
+    (prediction,) = predictor.predict([drawn_face()], [run_id])
+    assert prediction.temperature == pytest.approx(expected)
+    np.testing.assert_allclose(prediction.calibrated, tempered(prediction.probabilities, expected))
+    assert predictor.answer(drawn_face(), run_id).temperature == prediction.temperature
+
+
+def test_a_run_without_validation_predictions_answers_uncalibrated(copied):
+    copied.run(RUNS[0]).predictions_path.unlink()
+    (prediction,) = Predictor(copied, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
+    assert prediction.temperature is None
+    np.testing.assert_array_equal(prediction.calibrated, prediction.probabilities)
+
+
+def test_an_answer_below_the_threshold_is_unsure():
+    probabilities = np.array([0.1, 0.1, 0.1, 0.55, 0.05, 0.05, 0.05])
+    assert decide(probabilities, SEVEN_EMOTIONS, 0.55) == "happy"
+    assert decide(probabilities, SEVEN_EMOTIONS, 0.56) is None
+    assert decide(probabilities, SEVEN_EMOTIONS, 0.0) == "happy"
+
+
+def test_an_exported_copy_answers_in_the_networks_place(copied, toy):
+    run = copied.run(RUNS[0])
+    export_run(run, toy.dataset.format, run.onnx_path, toy.dataset)
+    faces = [drawn_face(side) for side in (100, 150)]
+    (copy,) = Predictor(copied, torch.device("cpu")).predict(faces, [RUNS[0]])
+    (network,) = Predictor(copied, torch.device("cpu"), use_onnx=False).predict(faces, [RUNS[0]])
+    assert (copy.backend, network.backend) == (Backend.ONNX, Backend.TORCH)
+    np.testing.assert_allclose(copy.probabilities, network.probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "of other weights"])
+def test_a_copy_that_cannot_be_trusted_is_left_aside(copied, toy, trouble):
+    run = copied.run(RUNS[0])
+    if trouble == "damaged":
+        run.onnx_path.write_bytes(b"no network")
+    else:
+        export_run(copied.run(RUNS[1]), toy.dataset.format, run.onnx_path, toy.dataset)
+    (given,) = Predictor(copied, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
+    assert given.backend is Backend.TORCH
+
+
+def test_an_imported_network_answers_and_is_explained_from_outside(copied, toy):
+    exported = copied.root / "net.onnx"
+    export_run(copied.run(RUNS[0]), toy.dataset.format, exported, toy.dataset)
+    import_onnx(exported, toy.dataset, copied, copied.run("theirs"), title="Theirs")
+    predictor = Predictor(copied, torch.device("cpu"))
+    assert "theirs" in [info.run_id for info in predictor.runs()]
+    theirs, ours = predictor.predict([drawn_face()], ["theirs", RUNS[0]])
+    np.testing.assert_allclose(theirs.probabilities, ours.probabilities, atol=1e-4)
+    answer = predictor.answer(drawn_face(), "theirs", "sad")
+    assert (answer.explained, answer.method) == ("sad", "Occlusion")
+    with pytest.raises(ExplainError, match="only answers are known"):
+        predictor.explain(drawn_face(), "theirs", "hires_cam")
+
+
+def test_an_ensemble_takes_the_maps_that_its_members_gave(toy, monkeypatch):
+    predictor = Predictor(toy.benchmark, torch.device("cpu"))
+    made = []
+    real = module.explain
+    monkeypatch.setattr(module, "explain", lambda *given: made.append(1) or real(*given))
+    face = predictor.format.convert(drawn_face())
+    for run_id in (RUNS[0], RUNS[2]):
+        predictor.answer(face, run_id, "fear")
+    assert len(made) == 2
+    predictor.answer(face, "pair-cpu", "fear")
+    assert len(made) == 2
+    own = predictor.answer(face, RUNS[0])
+    predictor.answer(face, RUNS[0], own.top)  # the same question in other words
+    assert len(made) == 3

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class OnnxNetwork:
         labels: The classes in canonical order.
         order: Its output's column for each class of `labels`, shape (K,).
         parameters: Number of weights in the file.
+        weights_hash: Of the weights file that it was exported from; None if it does not say.
     """
 
     session: "onnxruntime.InferenceSession"
@@ -61,6 +62,7 @@ class OnnxNetwork:
     labels: LabelSet
     order: NDArray[np.int64]
     parameters: int
+    weights_hash: str | None = None
 
     def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
         """Answers normalised inputs; what explanations of an ONNX file ask.
@@ -110,7 +112,9 @@ class OnnxNetwork:
         return result
 
 
-def export_onnx(network: Network, path: Path, images: NDArray[np.uint8]) -> float:
+def export_onnx(
+    network: Network, path: Path, images: NDArray[np.uint8], weights_hash: str | None = None
+) -> float:
     """Writes a network as ONNX, with its input pipeline and classes in the file's metadata.
 
     The file maps `images` (N, 3, S, S), normalised, to `logits` (N, K), for any N.
@@ -119,6 +123,8 @@ def export_onnx(network: Network, path: Path, images: NDArray[np.uint8]) -> floa
         network: The network.
         path: Where the file is written; only after the check.
         images: Stored images to check the copy on, shape (n, H, W) or (n, H, W, 3).
+        weights_hash: Content hash of the file that the network's weights were read from; tells
+            later whether the copy is of the run's present weights.
 
     Returns:
         The largest difference of a probability between the network and the copy.
@@ -129,7 +135,7 @@ def export_onnx(network: Network, path: Path, images: NDArray[np.uint8]) -> floa
     """
     rows = np.arange(len(images))
     with atomic_path(path) as temporary:
-        _write(network, temporary)
+        _write(network, temporary, weights_hash)
         copy = read_onnx(temporary, network.preprocessing.format)
         logits = predict_logits(network.model, images, network.preprocessing, rows=rows)
         ours = torch.softmax(logits.double(), dim=1).cpu().numpy()
@@ -164,8 +170,8 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises many kinds for damaged files
         raise WeightsError(f"{path.name} cannot be read as an ONNX network: {error}") from error
-    facts = session.get_modelmeta().custom_metadata_map.get(_FACTS)
-    expected = given or (None if facts is None else _from_facts(json.loads(facts)))
+    facts = json.loads(session.get_modelmeta().custom_metadata_map.get(_FACTS, "{}"))
+    expected = given or (_from_facts(facts) if facts else None)
     if expected is None:
         raise WeightsError(
             f"{path.name} does not say what input and classes it has. "
@@ -177,10 +183,29 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
     preprocessing = Preprocessing(
         stored.side, stored.colour, expected.image_size, expected.mean, expected.std
     )
-    return OnnxNetwork(session, preprocessing, labels, order, _parameters(path))
+    return OnnxNetwork(
+        session, preprocessing, labels, order, _parameters(path), facts.get("weights_hash")
+    )
 
 
-def _write(network: Network, path: Path) -> None:
+def keep_onnx(source: Path, path: Path, given: OnnxInput | None) -> None:
+    """Copies a foreign ONNX file into a run; the copy says what it expects.
+
+    Args:
+        source: The file; weights that it keeps in files beside it are taken in.
+        path: Where the copy is written.
+        given: What the file expects; not needed for a file of `export_onnx`.
+    """
+    import onnx
+
+    model = onnx.load(str(source))
+    if given is not None:
+        onnx.helper.set_model_props(model, {_FACTS: json.dumps(asdict(given))})
+    with atomic_path(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+def _write(network: Network, path: Path, weights_hash: str | None) -> None:
     size = network.preprocessing.image_size
     device = next(network.model.parameters()).device
     example = torch.zeros(2, 3, size, size, device=device)
@@ -207,6 +232,7 @@ def _write(network: Network, path: Path) -> None:
             "mean": network.preprocessing.mean,
             "std": network.preprocessing.std,
             "preprocessing_hash": network.preprocessing.hash,
+            "weights_hash": weights_hash,
         }
     )
     program.save(path)

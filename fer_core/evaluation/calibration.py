@@ -171,15 +171,22 @@ def fit_temperature(validation: Scores) -> float:
     return float(np.exp(found.x))
 
 
-def with_temperature(scores: Scores, temperature: float) -> Scores:
-    """Returns scores whose confidence is scaled; which class is most probable stays.
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Returns probabilities of scaled confidence; which class is most probable stays.
 
     Args:
-        scores: Any.
+        probabilities: Shape (..., K), sums to 1.
         temperature: Above 0; 1 changes nothing.
     """
-    logs = np.log(np.clip(scores.probabilities, _SMALLEST, 1)) / temperature
-    scaled = np.exp(logs - _log_sum(logs)[:, None])
+    logs = np.log(np.clip(probabilities, _SMALLEST, 1)) / temperature
+    raised: Probabilities = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    scaled: Probabilities = raised / raised.sum(axis=-1, keepdims=True)
+    return scaled
+
+
+def with_temperature(scores: Scores, temperature: float) -> Scores:
+    """Returns scores whose confidence is scaled, see `tempered`."""
+    scaled = tempered(scores.probabilities, temperature)
     return Scores(scores.labels, scores.ids, scores.truth, scaled)
 
 

@@ -11,10 +11,11 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.synthetic.face import render
 from fer_core.data.synthetic.units import PROTOTYPES
 from fer_core.engine.networks import load_network
-from fer_core.engine.onnx import OnnxInput, export_onnx, read_onnx
+from fer_core.engine.onnx import OnnxInput, export_onnx, keep_onnx, read_onnx
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.imports import foreign_predictions, read_foreign_table
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
+from fer_core.files import content_hash
 from training.jobs.scoring import require_split, write_run
 
 CHECKED = 64
@@ -39,7 +40,7 @@ def export_run(
         images = np.stack([stored.convert(face) for face in faces])
     else:
         images = np.asarray(dataset.images[dataset.rows("test")[:CHECKED]])
-    return export_onnx(network, path, images)
+    return export_onnx(network, path, images, content_hash(run.weights_path))
 
 
 def import_table(
@@ -76,6 +77,8 @@ def import_onnx(
 ) -> RunDir:
     """Predicts validation and test with an ONNX file and adds the result as a run.
 
+    The run keeps a copy of the file, so that it can be asked about new faces.
+
     Raises:
         WeightsError: If the file is no classifier of images, or does not say what it expects.
         DataError: If its classes, or the set's split, are not the benchmark's.
@@ -94,7 +97,7 @@ def import_onnx(
         rows = dataset.rows(split)
         probabilities = network.probabilities(dataset.images, rows)
         splits[split] = Scores(dataset.labels, ids[rows], dataset.targets(rows), probabilities)
-    return _write_imported(
+    _write_imported(
         path,
         benchmark,
         run,
@@ -104,6 +107,8 @@ def import_onnx(
         preprocessing_hash=network.preprocessing.hash,
         parameters=network.parameters,
     )
+    keep_onnx(path, run.onnx_path, given)
+    return run
 
 
 def _write_imported(

@@ -1,0 +1,334 @@
+"""Asks the runs of one benchmark about faces."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fer_core.artifacts import BenchmarkDir, RunInfo
+from fer_core.config import ModelConfig
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.networks import Network
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.predictions import Predictions
+from fer_core.explain.methods import default_method, explain, method_of, methods_for
+from fer_core.explain.saliency import (
+    Detail,
+    ExplainError,
+    LogitsFunction,
+    SaliencyMap,
+    Target,
+    to_side,
+)
+from fer_core.explain.tables import MEMBERS
+from fer_core.labels import LabelSet
+from fer_core.predictor.answers import Answer, Prediction, ensemble_prediction
+from fer_core.predictor.recent import Recent
+from fer_core.predictor.slots import Slot, Subject
+
+MAP_SIDE = 224
+"""Side in pixels of the saliency maps that answers carry."""
+
+BATCH_SIZE = 64
+_MAPS_KEPT = 256
+
+Face = Image.Image | NDArray[np.uint8]
+
+
+class Predictor:
+    """Answers for the networks and ensembles of one benchmark; safe to share among threads.
+
+    Args:
+        benchmark: Where the runs are.
+        device: Where networks run; a GPU where there is one, by default.
+        capacity: Models kept in memory; the one unused longest makes room.
+        use_onnx: Whether an exported copy answers in the network's place, on a CPU; explanations
+            always come from the network.
+    """
+
+    def __init__(
+        self,
+        benchmark: BenchmarkDir,
+        device: torch.device | None = None,
+        capacity: int = 12,
+        *,
+        use_onnx: bool = True,
+    ) -> None:
+        info = benchmark.info()
+        self._benchmark = benchmark
+        self._format = SampleFormat(info.side, info.colour)
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._use_onnx = use_onnx
+        self._slots: Recent[str, Slot] = Recent(capacity)
+        self._maps: Recent[tuple[object, ...], _Once] = Recent(_MAPS_KEPT)
+        self._temperatures: dict[str, float | None] = {}
+
+    @property
+    def format(self) -> SampleFormat:
+        """The stored format that faces are brought to before any network sees them."""
+        return self._format
+
+    @property
+    def labels(self) -> LabelSet:
+        """The benchmark's classes."""
+        return self._benchmark.info().label_set
+
+    def runs(self) -> list[RunInfo]:
+        """Returns the runs that can be asked about a face, by id; damaged ones are left out."""
+        found = []
+        for run in self._benchmark.runs():
+            try:
+                info = run.info()
+            except ArtifactError:
+                continue
+            if info.kind != "imported" or run.onnx_path.is_file():
+                found.append(info)
+        return found
+
+    def predict(
+        self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
+    ) -> list[Prediction]:
+        """Predicts several faces with several runs, each network once for all of them.
+
+        Args:
+            faces: At least one cropped face or stored image.
+            run_ids: Networks' and ensembles' runs.
+            batch_size: Faces that a network sees at a time.
+
+        Returns:
+            One prediction of all faces a run.
+
+        Raises:
+            ArtifactError: If a run, or a member of it, is damaged, or holds predictions alone.
+            WeightsError: If its weights are missing or damaged.
+        """
+        stored = np.stack([self._format.convert(face) for face in faces])
+        infos = [self._benchmark.run(run_id).info() for run_id in run_ids]
+        asked = {name: None for info in infos for name in info.members or (info.run_id,)}
+        single = {name: self._predict_one(stored, name, batch_size) for name in asked}
+        return [
+            self._mixed(info, single) if info.members else single[info.run_id] for info in infos
+        ]
+
+    def answer(self, face: Face, run_id: str, explain: str | None = None) -> Answer:
+        """Predicts and explains one face.
+
+        Args:
+            face: The cropped face, or a stored image.
+            run_id: A network's or an ensemble's run.
+            explain: The class whose saliency is wanted; the predicted one by default.
+
+        Raises:
+            ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
+            WeightsError: If its weights are missing or damaged.
+            DataError: If `explain` is no class of the run.
+        """
+        info = self._benchmark.run(run_id).info()
+        labels = LabelSet(info.labels)
+        target = None if explain is None else Target(labels.index(explain))
+        started = time.perf_counter()
+        explained = self.explain(face, run_id, None, target)
+        probabilities = torch.softmax(torch.from_numpy(explained.logits).double(), dim=0).numpy()
+        if not np.isfinite(probabilities).all():
+            raise ArtifactError(f"{run_id} gives no finite answer; its weights are damaged.")
+        return Answer(
+            run_id,
+            info.title,
+            labels,
+            probabilities,
+            self.temperature(run_id),
+            labels.names[explained.target.of],
+            to_side(torch.from_numpy(explained.values)[None], MAP_SIDE)[0].numpy(),
+            "its members' maps" if info.members else method_of(explained.method).title,
+            time.perf_counter() - started,
+        )
+
+    def temperature(self, run_id: str) -> float | None:
+        """Returns the temperature that suits a run's validation predictions.
+
+        None where these are missing or damaged: the answer then stays as the model gives it.
+        """
+        if run_id not in self._temperatures:
+            run = self._benchmark.run(run_id)
+            try:
+                predictions = Predictions.read(run.predictions_path, self.labels)
+                fitted = fit_temperature(predictions.split("validation"))
+            except ArtifactError:
+                fitted = None
+            self._temperatures[run_id] = fitted
+        return self._temperatures[run_id]
+
+    @contextmanager
+    def borrow(self, run_id: str) -> Iterator[Subject]:
+        """Gives a run's model to the caller alone: nobody else asks it meanwhile.
+
+        An ensemble's function takes stored images in 0 to 1 and three channels, and returns the
+        logarithm of the mean of its members' probabilities.
+
+        Raises:
+            ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
+            WeightsError: If its weights are missing or damaged.
+        """
+        info = self._benchmark.run(run_id).info()
+        with ExitStack() as stack:
+            slots = {}
+            for member in sorted(info.members or (run_id,)):  # one order for all: no deadlock
+                slots[member] = self._slot(member)
+                stack.enter_context(slots[member].lock)
+            if info.members:
+                networks = [slots[member].network() for member in info.members]
+                mixed = _mean_of(networks, info.member_weights)
+                yield Subject(info, mixed, None, None, self._unit)
+            else:
+                yield slots[run_id].subject()
+
+    def explain(
+        self,
+        face: Face,
+        run_id: str,
+        method: str | None = None,
+        target: Target | None = None,
+        detail: Detail | None = None,
+    ) -> SaliencyMap:
+        """Explains one run on one face.
+
+        A method that looks inside explains an ensemble by its members: the weighted mean of their
+        maps, each scaled to a largest magnitude of 1, of those that it suits. The last maps are
+        remembered: an ensemble mostly needs those that its members have just given.
+
+        Args:
+            face: The cropped face, or a stored image.
+            run_id: A network's or an ensemble's run.
+            method: A key of `fer_core.explain.methods.METHODS`; the default of each network.
+            target: What is explained; the run's predicted class by default.
+            detail: Where inside the network to read.
+
+        Raises:
+            ArtifactError: As `borrow`.
+            WeightsError: As `borrow`.
+            ExplainError: If the method is unknown or does not suit the model.
+        """
+        stored = self._format.convert(face)
+        info = self._benchmark.run(run_id).info()
+        inside = method is None or method_of(method).needs_network
+        if info.members and inside:
+            return self._by_members(stored, info, method, target)
+        config = None if info.members else self._slot(run_id).config
+        chosen = method or default_method(config)
+        digest = sha256(stored.tobytes()).digest()
+        once = self._maps.get((digest, run_id, chosen, target, detail), _Once)
+        with once.lock:  # two who ask the same at once share the answer
+            if once.map is None:
+                with self.borrow(run_id) as subject:
+                    inputs = subject.prepare(stored[None])
+                    (once.map,) = explain(
+                        subject.model, subject.config, inputs, [target], chosen, detail
+                    )
+                self._remember_resolved(digest, run_id, chosen, detail, target, once.map)
+            return once.map
+
+    def _remember_resolved(
+        self,
+        digest: bytes,
+        run_id: str,
+        method: str,
+        detail: Detail | None,
+        target: Target | None,
+        explained: SaliencyMap,
+    ) -> None:
+        """Notes a map of "the predicted class" under the name of that class as well."""
+        if target is None:
+            same = self._maps.get((digest, run_id, method, explained.target, detail), _Once)
+            same.map = explained
+
+    def _by_members(
+        self,
+        stored: NDArray[np.uint8],
+        info: RunInfo,
+        method: str | None,
+        target: Target | None,
+    ) -> SaliencyMap:
+        with self.borrow(info.run_id) as subject, torch.inference_mode():
+            logits = subject.model(subject.prepare(stored[None]))[0].float().cpu().numpy()
+        asked = target or Target(int(logits.argmax()))
+        maps, weights = [], []
+        for member, weight in zip(info.members, info.member_weights, strict=True):
+            if method is None or method_of(method) in methods_for(self._config(member)):
+                values = self.explain(stored, member, method, asked).values
+                maps.append(
+                    _unit_peak(to_side(torch.from_numpy(values)[None], MAP_SIDE)[0].numpy())
+                )
+                weights.append(weight)
+        if not maps or not any(weights):
+            raise ExplainError(f"{method_of(str(method)).title} suits no member of {info.title}.")
+        mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
+        return SaliencyMap(mean, asked, method or MEMBERS, logits)
+
+    def _predict_one(self, stored: NDArray[np.uint8], run_id: str, batch_size: int) -> Prediction:
+        slot = self._slot(run_id)
+        slot.load(use_onnx=self._use_onnx)
+        started = time.perf_counter()
+        probabilities, backend = slot.probabilities(stored, batch_size, use_onnx=self._use_onnx)
+        seconds = time.perf_counter() - started
+        info = slot.info
+        temperature = self.temperature(run_id)
+        labels = LabelSet(info.labels)
+        return Prediction(run_id, info.title, labels, probabilities, temperature, backend, seconds)
+
+    def _mixed(self, info: RunInfo, single: Mapping[str, Prediction]) -> Prediction:
+        return ensemble_prediction(
+            [single[name] for name in info.members],
+            info.member_weights,
+            run_id=info.run_id,
+            title=info.title,
+            temperature=self.temperature(info.run_id),
+        )
+
+    def _config(self, run_id: str) -> ModelConfig | None:
+        return self._slot(run_id).config
+
+    def _slot(self, run_id: str) -> Slot:
+        run = self._benchmark.run(run_id)
+        return self._slots.get(run_id, lambda: Slot(run, run.info(), self._format, self._device))
+
+    def _unit(self, stored: NDArray[np.uint8]) -> Tensor:
+        side, colour = self._format.side, self._format.colour
+        plain = Preprocessing(side, colour, side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        return plain(stored).to(self._device)
+
+
+class _Once:
+    """A map that is made once, by the first who asks."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.map: SaliencyMap | None = None
+
+
+def _mean_of(networks: Sequence[Network], weights: Sequence[float]) -> LogitsFunction:
+    """Returns a function from unit images to the logarithm of the mean probability."""
+
+    def logits(images: Tensor) -> Tensor:
+        total: Tensor | None = None
+        for network, weight in zip(networks, weights, strict=True):
+            own = network.preprocessing
+            part = weight * network.model(own.normalise(own.to_size(images))).softmax(dim=-1)
+            total = part if total is None else total + part
+        assert total is not None  # noqa: S101 (an ensemble has members)
+        return total.clamp_min(1e-12).log()
+
+    return logits
+
+
+def _unit_peak(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    peak = float(np.abs(saliency).max())
+    return saliency / peak if peak > 0 else saliency
