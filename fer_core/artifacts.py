@@ -74,6 +74,36 @@ class SourceInfo(BaseModel):
     reference: str
 
 
+class Framing(BaseModel):
+    """How faces lie in a benchmark's images: where the face detector's box falls.
+
+    Attributes:
+        box: The box's longer side, as a share of the image's side; median over images.
+        drop: How far the box's centre lies below the image's, as a share of its side; median.
+        images: How many images were looked at.
+        found: In how many of them a face was found.
+        spread: Quartiles of `box`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    box: float
+    drop: float
+    images: int
+    found: int
+    spread: tuple[float, float]
+
+    @property
+    def margin(self) -> float:
+        """What a box lacks on each side to be as wide as the image, in sides of the box."""
+        return (1 / self.box - 1) / 2
+
+    @property
+    def rise(self) -> float:
+        """How far the image's centre lies above the box's, in sides of the box."""
+        return self.drop / self.box
+
+
 class BenchmarkInfo(Record):
     """`benchmark.json`: what every number of a benchmark stands on.
 
@@ -85,6 +115,7 @@ class BenchmarkInfo(Record):
         excluded: Samples that take no part, by reason.
         leaked_test: Test samples whose duplicate stood in the original train or validation.
         skipped: Unreadable files and why.
+        framing: How faces lie in the images; None where too few were found, or none were sought.
     """
 
     name: str
@@ -99,6 +130,7 @@ class BenchmarkInfo(Record):
     leaked_test: int
     skipped: Mapping[str, str]
     protocol: str
+    framing: Framing | None = None
 
     @property
     def label_set(self) -> LabelSet:

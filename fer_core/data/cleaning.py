@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.data import quality
-from fer_core.data.faces import DlibDetector, FaceDetector, find_face
+from fer_core.data.faces import DlibDetector, FaceDetector, find_faces
 from fer_core.data.plan import CleanPlan
 from fer_core.data.sources.base import Sample
 from fer_core.errors import ImageError
@@ -44,7 +44,7 @@ class Cleaner:
             return replace(sample, excluded=FLAT)
         if self._detector is not None:
             try:
-                found = find_face(Image.fromarray(sample.image), self._detector)
+                found, *_ = find_faces(Image.fromarray(sample.image), self._detector)
             except ImageError:
                 return replace(sample, excluded=NO_FACE)
             if self._plan.faces == "crop":

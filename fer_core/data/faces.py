@@ -1,7 +1,7 @@
-"""Finds the face in a picture and cuts it out as FER2013 frames its faces.
+"""Finds the faces in a picture and cuts them out as a benchmark's images frame theirs.
 
 Models only know faces in the framing that they learned from, so an uploaded picture goes through
-`find_face`, or, where the user says that it is a cropped face already, through `whole_picture`.
+`find_faces`, or, where the user says that it is a cropped face already, through `whole_picture`.
 """
 
 import math
@@ -12,24 +12,17 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageOps
 
+from fer_core.artifacts import Framing
 from fer_core.data.imaging import BACKGROUND, NAMELESS, printable_name
 from fer_core.errors import FerscopeError, ImageError
 
-# How a dlib box lies in FER2013's 48x48 frame. 300 images, drawn at random from all 35,887, were
-# enlarged 2.6 to 5.2 times and given a grey border of random width, 8 draws each, because dlib
-# answers on a grid (8 pixels, steps of 1.2 in size) that fixed sizes would fall on alike. Medians
-# over the 245 images found in 3 draws or more: the box is 0.863 as wide as the frame (quartiles
-# 0.79 to 0.92), its centre 0.067 of the frame below the frame's (0.03 to 0.10), and 0.003 to the
-# right. Borders of repeated or mirrored pixels gave 0.848 and 0.851, 0.066 and 0.069.
-_BOX_SHARE = 0.86
-_BOX_DROP = 0.067
+FER2013 = Framing(box=0.86, drop=0.067, images=300, found=245, spread=(0.79, 0.92))
+"""How dlib's box lies in FER2013's frame: the framing where a benchmark has none of its own.
 
-MARGIN = (1 / _BOX_SHARE - 1) / 2
-"""Added on each side of a box, in sides of the box: makes a dlib box as wide as FER2013's frame."""
-
-RISE = _BOX_DROP / _BOX_SHARE
-"""How far a crop's centre lies above its box's, in sides of the box; dlib's boxes take in the chin
-and leave out most of the forehead."""
+Measured as `fer_core.data.framing` does, with 8 draws an image, of which 3 had to show a face; the
+centre lies 0.003 to the right, quartiles of its drop are 0.03 and 0.10. Borders of repeated or
+mirrored pixels gave boxes of 0.848 and 0.851, drops of 0.066 and 0.069. The box takes in the chin
+and leaves out most of the forehead."""
 
 _WINDOW = 80  # smallest face that dlib's detector knows, in pixels
 _WORKING_SIDE = 800  # longer side on which faces are sought: a face may fill a tenth of it
@@ -86,12 +79,10 @@ class FaceCrop:
     Attributes:
         crop: Square, in the picture's mode and resolution.
         face: The box that the crop was made from, in the picture's pixels.
-        others: How many faces the picture holds beside this one.
     """
 
     crop: Image.Image
     face: Face
-    others: int
 
 
 class FaceDetector(Protocol):
@@ -108,11 +99,15 @@ class DlibDetector:
     It wants a face that looks towards the camera, more or less upright, and 16 pixels wide, or a
     tenth of the picture's longer side if that is more. Threads may share one.
 
+    Args:
+        working_side: Longer side in pixels to which pictures are brought. A face must be 80 pixels
+            wide there; time grows with its square.
+
     Raises:
         DetectorError: If dlib is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, working_side: int = _WORKING_SIDE) -> None:
         try:
             import dlib
         except ImportError as error:
@@ -121,11 +116,12 @@ class DlibDetector:
                 f"({error}). Install it with: pip install dlib-bin"
             ) from error
         self._detector = dlib.get_frontal_face_detector()
+        self._working_side = working_side
         self._lock = threading.Lock()  # the detector keeps its feature pyramid between calls
 
     def detect(self, image: Image.Image) -> tuple[Face, ...]:
         """Returns the faces of a picture, highest score first; none is an empty tuple."""
-        scale = _scale(image)
+        scale = _scale(image, self._working_side)
         # An extremely long picture would lose its short side altogether.
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         scaled = image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
@@ -152,9 +148,7 @@ def smallest_face(image: Image.Image) -> int:
     return math.ceil(_WINDOW / _scale(image))
 
 
-def crop_face(
-    image: Image.Image, face: Face, margin: float = MARGIN, rise: float = RISE
-) -> Image.Image:
+def crop_face(image: Image.Image, face: Face, framing: Framing = FER2013) -> Image.Image:
     """Cuts out a square around a face.
 
     Where the square reaches beyond the picture, the picture's edge pixels are repeated, so that
@@ -163,34 +157,38 @@ def crop_face(
     Args:
         image: Picture in mode L or RGB.
         face: Box in its pixels; its longer side counts.
-        margin: Added on each side, in sides of the box. The default suits dlib's boxes.
-        rise: How far the crop's centre lies above the box's, in sides of the box.
+        framing: Of the images that the model learned from.
 
     Returns:
         A square in the picture's mode and resolution.
     """
     box = max(face.width, face.height)
-    side = max(1, round(box * (1 + 2 * margin)))
+    side = max(1, round(box * (1 + 2 * framing.margin)))
     left = round((face.left + face.right - side) / 2)
-    top = round((face.top + face.bottom - side) / 2 - rise * box)
+    top = round((face.top + face.bottom - side) / 2 - framing.rise * box)
     columns = np.arange(left, left + side).clip(0, image.width - 1)
     rows = np.arange(top, top + side).clip(0, image.height - 1)
     return Image.fromarray(np.asarray(image)[rows[:, None], columns])
 
 
-def find_face(image: Image.Image, detector: FaceDetector, name: str = NAMELESS) -> FaceCrop:
-    """Finds the face that a picture is about and cuts it out.
-
-    Of several faces that is the one with the largest score times area: the nearest person is
-    mostly the one meant, and false alarms, which can be large, score low.
+def find_faces(
+    image: Image.Image,
+    detector: FaceDetector,
+    framing: Framing | None = None,
+    name: str = NAMELESS,
+) -> tuple[FaceCrop, ...]:
+    """Finds the faces of a picture and cuts them out.
 
     Args:
         image: Upright picture in mode L or RGB.
         detector: What finds the faces.
+        framing: Of the images that the models learned from; FER2013's where it is not known.
         name: What to call the picture in the error; it may come from outside.
 
     Returns:
-        The crop in FER2013's framing.
+        One crop a face, at least one. The first is the one that the picture is about: by score
+        times area, as the nearest person is mostly the one meant, and false alarms, which can be
+        large, score low.
 
     Raises:
         ImageError: If there is no face.
@@ -202,8 +200,8 @@ def find_face(image: Image.Image, detector: FaceDetector, name: str = NAMELESS) 
             f"towards the camera and is at least {smallest_face(image)} pixels wide, "
             "or tick 'the picture is already a cropped face'."
         )
-    best = max(faces, key=lambda face: face.score * face.width * face.height)
-    return FaceCrop(crop_face(image, best), best, others=len(faces) - 1)
+    order = sorted(faces, key=lambda face: face.score * face.width * face.height, reverse=True)
+    return tuple(FaceCrop(crop_face(image, face, framing or FER2013), face) for face in order)
 
 
 def whole_picture(image: Image.Image) -> FaceCrop:
@@ -215,9 +213,9 @@ def whole_picture(image: Image.Image) -> FaceCrop:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
-    return FaceCrop(image.crop(box), Face(*box, score=1.0), others=0)
+    return FaceCrop(image.crop(box), Face(*box, score=1.0))
 
 
-def _scale(image: Image.Image) -> float:
+def _scale(image: Image.Image, working_side: int = _WORKING_SIDE) -> float:
     """Returns the factor by which `DlibDetector` enlarges a picture; below 1 it shrinks it."""
-    return min(_MOST_ENLARGED, _WORKING_SIDE / max(image.size))
+    return min(_MOST_ENLARGED, working_side / max(image.size))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -15,6 +16,7 @@ from fer_core.artifacts import (
     PICTURES,
     BenchmarkDir,
     BenchmarkInfo,
+    Framing,
     SourceInfo,
     write_table,
 )
@@ -22,6 +24,8 @@ from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import EXCLUDED, assign_splits, find_duplicates, select_training
 from fer_core.data.card import DatasetCard, build_card, card_text
+from fer_core.data.faces import DetectorError, DlibDetector
+from fer_core.data.framing import WORKING_SIDE, measure_framing
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import PreparePlan, SplitPlan, Treatment
 from fer_core.data.prepared import PreparedDataset
@@ -132,7 +136,8 @@ def prepare_parts(
         samples["x"], samples["y"] = placed.map.T
         samples["outlier"] = placed.distance
 
-        info = _info(name, treatment.title, parts, sample_format, reading)
+        framing = _framing(place, samples, progress)
+        info = _info(name, treatment.title, parts, sample_format, reading, framing)
         card = build_card(
             info,
             samples,
@@ -177,8 +182,24 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     dataset.info.write(benchmark.info_path)
 
 
+def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
+    """Returns how faces lie in the training images; None without a detector."""
+    try:
+        detector = DlibDetector(WORKING_SIDE)
+    except DetectorError:
+        return None
+    images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
+    rows = np.flatnonzero(samples["split"] == "train")
+    return measure_framing(images, rows, detector, progress=progress)
+
+
 def _info(
-    name: str, title: str, parts: Sequence[Part], sample_format: SampleFormat, reading: Reading
+    name: str,
+    title: str,
+    parts: Sequence[Part],
+    sample_format: SampleFormat,
+    reading: Reading,
+    framing: Framing | None,
 ) -> BenchmarkInfo:
     samples = reading.samples
     labels = LabelSet.of(samples.loc[samples["split"] != EXCLUDED, "label"])
@@ -200,6 +221,7 @@ def _info(
         leaked_test=int(((samples["split"] == "test") & samples["leak"]).sum()),
         skipped=reading.skipped,
         protocol=PROTOCOL,
+        framing=framing,
     )
 
 

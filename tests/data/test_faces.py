@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_core.artifacts import Framing
 from fer_core.data.faces import (
     DetectorError,
     DlibDetector,
     Face,
     crop_face,
-    find_face,
+    find_faces,
     smallest_face,
     whole_picture,
 )
@@ -44,6 +45,12 @@ def rows_and_columns(crop: Image.Image) -> tuple[list[int], list[int]]:
     return array[:, 0, 0].tolist(), array[0, :, 1].tolist()
 
 
+def framed(margin: float, rise: float) -> Framing:
+    """A framing that adds a margin around a box and raises it, both in sides of the box."""
+    box = 1 / (1 + 2 * margin)
+    return Framing(box=box, drop=rise * box, images=1, found=1, spread=(box, box))
+
+
 class FixedDetector:
     def __init__(self, *faces: Face) -> None:
         self.faces = faces
@@ -58,18 +65,18 @@ class FixedDetector:
 def test_crop_inside_the_picture() -> None:
     # The box is 20 wide around (50, 60); a quarter more on each side makes 30; its centre goes
     # up by a tenth of 20, to (50, 58).
-    crop = crop_face(coordinates(100, 100), Face(40, 50, 60, 70, 1), margin=0.25, rise=0.1)
+    crop = crop_face(coordinates(100, 100), Face(40, 50, 60, 70, 1), framed(0.25, 0.1))
     assert rows_and_columns(crop) == (list(range(43, 73)), list(range(35, 65)))
 
 
 def test_crop_over_the_top_left_corner_repeats_the_edge() -> None:
-    crop = crop_face(coordinates(100, 100), Face(0, 5, 20, 25, 1), margin=0.5, rise=0)
+    crop = crop_face(coordinates(100, 100), Face(0, 5, 20, 25, 1), framed(0.5, 0))
     # 40 wide around (10, 15): columns -10 to 29, rows -5 to 34; the centre stays at (20, 20).
     assert rows_and_columns(crop) == ([0] * 5 + list(range(35)), [0] * 10 + list(range(30)))
 
 
 def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
-    crop = crop_face(coordinates(80, 60), Face(64, 44, 84, 64, 1), margin=0, rise=0)
+    crop = crop_face(coordinates(80, 60), Face(64, 44, 84, 64, 1), framed(0, 0))
     assert rows_and_columns(crop) == (
         [*range(44, 60), *[59] * 4],
         [*range(64, 80), *[79] * 4],
@@ -77,12 +84,12 @@ def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
 
 
 def test_crop_larger_than_the_picture() -> None:
-    crop = crop_face(coordinates(4, 3), Face(-2, -2, 6, 6, 1), margin=0, rise=0)
+    crop = crop_face(coordinates(4, 3), Face(-2, -2, 6, 6, 1), framed(0, 0))
     assert rows_and_columns(crop) == ([0, 0, 0, 1, 2, 2, 2, 2], [0, 0, 0, 1, 2, 3, 3, 3])
 
 
 def test_longer_side_of_the_box_counts() -> None:
-    crop = crop_face(coordinates(100, 100), Face(40, 20, 50, 50, 1), margin=0, rise=0)
+    crop = crop_face(coordinates(100, 100), Face(40, 20, 50, 50, 1), framed(0, 0))
     assert rows_and_columns(crop) == (list(range(20, 50)), list(range(30, 60)))
 
 
@@ -114,15 +121,16 @@ def test_score_times_area_chooses() -> None:
     nearest = Face(30, 30, 70, 70, 0.9)  # 1440
     large_false_alarm = Face(0, 0, 90, 90, 0.1)  # 810
     image = coordinates(100, 100)
-    found = find_face(image, FixedDetector(sharp_but_small, nearest, large_false_alarm))
-    assert found.face == nearest
-    assert found.others == 2
-    np.testing.assert_array_equal(found.crop, crop_face(image, nearest))
+    found = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
+    assert [crop.face for crop in found] == [nearest, large_false_alarm, sharp_but_small]
+    np.testing.assert_array_equal(found[0].crop, crop_face(image, nearest))
 
 
-def test_one_face_has_no_others() -> None:
-    face = Face(10, 10, 40, 40, 1)
-    assert find_face(coordinates(60, 60), FixedDetector(face)).others == 0
+def test_faces_are_cut_out_in_the_framing_that_is_asked() -> None:
+    wide = framed(0.5, 0.25)
+    face = Face(40, 40, 60, 60, 1)
+    (found,) = find_faces(coordinates(100, 100), FixedDetector(face), wide)
+    assert rows_and_columns(found.crop) == (list(range(25, 65)), list(range(30, 70)))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ def test_no_face_tells_what_to_do(size: tuple[int, int], pixels: int) -> None:
     image = Image.new("RGB", size)
     assert smallest_face(image) == pixels
     with pytest.raises(ImageError) as caught:
-        find_face(image, FixedDetector(), "holi\x00day.jpg")
+        find_faces(image, FixedDetector(), name="holi\x00day.jpg")
     assert str(caught.value) == (
         "No face was found in holiday.jpg. Use a picture in which the face looks towards the "
         f"camera and is at least {pixels} pixels wide, "
@@ -143,7 +151,7 @@ def test_no_face_tells_what_to_do(size: tuple[int, int], pixels: int) -> None:
 
 def test_no_face_in_a_nameless_picture() -> None:
     with pytest.raises(ImageError, match=r"^No face was found in the picture\. Use "):
-        find_face(Image.new("RGB", (20, 20)), FixedDetector())
+        find_faces(Image.new("RGB", (20, 20)), FixedDetector())
 
 
 # --- cropped already --------------------------------------------------------------------------
@@ -153,7 +161,6 @@ def test_whole_picture_is_the_central_square() -> None:
     wide = whole_picture(coordinates(50, 31))
     assert rows_and_columns(wide.crop) == (list(range(31)), list(range(9, 40)))
     assert wide.face == Face(9, 0, 40, 31, score=1.0)
-    assert wide.others == 0
     tall = whole_picture(coordinates(30, 50))
     assert rows_and_columns(tall.crop) == (list(range(10, 40)), list(range(30)))
 
@@ -189,14 +196,14 @@ def portrait() -> Image.Image:
 @pytest.mark.parametrize("size", [(16, 16), (48, 48), (400, 300), (16, 4000)])
 def test_blank_pictures_have_no_face(detector: DlibDetector, size: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="No face was found in blank"):
-        find_face(Image.new("RGB", size, (200, 160, 140)), detector, "blank")
+        find_faces(Image.new("RGB", size, (200, 160, 140)), detector, name="blank")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_noise_has_no_face(detector: DlibDetector, mode: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, len(mode)), dtype=np.uint8)
     with pytest.raises(ImageError, match="No face was found in noise"):
-        find_face(Image.fromarray(noise.squeeze()), detector, "noise")
+        find_faces(Image.fromarray(noise.squeeze()), detector, name="noise")
 
 
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
@@ -227,14 +234,13 @@ def test_faces_come_best_first(detector: DlibDetector, portrait: Image.Image) ->
     first, second = detector.detect(pair)
     assert first.score > second.score
     assert first.right < 512 < second.left
-    found = find_face(pair, detector)
-    assert (found.face, found.others) == (first, 1)
+    assert [found.face for found in find_faces(pair, detector)] == [first, second]
 
 
 def test_a_tight_crop_is_found_too(detector: DlibDetector, portrait: Image.Image) -> None:
     """Found again in its own crop, where only the border gives the detector room."""
-    crop = find_face(portrait, detector).crop.resize((48, 48))
-    again = find_face(crop, detector)
+    crop = find_faces(portrait, detector)[0].crop.resize((48, 48))
+    (again,) = find_faces(crop, detector)
     assert again.crop.width == pytest.approx(48, rel=0.25)
 
 

@@ -1,0 +1,85 @@
+"""Where a detector's box falls on the images that a benchmark consists of."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data import framing
+from fer_core.data.faces import DlibDetector, Face, crop_face
+from fer_core.data.framing import measure_framing
+from fer_core.data.synthetic.face import render
+from fer_core.labels import Emotion
+
+FRAME = 128
+
+
+class BrightSpotDetector:
+    """Answers with a box around the bright square of a test picture, if there is one."""
+
+    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+        rows, columns = np.nonzero(np.asarray(image.convert("L")) > 200)
+        if not len(rows):
+            return ()
+        left, top = int(columns.min()), int(rows.min())
+        return (Face(left, top, int(columns.max()) + 1, int(rows.max()) + 1, 1.0),)
+
+
+def squares(count: int, left: int, top: int, side: int) -> np.ndarray:
+    images = np.full((count, FRAME, FRAME), 128, dtype=np.uint8)
+    images[:, top : top + side, left : left + side] = 255
+    return images
+
+
+def test_a_known_box_is_measured_whatever_the_size_and_border() -> None:
+    # 64 of 128 wide; its centre in row 72, 8 below the middle: a sixteenth
+    images = squares(60, left=32, top=40, side=64)
+    found = measure_framing(images, np.arange(60), BrightSpotDetector())
+    assert found is not None
+    assert found.box == pytest.approx(0.5, abs=0.02)
+    assert found.drop == pytest.approx(1 / 16, abs=0.01)
+    assert (found.images, found.found) == (60, 60)
+    assert found.margin == pytest.approx(0.5, abs=0.04)
+    assert found.rise == pytest.approx(0.125, abs=0.02)
+
+
+def test_a_crop_in_the_measured_framing_gives_the_image_back() -> None:
+    images = squares(60, left=32, top=40, side=64)
+    found = measure_framing(images, np.arange(60), BrightSpotDetector())
+    place = Image.fromarray(np.add.outer(np.arange(300), np.zeros(300)).clip(0, 255).astype("u1"))
+    crop = crop_face(place, Face(100, 100, 164, 164, 1), found)
+    assert crop.width == pytest.approx(FRAME, abs=3)
+    assert np.asarray(crop)[0, 0] == pytest.approx(60, abs=3)  # 132 - 8 - 64
+
+
+def test_only_the_given_rows_count() -> None:
+    images = np.concatenate([squares(40, 32, 32, 64), squares(40, 16, 16, 96)])
+    found = measure_framing(images, np.arange(40, 80), BrightSpotDetector())
+    assert found is not None
+    assert found.box == pytest.approx(0.75, abs=0.02)
+
+
+def test_too_few_faces_say_nothing() -> None:
+    images = np.concatenate([squares(29, 32, 32, 64), np.full((31, FRAME, FRAME), 99, np.uint8)])
+    assert measure_framing(images, np.arange(60), BrightSpotDetector()) is None
+
+
+def test_the_search_ends_early_among_pictures_without_faces() -> None:
+    seen = []
+    blank = np.full((150, 48, 48), 99, dtype=np.uint8)
+
+    class Counting:
+        def detect(self, image: Image.Image) -> tuple[Face, ...]:
+            seen.append(1)
+            return ()
+
+    assert measure_framing(blank, np.arange(150), Counting()) is None
+    assert len(seen) == framing.PATIENCE * framing.DRAWS
+
+
+def test_dlib_measures_drawn_faces() -> None:
+    emotions = list(Emotion)
+    faces = [render(n, emotions[n % len(emotions)]).image for n in range(36)]
+    images = np.stack([np.asarray(Image.fromarray(face).resize((64, 64))) for face in faces])
+    found = measure_framing(images, np.arange(36), DlibDetector(framing.WORKING_SIDE))
+    assert found is not None
+    assert 0.5 < found.box < 1.2
