@@ -5,6 +5,7 @@ run that is trained or replaced while the dashboard runs shows up at the next cl
 returned is shared among visitors and must not be changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from fer_core.artifacts import (
     ArtifactStore,
     BenchmarkDir,
     BenchmarkInfo,
+    Framing,
     RunDir,
     RunInfo,
     read_table,
@@ -34,7 +36,7 @@ from fer_core.project import artifacts_root, data_root
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceCrop, FaceDetector
-    from fer_core.predictor import Answer, Predictor
+    from fer_core.predictor import Answer, Prediction, Predictor
 
 Stamp = tuple[int, int]
 
@@ -168,11 +170,12 @@ class Pictures:
 
 def predictor(chosen: Benchmark) -> "Predictor":
     """Returns the benchmark's predictor; models stay loaded between visits."""
-    weights = tuple(
-        (run.run_id, stamp(run.place.info_path), stamp(run.place.weights_path))
-        for run in chosen.runs
-    )
-    return _make_predictor(chosen.place, weights)
+    return _make_predictor(chosen.place, _weights(chosen))
+
+
+def answers_faces(run: Run) -> bool:
+    """Whether a run can be asked about a face; imported predictions cannot."""
+    return run.info.kind != "imported" or run.place.onnx_path.is_file()
 
 
 def answer(
@@ -183,11 +186,36 @@ def answer(
     return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
 
 
-@st.cache_resource(max_entries=16, ttl=600, show_spinner="Looking for the face ...")
-def face_crop(data: bytes, name: str, cropped: bool) -> "FaceCrop":
-    """Opens a picture and cuts out its face.
+def predictions_of(
+    chosen: Benchmark, run_ids: Sequence[str], faces: NDArray[np.uint8]
+) -> "dict[str, Prediction | str]":
+    """Returns what runs say of faces in the benchmark's format, or why one says nothing.
 
     Args:
+        chosen: The benchmark.
+        run_ids: The runs that are asked.
+        faces: uint8, shape (N, H, W) or (N, H, W, 3).
+    """
+    return _predictions_of(faces.tobytes(), faces.shape, tuple(run_ids), _weights(chosen), chosen)
+
+
+@st.cache_resource(max_entries=16, ttl=600, show_spinner=False)
+def picture(data: bytes, name: str) -> Image.Image:
+    """Opens a picture from outside.
+
+    Raises:
+        ImageError: If it is no usable picture.
+    """
+    return open_picture(data, name)
+
+
+def face_crops(
+    chosen: Benchmark, data: bytes, name: str, *, cropped: bool
+) -> "tuple[FaceCrop, ...]":
+    """Cuts out the faces of a picture as the benchmark frames its own.
+
+    Args:
+        chosen: The benchmark.
         data: The file's bytes, from outside.
         name: The file's name, from outside.
         cropped: Whether the picture is a cropped face already.
@@ -195,10 +223,25 @@ def face_crop(data: bytes, name: str, cropped: bool) -> "FaceCrop":
     Raises:
         ImageError: If it is no usable picture or shows no face.
     """
-    from fer_core.data.faces import find_face, whole_picture
+    framing = chosen.info.framing
+    key = (framing.box, framing.drop) if framing else None
+    return _face_crops(data, name, cropped, key, framing)
 
-    picture = open_picture(data, name)
-    return whole_picture(picture) if cropped else find_face(picture, _face_detector(), name)
+
+@st.cache_resource(max_entries=16, ttl=600, show_spinner="Looking for faces ...")
+def _face_crops(
+    data: bytes,
+    name: str,
+    cropped: bool,
+    key: tuple[float, float] | None,
+    _framing: Framing | None,
+) -> "tuple[FaceCrop, ...]":
+    from fer_core.data.faces import find_faces, whole_picture
+
+    opened = picture(data, name)
+    if cropped:
+        return (whole_picture(opened),)
+    return find_faces(opened, _face_detector(), _framing, name)
 
 
 @st.cache_resource(show_spinner=False)
@@ -206,6 +249,15 @@ def _face_detector() -> "FaceDetector":
     from fer_core.data.faces import DlibDetector
 
     return DlibDetector()
+
+
+def _weights(chosen: Benchmark) -> tuple[object, ...]:
+    """What the benchmark's answers depend on."""
+    return tuple(
+        (run.run_id, stamp(run.place.info_path), stamp(run.place.weights_path),
+         stamp(run.place.onnx_path))
+        for run in chosen.runs
+    )  # fmt: skip
 
 
 def _nets(run: Run) -> tuple[str, ...]:
@@ -309,3 +361,19 @@ def _answer(
         return predictor(_benchmark).answer(stored, run[0], explain)
     except FerscopeError as error:
         return str(error)
+
+
+@st.cache_resource(max_entries=64, ttl=3600, show_spinner="Asking the models ...")
+def _predictions_of(
+    faces: bytes,
+    shape: tuple[int, ...],
+    run_ids: tuple[str, ...],
+    weights: tuple[object, ...],
+    _benchmark: Benchmark,
+) -> "dict[str, Prediction | str]":
+    stored = np.frombuffer(faces, dtype=np.uint8).reshape(shape)
+    given = predictor(_benchmark).try_predict(list(stored), run_ids)
+    return {
+        run_id: str(result) if isinstance(result, FerscopeError) else result
+        for run_id, result in given.items()
+    }

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dashboard.data_access import Benchmark, Pictures, Stamp, predictions, samples, stamp
 from fer_core.artifacts import BenchmarkDir
+from fer_core.data.sources.base import SPLITS
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import calibration, people, results, slices
 from fer_core.evaluation.agreement import Agreement
@@ -123,17 +124,23 @@ def against_people(chosen: Benchmark, scope: Scope, run_id: str) -> People | Non
 
 
 def nearest(
-    chosen: Benchmark, pictures: Pictures, sample_id: str, count: int
+    chosen: Benchmark,
+    pictures: Pictures,
+    picture: NDArray[np.uint8],
+    count: int,
+    split: str = "train",
 ) -> list[tuple[str, float]]:
-    """Returns the training samples whose pictures correlate most with one, most alike first."""
-    row = pictures.rows.get(sample_id)
-    if row is None:
-        return []
-    index, train, ids = _neighbours(
-        stamp(chosen.place.samples_path), chosen.place, chosen, pictures
-    )
-    found = index.nearest(np.asarray(pictures.images[row]), count, train)
-    return [(ids[place], alike) for place, alike in found]
+    """Returns the samples of a split whose pictures correlate most with one, most alike first.
+
+    Args:
+        chosen: The benchmark.
+        pictures: Its pictures.
+        picture: In the benchmark's format.
+        count: How many to return at most.
+        split: Where to look.
+    """
+    index, rows, ids = _neighbours(stamp(chosen.place.samples_path), chosen.place, chosen, pictures)
+    return [(ids[place], alike) for place, alike in index.nearest(picture, count, rows[split])]
 
 
 _Key = tuple[BenchmarkDir, tuple[tuple[str, Stamp], ...]]
@@ -266,9 +273,10 @@ def _curve(scores: Scores, how: Binning) -> Reliability:
 @st.cache_resource(max_entries=2, show_spinner="Indexing training pictures ...")
 def _neighbours(
     key: Stamp, place: BenchmarkDir, _chosen: Benchmark, _pictures: Pictures
-) -> tuple[NeighbourIndex, NDArray[np.int64], list[str]]:
-    table = samples(_chosen)
-    train = set(table.loc[table["split"] == "train", "id"])
+) -> tuple[NeighbourIndex, dict[str, NDArray[np.int64]], list[str]]:
+    splits = samples(_chosen)["split"]
     ids = list(_pictures.rows)
-    rows = np.array([row for name, row in _pictures.rows.items() if name in train], dtype=np.int64)
-    return NeighbourIndex.of(_pictures.images), np.sort(rows), ids
+    own = splits.reindex(ids).to_numpy(dtype=object)
+    places = np.array(list(_pictures.rows.values()), dtype=np.int64)
+    rows = {split: np.sort(places[own == split]) for split in SPLITS}
+    return NeighbourIndex.of(_pictures.images), rows, ids

@@ -67,3 +67,5 @@ class Key(StrEnum):
     COLUMN = "column"
     CHANNEL = "channel"
     CURVES = "curves"
+    WHICH = "which"
+    UNSURE = "unsure"

@@ -17,7 +17,7 @@ from fer_core.evaluation.calibration import fit_temperature, tempered
 from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.predictor import MAP_SIDE, Backend, Predictor, decide
+from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
 from fer_core.predictor import predictor as module
 from tests.builders import drawn_face
 from training.jobs.exchange import export_run, import_onnx
@@ -265,3 +265,15 @@ def test_an_ensemble_takes_the_maps_that_its_members_gave(toy, monkeypatch):
     own = predictor.answer(face, RUNS[0])
     predictor.answer(face, RUNS[0], own.top)  # the same question in other words
     assert len(made) == 3
+
+
+def test_a_damaged_run_leaves_the_others_alone(copied):
+    weights = copied.run(RUNS[2]).weights_path
+    weights.write_bytes(weights.read_bytes()[:5000])
+    predictor = Predictor(copied, torch.device("cpu"))
+    given = predictor.try_predict([drawn_face()], [*RUNS, "../../etc"])
+    assert [isinstance(given[name], Prediction) for name in RUNS] == [True, True, False, False]
+    assert isinstance(given["pair-cpu"], WeightsError)
+    assert isinstance(given["../../etc"], ArtifactError)
+    with pytest.raises(WeightsError, match="damaged"):
+        predictor.predict([drawn_face()], RUNS)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from dashboard import data_access
 from dashboard.components.face_input import face_input
 from dashboard.components.pick import switch
+from dashboard.components.text import plain
 from dashboard.data_access import Benchmark
 from dashboard.state import BIND, Key
 from fer_core.data.imaging import SampleFormat
@@ -40,7 +41,10 @@ def stored_face(chosen: Benchmark) -> NDArray[np.uint8]:
             st.error("This sample's picture is missing in the prepared set.")
             st.stop()
         return np.asarray(picture)
-    found = face_input()
-    if found is None:
+    found = face_input(chosen)
+    if not found:
         st.stop()
-    return SampleFormat(chosen.info.side, chosen.info.colour).convert(found.crop)
+    if found[0].problem:
+        st.error(plain(found[0].problem), icon=":material/no_photography:")
+        st.stop()
+    return SampleFormat(chosen.info.side, chosen.info.colour).convert(found[0].crops[0].crop)

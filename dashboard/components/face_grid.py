@@ -27,7 +27,7 @@ _STYLE = """
 
 @dataclass(frozen=True)
 class Face:
-    """A picture and what stands below it.
+    """A sample's picture and what stands below it.
 
     Attributes:
         sample_id: Whose picture.
@@ -42,36 +42,64 @@ class Face:
     colour: str = "transparent"
 
 
-def face_grid(faces: Sequence[Face], pictures: Pictures, *, side: int = 104) -> None:
+@dataclass(frozen=True)
+class Card:
+    """Any picture and what stands below it; attributes as those of `Face`."""
+
+    picture: Image.Image
+    title: str
+    note: str = ""
+    colour: str = "transparent"
+    hint: str = ""
+
+
+def cards(shown: Sequence[Card], *, side: int = 104) -> None:
     """Shows pictures with captions in rows that fill the page.
+
+    Args:
+        shown: In their order.
+        side: Least width of a picture on the page, in pixels.
+    """
+    _grid(shown, f"--side:{side}px")
+
+
+def face_grid(faces: Sequence[Face], pictures: Pictures, *, side: int = 104) -> None:
+    """Shows samples with captions in rows that fill the page.
 
     Args:
         faces: Samples that the set lacks are left out.
         pictures: Where the pictures come from.
         side: Least width of a picture on the page, in pixels.
     """
-    figures = []
-    for face in faces:
-        picture = pictures.get(face.sample_id)
-        if picture is not None:
-            figures.append(_figure(picture, face))
-    st.html(f'{_STYLE}<div class="fs-grid" style="--side:{side}px">{"".join(figures)}</div>')
+    shown = [(face, pictures.get(face.sample_id)) for face in faces]
+    cards(
+        [
+            Card(picture, face.title, face.note, face.colour, face.sample_id)
+            for face, picture in shown
+            if picture is not None
+        ],
+        side=side,
+    )
 
 
 def strip(pictures: Sequence[tuple[Image.Image, str]]) -> None:
     """Shows up to eight pictures that belong to no sample, such as means, in one row."""
-    figures = [_figure(picture, Face("", caption)) for picture, caption in pictures]
-    columns = f"grid-template-columns:repeat({max(len(figures), 7)},1fr)"
-    st.html(f'{_STYLE}<div class="fs-grid" style="{columns}">{"".join(figures)}</div>')
+    columns = f"grid-template-columns:repeat({max(len(pictures), 7)},1fr)"
+    _grid([Card(picture, caption) for picture, caption in pictures], columns)
 
 
-def _figure(picture: Image.Image, face: Face) -> str:
-    note = f"<br>{escape(face.note)}" if face.note else ""
-    hint = escape(face.sample_id or face.title, quote=True)
+def _grid(shown: Sequence[Card], style: str) -> None:
+    figures = "".join(map(_figure, shown))
+    st.html(f'{_STYLE}<div class="fs-grid" style="{style}">{figures}</div>')
+
+
+def _figure(card: Card) -> str:
+    note = f"<br>{escape(card.note)}" if card.note else ""
+    hint = escape(card.hint or card.title, quote=True)
     return (
-        f'<figure><img src="{_data(picture)}" alt="{hint}" title="{hint}" '
-        f'style="border-color:{escape(face.colour, quote=True)}">'
-        f"<figcaption><b>{escape(face.title)}</b>{note}</figcaption></figure>"
+        f'<figure><img src="{_data(card.picture)}" alt="{hint}" title="{hint}" '
+        f'style="border-color:{escape(card.colour, quote=True)}">'
+        f"<figcaption><b>{escape(card.title)}</b>{note}</figcaption></figure>"
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard import explain_access
+from dashboard import data_access, explain_access
 from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Run
 from dashboard.explain_access import Asked
@@ -50,7 +50,7 @@ def title_of(method: str) -> str:
 
 def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
     """Shows which models and methods take part; imported predictions have no network."""
-    runs = [run for run in chosen.runs if run.info.kind != "imported"]
+    runs = [run for run in chosen.runs if data_access.answers_faces(run)]
     titles = chosen.titles
     picked = st.pills(
         "Models",

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data_access, results_access
-from dashboard.components import chart, faces
+from dashboard.components import chart, faces, look_alikes
 from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Pictures
 from dashboard.results_access import Board
@@ -77,25 +77,15 @@ def _votes(board: Board, place: int) -> str:
 def _neighbours(chosen: Benchmark, pictures: Pictures | None, sample_id: str) -> None:
     st.markdown("**Training pictures that look most like it**")
     if pictures is None:
-        st.caption(
-            "They are found by comparing pictures. Attach your own copy of the data: "
-            f"`python -m training prepare path/to/fer2013.csv --name {chosen.info.name}`"
-        )
+        look_alikes.need_pictures(chosen)
         return
-    found = results_access.nearest(chosen, pictures, sample_id, NEIGHBOURS)
-    if not found:
-        st.caption("There is no training picture to compare with.")
+    row = pictures.rows.get(sample_id)
+    if row is None:
+        st.caption("This sample's picture is missing in the prepared set.")
         return
-    labels = data_access.samples(chosen)["label"]
-    for column, (other, alike) in zip(st.columns(NEIGHBOURS), found, strict=False):
-        picture = pictures.get(other)
-        if picture is not None:
-            column.image(faces.enlarge(picture, 144), width="stretch")
-        column.caption(f"{plain(labels[other])}, r = {alike:.2f}  \n`{other}`")
-    st.caption(
-        "By the correlation of their pixels. A close one under another label often explains an "
-        "error; r near 1 is nearly the same picture."
-    )
+    stored = np.asarray(pictures.images[row])
+    look_alikes.show(chosen, pictures, results_access.nearest(chosen, pictures, stored, NEIGHBOURS))
+    st.caption(look_alikes.SAYS)
 
 
 def _overlays(

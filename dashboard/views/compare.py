@@ -2,14 +2,18 @@
 
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import answers, pick
+from dashboard import data_access, results_access, theme
+from dashboard.components import answers, change_face, look_alikes, pick
+from dashboard.components.face_cards import pick_face
 from dashboard.components.face_input import face_input
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
-from fer_core.data.imaging import SampleFormat
+from fer_core.evaluation.whatif import CHANGES, sweep
+from fer_core.predictor.export import LIMITS
 
 OWN = "each model's answer"
+ANSWERS, WHAT_IF, LOOK_ALIKES = "answers", "what-if", "look-alikes"
+NEIGHBOURS = 8
 
 theme.page_header(
     "Try",
@@ -20,61 +24,82 @@ theme.page_header(
 chosen = pick.benchmark()
 pick.need_runs(chosen)
 theme.class_chips(chosen.info.labels)
+titles = chosen.titles
+runs = [run for run in chosen.runs if data_access.answers_faces(run)]
 source, seen = st.columns([2, 3], gap="large")
 with source:
-    found = face_input()
-if found is None:
+    found = face_input(chosen, several=True)
+asked = st.pills(
+    "Models",
+    [run.run_id for run in runs],
+    default=[run.run_id for run in runs],
+    selection_mode="multi",
+    format_func=titles.__getitem__,
+    key=Key.RUNS,
+    bind=BIND,
+    wrap=True,
+)
+if not found:
+    st.caption(LIMITS)
     st.stop()
-stored = SampleFormat(chosen.info.side, chosen.info.colour).convert(found.crop)
-with seen:
-    picture, model_input = st.columns(2)
-    picture.image(found.crop.resize((320, 320)), caption="the face that was found", width="stretch")
-    model_input.image(
-        stored,
-        caption=f"what the models see: {chosen.info.side} x {chosen.info.side} pixels",
-        width="stretch",
-    )
-    if found.others:
-        st.caption(f"{found.others} more faces were found; the nearest one is used.")
+if not asked:
+    st.info("Pick at least one model.")
+    st.stop()
 
-titles = chosen.titles
-runs = [run for run in chosen.runs if run.info.kind != "imported"]  # those have no network
-left, right = st.columns([3, 2])
-with left:
-    asked = st.pills(
-        "Models",
-        [run.run_id for run in runs],
-        default=[run.run_id for run in runs],
-        selection_mode="multi",
-        format_func=titles.__getitem__,
-        key=Key.RUNS,
-        bind=BIND,
-        wrap=True,
-    )
-with right:
-    explain = st.selectbox(
+face = pick_face(chosen, found, asked)
+with st.expander("Change the face: crop, light, what covers it", icon=":material/tune:"):
+    crop, changes = st.columns([1, 2], gap="large")
+    with crop:
+        frame = change_face.crop_sliders(face)
+        change_face.reset_button()
+    with changes:
+        amounts = change_face.change_sliders()
+with seen:
+    stored = change_face.show_face(chosen, face, frame, amounts)
+
+view = pick.switch(
+    "Show",
+    {ANSWERS: "Answers", WHAT_IF: "What if", LOOK_ALIKES: "Look-alikes"},
+    Key.VIEW,
+)
+if view == ANSWERS:
+    left, right = st.columns(2, gap="large")
+    explain = left.selectbox(
         "Explain", [OWN, *chosen.info.labels], key=Key.EXPLAIN, bind=BIND,
         help="The class whose evidence is shown: each model's own answer, or one for all.",
     )  # fmt: skip
-target = None if explain == OWN else explain
-
-given = []
-with st.spinner("Asking the models ..."):
-    for run in runs:
-        if run.run_id in asked:
-            result = data_access.answer(chosen, run, stored, target)
-            if isinstance(result, str):
-                st.warning(f"{titles[run.run_id]} cannot answer. {plain(result)}")
-            else:
-                given.append(result)
-if not given:
-    st.info("Pick at least one model.")
-    st.stop()
-st.markdown(f"#### {answers.agreement(given)}")
-answers.side_by_side(given, stored, target)
-st.caption(
-    "Bright parts speak for the named emotion; where nothing does, the face stays grey. A map "
-    "shows what moved a model, which is not always what a person would look at. A model names the "
-    "expression that annotators would most likely see, not what the person feels."
-)
-answers.downloads(given, stored)
+    unsure_below = right.slider(
+        "Unsure below", 0, 95, 0, 5, format="%d%%", key=Key.UNSURE, bind=BIND,
+        help="A model whose calibrated confidence lies below this gives no answer. The Trust page "
+        "shows what share of faces that costs, and how much accuracy it brings.",
+    ) / 100  # fmt: skip
+    given = []
+    with st.spinner("Asking the models ..."):
+        for run in runs:
+            if run.run_id in asked:
+                target = None if explain == OWN else explain
+                result = data_access.answer(chosen, run, stored, target)
+                if isinstance(result, str):
+                    st.warning(f"{plain(titles[run.run_id])} cannot answer. {plain(result)}")
+                else:
+                    given.append(result)
+    if given:
+        st.markdown(f"#### {answers.agreement(given, unsure_below)}")
+        answers.at_a_glance(given, titles)
+        answers.side_by_side(given, titles, stored, unsure_below)
+        answers.downloads(given, stored, chosen.info, unsure_below)
+elif view == WHAT_IF:
+    name = pick.switch("Change", {key: change.title for key, change in CHANGES.items()}, Key.CHANGE)
+    images = sweep(change_face.cut(chosen, face, frame), name, amounts)
+    answers.turning(chosen, asked, images, name, amounts[name])
+else:
+    pictures = data_access.pictures(chosen)
+    for split, title in (("train", "Training"), ("test", "Test")):
+        st.markdown(f"**{title} pictures that look most like this face**")
+        if pictures is None:
+            look_alikes.need_pictures(chosen)
+        else:
+            nearest = results_access.nearest(chosen, pictures, stored, NEIGHBOURS, split)
+            look_alikes.show(chosen, pictures, nearest)
+    st.caption(look_alikes.SAYS)
+st.caption(LIMITS)

@@ -7,7 +7,7 @@ Models only know faces in the framing that they learned from, so an uploaded pic
 import math
 import threading
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -73,16 +73,77 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """A square in the pixels of a picture; it may reach beyond the picture's edges.
+
+    Attributes:
+        left: First column.
+        top: First row.
+        side: Height and width, at least 1.
+    """
+
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def around(cls, face: Face, framing: Framing) -> Self:
+        """Returns the square that frames a face as a benchmark's images do."""
+        box = max(face.width, face.height)
+        side = max(1, round(box * (1 + 2 * framing.margin)))
+        left = round((face.left + face.right - side) / 2)
+        top = round((face.top + face.bottom - side) / 2 - framing.rise * box)
+        return cls(left, top, side)
+
+    @classmethod
+    def middle(cls, image: Image.Image) -> Self:
+        """Returns the largest square in the middle of a picture."""
+        side = min(image.size)
+        return cls((image.width - side) // 2, (image.height - side) // 2, side)
+
+    def moved(self, zoom: float = 1.0, right: float = 0.0, down: float = 0.0) -> "Frame":
+        """Returns a frame about another middle or of another size.
+
+        Args:
+            zoom: Above 1 shows less of the picture.
+            right: How far the middle moves, as a share of this frame's side.
+            down: The same, downwards.
+        """
+        side = max(1, round(self.side / zoom))
+        left = round(self.left + (self.side - side) / 2 + right * self.side)
+        top = round(self.top + (self.side - side) / 2 + down * self.side)
+        return Frame(left, top, side)
+
+    def cut(self, image: Image.Image) -> Image.Image:
+        """Cuts the square out.
+
+        Where it reaches beyond the picture, the picture's edge pixels are repeated, so that a
+        face stays in the middle. Mirrored pixels would show a second eye or mouth there.
+
+        Args:
+            image: Picture in mode L or RGB.
+
+        Returns:
+            A square in the picture's mode and resolution.
+        """
+        columns = np.arange(self.left, self.left + self.side).clip(0, image.width - 1)
+        rows = np.arange(self.top, self.top + self.side).clip(0, image.height - 1)
+        return Image.fromarray(np.asarray(image)[rows[:, None], columns])
+
+
+@dataclass(frozen=True)
 class FaceCrop:
     """A face cut out of a picture.
 
     Attributes:
         crop: Square, in the picture's mode and resolution.
-        face: The box that the crop was made from, in the picture's pixels.
+        frame: The crop's place in the picture.
+        face: The detector's box, in the picture's pixels; None where nothing was sought.
     """
 
     crop: Image.Image
-    face: Face
+    frame: Frame
+    face: Face | None
 
 
 class FaceDetector(Protocol):
@@ -148,29 +209,6 @@ def smallest_face(image: Image.Image) -> int:
     return math.ceil(_WINDOW / _scale(image))
 
 
-def crop_face(image: Image.Image, face: Face, framing: Framing = FER2013) -> Image.Image:
-    """Cuts out a square around a face.
-
-    Where the square reaches beyond the picture, the picture's edge pixels are repeated, so that
-    the face stays in the middle. Mirrored pixels would show a second eye or mouth there.
-
-    Args:
-        image: Picture in mode L or RGB.
-        face: Box in its pixels; its longer side counts.
-        framing: Of the images that the model learned from.
-
-    Returns:
-        A square in the picture's mode and resolution.
-    """
-    box = max(face.width, face.height)
-    side = max(1, round(box * (1 + 2 * framing.margin)))
-    left = round((face.left + face.right - side) / 2)
-    top = round((face.top + face.bottom - side) / 2 - framing.rise * box)
-    columns = np.arange(left, left + side).clip(0, image.width - 1)
-    rows = np.arange(top, top + side).clip(0, image.height - 1)
-    return Image.fromarray(np.asarray(image)[rows[:, None], columns])
-
-
 def find_faces(
     image: Image.Image,
     detector: FaceDetector,
@@ -201,19 +239,16 @@ def find_faces(
             "or tick 'the picture is already a cropped face'."
         )
     order = sorted(faces, key=lambda face: face.score * face.width * face.height, reverse=True)
-    return tuple(FaceCrop(crop_face(image, face, framing or FER2013), face) for face in order)
+    frames = [Frame.around(face, framing or FER2013) for face in order]
+    return tuple(
+        FaceCrop(frame.cut(image), frame, face) for frame, face in zip(frames, order, strict=True)
+    )
 
 
 def whole_picture(image: Image.Image) -> FaceCrop:
-    """Takes a picture's central square as the face: for pictures that are cropped faces already.
-
-    Returns:
-        The square, bit for bit, with a score of 1 as nothing was measured.
-    """
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    return FaceCrop(image.crop(box), Face(*box, score=1.0))
+    """Takes a picture's central square, bit for bit: for pictures that are cropped already."""
+    frame = Frame.middle(image)
+    return FaceCrop(frame.cut(image), frame, None)
 
 
 def _scale(image: Image.Image, working_side: int = _WORKING_SIDE) -> float:

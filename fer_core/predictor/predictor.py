@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 
@@ -17,7 +17,7 @@ from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.methods import default_method, explain, method_of, methods_for
@@ -111,13 +111,38 @@ class Predictor:
             ArtifactError: If a run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
         """
+        given = self.try_predict(faces, run_ids, batch_size).values()
+        if problems := [result for result in given if isinstance(result, FerscopeError)]:
+            raise problems[0]
+        return [result for result in given if isinstance(result, Prediction)]
+
+    def try_predict(
+        self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
+    ) -> dict[str, Prediction | FerscopeError]:
+        """As `predict`; a run that cannot answer gives its error and leaves the others alone."""
         stored = np.stack([self._format.convert(face) for face in faces])
-        infos = [self._benchmark.run(run_id).info() for run_id in run_ids]
-        asked = {name: None for info in infos for name in info.members or (info.run_id,)}
-        single = {name: self._predict_one(stored, name, batch_size) for name in asked}
-        return [
-            self._mixed(info, single) if info.members else single[info.run_id] for info in infos
-        ]
+        single: dict[str, Prediction | FerscopeError] = {}
+
+        def one(run_id: str) -> Prediction:
+            if run_id not in single:
+                try:
+                    single[run_id] = self._predict_one(stored, run_id, batch_size)
+                except FerscopeError as error:
+                    single[run_id] = error
+            result = single[run_id]
+            if isinstance(result, FerscopeError):
+                raise result
+            return result
+
+        results: dict[str, Prediction | FerscopeError] = {}
+        for run_id in run_ids:
+            try:
+                info = self._benchmark.run(run_id).info()
+                members = [one(name) for name in info.members]
+                results[run_id] = self._mixed(info, members) if members else one(run_id)
+            except FerscopeError as error:
+                results[run_id] = error
+        return results
 
     def answer(self, face: Face, run_id: str, explain: str | None = None) -> Answer:
         """Predicts and explains one face.
@@ -284,9 +309,9 @@ class Predictor:
         labels = LabelSet(info.labels)
         return Prediction(run_id, info.title, labels, probabilities, temperature, backend, seconds)
 
-    def _mixed(self, info: RunInfo, single: Mapping[str, Prediction]) -> Prediction:
+    def _mixed(self, info: RunInfo, members: Sequence[Prediction]) -> Prediction:
         return ensemble_prediction(
-            [single[name] for name in info.members],
+            members,
             info.member_weights,
             run_id=info.run_id,
             title=info.title,

@@ -171,29 +171,6 @@ def test_a_nonsense_address_opens_the_plain_page(page, open_page, toy):
     assert app.title[0].value
 
 
-def test_compare_answers_with_every_model(open_page, toy):
-    app = open_page("compare", toy.artifacts)
-    app.checkbox(key="cropped").check().run()
-    assert not app.exception
-    titles = [text.value for text in app.markdown if text.value.startswith("**")]
-    assert len(titles) == 4
-
-
-def test_compare_goes_on_when_one_weight_file_is_damaged(open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    weights = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    app = open_page("compare", artifacts)
-    app.checkbox(key="cropped").check().run()
-    assert not app.exception
-    said = app.warning[0].value.replace("\\", "")  # escaped for Markdown
-    assert "efficientnet_lite0-cpu-s1" in said
-    assert "damaged" in said
-    titles = [text.value for text in app.markdown if text.value.startswith("**")]
-    assert len(titles) == 3
-
-
 def test_a_name_from_outside_is_shown_as_it_is():
     from dashboard.components.text import plain
 

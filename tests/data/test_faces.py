@@ -12,10 +12,11 @@ from PIL import Image
 
 from fer_core.artifacts import Framing
 from fer_core.data.faces import (
+    FER2013,
     DetectorError,
     DlibDetector,
     Face,
-    crop_face,
+    Frame,
     find_faces,
     smallest_face,
     whole_picture,
@@ -65,18 +66,18 @@ class FixedDetector:
 def test_crop_inside_the_picture() -> None:
     # The box is 20 wide around (50, 60); a quarter more on each side makes 30; its centre goes
     # up by a tenth of 20, to (50, 58).
-    crop = crop_face(coordinates(100, 100), Face(40, 50, 60, 70, 1), framed(0.25, 0.1))
+    crop = Frame.around(Face(40, 50, 60, 70, 1), framed(0.25, 0.1)).cut(coordinates(100, 100))
     assert rows_and_columns(crop) == (list(range(43, 73)), list(range(35, 65)))
 
 
 def test_crop_over_the_top_left_corner_repeats_the_edge() -> None:
-    crop = crop_face(coordinates(100, 100), Face(0, 5, 20, 25, 1), framed(0.5, 0))
+    crop = Frame.around(Face(0, 5, 20, 25, 1), framed(0.5, 0)).cut(coordinates(100, 100))
     # 40 wide around (10, 15): columns -10 to 29, rows -5 to 34; the centre stays at (20, 20).
     assert rows_and_columns(crop) == ([0] * 5 + list(range(35)), [0] * 10 + list(range(30)))
 
 
 def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
-    crop = crop_face(coordinates(80, 60), Face(64, 44, 84, 64, 1), framed(0, 0))
+    crop = Frame.around(Face(64, 44, 84, 64, 1), framed(0, 0)).cut(coordinates(80, 60))
     assert rows_and_columns(crop) == (
         [*range(44, 60), *[59] * 4],
         [*range(64, 80), *[79] * 4],
@@ -84,17 +85,17 @@ def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
 
 
 def test_crop_larger_than_the_picture() -> None:
-    crop = crop_face(coordinates(4, 3), Face(-2, -2, 6, 6, 1), framed(0, 0))
+    crop = Frame.around(Face(-2, -2, 6, 6, 1), framed(0, 0)).cut(coordinates(4, 3))
     assert rows_and_columns(crop) == ([0, 0, 0, 1, 2, 2, 2, 2], [0, 0, 0, 1, 2, 3, 3, 3])
 
 
 def test_longer_side_of_the_box_counts() -> None:
-    crop = crop_face(coordinates(100, 100), Face(40, 20, 50, 50, 1), framed(0, 0))
+    crop = Frame.around(Face(40, 20, 50, 50, 1), framed(0, 0)).cut(coordinates(100, 100))
     assert rows_and_columns(crop) == (list(range(20, 50)), list(range(30, 60)))
 
 
 def test_crop_keeps_grey() -> None:
-    crop = crop_face(Image.new("L", (50, 50), 77), Face(40, 40, 60, 60, 1))
+    crop = Frame.around(Face(40, 40, 60, 60, 1), FER2013).cut(Image.new("L", (50, 50), 77))
     assert crop.mode == "L"
     assert (np.asarray(crop) == 77).all()
 
@@ -103,7 +104,8 @@ def test_default_framing_undoes_what_was_measured() -> None:
     """A box 0.86 as wide as FER2013's frame, 0.067 of it below its centre, gives the frame."""
     side, left, top = 100, 50, 30
     x, y, half = left + side / 2, top + side / 2 + 6.7, 43
-    crop = crop_face(coordinates(200, 200), Face(x - half, y - half, x + half, y + half, 1))
+    face = Face(x - half, y - half, x + half, y + half, 1)
+    crop = Frame.around(face, FER2013).cut(coordinates(200, 200))
     assert rows_and_columns(crop) == (list(range(30, 130)), list(range(50, 150)))
 
 
@@ -111,6 +113,15 @@ def test_default_framing_undoes_what_was_measured() -> None:
 def test_empty_boxes_are_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="an empty box is no face"):
         Face(*box, score=1)
+
+
+def test_a_frame_is_moved_and_zoomed_about_its_middle() -> None:
+    frame = Frame(left=10, top=20, side=40)
+    assert frame.moved() == frame
+    assert frame.moved(zoom=2) == Frame(20, 30, 20)
+    assert frame.moved(zoom=0.5) == Frame(-10, 0, 80)
+    assert frame.moved(right=0.25, down=-0.5) == Frame(20, 0, 40)
+    assert frame.moved(zoom=100).side == 1
 
 
 # --- choosing ---------------------------------------------------------------------------------
@@ -123,7 +134,7 @@ def test_score_times_area_chooses() -> None:
     image = coordinates(100, 100)
     found = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
     assert [crop.face for crop in found] == [nearest, large_false_alarm, sharp_but_small]
-    np.testing.assert_array_equal(found[0].crop, crop_face(image, nearest))
+    np.testing.assert_array_equal(found[0].crop, Frame.around(nearest, FER2013).cut(image))
 
 
 def test_faces_are_cut_out_in_the_framing_that_is_asked() -> None:
@@ -160,7 +171,7 @@ def test_no_face_in_a_nameless_picture() -> None:
 def test_whole_picture_is_the_central_square() -> None:
     wide = whole_picture(coordinates(50, 31))
     assert rows_and_columns(wide.crop) == (list(range(31)), list(range(9, 40)))
-    assert wide.face == Face(9, 0, 40, 31, score=1.0)
+    assert (wide.frame, wide.face) == (Frame(9, 0, 31), None)
     tall = whole_picture(coordinates(30, 50))
     assert rows_and_columns(tall.crop) == (list(range(10, 40)), list(range(30)))
 
@@ -263,7 +274,7 @@ def test_rate_and_framing_on_fer2013(detector: DlibDetector) -> None:
 
     corners = np.arange(48, dtype=np.uint8)
     place = Image.fromarray(np.dstack([*np.meshgrid(corners, corners), np.zeros((48, 48), "u1")]))
-    crops = [crop_face(place, face) for face in found]
+    crops = [Frame.around(face, FER2013).cut(place) for face in found]
     assert np.median([crop.width for crop in crops]) == pytest.approx(48, abs=4)
     middles = np.array([crop.getpixel((crop.width // 2, crop.height // 2))[:2] for crop in crops])
     np.testing.assert_allclose(np.median(middles, axis=0), [24, 24], atol=2.5)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fer_core.data import framing
-from fer_core.data.faces import DlibDetector, Face, crop_face
+from fer_core.data.faces import DlibDetector, Face, Frame
 from fer_core.data.framing import measure_framing
 from fer_core.data.synthetic.face import render
 from fer_core.labels import Emotion
@@ -46,7 +46,7 @@ def test_a_crop_in_the_measured_framing_gives_the_image_back() -> None:
     images = squares(60, left=32, top=40, side=64)
     found = measure_framing(images, np.arange(60), BrightSpotDetector())
     place = Image.fromarray(np.add.outer(np.arange(300), np.zeros(300)).clip(0, 255).astype("u1"))
-    crop = crop_face(place, Face(100, 100, 164, 164, 1), found)
+    crop = Frame.around(Face(100, 100, 164, 164, 1), found).cut(place)
     assert crop.width == pytest.approx(FRAME, abs=3)
     assert np.asarray(crop)[0, 0] == pytest.approx(60, abs=3)  # 132 - 8 - 64
 

@@ -1,0 +1,152 @@
+"""Answers for one face as files: a table, a picture, JSON, and a page that opens anywhere."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from fer_core.artifacts import BenchmarkInfo
+from fer_core.figures.overlay import heat_overlay, overlay_sheet
+from fer_core.figures.palette import class_colour
+from fer_core.predictor.answers import Answer, decide
+
+LIMITS = (
+    "A model names the expression that annotators would most likely see in this picture. It does "
+    "not know what the person feels, thinks or intends, and one picture of a moment says little "
+    "about a person. It learned from faces of one collection, and errs more often on faces, ages, "
+    "light and poses that are rare there. Do not use it for diagnosis, or for decisions about "
+    "people."
+)
+"""What such a model can and cannot know; shown wherever a face is judged."""
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto;
+  padding: 0 1rem; }
+h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; }
+.models { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr));
+  gap: 1rem; }
+.model { border: 1px solid #8885; border-radius: .6rem; padding: .8rem; }
+.model img, .seen img { width: 100%; border-radius: .4rem; }
+.seen { width: 230px; } h2 { font-size: 1rem; margin: 0 0 .3rem; }
+.bar { display: grid; grid-template-columns: 5.2rem 1fr 2.8rem; gap: .4rem; font-size: .85rem;
+  align-items: center; }
+.bar span:nth-child(2) { height: .7rem; } .bar i { display: block; height: 100%;
+  border-radius: 2px; }
+"""
+
+
+def answers_table(answers: Sequence[Answer]) -> pd.DataFrame:
+    """Returns one row a model: run, model, answer, temperature, a probability a class."""
+    return pd.DataFrame(
+        {
+            "run": answer.run_id,
+            "model": answer.title,
+            "answer": answer.top,
+            "temperature": answer.temperature,
+            **dict(zip(answer.labels.names, answer.probabilities, strict=True)),
+        }
+        for answer in answers
+    )
+
+
+def answers_png(answers: Sequence[Answer], face: Image.Image) -> bytes:
+    """Returns the face and every model's overlay in one row, as PNG."""
+    tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
+    names = [
+        "what the models see",
+        *(f"{answer.title}: {answer.top} {answer.calibrated.max():.0%}" for answer in answers),
+    ]
+    return overlay_sheet([tiles], [""], names)
+
+
+def answers_json(
+    answers: Sequence[Answer], info: BenchmarkInfo, unsure_below: float = 0.0
+) -> dict[str, Any]:
+    """Returns the answers as plain values.
+
+    Args:
+        answers: Of one face.
+        info: The benchmark that the runs belong to.
+        unsure_below: Calibrated probability below which a model's label is None.
+    """
+    return {
+        "benchmark": info.name,
+        "split_hash": info.split_hash,
+        "labels": list(info.labels),
+        "unsure_below": unsure_below,
+        "models": [
+            {
+                "run": answer.run_id,
+                "title": answer.title,
+                "label": decide(answer.calibrated, answer.labels, unsure_below),
+                "probabilities": _by_class(answer, answer.probabilities.tolist()),
+                "calibrated": _by_class(answer, answer.calibrated.tolist()),
+                "temperature": answer.temperature,
+                "explained": answer.explained,
+                "method": answer.method,
+                "seconds": round(answer.seconds, 4),
+            }
+            for answer in answers
+        ],
+        "note": LIMITS,
+    }
+
+
+def answers_html(
+    answers: Sequence[Answer], face: Image.Image, info: BenchmarkInfo, unsure_below: float = 0.0
+) -> str:
+    """Returns one page with the face, every model's answer and overlay; it needs no network.
+
+    Args:
+        answers: Of one face.
+        face: As the models see it.
+        info: The benchmark that the runs belong to.
+        unsure_below: As for `answers_json`.
+    """
+    cards = "".join(_card(answer, face, unsure_below) for answer in answers)
+    enlarged = face.convert("RGB").resize((230, 230), Image.Resampling.BICUBIC)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>FERscope: one face, {len(answers)} models</title><style>{_STYLE}</style></head>"
+        f"<body><h1>One face, {len(answers)} models</h1>"
+        f'<p class="note">Trained on {escape(info.title)} (split {escape(info.split_hash)}). '
+        "Confidence is scaled by each model's temperature, fitted on validation.</p>"
+        f'<p class="seen"><img src="{_data(enlarged)}" alt="the face as the models see it"></p>'
+        f'<div class="models">{cards}</div><p class="note">{escape(LIMITS)}</p></body></html>\n'
+    )
+
+
+def _card(answer: Answer, face: Image.Image, unsure_below: float) -> str:
+    label = decide(answer.calibrated, answer.labels, unsure_below)
+    shown = f"{answer.top} {answer.calibrated.max():.0%}"
+    verdict = shown if label else f"unsure (most likely {shown})"
+    names = answer.labels.names
+    bars = "".join(
+        f'<div class="bar"><span>{escape(name)}</span>'
+        f'<span><i style="width:{100 * value:.1f}%;background:{class_colour(name, names)}"></i>'
+        f"</span><span>{value:.0%}</span></div>"
+        for name, value in zip(names, answer.calibrated, strict=True)
+    )
+    overlay = _data(heat_overlay(face, answer.saliency))
+    return (
+        f'<div class="model"><h2>{escape(answer.title)}</h2><p><b>{escape(verdict)}</b></p>'
+        f'<img src="{overlay}" alt="what speaks for {escape(answer.explained)}">'
+        f'<p class="note">What speaks for {escape(answer.explained)} ({escape(answer.method)})</p>'
+        f"{bars}</div>"
+    )
+
+
+def _by_class(answer: Answer, values: Sequence[float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in zip(answer.labels.names, values, strict=True)}
+
+
+def _data(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

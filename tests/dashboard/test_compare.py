@@ -1,0 +1,112 @@
+"""Compare on a face, through the application's entry."""
+
+import shutil
+
+import pytest
+
+from tests.dashboard.conftest import texts
+
+
+@pytest.fixture
+def compare(open_page, toy):
+    """Returns a function that opens the page on an example that is taken as it is."""
+
+    def open_(artifacts=None, data=None, /, **query):
+        app = open_page("compare", artifacts or toy.artifacts, data, **query)
+        app.checkbox(key="cropped").check().run()
+        assert not app.exception
+        return app
+
+    return open_
+
+
+def verdicts(app) -> list[str]:
+    return [text.value for text in app.markdown if text.value.startswith("### ")]
+
+
+def test_every_model_answers(compare):
+    app = compare()
+    assert len(verdicts(app)) == 4
+    assert "does not know what the person feels" in texts(app)
+
+
+def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, toy, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    weights = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    app = compare(artifacts)
+    said = app.warning[0].value.replace("\\", "")  # escaped for Markdown
+    assert "efficientnet_lite0-cpu-s1" in said
+    assert "damaged" in said
+    assert len(verdicts(app)) == 3
+    app.button_group(key="view").set_value("what-if").run()
+    assert not app.exception
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_below_the_chosen_confidence_models_are_unsure(compare):
+    app = compare()
+    assert not any("unsure" in verdict for verdict in verdicts(app))
+    app.slider(key="unsure").set_value(95).run()
+    assert all("unsure" in verdict for verdict in verdicts(app))
+    assert "All 4 models say unsure." in texts(app)
+
+
+def test_a_link_opens_the_same_view(compare):
+    app = compare(view="What if", change="Rotation")
+    assert app.button_group(key="change").value == "rotation"
+    turns = app.dataframe[0].value
+    assert list(turns.columns) == ["model", "below 0", "above 0"]
+    assert all(text == "stays" or text.startswith("at ") for text in turns["above 0"])
+
+
+def test_sliders_change_the_face_and_go_back(compare):
+    app = compare()
+    before = verdicts(app)
+    app.slider(key="whatif-change-brightness").set_value(-0.88)
+    app.slider(key="whatif-zoom").set_value(2.0).run()
+    assert not app.exception
+    assert verdicts(app) != before
+    (back,) = [button for button in app.button if "back" in button.label]
+    back.click().run()
+    assert app.slider(key="whatif-zoom").value == 1.0
+    assert verdicts(app) == before
+
+
+def test_where_no_face_is_found_the_frame_can_be_placed(open_page, toy, monkeypatch):
+    from fer_core.data.faces import DlibDetector
+
+    monkeypatch.setattr(DlibDetector, "detect", lambda self, image: ())
+    app = open_page("compare", toy.artifacts)
+    assert not app.exception
+    assert "No face was found" in app.warning[0].value.replace("\\", "")
+    assert len(verdicts(app)) == 4  # of the middle of the picture, until the frame is moved
+
+
+def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, monkeypatch):
+    from fer_core.data.faces import DlibDetector, Face
+
+    pair = (Face(60, 60, 150, 150, 1.0), Face(10, 10, 80, 80, 0.5))
+    monkeypatch.setattr(DlibDetector, "detect", lambda self, image: pair)
+    app = open_page("compare", toy.artifacts)
+    assert not app.exception
+    assert "**2 faces**" in texts(app)
+    first = verdicts(app)
+    app.button_group(key="which").set_value(1).run()
+    assert not app.exception
+    assert verdicts(app) != first
+
+
+def test_look_alikes_come_from_training_and_test(compare, toy):
+    app = compare(toy.artifacts, toy.data, view="Look-alikes")
+    grids = [html for html in app.html if "fs-grid" in html.proto.body]
+    assert [grid.proto.body.count("<figure>") for grid in grids] == [8, 8]
+    alone = compare(view="Look-alikes")
+    assert "training prepare" in texts(alone)
+
+
+def test_without_models_nothing_is_asked(compare):
+    app = compare()
+    app.button_group(key="runs").set_value([]).run()
+    assert app.info[0].value == "Pick at least one model."
