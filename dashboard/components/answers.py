@@ -10,6 +10,7 @@ from PIL import Image
 
 from dashboard import data_access
 from dashboard.components import chart
+from dashboard.components.face_grid import strip
 from dashboard.components.text import plain
 from dashboard.data_access import Benchmark
 from fer_core.artifacts import BenchmarkInfo
@@ -136,6 +137,8 @@ def turning(
         )
     if not rows:
         return
+    shown = range(0, len(images), 2)
+    strip([(Image.fromarray(images[n]), f"{change.amounts[n]:+.2f}") for n in shown])
     chart.show(
         sweep_chart(rows, labels, change, now),
         "what-if",

@@ -1,0 +1,113 @@
+"""Answers as files: what they say, and that nothing from outside becomes markup."""
+
+import io
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.artifacts import BenchmarkInfo
+from fer_core.evaluation.whatif import CHANGES, STEPS
+from fer_core.figures.palette import class_colour
+from fer_core.figures.whatif import sweep_chart
+from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.predictor import Answer
+from fer_core.predictor.export import (
+    LIMITS,
+    answers_html,
+    answers_json,
+    answers_png,
+    answers_table,
+)
+
+HOSTILE = "<script>alert('x')</script>"
+FACE = Image.new("L", (48, 48), 120)
+
+
+def answer(title: str, probabilities: list[float], temperature: float | None) -> Answer:
+    saliency = np.zeros((224, 224), np.float32)
+    saliency[:60, :60] = 1
+    return Answer(
+        "net-s0", title, SEVEN_EMOTIONS, np.array(probabilities), temperature, "happy", saliency,
+        "HiRes-CAM", 0.0123456,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def answers():
+    sure = [0.0, 0.0, 0.0, 0.9, 0.1, 0.0, 0.0]
+    torn = [0.0, 0.0, 0.0, 0.4, 0.35, 0.25, 0.0]
+    return [answer(HOSTILE, sure, 2.0), answer("Plain", torn, None)]
+
+
+@pytest.fixture
+def info(toy) -> BenchmarkInfo:
+    return toy.benchmark.info()
+
+
+class Tags(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_shows_every_model_and_runs_no_script(answers, info):
+    page = answers_html(answers, FACE, info, unsure_below=0.5)
+    read = Tags(page)
+    assert "script" not in read.tags
+    assert read.tags.count("img") == 3
+    assert HOSTILE in read.text
+    assert "happy 75%" in read.text  # 0.9 and 0.1 at temperature 2 are 3 to 1
+    assert "unsure (most likely happy 40%)" in read.text
+    assert LIMITS in read.text
+    assert info.split_hash in read.text
+    assert "http" not in page.replace("<!doctype html>", "")
+
+
+def test_json_holds_raw_and_calibrated_probabilities(answers, info):
+    read = json.loads(json.dumps(answers_json(answers, info, unsure_below=0.5)))
+    first, second = read["models"]
+    assert first["label"] == "happy"
+    assert first["probabilities"]["happy"] == 0.9
+    assert first["calibrated"]["happy"] == pytest.approx(0.75, abs=1e-4)
+    assert first["seconds"] == 0.0123
+    assert second["label"] is None
+    assert second["calibrated"] == second["probabilities"]
+    assert (read["split_hash"], read["note"]) == (info.split_hash, LIMITS)
+
+
+def test_the_table_has_one_row_a_model(answers):
+    table = answers_table(answers)
+    assert list(table["model"]) == [HOSTILE, "Plain"]
+    assert list(table["happy"]) == [0.9, 0.4]
+    assert table["temperature"].isna().tolist() == [False, True]
+
+
+def test_the_picture_shows_the_face_and_every_overlay(answers):
+    image = Image.open(io.BytesIO(answers_png(answers, FACE)))
+    assert image.format == "PNG"
+    assert image.width > 3 * 200
+
+
+def test_a_sweep_colours_answers_and_marks_where_the_sliders_stand():
+    probabilities = np.full((STEPS, 7), 0.05)
+    probabilities[:, 3] = 0.7
+    probabilities[-1] = 0.05
+    probabilities[-1, 5] = 0.7
+    names = SEVEN_EMOTIONS.names
+    figure = sweep_chart({"A": probabilities}, names, CHANGES["blur"], 0.02)
+    (row,) = figure.data
+    assert list(row.x) == CHANGES["blur"].amounts.tolist()
+    assert row.marker.color[0] == class_colour("happy", names)
+    assert row.marker.color[-1] == class_colour("sad", names)
+    assert figure.layout.shapes[0].x0 == 0.02
