@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dashboard.components.text import plain
 from dashboard.data_access import Pictures
 from dashboard.state import Key
 from fer_core.artifacts import BenchmarkInfo
@@ -64,18 +65,19 @@ def gallery(
             column = columns[place % GALLERY_COLUMNS]
             if picture is not None:
                 column.image(enlarge(picture, 144), width="stretch")
+            said = verdict(str(row.true), str(row.predicted), float(row.confidence))
             if openable:
                 column.button(
-                    f"{row.confidence:.0%} {row.predicted}",
+                    said,
                     key=f"open-{row.id}",
-                    help=f"Labelled {row.true}. Open {row.id}.",
+                    help=f"Open {row.id}.",
                     on_click=open_sample,
                     args=(str(row.id),),
                     width="stretch",
                     type="tertiary",
                 )
             else:
-                column.caption(f"{row.confidence:.0%} sure  \n`{row.id}`")
+                column.caption(f"{said}  \n`{row.id}`")
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -90,6 +92,12 @@ def gallery(
     )
     if openable and (picked := event["selection"]["rows"]):
         open_sample(str(rows["id"].iloc[picked[0]]))
+
+
+def verdict(true: str, predicted: str, confidence: float) -> str:
+    """Returns what a sample is labelled, what the model takes it for, and how sure it is."""
+    answer = "recognised" if predicted == true else f"taken for {plain(predicted)}"
+    return f"{plain(true)} {answer}, {confidence:.0%}"
 
 
 def open_sample(sample_id: str) -> None:
