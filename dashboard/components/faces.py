@@ -65,19 +65,21 @@ def gallery(
             column = columns[place % GALLERY_COLUMNS]
             if picture is not None:
                 column.image(enlarge(picture, 144), width="stretch")
-            said = verdict(str(row.true), str(row.predicted), float(row.confidence))
+            # short lines: there are eight columns, and a button cuts what does not fit
+            true, said = f"true: {plain(str(row.true))}", f"{row.predicted}, {row.confidence:.0%}"
             if openable:
+                column.caption(true)
                 column.button(
-                    said,
+                    plain(said),
                     key=f"open-{row.id}",
-                    help=f"Open {row.id}.",
+                    help=f"The model's answer. Open {row.id}.",
                     on_click=open_sample,
                     args=(str(row.id),),
                     width="stretch",
                     type="tertiary",
                 )
             else:
-                column.caption(f"{said}  \n`{row.id}`")
+                column.caption(f"{true}  \n{plain(said)}  \n`{row.id}`")
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -92,12 +94,6 @@ def gallery(
     )
     if openable and (picked := event["selection"]["rows"]):
         open_sample(str(rows["id"].iloc[picked[0]]))
-
-
-def verdict(true: str, predicted: str, confidence: float) -> str:
-    """Returns what a sample is labelled, what the model takes it for, and how sure it is."""
-    answer = "recognised" if predicted == true else f"taken for {plain(predicted)}"
-    return f"{plain(true)} {answer}, {confidence:.0%}"
 
 
 def open_sample(sample_id: str) -> None:

@@ -68,7 +68,10 @@ def address(served, tmp_path_factory):
         yield url
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # a busy machine is no failure
+            server.kill()
 
 
 @pytest.fixture(scope="session")
