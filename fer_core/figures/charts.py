@@ -29,7 +29,7 @@ def style(figure: go.Figure, height: int) -> go.Figure:
 
 
 def heatmap(
-    values: ArrayLike,
+    values: ArrayLike | Sequence[Sequence[float | None]],
     columns: Sequence[str],
     rows: Sequence[str],
     told: str,
