@@ -26,7 +26,7 @@ lint: setup-dev
 	$(BIN)/mypy
 
 test-unit: setup-dev
-	$(BIN)/pytest -m "not browser" -n auto
+	$(BIN)/pytest -m "not browser" -n auto --dist worksteal
 
 test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHROMIUM names another)
 	$(BIN)/pytest -m browser

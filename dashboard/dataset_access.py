@@ -14,7 +14,6 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
-from fer_core.data.prepared import VOTE_PREFIX
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.label_issues import (
     Cleared,
@@ -117,7 +116,7 @@ def _label_issues(
         return pd.DataFrame()
     table = find_label_issues(list(answers.values())).table()
     samples = data_access.samples(_chosen)
-    table = expected_votes(samples, table, _chosen.info.label_set, VOTE_PREFIX)
+    table = expected_votes(samples, table, _chosen.info.label_set)
     return table.assign(
         label=table["given"],
         proposal=table["suggested"],

@@ -7,6 +7,7 @@ leaves the others on the page.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from dashboard import data_access
 from dashboard.data_access import Benchmark, Run, Stamp
 from dashboard.data_access import stamp as stamp_of
-from fer_core.artifacts import RunDir, read_table
+from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import regions, tables
@@ -109,19 +110,20 @@ def network_input(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> Image
 
 def faithfulness(run: Run) -> pd.DataFrame | None:
     """Returns the league of a run's methods; None if `explain` was not run."""
-    return _league(run.place, stamp_of(run.place.faithfulness_path))
+    path = run.place.faithfulness_path
+    return _league(path, stamp_of(path))
 
 
 def regions_of(run: Run) -> pd.DataFrame | None:
     """Returns a run's `regions.parquet`; None if `explain` was not run."""
     path = run.place.regions_path
-    return _table(run.place, "regions", _REGIONS, stamp_of(path))
+    return _table(path, _REGIONS, stamp_of(path))
 
 
 def projection(run: Run) -> pd.DataFrame | None:
     """Returns a run's `projection.parquet`; None if `explain` was not run."""
     path = run.place.projection_path
-    return _table(run.place, "projection", _PROJECTION, stamp_of(path))
+    return _table(path, _PROJECTION, stamp_of(path))
 
 
 @st.cache_resource(show_spinner="Drawing the regions of a face ...")
@@ -270,11 +272,7 @@ def _attention(
     return _said(work)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _table(place: RunDir, name: str, columns: tuple[str, ...], stamp: Stamp) -> pd.DataFrame | None:
-    if stamp == (0, 0):
-        return None
-    path = place.regions_path if name == "regions" else place.projection_path
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
     try:
         table = read_table(path, columns)
         tables.protocol_of(table, path.name)
@@ -283,13 +281,12 @@ def _table(place: RunDir, name: str, columns: tuple[str, ...], stamp: Stamp) -> 
     return table
 
 
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _table(path: Path, columns: tuple[str, ...], stamp: Stamp) -> pd.DataFrame | None:
+    return _read(path, columns)
+
+
 @st.cache_resource(max_entries=32, show_spinner="Comparing methods ...")
-def _league(place: RunDir, stamp: Stamp) -> pd.DataFrame | None:
-    if stamp == (0, 0):
-        return None
-    try:
-        table = read_table(place.faithfulness_path, _FAITHFULNESS)
-        tables.protocol_of(table, place.faithfulness_path.name)
-    except ArtifactError:
-        return None
-    return tables.league(table)
+def _league(path: Path, stamp: Stamp) -> pd.DataFrame | None:
+    table = _read(path, _FAITHFULNESS)
+    return None if table is None else tables.league(table)

@@ -25,6 +25,9 @@ CARD = "card.json"
 CARD_TEXT = "CARD.md"
 """Names of files that a prepared set and its benchmark have in common."""
 
+VOTE_PREFIX = "votes_"
+"""Columns of `samples.parquet` with annotators' votes: this, then the option."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

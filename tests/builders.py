@@ -1,5 +1,8 @@
 """Small but real benchmarks and runs, written the way the library writes them."""
 
+import functools
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +155,24 @@ class Toy:
 
 
 def toy_benchmark(root: Path, *, runs: int = 2, name: str = "toy", **options) -> Toy:
-    """Writes a benchmark with some runs and, from two on, their ensemble."""
+    """Writes a benchmark with some runs and, from two on, their ensemble.
+
+    Each kind is made once in a process and then copied: many tests change one of their own.
+    """
+    shutil.copytree(_original(runs, name, **options), root, dirs_exist_ok=True)
+    data, artifacts = root / "data", root / "artifacts"
+    benchmark = ArtifactStore(artifacts).benchmark(name)
+    return Toy(artifacts, data, benchmark, PreparedDataset.open(data / name))
+
+
+@functools.cache
+def _workshop() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="toys")  # gone when the process ends
+
+
+@functools.cache
+def _original(runs: int, name: str, **options) -> Path:
+    root = Path(tempfile.mkdtemp(dir=_workshop().name))
     data, artifacts = root / "data", root / "artifacts"
     dataset = toy_dataset(data, name, **options)
     benchmark = ArtifactStore(artifacts).benchmark(name)
@@ -165,7 +185,7 @@ def toy_benchmark(root: Path, *, runs: int = 2, name: str = "toy", **options) ->
         build_ensemble(
             EnsembleRecipe(kind="ensemble", name="pair", profile="cpu", members=names), benchmark
         )
-    return Toy(artifacts, data, benchmark, dataset)
+    return root
 
 
 def drawn_face(side: int = 240) -> Image.Image:

@@ -70,7 +70,7 @@ def test_answers_do_not_depend_on_other_threads(predictor):
     faces = [drawn_face(side) for side in (100, 140, 180, 220)]
     alone = [predictor.answer(face, "pair-cpu") for face in faces]
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(lambda face: predictor.answer(face, "pair-cpu"), faces * 3))
+        together = list(threads.map(lambda face: predictor.answer(face, "pair-cpu"), faces * 2))
     for index, answer in enumerate(together):
         np.testing.assert_allclose(answer.probabilities, alone[index % 4].probabilities)
         np.testing.assert_allclose(answer.saliency, alone[index % 4].saliency)
@@ -118,7 +118,7 @@ def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor):
 
     alone = [explain(question) for question in asked]
     with ThreadPoolExecutor(6) as threads:
-        together = list(threads.map(explain, asked * 3))
+        together = list(threads.map(explain, asked * 2))
     for index, values in enumerate(together):
         np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
 

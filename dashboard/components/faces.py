@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dashboard.components.text import plain
 from dashboard.data_access import Pictures
 from dashboard.state import Key
 from fer_core.artifacts import BenchmarkInfo
@@ -64,18 +65,21 @@ def gallery(
             column = columns[place % GALLERY_COLUMNS]
             if picture is not None:
                 column.image(enlarge(picture, 144), width="stretch")
+            # short lines: there are eight columns, and a button cuts what does not fit
+            true, said = f"true: {plain(str(row.true))}", f"{row.predicted}, {row.confidence:.0%}"
             if openable:
+                column.caption(true)
                 column.button(
-                    f"{row.confidence:.0%} {row.predicted}",
+                    plain(said),
                     key=f"open-{row.id}",
-                    help=f"Labelled {row.true}. Open {row.id}.",
+                    help=f"The model's answer. Open {row.id}.",
                     on_click=open_sample,
                     args=(str(row.id),),
                     width="stretch",
                     type="tertiary",
                 )
             else:
-                column.caption(f"{row.confidence:.0%} sure  \n`{row.id}`")
+                column.caption(f"{true}  \n{plain(said)}  \n`{row.id}`")
     event = st.dataframe(
         rows,
         hide_index=True,

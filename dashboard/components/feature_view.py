@@ -59,8 +59,8 @@ def layer_picker(found: Sequence[Layer]) -> str:
         if points and points[0].get("path") in paths:
             st.session_state[Key.LAYER] = str(points[0]["path"])
 
-    st.altair_chart(
-        outline_chart(boxes, st.session_state[Key.LAYER], dark=theme.is_dark()),
+    st.vega_lite_chart(
+        spec=outline_chart(boxes, st.session_state[Key.LAYER], dark=theme.is_dark()),
         on_select=follow,
         selection_mode=LAYER,
         key="outline",

@@ -68,8 +68,8 @@ other = (
 cell = samples.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
 with chart:
-    event = st.altair_chart(
-        confusion_chart(
+    event = st.vega_lite_chart(
+        spec=confusion_chart(
             matrix, labels, Normalisation(show), cell, minus=other, dark=theme.is_dark()
         ),
         on_select="rerun",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.prepared import VOTE_PREFIX
+from fer_core.artifacts import VOTE_PREFIX
 
 
 def voted_classes(samples: pd.DataFrame) -> list[str]:

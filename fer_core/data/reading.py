@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import PICTURES
+from fer_core.artifacts import PICTURES, VOTE_PREFIX
 from fer_core.data import quality
 from fer_core.data.cleaning import Cleaner
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import Treatment
-from fer_core.data.prepared import VOTE_PREFIX
 from fer_core.data.progress import Progress
 from fer_core.data.sources.base import Sample, Skipped, Source
 from fer_core.data.sources.folder import FolderSource

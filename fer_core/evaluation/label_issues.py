@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.labels import LabelSet
 
@@ -179,29 +180,26 @@ def clear_scores(
     return cleared
 
 
-def expected_votes(
-    samples: pd.DataFrame, table: pd.DataFrame, labels: LabelSet, prefix: str
-) -> pd.DataFrame:
+def expected_votes(samples: pd.DataFrame, table: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
     """Adds what annotators said of suspect samples, where votes exist.
 
     Args:
-        samples: Indexed by id, with columns `<prefix><class>`.
+        samples: Indexed by id, with columns `votes_<class>`.
         table: As `LabelIssues.table` gives it.
         labels: The classes.
-        prefix: What the vote columns begin with.
 
     Returns:
         The table with `votes_given` and `votes_suggested` (shares of all votes, 0 to 1), or as it
         was where there are no votes.
     """
-    columns = [name for name in samples.columns if name.startswith(prefix)]
-    if not {f"{prefix}{name}" for name in labels.names} <= set(columns):
+    columns = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
+    if not {f"{VOTE_PREFIX}{name}" for name in labels.names} <= set(columns):
         return table
     votes = samples.loc[table["id"], columns].to_numpy(dtype=np.float64)
     shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
     added = table.copy()
     for kind in ("given", "suggested"):
-        place = [columns.index(f"{prefix}{name}") for name in table[kind]]
+        place = [columns.index(f"{VOTE_PREFIX}{name}") for name in table[kind]]
         added[f"votes_{kind}"] = shares[np.arange(len(table)), place]
     return added
 

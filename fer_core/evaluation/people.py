@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
+from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.metrics import Indices, Probabilities
 from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.statistics import wilson
 from fer_core.labels import LabelSet
 
-VOTE_PREFIX = "votes_"
 AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Upper edges belong to their bin: the last one holds the images on which 10 of 10 agree."""
 

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.comparison import LEVEL, holm
 from fer_core.evaluation.people import Votes
 from fer_core.evaluation.predictions import Scores
@@ -60,7 +61,7 @@ def facets(samples: pd.DataFrame, scores: Scores, votes: Votes | None = None) ->
     rows = samples.reindex(scores.ids)
     found = {"class": _category(scores.truth, list(scores.labels.names))}
     for column in rows.columns:
-        if column in _NO_FACET or column.startswith("votes_"):
+        if column in _NO_FACET or column.startswith(VOTE_PREFIX):
             continue
         groups = _groups(rows[column], str(column))
         if groups is not None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from fer_core.labels import Emotion
+from fer_core.errors import DataError
+from fer_core.labels import Emotion, canonical_name
 
 THREE = (Emotion.ANGRY, Emotion.HAPPY, Emotion.SAD)
 """The three classes of many small studies and demonstrations."""
@@ -28,3 +29,27 @@ def presets(labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     if len(polar) < len(everything) and len(polar) >= 2:
         found["Without neutral"] = polar
     return found
+
+
+def classes_in(text: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Returns the classes that a text names; empty if they are all there are.
+
+    Args:
+        text: The name of a preset, or class names with commas between them.
+        labels: Class names in canonical order.
+
+    Raises:
+        DataError: If a name is no class, or there are fewer than two.
+    """
+    named = {name.lower(): classes for name, classes in presets(labels).items()}
+    chosen = set(
+        named.get(text.strip().lower()) or [canonical_name(name) for name in text.split(",")]
+    )
+    if unknown := sorted(chosen - set(labels)):
+        raise DataError(
+            f"No class {', '.join(map(repr, unknown))} here; there are {', '.join(labels)}. Named "
+            f"subsets: {'; '.join(presets(labels))}."
+        )
+    if len(chosen) < 2:
+        raise DataError(f"At least two classes have to count, not {text!r} alone.")
+    return () if len(chosen) == len(labels) else tuple(sorted(chosen))

@@ -115,7 +115,7 @@ class _AblationCam(_Signed):
         target_layer: nn.Module,
         targets: list[_Pick],
         activations: NDArray[np.float32],
-        grads: None,
+        _grads: None,
     ) -> NDArray[np.float32]:
         self.activations_and_grads.release()
         # The explained class stays that of the whole network.

@@ -1,11 +1,12 @@
 """Plotly figures of reports, histories and answers."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fer_core.evaluation.measures import pareto_front
 from fer_core.evaluation.report import Estimate
@@ -25,6 +26,40 @@ def style(figure: go.Figure, height: int) -> go.Figure:
         hoverlabel={"namelength": -1},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,.7)"},
     )
+
+
+def heatmap(
+    values: ArrayLike | Sequence[Sequence[float | None]],
+    columns: Sequence[str],
+    rows: Sequence[str],
+    told: str,
+    form: str = ".0%",
+    **more: Any,  # noqa: ANN401 (plotly's)
+) -> go.Figure:
+    """Draws numbers, by default shares from 0 to 1, as cells; the first row is on top.
+
+    Args:
+        values: Shape (rows, columns); NaN or None leaves a cell empty.
+        columns: Shown names.
+        rows: Shown names.
+        told: Said on hovering.
+        form: How numbers are written.
+        more: Further attributes of `plotly.graph_objects.Heatmap`.
+    """
+    look = {
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": "Cividis",
+        "texttemplate": "%{z:" + form + "}",
+        "xgap": 3,
+        "ygap": 3,
+        "colorbar": {"tickformat": form, "thickness": 10},
+        "hovertemplate": f"{told}<extra></extra>",
+    }
+    figure = go.Figure(go.Heatmap(z=values, x=list(columns), y=list(rows), **look | more))
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(side="top")
+    return figure
 
 
 def interval_chart(
@@ -72,46 +107,22 @@ def recall_heatmap(
         labels: Class names.
         titles: Names by run id.
     """
-    figure = go.Figure(
-        go.Heatmap(
-            z=[list(values) for values in recalls.values()],
-            x=list(labels),
-            y=[titles[run_id] for run_id in recalls],
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            texttemplate="%{z:.0%}",
-            textfont={"size": 14},
-            xgap=3,
-            ygap=3,
-            colorbar={"tickformat": ".0%", "thickness": 10},
-            hovertemplate="%{y}<br>%{x}: %{z:.1%} found<extra></extra>",
-        )
+    figure = heatmap(
+        [list(values) for values in recalls.values()],
+        labels,
+        [titles[run_id] for run_id in recalls],
+        "%{y}<br>%{x}: %{z:.1%} found",
+        textfont={"size": 14},
     )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top")
     return style(figure, 90 + 42 * len(recalls)).update_layout(margin={"t": 34})
 
 
 def matrix_heatmap(shares: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
     """Draws a confusion matrix to look at: shares of the true class, rows; shape (K, K)."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=list(labels),
-            y=list(labels),
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            texttemplate="%{z:.0%}",
-            xgap=2,
-            ygap=2,
-            showscale=False,
-            hovertemplate="%{y} taken for %{x}: %{z:.1%}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", automargin=True, title="true")
-    figure.update_xaxes(side="top", title="predicted")
+    told = "%{y} taken for %{x}: %{z:.1%}"
+    figure = heatmap(shares, labels, labels, told, showscale=False)
+    figure.update_yaxes(title="true")
+    figure.update_xaxes(title="predicted")
     return style(figure, 120 + 40 * len(labels)).update_layout(margin={"t": 60})
 
 
@@ -128,22 +139,9 @@ def pair_heatmap(
     """
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
     form = ".0%" if share else ".2f"
-    figure = go.Figure(
-        go.Heatmap(
-            z=shown,
-            x=list(names),
-            y=list(names),
-            colorscale="Cividis",
-            texttemplate="%{z:" + form + "}",
-            xgap=3,
-            ygap=3,
-            hoverongaps=False,
-            colorbar={"tickformat": form, "thickness": 10},
-            hovertemplate="%{y} " + what + " %{x}: %{z:" + form + "}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(automargin=True, tickangle=-30)
+    told = "%{y} " + what + " %{x}: %{z:" + form + "}"
+    figure = heatmap(shown, names, names, told, form, zmin=None, zmax=None, hoverongaps=False)
+    figure.update_xaxes(side="bottom", automargin=True, tickangle=-30)
     return style(figure, 150 + 36 * len(names))
 
 
@@ -180,6 +178,7 @@ def cost_chart(
             mode="markers+text",
             text=[titles[run_id]],
             textposition="top center",
+            cliponaxis=False,
             marker={
                 "size": 14,
                 "color": colours[run_id],
@@ -190,8 +189,18 @@ def cost_chart(
             "<extra></extra>",
         )
     figure.update_xaxes(title=axes[0], type="log", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False)
+    drawn = [gain[run_id] for run_id in set(cost) & set(gain)]
+    figure.update_yaxes(
+        title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=_share_range(drawn)
+    )
     return style(figure, 420)
+
+
+def _share_range(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis around some shares: room for dots and names, never beyond 0 and 1."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = max(0.25 * (high - low), 0.02)
+    return max(0.0, low - room), min(1.0, high + room)
 
 
 def change_bars(
@@ -306,23 +315,8 @@ def answers_heatmap(
         true: The labelled class; its column is marked.
     """
     names = [f"<b>{label}</b>" if label == true else label for label in labels]
-    figure = go.Figure(
-        go.Heatmap(
-            z=list(rows.values()),
-            x=names,
-            y=list(rows),
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            texttemplate="%{z:.0%}",
-            xgap=3,
-            ygap=3,
-            showscale=False,
-            hovertemplate="%{y}<br>%{x}: %{z:.1%}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top")
+    told = "%{y}<br>%{x}: %{z:.1%}"
+    figure = heatmap(list(rows.values()), names, list(rows), told, showscale=False)
     return style(figure, 70 + 34 * len(rows)).update_layout(margin={"t": 34})
 
 

@@ -1,17 +1,13 @@
-"""The confusion matrix as a clickable chart.
-
-Altair, not plotly: in Streamlit a click on a plotly heat map delivers nothing, while a
-rectangle mark of Altair delivers its row and column exactly.
-"""
+"""The confusion matrix as a clickable chart."""
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
 
-import altair as alt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from fer_core.figures.vega import Spec, clickable_boxes, outline_where, quantity
 
 SELECTION = "cell"
 """Name of the chart's selection parameter; its points hold `truth` and `predicted`."""
@@ -48,7 +44,7 @@ def confusion_chart(
     *,
     minus: NDArray[np.int64] | None = None,
     dark: bool = False,
-) -> alt.LayerChart:
+) -> Spec:
     """Draws a confusion matrix whose cells, row headers and column headers can be clicked.
 
     Colour is the share of the true class in counts too: raw counts would show nothing but
@@ -99,50 +95,67 @@ def confusion_chart(
         pair == selected for pair in zip(table["truth"], table["predicted"], strict=True)
     ]
     empty, ink = ("#22262e", "#d7d9de") if dark else ("#f4f2ee", "#33302b")
-    click = alt.selection_point(name=SELECTION, fields=["truth", "predicted"], on="click")
     order = [ANY, *labels]
-    base = alt.Chart(table).encode(
-        x=alt.X("predicted:N", sort=order, title="predicted", axis=_axis("top")),
-        y=alt.Y("truth:N", sort=order, title="true", axis=_axis("left")),
-        tooltip=[
-            alt.Tooltip("truth:N", title="true"),
-            alt.Tooltip("predicted:N"),
-            alt.Tooltip("count:Q", format=","),
-            alt.Tooltip("share of true class:Q", format=".1%"),
-            alt.Tooltip("share of predicted class:Q", format=".1%"),
-        ],
+    shades = {
+        "domain": [-0.75, 0, 1],
+        "range": ["#c2410c", empty, "#0b7a5c"],
+        "interpolate": "lab",
+        "clamp": True,
+    }
+    chart = clickable_boxes(
+        table,
+        selection=SELECTION,
+        fields=("truth", "predicted"),
+        shared={
+            "x": _axis("predicted", "predicted", "top", order),
+            "y": _axis("truth", "true", "left", order),
+            "tooltip": [
+                {"field": "truth", "type": "nominal", "title": "true"},
+                {"field": "predicted", "type": "nominal"},
+                quantity("count", form=","),
+                quantity("share of true class", form=".1%"),
+                quantity("share of predicted class", form=".1%"),
+            ],
+        },
+        boxes={
+            "mark": {"cornerRadius": 4, "strokeWidth": 2.5},
+            "encoding": {
+                "color": {
+                    "field": "shade",
+                    "type": "quantitative",
+                    "scale": shades,
+                    "legend": None,
+                },
+                "stroke": outline_where("datum.selected", dark=dark),
+            },
+        },
+        text={
+            "mark": {"fontSize": 14},
+            "encoding": {
+                "text": {"field": "text", "type": "nominal"},
+                "size": {"condition": {"test": "datum.head", "value": 13}, "value": 14},
+                "color": {
+                    "condition": {"test": "abs(datum.shade) > 0.5", "value": "#ffffff"},
+                    "value": ink,
+                },
+            },
+        },
+        height=56 * (count + 1),
     )
-    scale = alt.Scale(
-        domain=[-0.75, 0, 1], range=["#c2410c", empty, "#0b7a5c"], interpolate="lab", clamp=True
-    )
-    outline = alt.condition(
-        "datum.selected", alt.value("#ffffff" if dark else "#111111"), alt.value("transparent")
-    )
-    boxes = (
-        base.mark_rect(cursor="pointer", cornerRadius=4, strokeWidth=2.5)
-        .encode(color=alt.Color("shade:Q", scale=scale, legend=None), stroke=outline)
-        .add_params(click)
-    )
-    text = base.mark_text(fontSize=14, fontWeight=600, cursor="pointer").encode(
-        text="text:N",
-        size=alt.condition("datum.head", alt.value(13), alt.value(14)),
-        color=alt.condition("abs(datum.shade) > 0.5", alt.value("#ffffff"), alt.value(ink)),
-    )
-    chart: alt.LayerChart = (
-        alt.layer(boxes, text)
-        .properties(height=56 * (count + 1))
-        .configure_scale(bandPaddingInner=0.05)
-        .configure_view(strokeWidth=0)
-        .configure(background="transparent")
-    )
+    chart["config"]["scale"] = {"bandPaddingInner": 0.05}
     return chart
 
 
-def _axis(side: Literal["top", "left"]) -> alt.Axis:
+def _axis(field: str, title: str, side: str, order: Sequence[str]) -> Spec:
     """An axis that shows its title alone: the headers are part of the chart."""
-    return alt.Axis(
-        orient=side, labels=False, ticks=False, domain=False, titleFontSize=13, grid=False
-    )
+    hidden = dict.fromkeys(("labels", "ticks", "domain", "grid"), False)
+    return {
+        "field": field,
+        "type": "nominal",
+        "sort": list(order),
+        "title": title,
+        "axis": {"orient": side, "titleFontSize": 13, **hidden},
+    }
 
 
 def _shades(

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from fer_core.figures.charts import style
+from fer_core.figures.charts import heatmap, style
 from fer_core.figures.palette import class_colour
 
 SPLITS: Mapping[str, str] = {
@@ -134,14 +134,14 @@ def dataset_map(
 
 def vote_heatmap(votes: pd.DataFrame) -> go.Figure:
     """Draws the mean share of votes: the set's classes in rows, what was voted in columns."""
-    figure = _shares(votes, votes, "%{y}: %{z:.1%} of the votes say %{x}<extra></extra>")
+    figure = _shares(votes, votes, "%{y}: %{z:.1%} of the votes say %{x}")
     return figure.update_xaxes(labelalias={name: name.replace("_", " ") for name in votes.columns})
 
 
 def annotation_heatmap(counts: pd.DataFrame) -> go.Figure:
     """Draws how often two annotations agree: shares of the rows, counts on hovering."""
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    told = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})<extra></extra>"
+    told = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})"
     figure = _shares(shares, counts, told)
     figure.update_yaxes(title="this benchmark's label")
     figure.update_xaxes(title="the other annotation")
@@ -149,24 +149,8 @@ def annotation_heatmap(counts: pd.DataFrame) -> go.Figure:
 
 
 def _shares(shares: pd.DataFrame, counts: pd.DataFrame, told: str) -> go.Figure:
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares.to_numpy(),
-            x=list(shares.columns),
-            y=list(shares.index),
-            customdata=counts.to_numpy(),
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            texttemplate="%{z:.0%}",
-            xgap=3,
-            ygap=3,
-            colorbar={"tickformat": ".0%", "thickness": 10},
-            hovertemplate=told,
-        )
-    )
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top")
+    names = list(shares.columns), list(shares.index)
+    figure = heatmap(shares.to_numpy(), *names, told, customdata=counts.to_numpy())
     return style(figure, 90 + 42 * len(shares)).update_layout(margin={"t": 34})
 
 

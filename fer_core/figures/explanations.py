@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from fer_core.figures.charts import style
+from fer_core.figures.charts import heatmap, style
 from fer_core.figures.palette import class_colour
+from fer_core.figures.vega import Spec, clickable_boxes, outline_where
 
 LAYER = "layer"
 """Name of the outline's selection; its points hold `path`."""
@@ -30,7 +30,7 @@ class LayerBox:
     side: int
 
 
-def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False) -> alt.LayerChart:
+def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False) -> Spec:
     """Draws a network from input to output as clickable boxes.
 
     A box is as high as its maps, and the darker the more maps there are.
@@ -57,36 +57,46 @@ def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False
             "number": [str(index + 1) for index in range(len(layers))],
         }
     )
-    click = alt.selection_point(name=LAYER, fields=["path"], on="click")
     ramp = ["#2c4a45", "#3ecf9f"] if dark else ["#cfe5dc", "#0b7a5c"]
-    base = alt.Chart(table).encode(
-        tooltip=[alt.Tooltip("path:N", title="layer"), "kind:N", "maps:N"]
+    across = {"domain": [0, len(layers)], "nice": False}
+    up = {"domain": [-1.08, 1.08], "nice": False}
+    return clickable_boxes(
+        table,
+        selection=LAYER,
+        fields=("path",),
+        shared={
+            "tooltip": [
+                {"field": "path", "type": "nominal", "title": "layer"},
+                {"field": "kind", "type": "nominal"},
+                {"field": "maps", "type": "nominal"},
+            ]
+        },
+        boxes={
+            "mark": {"cornerRadius": 5, "strokeWidth": 3},
+            "encoding": {
+                "x": {"field": "left", "type": "quantitative", "axis": None, "scale": across},
+                "x2": {"field": "right"},
+                "y": {"field": "low", "type": "quantitative", "axis": None, "scale": up},
+                "y2": {"field": "high"},
+                "color": {
+                    "field": "channels",
+                    "type": "quantitative",
+                    "scale": {"type": "log", "range": ramp},
+                    "legend": None,
+                },
+                "stroke": outline_where("datum.chosen", dark=dark),
+            },
+        },
+        text={
+            "mark": {"fontSize": 13},
+            "encoding": {
+                "x": {"field": "middle", "type": "quantitative"},
+                "text": {"field": "number", "type": "nominal"},
+                "color": {"value": "#ffffff" if dark else "#23211d"},
+            },
+        },
+        height=130,
     )
-    outline = alt.condition(
-        "datum.chosen", alt.value("#ffffff" if dark else "#111111"), alt.value("transparent")
-    )
-    boxes = (
-        base.mark_rect(cornerRadius=5, cursor="pointer", strokeWidth=3)
-        .encode(
-            x=alt.X("left:Q", axis=None, scale=alt.Scale(domain=[0, len(layers)], nice=False)),
-            x2="right:Q",
-            y=alt.Y("low:Q", axis=None, scale=alt.Scale(domain=[-1.08, 1.08], nice=False)),
-            y2="high:Q",
-            color=alt.Color("channels:Q", legend=None, scale=alt.Scale(type="log", range=ramp)),
-            stroke=outline,
-        )
-        .add_params(click)
-    )
-    numbers = base.mark_text(fontSize=13, fontWeight=600, cursor="pointer").encode(
-        x="middle:Q", text="number:N", color=alt.value("#ffffff" if dark else "#23211d")
-    )
-    chart: alt.LayerChart = (
-        alt.layer(boxes, numbers)
-        .properties(height=130)
-        .configure_view(strokeWidth=0)
-        .configure(background="transparent")
-    )
-    return chart
 
 
 @dataclass(frozen=True)
@@ -197,22 +207,9 @@ def share_heatmap(
 def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Draws how alike models look, as a square of rank correlations."""
     names = [titles[str(run)] for run in table.index]
-    figure = go.Figure(
-        go.Heatmap(
-            z=table.to_numpy(dtype=float),
-            x=names,
-            y=names,
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
-            texttemplate="%{z:.2f}",
-            xgap=3,
-            ygap=3,
-            colorbar={"thickness": 10},
-            hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(autorange="reversed", automargin=True)
+    told = "%{y} and %{x}: %{z:.2f}"
+    figure = heatmap(table.to_numpy(dtype=float), names, names, told, ".2f")
+    figure.update_xaxes(side="bottom")
     return style(figure, 140 + 46 * len(names))
 
 

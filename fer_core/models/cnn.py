@@ -25,6 +25,21 @@ def _timm(name: str) -> Callable[[ModelConfig, int], nn.Module]:
     return build
 
 
+def _vgg_features() -> nn.Module:
+    """Returns VGG-16's convolutions with torchvision's random weights, without ever its head."""
+    with torch.device("meta"):
+        features: nn.Module = vgg16_bn(weights=None).features
+    features.to_empty(device=torch.get_default_device())
+    for layer in features.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            assert layer.bias is not None  # noqa: S101 (torchvision's have one)
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+    return features
+
+
 class SmallHeadVgg(nn.Module):
     """VGG-16 with batch norm whose three wide layers are one linear layer on pooled features.
 
@@ -33,7 +48,7 @@ class SmallHeadVgg(nn.Module):
 
     def __init__(self, classes: int, drop_rate: float) -> None:
         super().__init__()
-        self.features: nn.Module = vgg16_bn(weights=None).features
+        self.features = _vgg_features()
         self.drop = nn.Dropout(drop_rate)
         self.classifier = nn.Linear(512, classes)
 

@@ -8,26 +8,37 @@ from streamlit.testing.v1 import AppTest
 
 HOME = Path(__file__).resolve().parents[2] / "dashboard" / "Home.py"
 TIMEOUT = 60
+_open: list[Path] = []
 
 
 @pytest.fixture
 def open_page(monkeypatch):
-    """Returns a function that opens a page of the application."""
+    """Returns a function that opens a page of the application, as a link to it does."""
 
     def open_(page: str, artifacts: Path, data: Path | None = None, /, **query) -> AppTest:
         monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
         monkeypatch.setenv("FERSCOPE_DATA", str(data or artifacts / "no-data"))
-        st.cache_resource.clear()
-        st.cache_data.clear()
+        forget_others(artifacts)
         app = AppTest.from_file(str(HOME), default_timeout=TIMEOUT)
         for key, value in query.items():
             app.query_params[key] = value
-        app.run()
         if page != "overview":
-            app.switch_page(f"views/{page}.py").run()
-        return app
+            app.switch_page(f"views/{page}.py")
+        return app.run()
 
     return open_
+
+
+def forget_others(artifacts: Path) -> None:
+    """Empties the caches when another benchmark comes: its models would only fill the memory.
+
+    What is cached is keyed by the files' content, so tests of one benchmark may share it, as
+    the visitors of a served dashboard do.
+    """
+    if _open != [artifacts]:
+        st.cache_resource.clear()
+        st.cache_data.clear()
+        _open[:] = [artifacts]
 
 
 def texts(app: AppTest) -> str:

@@ -310,6 +310,10 @@ def test_errors_are_the_wrong_ones_surest_first(open_page, toy):
     assert set(rows["true"]) == {"sad"}
     assert (rows["predicted"] != "sad").all()
     assert rows["confidence"].is_monotonic_decreasing
+    # each picture tells the true class, and the button below it the answer
+    assert texts(app).count("true: sad") == len(rows)
+    asked = [button.label for button in app.button if button.key.startswith("open-")]
+    assert asked == [f"{answer}, 60%" for answer in rows["predicted"]]
     everyone = open_page("errors", toy.artifacts, fail="All models fail")
     assert "No sample is left" in texts(everyone)  # two seeds never err on the same sample
 

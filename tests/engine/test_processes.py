@@ -11,6 +11,7 @@ import torch
 
 from fer_core.models.checkpoint import load_tensors
 from tests.builders import toy_dataset
+from tests.engine import run_toy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,9 +30,15 @@ def train(processes: int, data: Path, out: Path) -> dict:
     return json.loads((out / "result.json").read_text())
 
 
+def alone(data: Path, out: Path) -> dict:
+    out.mkdir()
+    run_toy.main(data, out)
+    return json.loads((out / "result.json").read_text())
+
+
 def test_two_processes_train_like_one(tmp_path):
     toy_dataset(tmp_path / "data", per_class=24)
-    one = train(1, tmp_path / "data" / "toy", tmp_path / "one")
+    one = alone(tmp_path / "data" / "toy", tmp_path / "one")
     two = train(2, tmp_path / "data" / "toy", tmp_path / "two")
     assert (one["processes"], two["processes"]) == (1, 2)
     for first, second in zip(one["history"], two["history"], strict=True):

@@ -129,6 +129,6 @@ def test_votes_are_added_where_they_exist() -> None:
     samples.loc[first["id"], f"votes_{first['suggested']}"] = 6
     samples["votes_unknown"] = 0
     samples.loc[first["id"], "votes_unknown"] = 1
-    added = expected_votes(samples, table, SEVEN_EMOTIONS, "votes_")
+    added = expected_votes(samples, table, SEVEN_EMOTIONS)
     assert added.loc[0, ["votes_given", "votes_suggested"]].tolist() == [0.3, 0.6]
-    assert "votes_given" not in expected_votes(samples[[]], table, SEVEN_EMOTIONS, "votes_")
+    assert "votes_given" not in expected_votes(samples[[]], table, SEVEN_EMOTIONS)

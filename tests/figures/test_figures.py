@@ -63,9 +63,9 @@ def test_most_confused_lists_mistakes_only_most_frequent_first():
 
 
 def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
-    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", "angry")).to_dict()
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", "angry"))
     assert [param["name"] for param in spec["params"]] == [SELECTION]
-    (rows,) = spec["datasets"].values()
+    rows = spec["data"]["values"]
     cells = {(row["truth"], row["predicted"]): row for row in rows}
     assert cells["happy", "angry"]["text"] == "2"
     assert [pair for pair, row in cells.items() if row["selected"]] == [("happy", "angry")]
@@ -73,8 +73,8 @@ def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
 
 
 def test_rows_and_columns_have_headers_to_click():
-    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", ANY)).to_dict()
-    (rows,) = spec["datasets"].values()
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", ANY))
+    rows = spec["data"]["values"]
     heads = {(row["truth"], row["predicted"]): row for row in rows if row["head"]}
     assert set(heads) == {(name, ANY) for name in LABELS} | {(ANY, name) for name in LABELS}
     assert heads["happy", ANY]["count"] == 6
@@ -85,8 +85,8 @@ def test_rows_and_columns_have_headers_to_click():
 
 def test_a_difference_is_green_where_it_is_better():
     other = np.array([[2, 2], [1, 5]])
-    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other).to_dict()
-    (rows,) = spec["datasets"].values()
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other)
+    rows = spec["data"]["values"]
     cells = {(row["truth"], row["predicted"]): row for row in rows if not row["head"]}
     assert {pair: row["text"] for pair, row in cells.items()} == {
         ("angry", "angry"): "+1", ("angry", "happy"): "-1",
@@ -96,8 +96,8 @@ def test_a_difference_is_green_where_it_is_better():
     assert cells["angry", "happy"]["shade"] > 0  # fewer mistakes
     assert cells["happy", "angry"]["shade"] < 0
     assert cells["happy", "happy"]["shade"] < 0
-    shares = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=other).to_dict()
-    texts = [row["text"] for row in next(iter(shares["datasets"].values())) if not row["head"]]
+    shares = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=other)
+    texts = [row["text"] for row in shares["data"]["values"] if not row["head"]]
     assert texts == ["+25.0", "-25.0", "+16.7", "-16.7"]
 
 

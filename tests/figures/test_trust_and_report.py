@@ -68,6 +68,21 @@ def test_the_front_is_drawn_through_what_nothing_beats():
     assert {trace.text[0] for trace in figure.data[1:]} == {"Model A", "Model B"}
 
 
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        ({"a": 0.6}, (0.58, 0.62)),
+        ({"a": 0.6, "b": 0.8}, (0.55, 0.85)),
+        ({"a": 0.0, "b": 1.0}, (0.0, 1.0)),
+        ({"a": 0.6, "not drawn": 0.1}, (0.58, 0.62)),
+        ({}, (0.0, 1.0)),
+    ],
+)
+def test_the_axis_of_accuracy_lies_around_the_runs_and_within_0_and_1(gain, expected):
+    figure = charts.cost_chart({"a": 1.0, "b": 5.0}, gain, TITLES, COLOURS, ("ms", "accuracy"))
+    assert figure.layout.yaxis.range == pytest.approx(expected)
+
+
 def test_changes_go_left_and_right_of_zero():
     figure = charts.change_bars({"angry": 3, "sad": 0}, {"angry": 1, "sad": 2}, ["angry", "sad"])
     fixed, broken, net = figure.data

@@ -25,10 +25,9 @@ REAL = [key for key in architectures() if not key.startswith("tiny")]
 def test_a_spec_tells_the_truth(key):
     spec = spec_of(key)
     size = spec.min_size
-    if key.endswith("base"):
-        pytest.skip("86 million weights; vit_tiny and hf_vit_small are built by the same code")
-    model = build_model(ModelConfig(architecture=key, image_size=size), 5).eval()
-    with torch.inference_mode():
+    # shapes alone where there are 86 million weights
+    with torch.device("meta" if key.endswith("base") else "cpu"), torch.inference_mode():
+        model = build_model(ModelConfig(architecture=key, image_size=size), 5).eval()
         assert model(torch.zeros(2, 3, size, size)).shape == (2, 5)
     assert model.get_submodule(spec.cam_layer) is not None
     assert model.get_submodule(spec.head).weight.shape == (

@@ -41,7 +41,7 @@ def explained(tmp_path_factory):
         result = CliRunner().invoke(
             cli.app,
             ["explain", "toy", *arguments, "--artifacts", str(toy.artifacts), "--data",
-             str(toy.data), "--device", "cpu", "--images", "14", "--drawn", "3"],
+             str(toy.data), "--device", "cpu", "--images", "7", "--drawn", "2"],
             catch_exceptions=False,
         )  # fmt: skip
         assert result.exit_code == 0, result.output
@@ -64,7 +64,7 @@ def test_every_run_gets_its_tables(explained):
         rows, places = read_table(run.faithfulness_path), read_table(run.regions_path)
         assert set(rows["method"]) == set(places["method"]) == methods
         assert protocol_of(rows, "rows") == protocol_of(places, "places")
-        assert places.groupby("method").size().eq(14).all()
+        assert places.groupby("method").size().eq(7).all()
         sums = places[list(PARTS)].sum(axis=1)
         np.testing.assert_allclose(sums[places["rest"].notna()], 1)
         assert all(len(cells) == CELLS**2 for cells in places["cells"])
@@ -115,7 +115,7 @@ def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path
     info = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**info, "created": "2027-01-01"}))
     command = ["explain", "toy", RUN, "--artifacts", str(artifacts), "--data", str(toy.data),
-               "--device", "cpu", "--images", "14", "--drawn", "3", "--method",
+               "--device", "cpu", "--images", "7", "--drawn", "2", "--method",
                "centre"]  # fmt: skip
     assert CliRunner().invoke(cli.app, command, catch_exceptions=False).exit_code == 0
     assert set(read_table(folder / "faithfulness.parquet")["method"]) == {"centre"}

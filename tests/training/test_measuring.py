@@ -1,6 +1,7 @@
 """The commands that measure: what they write, and that they go on where they stopped."""
 
 import shutil
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,14 @@ from fer_core.engine import efficiency
 from fer_core.engine.efficiency import measure_run, operations
 from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
+from fer_core.evaluation.results import PARTS
 from fer_core.evaluation.robustness import read_robustness
 from training import __main__ as cli
 from training import measuring
+from training.commands.measure import Part
 from training.console import console
 
 CPU = torch.device("cpu")
@@ -175,3 +178,14 @@ def test_the_report_command_writes_one_file(command, place, tmp_path):
     assert "3 runs" in done.output
     assert "left out: pair-cpu" in done.output
     assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
+    assert get_args(Part) == PARTS
+    out = tmp_path / "out.html"
+    few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
+    done = command("report", "toy", "--out", str(out), *few)
+    assert done.exit_code == 0
+    assert "Scored on: Test, leak-free; classes: angry, happy, sad." in out.read_text("utf-8")
+    with pytest.raises(DataError, match="No class 'sda' here"):
+        command("report", "toy", "--out", str(out), "--classes", "angry,sda")

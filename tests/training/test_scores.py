@@ -16,8 +16,9 @@ from fer_core.models import build_model, spec_of
 from fer_core.models.score_head import TwoHeads, add_score_head, score_head
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
-from training.console import TrainingBar, print_report
+from training.console import TrainingBar
 from training.jobs.networks import train_network
+from training.tables import print_report
 
 
 @pytest.fixture(scope="module")

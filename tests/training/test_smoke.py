@@ -1,8 +1,16 @@
-"""Both profiles of every shipped recipe run: two steps on a few images."""
+"""Both profiles of every shipped recipe run: two steps on a few images.
+
+The same code runs on smaller pictures and through fewer equal blocks: a checkpoint of ViT-Base
+alone is a gigabyte. That the networks are built at their full size is tested without memory.
+"""
 
 import pytest
+import timm
+import torch
+import transformers
 
 from fer_core.config import Recipe, load_recipe, recipe_names
+from fer_core.models import build_model
 from tests.builders import toy_benchmark
 from training.console import TrainingBar
 from training.jobs.networks import smoke_network
@@ -13,14 +21,33 @@ NETWORKS = [
 ]
 
 
+SIDE = 64
+BLOCKS = 2
+
+
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
     return toy_benchmark(tmp_path_factory.mktemp("smoke"), runs=0)
 
 
+@pytest.fixture
+def shallow(monkeypatch):
+    """Lets timm and transformers build ViTs of two blocks."""
+    create, shape = timm.create_model, transformers.ViTConfig
+
+    def create_model(name, **options):
+        return create(name, **options, **({"depth": BLOCKS} if name.startswith("vit_") else {}))
+
+    def config(**options):
+        return shape(**options | {"num_hidden_layers": BLOCKS})
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(transformers, "ViTConfig", config)
+
+
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_smoke(name, profile, empty, monkeypatch):
+def test_smoke(name, profile, empty, shallow, monkeypatch):
     import huggingface_hub
 
     def unreachable(*_, **__):
@@ -28,6 +55,10 @@ def test_smoke(name, profile, empty, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     recipe = load_recipe(RECIPES, name, profile)
+    size = min(recipe.model.image_size, SIDE)
+    recipe = recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"image_size": size})}
+    )
     result, left_out = smoke_network(
         recipe, empty.dataset, empty.benchmark, TrainingBar(visible=False)
     )
@@ -37,3 +68,13 @@ def test_smoke(name, profile, empty, monkeypatch):
     if recipe.model.init == "scratch" and recipe.distill is None:
         assert left_out == ""
     assert empty.benchmark.runs() == []
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_recipes_network_takes_pictures_of_its_size(name, profile):
+    config = load_recipe(RECIPES, name, profile).model
+    with torch.device("meta"):  # shapes alone, no memory and no arithmetic
+        model = build_model(config, 7).eval()
+        images = torch.empty(2, 3, config.image_size, config.image_size)
+        assert model(images).shape == (2, 7)

@@ -113,7 +113,8 @@ def prepare(
     from fer_core.data.plan import parse_plan, read_plan
     from fer_core.data.prepare import prepare_plan, publish_facts
     from fer_core.data.synthetic.face import MIN_SIDE
-    from training.console import print_preparation, show_progress
+    from training.console import show_progress
+    from training.tables import print_preparation
 
     if not name:
         raise typer.BadParameter("give the benchmark a name", param_hint="--name")

@@ -82,8 +82,8 @@ def import_(
     """
     from fer_core.engine.onnx import OnnxInput
     from fer_core.labels import canonical_name
-    from training.console import print_report
     from training.jobs.exchange import import_onnx, import_table
+    from training.tables import print_report
 
     place = benchmark_dir(benchmark, artifacts)
     run = place.run(name)

@@ -45,8 +45,9 @@ def explain(
     from fer_core.errors import ArtifactError, FerscopeError
     from fer_core.explain.tables import faithful_methods, league
     from fer_core.predictor import Predictor
-    from training.console import console, print_league, show_progress
+    from training.console import console, show_progress
     from training.jobs.explaining import explain_run, make_plan
+    from training.tables import print_league
 
     place = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)

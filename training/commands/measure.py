@@ -1,7 +1,7 @@
 """Commands that measure finished runs and report on them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ Runs = Annotated[
     list[str] | None,
     typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
 ]
+Part = Literal["test", "test_leak_free", "validation", "test_second_label"]
 Again = Annotated[
     bool, typer.Option("--again", help="Measure anew what has been measured already.")
 ]
@@ -118,6 +119,21 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The file to write.", show_default="BENCHMARK.html")
     ] = None,
+    part: Annotated[
+        Part,
+        typer.Option(
+            help="What runs are scored on; test_leak_free are test images without a duplicate in "
+            "the original training or validation data."
+        ),
+    ] = "test",
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes that count, such as angry,happy,sad or 'Without neutral'; probabilities "
+            "are renormalised over them.",
+            show_default="all",
+        ),
+    ] = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Write the whole benchmark as one HTML file that opens without a server or a network.
@@ -126,11 +142,14 @@ def report(
     robustness, cost and curves; no picture of the dataset.
     """
     from fer_core.evaluation.results import read_results
+    from fer_core.evaluation.subsets import classes_in
     from fer_core.figures.html_report import write_report
     from training.console import console
 
     target = out or Path(f"{benchmark}.html")
-    found = read_results(benchmark_dir(benchmark, artifacts))
+    place = benchmark_dir(benchmark, artifacts)
+    chosen = () if classes is None else classes_in(classes, place.info().labels)
+    found = read_results(place, part, chosen)
     write_report(target, found)
     for warning in found.warnings:
         console.print(f"left out: {warning}", markup=False)

@@ -66,10 +66,11 @@ def train(
     On several GPUs: `accelerate launch -m training train ...`
     """
     from fer_core.engine.fit import Observer
-    from training.console import TrainingBar, console, print_report
+    from training.console import TrainingBar, console
     from training.jobs.ensembles import build_ensemble
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
+    from training.tables import print_report
     from training.tracking import WandbTracker
 
     place = benchmark_dir(benchmark, artifacts)
@@ -163,8 +164,8 @@ def evaluate(
     data: Data = None,
 ) -> None:
     """Predict validation and test again from a run's weights, and rewrite its report."""
-    from training.console import print_report
     from training.jobs.scoring import evaluate_run
+    from training.tables import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
@@ -180,8 +181,8 @@ def publish(
     data: Data = None,
 ) -> None:
     """Turn a run's weights into a checked float16 copy, fit to ship, and drop its checkpoints."""
-    from training.console import print_report
     from training.jobs.publishing import publish_run
+    from training.tables import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)

@@ -91,9 +91,11 @@ def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> P
     ]
     faces: list[Evidence] = []
     for number in range(2 * drawn if emotions else 0):
+        if len(faces) == drawn:
+            break
         emotion = emotions[number % len(emotions)]
         evidence = draw_evidence(number // len(emotions), emotion, _DRAWN_SIDE)
-        if evidence is not None and len(faces) < drawn:
+        if evidence is not None:
             faces.append(evidence)
     stored = [dataset.format.convert(one.face.image) for one in faces]
     shape = (0, *dataset.format.shape)
