@@ -66,11 +66,12 @@ def test_the_explained_class_can_be_chosen(predictor):
         predictor.answer(drawn_face(), RUNS[0], "bored")
 
 
-def test_answers_do_not_depend_on_other_threads(predictor):
+def test_answers_do_not_depend_on_other_threads(predictor, toy):
     faces = [drawn_face(side) for side in (100, 140, 180, 220)]
-    alone = [predictor.answer(face, "pair-cpu") for face in faces]
+    shared = Predictor(toy.benchmark, torch.device("cpu"))  # remembers nothing yet
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(lambda face: predictor.answer(face, "pair-cpu"), faces * 2))
+        together = list(threads.map(lambda face: shared.answer(face, "pair-cpu"), faces * 2))
+    alone = [predictor.answer(face, "pair-cpu") for face in faces]
     for index, answer in enumerate(together):
         np.testing.assert_allclose(answer.probabilities, alone[index % 4].probabilities)
         np.testing.assert_allclose(answer.saliency, alone[index % 4].saliency)
@@ -107,18 +108,19 @@ def test_damaged_weights_do_not_answer(toy, tmp_path):
     assert predictor.answer(drawn_face(), RUNS[0]).probabilities.sum() == pytest.approx(1)
 
 
-def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor):
+def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor, toy):
     """Hooks and gradients are the model's; the lock keeps each question to itself."""
     asked = [("grad_cam", 0), ("layer_cam", 3), ("integrated_gradients", 1), ("ablation_cam", 2)]
     face = predictor.format.convert(drawn_face())
 
-    def explain(question):
+    def explain(asker, question):
         method, of = question
-        return predictor.explain(face, RUNS[0], method, Target(of)).values
+        return asker.explain(face, RUNS[0], method, Target(of)).values
 
-    alone = [explain(question) for question in asked]
+    shared = Predictor(toy.benchmark, torch.device("cpu"))  # remembers nothing yet
     with ThreadPoolExecutor(6) as threads:
-        together = list(threads.map(explain, asked * 2))
+        together = list(threads.map(lambda question: explain(shared, question), asked * 2))
+    alone = [explain(predictor, question) for question in asked]
     for index, values in enumerate(together):
         np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
 

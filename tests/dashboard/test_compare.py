@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+import streamlit as st
 
+from fer_core.data.faces import DlibDetector, Face
 from tests.dashboard.conftest import texts
 
 
@@ -18,6 +20,18 @@ def compare(open_page, toy):
         return app
 
     return open_
+
+
+@pytest.fixture
+def detector(monkeypatch):
+    """Puts chosen boxes in the detector's place, and forgets what was found with them."""
+
+    def answers(*faces):
+        monkeypatch.setattr(DlibDetector, "detect", lambda self, image: faces)
+
+    st.cache_resource.clear()
+    yield answers
+    st.cache_resource.clear()
 
 
 def verdicts(app) -> list[str]:
@@ -74,21 +88,16 @@ def test_sliders_change_the_face_and_go_back(compare):
     assert verdicts(app) == before
 
 
-def test_where_no_face_is_found_the_frame_can_be_placed(open_page, toy, monkeypatch):
-    from fer_core.data.faces import DlibDetector
-
-    monkeypatch.setattr(DlibDetector, "detect", lambda self, image: ())
+def test_where_no_face_is_found_the_frame_can_be_placed(open_page, toy, detector):
+    detector()
     app = open_page("compare", toy.artifacts)
     assert not app.exception
     assert "No face was found" in app.warning[0].value.replace("\\", "")
     assert len(verdicts(app)) == 4  # of the middle of the picture, until the frame is moved
 
 
-def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, monkeypatch):
-    from fer_core.data.faces import DlibDetector, Face
-
-    pair = (Face(60, 60, 150, 150, 1.0), Face(10, 10, 80, 80, 0.5))
-    monkeypatch.setattr(DlibDetector, "detect", lambda self, image: pair)
+def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, detector):
+    detector(Face(60, 60, 150, 150, 1.0), Face(10, 10, 80, 80, 0.5))
     app = open_page("compare", toy.artifacts)
     assert not app.exception
     assert "**2 faces**" in texts(app)
