@@ -206,6 +206,22 @@ def find_face(image: Image.Image, detector: FaceDetector, name: str = NAMELESS) 
     return FaceCrop(crop_face(image, best), best, others=len(faces) - 1)
 
 
+def every_face(image: Image.Image, detector: FaceDetector | None) -> list[FaceCrop]:
+    """Cuts out all faces of a picture, largest first.
+
+    Args:
+        image: Upright picture in mode L or RGB.
+        detector: What finds the faces; None takes the whole picture as one.
+
+    Returns:
+        Crops in FER2013's framing; none if there is no face.
+    """
+    if detector is None:
+        return [whole_picture(image)]
+    faces = sorted(detector.detect(image), key=lambda face: -face.width * face.height)
+    return [FaceCrop(crop_face(image, face), face, others=len(faces) - 1) for face in faces]
+
+
 def whole_picture(image: Image.Image) -> FaceCrop:
     """Takes a picture's central square as the face: for pictures that are cropped faces already.
 

@@ -82,6 +82,11 @@ class Predictor:
         """The benchmark's classes."""
         return self._benchmark.info().label_set
 
+    @property
+    def loaded(self) -> list[str]:
+        """The runs whose models are in memory, the one unused longest first."""
+        return [slot.info.run_id for slot in self._slots.values() if slot.loaded]
+
     def runs(self) -> list[RunInfo]:
         """Returns the runs that can be asked about a face, by id; damaged ones are left out."""
         found = []

@@ -72,6 +72,11 @@ class Slot:
         recipe = parse_recipe(self.info.recipe) if self.info.kind == "network" else None
         return recipe.model if isinstance(recipe, Recipe) else None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a model is in memory."""
+        return self._network is not None or self._copy is not None
+
     def network(self) -> Network:
         """Returns the network on its device, without gradients.
 
