@@ -1,6 +1,8 @@
 """The service on a toy benchmark, with a detector that needs no real face."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -43,6 +45,21 @@ def png(*bright: int, side: int = 96, seed: int = 0) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def chunk(name, content):
+    return (
+        struct.pack(">I", len(content)) + name + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )  # fmt: skip
+
+
+def png_claiming(width, height, depth=8, colour=2, rows=b""):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )  # fmt: skip
 
 
 def files(*contents: bytes, field: str = "files"):
