@@ -15,6 +15,7 @@ from fer_core.data.faces import (
     DlibDetector,
     Face,
     crop_face,
+    every_face,
     find_face,
     smallest_face,
     whole_picture,
@@ -144,6 +145,17 @@ def test_no_face_tells_what_to_do(size: tuple[int, int], pixels: int) -> None:
 def test_no_face_in_a_nameless_picture() -> None:
     with pytest.raises(ImageError, match=r"^No face was found in the picture\. Use "):
         find_face(Image.new("RGB", (20, 20)), FixedDetector())
+
+
+def test_every_face_largest_first() -> None:
+    image = coordinates(100, 100)
+    small, large = Face(0, 0, 20, 20, 9.0), Face(30, 30, 70, 75, 0.1)
+    found = every_face(image, FixedDetector(small, large))
+    assert [crop.face for crop in found] == [large, small]
+    assert [crop.others for crop in found] == [1, 1]
+    np.testing.assert_array_equal(found[1].crop, crop_face(image, small))
+    assert every_face(image, FixedDetector()) == []
+    assert [crop.face for crop in every_face(image, None)] == [Face(0, 0, 100, 100, 1.0)]
 
 
 # --- cropped already --------------------------------------------------------------------------

@@ -38,6 +38,7 @@ def test_health_and_models(client, toy):
 def test_every_face_gets_every_models_answer_largest_first(client, toy):
     response = client.post("/predict", files=files(png(0, 3), png(2)))
     assert response.status_code == 200
+    assert client.get("/health").json()["models_loaded"] == 3
     first, second = response.json()["images"]
     assert (first["name"], first["width"], first["height"]) == ("0.png", 96, 96)
     assert [len(first["faces"]), len(second["faces"])] == [2, 1]
