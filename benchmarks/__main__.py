@@ -6,7 +6,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dashboard, input_pipeline, preparation, scale, training_speed
+from benchmarks import (
+    dashboard,
+    detection,
+    input_pipeline,
+    preparation,
+    scale,
+    service,
+    training_speed,
+)
 from benchmarks.result import Result
 from fer_core.provenance import hardware, versions
 
@@ -16,6 +24,8 @@ MEASURES = {
     "training": training_speed.measure,
     "dashboard": dashboard.measure,
     "scale": scale.measure,
+    "service": service.measure,
+    "detection": detection.measure,
 }
 
 
@@ -27,7 +37,7 @@ def main(
         int, typer.Option(min=1000, help="Test samples of the benchmark that `scale` constructs.")
     ] = 300_000,
 ) -> None:
-    """Measure preparation, input pipeline, training and dashboard; print what was asked of each."""
+    """Measure speed, memory and face detection; print what was asked of each."""
     unknown = sorted(set(only or []) - set(MEASURES))
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASURES)}")

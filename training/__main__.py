@@ -5,7 +5,7 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
-from training.commands import data, exchange, explain, measure, runs
+from training.commands import data, exchange, explain, measure, predict, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -24,6 +24,7 @@ for command in (
     runs.benchmark,
     runs.evaluate,
     runs.publish,
+    predict.predict,
     explain.explain,
     exchange.export,
     exchange.import_,

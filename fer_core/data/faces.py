@@ -138,12 +138,13 @@ class FaceCrop:
     Attributes:
         crop: Square, in the picture's mode and resolution.
         frame: The crop's place in the picture.
-        face: The detector's box, in the picture's pixels; None where nothing was sought.
+        face: The detector's box, in the picture's pixels; the frame itself, with a score of 1,
+            where nothing was sought.
     """
 
     crop: Image.Image
     frame: Frame
-    face: Face | None
+    face: Face
 
 
 class FaceDetector(Protocol):
@@ -209,13 +210,36 @@ def smallest_face(image: Image.Image) -> int:
     return math.ceil(_WINDOW / _scale(image))
 
 
+def every_face(
+    image: Image.Image, detector: FaceDetector | None, framing: Framing | None = None
+) -> tuple[FaceCrop, ...]:
+    """Cuts out all faces of a picture, the largest first and doubtful ones last.
+
+    Args:
+        image: Upright picture in mode L or RGB.
+        detector: What finds the faces; None takes the picture as one cropped face.
+        framing: Of the images that the models learned from; FER2013's where it is not known.
+
+    Returns:
+        Crops in that framing, by score times area: the nearest person is mostly the one meant,
+        and false alarms, which can be large, score low. None if there is no face.
+    """
+    if detector is None:
+        return (whole_picture(image),)
+    faces = sorted(detector.detect(image), key=lambda face: -face.score * face.width * face.height)
+    frames = [Frame.around(face, framing or FER2013) for face in faces]
+    return tuple(
+        FaceCrop(frame.cut(image), frame, face) for frame, face in zip(frames, faces, strict=True)
+    )
+
+
 def find_faces(
     image: Image.Image,
     detector: FaceDetector,
     framing: Framing | None = None,
     name: str = NAMELESS,
 ) -> tuple[FaceCrop, ...]:
-    """Finds the faces of a picture and cuts them out.
+    """As `every_face`, for pictures that must show one.
 
     Args:
         image: Upright picture in mode L or RGB.
@@ -223,32 +247,24 @@ def find_faces(
         framing: Of the images that the models learned from; FER2013's where it is not known.
         name: What to call the picture in the error; it may come from outside.
 
-    Returns:
-        One crop a face, at least one. The first is the one that the picture is about: by score
-        times area, as the nearest person is mostly the one meant, and false alarms, which can be
-        large, score low.
-
     Raises:
         ImageError: If there is no face.
     """
-    faces = detector.detect(image)
-    if not faces:
+    found = every_face(image, detector, framing)
+    if not found:
         raise ImageError(
             f"No face was found in {printable_name(name)}. Use a picture in which the face looks "
             f"towards the camera and is at least {smallest_face(image)} pixels wide, "
             "or tick 'the picture is already a cropped face'."
         )
-    order = sorted(faces, key=lambda face: face.score * face.width * face.height, reverse=True)
-    frames = [Frame.around(face, framing or FER2013) for face in order]
-    return tuple(
-        FaceCrop(frame.cut(image), frame, face) for frame, face in zip(frames, order, strict=True)
-    )
+    return found
 
 
 def whole_picture(image: Image.Image) -> FaceCrop:
     """Takes a picture's central square, bit for bit: for pictures that are cropped already."""
     frame = Frame.middle(image)
-    return FaceCrop(frame.cut(image), frame, None)
+    box = (frame.left, frame.top, frame.left + frame.side, frame.top + frame.side)
+    return FaceCrop(frame.cut(image), frame, Face(*box, score=1.0))
 
 
 def _scale(image: Image.Image, working_side: int = _WORKING_SIDE) -> float:

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
-from fer_core.files import atomic_path
+from fer_core.files import atomic_path, content_hash
 from fer_core.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -186,6 +187,28 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
     return OnnxNetwork(
         session, preprocessing, labels, order, _parameters(path), facts.get("weights_hash")
     )
+
+
+def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
+    """Returns a run's ONNX copy if it has one that can be trusted.
+
+    It is only there for speed: on a CPU, ONNX Runtime answers several times faster than PyTorch.
+
+    Args:
+        run: The run, with `model.onnx` beside its weights.
+        stored: Format of the images that it will be asked about.
+
+    Returns:
+        None if there is no copy, it is damaged, or the run's weights have changed since.
+    """
+    if not run.onnx_path.is_file():
+        return None
+    try:
+        copy = read_onnx(run.onnx_path, stored)
+    except WeightsError:
+        return None
+    same = copy.weights_hash == content_hash(run.weights_path)
+    return copy if same and copy.labels.names == run.info().labels else None
 
 
 def keep_onnx(source: Path, path: Path, given: OnnxInput | None) -> None:

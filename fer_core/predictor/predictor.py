@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fer_core.artifacts import BenchmarkDir, RunInfo
+from fer_core.artifacts import BenchmarkDir, Framing, RunInfo
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
@@ -65,6 +65,7 @@ class Predictor:
     ) -> None:
         info = benchmark.info()
         self._benchmark = benchmark
+        self._info = info
         self._format = SampleFormat(info.side, info.colour)
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._use_onnx = use_onnx
@@ -80,7 +81,17 @@ class Predictor:
     @property
     def labels(self) -> LabelSet:
         """The benchmark's classes."""
-        return self._benchmark.info().label_set
+        return self._info.label_set
+
+    @property
+    def framing(self) -> Framing | None:
+        """How the benchmark's images frame their faces, where it was measured."""
+        return self._info.framing
+
+    @property
+    def loaded(self) -> list[str]:
+        """The runs whose models are in memory, the one unused longest first."""
+        return [slot.info.run_id for slot in self._slots.values() if slot.loaded]
 
     def runs(self) -> list[RunInfo]:
         """Returns the runs that can be asked about a face, by id; damaged ones are left out."""

@@ -38,3 +38,8 @@ class Recent(Generic[Key, Value]):
         """Returns the keys, the one unused longest first."""
         with self._lock:
             return list(self._values)
+
+    def values(self) -> list[Value]:
+        """Returns the values, the one unused longest first."""
+        with self._lock:
+            return list(self._values.values())

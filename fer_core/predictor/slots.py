@@ -13,11 +13,10 @@ from fer_core.artifacts import RunDir, RunInfo
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.networks import Network, load_network
-from fer_core.engine.onnx import OnnxNetwork, read_onnx
+from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.predict import predict_logits
-from fer_core.errors import ArtifactError, WeightsError
+from fer_core.errors import ArtifactError
 from fer_core.explain.saliency import LogitsFunction
-from fer_core.files import content_hash
 from fer_core.models import ModelSpec
 from fer_core.predictor.answers import Backend, Probabilities
 
@@ -72,6 +71,11 @@ class Slot:
         recipe = parse_recipe(self.info.recipe) if self.info.kind == "network" else None
         return recipe.model if isinstance(recipe, Recipe) else None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a model is in memory."""
+        return self._network is not None or self._copy is not None
+
     def network(self) -> Network:
         """Returns the network on its device, without gradients.
 
@@ -95,7 +99,7 @@ class Slot:
         """
         with self.lock:
             if not self._copy_sought:
-                self._copy = self._imported() if self.info.kind == "imported" else self._exported()
+                self._copy = self._find_onnx()
                 self._copy_sought = True
             return self._copy
 
@@ -148,20 +152,13 @@ class Slot:
             )
         return result, backend
 
-    def _imported(self) -> OnnxNetwork:
+    def _find_onnx(self) -> OnnxNetwork | None:
+        if self.info.kind != "imported":
+            on_cpu = self._device.type == "cpu"
+            return exported_copy(self._run, self._stored) if on_cpu else None
         if not self._run.onnx_path.is_file():
             raise ArtifactError(
                 f"{self.info.title} was imported as predictions; it has no network to ask about a "
                 "face."
             )
         return read_onnx(self._run.onnx_path, self._stored)
-
-    def _exported(self) -> OnnxNetwork | None:
-        if self._device.type != "cpu" or not self._run.onnx_path.is_file():
-            return None
-        try:
-            copy = read_onnx(self._run.onnx_path, self._stored)
-        except WeightsError:  # a copy is only for speed: the network itself answers
-            return None
-        same = copy.weights_hash == content_hash(self._run.weights_path)
-        return copy if same and copy.labels.names == self.info.labels else None

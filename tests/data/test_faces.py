@@ -17,6 +17,7 @@ from fer_core.data.faces import (
     DlibDetector,
     Face,
     Frame,
+    every_face,
     find_faces,
     smallest_face,
     whole_picture,
@@ -165,13 +166,23 @@ def test_no_face_in_a_nameless_picture() -> None:
         find_faces(Image.new("RGB", (20, 20)), FixedDetector())
 
 
+def test_every_face_largest_first() -> None:
+    image = coordinates(100, 100)
+    small, large = Face(0, 0, 20, 20, 1.0), Face(30, 30, 70, 75, 1.0)
+    found = every_face(image, FixedDetector(small, large))
+    assert [crop.face for crop in found] == [large, small]
+    np.testing.assert_array_equal(found[1].crop, Frame.around(small, FER2013).cut(image))
+    assert every_face(image, FixedDetector()) == ()
+    assert [crop.face for crop in every_face(image, None)] == [Face(0, 0, 100, 100, 1.0)]
+
+
 # --- cropped already --------------------------------------------------------------------------
 
 
 def test_whole_picture_is_the_central_square() -> None:
     wide = whole_picture(coordinates(50, 31))
     assert rows_and_columns(wide.crop) == (list(range(31)), list(range(9, 40)))
-    assert (wide.frame, wide.face) == (Frame(9, 0, 31), None)
+    assert (wide.frame, wide.face) == (Frame(9, 0, 31), Face(9, 0, 40, 31, score=1.0))
     tall = whole_picture(coordinates(30, 50))
     assert rows_and_columns(tall.crop) == (list(range(10, 40)), list(range(30)))
 

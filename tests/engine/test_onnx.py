@@ -10,12 +10,14 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine import onnx as ours
 from fer_core.engine.networks import Network
-from fer_core.engine.onnx import OnnxInput, export_onnx, read_onnx
+from fer_core.engine.onnx import OnnxInput, export_onnx, exported_copy, read_onnx
 from fer_core.engine.predict import predict_logits
+from fer_core.engine.teacher import Teacher
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_run
+from training.jobs.exchange import export_run
 
 LABELS = SEVEN_EMOTIONS.names
 STORED = SampleFormat(48, False)
@@ -145,3 +147,26 @@ def test_a_copy_can_be_explained_by_its_answers(toy, faces, tmp_path):
     )
     np.testing.assert_allclose(theirs.values, ours.values, atol=1e-5)
     np.testing.assert_allclose(theirs.logits, ours.logits, atol=1e-5)
+
+
+def test_a_teacher_may_be_a_copy(toy, tmp_path):
+    """A student hears the same from a network and from its copy, whatever size it sees itself."""
+    made = network(toy, "tiny_cnn", 32)
+    export_onnx(made, tmp_path / "model.onnx", np.zeros((4, 48, 48), np.uint8))
+    copy = read_onnx(tmp_path / "model.onnx", STORED)
+    images = torch.rand(5, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    expected = Teacher([made, made], 2.0)(images)
+    torch.testing.assert_close(Teacher([copy, made], 2.0)(images), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(expected.sum(dim=1), torch.ones(5))
+
+
+def test_a_copy_of_other_weights_is_not_trusted(toy, tmp_path):
+    run = toy_run(toy.benchmark, toy.dataset, 1)
+    assert exported_copy(run, STORED) is None
+    export_run(run, STORED, run.onnx_path, toy.dataset)
+    assert exported_copy(run, STORED) is not None
+    other = toy_run(toy.benchmark, toy.dataset, 2)
+    run.weights_path.write_bytes(other.weights_path.read_bytes())
+    assert exported_copy(run, STORED) is None
+    run.onnx_path.write_bytes(b"no network")
+    assert exported_copy(run, STORED) is None

@@ -21,7 +21,8 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
-from fer_core.engine.networks import load_network, preprocessing_of
+from fer_core.engine.networks import Network, load_network, preprocessing_of
+from fer_core.engine.onnx import OnnxNetwork, exported_copy
 from fer_core.engine.teacher import Teacher
 from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
@@ -165,10 +166,13 @@ def weight_facts(info: RunInfo) -> dict[str, Any]:
 def _teacher(
     recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, accelerator: Accelerator
 ) -> Teacher | None:
-    """Loads the recipe's teachers; an ensemble stands for its members."""
+    """Loads the recipe's teachers; an ensemble stands for its members.
+
+    On a CPU, teachers that were exported answer by their ONNX copies.
+    """
     if recipe.distill is None:
         return None
-    networks = []
+    networks: list[Network | OnnxNetwork] = []
     for name in recipe.distill.teachers:
         info = benchmark.run(name).info()
         if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
@@ -177,7 +181,12 @@ def _teacher(
                 "would learn from answers about its own test images."
             )
         for member in info.members or (name,):
-            network = load_network(benchmark.run(member), dataset.format)
+            run = benchmark.run(member)
+            on_cpu = accelerator.device.type == "cpu"
+            if on_cpu and (copy := exported_copy(run, dataset.format)) is not None:
+                networks.append(copy)
+                continue
+            network = load_network(run, dataset.format)
             network.model.to(accelerator.device).requires_grad_(False)
             networks.append(network)
     return Teacher(networks, recipe.distill.temperature)

@@ -1,0 +1,249 @@
+"""Recall and false alarms of the face detector, on pictures that can be had anywhere.
+
+Drawn faces are set into photographs and plain grounds at known places; photographs come with
+matplotlib and scikit-learn. Nothing here is a sample of the world: what is missing is printed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from benchmarks.result import Result
+from fer_core.data.faces import DlibDetector, Face
+from fer_core.data.imaging import open_picture
+from fer_core.data.synthetic.face import SyntheticFace, portrait, render
+from fer_core.data.synthetic.units import PROTOTYPES
+from fer_core.data.tracking import overlap
+
+CANVAS = (800, 600)
+PEOPLE = 40
+WIDTHS = (40, 60, 80, 100, 140, 200, 280)
+"""Widths of faces in pixels, of a canvas 800 pixels wide."""
+
+LEAST_OVERLAP = 0.3
+UNTESTED = (
+    "photographs of people other than one portrait, profile views, masks, sunglasses, children, "
+    "skin tones on photographs, crowds, motion blur, infrared"
+)
+
+
+@dataclass
+class Count:
+    """What was found of what was there."""
+
+    there: int = 0
+    found: int = 0
+    false: int = 0
+    pictures: int = 0
+
+    def add(self, truth: Sequence[Face], detected: Sequence[Face]) -> None:
+        """Counts one picture."""
+        left = list(detected)
+        for face in truth:
+            best = max(left, key=lambda box: overlap(face, box), default=None)
+            if best is not None and overlap(face, best) >= LEAST_OVERLAP:
+                left.remove(best)
+                self.found += 1
+        self.there += len(truth)
+        self.false += len(left)
+        self.pictures += 1
+
+    def result(self, what: str) -> Result:
+        """Returns the line of the table."""
+        false = f"{self.false} false alarms in {self.pictures} pictures"
+        if not self.there:
+            return Result(what, false)
+        return Result(what, f"{self.found} of {self.there} ({self.found / self.there:.0%})", false)
+
+
+def measure() -> Iterator[Result]:
+    """Counts faces that are found, missed and made up."""
+    detector = DlibDetector()
+    random = np.random.default_rng(0)
+    for width in WIDTHS:
+        count = Count()
+        for number in range(PEOPLE):
+            picture, truth = scene(number, [width], random)
+            count.add(truth, detector.detect(picture))
+        yield count.result(f"one drawn face, {width} pixels wide, in {CANVAS[0]} x {CANVAS[1]}")
+    count = Count()
+    for number in range(PEOPLE // 2):
+        picture, truth = scene(number, [80, 100, 120, 140], random)
+        count.add(truth, detector.detect(picture))
+    yield count.result("four drawn faces in a picture, 80 to 140 pixels wide")
+    yield from _by_tone(detector)
+    yield from _turned(detector)
+    count = Count()
+    emotions = list(PROTOTYPES)
+    for number in range(3 * PEOPLE):
+        face = render(number, emotions[number % len(emotions)], side=192)
+        count.add([box_of(face)], detector.detect(Image.fromarray(face.image)))
+    yield count.result("tight drawn snapshots: any pose and light, some with a hand or hair before")
+    yield from _photographs(detector)
+    count = Count()
+    for picture in without_people():
+        count.add([], detector.detect(picture))
+    yield count.result("photographs, charts, noise and gradients without people")
+    yield Result("not tested", UNTESTED)
+
+
+@lru_cache(maxsize=PEOPLE)
+def drawn(number: int) -> SyntheticFace:
+    """Returns a posed portrait of a person."""
+    emotions = list(PROTOTYPES)
+    return portrait(number, emotions[number % len(emotions)], 384)
+
+
+def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0) -> Face:
+    """Returns the box around brows, eyes, nose and mouth down to the chin, as detectors draw it."""
+    rows, columns = np.nonzero(face.masks["face"])
+    first = np.nonzero(face.masks["brows"])[0]
+    upper = float(first.min() if len(first) else rows.min())
+    return Face(
+        left + columns.min() * scale,
+        top + upper * scale,
+        left + (columns.max() + 1) * scale,
+        top + (rows.max() + 1) * scale,
+        1.0,
+    )
+
+
+def scene(
+    number: int, widths: Sequence[int], random: np.random.Generator
+) -> tuple[Image.Image, list[Face]]:
+    """Sets portraits into a ground, each in a cell of its own so that none covers another.
+
+    Args:
+        number: Of the first person and of the ground.
+        widths: Of the faces, in pixels.
+        random: Decides the places.
+
+    Returns:
+        The picture and the boxes of the faces.
+    """
+    picture = grounds()[number % len(grounds())].copy()
+    truth = []
+    across = 1 if len(widths) == 1 else 2
+    width_of, height_of = CANVAS[0] // across, CANVAS[1] // -(-len(widths) // across)
+    for place, width in enumerate(widths):
+        face = drawn((number + 7 * place) % PEOPLE)
+        columns = np.nonzero(face.masks["face"])[1]
+        scale = width / (columns.max() + 1 - columns.min())
+        side = round(face.image.shape[0] * scale)
+        tile = Image.fromarray(face.image).resize((side, side), Image.Resampling.LANCZOS)
+        row, column = divmod(place, across)
+        left = column * width_of + int(random.integers(0, max(1, width_of - side)))
+        top = row * height_of + int(random.integers(0, max(1, height_of - side)))
+        picture.paste(tile, (left, top))
+        truth.append(box_of(face, scale, left, top))
+    return picture, truth
+
+
+@lru_cache(maxsize=1)
+def grounds() -> tuple[Image.Image, ...]:
+    """Returns two photographs without people, a plain ground and soft noise."""
+    noise = np.random.default_rng(1).integers(60, 200, (30, 40, 3), dtype=np.uint8)
+    return (
+        *(photograph.resize(CANVAS) for photograph in sklearn_photographs()),
+        Image.new("RGB", CANVAS, (150, 155, 160)),
+        Image.fromarray(noise).resize(CANVAS, Image.Resampling.BICUBIC),
+    )
+
+
+def sklearn_photographs() -> list[Image.Image]:
+    """Returns china.jpg and flower.jpg."""
+    from sklearn.datasets import load_sample_images
+
+    return [Image.fromarray(image) for image in load_sample_images().images]
+
+
+def hopper() -> Image.Image:
+    """Returns a public-domain portrait that comes with matplotlib."""
+    from matplotlib.cbook import get_sample_data
+
+    with get_sample_data("grace_hopper.jpg") as file:
+        return open_picture(file.read(), "grace_hopper.jpg")
+
+
+def without_people() -> Iterator[Image.Image]:
+    """Gives pictures in which any face is a false alarm."""
+    from matplotlib.cbook import get_sample_data
+
+    for photograph in sklearn_photographs():
+        yield photograph
+        for row in range(3):  # parts, in which small patterns are enlarged
+            for column in range(4):
+                width, height = photograph.width // 4, photograph.height // 3
+                box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
+                yield photograph.crop(box)
+        for angle in (90, 180, 270):
+            yield photograph.rotate(angle, expand=True)
+    for name in ("logo2.png", "Minduka_Present_Blue_Pack.png"):
+        with get_sample_data(name) as file:
+            yield open_picture(file.read(), name)
+    random = np.random.default_rng(2)
+    for size in (6, 12, 25, 50, 100, 200):
+        noise = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        yield Image.fromarray(noise).resize((400, 400), Image.Resampling.BICUBIC)
+    yield from grounds()[2:]
+
+
+def _by_tone(detector: DlibDetector) -> Iterator[Result]:
+    """Splits the drawn people by how bright their faces are in the picture."""
+    tones = [float(drawn(n).image[drawn(n).masks["face"]].mean() / 255) for n in range(PEOPLE)]
+    order = np.argsort(tones)
+    for name, part in zip(
+        ("darkest", "middle", "brightest"), np.array_split(order, 3), strict=True
+    ):
+        count, random = Count(), np.random.default_rng(3)
+        for number in part:
+            for width in (90, 120, 160):
+                picture, truth = scene(int(number), [width], random)
+                count.add(truth, detector.detect(picture))
+        shown = f"{tones[part[0]]:.2f} to {tones[part[-1]]:.2f}"
+        yield count.result(f"the {name} third of drawn faces (mean brightness {shown})")
+
+
+def _turned(detector: DlibDetector) -> Iterator[Result]:
+    for angle in (15, 30, 45):
+        count = Count()
+        for number in range(PEOPLE // 2):
+            picture = Image.fromarray(drawn(number).image)
+            side = picture.width
+            for signed in (-angle, angle):
+                turned = picture.rotate(signed, Image.Resampling.BICUBIC, fillcolor=(150, 150, 150))
+                count.add([_turn(box_of(drawn(number)), signed, side)], detector.detect(turned))
+        yield count.result(f"drawn portraits turned by {angle} degrees")
+
+
+def _turn(box: Face, degrees: float, side: int) -> Face:
+    """Moves a box's centre as a turn of the picture does; its size stays."""
+    angle = np.deg2rad(degrees)
+    x = (box.left + box.right - side) / 2
+    y = (box.top + box.bottom - side) / 2
+    across = x * np.cos(angle) + y * np.sin(angle) + side / 2
+    down = -x * np.sin(angle) + y * np.cos(angle) + side / 2
+    half_width, half_height = box.width / 2, box.height / 2
+    return Face(
+        across - half_width, down - half_height, across + half_width, down + half_height, 1.0
+    )
+
+
+def _photographs(detector: DlibDetector) -> Iterator[Result]:
+    """One portrait in many versions; its box was measured by eye."""
+    picture = hopper()
+    box = Face(165, 145, 370, 330, 1.0)
+    versions = [picture, picture.convert("L").convert("RGB")]
+    versions += [picture.filter(ImageFilter.GaussianBlur(radius)) for radius in (2, 4)]
+    versions += [picture.point(lambda v, f=f: int(v * f)) for f in (0.15, 0.35, 0.6)]
+    count = Count()
+    for version in versions:
+        count.add([box], detector.detect(version))
+    for scale in (0.125, 0.25, 0.5, 2.0, 3.0):
+        scaled = picture.resize((round(512 * scale), round(600 * scale)))
+        edges = (edge * scale for edge in (box.left, box.top, box.right, box.bottom))
+        count.add([Face(*edges, 1.0)], detector.detect(scaled))
+    yield count.result("one photograph in 12 versions: sizes, grey, blurred, darkened")

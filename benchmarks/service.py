@@ -1,0 +1,236 @@
+"""The service on the shipped runs under load: times, errors, throughput, memory.
+
+`FERSCOPE_SERVICE_SECONDS` changes how long the load lasts, `FERSCOPE_SERVICE_CLIENTS` how many
+clients there are.
+"""
+
+import http.client
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import socket
+from statistics import median
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from benchmarks.result import Result, seconds
+from fer_core.data.faces import DlibDetector
+from fer_core.data.imaging import open_picture
+from fer_core.data.synthetic.face import render
+from fer_core.data.synthetic.units import PROTOTYPES
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_logits
+from fer_core.predictor import Predictor
+from fer_core.serving.settings import Settings
+
+SECONDS = float(os.environ.get("FERSCOPE_SERVICE_SECONDS", "60"))
+CLIENTS = int(os.environ.get("FERSCOPE_SERVICE_CLIENTS", "8"))
+RATIO, REQUESTS, FLAT_MIB = 2.0, 1000, 20
+FACES, SIDE = 24, 64
+_CROPPED = "/predict?cropped=true"
+
+
+@dataclass
+class Load:
+    """What clients saw.
+
+    Attributes:
+        times: Seconds of each request that was answered.
+        errors: Requests that were not answered with 200.
+        lasted: Seconds of the whole.
+    """
+
+    times: list[float] = field(default_factory=list)
+    errors: int = 0
+    lasted: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Answered requests a second."""
+        return len(self.times) / self.lasted
+
+
+def measure() -> Iterator[Result]:
+    """Measures the service in a process of its own, through the loopback."""
+    faces = drawn_faces()
+    bodies = [form(face) for face in faces]
+    with serving() as (port, process):
+        warm = Load()
+        _client(port, bodies, warm, time.perf_counter() + 1)
+        before = process.cpu_times()
+        load = under_load(port, bodies)
+        after = process.cpu_times()
+        spent = after.user + after.system - before.user - before.system
+        times = np.array(load.times) * 1000
+        yield Result(
+            f"service, {CLIENTS} clients for {SECONDS:g} s, cropped faces",
+            f"median {np.median(times):.0f} ms, 95th percentile {np.percentile(times, 95):.0f} ms",
+        )
+        yield Result("errors under that load", str(load.errors), "", "0", load.errors == 0)
+        early = late = 0
+        for number in range(REQUESTS):
+            _ask(port, bodies[number % len(bodies)])
+            if number == REQUESTS // 5:
+                early = process.memory_info().rss
+        late = process.memory_info().rss
+        grown = (late - early) / 2**20
+        yield Result(
+            f"resident memory over {REQUESTS:,} requests",
+            f"{late / 2**20:.0f} MiB, grown by {grown:+.1f} MiB after the first fifth",
+            "",
+            f"{FLAT_MIB} MiB",
+            grown < FLAT_MIB,
+        )
+    alone, own = one_at_a_time(faces)
+    yield Result(
+        "processor time a picture, HTTP included (tells more than the clock on a busy machine)",
+        f"{1000 * spent / max(1, len(load.times)):.1f} ms",
+        f"{1000 * own:.1f} ms",
+    )
+    yield Result(
+        "throughput of the service against models one image at a time",
+        f"{load.rate:.1f} pictures/s, {load.rate / alone:.1f} times",
+        f"{alone:.1f} pictures/s",
+        f"{RATIO:g} times",
+        load.rate >= RATIO * alone,
+    )
+    detector, picture = DlibDetector(), open_picture(faces[0]).resize((640, 640))
+    yield Result(
+        "finding faces in a picture of 640 pixels, on top of that",
+        f"{1000 * seconds(lambda: detector.detect(picture)):.0f} ms",
+    )
+
+
+def drawn_faces() -> list[bytes]:
+    """Returns drawn faces as PNG files."""
+    emotions = list(PROTOTYPES)
+    found = []
+    for number in range(FACES):
+        image = Image.fromarray(render(number, emotions[number % len(emotions)]).image)
+        buffer = io.BytesIO()
+        image.resize((SIDE, SIDE)).save(buffer, "PNG")
+        found.append(buffer.getvalue())
+    return found
+
+
+def form(content: bytes) -> bytes:
+    """Returns a multipart body with one file."""
+    head = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    return head + content + b"\r\n--edge--\r\n"
+
+
+def one_at_a_time(faces: list[bytes]) -> tuple[float, float]:
+    """Measures a loop that calls each shipped network on one image.
+
+    The same PNG files and networks as the service has, through the same decoding and
+    preprocessing, one thread, no HTTP.
+
+    Returns:
+        Pictures a second, and seconds of processor time a picture.
+    """
+    benchmark = Settings().open_benchmark()
+    predictor = Predictor(benchmark, torch.device("cpu"))
+    runs = [info.run_id for info in predictor.runs() if info.kind == "network"]
+    networks = [load_network(benchmark.run(run), predictor.format) for run in runs]
+
+    def answer(face: bytes) -> None:
+        stored = predictor.format.convert(open_picture(face))[None]
+        for network in networks:
+            predict_logits(network.model, stored, network.preprocessing, batch_size=1)
+
+    for face in faces:
+        answer(face)
+    times = []
+    processor = time.process_time()
+    for _ in range(3):
+        started = time.perf_counter()
+        for face in faces:
+            answer(face)
+        times.append(time.perf_counter() - started)
+    return len(faces) / median(times), (time.process_time() - processor) / (3 * len(faces))
+
+
+@contextmanager
+def serving() -> Iterator[tuple[int, psutil.Process]]:
+    """Starts the service on a free port; gives the port and its process."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "fer_core.serving.app:app", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--log-level", "warning"]
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(command, cwd=root) as started:
+        try:
+            _wait(port, started)
+            yield port, psutil.Process(started.pid)
+        finally:
+            started.terminate()
+
+
+def under_load(port: int, bodies: list[bytes]) -> Load:
+    """Lets all clients ask for `SECONDS`, each one request after the other."""
+    loads = [Load() for _ in range(CLIENTS)]
+    started = time.perf_counter()
+    threads = [
+        threading.Thread(
+            target=_client, args=(port, bodies[n:] + bodies[:n], one, started + SECONDS)
+        )
+        for n, one in enumerate(loads)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = [each for one in loads for each in one.times]
+    return Load(times, sum(one.errors for one in loads), time.perf_counter() - started)
+
+
+def _client(port: int, bodies: list[bytes], load: Load, until: float) -> None:
+    number = 0
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        try:
+            sound = _ask(port, bodies[number % len(bodies)])
+        except OSError:
+            sound = False
+        if sound:
+            load.times.append(time.perf_counter() - started)
+        else:
+            load.errors += 1
+        number += 1
+
+
+def _ask(port: int, body: bytes) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+        connection.request("POST", _CROPPED, body, headers)
+        response = connection.getresponse()
+        content = json.loads(response.read())
+        return response.status == 200 and bool(content["images"][0]["faces"][0]["models"])
+    finally:
+        connection.close()
+
+
+def _wait(port: int, started: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until and started.poll() is None:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the service did not start")

@@ -1,0 +1,60 @@
+"""Tells which faces of successive frames belong to one person, by the overlap of their boxes."""
+
+from collections.abc import Iterable, Sequence
+
+from fer_core.data.faces import Face
+
+LEAST_OVERLAP = 0.3
+PATIENCE = 3
+
+
+def overlap(one: Face, other: Face) -> float:
+    """Returns the shared area of two boxes by the area that they cover together, 0 to 1."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (one.width * one.height + other.width * other.height - shared)
+
+
+def track(
+    frames: Iterable[Sequence[Face]], least: float = LEAST_OVERLAP, patience: int = PATIENCE
+) -> list[list[int]]:
+    """Numbers faces so that one person keeps a number.
+
+    In each frame the pairs of a known and a new box are joined from the largest overlap down.
+    Somebody who comes back elsewhere, or after a longer absence, gets a new number.
+
+    Args:
+        frames: The faces of each frame, in the order of time.
+        least: Smallest overlap of two boxes of one person.
+        patience: Frames for which a face that is not found keeps its number.
+
+    Returns:
+        One number a face, from 0 in the order of appearance.
+    """
+    last: dict[int, tuple[int, Face]] = {}
+    following = 0
+    numbered = []
+    for moment, faces in enumerate(frames):
+        known = {n: face for n, (seen, face) in last.items() if moment - seen <= patience + 1}
+        pairs = sorted(
+            (
+                (overlap(old, new), number, place)
+                for number, old in known.items()
+                for place, new in enumerate(faces)
+            ),
+            key=lambda pair: (-pair[0], pair[1], pair[2]),
+        )
+        chosen: dict[int, int] = {}
+        for shared, number, place in pairs:
+            if shared >= least and place not in chosen and number not in chosen.values():
+                chosen[place] = number
+        for place in range(len(faces)):
+            if place not in chosen:
+                chosen[place] = following
+                following += 1
+        last = {n: last[n] for n in known} | {chosen[p]: (moment, f) for p, f in enumerate(faces)}
+        numbered.append([chosen[place] for place in range(len(faces))])
+    return numbered

@@ -1,0 +1,76 @@
+"""Answers to requests that cannot be met: one form for all of them."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from fer_core.data.imaging import printable_name
+from fer_core.serving.schemas import Problem
+
+log = logging.getLogger(__name__)
+
+
+class RefusedError(Exception):
+    """A request that is refused.
+
+    Args:
+        status: The HTTP status.
+        error: A short name that programs can compare.
+        detail: What is wrong and how to mend it.
+        retry_after: Seconds after which it is worth to try again, if it is.
+    """
+
+    def __init__(
+        self, status: int, error: str, detail: str, *, retry_after: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.error, self.detail = status, error, detail
+        self.headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of an application answer in the form of `Problem`."""
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ClientDisconnect, _gone)
+
+
+def _answer(
+    status: int, error: str, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    content = Problem(error=error, detail=detail).model_dump()
+    return JSONResponse(content, status_code=status, headers=headers)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 (registered for it alone)
+    return _answer(error.status, error.error, error.detail, error.headers)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    names = {404: "not_found", 405: "method_not_allowed"}
+    headers = dict(error.headers) if error.headers else None
+    detail = f"{error.detail}. What there is stands in /docs."
+    return _answer(error.status_code, names.get(error.status_code, "refused"), detail, headers)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Names the parameter and the rule, but does not give back what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = [
+        f"{printable_name('.'.join(str(part) for part in problem['loc'][1:]))}: {problem['msg']}"
+        for problem in error.errors()
+    ]
+    return _answer(422, "invalid_parameter", "; ".join(found) + ".")
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """Nobody reads this: the client left while it was sending."""
+    return Response(status_code=400)

@@ -1,0 +1,88 @@
+"""What the service may be told from outside."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fer_core.artifacts import ArtifactStore, BenchmarkDir
+from fer_core.data.imaging import MAX_BYTES
+from fer_core.errors import ArtifactError
+from fer_core.project import artifacts_root
+
+PREFIX = "FERSCOPE_"
+PREFERRED = "ferplus"
+_MIB = 2**20
+
+
+class Settings(BaseModel):
+    """The service's settings; each can be set as `FERSCOPE_<NAME>` in the environment.
+
+    Attributes:
+        artifacts: Folder of benchmarks and runs.
+        benchmark: The benchmark whose runs answer; `ferplus` where it is there, else the first.
+        max_body_mib: Largest request body in MiB.
+        max_file_mib: Largest file in MiB.
+        max_files: Most pictures in one request.
+        max_requests: Uploads that may be under way at once; one more is told to come back.
+        batch_faces: Faces that one pass of the models takes from all waiting requests.
+        upload_seconds: Longest time that a request may take to send its body.
+        models: Models kept in memory; the one unused longest makes room.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifacts: Path = Field(default_factory=artifacts_root)
+    benchmark: str | None = None
+    max_body_mib: int = Field(64, ge=1, le=1024)
+    max_file_mib: int = Field(MAX_BYTES // _MIB, ge=1, le=MAX_BYTES // _MIB)
+    max_files: int = Field(32, ge=1, le=1000)
+    max_requests: int = Field(32, ge=1, le=1000)
+    batch_faces: int = Field(64, ge=1, le=1024)
+    upload_seconds: float = Field(30.0, gt=0, le=600)
+    models: int = Field(12, ge=1, le=100)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Reads the settings; empty variables count as not set.
+
+        Raises:
+            pydantic.ValidationError: If one is out of range; it names the setting.
+        """
+        names = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields}
+        return cls.model_validate(
+            {name: environment[key] for key, name in names.items() if environment.get(key)}
+        )
+
+    @property
+    def max_body(self) -> int:
+        """Largest request body in bytes."""
+        return self.max_body_mib * _MIB
+
+    @property
+    def max_file(self) -> int:
+        """Largest file in bytes."""
+        return self.max_file_mib * _MIB
+
+    def open_benchmark(self) -> BenchmarkDir:
+        """Returns the benchmark whose runs answer.
+
+        Raises:
+            ArtifactError: If there is none, or not the one that was asked for.
+        """
+        store = ArtifactStore(self.artifacts)
+        found = {place.name: place for place in store.benchmarks()}
+        if self.benchmark is not None and self.benchmark not in found:
+            raise ArtifactError(
+                f"There is no benchmark {self.benchmark!r} in {self.artifacts}. "
+                f"Known: {', '.join(found) or 'none'}. Set {PREFIX}BENCHMARK to one of these."
+            )
+        if not found:
+            raise ArtifactError(
+                f"There is no benchmark in {self.artifacts}. "
+                f"Set {PREFIX}ARTIFACTS to the folder that holds them."
+            )
+        name = self.benchmark or (PREFERRED if PREFERRED in found else next(iter(found)))
+        return found[name]

@@ -1,0 +1,238 @@
+"""Reads uploads: in memory only, and no further than the limits go.
+
+Starlette's own form parser keeps each file in a spooled temporary file, which moves to disk when
+it grows. Here a part is a byte array from its first byte to its last, so there is nothing that
+could move.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from fer_core.data.imaging import printable_name
+from fer_core.serving.refusals import RefusedError
+from fer_core.serving.settings import Settings
+
+RETRY_AFTER = 2
+"""Seconds after which a refused client may try again: a few passes of the models."""
+
+
+@dataclass
+class Upload:
+    """One file of a request.
+
+    Attributes:
+        field_name: The form's field.
+        name: The file's name as the client gave it; never shown or logged as it is.
+        data: Its content.
+    """
+
+    field_name: str = ""
+    name: str | None = None
+    data: bytearray = field(default_factory=bytearray)
+
+
+class Gate:
+    """Counts the uploads under way.
+
+    Args:
+        most: As many may be under way at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Lets one request in; for the event loop's thread only.
+
+        Raises:
+            RefusedError: If as many as may be are inside already.
+        """
+        if self._inside >= self._most:
+            raise RefusedError(
+                503,
+                "busy",
+                f"{self._most} requests are under way, which is the limit. "
+                f"Try again in {RETRY_AFTER} seconds.",
+                retry_after=RETRY_AFTER,
+            )
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+
+async def read_uploads(
+    request: Request, settings: Settings, field_name: str, most: int
+) -> list[Upload]:
+    """Reads the files of a multipart request.
+
+    Args:
+        request: Whose body was not read yet.
+        settings: The limits.
+        field_name: The only field that may occur.
+        most: Files that may be sent.
+
+    Returns:
+        At least one file.
+
+    Raises:
+        RefusedError: If the request is no multipart form, breaks a limit, is cut off, or takes too
+            long.
+    """
+    _check_length(request, settings)
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    if content_type != b"multipart/form-data" or not boundary:
+        raise RefusedError(
+            415,
+            "not_multipart",
+            "Send pictures as multipart/form-data, such as with: "
+            f"curl -F {field_name}=@face.jpg <address>",
+        )
+    form = _Form(boundary, settings, field_name, most)
+    total = 0
+    try:
+        async with asyncio.timeout(settings.upload_seconds):
+            async for chunk in request.stream():
+                total += len(chunk)
+                if total > settings.max_body:
+                    raise _body_too_large(settings)
+                form.write(chunk)
+    except TimeoutError:
+        raise RefusedError(
+            408,
+            "too_slow",
+            f"The body took longer than {settings.upload_seconds:g} seconds. Send smaller "
+            "pictures, or fewer at once.",
+        ) from None
+    return form.uploads()
+
+
+def _check_length(request: Request, settings: Settings) -> None:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > settings.max_body:
+        raise _body_too_large(settings)
+
+
+def _body_too_large(settings: Settings) -> RefusedError:
+    return RefusedError(
+        413,
+        "body_too_large",
+        f"The request is larger than the limit of {settings.max_body_mib} MiB. Send fewer "
+        "pictures at once, or scale them down to about 2000 pixels on the longer side.",
+    )
+
+
+def _malformed(why: str) -> RefusedError:
+    return RefusedError(
+        400, "malformed_form", f"The body is no valid multipart form: {why}. Send it again."
+    )
+
+
+class _Form:
+    """Takes a multipart body in pieces."""
+
+    def __init__(self, boundary: bytes, settings: Settings, field_name: str, most: int) -> None:
+        self._settings, self._field_name, self._most = settings, field_name, most
+        self._parts: list[Upload] = []
+        self._ended = False
+        self._header, self._value = bytearray(), bytearray()
+        self._disposition = b""
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_part_data": self._data,
+                    "on_header_field": self._header_name,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError:
+            raise _malformed("its boundary cannot be used") from None
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise _malformed("its parts cannot be told apart") from None
+
+    def uploads(self) -> list[Upload]:
+        if not self._parts:
+            raise RefusedError(
+                422,
+                "no_picture",
+                f"The form holds no file. Send one in the field {self._field_name!r}.",
+            )
+        if not self._ended:
+            raise _malformed("it is cut off")
+        return self._parts
+
+    def _begin(self) -> None:
+        if len(self._parts) == self._most:
+            raise RefusedError(
+                422,
+                "too_many_files",
+                f"The request holds more files than the limit of {self._most}. "
+                "Send the others in further requests.",
+            )
+        self._parts.append(Upload())
+        self._disposition = b""
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = bytes(self._value)
+        self._header.clear()
+        self._value.clear()
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        part = self._parts[-1]
+        part.field_name = options.get(b"name", b"").decode("utf-8", "replace")
+        if part.field_name != self._field_name:
+            raise RefusedError(
+                422,
+                "unknown_field",
+                f"The form has a field {printable_name(part.field_name)!r}. "
+                f"Send files in the field {self._field_name!r} and all else in the address.",
+            )
+        if b"filename" not in options:
+            raise RefusedError(
+                422,
+                "not_a_file",
+                f"The field {self._field_name!r} holds text. Send a file, such as with: "
+                f"curl -F {self._field_name}=@face.jpg <address>",
+            )
+        part.name = options[b"filename"].decode("utf-8", "replace")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        part = self._parts[-1]
+        if len(part.data) + end - start > self._settings.max_file:
+            raise RefusedError(
+                413,
+                "file_too_large",
+                f"{printable_name(part.name or '')} is larger than the limit of "
+                f"{self._settings.max_file_mib} MiB a file. Save it with fewer pixels or as a "
+                "JPEG file.",
+            )
+        part.data += data[start:end]
+
+    def _end(self) -> None:
+        self._ended = True

@@ -1,0 +1,119 @@
+"""Frames of tiny videos that are written here, and persons followed through them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data.faces import Face
+from fer_core.data.tracking import overlap, track
+from fer_core.data.video import read_frames, video_facts
+from fer_core.errors import DataError
+
+cv2 = pytest.importorskip("cv2")
+
+
+def write_video(path, frames, rate=10.0, codec="MJPG"):
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    return path
+
+
+def grey_frames(count, side=32):
+    return [np.full((side, side, 3), 10 * n, np.uint8) for n in range(count)]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "MJPG"), ("a.mp4", "mp4v")])
+def test_every_frame_with_its_time(tmp_path, name, codec):
+    path = write_video(tmp_path / name, grey_frames(12), codec=codec)
+    facts = video_facts(path)
+    assert (facts.rate, facts.frames, facts.width, facts.height) == (10, 12, 32, 32)
+    frames = list(read_frames(path))
+    assert [frame.number for frame in frames] == list(range(12))
+    np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(12) / 10, atol=1e-3)
+    means = [np.asarray(frame.image).mean() for frame in frames]
+    np.testing.assert_allclose(means, np.arange(12) * 10, atol=4)
+
+
+@pytest.mark.parametrize(
+    ("every", "numbers"),
+    [(0.5, [0, 5, 10, 15]), (0.25, [0, 3, 5, 8, 10, 13, 15, 18]), (9.0, [0]), (0.01, range(20))],
+)
+def test_some_frames(tmp_path, every, numbers):
+    path = write_video(tmp_path / "a.avi", grey_frames(20))
+    taken = [frame.number for frame in read_frames(path, every)]
+    np.testing.assert_allclose(taken, list(numbers), atol=1)
+    assert len(taken) == len(numbers)
+    assert video_facts(path).taken(every) == pytest.approx(len(numbers), abs=1)
+
+
+def test_colours_are_not_swapped(tmp_path):
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 0] = 220
+    (frame,) = read_frames(write_video(tmp_path / "a.avi", [red]))
+    pixel = np.asarray(frame.image)[16, 16]
+    assert pixel[0] > 180
+    assert pixel[2] < 60
+
+
+def test_what_is_no_video(tmp_path):
+    text = tmp_path / "notes.mp4"
+    text.write_text("nothing to see")
+    with pytest.raises(DataError, match=r"notes\.mp4 is no video that can be read\. Use MP4"):
+        list(read_frames(text))
+    empty = tmp_path / "empty.avi"
+    empty.touch()
+    with pytest.raises(DataError):
+        video_facts(empty)
+
+
+def test_a_cut_off_video_gives_what_is_there(tmp_path):
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(20)]
+    path = write_video(tmp_path / "a.avi", frames)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 0 < len(list(read_frames(path))) < 20
+
+
+def box(left, top, side=10):
+    return Face(left, top, left + side, top + side, 1.0)
+
+
+def test_overlap():
+    assert overlap(box(0, 0), box(0, 0)) == 1
+    assert overlap(box(0, 0), box(10, 0)) == 0
+    # 5 x 10 shared, 100 + 100 - 50 covered
+    assert overlap(box(0, 0), box(5, 0)) == pytest.approx(50 / 150)
+
+
+def test_people_keep_their_numbers():
+    frames = [
+        [box(0, 0), box(50, 0)],
+        [box(51, 1), box(1, 1)],  # the other order
+        [box(2, 2)],  # the second one is not found
+        [box(53, 1), box(3, 3), box(80, 80)],  # back again, and somebody new
+    ]
+    assert track(frames) == [[0, 1], [1, 0], [0], [1, 0, 2]]
+
+
+def test_who_was_away_for_long_is_somebody_new():
+    frames = [[box(0, 0)], [], [], [], [box(0, 0)], [], [], [], [], [box(0, 0)]]
+    assert track(frames, patience=3) == [[0], [], [], [], [0], [], [], [], [], [1]]
+
+
+def test_the_larger_overlap_wins():
+    # the new face overlaps both: 90/110 with the second, 60/140 with the first
+    assert track([[box(0, 0), box(5, 0)], [box(4, 0)]]) == [[0, 1], [1]]
+
+
+def test_two_faces_never_share_a_number():
+    assert track([[box(0, 0)], [box(1, 0), box(2, 0)]]) == [[0], [0, 1]]
+
+
+def test_frames_are_pictures(tmp_path):
+    (frame, *_) = read_frames(write_video(tmp_path / "a.avi", grey_frames(2)))
+    assert isinstance(frame.image, Image.Image)
+    assert frame.image.mode == "RGB"

@@ -1,0 +1,56 @@
+"""The description is true: requests made up from it never break the service."""
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode, checks
+
+from fer_core.serving.app import create_app
+from tests.serving.conftest import QuarterDetector
+
+
+@pytest.fixture(scope="module")
+def described(settings):
+    return schemathesis.openapi.from_asgi("/openapi.json", create_app(settings, QuarterDetector()))
+
+
+RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "mode"),
+    [
+        ("/health", "GET", RIGHT),
+        ("/models", "GET", RIGHT),
+        ("/predict", "POST", RIGHT),
+        ("/predict", "POST", WRONG),
+        ("/explain", "POST", RIGHT),
+        ("/explain", "POST", WRONG),
+    ],
+)
+def test_made_up_requests(described, path, method, mode):
+    operation = described[path][method]
+
+    @hypothesis.settings(
+        max_examples=15,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(operation.as_strategy(generation_mode=mode))
+    def holds(case):
+        # Bytes that the description allows need be no picture: a refusal is right.
+        case.call_and_validate(excluded_checks=[checks.positive_data_acceptance])
+
+    holds()
+
+
+def test_the_description_has_examples(client):
+    description = client.get("/openapi.json").json()
+    assert set(description["paths"]) == {"/health", "/models", "/predict", "/explain"}
+    shares = description["components"]["schemas"]["ModelAnswer"]["properties"]["calibrated"]
+    assert sum(shares["examples"][0].values()) == pytest.approx(1)
+    body = description["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert body["multipart/form-data"]["schema"]["properties"]["files"]["maxItems"] == 5
+    assert client.get("/docs").status_code == 200

@@ -1,0 +1,160 @@
+"""`predict` on folders, pictures and videos."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fer_core.data.faces import every_face
+from fer_core.data.imaging import open_picture
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.smoothing import smoothed
+from fer_core.predictor import Predictor
+from tests.data.test_video import write_video
+from tests.serving.conftest import QuarterDetector, png
+from training import __main__ as cli
+from training.answer_tables import timeline
+from training.console import console
+from training.jobs.answering import answer_files, find_files
+
+NETWORK = "efficientnet_lite0-cpu-s0"
+RUNS = ["efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "pair-cpu", "resnet34-cpu-s0"]
+
+
+def plain(items, length, title):
+    return iter(items)
+
+
+@pytest.fixture(scope="module")
+def predictor(toy):
+    return Predictor(toy.benchmark)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two pictures, one of them in a folder, a damaged one, a video, and something else."""
+    place = tmp_path / "mine"
+    (place / "deep").mkdir(parents=True)
+    (place / "a.png").write_bytes(png(0, 3))
+    (place / "deep" / "b.PNG").write_bytes(png(1))
+    (place / "bad.jpg").write_bytes(b"\xff\xd8nothing")
+    (place / "notes.txt").write_text("no picture")
+    frame = np.asarray(Image.open(place / "deep" / "b.PNG").convert("RGB"))
+    dark = np.full_like(frame, 30)
+    write_video(place / "c.avi", [frame, frame, dark, frame, frame[::-1]])
+    (place / "d.mp4").write_bytes(b"no video")
+    return place
+
+
+@pytest.fixture
+def run(toy, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)
+
+    def run(*arguments):
+        common = ("--benchmark", "toy", "--artifacts", str(toy.artifacts), "--device", "cpu")
+        words = ["predict", *map(str, arguments), *common]
+        result = CliRunner().invoke(cli.app, words, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_a_row_a_face_and_run(folder, predictor):
+    tally = answer_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
+    assert (tally.pictures, tally.frames, tally.faceless) == (2, 5, 1)
+    assert set(tally.skipped) == {"bad.jpg", "d.mp4"}
+    table = tally.table
+    assert list(table["run"][:4]) == RUNS
+    assert table.groupby("file")["run"].count().to_dict() == {
+        "a.png": 8, "c.avi": 16, "deep/b.PNG": 4
+    }  # fmt: skip
+    shares = table[[f"p_{name}" for name in predictor.labels.names]]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    best = shares.idxmax(axis=1).str.removeprefix("p_")
+    assert (best == table["answer"]).all()
+    picture = table[table["file"] == "a.png"]
+    assert list(picture["face"]) == [0] * 4 + [1] * 4
+    crops = [c.crop for c in every_face(open_picture(png(0, 3)), QuarterDetector())]
+    expected = predictor.predict(crops, [NETWORK])[0].calibrated
+    np.testing.assert_allclose(
+        shares[(table["file"] == "a.png") & (table["run"] == NETWORK)], expected, atol=1e-6
+    )
+
+
+def test_a_videos_frames_times_and_persons(folder, predictor):
+    tally = answer_files(
+        find_files(folder / "c.avi"), predictor, [NETWORK], QuarterDetector(), plain, smooth=0.2
+    )
+    table = tally.table
+    assert list(table["frame"]) == [0, 1, 3, 4]
+    np.testing.assert_allclose(table["seconds"].astype(float), [0, 0.1, 0.3, 0.4], atol=1e-3)
+    assert list(table["face"]) == [0, 0, 0, 1]  # the last frame shows somebody at another place
+    raw = table[[f"p_{name}" for name in predictor.labels.names]].to_numpy()
+    steady = table[[f"smoothed_{name}" for name in predictor.labels.names]].to_numpy()
+    seconds = table["seconds"].to_numpy(dtype=float)
+    np.testing.assert_allclose(steady[:3], smoothed(seconds[:3], raw[:3], 0.2))
+    np.testing.assert_allclose(steady[3], raw[3])
+    assert table["smoothed_answer"].notna().all()
+
+
+def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
+    output = run(folder, "--cropped", "--out", tmp_path / "a.parquet", "--smooth", "1")
+    assert "skipped bad.jpg" in output
+    assert "skipped d.mp4: d.mp4 is no video" in output
+    assert "c.avi, 1 face" in output
+    assert "2 pictures and 5 video frames" in output
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    assert len(table) == 7 * 4
+    assert list(table["run"].unique()) == RUNS
+    assert table.loc[table["file"] == "a.png", ["frame", "seconds"]].isna().all(axis=None)
+    assert table.loc[table["file"] == "a.png", "smoothed_answer"].isna().all()
+    run(folder, "--cropped", "--run", NETWORK, "--out", tmp_path / "a.csv", "--fps", "5")
+    again = pd.read_csv(tmp_path / "a.csv")
+    assert list(again["file"]) == ["a.png", "deep/b.PNG", *["c.avi"] * 3]
+    first = table[(table["file"] == "a.png") & (table["run"] == NETWORK)]
+    assert again["p_happy"][0] == pytest.approx(first["p_happy"].iloc[0], rel=1e-4)
+
+
+def test_unsure_answers_are_empty_and_counted(folder, run, tmp_path):
+    out = tmp_path / "a.parquet"
+    output = run(folder / "a.png", "--cropped", "--out", out, "--unsure-below", "1")
+    assert pd.read_parquet(out)["answer"].isna().all()
+    assert "unsure" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        (["missing"], DataError, "There is no file or folder"),
+        (["empty"], DataError, "holds no picture"),
+        (["mine/d.mp4"], DataError, "is no video that can be read"),
+        (["mine/notes.txt"], DataError, "is not a picture"),
+        (["mine/a.png"], DataError, "No face was found in 1 pictures"),
+        (["mine", "--run", "../x"], ArtifactError, "has no run '../x'"),
+        (["mine", "--out", "a.xls"], DataError, r"must end in \.parquet"),
+        (["mine", "--fps", "1", "--every", "1"], DataError, "not both"),
+    ],
+)
+def test_errors_say_what_to_do(folder, run, tmp_path, options, error, says):
+    (tmp_path / "empty").mkdir()
+    out = [] if "--out" in options else ["--out", str(tmp_path / "a.csv")]
+    with pytest.raises(error, match=says):
+        run(str(tmp_path / options[0]), *options[1:], *out)
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_timeline_sums_up():
+    table = pd.DataFrame(
+        {
+            "seconds": [0.0, 1.0, 2.0, 3.0, 4.0, 10.0],
+            "run": "a",
+            "answer": ["happy", "happy", "sad", None, "sad", "fear"],
+        }
+    )
+    lines = timeline(table, 5)
+    assert list(lines["a"]) == [
+        "happy 100%", "sad 50%", "sad 100%", "no face", "fear 100%"
+    ]  # fmt: skip
+    assert list(lines["start"]) == [0, 2, 4, 6, 8]
