@@ -14,6 +14,7 @@ from benchmarks import (
     scale,
     service,
     training_speed,
+    zoo,
 )
 from benchmarks.result import Result
 from fer_core.provenance import hardware, versions
@@ -26,6 +27,7 @@ MEASURES = {
     "scale": scale.measure,
     "service": service.measure,
     "detection": detection.measure,
+    "zoo": zoo.measure,
 }
 
 

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from benchmarks.result import Result, seconds
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.faces import DlibDetector
 from fer_core.data.imaging import open_picture
 from fer_core.data.synthetic.face import render
@@ -62,53 +63,66 @@ class Load:
 
 
 def measure() -> Iterator[Result]:
-    """Measures the service in a process of its own, through the loopback."""
-    faces = drawn_faces()
-    bodies = [form(face) for face in faces]
-    with serving() as (port, process):
-        warm = Load()
-        _client(port, bodies, warm, time.perf_counter() + 1)
-        before = process.cpu_times()
-        load = under_load(port, bodies)
-        after = process.cpu_times()
-        spent = after.user + after.system - before.user - before.system
-        times = np.array(load.times) * 1000
-        yield Result(
-            f"service, {CLIENTS} clients for {SECONDS:g} s, cropped faces",
-            f"median {np.median(times):.0f} ms, 95th percentile {np.percentile(times, 95):.0f} ms",
-        )
-        yield Result("errors under that load", str(load.errors), "", "0", load.errors == 0)
+    """Measures the service in a process of its own, through the loopback, on the shipped runs."""
+    place = Settings().open_benchmark()
+    yield from throughput(place, "shipped runs", SECONDS)
+    bodies = [form(face) for face in drawn_faces()]
+    with serving(place) as (port, process):
         early = late = 0
         for number in range(REQUESTS):
             _ask(port, bodies[number % len(bodies)])
             if number == REQUESTS // 5:
                 early = process.memory_info().rss
         late = process.memory_info().rss
-        grown = (late - early) / 2**20
-        yield Result(
-            f"resident memory over {REQUESTS:,} requests",
-            f"{late / 2**20:.0f} MiB, grown by {grown:+.1f} MiB after the first fifth",
-            "",
-            f"{FLAT_MIB} MiB",
-            grown < FLAT_MIB,
-        )
-    alone, own = one_at_a_time(faces)
+    grown = (late - early) / 2**20
     yield Result(
-        "processor time a picture, HTTP included (tells more than the clock on a busy machine)",
+        f"resident memory over {REQUESTS:,} requests",
+        f"{late / 2**20:.0f} MiB, grown by {grown:+.1f} MiB after the first fifth",
+        "",
+        f"{FLAT_MIB} MiB",
+        grown < FLAT_MIB,
+    )
+    detector, picture = DlibDetector(), open_picture(drawn_faces()[0]).resize((640, 640))
+    yield Result(
+        "finding faces in a picture of 640 pixels, on top of that",
+        f"{1000 * seconds(lambda: detector.detect(picture)):.0f} ms",
+    )
+
+
+def throughput(place: BenchmarkDir, what: str, lasting: float = 15.0) -> Iterator[Result]:
+    """Measures a benchmark's service under load against its models one image at a time.
+
+    Args:
+        place: The benchmark.
+        what: What the rows call it.
+        lasting: Seconds of load.
+    """
+    faces = drawn_faces()
+    bodies = [form(face) for face in faces]
+    with serving(place) as (port, process):
+        under_load(port, bodies, 2.0)
+        before = process.cpu_times()
+        load = under_load(port, bodies, lasting)
+        after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    times = np.array(load.times) * 1000
+    yield Result(
+        f"service ({what}), {CLIENTS} clients for {lasting:g} s, cropped faces",
+        f"median {np.median(times):.0f} ms, 95th percentile {np.percentile(times, 95):.0f} ms",
+    )
+    yield Result("errors under that load", str(load.errors), "", "0", load.errors == 0)
+    alone, own = one_at_a_time(place, faces)
+    yield Result(
+        "processor time a picture, HTTP included",
         f"{1000 * spent / max(1, len(load.times)):.1f} ms",
         f"{1000 * own:.1f} ms",
     )
     yield Result(
-        "throughput of the service against models one image at a time",
+        f"throughput of the service ({what}) against PyTorch models one image at a time",
         f"{load.rate:.1f} pictures/s, {load.rate / alone:.1f} times",
         f"{alone:.1f} pictures/s",
         f"{RATIO:g} times",
         load.rate >= RATIO * alone,
-    )
-    detector, picture = DlibDetector(), open_picture(faces[0]).resize((640, 640))
-    yield Result(
-        "finding faces in a picture of 640 pixels, on top of that",
-        f"{1000 * seconds(lambda: detector.detect(picture)):.0f} ms",
     )
 
 
@@ -130,16 +144,15 @@ def form(content: bytes) -> bytes:
     return head + content + b"\r\n--edge--\r\n"
 
 
-def one_at_a_time(faces: list[bytes]) -> tuple[float, float]:
-    """Measures a loop that calls each shipped network on one image.
+def one_at_a_time(benchmark: BenchmarkDir, faces: list[bytes]) -> tuple[float, float]:
+    """Measures a loop that calls each network on one image.
 
     The same PNG files and networks as the service has, through the same decoding and
-    preprocessing, one thread, no HTTP.
+    preprocessing, no HTTP.
 
     Returns:
         Pictures a second, and seconds of processor time a picture.
     """
-    benchmark = Settings().open_benchmark()
     predictor = Predictor(benchmark, torch.device("cpu"))
     runs = [info.run_id for info in predictor.runs() if info.kind == "network"]
     networks = [load_network(benchmark.run(run), predictor.format) for run in runs]
@@ -162,15 +175,19 @@ def one_at_a_time(faces: list[bytes]) -> tuple[float, float]:
 
 
 @contextmanager
-def serving() -> Iterator[tuple[int, psutil.Process]]:
-    """Starts the service on a free port; gives the port and its process."""
+def serving(place: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
+    """Starts the service of a benchmark on a free port; gives the port and its process."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "fer_core.serving.app:app", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--log-level", "warning"]
     root = Path(__file__).resolve().parent.parent
-    with subprocess.Popen(command, cwd=root) as started:
+    environment = os.environ | {
+        "FERSCOPE_ARTIFACTS": str(place.store.root.resolve()),
+        "FERSCOPE_BENCHMARK": place.name,
+    }
+    with subprocess.Popen(command, cwd=root, env=environment) as started:
         try:
             _wait(port, started)
             yield port, psutil.Process(started.pid)
@@ -178,13 +195,13 @@ def serving() -> Iterator[tuple[int, psutil.Process]]:
             started.terminate()
 
 
-def under_load(port: int, bodies: list[bytes]) -> Load:
-    """Lets all clients ask for `SECONDS`, each one request after the other."""
+def under_load(port: int, bodies: list[bytes], lasting: float) -> Load:
+    """Lets all clients ask for some seconds, each one request after the other."""
     loads = [Load() for _ in range(CLIENTS)]
     started = time.perf_counter()
     threads = [
         threading.Thread(
-            target=_client, args=(port, bodies[n:] + bodies[:n], one, started + SECONDS)
+            target=_client, args=(port, bodies[n:] + bodies[:n], one, started + lasting)
         )
         for n, one in enumerate(loads)
     ]
