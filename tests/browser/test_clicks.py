@@ -174,14 +174,15 @@ def test_an_uploaded_photograph_is_answered_by_every_model(visit):
     page.get_by_text("The picture is already a cropped face").click()
     settled(page)
     upload(page, "me.png", png())
-    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4)
-    # the crop, what models see, and an overlay for each of the three networks and the ensemble
+    # all answers at a glance, and each by itself
+    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(5)
+    # the picture, what models see, and an overlay for each of the three networks and the ensemble
     expect(page.locator("[data-testid=stImage] img")).to_have_count(6)
 
 
 def test_an_example_face_is_found_and_answered(visit):
     page = visit("compare?face=Example")
-    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(4)
+    expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(5)
 
 
 @pytest.mark.parametrize(
