@@ -44,7 +44,7 @@ for cropped in (False, True):  # each example is new to the cache once
         app.run()
         assert not app.exception, app.exception
         faces.append(time.perf_counter() - started)
-models = len([m for m in app.markdown if m.value.startswith("**")])
+models = len([m for m in app.markdown if m.value.startswith("### ")])
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({{"faces": faces, "models": models, "rss": memory}}))
 """
