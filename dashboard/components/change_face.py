@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dashboard.components.face_cards import Looked
 from dashboard.components.faces import enlarge
@@ -12,9 +12,9 @@ from dashboard.data_access import Benchmark
 from fer_core.data.faces import Frame
 from fer_core.data.imaging import SampleFormat
 from fer_core.evaluation.whatif import CHANGES, changed
+from fer_core.figures.overlay import outlined
 
 _SHOWN = 320
-_LINE = "#D65424"
 
 
 def crop_sliders(face: Looked) -> Frame:
@@ -90,11 +90,13 @@ def _reset() -> None:
 
 def _framed(picture: Image.Image, frame: Frame) -> Image.Image:
     """Returns the picture, no larger than the page shows it, with the frame drawn on it."""
-    scale = min(1.0, 2 * _SHOWN / max(picture.size))
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    shown = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB")
-    left, top, side = (value * scale for value in (frame.left, frame.top, frame.side))
-    width = max(2, max(size) // 160)
-    ImageDraw.Draw(shown).rectangle([left, top, left + side, top + side], outline=_LINE,
-                                    width=width)  # fmt: skip
-    return shown
+    shown = picture.copy()
+    shown.thumbnail((2 * _SHOWN, 2 * _SHOWN))
+    right, bottom = frame.left + frame.side, frame.top + frame.side
+    box = (
+        frame.left / picture.width,
+        frame.top / picture.height,
+        right / picture.width,
+        bottom / picture.height,
+    )
+    return outlined(shown, box)

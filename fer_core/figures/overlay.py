@@ -78,9 +78,15 @@ def signed_overlay(
 
 
 def outlined(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    """Draws a frame around a box given as shares of the side (left, top, right, bottom)."""
+    """Draws a frame around a box.
+
+    Args:
+        picture: Any mode.
+        box: Left, top, right and bottom, as shares of the picture's width and height.
+    """
     framed = picture.convert("RGB")
-    left, top, right, bottom = (share * framed.width for share in box)
+    left, right = box[0] * framed.width, box[2] * framed.width
+    top, bottom = box[1] * framed.height, box[3] * framed.height
     width = max(2, framed.width // 90)
     ImageDraw.Draw(framed).rectangle([left, top, right - 1, bottom - 1], outline=FOR, width=width)
     return framed

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.errors import FerscopeError
 from fer_core.predictor import Prediction, Predictor
 
 log = logging.getLogger(__name__)
@@ -52,31 +53,18 @@ class Asker:
         """
         now = self._clock()
         sound = [name for name in run_ids if self._failed.get(name, -np.inf) < now - RETRY_SECONDS]
-        predictions = self._together(faces, sound)
+        given = self._predictor.try_predict(faces, sound) if sound else {}
+        predictions = [said for said in given.values() if isinstance(said, Prediction)]
+        for name, said in given.items():
+            if isinstance(said, FerscopeError):
+                log.error("%s cannot answer: %s", name, said)
+                self._failed[name] = now
         answered = {prediction.run_id for prediction in predictions}
         problems = {name: CANNOT for name in run_ids if name not in answered}
         return [
             Answers(tuple(_only(prediction, row) for prediction in predictions), problems)
             for row in range(len(faces))
         ]
-
-    def _together(
-        self, faces: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
-    ) -> list[Prediction]:
-        try:
-            return self._predictor.predict(faces, run_ids)
-        except Exception:
-            # Whatever is wrong with one model, all others can still be asked by themselves. The
-            # faces are in the stored format: they cannot be what is wrong.
-            return [found for name in run_ids if (found := self._alone(faces, name))]
-
-    def _alone(self, faces: Sequence[NDArray[np.uint8]], run_id: str) -> Prediction | None:
-        try:
-            return self._predictor.predict(faces, [run_id])[0]
-        except Exception:
-            log.exception("%s cannot answer", run_id)
-            self._failed[run_id] = self._clock()
-            return None
 
 
 def _only(prediction: Prediction, row: int) -> Prediction:
