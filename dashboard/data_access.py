@@ -6,6 +6,7 @@ returned is shared among visitors and must not be changed.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from fer_core.artifacts import (
     Framing,
     RunDir,
     RunInfo,
+    TrainingState,
     read_table,
 )
 from fer_core.data.imaging import open_picture
@@ -110,7 +112,40 @@ def benchmark(name: str) -> Benchmark:
         for run in place.runs()
         for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
-    return _read_benchmark(place, (stamp(place.info_path), *stamps))
+    under_way = tuple(run.run_id for run in place.runs() if run.progress_path.is_file())
+    return _read_benchmark(place, (stamp(place.info_path), *stamps), under_way)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is not finished.
+
+    Attributes:
+        place: Its run.
+        state: How far it has come.
+        history: Its epochs so far; None before the first.
+        trace: Training loss within the epochs; None at the very start.
+    """
+
+    place: RunDir
+    state: TrainingState
+    history: pd.DataFrame | None
+    trace: pd.DataFrame | None
+
+
+def trainings(chosen: Benchmark) -> list[Training]:
+    """Returns the trainings under way, last heard of first; not cached, they change all the time.
+
+    A table that cannot be read counts as not yet there.
+    """
+    found = []
+    for run in chosen.place.runs():
+        with suppress(ArtifactError):
+            state = TrainingState.read(run.progress_path)
+            history = run.history() if run.history_path.is_file() else None
+            trace = run.trace() if run.trace_path.is_file() else None
+            found.append(Training(run, state, history, trace))
+    return sorted(found, key=lambda training: -training.state.updated)
 
 
 def samples(chosen: Benchmark) -> pd.DataFrame:
@@ -125,6 +160,14 @@ def predictions(chosen: Benchmark, run: Run) -> Predictions:
         ArtifactError: If they are missing or damaged.
     """
     return _read_predictions(run.place, chosen.info, stamp(run.place.predictions_path))
+
+
+def history(run: Run) -> pd.DataFrame | None:
+    """Returns how a run's training went; None if it was not trained here or cannot be read."""
+    try:
+        return _read_history(run.place, stamp(run.place.history_path))
+    except ArtifactError:
+        return None
 
 
 def mean_faces(chosen: Benchmark) -> dict[str, NDArray[np.float32]]:
@@ -274,14 +317,16 @@ def stamp(path: Path) -> Stamp:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading runs ...")
-def _read_benchmark(place: BenchmarkDir, stamps: tuple[Stamp, ...]) -> Benchmark:
+def _read_benchmark(
+    place: BenchmarkDir, stamps: tuple[Stamp, ...], under_way: tuple[str, ...]
+) -> Benchmark:
     runs: list[Run] = []
     warnings: list[str] = []
     unfinished: list[str] = []
     info = place.info()
     for run in place.runs():
         if not run.info_path.is_file():
-            if run.state_dir.is_dir():
+            if run.state_dir.is_dir() or run.run_id in under_way:
                 unfinished.append(run.run_id)
             else:
                 warnings.append(f"{run.run_id}: run.json is missing; the run was not finished.")
@@ -314,6 +359,11 @@ def _read_samples(place: BenchmarkDir, stamp: Stamp) -> pd.DataFrame:
 @st.cache_resource(max_entries=32, show_spinner="Reading predictions ...")
 def _read_predictions(place: RunDir, _info: BenchmarkInfo, stamp: Stamp) -> Predictions:
     return Predictions.read(place.predictions_path, _info.label_set)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _read_history(place: RunDir, stamp: Stamp) -> pd.DataFrame:
+    return place.history()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

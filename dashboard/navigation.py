@@ -45,7 +45,11 @@ def run() -> None:
                     icon=":material/familiar_face_and_zone:",
                 )
             ],
-        }
+            "Runs": [
+                st.Page("views/monitor.py", title="Training monitor", icon=":material/monitoring:")
+            ],
+        },
+        expanded=True,  # a page behind "View more" is a page that nobody finds
     )
     with st.sidebar:
         pick.benchmark_picker()

@@ -192,6 +192,34 @@ class RunInfo(Record):
     created: str = ""
 
 
+class TrainingState(Record):
+    """`progress.json`: how far a training under way has come; gone once it is finished.
+
+    Attributes:
+        epoch, epochs: The epoch under way, from 1, and how many there will be.
+        step, steps: Steps done in this epoch, and how many it has.
+        loss, accuracy: Of training, averaged over the epoch so far; no loss if it is not finite.
+        images_per_second: Over all processes.
+        seconds_left: To the last epoch's end.
+        updated: When this was written; seconds since 1970.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float | None
+    accuracy: float
+    images_per_second: float
+    seconds_left: float
+    updated: float
+
+    @property
+    def done(self) -> float:
+        """Share of all steps that are done."""
+        return min((self.epoch - 1 + self.step / self.steps) / self.epochs, 1.0)
+
+
 def safe_name(name: str, what: str) -> str:
     """Returns a name that can be a folder; names may come from an address bar.
 
@@ -252,6 +280,16 @@ class RunDir:
     def history_path(self) -> Path:
         """`history.parquet`: one row an epoch."""
         return self.root / "history.parquet"
+
+    @property
+    def trace_path(self) -> Path:
+        """`trace.parquet`: training loss and accuracy within the epochs."""
+        return self.root / "trace.parquet"
+
+    @property
+    def progress_path(self) -> Path:
+        """`progress.json`: how far a training under way has come; never shipped."""
+        return self.root / "progress.json"
 
     @property
     def weights_path(self) -> Path:
@@ -335,6 +373,10 @@ class RunDir:
     def history(self) -> pd.DataFrame:
         """Reads `history.parquet`."""
         return read_table(self.history_path, ("epoch",))
+
+    def trace(self) -> pd.DataFrame:
+        """Reads `trace.parquet`."""
+        return read_table(self.trace_path, ("epoch", "loss", "accuracy"))
 
 
 @dataclass(frozen=True)

@@ -284,6 +284,37 @@ def history_chart(
     return style(figure, 340)
 
 
+def trace_chart(trace: pd.DataFrame, history: pd.DataFrame | None, colour: str) -> go.Figure:
+    """Draws a training's loss within its epochs, and the validation loss after each.
+
+    Args:
+        trace: Columns epoch (a fraction, 0 at the start) and loss.
+        history: Columns epoch (from 1) and log_loss; None before the first epoch's end.
+        colour: Of the run.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=trace["epoch"],
+        y=trace["loss"],
+        name="training",
+        mode="lines",
+        line={"color": colour, "width": 1.5},
+    )
+    if history is not None:
+        figure.add_scatter(
+            x=history["epoch"],
+            y=history["log_loss"],
+            name="validation",
+            mode="lines+markers",
+            line={"color": colour, "width": 2.5, "dash": "dot"},
+            marker={"size": 7},
+        )
+    figure.update_xaxes(title="epoch", gridcolor="rgba(128,128,128,.15)", zeroline=False)
+    figure.update_yaxes(title="loss", gridcolor="rgba(128,128,128,.2)", zeroline=False)
+    figure.update_layout(hovermode="x unified")
+    return style(figure, 260)
+
+
 def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
     """Draws one distribution over the classes, canonical order from the top; shape (K,)."""
     order = list(labels)

@@ -61,6 +61,8 @@ def test_train_then_ensemble_then_publish(shop):
     assert (info.init, info.epochs, info.weights_dtype) == ("scratch", 2, "float32")
     assert info.recipe["model"]["image_size"] == 32
     assert len(trained.history()) == 2
+    assert trained.trace()["epoch"].iloc[-1] == 2
+    assert not trained.progress_path.exists()
     both = toy.benchmark.run("both-cpu").info()
     assert both.members == ("tiny-cpu-s0", "tiny_two-cpu-s0")
 

@@ -33,6 +33,7 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
+from training.journal import Journal
 
 _SMOKE = 4  # images of a smoke run
 
@@ -74,6 +75,7 @@ def train_network(
     scores = _add_scores(model, recipe, dataset)
     checkpoints = CheckpointFolder(run.state_dir)
     teacher = _teacher(recipe, dataset, benchmark, accelerator)
+    journal = Journal(observer, run) if accelerator.is_main_process else None
     trainer = Trainer(
         model,
         recipe,
@@ -81,7 +83,7 @@ def train_network(
         preprocessing,
         accelerator,
         checkpoints,
-        observer,
+        journal or observer,
         teacher,
     )
     result = trainer.fit(resume=resume, deadline=deadline)
@@ -98,6 +100,8 @@ def train_network(
         if scores is not None:
             write_scores(run, model, recipe, dataset, preprocessing, scores)
         write_run(run, info, predictions, dataset.samples)
+    if journal is not None:
+        journal.close()
     accelerator.wait_for_everyone()
     return run
 

@@ -1,0 +1,101 @@
+"""Training monitor: nothing, a training under way, one that fell silent, and finished ones."""
+
+import time
+
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import TrainingState, write_table
+from tests.builders import toy_benchmark
+from tests.dashboard.conftest import texts
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return toy_benchmark(tmp_path)
+
+
+def begin(toy, run_id="vgg16-gpu-s2", *, silence=0.0, loss=0.8):
+    run = toy.benchmark.run(run_id)
+    state = TrainingState(
+        epoch=2, epochs=4, step=5, steps=10, loss=loss, accuracy=0.5,
+        images_per_second=99.6, seconds_left=3725, updated=time.time() - silence,
+    )  # fmt: skip
+    state.write(run.progress_path)
+    write_table(run.trace_path, pd.DataFrame({"epoch": [0.5, 1.0], "loss": [2, 1], "accuracy": 0}))
+    return run
+
+
+def values(app):
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_where_nothing_trains_it_says_how_to_start(open_page, toy):
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert "Nothing trains on toy" in texts(app)
+    assert "python -m training train resnet34 --benchmark toy" in app.code[0].value
+
+
+def test_without_any_benchmark_it_says_what_to_run(open_page, tmp_path):
+    app = open_page("monitor", tmp_path / "none")
+    assert not app.exception
+    assert "There is no benchmark yet" in texts(app)
+
+
+def test_without_a_finished_run_there_is_no_table(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path, runs=0)
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert not app.dataframe
+    assert "No training has come to the end of an epoch" in texts(app)
+
+
+def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
+    run = begin(toy)
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert not app.warning
+    assert values(app) == {
+        "Training loss": "0.800",
+        "Training accuracy": "50.0%",
+        "Images a second": "100",
+    }
+    write_table(
+        run.history_path,
+        pd.DataFrame({"epoch": [1], "accuracy": [0.61], "log_loss": [1.1], "macro_recall": [0.5],
+                      "train_loss": [1.0], "learning_rate": [0.1], "images_per_second": [9.0]}),
+    )  # fmt: skip
+    app.run()
+    assert not app.exception
+    assert values(app)["Best validation accuracy"] == "61.0%"
+
+
+def test_a_silent_training_says_how_to_go_on(open_page, toy):
+    begin(toy, silence=600)
+    app = open_page("monitor", toy.artifacts)
+    assert "No news for 0:10:0" in app.warning[0].value
+    commands = [code.value for code in app.code]
+    assert commands == [
+        "python -m training train vgg16 --benchmark toy --profile gpu --seed 2 --resume"
+    ]
+
+
+def test_a_diverged_training_is_named(open_page, toy):
+    begin(toy, loss=None)
+    app = open_page("monitor", toy.artifacts)
+    assert "diverged" in app.error[0].value
+
+
+def test_a_half_written_state_is_no_training(open_page, toy):
+    run = begin(toy)
+    run.progress_path.write_text('{"epoch": 2')
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert "Nothing trains on toy" in texts(app)
+
+
+def test_a_training_that_has_no_checkpoint_yet_is_no_damaged_run(open_page, toy):
+    begin(toy)
+    app = open_page("leaderboard", toy.artifacts)
+    assert not app.warning
