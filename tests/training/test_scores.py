@@ -18,6 +18,7 @@ from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
 from training.jobs.networks import train_network
+from training.jobs.scoring import evaluate_run
 from training.tables import print_report
 
 
@@ -118,6 +119,15 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     )
     print_report(run)
     assert "concordance" in capsys.readouterr().out
+
+    run.score_report_path.unlink()
+    evaluate_run(run, toy.dataset, "cpu")
+    again = ScoreReport.read(run.score_report_path).frames["test"]
+    assert again.mae.value == pytest.approx(test.mae.value, rel=1e-4)
+    scores.unlink()  # without its table the report stays as it is
+    kept = run.score_report_path.read_text()
+    evaluate_run(run, toy.dataset, "cpu")
+    assert run.score_report_path.read_text() == kept
 
 
 def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):

@@ -1,14 +1,16 @@
 """From a network or predictions to a run's reports."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from accelerate import Accelerator
 from torch import nn
 
 from fer_core.artifacts import RunDir, RunInfo, write_table
-from fer_core.config import Recipe
+from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.scores import SampleScores
+from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
@@ -61,7 +63,9 @@ def write_run(
 
 
 def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:
-    """Predicts validation and test again from a run's weights and rewrites its report.
+    """Predicts validation and test again from a run's weights and rewrites its reports.
+
+    A score head's errors are measured again where its table still stands; else they stay.
 
     Raises:
         DataError: If the dataset's split is not the one that the run was trained on.
@@ -70,9 +74,12 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     info = network.info
     require_split(dataset, info.split_hash, run.run_id)
     accelerator = make_accelerator("fp32", device)
-    predictions = predict_splits(
-        network.model.to(accelerator.device), dataset, network.preprocessing, accelerator
-    )
+    model = network.model.to(accelerator.device)
+    predictions = predict_splits(model, dataset, network.preprocessing, accelerator)
+    recipe = parse_recipe(info.recipe)
+    if isinstance(recipe, Recipe) and recipe.score and Path(recipe.score.table).is_file():
+        scores = read_scores(Path(recipe.score.table), dataset)
+        write_scores(run, model, recipe, dataset, network.preprocessing, scores)
     return write_run(run, info, predictions, dataset.samples)
 
 
