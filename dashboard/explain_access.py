@@ -5,10 +5,11 @@ question. Errors that a visitor can mend come back as sentences, so that one mod
 leaves the others on the page.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,9 +26,12 @@ from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import regions, tables
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
+    from torch import Tensor
+
     from fer_core.explain.faithfulness import Curves
     from fer_core.explain.features import FeatureMaps, Layer
     from fer_core.explain.saliency import Detail, SaliencyMap
+    from fer_core.predictor.slots import Subject
 
 Result = TypeVar("Result")
 
@@ -56,6 +60,44 @@ class Asked:
     head: int | None = None
 
 
+@dataclass(frozen=True)
+class _Case:
+    """A face put to a run: what cached functions take as one argument.
+
+    Attributes:
+        chosen: The benchmark.
+        run: One of its runs.
+        face: In the benchmark's format; None where the question is about the run alone.
+    """
+
+    chosen: Benchmark
+    run: Run
+    face: NDArray[np.uint8] | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What an answer depends on: the face's bytes, the split, the weights."""
+        names = self.run.info.members or (self.run.run_id,)
+        stamps = tuple(stamp_of(self.chosen.place.run(name).weights_path) for name in names)
+        face = None if self.face is None else (self.face.tobytes(), self.face.shape)
+        return (self.chosen.info.split_hash, self.run.run_id, stamps, face)
+
+    @property
+    def stored(self) -> NDArray[np.uint8]:
+        """The face; a blank one where none is asked about."""
+        blank = np.zeros(data_access.predictor(self.chosen).format.shape, np.uint8)
+        return blank if self.face is None else self.face
+
+    @contextmanager
+    def borrowed(self) -> "Iterator[tuple[Subject, Tensor]]":
+        """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
+        with data_access.predictor(self.chosen).borrow(self.run.run_id) as subject:
+            yield subject, subject.prepare(self.stored[None])
+
+
+_BY_CONTENT: "dict[str | type[Any], Callable[[Any], Any]]" = {_Case: lambda case: case.key}
+
+
 def config_of(run: Run) -> ModelConfig | None:
     """Returns how a run's network was built; None for an ensemble."""
     if run.info.kind != "network":
@@ -77,29 +119,29 @@ def saliency(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked
 ) -> "SaliencyMap | str":
     """Returns a run's map of a face in the benchmark's format, or why there is none."""
-    return _saliency(face.tobytes(), face.shape, _key(chosen, run), asked, chosen, run)
+    return _saliency(_Case(chosen, run, face), asked)
 
 
 def curves(chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked) -> "Curves | str":
     """Returns the insertion and deletion curves of that map, or why there are none."""
-    return _curves(face.tobytes(), face.shape, _key(chosen, run), asked, chosen, run)
+    return _curves(_Case(chosen, run, face), asked)
 
 
 def outline(chosen: Benchmark, run: Run) -> "list[Layer] | str":
     """Returns the layers of a run's network, or why there are none."""
-    return _outline(_key(chosen, run), chosen, run)
+    return _outline(_Case(chosen, run))
 
 
 def feature_maps(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], path: str, of: int | None
 ) -> "FeatureMaps | str":
     """Returns a layer's maps of a face, or why there are none."""
-    return _feature_maps(face.tobytes(), face.shape, _key(chosen, run), path, of, chosen, run)
+    return _feature_maps(_Case(chosen, run, face), path, of)
 
 
 def attention(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> "NDArray[np.float32] | str":
     """Returns a ViT's attention for a face, (blocks, heads, T, T), or why there is none."""
-    return _attention(face.tobytes(), face.shape, _key(chosen, run), chosen, run)
+    return _attention(_Case(chosen, run, face))
 
 
 def network_input(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> Image.Image:
@@ -132,21 +174,11 @@ def canonical_regions() -> dict[str, NDArray[np.bool_]]:
     return regions.canonical_regions()
 
 
-def _key(chosen: Benchmark, run: Run) -> tuple[object, ...]:
-    names = run.info.members or (run.run_id,)
-    stamps = tuple(stamp_of(chosen.place.run(name).weights_path) for name in names)
-    return (chosen.info.split_hash, run.run_id, stamps)
-
-
 def _said(work: Callable[[], Result]) -> Result | str:
     try:
         return work()
     except FerscopeError as error:
         return str(error)
-
-
-def _read_face(face: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.frombuffer(face, dtype=np.uint8).reshape(shape)
 
 
 def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
@@ -164,108 +196,79 @@ def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
     return Detail(module=found[round(asked.depth * (len(found) - 1))].path)
 
 
-@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False)
-def _saliency(
-    face: bytes,
-    shape: tuple[int, ...],
-    key: tuple[object, ...],
-    asked: Asked,
-    _chosen: Benchmark,
-    _run: Run,
-) -> "SaliencyMap | str":
+@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
+def _saliency(case: _Case, asked: Asked) -> "SaliencyMap | str":
     from fer_core.explain.saliency import Target
 
     def work() -> "SaliencyMap":
-        predictor = data_access.predictor(_chosen)
         target = None if asked.of is None else Target(asked.of, asked.against)
-        stored = _read_face(face, shape)
         if asked.of is None and asked.against is not None:
-            with predictor.borrow(_run.run_id) as subject:
-                logits = subject.model(subject.prepare(stored[None])).detach()
+            with case.borrowed() as (subject, inputs):
+                logits = subject.model(inputs).detach()
             target = Target(int(logits[0].argmax()), asked.against)
         if target is not None and target.of == target.against:
             target = None  # nothing to contrast a class with itself
-        detail = _detail(_chosen, _run, asked)
-        return predictor.explain(stored, _run.run_id, asked.method, target, detail)
+        detail = _detail(case.chosen, case.run, asked)
+        predictor = data_access.predictor(case.chosen)
+        return predictor.explain(case.stored, case.run.run_id, asked.method, target, detail)
 
     return _said(work)
 
 
-@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False)
-def _curves(
-    face: bytes,
-    shape: tuple[int, ...],
-    key: tuple[object, ...],
-    asked: Asked,
-    _chosen: Benchmark,
-    _run: Run,
-) -> "Curves | str":
+@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
+def _curves(case: _Case, asked: Asked) -> "Curves | str":
     from fer_core.explain.faithfulness import insertion_deletion
 
-    one = _saliency(face, shape, key, asked, _chosen, _run)
+    one = _saliency(case, asked)
     if isinstance(one, str):
         return one
 
     def work() -> "Curves":
-        with data_access.predictor(_chosen).borrow(_run.run_id) as subject:
-            image = subject.prepare(_read_face(face, shape)[None])[0]
-            return insertion_deletion(subject.model, image, [one])[0]
+        with case.borrowed() as (subject, inputs):
+            return insertion_deletion(subject.model, inputs[0], [one])[0]
 
     return _said(work)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _outline(key: tuple[object, ...], _chosen: Benchmark, _run: Run) -> "list[Layer] | str":
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_CONTENT)
+def _outline(case: _Case) -> "list[Layer] | str":
     from fer_core.explain.features import layers
     from fer_core.explain.saliency import ExplainError
 
     def work() -> "list[Layer]":
-        with data_access.predictor(_chosen).borrow(_run.run_id) as subject:
+        with case.borrowed() as (subject, inputs):
             if subject.spec is None:
                 raise ExplainError(
-                    f"{_run.info.title} is an ensemble and has no layers of its own."
+                    f"{case.run.info.title} is an ensemble and has no layers of its own."
                 )
-            stored = np.zeros(data_access.predictor(_chosen).format.shape, np.uint8)
-            return layers(subject.model, subject.spec, subject.prepare(stored[None]))
+            return layers(subject.model, subject.spec, inputs)
 
     return _said(work)
 
 
-@st.cache_resource(max_entries=64, ttl=3600, show_spinner=False)
-def _feature_maps(
-    face: bytes,
-    shape: tuple[int, ...],
-    key: tuple[object, ...],
-    path: str,
-    of: int | None,
-    _chosen: Benchmark,
-    _run: Run,
-) -> "FeatureMaps | str":
+@st.cache_resource(max_entries=64, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
+def _feature_maps(case: _Case, path: str, of: int | None) -> "FeatureMaps | str":
     from fer_core.explain import features
     from fer_core.explain.saliency import ExplainError, Target
 
     def work() -> "FeatureMaps":
-        found = outline(_chosen, _run)
+        found = outline(case.chosen, case.run)
         layer = next((one for one in found if not isinstance(one, str) and one.path == path), None)
-        with data_access.predictor(_chosen).borrow(_run.run_id) as subject:
+        with case.borrowed() as (subject, inputs):
             if layer is None or subject.spec is None:
-                raise ExplainError(f"{_run.info.title} has no layer {path!r}.")
-            inputs = subject.prepare(_read_face(face, shape)[None])
+                raise ExplainError(f"{case.run.info.title} has no layer {path!r}.")
             target = None if of is None else Target(of)
             return features.feature_maps(subject.model, subject.spec, inputs, layer, target)
 
     return _said(work)
 
 
-@st.cache_resource(max_entries=32, ttl=3600, show_spinner=False)
-def _attention(
-    face: bytes, shape: tuple[int, ...], key: tuple[object, ...], _chosen: Benchmark, _run: Run
-) -> "NDArray[np.float32] | str":
+@st.cache_resource(max_entries=32, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
+def _attention(case: _Case) -> "NDArray[np.float32] | str":
     from fer_core.explain import attention as reading
 
     def work() -> NDArray[np.float32]:
-        with data_access.predictor(_chosen).borrow(_run.run_id) as subject:
-            inputs = subject.prepare(_read_face(face, shape)[None])
+        with case.borrowed() as (subject, inputs):
             weights: NDArray[np.float32] = reading.attention(subject.model, inputs)[1][0].numpy()
             return weights
 
