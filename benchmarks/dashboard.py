@@ -17,6 +17,7 @@ PAGES = (
     "head_to_head",
     "trust",
     "compare",
+    "monitor",
 )
 RERUN_MS, COLD_S, MEMORY_GIB = 300, 3, 2.5
 

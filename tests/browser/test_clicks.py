@@ -19,7 +19,7 @@ expect.set_options(timeout=60_000)
 
 PAGES = (
     "", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare",
-    "features", "saliency", "regions",
+    "features", "saliency", "regions", "monitor",
 )  # fmt: skip
 
 
