@@ -46,6 +46,13 @@ def benchmark() -> Benchmark:
     return chosen
 
 
+def benchmark_with_runs() -> Benchmark:
+    """Returns the picked benchmark; ends the page if it has no finished run."""
+    chosen = benchmark()
+    need_runs(chosen)
+    return chosen
+
+
 def need_runs(chosen: Benchmark) -> None:
     """Ends the page with what to do if the benchmark has no finished run."""
     if chosen.runs:

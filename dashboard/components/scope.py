@@ -14,7 +14,8 @@ from dashboard.data_access import Benchmark
 from dashboard.results_access import Board, Scope
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
-from fer_core.evaluation import results, slices
+from fer_core.evaluation import slices
+from fer_core.evaluation.results import SECOND
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import PART_NAMES
 
@@ -30,7 +31,7 @@ _SEPARATOR = ": "
 def parts(chosen: Benchmark) -> Mapping[str, str]:
     """Returns the parts that every run of the benchmark has, with their shown names."""
     second = all(run.second_report is not None for run in chosen.runs)
-    return {part: name for part, name in PART_NAMES.items() if second or part != results.SECOND}
+    return {part: name for part, name in PART_NAMES.items() if second or part != SECOND}
 
 
 def class_picker(chosen: Benchmark) -> tuple[str, ...]:
@@ -64,15 +65,15 @@ def class_picker(chosen: Benchmark) -> tuple[str, ...]:
         return tuple(sorted(own)) if 2 <= len(own) < len(labels) else ()
 
 
-def scope_picker(chosen: Benchmark) -> Scope:
-    """Shows what is scored, and returns it."""
+def results() -> tuple[Benchmark, Scope, Board]:
+    """Begins a page on results: the picked benchmark, what is scored, and the results on it.
+
+    Ends the page with what is wrong, or what to do, if there are none.
+    """
+    chosen = pick.benchmark_with_runs()
     classes = class_picker(chosen)
     part = pick.switch("Scored on", parts(chosen), Key.SCORED, help_text=SCORED_HELP)
-    return Scope(part, classes)
-
-
-def open_board(chosen: Benchmark, scope: Scope) -> Board:
-    """Returns the results on a scope; ends the page with what is wrong if there are none."""
+    scope = Scope(part, classes)
     try:
         board = results_access.board(chosen, scope)
     except FerscopeError as error:
@@ -83,7 +84,7 @@ def open_board(chosen: Benchmark, scope: Scope) -> Board:
     if board.panel is None:
         st.info("No run can be scored on this part with these classes.")
         st.stop()
-    return board
+    return chosen, scope, board
 
 
 def describe(board: Board) -> str:

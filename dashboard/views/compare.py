@@ -21,8 +21,7 @@ theme.page_header(
     "Bring a face: all models answer side by side, and each shows which parts of the face speak "
     "for its answer.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
+chosen = pick.benchmark_with_runs()
 theme.class_chips(chosen.info.labels)
 titles = chosen.titles
 runs = [run for run in chosen.runs if data_access.answers_faces(run)]

@@ -18,10 +18,7 @@ theme.page_header(
     "Rows are what the annotators said, columns what the model said. Click a cell, or the name of "
     "a row or column, to see the samples behind it, most confident first.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
-where = scope.scope_picker(chosen)
-board = scope.open_board(chosen, where)
+chosen, where, board = scope.results()
 panel, titles = board.panel, chosen.titles
 left, middle, right = st.columns([3, 3, 4])
 with left:

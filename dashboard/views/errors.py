@@ -23,10 +23,7 @@ theme.page_header(
     "Walk through the mistakes of a model, the most confident ones first: they are either what it "
     "has not learned, or labels worth a second look. Open one to see what everyone says of it.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
-where = scope.scope_picker(chosen)
-board = scope.open_board(chosen, where)
+chosen, where, board = scope.results()
 panel = board.panel
 left, right = st.columns([3, 2])
 with left:

@@ -13,8 +13,7 @@ theme.page_header(
     "Follow a face through a network: click a layer of its outline, see its strongest maps, and "
     "lay one over the face.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
+chosen = pick.benchmark_with_runs()
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = feature_view.network_picker(chosen)

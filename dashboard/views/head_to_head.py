@@ -23,10 +23,7 @@ theme.page_header(
     "Set one model against another on the same images: what it fixes, what it breaks, and whether "
     "the difference is more than luck.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
-where = scope.scope_picker(chosen)
-board = scope.open_board(chosen, where)
+chosen, where, board = scope.results()
 panel, titles = board.panel, chosen.titles
 if len(panel.runs) < 2:
     st.info("It takes two finished runs to compare. Train another one:")

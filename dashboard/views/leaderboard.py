@@ -17,10 +17,7 @@ theme.page_header(
     "Models measured on the same images under the same protocol. Sort by any column; small "
     "differences within the intervals are no differences.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
-where = scope.scope_picker(chosen)
-board = scope.open_board(chosen, where)
+chosen, where, board = scope.results()
 found, entries = board.results, board.results.entries
 titles, colours = chosen.titles, chosen.colours
 

@@ -11,8 +11,7 @@ theme.page_header(
     "Which parts of the face speak for each emotion, whether models agree on that, and which maps "
     "pass the tests that a random map fails.",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
+chosen = pick.benchmark_with_runs()
 measured = region_view.measured(chosen)
 method = region_view.method_picker(measured)
 areas = region_view.region_legend(explain_access.canonical_regions())

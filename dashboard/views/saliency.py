@@ -12,8 +12,7 @@ theme.page_header(
     "Rows are methods, columns are models, all on one face. Ask why one class and not another, and "
     "test each map: does the model change its mind when the marked places go?",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
+chosen = pick.benchmark_with_runs()
 left, right = st.columns([2, 3], gap="large")
 with left:
     face = stored_face(chosen)

@@ -18,10 +18,7 @@ theme.page_header(
     "Is 80% sure right 80 times in 100? How many faces can be answered safely, what do bad "
     "pictures cost, and on which images does a model fail?",
 )
-chosen = pick.benchmark()
-pick.need_runs(chosen)
-where = scope.scope_picker(chosen)
-board = scope.open_board(chosen, where)
+chosen, where, board = scope.results()
 panel, titles, colours = board.panel, chosen.titles, chosen.colours
 entries = {entry.run_id: entry for entry in board.results.entries}
 run_id = pick.run_picker(chosen, panel.runs)
