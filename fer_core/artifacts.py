@@ -158,6 +158,8 @@ class RunInfo(Record):
         parameters: Number of weights; None if not known.
         trained_parameters: Number of weights that training changed; None where it is not known.
         base_hash: Hash of the weights that an adapter stands on; None without an adapter.
+        teachers: Run ids that it learned from, and when each was made: a run of the same name may
+            have been trained anew since.
         members: Run ids that an ensemble averages.
         member_weights: Their weights, summing to 1.
         weights_dtype: `float32`, or `float16` once published; None for an ensemble.
@@ -179,6 +181,7 @@ class RunInfo(Record):
     parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
+    teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()
     weights_dtype: str | None = None

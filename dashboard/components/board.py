@@ -173,6 +173,8 @@ def provenance(entry: Entry) -> None:
         "Versions": ", ".join(f"{key} {value}" for key, value in info.versions.items()),
         "Made": info.created,
     }
+    if info.teachers:
+        facts["Taught by"] = ", ".join(f"{run} ({made})" for run, made in info.teachers.items())
     st.table(pd.Series(facts, name="value"))
     st.markdown("Resolved recipe")
     st.json(dict(info.recipe), expanded=1)

@@ -133,7 +133,11 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     lines = {line.split()[1]: line for line in again.output.splitlines() if line.startswith("│")}
     assert "was finished" in lines["tiny-cpu-s0"]
     assert "was finished" in lines["student-cpu-s0"]
-    assert toy.benchmark.run("student-cpu-s0").info().recipe["distill"]["weight"] == 0.5
+    student = toy.benchmark.run("student-cpu-s0").info()
+    assert student.recipe["distill"]["weight"] == 0.5
+    assert student.teachers == {
+        name: toy.benchmark.run(name).info().created for name in ("tiny-cpu-s0", "both-cpu")
+    }
 
 
 def test_recipes_that_need_one_another_are_named(shop):

@@ -75,6 +75,8 @@ def train_network(
     scores = _add_scores(model, recipe, dataset)
     checkpoints = CheckpointFolder(run.state_dir)
     teacher = _teacher(recipe, dataset, benchmark, accelerator)
+    teachers = recipe.distill.teachers if recipe.distill else ()
+    taught_by = {name: benchmark.run(name).info().created for name in teachers}
     journal = Journal(observer, run) if accelerator.is_main_process else None
     trainer = Trainer(
         model,
@@ -95,7 +97,7 @@ def train_network(
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     if accelerator.is_main_process:
         info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
-        info = info.model_copy(update={"base_hash": base})
+        info = info.model_copy(update={"base_hash": base, "teachers": taught_by})
         save_tensors(run.weights_path, _kept(result.weights, recipe), weight_facts(info))
         if scores is not None:
             write_scores(run, model, recipe, dataset, preprocessing, scores)
