@@ -50,10 +50,11 @@ class Journal:
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Adds the epoch to the history."""
+        earlier = pd.DataFrame()
         with suppress(ArtifactError):
-            earlier = pd.DataFrame()
             if record.epoch > 1:
                 earlier = self._run.history().query("epoch < @record.epoch")
+        with suppress(ArtifactError):
             row = pd.DataFrame([asdict(record)])
             write_table(self._run.history_path, pd.concat([earlier, row], ignore_index=True))
         self._inner.on_epoch(record)

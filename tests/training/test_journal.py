@@ -107,6 +107,11 @@ def test_history_grows_by_the_epoch_and_a_repeated_epoch_replaces_the_earlier(ru
     assert run.history()[["epoch", "accuracy"]].to_numpy().tolist() == [[1, 0.1], [2, 0.3]]
 
 
+def test_epochs_after_a_lost_history_are_kept(run):
+    Journal(Watcher(), run).on_epoch(record(7, 0.7))
+    assert run.history()["epoch"].tolist() == [7]
+
+
 def test_a_loss_that_is_no_number_is_said_and_ends_nothing(run):
     journal = Journal(Watcher(), run)
     journal.on_step(news(1, 1, loss=float("nan")))
