@@ -44,17 +44,15 @@ def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) 
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What one run says of some faces.
+class Said:
+    """What one run says of one face, or of N.
 
     Attributes:
         run_id: The run.
         title: Its model's name.
         labels: The classes.
-        probabilities: As the model gives them, shape (N, K), rows sum to 1.
+        probabilities: As the model gives them, shape (K,) or (N, K), rows sum to 1.
         temperature: Fitted on the run's validation predictions; None where these are missing.
-        backend: What computed it.
-        seconds: Time for all N faces, without loading; of an ensemble, its members' together.
     """
 
     run_id: str
@@ -62,25 +60,31 @@ class Prediction:
     labels: LabelSet
     probabilities: Probabilities
     temperature: float | None
-    backend: Backend
-    seconds: float
 
     @property
     def calibrated(self) -> Probabilities:
-        """The probabilities at the run's temperature, shape (N, K)."""
+        """The probabilities at the run's temperature, of the same shape."""
         return calibrated(self.probabilities, self.temperature)
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction(Said):
+    """What one run says of N faces.
+
+    Attributes:
+        backend: What computed it.
+        seconds: Time for all N faces, without loading; of an ensemble, its members' together.
+    """
+
+    backend: Backend
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Answer(Said):
     """What one run says of one face, and what speaks for it.
 
     Attributes:
-        run_id: The run.
-        title: Its model's name.
-        labels: The classes.
-        probabilities: As the model gives them, shape (K,), sums to 1.
-        temperature: Fitted on the run's validation predictions; None where these are missing.
         explained: The class that the map explains.
         saliency: Signed map of that class, shape (MAP_SIDE, MAP_SIDE). Of an ensemble: the
             weighted mean of its members' maps, each scaled to a largest magnitude of 1.
@@ -88,11 +92,6 @@ class Answer:
         seconds: Time of prediction and explanation, without loading.
     """
 
-    run_id: str
-    title: str
-    labels: LabelSet
-    probabilities: Probabilities
-    temperature: float | None
     explained: str
     saliency: NDArray[np.float32]
     method: str
@@ -102,11 +101,6 @@ class Answer:
     def top(self) -> str:
         """The most probable class."""
         return self.labels.names[int(self.probabilities.argmax())]
-
-    @property
-    def calibrated(self) -> Probabilities:
-        """The probabilities at the run's temperature, shape (K,)."""
-        return calibrated(self.probabilities, self.temperature)
 
 
 def ensemble_prediction(
