@@ -158,6 +158,8 @@ class RunInfo(Record):
         parameters: Number of weights; None if not known.
         trained_parameters: Number of weights that training changed; None where it is not known.
         base_hash: Hash of the weights that an adapter stands on; None without an adapter.
+        prior_strength: What was added to the classifier's bias after training, in logarithms of the
+            class frequencies; chosen on validation.
         teachers: Run ids that it learned from, and when each was made: a run of the same name may
             have been trained anew since.
         members: Run ids that an ensemble averages.
@@ -181,6 +183,7 @@ class RunInfo(Record):
     parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
+    prior_strength: float = 0.0
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()

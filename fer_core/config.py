@@ -83,6 +83,11 @@ class LossConfig(_Part):
     logit_adjustment: float = Field(
         default=0.0, ge=0, description="tau of Menon et al. 2021 (arXiv:2007.07314)"
     )
+    prior: Literal["accuracy", "fixed"] = Field(
+        default="accuracy",
+        description="how far class frequencies speak in the end: validation accuracy chooses, or "
+        "as trained",
+    )
 
 
 class OptimConfig(_Part):

@@ -173,6 +173,11 @@ def provenance(entry: Entry) -> None:
         "Versions": ", ".join(f"{key} {value}" for key, value in info.versions.items()),
         "Made": info.created,
     }
+    if info.prior_strength:
+        facts["Class frequencies"] = (
+            f"their logarithm times {info.prior_strength:g} was added to the classifier's bias: "
+            "validation accuracy chose it"
+        )
     if info.teachers:
         facts["Taught by"] = ", ".join(f"{run} ({made})" for run, made in info.teachers.items())
     st.table(pd.Series(facts, name="value"))

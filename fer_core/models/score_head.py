@@ -67,10 +67,20 @@ class TwoHeads(nn.Module):
 
 def add_score_head(model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0) -> None:
     """Puts a score head beside a network's classifier, in place."""
-    classifier = model.get_submodule(spec.head)
-    if not isinstance(classifier, nn.Linear):
+    model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
+
+
+def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear:
+    """Returns the layer that gives the logits, with a score head beside it or not.
+
+    Raises:
+        TypeError: If it is no linear layer.
+    """
+    head = model.get_submodule(spec.head)
+    found = head.classifier if isinstance(head, TwoHeads) else head
+    if not isinstance(found, nn.Linear):
         raise TypeError(f"the classifier of {spec.key} is no linear layer")
-    model.set_submodule(spec.head, TwoHeads(classifier, mean, std))
+    return found
 
 
 def score_head(model: nn.Module, spec: ModelSpec) -> TwoHeads:

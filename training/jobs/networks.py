@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core import provenance
@@ -23,12 +24,14 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
 from fer_core.engine.networks import Network, load_network, preprocessing_of
 from fer_core.engine.onnx import OnnxNetwork, exported_copy
+from fer_core.engine.predict import predict_probabilities
 from fer_core.engine.teacher import Teacher
 from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
+from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
-from fer_core.models.score_head import add_score_head
+from fer_core.models.score_head import add_score_head, classifier_of
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from training.jobs.processes import make_accelerator, peak_memory
@@ -94,11 +97,14 @@ def train_network(
     if not result.finished:
         return None
     model.load_state_dict(result.weights)
+    strength = _settle_prior(model, recipe, dataset, preprocessing, accelerator)
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     if accelerator.is_main_process:
         info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
-        info = info.model_copy(update={"base_hash": base, "teachers": taught_by})
-        save_tensors(run.weights_path, _kept(result.weights, recipe), weight_facts(info))
+        info = info.model_copy(
+            update={"base_hash": base, "teachers": taught_by, "prior_strength": strength}
+        )
+        save_tensors(run.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))
         if scores is not None:
             write_scores(run, model, recipe, dataset, preprocessing, scores)
         write_run(run, info, predictions, dataset.samples)
@@ -150,6 +156,34 @@ def smoke_network(
             teacher,
         )
         return trainer.fit(), " ".join(left_out)
+
+
+def _settle_prior(
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    preprocessing: Preprocessing,
+    accelerator: Accelerator,
+) -> float:
+    """Lets validation choose how far class frequencies speak, and puts it into the classifier.
+
+    Returns:
+        The strength that was chosen; 0 changes nothing.
+    """
+    if recipe.loss.prior == "fixed":
+        return 0.0
+    rows = dataset.rows("validation")
+    probabilities = predict_probabilities(model, dataset.images, rows, preprocessing, accelerator)
+    logarithms = log_frequencies(_train_counts(dataset))
+    strength = choose_strength(probabilities, dataset.targets(rows), logarithms)
+    bias = classifier_of(model, spec_of(recipe.model.architecture)).bias
+    with torch.no_grad():
+        bias.add_(strength * torch.from_numpy(logarithms).to(bias))
+    return strength
+
+
+def _train_counts(dataset: PreparedDataset) -> NDArray[np.int64]:
+    return np.array([dataset.info.counts["train"][name] for name in dataset.labels.names])
 
 
 def _kept(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
@@ -232,9 +266,7 @@ def _train_data(
         train_targets=dataset.soft_targets(train)
         if recipe.loss.soft_labels
         else np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(train)],
-        train_counts=np.array(
-            [dataset.info.counts["train"][name] for name in dataset.labels.names]
-        ),
+        train_counts=_train_counts(dataset),
         validation_rows=validation,
         validation_targets=dataset.targets(validation),
         train_scores=None if scores is None else scores.values[train],

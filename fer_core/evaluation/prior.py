@@ -1,0 +1,54 @@
+"""How far class frequencies speak in a model's answers.
+
+Logit adjustment and class weights make a network name rare classes more often. How much of that
+is worth its price in accuracy depends on the network; a shift of its logits by a multiple of the
+logarithm of the class frequencies gives some of it back (Menon et al. 2021, arXiv:2007.07314,
+section 4.1, in reverse).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.evaluation.metrics import Indices, Probabilities
+
+STRENGTHS = tuple(float(value) for value in np.linspace(0, 1, 21).round(2))
+
+SLACK = 0.001
+"""Accuracy that a weaker shift may cost: a shift is paid for by the rare classes."""
+
+
+def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Returns the logarithm of class frequencies; a class without samples counts as one sample.
+
+    Args:
+        counts: Training samples by class, shape (K,).
+    """
+    present = np.maximum(counts, 1)
+    frequencies: NDArray[np.float64] = np.log(present / present.sum())
+    return frequencies
+
+
+def choose_strength(
+    probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
+) -> float:
+    """Returns the weakest shift that comes within `SLACK` of the best validation accuracy.
+
+    Args:
+        probabilities: Of validation images, shape (N, K).
+        truth: Their classes, shape (N,).
+        logarithms: From `log_frequencies`, shape (K,).
+
+    Returns:
+        One of `STRENGTHS`: what the logits have to be shifted by, in units of `logarithms`.
+    """
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    accuracies = [
+        float(np.mean((logits + strength * logarithms).argmax(axis=1) == truth))
+        for strength in STRENGTHS
+    ]
+    enough = max(accuracies) - SLACK
+    return next(
+        strength
+        for strength, accuracy in zip(STRENGTHS, accuracies, strict=True)
+        if accuracy >= enough
+    )

@@ -1,0 +1,54 @@
+"""How far class frequencies speak: worked by hand."""
+
+import numpy as np
+import pytest
+
+from fer_core.evaluation.prior import STRENGTHS, choose_strength, log_frequencies
+
+FREQUENT = np.log([0.9, 0.1])
+
+
+def test_a_class_without_samples_counts_as_one_sample():
+    np.testing.assert_allclose(np.exp(log_frequencies(np.array([8, 0, 1]))), [0.8, 0.1, 0.1])
+
+
+def test_the_weakest_shift_that_mends_the_answers():
+    # the frequent class is true, the rare one leads by log(0.6 / 0.4) = 0.405;
+    # a unit of the shift gives the frequent one log(9) = 2.197 more: 0.2 mends it, 0.15 does not
+    probabilities = np.array([[0.4, 0.6]])
+    assert 0.15 * np.log(9) < np.log(1.5) < 0.2 * np.log(9)
+    assert choose_strength(probabilities, np.array([0]), FREQUENT) == 0.2
+
+
+def test_nothing_is_shifted_where_nothing_is_gained():
+    probabilities = np.array([[0.4, 0.6], [0.3, 0.7]])
+    assert choose_strength(probabilities, np.array([1, 1]), FREQUENT) == 0.0
+    assert choose_strength(np.array([[0.5, 0.5]]), np.array([0]), np.log([0.5, 0.5])) == 0.0
+
+
+def test_a_gain_below_the_slack_is_left_to_the_rare_classes():
+    # 2,000 images: a shift of 0.2 mends one (0.05 points), which is not worth it
+    probabilities = np.tile([0.99, 0.01], (2000, 1))
+    probabilities[0] = [0.4, 0.6]
+    truth = np.zeros(2000, dtype=np.int64)
+    assert choose_strength(probabilities, truth, FREQUENT) == 0.0
+    probabilities[:3] = [0.4, 0.6]  # three are 0.15 points
+    assert choose_strength(probabilities, truth, FREQUENT) == 0.2
+
+
+def test_certain_answers_do_not_break_it():
+    probabilities = np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert choose_strength(probabilities, np.array([1, 0]), FREQUENT) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_undoes_a_shift(seed):
+    random = np.random.default_rng(seed)
+    logarithms = np.log([0.6, 0.3, 0.1])
+    probabilities = random.dirichlet([2, 1, 0.5], size=20_000)
+    truth = np.array([random.choice(3, p=row) for row in probabilities])
+    shifted = probabilities * np.exp(-0.5 * logarithms)
+    shifted /= shifted.sum(axis=1, keepdims=True)
+    assert choose_strength(probabilities, truth, logarithms) <= 0.2
+    assert 0.2 < choose_strength(shifted, truth, logarithms) <= 0.6
+    assert set(STRENGTHS) >= {0.0, 0.5, 1.0}

@@ -1,0 +1,66 @@
+"""After training, validation chooses how far class frequencies speak: in the classifier's bias."""
+
+import numpy as np
+import pytest
+
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_logits
+from fer_core.evaluation import prior
+from fer_core.evaluation.predictions import Predictions
+from fer_core.models.checkpoint import load_tensors
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark, toy_recipe
+from training.console import TrainingBar
+from training.jobs import networks
+from training.jobs.networks import train_network
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return toy_benchmark(tmp_path_factory.mktemp("toy"), runs=0)
+
+
+def train(toy, name, **loss):
+    recipe = toy_recipe(
+        name, model={"architecture": "tiny_cnn"}, loss={"logit_adjustment": 0.5, **loss}
+    )
+    return train_network(
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+    )
+
+
+def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypatch):
+    logarithms = np.log(np.arange(1, 8) / 28)
+    monkeypatch.setattr(networks, "choose_strength", lambda *_: 0.35)
+    monkeypatch.setattr(networks, "log_frequencies", lambda _: logarithms)
+    settled, fixed = train(toy, "settled"), train(toy, "fixed", prior="fixed")
+    assert (settled.info().prior_strength, fixed.info().prior_strength) == (0.35, 0.0)
+    one, other = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
+    changed = [key for key in one if not np.array_equal(one[key].numpy(), other[key].numpy())]
+    assert len(changed) == 1
+    moved = one[changed[0]].numpy() - other[changed[0]].numpy()
+    np.testing.assert_allclose(moved, 0.35 * logarithms, rtol=1e-5)
+
+    # the saved predictions are those of the saved weights
+    network = load_network(settled, toy.dataset.format)
+    rows = toy.dataset.rows("test")
+    logits = predict_logits(network.model, toy.dataset.images, network.preprocessing, rows=rows)
+    saved = Predictions.read(settled.predictions_path, toy.dataset.labels).split("test")
+    np.testing.assert_allclose(logits.double().softmax(1).numpy(), saved.probabilities, atol=1e-6)
+
+
+def test_the_choice_is_made_on_validation(toy, monkeypatch):
+    seen = []
+
+    def noting(probabilities, truth, logarithms):
+        seen.append((probabilities.shape, truth.tolist(), logarithms))
+        return prior.choose_strength(probabilities, truth, logarithms)
+
+    monkeypatch.setattr(networks, "choose_strength", noting)
+    train(toy, "noted")
+    ((shape, truth, logarithms),) = seen
+    rows = toy.dataset.rows("validation")
+    assert shape == (len(rows), 7)
+    assert truth == toy.dataset.targets(rows).tolist()
+    counts = [toy.dataset.info.counts["train"][name] for name in toy.dataset.labels.names]
+    np.testing.assert_allclose(logarithms, np.log(np.array(counts) / sum(counts)))
