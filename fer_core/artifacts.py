@@ -140,6 +140,11 @@ class BenchmarkInfo(Record):
         """The classes in canonical order."""
         return LabelSet(self.labels)
 
+    @property
+    def train_counts(self) -> NDArray[np.int64]:
+        """Training samples by class, in canonical order, shape (K,)."""
+        return np.array([self.counts["train"].get(name, 0) for name in self.label_set.names])
+
 
 class RunInfo(Record):
     """`run.json`: how a run came to be.
@@ -158,8 +163,9 @@ class RunInfo(Record):
         parameters: Number of weights; None if not known.
         trained_parameters: Number of weights that training changed; None where it is not known.
         base_hash: Hash of the weights that an adapter stands on; None without an adapter.
-        prior_strength: What was added to the classifier's bias after training, in logarithms of the
-            class frequencies; chosen on validation.
+        prior_strength: What was added to the logits in the end, in logarithms of the class
+            frequencies; chosen on validation. It stands in a network's bias already.
+        logit_shift: The same for an ensemble's mean answer, one value a class; empty for none.
         teachers: Run ids that it learned from, and when each was made: a run of the same name may
             have been trained anew since.
         members: Run ids that an ensemble averages.
@@ -184,6 +190,7 @@ class RunInfo(Record):
     trained_parameters: int | None = None
     base_hash: str | None = None
     prior_strength: float = 0.0
+    logit_shift: tuple[float, ...] = ()
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()

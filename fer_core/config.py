@@ -204,6 +204,11 @@ class EnsembleRecipe(_Part):
     description: str = ""
     members: tuple[str, ...] = Field(min_length=2, description="recipe names")
     method: Literal["mean", "greedy"] = "mean"
+    prior: Literal["accuracy", "fixed"] = Field(
+        default="accuracy",
+        description="how far class frequencies speak in the mean: validation accuracy chooses, or "
+        "as the members have it",
+    )
     title: str = Field(default="", description="shown instead of the members' names")
 
     @property

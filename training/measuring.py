@@ -19,6 +19,7 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
+from fer_core.evaluation.ensemble import mixed
 from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
 from fer_core.files import atomic_path
@@ -123,8 +124,9 @@ def measure_robustness(
             )
             for name in info.members
         ]
-        weights = info.member_weights or None
-        answers = np.average(members, axis=0, weights=weights).astype(np.float32)
+        answers = mixed(
+            [part.astype(np.float64) for part in members], info.member_weights, info.logit_shift
+        ).astype(np.float32)
     table = pd.DataFrame(
         [
             row(name, strength, pictures.scores(probabilities), pictures.seed)

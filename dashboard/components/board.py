@@ -175,8 +175,8 @@ def provenance(entry: Entry) -> None:
     }
     if info.prior_strength:
         facts["Class frequencies"] = (
-            f"their logarithm times {info.prior_strength:g} was added to the classifier's bias: "
-            "validation accuracy chose it"
+            f"their logarithm times {info.prior_strength:g} was added to the logits: validation "
+            "accuracy chose it"
         )
     if info.teachers:
         facts["Taught by"] = ", ".join(f"{run} ({made})" for run, made in info.teachers.items())

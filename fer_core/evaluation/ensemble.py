@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.prior import shifted
 
 
-def average(members: Sequence[Predictions], weights: Sequence[float] = ()) -> Predictions:
+def average(
+    members: Sequence[Predictions], weights: Sequence[float] = (), shift: Sequence[float] = ()
+) -> Predictions:
     """Averages the members' probabilities, sample by sample (soft voting).
 
     Args:
         members: At least two.
         weights: One a member, summing to 1; equal ones by default.
+        shift: Added to the mean's logits, one value a class; none by default.
 
     Raises:
         ArtifactError: If members differ in classes, samples or truth.
@@ -27,6 +31,7 @@ def average(members: Sequence[Predictions], weights: Sequence[float] = ()) -> Pr
             name: _average(
                 [member.split(name).aligned_with(members[0].split(name)) for member in members],
                 weights,
+                shift,
             )
             for name in members[0].splits
         }
@@ -71,8 +76,20 @@ def _grade(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> tupl
     return right, -metrics.log_loss(truth, probabilities)
 
 
-def _average(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
-    mean = np.average(
-        [part.probabilities for part in scores], axis=0, weights=weights if len(weights) else None
-    )
+def mixed(
+    members: Sequence[NDArray[np.float64]], weights: Sequence[float], shift: Sequence[float]
+) -> NDArray[np.float64]:
+    """Returns an ensemble's probabilities from its members'.
+
+    Args:
+        members: Each of shape (..., K).
+        weights: One a member, summing to 1; empty for equal ones.
+        shift: Added to the mean's logits, one value a class; empty for none.
+    """
+    mean = np.average(list(members), axis=0, weights=weights if len(weights) else None)
+    return shifted(mean, shift)
+
+
+def _average(scores: Sequence[Scores], weights: Sequence[float], shift: Sequence[float]) -> Scores:
+    mean = mixed([part.probabilities for part in scores], weights, shift)
     return Scores(scores[0].labels, scores[0].ids, scores[0].truth, mean)

@@ -3,18 +3,21 @@
 Logit adjustment and class weights make a network name rare classes more often. How much of that
 is worth its price in accuracy depends on the network; a shift of its logits by a multiple of the
 logarithm of the class frequencies gives some of it back (Menon et al. 2021, arXiv:2007.07314,
-section 4.1, in reverse).
+section 4.1, either way).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation.metrics import Indices, Probabilities
 
-STRENGTHS = tuple(float(value) for value in np.linspace(0, 1, 21).round(2))
+STRENGTHS = tuple(float(value) for value in np.linspace(-0.5, 1, 31).round(2))
+"""Below 0 for the rare classes, above for the frequent ones."""
 
 SLACK = 0.001
-"""Accuracy that a weaker shift may cost: a shift is paid for by the rare classes."""
+"""Accuracy that is not worth a larger shift: more than this is noise in a validation set."""
 
 
 def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -31,7 +34,7 @@ def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def choose_strength(
     probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
 ) -> float:
-    """Returns the weakest shift that comes within `SLACK` of the best validation accuracy.
+    """Returns the smallest shift that comes within `SLACK` of the best validation accuracy.
 
     Args:
         probabilities: Of validation images, shape (N, K).
@@ -47,8 +50,19 @@ def choose_strength(
         for strength in STRENGTHS
     ]
     enough = max(accuracies) - SLACK
-    return next(
-        strength
-        for strength, accuracy in zip(STRENGTHS, accuracies, strict=True)
-        if accuracy >= enough
-    )
+    good = [one for one, got in zip(STRENGTHS, accuracies, strict=True) if got >= enough]
+    return min(good, key=abs)
+
+
+def shifted(probabilities: Probabilities, shift: Sequence[float]) -> Probabilities:
+    """Returns probabilities whose logits were shifted.
+
+    Args:
+        probabilities: Shape (..., K), sums to 1.
+        shift: Shape (K,); an empty one changes nothing.
+    """
+    if not len(shift):
+        return probabilities
+    weighted = probabilities * np.exp(np.asarray(shift) - np.max(shift))
+    found: Probabilities = weighted / weighted.sum(axis=-1, keepdims=True)
+    return found

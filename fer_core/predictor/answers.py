@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation.calibration import tempered
+from fer_core.evaluation.ensemble import mixed
 from fer_core.labels import LabelSet
 
 Probabilities = NDArray[np.float64]
@@ -106,6 +107,7 @@ class Answer(Said):
 def ensemble_prediction(
     members: Sequence[Prediction],
     weights: Sequence[float],
+    shift: Sequence[float] = (),
     *,
     run_id: str,
     title: str,
@@ -116,11 +118,12 @@ def ensemble_prediction(
     Args:
         members: At least one.
         weights: One a member, summing to 1.
+        shift: Added to the mean's logits, one value a class; empty for none.
         run_id: The ensemble's run.
         title: Its name.
         temperature: Its own.
     """
-    mean = np.average([member.probabilities for member in members], axis=0, weights=weights)
+    mean = mixed([member.probabilities for member in members], weights, shift)
     seconds = sum(member.seconds for member in members)
     labels = members[0].labels
     return Prediction(run_id, title, labels, mean, temperature, Backend.MEMBERS, seconds)

@@ -208,7 +208,7 @@ class Predictor:
         """Gives a run's model to the caller alone: nobody else asks it meanwhile.
 
         An ensemble's function takes stored images in 0 to 1 and three channels, and returns the
-        logarithm of the mean of its members' probabilities.
+        logarithm of the mean of its members' probabilities, shifted as its answers are.
 
         Raises:
             ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
@@ -222,7 +222,7 @@ class Predictor:
                 stack.enter_context(slots[member].lock)
             if info.members:
                 networks = [slots[member].network() for member in info.members]
-                mixed = _mean_of(networks, info.member_weights)
+                mixed = _mean_of(networks, info.member_weights, info.logit_shift)
                 yield Subject(info, mixed, None, None, self._unit)
             else:
                 yield slots[run_id].subject()
@@ -324,6 +324,7 @@ class Predictor:
         return ensemble_prediction(
             members,
             info.member_weights,
+            info.logit_shift,
             run_id=info.run_id,
             title=info.title,
             temperature=self.temperature(info.run_id),
@@ -350,8 +351,10 @@ class _Once:
         self.map: SaliencyMap | None = None
 
 
-def _mean_of(networks: Sequence[Network], weights: Sequence[float]) -> LogitsFunction:
-    """Returns a function from unit images to the logarithm of the mean probability."""
+def _mean_of(
+    networks: Sequence[Network], weights: Sequence[float], shift: Sequence[float]
+) -> LogitsFunction:
+    """Returns a function from unit images to the shifted logarithm of the mean probability."""
 
     def logits(images: Tensor) -> Tensor:
         total: Tensor | None = None
@@ -360,7 +363,8 @@ def _mean_of(networks: Sequence[Network], weights: Sequence[float]) -> LogitsFun
             part = weight * network.model(own.normalise(own.to_size(images))).softmax(dim=-1)
             total = part if total is None else total + part
         assert total is not None  # noqa: S101 (an ensemble has members)
-        return total.clamp_min(1e-12).log()
+        found = total.clamp_min(1e-12).log()
+        return found + torch.tensor(shift).to(found) if shift else found
 
     return logits
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fer_core.evaluation.prior import STRENGTHS, choose_strength, log_frequencies
+from fer_core.evaluation.prior import STRENGTHS, choose_strength, log_frequencies, shifted
 
 FREQUENT = np.log([0.9, 0.1])
 
@@ -52,3 +52,15 @@ def test_it_undoes_a_shift(seed):
     assert choose_strength(probabilities, truth, logarithms) <= 0.2
     assert 0.2 < choose_strength(shifted, truth, logarithms) <= 0.6
     assert set(STRENGTHS) >= {0.0, 0.5, 1.0}
+
+
+def test_the_rare_class_is_helped_where_that_is_right():
+    probabilities = np.array([[0.6, 0.4]])
+    assert choose_strength(probabilities, np.array([1]), FREQUENT) == -0.2
+
+
+def test_shifting_multiplies_by_powers_of_the_frequencies():
+    # (0.5 * 0.9, 0.5 * 0.1) and (0.2 * 0.9, 0.8 * 0.1), scaled to 1
+    found = shifted(np.array([[0.5, 0.5], [0.2, 0.8]]), FREQUENT)
+    np.testing.assert_allclose(found, [[0.9, 0.1], [0.18 / 0.26, 0.08 / 0.26]])
+    np.testing.assert_array_equal(shifted(found, ()), found)

@@ -2,16 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
 
+from fer_core.config import EnsembleRecipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.evaluation import prior
 from fer_core.evaluation.predictions import Predictions
 from fer_core.models.checkpoint import load_tensors
+from fer_core.predictor import Predictor
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
-from training.jobs import networks
+from training.jobs import ensembles, networks
+from training.jobs.ensembles import build_ensemble
 from training.jobs.networks import train_network
 
 
@@ -64,3 +68,48 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
     assert truth == toy.dataset.targets(rows).tolist()
     counts = [toy.dataset.info.counts["train"][name] for name in toy.dataset.labels.names]
     np.testing.assert_allclose(logarithms, np.log(np.array(counts) / sum(counts)))
+
+
+def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path)
+    logarithms = np.log(np.arange(1, 8) / 28)
+    monkeypatch.setattr(ensembles, "choose_strength", lambda *_: -0.3)
+    monkeypatch.setattr(ensembles, "log_frequencies", lambda _: logarithms)
+    names = ("efficientnet_lite0", "resnet34")
+    recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=names)
+    run = build_ensemble(recipe, toy.benchmark)
+    info = run.info()
+    assert info.prior_strength == -0.3
+    np.testing.assert_allclose(info.logit_shift, -0.3 * logarithms, atol=1e-6)
+
+    def expected(mean):
+        weighted = mean * np.exp(-0.3 * logarithms)
+        return weighted / weighted.sum(axis=-1, keepdims=True)
+
+    labels = toy.dataset.labels
+    saved = [
+        Predictions.read(toy.benchmark.run(name).predictions_path, labels).split("test")
+        for name in (*info.members, run.run_id)
+    ]
+    mean = (saved[0].probabilities + saved[1].probabilities) / 2
+    np.testing.assert_allclose(saved[2].probabilities, expected(mean), atol=1e-6)
+
+    predictor = Predictor(toy.benchmark)
+    faces = np.asarray(toy.dataset.images[:3])
+    one, other, both = predictor.predict(list(faces), [*info.members, run.run_id])
+    answer = expected((one.probabilities + other.probabilities) / 2)
+    np.testing.assert_allclose(both.probabilities, answer, atol=1e-6)
+    with predictor.borrow(run.run_id) as subject, torch.inference_mode():
+        logits = subject.model(subject.prepare(faces))
+    np.testing.assert_allclose(logits.double().softmax(1).numpy(), answer, atol=1e-5)
+
+
+def test_an_ensemble_may_stay_the_plain_mean(tmp_path, monkeypatch):
+    toy = toy_benchmark(tmp_path)
+    monkeypatch.setattr(ensembles, "choose_strength", lambda *_: 0.5)
+    names = ("efficientnet_lite0", "resnet34")
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="both", profile="cpu", members=names, prior="fixed"
+    )
+    info = build_ensemble(recipe, toy.benchmark).info()
+    assert (info.prior_strength, info.logit_shift) == (0.0, ())

@@ -6,6 +6,7 @@ from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.project import ROOT
 from training.jobs.scoring import write_run
 
@@ -27,7 +28,8 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
         if recipe.method == "greedy"
         else (1 / len(candidates),) * len(candidates)
     )
-    predictions = average(scored, weights)
+    strength, shift = _settle_prior(recipe, average(scored, weights), benchmark)
+    predictions = average(scored, weights, shift)
     chosen = [place for place, weight in enumerate(weights) if weight > 0]
     members = [infos[place] for place in chosen]
     run = benchmark.run(recipe.run_id)
@@ -45,6 +47,8 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
         preprocessing_hash="+".join(member.preprocessing_hash for member in members),
         split_hash=members[0].split_hash,
         parameters=sum(member.parameters or 0 for member in members),
+        prior_strength=strength,
+        logit_shift=shift,
         members=tuple(member.run_id for member in members),
         member_weights=tuple(weights[place] for place in chosen),
         git_commit=provenance.git_commit(ROOT),
@@ -53,3 +57,15 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     )
     write_run(run, info, predictions, benchmark.samples())
     return run
+
+
+def _settle_prior(
+    recipe: EnsembleRecipe, mean: Predictions, benchmark: BenchmarkDir
+) -> tuple[float, tuple[float, ...]]:
+    """Lets validation choose how far class frequencies speak; returns strength and logit shift."""
+    if recipe.prior == "fixed":
+        return 0.0, ()
+    logarithms = log_frequencies(benchmark.info().train_counts)
+    validation = mean.split("validation")
+    strength = choose_strength(validation.probabilities, validation.truth, logarithms)
+    return strength, tuple((strength * logarithms).round(6).tolist()) if strength else ()

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core import provenance
@@ -174,16 +173,12 @@ def _settle_prior(
         return 0.0
     rows = dataset.rows("validation")
     probabilities = predict_probabilities(model, dataset.images, rows, preprocessing, accelerator)
-    logarithms = log_frequencies(_train_counts(dataset))
+    logarithms = log_frequencies(dataset.info.train_counts)
     strength = choose_strength(probabilities, dataset.targets(rows), logarithms)
     bias = classifier_of(model, spec_of(recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
     return strength
-
-
-def _train_counts(dataset: PreparedDataset) -> NDArray[np.int64]:
-    return np.array([dataset.info.counts["train"][name] for name in dataset.labels.names])
 
 
 def _kept(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
@@ -266,7 +261,7 @@ def _train_data(
         train_targets=dataset.soft_targets(train)
         if recipe.loss.soft_labels
         else np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(train)],
-        train_counts=_train_counts(dataset),
+        train_counts=dataset.info.train_counts,
         validation_rows=validation,
         validation_targets=dataset.targets(validation),
         train_scores=None if scores is None else scores.values[train],
