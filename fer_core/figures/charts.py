@@ -171,13 +171,17 @@ def cost_chart(
         name="nothing is both cheaper and better",
         hoverinfo="skip",
     )
-    for run_id in sorted(set(cost) & set(gain)):
+    runs = sorted(set(cost) & set(gain))
+    costs = [cost[run_id] for run_id in runs]
+    middle = np.sqrt(min(costs, default=0) * max(costs, default=0))  # of a logarithmic axis
+    for run_id in runs:
+        side = "right" if cost[run_id] <= middle else "left"  # names stay inside the chart
         figure.add_scatter(
             x=[cost[run_id]],
             y=[gain[run_id]],
             mode="markers+text",
             text=[titles[run_id]],
-            textposition="top center",
+            textposition=f"top {side}",
             cliponaxis=False,
             marker={
                 "size": 14,
@@ -189,7 +193,7 @@ def cost_chart(
             "<extra></extra>",
         )
     figure.update_xaxes(title=axes[0], type="log", gridcolor=GRID, zeroline=False)
-    drawn = [gain[run_id] for run_id in set(cost) & set(gain)]
+    drawn = [gain[run_id] for run_id in runs]
     figure.update_yaxes(
         title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=_share_range(drawn)
     )
