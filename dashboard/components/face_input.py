@@ -113,7 +113,7 @@ def _receive(way: str, examples: Mapping[str, Path], *, several: bool) -> list[U
 
 
 def _examples() -> Mapping[str, Path]:
-    return {path.stem: path for path in sorted(EXAMPLES.glob("*.jpg"))}
+    return {name: EXAMPLES / f"{name}.jpg" for name in ("happy", "surprise", "angry")}
 
 
 def _photograph() -> Path:
