@@ -16,8 +16,8 @@ from fer_core.evaluation.metrics import Indices, Probabilities
 STRENGTHS = tuple(float(value) for value in np.linspace(-0.5, 1, 31).round(2))
 """Below 0 for the rare classes, above for the frequent ones."""
 
-SLACK = 0.001
-"""Accuracy that is not worth a larger shift: more than this is noise in a validation set."""
+SLACK = 0.2
+"""Standard errors of the accuracy that are not worth a larger shift: as little is noise."""
 
 
 def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -34,7 +34,7 @@ def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def choose_strength(
     probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
 ) -> float:
-    """Returns the smallest shift that comes within `SLACK` of the best validation accuracy.
+    """Returns the smallest shift that comes within `SLACK` of the best accuracy on validation.
 
     Args:
         probabilities: Of validation images, shape (N, K).
@@ -49,7 +49,8 @@ def choose_strength(
         float(np.mean((logits + strength * logarithms).argmax(axis=1) == truth))
         for strength in STRENGTHS
     ]
-    enough = max(accuracies) - SLACK
+    best = max(accuracies)
+    enough = best - SLACK * float(np.sqrt(best * (1 - best) / len(truth)))
     good = [one for one, got in zip(STRENGTHS, accuracies, strict=True) if got >= enough]
     return min(good, key=abs)
 
