@@ -91,8 +91,8 @@ class Benchmark:
 
     @property
     def colours(self) -> dict[str, str]:
-        """Colours by run id."""
-        return model_colours([run.run_id for run in self.runs])
+        """Colours by run id; a training under way has the colour that it will keep."""
+        return model_colours([*(run.run_id for run in self.runs), *self.unfinished])
 
 
 def benchmark_names() -> list[str]:
@@ -107,12 +107,13 @@ def benchmark(name: str) -> Benchmark:
         ArtifactError: If the benchmark itself cannot be read.
     """
     place = ArtifactStore(artifacts_root()).benchmark(name)
+    runs = place.runs()
     stamps = tuple(
         stamp(path)
-        for run in place.runs()
+        for run in runs
         for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
-    under_way = tuple(run.run_id for run in place.runs() if run.progress_path.is_file())
+    under_way = tuple(run.run_id for run in runs if run.progress_path.is_file())
     return _read_benchmark(place, (stamp(place.info_path), *stamps), under_way)
 
 
@@ -345,6 +346,8 @@ def _read_benchmark(
                 raise ArtifactError("its classes are not the benchmark's.")
         except FerscopeError as error:
             warnings.append(f"{run.run_id}: {error}")
+            if run.run_id in under_way:  # it is being trained anew
+                unfinished.append(run.run_id)
         else:
             runs.append(read)
     runs.sort(key=lambda run: -run.report.test.accuracy.value)

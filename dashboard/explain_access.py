@@ -80,7 +80,8 @@ class _Case:
         names = self.run.info.members or (self.run.run_id,)
         stamps = tuple(stamp_of(self.chosen.place.run(name).weights_path) for name in names)
         face = None if self.face is None else (self.face.tobytes(), self.face.shape)
-        return (self.chosen.info.split_hash, self.run.run_id, stamps, face)
+        made = stamp_of(self.run.place.info_path)  # of an ensemble: its weights and shift
+        return (self.chosen.info.split_hash, self.run.run_id, made, stamps, face)
 
     @property
     def stored(self) -> NDArray[np.uint8]:

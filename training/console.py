@@ -1,6 +1,7 @@
 """Progress on the terminal."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -106,6 +107,4 @@ def _bar() -> Progress:
 
 def duration(seconds: float) -> str:
     """Returns a time as people read it: hours, minutes, seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
+    return str(timedelta(seconds=round(seconds)))

@@ -23,7 +23,8 @@ def duration(seconds: float) -> str:
 
 def resume_command(run_id: str, benchmark: str) -> str:
     """Returns what to type to go on with an interrupted training."""
-    recipe, profile, seed = run_id.rsplit("-", 2)
+    # a folder that somebody renamed has no profile and seed in its name
+    recipe, profile, seed = [*run_id.rsplit("-", 2), "cpu", "s0"][:3]
     command = f"python -m training train {recipe} --benchmark {benchmark} --profile {profile}"
     return f"{command} --seed {seed.removeprefix('s')} --resume"
 

@@ -7,7 +7,6 @@ from dashboard.components import board as tables
 from dashboard.components import chart, pick, trainings
 from dashboard.state import Key
 from fer_core.figures import charts
-from fer_core.figures.palette import model_colours
 
 REFRESH = 5.0  # seconds
 
@@ -31,7 +30,7 @@ def under_way() -> None:
     if not found:
         st.info(f"Nothing trains on {name} right now. Start one, and it appears here:")
         st.code(f"python -m training train resnet34 --benchmark {name}", language="bash")
-    colours = model_colours([*chosen.colours, *(one.place.run_id for one in found)])
+    colours = data_access.benchmark(name).colours  # read anew: a training may just have begun
     for training in found:
         trainings.card(training, name, colours[training.place.run_id])
 
@@ -49,7 +48,7 @@ if histories:
     curve = pick.switch("Curve", tables.CURVES, Key.CURVE)
     titles = {run_id: chosen.titles.get(run_id, f"{run_id} (under way)") for run_id in histories}
     chart.show(
-        charts.history_chart(histories, titles, model_colours(list(histories)), curve),
+        charts.history_chart(histories, titles, chosen.colours, curve),
         "epochs",
         "Measured on the validation images after each epoch, with averaged weights where a recipe "
         "averages them; such an average lags behind in the first epochs. Validation chooses the "

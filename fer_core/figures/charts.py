@@ -313,8 +313,8 @@ def trace_chart(trace: pd.DataFrame, history: pd.DataFrame | None, colour: str) 
             line={"color": colour, "width": 2.5, "dash": "dot"},
             marker={"size": 7},
         )
-    figure.update_xaxes(title="epoch", gridcolor="rgba(128,128,128,.15)", zeroline=False)
-    figure.update_yaxes(title="loss", gridcolor="rgba(128,128,128,.2)", zeroline=False)
+    figure.update_xaxes(title="epoch", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(title="loss", gridcolor=GRID, zeroline=False)
     figure.update_layout(hovermode="x unified")
     return style(figure, 260)
 

@@ -81,6 +81,23 @@ def test_a_silent_training_says_how_to_go_on(open_page, toy):
     ]
 
 
+def test_a_renamed_run_and_one_that_is_trained_again_have_their_cards(open_page, toy):
+    begin(toy, "mine", silence=600)
+    begin(toy, "resnet34-cpu-s0")
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert len([block for block in app.markdown if block.value.startswith("**")]) == 2
+    assert "train mine --benchmark toy --profile cpu --seed 0 --resume" in app.code[0].value
+
+
+def test_a_damaged_run_that_is_trained_anew_has_its_card(open_page, toy):
+    run = begin(toy, "resnet34-cpu-s0")
+    run.report_path.write_text("{")
+    app = open_page("monitor", toy.artifacts)
+    assert not app.exception
+    assert values(app)["Training loss"] == "0.800"
+
+
 def test_a_diverged_training_is_named(open_page, toy):
     begin(toy, loss=None)
     app = open_page("monitor", toy.artifacts)
