@@ -355,6 +355,11 @@ class RunDir:
         return self.state_dir / "corrupted.npz"
 
     @property
+    def taught_path(self) -> Path:
+        """Answers for training images, from which students learn; never shipped."""
+        return self.state_dir / "taught.npz"
+
+    @property
     def faithfulness_path(self) -> Path:
         """`faithfulness.parquet`: how far each saliency method can be believed; from `explain`."""
         return self.root / "faithfulness.parquet"
@@ -373,6 +378,18 @@ class RunDir:
     def state_dir(self) -> Path:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"
+
+    def forget_measured(self) -> None:
+        """Deletes what was measured on earlier weights of the run, and their ONNX copy."""
+        for path in (
+            self.robustness_path,
+            self.efficiency_path,
+            self.faithfulness_path,
+            self.regions_path,
+            self.projection_path,
+            self.onnx_path,
+        ):
+            path.unlink(missing_ok=True)
 
     @property
     def benchmark(self) -> "BenchmarkDir":

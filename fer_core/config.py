@@ -107,12 +107,19 @@ class DistillConfig(_Part):
     """Learning from finished runs as well as from labels (Hinton et al. 2015, arXiv:1503.02531).
 
     Teachers see the same augmented, mixed images as the student (Beyer et al. 2022,
-    arXiv:2106.05237).
+    arXiv:2106.05237). With `views` they are asked once, before training: a large teacher of a
+    small student costs as much as the student (after Shen and Xing 2021, arXiv:2112.01528).
     """
 
     teachers: tuple[str, ...] = Field(min_length=1, description="run ids of this benchmark")
     weight: float = Field(default=0.7, gt=0, le=1, description="share of the teachers in targets")
     temperature: float = Field(default=1.0, gt=0, description="softens the teachers' answers")
+    views: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="ask once, about so many changed copies of each image; 0 asks at every step",
+    )
 
 
 class ScoreConfig(_Part):

@@ -8,10 +8,11 @@ from pathlib import Path
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import silent
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
-from training.console import TrainingBar
+from training.console import TrainingBar, show_progress
 from training.jobs.ensembles import build_ensemble
 from training.jobs.networks import train_network
 from training.jobs.processes import is_main_process
@@ -118,7 +119,14 @@ def _train(
             return outcome("finished")
         with bar:
             finished = train_network(
-                recipe, dataset, benchmark, bar, resume=True, max_minutes=minutes, device=device
+                recipe,
+                dataset,
+                benchmark,
+                bar,
+                resume=True,
+                max_minutes=minutes,
+                device=device,
+                progress=show_progress if is_main_process() else silent,
             )
         return outcome("finished" if finished else "stopped by the clock")
     except Exception as error:  # whatever one recipe meets, the others go on

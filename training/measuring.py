@@ -1,10 +1,9 @@
 """Measures finished runs: robustness on corrupted pictures, and cost."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress
 from fer_core.engine.efficiency import measure_run
 from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
@@ -24,8 +24,6 @@ from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
 from fer_core.files import atomic_path
 from fer_core.provenance import now
-
-Progress = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
 
 def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:

@@ -1,11 +1,16 @@
 """Teachers: finished networks whose answers a student learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from fer_core.config import AugmentConfig
+from fer_core.data.transforms import Augmentation
+from fer_core.engine.batches import step_seed
 from fer_core.engine.networks import Network
 from fer_core.engine.onnx import OnnxNetwork
 
@@ -19,10 +24,12 @@ class Teacher:
             students learn on a CPU, ONNX copies may stand in: a teacher can cost as much as its
             student, and they cost a fifth of it.
         temperature: Above 1, answers are softened.
+        weights: How much each network's answer counts, summing to 1; alike if empty.
     """
 
     networks: Sequence[Network | OnnxNetwork]
     temperature: float = 1.0
+    weights: Sequence[float] = ()
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -39,7 +46,49 @@ class Teacher:
             torch.softmax(_logits(network, images) / self.temperature, dim=1)
             for network in self.networks
         ]
-        return torch.stack(answers).mean(dim=0)
+        weights = self.weights or [1 / len(answers)] * len(answers)
+        return torch.einsum("m,mnk->nk", answers[0].new_tensor(weights), torch.stack(answers))
+
+
+@torch.no_grad()
+def mean_answers(
+    network: Network | OnnxNetwork,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    *,
+    views: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 128,
+) -> Iterator[NDArray[np.float32]]:
+    """Asks a teacher about changed copies of each image; gives its mean answers batch by batch.
+
+    The changes are those of `AugmentConfig()`, whatever the student's: students share answers.
+
+    Args:
+        network: In evaluation mode.
+        images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
+        rows: Which of them.
+        views: Copies of each image.
+        temperature: Above 1, answers are softened.
+        seed: Of the changes.
+        batch_size: Images a step.
+
+    Yields:
+        Class distributions, shape (n, K), rows sum to 1.
+    """
+    device = torch.device("cpu")
+    if isinstance(network, Network):
+        device = next(network.model.parameters()).device
+    for start in range(0, len(rows), batch_size):
+        stored = torch.from_numpy(np.asarray(images[rows[start : start + batch_size]])).to(device)
+        answers = []
+        for view in range(views):
+            generator = torch.Generator().manual_seed(step_seed(seed, view, start))
+            drawn = Augmentation.draw(len(stored), AugmentConfig(), generator)
+            changed = network.preprocessing.augmented(stored, drawn.share(slice(None), device))
+            answers.append(torch.softmax(_logits(network, changed) / temperature, dim=1))
+        yield torch.stack(answers).mean(dim=0).float().cpu().numpy()
 
 
 def _logits(network: Network | OnnxNetwork, images: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class ScratchViT(nn.Module):
         *,
         image_size: int,
         patch_size: int,
-        width: int = 256,
+        width: int = 192,
         depth: int = 8,
         heads: int = 4,
         drop_rate: float = 0.0,

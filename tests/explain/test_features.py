@@ -40,7 +40,7 @@ def hooks(model: nn.Module) -> int:
         ("resnet34", 64, 17, ("act1", 64, 32), ("layer4.2", 512, 2)),
         ("tiny_cnn", 32, 1, ("features.1", 8, 8), ("features.1", 8, 8)),
         ("efficientnet_lite0", 64, 9, ("bn1", 32, 32), ("bn2", 1280, 2)),
-        ("scratch_vit", 32, 9, ("patches", 256, 4), ("blocks.7", 256, 4)),
+        ("scratch_vit", 32, 9, ("patches", 192, 4), ("blocks.7", 192, 4)),
         ("vit_tiny", 64, 13, ("patch_embed.proj", 192, 4), ("blocks.11", 192, 4)),
         (
             "hf_vit_small", 64, 7,

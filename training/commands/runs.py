@@ -65,8 +65,9 @@ def train(
 
     On several GPUs: `accelerate launch -m training train ...`
     """
+    from fer_core.data.progress import silent
     from fer_core.engine.fit import Observer
-    from training.console import TrainingBar, console
+    from training.console import TrainingBar, console, show_progress
     from training.jobs.ensembles import build_ensemble
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
@@ -105,6 +106,7 @@ def train(
             resume=resume,
             max_minutes=max_minutes,
             device=device_name(device),
+            progress=show_progress if is_main_process() else silent,
         )
     if not is_main_process():
         return

@@ -1,6 +1,6 @@
 """Asks runs about the faces in pictures and videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from PIL import Image
 from fer_core.data import video
 from fer_core.data.faces import Face, FaceDetector, every_face
 from fer_core.data.imaging import MAX_BYTES, open_picture
+from fer_core.data.progress import Progress
 from fer_core.data.tracking import track
 from fer_core.errors import DataError, FerscopeError, ImageError
 from fer_core.evaluation.smoothing import smoothed
 from fer_core.predictor import Prediction, Predictor, decide
-
-Progress = Callable[[Iterable[Any], int, str], Iterator[Any]]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 BATCH = 64

@@ -1,6 +1,6 @@
 """Saliency of a run over a sample of the test images: where it lies and whether it is faithful."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fer_core.artifacts import RunDir, RunInfo, read_table, write_table
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness
 from fer_core.explain.features import penultimate, project
@@ -29,8 +30,6 @@ _DRAWN_SIDE = 96
 _REGION_SIDE = 96
 _RANDOMISED = 14
 _PROJECTED = 1000
-
-Progress = Callable[[Iterable[int], int, str], Iterator[int]]
 
 
 @dataclass(frozen=True)

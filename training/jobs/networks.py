@@ -4,7 +4,7 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress, silent
 from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
-from fer_core.engine.networks import Network, load_network, preprocessing_of
-from fer_core.engine.onnx import OnnxNetwork, exported_copy
+from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
-from fer_core.engine.teacher import Teacher
-from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
+from fer_core.errors import DataError, FerscopeError, WeightsError
 from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
@@ -35,6 +34,7 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
+from training.jobs.teaching import load_teacher, taught_targets
 from training.journal import Journal
 
 _SMOKE = 4  # images of a smoke run
@@ -49,6 +49,7 @@ def train_network(
     resume: bool = False,
     max_minutes: float | None = None,
     device: str | None = None,
+    progress: Progress = silent,
 ) -> RunDir | None:
     """Trains a recipe and writes the run.
 
@@ -60,6 +61,7 @@ def train_network(
         resume: Go on from the last checkpoint.
         max_minutes: Stop, resumable, after this time.
         device: `cpu`, or None for the best there is.
+        progress: Shows how far teachers are that are asked before the training.
 
     Returns:
         The finished run, or None if the time was up first.
@@ -76,14 +78,21 @@ def train_network(
     add_adapter(model, recipe.model)
     scores = _add_scores(model, recipe, dataset)
     checkpoints = CheckpointFolder(run.state_dir)
-    teacher = _teacher(recipe, dataset, benchmark, accelerator)
-    teachers = recipe.distill.teachers if recipe.distill else ()
+    train_data = _train_data(recipe, dataset, scores=scores)
+    teacher, teachers = None, recipe.distill.teachers if recipe.distill else ()
+    if recipe.distill is not None and recipe.distill.views:
+        targets = taught_targets(
+            recipe.distill, train_data, dataset, benchmark, accelerator, progress
+        )
+        train_data = replace(train_data, train_targets=targets)
+    elif recipe.distill is not None:
+        teacher = load_teacher(recipe.distill, dataset, benchmark, accelerator)
     taught_by = {name: benchmark.run(name).info().created for name in teachers}
     journal = Journal(observer, run) if accelerator.is_main_process else None
     trainer = Trainer(
         model,
         recipe,
-        _train_data(recipe, dataset, scores=scores),
+        train_data,
         preprocessing,
         accelerator,
         checkpoints,
@@ -137,11 +146,11 @@ def smoke_network(
     except WeightsError as error:
         left_out.append(str(error))
     add_adapter(model, recipe.model)
-    accelerator = make_accelerator("fp32")
+    accelerator, teacher = make_accelerator("fp32"), None
     try:
-        teacher = _teacher(recipe, dataset, benchmark, accelerator)
+        if recipe.distill is not None:
+            teacher = load_teacher(recipe.distill, dataset, benchmark, accelerator)
     except FerscopeError as error:
-        teacher = None
         left_out.append(str(error))
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -196,35 +205,6 @@ def weight_facts(info: RunInfo) -> dict[str, Any]:
         "preprocessing_hash": info.preprocessing_hash,
         "split_hash": info.split_hash,
     }
-
-
-def _teacher(
-    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, accelerator: Accelerator
-) -> Teacher | None:
-    """Loads the recipe's teachers; an ensemble stands for its members.
-
-    On a CPU, teachers that were exported answer by their ONNX copies.
-    """
-    if recipe.distill is None:
-        return None
-    networks: list[Network | OnnxNetwork] = []
-    for name in recipe.distill.teachers:
-        info = benchmark.run(name).info()
-        if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
-            raise RecipeError(
-                f"The teacher {name} has other classes or another split than this set; a student "
-                "would learn from answers about its own test images."
-            )
-        for member in info.members or (name,):
-            run = benchmark.run(member)
-            on_cpu = accelerator.device.type == "cpu"
-            if on_cpu and (copy := exported_copy(run, dataset.format)) is not None:
-                networks.append(copy)
-                continue
-            network = load_network(run, dataset.format)
-            network.model.to(accelerator.device).requires_grad_(False)
-            networks.append(network)
-    return Teacher(networks, recipe.distill.temperature)
 
 
 def _add_scores(model: nn.Module, recipe: Recipe, dataset: PreparedDataset) -> SampleScores | None:

@@ -1,5 +1,6 @@
 """From a network or predictions to a run's reports."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
-from fer_core.errors import DataError
+from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
@@ -46,8 +47,12 @@ def write_run(
     """Writes predictions, reports and, last, `run.json`: with it the run is finished.
 
     Where the images carry a second annotation (FER2013's original labels beside FER+), the same
-    answers are scored against it too, so that they can be read beside the literature.
+    answers are scored against it too, so that they can be read beside the literature. A run that
+    was made anew keeps nothing that was measured on the one before.
     """
+    with suppress(ArtifactError):
+        if run.info().created != info.created:
+            run.forget_measured()
     report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
     predictions.write(run.predictions_path)
     report.write(run.report_path)

@@ -1,0 +1,167 @@
+"""Teachers of a training: finished runs, asked at every step or once before it."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
+from fer_core.artifacts import BenchmarkDir, RunDir
+from fer_core.config import DistillConfig
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress
+from fer_core.engine.fit import TrainData
+from fer_core.engine.networks import Network, load_network
+from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
+from fer_core.engine.teacher import Teacher, mean_answers
+from fer_core.errors import ArtifactError, RecipeError, WeightsError
+from fer_core.files import atomic_path, content_hash
+
+_BATCH = 128
+
+
+def load_teacher(
+    config: DistillConfig,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    accelerator: Accelerator,
+) -> Teacher:
+    """Loads the teachers that are asked at every step.
+
+    Raises:
+        RecipeError: If a teacher has other classes or another split.
+        FerscopeError: If one is missing or damaged.
+    """
+    weights = _networks_of(config, dataset, benchmark)
+    networks = [_load(run, dataset, accelerator) for run in weights]
+    return Teacher(networks, config.temperature, tuple(weights.values()))
+
+
+def taught_targets(
+    config: DistillConfig,
+    data: TrainData,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Asks the teachers once about every training image, and mixes their answers with the labels.
+
+    The first process asks; answers are kept beside each teacher, so that another student, or a
+    resumed training, finds them.
+
+    Args:
+        config: Teachers, their weight, and how many views.
+        data: Training rows and their targets from labels.
+        dataset: The prepared set.
+        benchmark: Where the teachers are.
+        accelerator: Where they answer.
+        progress: Shows how far they are.
+
+    Returns:
+        Class distributions, shape (n, K).
+
+    Raises:
+        RecipeError: If a teacher has other classes or another split.
+        FerscopeError: If one is missing or damaged.
+    """
+    weights = _networks_of(config, dataset, benchmark)
+    if accelerator.is_main_process:
+        for run in weights:
+            if _kept(run, config, data) is None:
+                _ask(run, config, data, dataset, accelerator, progress)
+    accelerator.wait_for_everyone()
+    targets = data.train_targets * (1 - config.weight)
+    for run, weight in weights.items():
+        answers = _kept(run, config, data)
+        if answers is None:
+            raise ArtifactError(
+                f"The answers of the teacher {run.run_id} are not in {run.taught_path}. All "
+                "processes of a training must see the same folder of artifacts."
+            )
+        targets = targets + config.weight * weight * answers
+    return targets.astype(np.float32)
+
+
+def _networks_of(
+    config: DistillConfig, dataset: PreparedDataset, benchmark: BenchmarkDir
+) -> dict[RunDir, float]:
+    """Returns the teaching networks and their weights; an ensemble stands for its members."""
+    weights: dict[RunDir, float] = {}
+    for name in config.teachers:
+        info = benchmark.run(name).info()
+        if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
+            raise RecipeError(
+                f"The teacher {name} has other classes or another split than this set; a student "
+                "would learn from answers about its own test images."
+            )
+        members = dict(zip(info.members, info.member_weights, strict=True)) or {name: 1.0}
+        for member, weight in members.items():
+            run = benchmark.run(member)
+            weights[run] = weights.get(run, 0.0) + weight / len(config.teachers)
+    return weights
+
+
+def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Network | OnnxNetwork:
+    """Loads a teacher; on a CPU, one that was exported answers by its ONNX copy."""
+    if run.info().kind == "imported":
+        return read_onnx(_file_of(run), dataset.format)
+    on_cpu = accelerator.device.type == "cpu"
+    if on_cpu and (copy := exported_copy(run, dataset.format)) is not None:
+        return copy
+    network = load_network(run, dataset.format)
+    network.model.to(accelerator.device).requires_grad_(False)
+    return network
+
+
+def _file_of(run: RunDir) -> Path:
+    """Returns the file that decides a teacher's answers."""
+    path = run.onnx_path if run.info().kind == "imported" else run.weights_path
+    if not path.is_file():
+        raise WeightsError(
+            f"The teacher {run.run_id} has no {path.name}, so it cannot be asked about training "
+            "images. Take another teacher, or bring the file back."
+        )
+    return path
+
+
+def _ask(
+    run: RunDir,
+    config: DistillConfig,
+    data: TrainData,
+    dataset: PreparedDataset,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> None:
+    steps = mean_answers(
+        _load(run, dataset, accelerator),
+        data.images,
+        data.train_rows,
+        views=config.views,
+        temperature=config.temperature,
+        batch_size=_BATCH,
+    )
+    length = -(-len(data.train_rows) // _BATCH)
+    title = f"{run.run_id} answers {config.views} views of each image"
+    answers = np.concatenate(list(progress(steps, length, title)))
+    with atomic_path(run.taught_path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, stamp=_stamp(run, config, data), answers=answers)
+
+
+def _kept(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
+    """Returns a teacher's answers if they are there and of its present weights."""
+    try:
+        with np.load(run.taught_path, allow_pickle=False) as kept:
+            if str(kept["stamp"]) == _stamp(run, config, data):
+                return np.asarray(kept["answers"], dtype=np.float32)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        pass
+    return None
+
+
+def _stamp(run: RunDir, config: DistillConfig, data: TrainData) -> str:
+    rows = hashlib.sha256(data.train_rows.tobytes()).hexdigest()[:12]
+    weights = content_hash(_file_of(run))
+    return f"{weights} {rows} {config.views} {config.temperature}"
