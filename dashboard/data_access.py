@@ -113,7 +113,7 @@ def benchmark(name: str) -> Benchmark:
         for run in runs
         for path in (run.info_path, run.report_path, run.second_report_path, run.state_dir)
     )
-    under_way = tuple(run.run_id for run in runs if run.progress_path.is_file())
+    under_way = tuple(run.run_id for run in runs if run.under_way.progress_path.is_file())
     return _read_benchmark(place, (stamp(place.info_path), *stamps), under_way)
 
 
@@ -142,9 +142,10 @@ def trainings(chosen: Benchmark) -> list[Training]:
     found = []
     for run in chosen.place.runs():
         with suppress(ArtifactError):
-            state = TrainingState.read(run.progress_path)
-            history = run.history() if run.history_path.is_file() else None
-            trace = run.trace() if run.trace_path.is_file() else None
+            place = run.under_way
+            state = TrainingState.read(place.progress_path)
+            history = place.history() if place.history_path.is_file() else None
+            trace = place.trace() if place.trace_path.is_file() else None
             found.append(Training(run, state, history, trace))
     return sorted(found, key=lambda training: -training.state.updated)
 

@@ -7,7 +7,7 @@ leaves the others on the page.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ from PIL import Image
 from dashboard import data_access
 from dashboard.data_access import Benchmark, Run, Stamp
 from dashboard.data_access import stamp as stamp_of
-from fer_core.artifacts import read_table
+from fer_core.artifacts import RunDir, read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import regions, tables
@@ -34,6 +34,16 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.predictor.slots import Subject
 
 Result = TypeVar("Result")
+
+READ_AT_DEPTH = (
+    "grad_cam",
+    "grad_cam_pp",
+    "hires_cam",
+    "layer_cam",
+    "eigen_cam",
+    "ablation_cam",
+)
+"""Methods that read one layer, and can read another."""
 
 _FAITHFULNESS = ("method", "metric", "id", "value")
 _REGIONS = ("method", "id", "label", "predicted", "cells", *regions.PARTS)
@@ -78,7 +88,8 @@ class _Case:
     def key(self) -> tuple[object, ...]:
         """What an answer depends on: the face's bytes, the split, the weights."""
         names = self.run.info.members or (self.run.run_id,)
-        stamps = tuple(stamp_of(self.chosen.place.run(name).weights_path) for name in names)
+        runs = [self.chosen.place.run(name) for name in names]
+        stamps = tuple(stamp_of(path) for run in runs for path in _weights_of(run))
         face = None if self.face is None else (self.face.tobytes(), self.face.shape)
         made = stamp_of(self.run.place.info_path)  # of an ensemble: its weights and shift
         return (self.chosen.info.split_hash, self.run.run_id, made, stamps, face)
@@ -94,6 +105,23 @@ class _Case:
         """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
         with data_access.predictor(self.chosen).borrow(self.run.run_id) as subject:
             yield subject, subject.prepare(self.stored[None])
+
+
+def _weights_of(run: RunDir) -> list[Path]:
+    """Returns the files that a run's answers stand on: its weights, and under LoRA its base's."""
+    try:
+        recipe = parse_recipe(run.info().recipe)
+    except FerscopeError:
+        return [run.weights_path, run.onnx_path]
+    paths = [run.weights_path, run.onnx_path]
+    if isinstance(recipe, Recipe) and recipe.model.lora is not None:
+        kind, _, where = recipe.model.init.partition(":")
+        if kind == "run":
+            benchmark, _, run_id = where.partition("/")
+            paths.append(run.benchmark.store.benchmark(benchmark).run(run_id).weights_path)
+        elif kind == "file":
+            paths.append(Path(where))
+    return paths
 
 
 _BY_CONTENT: "dict[str | type[Any], Callable[[Any], Any]]" = {_Case: lambda case: case.key}
@@ -120,12 +148,12 @@ def saliency(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked
 ) -> "SaliencyMap | str":
     """Returns a run's map of a face in the benchmark's format, or why there is none."""
-    return _saliency(_Case(chosen, run, face), asked)
+    return _saliency(_Case(chosen, run, face), _needed(asked))
 
 
 def curves(chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked) -> "Curves | str":
     """Returns the insertion and deletion curves of that map, or why there are none."""
-    return _curves(_Case(chosen, run, face), asked)
+    return _curves(_Case(chosen, run, face), _needed(asked))
 
 
 def outline(chosen: Benchmark, run: Run) -> "list[Layer] | str":
@@ -170,9 +198,9 @@ def projection(run: Run) -> pd.DataFrame | None:
 
 
 @st.cache_resource(show_spinner="Drawing the regions of a face ...")
-def canonical_regions() -> dict[str, NDArray[np.bool_]]:
-    """Returns where the parts of a face usually are."""
-    return regions.canonical_regions()
+def canonical_regions(framing: regions.Framing) -> dict[str, NDArray[np.bool_]]:
+    """Returns where the parts of a face usually are in crops of that framing."""
+    return regions.canonical_regions(framing=framing)
 
 
 def _said(work: Callable[[], Result]) -> Result | str:
@@ -182,19 +210,34 @@ def _said(work: Callable[[], Result]) -> Result | str:
         return str(error)
 
 
+def _needed(asked: Asked) -> Asked:
+    """Leaves out what a method does not read, so that its map is not made again for that."""
+    if asked.method == "attention":
+        return asked
+    depth = asked.depth if asked.method in READ_AT_DEPTH else None
+    return replace(asked, depth=depth, head=None)
+
+
 def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
     """Turns a relative depth into the layer or block of this network."""
     from fer_core.explain.saliency import Detail
+    from fer_core.models import spec_of
 
-    if asked.method is None or config_of(run) is None:
+    config = config_of(run)
+    if config is None or asked.method not in (*READ_AT_DEPTH, "attention"):
         return None
     found = None if asked.depth is None else outline(chosen, run)
     if found is None or isinstance(found, str) or asked.depth is None:
-        return Detail(head=asked.head)
+        return Detail(head=asked.head) if asked.method == "attention" else None
     if asked.method == "attention":
         # a ViT's outline is its patches, then its blocks
         return Detail(block=round(asked.depth * (len(found) - 2)), head=asked.head)
-    return Detail(module=found[round(asked.depth * (len(found) - 1))].path)
+    paths = [layer.path for layer in found]
+    spec = spec_of(config.architecture)
+    if spec.family == "vit" and spec.cam_layer in paths:
+        # behind it the classifier reads the class token alone: no gradient reaches a patch
+        paths = paths[: paths.index(spec.cam_layer) + 1]
+    return Detail(module=paths[round(asked.depth * (len(paths) - 1))])
 
 
 @st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
@@ -208,7 +251,7 @@ def _saliency(case: _Case, asked: Asked) -> "SaliencyMap | str":
                 logits = subject.model(inputs).detach()
             target = Target(int(logits[0].argmax()), asked.against)
         if target is not None and target.of == target.against:
-            target = None  # nothing to contrast a class with itself
+            target = Target(target.of)  # nothing to contrast a class with itself
         detail = _detail(case.chosen, case.run, asked)
         predictor = data_access.predictor(case.chosen)
         return predictor.explain(case.stored, case.run.run_id, asked.method, target, detail)
@@ -270,8 +313,8 @@ def _attention(case: _Case) -> "NDArray[np.float32] | str":
 
     def work() -> NDArray[np.float32]:
         with case.borrowed() as (subject, inputs):
-            weights: NDArray[np.float32] = reading.attention(subject.model, inputs)[1][0].numpy()
-            return weights
+            weights = reading.attention(subject.model, inputs)[1][0]
+            return np.asarray(weights.cpu().numpy(), dtype=np.float32)
 
     return _said(work)
 

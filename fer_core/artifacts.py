@@ -166,8 +166,8 @@ class RunInfo(Record):
         prior_strength: What was added to the logits in the end, in logarithms of the class
             frequencies; chosen on validation. It stands in a network's bias already.
         logit_shift: The same for an ensemble's mean answer, one value a class; empty for none.
-        teachers: Run ids that it learned from, and when each was made: a run of the same name may
-            have been trained anew since.
+        teachers: Run ids that it learned from, or that an ensemble chose among, and when each was
+            made: a run of the same name may have been trained anew since.
         members: Run ids that an ensemble averages.
         member_weights: Their weights, summing to 1.
         weights_dtype: `float32`, or `float16` once published; None for an ensemble.
@@ -379,17 +379,10 @@ class RunDir:
         """Checkpoints of a training under way; never shipped."""
         return self.root / "state"
 
-    def forget_measured(self) -> None:
-        """Deletes what was measured on earlier weights of the run, and their ONNX copy."""
-        for path in (
-            self.robustness_path,
-            self.efficiency_path,
-            self.faithfulness_path,
-            self.regions_path,
-            self.projection_path,
-            self.onnx_path,
-        ):
-            path.unlink(missing_ok=True)
+    @property
+    def under_way(self) -> "RunDir":
+        """Where history, trace and progress of a training stand until it is finished."""
+        return RunDir(self.state_dir / "under_way")
 
     @property
     def benchmark(self) -> "BenchmarkDir":

@@ -257,7 +257,10 @@ def load_recipe(
         raise RecipeError(f"There is no recipe {name!r}. Known recipes: {known}.")
     if profile not in PROFILES:
         raise RecipeError(f"There is no profile {profile!r}. Profiles: {', '.join(PROFILES)}.")
-    content = yaml.safe_load((folder / f"{name}.yaml").read_text()) or {}
+    try:
+        content = yaml.safe_load((folder / f"{name}.yaml").read_text()) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"Recipe {name}.yaml is no YAML: {error}.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"Recipe {name}.yaml must be a mapping of keys to values.")
     profiles = content.pop("profiles", None) or {}
@@ -290,7 +293,10 @@ def _parse_override(text: str) -> dict[str, Any]:
     path, separator, value = text.partition("=")
     if not separator or not path:
         raise RecipeError(f"Cannot read {text!r}; write it as section.key=value.")
-    nested: Any = yaml.safe_load(value)
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"Cannot read the value of {text!r} as YAML: {error}.") from error
     for key in reversed(path.split(".")):
         nested = {key: nested}
     return dict(nested)

@@ -125,6 +125,28 @@ def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor, to
         np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
 
 
+def test_threads_that_read_one_vits_attention_get_the_maps_of_one_thread(tmp_path):
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+
+    small = toy_benchmark(tmp_path, runs=0)
+    run = toy_run(small.benchmark, small.dataset, 0, "tiny_vit", "tiny_vit").run_id
+    asked = [("chefer", 0), ("attention", 3), ("chefer", 1), ("grad_rollout", 2), ("rollout", 0)]
+    face = Predictor(small.benchmark, torch.device("cpu")).format.convert(drawn_face())
+
+    def explain(asker, question):
+        method, of = question
+        return asker.explain(face, run, method, Target(of)).values
+
+    shared = Predictor(small.benchmark, torch.device("cpu"))
+    with ThreadPoolExecutor(5) as threads:
+        together = list(threads.map(lambda question: explain(shared, question), asked * 3))
+    one = Predictor(small.benchmark, torch.device("cpu"))
+    alone = [explain(one, question) for question in asked]
+    for index, values in enumerate(together):
+        np.testing.assert_allclose(values, alone[index % len(asked)], rtol=1e-4, atol=1e-6)
+
+
 def test_an_ensemble_is_explained_by_its_members_or_by_its_answers(predictor):
     face = predictor.format.convert(drawn_face())
     inside = predictor.explain(face, "pair-cpu", "hires_cam", Target(2))

@@ -60,8 +60,9 @@ class Journal:
         self._inner.on_epoch(record)
 
     def close(self) -> None:
-        """Says that the training is over."""
-        self._run.progress_path.unlink(missing_ok=True)
+        """Says that the training is over: what was written here now stands with the run."""
+        for path in (self._run.progress_path, self._run.trace_path, self._run.history_path):
+            path.unlink(missing_ok=True)
 
     def _begin(self, news: StepNews) -> None:
         """Takes up what stood there before the first step of this sitting."""

@@ -1,19 +1,19 @@
 """Many recipes in turn, each after the runs that it needs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from fer_core.artifacts import BenchmarkDir
-from fer_core.config import AnyRecipe, EnsembleRecipe, load_recipe
+from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import silent
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
 from training.console import TrainingBar, show_progress
-from training.jobs.ensembles import build_ensemble
+from training.jobs.ensembles import build_ensemble, is_outdated
 from training.jobs.networks import train_network
 from training.jobs.processes import is_main_process
 from training.outcome import Outcome
@@ -61,7 +61,8 @@ def train_all(
             spent = (time.monotonic() - started) / 60
             left = None if max_minutes is None else max(0.0, max_minutes - spent)
             board.begin(recipe.run_id)
-            outcome = _train(recipe, seed, dataset, benchmark, left, device, board.bar)
+            reason = _reason_to_wait(recipe, seed, benchmark, left, outcomes)
+            outcome = reason or _train(recipe, seed, dataset, benchmark, left, device, board.bar)
             outcomes[recipe.run_id] = outcome
             board.end(outcome)
     return list(outcomes.values())
@@ -85,6 +86,31 @@ def _in_order(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         raise RecipeError(f"Recipes need one another in a circle: {circle}.") from error
+
+
+def _reason_to_wait(
+    recipe: AnyRecipe,
+    seed: int,
+    benchmark: BenchmarkDir,
+    minutes: float | None,
+    outcomes: Mapping[str, Outcome],
+) -> Outcome | None:
+    """Returns why a run is not begun: the time is up, or what it needs is not there."""
+    if benchmark.run(recipe.run_id).info_path.is_file():
+        return None
+    needs = recipe.member_runs(seed) if isinstance(recipe, EnsembleRecipe) else _needs(recipe, "")
+    missing = [
+        outcomes[need]
+        for need in needs
+        if need in outcomes and not benchmark.run(need).info_path.is_file()
+    ]
+    if missing:
+        names = ", ".join(outcome.run_id for outcome in missing)
+        failed = any(outcome.failed for outcome in missing)
+        return Outcome(recipe.run_id, f"not begun: it needs {names}", None, 0.0, failed)
+    if minutes is not None and minutes <= 0 and isinstance(recipe, Recipe):
+        return Outcome(recipe.run_id, "not begun: the time was up", None, 0.0, failed=False)
+    return None
 
 
 def _needs(recipe: AnyRecipe, benchmark: str) -> list[str]:
@@ -111,14 +137,15 @@ def _train(
         accuracy = Report.read(run.report_path).test.accuracy.value if done else None
         return Outcome(run.run_id, status, accuracy, (time.monotonic() - began) / 60, failed)
 
-    if run.info_path.is_file():
-        return outcome("was finished")
     try:
-        if isinstance(recipe, EnsembleRecipe):
+        finished = run.info_path.is_file()
+        if isinstance(recipe, EnsembleRecipe) and (not finished or is_outdated(run)):
             build_ensemble(recipe, benchmark, seed)
             return outcome("finished")
+        if finished or isinstance(recipe, EnsembleRecipe):
+            return outcome("was finished")
         with bar:
-            finished = train_network(
+            done = train_network(
                 recipe,
                 dataset,
                 benchmark,
@@ -128,6 +155,6 @@ def _train(
                 device=device,
                 progress=show_progress if is_main_process() else silent,
             )
-        return outcome("finished" if finished else "stopped by the clock")
+        return outcome("finished" if done else "stopped by the clock")
     except Exception as error:  # whatever one recipe meets, the others go on
         return outcome(f"{type(error).__name__}: {error}", failed=True)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
@@ -34,22 +34,32 @@ def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
     """
     runs = [benchmark.run(name) for name in names] or benchmark.runs()
     finished = [run for run in runs if run.info_path.is_file()]
+    if not names:  # of imported runs answers alone are known, or a file that is not ours
+        finished = [run for run in finished if _kind(run) != "imported"]
     if names and len(finished) < len(runs):
         missing = ", ".join(run.run_id for run in runs if run not in finished)
         raise ArtifactError(f"There is no finished run {missing} in {benchmark.root}.")
     if not finished:
         raise ArtifactError(
             f"{benchmark.name} has no finished run to measure. Train one with "
-            f"`python -m training train resnet34 --benchmark {benchmark.name}`."
+            f"`python -m training train efficientnet_lite0 --benchmark {benchmark.name}`."
         )
-    return sorted(finished, key=_is_ensemble)
+    return sorted(finished, key=lambda run: _kind(run) == "ensemble")
 
 
-def _is_ensemble(run: RunDir) -> bool:
+def _kind(run: RunDir) -> str:
     try:
-        return run.info().kind == "ensemble"
+        return run.info().kind
     except ArtifactError:
-        return False  # said when it is measured
+        return ""  # said when it is measured
+
+
+def _require_network_or_ensemble(info: RunInfo) -> None:
+    if info.kind == "imported":
+        raise ArtifactError(
+            f"{info.run_id} was imported; only networks of this library and their ensembles are "
+            "measured."
+        )
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ def measure_robustness(
     if not again and _is_measured(run, pictures):
         return False
     info = run.info()
+    _require_network_or_ensemble(info)
     if info.split_hash != dataset.info.split_hash:
         raise ArtifactError(
             f"{run.run_id} was trained on another split than the prepared set {dataset.info.name}."
@@ -195,6 +206,7 @@ def measure_efficiency(
         except ArtifactError:
             pass  # a damaged file is measured anew
     info = run.info()
+    _require_network_or_ensemble(info)
     if info.kind == "network":
         place = benchmark.info()
         stored = SampleFormat(place.side, place.colour)

@@ -72,7 +72,7 @@ def print_report(run: RunDir) -> None:
         )
     console.print(
         f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
-        "no test-time augmentation"
+        f"{'with' if protocol.test_time_augmentation else 'no'} test-time augmentation"
     )
 
 

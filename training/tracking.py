@@ -19,8 +19,8 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
 
     Args:
         inner: Gets all news as well.
-        recipe: Logged as the run's configuration; its run id names the run, so that a resumed
-            training goes on in the same one.
+        recipe: Logged as the run's configuration.
+        name: Of the run there, so that a resumed training goes on in the same one.
         mode: `offline` writes to `wandb/` alone, to be sent later by `wandb sync`; `online` sends
             each epoch.
         folder: Where `wandb/` is made.
@@ -30,7 +30,12 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
     """
 
     def __init__(
-        self, inner: Observer, recipe: Recipe, mode: Literal["offline", "online"], folder: Path
+        self,
+        inner: Observer,
+        recipe: Recipe,
+        mode: Literal["offline", "online"],
+        folder: Path,
+        name: str,
     ) -> None:
         try:
             import wandb
@@ -41,7 +46,7 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
         self._inner = inner
         self._run: Any = wandb.init(
             project=PROJECT,
-            id=recipe.run_id,
+            id=name,
             resume="allow",
             mode=mode,
             dir=folder,

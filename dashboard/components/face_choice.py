@@ -1,5 +1,7 @@
 """The face that a page explains: a visitor's own, a drawn example, or a test sample."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -15,7 +17,20 @@ from fer_core.data.imaging import SampleFormat
 OWN, SAMPLE = "own", "sample"
 
 
-def stored_face(chosen: Benchmark) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class StoredFace:
+    """A face in a benchmark's format.
+
+    Attributes:
+        pixels: uint8, shape (side, side) or (side, side, 3).
+        label: What a test sample is labelled; None of other faces.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: str | None = None
+
+
+def stored_face(chosen: Benchmark) -> StoredFace:
     """Shows where the face comes from and returns it in the benchmark's format.
 
     Ends the page until there is one. Test samples are offered where the pictures are.
@@ -40,11 +55,12 @@ def stored_face(chosen: Benchmark) -> NDArray[np.uint8]:
         if picture is None:
             st.error("This sample's picture is missing in the prepared set.")
             st.stop()
-        return np.asarray(picture)
+        return StoredFace(np.asarray(picture), str(names[name]))
     found = face_input(chosen)
     if not found:
         st.stop()
     if found[0].problem:
         st.error(plain(found[0].problem), icon=":material/no_photography:")
         st.stop()
-    return SampleFormat(chosen.info.side, chosen.info.colour).convert(found[0].crops[0].crop)
+    stored = SampleFormat(chosen.info.side, chosen.info.colour)
+    return StoredFace(stored.convert(found[0].crops[0].crop))

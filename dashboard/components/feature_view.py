@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import theme
+from dashboard.components import pick
 from dashboard.data_access import Benchmark, Run
 from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
@@ -50,7 +51,11 @@ def network_picker(chosen: Benchmark) -> Run:
 def layer_picker(found: Sequence[Layer]) -> str:
     """Shows the network's outline and the name of the chosen layer; returns its path."""
     paths = [layer.path for layer in found]
-    if st.session_state.get(Key.LAYER) not in paths:
+    # before the box below is made, a link's layer stands in the address alone
+    asked = st.session_state.get(Key.LAYER, st.query_params.get(Key.LAYER))
+    if asked in paths:
+        st.session_state[Key.LAYER] = asked
+    else:
         st.session_state[Key.LAYER] = order_by_depth(found)["middle"].path
     boxes = [LayerBox(one.path, one.kind, one.channels, one.side) for one in found]
 
@@ -125,6 +130,11 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
     st.markdown(
         f"**The {len(top)} strongest of {maps.layer.channels} channels of `{maps.layer.path}`**"
     )
+    if rank is RankBy.PULL and not maps.pull.any():
+        st.caption(
+            "Behind this layer the classifier reads the class token alone, so no place pulls on a "
+            "class here: the order is that of the channels' numbers. Take an earlier layer."
+        )
     columns = st.columns(PER_ROW)
 
     def enlarge(channel: int) -> None:
@@ -164,6 +174,10 @@ def patches_and_attention(
     blocks, heads, tokens, _ = layers.shape
     side = grid_side(tokens, spec.prefix_tokens)
     left, middle, right = st.columns([2, 2, 2], gap="large")
+    for key, most in ((Key.BLOCK, blocks), (Key.ROW, side), (Key.COLUMN, side)):
+        pick.within(key, 1, most)  # another network may have fewer
+    if st.session_state.get(Key.HEAD, MEAN) not in [MEAN, *range(1, heads + 1)]:
+        st.session_state[Key.HEAD] = MEAN
     with middle:
         block = st.slider("Block", 1, blocks, blocks, key=Key.BLOCK, bind=BIND)
         head = st.selectbox("Head", [MEAN, *range(1, heads + 1)], key=Key.HEAD, bind=BIND)

@@ -113,7 +113,7 @@ def labels(chosen: Benchmark) -> None:
             "Likely label errors are found from trained models' answers to validation and test "
             "images, and this benchmark has no trained network yet. Train one:"
         )
-        st.code(f"python -m training train resnet34 --benchmark {chosen.info.name}", "bash")
+        pick.train_command(chosen.info.name)
         return
     table = dataset_access.label_issues(chosen)
     if table.empty:

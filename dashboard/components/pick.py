@@ -31,7 +31,7 @@ def benchmark() -> Benchmark:
         st.info("There is no benchmark yet. Prepare a dataset and train a first model:")
         st.code(
             "python -m training prepare path/to/images --name mine\n"
-            "python -m training train resnet34 --benchmark mine",
+            "python -m training train efficientnet_lite0 --benchmark mine",
             language="bash",
         )
         st.stop()
@@ -58,7 +58,7 @@ def need_runs(chosen: Benchmark) -> None:
     if chosen.runs:
         return
     st.info(f"The benchmark {chosen.info.name} has no finished run yet. Train one:")
-    st.code(f"python -m training train resnet34 --benchmark {chosen.info.name}", language="bash")
+    train_command(chosen.info.name)
     if chosen.unfinished:
         st.caption(f"Under way: {', '.join(chosen.unfinished)}")
     st.stop()
@@ -112,6 +112,18 @@ def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | N
     return chosen or values[0]
 
 
+def train_command(benchmark: str) -> None:
+    """Shows how to train a first network on a benchmark."""
+    st.code(f"python -m training train efficientnet_lite0 --benchmark {benchmark}", language="bash")
+
+
+def within(key: Key, low: int, high: int) -> None:
+    """Brings a number that a widget kept into the bounds that it has now."""
+    value = st.session_state.get(key)
+    if isinstance(value, int) and not low <= value <= high:
+        st.session_state[key] = min(max(value, low), high)
+
+
 def page(count: int, size: int) -> int:
     """Shows which page of a long list is open, if there are several.
 
@@ -125,8 +137,6 @@ def page(count: int, size: int) -> int:
     pages = -(-count // size)
     if pages <= 1:
         return 0
-    # Another filter may have made the list shorter than the page that was open.
-    if st.session_state.get(Key.PAGE, 1) > pages:
-        st.session_state[Key.PAGE] = pages
+    within(Key.PAGE, 1, pages)  # another filter may have made the list shorter
     chosen = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
     return int(chosen) - 1

@@ -44,7 +44,7 @@ def measured(chosen: Benchmark) -> Measured:
     missing = [
         chosen.titles[run.run_id]
         for run in chosen.runs
-        if run.run_id not in found and run.info.kind != "imported"
+        if run.run_id not in found and data_access.answers_faces(run)
     ]
     if missing:
         st.caption(
@@ -76,16 +76,21 @@ def method_title(method: str) -> str:
     return "Members' maps" if method == tables.MEMBERS else METHODS[method].title
 
 
-def region_legend(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dict[str, float]:
     """Shows where the parts are taken to be; returns the share of the picture that each covers."""
     left, right = st.columns([1, 4], gap="large", vertical_alignment="center")
     left.image(region_picture(masks), width="stretch")
-    right.caption(
-        "Where brows, eyes, nose and mouth are taken to be in every crop: the known places on "
+    where = (
+        "Where brows, eyes, nose and mouth mostly are. These faces are drawn, so each one's own "
+        "parts are known exactly, and its saliency is counted on them."
+        if exact
+        else "Where brows, eyes, nose and mouth are taken to be in every crop: the known places on "
         "drawn faces, moved to the framing of the dataset and averaged. Faces turned far away "
-        "blur this; the drawn faces of the last table have exact masks. A part is looked at more "
-        "than by chance where its share of the saliency is larger than its share of the picture: "
-        "orange below; blue is less."
+        "blur this; the drawn faces of the last table have exact masks."
+    )
+    right.caption(
+        f"{where} A part is looked at more than by chance where its share of the saliency is "
+        "larger than its share of the picture: orange below; blue is less."
     )
     return areas(masks)
 
@@ -95,7 +100,7 @@ def shares_by_model(
 ) -> None:
     """Shows each model's shares over all faces."""
     rows = {
-        chosen.titles[run_id]: own[list(PARTS)].mean()
+        _row_title(chosen, run_id, method): own[list(PARTS)].mean()
         for run_id, table in found.items()
         if len(own := _of(chosen.run(run_id), table, method))
     }
@@ -108,7 +113,7 @@ def shares_by_model(
     faces = max(table["id"].nunique() for table in found.values())
     st.caption(
         f"Mean share of positive saliency over {faces} test images, the classes in equal parts; "
-        "each map explains the model's own answer."
+        f"each map explains the model's own answer.{_MIXED if method == DEFAULT else ''}"
     )
 
 
@@ -190,7 +195,7 @@ def agreement(chosen: Benchmark, found: Measured, method: str) -> None:
     st.caption(
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same order of places, 0 no relation. Models may agree on the answer and look "
-        "elsewhere."
+        f"elsewhere.{_MIXED if method == DEFAULT else ''}"
     )
 
 
@@ -239,7 +244,8 @@ def league(chosen: Benchmark, run: Run) -> None:
         "is good. Stability: 1 if a little noise leaves the map as it is. Randomisation: likeness "
         "to the maps of a network with random weights; near 0 is good, a map that stays shows the "
         "picture and not the model. Pointing game and mass on evidence: how often the peak, and "
-        "how much of the map, lies on the parts of drawn faces that make the expression."
+        "how much of the map, lies on the parts of drawn faces that make the expression, asked for "
+        "that expression whether or not the model recognises it in a drawing."
     )
     st.download_button(
         "Download (csv)",
@@ -248,6 +254,20 @@ def league(chosen: Benchmark, run: Run) -> None:
         mime="text/csv",
         icon=":material/download:",
     )
+
+
+_MIXED = (
+    " The default is another method for CNNs (HiRes-CAM), ViTs (Chefer relevance) and ensembles "
+    "(their members' maps), and methods differ as well as models: to compare models alone, take "
+    "occlusion above, which suits all."
+)
+
+
+def _row_title(chosen: Benchmark, run_id: str, method: str) -> str:
+    title = chosen.titles[run_id]
+    if method != DEFAULT:
+        return title
+    return f"{title}: {method_title(explain_access.default_of(chosen.run(run_id)))}"
 
 
 def _key(run: Run, method: str) -> str:

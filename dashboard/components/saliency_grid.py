@@ -20,6 +20,7 @@ from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed
 
 DEFAULT = "default"
 OWN = "each model's answer"
+TRUE = "the true class"
 NONE = "nothing"
 SIGNED = "For and against"
 OWN_DEPTH = "the method's own"
@@ -78,11 +79,21 @@ def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
     return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
 
 
-def question(labels: Sequence[str], methods: Sequence[str]) -> Asked:
-    """Shows what is explained and where methods read; returns the question without a method."""
+def question(labels: Sequence[str], methods: Sequence[str], true: str | None) -> Asked:
+    """Shows what is explained and where methods read; returns the question without a method.
+
+    Args:
+        labels: The classes.
+        methods: The picked methods.
+        true: The face's label, if it has one.
+    """
+    known = [OWN, TRUE] if true in labels else [OWN]
+    if st.session_state.get(Key.TARGET) == TRUE and TRUE not in known:
+        st.session_state[Key.TARGET] = OWN
     left, right = st.columns(2)
     with left:
-        of = st.selectbox("Why", [OWN, *labels], key=Key.TARGET, bind=BIND)
+        of = st.selectbox("Why", [*known, *labels], key=Key.TARGET, bind=BIND)
+        of = true if of == TRUE else of
     with right:
         against = st.selectbox(
             "and not", [NONE, *labels], key=Key.CONTRAST, bind=BIND,
@@ -93,8 +104,10 @@ def question(labels: Sequence[str], methods: Sequence[str]) -> Asked:
         left, right = st.columns(2)
         with left:
             depth = st.select_slider(
-                "Depth at which CAMs and attention read", _DEPTHS, key=Key.DEPTH, bind=BIND
-            )
+                "Depth at which CAMs and attention read", _DEPTHS, key=Key.DEPTH, bind=BIND,
+                help="0% is the first layer. 100% is the last one, and for CAMs of ViTs the last "
+                "in which patches still reach the classifier. Ensembles keep their members' own.",
+            )  # fmt: skip
         with right:
             if "attention" in methods:
                 head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
@@ -220,10 +233,20 @@ def _ask(asked: Asked, method: str) -> Asked:
 
 
 def _caption(cell: SaliencyMap, labels: Sequence[str], title: str, run: Run) -> str:
+    known = METHODS.get(cell.method)
+    if known is not None and not known.by_class:
+        return f"**{plain(title)}**  \nwhatever the class{_members(cell)}"
     name = labels[cell.target.of]
     if cell.target.against is not None:
         name = f"{name}, not {labels[cell.target.against]}"
     raised = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
     share = float(raised[cell.target.of] / raised.sum())
     empty = " · nothing speaks for it" if cell.blank else ""
-    return f"**{plain(title)}**  \n{name} · {share:.0%}{empty}"
+    return f"**{plain(title)}**  \n{name} · {share:.0%}{empty}{_members(cell)}"
+
+
+def _members(cell: SaliencyMap) -> str:
+    """Says how many members an ensemble's map stands on, where the method does not suit all."""
+    if cell.members is None or cell.members[0] == cell.members[1]:
+        return ""
+    return f" · of {cell.members[0]} of {cell.members[1]} members, whom the method suits"

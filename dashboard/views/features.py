@@ -17,7 +17,7 @@ chosen = pick.benchmark_with_runs()
 left, right = st.columns([2, 3], gap="large")
 with left:
     run = feature_view.network_picker(chosen)
-    face = stored_face(chosen)
+    face = stored_face(chosen).pixels
 found = explain_access.outline(chosen, run)
 if isinstance(found, str):
     st.error(plain(found))

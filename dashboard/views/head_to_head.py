@@ -27,7 +27,7 @@ chosen, where, board = scope.results()
 panel, titles = board.panel, chosen.titles
 if len(panel.runs) < 2:
     st.info("It takes two finished runs to compare. Train another one:")
-    st.code(f"python -m training train resnet34 --benchmark {chosen.info.name}", language="bash")
+    pick.train_command(chosen.info.name)
     st.stop()
 left, right = st.columns(2)
 with left:

@@ -29,7 +29,7 @@ def under_way() -> None:
     found = data_access.trainings(chosen)
     if not found:
         st.info(f"Nothing trains on {name} right now. Start one, and it appears here:")
-        st.code(f"python -m training train resnet34 --benchmark {name}", language="bash")
+        pick.train_command(name)
     colours = data_access.benchmark(name).colours  # read anew: a training may just have begun
     for training in found:
         trainings.card(training, name, colours[training.place.run_id])

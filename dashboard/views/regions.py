@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import explain_access, theme
 from dashboard.components import pick, region_view
+from fer_core.explain.regions import framing_of, only_drawn
 
 theme.page_header(
     "Explain",
@@ -14,7 +15,8 @@ theme.page_header(
 chosen = pick.benchmark_with_runs()
 measured = region_view.measured(chosen)
 method = region_view.method_picker(measured)
-areas = region_view.region_legend(explain_access.canonical_regions())
+masks = explain_access.canonical_regions(framing_of(chosen.info))
+areas = region_view.region_legend(masks, exact=only_drawn(chosen.info))
 
 st.subheader("Share of saliency by part", anchor=False)
 region_view.shares_by_model(chosen, measured, method, areas)

@@ -18,12 +18,12 @@ with left:
     face = stored_face(chosen)
 with right:
     runs, methods = saliency_grid.pickers(chosen)
-    question = saliency_grid.question(chosen.info.labels, methods)
+    question = saliency_grid.question(chosen.info.labels, methods, face.label)
     look = saliency_grid.look()
 if not runs or not methods:
     st.info("Pick at least one model and one method.")
     st.stop()
 with st.spinner("Asking the models ..."):
-    cells = saliency_grid.compute(chosen, runs, methods, face, question)
-saliency_grid.show(chosen, runs, methods, cells, face, look)
-saliency_grid.scores(chosen, runs, methods, face, question)
+    cells = saliency_grid.compute(chosen, runs, methods, face.pixels, question)
+saliency_grid.show(chosen, runs, methods, cells, face.pixels, look)
+saliency_grid.scores(chosen, runs, methods, face.pixels, question)

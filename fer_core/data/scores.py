@@ -72,7 +72,10 @@ def read_scores(path: Path, dataset: PreparedDataset) -> SampleScores:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        # ids stay text: 001 is not 1
+        texts = dict.fromkeys(("id", "clip"), "str")
+        is_csv = path.suffix.lower() == ".csv"
+        table = pd.read_csv(path, dtype=texts) if is_csv else pd.read_parquet(path)
     except Exception as error:  # the parsers raise many kinds
         raise DataError(f"{path} cannot be read as a table of scores: {error}.") from error
     if missing := {"id", "score"} - set(table.columns):

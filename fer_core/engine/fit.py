@@ -30,7 +30,6 @@ from fer_core.engine.optim import (
     set_learning_rate,
 )
 from fer_core.engine.predict import predict_probabilities, predict_scores
-from fer_core.engine.teacher import Teacher
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models import spec_of
@@ -166,7 +165,8 @@ class Trainer:
         accelerator: Device, precision and processes.
         checkpoints: Where to save and resume from.
         observer: Is told about progress.
-        teacher: Gives soft targets beside the labels, if the recipe distils.
+        teacher: Gives soft targets beside the labels for images that the student is about to see,
+            as `fer_core.engine.teacher` does; only if the recipe distils.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Trainer:
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
         observer: Observer,
-        teacher: Teacher | None = None,
+        teacher: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         config = recipe.train
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
@@ -275,6 +275,9 @@ class Trainer:
                 weight.requires_grad_(not frozen)
             head.requires_grad_(True)
             self.wrapped = self.accelerator.prepare_model(self.model)
+            # Mixed precision is asked for at each step; the network itself stays as it is, or
+            # its answers after the training would be rounded too.
+            self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
             # one graph a size: symbolic sizes compile for minutes and run slower
             compiled = self.recipe.train.compile
             self.forward = torch.compile(self.wrapped, dynamic=False) if compiled else self.wrapped
@@ -308,7 +311,7 @@ class Trainer:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
 
         with self.accelerator.autocast():
-            logits = self.forward(inputs)
+            logits = self.forward(inputs).float()
         loss = self.loss(logits, targets)
         if batch.scores is not None and self.recipe.score is not None:
             head = score_head(self.model, self.spec)
@@ -367,7 +370,7 @@ class Trainer:
         matrix = metrics.confusion_matrix(
             truth, probabilities.argmax(axis=1), probabilities.shape[1]
         )
-        loss, right, count = self._global_totals().tolist()
+        loss, right, count = self._require_finite().tolist()
         record = EpochRecord(
             epoch=progress.epoch + 1,
             train_loss=loss / count,
@@ -428,8 +431,23 @@ class Trainer:
         reduced = self.accelerator.reduce(self.totals.to(device), reduction="sum")
         return reduced.cpu()  # type: ignore[no-any-return]
 
-    def _save(self) -> None:
+    def _require_finite(self) -> Tensor:
+        """Returns the epoch's sums over all processes.
+
+        Raises:
+            WeightsError: If the loss is no number; the last checkpoint stays.
+        """
         totals = self._global_totals()
+        if not math.isfinite(float(totals[0])):
+            raise WeightsError(
+                f"The training of {self.recipe.run_id} diverged in epoch "
+                f"{self.progress.epoch + 1}: its loss is no number any more. Try a lower rate, "
+                f"such as --set optim.lr={self.recipe.optim.lr / 3:.1g}."
+            )
+        return totals
+
+    def _save(self) -> None:
+        totals = self._require_finite()
         if self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
             facts = {

@@ -48,9 +48,11 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
         WeightsError: If the weights are missing, damaged or belong to another network.
     """
     info = run.info()
+    if info.kind != "network":
+        what = "is an ensemble" if info.kind == "ensemble" else "was imported"
+        raise ArtifactError(f"{run.run_id} {what} and has no network of its own.")
     recipe = parse_recipe(info.recipe)
-    if not isinstance(recipe, Recipe):
-        raise ArtifactError(f"{run.run_id} is an ensemble and has no network of its own.")
+    assert isinstance(recipe, Recipe)  # noqa: S101 (that of a network)
     preprocessing = preprocessing_of(recipe, stored)
     if preprocessing.hash != info.preprocessing_hash:
         raise ArtifactError(
@@ -67,7 +69,7 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
         add_score_head(model, spec)
     if recipe.model.lora is not None:
         wanted = adapter_part(model.state_dict(), spec)
-    load_weights(model, run.weights_path, wanted)
+    load_weights(model, run.weights_path, wanted, info.labels)
     return Network(model.eval(), spec, preprocessing, info)
 
 

@@ -37,12 +37,14 @@ class OnnxInput:
         mean: Per channel, subtracted from values in 0 to 1.
         std: Per channel, divides afterwards.
         labels: Its classes in the order of its logits.
+        gives_probabilities: Whether its outputs are probabilities and not logits.
     """
 
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     labels: tuple[str, ...]
+    gives_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class OnnxNetwork:
         order: Its output's column for each class of `labels`, shape (K,).
         parameters: Number of weights in the file.
         weights_hash: Of the weights file that it was exported from; None if it does not say.
+        gives_probabilities: Whether its outputs are probabilities; their logarithms are logits.
     """
 
     session: "onnxruntime.InferenceSession"
@@ -64,6 +67,7 @@ class OnnxNetwork:
     order: NDArray[np.int64]
     parameters: int
     weights_hash: str | None = None
+    gives_probabilities: bool = False
 
     def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
         """Answers normalised inputs; what explanations of an ONNX file ask.
@@ -87,7 +91,8 @@ class OnnxNetwork:
             if isinstance(fixed, int) and count < step:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
             parts.append(self.session.run(None, {wanted.name: batch})[0][:count])
-        return torch.from_numpy(np.concatenate(parts)[:, self.order])
+        outputs = torch.from_numpy(np.concatenate(parts)[:, self.order])
+        return outputs.clamp_min(1e-12).log() if self.gives_probabilities else outputs
 
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
@@ -191,8 +196,25 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
         stored.side, stored.colour, expected.image_size, expected.mean, expected.std
     )
     return OnnxNetwork(
-        session, preprocessing, labels, order, _parameters(path), facts.get("weights_hash")
+        session,
+        preprocessing,
+        labels,
+        order,
+        _parameters(path),
+        facts.get("weights_hash"),
+        expected.gives_probabilities,
     )
+
+
+def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
+    """Whether a network's outputs look like probabilities: none negative, rows that sum to 1.
+
+    Args:
+        network: As read; told that it gives logits.
+        images: Some stored images, shape (N, H, W) or (N, H, W, 3).
+    """
+    outputs = network.logits(network.preprocessing(images))
+    return bool((outputs >= 0).all() and (outputs.sum(dim=1) - 1).abs().max() < 1e-3)
 
 
 def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
@@ -273,6 +295,7 @@ def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
         labels=tuple(facts["labels"]),
+        gives_probabilities=bool(facts.get("gives_probabilities", False)),
     )
 
 

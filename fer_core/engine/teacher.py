@@ -25,11 +25,13 @@ class Teacher:
             student, and they cost a fifth of it.
         temperature: Above 1, answers are softened.
         weights: How much each network's answer counts, summing to 1; alike if empty.
+        shift: Added to the mean's logits, one value a class, as an ensemble has it; empty for none.
     """
 
     networks: Sequence[Network | OnnxNetwork]
     temperature: float = 1.0
     weights: Sequence[float] = ()
+    shift: Sequence[float] = ()
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -47,7 +49,21 @@ class Teacher:
             for network in self.networks
         ]
         weights = self.weights or [1 / len(answers)] * len(answers)
-        return torch.einsum("m,mnk->nk", answers[0].new_tensor(weights), torch.stack(answers))
+        mean = torch.einsum("m,mnk->nk", answers[0].new_tensor(weights), torch.stack(answers))
+        if not len(self.shift):
+            return mean
+        return torch.softmax(mean.log() + mean.new_tensor(self.shift) / self.temperature, dim=1)
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Several teachers; each counts alike."""
+
+    all: Sequence[Teacher]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns the mean of their answers, as `Teacher` does."""
+        return torch.stack([teacher(images) for teacher in self.all]).mean(dim=0)
 
 
 @torch.no_grad()

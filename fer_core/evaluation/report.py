@@ -1,6 +1,6 @@
 """A run's report: every number with the protocol it was measured under."""
 
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ class Protocol(_Part):
     label_source: str
     split_hash: str
     test_samples: int
-    test_time_augmentation: Literal[False] = False
+    test_time_augmentation: bool = False
     init: str
     seed: int
     image_size: int | None

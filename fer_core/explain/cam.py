@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fer_core.explain.saliency import Question, Target
 from fer_core.explain.tokens import to_grid
 
 _BATCH = 32
+
+_MAX_SIDE = 56
+"""Of the maps that Eigen-CAM decomposes; larger ones are averaged down first."""
 
 
 class _Pick:
@@ -91,8 +95,12 @@ class _EigenCam(_Signed, EigenCAM):  # type: ignore[misc]
     gradients = False
 
     def get_cam_image(self, *args: Any, **options: Any) -> NDArray[np.float32]:  # noqa: ANN401
-        maps: NDArray[np.float32] = super().get_cam_image(*args, **options)
-        activations: NDArray[np.float32] = args[3]
+        # the library decomposes a matrix of places by places: gigabytes for early layers
+        step = -(-args[3].shape[-1] // _MAX_SIDE)
+        activations = F.avg_pool2d(torch.from_numpy(args[3]), step).numpy()
+        maps: NDArray[np.float32] = super().get_cam_image(
+            *args[:3], activations, *args[4:], **options
+        )
         energy = np.square(activations).sum(axis=1)
         energy = energy - energy.mean(axis=(1, 2), keepdims=True)
         along = (maps * energy).sum(axis=(1, 2), keepdims=True)

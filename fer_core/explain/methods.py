@@ -84,7 +84,8 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "attention", "Attention, last block",
-            "Patches that the classifier's token looks at; the same for every class.",
+            "Patches that the class token looks at, or all of them on average where the mean is "
+            "read; the same for every class.",
             attention.last_attention, "Dosovitskiy et al. 2021, arXiv:2010.11929",
             families=("vit",), by_class=False,
         ),

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fer_core.artifacts import BenchmarkInfo
+from fer_core.data.sources.base import SYNTHETIC
 from fer_core.data.synthetic.face import REGIONS, render
 from fer_core.labels import Emotion
 
@@ -40,9 +42,34 @@ class Framing:
 FER2013 = Framing(eyes=0.37, mouth=0.79, spread=0.18)
 """Read off the mean face of FER2013's training images."""
 
+DRAWN = Framing(eyes=0.47, mouth=0.75, spread=0.13)
+"""Of the faces that `fer_core.data.synthetic` draws."""
+
+_BOXES = {FER2013: (0.857, 0.084), DRAWN: (0.656, 0.086)}
+"""Where a face detector's box lies in the two: side and drop, as in a benchmark's framing."""
+
 _FACES = 42
 _SIDE = 64
 _LEVEL = 0.3
+
+
+def only_drawn(info: BenchmarkInfo) -> bool:
+    """Whether all pictures of a benchmark are drawn, so that their parts can be known exactly."""
+    return all(source.name == SYNTHETIC for source in info.sources)
+
+
+def framing_of(info: BenchmarkInfo) -> Framing:
+    """Returns where eyes and mouth stand in a benchmark's crops.
+
+    They keep their place in the face detector's box, whose place in the crops was measured.
+    """
+    known = DRAWN if only_drawn(info) else FER2013
+    if info.framing is None:
+        return known
+    box, drop = _BOXES[known]
+    scale = info.framing.box / box
+    rise = 0.5 + info.framing.drop - scale * (0.5 + drop)
+    return Framing(scale * known.eyes + rise, scale * known.mouth + rise, scale * known.spread)
 
 
 def shares(saliency: NDArray[np.float32], masks: Masks) -> dict[str, float]:

@@ -59,12 +59,14 @@ class SaliencyMap:
         target: What is explained.
         method: Key of the method.
         logits: The model's answer, float32, shape (K,).
+        members: Of an ensemble's mean map: how many members it stands on, and of how many.
     """
 
     values: NDArray[np.float32]
     target: Target
     method: str
     logits: NDArray[np.float32]
+    members: tuple[int, int] | None = None
 
     @property
     def blank(self) -> bool:

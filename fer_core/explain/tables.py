@@ -62,6 +62,7 @@ class Protocol:
         samples: Hash of their ids.
         seed: Of the sample, the noise and the random weights.
         drawn: Drawn faces with known evidence.
+        parts: How the parts of faces were found, and drawn faces framed; empty in older files.
     """
 
     run: str
@@ -70,6 +71,7 @@ class Protocol:
     samples: str
     seed: int
     drawn: int
+    parts: str = ""
     cells: int = CELLS
     schema: int = SCHEMA
 

@@ -2,6 +2,12 @@
 
 from fer_core.models import cnn as cnn
 from fer_core.models import vit as vit
-from fer_core.models.registry import ModelSpec, architectures, build_model, spec_of
+from fer_core.models.registry import (
+    ModelSpec,
+    architectures,
+    build_model,
+    check_small_size,
+    spec_of,
+)
 
-__all__ = ["ModelSpec", "architectures", "build_model", "spec_of"]
+__all__ = ["ModelSpec", "architectures", "build_model", "check_small_size", "spec_of"]

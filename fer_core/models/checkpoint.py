@@ -2,7 +2,7 @@
 
 import errno
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,18 +50,30 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def load_weights(model: nn.Module, path: Path, wanted: Collection[str] | None = None) -> None:
+def load_weights(
+    model: nn.Module,
+    path: Path,
+    wanted: Collection[str] | None = None,
+    labels: Sequence[str] | None = None,
+) -> None:
     """Loads a run's `model.safetensors` into its network; float16 is widened.
 
     Args:
         model: The network.
         path: The file.
         wanted: Names of the tensors that the file must hold; all of the network's by default.
+        labels: The run's classes, in order; checked where the file says which it stands for.
 
     Raises:
         WeightsError: If the file cannot be read or belongs to another network or label set.
     """
-    tensors, _ = load_tensors(path)
+    tensors, facts = load_tensors(path)
+    given = tuple(facts.get("labels", ()))
+    if labels is not None and given and given != tuple(labels):
+        raise WeightsError(
+            f"{path.name} of {path.parent.name!r} was trained on other classes "
+            f"({', '.join(given)}) than its run.json names ({', '.join(labels)})."
+        )
     own = {
         key: value for key, value in model.state_dict().items() if wanted is None or key in wanted
     }
@@ -103,6 +115,11 @@ class CheckpointFolder:
             WeightsError: If it is missing or damaged.
         """
         return load_tensors(self.folder / f"{name}.safetensors")
+
+    def clear(self) -> None:
+        """Removes all checkpoints: those of another training must not be gone on from."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether a checkpoint of that name was saved."""

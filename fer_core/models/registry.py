@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from fer_core.config import ModelConfig
+from fer_core.config import ModelConfig, Recipe
 from fer_core.errors import RecipeError
 
 Family = Literal["cnn", "vit"]
@@ -114,11 +114,7 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
         RecipeError: If the architecture is unknown or the image size does not suit it.
     """
     spec = spec_of(config.architecture)
-    if config.image_size < spec.min_size:
-        raise RecipeError(
-            f"{spec.title} needs images of at least {spec.min_size} px, "
-            f"not {config.image_size}; set model.image_size."
-        )
+    _check_least(spec, config.image_size, "model.image_size")
     patch = spec.patch_of(config)
     if patch and config.image_size % patch:
         raise RecipeError(
@@ -126,3 +122,27 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
             f"{config.image_size}; set model.image_size to a multiple of {patch}."
         )
     return spec.build(config, classes)
+
+
+def check_small_size(recipe: Recipe) -> None:
+    """Checks that a network can begin on the small images that its recipe asks for.
+
+    Raises:
+        RecipeError: If they are too small, or the network takes one size alone.
+    """
+    spec, size = spec_of(recipe.model.architecture), recipe.train.small_size
+    if not size:
+        return
+    if spec.patch is not None:
+        raise RecipeError(
+            f"{spec.title} takes images of one size: its positions are those of its patches. Leave "
+            "out train.small_size and train.small_epochs."
+        )
+    _check_least(spec, size, "train.small_size")
+
+
+def _check_least(spec: ModelSpec, size: int, key: str) -> None:
+    if size < spec.min_size:
+        raise RecipeError(
+            f"{spec.title} needs images of at least {spec.min_size} px, not {size}; set {key}."
+        )

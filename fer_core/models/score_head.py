@@ -1,5 +1,7 @@
 """A second head: one number beside the classes, from the same features."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,6 +37,10 @@ class TwoHeads(nn.Module):
         self._latest = self.estimate(features).squeeze(1)
         logits: Tensor = self.classifier(features)
         return logits
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the last pass out: a copy has seen none, and its graph cannot be copied."""
+        return {**self.__dict__, "_latest": None}
 
     def take(self) -> Tensor:
         """Returns the last pass's estimates, standardised, shape (N,); once a pass.

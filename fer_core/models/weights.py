@@ -131,13 +131,28 @@ def _load_pth(file: Path) -> Mapping[str, Tensor]:
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged files
         raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
-    if not isinstance(state, Mapping):
-        raise WeightsError(f"{file.name} does not hold a state dict.")
+    for key in ("state_dict", "model"):  # what training scripts wrap it in
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
+        raise WeightsError(
+            f"{file.name} does not hold a state dict: tensors by name, alone or under "
+            "'state_dict' or 'model'."
+        )
     return state
 
 
 def _adapted(spec: ModelSpec, read: _Read, model: nn.Module) -> _Read:
-    if spec.adapt is None:
+    """Renames and resamples foreign tensors; a file of ours fits as it is."""
+    own, head = model.state_dict(), f"{spec.head}."
+    fits = all(
+        key in read.tensors and read.tensors[key].shape == value.shape
+        for key, value in own.items()
+        if not key.startswith(head)
+    )
+    if spec.adapt is None or fits:
         return read
     try:
         return _Read(spec.adapt(read.tensors, model), read.labels, read.source)

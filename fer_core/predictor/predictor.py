@@ -307,7 +307,8 @@ class Predictor:
         if not maps or not any(weights):
             raise ExplainError(f"{method_of(str(method)).title} suits no member of {info.title}.")
         mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
-        return SaliencyMap(mean, asked, method or MEMBERS, logits)
+        stands_on = (len(maps), len(info.members))
+        return SaliencyMap(mean, asked, method or MEMBERS, logits, stands_on)
 
     def _predict_one(self, stored: NDArray[np.uint8], run_id: str, batch_size: int) -> Prediction:
         slot = self._slot(run_id)

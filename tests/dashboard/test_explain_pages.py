@@ -136,6 +136,46 @@ def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
     app.selectbox(key="contrast").set_value("happy").run()  # with itself: no contrast
     assert not app.exception
     assert "not happy" not in texts(app)
+    assert "happy ·" in texts(app)  # and still of that class
+    captions = [element.value for element in app.caption]
+    assert not any("angry ·" in caption or "sad ·" in caption for caption in captions)
+
+
+def test_the_lab_explains_a_samples_true_class(open_page, toy):
+    app = open_page("saliency", toy.artifacts, toy.data)
+    assert "the true class" not in app.selectbox(key="target").options
+    app.segmented_control(key="source").set_value("sample").run()
+    label = app.selectbox(key="picture").format_func(app.selectbox(key="picture").value)
+    label = label.rpartition("(")[2].rstrip(")")
+    app.selectbox(key="target").set_value("the true class").run()
+    assert not app.exception
+    assert f"{label} ·" in texts(app)
+    app.segmented_control(key="source").set_value("own").run()
+    cropped(app)
+    assert app.selectbox(key="target").value == "each model's answer"
+
+
+def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
+    from fer_core.config import EnsembleRecipe
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+    from training.jobs.ensembles import build_ensemble
+
+    toy = toy_benchmark(tmp_path, runs=0)
+    for name in ("tiny_cnn", "tiny_vit"):
+        toy_run(toy.benchmark, toy.dataset, 0, name, architecture=name)
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="pair", profile="cpu", members=("tiny_cnn", "tiny_vit")
+    )
+    build_ensemble(recipe, toy.benchmark)
+    app = cropped(open_page("saliency", toy.artifacts))
+    app.pills(key="methods").set_value(["chefer", "rollout", "occlusion"]).run()
+    assert not app.exception
+    captions = [element.value for element in app.caption]
+    partly = [caption for caption in captions if "of 1 of 2 members" in caption]
+    assert len(partly) == 2  # both attention methods; occlusion asks the ensemble itself
+    # rollout knows no class
+    assert sum("whatever the class" in caption for caption in captions) == 2
 
 
 def test_features_follow_the_layer_in_the_address(open_page, toy):
@@ -149,6 +189,33 @@ def test_features_follow_the_layer_in_the_address(open_page, toy):
     app.selectbox(key="run").set_value(OTHER).run()  # the same architecture keeps the layer
     assert not app.exception
     assert app.selectbox(key="layer").value == "blocks.4"
+
+
+def test_a_link_opens_its_layer(open_page, toy):
+    link = "blocks.4"
+    app = open_page("features", toy.artifacts, toy.data)
+    shown = next(
+        option for option in cropped(app).selectbox(key="layer").options if f": {link} " in option
+    )
+    app = cropped(open_page("features", toy.artifacts, toy.data, layer=shown))
+    assert app.selectbox(key="layer").value == link
+    assert "strongest of 112 channels" in texts(app)
+
+
+def test_another_vit_may_have_fewer_blocks_and_patches(open_page, tmp_path):
+    from tests import tiny  # noqa: F401 (registers)
+    from tests.builders import toy_benchmark, toy_run
+
+    toy = toy_benchmark(tmp_path, runs=0)
+    for name in ("scratch_vit", "tiny_vit", "tiny_cnn"):
+        toy_run(toy.benchmark, toy.dataset, 0, name, architecture=name)
+    app = cropped(open_page("features", toy.artifacts))
+    app.selectbox(key="run").set_value("scratch_vit-cpu-s0").run()
+    assert app.slider(key="block").value == 8
+    app.selectbox(key="run").set_value("tiny_cnn-cpu-s0").run()
+    app.selectbox(key="run").set_value("tiny_vit-cpu-s0").run()
+    assert not app.exception
+    assert app.slider(key="block").value == 2
 
 
 def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):

@@ -21,8 +21,11 @@ def begin(toy, run_id="vgg16-gpu-s2", *, silence=0.0, loss=0.8):
         epoch=2, epochs=4, step=5, steps=10, loss=loss, accuracy=0.5,
         images_per_second=99.6, seconds_left=3725, updated=time.time() - silence,
     )  # fmt: skip
-    state.write(run.progress_path)
-    write_table(run.trace_path, pd.DataFrame({"epoch": [0.5, 1.0], "loss": [2, 1], "accuracy": 0}))
+    run.under_way.root.mkdir(parents=True, exist_ok=True)
+    state.write(run.under_way.progress_path)
+    write_table(
+        run.under_way.trace_path, pd.DataFrame({"epoch": [0.5, 1.0], "loss": [2, 1], "accuracy": 0})
+    )
     return run
 
 
@@ -34,7 +37,7 @@ def test_where_nothing_trains_it_says_how_to_start(open_page, toy):
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
     assert "Nothing trains on toy" in texts(app)
-    assert "python -m training train resnet34 --benchmark toy" in app.code[0].value
+    assert "python -m training train efficientnet_lite0 --benchmark toy" in app.code[0].value
 
 
 def test_without_any_benchmark_it_says_what_to_run(open_page, tmp_path):
@@ -62,7 +65,7 @@ def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
         "Images a second": "100",
     }
     write_table(
-        run.history_path,
+        run.under_way.history_path,
         pd.DataFrame({"epoch": [1], "accuracy": [0.61], "log_loss": [1.1], "macro_recall": [0.5],
                       "train_loss": [1.0], "learning_rate": [0.1], "images_per_second": [9.0]}),
     )  # fmt: skip
@@ -106,7 +109,7 @@ def test_a_diverged_training_is_named(open_page, toy):
 
 def test_a_half_written_state_is_no_training(open_page, toy):
     run = begin(toy)
-    run.progress_path.write_text('{"epoch": 2')
+    run.under_way.progress_path.write_text('{"epoch": 2')
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
     assert "Nothing trains on toy" in texts(app)

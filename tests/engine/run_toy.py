@@ -1,15 +1,20 @@
 """Trains a toy on however many processes it was started with; writes weights and history.
 
-Run by test_processes.py: `python -m torch.distributed.run -m tests.engine.run_toy DATA OUT`.
+Run by test_processes.py: `python -m torch.distributed.run -m tests.engine.run_toy DATA OUT`, or,
+with a third argument, the whole job: a student of the teacher that lies in the artifacts OUT.
 """
 
 import json
 import sys
 from pathlib import Path
 
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.models.checkpoint import save_tensors
+from tests.builders import toy_recipe
 from tests.engine.test_fit import Watcher, trainer
+from training.console import TrainingBar
+from training.jobs.networks import train_network
 
 MODEL = {"architecture": "tiny_vit", "image_size": 32}
 
@@ -31,5 +36,19 @@ def main(data: Path, out: Path) -> None:
         (out / "result.json").write_text(json.dumps(facts))
 
 
+def job(data: Path, artifacts: Path) -> None:
+    recipe = toy_recipe(
+        "student",
+        model=MODEL,
+        augment={"cutmix": 0.5},
+        distill={"teachers": ["tiny_cnn-cpu-s0"], "weight": 0.5, "views": 2},
+        train={"epochs": 2, "ema_decay": 0.9},
+    )
+    benchmark = ArtifactStore(artifacts).benchmark("toy")
+    bar = TrainingBar(visible=False)
+    train_network(recipe, PreparedDataset.open(data), benchmark, bar, device="cpu")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    run = main if len(sys.argv) == 3 else job
+    run(Path(sys.argv[1]), Path(sys.argv[2]))

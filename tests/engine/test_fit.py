@@ -257,3 +257,34 @@ def test_a_student_follows_its_teacher(dataset, tmp_path):
     assert result.history[-1].train_loss < 0.3
     truth = dataset.targets(dataset.rows("validation"))
     assert result.history[-1].accuracy == pytest.approx((truth == 6).mean())
+
+
+def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp_path):
+    made = trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.01}, train={"epochs": 3})
+    made._train_epoch(math.inf)
+    made._close_epoch()
+    before = (tmp_path / "last.safetensors").read_bytes()
+    with torch.no_grad():
+        made.model.head.weight.fill_(math.nan)
+    with pytest.raises(WeightsError, match=r"diverged in epoch 2.*--set optim\.lr=0\.003"):
+        made.fit()
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path):
+    """Else what is measured after the training would not be what the saved weights answer."""
+    from training.jobs.processes import make_accelerator
+
+    made = trainer(dataset, tmp_path, Watcher(), train={"epochs": 1, "precision": "bf16"})
+    made.accelerator = make_accelerator("bf16", "cpu")
+    seen = []
+    made.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    made.fit()
+    assert torch.bfloat16 in seen
+    inputs = torch.rand(2, 3, 32, 32)
+    after = made.model.eval()(inputs)
+    fresh = build_model(made.recipe.model, 7).eval()
+    fresh.load_state_dict(made.model.state_dict())
+    # bfloat16 would differ by a thousandth
+    torch.testing.assert_close(after, fresh(inputs), rtol=0, atol=1e-6)
+    assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process

@@ -14,10 +14,11 @@ from fer_core.engine.onnx import OnnxInput, export_onnx, exported_copy, read_onn
 from fer_core.engine.predict import predict_logits
 from fer_core.engine.teacher import Teacher
 from fer_core.errors import ArtifactError, WeightsError
+from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_run
-from training.jobs.exchange import export_run
+from training.jobs.exchange import export_run, import_onnx
 
 LABELS = SEVEN_EMOTIONS.names
 STORED = SampleFormat(48, False)
@@ -99,6 +100,31 @@ def test_a_foreign_network_is_read_with_its_own_label_order(tmp_path, faces):
         raised = {label: np.exp(mean * (place + 1)) for place, label in enumerate(order)}
         expected = [raised[label] / sum(raised.values()) for label in LABELS]
         np.testing.assert_allclose(answers[row], expected, rtol=1e-5)
+
+
+def test_a_network_that_ends_in_softmax_is_not_softmaxed_again(toy, tmp_path):
+    made = network(toy, "tiny_cnn", 32)
+    with_softmax = torch.nn.Sequential(made.model, torch.nn.Softmax(dim=1))
+    for name, model in (("logits", made.model), ("shares", with_softmax)):
+        torch.onnx.export(
+            model, (torch.zeros(2, 3, 32, 32),), str(tmp_path / f"{name}.onnx"), dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), verbose=False,
+        )  # fmt: skip
+    given = OnnxInput(32, HALF, HALF, LABELS)
+    runs = {}
+    for name in ("logits", "shares"):
+        runs[name] = toy.benchmark.run(name)
+        path = tmp_path / f"{name}.onnx"
+        import_onnx(path, toy.dataset, toy.benchmark, runs[name], title=name, given=given)
+    one, other = (
+        Predictions.read(run.predictions_path, toy.dataset.labels).split("test").probabilities
+        for run in runs.values()
+    )
+    np.testing.assert_allclose(other, one, atol=1e-6)
+    # and so does the copy that answers new faces
+    kept = read_onnx(runs["shares"].onnx_path, STORED)
+    assert kept.gives_probabilities
+    assert not read_onnx(runs["logits"].onnx_path, STORED).gives_probabilities
 
 
 def test_a_fixed_batch_is_filled_up(tmp_path, faces):

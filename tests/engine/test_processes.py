@@ -2,31 +2,38 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from fer_core.artifacts import ArtifactStore
 from fer_core.models.checkpoint import load_tensors
-from tests.builders import toy_dataset
+from tests.builders import toy_benchmark, toy_dataset, toy_run
 from tests.engine import run_toy
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(processes: int, data: Path, out: Path) -> dict:
-    out.mkdir()
+def launch(processes: int, *arguments: str) -> None:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={processes}", "-m", "tests.engine.run_toy", str(data), str(out),
+        f"--nproc-per-node={processes}", "-m", "tests.engine.run_toy", *arguments,
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def train(processes: int, data: Path, out: Path) -> dict:
+    out.mkdir()
+    launch(processes, str(data), str(out))
     return json.loads((out / "result.json").read_text())
 
 
@@ -49,3 +56,24 @@ def test_two_processes_train_like_one(tmp_path):
     weights_two, _ = load_tensors(tmp_path / "two" / "result.safetensors")
     for key, value in weights_one.items():
         torch.testing.assert_close(weights_two[key], value, atol=2e-4, rtol=1e-3)
+
+
+def test_two_processes_write_the_run_of_one(tmp_path):
+    """The whole job: teachers asked once, training, the choice of the prior, and the files."""
+    toy = toy_benchmark(tmp_path / "one", runs=0, per_class=24)
+    toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
+    shutil.copytree(toy.artifacts, tmp_path / "two")
+    run_toy.job(toy.dataset.folder, toy.artifacts)
+    launch(2, str(toy.dataset.folder), str(tmp_path / "two"), "job")
+    runs = [ArtifactStore(root).benchmark("toy").run("student-cpu-s0") for root in
+            (toy.artifacts, tmp_path / "two")]  # fmt: skip
+    infos = [run.info() for run in runs]
+    assert [info.hardware["processes"] for info in infos] == ["1", "2"]
+    assert infos[0].prior_strength == pytest.approx(infos[1].prior_strength, abs=0.051)
+    losses = [run.history()["train_loss"].to_numpy() for run in runs]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    for run in runs:
+        files = {path.name for path in run.root.iterdir() if path.is_file()}
+        assert files >= {"run.json", "report.json", "model.safetensors", "trace.parquet"}
+        assert not run.under_way.progress_path.exists()
+        assert not list(run.state_dir.rglob("*.safetensors"))

@@ -1,13 +1,29 @@
 """Shares of saliency by facial part, and drawn faces as ground truth."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fer_core.artifacts import Framing as BoxFraming
+from fer_core.data.prepare import prepare
+from fer_core.data.sources.planted import PlantedSource
+from fer_core.data.sources.synthetic import SyntheticSource
 from fer_core.data.synthetic.face import REGIONS
-from fer_core.explain.ground_truth import draw_evidence, hit, mass_inside
-from fer_core.explain.regions import FER2013, PARTS, areas, canonical_regions, partition, shares
+from fer_core.explain.ground_truth import draw_evidence, drawn_masks, hit, mass_inside
+from fer_core.explain.regions import (
+    DRAWN,
+    FER2013,
+    PARTS,
+    areas,
+    canonical_regions,
+    framing_of,
+    only_drawn,
+    partition,
+    shares,
+)
 from fer_core.labels import Emotion
 
 
@@ -62,15 +78,63 @@ def test_canonical_regions_stand_where_the_framing_says():
     assert masks["eyes"][:, 24:].any()
 
 
+def test_framings_follow_the_detectors_box():
+    def info(source, framing):
+        return SimpleNamespace(
+            sources=(SimpleNamespace(name=source),),
+            framing=None if framing is None else SimpleNamespace(box=framing[0], drop=framing[1]),
+        )
+
+    assert framing_of(info("fer2013", None)) == FER2013
+    assert framing_of(info("synthetic", None)) == DRAWN
+    same = framing_of(info("fer2013", (0.857, 0.084)))
+    assert (same.eyes, same.mouth, same.spread) == pytest.approx((0.37, 0.79, 0.18))
+    # a crop twice as wide around the same face, its box in the middle
+    wide = framing_of(info("theirs", (0.857 / 2, 0.0)))
+    assert wide.eyes == pytest.approx(0.5 + (0.37 - 0.584) / 2)
+    assert wide.spread == pytest.approx(0.09)
+    assert only_drawn(info("synthetic", None))
+    assert not only_drawn(info("fer2013", None))
+
+
+def test_evidence_is_framed_as_the_crops_are():
+    """In FER+'s framing a face is larger than it is drawn."""
+    close = BoxFraming(box=0.857, drop=0.084, images=1, found=1, spread=(0.8, 0.9))
+    for seed in range(6):
+        # 96 / (0.656 / 0.857) = 125 px in all; the window starts at 125 * 0.586 - 96 * 0.584 = 17
+        plain = draw_evidence(seed, Emotion.HAPPY, 125)
+        framed = draw_evidence(seed, Emotion.HAPPY, 96, close)
+        if plain is None:
+            assert framed is None
+            continue
+        np.testing.assert_array_equal(framed.image, plain.image[17:113, 14:110])
+        np.testing.assert_array_equal(framed.mask, plain.mask[17:113, 14:110])
+
+
+def test_a_drawn_sets_parts_are_known_exactly(tmp_path):
+    dataset = prepare(PlantedSource(200, 0, 48), tmp_path / "drawn", name="drawn", side=48)
+    keys = dataset.samples["id"].str.rpartition("/")[2]
+    rows = np.flatnonzero(keys.str.isdigit().to_numpy())[:20]
+    masks = drawn_masks(dataset, rows)
+    assert masks is not None
+    source = SyntheticSource(200, 0, 48)
+    for row, own in zip(rows, masks, strict=True):
+        np.testing.assert_array_equal(own["eyes"], source.face(int(keys[row])).masks["eyes"])
+    copies = np.flatnonzero(keys.str.startswith("copy").to_numpy())
+    assert drawn_masks(dataset, copies) is None
+    other = prepare(SyntheticSource(100, 5, 48), tmp_path / "other", name="other", side=48)
+    assert drawn_masks(other, np.arange(20)) is None  # other faces than the seed's 0
+
+
 def test_evidence_of_a_smile_is_the_mouth_and_of_a_neutral_face_nothing():
     smiles = [draw_evidence(seed, Emotion.HAPPY, 64) for seed in range(4)]
     smiles = [smile for smile in smiles if smile is not None]
     assert len(smiles) >= 3
     for smile in smiles:
-        assert (smile.mask & smile.face.masks["mouth"]).sum() > 0.9 * smile.face.masks[
-            "mouth"
-        ].sum()
-        assert smile.mask.mean() < 0.25
+        assert smile.image.shape == (64, 64, 3)
+        assert 0.005 < smile.mask.mean() < 0.25
+        below = np.argwhere(smile.mask)[:, 0] > 64 * 0.6
+        assert below.mean() > 0.3  # the mouth, and what a smile does to the eyes
     assert draw_evidence(0, Emotion.NEUTRAL, 64) is None
 
 

@@ -7,7 +7,7 @@ import torch
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.models import architectures, build_model, spec_of
+from fer_core.models import architectures, build_model, check_small_size, spec_of
 from fer_core.models.checkpoint import (
     CheckpointFolder,
     half_precision,
@@ -16,6 +16,8 @@ from fer_core.models.checkpoint import (
     save_tensors,
 )
 from fer_core.models.weights import initialise
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_recipe
 
 LABELS = SEVEN_EMOTIONS.names
 REAL = [key for key in architectures() if not key.startswith("tiny")]
@@ -45,7 +47,6 @@ def test_too_small_images_are_refused():
 
 
 def test_a_patch_must_divide_the_image():
-    from tests import tiny  # noqa: F401 (registers)
 
     with pytest.raises(RecipeError, match="patches of 8 px, which does not divide 36"):
         build_model(ModelConfig(architecture="tiny_vit", image_size=36), 7)
@@ -233,3 +234,55 @@ def test_checkpoints_keep_tensors_bit_for_bit(tmp_path):
     read, facts = folder.load("last")
     assert facts == {"epoch": 3, "loss": 0.1}
     assert all(torch.equal(read[key], value) for key, value in tensors.items())
+
+
+def test_weights_that_say_they_know_other_classes_are_refused(tmp_path):
+    config = ModelConfig(architecture="tiny_cnn", image_size=32)
+    model = build_model(config, 7)
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, model.state_dict(), {"labels": list("abcdefg")})
+    load_weights(model, path)
+    load_weights(model, path, labels=tuple("abcdefg"))
+    with pytest.raises(WeightsError, match=r"trained on other classes \(a, b, c"):
+        load_weights(model, path, labels=tuple("gfedcba"))
+
+
+@pytest.mark.parametrize("key", ["efficientnet_lite0", "vgg16", "hf_vit_small", "vit_tiny"])
+def test_a_file_of_ours_starts_a_network_with_its_classifier(tmp_path, key):
+    patch = {"patch_size": 8} if "vit" in key else {}
+    config = ModelConfig(architecture=key, image_size=32, **patch)
+    torch.manual_seed(1)
+    first, second = build_model(config, 2), build_model(config, 2)
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, first.state_dict(), {"labels": ["happy", "sad"]})
+    start = config.model_copy(update={"init": f"file:{path}"})
+    initialise(second, start, ("happy", "sad"))
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value)
+
+
+def test_a_wrapped_state_dict_is_unwrapped_and_another_mapping_named(tmp_path):
+    config = ModelConfig(architecture="tiny_cnn", image_size=32)
+    first, second = build_model(config, 2), build_model(config, 2)
+    path = tmp_path / "theirs.pth"
+    start = config.model_copy(update={"init": f"file:{path}"})
+    torch.save({"model": first.state_dict(), "epoch": 3}, path)
+    initialise(second, start, ("happy", "sad"))
+    torch.save({"epoch": 3, "history": [1, 2]}, path)
+    with pytest.raises(WeightsError, match="does not hold a state dict"):
+        initialise(second, start, ("happy", "sad"))
+
+
+def test_small_images_must_suit_the_network():
+    def recipe(architecture, small):
+        return toy_recipe(
+            "t", model={"architecture": architecture, "image_size": 64},
+            train={"epochs": 3, "small_size": small, "small_epochs": 1},
+        )  # fmt: skip
+
+    check_small_size(recipe("vgg16", 32))
+    with pytest.raises(RecipeError, match=r"at least 32 px, not 16; set train\.small_size"):
+        check_small_size(recipe("vgg16", 16))
+    for vit in ("scratch_vit", "vit_tiny", "hf_vit_small"):
+        with pytest.raises(RecipeError, match="takes images of one size"):
+            check_small_size(recipe(vit, 48))

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -11,10 +12,11 @@ from fer_core.errors import ArtifactError, DataError, FerscopeError
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark
+from tests.builders import toy_benchmark, toy_recipe
 from training import __main__ as cli
 from training.commands import runs
-from training.console import console
+from training.console import TrainingBar, console
+from training.jobs.networks import train_network
 
 RECIPE = """
 description: tiny
@@ -175,7 +177,7 @@ def test_prepare_a_folder_by_class(shop, tmp_path):
         (["train", "tiny", "--benchmark", "elsewhere"], "no prepared dataset"),
         (["train", "tiny", "--benchmark", "toy", "--set", "optim.x=1"], "optim.x"),
         (["train", "tiny", "--benchmark", "../toy"], "no valid benchmark name"),
-        (["train", "both", "--benchmark", "toy"], "run.json is missing"),
+        (["train", "both", "--benchmark", "toy"], "has not finished: tiny-cpu-s0"),
         (["train", "tiny", "--benchmark", "toy", "--set", "train.precision=fp16"], "CUDA GPU"),
         (["evaluate", "toy", "nothing"], "run.json is missing"),
         (["prepare", "nowhere.csv", "--name", "x"], "does not exist"),
@@ -324,3 +326,154 @@ def test_options_that_a_plan_says_itself_are_refused(shop, tmp_path):
     )
     assert result.exit_code == 2
     assert "--side" in result.output
+
+
+def test_a_smoke_run_of_an_ensemble_keeps_nothing(shop):
+    toy, run = shop
+    for name in ("tiny", "tiny_two"):
+        run("train", name, "--benchmark", "toy", "--device", "cpu")
+    assert "can be averaged, of tiny-cpu-s0, tiny_two-cpu-s0" in run(
+        "train", "both", "--benchmark", "toy", "--smoke"
+    )
+    ensemble = toy.benchmark.run("both-cpu")
+    assert not ensemble.root.exists()
+    run("train", "both", "--benchmark", "toy")
+    ensemble.robustness_path.write_bytes(b"measured")
+    before = {path.name: path.read_bytes() for path in ensemble.root.iterdir()}
+    run("train", "both", "--benchmark", "toy", "--smoke")
+    assert {path.name: path.read_bytes() for path in ensemble.root.iterdir()} == before
+
+
+def test_an_ensemble_without_its_members_names_them(shop):
+    _, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    with pytest.raises(ArtifactError, match="has not finished: tiny_two-cpu-s0"):
+        run("train", "both", "--benchmark", "toy")
+
+
+def test_a_member_made_anew_makes_its_ensemble_anew(shop):
+    toy, run = shop
+    run("benchmark", "toy", "--device", "cpu")
+    first = toy.benchmark.run("both-cpu").info()
+    assert set(first.teachers) == {"tiny-cpu-s0", "tiny_two-cpu-s0"}
+    member = toy.benchmark.run("tiny-cpu-s0")
+    member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
+        member.info_path
+    )
+    said = run("train", "both", "--benchmark", "toy")
+    assert "finished before one of its members was made anew" in said
+    run("benchmark", "toy", "--device", "cpu")
+    again = toy.benchmark.run("both-cpu").info()
+    assert again.teachers["tiny-cpu-s0"] == "2020-01-01T00:00:00+00:00"
+    assert "was finished" in run("benchmark", "toy", "--device", "cpu")
+
+
+def test_an_interrupted_overwrite_leaves_the_finished_run(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    place = toy.benchmark.run("tiny-cpu-s0")
+
+    def files():
+        return {path.name: path.read_bytes() for path in place.root.iterdir() if path.is_file()}
+
+    before = files()
+    options = ("--benchmark", "toy", "--device", "cpu", "--overwrite")
+    run("train", "tiny", *options, "--max-minutes", "0", "--set", "train.epochs=3")
+    assert files() == before
+    assert place.under_way.progress_path.is_file()
+    run("train", "tiny", *options, "--set", "train.epochs=3", "--resume")
+    assert len(place.history()) == 3
+    assert place.info().created >= json.loads(before["run.json"])["created"]
+
+
+def test_an_overwrite_does_not_go_on_from_the_earlier_trainings_checkpoints(shop, monkeypatch):
+    from fer_core.engine.fit import Trainer
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
+    state = toy.benchmark.run("tiny-cpu-s0").state_dir
+    assert list(state.glob("*.safetensors"))
+
+    def killed(self, **_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "fit", killed)
+    recipe = toy_recipe("tiny", model={"architecture": "tiny_cnn"})
+    bar = TrainingBar(visible=False)
+    with pytest.raises(KeyboardInterrupt):
+        train_network(recipe, toy.dataset, toy.benchmark, bar, device="cpu")
+    assert not list(state.glob("*.safetensors"))
+
+
+def test_time_that_is_up_begins_nothing_and_fails_nothing(shop):
+    toy, run = shop
+    output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
+    lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
+    assert "not begun: the time was up" in lines["tiny-cpu-s0"]
+    assert "not begun: it needs tiny-cpu-s0, tiny_two-cpu-s0" in lines["both-cpu"]
+    assert not toy.benchmark.run("tiny-cpu-s0").state_dir.exists()
+
+
+def test_one_damaged_run_does_not_stop_the_benchmark(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    toy.benchmark.run("tiny-cpu-s0").report_path.write_text("{")
+    result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
+    assert result.exit_code == 1
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
+    assert "ArtifactError" in lines["tiny-cpu-s0"]
+    assert "finished" in lines["tiny_two-cpu-s0"]
+
+
+def test_a_seed_may_come_from_set(shop):
+    toy, run = shop
+    options = ("--benchmark", "toy", "--device", "cpu")
+    run("train", "tiny", *options, "--set", "train.seed=5")
+    assert toy.benchmark.run("tiny-cpu-s5").info().seed == 5
+    run("train", "tiny", *options, "--seed", "6")
+    assert toy.benchmark.run("tiny-cpu-s6").info().seed == 6
+
+
+def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):
+    from training.jobs import publishing
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    place = toy.benchmark.run("tiny-cpu-s0")
+    before = {path.name: path.read_bytes() for path in place.root.iterdir() if path.is_file()}
+
+    def full(*_, **__):
+        raise ArtifactError("The disk is full")
+
+    monkeypatch.setattr(publishing, "write_evaluation", full)
+    with pytest.raises(ArtifactError, match="disk is full"):
+        run("publish", "toy", "tiny-cpu-s0")
+    after = {path.name: path.read_bytes() for path in place.root.iterdir() if path.is_file()}
+    assert after == before
+
+
+def test_predictions_with_test_time_augmentation_stand_apart(shop, tmp_path):
+    from fer_core.evaluation.predictions import Predictions
+
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    own = toy.benchmark.run("tiny-cpu-s0")
+    table = pd.concat(
+        pd.DataFrame(scores.probabilities, columns=list(scores.labels.names)).assign(id=scores.ids)
+        for scores in Predictions.read(own.predictions_path, toy.dataset.labels).splits.values()
+    )
+    table.to_csv(tmp_path / "theirs.csv", index=False)
+    said = run("import", "toy", str(tmp_path / "theirs.csv"), "--name", "theirs", "--augmented")
+    assert "with test-time augmentation" in said
+    report = Report.read(toy.benchmark.run("theirs").report_path)
+    assert report.protocol.test_time_augmentation
+    assert report.protocol.comparable != Report.read(own.report_path).protocol.comparable
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("optim.lr=[1", "Cannot read the value"), ("optim", "section.key=value")]
+)
+def test_an_override_that_is_no_yaml_is_named(shop, text, message):
+    _, run = shop
+    with pytest.raises(FerscopeError, match=message):
+        run("train", "tiny", "--benchmark", "toy", "--set", text)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from fer_core.artifacts import read_table
@@ -122,6 +123,42 @@ def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path
     (folder / "regions.parquet").write_bytes(b"half")
     assert CliRunner().invoke(cli.app, command, catch_exceptions=False).exit_code == 0
     assert set(read_table(folder / "regions.parquet")["method"]) == {"centre"}
+
+
+def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
+    from training.jobs.exchange import export_run, import_onnx
+
+    toy, run, _ = explained
+    export_run(toy.benchmark.run(RUN), toy.dataset.format, tmp_path / "net.onnx", toy.dataset)
+    theirs = toy.benchmark.run("theirs")
+    import_onnx(tmp_path / "net.onnx", toy.dataset, toy.benchmark, theirs, title="Theirs")
+    try:
+        run("theirs", "--method", "centre", "--method", "occlusion")
+        assert set(read_table(theirs.regions_path)["method"]) == {"centre", "occlusion"}
+        theirs.onnx_path.unlink()
+        assert "imported as predictions" in run("theirs")
+    finally:
+        shutil.rmtree(theirs.root)
+
+
+def test_a_network_with_a_score_head_is_measured(tmp_path):
+    from fer_core.explain import faithfulness
+    from fer_core.explain.methods import explain
+    from fer_core.models import build_model, spec_of
+    from fer_core.models.score_head import add_score_head
+    from tests.builders import toy_recipe
+
+    config = toy_recipe("t", model={"architecture": "tiny_cnn"}).model
+    model = build_model(config, 7).eval()
+    add_score_head(model, spec_of("tiny_cnn"))
+    inputs = torch.rand(2, 3, 32, 32)
+
+    def explainer(network, images, targets):
+        return explain(network, config, images, targets, "hires_cam")
+
+    maps = explainer(model, inputs, [None, None])
+    _, similar = faithfulness.randomisation(explainer, model, inputs, maps, seed=0)
+    assert np.isfinite(similar).all()
 
 
 def test_an_unknown_method_and_another_split_are_refused(explained, tmp_path):

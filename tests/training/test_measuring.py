@@ -189,3 +189,20 @@ def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
     assert "Scored on: Test, leak-free; classes: angry, happy, sad." in out.read_text("utf-8")
     with pytest.raises(DataError, match="No class 'sda' here"):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
+
+
+def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy, few_conditions):
+    run = place.run("theirs")
+    source = place.runs()[0]
+    run.root.mkdir()
+    for path in (source.predictions_path, source.report_path):
+        (run.root / path.name).write_bytes(path.read_bytes())
+    info = source.info().model_copy(
+        update={"run_id": "theirs", "kind": "imported", "recipe": {}, "members": ()}
+    )
+    info.write(run.info_path)
+    assert "theirs" not in [one.run_id for one in measuring.chosen_runs(place, [])]
+    for name in ("robustness", "efficiency"):
+        result = command(name, "toy", "theirs")
+        assert result.exit_code == 1
+        assert "theirs was imported" in result.output

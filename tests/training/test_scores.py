@@ -181,3 +181,13 @@ def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):
         train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")
     with pytest.raises(ValueError, match="a mixed image has no score"):
         toy_recipe("mixed", score={"table": "t.csv"}, augment={"cutmix": 0.5})
+
+
+def test_numbered_clips_keep_their_zeros(toy, tmp_path):
+    from fer_core.data.scores import _read
+
+    (tmp_path / "s.csv").write_text("id,score,clip\n001,1.5,007\n002,2.5,008\n")
+    table = _read(tmp_path / "s.csv")
+    assert table["id"].tolist() == ["001", "002"]
+    assert table["clip"].tolist() == ["007", "008"]
+    assert table["score"].tolist() == [1.5, 2.5]

@@ -12,6 +12,7 @@ from fer_core.engine.batches import step_seed
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.teacher import Teacher, mean_answers
 from fer_core.errors import RecipeError, WeightsError
+from fer_core.evaluation.ensemble import mixed
 from fer_core.models import spec_of
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe, toy_run
@@ -21,7 +22,7 @@ from training.jobs.ensembles import build_ensemble
 from training.jobs.exchange import export_run, import_onnx
 from training.jobs.networks import train_network
 from training.jobs.processes import make_accelerator
-from training.jobs.teaching import load_teacher, taught_targets
+from training.jobs.teaching import load_teachers, taught_targets
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -124,15 +125,46 @@ def test_an_ensemble_teaches_by_its_weights(toy):
     recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("tiny", "other"))
     toy_run(toy.benchmark, toy.dataset, 0, "other", "tiny_cnn")
     made = build_ensemble(recipe, toy.benchmark)
-    info = made.info().model_copy(update={"member_weights": (0.75, 0.25)})
+    shift = (0.5, 0.0, -0.5, 0.0, 0.0, 0.0, 1.0)
+    info = made.info().model_copy(update={"member_weights": (0.75, 0.25), "logit_shift": shift})
     info.write(made.info_path)
     config = DistillConfig(teachers=(made.run_id, "other-cpu-s0"))
     accelerator = make_accelerator("fp32", "cpu")
-    teacher = load_teacher(config, toy.dataset, toy.benchmark, accelerator)
-    named = [network.info.run_id for network in teacher.networks]
-    # half of it is the ensemble, half the run that stands in the ensemble as well
-    weights = dict(zip(named, teacher.weights, strict=True))
-    assert weights == {"tiny-cpu-s0": 0.375, "other-cpu-s0": 0.625}
+    teachers = load_teachers(config, toy.dataset, toy.benchmark, accelerator)
+    images = torch.rand(5, 1, 48, 48)
+    one, other = (
+        Teacher([load_network(toy.benchmark.run(name), toy.dataset.format)])(images).double()
+        for name in ("tiny-cpu-s0", "other-cpu-s0")
+    )
+    ensemble = mixed([one.numpy(), other.numpy()], (0.75, 0.25), shift)
+    expected = (ensemble + other.numpy()) / 2
+    np.testing.assert_allclose(teachers(images).numpy(), expected, atol=1e-6)
+
+
+def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="both", profile="cpu", members=("tiny", "other"), prior="fixed"
+    )
+    toy_run(toy.benchmark, toy.dataset, 0, "other", "tiny_cnn")
+    made = build_ensemble(recipe, toy.benchmark)
+    shift = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    made.info().model_copy(update={"logit_shift": shift}).write(made.info_path)
+
+    def even(network, images, rows, **_):
+        yield np.full((len(rows), 7), 1 / 7, np.float32)
+
+    monkeypatch.setattr(teaching, "mean_answers", even)
+    given = taught_targets(
+        DistillConfig(teachers=(made.run_id,), weight=1.0, views=1),
+        data_of(toy), toy.dataset, toy.benchmark, make_accelerator("fp32", "cpu"),
+        lambda items, *_: items,
+    )  # fmt: skip
+    np.testing.assert_allclose(given[:, 0], np.e / (np.e + 6), rtol=1e-5)
+
+
+def test_a_teacher_that_is_not_finished_is_named_with_the_remedy(toy):
+    with pytest.raises(RecipeError, match=r"learns from the run big-cpu-s0.*train big.*=null"):
+        student(toy, teachers=["big-cpu-s0"])
 
 
 def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, monkeypatch):
@@ -167,7 +199,7 @@ def test_an_imported_network_teaches_and_imported_predictions_do_not(toy, tmp_pa
     accelerator = make_accelerator("fp32", "cpu")
     images = torch.rand(3, 1, 48, 48)
     answers = [
-        load_teacher(DistillConfig(teachers=(name,)), toy.dataset, toy.benchmark, accelerator)(
+        load_teachers(DistillConfig(teachers=(name,)), toy.dataset, toy.benchmark, accelerator)(
             images
         )
         for name in (run.run_id, theirs.run_id)

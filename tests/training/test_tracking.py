@@ -28,8 +28,8 @@ def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monk
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")  # whatever happens, nothing leaves
     watcher = Watcher()
-    with WandbTracker(watcher, toy_recipe(), "offline", tmp_path) as tracker:
-        assert wandb.run.id == "efficientnet_lite0-cpu-s0"
+    with WandbTracker(watcher, toy_recipe(), "offline", tmp_path, "toy.a") as tracker:
+        assert wandb.run.id == "toy.a"
         assert wandb.run.settings.mode == "offline"
         assert wandb.run.config["model"]["image_size"] == 32
         tracker.on_epoch(RECORD)
@@ -51,4 +51,4 @@ def test_a_missing_wandb_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(RecipeError, match="pip install wandb"):
-        WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path)
+        WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path, "toy.a")

@@ -59,7 +59,7 @@ def explain(
     failed = False
     for run in chosen:
         try:
-            if run.info().kind == "imported":
+            if run.info().kind == "imported" and not run.onnx_path.is_file():
                 console.print(f"{run.run_id} was imported as predictions: nothing to explain.")
                 continue
             done = explain_run(

@@ -37,7 +37,10 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a value: `optim.lr=0.0005`. May be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of weights, order and augmentation.", show_default="0"),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
     ] = False,
@@ -68,7 +71,7 @@ def train(
     from fer_core.data.progress import silent
     from fer_core.engine.fit import Observer
     from training.console import TrainingBar, console, show_progress
-    from training.jobs.ensembles import build_ensemble
+    from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
     from training.tables import print_report
@@ -78,11 +81,16 @@ def train(
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
     run = place.run(resolved.run_id)
     if run.info_path.is_file() and not overwrite and not smoke:
-        console.print(f"{run.run_id} is finished. Train it again with --overwrite.")
+        stale = isinstance(resolved, EnsembleRecipe) and is_outdated(run)
+        since = " before one of its members was made anew" if stale else ""
+        console.print(f"{run.run_id} is finished{since}. Train it again with --overwrite.")
+        return
+    if isinstance(resolved, EnsembleRecipe) and smoke:
+        members = average_runs(resolved, place, seed or 0)[0].members
+        console.print(f"{recipe} ({profile}) can be averaged, of {', '.join(members)}.")
         return
     if isinstance(resolved, EnsembleRecipe):
-        done = build_ensemble(resolved, place, seed)
-        print_report(done)
+        print_report(build_ensemble(resolved, place, seed or 0))
         return
     dataset = open_dataset(benchmark, data)
     if smoke:
@@ -97,7 +105,10 @@ def train(
     with ExitStack() as stack:
         observer: Observer = stack.enter_context(TrainingBar(visible=is_main_process()))
         if track != "none" and is_main_process():
-            observer = stack.enter_context(WandbTracker(observer, resolved, track, Path.cwd()))
+            name = f"{benchmark}.{resolved.run_id}"
+            observer = stack.enter_context(
+                WandbTracker(observer, resolved, track, Path.cwd(), name)
+            )
         finished = train_network(
             resolved,
             dataset,
@@ -192,8 +203,10 @@ def publish(
     print_report(place)
 
 
-def _seed_override(recipe: str, seed: int) -> list[str]:
-    """An ensemble recipe has no training part to put a seed into."""
+def _seed_override(recipe: str, seed: int | None) -> list[str]:
+    """Returns the seed as an override; an ensemble recipe has no training part to put it into."""
+    if seed is None:
+        return []
     if recipe in recipe_names(RECIPES) and isinstance(load_recipe(RECIPES, recipe), EnsembleRecipe):
         return []
     return [f"train.seed={seed}"]

@@ -9,6 +9,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.project import ROOT
 from training.jobs.scoring import write_run
+from training.jobs.staging import replaced
 
 
 def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0) -> RunDir:
@@ -17,7 +18,35 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     Raises:
         ArtifactError: If a member is not finished, or members do not fit together.
     """
+    info, predictions = average_runs(recipe, benchmark, seed)
+    run = benchmark.run(info.run_id)
+    with replaced(run) as place:
+        write_run(place, info, predictions, benchmark.samples())
+    return run
+
+
+def is_outdated(run: RunDir) -> bool:
+    """Whether a member of an ensemble was made anew since; False where that is not known."""
+    info = run.info()
+    return any(
+        run.benchmark.run(name).info().created != made for name, made in info.teachers.items()
+    )
+
+
+def average_runs(
+    recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0
+) -> tuple[RunInfo, Predictions]:
+    """Averages finished runs and writes nothing.
+
+    Raises:
+        ArtifactError: If a member is not finished, or members do not fit together.
+    """
     candidates = [benchmark.run(name) for name in recipe.member_runs(seed)]
+    if missing := [run.run_id for run in candidates if not run.info_path.is_file()]:
+        raise ArtifactError(
+            f"{recipe.name} averages runs that {benchmark.name} has not finished: "
+            f"{', '.join(missing)}. Train them first, or name others with --set members=[...]."
+        )
     infos = [run.info() for run in candidates]
     if len({info.split_hash for info in infos}) > 1:
         raise ArtifactError("The members of an ensemble must stand on the same split.")
@@ -32,9 +61,8 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     predictions = average(scored, weights, shift)
     chosen = [place for place, weight in enumerate(weights) if weight > 0]
     members = [infos[place] for place in chosen]
-    run = benchmark.run(recipe.run_id)
     info = RunInfo(
-        run_id=run.run_id,
+        run_id=recipe.run_id,
         kind="ensemble",
         title=recipe.title or " + ".join(member.title for member in members),
         family="ensemble",
@@ -49,14 +77,14 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
         parameters=sum(member.parameters or 0 for member in members),
         prior_strength=strength,
         logit_shift=shift,
+        teachers={one.run_id: one.created for one in infos},
         members=tuple(member.run_id for member in members),
         member_weights=tuple(weights[place] for place in chosen),
         git_commit=provenance.git_commit(ROOT),
         versions=provenance.versions(),
         created=provenance.now(),
     )
-    write_run(run, info, predictions, benchmark.samples())
-    return run
+    return info, predictions
 
 
 def _settle_prior(

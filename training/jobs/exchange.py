@@ -1,5 +1,6 @@
 """Runs that leave for other runtimes, and predictions that come from elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,20 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.synthetic.face import render
 from fer_core.data.synthetic.units import PROTOTYPES
 from fer_core.engine.networks import load_network
-from fer_core.engine.onnx import OnnxInput, export_onnx, keep_onnx, read_onnx
+from fer_core.engine.onnx import (
+    OnnxInput,
+    OnnxNetwork,
+    ends_in_softmax,
+    export_onnx,
+    keep_onnx,
+    read_onnx,
+)
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.imports import foreign_predictions, read_foreign_table
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.files import content_hash
 from training.jobs.scoring import require_split, write_run
+from training.jobs.staging import replaced
 
 CHECKED = 64
 """Images on which an ONNX copy is compared with its network."""
@@ -77,7 +86,8 @@ def import_onnx(
 ) -> RunDir:
     """Predicts validation and test with an ONNX file and adds the result as a run.
 
-    The run keeps a copy of the file, so that it can be asked about new faces.
+    The run keeps a copy of the file, so that it can be asked about new faces. A foreign file whose
+    outputs are probabilities is taken as such: a softmax of them would flatten its answers.
 
     Raises:
         WeightsError: If the file is no classifier of images, or does not say what it expects.
@@ -91,24 +101,24 @@ def import_onnx(
             f"{path.name} knows the classes {', '.join(network.labels.names)}, the benchmark "
             f"{', '.join(dataset.labels.names)}."
         )
+    if given is not None and ends_in_softmax(network, dataset.images[dataset.rows("train")[:32]]):
+        given = replace(given, gives_probabilities=True)
+        network = read_onnx(path, dataset.format, given)
     ids = dataset.samples["id"].to_numpy(dtype=object)
     splits = {}
     for split in EVALUATED:
         rows = dataset.rows(split)
         probabilities = network.probabilities(dataset.images, rows)
         splits[split] = Scores(dataset.labels, ids[rows], dataset.targets(rows), probabilities)
-    _write_imported(
+    return _write_imported(
         path,
         benchmark,
         run,
         Predictions(splits),
         title,
-        image_size=network.preprocessing.image_size,
-        preprocessing_hash=network.preprocessing.hash,
-        parameters=network.parameters,
+        network=network,
+        given=given,
     )
-    keep_onnx(path, run.onnx_path, given)
-    return run
 
 
 def _write_imported(
@@ -119,9 +129,8 @@ def _write_imported(
     title: str,
     *,
     augmented: bool = False,
-    image_size: int | None = None,
-    preprocessing_hash: str = "elsewhere",
-    parameters: int | None = None,
+    network: OnnxNetwork | None = None,
+    given: OnnxInput | None = None,
 ) -> RunDir:
     if run.root.exists():
         raise ArtifactError(
@@ -138,13 +147,16 @@ def _write_imported(
         init="elsewhere",
         init_source=path.name,
         seed=0,
-        image_size=image_size,
-        preprocessing_hash=preprocessing_hash,
+        image_size=network.preprocessing.image_size if network else None,
+        preprocessing_hash=network.preprocessing.hash if network else "elsewhere",
         split_hash=benchmark.info().split_hash,
         test_time_augmentation=augmented,
-        parameters=parameters,
+        parameters=network.parameters if network else None,
         versions=provenance.versions(),
         created=provenance.now(),
     )
-    write_run(run, info, predictions, benchmark.samples())
+    with replaced(run) as place:
+        write_run(place, info, predictions, benchmark.samples())
+        if network is not None:
+            keep_onnx(path, place.onnx_path, given)
     return run

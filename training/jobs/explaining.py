@@ -16,9 +16,9 @@ from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness
 from fer_core.explain.features import penultimate, project
-from fer_core.explain.ground_truth import Evidence, draw_evidence, hit, mass_inside
+from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, method_of, methods_for
-from fer_core.explain.regions import canonical_regions, shares
+from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
 from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, to_side
 from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of
 from fer_core.labels import Emotion
@@ -64,6 +64,8 @@ class Plan:
             samples=hash_of(self.ids),
             seed=self.seed,
             drawn=len(self.drawn),
+            parts=f"{framing_of(self.dataset.info)}"
+            + (" exact" if only_drawn(self.dataset.info) else ""),
         )
 
 
@@ -93,10 +95,11 @@ def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> P
         if len(faces) == drawn:
             break
         emotion = emotions[number % len(emotions)]
-        evidence = draw_evidence(number // len(emotions), emotion, _DRAWN_SIDE)
+        person = number // len(emotions)
+        evidence = draw_evidence(person, emotion, _DRAWN_SIDE, dataset.info.framing)
         if evidence is not None:
             faces.append(evidence)
-    stored = [dataset.format.convert(one.face.image) for one in faces]
+    stored = [dataset.format.convert(one.image) for one in faces]
     shape = (0, *dataset.format.shape)
     return Plan(
         dataset,
@@ -147,7 +150,7 @@ def explain_run(
     todo = [
         name for name in suitable if (not wanted or name in wanted) and name not in measured.done
     ]
-    masks = canonical_regions(_REGION_SIDE) if todo else {}
+    masks = _masks(plan) if todo else []
     for name in todo:
         rows, places = _measure(predictor, info, plan, name, masks, progress)
         measured.add(rows, places)
@@ -192,10 +195,10 @@ def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
 
 def _suitable(predictor: Predictor, info: RunInfo) -> list[str]:
     """Returns the methods that suit a run: the controls first, the slow ones last."""
-    config, own = None, [MEMBERS]
+    config, own = None, [MEMBERS] if info.kind == "ensemble" else []
     if info.kind == "network":
         with predictor.borrow(info.run_id) as subject:
-            config, own = subject.config, []
+            config = subject.config
     fitting = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
     keys = [method.key for method in fitting]
     return [*keys[: len(CONTROLS)], *own, *keys[len(CONTROLS) :]]
@@ -206,7 +209,7 @@ def _measure(
     info: RunInfo,
     plan: Plan,
     name: str,
-    masks: dict[str, NDArray[np.bool_]],
+    masks: Sequence[Masks],
     progress: Progress,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measures one method on all faces."""
@@ -240,8 +243,8 @@ def _measure(
                     _row(name, "stability", key, value)
                     for key, value in zip(ids, steady, strict=True)
                 ]
-        for key, one, target in zip(ids, maps, truth[part], strict=True):
-            sized = to_side(torch.from_numpy(one.values)[None], _REGION_SIDE)[0].numpy()
+        for key, one, target, own in zip(ids, maps, truth[part], masks[part], strict=True):
+            sized = to_side(torch.from_numpy(one.values)[None], len(own["eyes"]))[0].numpy()
             cells = faithfulness.cell_means(one.values).ravel()
             peak = np.abs(cells).max()
             places.append(
@@ -250,13 +253,22 @@ def _measure(
                     "id": key,
                     "label": labels[target],
                     "predicted": labels[int(one.logits.argmax())],
-                    **shares(sized, masks),
+                    **shares(sized, own),
                     "cells": (cells / peak if peak > 0 else cells).astype(np.float32),
                 }
             )
     rows += _randomisation(predictor, info, plan, name)
     rows += _on_drawn_faces(predictor, info, plan, name)
     return pd.DataFrame(rows), pd.DataFrame(places)
+
+
+def _masks(plan: Plan) -> Sequence[Masks]:
+    """Returns each sampled image's regions: exact ones of drawn faces, else the usual places."""
+    info = plan.dataset.info
+    exact = drawn_masks(plan.dataset, plan.rows) if only_drawn(info) else None
+    if exact is not None:
+        return exact
+    return [canonical_regions(_REGION_SIDE, framing_of(info))] * len(plan.rows)
 
 
 def _maps(
@@ -315,7 +327,7 @@ def _on_drawn_faces(
     """Asks for each drawn face what speaks for its emotion, and whether that is where it is."""
     rows = []
     labels = plan.dataset.labels
-    targets = [Target(labels.index(str(one.face.emotion))) for one in plan.drawn]
+    targets = [Target(labels.index(str(one.emotion))) for one in plan.drawn]
     for start in range(0, len(plan.drawn), _BATCH):
         part = slice(start, start + _BATCH)
         maps = _maps(predictor, info, plan.stored[part], name, targets[part])

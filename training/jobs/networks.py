@@ -26,7 +26,7 @@ from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.errors import DataError, FerscopeError, WeightsError
 from fer_core.evaluation.prior import choose_strength, log_frequencies
-from fer_core.models import build_model, spec_of
+from fer_core.models import build_model, check_small_size, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
 from fer_core.models.score_head import add_score_head, classifier_of
@@ -34,7 +34,8 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
-from training.jobs.teaching import load_teacher, taught_targets
+from training.jobs.staging import replaced
+from training.jobs.teaching import load_teachers, taught_targets
 from training.journal import Journal
 
 _SMOKE = 4  # images of a smoke run
@@ -67,6 +68,7 @@ def train_network(
         The finished run, or None if the time was up first.
     """
     config = recipe.train
+    check_small_size(recipe)
     run = benchmark.run(recipe.run_id)
     accelerator = make_accelerator(config.precision, device)
     _seed(config.seed, config.deterministic)
@@ -86,9 +88,12 @@ def train_network(
         )
         train_data = replace(train_data, train_targets=targets)
     elif recipe.distill is not None:
-        teacher = load_teacher(recipe.distill, dataset, benchmark, accelerator)
+        teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
     taught_by = {name: benchmark.run(name).info().created for name in teachers}
-    journal = Journal(observer, run) if accelerator.is_main_process else None
+    journal = Journal(observer, run.under_way) if accelerator.is_main_process else None
+    if accelerator.is_main_process and not resume:
+        checkpoints.clear()
+    accelerator.wait_for_everyone()
     trainer = Trainer(
         model,
         recipe,
@@ -100,10 +105,12 @@ def train_network(
         teacher,
     )
     result = trainer.fit(resume=resume, deadline=deadline)
-    if accelerator.is_main_process:
-        _write_history(run, result)
     if not result.finished:
         return None
+    if not result.weights:
+        raise WeightsError(
+            f"No epoch of {recipe.run_id} gave a number on validation; try a lower optim.lr."
+        )
     model.load_state_dict(result.weights)
     strength = _settle_prior(model, recipe, dataset, preprocessing, accelerator)
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
@@ -112,10 +119,15 @@ def train_network(
         info = info.model_copy(
             update={"base_hash": base, "teachers": taught_by, "prior_strength": strength}
         )
-        save_tensors(run.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))
-        if scores is not None:
-            write_scores(run, model, recipe, dataset, preprocessing, scores)
-        write_run(run, info, predictions, dataset.samples)
+        with replaced(run) as place:
+            save_tensors(place.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))
+            if scores is not None:
+                write_scores(place, model, recipe, dataset, preprocessing, scores)
+            _write_history(place, result)
+            if run.under_way.trace_path.is_file():
+                write_table(place.trace_path, run.under_way.trace())
+            write_run(place, info, predictions, dataset.samples)
+        checkpoints.clear()
     if journal is not None:
         journal.close()
     accelerator.wait_for_everyone()
@@ -137,9 +149,10 @@ def smoke_network(
     train = recipe.train.model_copy(
         update={"epochs": 1, "batch_size": _SMOKE // 2, "compile": False, "precision": "fp32"}
         | {"small_size": 0, "small_epochs": 0, "freeze_epochs": 0, "patience": 0}
+        | {"monitor": "accuracy"}
     )
     optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
-    recipe = recipe.model_copy(update={"train": train, "optim": optim})
+    recipe = recipe.model_copy(update={"train": train, "optim": optim, "score": None})
     model = build_model(recipe.model, len(dataset.labels))
     try:
         initialise(model, recipe.model, dataset.labels.names, benchmark.store)
@@ -149,7 +162,7 @@ def smoke_network(
     accelerator, teacher = make_accelerator("fp32"), None
     try:
         if recipe.distill is not None:
-            teacher = load_teacher(recipe.distill, dataset, benchmark, accelerator)
+            teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
     except FerscopeError as error:
         left_out.append(str(error))
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ import sys
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from fer_core.errors import RecipeError
 
@@ -40,4 +41,8 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
             "Choose bf16 or fp32 with --set train.precision=fp32."
         )
     mode = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[precision]
+    state = AcceleratorState._shared_state
+    if state and state.get("_mixed_precision") != mode:
+        # accelerate keeps one precision a process, and `benchmark` trains recipes of several
+        AcceleratorState._reset_state()
     return Accelerator(cpu=cpu, mixed_precision=mode)

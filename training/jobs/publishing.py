@@ -13,7 +13,9 @@ from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError
 from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
 from training.jobs.networks import weight_facts
-from training.jobs.scoring import evaluate_run
+from training.jobs.processes import make_accelerator
+from training.jobs.scoring import require_split, write_evaluation
+from training.jobs.staging import replaced
 
 MAX_HALF_DIFFERENCE = 0.02
 """Largest change of a validation probability that float16 weights may make."""
@@ -33,6 +35,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     model, info = network.model, network.info
     if info.weights_dtype == "float16":
         return run
+    require_split(dataset, info.split_hash, run.run_id)
     rows = dataset.rows("validation")
 
     def probabilities() -> torch.Tensor:
@@ -63,8 +66,10 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         "at": provenance.now(),
     }
     info = info.model_copy(update={"weights_dtype": "float16", "published": published})
-    save_tensors(run.weights_path, tensors, weight_facts(info))
-    info.write(run.info_path)
-    evaluate_run(run, dataset, device)
+    accelerator = make_accelerator("fp32", device)
+    model.to(accelerator.device)
+    with replaced(run) as place:
+        save_tensors(place.weights_path, tensors, weight_facts(info))
+        write_evaluation(place, network, info, dataset, accelerator)
     shutil.rmtree(run.state_dir, ignore_errors=True)
     return run

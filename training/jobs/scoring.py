@@ -1,6 +1,5 @@
 """From a network or predictions to a run's reports."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,15 @@ from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.networks import load_network
+from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import spec_of
 from training.jobs.processes import make_accelerator
+from training.jobs.staging import replaced
 
 
 def predict_splits(
@@ -47,12 +47,8 @@ def write_run(
     """Writes predictions, reports and, last, `run.json`: with it the run is finished.
 
     Where the images carry a second annotation (FER2013's original labels beside FER+), the same
-    answers are scored against it too, so that they can be read beside the literature. A run that
-    was made anew keeps nothing that was measured on the one before.
+    answers are scored against it too, so that they can be read beside the literature.
     """
-    with suppress(ArtifactError):
-        if run.info().created != info.created:
-            run.forget_measured()
     report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
     predictions.write(run.predictions_path)
     report.write(run.report_path)
@@ -79,13 +75,34 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     info = network.info
     require_split(dataset, info.split_hash, run.run_id)
     accelerator = make_accelerator("fp32", device)
-    model = network.model.to(accelerator.device)
-    predictions = predict_splits(model, dataset, network.preprocessing, accelerator)
+    network.model.to(accelerator.device)
+    with replaced(run) as place:
+        return write_evaluation(place, network, info, dataset, accelerator)
+
+
+def write_evaluation(
+    place: RunDir,
+    network: Network,
+    info: RunInfo,
+    dataset: PreparedDataset,
+    accelerator: Accelerator,
+) -> Report:
+    """Predicts validation and test with a network and writes predictions, reports and `run.json`.
+
+    Args:
+        place: Where the files go.
+        network: On the accelerator's device.
+        info: What is written as `run.json`.
+        dataset: The prepared set.
+        accelerator: Where it answers.
+    """
+    model, preprocessing = network.model, network.preprocessing
+    predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
     if isinstance(recipe, Recipe) and recipe.score and Path(recipe.score.table).is_file():
         scores = read_scores(Path(recipe.score.table), dataset)
-        write_scores(run, model, recipe, dataset, network.preprocessing, scores)
-    return write_run(run, info, predictions, dataset.samples)
+        write_scores(place, model, recipe, dataset, preprocessing, scores)
+    return write_run(place, info, predictions, dataset.samples)
 
 
 def write_scores(

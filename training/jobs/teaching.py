@@ -8,35 +8,44 @@ import numpy as np
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir
+from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo
 from fer_core.config import DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.engine.fit import TrainData
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
-from fer_core.engine.teacher import Teacher, mean_answers
+from fer_core.engine.teacher import Teacher, Teachers, mean_answers
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
+from fer_core.evaluation.ensemble import mixed
 from fer_core.files import atomic_path, content_hash
 
 _BATCH = 128
 
 
-def load_teacher(
+def load_teachers(
     config: DistillConfig,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
     accelerator: Accelerator,
-) -> Teacher:
+) -> Teachers:
     """Loads the teachers that are asked at every step.
 
     Raises:
         RecipeError: If a teacher has other classes or another split.
         FerscopeError: If one is missing or damaged.
     """
-    weights = _networks_of(config, dataset, benchmark)
-    networks = [_load(run, dataset, accelerator) for run in weights]
-    return Teacher(networks, config.temperature, tuple(weights.values()))
+    return Teachers(
+        [
+            Teacher(
+                [_load(run, dataset, accelerator) for run in _members(info, benchmark)],
+                config.temperature,
+                info.member_weights,
+                info.logit_shift,
+            )
+            for info in _infos(config, dataset, benchmark)
+        ]
+    )
 
 
 def taught_targets(
@@ -67,41 +76,47 @@ def taught_targets(
         RecipeError: If a teacher has other classes or another split.
         FerscopeError: If one is missing or damaged.
     """
-    weights = _networks_of(config, dataset, benchmark)
+    infos = _infos(config, dataset, benchmark)
     if accelerator.is_main_process:
-        for run in weights:
+        for run in dict.fromkeys(run for info in infos for run in _members(info, benchmark)):
             if _kept(run, config, data) is None:
                 _ask(run, config, data, dataset, accelerator, progress)
     accelerator.wait_for_everyone()
-    targets = data.train_targets * (1 - config.weight)
-    for run, weight in weights.items():
-        answers = _kept(run, config, data)
-        if answers is None:
-            raise ArtifactError(
-                f"The answers of the teacher {run.run_id} are not in {run.taught_path}. All "
-                "processes of a training must see the same folder of artifacts."
-            )
-        targets = targets + config.weight * weight * answers
-    return targets.astype(np.float32)
+    answers = []
+    for info in infos:
+        parts = [_read(run, config, data) for run in _members(info, benchmark)]
+        shift = [value / config.temperature for value in info.logit_shift]
+        answers.append(mixed(parts, info.member_weights, shift))
+    targets = (1 - config.weight) * data.train_targets + config.weight * np.mean(answers, axis=0)
+    return np.asarray(targets, dtype=np.float32)
 
 
-def _networks_of(
+def _infos(
     config: DistillConfig, dataset: PreparedDataset, benchmark: BenchmarkDir
-) -> dict[RunDir, float]:
-    """Returns the teaching networks and their weights; an ensemble stands for its members."""
-    weights: dict[RunDir, float] = {}
+) -> list[RunInfo]:
+    """Returns the teachers' records."""
+    infos = []
     for name in config.teachers:
-        info = benchmark.run(name).info()
+        run = benchmark.run(name)
+        if not run.info_path.is_file():
+            raise RecipeError(
+                f"The recipe learns from the run {name}, which {benchmark.name} has not finished. "
+                f"Train it first (python -m training train {name.rsplit('-', 2)[0]} --benchmark "
+                f"{benchmark.name}), or learn from the labels alone with --set distill=null."
+            )
+        info = run.info()
         if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
             raise RecipeError(
                 f"The teacher {name} has other classes or another split than this set; a student "
                 "would learn from answers about its own test images."
             )
-        members = dict(zip(info.members, info.member_weights, strict=True)) or {name: 1.0}
-        for member, weight in members.items():
-            run = benchmark.run(member)
-            weights[run] = weights.get(run, 0.0) + weight / len(config.teachers)
-    return weights
+        infos.append(info)
+    return infos
+
+
+def _members(info: RunInfo, benchmark: BenchmarkDir) -> list[RunDir]:
+    """Returns the networks that answer for a teacher: itself, or an ensemble's members."""
+    return [benchmark.run(name) for name in info.members or (info.run_id,)]
 
 
 def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Network | OnnxNetwork:
@@ -159,6 +174,16 @@ def _kept(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.flo
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass
     return None
+
+
+def _read(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float64]:
+    answers = _kept(run, config, data)
+    if answers is None:
+        raise ArtifactError(
+            f"The answers of the teacher {run.run_id} are not in {run.taught_path}. All processes "
+            "of a training must see the same folder of artifacts."
+        )
+    return answers.astype(np.float64)
 
 
 def _stamp(run: RunDir, config: DistillConfig, data: TrainData) -> str:
