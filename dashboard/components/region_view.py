@@ -100,7 +100,7 @@ def shares_by_model(
 ) -> None:
     """Shows each model's shares over all faces."""
     rows = {
-        _row_title(chosen, run_id, method): own[list(PARTS)].mean()
+        _row_title(chosen, found, run_id, method): own[list(PARTS)].mean()
         for run_id, table in found.items()
         if len(own := _of(chosen.run(run_id), table, method))
     }
@@ -113,7 +113,7 @@ def shares_by_model(
     faces = max(table["id"].nunique() for table in found.values())
     st.caption(
         f"Mean share of positive saliency over {faces} test images, the classes in equal parts; "
-        f"each map explains the model's own answer.{_MIXED if method == DEFAULT else ''}"
+        f"each map explains the model's own answer.{_caveat(chosen, found, method)}"
     )
 
 
@@ -195,7 +195,7 @@ def agreement(chosen: Benchmark, found: Measured, method: str) -> None:
     st.caption(
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same order of places, 0 no relation. Models may agree on the answer and look "
-        f"elsewhere.{_MIXED if method == DEFAULT else ''}"
+        f"elsewhere.{_caveat(chosen, found, method)}"
     )
 
 
@@ -256,18 +256,26 @@ def league(chosen: Benchmark, run: Run) -> None:
     )
 
 
-_MIXED = (
-    " The default is another method for CNNs (HiRes-CAM), ViTs (Chefer relevance) and ensembles "
-    "(their members' maps), and methods differ as well as models: to compare models alone, take "
-    "occlusion above, which suits all."
-)
+def _several(chosen: Benchmark, found: Measured, method: str) -> bool:
+    """Whether the models' maps are not all of one method."""
+    return len({_key(chosen.run(run_id), method) for run_id in found}) > 1
 
 
-def _row_title(chosen: Benchmark, run_id: str, method: str) -> str:
+def _caveat(chosen: Benchmark, found: Measured, method: str) -> str:
+    if not _several(chosen, found, method):
+        return ""
+    return (
+        " The default is another method for CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
+        "ensembles (their members' maps), and methods differ as well as models: to compare models "
+        "alone, take occlusion above, which suits all."
+    )
+
+
+def _row_title(chosen: Benchmark, found: Measured, run_id: str, method: str) -> str:
     title = chosen.titles[run_id]
-    if method != DEFAULT:
+    if not _several(chosen, found, method):
         return title
-    return f"{title}: {method_title(explain_access.default_of(chosen.run(run_id)))}"
+    return f"{title}: {method_title(_key(chosen.run(run_id), method))}"
 
 
 def _key(run: Run, method: str) -> str:
