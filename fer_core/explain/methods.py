@@ -158,10 +158,10 @@ def methods_for(config: ModelConfig | None) -> list[Method]:
 def default_method(config: ModelConfig | None) -> str:
     """Returns the method that is shown where none was chosen.
 
-    For CNNs HiRes-CAM and not Grad-CAM: it costs the same, and on the trained networks insertion is
-    better than that of Grad-CAM, which averages the gradient over the face. Neither beats a bump
-    in the middle there; occlusion does, at a hundred times the cost. For ViTs Chefer relevance: a CAM of a class-token ViT can point away from
-    the evidence.
+    For CNNs HiRes-CAM and not Grad-CAM: it costs the same, and on the trained networks
+    insertion is better than that of Grad-CAM, which averages the gradient over the face.
+    Neither beats a bump in the middle there; occlusion does, at a hundred times the cost. For
+    ViTs Chefer relevance: a CAM of a class-token ViT can point away from the evidence.
     """
     if config is None:
         return "occlusion"
