@@ -20,7 +20,7 @@ from PIL import Image
 from dashboard import data_access
 from dashboard.data_access import Benchmark, Run, Stamp
 from dashboard.data_access import stamp as stamp_of
-from fer_core.artifacts import RunDir, read_table
+from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import regions, tables
@@ -34,16 +34,6 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.predictor.slots import Subject
 
 Result = TypeVar("Result")
-
-READ_AT_DEPTH = (
-    "grad_cam",
-    "grad_cam_pp",
-    "hires_cam",
-    "layer_cam",
-    "eigen_cam",
-    "ablation_cam",
-)
-"""Methods that read one layer, and can read another."""
 
 _FAITHFULNESS = ("method", "metric", "id", "value")
 _REGIONS = ("method", "id", "label", "predicted", "cells", *regions.PARTS)
@@ -87,8 +77,8 @@ class _Case:
     @property
     def key(self) -> tuple[object, ...]:
         """What an answer depends on: the face's bytes, the split, the weights."""
-        names = self.run.info.members or (self.run.run_id,)
-        runs = [self.chosen.place.run(name) for name in names]
+        names = set(self.run.info.members) or {self.run.run_id}
+        runs = [run for run in self.chosen.runs if run.run_id in names]
         stamps = tuple(stamp_of(path) for run in runs for path in _weights_of(run))
         face = None if self.face is None else (self.face.tobytes(), self.face.shape)
         made = stamp_of(self.run.place.info_path)  # of an ensemble: its weights and shift
@@ -107,20 +97,17 @@ class _Case:
             yield subject, subject.prepare(self.stored[None])
 
 
-def _weights_of(run: RunDir) -> list[Path]:
+def _weights_of(run: Run) -> list[Path]:
     """Returns the files that a run's answers stand on: its weights, and under LoRA its base's."""
-    try:
-        recipe = parse_recipe(run.info().recipe)
-    except FerscopeError:
-        return [run.weights_path, run.onnx_path]
-    paths = [run.weights_path, run.onnx_path]
-    if isinstance(recipe, Recipe) and recipe.model.lora is not None:
-        kind, _, where = recipe.model.init.partition(":")
-        if kind == "run":
-            benchmark, _, run_id = where.partition("/")
-            paths.append(run.benchmark.store.benchmark(benchmark).run(run_id).weights_path)
-        elif kind == "file":
-            paths.append(Path(where))
+    paths = [run.place.weights_path, run.place.onnx_path]
+    model = run.info.recipe.get("model", {})
+    kind, _, where = str(model.get("init", "")).partition(":")
+    if model.get("lora") and kind == "run":
+        benchmark, _, run_id = where.partition("/")
+        base = run.place.benchmark.store.benchmark(benchmark).run(run_id)
+        paths.append(base.weights_path)
+    elif model.get("lora") and kind == "file":
+        paths.append(Path(where))
     return paths
 
 
@@ -214,8 +201,14 @@ def _needed(asked: Asked) -> Asked:
     """Leaves out what a method does not read, so that its map is not made again for that."""
     if asked.method == "attention":
         return asked
-    depth = asked.depth if asked.method in READ_AT_DEPTH else None
-    return replace(asked, depth=depth, head=None)
+    return replace(asked, depth=asked.depth if _reads_layer(asked) else None, head=None)
+
+
+def _reads_layer(asked: Asked) -> bool:
+    from fer_core.explain.methods import METHODS
+
+    known = METHODS.get(asked.method or "")
+    return known is not None and known.reads_layer
 
 
 def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
@@ -224,7 +217,7 @@ def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
     from fer_core.models import spec_of
 
     config = config_of(run)
-    if config is None or asked.method not in (*READ_AT_DEPTH, "attention"):
+    if config is None or not (_reads_layer(asked) or asked.method == "attention"):
         return None
     found = None if asked.depth is None else outline(chosen, run)
     if found is None or isinstance(found, str) or asked.depth is None:

@@ -14,12 +14,11 @@ from fer_core.artifacts import Framing
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.synthetic import MIN_COUNT, SyntheticSource
 from fer_core.data.synthetic.face import REGIONS, render
+from fer_core.explain.regions import BOXES, DRAWN
 from fer_core.labels import Emotion
 
-_DRAWN_BOX, _DRAWN_DROP = 0.656, 0.086
-"""Where a face detector's box lies in a drawn picture: `framing` of the benchmark `synthetic`."""
-
 _MOST = 0.9
+"""Share of a set's pictures that must be what is drawn again; planted faults spoil a few."""
 
 _CHANGE = 12.0
 """Grey values by which a pixel must differ from the same face at rest to count as changed."""
@@ -58,7 +57,8 @@ def draw_evidence(
     Returns:
         None if nothing visible changes: a hand may cover the mouth that would smile.
     """
-    part = min(1.0, _DRAWN_BOX / framing.box) if framing else 1.0
+    box, own_drop = BOXES[DRAWN]
+    part = min(1.0, box / framing.box) if framing else 1.0
     whole = round(side / part)
     face = render(seed, emotion, side=whole, intensity=1.0)
     rest = render(seed, emotion, side=whole, intensity=0.0)
@@ -70,11 +70,10 @@ def draw_evidence(
         region = face.masks[name] | rest.masks[name]
         if region.any() and changed[region].mean() > _CHANGE:
             parts |= region
-    drop = framing.drop if framing else _DRAWN_DROP
-    top = round(whole * (0.5 + _DRAWN_DROP) - side * (0.5 + drop))
-    rows = slice(min(max(top, 0), whole - side), None)
-    left = (whole - side) // 2
-    window = (slice(rows.start, rows.start + side), slice(left, left + side))
+    drop = framing.drop if framing else own_drop
+    top = round(whole * (0.5 + own_drop) - side * (0.5 + drop))
+    top, left = min(max(top, 0), whole - side), (whole - side) // 2
+    window = (slice(top, top + side), slice(left, left + side))
     image, mask = face.image[window], parts[window]
     return Evidence(image, emotion, mask) if mask.any() else None
 
@@ -101,7 +100,6 @@ def drawn_masks(
         np.array_equal(dataset.format.convert(face.image), dataset.images[row])
         for face, row in zip(faces, rows, strict=True)
     ]
-    # planted faults darken, brighten or blur a few
     return [face.masks for face in faces] if np.mean(same) > _MOST else None
 
 

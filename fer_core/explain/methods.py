@@ -36,6 +36,7 @@ class Method:
         by_class: Whether the map depends on the target.
         slow: Whether it takes many forward passes a map.
         control: Whether it knows nothing of the model and is there to be beaten.
+        reads_layer: Whether it reads one layer's output, and can read another's.
         reference: The paper.
     """
 
@@ -49,6 +50,7 @@ class Method:
     by_class: bool = True
     slow: bool = False
     control: bool = False
+    reads_layer: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -56,31 +58,33 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "grad_cam", "Grad-CAM", "Features there, weighted by their mean pull on the class.",
-            cam.grad_cam, "Selvaraju et al. 2017, arXiv:1610.02391",
+            cam.grad_cam, "Selvaraju et al. 2017, arXiv:1610.02391", reads_layer=True,
         ),
         Method(
             "grad_cam_pp", "Grad-CAM++",
             "As Grad-CAM, with weights that suit several places at once.",
             cam.grad_cam_plus_plus, "Chattopadhyay et al. 2018, arXiv:1710.11063",
+            reads_layer=True,
         ),
         Method(
             "hires_cam", "HiRes-CAM", "Features there, each weighted by its pull at that place.",
-            cam.hires_cam, "Draelos and Carin 2020, arXiv:2011.08891",
+            cam.hires_cam, "Draelos and Carin 2020, arXiv:2011.08891", reads_layer=True,
         ),
         Method(
             "layer_cam", "Layer-CAM", "As HiRes-CAM, from positive pulls alone.",
-            cam.layer_cam, "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
+            cam.layer_cam, "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943", reads_layer=True,
         ),
         Method(
             "eigen_cam", "Eigen-CAM",
             "The main direction of the features; the same for every class.",
             cam.eigen_cam, "Muhammad and Yeasin 2020, arXiv:2008.00299", by_class=False,
+            reads_layer=True,
         ),
         Method(
             "ablation_cam", "Ablation-CAM",
             "Features there, weighted by what the class loses without them.",
             cam.ablation_cam, "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360",
-            slow=True,
+            slow=True, reads_layer=True,
         ),
         Method(
             "attention", "Attention, last block",
@@ -160,7 +164,7 @@ def default_method(config: ModelConfig | None) -> str:
 
     For CNNs HiRes-CAM and not Grad-CAM: it costs the same, and on the trained networks
     insertion is better than that of Grad-CAM, which averages the gradient over the face.
-    Neither beats a bump in the middle there; occlusion does, at a hundred times the cost. For
+    Neither beats a bump in the middle there; occlusion does, at many times the cost. For
     ViTs Chefer relevance: a CAM of a class-token ViT can point away from the evidence.
     """
     if config is None:

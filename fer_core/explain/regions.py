@@ -45,7 +45,7 @@ FER2013 = Framing(eyes=0.37, mouth=0.79, spread=0.18)
 DRAWN = Framing(eyes=0.47, mouth=0.75, spread=0.13)
 """Of the faces that `fer_core.data.synthetic` draws."""
 
-_BOXES = {FER2013: (0.857, 0.084), DRAWN: (0.656, 0.086)}
+BOXES = {FER2013: (0.857, 0.084), DRAWN: (0.656, 0.086)}
 """Where a face detector's box lies in the two: side and drop, as in a benchmark's framing."""
 
 _FACES = 42
@@ -66,7 +66,7 @@ def framing_of(info: BenchmarkInfo) -> Framing:
     known = DRAWN if only_drawn(info) else FER2013
     if info.framing is None:
         return known
-    box, drop = _BOXES[known]
+    box, drop = BOXES[known]
     scale = info.framing.box / box
     rise = 0.5 + info.framing.drop - scale * (0.5 + drop)
     return Framing(scale * known.eyes + rise, scale * known.mouth + rise, scale * known.spread)
