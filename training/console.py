@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_core.engine.fit import EpochRecord, StepNews
+from fer_core.engine.history import EpochRecord, StepNews
 
 console = Console()
 

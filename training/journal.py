@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from fer_core.artifacts import RunDir, TrainingState, write_table
-from fer_core.engine.fit import EpochRecord, Observer, StepNews
+from fer_core.engine.history import EpochRecord, Observer, StepNews
 from fer_core.errors import ArtifactError
 
 POINTS = 20

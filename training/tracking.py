@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fer_core.config import Recipe
-from fer_core.engine.fit import EpochRecord, Observer, StepNews
+from fer_core.engine.history import EpochRecord, Observer, StepNews
 from fer_core.errors import RecipeError
 
 Tracking = Literal["none", "offline", "online"]

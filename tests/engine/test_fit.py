@@ -8,7 +8,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from fer_core.engine.fit import FitResult, TrainData, Trainer
+from fer_core.engine.fit import TrainData, Trainer
+from fer_core.engine.history import FitResult
 from fer_core.engine.networks import preprocessing_of
 from fer_core.errors import WeightsError
 from fer_core.models import build_model
@@ -41,7 +42,7 @@ def dataset(tmp_path_factory):
     return toy_dataset(tmp_path_factory.mktemp("data"), per_class=24)
 
 
-def trainer(dataset, folder, watcher, **parts) -> Trainer:
+def trainer(dataset, folder, watcher, accelerator=None, **parts) -> Trainer:
     recipe = toy_recipe(**{"model": MODEL, **parts})
     train, validation = dataset.rows("train"), dataset.rows("validation")
     data = TrainData(
@@ -55,7 +56,7 @@ def trainer(dataset, folder, watcher, **parts) -> Trainer:
     torch.manual_seed(recipe.train.seed)
     model = build_model(recipe.model, 7)
     preprocessing = preprocessing_of(recipe, dataset.format)
-    accelerator = Accelerator(cpu=True)
+    accelerator = accelerator or Accelerator(cpu=True)
     return Trainer(
         model, recipe, data, preprocessing, accelerator, CheckpointFolder(folder), watcher
     )
@@ -201,10 +202,10 @@ def test_progress_says_what_a_bar_needs(dataset, tmp_path):
     ("steps", "decay"), [(1, 2 / 11), (41, 42 / 51), (1000, 0.9), (torch.tensor(3), 4 / 13)]
 )
 def test_the_average_of_weights_forgets_its_start_early_and_slowly_later(steps, decay):
-    from fer_core.engine.fit import _warming_average
+    from fer_core.engine.learner import warming_average
 
     averaged = [torch.zeros(2)]
-    _warming_average(0.9)(averaged, [torch.ones(2)], steps)
+    warming_average(0.9)(averaged, [torch.ones(2)], steps)
     torch.testing.assert_close(averaged[0], torch.full((2,), 1 - decay))
 
 
@@ -212,10 +213,10 @@ def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
     made = trainer(
         dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
     )
-    before = {key: value.clone() for key, value in made.model.state_dict().items()}
+    before = {key: value.clone() for key, value in made.learner.model.state_dict().items()}
 
     def changed() -> set[str]:
-        now = made.model.state_dict()
+        now = made.learner.model.state_dict()
         return {key.split(".")[0] for key in now if not torch.equal(now[key], before[key])}
 
     made._train_epoch(math.inf)
@@ -252,7 +253,7 @@ def test_a_student_follows_its_teacher(dataset, tmp_path):
         assert images.max() <= 1
         return torch.eye(7)[torch.full((len(images),), 6)]
 
-    made.teacher = teacher
+    made.learner.teacher = teacher
     result = made.fit()
     assert result.history[-1].train_loss < 0.3
     truth = dataset.targets(dataset.rows("validation"))
@@ -265,7 +266,7 @@ def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp
     made._close_epoch()
     before = (tmp_path / "last.safetensors").read_bytes()
     with torch.no_grad():
-        made.model.head.weight.fill_(math.nan)
+        made.learner.model.head.weight.fill_(math.nan)
     with pytest.raises(WeightsError, match=r"diverged in epoch 2.*--set optim\.lr=0\.003"):
         made.fit()
     assert (tmp_path / "last.safetensors").read_bytes() == before
@@ -275,16 +276,17 @@ def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path)
     """Else what is measured after the training would not be what the saved weights answer."""
     from training.jobs.processes import make_accelerator
 
-    made = trainer(dataset, tmp_path, Watcher(), train={"epochs": 1, "precision": "bf16"})
-    made.accelerator = make_accelerator("bf16", "cpu")
+    accelerator = make_accelerator("bf16", "cpu")
+    parts = {"train": {"epochs": 1, "precision": "bf16"}}
+    made = trainer(dataset, tmp_path, Watcher(), accelerator, **parts)
     seen = []
-    made.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    made.learner.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
     made.fit()
     assert torch.bfloat16 in seen
     inputs = torch.rand(2, 3, 32, 32)
-    after = made.model.eval()(inputs)
+    after = made.learner.model.eval()(inputs)
     fresh = build_model(made.recipe.model, 7).eval()
-    fresh.load_state_dict(made.model.state_dict())
+    fresh.load_state_dict(made.learner.model.state_dict())
     # bfloat16 would differ by a thousandth
     torch.testing.assert_close(after, fresh(inputs), rtol=0, atol=1e-6)
     assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process

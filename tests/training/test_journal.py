@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import ArtifactStore, TrainingState, write_table
-from fer_core.engine.fit import EpochRecord, StepNews
+from fer_core.engine.history import EpochRecord, StepNews
 from fer_core.errors import ArtifactError
 from training import journal as module
 from training.journal import Journal

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fer_core.engine.fit import EpochRecord
+from fer_core.engine.history import EpochRecord
 from fer_core.errors import RecipeError
 from tests.builders import toy_recipe
 from training.tracking import WandbTracker

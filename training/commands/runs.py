@@ -69,7 +69,7 @@ def train(
     On several GPUs: `accelerate launch -m training train ...`
     """
     from fer_core.data.progress import silent
-    from fer_core.engine.fit import Observer
+    from fer_core.engine.history import Observer
     from training.console import TrainingBar, console, show_progress
     from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network

@@ -21,7 +21,8 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.data.scores import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.fit import FitResult, Observer, TrainData, Trainer
+from fer_core.engine.fit import TrainData, Trainer
+from fer_core.engine.history import FitResult, Observer
 from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.errors import DataError, FerscopeError, WeightsError

@@ -1,0 +1,190 @@
+"""A network under training: one step, and all that a checkpoint keeps of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from fer_core.config import Recipe
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.batches import Batch
+from fer_core.engine.loss import SoftCrossEntropy
+from fer_core.engine.optim import (
+    load_named_state,
+    make_optimizer,
+    named_state,
+    set_learning_rate,
+)
+from fer_core.models import spec_of
+from fer_core.models.score_head import score_head
+
+SoftTargets = Callable[[Tensor], Tensor]
+"""A teacher: answers images in [0, 1], shape (N, C, H, W), with class distributions, (N, K)."""
+
+_Weights = tuple[Tensor, ...] | list[Tensor]
+
+
+class Learner:
+    """A network with its optimiser, its averaged weights and what wraps it for many devices.
+
+    Args:
+        model: The network, with its initial weights.
+        recipe: The resolved recipe.
+        class_counts: Training samples by class, shape (K,).
+        accelerator: Device, precision and processes.
+        teacher: Gives soft targets beside the labels for images that the network is about to
+            see; only if the recipe distils.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        class_counts: Tensor,
+        accelerator: Accelerator,
+        teacher: SoftTargets | None = None,
+    ) -> None:
+        self.recipe, self.accelerator, self.teacher = recipe, accelerator, teacher
+        self.spec = spec_of(recipe.model.architecture)
+        self.loss = SoftCrossEntropy(recipe.loss, class_counts)
+        if recipe.train.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(accelerator.device)
+        # under an adapter most weights never train, whatever is frozen or not
+        self.trainable = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.average = (
+            AveragedModel(
+                self.model,
+                multi_avg_fn=warming_average(recipe.train.ema_decay),
+                use_buffers=True,
+            )
+            if recipe.train.ema_decay
+            else None
+        )
+        self.optimizer = make_optimizer(self.model, self.spec.head, recipe.optim)
+        self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.wrapped: nn.Module = self.model
+        self.forward: Callable[[Tensor], Tensor] = self.model
+        self.frozen: bool | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that validation sees: averaged weights where there are any."""
+        return self.model if self.average is None else self.average.module
+
+    def set_frozen(self, frozen: bool) -> None:
+        """Sets training mode; a frozen backbone neither learns nor updates its batch statistics.
+
+        A change wraps the network anew: DistributedDataParallel and the compiler look once at
+        what needs a gradient.
+        """
+        head = self.model.get_submodule(self.spec.head)
+        if frozen != self.frozen:
+            self.frozen = frozen
+            for weight in self.trainable:
+                weight.requires_grad_(not frozen)
+            head.requires_grad_(True)
+            self.wrapped = self.accelerator.prepare_model(self.model)
+            # Mixed precision is asked for at each step; the network itself stays as it is, or
+            # its answers after the training would be rounded too.
+            self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
+            # one graph a size: symbolic sizes compile for minutes and run slower
+            compiled = self.recipe.train.compile
+            self.forward = torch.compile(self.wrapped, dynamic=False) if compiled else self.wrapped
+        self.wrapped.train()
+        if frozen:
+            self.model.eval()
+            head.train()
+
+    def step(self, batch: Batch, preprocessing: Preprocessing, rate: float) -> Tensor:
+        """Learns from one batch.
+
+        Args:
+            batch: This process's share.
+            preprocessing: The input pipeline at this step's image size.
+            rate: The classifier's learning rate.
+
+        Returns:
+            This process's sum of losses, right answers and images, float64, shape (3,).
+        """
+        device = self.accelerator.device
+        set_learning_rate(self.optimizer, rate)
+
+        random = batch.augmentation.share(slice(None), device)
+        images = preprocessing.augmented(batch.images.to(device), random)
+        images, targets = random.mix(images, batch.targets.to(device))
+        if self.teacher is not None and self.recipe.distill is not None:
+            targets = torch.lerp(targets, self.teacher(images), self.recipe.distill.weight)
+        inputs = preprocessing.normalise(images)
+        if self.recipe.train.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+
+        with self.accelerator.autocast():
+            logits = self.forward(inputs).float()
+        loss = self.loss(logits, targets)
+        if batch.scores is not None and self.recipe.score is not None:
+            head = score_head(self.model, self.spec)
+            loss = loss + self.recipe.score.weight * head.loss(head.take(), batch.scores.to(device))
+
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip_norm)
+        self.prepared_optimizer.step()
+        self.prepared_optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+        right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
+        count = len(targets)
+        return torch.tensor([float(loss.detach()) * count, float(right), count]).double()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns weights, averaged weights and the optimiser's moments by name."""
+        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        if self.average is not None:
+            tensors |= {f"ema.{key}": value for key, value in self.average.state_dict().items()}
+        moments = named_state(self.model, self.optimizer)
+        return tensors | {f"optimizer.{key}": value for key, value in moments.items()}
+
+    def scaler_state(self) -> dict[str, Any] | None:
+        """Returns the state of the loss scaler; None where the precision needs none."""
+        scaler = self.accelerator.scaler
+        return None if scaler is None else scaler.state_dict()
+
+    def load(self, tensors: Mapping[str, Tensor], scaler: Mapping[str, Any] | None) -> None:
+        """Puts back what `tensors` and `scaler_state` gave.
+
+        Raises:
+            KeyError: If a moment belongs to no weight of this network.
+            RuntimeError: If the weights are those of another network.
+        """
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {
+                key.removeprefix(prefix): value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
+
+        self.model.load_state_dict(part("model."))
+        if self.average is not None:
+            self.average.load_state_dict(part("ema."))
+        load_named_state(self.model, self.optimizer, part("optimizer."))
+        if self.accelerator.scaler is not None and scaler:
+            self.accelerator.scaler.load_state_dict(dict(scaler))
+
+
+def warming_average(decay: float) -> Callable[[_Weights, _Weights, Tensor | int], None]:
+    """Returns an exponential moving average that forgets faster while it is young.
+
+    With n steps behind it, it spans about n / 9 of them at most: a fixed decay would keep the
+    random start for hundreds of steps, which is a whole training on a small set.
+    """
+
+    def update(averaged: _Weights, current: _Weights, steps: Tensor | int) -> None:
+        count = int(steps)
+        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, steps)
+
+    return update
