@@ -10,10 +10,11 @@ import pandas as pd
 
 from benchmarks.pages import warm
 from benchmarks.result import Result
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, BenchmarkInfo, RunInfo, write_table
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Protocol, build_report
 from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.records import BenchmarkInfo, RunInfo
 
 RUNS, VALIDATION_SHARE = 12, 0.1
 RERUN_S, MEMORY_GIB = 1.0, 3.0

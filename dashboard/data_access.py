@@ -17,16 +17,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import (
-    ArtifactStore,
-    BenchmarkDir,
-    BenchmarkInfo,
-    Framing,
-    RunDir,
-    RunInfo,
-    TrainingState,
-    read_table,
-)
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, read_table
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
@@ -35,6 +26,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
+from fer_core.records import BenchmarkInfo, Framing, RunInfo, TrainingState
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceCrop, FaceDetector

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkInfo
 from fer_core.evaluation.whatif import CHANGES, STEPS
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
@@ -21,6 +20,7 @@ from fer_core.predictor.export import (
     answers_png,
     answers_table,
 )
+from fer_core.records import BenchmarkInfo
 
 HOSTILE = "<script>alert('x')</script>"
 FACE = Image.new("L", (48, 48), 120)

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from fer_core.artifacts import ArtifactStore, RunInfo
+from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
+from fer_core.records import RunInfo
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "<script>", "x" * 200])

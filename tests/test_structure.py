@@ -13,6 +13,7 @@ LEVELS = {
     "fer_core.provenance": 0,
     "fer_core.labels": 1,
     "fer_core.config": 1,
+    "fer_core.records": 1,
     "fer_core.artifacts": 1,
     "fer_core.data": 2,
     "fer_core.models": 2,
@@ -25,8 +26,14 @@ LEVELS = {
     "training": 5,
     "dashboard": 5,
 }
-TORCH_FREE = ("fer_core.evaluation", "fer_core.figures", "fer_core.artifacts", "fer_core.config")
-OWN_ORDER = {"fer_core.labels", "fer_core.config", "fer_core.artifacts"}
+TORCH_FREE = (
+    "fer_core.evaluation",
+    "fer_core.figures",
+    "fer_core.records",
+    "fer_core.artifacts",
+    "fer_core.config",
+)
+OWN_ORDER = {"fer_core.labels", "fer_core.config", "fer_core.records", "fer_core.artifacts"}
 
 
 def room(module: str) -> str | None:

@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from fer_core.artifacts import RunDir, TrainingState, write_table
+from fer_core.artifacts import RunDir, write_table
 from fer_core.engine.history import EpochRecord, Observer, StepNews
 from fer_core.errors import ArtifactError
+from fer_core.records import TrainingState
 
 POINTS = 20
 """Points of the trace in an epoch."""

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
@@ -24,6 +24,7 @@ from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
 from fer_core.files import atomic_path
 from fer_core.provenance import now
+from fer_core.records import RunInfo
 
 
 def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:

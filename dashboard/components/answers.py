@@ -13,13 +13,13 @@ from dashboard.components import chart
 from dashboard.components.face_grid import strip
 from dashboard.components.text import plain
 from dashboard.data_access import Benchmark
-from fer_core.artifacts import BenchmarkInfo
 from fer_core.evaluation.whatif import CHANGES, Turn, turns
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import heat_overlay
 from fer_core.figures.whatif import sweep_chart
 from fer_core.predictor import Answer, calibrated, decide
 from fer_core.predictor.export import answers_html, answers_json, answers_png, answers_table
+from fer_core.records import BenchmarkInfo
 
 PER_ROW = 4
 

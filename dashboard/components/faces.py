@@ -11,7 +11,7 @@ from PIL import Image
 from dashboard.components.text import plain
 from dashboard.data_access import Pictures
 from dashboard.state import Key
-from fer_core.artifacts import BenchmarkInfo
+from fer_core.records import BenchmarkInfo
 
 GALLERY_COLUMNS = 8
 GALLERY_ROWS = 3

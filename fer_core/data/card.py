@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fer_core.artifacts import BenchmarkInfo, Record
 from fer_core.data import quality, splits
 from fer_core.data.outliers import outliers
 from fer_core.data.sources.base import SPLITS
+from fer_core.records import BenchmarkInfo, Record
 
 _MARKDOWN = re.compile(r"([\[\]<>|`!\\])")
 

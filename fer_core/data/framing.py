@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fer_core.artifacts import Framing
 from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import BACKGROUND
 from fer_core.data.progress import Progress, silent
+from fer_core.records import Framing
 
 IMAGES = 150
 """Images that are looked at. Boxes scatter by a tenth of the frame: the median's error is 0.01."""

@@ -10,16 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import (
-    CARD,
-    CARD_TEXT,
-    PICTURES,
-    BenchmarkDir,
-    BenchmarkInfo,
-    Framing,
-    SourceInfo,
-    write_table,
-)
+from fer_core.artifacts import CARD, CARD_TEXT, PICTURES, BenchmarkDir, write_table
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import EXCLUDED, assign_splits, find_duplicates, select_training
@@ -38,6 +29,7 @@ from fer_core.data.workplace import replacing
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
+from fer_core.records import BenchmarkInfo, Framing, SourceInfo
 
 PROTOCOL = (
     "Validation chooses; test is read once. Train gives up images whose exact or near duplicate "

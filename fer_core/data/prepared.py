@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import VOTE_PREFIX, BenchmarkInfo, read_table
+from fer_core.artifacts import VOTE_PREFIX, read_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
+from fer_core.records import BenchmarkInfo
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fer_core.artifacts import RunDir, RunInfo
+from fer_core.artifacts import RunDir
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
@@ -14,6 +14,7 @@ from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
 from fer_core.models.score_head import add_score_head
 from fer_core.models.weights import initialise
+from fer_core.records import RunInfo
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from fer_core.artifacts import Record
+from fer_core.records import Record
 
 BATCH_SIZES = (1, 8, 32)
 

@@ -5,9 +5,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fer_core.artifacts import Record
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.statistics import interval
+from fer_core.records import Record
 
 RESAMPLES = 500
 

@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from fer_core.artifacts import Record
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.statistics import Bootstrap, interval
+from fer_core.records import Record
 
 
 class _Part(BaseModel):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fer_core.artifacts import BenchmarkDir, BenchmarkInfo, RunDir, RunInfo
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import measures, robustness
 from fer_core.evaluation.calibration import Reliability, reliability
@@ -16,6 +16,7 @@ from fer_core.evaluation.people import Votes
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.selective import RiskCoverage, risk_coverage
+from fer_core.records import BenchmarkInfo, RunInfo
 
 TEST, LEAK_FREE, VALIDATION, SECOND = (
     "test",

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkInfo
 from fer_core.figures.overlay import heat_overlay, overlay_sheet
 from fer_core.figures.palette import class_colour
 from fer_core.predictor.answers import Answer, decide
+from fer_core.records import BenchmarkInfo
 
 LIMITS = (
     "A model names the expression that annotators would most likely see in this picture. It does "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fer_core.artifacts import BenchmarkDir, Framing, RunInfo
+from fer_core.artifacts import BenchmarkDir
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
@@ -34,6 +34,7 @@ from fer_core.labels import LabelSet
 from fer_core.predictor.answers import Answer, Prediction, ensemble_prediction
 from fer_core.predictor.recent import Recent
 from fer_core.predictor.slots import Slot, Subject
+from fer_core.records import Framing, RunInfo
 
 MAP_SIDE = 224
 """Side in pixels of the saliency maps that answers carry."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fer_core.artifacts import RunDir, RunInfo
+from fer_core.artifacts import RunDir
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.networks import Network, load_network
@@ -19,6 +19,7 @@ from fer_core.errors import ArtifactError
 from fer_core.explain.saliency import LogitsFunction
 from fer_core.models import ModelSpec
 from fer_core.predictor.answers import Backend, Probabilities
+from fer_core.records import RunInfo
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from fer_core.artifacts import BenchmarkDir, RunInfo
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.imaging import printable_name
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.report import Report
 from fer_core.predictor import Predictor
+from fer_core.records import RunInfo
 from fer_core.serving.refusals import RefusedError
 from fer_core.serving.schemas import Model
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import Framing
 from fer_core.data.faces import Face, FaceDetector, every_face, smallest_face
 from fer_core.data.imaging import SampleFormat, open_picture, printable_name
 from fer_core.errors import ImageError
+from fer_core.records import Framing
 from fer_core.serving.refusals import RefusedError
 from fer_core.serving.uploads import Upload
 

@@ -14,7 +14,6 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import RunInfo
 from fer_core.data.faces import DlibDetector, FaceDetector
 from fer_core.data.imaging import printable_name
 from fer_core.errors import FerscopeError
@@ -23,6 +22,7 @@ from fer_core.explain.saliency import ExplainError, Target, to_side
 from fer_core.figures.overlay import heat_overlay
 from fer_core.labels import LabelSet
 from fer_core.predictor import MAP_SIDE, Predictor
+from fer_core.records import RunInfo
 from fer_core.serving.asking import CANNOT, Answers, Asker
 from fer_core.serving.batching import Batcher
 from fer_core.serving.catalogue import Catalogue

@@ -5,7 +5,8 @@ import time
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import TrainingState, write_table
+from fer_core.artifacts import write_table
+from fer_core.records import TrainingState
 from tests.builders import toy_benchmark
 from tests.dashboard.conftest import texts
 

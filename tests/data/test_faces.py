@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fer_core.artifacts import Framing
 from fer_core.data.faces import (
     FER2013,
     DetectorError,
@@ -24,6 +23,7 @@ from fer_core.data.faces import (
 )
 from fer_core.data.imaging import open_picture
 from fer_core.errors import FerscopeError, ImageError
+from fer_core.records import Framing
 
 REPOSITORY = Path(__file__).parents[2]
 CSV = Path(

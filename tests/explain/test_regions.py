@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_core.artifacts import Framing as BoxFraming
 from fer_core.data.prepare import prepare
 from fer_core.data.sources.planted import PlantedSource
 from fer_core.data.sources.synthetic import SyntheticSource
@@ -25,6 +24,7 @@ from fer_core.explain.regions import (
     shares,
 )
 from fer_core.labels import Emotion
+from fer_core.records import Framing as BoxFraming
 
 
 def quarters() -> dict:

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore, TrainingState, write_table
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.engine.history import EpochRecord, StepNews
 from fer_core.errors import ArtifactError
+from fer_core.records import TrainingState
 from training import journal as module
 from training.journal import Journal
 

@@ -1,13 +1,14 @@
 """Ensembles of finished runs."""
 
 from fer_core import provenance
-from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.project import ROOT
+from fer_core.records import RunInfo
 from training.jobs.scoring import write_run
 from training.jobs.staging import replaced
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fer_core import provenance
-from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.synthetic.face import render
@@ -24,6 +24,7 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.imports import foreign_predictions, read_foreign_table
 from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.files import content_hash
+from fer_core.records import RunInfo
 from training.jobs.scoring import require_split, write_run
 from training.jobs.staging import replaced
 

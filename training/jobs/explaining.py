@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_core.artifacts import RunDir, RunInfo, read_table, write_table
+from fer_core.artifacts import RunDir, read_table, write_table
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
@@ -23,6 +23,7 @@ from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, to_si
 from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of
 from fer_core.labels import Emotion
 from fer_core.predictor import Predictor, Subject
+from fer_core.records import RunInfo
 from training.jobs.scoring import require_split
 
 _BATCH = 8

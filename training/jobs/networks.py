@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from fer_core import provenance
-from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
@@ -33,6 +33,7 @@ from fer_core.models.checkpoint import CheckpointFolder, save_tensors
 from fer_core.models.score_head import add_score_head, classifier_of
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
+from fer_core.records import RunInfo
 from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
 from training.jobs.staging import replaced

@@ -7,7 +7,7 @@ import pandas as pd
 from accelerate import Accelerator
 from torch import nn
 
-from fer_core.artifacts import RunDir, RunInfo, write_table
+from fer_core.artifacts import RunDir, write_table
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.scores import SampleScores, read_scores
@@ -19,6 +19,7 @@ from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
 from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import spec_of
+from fer_core.records import RunInfo
 from training.jobs.processes import make_accelerator
 from training.jobs.staging import replaced
 

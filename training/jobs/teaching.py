@@ -8,7 +8,7 @@ import numpy as np
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from fer_core.artifacts import BenchmarkDir, RunDir, RunInfo
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
@@ -19,6 +19,7 @@ from fer_core.engine.teacher import Teacher, Teachers, mean_answers
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import mixed
 from fer_core.files import atomic_path, content_hash
+from fer_core.records import RunInfo
 
 _BATCH = 128
 
