@@ -16,7 +16,9 @@ from training.console import TrainingBar, show_progress
 from training.jobs.ensembles import build_ensemble, is_outdated
 from training.jobs.networks import train_network
 from training.jobs.processes import is_main_process
+from training.options import Tracking
 from training.outcome import Outcome
+from training.tracking import tracked
 
 
 def train_all(
@@ -29,6 +31,7 @@ def train_all(
     seeds: int = 1,
     max_minutes: float | None = None,
     device: str | None = None,
+    track: Tracking = "none",
 ) -> list[Outcome]:
     """Trains recipes one after the other; one that fails does not hold up the others.
 
@@ -41,6 +44,7 @@ def train_all(
         seeds: Each recipe is trained with the seeds 0 to seeds - 1.
         max_minutes: Time for all; what is left goes on at the next call.
         device: `cpu`, or None for the best there is.
+        track: Whether and where Weights & Biases notes each training.
 
     Returns:
         One outcome a run, in the order in which they were trained.
@@ -62,7 +66,9 @@ def train_all(
             left = None if max_minutes is None else max(0.0, max_minutes - spent)
             board.begin(recipe.run_id)
             reason = _reason_to_wait(recipe, seed, benchmark, left, outcomes)
-            outcome = reason or _train(recipe, seed, dataset, benchmark, left, device, board.bar)
+            outcome = reason or _train(
+                recipe, seed, dataset, benchmark, left, device, track, board.bar
+            )
             outcomes[recipe.run_id] = outcome
             board.end(outcome)
     return list(outcomes.values())
@@ -127,6 +133,7 @@ def _train(
     benchmark: BenchmarkDir,
     minutes: float | None,
     device: str | None,
+    track: Tracking,
     bar: TrainingBar,
 ) -> Outcome:
     run = benchmark.run(recipe.run_id)
@@ -144,12 +151,12 @@ def _train(
             return outcome("finished")
         if finished or isinstance(recipe, EnsembleRecipe):
             return outcome("was finished")
-        with bar:
+        with bar, tracked(bar, recipe, run, track, resume=True) as observer:
             done = train_network(
                 recipe,
                 dataset,
                 benchmark,
-                bar,
+                observer,
                 resume=True,
                 max_minutes=minutes,
                 device=device,

@@ -25,6 +25,15 @@ Profile = Annotated[
     typer.Option(help="Size of the training: an evening on a laptop, or a GPU."),
 ]
 
+Tracking = Literal["none", "offline", "online"]
+Track = Annotated[
+    Tracking,
+    typer.Option(
+        help="Log to Weights & Biases: into ./wandb alone, or to its server. Nothing is sent "
+        "unless this says online."
+    ),
+]
+
 
 def benchmark_dir(name: str, artifacts: Path | None) -> BenchmarkDir:
     """Returns a benchmark's folder, which need not exist."""

@@ -1,6 +1,8 @@
 """The command line, from a csv to a published run."""
 
+import contextlib
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
-from fer_core.errors import ArtifactError, DataError, FerscopeError
+from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
@@ -140,6 +142,40 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     assert student.teachers == {
         name: toy.benchmark.run(name).info().created for name in ("tiny-cpu-s0", "both-cpu")
     }
+
+
+def test_benchmark_tracks_each_training_when_asked(shop, monkeypatch):
+    _, run = shop
+    begun, epochs = [], []
+
+    class Tracker(contextlib.AbstractContextManager):
+        def __init__(self, inner, recipe, mode, folder, name):
+            begun.append((recipe.run_id, mode, name.rpartition(".")[0]))
+            self.inner, self.on_step = inner, inner.on_step
+
+        def __exit__(self, *_):
+            pass
+
+        def on_epoch(self, record):
+            epochs.append(record.epoch)
+            self.inner.on_epoch(record)
+
+    monkeypatch.setattr("training.tracking.WandbTracker", Tracker)
+    monkeypatch.setattr("training.tracking.require_wandb", lambda: None)
+    run("benchmark", "toy", "--device", "cpu", "--track", "offline")
+    assert begun == [
+        ("tiny-cpu-s0", "offline", "toy.tiny-cpu-s0"),
+        ("tiny_two-cpu-s0", "offline", "toy.tiny_two-cpu-s0"),
+    ]
+    assert epochs == [1, 2, 1, 2]
+
+
+def test_benchmark_says_at_once_that_tracking_is_not_installed(shop, monkeypatch):
+    toy, run = shop
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(RecipeError, match="pip install wandb"):
+        run("benchmark", "toy", "--device", "cpu", "--track", "offline")
+    assert not toy.benchmark.runs()
 
 
 def test_recipes_that_need_one_another_are_named(shop):

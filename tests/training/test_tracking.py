@@ -1,14 +1,16 @@
 """Weights & Biases: off by default, offline when asked for, clear when it is missing."""
 
 import builtins
+import re
 import sys
 
 import pytest
 
+from fer_core.artifacts import RunDir
 from fer_core.engine.history import EpochRecord
 from fer_core.errors import RecipeError
 from tests.builders import toy_recipe
-from training.tracking import WandbTracker
+from training.tracking import WandbTracker, tracked, tracking_id
 
 RECORD = EpochRecord(1, 2.0, 0.3, 1.9, 0.4, 0.35, 1e-3, 100.0, 1.0, 32)
 
@@ -38,6 +40,27 @@ def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monk
     files = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 1
     assert files[0].stat().st_size > 0
+
+
+def test_nothing_is_made_unless_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    watcher, run = Watcher(), RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
+    with tracked(watcher, toy_recipe(), run, "none", resume=False) as observer:
+        assert observer is watcher
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_resumed_training_goes_on_under_its_name(tmp_path):
+    run = RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
+    first = tracking_id(run, resume=True)  # there was nothing to resume
+    assert re.fullmatch(r"toy\.tiny-cpu-s0\.[0-9a-f]{8}", first)
+    (run.state_dir / "last.safetensors").write_bytes(b"a checkpoint")
+    assert tracking_id(run, resume=True) == first
+    anew = tracking_id(run, resume=False)
+    assert anew != first
+    assert tracking_id(run, resume=True) == anew
+    (run.state_dir / "last.safetensors").unlink()  # it is finished; an overwrite begins
+    assert tracking_id(run, resume=True) not in (first, anew)
 
 
 def test_a_missing_wandb_is_named(tmp_path, monkeypatch):

@@ -1,8 +1,6 @@
 """Commands that make and measure runs."""
 
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,6 +13,7 @@ from training.options import (
     Data,
     DeviceOption,
     Profile,
+    Track,
     benchmark_dir,
     device_name,
     open_dataset,
@@ -53,13 +52,7 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Train again a run that is finished.")
     ] = False,
-    track: Annotated[
-        Literal["none", "offline", "online"],
-        typer.Option(
-            help="Log to Weights & Biases: into ./wandb alone, or to its server. Nothing is sent "
-            "unless this says online."
-        ),
-    ] = "none",
+    track: Track = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -69,13 +62,12 @@ def train(
     On several GPUs: `accelerate launch -m training train ...`
     """
     from fer_core.data.progress import silent
-    from fer_core.engine.history import Observer
     from training.console import TrainingBar, console, show_progress
     from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
     from training.tables import print_report
-    from training.tracking import WandbTracker
+    from training.tracking import tracked
 
     place = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
@@ -102,13 +94,10 @@ def train(
         raise FerscopeError(
             f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
         )
-    with ExitStack() as stack:
-        observer: Observer = stack.enter_context(TrainingBar(visible=is_main_process()))
-        if track != "none" and is_main_process():
-            name = f"{benchmark}.{resolved.run_id}"
-            observer = stack.enter_context(
-                WandbTracker(observer, resolved, track, Path.cwd(), name)
-            )
+    with (
+        TrainingBar(visible=is_main_process()) as bar,
+        tracked(bar, resolved, run, track, resume=resume) as observer,
+    ):
         finished = train_network(
             resolved,
             dataset,
@@ -137,6 +126,7 @@ def benchmark(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Time for all of it; go on by calling again.")
     ] = None,
+    track: Track = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -147,6 +137,7 @@ def benchmark(
     fails does not hold up the others: the table at the end says why.
     """
     from training.many import train_all
+    from training.tracking import require_wandb
 
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
     if unknown:
@@ -154,6 +145,8 @@ def benchmark(
             f"There is no recipe {', '.join(unknown)}. "
             f"Known recipes: {', '.join(recipe_names(RECIPES))}."
         )
+    if track != "none":
+        require_wandb()
     dataset = open_dataset(benchmark, data)
     outcomes = train_all(
         RECIPES,
@@ -164,6 +157,7 @@ def benchmark(
         seeds=seeds,
         max_minutes=max_minutes,
         device=device_name(device),
+        track=track,
     )
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
