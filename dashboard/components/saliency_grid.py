@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -18,6 +19,9 @@ from fer_core.explain.saliency import SaliencyMap
 from fer_core.figures.explanations import CurvePair, curves_chart
 from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed_overlay
 
+if TYPE_CHECKING:
+    from fer_core.explain.faithfulness import Curves
+
 DEFAULT = "default"
 OWN = "each model's answer"
 TRUE = "the true class"
@@ -27,7 +31,11 @@ OWN_DEPTH = "the method's own"
 _DEPTHS = (OWN_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
 _HEADS = ("mean", *(str(number) for number in range(1, 13)))
 
+CONTROLS = ("random", "centre")
+
 Cells = Mapping[tuple[str, str], SaliencyMap | str]
+Tests = Mapping[tuple[str, str], "Curves"]
+"""By method and run."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +152,38 @@ def compute(
     }
 
 
+def wants_test() -> bool:
+    """Shows the switch that tests each map."""
+    return st.toggle(
+        "Test each map on this face", key=Key.CURVES, bind=BIND,
+        help="Does the model change its mind when the marked places go? Asks each model 26 times "
+        "a map.",
+    )  # fmt: skip
+
+
+def test(
+    chosen: Benchmark,
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    face: NDArray[np.uint8],
+    asked: Asked,
+) -> Tests:
+    """Returns the curves of each map and of the controls, where a map can be tested."""
+    controls = [name for name in CONTROLS if name not in methods]
+    results = {
+        (method, run.run_id): explain_access.curves(chosen, run, face, _ask(asked, method))
+        for run in runs
+        for method in [*methods, *controls]
+    }
+    return {place: result for place, result in results.items() if not isinstance(result, str)}
+
+
 def show(
     chosen: Benchmark,
     runs: Sequence[Run],
     methods: Sequence[str],
     cells: Cells,
+    tests: Tests,
     face: NDArray[np.uint8],
     look: Look,
 ) -> None:
@@ -156,11 +191,13 @@ def show(
     labels, titles = chosen.info.labels, chosen.titles
     picture = Image.fromarray(face)
     tiles: list[list[Image.Image | None]] = []
+    notes: list[list[str]] = []
     for method in methods:
         st.markdown(f"**{title_of(method)}**")
         if method != DEFAULT:
             st.caption(f"{METHODS[method].says} {METHODS[method].reference}")
         line: list[Image.Image | None] = []
+        noted: list[str] = []
         for start in range(0, len(runs), 8):
             columns = st.columns(max(4, min(8, len(runs))))
             for column, run in zip(columns, runs[start : start + 8], strict=False):
@@ -170,12 +207,16 @@ def show(
                         reason = cell.split(". ", 1)[0].rstrip(".")
                         st.caption(f"{plain(titles[run.run_id])}: {plain(reason)}.")
                         line.append(None)
+                        noted.append("")
                         continue
                     tile = look.draw(picture, cell.values)
                     line.append(tile)
                     st.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
-                    st.caption(_caption(cell, labels, titles[run.run_id], run))
+                    said = [_explains(cell, labels), *_areas(tests.get((method, run.run_id)))]
+                    noted.append("\n".join(said))
+                    st.caption("  \n".join([f"**{plain(titles[run.run_id])}**", *said]))
         tiles.append(line)
+        notes.append(noted)
     st.caption(
         "Bright places speak for the class; a map without any shows the bare face. Maps are scaled "
         "one by one, so brightness cannot be compared between them."
@@ -183,7 +224,10 @@ def show(
     st.download_button(
         "All maps (png)",
         lambda: overlay_sheet(
-            tiles, [title_of(method) for method in methods], [titles[run.run_id] for run in runs]
+            tiles,
+            [title_of(method) for method in methods],
+            [titles[run.run_id] for run in runs],
+            notes,
         ),
         file_name="ferscope-saliency.png",
         mime="image/png",
@@ -191,40 +235,28 @@ def show(
     )
 
 
-def scores(
-    chosen: Benchmark,
-    runs: Sequence[Run],
-    methods: Sequence[str],
-    face: NDArray[np.uint8],
-    asked: Asked,
-) -> None:
-    """Shows the insertion and deletion curves of each map on request."""
+def scores(chosen: Benchmark, runs: Sequence[Run], tests: Tests) -> None:
+    """Shows the insertion and deletion curves of each map that was tested."""
     st.subheader("Can these maps be believed?", anchor=False)
-    if not st.toggle(
-        "Test each map on this face", key=Key.CURVES, bind=BIND,
-        help="Asks each model 26 times a map.",
-    ):  # fmt: skip
-        return
-    controls = [name for name in ("random", "centre") if name not in methods]
     drawn: dict[str, dict[str, CurvePair]] = {}
     for run in runs:
-        own = {}
-        for method in [*methods, *controls]:
-            result = explain_access.curves(chosen, run, face, _ask(asked, method))
-            if not isinstance(result, str):
-                own[title_of(method)] = CurvePair(result.shares, result.deletion, result.insertion)
+        own = {
+            title_of(method): CurvePair(result.shares, result.deletion, result.insertion)
+            for (method, run_id), result in tests.items()
+            if run_id == run.run_id
+        }
         if own:
             drawn[chosen.titles[run.run_id]] = own
     if not drawn:
         st.info("No map can be tested.")
         return
-    names = [title_of(name) for name in ("random", "centre")]
-    st.plotly_chart(curves_chart(drawn, names), key="curves-chart")
+    st.plotly_chart(curves_chart(drawn, [title_of(name) for name in CONTROLS]), key="curves-chart")
     st.caption(
         "The model's confidence in the explained class. Insertion: the most salient cells appear "
         "first in a blurred face; a faithful map rises early. Deletion: they are painted over "
-        "first; a faithful map falls early. Dotted: maps that know nothing of the model. One face "
-        "proves little; *Where models look* has the averages with intervals."
+        "first; a faithful map falls early. Dotted: maps that know nothing of the model. Under "
+        "each map stand the areas under its two curves. One face proves little; *Where models "
+        "look* has the averages with intervals."
     )
 
 
@@ -232,17 +264,25 @@ def _ask(asked: Asked, method: str) -> Asked:
     return replace(asked, method=None if method == DEFAULT else method)
 
 
-def _caption(cell: SaliencyMap, labels: Sequence[str], title: str, run: Run) -> str:
+def _explains(cell: SaliencyMap, labels: Sequence[str]) -> str:
+    """Says what a map explains, and how sure the model is of it."""
     known = METHODS.get(cell.method)
     if known is not None and not known.by_class:
-        return f"**{plain(title)}**  \nwhatever the class{_members(cell)}"
+        return f"whatever the class{_members(cell)}"
     name = labels[cell.target.of]
     if cell.target.against is not None:
         name = f"{name}, not {labels[cell.target.against]}"
     raised = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
     share = float(raised[cell.target.of] / raised.sum())
     empty = " · nothing speaks for it" if cell.blank else ""
-    return f"**{plain(title)}**  \n{name} · {share:.0%}{empty}{_members(cell)}"
+    return f"{name} · {share:.0%}{empty}{_members(cell)}"
+
+
+def _areas(tested: "Curves | None") -> list[str]:
+    """Says the areas under a map's curves, if it was tested."""
+    if tested is None:
+        return []
+    return [f"deletion {tested.deletion_area:.2f} · insertion {tested.insertion_area:.2f}"]
 
 
 def _members(cell: SaliencyMap) -> str:

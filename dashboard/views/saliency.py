@@ -20,10 +20,13 @@ with right:
     runs, methods = saliency_grid.pickers(chosen)
     question = saliency_grid.question(chosen.info.labels, methods, face.label)
     look = saliency_grid.look()
+    tested = saliency_grid.wants_test()
 if not runs or not methods:
     st.info("Pick at least one model and one method.")
     st.stop()
 with st.spinner("Asking the models ..."):
     cells = saliency_grid.compute(chosen, runs, methods, face.pixels, question)
-saliency_grid.show(chosen, runs, methods, cells, face.pixels, look)
-saliency_grid.scores(chosen, runs, methods, face.pixels, question)
+    tests = saliency_grid.test(chosen, runs, methods, face.pixels, question) if tested else {}
+saliency_grid.show(chosen, runs, methods, cells, tests, face.pixels, look)
+if tested:
+    saliency_grid.scores(chosen, runs, tests)

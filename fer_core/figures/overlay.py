@@ -1,6 +1,7 @@
 """Saliency maps over a face, alone and as sheets."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ FOR, AGAINST = (214, 84, 36), (44, 110, 186)
 
 _LABEL = 34
 _MARGIN = 150
+_LINE, _LETTER, _GAP = 15, 6, 10
 
 
 @lru_cache(maxsize=8)
@@ -137,6 +139,7 @@ def overlay_sheet(
     tiles: Sequence[Sequence[Image.Image | None]],
     rows: Sequence[str],
     columns: Sequence[str],
+    notes: Sequence[Sequence[str]] = (),
     side: int = 224,
 ) -> bytes:
     """Returns a labelled grid of pictures as PNG.
@@ -145,22 +148,35 @@ def overlay_sheet(
         tiles: One list a row; None leaves a place empty.
         rows: Names of the rows.
         columns: Names of the columns.
+        notes: What stands under each tile; none if empty.
         side: Height and width of a tile.
     """
-    size = (_MARGIN + side * len(columns), _LABEL + side * len(rows))
+    wrapped = [[_wrapped(note, side // _LETTER) for note in line] for line in notes]
+    lines = max((note.count("\n") + 1 for line in wrapped for note in line if note), default=0)
+    height = side + _LINE * lines + (_GAP if lines else 0)
+    size = (_MARGIN + side * len(columns), _LABEL + height * len(rows))
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
     for column, name in enumerate(columns):
         draw.text((_MARGIN + column * side + 6, 11), name[:36], fill="black")
     for row, (name, line) in enumerate(zip(rows, tiles, strict=True)):
-        draw.text((8, _LABEL + row * side + side // 2), name[:24], fill="black")
+        top = _LABEL + row * height
+        draw.text((8, top + side // 2), name[:24], fill="black")
         for column, tile in enumerate(line):
+            left = _MARGIN + column * side
             if tile is not None:
                 sized = tile.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-                canvas.paste(sized, (_MARGIN + column * side, _LABEL + row * side))
+                canvas.paste(sized, (left, top))
+            if wrapped and wrapped[row][column]:
+                draw.text((left + 6, top + side + 3), wrapped[row][column], fill="black")
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Breaks lines that are longer than so many letters."""
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _fitted(

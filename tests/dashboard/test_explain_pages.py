@@ -1,5 +1,6 @@
 """The pages on explanations, on tables and networks of the test's choice."""
 
+import re
 import shutil
 
 import numpy as np
@@ -130,9 +131,12 @@ def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page,
 def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts, target="happy", contrast="sad"))
     assert "happy, not sad" in texts(app)
+    assert not re.search(r"deletion \d\.\d\d", texts(app))
     app.toggle(key="curves").set_value(True).run()
     assert not app.exception
-    assert "knows nothing" in texts(app) or "know nothing" in texts(app)
+    assert "know nothing" in texts(app)
+    # each of the four maps has its areas
+    assert len(re.findall(r"deletion 0\.\d\d · insertion 0\.\d\d", texts(app))) == 4
     app.selectbox(key="contrast").set_value("happy").run()  # with itself: no contrast
     assert not app.exception
     assert "not happy" not in texts(app)

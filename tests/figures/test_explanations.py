@@ -77,6 +77,16 @@ def test_tiles_sheets_and_frames():
     assert sheet.size == (150 + 100, 34 + 50)
     assert sheet.getpixel((150 + 25, 34 + 25)) == (100, 100, 100)
     assert sheet.getpixel((150 + 75, 34 + 25)) == (255, 255, 255)
+    notes = [["angry\nand much more than fits", ""], ["", ""]]
+    noted = Image.open(
+        io.BytesIO(overlay_sheet([[FACE, FACE], [FACE, None]], ["r", "s"], ["a", "b"], notes, 60))
+    )
+    # four lines under each row: 10 letters fit into 60 pixels
+    assert noted.size == (150 + 120, 34 + 2 * (60 + 4 * 15 + 10))
+    under = np.asarray(noted)[34 + 60 : 34 + 130]
+    assert under[:, 150:210].min() < 100
+    assert under[:, 210:].min() == 255
+    assert noted.getpixel((150 + 30, 34 + 130 + 30)) == (100, 100, 100)
     cut = np.stack([np.full((2, 3, 3), 10, np.uint8), np.full((2, 3, 3), 200, np.uint8)])
     patches = np.asarray(patch_sheet(cut, side=20, gap=2))
     assert patches.shape == (18, 18, 3)
