@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -397,11 +398,20 @@ def test_a_member_made_anew_makes_its_ensemble_anew(shop):
         member.info_path
     )
     said = run("train", "both", "--benchmark", "toy")
-    assert "finished before one of its members was made anew" in said
+    assert "finished before one of its members was made anew or deleted" in said
     run("benchmark", "toy", "--device", "cpu")
     again = toy.benchmark.run("both-cpu").info()
     assert again.teachers["tiny-cpu-s0"] == "2020-01-01T00:00:00+00:00"
     assert "was finished" in run("benchmark", "toy", "--device", "cpu")
+
+
+def test_an_ensemble_whose_member_was_deleted_names_it(shop):
+    toy, run = shop
+    run("benchmark", "toy", "--device", "cpu")
+    shutil.rmtree(toy.benchmark.run("tiny-cpu-s0").root)
+    assert "made anew or deleted" in run("train", "both", "--benchmark", "toy")
+    with pytest.raises(ArtifactError, match="has not finished: tiny-cpu-s0"):
+        run("train", "both", "--benchmark", "toy", "--overwrite")
 
 
 def test_an_interrupted_overwrite_leaves_the_finished_run(shop):

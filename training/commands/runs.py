@@ -74,7 +74,7 @@ def train(
     run = place.run(resolved.run_id)
     if run.info_path.is_file() and not overwrite and not smoke:
         stale = isinstance(resolved, EnsembleRecipe) and is_outdated(run)
-        since = " before one of its members was made anew" if stale else ""
+        since = " before one of its members was made anew or deleted" if stale else ""
         console.print(f"{run.run_id} is finished{since}. Train it again with --overwrite.")
         return
     if isinstance(resolved, EnsembleRecipe) and smoke:

@@ -27,10 +27,11 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
 
 
 def is_outdated(run: RunDir) -> bool:
-    """Whether a member of an ensemble was made anew since; False where that is not known."""
-    info = run.info()
+    """Whether a candidate of an ensemble was made anew or deleted since, where that is known."""
+    candidates = {run.benchmark.run(name): made for name, made in run.info().teachers.items()}
     return any(
-        run.benchmark.run(name).info().created != made for name, made in info.teachers.items()
+        not candidate.info_path.is_file() or candidate.info().created != made
+        for candidate, made in candidates.items()
     )
 
 
