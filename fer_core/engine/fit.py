@@ -133,7 +133,7 @@ class Trainer:
         for batch in self.batches.epoch(epoch, first=began_at):
             self._seed_step()
             rate = self.learning_rate(epoch * self.batches.steps + self.standing.step)
-            self.totals += self.learner.step(batch, preprocessing, rate)
+            self.totals += self.learner.step(batch, preprocessing, rate).cpu()
             self.standing.step += 1
             step = self.standing.step
             elapsed = time.monotonic() - started
@@ -256,9 +256,10 @@ class Trainer:
         Raises:
             WeightsError: If the loss is no number; the last checkpoint stays.
         """
-        totals: Tensor = self.accelerator.reduce(
-            self.totals.to(self.accelerator.device), reduction="sum"
-        ).cpu()
+        totals = self.totals
+        if self.accelerator.num_processes > 1:  # a device on its own may know no float64
+            shared = self.accelerator.reduce(totals.to(self.accelerator.device), reduction="sum")
+            totals = shared.cpu()
         if not math.isfinite(float(totals[0])):
             raise WeightsError(
                 f"The training of {self.recipe.run_id} diverged in epoch "

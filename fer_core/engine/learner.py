@@ -108,7 +108,8 @@ class Learner:
             rate: The classifier's learning rate.
 
         Returns:
-            This process's sum of losses, right answers and images, float64, shape (3,).
+            This process's sum of losses, right answers and images, on its device, shape (3,): not
+            read here, so that a GPU is waited for once a step at the most.
         """
         device = self.accelerator.device
         set_learning_rate(self.optimizer, rate)
@@ -137,8 +138,8 @@ class Learner:
             self.average.update_parameters(self.model)
 
         right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
-        count = len(targets)
-        return torch.tensor([float(loss.detach()) * count, float(right), count]).double()
+        count = torch.full_like(right, len(targets))
+        return torch.stack([loss.detach() * count, right, count])
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns weights, averaged weights and the optimiser's moments by name."""
