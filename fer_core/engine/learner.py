@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -52,7 +53,7 @@ class Learner:
         self.loss = SoftCrossEntropy(recipe.loss, class_counts)
         if recipe.train.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        self.model = model.to(accelerator.device)
+        self.model = synchronised(model, accelerator).to(accelerator.device)
         # under an adapter most weights never train, whatever is frozen or not
         self.trainable = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.average = (
@@ -175,6 +176,15 @@ class Learner:
         load_named_state(self.model, self.optimizer, part("optimizer."))
         if self.accelerator.scaler is not None and scaler:
             self.accelerator.scaler.load_state_dict(dict(scaler))
+
+
+def synchronised(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Lets batch norm see the global batch, as one process would; torch can on CUDA alone."""
+    if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
+        return model
+    # torch's own conversion would drop the activations that timm's layers hold
+    shared: nn.Module = convert_sync_batchnorm(model)
+    return shared
 
 
 def warming_average(decay: float) -> Callable[[_Weights, _Weights, Tensor | int], None]:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from accelerate import Accelerator
 
 from fer_core.engine.fit import TrainData, Trainer
 from fer_core.engine.history import FitResult
+from fer_core.engine.learner import synchronised, warming_average
 from fer_core.engine.networks import preprocessing_of
 from fer_core.errors import WeightsError
 from fer_core.models import build_model
@@ -202,8 +204,6 @@ def test_progress_says_what_a_bar_needs(dataset, tmp_path):
     ("steps", "decay"), [(1, 2 / 11), (41, 42 / 51), (1000, 0.9), (torch.tensor(3), 4 / 13)]
 )
 def test_the_average_of_weights_forgets_its_start_early_and_slowly_later(steps, decay):
-    from fer_core.engine.learner import warming_average
-
     averaged = [torch.zeros(2)]
     warming_average(0.9)(averaged, [torch.ones(2)], steps)
     torch.testing.assert_close(averaged[0], torch.full((2,), 1 - decay))
@@ -290,3 +290,23 @@ def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path)
     # bfloat16 would differ by a thousandth
     torch.testing.assert_close(after, fresh(inputs), rtol=0, atol=1e-6)
     assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "resnet34"])
+def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture):
+    """timm's layers hold batch norm and activation in one; torch's conversion drops the latter."""
+    recipe = toy_recipe(model={"architecture": architecture, "image_size": 32})
+    model = build_model(recipe.model, 7).eval()
+    inputs = torch.rand(2, 3, 32, 32)
+    before, names = model(inputs), list(model.state_dict())
+
+    def shared(processes: int, device: str) -> bool:
+        workers = SimpleNamespace(num_processes=processes, device=torch.device(device))
+        layers = synchronised(model, workers).modules()
+        return any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in layers)
+
+    assert not shared(1, "cuda")
+    assert not shared(2, "cpu")
+    assert shared(2, "cuda")
+    torch.testing.assert_close(model(inputs), before)
+    assert list(model.state_dict()) == names
