@@ -108,7 +108,9 @@ class DistillConfig(_Part):
 
     Teachers see the same augmented, mixed images as the student (Beyer et al. 2022,
     arXiv:2106.05237). With `views` they are asked once, before training: a large teacher of a
-    small student costs as much as the student (after Shen and Xing 2021, arXiv:2112.01528).
+    small student costs as much as the student (after Shen and Xing 2021, arXiv:2112.01528). Hints
+    are for students that learn nothing from classes at first (Romero et al. 2015,
+    arXiv:1412.6550).
     """
 
     teachers: tuple[str, ...] = Field(min_length=1, description="run ids of this benchmark")
@@ -120,6 +122,12 @@ class DistillConfig(_Part):
         le=64,
         description="ask once, about so many changed copies of each image; 0 asks at every step",
     )
+    hint_epochs: int = Field(
+        default=0,
+        ge=0,
+        description="first epochs in which the first teacher's feature map is followed as well",
+    )
+    hint_weight: float = Field(default=2.0, gt=0, description="of the feature map's loss")
 
 
 class ScoreConfig(_Part):

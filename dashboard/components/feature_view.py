@@ -15,7 +15,6 @@ from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
 from fer_core.explain.attention import attention_from
 from fer_core.explain.features import FeatureMaps, Layer, RankBy, order_by_depth, patches
-from fer_core.explain.tokens import grid_side
 from fer_core.figures.explanations import LAYER, LayerBox, outline_chart, projection_chart
 from fer_core.figures.overlay import (
     channel_tile,
@@ -25,6 +24,7 @@ from fer_core.figures.overlay import (
     signed_overlay,
 )
 from fer_core.models import spec_of
+from fer_core.models.tokens import grid_side
 
 SHOWN, PER_ROW = 24, 8
 PREDICTED = "the model's answer"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import TrainBatches, step_seed
+from fer_core.engine.hints import Guide
 from fer_core.engine.history import EpochRecord, FitResult, Observer, Standing, StepNews
 from fer_core.engine.learner import Learner, SoftTargets
 from fer_core.engine.optim import learning_rate
@@ -69,6 +70,7 @@ class Trainer:
         observer: Is told about progress.
         teacher: Gives soft targets beside the labels for images that the student is about to see,
             as `fer_core.engine.teacher` does; only if the recipe distils.
+        guide: Its feature map is followed in the first epochs, as many as the recipe says.
     """
 
     def __init__(
@@ -81,12 +83,13 @@ class Trainer:
         checkpoints: CheckpointFolder,
         observer: Observer,
         teacher: SoftTargets | None = None,
+        guide: Guide | None = None,
     ) -> None:
         config = recipe.train
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
         counts = torch.from_numpy(data.train_counts)
-        self.learner = Learner(model, recipe, counts, accelerator, teacher)
+        self.learner = Learner(model, recipe, counts, accelerator, teacher, guide)
         batch_size = min(config.batch_size, len(data.train_rows))
         self.batches = TrainBatches(
             data.images,
@@ -127,7 +130,11 @@ class Trainer:
         """Trains from the current step to the epoch's end; False if the time ran out."""
         epoch = self.standing.epoch
         preprocessing = replace(self.preprocessing, image_size=self.recipe.size_at(epoch))
-        self.learner.set_frozen(epoch < self.recipe.train.freeze_epochs)
+        distill = self.recipe.distill
+        self.learner.set_phase(
+            frozen=epoch < self.recipe.train.freeze_epochs,
+            guided=distill is not None and epoch < distill.hint_epochs,
+        )
         started, earlier = time.monotonic(), self.standing.epoch_seconds
         began_at = self.standing.step
         for batch in self.batches.epoch(epoch, first=began_at):

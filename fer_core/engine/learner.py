@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fer_core.config import Recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import Batch
+from fer_core.engine.hints import Guide, reading
 from fer_core.engine.loss import SoftCrossEntropy
 from fer_core.engine.optim import (
     load_named_state,
@@ -38,6 +39,7 @@ class Learner:
         accelerator: Device, precision and processes.
         teacher: Gives soft targets beside the labels for images that the network is about to
             see; only if the recipe distils.
+        guide: Its feature map is followed while `set_phase` says so.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Learner:
         class_counts: Tensor,
         accelerator: Accelerator,
         teacher: SoftTargets | None = None,
+        guide: Guide | None = None,
     ) -> None:
-        self.recipe, self.accelerator, self.teacher = recipe, accelerator, teacher
+        self.recipe, self.accelerator = recipe, accelerator
+        self.teacher, self.guide = teacher, guide
         self.spec = spec_of(recipe.model.architecture)
         self.loss = SoftCrossEntropy(recipe.loss, class_counts)
         if recipe.train.channels_last:
@@ -70,18 +74,24 @@ class Learner:
         self.wrapped: nn.Module = self.model
         self.forward: Callable[[Tensor], Tensor] = self.model
         self.frozen: bool | None = None
+        self.guided = False
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that validation sees: averaged weights where there are any."""
         return self.model if self.average is None else self.average.module
 
-    def set_frozen(self, frozen: bool) -> None:
-        """Sets training mode; a frozen backbone neither learns nor updates its batch statistics.
+    def set_phase(self, *, frozen: bool, guided: bool) -> None:
+        """Sets training mode.
 
-        A change wraps the network anew: DistributedDataParallel and the compiler look once at
-        what needs a gradient.
+        A change of `frozen` wraps the network anew: DistributedDataParallel and the compiler look
+        once at what needs a gradient.
+
+        Args:
+            frozen: The backbone neither learns nor updates its batch statistics.
+            guided: The guide's feature map is followed, if there is a guide.
         """
+        self.guided = guided and not frozen and self.guide is not None
         head = self.model.get_submodule(self.spec.head)
         if frozen != self.frozen:
             self.frozen = frozen
@@ -124,9 +134,10 @@ class Learner:
         if self.recipe.train.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
 
-        with self.accelerator.autocast():
-            logits = self.forward(inputs).float()
+        logits, hint = self._pass(inputs, images)
         loss = self.loss(logits, targets)
+        if hint is not None:
+            loss = loss + hint
         if batch.scores is not None and self.recipe.score is not None:
             head = score_head(self.model, self.spec)
             loss = loss + self.recipe.score.weight * head.loss(head.take(), batch.scores.to(device))
@@ -141,6 +152,16 @@ class Learner:
         right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
         count = torch.full_like(right, len(targets))
         return torch.stack([loss.detach() * count, right, count])
+
+    def _pass(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Returns logits, and the loss against the guide's feature map where it is followed."""
+        if not self.guided or self.guide is None:
+            with self.accelerator.autocast():
+                return self.forward(inputs).float(), None
+        # a compiled graph would not see that its layers are read
+        with reading(self.model, self.spec) as seen, self.accelerator.autocast():
+            logits = self.wrapped(inputs).float()
+        return logits, self.guide.loss(seen[0], images)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns weights, averaged weights and the optimiser's moments by name."""

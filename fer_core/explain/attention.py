@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from fer_core.explain.saliency import ExplainError, LogitsFunction, Question
-from fer_core.explain.tokens import grid_side
+from fer_core.models.tokens import grid_side
 
 
 class AttentionTape(TorchFunctionMode):

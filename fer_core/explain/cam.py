@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core.explain.saliency import Question, Target
-from fer_core.explain.tokens import to_grid
+from fer_core.models.tokens import to_grid
 
 _BATCH = 32
 

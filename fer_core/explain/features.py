@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core.explain.saliency import ExplainError, LogitsFunction, Target
-from fer_core.explain.tokens import to_grid
 from fer_core.models import ModelSpec
+from fer_core.models.tokens import to_grid
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,33 @@ def test_a_student_follows_its_teacher(dataset, tmp_path):
     assert result.history[-1].accuracy == pytest.approx((truth == 6).mean())
 
 
+class Counting:
+    """A guide that counts how often it was asked, and always gives the same loss."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def loss(self, own, images):
+        assert images.shape[1:] == (1, 32, 32)
+        self.shapes.append(tuple(own.shape))
+        return own.square().mean()
+
+
+@pytest.mark.parametrize(("freeze", "asked"), [(0, 2), (1, 1)])
+def test_a_guide_is_followed_in_the_first_epochs_alone(dataset, tmp_path, freeze, asked):
+    parts = {
+        "train": {"epochs": 3, "freeze_epochs": freeze},
+        "distill": {"teachers": ["t"], "hint_epochs": 2},
+    }
+    made = trainer(dataset, tmp_path, Watcher(), **parts)
+    made.learner.guide = guide = Counting()
+    made.fit()
+    assert len(guide.shapes) == asked * made.batches.steps  # none while the backbone is frozen
+    assert {shape[0] for shape in guide.shapes} == {8}
+    assert {len(shape) for shape in guide.shapes} == {4}
+    assert not any(layer._forward_hooks for layer in made.learner.model.modules())
+
+
 def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp_path):
     made = trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.01}, train={"epochs": 3})
     made._train_epoch(math.inf)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
+from fer_core.errors import FerscopeError
 from fer_core.explain.attention import (
     AttentionTape,
     attention,
@@ -18,8 +19,8 @@ from fer_core.explain.attention import (
 )
 from fer_core.explain.methods import explain
 from fer_core.explain.saliency import Detail, ExplainError, Target
-from fer_core.explain.tokens import grid_side
 from fer_core.models import build_model
+from fer_core.models.tokens import grid_side
 from tests import tiny  # noqa: F401 (registers)
 
 VITS = (("scratch_vit", 32, 8), ("vit_tiny", 64, 12), ("hf_vit_small", 64, 6), ("tiny_vit", 32, 2))
@@ -125,7 +126,7 @@ def test_a_patch_looks_where_its_row_says():
 
 @pytest.mark.parametrize(("tokens", "prefix"), [(6, 1), (1, 1), (0, 1)])
 def test_tokens_that_form_no_square_are_refused(tokens, prefix):
-    with pytest.raises(ExplainError, match="no square"):
+    with pytest.raises(FerscopeError, match="no square"):
         grid_side(tokens, prefix)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from fer_core.config import AugmentConfig, DistillConfig, EnsembleRecipe
 from fer_core.data.transforms import Augmentation, Preprocessing
+from fer_core.engine import hints
 from fer_core.engine import teacher as engine
 from fer_core.engine.batches import step_seed
 from fer_core.engine.networks import Network, load_network
@@ -14,6 +15,7 @@ from fer_core.engine.teacher import Teacher, mean_answers
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.evaluation.ensemble import mixed
 from fer_core.models import spec_of
+from fer_core.models.checkpoint import load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe, toy_run
 from training.console import TrainingBar
@@ -228,3 +230,33 @@ def test_a_run_made_anew_keeps_nothing_that_was_measured_before(toy):
     assert "model.safetensors" in left
     assert not left & {"robustness.parquet", "efficiency.json", "model.onnx"}
     assert not left & {"faithfulness.parquet"}
+
+
+def test_a_student_follows_the_first_teachers_feature_map(toy, monkeypatch):
+    asked = []
+    real = hints.Guide.loss
+
+    def loss(self, own, images):
+        asked.append(self.network.info.run_id)
+        return real(self, own, images)
+
+    monkeypatch.setattr(hints.Guide, "loss", loss)
+    plain = student(toy, "plain", views=1)
+    assert not asked
+    hinted = student(toy, "hinted", views=1, hint_epochs=1)
+    assert set(asked) == {"tiny-cpu-s0"}
+    first = [run.history()["train_loss"].iloc[0] for run in (plain, hinted)]
+    assert first[1] > first[0] + 0.5  # the map's loss stands in it
+    # what is saved is a network like any other
+    names = [set(load_tensors(run.weights_path)[0]) for run in (plain, hinted)]
+    assert names[0] == names[1]
+
+
+def test_an_ensemble_has_no_feature_map_to_follow(toy):
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="pair", profile="cpu", members=("tiny", "tiny2"), prior="fixed"
+    )
+    toy_run(toy.benchmark, toy.dataset, 0, "tiny2", "tiny_cnn")
+    build_ensemble(recipe, toy.benchmark)
+    with pytest.raises(RecipeError, match=r"first teacher, pair-cpu, has none.*hint_epochs=0"):
+        student(toy, teachers=["pair-cpu"], hint_epochs=1)

@@ -37,7 +37,7 @@ from fer_core.records import RunInfo
 from training.jobs.processes import make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, write_run, write_scores
 from training.jobs.staging import replaced
-from training.jobs.teaching import load_teachers, taught_targets
+from training.jobs.teaching import load_guide, load_teachers, taught_targets
 from training.journal import Journal
 
 _SMOKE = 4  # images of a smoke run
@@ -83,7 +83,8 @@ def train_network(
     scores = _add_scores(model, recipe, dataset)
     checkpoints = CheckpointFolder(run.state_dir)
     train_data = _train_data(recipe, dataset, scores=scores)
-    teacher, teachers = None, recipe.distill.teachers if recipe.distill else ()
+    teacher, guide = None, None
+    teachers = recipe.distill.teachers if recipe.distill else ()
     if recipe.distill is not None and recipe.distill.views:
         targets = taught_targets(
             recipe.distill, train_data, dataset, benchmark, accelerator, progress
@@ -91,6 +92,8 @@ def train_network(
         train_data = replace(train_data, train_targets=targets)
     elif recipe.distill is not None:
         teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
+    if recipe.distill is not None:
+        guide = load_guide(recipe.distill, dataset, benchmark, accelerator)
     taught_by = {name: benchmark.run(name).info().created for name in teachers}
     journal = Journal(observer, run.under_way) if accelerator.is_main_process else None
     if accelerator.is_main_process and not resume:
@@ -105,6 +108,7 @@ def train_network(
         checkpoints,
         journal or observer,
         teacher,
+        guide,
     )
     result = trainer.fit(resume=resume, deadline=deadline)
     if not result.finished:
@@ -161,10 +165,11 @@ def smoke_network(
     except WeightsError as error:
         left_out.append(str(error))
     add_adapter(model, recipe.model)
-    accelerator, teacher = make_accelerator("fp32"), None
+    accelerator, teacher, guide = make_accelerator("fp32"), None, None
     try:
         if recipe.distill is not None:
             teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
+            guide = load_guide(recipe.distill, dataset, benchmark, accelerator)
     except FerscopeError as error:
         left_out.append(str(error))
     with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +182,7 @@ def smoke_network(
             CheckpointFolder(Path(folder)),
             observer,
             teacher,
+            guide,
         )
         return trainer.fit(), " ".join(left_out)
 

@@ -13,6 +13,7 @@ from fer_core.config import DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.engine.fit import TrainData
+from fer_core.engine.hints import Guide
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.teacher import Teacher, Teachers, mean_answers
@@ -47,6 +48,32 @@ def load_teachers(
             for info in _infos(config, dataset, benchmark)
         ]
     )
+
+
+def load_guide(
+    config: DistillConfig,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    accelerator: Accelerator,
+) -> Guide | None:
+    """Loads the first teacher as the one whose feature map is followed, if the recipe asks for it.
+
+    Raises:
+        RecipeError: If the first teacher is no network that was trained here, or has other classes
+            or another split.
+        FerscopeError: If it is missing or damaged.
+    """
+    if not config.hint_epochs:
+        return None
+    first = _infos(config, dataset, benchmark)[0]
+    if first.kind != "network":
+        raise RecipeError(
+            f"Hints are taken from a network's feature map, and the first teacher, {first.run_id}, "
+            "has none of its own. Name a network first, or set distill.hint_epochs=0."
+        )
+    network = load_network(benchmark.run(first.run_id), dataset.format)
+    network.model.to(accelerator.device).requires_grad_(False)
+    return Guide(network, config.hint_weight)
 
 
 def taught_targets(

@@ -4,18 +4,18 @@ import math
 
 from torch import Tensor
 
-from fer_core.explain.saliency import ExplainError
+from fer_core.errors import FerscopeError
 
 
 def grid_side(tokens: int, prefix: int) -> int:
     """Returns the side of the square of patches.
 
     Raises:
-        ExplainError: If the tokens after the prefix form no square.
+        FerscopeError: If the tokens after the prefix form no square.
     """
     side = math.isqrt(max(0, tokens - prefix))
     if side == 0 or side * side != tokens - prefix:
-        raise ExplainError(
+        raise FerscopeError(
             f"{tokens} tokens with a prefix of {prefix} form no square grid of patches; the "
             "architecture's prefix_tokens does not fit."
         )

@@ -1,0 +1,91 @@
+"""Hints: a student's feature map follows a teacher's (Romero et al. 2015, arXiv:1412.6550).
+
+A Vision Transformer that starts from random weights sees little in one class an image: for hundreds
+of steps it answers with the classes' frequencies alone. What a CNN sees at each place of the same
+image teaches it what to look for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer_core.engine.networks import Network
+from fer_core.models.registry import ModelSpec
+from fer_core.models.tokens import to_grid
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A finished network whose feature map a student follows.
+
+    Attributes:
+        network: In evaluation mode, on the student's device.
+        weight: Of its loss beside the student's own.
+    """
+
+    network: Network
+    weight: float
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Returns the map that the guide's CAMs read, each channel standardised over the batch.
+
+        Args:
+            images: As the student sees them, float in 0 to 1, shape (N, C, S, S); brought to the
+                guide's own size.
+
+        Returns:
+            Shape (N, D, h, w).
+        """
+        preprocessing = self.network.preprocessing
+        inputs = preprocessing.normalise(preprocessing.to_size(images))
+        with reading(self.network.model, self.network.spec) as seen:
+            self.network.model(inputs)
+        (found,) = seen
+        mean = found.mean(dim=(0, 2, 3), keepdim=True)
+        spread = found.std(dim=(0, 2, 3), keepdim=True)
+        return (found - mean) / (spread + 1e-5)
+
+    def loss(self, own: Tensor, images: Tensor) -> Tensor:
+        """Mean squared error between the student's map and the guide's, times the weight.
+
+        The student's map is projected by a fixed orthonormal matrix. To learn one would change
+        little, as the layers before it can turn their output themselves; and a fixed one has no
+        state that checkpoints or several processes would have to share.
+
+        Args:
+            own: The student's map, shape (N, d, h, w).
+            images: What the student saw, as for `features`.
+        """
+        wanted = self.features(images)
+        wanted = F.interpolate(wanted, own.shape[-2:], mode="bilinear", antialias=True)
+        matrix = _orthonormal(wanted.shape[1], own.shape[1]).to(own.device)
+        projected = torch.einsum("cd,ndhw->nchw", matrix, own.float())
+        return self.weight * F.mse_loss(projected, wanted)
+
+
+@contextmanager
+def reading(model: nn.Module, spec: ModelSpec) -> Iterator[list[Tensor]]:
+    """Keeps what the layer that CAMs read gives in the passes inside, as maps (N, D, h, w)."""
+    seen: list[Tensor] = []
+
+    def keep(_layer: nn.Module, _given: object, output: Tensor) -> None:
+        seen.append(output if output.ndim == 4 else to_grid(output, spec.prefix_tokens))
+
+    handle = model.get_submodule(spec.cam_layer).register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@lru_cache(maxsize=8)
+def _orthonormal(rows: int, columns: int) -> Tensor:
+    """Returns the same matrix whenever it is asked for."""
+    generator = torch.Generator().manual_seed(0)
+    return nn.init.orthogonal_(torch.empty(rows, columns), generator=generator)

@@ -1,0 +1,88 @@
+"""Hints: following a teacher's feature map."""
+
+import pytest
+import torch
+
+from fer_core.config import ModelConfig
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.hints import Guide, _orthonormal, reading
+from fer_core.engine.networks import Network
+from fer_core.models import build_model, spec_of
+from tests import tiny  # noqa: F401 (registers)
+
+STORED = SampleFormat(32, False)
+
+
+def network(architecture: str, side: int = 32) -> Network:
+    torch.manual_seed(0)
+    spec = spec_of(architecture)
+    model = build_model(ModelConfig(architecture=architecture, image_size=side), 7).eval()
+    preprocessing = Preprocessing(STORED.side, STORED.colour, side, spec.mean, spec.std)
+    return Network(model.requires_grad_(False), spec, preprocessing, info=None)
+
+
+IMAGES = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_guides_channels_are_standardised():
+    found = Guide(network("tiny_cnn"), 1.0).features(IMAGES)
+    alive = found.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
+    assert alive.any()
+    torch.testing.assert_close(
+        found.mean(dim=(0, 2, 3)), torch.zeros(found.shape[1]), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(
+        found.std(dim=(0, 2, 3))[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0
+    )
+
+
+def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_variance():
+    guide = Guide(network("tiny_cnn"), 3.0)
+    wanted = guide.features(IMAGES)
+    wide = wanted.shape[1] + 5
+    matrix = _orthonormal(wanted.shape[1], wide)
+    same = torch.einsum("cd,nchw->ndhw", matrix, wanted)
+    assert float(guide.loss(same, IMAGES)) == pytest.approx(0, abs=1e-9)
+    nothing = guide.loss(torch.zeros_like(same), IMAGES)
+    assert float(nothing) == pytest.approx(3 * float(wanted.square().mean()), rel=1e-5)
+
+
+def test_the_guides_map_is_brought_to_the_students_grid():
+    guide = Guide(network("tiny_cnn"), 1.0)
+    for side in (2, 3, 11):
+        own = torch.zeros(16, 4, side, side, requires_grad=True)
+        loss = guide.loss(own, IMAGES)
+        assert loss.ndim == 0
+        loss.backward()
+        assert own.grad.abs().sum() > 0
+
+
+def test_tokens_are_read_as_a_map_and_nothing_stays_hooked():
+    student = network("tiny_vit")
+    with reading(student.model, student.spec) as seen:
+        student.model(torch.rand(2, 3, 32, 32))
+    (found,) = seen
+    assert found.shape[0] == 2
+    assert found.shape[2] == found.shape[3]
+    with pytest.raises(ValueError, match="unpack"), reading(student.model, student.spec):
+        student.model(torch.rand(2, 3))
+    assert not any(layer._forward_hooks for layer in student.model.modules())
+
+
+def test_a_student_learns_to_see_what_its_guide_sees():
+    guide = Guide(network("tiny_cnn"), 1.0)
+    student = network("tiny_vit")
+    student.model.requires_grad_(True).train()
+    optimiser = torch.optim.Adam(student.model.parameters(), lr=1e-2)
+    inputs = student.preprocessing.normalise(IMAGES)
+    losses = []
+    for _ in range(60):
+        with reading(student.model, student.spec) as seen:
+            student.model(inputs)
+        loss = guide.loss(seen[0], IMAGES)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
