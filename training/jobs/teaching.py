@@ -74,7 +74,8 @@ def load_guide(
         )
     network = load_network(benchmark.run(first.run_id), dataset.format)
     # measured on a CPU: EfficientNet-Lite0 answers in two thirds of the time
-    network.model.to(accelerator.device, memory_format=torch.channels_last).requires_grad_(False)
+    model = network.model.to(accelerator.device).requires_grad_(False)
+    model.to(memory_format=torch.channels_last)
     return Guide(network, config.hint_weight)
 
 
