@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fer_core.errors import FerscopeError
 from fer_core.explain.saliency import ExplainError, LogitsFunction, Target
 from fer_core.models import ModelSpec
 from fer_core.models.tokens import to_grid
@@ -178,7 +179,7 @@ def _grid_of(output: object, prefix: int) -> Tensor | None:
     if output.ndim == 3 and prefix:
         try:
             return to_grid(output, prefix)
-        except ExplainError:
+        except FerscopeError:
             return None
     return None
 
