@@ -14,7 +14,8 @@ class EpochRecord:
 
     Attributes:
         epoch: From 1.
-        train_loss: Mean training loss, with augmentation.
+        train_loss: Mean training loss, with augmentation; a score head's loss and, in the epochs
+            with hints, that of the feature map stand in it.
         train_accuracy: Share of training images whose largest target was predicted.
         log_loss, accuracy, macro_recall: On the validation split at this image size, with averaged
             weights if any.
