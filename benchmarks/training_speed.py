@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from benchmarks.result import Result
 from fer_core.config import Recipe, load_recipe, recipe_names
@@ -17,6 +16,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.fit import TrainData, Trainer
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import CheckpointFolder
+from training.jobs.processes import make_accelerator
 from training.options import RECIPES
 
 STEPS, WARM_UP = 8, 3
@@ -52,7 +52,8 @@ def measure() -> Iterator[Result]:
             recipe = recipe.model_copy(update={"train": train})
             own, bare = _loop(recipe), _bare(recipe)
             yield Result(
-                f"training {name}, {recipe.model.image_size} px, batch {train.batch_size}",
+                f"training {name}, {recipe.model.image_size} px, batch {train.batch_size}, "
+                f"{train.precision}",
                 f"{own:.0f} images/s",
                 f"{bare:.0f} images/s (bare PyTorch loop): {own / bare:.0%}",
                 asked="at least 95% of the bare loop",
@@ -80,7 +81,7 @@ def _loop(recipe: Recipe) -> float:
             recipe,
             data,
             Preprocessing(48, False, recipe.model.image_size, spec.mean, spec.std),
-            Accelerator(cpu=True),
+            make_accelerator(recipe.train.precision, "cpu"),
             CheckpointFolder(Path(folder)),
             clock,
         )
@@ -98,7 +99,9 @@ def _bare(recipe: Recipe) -> float:
     targets = torch.arange(size) % 7
     times = []
     for _ in range(WARM_UP + STEPS):
-        loss = torch.nn.functional.cross_entropy(model(images), targets)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.train.precision == "bf16"):
+            logits = model(images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), targets)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -44,7 +44,7 @@ class Guide:
         """
         preprocessing = self.network.preprocessing
         inputs = preprocessing.normalise(preprocessing.to_size(images))
-        with reading(self.network.model, self.network.spec) as seen:
+        with reading(self.network.model, self.network.spec, stop=True) as seen:
             self.network.model(inputs.contiguous(memory_format=torch.channels_last))
         (found,) = seen
         mean = found.mean(dim=(0, 2, 3), keepdim=True)
@@ -69,17 +69,31 @@ class Guide:
         return self.weight * F.mse_loss(projected, wanted)
 
 
+class _Read(Exception):  # noqa: N818 (no error: a pass has gone as far as it needs to)
+    """The layer was read."""
+
+
 @contextmanager
-def reading(model: nn.Module, spec: ModelSpec) -> Iterator[list[Tensor]]:
-    """Keeps what the layer that CAMs read gives in the passes inside, as maps (N, D, h, w)."""
+def reading(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterator[list[Tensor]]:
+    """Keeps what the layer that CAMs read gives in the passes inside, as maps (N, D, h, w).
+
+    Args:
+        model: The network that is passed.
+        spec: Its architecture.
+        stop: Compute nothing behind that layer; the block ends there.
+    """
     seen: list[Tensor] = []
 
     def keep(_layer: nn.Module, _given: object, output: Tensor) -> None:
         seen.append(output if output.ndim == 4 else to_grid(output, spec.prefix_tokens))
+        if stop:
+            raise _Read
 
     handle = model.get_submodule(spec.cam_layer).register_forward_hook(keep)
     try:
         yield seen
+    except _Read:
+        pass
     finally:
         handle.remove()
 

@@ -13,6 +13,7 @@ from fer_core.config import Recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import Batch
 from fer_core.engine.hints import Guide, reading
+from fer_core.engine.kernels import training_kernels
 from fer_core.engine.loss import SoftCrossEntropy
 from fer_core.engine.optim import (
     load_named_state,
@@ -155,13 +156,14 @@ class Learner:
 
     def _pass(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns logits, and the loss against the guide's feature map where it is followed."""
-        if not self.guided or self.guide is None:
-            with self.accelerator.autocast():
+        guide = self.guide if self.guided else None
+        with self.accelerator.autocast():
+            if guide is None and self.recipe.train.compile:
                 return self.forward(inputs).float(), None
-        # a compiled graph would not see that its layers are read
-        with reading(self.model, self.spec) as seen, self.accelerator.autocast():
-            logits = self.wrapped(inputs).float()
-        return logits, self.guide.loss(seen[0], images)
+            # a compiled graph would see neither that layers are read nor other kernels
+            with training_kernels(inputs.device), reading(self.model, self.spec) as seen:
+                logits = self.wrapped(inputs).float()
+        return logits, None if guide is None else guide.loss(seen[0], images)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns weights, averaged weights and the optimiser's moments by name."""

@@ -70,6 +70,22 @@ def test_tokens_are_read_as_a_map_and_nothing_stays_hooked():
     assert not any(layer._forward_hooks for layer in student.model.modules())
 
 
+@pytest.mark.parametrize("architecture", ["tiny_cnn", "tiny_vit"])
+def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
+    guide = network(architecture)
+    inputs = torch.rand(2, 3, 32, 32)
+    with reading(guide.model, guide.spec) as whole:
+        guide.model(inputs)
+    reached = []
+    guide.model.get_submodule(guide.spec.head).register_forward_hook(lambda *_: reached.append(1))
+    with reading(guide.model, guide.spec, stop=True) as part:
+        guide.model(inputs)
+    assert not reached
+    torch.testing.assert_close(part[0], whole[0], rtol=0, atol=0)
+    guide.model(inputs)  # and the network is whole again
+    assert reached == [1]
+
+
 def test_a_student_learns_to_see_what_its_guide_sees():
     guide = Guide(network("tiny_cnn"), 1.0)
     student = network("tiny_vit")
