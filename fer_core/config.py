@@ -142,7 +142,9 @@ class TrainConfig(_Part):
 
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=128, ge=2, description="images a step, over all processes")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="auto: bf16 where the device computes in it, fp32 elsewhere"
+    )
     channels_last: bool = True
     compile: bool = False
     ema_decay: float = Field(

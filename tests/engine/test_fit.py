@@ -319,6 +319,23 @@ def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path)
     assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process
 
 
+@pytest.mark.parametrize(
+    ("found", "mode"),
+    [
+        ({"avx2": True, "avx512_bf16": True}, "bf16"),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"avx2": True, "avx512_bf16": False}, "no"),
+    ],
+)
+def test_a_cpu_takes_bfloat16_by_itself_only_where_it_is_not_emulated(monkeypatch, found, mode):
+    from training.jobs.processes import make_accelerator
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert make_accelerator("auto", "cpu").mixed_precision == mode
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch, which does not say
+    assert make_accelerator("auto", "cpu").mixed_precision == "no"
+
+
 @pytest.mark.parametrize("architecture", ["efficientnet_lite0", "resnet34"])
 def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture):
     """timm's layers hold batch norm and activation in one; torch's conversion drops the latter."""

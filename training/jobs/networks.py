@@ -306,6 +306,9 @@ def _run_info(
         hardware=provenance.hardware(str(accelerator.device))
         | {
             "processes": str(accelerator.num_processes),
+            "precision": {"no": "fp32"}.get(
+                accelerator.mixed_precision, accelerator.mixed_precision
+            ),
             "peak memory": peak_memory(accelerator),
         },
         created=provenance.now(),

@@ -31,10 +31,16 @@ def peak_memory(accelerator: Accelerator) -> str:
 def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
     """Returns the accelerator of a precision, on a GPU where there is one.
 
+    Args:
+        precision: As in a recipe; `auto` is bf16 where the device computes in it, fp32 elsewhere.
+        device: `cpu`, or None for the best there is.
+
     Raises:
         RecipeError: If the precision cannot be had on this device.
     """
     cpu = device == "cpu" or not torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16" if _computes_in_bf16(cpu) else "fp32"
     if cpu and precision == "fp16":
         raise RecipeError(
             "Precision fp16 needs a CUDA GPU, and none is in use. "
@@ -46,3 +52,11 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
         # accelerate keeps one precision a process, and `benchmark` trains recipes of several
         AcceleratorState._reset_state()
     return Accelerator(cpu=cpu, mixed_precision=mode)
+
+
+def _computes_in_bf16(cpu: bool) -> bool:
+    """Whether bfloat16 is more than emulated, which would be slower than float32."""
+    if not cpu:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    find = getattr(torch.cpu, "get_capabilities", dict)  # not in older releases of torch
+    return any(there for name, there in find().items() if name.endswith("bf16"))
