@@ -25,7 +25,7 @@ def test_every_packing_gives_the_same_samples(tmp_path: Path, name: str) -> None
 
 def test_without_votes_there_is_one_label(tmp_path: Path) -> None:
     source = Fer2013Source(write_fer2013(tmp_path))
-    assert source.origin.title == "FER2013"
+    assert source.origin.title == "FER2013 with its original labels"
     assert all(
         sample.second_label is None and sample.votes == {} and sample.excluded == ""
         for sample in source
@@ -61,7 +61,9 @@ def test_the_original_labels_can_be_asked_for_beside_votes(tmp_path: Path) -> No
     table = fer2013_table()
     votes = votes_table(table)
     votes.loc[3, ["happiness", "sadness"]] = [0, 8]
-    read = list(Fer2013Source(write_fer2013(tmp_path, table, votes), labels="fer2013"))
+    source = Fer2013Source(write_fer2013(tmp_path, table, votes), labels="fer2013")
+    read = list(source)
+    assert source.origin.title == "FER2013 with its original labels"
     assert (read[3].label, read[3].second_label, read[3].excluded) == ("happy", "sad", "")
 
 

@@ -58,9 +58,10 @@ class Fer2013Source:
     def origin(self) -> Origin:
         """Name, licence and reference; they name FER+ where its votes were read."""
         ferplus = self._votes is not None
+        own = self._labels == "fer2013"
         return Origin(
             name="fer2013",
-            title="FER2013 with FER+ votes" if ferplus else "FER2013",
+            title=f"FER2013 with {'its original labels' if own else 'FER+ votes'}",
             licence="Images: none stated, research use." + (" FER+ votes: MIT." if ferplus else ""),
             reference="arXiv:1307.0414" + (", arXiv:1608.01041" if ferplus else ""),
         )
