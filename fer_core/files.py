@@ -26,7 +26,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        usual = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
+        temporary.chmod(usual)  # safetensors writes for the owner alone
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

@@ -28,6 +28,21 @@ def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert names(path.parent) == ["file.txt"]
 
 
+def test_others_may_read_it_as_they_may_any_new_file(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "weights") as temporary:
+        temporary.touch(mode=0o600)  # as safetensors does
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_file_that_nobody_wrote_is_an_error_and_the_old_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(ArtifactError, match=r"file\.txt could not be saved"), atomic_path(path):
+        pass
+    assert path.read_text() == "old"
+
+
 @pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, error: BaseException
