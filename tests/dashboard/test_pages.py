@@ -43,6 +43,20 @@ def test_with_runs_a_page_opens(page, open_page, toy):
     assert not app.warning
 
 
+def test_the_benchmark_with_most_runs_opens_first_and_a_link_opens_any(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path, runs=1)
+    few = toy.artifacts / "a_first_by_name"
+    shutil.copytree(toy.artifacts / "toy", few, ignore=shutil.ignore_patterns("runs"))
+    facts = (few / "benchmark.json").read_text().replace('"toy"', '"a_first_by_name"')
+    (few / "benchmark.json").write_text(facts)
+    app = open_page("overview", toy.artifacts, toy.data)
+    picker = app.sidebar.selectbox(key="benchmark")
+    assert (picker.value, picker.options) == ("toy", ["toy", "a_first_by_name"])
+    app = open_page("overview", toy.artifacts, toy.data, benchmark="a_first_by_name")
+    assert app.sidebar.selectbox(key="benchmark").value == "a_first_by_name"
+    assert not app.exception
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, toy, tmp_path):
     artifacts = tmp_path / "artifacts"
