@@ -1,6 +1,7 @@
 """A network under training: one step, and all that a checkpoint keeps of it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -156,14 +157,19 @@ class Learner:
 
     def _pass(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns logits, and the loss against the guide's feature map where it is followed."""
-        guide = self.guide if self.guided else None
-        with self.accelerator.autocast():
-            if guide is None and self.recipe.train.compile:
+        device = inputs.device
+        if not self.guided or self.guide is None:
+            kernels = nullcontext() if self.recipe.train.compile else training_kernels(device)
+            with self.accelerator.autocast(), kernels:
                 return self.forward(inputs).float(), None
-            # a compiled graph would see neither that layers are read nor other kernels
-            with training_kernels(inputs.device), reading(self.model, self.spec) as seen:
-                logits = self.wrapped(inputs).float()
-        return logits, None if guide is None else guide.loss(seen[0], images)
+        # a compiled graph would see neither that layers are read nor other kernels
+        with (
+            self.accelerator.autocast(),
+            training_kernels(device),
+            reading(self.model, self.spec) as seen,
+        ):
+            logits = self.wrapped(inputs).float()
+        return logits, self.guide.loss(seen[0], images)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns weights, averaged weights and the optimiser's moments by name."""
