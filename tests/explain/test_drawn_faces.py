@@ -54,7 +54,7 @@ def pointing(answered, method: str) -> tuple[float, float]:
     )
 
 
-LEAST = {"chefer": 0.4, "attention": 0.4, "layer_cam": 0.25, "integrated_gradients": 0.2}
+LEAST = {"chefer": 0.4, "attention": 0.4, "layer_cam": 0.25}
 """How often peaks must hit; the evidence covers a twenty-fifth of a picture."""
 
 
