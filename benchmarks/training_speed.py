@@ -97,9 +97,10 @@ def _bare(recipe: Recipe) -> float:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     images = torch.randn(size, 3, side, side).contiguous(memory_format=torch.channels_last)
     targets = torch.arange(size) % 7
+    low = make_accelerator(recipe.train.precision, "cpu").mixed_precision == "bf16"
     times = []
     for _ in range(WARM_UP + STEPS):
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.train.precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
             logits = model(images)
         loss = torch.nn.functional.cross_entropy(logits.float(), targets)
         loss.backward()
