@@ -5,7 +5,7 @@ shows each recipe's speed against a bare PyTorch loop.
 
 - Fused attention saves memory, but its backward pass takes more than a third of a small ViT's step.
 - The weights' gradient of a 5 x 5 depthwise convolution takes 10 to 100 times as long as the
-  convolution itself, and half of all the time of an EfficientNet's step.
+  convolution itself, and much of an EfficientNet's step.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
