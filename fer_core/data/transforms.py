@@ -201,6 +201,11 @@ class Augmentation:
             torch.add(across[:, axis, None, :], down[:, axis, :, None], out=grid[..., axis])
         return grid
 
+    @property
+    def mixes(self) -> bool:
+        """Whether any image gets a box of its neighbour."""
+        return bool((self.boxes[:, 2] > self.boxes[:, 0]).any())
+
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box of each image's neighbour.
 
@@ -215,7 +220,7 @@ class Augmentation:
             Mixed images, and targets mixed by the area that was pasted.
         """
         count, _, height, width = images.shape
-        if count < 2 or not bool((self.boxes[:, 2] > self.boxes[:, 0]).any()):
+        if count < 2:
             return images, targets
         partner = torch.arange(count, device=images.device) ^ 1
         partner = torch.where(partner < count, partner, partner - 2)

@@ -91,6 +91,14 @@ class TrainBatches:
         )
 
 
+def divisible(batch_size: int, processes: int) -> int:
+    """Returns the largest batch up to a size that processes share evenly.
+
+    Each process gets an even number of images, so that the pairs that CutMix mixes stay together.
+    """
+    return batch_size if processes == 1 else batch_size - batch_size % (2 * processes)
+
+
 def step_seed(seed: int, epoch: int, step: int, process: int = 0) -> int:
     """Returns a well-mixed seed of 63 bits for one step."""
     state = np.random.SeedSequence([seed, epoch, step, process]).generate_state(1, np.uint64)

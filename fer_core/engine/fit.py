@@ -6,6 +6,7 @@ through an `Observer`.
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.batches import TrainBatches, step_seed
+from fer_core.engine.batches import TrainBatches, divisible, step_seed
 from fer_core.engine.hints import Guide
 from fer_core.engine.history import EpochRecord, FitResult, Observer, Standing, StepNews
 from fer_core.engine.learner import Learner, SoftTargets
@@ -71,6 +72,8 @@ class Trainer:
         teacher: Gives soft targets beside the labels for images that the student is about to see,
             as `fer_core.engine.teacher` does; only if the recipe distils.
         guide: Its feature map is followed in the first epochs, as many as the recipe says.
+        grounds: What else the training stands on, by name, such as the split and each teacher: a
+            checkpoint made on other grounds is not resumed.
     """
 
     def __init__(
@@ -84,8 +87,10 @@ class Trainer:
         observer: Observer,
         teacher: SoftTargets | None = None,
         guide: Guide | None = None,
+        grounds: Mapping[str, str] | None = None,
     ) -> None:
         config = recipe.train
+        self.grounds = dict(grounds or {})
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
         counts = torch.from_numpy(data.train_counts)
@@ -96,7 +101,7 @@ class Trainer:
             data.train_rows,
             data.train_targets,
             recipe.augment,
-            batch_size - batch_size % accelerator.num_processes,
+            divisible(batch_size, accelerator.num_processes),
             config.seed,
             accelerator.process_index,
             accelerator.num_processes,
@@ -114,7 +119,8 @@ class Trainer:
             deadline: `time.monotonic()` value after which to save and return unfinished.
 
         Raises:
-            WeightsError: If the checkpoint to resume from belongs to another recipe or is damaged.
+            WeightsError: If the checkpoint to resume from belongs to another recipe, split or
+                teacher, or is damaged.
             ArtifactError: If a checkpoint cannot be saved; earlier ones stay.
         """
         if resume and self.checkpoints.has("last"):
@@ -280,6 +286,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             facts = {
                 "recipe": self.recipe.model_dump(mode="json"),
+                "grounds": self.grounds,
                 "progress": asdict(self.standing)
                 | {"best_score": _finite(self.standing.best_score)},
                 "totals": totals.tolist(),
@@ -295,6 +302,7 @@ class Trainer:
                 f"The checkpoint of {self.recipe.name!r} was made with another recipe. Resume with "
                 "the recipe and options that it was started with, or start anew without --resume."
             )
+        self._require_grounds(facts.get("grounds", {}))
         self.learner.load(tensors, facts["scaler"])
         saved = dict(facts["progress"])
         if saved["best_score"] is None:
@@ -302,6 +310,16 @@ class Trainer:
         self.standing = Standing(**saved)
         if self.accelerator.is_main_process:  # the sums of all processes go on in one
             self.totals = torch.tensor(facts["totals"], dtype=torch.float64)
+
+    def _require_grounds(self, earlier: Mapping[str, str]) -> None:
+        """Raises WeightsError if the checkpoint stands on something else, naming the first."""
+        for name in dict.fromkeys([*self.grounds, *earlier]):
+            if earlier.get(name) != self.grounds.get(name):
+                raise WeightsError(
+                    f"The checkpoint of {self.recipe.name!r} was made with another {name} "
+                    f"({earlier.get(name, 'none')}, now {self.grounds.get(name, 'none')}); what it "
+                    "learned may not be mixed. Start anew without --resume."
+                )
 
     def _result(self, finished: bool) -> FitResult:
         standing = self.standing

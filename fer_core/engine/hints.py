@@ -35,6 +35,8 @@ class Guide:
     def features(self, images: Tensor) -> Tensor:
         """Returns the map that the guide's CAMs read, each channel standardised over the batch.
 
+        In the precision around it: in bfloat16 it takes a third of the time on a CPU.
+
         Args:
             images: As the student sees them, float in 0 to 1, shape (N, C, S, S); brought to the
                 guide's own size.
@@ -46,12 +48,11 @@ class Guide:
         inputs = preprocessing.normalise(preprocessing.to_size(images))
         with reading(self.network.model, self.network.spec, stop=True) as seen:
             self.network.model(inputs.contiguous(memory_format=torch.channels_last))
-        (found,) = seen
-        mean = found.mean(dim=(0, 2, 3), keepdim=True)
-        spread = found.std(dim=(0, 2, 3), keepdim=True)
+        found = seen[0].float()
+        mean, spread = _moments(found)
         return (found - mean) / (spread + 1e-5)
 
-    def loss(self, own: Tensor, images: Tensor) -> Tensor:
+    def loss(self, own: Tensor, wanted: Tensor) -> Tensor:
         """Mean squared error between the student's map and the guide's, times the weight.
 
         The student's map is projected by a fixed orthonormal matrix. To learn one would change
@@ -60,13 +61,23 @@ class Guide:
 
         Args:
             own: The student's map, shape (N, d, h, w).
-            images: What the student saw, as for `features`.
+            wanted: The guide's `features` of what the student saw, shape (N, D, h, w) of any h, w.
         """
-        wanted = self.features(images)
         wanted = F.interpolate(wanted, own.shape[-2:], mode="bilinear", antialias=True)
         matrix = _orthonormal(wanted.shape[1], own.shape[1]).to(own.device)
         projected = torch.einsum("cd,ndhw->nchw", matrix, own.float())
         return self.weight * F.mse_loss(projected, wanted)
+
+
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns each channel's mean and spread over the global batch, shapes (1, D, 1, 1)."""
+    places = (0, 2, 3)
+    means = torch.stack([maps.mean(places), maps.square().mean(places)])
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(means)  # shares are of equal size
+        means /= torch.distributed.get_world_size()
+    mean, square = means.view(2, 1, -1, 1, 1)
+    return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
 class _Read(Exception):  # noqa: N818 (no error: a pass has gone as far as it needs to)

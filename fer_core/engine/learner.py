@@ -122,14 +122,16 @@ class Learner:
 
         Returns:
             This process's sum of losses, right answers and images, on its device, shape (3,): not
-            read here, so that a GPU is waited for once a step at the most.
+            read here, so that a GPU is not waited for once more.
         """
         device = self.accelerator.device
         set_learning_rate(self.optimizer, rate)
 
         random = batch.augmentation.share(slice(None), device)
         images = preprocessing.augmented(batch.images.to(device), random)
-        images, targets = random.mix(images, batch.targets.to(device))
+        targets = batch.targets.to(device)
+        if batch.augmentation.mixes:  # asked on the CPU: a GPU would be waited for
+            images, targets = random.mix(images, targets)
         if self.teacher is not None and self.recipe.distill is not None:
             targets = torch.lerp(targets, self.teacher(images), self.recipe.distill.weight)
         inputs = preprocessing.normalise(images)
@@ -169,7 +171,8 @@ class Learner:
             reading(self.model, self.spec) as seen,
         ):
             logits = self.wrapped(inputs).float()
-        return logits, self.guide.loss(seen[0], images)
+            wanted = self.guide.features(images)
+        return logits, self.guide.loss(seen[0], wanted)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns weights, averaged weights and the optimiser's moments by name."""

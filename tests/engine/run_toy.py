@@ -41,7 +41,7 @@ def job(data: Path, artifacts: Path) -> None:
         "student",
         model=MODEL,
         augment={"cutmix": 0.5},
-        distill={"teachers": ["tiny_cnn-cpu-s0"], "weight": 0.5, "views": 2},
+        distill={"teachers": ["tiny_cnn-cpu-s0"], "weight": 0.5, "views": 2, "hint_epochs": 1},
         train={"epochs": 2, "ema_decay": 0.9},
     )
     benchmark = ArtifactStore(artifacts).benchmark("toy")

@@ -1,10 +1,11 @@
 """Batches depend on seed, epoch and step alone, and are shared out without loss."""
 
 import numpy as np
+import pytest
 import torch
 
 from fer_core.config import AugmentConfig
-from fer_core.engine.batches import TrainBatches, step_seed
+from fer_core.engine.batches import TrainBatches, divisible, step_seed
 
 IMAGES = np.arange(30, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
 ROWS = np.arange(2, 30)
@@ -45,6 +46,13 @@ def test_two_processes_share_each_batch():
         assert torch.equal(torch.cat([left.targets, right.targets]), whole.targets)
         boxes = torch.cat([left.augmentation.boxes, right.augmentation.boxes])
         assert torch.equal(boxes, whole.augmentation.boxes)
+
+
+@pytest.mark.parametrize(
+    ("size", "processes", "expected"), [(33, 1, 33), (64, 2, 64), (64, 3, 60), (66, 2, 64)]
+)
+def test_processes_share_a_batch_in_pairs(size, processes, expected):
+    assert divisible(size, processes) == expected
 
 
 def test_targets_stay_with_their_images():

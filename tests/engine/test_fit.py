@@ -121,6 +121,26 @@ def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
         trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
 
 
+@pytest.mark.parametrize(
+    ("now", "named"),
+    [
+        ({"split": "b", "teacher t": "monday"}, r"another split \(a, now b\)"),
+        ({"split": "a", "teacher t": "friday"}, r"another teacher t \(monday, now friday\)"),
+        ({"split": "a"}, r"another teacher t \(monday, now none\)"),
+    ],
+)
+def test_resuming_on_other_grounds_is_refused(dataset, tmp_path, now, named):
+    first = trainer(dataset, tmp_path, Watcher())
+    first.grounds = {"split": "a", "teacher t": "monday"}
+    first.fit(deadline=time.monotonic() - 1)
+    second = trainer(dataset, tmp_path, Watcher())
+    second.grounds = now
+    with pytest.raises(WeightsError, match=named):
+        second.fit(resume=True)
+    second.grounds = first.grounds
+    assert second.fit(resume=True).finished
+
+
 def test_a_truncated_checkpoint_is_named(dataset, tmp_path):
     trainer(dataset, tmp_path, Watcher()).fit()
     last = tmp_path / "last.safetensors"
@@ -266,8 +286,12 @@ class Counting:
     def __init__(self):
         self.shapes = []
 
-    def loss(self, own, images):
+    def features(self, images):
         assert images.shape[1:] == (1, 32, 32)
+        return images
+
+    def loss(self, own, wanted):
+        assert wanted.shape[1:] == (1, 32, 32)
         self.shapes.append(tuple(own.shape))
         return own.square().mean()
 

@@ -37,14 +37,24 @@ def test_a_guides_channels_are_standardised():
     )
 
 
+def test_a_guide_passes_in_the_precision_around_it_and_answers_in_float32():
+    guide = Guide(network("tiny_cnn"), 1.0)
+    exact = guide.features(IMAGES)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = guide.features(IMAGES)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    assert float((rounded - exact).square().mean()) < 1e-3 * float(exact.square().mean())
+
+
 def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_variance():
     guide = Guide(network("tiny_cnn"), 3.0)
     wanted = guide.features(IMAGES)
     wide = wanted.shape[1] + 5
     matrix = _orthonormal(wanted.shape[1], wide)
     same = torch.einsum("cd,nchw->ndhw", matrix, wanted)
-    assert float(guide.loss(same, IMAGES)) == pytest.approx(0, abs=1e-9)
-    nothing = guide.loss(torch.zeros_like(same), IMAGES)
+    assert float(guide.loss(same, wanted)) == pytest.approx(0, abs=1e-9)
+    nothing = guide.loss(torch.zeros_like(same), wanted)
     assert float(nothing) == pytest.approx(3 * float(wanted.square().mean()), rel=1e-5)
 
 
@@ -52,7 +62,7 @@ def test_the_guides_map_is_brought_to_the_students_grid():
     guide = Guide(network("tiny_cnn"), 1.0)
     for side in (2, 3, 11):
         own = torch.zeros(16, 4, side, side, requires_grad=True)
-        loss = guide.loss(own, IMAGES)
+        loss = guide.loss(own, guide.features(IMAGES))
         assert loss.ndim == 0
         loss.backward()
         assert own.grad.abs().sum() > 0
@@ -96,7 +106,7 @@ def test_a_student_learns_to_see_what_its_guide_sees():
     for _ in range(60):
         with reading(student.model, student.spec) as seen:
             student.model(inputs)
-        loss = guide.loss(seen[0], IMAGES)
+        loss = guide.loss(seen[0], guide.features(IMAGES))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,5 +1,7 @@
 """Students learn from finished runs: asked at every step, or once before the training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from fer_core.engine import teacher as engine
 from fer_core.engine.batches import step_seed
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.teacher import Teacher, mean_answers
-from fer_core.errors import RecipeError, WeightsError
+from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import mixed
 from fer_core.models import spec_of
 from fer_core.models.checkpoint import load_tensors
@@ -236,9 +238,9 @@ def test_a_student_follows_the_first_teachers_feature_map(toy, monkeypatch):
     asked = []
     real = hints.Guide.loss
 
-    def loss(self, own, images):
+    def loss(self, own, wanted):
         asked.append(self.network.info.run_id)
-        return real(self, own, images)
+        return real(self, own, wanted)
 
     monkeypatch.setattr(hints.Guide, "loss", loss)
     plain = student(toy, "plain", views=1)
@@ -250,6 +252,28 @@ def test_a_student_follows_the_first_teachers_feature_map(toy, monkeypatch):
     # what is saved is a network like any other
     names = [set(load_tensors(run.weights_path)[0]) for run in (plain, hinted)]
     assert names[0] == names[1]
+
+
+def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(toy):
+    recipe = toy_recipe(
+        "student", model={"architecture": "tiny_cnn"}, distill={"teachers": ["tiny-cpu-s0"]}
+    )
+
+    def go(dataset=toy.dataset, **options):
+        bar = TrainingBar(visible=False)
+        return train_network(recipe, dataset, toy.benchmark, bar, device="cpu", **options)
+
+    assert go(max_minutes=0) is None
+    run = toy.benchmark.run("tiny-cpu-s0")
+    earlier = run.info()
+    earlier.model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(run.info_path)
+    with pytest.raises(WeightsError, match=r"another teacher tiny-cpu-s0 .*now 2020-01-01"):
+        go(resume=True)
+    earlier.write(run.info_path)
+    info = toy.dataset.info.model_copy(update={"split_hash": "another"})
+    with pytest.raises(DataError, match="stands on split .* this set has another"):
+        go(replace(toy.dataset, info=info), resume=True)
+    assert go(resume=True) is not None
 
 
 def test_an_ensemble_has_no_feature_map_to_follow(toy):

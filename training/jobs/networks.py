@@ -35,7 +35,7 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from training.jobs.processes import make_accelerator, peak_memory
-from training.jobs.scoring import predict_splits, write_run, write_scores
+from training.jobs.scoring import predict_splits, require_split, write_run, write_scores
 from training.jobs.staging import replaced
 from training.jobs.teaching import load_guide, load_teachers, taught_targets
 from training.journal import Journal
@@ -71,6 +71,7 @@ def train_network(
     """
     config = recipe.train
     check_small_size(recipe)
+    require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     run = benchmark.run(recipe.run_id)
     accelerator = make_accelerator(config.precision, device)
     _seed(config.seed, config.deterministic)
@@ -109,6 +110,11 @@ def train_network(
         journal or observer,
         teacher,
         guide,
+        {
+            "split": dataset.info.split_hash,
+            "classes": ", ".join(dataset.labels.names),
+            **{f"teacher {name}": created for name, created in taught_by.items()},
+        },
     )
     result = trainer.fit(resume=resume, deadline=deadline)
     if not result.finished:

@@ -142,7 +142,7 @@ def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
     """
     if dataset.info.split_hash != split_hash:
         raise DataError(
-            f"{name} was trained on split {split_hash}, and this set has "
+            f"{name} stands on split {split_hash}, and this set has "
             f"{dataset.info.split_hash}. Prepare the data as for the run."
         )
 
