@@ -41,7 +41,7 @@ class ModelConfig(_Part):
     pool: Literal["token", "mean"] = Field(
         default="token", description="what a ViT's classifier reads: class token or patches' mean"
     )
-    drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier")
+    drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier, or in the blocks")
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
     lora: LoraConfig | None = Field(
         default=None, description="train an adapter and the classifier; all else stays as it is"
@@ -186,6 +186,10 @@ class Recipe(_Part):
             raise ValueError("train.small_size and train.small_epochs go together")
         if self.train.small_epochs >= self.train.epochs:
             raise ValueError("train.small_epochs must leave epochs at the full size")
+        if self.train.small_size > self.model.image_size:
+            raise ValueError("train.small_size must not be larger than model.image_size")
+        if self.train.freeze_epochs >= self.train.epochs:
+            raise ValueError("train.freeze_epochs must leave epochs in which all layers train")
         if self.loss.disputed and not self.loss.soft_labels:
             raise ValueError("loss.disputed images have votes alone; set loss.soft_labels=true")
         if self.train.monitor == "score_error" and self.score is None:

@@ -38,6 +38,8 @@ def test_profile_and_overrides_are_laid_over_the_file(folder):
         ("optim", "section.key=value"),
         ("train.precision=fp8", r"train\.precision"),
         ("optim.warmup_epochs=99", "shorter than train.epochs"),
+        ("train.freeze_epochs=99", "must leave epochs in which all layers train"),
+        ("train={small_size: 512, small_epochs: 1}", "not be larger than model.image_size"),
     ],
 )
 def test_wrong_keys_and_values_are_named(folder, override, message):

@@ -19,13 +19,11 @@ class BenchmarkBoard:
 
     Args:
         run_ids: In the order in which they are trained.
-        visible: Nothing is shown otherwise.
     """
 
-    def __init__(self, run_ids: Sequence[str], *, visible: bool = True) -> None:
-        self._visible = visible
+    def __init__(self, run_ids: Sequence[str]) -> None:
         self._states: dict[str, Outcome | str] = dict.fromkeys(run_ids, "waits")
-        self.bar = TrainingBar(visible=visible, live=False)
+        self.bar = TrainingBar(live=False)
         self._live = Live(
             get_renderable=lambda: Group(self.table(), self.bar.progress),
             console=console,
@@ -34,19 +32,18 @@ class BenchmarkBoard:
         )
 
     def __enter__(self) -> "BenchmarkBoard":
-        if self._visible and console.is_terminal:
+        if console.is_terminal:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
-        if self._visible:
-            console.print(self.table())
+        console.print(self.table())
 
     def begin(self, run_id: str) -> None:
         """Marks a run as the one under way."""
         self._states[run_id] = "is under way"
-        if self._visible and not console.is_terminal:
+        if not console.is_terminal:
             console.print(f"[bold]{run_id}[/]")
 
     def end(self, outcome: Outcome) -> None:

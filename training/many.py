@@ -8,14 +8,13 @@ from pathlib import Path
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.progress import silent
 from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
 from training.console import TrainingBar, show_progress
 from training.jobs.ensembles import build_ensemble, is_outdated
 from training.jobs.networks import train_network
-from training.jobs.processes import is_main_process
+from training.jobs.staging import settle
 from training.options import Tracking
 from training.outcome import Outcome
 from training.tracking import tracked
@@ -58,7 +57,7 @@ def train_all(
             [_load(folder, name, profile, seed) for name in names], benchmark.name
         )
     ]
-    with BenchmarkBoard([recipe.run_id for _, recipe in queue], visible=is_main_process()) as board:
+    with BenchmarkBoard([recipe.run_id for _, recipe in queue]) as board:
         for seed, recipe in queue:
             if recipe.run_id in outcomes:  # an ensemble, which knows no seeds
                 continue
@@ -104,7 +103,7 @@ def _reason_to_wait(
     """Returns why a run is not begun: the time is up, or what it needs is not there."""
     if benchmark.run(recipe.run_id).info_path.is_file():
         return None
-    needs = recipe.member_runs(seed) if isinstance(recipe, EnsembleRecipe) else _needs(recipe, "")
+    needs = recipe.member_runs(seed) if isinstance(recipe, EnsembleRecipe) else _needs(recipe, benchmark.name)
     missing = [
         outcomes[need]
         for need in needs
@@ -145,6 +144,7 @@ def _train(
         return Outcome(run.run_id, status, accuracy, (time.monotonic() - began) / 60, failed)
 
     try:
+        settle(run)
         finished = run.info_path.is_file()
         if isinstance(recipe, EnsembleRecipe) and (not finished or is_outdated(run)):
             build_ensemble(recipe, benchmark, seed)
@@ -160,7 +160,7 @@ def _train(
                 resume=True,
                 max_minutes=minutes,
                 device=device,
-                progress=show_progress if is_main_process() else silent,
+                progress=show_progress,
             )
         return outcome("finished" if done else "stopped by the clock")
     except Exception as error:  # whatever one recipe meets, the others go on

@@ -66,7 +66,12 @@ def prepare(
 
 
 def prepare_plan(
-    plan: PreparePlan, folder: Path, *, name: str, progress: Progress = silent
+    plan: PreparePlan,
+    folder: Path,
+    *,
+    name: str,
+    benchmark: BenchmarkDir | None = None,
+    progress: Progress = silent,
 ) -> PreparedDataset:
     """Opens the sources of a plan and prepares them; see `prepare_parts`."""
     parts = [
@@ -82,7 +87,9 @@ def prepare_plan(
         for source in plan.sources
     ]
     told = plan.model_dump(mode="json", exclude_defaults=True)
-    return prepare_parts(parts, plan, folder, name=name, told=_portable(told), progress=progress)
+    return prepare_parts(
+        parts, plan, folder, name=name, told=_portable(told), benchmark=benchmark, progress=progress
+    )
 
 
 def prepare_parts(
@@ -92,6 +99,7 @@ def prepare_parts(
     *,
     name: str,
     told: Mapping[str, Any] | None = None,
+    benchmark: BenchmarkDir | None = None,
     progress: Progress = silent,
 ) -> PreparedDataset:
     """Reads sources, cleans, finds duplicates, splits, balances, and writes the set to a folder.
@@ -105,12 +113,15 @@ def prepare_parts(
         folder: Where the set will stand; an earlier set there is replaced.
         name: The benchmark's name.
         told: What the user asked for, as the card shall say it.
+        benchmark: Where its facts will stand: if runs on another split stand there, an earlier set
+            is not replaced.
         progress: Shows progress.
 
     Raises:
         DataError: If a class or split is empty, a source is faulty, a label list does not fit, or
             the folder holds something else than a prepared set or is being prepared.
-        ArtifactError: If the folder cannot be written or the disk is full.
+        ArtifactError: If the folder cannot be written, the disk is full, or the benchmark has
+            runs on another split.
     """
     relabels = read_relabels(treatment.relabel) if treatment.relabel else None
     colour = {"grey": False, "rgb": True}.get(
@@ -142,6 +153,8 @@ def prepare_parts(
         card.write(place / CARD)
         _write_text(place / CARD_TEXT, card_text(card))
         info.write(place / "benchmark.json")
+        if benchmark is not None:
+            _require_no_other_runs(benchmark, info.split_hash)
     return PreparedDataset.open(folder)
 
 
@@ -153,13 +166,7 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     Raises:
         ArtifactError: If the benchmark exists with another split and has runs on it.
     """
-    if benchmark.info_path.is_file() and benchmark.runs():
-        earlier = benchmark.info().split_hash
-        if earlier != dataset.info.split_hash:
-            raise ArtifactError(
-                f"The benchmark {benchmark.name!r} has runs on another split (hash {earlier}, this "
-                f"set {dataset.info.split_hash}). Prepare this set under another --name."
-            )
+    _require_no_other_runs(benchmark, dataset.info.split_hash)
     write_table(benchmark.samples_path, dataset.samples)
     faces: dict[str, NDArray[Any]] = {
         **mean_faces(dataset), **batch_faces(dataset), **axis_faces(dataset)
@@ -172,6 +179,16 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     card.write(benchmark.card_path)
     _write_text(benchmark.card_text_path, card_text(card))
     dataset.info.write(benchmark.info_path)
+
+
+def _require_no_other_runs(benchmark: BenchmarkDir, split_hash: str) -> None:
+    if benchmark.info_path.is_file() and benchmark.runs():
+        earlier = benchmark.info().split_hash
+        if earlier != split_hash:
+            raise ArtifactError(
+                f"The benchmark {benchmark.name!r} has runs on another split (hash {earlier}, this "
+                f"set {split_hash}). Prepare this set under another --name."
+            )
 
 
 def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:

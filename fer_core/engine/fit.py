@@ -296,20 +296,33 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _load(self) -> None:
-        tensors, facts = self.checkpoints.load("last")
+        try:
+            tensors, facts = self.checkpoints.load("last")
+        except WeightsError as error:
+            raise WeightsError(f"{error} Or {self._anew}.") from error
         if parse_recipe(facts.get("recipe", {})) != self.recipe:
             raise WeightsError(
                 f"The checkpoint of {self.recipe.name!r} was made with another recipe. Resume with "
-                "the recipe and options that it was started with, or start anew without --resume."
+                f"the recipe and options that it was started with, or {self._anew}."
             )
         self._require_grounds(facts.get("grounds", {}))
-        self.learner.load(tensors, facts["scaler"])
+        try:
+            self.learner.load(tensors, facts["scaler"])
+        except (KeyError, RuntimeError) as error:
+            raise WeightsError(
+                f"The checkpoint of {self.recipe.name!r} does not fit its network any more: "
+                f"{self._anew}."
+            ) from error
         saved = dict(facts["progress"])
         if saved["best_score"] is None:
             saved["best_score"] = -math.inf
         self.standing = Standing(**saved)
         if self.accelerator.is_main_process:  # the sums of all processes go on in one
             self.totals = torch.tensor(facts["totals"], dtype=torch.float64)
+
+    @property
+    def _anew(self) -> str:
+        return f"start anew: leave out --resume, or remove the folder {self.checkpoints.folder}"
 
     def _require_grounds(self, earlier: Mapping[str, str]) -> None:
         """Raises WeightsError if the checkpoint stands on something else, naming the first."""
@@ -318,7 +331,7 @@ class Trainer:
                 raise WeightsError(
                     f"The checkpoint of {self.recipe.name!r} was made with another {name} "
                     f"({earlier.get(name, 'none')}, now {self.grounds.get(name, 'none')}); what it "
-                    "learned may not be mixed. Start anew without --resume."
+                    f"learned may not be mixed: {self._anew}."
                 )
 
     def _result(self, finished: bool) -> FitResult:

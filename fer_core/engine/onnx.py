@@ -78,6 +78,9 @@ class OnnxNetwork:
 
         Returns:
             Shape (N, K) in the order of `labels`, on the CPU.
+
+        Raises:
+            WeightsError: If it answers with another number of classes, or with no numbers.
         """
         wanted = self.session.get_inputs()[0]
         fixed, channels = wanted.shape[0], wanted.shape[1]
@@ -91,7 +94,15 @@ class OnnxNetwork:
             if isinstance(fixed, int) and count < step:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
             parts.append(self.session.run(None, {wanted.name: batch})[0][:count])
-        outputs = torch.from_numpy(np.concatenate(parts)[:, self.order])
+        answers = np.concatenate(parts)
+        if answers.ndim != 2 or answers.shape[1] != len(self.order):
+            raise WeightsError(
+                f"The ONNX file answers with shape {answers.shape} for {len(inputs)} images and "
+                f"{len(self.order)} classes."
+            )
+        if not np.isfinite(answers).all():
+            raise WeightsError("The ONNX file gives answers that are no numbers.")
+        outputs = torch.from_numpy(answers[:, self.order])
         return outputs.clamp_min(1e-12).log() if self.gives_probabilities else outputs
 
     def probabilities(

@@ -163,7 +163,8 @@ class Predictions:
             raise ArtifactError(f"{where} has the unknown label {wrong!r}.")
         probabilities = table[columns].to_numpy(dtype=np.float64)
         off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
-        if off.any() or (probabilities < 0).any():
+        off |= (probabilities < 0).any(axis=1)
+        if off.any():
             row = table["id"].iloc[int(np.argmax(off))]
             raise ArtifactError(f"{where}: the probabilities of {row} are not a distribution.")
         ids = table["id"].to_numpy(dtype=object)

@@ -78,7 +78,7 @@ def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> ScoreMe
     members = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])
     random = np.random.default_rng(seed)
     drawn = []
-    for _ in range(min(RESAMPLES, 500)):
+    for _ in range(RESAMPLES):
         rows = np.concatenate(
             [members[i] for i in random.integers(len(members), size=len(members))]
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg16_bn
 
 from fer_core.config import ModelConfig
+from fer_core.errors import RecipeError
 from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, State, register
 
 
@@ -60,6 +61,8 @@ class SmallHeadVgg(nn.Module):
 
 
 def _vgg16(config: ModelConfig, classes: int) -> nn.Module:
+    if config.drop_path:
+        raise RecipeError("VGG-16 has no branches to skip; leave out model.drop_path.")
     return SmallHeadVgg(classes, config.drop_rate)
 
 

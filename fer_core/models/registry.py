@@ -111,10 +111,15 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
         classes: Number of logits.
 
     Raises:
-        RecipeError: If the architecture is unknown or the image size does not suit it.
+        RecipeError: If the architecture is unknown, the image size does not suit it, or a value
+            has no meaning for it.
     """
     spec = spec_of(config.architecture)
     _check_least(spec, config.image_size, "model.image_size")
+    if spec.family == "cnn" and (config.patch_size or config.pool != "token"):
+        raise RecipeError(
+            f"{spec.title} has no patches; model.patch_size and model.pool are for ViTs."
+        )
     patch = spec.patch_of(config)
     if patch and config.image_size % patch:
         raise RecipeError(

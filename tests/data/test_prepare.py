@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir
-from fer_core.data.prepare import mean_faces, prepare, publish_facts
+from fer_core.data.plan import Treatment
+from fer_core.data.prepare import mean_faces, prepare, prepare_parts, publish_facts
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.reading import Part
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.folder import FolderSource
@@ -469,6 +471,19 @@ def test_another_split_is_refused_where_runs_exist(tmp_path: Path, publish_again
     with pytest.raises(ArtifactError, match=r"'tiny' has runs on another split.*another --name"):
         publish_again(benchmark)
     assert {path.name: path.read_bytes() for path in benchmark.root.glob("*.*")} == before
+
+
+def test_another_split_replaces_no_set_that_runs_stand_on(tmp_path: Path) -> None:
+    folder, benchmark = tmp_path / "set", BenchmarkDir(tmp_path / "artifacts" / "tiny")
+    publish_facts(prepared(split_source(), folder), benchmark)
+    (benchmark.root / "runs" / "resnet34").mkdir(parents=True)
+    before = contents(folder)
+    items = list(split_source().items)
+    items[0] = Sample("0000", items[0].image, "sad", "train")
+    parts, treatment = [Part(ListSource(items))], Treatment(side=SIDE)
+    with pytest.raises(ArtifactError, match=r"'tiny' has runs on another split"):
+        prepare_parts(parts, treatment, folder, name="tiny", benchmark=benchmark)
+    assert contents(folder) == before
 
 
 def test_another_split_is_taken_where_no_run_exists(tmp_path: Path, publish_again) -> None:

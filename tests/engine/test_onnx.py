@@ -70,19 +70,30 @@ def test_a_copy_that_answers_otherwise_is_not_kept(toy, faces, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def foreign(path, shape, classes=7, kind=TensorProto.FLOAT):
-    """Writes a network that averages each image and multiplies by 1, 2, ... for the classes."""
+def foreign(path, shape, classes=7, kind=TensorProto.FLOAT, said=None, last=None):
+    """Writes a network that averages each image and multiplies by 1, 2, ... for the classes.
+
+    Its output says that it has `said` classes; `last` replaces the last factor.
+    """
     factors = np.arange(1, classes + 1, dtype=np.float32)[None]
+    if last is not None:
+        factors[0, -1] = last
+    kept, axis = (["all", "kept"], {"axis": 1}) if said else (["all"], {})
     graph = helper.make_graph(
         [
             helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3], keepdims=0),
             helper.make_node("Unsqueeze", ["mean"], ["column"], axes=[1]),
-            helper.make_node("Mul", ["column", "factors"], ["y"]),
+            helper.make_node("Mul", ["column", "factors"], ["all"]),
+            # what is kept is not seen before the pass: a symbolic axis
+            helper.make_node("Compress" if said else "Identity", kept, ["y"], **axis),
         ],
         "foreign",
         [helper.make_tensor_value_info("x", kind, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [shape[0], classes])],
-        [helper.make_tensor("factors", TensorProto.FLOAT, factors.shape, factors.ravel())],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [shape[0], said or classes])],
+        [
+            helper.make_tensor("factors", TensorProto.FLOAT, factors.shape, factors.ravel()),
+            helper.make_tensor("kept", TensorProto.BOOL, [classes], [True] * classes),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)])
     model.ir_version = 8
@@ -149,6 +160,23 @@ def test_a_network_that_does_not_fit_is_named(tmp_path, shape, classes, given, m
     path = foreign(tmp_path / "f.onnx", shape, classes)
     with pytest.raises(WeightsError, match=message):
         read_onnx(path, STORED, given)
+
+
+@pytest.mark.parametrize(
+    ("classes", "last", "message"),
+    [
+        (8, None, r"shape \(9, 8\) for 9 images and 7 classes"),
+        (6, None, r"shape \(9, 6\) for 9 images and 7 classes"),
+        (7, np.nan, "no numbers"),
+    ],
+)
+def test_answers_that_do_not_fit_are_named_though_the_file_hides_it(
+    tmp_path, faces, classes, last, message
+):
+    path = foreign(tmp_path / "f.onnx", ["n", 3, 48, 48], classes, said="k", last=last)
+    network = read_onnx(path, STORED, OnnxInput(48, HALF, HALF, LABELS))
+    with pytest.raises(WeightsError, match=message):
+        network.probabilities(faces, np.arange(9))
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08" * 50])

@@ -40,11 +40,18 @@ def change(table: pd.DataFrame, column: str, value) -> pd.DataFrame:
     return table
 
 
+def negative(table: pd.DataFrame) -> pd.DataFrame:
+    """Gives the second row a negative probability; it still sums to 1."""
+    table.loc[1, [name for name in table if name.startswith("p_")]] = [1.5, -0.5, 0.0]
+    return table
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda t: change(t, "p_angry", 0.9), "not a distribution"),
         (lambda t: change(t, "p_angry", float("nan")), "not a distribution"),
+        (lambda t: negative(t), "probabilities of d/1 are not a distribution"),
         (lambda t: change(t, "y_true", "bored"), "unknown label 'bored'"),
         (lambda t: t.drop(columns="p_sad"), "lacks the columns p_sad"),
         (lambda t: t.assign(p_fear=0.0), "unknown classes: p_fear"),

@@ -1,19 +1,23 @@
 """LoRA: what trains, what is saved, and what an adapter needs to be read again."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from fer_core.artifacts import write_table
 from fer_core.config import LoraConfig, ModelConfig, load_recipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
-from fer_core.errors import RecipeError, WeightsError
+from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
+from training.jobs.bases import require_unseen_test
 from training.jobs.networks import train_network
 from training.jobs.publishing import publish_run
 from training.options import RECIPES
@@ -112,6 +116,37 @@ def test_an_adapter_without_its_base_says_what_it_needs(toy):
     toy.benchmark.run("tiny_vit-cpu-s0").info_path.unlink()
     with pytest.raises(WeightsError, match=r"adapter-cpu-s0 is an adapter.*'tiny_vit-cpu-s0'"):
         load_network(run, toy.dataset.format)
+
+
+def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
+    other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
+    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
+    base = other.benchmark.store.benchmark("toy")
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    require_unseen_test(recipe, other.dataset, other.benchmark.store)  # the same split
+    samples = base.samples()
+    tested = samples["split"] == "test"
+    samples.loc[tested, "split"] = "train"
+    write_table(base.samples_path, samples)
+    said = rf"tiny_vit-cpu-s0 of toy, .* has learned {tested.sum()} of this set's {tested.sum()}"
+    with pytest.raises(DataError, match=said):
+        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    # and through a run in between, which started from it
+    between = base.run("between-cpu-s0")
+    shutil.copytree(base.run("tiny_vit-cpu-s0").root, between.root)
+    info = between.info()
+    content = {**info.recipe, "model": {**info.recipe["model"], "init": BASE}}
+    info.model_copy(update={"recipe": content}).write(between.info_path)
+    clean = base.samples()
+    clean.loc[tested, "split"] = "test"
+    middle = other.benchmark.store.benchmark("middle")
+    shutil.copytree(base.root, middle.root)
+    write_table(middle.samples_path, clean)
+    recipe = toy_recipe(
+        "adapter", model={"architecture": "tiny_vit", "init": "run:middle/between-cpu-s0"}
+    )
+    with pytest.raises(DataError, match=said):
+        require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
 def test_an_adapter_of_a_base_that_was_trained_again_is_refused(toy):

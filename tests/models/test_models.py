@@ -46,6 +46,20 @@ def test_too_small_images_are_refused():
         build_model(ModelConfig(architecture="resnet34", image_size=16), 7)
 
 
+@pytest.mark.parametrize(
+    ("key", "option", "message"),
+    [
+        ("resnet34", {"patch_size": 8}, "has no patches"),
+        ("vgg16", {"pool": "mean"}, "has no patches"),
+        ("vgg16", {"drop_path": 0.1}, "leave out model.drop_path"),
+        ("hf_vit_small", {"drop_path": 0.1}, "leave out model.drop_path"),
+    ],
+)
+def test_a_value_that_means_nothing_to_a_network_is_refused(key, option, message):
+    with pytest.raises(RecipeError, match=message):
+        build_model(ModelConfig(architecture=key, image_size=48, **option), 7)
+
+
 def test_a_patch_must_divide_the_image():
 
     with pytest.raises(RecipeError, match="patches of 8 px, which does not divide 36"):

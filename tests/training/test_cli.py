@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
 from fer_core.evaluation.report import Report
-from fer_core.models.checkpoint import load_tensors
+from fer_core.models.checkpoint import load_tensors, save_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training import __main__ as cli
@@ -145,6 +145,29 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     }
 
 
+def test_an_adapter_waits_for_a_base_that_failed(shop):
+    adapter = RECIPE.replace(
+        "tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}"
+    )
+    (runs.RECIPES / "base.yaml").write_text(
+        RECIPE.replace("tiny_cnn}", "tiny_vit, init: file:not/there.safetensors}")
+    )
+    (runs.RECIPES / "adapter.yaml").write_text(adapter)
+    result = CliRunner().invoke(
+        cli.app, ["benchmark", "toy", "--device", "cpu", "--only", "adapter", "--only", "base"]
+    )
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
+    assert "WeightsError" in lines["base-cpu-s0"]
+    assert "not begun: it needs base-cpu-s0" in lines["adapter-cpu-s0"]
+
+
+def test_benchmark_runs_in_one_process_alone(shop, monkeypatch):
+    _, run = shop
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match=r"one process.*docs/many-gpus\.md"):
+        run("benchmark", "toy", "--device", "cpu")
+
+
 def test_benchmark_tracks_each_training_when_asked(shop, monkeypatch):
     _, run = shop
     begun, epochs = [], []
@@ -242,7 +265,7 @@ def test_a_run_of_another_split_is_not_evaluated_here(shop):
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     other = toy_dataset(toy.data, "other", seed=5, per_class=16)
     assert isinstance(other, PreparedDataset)
-    with pytest.raises(DataError, match="was trained on split"):
+    with pytest.raises(DataError, match="stands on split"):
         evaluate_run(toy.benchmark.run("tiny-cpu-s0"), other)
 
 
@@ -256,6 +279,20 @@ def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatc
     monkeypatch.setattr(publishing, "MAX_HALF_DIFFERENCE", -1.0)
     with pytest.raises(ArtifactError, match="float16 weights change a probability"):
         publishing.publish_run(trained, toy.dataset, device="cpu")
+    assert trained.weights_path.read_bytes() == before
+
+
+def test_publishing_refuses_weights_that_float16_cannot_hold(shop):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    trained = toy.benchmark.run("tiny-cpu-s0")
+    tensors, facts = load_tensors(trained.weights_path)
+    name = next(key for key in tensors if key.endswith("head.weight"))
+    tensors[name][0, 0] = 1e6  # infinite in float16: the answers are no numbers
+    save_tensors(trained.weights_path, tensors, facts)
+    before = trained.weights_path.read_bytes()
+    with pytest.raises(ArtifactError, match="float16 weights change a probability"):
+        run("publish", "toy", "tiny-cpu-s0")
     assert trained.weights_path.read_bytes() == before
 
 

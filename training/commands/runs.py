@@ -66,12 +66,15 @@ def train(
     from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
+    from training.jobs.staging import settle
     from training.tables import print_report
     from training.tracking import tracked
 
     place = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
     run = place.run(resolved.run_id)
+    if is_main_process() and not smoke:
+        settle(run)
     if run.info_path.is_file() and not overwrite and not smoke:
         stale = isinstance(resolved, EnsembleRecipe) and is_outdated(run)
         since = " before one of its members was made anew or deleted" if stale else ""
@@ -82,11 +85,13 @@ def train(
         console.print(f"{recipe} ({profile}) can be averaged, of {', '.join(members)}.")
         return
     if isinstance(resolved, EnsembleRecipe):
-        print_report(build_ensemble(resolved, place, seed or 0))
+        if is_main_process():
+            print_report(build_ensemble(resolved, place, seed or 0))
         return
     dataset = open_dataset(benchmark, data)
     if smoke:
-        result, left_out = smoke_network(resolved, dataset, place, TrainingBar(visible=False))
+        bar = TrainingBar(visible=False)
+        result, left_out = smoke_network(resolved, dataset, place, bar, device_name(device))
         loss = result.history[-1].train_loss
         console.print(f"{recipe} ({profile}) runs: two steps, loss {loss:.2f}. {left_out}")
         return
@@ -136,9 +141,11 @@ def benchmark(
     Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
     fails does not hold up the others: the table at the end says why.
     """
+    from training.jobs.processes import require_one_process
     from training.many import train_all
     from training.tracking import require_wandb
 
+    require_one_process()
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
     if unknown:
         raise RecipeError(

@@ -34,7 +34,8 @@ from fer_core.models.score_head import add_score_head, classifier_of
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
-from training.jobs.processes import make_accelerator, peak_memory
+from training.jobs.bases import require_unseen_test
+from training.jobs.processes import forget_peak_memory, make_accelerator, peak_memory
 from training.jobs.scoring import predict_splits, require_split, write_run, write_scores
 from training.jobs.staging import replaced
 from training.jobs.teaching import load_guide, load_teachers, taught_targets
@@ -72,8 +73,10 @@ def train_network(
     config = recipe.train
     check_small_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
+    require_unseen_test(recipe, dataset, benchmark.store)
     run = benchmark.run(recipe.run_id)
     accelerator = make_accelerator(config.precision, device)
+    forget_peak_memory(accelerator)
     _seed(config.seed, config.deterministic)
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     preprocessing = preprocessing_of(recipe, dataset.format)
@@ -147,20 +150,27 @@ def train_network(
 
 
 def smoke_network(
-    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, observer: Observer
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    observer: Observer,
+    device: str | None = None,
 ) -> tuple[FitResult, str]:
     """Trains a recipe for two steps on a few images and keeps nothing: does it run at all?
 
     The only place where another start than the asked one is taken, because the question is
-    about the code, not about the weights.
+    about the code, not about the weights. Where the recipe trains the classifier first, two more
+    steps do; nothing is compiled.
 
     Returns:
         The result, and what was left out (weights or teachers that are not here), or empty.
     """
+    check_small_size(recipe)
     left_out = []
+    frozen = min(1, recipe.train.freeze_epochs)
     train = recipe.train.model_copy(
-        update={"epochs": 1, "batch_size": _SMOKE // 2, "compile": False, "precision": "fp32"}
-        | {"small_size": 0, "small_epochs": 0, "freeze_epochs": 0, "patience": 0}
+        update={"epochs": 1 + frozen, "freeze_epochs": frozen, "batch_size": _SMOKE // 2}
+        | {"small_size": 0, "small_epochs": 0, "patience": 0, "compile": False}
         | {"monitor": "accuracy"}
     )
     optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
@@ -171,7 +181,7 @@ def smoke_network(
     except WeightsError as error:
         left_out.append(str(error))
     add_adapter(model, recipe.model)
-    accelerator, teacher, guide = make_accelerator("fp32"), None, None
+    accelerator, teacher, guide = make_accelerator(train.precision, device), None, None
     try:
         if recipe.distill is not None:
             teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)

@@ -2,12 +2,20 @@
 
 import os
 import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from fer_core.errors import RecipeError
+
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for the first one, which may ask teachers about a whole set."""
 
 
 def is_main_process() -> bool:
@@ -15,8 +23,31 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def require_one_process() -> None:
+    """Refuses to run many recipes in several processes at once.
+
+    Raises:
+        RecipeError: If this is one of several processes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError(
+            "benchmark trains recipe after recipe in one process. On several GPUs, start `train` for "
+            "each recipe with accelerate launch, or one `benchmark --only` a GPU: see "
+            "docs/many-gpus.md."
+        )
+
+
+def forget_peak_memory(accelerator: Accelerator) -> None:
+    """Lets `peak_memory` begin anew, where the system can: a process may train many recipes."""
+    if accelerator.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(accelerator.device)
+    else:
+        with suppress(OSError):  # Linux alone: proc(5)
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory(accelerator: Accelerator) -> str:
-    """Returns the most memory that this process has held: the GPU's where one is in use."""
+    """Returns the most memory held since `forget_peak_memory`: the GPU's where one is in use."""
     if accelerator.device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(accelerator.device) / 2**20:,.0f} MiB"
     try:
@@ -51,7 +82,8 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
     if state and state.get("_mixed_precision") != mode:
         # accelerate keeps one precision a process, and `benchmark` trains recipes of several
         AcceleratorState._reset_state()
-    return Accelerator(cpu=cpu, mixed_precision=mode)
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
+    return Accelerator(cpu=cpu, mixed_precision=mode, kwargs_handlers=[patience])
 
 
 def _computes_in_bf16(cpu: bool) -> bool:

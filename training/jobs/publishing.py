@@ -54,7 +54,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     )
     after = probabilities()
     difference = float((before - after).abs().max())
-    if difference > MAX_HALF_DIFFERENCE:
+    if not difference <= MAX_HALF_DIFFERENCE:  # not a number if a weight overflows
         raise ArtifactError(
             f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
             f"{MAX_HALF_DIFFERENCE}. The run is left as it was; publish it in float32."

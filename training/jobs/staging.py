@@ -8,25 +8,28 @@ from pathlib import Path
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 
+_EARLIER = "earlier.json"
+
 
 @contextmanager
 def replaced(run: RunDir) -> Iterator[RunDir]:
     """Gives a place for a run's new files; they replace the old ones when all are written.
 
     Files of the run that are not written anew stay, unless the run was made anew: then what was
-    measured on earlier weights would be shown as the new run's. On any error, and on a full disk,
-    nothing changes. `run.json` goes first and comes last, so that whoever looks in the moment
-    between sees an unfinished run and not a mixture.
+    measured on earlier weights would be shown as the new run's. On any error while they are
+    written, and on a full disk, nothing changes. Once all are written they do take their place:
+    if that is interrupted, `settle` goes on with it.
 
     Raises:
         ArtifactError: If the files cannot be put in place.
     """
+    settle(run)
     place = RunDir(run.state_dir / "new" / run.run_id)
     shutil.rmtree(place.root, ignore_errors=True)
     try:
         place.root.mkdir(parents=True)
         yield place
-        _swap(place, run)
+        place.root.replace(_ready(run))
     except OSError as error:
         raise ArtifactError(
             f"{run.run_id} could not be saved ({error.strerror or error}); the run is left as it "
@@ -34,20 +37,51 @@ def replaced(run: RunDir) -> Iterator[RunDir]:
         ) from error
     finally:
         shutil.rmtree(place.root.parent, ignore_errors=True)
+        settle(run)
         for folder in (run.state_dir, run.root):  # of a run that was never finished
             with suppress(OSError):
                 folder.rmdir()
 
 
-def _swap(place: RunDir, run: RunDir) -> None:
-    new = {path.name for path in place.root.iterdir()}
-    outdated: list[Path] = []
-    if place.info_path.name in new:
-        with suppress(ArtifactError):
-            if run.info().created != place.info().created:
-                outdated = [path for path in run.root.iterdir() if path.is_file()]
-        run.info_path.unlink(missing_ok=True)
-    for path in outdated:
-        path.unlink(missing_ok=True)
-    for name in sorted(new, key=lambda name: name == run.info_path.name):
-        (place.root / name).replace(run.root / name)
+def settle(run: RunDir) -> None:
+    """Puts a run's written files in their place, if there are any that wait for it.
+
+    Each step may be the last before the process is killed, and the next call goes on from there.
+    `run.json` goes first and comes last, so that whoever looks in the moment between sees an
+    unfinished run and not a mixture.
+
+    Raises:
+        ArtifactError: If they cannot be put in place; they stay where they are.
+    """
+    ready = _ready(run)
+    if not ready.is_dir():
+        return
+    try:
+        if run.info_path.is_file() and (ready / run.info_path.name).is_file():
+            run.info_path.replace(ready / _EARLIER)
+        if (ready / _EARLIER).is_file():
+            if _made_anew(ready):
+                for path in run.root.iterdir():
+                    if path.is_file():
+                        path.unlink()
+            (ready / _EARLIER).unlink()
+        for path in sorted(ready.iterdir(), key=lambda path: path.name == run.info_path.name):
+            path.replace(run.root / path.name)
+        ready.rmdir()
+    except OSError as error:
+        raise ArtifactError(
+            f"The files of {run.run_id} are written, but cannot be put in place "
+            f"({error.strerror or error}). They wait in {ready}; the next command on this run "
+            f"puts them there once {run.root} may be written."
+        ) from error
+
+
+def _ready(run: RunDir) -> Path:
+    return run.state_dir / "ready"
+
+
+def _made_anew(ready: Path) -> bool:
+    new, earlier = RunDir(ready).info(), ready / _EARLIER
+    with suppress(ArtifactError):
+        return new.created != type(new).read(earlier).created
+    return False
