@@ -41,7 +41,9 @@ class ModelConfig(_Part):
     pool: Literal["token", "mean"] = Field(
         default="token", description="what a ViT's classifier reads: class token or patches' mean"
     )
-    drop_rate: float = Field(default=0.0, ge=0, lt=1, description="dropout before the classifier, or in the blocks")
+    drop_rate: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout before the classifier, or in the blocks"
+    )
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
     lora: LoraConfig | None = Field(
         default=None, description="train an adapter and the classifier; all else stays as it is"

@@ -103,7 +103,10 @@ def _reason_to_wait(
     """Returns why a run is not begun: the time is up, or what it needs is not there."""
     if benchmark.run(recipe.run_id).info_path.is_file():
         return None
-    needs = recipe.member_runs(seed) if isinstance(recipe, EnsembleRecipe) else _needs(recipe, benchmark.name)
+    if isinstance(recipe, EnsembleRecipe):
+        needs = recipe.member_runs(seed)
+    else:
+        needs = _needs(recipe, benchmark.name)
     missing = [
         outcomes[need]
         for need in needs

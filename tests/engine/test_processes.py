@@ -59,7 +59,7 @@ def test_two_processes_train_like_one(tmp_path):
 
 
 def test_two_processes_write_the_run_of_one(tmp_path):
-    """The whole job: teachers asked once, hints, training, the choice of the prior, and the files."""
+    """The whole job: teachers asked once, hints, training, the choice of the prior, the files."""
     toy = toy_benchmark(tmp_path / "one", runs=0, per_class=24)
     toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
     shutil.copytree(toy.artifacts, tmp_path / "two")

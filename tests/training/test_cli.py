@@ -146,9 +146,7 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
 
 
 def test_an_adapter_waits_for_a_base_that_failed(shop):
-    adapter = RECIPE.replace(
-        "tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}"
-    )
+    adapter = RECIPE.replace("tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}")
     (runs.RECIPES / "base.yaml").write_text(
         RECIPE.replace("tiny_cnn}", "tiny_vit, init: file:not/there.safetensors}")
     )

@@ -18,6 +18,7 @@ from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
 from training.jobs.networks import train_network
+from training.jobs.publishing import publish_run
 from training.jobs.scoring import evaluate_run
 from training.tables import print_report
 
@@ -66,12 +67,14 @@ def test_a_score_is_taken_once_a_pass():
         head.take()
 
 
-@pytest.mark.parametrize("key", ["resnet34", "vgg16", "scratch_vit", "hf_vit_small"])
-def test_every_backbone_takes_a_second_head_and_keeps_its_logits(key):
+@pytest.mark.parametrize(
+    ("key", "patch"), [("resnet34", None), ("vgg16", None), ("scratch_vit", 8), ("hf_vit_small", 8)]
+)
+def test_every_backbone_takes_a_second_head_and_keeps_its_logits(key, patch):
     from fer_core.config import ModelConfig
 
     torch.manual_seed(0)
-    model = build_model(ModelConfig(architecture=key, image_size=48, patch_size=8), 7).eval()
+    model = build_model(ModelConfig(architecture=key, image_size=48, patch_size=patch), 7).eval()
     spec = spec_of(key)
     images = torch.rand(2, 3, 48, 48)
     with torch.inference_mode():
@@ -128,6 +131,8 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     kept = run.score_report_path.read_text()
     evaluate_run(run, toy.dataset, "cpu")
     assert run.score_report_path.read_text() == kept
+    with pytest.raises(DataError, match=r"scores of .*scores\.csv, which is not there"):
+        publish_run(run, toy.dataset, device="cpu")
 
 
 def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):

@@ -50,9 +50,14 @@ def test_the_same_run_keeps_what_is_not_written_anew(run):
 
 def test_an_error_while_files_are_written_changes_nothing(run):
     before = files(run)
-    with pytest.raises(RuntimeError), replaced(run) as place:
-        write_new(run, place)
-        raise RuntimeError
+
+    def fail():
+        with replaced(run) as place:
+            write_new(run, place)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert files(run) == before
     assert not run.state_dir.exists()
 

@@ -271,7 +271,7 @@ def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(t
         go(resume=True)
     earlier.write(run.info_path)
     info = toy.dataset.info.model_copy(update={"split_hash": "another"})
-    with pytest.raises(DataError, match="stands on split .* this set has another"):
+    with pytest.raises(DataError, match=r"stands on split .* this set has another"):
         go(replace(toy.dataset, info=info), resume=True)
     assert go(resume=True) is not None
 

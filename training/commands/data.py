@@ -147,9 +147,7 @@ def prepare(
         }
         resolved = parse_plan(content, "of these options")
     folder = (data or data_root()) / name
-    dataset = prepare_plan(
-        resolved, folder, name=name, benchmark=benchmark, progress=show_progress
-    )
+    dataset = prepare_plan(resolved, folder, name=name, benchmark=benchmark, progress=show_progress)
     publish_facts(dataset, benchmark)
     print_preparation(dataset, benchmark)
 

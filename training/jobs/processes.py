@@ -13,7 +13,6 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from fer_core.errors import RecipeError
 
-
 PATIENCE = timedelta(hours=6)
 """How long processes wait for the first one, which may ask teachers about a whole set."""
 
@@ -31,8 +30,8 @@ def require_one_process() -> None:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise RecipeError(
-            "benchmark trains recipe after recipe in one process. On several GPUs, start `train` for "
-            "each recipe with accelerate launch, or one `benchmark --only` a GPU: see "
+            "benchmark trains recipe after recipe in one process. On several GPUs, start `train` "
+            "for each recipe with accelerate launch, or one `benchmark --only` a GPU: see "
             "docs/many-gpus.md."
         )
 

@@ -1,17 +1,20 @@
 """Making runs fit to ship."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from fer_core import provenance
 from fer_core.artifacts import RunDir
+from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, DataError
 from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
+from fer_core.records import RunInfo
 from training.jobs.networks import weight_facts
 from training.jobs.processes import make_accelerator
 from training.jobs.scoring import require_split, write_evaluation
@@ -30,12 +33,15 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     Raises:
         ArtifactError: If float16 changes a validation probability by more than
             `MAX_HALF_DIFFERENCE`.
+        DataError: If a score head's table is not there any more: its errors would stay those of the
+            weights before.
     """
     network = load_network(run, dataset.format)
     model, info = network.model, network.info
     if info.weights_dtype == "float16":
         return run
     require_split(dataset, info.split_hash, run.run_id)
+    _require_scores(info)
     rows = dataset.rows("validation")
 
     def probabilities() -> torch.Tensor:
@@ -73,3 +79,12 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         write_evaluation(place, network, info, dataset, accelerator)
     shutil.rmtree(run.state_dir, ignore_errors=True)
     return run
+
+
+def _require_scores(info: RunInfo) -> None:
+    recipe = parse_recipe(info.recipe)
+    if isinstance(recipe, Recipe) and recipe.score and not Path(recipe.score.table).is_file():
+        raise DataError(
+            f"{info.run_id} estimates the scores of {recipe.score.table}, which is not there. "
+            "Publish where it was trained, or bring the table back."
+        )
