@@ -93,7 +93,7 @@ def train(
         bar = TrainingBar(visible=False)
         result, left_out = smoke_network(resolved, dataset, place, bar, device_name(device))
         loss = result.history[-1].train_loss
-        console.print(f"{recipe} ({profile}) runs: two steps, loss {loss:.2f}. {left_out}")
+        console.print(f"{recipe} ({profile}) runs: loss {loss:.2f}. {left_out}")
         return
     if not place.info_path.is_file():
         raise FerscopeError(
