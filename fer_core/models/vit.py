@@ -17,8 +17,6 @@ _REFERENCE = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 
 def _timm_vit(name: str) -> Callable[[ModelConfig, int], nn.Module]:
     def build(config: ModelConfig, classes: int) -> nn.Module:
-        if config.drop_path:
-            raise RecipeError("transformers' ViT skips no branches; leave out model.drop_path.")
         options: dict[str, Any] = (
             {} if config.patch_size is None else {"patch_size": config.patch_size}
         )
