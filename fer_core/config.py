@@ -181,7 +181,7 @@ class Recipe(_Part):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 0:
             raise ValueError("optim.warmup_epochs must be shorter than train.epochs")
         if bool(self.train.small_size) != bool(self.train.small_epochs):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -513,6 +514,28 @@ def test_a_seed_may_come_from_set(shop):
     assert toy.benchmark.run("tiny-cpu-s5").info().seed == 5
     run("train", "tiny", *options, "--seed", "6")
     assert toy.benchmark.run("tiny-cpu-s6").info().seed == 6
+
+
+def test_publishing_that_is_killed_while_files_are_moved_is_finished_by_the_next_call(
+    shop, monkeypatch
+):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
+    place = toy.benchmark.run("tiny-cpu-s0")
+    real = Path.replace
+
+    def killed(path, target):
+        if Path(target) == place.weights_path:
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    CliRunner().invoke(cli.app, ["publish", "toy", "tiny-cpu-s0"])
+    assert not place.info_path.exists()
+    monkeypatch.setattr(Path, "replace", real)
+    run("publish", "toy", "tiny-cpu-s0")
+    assert place.info().weights_dtype == "float16"
+    assert not (place.state_dir / "ready").exists()
 
 
 def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):

@@ -27,13 +27,13 @@ def files(run: RunDir) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in run.root.iterdir() if path.is_file()}
 
 
-def replace_in_vain(run: RunDir) -> None:
+def make_anew(run: RunDir) -> None:
     with replaced(run) as place:
         write_new(run, place)
 
 
 def test_a_run_made_anew_keeps_nothing_of_the_earlier_one(run):
-    replace_in_vain(run)
+    make_anew(run)
     assert set(files(run)) == {"run.json", "model.safetensors", "predictions.parquet"}
     assert not run.state_dir.exists()
 
@@ -84,7 +84,7 @@ def test_killed_at_any_move_and_settled_is_the_new_run(run, monkeypatch, call):
     for name in real:
         monkeypatch.setattr(Path, name, counted(name))
     with pytest.raises(KeyboardInterrupt):
-        replace_in_vain(run)
+        make_anew(run)
     monkeypatch.undo()
     settle(run)
     after = files(run)
@@ -103,7 +103,7 @@ def test_files_that_cannot_be_put_in_place_wait_for_it(run, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", refused)
     with pytest.raises(ArtifactError, match=r"written, but cannot be put.*ready"):
-        replace_in_vain(run)
+        make_anew(run)
     assert not run.info_path.exists()  # an unfinished run, no mixture
     monkeypatch.undo()
     settle(run)

@@ -18,7 +18,7 @@ from fer_core.records import RunInfo
 from training.jobs.networks import weight_facts
 from training.jobs.processes import make_accelerator
 from training.jobs.scoring import require_split, write_evaluation
-from training.jobs.staging import replaced
+from training.jobs.staging import replaced, settle
 
 MAX_HALF_DIFFERENCE = 0.02
 """Largest change of a validation probability that float16 weights may make."""
@@ -36,6 +36,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         DataError: If a score head's table is not there any more: its errors would stay those of the
             weights before.
     """
+    settle(run)
     network = load_network(run, dataset.format)
     model, info = network.model, network.info
     if info.weights_dtype == "float16":

@@ -21,7 +21,7 @@ from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import spec_of
 from fer_core.records import RunInfo
 from training.jobs.processes import make_accelerator
-from training.jobs.staging import replaced
+from training.jobs.staging import replaced, settle
 
 
 def predict_splits(
@@ -72,6 +72,7 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     Raises:
         DataError: If the dataset's split is not the one that the run was trained on.
     """
+    settle(run)
     network = load_network(run, dataset.format)
     info = network.info
     require_split(dataset, info.split_hash, run.run_id)

@@ -71,8 +71,8 @@ def settle(run: RunDir) -> None:
     except OSError as error:
         raise ArtifactError(
             f"The files of {run.run_id} are written, but cannot be put in place "
-            f"({error.strerror or error}). They wait in {ready}; the next command on this run "
-            f"puts them there once {run.root} may be written."
+            f"({error.strerror or error}). They wait in {ready}, and are put in place when the "
+            f"run is next trained, published or evaluated and {run.root} may be written."
         ) from error
 
 
