@@ -172,16 +172,18 @@ def cost_chart(
         hoverinfo="skip",
     )
     runs = sorted(set(cost) & set(gain))
-    costs = [cost[run_id] for run_id in runs]
-    middle = np.sqrt(min(costs, default=0) * max(costs, default=0))  # of a logarithmic axis
-    for run_id in runs:
-        side = "right" if cost[run_id] <= middle else "left"  # names stay inside the chart
+    drawn = [gain[run_id] for run_id in runs]
+    low, high = _share_range(drawn)
+    across = _within_0_and_1(np.log([cost[run_id] for run_id in runs]))
+    up = (np.array(drawn) - low) / (high - low)
+    places = _name_places(across, up, [titles[run_id] for run_id in runs])
+    for run_id, place in zip(runs, places, strict=True):
         figure.add_scatter(
             x=[cost[run_id]],
             y=[gain[run_id]],
             mode="markers+text",
             text=[titles[run_id]],
-            textposition=f"top {side}",
+            textposition=place,
             cliponaxis=False,
             marker={
                 "size": 14,
@@ -193,11 +195,57 @@ def cost_chart(
             "<extra></extra>",
         )
     figure.update_xaxes(title=axes[0], type="log", gridcolor=GRID, zeroline=False)
-    drawn = [gain[run_id] for run_id in runs]
     figure.update_yaxes(
-        title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=_share_range(drawn)
+        title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=(low, high)
     )
     return style(figure, 420)
+
+
+def _within_0_and_1(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Brings values to 0 to 1; values that are all equal to 0."""
+    lowest = float(values.min(initial=np.inf))
+    spread = float(values.max(initial=-np.inf)) - lowest
+    return (values - lowest) / (spread if spread > 0 else 1.0)
+
+
+def _name_places(
+    across: NDArray[np.floating], up: NDArray[np.floating], names: Sequence[str]
+) -> list[str]:
+    """Chooses where names stand at their dots, so that they cover neither each other nor a dot.
+
+    Greedy from the highest dot down; a name that fits nowhere stands where it would alone.
+
+    Args:
+        across: Places from the left edge of the chart to the right, 0 to 1.
+        up: Places from the lower edge to the upper, 0 to 1.
+        names: In the same order.
+
+    Returns:
+        plotly's `textposition` by name.
+    """
+    letter, line, dot = 0.011, 0.055, (0.012, 0.025)  # of a chart of about 650 by 330 px
+    taken = [
+        (x - dot[0], y - dot[1], x + dot[0], y + dot[1]) for x, y in zip(across, up, strict=True)
+    ]
+    places = [""] * len(names)
+    for index in np.argsort(-up, kind="stable"):
+        x, y, width = across[index], up[index], letter * len(names[index])
+        sides = ("right", "left") if x <= 0.5 else ("left", "right")  # names stay inside the chart
+        options = {}
+        for side in sides:
+            left = x if side == "right" else x - width
+            options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + line)
+            options[f"bottom {side}"] = (left, y - dot[1] - line, left + width, y - dot[1])
+        free = [place for place, box in options.items() if not any(_meet(box, b) for b in taken)]
+        place = free[0] if free else f"top {sides[0]}"
+        taken.append(options[place])
+        places[index] = place
+    return places
+
+
+def _meet(box: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Returns whether two boxes (left, low, right, high) share an area."""
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 def _share_range(values: Sequence[float]) -> tuple[float, float]:

@@ -70,6 +70,26 @@ def test_the_front_is_drawn_through_what_nothing_beats():
     assert sides == {"Model A": "top right", "Model B": "top left"}
 
 
+def test_names_of_equal_models_do_not_cover_each_other():
+    cost, gain = {"a": 5.0, "b": 5.0, "c": 1.0}, {"a": 0.8, "b": 0.8, "c": 0.7}
+    titles = {"a": "Model A", "b": "Model B", "c": "Model C"}
+    colours = dict.fromkeys(cost, "#123456")
+    figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
+    sides = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
+    assert sides == {"Model A": "top left", "Model B": "bottom left", "Model C": "top right"}
+
+
+def test_a_name_does_not_cover_the_dot_beside_it():
+    # b lies where a's name would stand
+    cost, gain = {"a": 1.0, "b": 1.1, "c": 10.0}, {"a": 0.8, "b": 0.81, "c": 0.7}
+    titles = {"a": "Model A", "b": "Model B", "c": "Model C"}
+    colours = dict.fromkeys(cost, "#123456")
+    figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
+    sides = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
+    assert sides["Model B"] == "top right"
+    assert sides["Model A"] == "bottom right"
+
+
 @pytest.mark.parametrize(
     ("gain", "expected"),
     [
