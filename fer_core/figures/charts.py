@@ -236,8 +236,8 @@ def _name_places(
             left = x if side == "right" else x - width
             options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + line)
             options[f"bottom {side}"] = (left, y - dot[1] - line, left + width, y - dot[1])
-        free = [place for place, box in options.items() if not any(_meet(box, b) for b in taken)]
-        place = free[0] if free else f"top {sides[0]}"
+        free = (name for name, box in options.items() if not any(_meet(box, b) for b in taken))
+        place = next(free, f"top {sides[0]}")
         taken.append(options[place])
         places[index] = place
     return places

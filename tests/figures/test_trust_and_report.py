@@ -65,29 +65,42 @@ def test_the_front_is_drawn_through_what_nothing_beats():
     )
     front = figure.data[0]
     assert list(front.x) == [1.0]
-    # names lie towards the middle of the chart, where there is room for them
-    sides = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
-    assert sides == {"Model A": "top right", "Model B": "top left"}
 
 
-def test_names_of_equal_models_do_not_cover_each_other():
-    cost, gain = {"a": 5.0, "b": 5.0, "c": 1.0}, {"a": 0.8, "b": 0.8, "c": 0.7}
-    titles = {"a": "Model A", "b": "Model B", "c": "Model C"}
+@pytest.mark.parametrize(
+    ("cost", "gain", "expected"),
+    [
+        # names lie towards the middle of the chart, where there is room for them
+        ({"a": 1.0, "b": 5.0}, {"a": 0.9, "b": 0.8}, {"a": "top right", "b": "top left"}),
+        # equal models: their names do not cover each other
+        (
+            {"a": 5.0, "b": 5.0, "c": 1.0},
+            {"a": 0.8, "b": 0.8, "c": 0.7},
+            {"a": "top left", "b": "bottom left", "c": "top right"},
+        ),
+        # b's dot lies where a's name would stand
+        (
+            {"a": 1.0, "b": 1.1, "c": 10.0},
+            {"a": 0.8, "b": 0.81, "c": 0.7},
+            {"a": "bottom right", "b": "top right", "c": "top left"},
+        ),
+        # the last of five equal models finds no place and stands where it would alone
+        (
+            dict.fromkeys("abcde", 5.0),
+            dict.fromkeys("abcde", 0.8),
+            {
+                "a": "top right", "b": "bottom right", "c": "top left", "d": "bottom left",
+                "e": "top right",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_names_cover_neither_each_other_nor_a_dot(cost, gain, expected):
+    titles = {run_id: f"Model {run_id}" for run_id in cost}
     colours = dict.fromkeys(cost, "#123456")
     figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
-    sides = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
-    assert sides == {"Model A": "top left", "Model B": "bottom left", "Model C": "top right"}
-
-
-def test_a_name_does_not_cover_the_dot_beside_it():
-    # b lies where a's name would stand
-    cost, gain = {"a": 1.0, "b": 1.1, "c": 10.0}, {"a": 0.8, "b": 0.81, "c": 0.7}
-    titles = {"a": "Model A", "b": "Model B", "c": "Model C"}
-    colours = dict.fromkeys(cost, "#123456")
-    figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
-    sides = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
-    assert sides["Model B"] == "top right"
-    assert sides["Model A"] == "bottom right"
+    places = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
+    assert places == {titles[run_id]: place for run_id, place in expected.items()}
 
 
 @pytest.mark.parametrize(
