@@ -4,6 +4,8 @@ The same code runs on smaller pictures and through fewer equal blocks: a checkpo
 alone is a gigabyte. That the networks are built at their full size is tested without memory.
 """
 
+from graphlib import TopologicalSorter
+
 import pytest
 import timm
 import torch
@@ -78,3 +80,11 @@ def test_a_recipes_network_takes_pictures_of_its_size(name, profile):
         model = build_model(config, 7).eval()
         images = torch.empty(2, 3, config.image_size, config.image_size)
         assert model(images).shape == (2, 7)
+
+
+def test_the_shipped_recipes_teach_one_another_in_some_order():
+    recipes = [load_recipe(RECIPES, name) for name in recipe_names(RECIPES)]
+    students = [recipe for recipe in recipes if isinstance(recipe, Recipe) and recipe.distill]
+    taught_by = {recipe.run_id: set(recipe.distill.teachers) for recipe in students}
+    assert set().union(*taught_by.values()) <= {recipe.run_id for recipe in recipes}
+    TopologicalSorter(taught_by).prepare()  # raises where two wait for each other
