@@ -161,7 +161,7 @@ class TrainConfig(_Part):
         default=0, ge=0, description="input side of the first epochs; 0 for the full size at once"
     )
     small_epochs: int = Field(default=0, ge=0, description="epochs at `small_size`")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     deterministic: bool = False
 
 
@@ -280,9 +280,16 @@ def load_recipe(
     if not isinstance(content, dict):
         raise RecipeError(f"Recipe {name}.yaml must be a mapping of keys to values.")
     profiles = content.pop("profiles", None) or {}
-    if unknown := sorted(set(profiles) - set(PROFILES)):
+    if not isinstance(profiles, dict):
+        raise RecipeError(f"Recipe {name!r}: profiles must be a mapping, of cpu and gpu.")
+    if unknown := sorted(map(str, set(profiles) - set(PROFILES))):
         raise RecipeError(f"Recipe {name!r} has unknown profiles: {', '.join(unknown)}.")
-    merged = _merge(content, profiles.get(profile, {}))
+    own = profiles.get(profile) or {}
+    if not isinstance(own, dict):
+        raise RecipeError(
+            f"Recipe {name!r}: profile {profile} must be a mapping of keys to values."
+        )
+    merged = _merge(content, own)
     for text in overrides:
         merged = _merge(merged, _parse_override(text))
     return parse_recipe({**merged, "name": name, "profile": profile})
@@ -309,6 +316,10 @@ def _parse_override(text: str) -> dict[str, Any]:
     path, separator, value = text.partition("=")
     if not separator or not path:
         raise RecipeError(f"Cannot read {text!r}; write it as section.key=value.")
+    if path in ("name", "profile"):
+        raise RecipeError(
+            f"{path} is none of a recipe's values; name the recipe itself, and give --profile."
+        )
     try:
         nested: Any = yaml.safe_load(value)
     except yaml.YAMLError as error:

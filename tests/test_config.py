@@ -39,12 +39,35 @@ def test_profile_and_overrides_are_laid_over_the_file(folder):
         ("train.precision=fp8", r"train\.precision"),
         ("optim.warmup_epochs=99", "shorter than train.epochs"),
         ("train.freeze_epochs=99", "must leave epochs in which all layers train"),
+        ("train.seed=-1", r"train\.seed.*greater than or equal to 0"),
+        ("profile=gpu", "give --profile"),
+        ("name=other", "name the recipe itself"),
         ("train={small_size: 512, small_epochs: 1}", "not be larger than model.image_size"),
     ],
 )
 def test_wrong_keys_and_values_are_named(folder, override, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe(folder, "mine", "cpu", [override])
+
+
+@pytest.mark.parametrize(
+    ("profiles", "message"),
+    [
+        ("[cpu]", "profiles must be a mapping"),
+        ("{cpu: 3}", "profile cpu must be a mapping"),
+        ("{tpu: {}, 5: {}}", "unknown profiles: 5, tpu"),
+    ],
+)
+def test_profiles_that_are_none_are_named(folder, profiles, message):
+    content = f"model: {{architecture: resnet34}}\nprofiles: {profiles}\n"
+    (folder / "wrong.yaml").write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(folder, "wrong")
+
+
+def test_an_empty_profile_changes_nothing(folder):
+    (folder / "bare.yaml").write_text("model: {architecture: resnet34}\nprofiles: {cpu: }\n")
+    assert load_recipe(folder, "bare").model.architecture == "resnet34"
 
 
 def test_unknown_recipe_lists_the_known(folder):

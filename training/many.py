@@ -12,6 +12,7 @@ from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
 from training.console import TrainingBar, show_progress
+from training.jobs.bases import has_other_base
 from training.jobs.ensembles import build_ensemble, is_outdated
 from training.jobs.networks import train_network
 from training.jobs.staging import settle
@@ -149,10 +150,12 @@ def _train(
     try:
         settle(run)
         finished = run.info_path.is_file()
-        if isinstance(recipe, EnsembleRecipe) and (not finished or is_outdated(run)):
+        if isinstance(recipe, EnsembleRecipe):
+            if finished and not is_outdated(run):
+                return outcome("was finished")
             build_ensemble(recipe, benchmark, seed)
             return outcome("finished")
-        if finished or isinstance(recipe, EnsembleRecipe):
+        if finished and not (isinstance(recipe, Recipe) and has_other_base(run)):
             return outcome("was finished")
         with bar, tracked(bar, recipe, run, track, resume=True) as observer:
             done = train_network(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX, read_table
 from fer_core.data.imaging import SampleFormat
+from fer_core.data.sources.base import DISPUTED
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo
@@ -82,9 +83,11 @@ class PreparedDataset:
         return np.array([position[name] for name in names], dtype=np.int64)
 
     def soft_targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the distribution of votes over the classes; one-hot where there are none.
+        """Returns the distribution of votes over the classes; one-hot where it is not the label's.
 
-        A class with a single vote counts as none, as in the strict-majority rule.
+        A class with a single vote counts as none, as in the strict-majority rule. Votes stand for
+        a sample if no class has more of them than its label: one that was corrected, or whose
+        label is of another annotation, is of that label alone.
 
         Returns:
             float32, shape (len(rows), classes), rows sum to 1.
@@ -93,39 +96,56 @@ class PreparedDataset:
         hard = np.zeros((len(rows), len(self.labels)), dtype=np.float32)
         labelled = np.flatnonzero(~unlabelled)
         hard[labelled, self.targets(rows[labelled])] = 1
-        votes = self._votes()
+        votes = _votes(self.samples, self.labels)
         if votes is None:
             return hard
-        total = votes[rows].sum(axis=1, keepdims=True)
-        return np.where(total > 0, votes[rows] / np.maximum(total, 1), hard).astype(np.float32)
+        chosen = votes[rows]
+        total = chosen.sum(axis=1, keepdims=True)
+        for_label = (chosen * hard).sum(axis=1) == chosen.max(axis=1)
+        stands = (total > 0) & (unlabelled | for_label)[:, None]
+        return np.where(stands, chosen / np.maximum(total, 1), hard).astype(np.float32)
 
     def disputed_rows(self) -> NDArray[np.int64]:
-        """Returns training images without a label on whose votes a network can still learn.
+        """Returns the rows of `disputed` images."""
+        return np.flatnonzero(disputed(self.samples, self.labels)).astype(np.int64)
 
-        Those are images of the original training data whose annotators disagree, with at least
-        half of the votes for the classes, and without a duplicate in validation or test.
-        """
-        votes = self._votes()
-        if votes is None:
-            return np.empty(0, dtype=np.int64)
-        columns = [name for name in self.samples.columns if name.startswith(VOTE_PREFIX)]
-        every = self.samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
-        split = self.samples["original_split"].to_numpy(dtype=object)
-        groups = self.samples["duplicate_group"].to_numpy()
-        held_out = np.unique(groups[(groups >= 0) & (split != "train")])
-        chosen = (
-            self.samples["label"].isna().to_numpy()
-            & (split == "train")
-            & (votes.sum(axis=1) >= every / 2)
-            & (votes.sum(axis=1) > 0)
-            & ~np.isin(groups, held_out)
-        )
-        return np.flatnonzero(chosen).astype(np.int64)
 
-    def _votes(self) -> NDArray[np.float32] | None:
-        """Votes for the classes, shape (N, classes), single ones left out; None without votes."""
-        columns = [f"{VOTE_PREFIX}{name}" for name in self.labels.names]
-        if not set(columns) <= set(self.samples.columns):
-            return None
-        votes = self.samples[columns].to_numpy(dtype=np.float32)
-        return np.where(votes > 1, votes, 0).astype(np.float32)
+def disputed(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
+    """Marks training images without a label on whose votes a network can still learn.
+
+    Those are images of the original training data whose annotators disagree, with at least half of
+    the votes for the classes, and without a duplicate in validation or test.
+
+    Args:
+        samples: A set's table.
+        labels: Its classes.
+
+    Returns:
+        Shape (len(samples),).
+    """
+    votes = _votes(samples, labels)
+    if votes is None:
+        return np.zeros(len(samples), dtype=bool)
+    columns = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
+    every = samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
+    split = samples["original_split"].to_numpy(dtype=object)
+    groups = samples["duplicate_group"].to_numpy()
+    held_out = np.unique(groups[(groups >= 0) & (split != "train")])
+    chosen: NDArray[np.bool_] = (
+        samples["label"].isna().to_numpy()
+        & (samples["excluded"] == DISPUTED).to_numpy()
+        & (split == "train")
+        & (votes.sum(axis=1) >= every / 2)
+        & (votes.sum(axis=1) > 0)
+        & ~np.isin(groups, held_out)
+    )
+    return chosen
+
+
+def _votes(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.float32] | None:
+    """Votes for the classes, shape (N, classes), single ones left out; None without votes."""
+    columns = [f"{VOTE_PREFIX}{name}" for name in labels.names]
+    if not set(columns) <= set(samples.columns):
+        return None
+    votes = samples[columns].to_numpy(dtype=np.float32)
+    return np.where(votes > 1, votes, 0).astype(np.float32)

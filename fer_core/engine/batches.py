@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fer_core.config import AugmentConfig
 from fer_core.data.transforms import Augmentation
+from fer_core.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,18 @@ def divisible(batch_size: int, processes: int) -> int:
     """Returns the largest batch up to a size that processes share evenly.
 
     Each process gets an even number of images, so that the pairs that CutMix mixes stay together.
+
+    Raises:
+        RecipeError: If there are too few images for two a process.
     """
-    return batch_size if processes == 1 else batch_size - batch_size % (2 * processes)
+    if processes == 1:
+        return batch_size
+    if batch_size < 2 * processes:
+        raise RecipeError(
+            f"A batch of {batch_size} is too small for {processes} processes, which need two "
+            f"images each. Give --set train.batch_size={2 * processes} or more."
+        )
+    return batch_size - batch_size % (2 * processes)
 
 
 def step_seed(seed: int, epoch: int, step: int, process: int = 0) -> int:

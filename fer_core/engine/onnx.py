@@ -93,7 +93,14 @@ class OnnxNetwork:
             count = len(batch)
             if isinstance(fixed, int) and count < step:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
-            parts.append(self.session.run(None, {wanted.name: batch})[0][:count])
+            try:
+                answers = np.asarray(self.session.run(None, {wanted.name: batch})[0])
+            except Exception as error:  # ONNX Runtime raises many kinds
+                raise WeightsError(
+                    f"The ONNX file cannot answer images of shape {batch.shape}: {error} "
+                    "Does it take this image size?"
+                ) from error
+            parts.append(answers[:count] if answers.ndim else answers[None])
         answers = np.concatenate(parts)
         if answers.ndim != 2 or answers.shape[1] != len(self.order):
             raise WeightsError(
@@ -323,7 +330,7 @@ def _check_shape(session: "onnxruntime.InferenceSession", given: OnnxInput, name
             raise WeightsError(
                 f"{name} takes images of {side} px, and {given.image_size} px were given."
             )
-    classes = outputs[0].shape[-1]
+    classes = outputs[0].shape[-1] if outputs[0].shape else None
     if isinstance(classes, int) and classes != len(given.labels):
         raise WeightsError(
             f"{name} has {classes} outputs for {len(given.labels)} labels "

@@ -8,6 +8,7 @@ import pytest
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepare import prepare
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.relabel import SET_ASIDE
 from fer_core.data.sources.base import Sample
 from fer_core.errors import DataError
 from fer_core.files import read_json, write_json
@@ -61,17 +62,19 @@ def test_soft_targets_by_hand(tmp_path: Path) -> None:
     votes = {
         0: {"sad": 6, "angry": 2, "happy": 0, "unknown": 2},  # votes for no class do not count
         1: {"sad": 1, "angry": 8, "happy": 1, "unknown": 0},  # single votes do not count
-        2: {"sad": 5, "angry": 5, "happy": 0, "unknown": 0},
+        2: {"sad": 0, "angry": 5, "happy": 5, "unknown": 0},  # as many as the label has
         3: {"sad": 1, "angry": 1, "happy": 0, "unknown": 8},  # nothing left: the label itself
+        5: {"sad": 6, "angry": 0, "happy": 4, "unknown": 0},  # another label than the votes'
     }
-    soft = dataset(tmp_path / "set", votes).soft_targets(np.array([0, 1, 2, 3, 4]))
+    soft = dataset(tmp_path / "set", votes).soft_targets(np.array([0, 1, 2, 3, 4, 5]))
     assert soft.dtype == np.float32
     assert soft.tolist() == [
         [0.25, 0.0, 0.75],
         [1.0, 0.0, 0.0],
-        [0.5, 0.0, 0.5],
+        [0.5, 0.5, 0.0],
         [0.0, 0.0, 1.0],
         [1.0, 0.0, 0.0],  # no votes at all: angry
+        [0.0, 1.0, 0.0],
     ]
 
 
@@ -155,9 +158,12 @@ def test_disputed_images_are_those_whose_votes_still_say_something(tmp_path):
     samples["label"] = samples["label"].astype(object)
     samples.loc[[0, 1, 2, 4], "label"] = None  # the fifth stands in validation
     samples.loc[[0, 1, 2, 4], "split"] = "excluded"
+    samples.loc[[0, 1, 2, 4], "excluded"] = "annotators disagree"
     changed = replace(made, samples=samples)
     assert changed.disputed_rows().tolist() == [0, 1]
     soft = changed.soft_targets(np.array([0, 1]))  # angry, happy, sad
     np.testing.assert_allclose(soft, [[0.5, 0, 0.5], [1 / 3, 0, 2 / 3]], rtol=1e-6)
     samples.loc[[0, 7], "duplicate_group"] = 99  # a copy stands in test
     assert replace(made, samples=samples).disputed_rows().tolist() == [1]
+    samples.loc[1, "excluded"] = SET_ASIDE  # by the user, whatever the annotators said
+    assert replace(made, samples=samples).disputed_rows().tolist() == []

@@ -6,6 +6,7 @@ import torch
 
 from fer_core.config import AugmentConfig
 from fer_core.engine.batches import TrainBatches, divisible, step_seed
+from fer_core.errors import RecipeError
 
 IMAGES = np.arange(30, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
 ROWS = np.arange(2, 30)
@@ -53,6 +54,12 @@ def test_two_processes_share_each_batch():
 )
 def test_processes_share_a_batch_in_pairs(size, processes, expected):
     assert divisible(size, processes) == expected
+
+
+def test_a_batch_too_small_for_the_processes_names_the_least():
+    assert divisible(6, 3) == 6
+    with pytest.raises(RecipeError, match=r"batch of 5 .* 3 processes.*train\.batch_size=6"):
+        divisible(5, 3)
 
 
 def test_targets_stay_with_their_images():

@@ -179,6 +179,45 @@ def test_answers_that_do_not_fit_are_named_though_the_file_hides_it(
         network.probabilities(faces, np.arange(9))
 
 
+def linear(path, side, outputs):
+    """An ONNX file that takes any size, it says, and multiplies the pixels of one."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["all"]),
+            helper.make_node("ReduceSum", ["all"], ["y"], keepdims=0)
+            if not outputs
+            else helper.make_node("Identity", ["all"], ["y"]),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs] if outputs else [])],
+        [
+            helper.make_tensor(
+                "weights", TensorProto.FLOAT, [3 * side**2, 7], np.ones(21 * side**2, np.float32)
+            )
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("side", "outputs", "message"),
+    [
+        (8, 7, r"cannot answer images of shape \(9, 3, 16, 16\).*this image size"),
+        (16, 0, r"answers with shape \(1,\) for 9 images"),
+    ],
+)
+def test_a_network_that_fails_when_asked_is_named(tmp_path, faces, side, outputs, message):
+    given = OnnxInput(16, HALF, HALF, LABELS)
+    network = read_onnx(linear(tmp_path / "f.onnx", side, outputs), STORED, given)
+    with pytest.raises(WeightsError, match=message):
+        network.probabilities(faces, np.arange(9))
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08" * 50])
 def test_a_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "broken.onnx"

@@ -17,7 +17,7 @@ from fer_core.models.checkpoint import half_precision, load_tensors
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
-from training.jobs.bases import require_unseen_test
+from training.jobs.bases import has_other_base, require_unseen_test
 from training.jobs.networks import train_network
 from training.jobs.publishing import publish_run
 from training.options import RECIPES
@@ -32,18 +32,24 @@ def config(**more) -> ModelConfig:
     )
 
 
-def train(toy, name="tiny_vit", **parts):
+def train(toy, name="tiny_vit", *, resume=False, max_minutes=None, **parts):
     recipe = toy_recipe(name, **{"model": {"architecture": "tiny_vit"}, **parts})
     return train_network(
-        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+        recipe,
+        toy.dataset,
+        toy.benchmark,
+        TrainingBar(visible=False),
+        resume=resume,
+        max_minutes=max_minutes,
+        device="cpu",
     )
 
 
-def adapt(toy, name="adapter", seed=0):
+def adapt(toy, name="adapter", **options):
     return train(
         toy,
         name,
-        seed=seed,
+        **options,
         model={"architecture": "tiny_vit", "init": BASE, "lora": {"rank": 2, "alpha": 4}},
         optim={"lr": 0.05},
     )
@@ -149,36 +155,58 @@ def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
+def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_takes_that(toy):
+    other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
+    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
+    base = other.benchmark.store.benchmark("toy")
+    samples = base.samples().astype({"label": object})
+    tested = samples["split"] == "test"
+    samples.loc[tested, ["split", "original_split", "label"]] = ["excluded", "train", None]
+    samples.loc[tested, "excluded"] = "annotators disagree"
+    for name in base.info().label_set.names:
+        samples[f"votes_{name}"] = 4 if name in ("sad", "angry") else 0
+    write_table(base.samples_path, samples)
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    learner = base.run("tiny_vit-cpu-s0")
+    info = learner.info()
+    loss = {**info.recipe["loss"], "soft_labels": True, "disputed": True}
+    info.model_copy(update={"recipe": {**info.recipe, "loss": loss}}).write(learner.info_path)
+    with pytest.raises(DataError, match=f"has learned {tested.sum()} of this set's"):
+        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+
+
+def test_a_run_that_went_on_from_itself_is_looked_at_once(toy):
+    again = train(toy, model={"architecture": "tiny_vit", "init": BASE})
+    assert again.info().recipe["model"]["init"] == BASE
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    require_unseen_test(recipe, toy.dataset, toy.benchmark.store)
+
+
 def test_an_adapter_of_a_base_that_was_trained_again_is_refused(toy):
     run = adapt(toy)
     train(toy, optim={"lr": 0.01})
     with pytest.raises(WeightsError, match="adapter of other weights"):
         load_network(run, toy.dataset.format)
+    assert has_other_base(run)
+    assert not has_other_base(adapt(toy))
+    toy.benchmark.run("tiny_vit-cpu-s0").info_path.unlink()
+    assert not has_other_base(run)  # not known; whoever loads it is told
+
+
+def test_an_adapter_does_not_go_on_upon_another_base(toy):
+    assert adapt(toy, max_minutes=0) is None
+    train(toy, optim={"lr": 0.01})
+    with pytest.raises(WeightsError, match=r"made with another base \("):
+        adapt(toy, resume=True)
+    assert adapt(toy) is not None
 
 
 def test_an_adapter_resumes_like_any_training(toy):
     whole = adapt(toy)
     expected, _ = load_tensors(whole.weights_path)
-    recipe = toy_recipe(
-        "again",
-        model={"architecture": "tiny_vit", "init": BASE, "lora": {"rank": 2, "alpha": 4}},
-        optim={"lr": 0.05},
-    )
-
-    def fit(minutes, resume):
-        bar = TrainingBar(visible=False)
-        return train_network(
-            recipe,
-            toy.dataset,
-            toy.benchmark,
-            bar,
-            resume=resume,
-            max_minutes=minutes,
-            device="cpu",
-        )
-
-    assert fit(0, False) is None
-    resumed, _ = load_tensors(fit(None, True).weights_path)
+    assert adapt(toy, "again", max_minutes=0) is None
+    resumed, _ = load_tensors(adapt(toy, "again", resume=True).weights_path)
     for key, value in expected.items():
         torch.testing.assert_close(resumed[key], value, rtol=0, atol=0)
 

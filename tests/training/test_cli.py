@@ -160,6 +160,26 @@ def test_an_adapter_waits_for_a_base_that_failed(shop):
     assert "not begun: it needs base-cpu-s0" in lines["adapter-cpu-s0"]
 
 
+def test_benchmark_adapts_anew_what_stands_on_a_base_that_was_made_anew(shop):
+    toy, run = shop
+    (runs.RECIPES / "base.yaml").write_text(RECIPE.replace("tiny_cnn}", "tiny_vit}"))
+    (runs.RECIPES / "adapter.yaml").write_text(
+        RECIPE.replace("tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}")
+    )
+    both = ("benchmark", "toy", "--device", "cpu", "--only", "base", "--only", "adapter")
+    run(*both)
+    adapter = toy.benchmark.run("adapter-cpu-s0")
+    first = adapter.info()
+    run("train", "base", "--benchmark", "toy", "--overwrite", "--set", "optim.lr=0.02")
+    said = run("train", "adapter", "--benchmark", "toy")
+    assert "the base that it adapts was made anew since" in said
+    run(*both)
+    assert adapter.info().base_hash != first.base_hash
+    again = adapter.info()
+    run(*both)
+    assert adapter.info() == again
+
+
 def test_benchmark_runs_in_one_process_alone(shop, monkeypatch):
     _, run = shop
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -353,6 +373,8 @@ def test_predictions_from_elsewhere_stand_on_the_leaderboard(shop, tmp_path):
     theirs.write_text("id,p_happy\nx,1\n")
     with pytest.raises(FerscopeError, match="no column for angry"):
         run("import", "toy", str(theirs), "--name", "broken")
+    with pytest.raises(RecipeError, match=r"are of an \.onnx file"):
+        run("import", "toy", str(theirs), "--name", "broken", "--image-size", "48")
     assert not toy.benchmark.run("broken").root.exists()
 
 
@@ -363,6 +385,8 @@ def test_an_exported_network_comes_back_with_the_same_scores(shop):
     assert "test images: probabilities differ by" in said
     path = toy.benchmark.run("tiny-cpu-s0").onnx_path
     run("import", "toy", str(path), "--name", "back", "--title", "Back")
+    with pytest.raises(RecipeError, match="--augmented is of a table"):
+        run("import", "toy", str(path), "--name", "again", "--augmented")
     one, other = (
         Report.read(toy.benchmark.run(name).report_path) for name in ("tiny-cpu-s0", "back")
     )
@@ -434,7 +458,7 @@ def test_a_member_made_anew_makes_its_ensemble_anew(shop):
         member.info_path
     )
     said = run("train", "both", "--benchmark", "toy")
-    assert "finished before one of its members was made anew or deleted" in said
+    assert "one of its members was made anew or deleted since" in said
     run("benchmark", "toy", "--device", "cpu")
     again = toy.benchmark.run("both-cpu").info()
     assert again.teachers["tiny-cpu-s0"] == "2020-01-01T00:00:00+00:00"

@@ -9,6 +9,8 @@ from fer_core.errors import RecipeError
 from fer_core.project import data_root
 from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset
 
+_HALF = (0.5, 0.5, 0.5)
+
 
 def export(
     benchmark: Benchmark,
@@ -50,7 +52,7 @@ def import_(
         str | None, typer.Option(help="Name that is shown.", show_default="the run id")
     ] = None,
     augmented: Annotated[
-        bool, typer.Option("--augmented", help="The predictions used test-time augmentation.")
+        bool, typer.Option("--augmented", help="Of a table: it used test-time augmentation.")
     ] = False,
     labels: Annotated[
         str | None, typer.Option(help="Of a foreign .onnx: its classes in order, by commas.")
@@ -61,10 +63,10 @@ def import_(
     mean: Annotated[
         tuple[float, float, float],
         typer.Option(help="Of a foreign .onnx: subtracted from values in 0 to 1."),
-    ] = (0.5, 0.5, 0.5),
+    ] = _HALF,
     std: Annotated[
         tuple[float, float, float], typer.Option(help="Of a foreign .onnx: divides afterwards.")
-    ] = (0.5, 0.5, 0.5),
+    ] = _HALF,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
@@ -88,8 +90,15 @@ def import_(
     place = benchmark_dir(benchmark, artifacts)
     run = place.run(name)
     if file.suffix.lower() != ".onnx":
+        if labels is not None or image_size is not None or (mean, std) != (_HALF, _HALF):
+            raise RecipeError(
+                "--labels, --image-size, --mean and --std are of an .onnx file; the columns of a "
+                "table name its classes."
+            )
         print_report(import_table(file, place, run, title=title or name, augmented=augmented))
         return
+    if augmented:
+        raise RecipeError("--augmented is of a table; an .onnx file is asked here, without it.")
     if (labels is None) != (image_size is None):
         raise RecipeError("A foreign .onnx needs both --labels and --image-size.")
     given = None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fer_core.config import EnsembleRecipe, load_recipe, recipe_names
+from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
 from fer_core.errors import FerscopeError, RecipeError
 from training.options import (
     RECIPES,
@@ -63,6 +63,7 @@ def train(
     """
     from fer_core.data.progress import silent
     from training.console import TrainingBar, console, show_progress
+    from training.jobs.bases import has_other_base
     from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
@@ -76,8 +77,11 @@ def train(
     if is_main_process() and not smoke:
         settle(run)
     if run.info_path.is_file() and not overwrite and not smoke:
-        stale = isinstance(resolved, EnsembleRecipe) and is_outdated(run)
-        since = " before one of its members was made anew or deleted" if stale else ""
+        since = ""
+        if isinstance(resolved, EnsembleRecipe) and is_outdated(run):
+            since = ", and one of its members was made anew or deleted since"
+        elif isinstance(resolved, Recipe) and has_other_base(run):
+            since = ", and the base that it adapts was made anew since"
         console.print(f"{run.run_id} is finished{since}. Train it again with --overwrite.")
         return
     if isinstance(resolved, EnsembleRecipe) and smoke:

@@ -1,9 +1,12 @@
 """Runs that a training starts from: what they learned may not be tested here."""
 
-from fer_core.artifacts import ArtifactStore
-from fer_core.config import Recipe, parse_recipe
-from fer_core.data.prepared import PreparedDataset
-from fer_core.errors import DataError
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
+from fer_core.config import AnyRecipe, Recipe, parse_recipe
+from fer_core.data.prepared import PreparedDataset, disputed
+from fer_core.errors import DataError, FerscopeError
+from fer_core.models import build_model, spec_of
+from fer_core.models.adapters import base_hash
+from fer_core.models.weights import initialise
 
 
 def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: ArtifactStore) -> None:
@@ -17,20 +20,47 @@ def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: Artifac
     """
     samples = dataset.samples
     tested = set(samples.loc[samples["split"] == "test", "sha1"])
-    init = recipe.model.init
-    while init.startswith("run:"):
+    init, seen = recipe.model.init, set[str]()
+    while init.startswith("run:") and init not in seen:
+        seen.add(init)  # a run may have gone on from itself
         name, _, run_id = init.removeprefix("run:").partition("/")
         benchmark = store.benchmark(name)
         run = benchmark.run(run_id)
         if not run.info_path.is_file():
             return  # said where the weights are read
-        earlier = benchmark.samples()
-        count = len(tested & set(earlier.loc[earlier["split"] == "train", "sha1"]))
+        start = parse_recipe(run.info().recipe)
+        count = len(tested & _learned(start, benchmark))
         if count:
             raise DataError(
                 f"{run_id} of {name}, from which {recipe.run_id} starts, has learned {count} of "
                 f"this set's {len(tested)} test images; its report would be of images it knows. "
                 "Prepare both sets with the source's own split, or start from other weights."
             )
-        start = parse_recipe(run.info().recipe)
         init = start.model.init if isinstance(start, Recipe) else ""
+
+
+def has_other_base(run: RunDir) -> bool:
+    """Whether a finished adapter's base was made anew since, so that the adapter fits no more.
+
+    Where the base cannot be reached this is not known, and whoever loads the adapter is told.
+    """
+    info = run.info()
+    if info.base_hash is None:
+        return False
+    try:
+        recipe = parse_recipe(info.recipe)
+        assert isinstance(recipe, Recipe)  # noqa: S101 (an ensemble has no base)
+        model = build_model(recipe.model, len(info.labels))
+        initialise(model, recipe.model, info.labels, run.benchmark.store)
+    except FerscopeError:
+        return False
+    return base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash
+
+
+def _learned(recipe: AnyRecipe, benchmark: BenchmarkDir) -> set[str]:
+    """Returns the hashes of the images that a run was trained on."""
+    samples = benchmark.samples()
+    rows = (samples["split"] == "train").to_numpy()
+    if isinstance(recipe, Recipe) and recipe.loss.disputed:
+        rows = rows | disputed(samples, benchmark.info().label_set)
+    return set(samples.loc[rows, "sha1"])

@@ -27,6 +27,7 @@ from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.errors import DataError, FerscopeError, WeightsError
 from fer_core.evaluation.prior import choose_strength, log_frequencies
+from fer_core.files import content_hash
 from fer_core.models import build_model, check_small_size, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
@@ -41,7 +42,7 @@ from training.jobs.staging import replaced
 from training.jobs.teaching import load_guide, load_teachers, taught_targets
 from training.journal import Journal
 
-_SMOKE = 4  # images of a smoke run
+_SMOKE = 2  # images a step and process of a smoke run, and steps
 
 
 def train_network(
@@ -116,6 +117,8 @@ def train_network(
         {
             "split": dataset.info.split_hash,
             "classes": ", ".join(dataset.labels.names),
+            **({"base": base} if base else {}),
+            **({"table of scores": content_hash(Path(recipe.score.table))} if recipe.score else {}),
             **{f"teacher {name}": created for name, created in taught_by.items()},
         },
     )
@@ -166,10 +169,11 @@ def smoke_network(
         The result, and what was left out (weights or teachers that are not here), or empty.
     """
     check_small_size(recipe)
-    left_out = []
+    accelerator = make_accelerator(recipe.train.precision, device)
+    left_out, batch_size = [], _SMOKE * accelerator.num_processes
     frozen = min(1, recipe.train.freeze_epochs)
     train = recipe.train.model_copy(
-        update={"epochs": 1 + frozen, "freeze_epochs": frozen, "batch_size": _SMOKE // 2}
+        update={"epochs": 1 + frozen, "freeze_epochs": frozen, "batch_size": batch_size}
         | {"small_size": 0, "small_epochs": 0, "patience": 0, "compile": False}
         | {"monitor": "accuracy"}
     )
@@ -181,7 +185,7 @@ def smoke_network(
     except WeightsError as error:
         left_out.append(str(error))
     add_adapter(model, recipe.model)
-    accelerator, teacher, guide = make_accelerator(train.precision, device), None, None
+    teacher, guide = None, None
     try:
         if recipe.distill is not None:
             teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
@@ -192,7 +196,7 @@ def smoke_network(
         trainer = Trainer(
             model,
             recipe,
-            _train_data(recipe, dataset, limit=_SMOKE),
+            _train_data(recipe, dataset, limit=_SMOKE * batch_size),
             preprocessing_of(recipe, dataset.format),
             accelerator,
             CheckpointFolder(Path(folder)),

@@ -24,6 +24,9 @@ Format = Literal[
 ]
 FORMATS: tuple[str, ...] = get_args(Format)
 
+DISPUTED = "annotators disagree"
+"""Why a sample has no label although it has votes."""
+
 SYNTHETIC = "synthetic"
 """Stands for a path: the drawn faces need none."""
 
