@@ -33,10 +33,6 @@ from training.jobs.exchange import export_run
 from training.jobs.networks import train_network
 from training.options import RECIPES
 
-NETWORKS = (
-    "efficientnet_b4", "efficientnet_lite0", "efficientnet_lite2", "hf_vit", "resnet34",
-    "scratch_vit", "vgg16", "vit_tiny",
-)  # fmt: skip
 _SHORT = (
     "model.init=scratch", "distill=null", "train.epochs=1", "train.small_epochs=0",
     "train.small_size=0", "train.compile=false", "train.batch_size=80", "optim.warmup_epochs=0",
@@ -57,7 +53,7 @@ class Zoo:
 
 
 def measure() -> Iterator[Result]:
-    """Measures answers, overlays and the service over eight networks and their ensemble."""
+    """Measures answers, overlays and the service over all networks and their ensemble."""
     with untrained() as zoo:
         asked = [*zoo.networks, "all_ensemble-cpu"]
         faces = _faces(zoo)
@@ -82,15 +78,15 @@ def untrained() -> Iterator[Zoo]:
         )
         place = ArtifactStore(root / "artifacts").benchmark("zoo")
         publish_facts(dataset, place)
+        ensemble = load_recipe(RECIPES, "all_ensemble", "cpu", [])
+        assert isinstance(ensemble, EnsembleRecipe)
         runs = []
-        for name in NETWORKS:
+        for name in ensemble.members:
             recipe = load_recipe(RECIPES, name, "cpu", list(_SHORT))
             assert isinstance(recipe, Recipe)
             run = train_network(recipe, dataset, place, TrainingBar(visible=False), device="cpu")
             assert run is not None
             runs.append(run.run_id)
-        ensemble = load_recipe(RECIPES, "all_ensemble", "cpu", [])
-        assert isinstance(ensemble, EnsembleRecipe)
         build_ensemble(ensemble, place)
         yield Zoo(place, dataset, runs)
 

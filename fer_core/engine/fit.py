@@ -238,12 +238,19 @@ class Trainer:
             standing.best_score, standing.best_epoch = score, standing.epoch
             if self.accelerator.is_main_process:
                 self.checkpoints.save(
-                    "best",
+                    self._best,
                     self.learner.evaluated.state_dict(),
                     {"epoch": standing.epoch, "score": score},
                 )
         self._save()
+        if better and self.accelerator.is_main_process:
+            # not before: a training that is killed here goes on from the earlier best
+            self.checkpoints.keep_only("last", self._best)
         self.observer.on_epoch(record)
+
+    @property
+    def _best(self) -> str:
+        return f"best-{self.standing.best_epoch}"
 
     def _score_error(self, size: int) -> float | None:
         truth = self.data.validation_scores
@@ -336,7 +343,7 @@ class Trainer:
 
     def _result(self, finished: bool) -> FitResult:
         standing = self.standing
-        weights = self.checkpoints.load("best")[0] if standing.best_epoch else {}
+        weights = self.checkpoints.load(self._best)[0] if standing.best_epoch else {}
         return FitResult(
             finished=finished,
             history=tuple(EpochRecord(**record) for record in standing.history),

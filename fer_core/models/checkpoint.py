@@ -118,8 +118,13 @@ class CheckpointFolder:
 
     def clear(self) -> None:
         """Removes all checkpoints: those of another training must not be gone on from."""
+        self.keep_only()
+
+    def keep_only(self, *names: str) -> None:
+        """Removes all checkpoints but those of these names."""
         for path in self.folder.glob("*.safetensors"):
-            path.unlink(missing_ok=True)
+            if path.stem not in names:
+                path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether a checkpoint of that name was saved."""

@@ -1,5 +1,6 @@
 """A second head: one number beside the classes, from the same features."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -74,6 +75,18 @@ class TwoHeads(nn.Module):
 def add_score_head(model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0) -> None:
     """Puts a score head beside a network's classifier, in place."""
     model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
+
+
+def without_score_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+    """Returns a network's tensors as they are named without a score head beside the classifier."""
+    head, inner = f"{spec.head}.", f"{spec.head}.classifier."
+    if not any(key.startswith(inner) for key in tensors):
+        return dict(tensors)
+    return {
+        key.replace(inner, head): value
+        for key, value in tensors.items()
+        if not key.startswith(head) or key.startswith(inner)
+    }
 
 
 def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec, spec_of
+from fer_core.models.score_head import without_score_head
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def initialise(
         _load(model, spec, _adapted(spec, read, model), labels)
         return InitialWeights("imagenet", read.source)
     read = _from_file(Path(where)) if kind == "file" else _from_run(where, store)
+    read = replace(read, tensors=without_score_head(read.tensors, spec))
     _load(model, spec, _adapted(spec, read, model) if kind == "file" else read, labels)
     return InitialWeights("checkpoint", read.source)
 
@@ -122,7 +124,13 @@ def _from_run(name: str, store: ArtifactStore | None) -> _Read:
     run = store.benchmark(benchmark).run(run_id)
     if not run.info_path.is_file():
         raise WeightsError(f"There is no finished run {run_id!r} in {benchmark!r} to start from.")
-    return _Read(load_tensors(run.weights_path)[0], run.info().labels, f"run {name}")
+    info = run.info()
+    if info.base_hash is not None:
+        raise WeightsError(
+            f"{run_id} of {benchmark} is an adapter and holds no whole network; start from "
+            f"{info.recipe['model']['init']}, which it adapts."
+        )
+    return _Read(load_tensors(run.weights_path)[0], info.labels, f"run {name}")
 
 
 def _load_pth(file: Path) -> Mapping[str, Tensor]:

@@ -14,6 +14,7 @@ from fer_core.engine.history import FitResult
 from fer_core.engine.learner import synchronised, warming_average
 from fer_core.engine.networks import preprocessing_of
 from fer_core.errors import WeightsError
+from fer_core.evaluation import metrics
 from fer_core.models import build_model
 from fer_core.models.checkpoint import CheckpointFolder
 from tests import tiny  # noqa: F401 (registers)
@@ -102,6 +103,45 @@ def test_killed_and_resumed_gives_equal_weights(dataset, tmp_path, monkeypatch, 
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
         assert one.log_loss == other.log_loss
+
+
+def test_the_memory_format_changes_no_result(dataset, tmp_path):
+    first = trainer(dataset, tmp_path / "a", Watcher(), train={"channels_last": True}).fit()
+    other = trainer(dataset, tmp_path / "b", Watcher(), train={"channels_last": False}).fit()
+    for one, two in zip(first.history, other.history, strict=True):
+        assert one.train_loss == pytest.approx(two.train_loss, rel=1e-4)
+        assert one.log_loss == pytest.approx(two.log_loss, rel=1e-4)
+
+
+def test_killed_between_two_checkpoints_the_earlier_best_stays(dataset, tmp_path, monkeypatch):
+    """The repeated epoch may come out worse where results are not bit for bit the same."""
+    accuracies = iter([0.5, 0.6, 0.4])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    first = trainer(dataset, tmp_path, Watcher())
+    save, saved = first._save, []
+
+    def killed_in_the_second_epoch():
+        saved.append(True)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        save()
+
+    monkeypatch.setattr(first, "_save", killed_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    earlier, facts = CheckpointFolder(tmp_path).load("best-1")
+    assert facts == {"epoch": 1, "score": 0.5}
+    resumed = trainer(dataset, tmp_path, Watcher()).fit(resume=True)
+    assert (resumed.best_epoch, resumed.history[1].accuracy) == (1, 0.4)
+    for key, value in earlier.items():
+        np.testing.assert_array_equal(weights(resumed)[key], value.numpy(), err_msg=key)
+
+
+def test_only_the_best_epoch_is_kept(dataset, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.6, 0.4])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    assert trainer(dataset, tmp_path, Watcher(), train={"epochs": 3}).fit().best_epoch == 2
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"last", "best-2"}
 
 
 def test_the_deadline_stops_resumably_and_nothing_is_lost(dataset, tmp_path):

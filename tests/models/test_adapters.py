@@ -14,6 +14,7 @@ from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
+from fer_core.models.weights import initialise
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
@@ -106,6 +107,14 @@ def test_a_saved_adapter_gives_the_same_answers_again(toy):
     np.testing.assert_allclose(
         torch.softmax(logits.double(), 1).numpy(), saved.probabilities, atol=1e-6
     )
+
+
+def test_an_adapter_is_no_whole_network_to_start_from(toy):
+    adapt(toy)
+    start = ModelConfig(architecture="tiny_vit", image_size=32, init="run:toy/adapter-cpu-s0")
+    said = rf"adapter-cpu-s0 of toy is an adapter .* start from {BASE}"
+    with pytest.raises(WeightsError, match=said):
+        initialise(build_model(start, 7), start, toy.dataset.labels.names, toy.benchmark.store)
 
 
 def test_publishing_base_and_adapter_keeps_them_together(toy):

@@ -73,6 +73,7 @@ def test_train_then_ensemble_then_publish(shop):
     assert both.members == ("tiny-cpu-s0", "tiny_two-cpu-s0")
 
     report = trained.report_path.read_text()
+    trained.efficiency_path.write_text("{}")  # of the larger weights
     output = run("publish", "toy", "tiny-cpu-s0", "--device", "cpu")
     assert "no test-time augmentation" in output
     published = toy.benchmark.run("tiny-cpu-s0").info().published
@@ -82,6 +83,7 @@ def test_train_then_ensemble_then_publish(shop):
     assert {str(value.dtype) for value in tensors.values()} == {"torch.float16"}
     assert facts["labels"] == list(toy.dataset.labels.names)
     assert not trained.state_dir.exists()
+    assert not trained.efficiency_path.exists()
     after = json.loads(trained.report_path.read_text())
     assert after["protocol"] == json.loads(report)["protocol"]
 
@@ -144,6 +146,24 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     assert student.teachers == {
         name: toy.benchmark.run(name).info().created for name in ("tiny-cpu-s0", "both-cpu")
     }
+
+
+def test_seeds_repeat_each_network_and_the_ensemble_is_of_the_first(shop):
+    toy, run = shop
+    (runs.RECIPES / "student.yaml").write_text(
+        RECIPE + "distill: {teachers: [tiny-cpu-s0], weight: 0.5}\n"
+    )
+    output = run("benchmark", "toy", "--device", "cpu", "--seeds", "2")
+    lines = [line.split()[1] for line in output.splitlines() if line.startswith("│")]
+    names = ("student", "tiny", "tiny_two")
+    each = [f"{name}-cpu-s{seed}" for name in names for seed in (0, 1)]
+    assert sorted(lines[-7:]) == sorted(["both-cpu", *each])
+    assert {info.seed for info in (run.info() for run in toy.benchmark.runs())} == {0, 1}
+    assert toy.benchmark.run("both-cpu").info().members == ("tiny-cpu-s0", "tiny_two-cpu-s0")
+    one, other = (toy.benchmark.run(f"tiny-cpu-s{seed}") for seed in (0, 1))
+    assert one.history()["train_loss"].tolist() != other.history()["train_loss"].tolist()
+    # a student of any seed has the one teacher that its recipe names
+    assert list(toy.benchmark.run("student-cpu-s1").info().teachers) == ["tiny-cpu-s0"]
 
 
 def test_an_adapter_waits_for_a_base_that_failed(shop):

@@ -9,11 +9,12 @@ from torch import nn
 from fer_core.data.scores import read_scores
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits, predict_scores
-from fer_core.errors import DataError
+from fer_core.errors import DataError, RecipeError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.regression import ScoreReport
 from fer_core.models import build_model, spec_of
 from fer_core.models.score_head import TwoHeads, add_score_head, score_head
+from fer_core.models.weights import initialise
 from tests import tiny  # noqa: F401 (registers)
 from tests.builders import toy_benchmark, toy_recipe
 from training.console import TrainingBar
@@ -120,6 +121,12 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     np.testing.assert_allclose(
         torch.softmax(logits.double(), 1).numpy(), saved_classes.probabilities, atol=1e-6
     )
+    plain = build_model(recipe.model, 7)  # goes on without the second head
+    start = recipe.model.model_copy(update={"init": "run:toy/scored-cpu-s0"})
+    initialise(plain, start, toy.dataset.labels.names, toy.benchmark.store)
+    plain.eval()
+    again = predict_logits(plain, arguments[0], arguments[2], rows=rows)
+    torch.testing.assert_close(again, logits, rtol=1e-5, atol=1e-5)
     print_report(run)
     assert "concordance" in capsys.readouterr().out
 
@@ -196,3 +203,28 @@ def test_numbered_clips_keep_their_zeros(toy, tmp_path):
     assert table["id"].tolist() == ["001", "002"]
     assert table["clip"].tolist() == ["007", "008"]
     assert table["score"].tolist() == [1.5, 2.5]
+
+
+def test_a_compiled_network_learns_classes_and_scores_alike(toy, scores):
+    def histories(compiled):
+        recipe = toy_recipe(
+            f"compiled_{compiled}",
+            model={"architecture": "tiny_cnn"},
+            train={"epochs": 1, "compile": compiled, "monitor": "score_error"},
+            score={"table": str(scores), "weight": 1.0},
+        )
+        bar = TrainingBar(visible=False)
+        run = train_network(recipe, toy.dataset, toy.benchmark, bar, device="cpu")
+        return run.history().iloc[0]
+
+    plain, compiled = histories(False), histories(True)
+    for column in ("train_loss", "log_loss", "score_error"):
+        assert compiled[column] == pytest.approx(plain[column], rel=1e-4)
+
+
+def test_without_a_compiler_it_is_said_before_the_training(toy, monkeypatch):
+    recipe = toy_recipe("anything", model={"architecture": "tiny_cnn"}, train={"compile": True})
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(RecipeError, match=r"C\+\+ compiler.*--set train\.compile=false"):
+        train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")

@@ -4,6 +4,7 @@ The same code runs on smaller pictures and through fewer equal blocks: a checkpo
 alone is a gigabyte. That the networks are built at their full size is tested without memory.
 """
 
+import math
 from graphlib import TopologicalSorter
 
 import pytest
@@ -13,15 +14,17 @@ import transformers
 
 from fer_core.config import Recipe, load_recipe, recipe_names
 from fer_core.models import build_model
-from tests.builders import toy_benchmark
+from tests import tiny  # noqa: F401 (registers)
+from tests.builders import toy_benchmark, toy_run
 from training.console import TrainingBar
+from training.jobs.ensembles import average_runs
 from training.jobs.networks import smoke_network
 from training.options import RECIPES
 
-NETWORKS = [
-    name for name in recipe_names(RECIPES) if isinstance(load_recipe(RECIPES, name), Recipe)
-]
-
+NAMES = recipe_names(RECIPES)
+NETWORKS = [name for name in NAMES if isinstance(load_recipe(RECIPES, name), Recipe)]
+TAUGHT = [name for name in NETWORKS if load_recipe(RECIPES, name).distill]
+ENSEMBLES = [name for name in NAMES if name not in NETWORKS]
 
 SIDE = 64
 BLOCKS = 2
@@ -30,6 +33,15 @@ BLOCKS = 2
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
     return toy_benchmark(tmp_path_factory.mktemp("smoke"), runs=0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A benchmark with a small run under the name of each that others learn from or average."""
+    toy = toy_benchmark(tmp_path_factory.mktemp("finished"), runs=0)
+    for name in NETWORKS:
+        toy_run(toy.benchmark, toy.dataset, 0, name, "tiny_cnn")
+    return toy
 
 
 @pytest.fixture
@@ -70,6 +82,28 @@ def test_smoke(name, profile, empty, shallow, monkeypatch):
     if recipe.model.init == "scratch" and recipe.distill is None:
         assert left_out == ""
     assert empty.benchmark.runs() == []
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_smoke_with_teachers(name, finished):
+    recipe = load_recipe(RECIPES, name)
+    model = recipe.model.model_copy(update={"init": "scratch"})
+    recipe = recipe.model_copy(update={"model": model})
+    result, left_out = smoke_network(
+        recipe, finished.dataset, finished.benchmark, TrainingBar(visible=False)
+    )
+    assert (result.finished, left_out) == (True, "")
+    assert math.isfinite(result.history[0].train_loss)
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_smoke_of_ensembles(name, finished):
+    recipe = load_recipe(RECIPES, name)
+    before = finished.benchmark.runs()
+    info, predictions = average_runs(recipe, finished.benchmark)
+    assert set(info.members) <= set(recipe.member_runs())
+    assert predictions.split("test").probabilities.shape == (21, 7)
+    assert finished.benchmark.runs() == before
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])

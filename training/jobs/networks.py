@@ -36,7 +36,12 @@ from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from training.jobs.bases import require_unseen_test
-from training.jobs.processes import forget_peak_memory, make_accelerator, peak_memory
+from training.jobs.processes import (
+    forget_peak_memory,
+    make_accelerator,
+    peak_memory,
+    require_compiler,
+)
 from training.jobs.scoring import predict_splits, require_split, write_run, write_scores
 from training.jobs.staging import replaced
 from training.jobs.teaching import load_guide, load_teachers, taught_targets
@@ -77,6 +82,8 @@ def train_network(
     require_unseen_test(recipe, dataset, benchmark.store)
     run = benchmark.run(recipe.run_id)
     accelerator = make_accelerator(config.precision, device)
+    if config.compile:
+        require_compiler(accelerator.device)
     forget_peak_memory(accelerator)
     _seed(config.seed, config.deterministic)
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes

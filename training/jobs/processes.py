@@ -1,6 +1,7 @@
 """Devices and processes of a job."""
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -33,6 +34,20 @@ def require_one_process() -> None:
             "benchmark trains recipe after recipe in one process. On several GPUs, start `train` "
             "for each recipe with accelerate launch, or one `benchmark --only` a GPU: see "
             "docs/many-gpus.md."
+        )
+
+
+def require_compiler(device: torch.device) -> None:
+    """Checks before a training that its network can be compiled: on a CPU by the system's compiler.
+
+    Raises:
+        RecipeError: If there is none.
+    """
+    compilers = [*os.environ.get("CXX", "").split()[:1], "g++", "clang++", "cl"]
+    if device.type == "cpu" and not any(map(shutil.which, compilers)):
+        raise RecipeError(
+            "The recipe compiles its network (train.compile), which needs a C++ compiler, such as "
+            "g++. Install one, or train without: --set train.compile=false."
         )
 
 

@@ -64,7 +64,8 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     if not difference <= MAX_HALF_DIFFERENCE:  # not a number if a weight overflows
         raise ArtifactError(
             f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
-            f"{MAX_HALF_DIFFERENCE}. The run is left as it was; publish it in float32."
+            f"{MAX_HALF_DIFFERENCE}. The run is left as it was, in float32; "
+            "it can be used and copied so."
         )
     published: dict[str, Any] = {
         "dtype": "float16",
@@ -78,6 +79,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     with replaced(run) as place:
         save_tensors(place.weights_path, tensors, weight_facts(info))
         write_evaluation(place, network, info, dataset, accelerator)
+    run.efficiency_path.unlink(missing_ok=True)  # it says what the larger weights took
     shutil.rmtree(run.state_dir, ignore_errors=True)
     return run
 
