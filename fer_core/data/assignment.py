@@ -10,7 +10,7 @@ from fer_core.data import quality, splits
 from fer_core.data.plan import BalancePlan, SplitPlan, TopUp
 from fer_core.data.progress import Progress
 from fer_core.data.reading import Part
-from fer_core.data.sources.base import SPLITS
+from fer_core.data.sources.base import DISPUTED, SPLITS
 from fer_core.errors import DataError
 
 EXCLUDED = "excluded"
@@ -112,7 +112,9 @@ def select_training(
 def _make_spare(samples: pd.DataFrame, split: NDArray[np.object_], mine: NDArray[np.bool_]) -> None:
     """Keeps what a source holds out of training for itself, and puts the rest in train."""
     held_out = mine & np.isin(split.astype(str), ("validation", "test"))
-    samples.loc[held_out & (samples["excluded"] == "").to_numpy(), "excluded"] = SPARE
+    free, disputed = (samples["excluded"] == reason for reason in ("", DISPUTED))
+    # no class can be topped up by votes for several: those of disputed samples are not asked for
+    samples.loc[(held_out & free.to_numpy()) | (mine & disputed.to_numpy()), "excluded"] = SPARE
     split[mine] = "train"
 
 
@@ -160,7 +162,7 @@ def _draw(
 
 
 def _weigh(samples: pd.DataFrame, parts: Sequence[Part], random: np.random.Generator) -> None:
-    weights = {part.title: part.weight for part in parts if part.weight is not None}
+    weights = {part.title: part.weight for part in parts if part.weight and part.role == "all"}
     rows = {name: _training(samples, samples["source"] == name) for name in weights}
     if not weights:
         return

@@ -9,12 +9,13 @@ from PIL import Image
 from fer_core.data import quality
 from fer_core.data.faces import DlibDetector, FaceDetector, find_faces
 from fer_core.data.plan import CleanPlan
-from fer_core.data.sources.base import Sample
+from fer_core.data.sources.base import DISPUTED, Sample
 from fer_core.errors import ImageError
 
 NO_FACE = "no face was found"
 FLAT = "flat or blank"
 NO_LABEL = "no label"
+SMALL = "smaller than"
 
 
 class Cleaner:
@@ -36,9 +37,10 @@ class Cleaner:
 
     def clean(self, sample: Sample) -> Sample:
         """Returns the sample, cropped if that is asked, or excluded with the reason."""
-        if sample.excluded:
+        disputed = sample.excluded == DISPUTED  # a network can still learn from its votes
+        if sample.excluded and not disputed:
             return sample
-        if sample.label is None:
+        if sample.label is None and not disputed:
             return replace(sample, excluded=NO_LABEL)
         if self._plan.drop_flat and is_flat(sample.image):
             return replace(sample, excluded=FLAT)
@@ -51,8 +53,13 @@ class Cleaner:
                 sample = replace(sample, image=np.asarray(found.crop))
         least = self._plan.min_side
         if min(sample.image.shape[:2]) < least:
-            return replace(sample, excluded=f"smaller than {least} pixels")
+            return replace(sample, excluded=f"{SMALL} {least} pixels")
         return sample
+
+
+def was_cleaned_away(reason: str) -> bool:
+    """Whether a reason to take no part is one of `Cleaner`'s about the picture."""
+    return reason in (FLAT, NO_FACE) or reason.startswith(SMALL)
 
 
 def is_flat(image: NDArray[np.uint8]) -> bool:

@@ -138,6 +138,10 @@ class PreparePlan(Treatment):
             raise ValueError("at least one source must have the role all")
         if 0 < sum(source.weight is not None for source in main) < len(main):
             raise ValueError("give every source of the role all a weight, or none")
+        if any(source.weight is not None for source in self.sources if source not in main):
+            raise ValueError(
+                "a source of the role top-up has no weight: balance.top_up says how much"
+            )
         spare = {source.name for source in self.sources if source.role == "top-up"}
         for wish in self.balance.top_up:
             if wish.source not in spare:

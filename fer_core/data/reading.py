@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import PICTURES, VOTE_PREFIX
 from fer_core.data import quality
 from fer_core.data.cleaning import Cleaner
-from fer_core.data.imaging import SampleFormat
+from fer_core.data.imaging import SampleFormat, central_square
 from fer_core.data.plan import Treatment
 from fer_core.data.progress import Progress
 from fer_core.data.sources.base import Sample, Skipped, Source
@@ -133,8 +133,8 @@ class _Reader:
         for part in parts:
             left_out = self.left_out.setdefault(part.title, Counter())
             for sample in self._taken(part, left_out, several=len(parts) > 1):
-                cleaned = self._cleaner.clean(sample) if sample.label else sample
-                yield _row(part, cleaned), self._format.convert(cleaned.image)
+                cleaned = self._cleaner.clean(sample)
+                yield _row(part, cleaned), self._format.convert(central_square(cleaned.image))
             # Readers know what they did not even open only when they are done.
             left_out.update(getattr(part.source, "left_out", {}))
 
@@ -186,9 +186,18 @@ class _Names:
 
     def mapped(self, sample: Sample) -> Sample:
         """Returns the sample under our class names."""
-        if sample.label not in self._mapping:
-            return sample
-        return Sample(**{**vars(sample), "label": self._mapping[sample.label]})
+        votes: Counter[str] = Counter()
+        for name, count in sample.votes.items():
+            votes[self._mapping.get(name) or name] += count  # of a class left out they stay its own
+        return replace(
+            sample,
+            label=self._mapped(sample.label),
+            second_label=self._mapped(sample.second_label),
+            votes=dict(votes),
+        )
+
+    def _mapped(self, label: str | None) -> str | None:
+        return None if label is None else self._mapping.get(label, label) or None
 
     def check(self) -> None:
         """Refuses a mapping that names no class of the source."""

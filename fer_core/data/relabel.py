@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fer_core.data.cleaning import was_cleaned_away
 from fer_core.errors import DataError
 
 COLUMNS = ("id", "label")
@@ -36,7 +37,8 @@ def read_relabels(path: Path) -> "pd.Series[str]":
 def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     """Corrects labels; the earlier ones stay in the column `given_label`.
 
-    A sample that had no label because its annotators disagreed takes part once it has one.
+    A sample that had no label takes part once it has one; one whose picture was set aside, because
+    it is flat or shows no face, does not.
 
     Returns:
         How many samples changed.
@@ -59,7 +61,8 @@ def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     samples["given_label"] = samples["label"]
     new, reasons = samples["label"].copy(), samples["excluded"].copy()
     new.iloc[place] = labels.where(labels != "", None).to_numpy()
-    reasons.iloc[place] = np.where(labels.to_numpy() == "", SET_ASIDE, "")
+    kept = ["" if not was_cleaned_away(reason) else reason for reason in reasons.iloc[place]]
+    reasons.iloc[place] = np.where(labels.to_numpy() == "", SET_ASIDE, kept)
     changed = (new.fillna("") != samples["label"].fillna("")) | (reasons != samples["excluded"])
     samples["label"], samples["excluded"] = new, reasons
     return int(changed.sum())

@@ -17,8 +17,8 @@ ASIDE = ""
 def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
     """Lists all members of duplicate groups, largest groups first.
 
-    The first member of a group in the table's order is its original; the others are proposed to
-    be set aside.
+    The first member of a group in the table's order that has a label is its original, or the first
+    where none has; the others are proposed to be set aside.
 
     Args:
         samples: A benchmark's samples.
@@ -29,7 +29,9 @@ def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
     """
     members = samples[samples["duplicate_group"] >= 0]
     group = members["duplicate_group"]
-    first = ~group.duplicated()
+    # stable: of those with a label, or without, the table's order stays
+    ordered = group[members["label"].isna().sort_values(kind="stable").index]
+    first = ~ordered.duplicated().reindex(group.index)
     size = group.map(group.value_counts())
     kind = np.where(members["exact_group"] >= 0, "exact", "near")
     original = group.map(members.loc[first].set_index("duplicate_group")["id"])

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
+from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -51,7 +53,8 @@ def stratified_split(
     Args:
         labels: Class name of each sample; shape (N,).
         groups: Duplicate group, -1 for none; shape (N,).
-        share: Size of the drawn part, 0 to 1 (reached as one fold of `round(1 / share)`).
+        share: Size of the drawn part, 0 to 1; reached as so many of at most ten equal folds (below
+            a tenth, as one of more).
         seed: Seed of the shuffle.
 
     Returns:
@@ -60,7 +63,9 @@ def stratified_split(
     Raises:
         DataError: If a class has too few samples to stand on both sides.
     """
-    folds = max(2, round(1 / share))
+    part = Fraction(share).limit_denominator(10) if share >= 0.1 else Fraction(1, round(1 / share))
+    part = min(part, Fraction(9, 10))
+    folds = part.denominator
     names, counts = np.unique(labels.astype(str), return_counts=True)
     if counts.min() < folds:
         raise DataError(
@@ -77,9 +82,10 @@ def stratified_split(
             "images, or bring your own split."
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    _, drawn = next(splitter.split(np.zeros(len(labels)), labels.astype(str), keys))
     mask = np.zeros(len(labels), dtype=bool)
-    mask[drawn] = True
+    parts = splitter.split(np.zeros(len(labels)), labels.astype(str), keys)
+    for _, drawn in islice(parts, part.numerator):
+        mask[drawn] = True
     return mask
 
 

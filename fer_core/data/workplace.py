@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fer_core.artifacts import PICTURES
 from fer_core.errors import ArtifactError, DataError
 
 if sys.platform != "win32":
     import fcntl
     import os
+
+FILES = frozenset(
+    {"images.npy", PICTURES, "samples.parquet", "benchmark.json", "card.json", "CARD.md"}
+)
+"""What a prepared set consists of."""
 
 
 @contextmanager
@@ -107,10 +113,13 @@ def _recover(folder: Path) -> None:
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuses a folder that holds other files: replacing it would delete them."""
-    if not folder.exists() or (folder.is_dir() and (folder / "benchmark.json").is_file()):
+    if not folder.exists():
         return
-    if not folder.is_dir() or any(folder.iterdir()):
+    held = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+    # hidden files are left by systems that show folders
+    other = sorted(name for name in held if name not in FILES and not name.startswith("."))
+    if other or (held and "benchmark.json" not in held):
         raise DataError(
-            f"{folder} holds something else than a prepared set, and preparing would delete it. "
-            "Give another folder or name."
+            f"{folder} holds something else than a prepared set ({(other or held)[0]}), and "
+            "preparing would delete it. Move it away, or give another folder or name."
         )

@@ -1,5 +1,6 @@
 """Readers of published layouts, on small trees written in exactly those layouts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,7 @@ def test_rafdb_folders_give_the_same_samples_as_the_list(rafdb: Path, tmp_path: 
             (folders / split / str(code)).mkdir(parents=True)
             data = (rafdb / "basic/Image/aligned" / name).read_bytes()
             (folders / split / str(code) / name).write_bytes(data)
+    assert recognise(str(folders)) == "rafdb"
     listed, found = given(RafDbSource(rafdb)), given(RafDbFolderSource(folders))
     assert listed.keys() == found.keys()
     for key, sample in listed.items():
@@ -156,9 +158,9 @@ def test_affectnet_keeps_valence_and_arousal_and_cuts_the_face_out(affectnet_csv
         "0/03abc.jpg"
     ]
     assert sample.extras == {"valence": 0.25, "arousal": -0.5}
-    assert sample.image.shape == (10, 12, 3)
+    assert sample.image.shape == (12, 12, 3)  # the box, 12 by 10, made square
     with Image.open(affectnet_csv / "Manually_Annotated_Images/0/03abc.jpg") as whole:
-        np.testing.assert_array_equal(sample.image, np.asarray(whole)[6:16, 4:16])
+        np.testing.assert_array_equal(sample.image, np.asarray(whole)[5:17, 4:16])
 
 
 def test_an_unknown_code_of_affectnet_names_its_row(affectnet_csv: Path) -> None:
@@ -212,6 +214,12 @@ def test_a_missing_annotation_of_affectnet_is_named(affectnet_arrays: Path) -> N
         AffectNetArraysSource(affectnet_arrays)
 
 
+def test_affectnet_without_its_pictures_says_where_they_stand(affectnet_arrays: Path) -> None:
+    shutil.rmtree(affectnet_arrays / "val_set/images")
+    with pytest.raises(DataError, match=r"val_set/images does not exist.*beside their annotations"):
+        AffectNetArraysSource(affectnet_arrays)
+
+
 def test_no_pickle_in_an_annotation_is_opened(affectnet_arrays: Path) -> None:
     np.save(affectnet_arrays / "val_set/annotations/3_exp.npy", np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"3_exp\.npy holds no number"):
@@ -226,6 +234,7 @@ def test_affectnet_folders_are_tested_on_validation_where_there_is_no_test(
     for number, part in enumerate(parts):
         for code in range(8):
             picture(tmp_path / part / str(code) / "a.jpg", seed=10 * number + code)
+    assert recognise(str(tmp_path)) == "affectnet"
     source = AffectNetFolderSource(tmp_path)
     samples = given(source)
     assert {sample.label for sample in samples.values()} == set(AFFECTNET_CLASSES)
@@ -242,12 +251,23 @@ def test_contempt_stays_where_the_user_asks_for_it(tmp_path: Path) -> None:
     assert {sample.label for sample in given(source).values()} == {"neutral", "contempt"}
 
 
+def test_numbers_that_nothing_explains_are_refused(tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / str(1 + number % 2) / f"{number}.jpg", seed=number)
+    with pytest.raises(DataError, match=r"are numbers \(1, 2\).*--map-class 1=happy"):
+        open_source(str(tmp_path))
+    named = open_source(str(tmp_path), options=Options(mapping={"1": "happy", "2": "sad"}))
+    assert {sample.label for sample in given(named).values()} == {"happy", "sad"}
+    assert given(open_source(str(tmp_path), "folder")).keys()  # asked for by name
+
+
 def test_fer2013_folders_get_their_three_splits_back(tmp_path: Path) -> None:
     """In the widespread copy, `test` holds PublicTest and PrivateTest together."""
     for number, label in enumerate(("angry", "happy")):
         picture(tmp_path / f"train/{label}/Training_{number}.jpg", number, colour=False)
         picture(tmp_path / f"test/{label}/PublicTest_{number}.jpg", 10 + number, colour=False)
         picture(tmp_path / f"test/{label}/PrivateTest_{number}.jpg", 20 + number, colour=False)
+    (tmp_path / "train/angry/.DS_Store").write_text("left by a file manager")
     assert recognise(str(tmp_path)) == "fer2013"
     source = open_source(str(tmp_path))
     assert isinstance(source, Fer2013FolderSource)
@@ -352,6 +372,29 @@ def test_parquet_files_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         samples["train/000003"].image, noise(1, seed=10, side=24, colour=True)[0]
     )
+
+
+def test_each_parquet_file_numbers_its_own_classes(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-0.parquet", [0, 1, 2], names=["happy", "angry", "sad"])
+    write_parquet(tmp_path / "train-1.parquet", [0, 1], names=["angry", "sad"], start=10)
+    write_parquet(tmp_path / "test-0.parquet", [0, 1, 2], names=["sad", "happy", "angry"], start=20)
+    labels = [(item.split, item.label) for item in HuggingFaceSource(str(tmp_path))]
+    assert [name for split, name in labels if split == "test"] == ["sad", "happy", "angry"]
+    assert [name for split, name in labels if split == "train"] == [
+        "happy",
+        "angry",
+        "sad",
+        "angry",
+        "sad",
+    ]
+
+
+def test_a_column_that_one_split_lacks_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-0.parquet", ["happy", "sad"])
+    path = write_parquet(tmp_path / "test-0.parquet", ["happy", "sad"], start=5)
+    pq.write_table(pq.read_table(path).rename_columns(["image", "emotion"]), path)
+    with pytest.raises(DataError, match="no label column; its columns are image"):
+        HuggingFaceSource(str(tmp_path))
 
 
 def test_one_split_is_none(tmp_path: Path) -> None:

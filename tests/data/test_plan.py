@@ -1,6 +1,7 @@
 """Plans: several sources, cleaned, mapped, merged, weighed, balanced, relabelled and split."""
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.cleaning import Cleaner
-from fer_core.data.faces import Face
+from fer_core.data.faces import Face, whole_picture
 from fer_core.data.plan import BalancePlan, CleanPlan, SplitPlan, TopUp, Treatment, read_plan
 from fer_core.data.prepare import prepare_parts, prepare_plan
 from fer_core.data.prepared import PreparedDataset
@@ -132,6 +133,38 @@ def test_classes_are_renamed_and_left_out(tmp_path: Path) -> None:
         build(tmp_path, Part(ListSource(items), mapping={"fear": "sad"}))
 
 
+def test_votes_and_second_labels_follow_the_mapping(tmp_path: Path) -> None:
+    items = source(12, seed=1, splits=THREE).items
+    votes = {"sad": 4, "bored": 3, "happy": 3, "cross": 2}
+    second = ["bored", "cross", "sad", None]
+    items = [
+        replace(item, votes=votes if item.label == "sad" else {}, second_label=second[n % 4])
+        for n, item in enumerate(items)
+    ]
+    items += samples(noise(2, seed=8, side=SIDE), ["bored", "cross"], "train", 100)
+    dataset = build(tmp_path, Part(ListSource(items), mapping={"bored": "sad", "cross": ""}))
+    table = dataset.samples.set_index("id")
+    given = table.loc["list/0001"]
+    assert (given["votes_sad"], given["votes_happy"], given["votes_cross"]) == (7, 3, 2)
+    assert "votes_bored" not in table
+    assert dataset.soft_targets(np.array([1])).tolist() == [
+        [pytest.approx(0.3), pytest.approx(0.7)]
+    ]
+    assert table["second_label"].iloc[:3].fillna("").tolist() == ["sad", "", "sad"]
+
+
+def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
+    items = source(6, seed=1, splits=THREE).items
+    wide = noise(1, seed=5, side=30)[0][7 : 7 + SIDE]
+    items[0] = replace(items[0], image=wide)
+    dataset = build(tmp_path, Part(ListSource(items)))
+    np.testing.assert_array_equal(dataset.images[0], wide[:, 7 : 7 + SIDE])
+    # as a picture that is cropped already is answered
+    crop = whole_picture(Image.fromarray(wide)).crop
+    np.testing.assert_array_equal(dataset.images[0], dataset.format.convert(crop))
+    assert dataset.samples["width"].iloc[0] == 30
+
+
 def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
     part = Part(source(90, seed=1, labels=("happy", "sad", "fear")), classes=("happy", "Sadness"))
     assert build(tmp_path, part).info.labels == ("happy", "sad")
@@ -175,6 +208,19 @@ def test_a_class_is_topped_up_from_a_named_source(tmp_path: Path) -> None:
     assert set(added["label"]) == {"sad"}
     assert set(added["source_split"]) == {"train"}  # never what the source holds out
     assert dataset.info.excluded == {"kept for topping up": 36}
+
+
+def test_disputed_images_of_a_spare_source_are_not_learned(tmp_path: Path) -> None:
+    votes = {"happy": 5, "sad": 5}
+    items = [
+        Sample(f"d{n}", image, None, split, "annotators disagree", votes=votes)
+        for n, (image, split) in enumerate(zip(noise(3, seed=7, side=SIDE), THREE, strict=True))
+    ]
+    spare = ListSource([*source(12, seed=2, splits=THREE).items, *items])
+    main = source(12, seed=1, splits=THREE)
+    for role, count in (("all", 1), ("top-up", 0)):
+        parts = (Part(main, name="main"), Part(spare, name="spare", role=role))
+        assert len(build(tmp_path, *parts).disputed_rows()) == count
 
 
 def test_topping_up_with_a_class_that_the_source_lacks_is_refused(tmp_path: Path) -> None:
@@ -245,8 +291,20 @@ def test_cropping_takes_the_face_and_requiring_keeps_the_picture() -> None:
 
 
 def test_a_reason_of_the_source_is_kept() -> None:
-    sample = Sample("a", np.zeros((40, 40), np.uint8), None, None, "annotators disagree")
-    assert Cleaner(CleanPlan(drop_flat=True)).clean(sample).excluded == "annotators disagree"
+    sample = Sample("a", np.zeros((40, 40), np.uint8), None, None, "annotators say contempt")
+    cleaner = Cleaner(CleanPlan(drop_flat=True))
+    assert cleaner.clean(sample).excluded == "annotators say contempt"
+    # a picture from whose votes a network can still learn is looked at like any other
+    disputed = replace(sample, excluded="annotators disagree")
+    assert cleaner.clean(disputed).excluded == "flat or blank"
+    assert Cleaner(CleanPlan()).clean(disputed).excluded == "annotators disagree"
+    assert cleaner.clean(replace(sample, excluded="")).excluded == "no label"
+
+
+def test_disputed_images_are_cropped_like_the_others() -> None:
+    sample = Sample("a", bright_square(90, 30, 30), None, None, "annotators disagree")
+    cleaned = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample)
+    assert (cleaned.image.shape, cleaned.excluded) == ((35, 35), "annotators disagree")
 
 
 def test_what_is_set_aside_is_told(tmp_path: Path) -> None:
@@ -282,6 +340,17 @@ def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> No
     path = relabels(tmp_path, [("list/x", "sad")])
     dataset = build(tmp_path, Part(ListSource(items)), relabel=path)
     assert dataset.samples.set_index("id").loc["list/x", "split"] == "train"
+
+
+def test_a_label_does_not_bring_back_what_cleaning_set_aside(tmp_path: Path) -> None:
+    items = list(source(6, seed=1, splits=THREE).items)
+    items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
+    path = relabels(tmp_path, [("list/0002", "sad"), ("list/0000", "sad")])
+    clean = CleanPlan(drop_flat=True)
+    dataset = build(tmp_path, Part(ListSource(items)), relabel=path, clean=clean)
+    table = dataset.samples.set_index("id")
+    assert table.loc[["list/0000", "list/0002"], "label"].tolist() == ["sad", "sad"]
+    assert table.loc[["list/0000", "list/0002"], "excluded"].tolist() == ["", "flat or blank"]
 
 
 @pytest.mark.parametrize(
@@ -383,6 +452,11 @@ def test_two_runs_of_a_plan_write_the_same_bytes(plan: Path, tmp_path: Path) -> 
         ("side: 24", "side: 4", "side: Input should be greater"),
         ("weight: 1}", "weight: 1, colour: x}", r"sources\.0\.colour: Extra inputs"),
         (", weight: 1}", "}", "give every source of the role all a weight, or none"),
+        (
+            ", weight: 1}",
+            ", weight: 1}\n  - {path: synthetic, name: x, role: top-up, weight: 1}",
+            "role top-up has no weight",
+        ),
         ("format: folder", "format: ckplus", r"sources\.1\.format"),
         ("{most: mean}", "{top_up: [{label: sad, source: x}]}", "'x', but no source"),
         ("side: 24", "side: [", "cannot be read"),

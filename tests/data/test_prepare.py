@@ -314,6 +314,19 @@ def test_a_folder_that_is_no_prepared_set_is_not_deleted(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("kept", ["corrections.csv", "runs/resnet34-cpu-s0/run.json"])
+def test_a_set_with_files_of_others_in_it_is_not_replaced(tmp_path: Path, kept: str) -> None:
+    prepared(split_source(), tmp_path / "set")
+    (tmp_path / "set" / ".DS_Store").write_text("left by a file manager")
+    prepared(split_source(), tmp_path / "set")
+    mine = tmp_path / "set" / kept
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(DataError, match=rf"something else .*\({kept.partition('/')[0]}\)"):
+        prepared(split_source(), tmp_path / "set")
+    assert mine.read_text() == "mine"
+
+
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     assert len(prepared(split_source(), tmp_path / "set").samples) == 12

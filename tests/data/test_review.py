@@ -175,6 +175,20 @@ def test_duplicate_groups(samples: pd.DataFrame) -> None:
     assert table["reason"].tolist()[1] == "copy of s/0"
 
 
+def test_the_original_of_a_group_has_a_label_if_any_has(samples: pd.DataFrame) -> None:
+    samples.loc[[0, 3], "label"] = None
+    table = review.duplicate_groups(samples).set_index("id")
+    assert table["proposal"].to_dict() == {
+        "s/0": "",
+        "s/1": "sad",
+        "s/2": "",
+        "s/3": "",  # none of the group has one: the first is its original, and stays aside
+        "s/4": "",
+    }
+    assert table.loc["s/0", "reason"] == "copy of s/1"
+    assert table.loc["s/3", "reason"] == "original of its group"
+
+
 def test_leaks(samples: pd.DataFrame) -> None:
     table = review.leaks(samples).set_index("id")
     assert table.index.tolist() == ["s/2", "s/1"]

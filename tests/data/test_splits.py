@@ -70,7 +70,14 @@ ALONE = np.full(160, -1)
 
 @pytest.mark.parametrize(
     ("share", "drawn"),
-    [(0.2, {"happy": 20, "sad": 10, "fear": 2}), (0.1, {"happy": 10, "sad": 5, "fear": 1})],
+    [
+        (0.2, {"happy": 20, "sad": 10, "fear": 2}),
+        (0.1, {"happy": 10, "sad": 5, "fear": 1}),
+        (0.3, {"happy": 30, "sad": 15, "fear": 3}),
+        (0.4, {"happy": 40, "sad": 20, "fear": 4}),
+        (0.9, {"happy": 90, "sad": 45, "fear": 9}),
+        (0.99, {"happy": 90, "sad": 45, "fear": 9}),
+    ],
 )
 def test_each_class_gives_its_share(share: float, drawn: dict[str, int]) -> None:
     mask = stratified_split(LABELS, ALONE, share, seed=0)

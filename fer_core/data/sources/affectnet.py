@@ -123,6 +123,7 @@ class AffectNetArraysSource(ImageFiles):
 
     def _part(self, folder: Path, split: Split) -> Iterator[ImageFile]:
         notes = folder / "annotations"
+        need_folder(folder / "images", "AffectNet's pictures stand beside their annotations")
         for picture in visible(folder / "images"):
             if picture.suffix.lower() not in SUFFIXES:
                 continue
@@ -236,4 +237,8 @@ def _box(row: Mapping[str, object]) -> Box | None:
         )
     except (KeyError, ValueError):
         return None
-    return (left, top, left + width, top + height) if width > 0 and height > 0 else None
+    if width <= 0 or height <= 0:
+        return None
+    side = max(width, height)  # a square, so that the face is neither stretched nor cut
+    left, top = left - (side - width) // 2, top - (side - height) // 2
+    return (left, top, left + side, top + side)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_core.data.sources.base import Origin, Split
-from fer_core.data.sources.files import ImageFile
+from fer_core.data.sources.files import ImageFile, first_image
 from fer_core.data.sources.folder import FolderSource
 
 _USAGES: Mapping[str, Split] = {
@@ -46,5 +46,5 @@ class Fer2013FolderSource(FolderSource):
 
 def is_fer2013_folder(path: Path) -> bool:
     """Whether a folder's first training picture is named as FER2013's are."""
-    first = next((path / "train").glob("*/*"), None)
+    first = first_image(path / "train")
     return first is not None and first.name.startswith("Training_")

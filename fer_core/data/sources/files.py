@@ -129,6 +129,13 @@ def visible(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__"))]
 
 
+def first_image(folder: Path) -> Path | None:
+    """Returns the first visible image file of a folder of class folders, if there is one."""
+    classes = [path for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
+    files = (file for place in classes for file in visible(place))
+    return next((file for file in files if file.suffix.lower() in SUFFIXES), None)
+
+
 def holds_images(folder: Path) -> bool:
     """Whether an image file stands anywhere below a folder; links to folders are not followed."""
     return any(

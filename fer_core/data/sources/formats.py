@@ -13,7 +13,8 @@ from fer_core.data.sources.affectnet import (
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
 from fer_core.data.sources.fer2013 import Fer2013Source, Labels
 from fer_core.data.sources.fer2013_folder import Fer2013FolderSource, is_fer2013_folder
-from fer_core.data.sources.folder import FolderSource
+from fer_core.data.sources.files import first_image, visible
+from fer_core.data.sources.folder import SPLIT_NAMES, FolderSource
 from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_dataset
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
 from fer_core.data.sources.planted import PlantedSource
@@ -62,9 +63,12 @@ def open_source(path: str, form: str | None = None, options: Options | None = No
         DataError: If the format is unknown or the path does not hold it.
     """
     chosen = form or recognise(path)
+    options = options or Options()
+    if form is None and chosen == "folder" and not options.mapping:
+        _require_names(Path(path))
     if chosen not in FORMATS:
         raise DataError(f"The format {chosen!r} is unknown. Known: {', '.join(FORMATS)}.")
-    return _OPENERS[chosen](path, options or Options())
+    return _OPENERS[chosen](path, options)
 
 
 def recognise(path: str) -> str:
@@ -93,7 +97,42 @@ def recognise(path: str) -> str:
         return "affectnet"
     if is_saved_dataset(place) or next(place.rglob("*.parquet"), None) is not None:
         return "huggingface"
-    return "fer2013" if is_fer2013_folder(place) else "folder"
+    if is_fer2013_folder(place):
+        return "fer2013"
+    return _of_codes(place) or "folder"
+
+
+def _require_names(place: Path) -> None:
+    """Refuses numbers that nobody has said the meaning of."""
+    if names := _numbers(place):
+        raise DataError(
+            f"The class folders of {place} are numbers ({', '.join(sorted(names))}), and nothing "
+            "says what they mean. Name the dataset with --format rafdb or --format affectnet, or "
+            "each class with --map-class 1=happy."
+        )
+
+
+def _of_codes(place: Path) -> str | None:
+    """Returns the dataset whose codes name a folder's class folders, if it can be told."""
+    if not (codes := _numbers(place)):
+        return None
+    first = first_image(_class_parents(place)[0])
+    if first is not None and first.stem.endswith("_aligned"):
+        return "rafdb"
+    return "affectnet" if "0" in codes and len(codes) >= 7 else None
+
+
+def _numbers(place: Path) -> set[str]:
+    """Returns the names of a folder's class folders if all are numbers."""
+    parents = _class_parents(place)
+    names = {path.name for folder in parents for path in visible(folder) if path.is_dir()}
+    return names if all(name.isdecimal() for name in names) else set()
+
+
+def _class_parents(place: Path) -> list[Path]:
+    """Returns where class folders stand: in the split folders, if there are any."""
+    splits = [path for path in visible(place) if path.name.lower() in SPLIT_NAMES]
+    return [path for path in splits if path.is_dir()] or [place]
 
 
 def _affectnet_lists(place: Path) -> Path | None:

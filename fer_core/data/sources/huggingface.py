@@ -41,9 +41,9 @@ class _Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def class_names(self, column: str) -> Sequence[str] | None: ...
-
-    def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]: ...
+    def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
+        """Gives images, and labels by their names where those are known."""
+        ...
 
 
 class HuggingFaceSource:
@@ -67,10 +67,10 @@ class HuggingFaceSource:
         self._place = place
         by_name = _open(place)
         self._parts = _splits(by_name)
-        first = self._parts[0][1]
-        self._image = _column(first.columns, image, _IMAGE_NAMES, "image", place)
-        self._label = _column(first.columns, label, _LABEL_NAMES, "label", place)
-        self._names = first.class_names(self._label)
+        first, *others = (rows for _, rows in self._parts)
+        shared = [name for name in first.columns if all(name in rows.columns for rows in others)]
+        self._image = _column(shared, image, _IMAGE_NAMES, "image", place)
+        self._label = _column(shared, label, _LABEL_NAMES, "label", place)
         self._licence = first.licence
 
     @property
@@ -119,12 +119,10 @@ class HuggingFaceSource:
     def _class(self, value: object, key: str) -> str:
         if isinstance(value, str):
             return canonical_name(value)
-        if self._names is None or not isinstance(value, int) or not 0 <= value < len(self._names):
-            raise DataError(
-                f"{key} of {self._place}: nothing says what the label {value!r} means. Name the "
-                "column that holds class names with the option `label`."
-            )
-        return canonical_name(self._names[value])
+        raise DataError(
+            f"{key} of {self._place}: nothing says what the label {value!r} means. Name the "
+            "column that holds class names with the option `label`."
+        )
 
 
 @dataclass(frozen=True)
@@ -135,29 +133,21 @@ class _Parquet:
     licence: str
 
     @cached_property
-    def _schema(self) -> Any:  # noqa: ANN401 (pyarrow is untyped)
-        return _parquet(self.files[0]).schema_arrow
-
-    @property
     def columns(self) -> Sequence[str]:
-        return list(self._schema.names)
+        first, *others = (_parquet(file).schema_arrow.names for file in self.files)
+        return [name for name in first if all(name in names for names in others)]
 
     def __len__(self) -> int:
         return sum(int(_parquet(file).metadata.num_rows) for file in self.files)
 
-    def class_names(self, column: str) -> Sequence[str] | None:
-        """Reads the names from the features that `datasets` writes into the schema."""
-        text = (self._schema.metadata or {}).get(b"huggingface")
-        if text is None:
-            return None
-        feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
-        return feature.get("names") if isinstance(feature, dict) else None
-
     def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
         for file in self.files:
-            for batch in _parquet(file).iter_batches(batch_size=_BATCH, columns=[image, label]):
+            opened = _parquet(file)
+            names = _class_names(opened.schema_arrow, label)  # each file numbers its own classes
+            for batch in opened.iter_batches(batch_size=_BATCH, columns=[image, label]):
                 table = batch.to_pydict()
-                yield from zip(table[image], table[label], strict=True)
+                for raw, value in zip(table[image], table[label], strict=True):
+                    yield raw, _named(value, names)
 
 
 @dataclass(frozen=True)
@@ -177,16 +167,30 @@ class _Loaded:
     def __len__(self) -> int:
         return len(self.data)
 
-    def class_names(self, column: str) -> Sequence[str] | None:
-        return getattr(self.data.features[column], "names", None)
-
     def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
         import datasets
 
         raw = self.data.select_columns([image, label])
         raw = raw.cast_column(image, datasets.Image(decode=False))
+        names = getattr(self.data.features[label], "names", None)
         for row in raw:
-            yield row[image], row[label]
+            yield row[image], _named(row[label], names)
+
+
+def _class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)
+    """Reads the names from the features that `datasets` writes into a parquet file's schema."""
+    text = (schema.metadata or {}).get(b"huggingface")
+    if text is None:
+        return None
+    feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
+    return feature.get("names") if isinstance(feature, dict) else None
+
+
+def _named(value: object, names: Sequence[str] | None) -> object:
+    """Returns the name of a numbered class where it is known, else the value itself."""
+    if names is None or not isinstance(value, int) or not 0 <= value < len(names):
+        return value
+    return names[value]
 
 
 def is_saved_dataset(path: Path) -> bool:

@@ -113,6 +113,7 @@ class SyntheticSource:
                 image=self.face(index).image,
                 label=plan.emotion,
                 split=plan.split,
+                group=f"person {plan.identity}",
             )
 
     def face(self, index: int) -> SyntheticFace:
