@@ -140,7 +140,11 @@ def _cleared(
     same_split = [r for r in _chosen.runs if r.info.split_hash == _chosen.info.split_hash]
     runs = _answers(_chosen, tuple(same_split))
     judging = {run.run_id for run in judges(_chosen)}
-    return clear_scores(runs, {name: run for name, run in runs.items() if name in judging})
+    return clear_scores(
+        runs,
+        {name: run for name, run in runs.items() if name in judging},
+        {run.run_id: run.info.members for run in same_split},
+    )
 
 
 def _answers(chosen: Benchmark, runs: tuple[Run, ...]) -> dict[str, Predictions]:

@@ -6,7 +6,7 @@ usually get. Answers are averaged over runs, so that one model's weakness is not
 annotators'.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,22 +142,27 @@ def average(runs: Sequence[Scores]) -> Scores:
 
 
 def clear_scores(
-    runs: Mapping[str, Predictions], judges: Mapping[str, Predictions]
+    runs: Mapping[str, Predictions],
+    judges: Mapping[str, Predictions],
+    members: Mapping[str, Collection[str]],
 ) -> list[Cleared]:
     """Scores runs on the test images whose labels are not suspect.
 
-    A run must not judge the labels of its own errors: each is judged by the others, if there are
-    any. Even so the score without suspect labels is no better measurement: models err alike, so
-    that hard images are left out with the wrong labels.
+    A run must not judge the labels of its own errors: each is judged by the others, an ensemble by
+    those that are none of its members, if there are any. Even so the score without suspect labels
+    is no better measurement: models err alike, so that hard images are left out with the wrong
+    labels.
 
     Args:
         runs: What is scored, by run id.
         judges: What judges; ensembles are best left out, as they answer for their members.
+        members: Each ensemble's members, by its run id.
     """
     found: dict[frozenset[str], frozenset[str]] = {}
     cleared = []
     for run_id, run in runs.items():
-        others = frozenset(judges) - {run_id} or frozenset({run_id})
+        own = {run_id, *members.get(run_id, ())}
+        others = frozenset(judges) - own or frozenset({run_id})
         if others not in found:
             found[others] = find_label_issues(
                 [judges.get(name, run) for name in sorted(others)]
@@ -189,14 +194,15 @@ def expected_votes(samples: pd.DataFrame, table: pd.DataFrame, labels: LabelSet)
         labels: The classes.
 
     Returns:
-        The table with `votes_given` and `votes_suggested` (shares of all votes, 0 to 1), or as it
-        was where there are no votes.
+        The table with `votes_given` and `votes_suggested` (shares of all votes, 0 to 1; NaN where
+        an image has none), or as it was where there are no votes.
     """
     columns = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
     if not {f"{VOTE_PREFIX}{name}" for name in labels.names} <= set(columns):
         return table
     votes = samples.loc[table["id"], columns].to_numpy(dtype=np.float64)
-    shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    total = votes.sum(axis=1, keepdims=True)
+    shares = np.divide(votes, total, out=np.full_like(votes, np.nan), where=total > 0)
     added = table.copy()
     for kind in ("given", "suggested"):
         place = [columns.index(f"{VOTE_PREFIX}{name}") for name in table[kind]]

@@ -114,8 +114,8 @@ class AgainstPeople:
             the entropy of the votes.
         vote_entropy: That best.
         distance: Mean Jensen-Shannon distance of p and q, base 2, 0 to 1.
-        defensible: Of the wrong answers, the share that at least one annotator gave too; NaN
-            without wrong answers.
+        defensible: Of the wrong answers on images with votes, the share that at least one annotator
+            gave too; NaN without such answers.
     """
 
     cross_entropy: float
@@ -129,12 +129,12 @@ def against_people(scores: Scores, votes: Votes) -> AgainstPeople:
 
     Args:
         scores: Of samples, in the order of the votes.
-        votes: Samples without a vote for any class are left out of the distances.
+        votes: Samples without a vote for any class are left out.
     """
     given = votes.distribution
     known = ~np.isnan(given[:, 0])
     shares, answer = given[known], scores.probabilities[known]
-    wrong = scores.predicted != scores.truth
+    wrong = known & (scores.predicted != scores.truth)
     backed = votes.counts[np.arange(len(votes)), scores.predicted] > 0
     return AgainstPeople(
         cross_entropy=_mean(-(shares * np.log(np.clip(answer, _SMALLEST, 1))).sum(axis=1)),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.statistics import Bootstrap, interval
+from fer_core.evaluation.statistics import Bootstrap, wilson
 from fer_core.records import Record
 
 
@@ -18,7 +18,10 @@ class _Part(BaseModel):
 
 
 class Estimate(_Part):
-    """A measured value with its 95% bootstrap interval; shares are in 0 to 1."""
+    """A measured value with its 95% interval, by bootstrap; shares are in 0 to 1.
+
+    A class's recall has Wilson's, as classes are small: resampling never leaves 0% or 100%.
+    """
 
     value: float
     low: float
@@ -94,7 +97,7 @@ class Report(Record):
     protocol: Protocol
     validation: SplitScores
     test: SplitScores
-    test_leak_free: SplitScores
+    test_leak_free: SplitScores | None
 
 
 def score(scores: Scores) -> SplitScores:
@@ -109,7 +112,7 @@ def score(scores: Scores) -> SplitScores:
         macro_recall=Estimate(value=metrics.macro_recall(matrix), low=recall_low, high=recall_high),
         log_loss=metrics.log_loss(scores.truth, scores.probabilities),
         calibration_error=metrics.expected_calibration_error(scores.truth, scores.probabilities),
-        classes=_class_scores(scores, matrix, bootstrap),
+        classes=_class_scores(scores, matrix),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix),
     )
 
@@ -118,6 +121,8 @@ def build_report(
     run_id: str, predictions: Predictions, samples: pd.DataFrame, protocol: Protocol
 ) -> Report:
     """Scores validation, test, and the test images without a duplicate in the original train.
+
+    The last is None where every test image has one.
 
     Args:
         run_id: The run.
@@ -134,29 +139,30 @@ def build_report(
         protocol=protocol,
         validation=score(predictions.split("validation")),
         test=score(test),
-        test_leak_free=score(test.select(clean)),
+        test_leak_free=score(test.select(clean)) if clean.any() else None,
     )
 
 
-def _class_scores(
-    scores: Scores, matrix: NDArray[np.int64], bootstrap: Bootstrap
-) -> tuple[ClassScores, ...]:
+def _class_scores(scores: Scores, matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
     precision, recall, f1 = (
         metrics.precision(matrix),
         metrics.recall(matrix),
         metrics.f1(matrix),
     )
-    resampled = bootstrap.recalls()
+    found, samples = np.diag(matrix), matrix.sum(axis=1)
+    low, high = wilson(found, samples)
     rows = []
     for index, label in enumerate(scores.labels.names):
         estimate = None
-        if matrix[index].sum():
-            low, high = interval(resampled[:, index])
-            estimate = Estimate(value=float(recall[index]), low=low, high=high)
+        if samples[index]:
+            value = float(recall[index])
+            estimate = Estimate(
+                value=value, low=min(value, float(low[index])), high=max(value, float(high[index]))
+            )
         rows.append(
             ClassScores(
                 label=label,
-                samples=int(matrix[index].sum()),
+                samples=int(samples[index]),
                 precision=_number(precision[index]),
                 recall=estimate,
                 f1=_number(f1[index]),

@@ -27,7 +27,9 @@ class RiskCoverage:
 
     def coverage_at(self, risk: float) -> tuple[float, float] | None:
         """Returns the largest coverage with at most this risk and its confidence; None if none."""
-        allowed = np.flatnonzero(self.risk <= risk + 1e-12)
+        # a threshold answers all samples of its confidence
+        ends = np.append(self.threshold[1:] != self.threshold[:-1], True)
+        allowed = np.flatnonzero((self.risk <= risk + 1e-12) & ends)
         if not len(allowed):
             return None
         last = int(allowed[-1])

@@ -99,7 +99,7 @@ def test_runs_on_other_samples_are_refused() -> None:
 def test_scores_without_suspect_labels_by_hand() -> None:
     """Ten wrong test labels, on which a perfect model errs; nothing else."""
     runs = {f"run{seed}": run(seed, planted=10, slips=0) for seed in range(2)}
-    for row in clear_scores(runs, runs):
+    for row in clear_scores(runs, runs, {}):
         assert (row.samples, row.errors) == (210, 10)
         assert row.suspect == row.suspect_errors >= 6
         assert row.accuracy == pytest.approx(200 / 210)
@@ -111,12 +111,22 @@ def test_scores_without_suspect_labels_by_hand() -> None:
 def test_a_models_own_slips_are_not_called_label_errors_by_others() -> None:
     runs = {"good": run(0, slips=0), "other": run(1, slips=0), "slips": run(2, slips=0.3)}
     judges = {name: runs[name] for name in ("good", "other", "slips")}
-    rows = {row.run_id: row for row in clear_scores(runs, judges)}
+    rows = {row.run_id: row for row in clear_scores(runs, judges, {})}
     assert rows["slips"].errors > 40
     assert rows["slips"].suspect_errors == 0
-    alone = clear_scores({"slips": runs["slips"]}, {"slips": runs["slips"]})[0]
+    alone = clear_scores({"slips": runs["slips"]}, {"slips": runs["slips"]}, {})[0]
     assert not alone.judged_by_others
     assert alone.suspect_errors > 10  # what judging oneself would have excused
+
+
+def test_members_do_not_judge_their_ensemble() -> None:
+    networks = {"good": run(0, slips=0), "slips": run(2, slips=0.3)}
+    both = networks | {"pair": networks["slips"]}
+    rows = {row.run_id: row for row in clear_scores(both, networks, {"pair": ["slips"]})}
+    assert rows["pair"].judged_by_others
+    assert rows["pair"].suspect_errors == rows["slips"].suspect_errors == 0
+    rows = {row.run_id: row for row in clear_scores(both, networks, {"pair": list(networks)})}
+    assert not rows["pair"].judged_by_others
 
 
 def test_votes_are_added_where_they_exist() -> None:
@@ -131,4 +141,5 @@ def test_votes_are_added_where_they_exist() -> None:
     samples.loc[first["id"], "votes_unknown"] = 1
     added = expected_votes(samples, table, SEVEN_EMOTIONS)
     assert added.loc[0, ["votes_given", "votes_suggested"]].tolist() == [0.3, 0.6]
+    assert added.loc[1:, "votes_given"].isna().all()  # nobody was asked
     assert "votes_given" not in expected_votes(samples[[]], table, SEVEN_EMOTIONS)

@@ -54,6 +54,13 @@ def test_against_people_by_hand():
     assert found.defensible == 1.0  # the one error, angry for disgust, has three votes
 
 
+def test_errors_on_images_without_votes_are_not_judged():
+    scores = make_scores([0, 1, 1], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
+    votes = Votes.of(SAMPLES, scores.ids, scores.labels)
+    assert not votes.counts[2].any()
+    assert against_people(scores, votes).defensible == 1.0
+
+
 def test_no_wrong_answer_gives_no_share_of_defensible_ones():
     scores = make_scores([0], [[1.0, 0.0]])
     assert np.isnan(against_people(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).defensible)

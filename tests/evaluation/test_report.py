@@ -47,6 +47,25 @@ def test_a_class_that_resampling_misses_is_left_out_of_the_mean():
     np.testing.assert_array_equal(np.nanmean(bootstrap.recalls(), axis=1), [1.0, 0.5])
 
 
+def test_a_class_without_a_miss_has_wilsons_interval():
+    truth = [0] * 12 + [1] * 4
+    found = score(scores(truth, [1] * 12 + [1] * 4)).classes
+    expected = stats.binomtest(0, 12).proportion_ci(method="wilson")
+    assert (found[0].recall.value, found[0].recall.low) == (0.0, 0.0)
+    assert found[0].recall.high == pytest.approx(expected.high)
+    assert found[1].recall.low == pytest.approx(
+        1 - stats.binomtest(0, 4).proportion_ci(method="wilson").high
+    )
+    assert (found[1].recall.value, found[1].recall.high) == (1.0, 1.0)
+
+
+def test_a_set_whose_whole_test_leaks_has_no_score_without():
+    test = scores([0, 1], [0, 1])
+    predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
+    samples = pd.DataFrame({"id": test.ids, "leak": True})
+    assert build_report("run", predictions, samples, PROTOCOL).test_leak_free is None
+
+
 def test_report_scores_with_and_without_leaks():
     test = scores([0, 0, 1, 1], [0, 1, 1, 1])
     predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})

@@ -26,6 +26,14 @@ def test_a_risk_that_is_never_met_has_no_coverage():
     assert curve.coverage_at(0.2) is None
 
 
+def test_a_threshold_answers_all_samples_of_its_confidence():
+    confidence = np.array([0.99] * 10 + [0.9] * 100)
+    right = np.array([True] * 100 + [False] * 10)
+    curve = risk_coverage(confidence, right)
+    assert curve.coverage_at(0.05) == (pytest.approx(10 / 110), 0.99)  # with 0.9 comes 1 / 11
+    assert curve.coverage_at(0.1) == (1.0, 0.9)
+
+
 def test_samples_of_one_confidence_share_their_errors():
     curve = risk_coverage(np.full(4, 0.7), np.array([True, False, True, True]))
     np.testing.assert_allclose(curve.risk, 0.25)

@@ -42,6 +42,16 @@ def test_the_controls_are_those_of_the_registry():
     assert set(CONTROLS) == set(methods.CONTROLS)
 
 
+def test_where_a_control_is_perfect_by_its_nature_none_beats_it():
+    levels = {"good": 0.9, "random": 0.1, "centre": 1.0}
+    parts = [
+        rows(method, metric, np.full(len(FACES), level))
+        for method, level in levels.items()
+        for metric in ("stability", "randomisation")
+    ]
+    assert league(pd.concat(parts, ignore_index=True))["beats"].isna().all()
+
+
 def test_paired_differences_tell_what_overlapping_intervals_hide():
     """Faces differ far more than methods do; on the same faces the difference is sure."""
     shift = np.random.default_rng(1).normal(0, 0.01, len(FACES))

@@ -108,6 +108,31 @@ def test_a_second_call_measures_only_what_is_missing(explained):
     pd.testing.assert_frame_equal(kept, before)
 
 
+def test_measuring_some_methods_anew_leaves_the_others(explained):
+    toy, run, _ = explained
+    path = toy.benchmark.run(RUN).faithfulness_path
+    before = read_table(path)
+    assert "measured before" not in run(RUN, "--method", "centre", "--overwrite")
+    after = read_table(path)
+    assert len(after) == len(before)
+    order = ["method", "metric", "id", "share"]
+    pd.testing.assert_frame_equal(
+        after.sort_values(order, ignore_index=True), before.sort_values(order, ignore_index=True)
+    )
+    with pytest.raises(ExplainError, match=r"on 7 images with seed 0, .* cannot be compared"):
+        run(RUN, "--method", "centre", "--seed", "1")
+    pd.testing.assert_frame_equal(read_table(path), after)
+
+
+def test_runs_that_a_method_does_not_suit_or_that_are_under_way_are_passed_by(explained):
+    toy, run, _ = explained
+    (toy.benchmark.root / "runs" / "begun-cpu-s0" / "state").mkdir(parents=True)
+    output = run("--method", "chefer")
+    assert f"{RUN}: chefer does not suit it" in output
+    assert "begun" not in output
+    shutil.rmtree(toy.benchmark.root / "runs" / "begun-cpu-s0")
+
+
 def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path):
     toy, _, _ = explained
     artifacts = tmp_path / "artifacts"

@@ -18,12 +18,15 @@ from fer_core.engine.robustness import CONDITIONS
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
+from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.results import PARTS
 from fer_core.evaluation.robustness import read_robustness
+from tests.builders import toy_benchmark
 from training import __main__ as cli
 from training import measuring
 from training.commands.measure import Part
 from training.console import console
+from training.jobs.scoring import write_run
 
 CPU = torch.device("cpu")
 
@@ -206,3 +209,15 @@ def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy
         result = command(name, "toy", "theirs")
         assert result.exit_code == 1
         assert "theirs was imported" in result.output
+
+
+def test_a_second_annotation_of_training_images_alone_gives_no_second_report(tmp_path):
+    toy = toy_benchmark(tmp_path, runs=1)
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    assert run.second_report_path.is_file()
+    run.second_report_path.unlink()
+    samples = toy.dataset.samples.copy()
+    samples.loc[samples["split"] != "train", "second_label"] = None
+    predictions = Predictions.read(run.predictions_path, toy.dataset.labels)
+    write_run(run, run.info(), predictions, samples)
+    assert not run.second_report_path.exists()

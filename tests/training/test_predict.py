@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_core.data.faces import every_face
+from fer_core.data.faces import Face, every_face
 from fer_core.data.imaging import open_picture
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.smoothing import smoothed
@@ -16,7 +16,7 @@ from tests.serving.conftest import QuarterDetector, png
 from training import __main__ as cli
 from training.answer_tables import timeline
 from training.console import console
-from training.jobs.answering import answer_files, find_files
+from training.jobs.answering import _numbered, _Sighting, answer_files, find_files
 
 NETWORK = "efficientnet_lite0-cpu-s0"
 RUNS = ["efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "pair-cpu", "resnet34-cpu-s0"]
@@ -97,6 +97,13 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
     np.testing.assert_allclose(steady[:3], smoothed(seconds[:3], raw[:3], 0.2))
     np.testing.assert_allclose(steady[3], raw[3])
     assert table["smoothed_answer"].notna().all()
+
+
+def test_somebody_after_a_long_absence_is_somebody_else():
+    face = Face(0, 0, 10, 10, 1.0)
+    seen = [_Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
+    assert _numbered(seen, {"v": range(10)}) == [0, 0, 0, 1]
+    assert _numbered(seen, {"v": [0, 1, 3, 9]}) == [0, 0, 0, 0]  # the next frame that was looked at
 
 
 def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):

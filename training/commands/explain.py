@@ -46,14 +46,17 @@ def explain(
     from fer_core.explain.tables import faithful_methods, league
     from fer_core.predictor import Predictor
     from training.console import console, show_progress
-    from training.jobs.explaining import explain_run, make_plan
+    from training.jobs.explaining import explain_run, make_plan, suitable_methods
     from training.tables import print_league
 
     place = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
     chosen = [place.run(name) for name in runs] if runs else place.runs()
+    chosen = [run for run in chosen if runs or run.info_path.is_file()]  # or still under way
     if not chosen:
-        raise ArtifactError(f"{benchmark} has no run. Train one with: python -m training train")
+        raise ArtifactError(
+            f"{benchmark} has no finished run. Train one with: python -m training train"
+        )
     plan = make_plan(dataset, images, drawn, seed)
     predictor = Predictor(place, torch.device("cpu") if device == "cpu" else None)
     failed = False
@@ -61,6 +64,9 @@ def explain(
         try:
             if run.info().kind == "imported" and not run.onnx_path.is_file():
                 console.print(f"{run.run_id} was imported as predictions: nothing to explain.")
+                continue
+            if method and not set(method) & set(suitable_methods(predictor, run.info())):
+                console.print(f"{run.run_id}: {', '.join(method)} does not suit it.")
                 continue
             done = explain_run(
                 predictor, run, plan, show_progress, method or (), overwrite=overwrite

@@ -1,6 +1,6 @@
 """Asks runs about the faces in pictures and videos."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,10 +138,13 @@ def answer_files(
     sightings: list[_Sighting] = []
     gathered: list[list[Prediction]] = []
     waiting: list[NDArray[np.uint8]] = []
+    looked: dict[str, list[int]] = {}
     length = len(files.pictures) + _frames_in(files.videos, every)
     for moment in progress(_moments(files, every, tally), length, "looking at faces"):
         found = every_face(moment.image, detector, predictor.framing)
         tally.faceless += not found
+        if moment.frame is not None:
+            looked.setdefault(moment.file, []).append(moment.frame)
         for place, crop in enumerate(found):
             sightings.append(_Sighting(moment.file, moment.frame, moment.seconds, place, crop.face))
             waiting.append(predictor.format.convert(crop.crop))
@@ -152,7 +155,7 @@ def answer_files(
         gathered.append(predictor.predict(waiting, run_ids))
     if not sightings:
         raise _nothing_found(tally)
-    tally.table = _table(sightings, gathered, smooth, unsure_below)
+    tally.table = _table(sightings, looked, gathered, smooth, unsure_below)
     return tally
 
 
@@ -217,6 +220,7 @@ def _nothing_found(tally: Tally) -> DataError:
 
 def _table(
     sightings: list[_Sighting],
+    looked: Mapping[str, Sequence[int]],
     gathered: list[list[Prediction]],
     smooth: float,
     unsure_below: float,
@@ -226,7 +230,7 @@ def _table(
             "file": [seen.file for seen in sightings],
             "frame": pd.array([seen.frame for seen in sightings], dtype="Int64"),
             "seconds": pd.array([seen.seconds for seen in sightings], dtype="Float64"),
-            "face": _numbered(sightings),
+            "face": _numbered(sightings, looked),
             "left": [seen.face.left for seen in sightings],
             "top": [seen.face.top for seen in sightings],
             "right": [seen.face.right for seen in sightings],
@@ -274,13 +278,18 @@ def _answers(
     return base.assign(**columns)
 
 
-def _numbered(sightings: Sequence[_Sighting]) -> list[int]:
-    """Returns each sighting's number: its place in a picture, its person's in a video."""
+def _numbered(sightings: Sequence[_Sighting], looked: Mapping[str, Sequence[int]]) -> list[int]:
+    """Returns each sighting's number: its place in a picture, its person's in a video.
+
+    Args:
+        sightings: All faces.
+        looked: The frames of each video, with faces or without: an absence has a length.
+    """
     numbers = [seen.place for seen in sightings]
-    videos: dict[str, dict[int, list[int]]] = {}
+    videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
     for index, seen in enumerate(sightings):
         if seen.frame is not None:
-            videos.setdefault(seen.file, {}).setdefault(seen.frame, []).append(index)
+            videos[seen.file][seen.frame].append(index)
     for frames in videos.values():
         found = track([sightings[index].face for index in indices] for indices in frames.values())
         for indices, persons in zip(frames.values(), found, strict=True):

@@ -19,8 +19,8 @@ from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, method_of, methods_for
 from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
-from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of
+from fer_core.explain.saliency import ExplainError, LogitsFunction, SaliencyMap, Target, to_side
+from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of, protocol_of
 from fer_core.labels import Emotion
 from fer_core.predictor import Predictor, Subject
 from fer_core.records import RunInfo
@@ -131,23 +131,27 @@ def explain_run(
         plan: The faces.
         progress: Shows how far a method is.
         wanted: Keys of methods; all that suit the run by default.
-        overwrite: Measure again what is there.
+        overwrite: Measure again what is there: the wanted methods, or all. What was measured under
+            another protocol goes.
 
     Returns:
         The methods that were measured now.
 
     Raises:
         DataError: If the set's split is not the run's.
-        ExplainError: If a method is unknown.
+        ExplainError: If a method is unknown, or some methods alone are wanted and the run's others
+            were measured under another protocol, with which they cannot stand.
     """
     info = run.info()
     require_split(plan.dataset, info.split_hash, run.run_id)
     protocol = plan.protocol(info)
-    measured = _Tables(run, protocol, overwrite=overwrite)
-    suitable = _suitable(predictor, info)
+    suitable = suitable_methods(predictor, info)
     for name in wanted:
         if name != MEMBERS:
             method_of(name)
+    if wanted and not overwrite:
+        _require_same(run, protocol)
+    measured = _Tables(run, protocol, overwrite=overwrite)
     todo = [
         name for name in suitable if (not wanted or name in wanted) and name not in measured.done
     ]
@@ -165,10 +169,10 @@ class _Tables:
     def __init__(self, run: RunDir, protocol: Protocol, *, overwrite: bool) -> None:
         self._run, self._protocol = run, protocol
         paths = (run.faithfulness_path, run.regions_path)
-        tables = [None if overwrite else _read(path, protocol) for path in paths]
+        tables = [_read(path, protocol) for path in paths]
         self._rows, self._places = tables
         both = [set() if table is None else set(table["method"]) for table in tables]
-        self.done = both[0] & both[1]
+        self.done: set[str] = set() if overwrite else both[0] & both[1]
 
     def add(self, rows: pd.DataFrame, places: pd.DataFrame) -> None:
         """Adds a method and writes both files."""
@@ -186,6 +190,22 @@ class _Tables:
         return pd.concat([kept, new], ignore_index=True)
 
 
+def _require_same(run: RunDir, protocol: Protocol) -> None:
+    """Refuses to replace all of a run's table by a few methods under another protocol."""
+    try:
+        table = read_table(run.faithfulness_path, ("id",))
+        earlier = protocol_of(table, run.faithfulness_path.name)
+    except ArtifactError:
+        return
+    if earlier != protocol and earlier.run == protocol.run:
+        raise ExplainError(
+            f"{run.run_id} was measured on {earlier.images} images with seed {earlier.seed}, and "
+            f"methods under two protocols cannot be compared. Give --images {earlier.images} "
+            f"--drawn {earlier.drawn} --seed {earlier.seed} for these, measure all methods by "
+            "leaving out --method, or drop the earlier ones with --overwrite."
+        )
+
+
 def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
     try:
         table = read_table(path, ("id",))
@@ -194,7 +214,7 @@ def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
     return table if protocol.fits(table) else None
 
 
-def _suitable(predictor: Predictor, info: RunInfo) -> list[str]:
+def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
     """Returns the methods that suit a run: the controls first, the slow ones last."""
     config, own = None, [MEMBERS] if info.kind == "ensemble" else []
     if info.kind == "network":

@@ -58,8 +58,9 @@ def write_run(
         second = Predictions(
             {split: scores.relabelled(names) for split, scores in predictions.splits.items()}
         )
-        protocol = _protocol(info, second, "second_label")
-        build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
+        if all(len(second.split(split)) for split in EVALUATED):  # or only training images have one
+            protocol = _protocol(info, second, "second_label")
+            build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
     info.write(run.info_path)
     return report
 
