@@ -43,7 +43,8 @@ def explain(
 
     from fer_core.artifacts import read_table
     from fer_core.errors import ArtifactError, FerscopeError
-    from fer_core.explain.tables import faithful_methods, league
+    from fer_core.explain.methods import method_of
+    from fer_core.explain.tables import MEMBERS, faithful_methods, league
     from fer_core.predictor import Predictor
     from training.console import console, show_progress
     from training.jobs.explaining import explain_run, make_plan, suitable_methods
@@ -57,6 +58,9 @@ def explain(
         raise ArtifactError(
             f"{benchmark} has no finished run. Train one with: python -m training train"
         )
+    for name in method or ():
+        if name != MEMBERS:
+            method_of(name)  # or it is unknown
     plan = make_plan(dataset, images, drawn, seed)
     predictor = Predictor(place, torch.device("cpu") if device == "cpu" else None)
     failed = False

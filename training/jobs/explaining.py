@@ -17,7 +17,7 @@ from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness
 from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
-from fer_core.explain.methods import explain, method_of, methods_for
+from fer_core.explain.methods import explain, methods_for
 from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
 from fer_core.explain.saliency import ExplainError, LogitsFunction, SaliencyMap, Target, to_side
 from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of, protocol_of
@@ -139,16 +139,13 @@ def explain_run(
 
     Raises:
         DataError: If the set's split is not the run's.
-        ExplainError: If a method is unknown, or some methods alone are wanted and the run's others
-            were measured under another protocol, with which they cannot stand.
+        ExplainError: If some methods alone are wanted and the run's others were measured under
+            another protocol, with which they cannot stand.
     """
     info = run.info()
     require_split(plan.dataset, info.split_hash, run.run_id)
     protocol = plan.protocol(info)
     suitable = suitable_methods(predictor, info)
-    for name in wanted:
-        if name != MEMBERS:
-            method_of(name)
     if wanted and not overwrite:
         _require_same(run, protocol)
     measured = _Tables(run, protocol, overwrite=overwrite)
