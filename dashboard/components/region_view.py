@@ -239,7 +239,9 @@ def league(chosen: Benchmark, run: Run) -> None:
     st.dataframe(pd.DataFrame(ordered).reindex(columns=columns), hide_index=True, key="league")
     st.caption(
         "Means with 95% bootstrap intervals over faces; ✓ where the method beats both controls on "
-        "the same faces. Deletion: low is good, the model loses confidence when marked cells go. "
+        "the same faces (not asked of stability and randomisation: a map that never moves is "
+        "perfect in the one and hopeless in the other). Deletion: low is good, the model loses "
+        "confidence when marked cells go. "
         "Insertion: high is good. ROAD: the same with removed cells filled in from around; above 0 "
         "is good. Stability: 1 if a little noise leaves the map as it is. Randomisation: likeness "
         "to the maps of a network with random weights; near 0 is good, a map that stays shows the "

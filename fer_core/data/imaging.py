@@ -83,18 +83,6 @@ class SampleFormat:
         return np.asarray(picture, dtype=np.uint8)
 
 
-def central_square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns the largest square in the middle: a face is not to be stretched.
-
-    Args:
-        image: Shape (H, W) or (H, W, 3).
-    """
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
-
-
 def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
     """Decodes an untrusted picture, in memory only.
 

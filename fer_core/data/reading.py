@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 from fer_core.artifacts import PICTURES, VOTE_PREFIX
 from fer_core.data import quality
 from fer_core.data.cleaning import Cleaner
-from fer_core.data.imaging import SampleFormat, central_square
+from fer_core.data.faces import whole_picture
+from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import Treatment
 from fer_core.data.progress import Progress
 from fer_core.data.sources.base import Sample, Skipped, Source
@@ -134,7 +136,9 @@ class _Reader:
             left_out = self.left_out.setdefault(part.title, Counter())
             for sample in self._taken(part, left_out, several=len(parts) > 1):
                 cleaned = self._cleaner.clean(sample)
-                yield _row(part, cleaned), self._format.convert(central_square(cleaned.image))
+                # as an upload that is cropped already: a face is not to be stretched
+                square = whole_picture(Image.fromarray(cleaned.image)).crop
+                yield _row(part, cleaned), self._format.convert(square)
             # Readers know what they did not even open only when they are done.
             left_out.update(getattr(part.source, "left_out", {}))
 

@@ -44,7 +44,11 @@ METRICS: Mapping[str, str] = {
 }
 """Shown names by metric; the last two come from drawn faces."""
 
-LOW_IS_GOOD = ("deletion", "randomisation")
+LOW_IS_GOOD = ("deletion",)
+UNCOMPARED = ("stability", "randomisation")
+"""Metrics in which controls are perfect or hopeless by nature: `centre` never moves, whatever noise
+or weights do."""
+
 FAITHFUL = ("deletion", "insertion")
 """The metrics in which a method must beat both controls to count as faithful."""
 
@@ -118,21 +122,19 @@ def league(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Returns:
         One row a method and metric: `method`, `metric`, `value`, `low`, `high`, `faces`,
         `beats` (True if it beats both controls; None for a control, where one is missing, and in
-        the metrics in which the controls are perfect or hopeless by their nature: `centre` never
-        moves, whatever noise or weights do).
+        the metrics of `UNCOMPARED`).
     """
     rows = []
     for metric, of_metric in faithfulness.groupby("metric", sort=False):
         wide = of_metric.pivot_table("value", "id", "method", aggfunc="mean", observed=True)
         drawn = np.random.default_rng(seed).integers(0, len(wide), (_RESAMPLES, len(wide)))
         sign = -1 if metric in LOW_IS_GOOD else 1
-        controls = [name for name in CONTROLS if name in wide]
+        controls = [name for name in CONTROLS if name in wide and metric not in UNCOMPARED]
         for method in wide:
             values = wide[method].to_numpy(dtype=float)
             low, high = _interval(values, drawn)
             beats = None
-            comparable = metric not in ("stability", "randomisation")
-            if comparable and method not in CONTROLS and len(controls) == len(CONTROLS):
+            if method not in CONTROLS and len(controls) == len(CONTROLS):
                 beats = all(
                     _interval(sign * (values - wide[name].to_numpy(dtype=float)), drawn)[0] > 0
                     for name in controls

@@ -83,7 +83,7 @@ def without_score_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[s
     if not any(key.startswith(inner) for key in tensors):
         return dict(tensors)
     return {
-        key.replace(inner, head): value
+        (head + key.removeprefix(inner) if key.startswith(inner) else key): value
         for key, value in tensors.items()
         if not key.startswith(head) or key.startswith(inner)
     }
