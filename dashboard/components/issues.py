@@ -41,7 +41,8 @@ def duplicates(chosen: Benchmark) -> None:
         table = table[by_group["split"].transform("nunique") > 1]
     st.caption(
         f"{table['group'].nunique():,} groups with {len(table):,} images, largest first. The first "
-        "image of a group is taken for its original; the others are proposed to be set aside. "
+        "image of a group that has a label is taken for its original; the others are proposed to "
+        "be set aside. "
         "Preparation keeps a group on one side of the split in any case."
     )
     _groups(chosen, table)
