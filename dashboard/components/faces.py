@@ -80,7 +80,16 @@ def gallery(
                 )
             else:
                 column.caption(f"{true}  \n{plain(said)}  \n`{row.id}`")
-    event = st.dataframe(
+    ids = [str(sample_id) for sample_id in rows["id"]]
+    # the ids are in the key: a row picked on another page or under another filter is forgotten
+    key = f"samples {ids}"
+
+    def open_row() -> None:
+        picked = st.session_state[key]["selection"]["rows"]
+        if picked and picked[0] < len(ids):
+            open_sample(ids[picked[0]])
+
+    st.dataframe(
         rows,
         hide_index=True,
         column_config={
@@ -88,12 +97,10 @@ def gallery(
                 "confidence", min_value=0.0, max_value=1.0, format="percent"
             )
         },
-        key="samples",
-        on_select="rerun" if openable else "ignore",
+        key=key,
+        on_select=open_row if openable else "ignore",
         selection_mode="single-row",
     )
-    if openable and (picked := event["selection"]["rows"]):
-        open_sample(str(rows["id"].iloc[picked[0]]))
 
 
 def open_sample(sample_id: str) -> None:

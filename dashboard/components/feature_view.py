@@ -37,15 +37,7 @@ def network_picker(chosen: Benchmark) -> Run:
     if not networks:
         st.info("This benchmark has no network of its own, so there are no layers to look into.")
         st.stop()
-    titles = chosen.titles
-    run_id = st.selectbox(
-        "Model",
-        [run.run_id for run in networks],
-        format_func=titles.__getitem__,
-        key=Key.RUN,
-        bind=BIND,
-    )
-    return chosen.run(run_id or networks[0].run_id)
+    return chosen.run(pick.run_picker(chosen, [run.run_id for run in networks]))
 
 
 def layer_picker(found: Sequence[Layer]) -> str:

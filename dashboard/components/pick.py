@@ -1,6 +1,6 @@
 """What a visitor picks on every page: benchmark and run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -15,12 +15,11 @@ def benchmark_picker() -> None:
     """Shows the benchmark picker; `benchmark` returns what was picked."""
     names = data_access.benchmark_names()
     if names:
-        st.selectbox(
+        select_box(
             "Benchmark",
             names,
-            key=Key.BENCHMARK,
-            bind=BIND,
-            help="A dataset with its splits, and all runs that were measured on it.",
+            Key.BENCHMARK,
+            help_text="A dataset with its splits, and all runs that were measured on it.",
         )
 
 
@@ -70,7 +69,6 @@ def run_picker(
     *,
     label: str = "Model",
     key: Key = Key.RUN,
-    index: int = 0,
 ) -> str:
     """Shows a run picker, best run first, and returns the picked run's id.
 
@@ -79,14 +77,47 @@ def run_picker(
         runs: Run ids to choose from; all of the benchmark's by default.
         label: What is chosen.
         key: Its name in the address bar.
-        index: Which is picked at first.
     """
-    titles = chosen.titles
     ids = list(runs) or [run.run_id for run in chosen.runs]
-    run_id = st.selectbox(
-        label, ids, index=index, format_func=titles.__getitem__, key=key, bind=BIND
-    )
-    return run_id or ids[index]
+    return select_box(label, ids, key, shown=chosen.titles.__getitem__)
+
+
+def select_box(
+    label: str,
+    values: Sequence[str],
+    key: Key,
+    *,
+    shown: Callable[[str], str] = str,
+    help_text: str | None = None,
+) -> str:
+    """Shows a choice of one, the first by default, that always stands in the address bar.
+
+    A bound widget leaves its default out of the address, and writes shown names: a link would
+    open something else once another run is the best, or has the same name.
+
+    Args:
+        label: What is chosen.
+        values: At least one; these stand in the address.
+        key: Its name there.
+        shown: Names a value.
+        help_text: Shown on hovering over the question mark.
+    """
+    written = f"{key} in the address"
+    before, asked = st.session_state.get(written), st.query_params.get(key)
+    if asked is not None and asked != before:  # a link
+        st.session_state[key] = asked
+        if asked not in values:
+            there = plain(f"{label} {asked!r}")
+            st.warning(f"{there} is in the address, but not here.", icon=":material/link_off:")
+    elif asked is None:  # another page was open, if any
+        st.session_state[key] = before
+    if st.session_state.get(key) not in values:
+        st.session_state[key] = values[0]
+    value = st.selectbox(label, values, format_func=shown, key=key, help=help_text)
+    st.session_state[written] = value
+    if asked != value:
+        st.query_params[key] = value
+    return value
 
 
 def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:

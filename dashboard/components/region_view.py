@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import data_access, explain_access, theme
+from dashboard.components import pick
 from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Run
 from dashboard.state import BIND, Key
@@ -119,10 +120,8 @@ def shares_by_model(
 
 def run_of(chosen: Benchmark, found: Measured) -> Run:
     """Shows which explained model is looked at; returns it."""
-    titles = chosen.titles
     runs = [run.run_id for run in chosen.runs if run.run_id in found]
-    run_id = st.selectbox("Model", runs, format_func=titles.__getitem__, key=Key.RUN, bind=BIND)
-    return chosen.run(run_id or runs[0])
+    return chosen.run(pick.run_picker(chosen, runs))
 
 
 def shares_by_class(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dashboard.components.faces import GALLERY_SIZE
 from dashboard.data_access import Benchmark
-from dashboard.state import BIND, Key
+from dashboard.state import Key
 from fer_core.evaluation.panel import Panel
 from fer_core.figures.confusion import ANY, SELECTION
 
@@ -120,15 +120,6 @@ def heading(cell: tuple[str, str]) -> str:
     if true == ANY:
         return f"all taken for {predicted}"
     return f"{true} taken for {predicted}" if true != predicted else f"{true}, recognised"
-
-
-def page_picker(count: int) -> int:
-    """Shows which page of a gallery is open, if there are several; returns it, from 0."""
-    pages = -(-count // GALLERY_SIZE)
-    if pages <= 1:
-        return 0
-    page = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
-    return int(page) - 1
 
 
 def download(listing: Listing, samples: pd.DataFrame, chosen: Benchmark, name: str) -> None:

@@ -24,15 +24,14 @@ left, middle, right = st.columns([3, 3, 4])
 with left:
     run_id = pick.run_picker(chosen, panel.runs)
 with middle:
-    minus = st.selectbox(
+    other_id = pick.select_box(
         "Minus",
         [NOTHING, *(name for name in panel.runs if name != run_id)],
-        format_func=lambda name: titles.get(name, name),
-        key=Key.MINUS,
-        bind=BIND,
-        help="Shows what this model does otherwise than another one.",
+        Key.MINUS,
+        shown=lambda name: titles.get(name, name),
+        help_text="Shows what this model does otherwise than another one.",
     )
-    minus = None if minus in (None, NOTHING) else minus
+    minus = None if other_id == NOTHING else other_id
 with right:
     show = st.segmented_control(
         "Cells show",
@@ -122,6 +121,6 @@ if not len(listing):
     st.stop()
 facts = data_access.samples(chosen)
 pictures = data_access.pictures(chosen)
-page = samples.page_picker(len(listing))
+page = pick.page(len(listing), faces.GALLERY_SIZE)
 faces.gallery(listing.page(facts, page), pictures, chosen.info.name)
 samples.download(listing, facts, chosen, f"{run_id}-{'-as-'.join(cell)}")

@@ -70,6 +70,6 @@ st.caption(
 if not len(listing):
     st.info("No sample is left. Take a filter off, or show other errors.", icon=":material/check:")
     st.stop()
-page = samples.page_picker(len(listing))
+page = pick.page(len(listing), faces.GALLERY_SIZE)
 faces.gallery(listing.page(facts, page), pictures, chosen.info.name, openable=True)
 samples.download(listing, facts, chosen, f"{run_id}-{kind}")

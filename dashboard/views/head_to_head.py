@@ -76,6 +76,6 @@ if not len(listing):
     st.info("There is no such image.")
     st.stop()
 facts = data_access.samples(chosen)
-page = samples.page_picker(len(listing))
+page = pick.page(len(listing), faces.GALLERY_SIZE)
 faces.gallery(listing.page(facts, page), data_access.pictures(chosen), chosen.info.name)
 samples.download(listing, facts, chosen, f"{new}-against-{old}-{kind}")

@@ -65,7 +65,7 @@ def in_address(page, text: str) -> None:
 
 
 def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
-    page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
+    page = visit("confusion?run=efficientnet_lite0-cpu-s1&show=Counts")
     expect(page.get_by_role("combobox", name="Model")).to_have_value("EfficientNet-Lite0 number 1")
     labels = served.dataset.labels
     matrix = matrix_of(served, "efficientnet_lite0-cpu-s1")
@@ -82,7 +82,7 @@ def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
 
 
 def test_a_click_on_a_header_lists_its_row_or_column(visit, served):
-    page = visit("confusion?run=EfficientNet-Lite0+number+1&show=Counts")
+    page = visit("confusion?run=efficientnet_lite0-cpu-s1&show=Counts")
     labels = served.dataset.labels
     matrix = matrix_of(served, "efficientnet_lite0-cpu-s1")
     click_chart(page, 0.08, 0.49)
@@ -113,7 +113,7 @@ def test_the_classes_that_count_are_kept_from_page_to_page(visit):
 
 
 def test_an_error_is_opened_and_closed_again(visit):
-    page = visit("errors?run=EfficientNet-Lite0+number+1")
+    page = visit("errors?run=efficientnet_lite0-cpu-s1")
     page.locator("[data-testid=stButton] button", has_text="60%").first.click()
     in_address(page, "sample=")
     expect(page.get_by_role("heading", name=re.compile("^Sample toy"))).to_be_visible()

@@ -13,7 +13,7 @@ from fer_core.explain.tables import CELLS, Protocol
 from tests.dashboard.conftest import texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
-TITLE = f"EfficientNet-Lite0 ({RUN})"  # addresses name what a picker shows
+TITLE = f"EfficientNet-Lite0 ({RUN})"
 
 
 def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> None:
@@ -69,7 +69,7 @@ def test_regions_without_measurements_name_the_command(open_page, toy):
 
 
 def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, explained):
-    app = open_page("regions", explained, run=TITLE)
+    app = open_page("regions", explained, run=RUN)
     assert not app.exception
     claims = app.dataframe[0].value.set_index("saying")
     assert claims.loc["the smile for happy", TITLE] == "yes: 70% against 10%"
@@ -82,7 +82,7 @@ def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, expl
 
 
 def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
-    app = open_page("regions", explained, run="EfficientNet-Lite0 number 1")
+    app = open_page("regions", explained, run="efficientnet_lite0-cpu-s1")
     assert not app.exception
     titles = app.selectbox(key="run").options
     app.selectbox(key="run").set_value(OTHER).run()
@@ -96,7 +96,7 @@ def test_without_controls_nothing_is_said_of_a_method(open_page, explained):
     path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
     table = read_table(path)
     write_table(path, table[table["method"] == "hires_cam"])
-    app = open_page("regions", explained, run=TITLE)
+    app = open_page("regions", explained, run=RUN)
     assert not app.exception
     assert "controls have not been measured" in texts(app)
     assert "better than both controls" not in said(app)

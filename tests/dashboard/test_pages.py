@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.components import faces
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.builders import toy_benchmark
@@ -306,8 +307,8 @@ def test_a_minus_b_lists_where_they_differ(open_page, toy):
     app = open_page(
         "confusion",
         toy.artifacts,
-        run="EfficientNet-Lite0 number 1",
-        minus="EfficientNet-Lite0 (efficientnet_lite0-cpu-s0)",
+        run="efficientnet_lite0-cpu-s1",
+        minus="efficientnet_lite0-cpu-s0",
         true="any",
         predicted="happy",
     )
@@ -332,6 +333,54 @@ def test_errors_are_the_wrong_ones_surest_first(open_page, toy):
     assert "No sample is left" in texts(everyone)  # two seeds never err on the same sample
 
 
+def test_benchmark_and_run_always_stand_in_the_address(open_page, toy):
+    app = open_page("errors", toy.artifacts)
+    best = app.selectbox(key="run").value
+    assert "toy" in app.query_params["benchmark"]
+    assert best in app.query_params["run"]
+    app.selectbox(key="run").set_value("pair-cpu").run()
+    assert "pair-cpu" in app.query_params["run"]
+    app.query_params["run"] = best  # the browser's way back
+    app.run()
+    assert app.selectbox(key="run").value == best
+    app.selectbox(key="run").set_value("pair-cpu").run()
+    del app.query_params["run"]  # a link in the sidebar
+    app.switch_page("views/trust.py").run()
+    assert app.selectbox(key="run").value == "pair-cpu"
+    assert not app.warning
+
+
+def test_what_a_link_names_and_is_not_there_is_said(open_page, toy):
+    app = open_page("errors", toy.artifacts, benchmark="gone", run="[a](b)")
+    said = [warning.value for warning in app.warning]
+    assert len(said) == 2
+    assert "Benchmark 'gone'" in said[1]  # the sidebar comes last
+    assert r"\[a\]\(b\)" in said[0]
+    assert "toy" in app.query_params["benchmark"]
+    app.run()
+    assert not app.warning
+
+
+def test_a_picked_row_is_opened_at_once_and_only_once(monkeypatch):
+    """AppTest cannot pick a row: the table is stood in for, its callback is the gallery's own."""
+    made = {}
+    monkeypatch.setattr(faces.st, "dataframe", lambda table, **rest: made.update(rest))
+    monkeypatch.setattr(faces.st, "info", lambda *_, **__: None)
+    opened = []
+    monkeypatch.setattr(faces, "open_sample", opened.append)
+    state = {}
+    monkeypatch.setattr(faces.st, "session_state", state)
+    rows = pd.DataFrame({"id": ["a", "b"], "true": "x", "predicted": "y", "confidence": 0.5})
+    faces.gallery(rows, None, "toy", openable=True)
+    first = made["key"]
+    for picked in ([1], [], [2]):  # row 2 is of another table
+        state[first] = {"selection": {"rows": picked}}
+        made["on_select"]()
+    assert opened == ["b"]
+    faces.gallery(rows.iloc[:1], None, "toy", openable=True)
+    assert made["key"] != first
+
+
 def test_an_opened_sample_shows_every_model(open_page, full, toy):
     test = toy.dataset.samples.query("split == 'test'")["id"].iloc[3]
     app = open_page("errors", full, toy.data, sample=test)
@@ -346,7 +395,7 @@ def test_an_opened_sample_shows_every_model(open_page, full, toy):
 
 
 def test_head_to_head_counts_and_says_what_they_mean(open_page, toy):
-    one, other = "EfficientNet-Lite0 number 1", "EfficientNet-Lite0 (efficientnet_lite0-cpu-s0)"
+    one, other = "efficientnet_lite0-cpu-s1", "efficientnet_lite0-cpu-s0"
     app = open_page("head_to_head", toy.artifacts, run=one, against=other)
     counts = {metric.label: int(metric.value) for metric in app.metric}
     assert sum(counts.values()) == 70
