@@ -26,7 +26,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.project import artifacts_root, data_root
-from fer_core.records import BenchmarkInfo, Framing, RunInfo, TrainingState
+from fer_core.records import BenchmarkInfo, Framing, RunInfo, TrainingState, shown_titles
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceCrop, FaceDetector
@@ -73,13 +73,7 @@ class Benchmark:
     @property
     def titles(self) -> dict[str, str]:
         """Names to show by run id; the run id itself where two runs share a model's name."""
-        names = [run.info.title for run in self.runs]
-        return {
-            run.run_id: run.info.title
-            if names.count(run.info.title) == 1
-            else f"{run.info.title} ({run.run_id})"
-            for run in self.runs
-        }
+        return shown_titles({run.run_id: run.info.title for run in self.runs})
 
     @property
     def colours(self) -> dict[str, str]:
@@ -220,8 +214,7 @@ def answer(
     chosen: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
 ) -> "Answer | str":
     """Returns a run's answer for a face in the benchmark's format, or why there is none."""
-    key = (run.run_id, tuple(stamp(chosen.place.run(name).weights_path) for name in _nets(run)))
-    return _answer(face.tobytes(), face.shape, key, explain, chosen.info.split_hash, chosen)
+    return _answer(face.tobytes(), face.shape, basis(chosen, run), explain, chosen, run)
 
 
 def predictions_of(
@@ -291,15 +284,30 @@ def _face_detector() -> "FaceDetector":
 
 def _weights(chosen: Benchmark) -> tuple[object, ...]:
     """What the benchmark's answers depend on."""
-    return tuple(
-        (run.run_id, stamp(run.place.info_path), stamp(run.place.weights_path),
-         stamp(run.place.onnx_path))
-        for run in chosen.runs
-    )  # fmt: skip
+    return tuple(basis(chosen, run) for run in chosen.runs)
 
 
-def _nets(run: Run) -> tuple[str, ...]:
-    return run.info.members or (run.run_id,)
+def basis(chosen: Benchmark, run: Run) -> tuple[object, ...]:
+    """Returns what a run's answers depend on beside the face: a key for what is cached of them."""
+    names = set(run.info.members) or {run.run_id}
+    files = [path for other in chosen.runs if other.run_id in names for path in _weights_of(other)]
+    made = stamp(run.place.info_path)  # of an ensemble: its weights and shift
+    stamps = tuple(stamp(path) for path in files)
+    return (chosen.place, chosen.info.split_hash, run.run_id, made, stamps)
+
+
+def _weights_of(run: Run) -> list[Path]:
+    """Returns the files that a run's answers stand on: its weights, and under LoRA its base's."""
+    paths = [run.place.weights_path, run.place.onnx_path]
+    model = run.info.recipe.get("model", {})
+    kind, _, where = str(model.get("init", "")).partition(":")
+    if model.get("lora") and kind == "run":
+        benchmark, _, run_id = where.partition("/")
+        base = run.place.benchmark.store.benchmark(benchmark).run(run_id)
+        paths.append(base.weights_path)
+    elif model.get("lora") and kind == "file":
+        paths.append(Path(where))
+    return paths
 
 
 def stamp(path: Path) -> Stamp:
@@ -398,14 +406,14 @@ def _make_predictor(place: BenchmarkDir, weights: tuple[object, ...]) -> "Predic
 def _answer(
     face: bytes,
     shape: tuple[int, ...],
-    run: tuple[str, tuple[Stamp, ...]],
+    basis: tuple[object, ...],
     explain: str | None,
-    split_hash: str,
     _benchmark: Benchmark,
+    _run: Run,
 ) -> "Answer | str":
     stored = np.frombuffer(face, dtype=np.uint8).reshape(shape)
     try:
-        return predictor(_benchmark).answer(stored, run[0], explain)
+        return predictor(_benchmark).answer(stored, _run.run_id, explain)
     except FerscopeError as error:
         return str(error)
 

@@ -4,6 +4,7 @@ Like there, caches are keyed by the stamps of files, and what is returned must n
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
@@ -58,13 +59,22 @@ def review_list(chosen: Benchmark, name: str) -> pd.DataFrame:
     return _review_list(chosen.place, name, _stamp(chosen), chosen)
 
 
-def judges(chosen: Benchmark) -> tuple[Run, ...]:
-    """Returns the runs whose answers may judge labels: networks scored on this split."""
-    return tuple(
-        run
-        for run in chosen.runs
-        if run.info.kind == "network" and run.info.split_hash == chosen.info.split_hash
-    )
+@dataclass(frozen=True)
+class Judges:
+    """Whose answers judge labels: networks scored on this split.
+
+    Attributes:
+        runs: Those that can be read.
+        dropped: Ids of those that cannot, or that answered other samples.
+    """
+
+    runs: tuple[Run, ...]
+    dropped: tuple[str, ...]
+
+
+def judges(chosen: Benchmark) -> Judges:
+    """Returns the networks that judge labels, and those that cannot."""
+    return _judges(chosen.place, _prediction_stamps(chosen), chosen)
 
 
 def label_issues(chosen: Benchmark) -> pd.DataFrame:
@@ -75,6 +85,14 @@ def label_issues(chosen: Benchmark) -> pd.DataFrame:
 def cleared(chosen: Benchmark) -> list[Cleared]:
     """Returns each run's test score with and without likely label errors."""
     return _cleared(chosen.place, _prediction_stamps(chosen), chosen)
+
+
+def _networks(chosen: Benchmark) -> tuple[Run, ...]:
+    return tuple(
+        run
+        for run in chosen.runs
+        if run.info.kind == "network" and run.info.split_hash == chosen.info.split_hash
+    )
 
 
 def _stamp(chosen: Benchmark) -> Stamp:
@@ -107,11 +125,23 @@ def _review_list(place: BenchmarkDir, name: str, stamp: Stamp, _chosen: Benchmar
     return found.join(facts, on="id").assign(proposal=review.ASIDE)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _judges(
+    place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
+) -> Judges:
+    networks = _networks(_chosen)
+    read = _answers(_chosen, networks)
+    return Judges(
+        tuple(run for run in networks if run.run_id in read),
+        tuple(run.run_id for run in networks if run.run_id not in read),
+    )
+
+
 @st.cache_resource(max_entries=8, show_spinner="Judging labels ...")
 def _label_issues(
     place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
 ) -> pd.DataFrame:
-    answers = _answers(_chosen, judges(_chosen))
+    answers = _answers(_chosen, _networks(_chosen))
     if not answers:
         return pd.DataFrame()
     table = find_label_issues(list(answers.values())).table()
@@ -139,7 +169,7 @@ def _cleared(
 ) -> list[Cleared]:
     same_split = [r for r in _chosen.runs if r.info.split_hash == _chosen.info.split_hash]
     runs = _answers(_chosen, tuple(same_split))
-    judging = {run.run_id for run in judges(_chosen)}
+    judging = {run.run_id for run in _networks(_chosen)}
     return clear_scores(
         runs,
         {name: run for name, run in runs.items() if name in judging},

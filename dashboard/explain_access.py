@@ -77,12 +77,8 @@ class _Case:
     @property
     def key(self) -> tuple[object, ...]:
         """What an answer depends on: the face's bytes, the split, the weights."""
-        names = set(self.run.info.members) or {self.run.run_id}
-        runs = [run for run in self.chosen.runs if run.run_id in names]
-        stamps = tuple(stamp_of(path) for run in runs for path in _weights_of(run))
         face = None if self.face is None else (self.face.tobytes(), self.face.shape)
-        made = stamp_of(self.run.place.info_path)  # of an ensemble: its weights and shift
-        return (self.chosen.info.split_hash, self.run.run_id, made, stamps, face)
+        return (*data_access.basis(self.chosen, self.run), face)
 
     @property
     def stored(self) -> NDArray[np.uint8]:
@@ -95,20 +91,6 @@ class _Case:
         """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
         with data_access.predictor(self.chosen).borrow(self.run.run_id) as subject:
             yield subject, subject.prepare(self.stored[None])
-
-
-def _weights_of(run: Run) -> list[Path]:
-    """Returns the files that a run's answers stand on: its weights, and under LoRA its base's."""
-    paths = [run.place.weights_path, run.place.onnx_path]
-    model = run.info.recipe.get("model", {})
-    kind, _, where = str(model.get("init", "")).partition(":")
-    if model.get("lora") and kind == "run":
-        benchmark, _, run_id = where.partition("/")
-        base = run.place.benchmark.store.benchmark(benchmark).run(run_id)
-        paths.append(base.weights_path)
-    elif model.get("lora") and kind == "file":
-        paths.append(Path(where))
-    return paths
 
 
 _BY_CONTENT: "dict[str | type[Any], Callable[[Any], Any]]" = {_Case: lambda case: case.key}

@@ -180,7 +180,14 @@ def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
             votes = Votes.of(table, scores.ids, scores.labels)
             validation = results.validation_of(given, table, scope.classes)
             entries[run.run_id] = results.measure_entry(
-                run.place, run.info, run.report, scores, validation, votes, baseline
+                run.place,
+                run.info,
+                run.report,
+                scores,
+                validation,
+                votes,
+                baseline,
+                whole=results.is_whole(scope.part, scope.classes),
             )
             scored[run.run_id] = scores
         except FerscopeError as error:

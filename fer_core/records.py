@@ -215,3 +215,12 @@ class TrainingState(Record):
     def done(self) -> float:
         """Share of all steps that are done."""
         return min((self.epoch - 1 + self.step / self.steps) / self.epochs, 1.0)
+
+
+def shown_titles(titles: Mapping[str, str]) -> dict[str, str]:
+    """Returns names to show by run id: the titles, with the run id where two are alike."""
+    names = list(titles.values())
+    return {
+        run_id: title if names.count(title) == 1 else f"{title} ({run_id})"
+        for run_id, title in titles.items()
+    }

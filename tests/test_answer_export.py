@@ -26,12 +26,14 @@ HOSTILE = "<script>alert('x')</script>"
 FACE = Image.new("L", (48, 48), 120)
 
 
-def answer(title: str, probabilities: list[float], temperature: float | None) -> Answer:
+def answer(
+    title: str, probabilities: list[float], temperature: float | None, seed: int = 0
+) -> Answer:
     saliency = np.zeros((224, 224), np.float32)
     saliency[:60, :60] = 1
     return Answer(
-        "net-s0", title, SEVEN_EMOTIONS, np.array(probabilities), temperature, "happy", saliency,
-        "HiRes-CAM", 0.0123456,
+        f"net-s{seed}", title, SEVEN_EMOTIONS, np.array(probabilities), temperature, "happy",
+        saliency, "HiRes-CAM", 0.0123456,
     )  # fmt: skip
 
 
@@ -39,7 +41,7 @@ def answer(title: str, probabilities: list[float], temperature: float | None) ->
 def answers():
     sure = [0.0, 0.0, 0.0, 0.9, 0.1, 0.0, 0.0]
     torn = [0.0, 0.0, 0.0, 0.4, 0.35, 0.25, 0.0]
-    return [answer(HOSTILE, sure, 2.0), answer("Plain", torn, None)]
+    return [answer(HOSTILE, sure, 2.0), answer("Plain", torn, None, 1)]
 
 
 @pytest.fixture
@@ -86,17 +88,39 @@ def test_json_holds_raw_and_calibrated_probabilities(answers, info):
     assert (read["split_hash"], read["note"]) == (info.split_hash, LIMITS)
 
 
-def test_the_table_has_one_row_a_model(answers):
-    table = answers_table(answers)
+def test_the_table_says_what_is_shown_and_what_it_came_from(answers):
+    table = answers_table(answers, unsure_below=0.5)
     assert list(table["model"]) == [HOSTILE, "Plain"]
-    assert list(table["happy"]) == [0.9, 0.4]
+    assert list(table["most likely"]) == ["happy", "happy"]
+    assert table["label"].fillna("").tolist() == ["happy", ""]
+    np.testing.assert_allclose(table["happy"], [0.75, 0.4], atol=1e-4)
+    assert list(table["happy"]) == list(table["confidence"])
+    assert list(table["happy, raw"]) == [0.9, 0.4]
     assert table["temperature"].isna().tolist() == [False, True]
+    assert list(answers_table(answers)["label"]) == ["happy", "happy"]
 
 
 def test_the_picture_shows_the_face_and_every_overlay(answers):
     image = Image.open(io.BytesIO(answers_png(answers, FACE)))
     assert image.format == "PNG"
     assert image.width > 3 * 200
+
+
+def test_the_picture_says_all_of_an_unsure_answer(answers):
+    """The second title takes two lines then, where it takes one otherwise."""
+    torn = [answer("EfficientNet-Lite0", answers[1].probabilities.tolist(), None)]
+    sure, unsure = (Image.open(io.BytesIO(answers_png(torn, FACE, below))) for below in (0.0, 0.5))
+    assert unsure.height > sure.height
+    line = np.asarray(unsure)[26 : 26 + 15, 250:]
+    assert (line < 128).any()
+
+
+def test_two_seeds_are_told_apart(answers, info):
+    twins = [answer("Twin", [0.1] * 6 + [0.4], None, seed) for seed in (3, 4)]
+    page = Tags(answers_html(twins, FACE, info)).text
+    assert "Twin (net-s3)" in page
+    assert "Twin (net-s4)" in page
+    assert "(net-s" not in Tags(answers_html(answers, FACE, info)).text
 
 
 def test_a_sweep_colours_answers_and_marks_where_the_sliders_stand():

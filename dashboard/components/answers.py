@@ -97,13 +97,13 @@ def downloads(
     face = Image.fromarray(stored)
     files = (
         ("Picture (png)", "ferscope-face.png", "image/png",
-         lambda: answers_png(answers, face)),
+         lambda: answers_png(answers, face, unsure_below)),
         ("Page (html)", "ferscope-face.html", "text/html",
          lambda: answers_html(answers, face, info, unsure_below)),
         ("Data (json)", "ferscope-face.json", "application/json",
          lambda: json.dumps(answers_json(answers, info, unsure_below), indent=2)),
         ("Table (csv)", "ferscope-face.csv", "text/csv",
-         lambda: answers_table(answers).to_csv(index=False)),
+         lambda: answers_table(answers, unsure_below).to_csv(index=False)),
     )  # fmt: skip
     for column, (label, name, mime, make) in zip(st.columns(len(files)), files, strict=True):
         column.download_button(
@@ -127,9 +127,10 @@ def turning(
     given = data_access.predictions_of(chosen, run_ids, images)
     rows, turned = {}, []
     for run_id, result in given.items():
-        if isinstance(result, str):
-            continue
         title = chosen.titles[run_id]
+        if isinstance(result, str):
+            st.warning(f"{plain(title)} cannot answer. {plain(result)}")
+            continue
         rows[title] = calibrated(result.probabilities, result.temperature)
         down, up = turns(change.amounts.tolist(), rows[title].argmax(axis=1).tolist())
         turned.append(

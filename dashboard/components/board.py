@@ -67,6 +67,18 @@ def table(
     return pd.DataFrame(rows)
 
 
+def protocol(entries: Sequence[Entry]) -> str:
+    """Says what the ranked runs' numbers stand on; they agree in it."""
+    augmented = any(entry.report.protocol.test_time_augmentation for entry in entries)
+    chosen_by = (
+        f"{'with' if augmented else 'no'} test-time augmentation; validation chose every "
+        "checkpoint, test was read once."
+    )
+    if any(entry.info.kind == "imported" for entry in entries):
+        chosen_by += " That is not known of imported predictions."
+    return chosen_by
+
+
 def show(rows: pd.DataFrame, key: str) -> None:
     """Shows a leaderboard table with its columns explained."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
@@ -165,7 +177,7 @@ def provenance(entry: Entry) -> None:
         "Run": info.run_id,
         "Initial weights": f"{info.init} {info.init_source}".strip(),
         "Input preprocessing": info.preprocessing_hash,
-        "Weights": info.weights_dtype or "those of its members",
+        "Weights": info.weights_dtype or ("those of its members" if info.members else "elsewhere"),
         "Epochs": f"{info.epochs}, the best was {info.best_epoch}" if info.epochs else "none",
         "Training time": f"{info.wall_seconds / 60:.0f} minutes" if info.wall_seconds else "none",
         "Hardware": ", ".join(f"{key} {value}" for key, value in info.hardware.items()) or "none",

@@ -72,7 +72,7 @@ def face_input(chosen: Benchmark, *, several: bool = False) -> list[Found]:
         key="cropped",
         help="Skips face detection and takes the picture's central square.",
     )
-    st.caption("Pictures stay in memory for this visit and are stored nowhere.")
+    st.caption("Pictures stay in this machine's memory for a while and are written nowhere.")
     if len(uploads) > MOST_PICTURES:
         st.warning(f"Only the first {MOST_PICTURES} of {len(uploads)} pictures are taken.")
     found = [_open(chosen, upload, cropped=cropped) for upload in uploads[:MOST_PICTURES]]

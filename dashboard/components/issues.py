@@ -9,6 +9,7 @@ from dashboard import data_access, dataset_access
 from dashboard.components import pick
 from dashboard.components.explore import needs_columns, no_pictures
 from dashboard.components.face_grid import Face, face_grid
+from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Pictures
 from dashboard.state import Key
 from fer_core.data import review
@@ -108,11 +109,18 @@ def outliers(chosen: Benchmark) -> None:
 
 def labels(chosen: Benchmark) -> None:
     """Shows likely label errors, and what they mean for each model's score."""
-    judges = dataset_access.judges(chosen)
+    found = dataset_access.judges(chosen)
+    judges = found.runs
+    if found.dropped:
+        st.warning(
+            f"These networks do not judge, as their predictions cannot be read or are for other "
+            f"samples: {plain(', '.join(found.dropped))}.",
+            icon=":material/warning:",
+        )
     if not judges:
         st.info(
             "Likely label errors are found from trained models' answers to validation and test "
-            "images, and this benchmark has no trained network yet. Train one:"
+            "images, and this benchmark has no readable one yet. Train one:"
         )
         pick.train_command(chosen.info.name)
         return

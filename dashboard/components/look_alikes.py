@@ -6,7 +6,6 @@ import streamlit as st
 
 from dashboard import data_access
 from dashboard.components.face_grid import Card, cards
-from dashboard.components.text import plain
 from dashboard.data_access import Benchmark, Pictures
 from fer_core.figures.palette import class_colour
 
@@ -20,7 +19,7 @@ def need_pictures(chosen: Benchmark) -> None:
     """Says how the pictures can be attached."""
     st.caption(
         "They are found by comparing pictures. Attach your own copy of the data: "
-        f"`python -m training prepare path/to/the/data --name {plain(chosen.info.name)}`"
+        f"`python -m training prepare path/to/the/data --name {chosen.info.name}`"
     )
 
 

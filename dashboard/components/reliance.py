@@ -166,7 +166,7 @@ def corruption_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) ->
     summary = pd.DataFrame(
         {
             title: {
-                name: entry.values.get(name)
+                name: entry.robustness.get(name)
                 for name in ("accuracy corrupted", "accuracy kept", "mCE", "relative mCE")
             }
             for title, entry in shown.items()

@@ -93,9 +93,7 @@ def _overlays(
 ) -> None:
     if pictures is None or sample_id not in pictures.rows:
         return
-    asked = st.toggle(
-        "Show what speaks for each model's answer (Grad-CAM)", key=Key.OVERLAYS, bind=BIND
-    )
+    asked = st.toggle("Show what speaks for each model's answer", key=Key.OVERLAYS, bind=BIND)
     if not asked:
         return
     from fer_core.figures.overlay import heat_overlay  # torch is loaded only when asked for

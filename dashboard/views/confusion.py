@@ -76,7 +76,8 @@ with chart:
     if other is None:
         st.caption(
             f"{len(truth):,} images, {metrics.accuracy(matrix):.1%} right. Green cells are right "
-            "answers, red ones mistakes; the stronger, the larger the share of the row."
+            "answers, red ones mistakes; the stronger, the larger the share of the "
+            f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}."
         )
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"

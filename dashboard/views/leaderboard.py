@@ -28,15 +28,15 @@ columns = st.multiselect(
     key=Key.COLUMNS,
     bind=BIND,
     help="Robustness and cost appear once they are measured: `python -m training robustness "
-    f"{chosen.info.name}` and `python -m training efficiency {chosen.info.name}`.",
+    f"{chosen.info.name}` and `python -m training efficiency {chosen.info.name}`. Robustness is "
+    "measured on all classes of test, and stands here where that is what counts.",
 )
 table = tables.table(entries, columns, found.bands)
 tables.show(table, key="ranked")
 st.caption(
-    f"{scope.describe(board)}, split `{chosen.info.split_hash}`, no test-time augmentation; "
-    "validation chose every checkpoint, test was read once. Intervals: 95%, bootstrap over "
-    "images. Models of one band cannot be told apart from its best (McNemar's paired test, Holm's "
-    "correction over all pairs, 5%)."
+    f"{scope.describe(board)}, split `{chosen.info.split_hash}`, {tables.protocol(entries)} "
+    "Intervals: 95%, bootstrap over images. Models of one band cannot be told apart from its best "
+    "(McNemar's paired test, Holm's correction over all pairs, 5%)."
 )
 if found.human is not None:
     st.caption(

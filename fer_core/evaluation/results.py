@@ -40,12 +40,14 @@ class Entry:
         info: How the run came to be.
         report: What it stands on.
         measured: Numbers that follow from its predictions.
-        values: All its numbers by measure name, with cost and robustness where measured.
+        values: All its numbers by measure name, with cost where measured, and robustness where
+            it was measured and this part is what it was measured on: all classes of test.
         reliability: Its top-label reliability.
         coverage: Its risk-coverage curve, thinned for drawing.
         answered: Share of images that can be answered at each of `RISKS`.
         history: Its training history, if it has one.
         corrupted: Its `robustness.parquet`, if it has one.
+        robustness: The measures that it gives, on all classes of test; empty without it.
     """
 
     info: RunInfo
@@ -57,6 +59,7 @@ class Entry:
     answered: Mapping[float, float]
     history: pd.DataFrame | None
     corrupted: pd.DataFrame | None
+    robustness: Mapping[str, float]
 
     @property
     def run_id(self) -> str:
@@ -157,6 +160,8 @@ def measure_entry(
     validation: Scores | None,
     votes: Votes | None,
     baseline: pd.DataFrame | None,
+    *,
+    whole: bool = True,
 ) -> Entry:
     """Measures one run.
 
@@ -168,14 +173,18 @@ def measure_entry(
         validation: Of validation, for the temperature, with the same classes.
         votes: Aligned with the scores.
         baseline: The baseline's `robustness.parquet`, if there is one.
+        whole: Whether the part that counts is all classes of test, as `is_whole` says.
     """
     measured = measures.measure(scores, validation, votes)
     values = dict(measured.values)
     if info.parameters is not None:
         values["parameters (M)"] = info.parameters / 1e6
     corrupted = _optional_table(run)
+    robust: dict[str, float] = {}
     if corrupted is not None:
-        values |= measures.of_robustness(robustness.summarise(corrupted, baseline))
+        robust = measures.of_robustness(robustness.summarise(corrupted, baseline))
+    if whole:
+        values |= robust
     efficiency = _optional_efficiency(run)
     if efficiency is not None:
         values |= measures.of_efficiency(efficiency)
@@ -192,7 +201,13 @@ def measure_entry(
         {risk: found[0] if found else 0.0 for risk, found in answered.items()},
         _optional_history(run),
         corrupted,
+        robust,
     )
+
+
+def is_whole(part: str, classes: Sequence[str]) -> bool:
+    """Whether robustness, which is measured on all classes of test, speaks of this part."""
+    return part == TEST and not classes
 
 
 def baseline_of(runs: Sequence[RunDir]) -> pd.DataFrame | None:
@@ -262,6 +277,7 @@ def read_results(
             validation_of(predictions, samples, classes),
             Votes.of(samples, scores.ids, scores.labels),
             baseline,
+            whole=is_whole(part, classes),
         )
     return assemble(info, part, classes, entries, ranked, {k: chosen[k] for k in ranked}, warnings)
 

@@ -17,6 +17,7 @@ from fer_core.figures import charts, trust
 from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
 from fer_core.files import atomic_path
+from fer_core.records import shown_titles
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23211d; --paper: #fbfaf7; --line: #dfdbd1; }
@@ -95,7 +96,8 @@ def _sections(results: BenchmarkResults) -> Iterator[str]:
         return
     entries = results.entries
     # plotly reads a little HTML in texts, so names are escaped for it too
-    titles = {run_id: escape(title) for run_id, title in titles_of(entries).items()}
+    named = shown_titles({entry.run_id: entry.info.title for entry in entries})
+    titles = {run_id: escape(title) for run_id, title in named.items()}
     colours = model_colours([entry.run_id for entry in (*entries, *results.apart)])
     yield from _standings(results, titles, colours)
     yield from _classes(results, titles)
@@ -115,7 +117,7 @@ def _sections(results: BenchmarkResults) -> Iterator[str]:
                 entry.run_id,
                 entry.info.init,
                 str(entry.info.seed),
-                str(entry.info.image_size or "members'"),
+                _side(entry),
                 entry.report.protocol.split_hash,
                 entry.info.preprocessing_hash,
                 entry.info.git_commit or "unknown",
@@ -124,17 +126,6 @@ def _sections(results: BenchmarkResults) -> Iterator[str]:
             for entry in (*entries, *results.apart)
         ],
     )
-
-
-def titles_of(entries: Sequence[Entry]) -> dict[str, str]:
-    """Returns names to show by run id; with the run id where two runs share a model's name."""
-    names = [entry.info.title for entry in entries]
-    return {
-        entry.run_id: entry.info.title
-        if names.count(entry.info.title) == 1
-        else f"{entry.info.title} ({entry.run_id})"
-        for entry in entries
-    }
 
 
 def _standings(
@@ -274,6 +265,12 @@ def _cost(
         if cost:
             yield f"<h2>Accuracy against {escape(name)}</h2>"
             yield _figure(charts.cost_chart(cost, gain, titles, colours, (name, "accuracy")))
+
+
+def _side(entry: Entry) -> str:
+    if entry.info.image_size is None:
+        return "members'" if entry.info.members else "unknown"
+    return str(entry.info.image_size)
 
 
 def _title(entry: Entry) -> str:

@@ -152,15 +152,17 @@ def overlay_sheet(
         side: Height and width of a tile.
     """
     wrapped = [[_wrapped(note, side // _LETTER) for note in line] for line in notes]
+    heads = [_wrapped(name, side // _LETTER) for name in columns]
     lines = max((note.count("\n") + 1 for line in wrapped for note in line if note), default=0)
     height = side + _LINE * lines + (_GAP if lines else 0)
-    size = (_MARGIN + side * len(columns), _LABEL + height * len(rows))
+    above = _LABEL + _LINE * max((head.count("\n") for head in heads), default=0)
+    size = (_MARGIN + side * len(columns), above + height * len(rows))
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
-    for column, name in enumerate(columns):
-        draw.text((_MARGIN + column * side + 6, 11), name[:36], fill="black")
+    for column, head in enumerate(heads):
+        draw.text((_MARGIN + column * side + 6, 11), head, fill="black")
     for row, (name, line) in enumerate(zip(rows, tiles, strict=True)):
-        top = _LABEL + row * height
+        top = above + row * height
         draw.text((8, top + side // 2), name[:24], fill="black")
         for column, tile in enumerate(line):
             left = _MARGIN + column * side

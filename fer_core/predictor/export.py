@@ -12,7 +12,7 @@ from PIL import Image
 from fer_core.figures.overlay import heat_overlay, overlay_sheet
 from fer_core.figures.palette import class_colour
 from fer_core.predictor.answers import Answer, decide
-from fer_core.records import BenchmarkInfo
+from fer_core.records import BenchmarkInfo, shown_titles
 
 LIMITS = (
     "A model names the expression that annotators would most likely see in this picture. It does "
@@ -40,26 +40,47 @@ h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; 
 """
 
 
-def answers_table(answers: Sequence[Answer]) -> pd.DataFrame:
-    """Returns one row a model: run, model, answer, temperature, a probability a class."""
+def answers_table(answers: Sequence[Answer], unsure_below: float = 0.0) -> pd.DataFrame:
+    """Returns one row a model.
+
+    Its columns: run, model, label (None where unsure), most likely, confidence, temperature, and
+    for each class the probability as it is shown (`happy`) and before calibration (`happy, raw`).
+
+    Args:
+        answers: Of one face.
+        unsure_below: As for `answers_json`.
+    """
     return pd.DataFrame(
         {
             "run": answer.run_id,
             "model": answer.title,
-            "answer": answer.top,
+            "label": decide(answer.calibrated, answer.labels, unsure_below),
+            "most likely": answer.top,
+            "confidence": answer.calibrated.max(),
             "temperature": answer.temperature,
-            **dict(zip(answer.labels.names, answer.probabilities, strict=True)),
+            **dict(zip(answer.labels.names, answer.calibrated, strict=True)),
+            **{
+                f"{name}, raw": value
+                for name, value in zip(answer.labels.names, answer.probabilities, strict=True)
+            },
         }
         for answer in answers
     )
 
 
-def answers_png(answers: Sequence[Answer], face: Image.Image) -> bytes:
-    """Returns the face and every model's overlay in one row, as PNG."""
+def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: float = 0.0) -> bytes:
+    """Returns the face and every model's overlay in one row, as PNG.
+
+    Args:
+        answers: Of one face.
+        face: As the models see it.
+        unsure_below: As for `answers_json`.
+    """
     tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
+    titles = _titles(answers)
     names = [
         "what the models see",
-        *(f"{answer.title}: {answer.top} {answer.calibrated.max():.0%}" for answer in answers),
+        *(f"{titles[answer.run_id]}: {_verdict(answer, unsure_below)}" for answer in answers),
     ]
     return overlay_sheet([tiles], [""], names)
 
@@ -108,7 +129,8 @@ def answers_html(
         info: The benchmark that the runs belong to.
         unsure_below: As for `answers_json`.
     """
-    cards = "".join(_card(answer, face, unsure_below) for answer in answers)
+    titles = _titles(answers)
+    cards = "".join(_card(answer, titles[answer.run_id], face, unsure_below) for answer in answers)
     enlarged = face.convert("RGB").resize((230, 230), Image.Resampling.BICUBIC)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -122,10 +144,17 @@ def answers_html(
     )
 
 
-def _card(answer: Answer, face: Image.Image, unsure_below: float) -> str:
-    label = decide(answer.calibrated, answer.labels, unsure_below)
+def _titles(answers: Sequence[Answer]) -> dict[str, str]:
+    return shown_titles({answer.run_id: answer.title for answer in answers})
+
+
+def _verdict(answer: Answer, unsure_below: float) -> str:
     shown = f"{answer.top} {answer.calibrated.max():.0%}"
-    verdict = shown if label else f"unsure (most likely {shown})"
+    sure = decide(answer.calibrated, answer.labels, unsure_below)
+    return shown if sure else f"unsure (most likely {shown})"
+
+
+def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) -> str:
     names = answer.labels.names
     bars = "".join(
         f'<div class="bar"><span>{escape(name)}</span>'
@@ -135,7 +164,8 @@ def _card(answer: Answer, face: Image.Image, unsure_below: float) -> str:
     )
     overlay = _data(heat_overlay(face, answer.saliency))
     return (
-        f'<div class="model"><h2>{escape(answer.title)}</h2><p><b>{escape(verdict)}</b></p>'
+        f'<div class="model"><h2>{escape(title)}</h2>'
+        f"<p><b>{escape(_verdict(answer, unsure_below))}</b></p>"
         f'<img src="{overlay}" alt="what speaks for {escape(answer.explained)}">'
         f'<p class="note">What speaks for {escape(answer.explained)} ({escape(answer.method)})</p>'
         f"{bars}</div>"

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import streamlit as st
 
+from dashboard import data_access
 from fer_core.data.faces import DlibDetector, Face
 from tests.dashboard.conftest import texts
 
@@ -57,6 +58,29 @@ def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, toy, tmp_path
     app.button_group(key="view").set_value("what-if").run()
     assert not app.exception
     assert len(app.dataframe[0].value) == 3
+    assert "efficientnet_lite0-cpu-s1" in app.warning[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["pair-cpu/run.json", "resnet34-cpu-s0/model.safetensors", "resnet34-cpu-s0/model.onnx"],
+)
+def test_a_cached_answer_stands_on_every_file_that_it_came_from(
+    toy, tmp_path, monkeypatch, changed
+):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
+
+    def key() -> tuple[object, ...]:
+        chosen = data_access.benchmark("toy")
+        return data_access.basis(chosen, chosen.run("pair-cpu"))
+
+    before = key()
+    assert key() == before
+    with (artifacts / "toy" / "runs" / changed).open("ab") as file:
+        file.write(b" ")
+    assert key() != before
 
 
 def test_below_the_chosen_confidence_models_are_unsure(compare):

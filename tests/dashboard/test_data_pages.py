@@ -200,6 +200,24 @@ def test_label_issues_score_each_model_without_them(open_page, faulty):
     assert set(table["judged by"]) == {"the others"}
 
 
+def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, faulty, tmp_path):
+    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+    first, *rest = sorted((tmp_path / "artifacts" / "toy" / "runs").iterdir())
+    (first / "predictions.parquet").write_bytes(b"PAR1")
+    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+    said = "\n".join(warning.value for warning in app.warning).replace("\\", "")
+    assert f"do not judge, as their predictions cannot be read: {first.name}." in said.replace(
+        " or are for other samples", ""
+    )
+    assert "One network alone judges here" in said
+    for run in rest:
+        (run / "predictions.parquet").unlink()
+    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+    assert not app.exception
+    assert not app.success
+    assert "no readable one yet" in texts(app)
+
+
 def test_without_runs_label_issues_say_how_to_train(open_page, faulty, tmp_path):
     shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
     shutil.rmtree(tmp_path / "artifacts" / "toy" / "runs")

@@ -225,6 +225,32 @@ def full(toy, tmp_path):
     return artifacts
 
 
+def test_robustness_is_no_column_where_other_classes_count(open_page, full):
+    app = open_page("leaderboard", full, columns="accuracy corrupted")
+    assert app.dataframe[0].value["accuracy corrupted"].tolist() == [pytest.approx(0.4)] * 4
+    app = open_page("leaderboard", full, classes="Angry, happy, sad", columns="accuracy corrupted")
+    assert not app.exception
+    assert "accuracy corrupted" not in app.dataframe[0].value
+    app = open_page("trust", full, classes="Angry, happy, sad")
+    summary = next(t.value for t in app.dataframe if "accuracy corrupted" in t.value.index)
+    assert summary.loc["accuracy corrupted"].tolist() == [pytest.approx(0.4)] * 4
+
+
+def test_overview_leaves_out_what_is_not_ranked(open_page, toy, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    best = open_page("overview", artifacts).metric[3].help.split(";")[0]
+    for run in ArtifactStore(artifacts).benchmark("toy").runs():
+        if run.info().title == best:
+            text = run.report_path.read_text()
+            run.report_path.write_text(text.replace(toy.dataset.info.split_hash, "another"))
+            break
+    app = open_page("overview", artifacts)
+    values = {metric.label: metric.value for metric in app.metric}
+    assert values["Models compared"] == "3"
+    assert "apart on the Leaderboard: 1" in texts(app)
+
+
 @pytest.mark.parametrize("page", RESULT_PAGES)
 def test_with_everything_measured_a_page_opens(page, open_page, full, toy):
     app = open_page(page, full, toy.data)
