@@ -485,6 +485,24 @@ def test_a_member_made_anew_makes_its_ensemble_anew(shop):
     assert "was finished" in run("benchmark", "toy", "--device", "cpu")
 
 
+def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
+    toy, run = shop
+    run("benchmark", "toy", "--device", "cpu")
+    both = toy.benchmark.run("both-cpu")
+    made = {path.name: path.read_bytes() for path in both.root.iterdir()}
+    both.predictions_path.unlink()
+    both.report_path.write_text("{}")
+    run("evaluate", "toy", "both-cpu")
+    assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
+    member = toy.benchmark.run("tiny-cpu-s0")
+    member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
+        member.info_path
+    )
+    with pytest.raises(ArtifactError, match="both-cpu was made anew or deleted since it was chos"):
+        run("evaluate", "toy", "both-cpu")
+    assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
+
+
 def test_an_ensemble_whose_member_was_deleted_names_it(shop):
     toy, run = shop
     run("benchmark", "toy", "--device", "cpu")

@@ -181,13 +181,21 @@ def evaluate(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Predict validation and test again from a run's weights, and rewrite its report."""
+    """Predict validation and test again from a run's weights, and rewrite its report.
+
+    An ensemble's come from its members' predictions, and need no data.
+    """
+    from training.jobs.ensembles import evaluate_ensemble
     from training.jobs.scoring import evaluate_run
+    from training.jobs.staging import settle
     from training.tables import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
-    dataset = open_dataset(benchmark, data)
-    evaluate_run(place, dataset, device_name(device))
+    settle(place)
+    if place.info().kind == "ensemble":
+        evaluate_ensemble(place)
+    else:
+        evaluate_run(place, open_dataset(benchmark, data), device_name(device))
     print_report(place)
 
 

@@ -10,7 +10,7 @@ from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from training.jobs.scoring import write_run
-from training.jobs.staging import replaced
+from training.jobs.staging import replaced, settle
 
 
 def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0) -> RunDir:
@@ -24,6 +24,28 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     with replaced(run) as place:
         write_run(place, info, predictions, benchmark.samples())
     return run
+
+
+def evaluate_ensemble(run: RunDir) -> None:
+    """Averages the members' predictions again, weighted as the run says, and rewrites its reports.
+
+    Raises:
+        ArtifactError: If a member was made anew or deleted since, or does not fit.
+    """
+    settle(run)
+    info = run.info()
+    if is_outdated(run):
+        raise ArtifactError(
+            f"A member or candidate of {run.run_id} was made anew or deleted since it was chosen. "
+            "Train the average again."
+        )
+    labels = run.benchmark.info().label_set
+    scored = [
+        Predictions.read(run.benchmark.run(name).predictions_path, labels) for name in info.members
+    ]
+    predictions = average(scored, info.member_weights, info.logit_shift)
+    with replaced(run) as place:
+        write_run(place, info, predictions, run.benchmark.samples())
 
 
 def is_outdated(run: RunDir) -> bool:
