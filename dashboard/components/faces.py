@@ -16,6 +16,7 @@ from fer_core.records import BenchmarkInfo
 GALLERY_COLUMNS = 8
 GALLERY_ROWS = 3
 GALLERY_SIZE = GALLERY_COLUMNS * GALLERY_ROWS
+_LIGHT = ("brightness", "contrast", "sharpness")
 
 
 def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]]) -> None:
@@ -95,7 +96,8 @@ def gallery(
         column_config={
             "confidence": st.column_config.ProgressColumn(
                 "confidence", min_value=0.0, max_value=1.0, format="percent"
-            )
+            ),
+            **{name: st.column_config.NumberColumn(format="%.1f") for name in _LIGHT},
         },
         key=key,
         on_select=open_row if openable else "ignore",

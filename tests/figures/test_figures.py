@@ -35,7 +35,7 @@ def test_other_classes_get_colours_too():
 
 def test_a_model_keeps_its_colour_whatever_the_order():
     assert model_colours(["b", "a"]) == model_colours(["a", "b"])
-    assert len(set(model_colours([str(i) for i in range(10)]).values())) == 10
+    assert len(set(model_colours([str(i) for i in range(16)]).values())) == 16
 
 
 @pytest.mark.parametrize(
