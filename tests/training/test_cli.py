@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
@@ -111,6 +113,25 @@ def test_stopped_by_the_clock_and_resumed_is_the_same_run(shop):
     other, _ = load_tensors(second.weights_path)
     for key, value in one.items():
         np.testing.assert_array_equal(value.numpy(), other[key].numpy())
+
+
+def test_a_deterministic_training_comes_again_bit_for_bit(shop, monkeypatch):
+    toy, run = shop
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    weights = toy.benchmark.run("tiny-cpu-s0").weights_path
+    options = ("--benchmark", "toy", "--device", "cpu", "--set", "train.deterministic=true")
+    try:
+        run("train", "tiny", *options)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        first = load_tensors(weights)[0]
+        run("train", "tiny", *options, "--overwrite")
+    finally:
+        torch.use_deterministic_algorithms(False)
+    again = load_tensors(weights)[0]
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_a_finished_run_is_not_trained_over(shop):

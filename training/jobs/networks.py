@@ -1,6 +1,7 @@
 """Training one network."""
 
 import math
+import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -349,5 +350,7 @@ def _write_history(run: RunDir, result: FitResult) -> None:
 
 def _seed(seed: int, deterministic: bool) -> None:
     torch.manual_seed(seed)
+    if deterministic:  # without it cuBLAS refuses; it is read when the first product is computed
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
