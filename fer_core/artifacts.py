@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
-from fer_core.files import atomic_path
+from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.records import BenchmarkInfo, RunInfo
 
 PICTURES = "pictures.parquet"
@@ -149,10 +149,13 @@ class RunDir:
         """Answers for corrupted pictures, from which ensembles are computed; never shipped."""
         return self.state_dir / "corrupted.npz"
 
-    @property
-    def taught_path(self) -> Path:
-        """Answers for training images, from which students learn; never shipped."""
-        return self.state_dir / "taught.npz"
+    def taught_path(self, name: str) -> Path:
+        """Answers for training images, from which students learn; never shipped.
+
+        Args:
+            name: Of what was asked; empty for a pattern that finds all.
+        """
+        return self.state_dir / f"taught-{name or '*'}.npz"
 
     @property
     def faithfulness_path(self) -> Path:
@@ -261,7 +264,7 @@ class BenchmarkDir:
         try:
             with np.load(self.mean_faces_path, allow_pickle=False) as archive:
                 return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError) as error:
+        except DAMAGED_ARRAYS as error:
             raise ArtifactError(
                 f"mean_faces.npz of {self.name!r} cannot be read: {error}"
             ) from error

@@ -5,12 +5,18 @@ import hashlib
 import json
 import os
 import secrets
+import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fer_core.errors import ArtifactError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -49,6 +55,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+DAMAGED_ARRAYS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for an `.npz` file that is cut, empty or no such file, or lacks an array."""
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Holds a lock on a folder that exists; the system drops it when the process ends.
+
+    Yields:
+        False if another process holds it, or has moved the folder meanwhile. True on Windows,
+        which knows no such lock.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.stat(folder).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
+        except OSError:
+            held = False
+        yield held
+    finally:
+        os.close(handle)
 
 
 def content_hash(path: Path) -> str:

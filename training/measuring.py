@@ -1,5 +1,6 @@
 """Measures finished runs: robustness on corrupted pictures, and cost."""
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.efficiency import measure_run
+from fer_core.engine.efficiency import device_title, measure_run
 from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
@@ -22,9 +23,10 @@ from fer_core.evaluation.efficiency import Efficiency, combined
 from fer_core.evaluation.ensemble import mixed
 from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
-from fer_core.files import atomic_path
+from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
 from fer_core.records import RunInfo
+from training.jobs.ensembles import members_changed
 
 
 def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
@@ -117,9 +119,9 @@ def measure_robustness(
     Raises:
         FerscopeError: If the run, or a member, is damaged or does not fit the dataset.
     """
-    if not again and _is_measured(run, pictures):
-        return False
     info = run.info()
+    if not again and _is_measured(run, info, pictures):
+        return False
     _require_network_or_ensemble(info)
     if info.split_hash != dataset.info.split_hash:
         raise ArtifactError(
@@ -128,6 +130,11 @@ def measure_robustness(
     if info.kind == "network":
         answers = _network_answers(run, dataset.format, pictures, device, progress, again=again)
     else:
+        if members_changed(run):
+            raise ArtifactError(
+                f"A member of {run.run_id} was made anew or deleted since it was chosen. Train the "
+                "average again, then measure it."
+            )
         members = [
             _network_answers(
                 benchmark.run(name), dataset.format, pictures, device, progress, again=False
@@ -143,18 +150,21 @@ def measure_robustness(
             for (name, strength), probabilities in zip(CONDITIONS, answers, strict=True)
         ]
     )
-    write_table(run.robustness_path, table)
+    if run.info().created != info.created:
+        raise ArtifactError(f"{run.run_id} was made anew meanwhile. Measure it again.")
+    write_table(run.robustness_path, table.assign(run_created=info.created))
     return True
 
 
-def _is_measured(run: RunDir, pictures: TestPictures) -> bool:
+def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:
     try:
         table = read_robustness(run.robustness_path)
     except ArtifactError:
         return False
     first = table.iloc[0]
     same = (first["seed"], first["samples_hash"]) == (pictures.seed, samples_hash(pictures.truth))
-    return same and len(table) == len(CONDITIONS)
+    made = first.get("run_created", info.created)  # earlier versions did not say
+    return same and made == info.created and len(table) == len(CONDITIONS)
 
 
 def _network_answers(
@@ -168,14 +178,15 @@ def _network_answers(
 ) -> NDArray[np.float32]:
     """Probabilities under each condition, shape (conditions, N, K); kept for ensembles."""
     weights = run.weights_path.stat() if run.weights_path.is_file() else None
-    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {CONDITIONS}"
+    pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
+    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels} {CONDITIONS}"
     stamp += f" {weights.st_size} {weights.st_mtime_ns}" if weights else ""
     if not again:
         try:
             with np.load(run.corrupted_path, allow_pickle=False) as kept:
                 if str(kept["stamp"]) == stamp:
                     return np.asarray(kept["answers"], dtype=np.float32)
-        except (OSError, ValueError, KeyError):
+        except DAMAGED_ARRAYS:
             pass
     network = load_network(run, stored)
     network.model.to(device).requires_grad_(False)
@@ -198,14 +209,19 @@ def measure_efficiency(
 ) -> Efficiency:
     """Writes a run's `efficiency.json` and returns it; an ensemble's is the sum of its members'.
 
+    What was measured on this device, with as many threads as are asked for, stays.
+
     Raises:
         FerscopeError: If the run, or a member, is damaged.
     """
     if not again and run.efficiency_path.is_file():
         try:
-            return Efficiency.read(run.efficiency_path)
+            found = Efficiency.read(run.efficiency_path)
         except ArtifactError:
             pass  # a damaged file is measured anew
+        else:
+            if found.device == device_title(device) and threads in (None, found.threads):
+                return found
     info = run.info()
     _require_network_or_ensemble(info)
     if info.kind == "network":

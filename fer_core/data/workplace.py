@@ -5,17 +5,13 @@ refused.
 """
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_core.artifacts import PICTURES
 from fer_core.errors import ArtifactError, DataError
-
-if sys.platform != "win32":
-    import fcntl
-    import os
+from fer_core.files import alone
 
 FILES = frozenset(
     {"images.npy", PICTURES, "samples.parquet", "benchmark.json", "card.json", "CARD.md"}
@@ -39,7 +35,12 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise ArtifactError(
             f"{folder} cannot be made ({error.strerror}). Give a folder that may be written."
         ) from error
-    with _alone(partial, folder):
+    with alone(partial) as held:
+        if not held:
+            raise DataError(
+                f"Another process is preparing {folder}. Wait until it is finished, or prepare "
+                "under another --name."
+            )
         try:
             _recover(folder)
             _refuse_foreign(folder)
@@ -49,29 +50,6 @@ def replacing(folder: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-
-
-@contextmanager
-def _alone(partial: Path, folder: Path) -> Iterator[None]:
-    """Holds a lock on the folder itself, which the system drops when the process ends."""
-    if sys.platform == "win32":
-        yield
-        return
-    handle = os.open(partial, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            current = os.stat(partial).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
-        except OSError:
-            current = False
-        if not current:  # locked, or another process has moved the folder to its place meanwhile
-            raise DataError(
-                f"Another process is preparing {folder}. Wait until it is finished, or prepare "
-                "under another --name."
-            )
-        yield
-    finally:
-        os.close(handle)
 
 
 def _empty(folder: Path) -> None:

@@ -20,6 +20,11 @@ from fer_core.provenance import now, versions
 WARM_UP, REPEATS, SECONDS = 3, 30, 3.0
 
 
+def device_title(device: torch.device) -> str:
+    """Returns how a record names a device: the GPU's model, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def measure_run(
     run: RunDir, stored: SampleFormat, device: torch.device, threads: int | None = None
 ) -> Efficiency:
@@ -54,7 +59,7 @@ def measure_run(
         weight_bytes=run.weights_path.stat().st_size,
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_title(device),
         threads=torch.get_num_threads() if device.type == "cpu" else None,
         versions=versions(),
         measured=now(),

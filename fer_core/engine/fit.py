@@ -263,7 +263,9 @@ class Trainer:
             self.data.validation_rows,
             replace(self.preprocessing, image_size=size),
         )
-        return float(np.nanmean(np.abs(estimated - truth)))
+        error = torch.tensor([np.nanmean(np.abs(estimated - truth))], dtype=torch.float32)
+        # the first process's network decides for all: running statistics may differ by process
+        return float(broadcast(error.to(self.accelerator.device)).item())
 
     def _out_of_patience(self) -> bool:
         config = self.recipe.train
@@ -324,8 +326,9 @@ class Trainer:
         if saved["best_score"] is None:
             saved["best_score"] = -math.inf
         self.standing = Standing(**saved)
-        if self.accelerator.is_main_process:  # the sums of all processes go on in one
-            self.totals = torch.tensor(facts["totals"], dtype=torch.float64)
+        # equal shares: each process goes on with what it reports of its own
+        totals = torch.tensor(facts["totals"], dtype=torch.float64)
+        self.totals = totals / self.accelerator.num_processes
 
     @property
     def _anew(self) -> str:

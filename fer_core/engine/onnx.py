@@ -56,7 +56,7 @@ class OnnxNetwork:
         preprocessing: Makes its input from stored images.
         labels: The classes in canonical order.
         order: Its output's column for each class of `labels`, shape (K,).
-        parameters: Number of weights in the file.
+        parameters: Number of weights in the file; None where it does not tell.
         weights_hash: Of the weights file that it was exported from; None if it does not say.
         gives_probabilities: Whether its outputs are probabilities; their logarithms are logits.
     """
@@ -65,7 +65,7 @@ class OnnxNetwork:
     preprocessing: Preprocessing
     labels: LabelSet
     order: NDArray[np.int64]
-    parameters: int
+    parameters: int | None
     weights_hash: str | None = None
     gives_probabilities: bool = False
 
@@ -245,16 +245,19 @@ def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
         stored: Format of the images that it will be asked about.
 
     Returns:
-        None if there is no copy, it is damaged, or the run's weights have changed since.
+        None if there is no copy, it is damaged, the run's weights have changed since, or the
+        images are prepared otherwise than those that the run learned from.
     """
-    if not run.onnx_path.is_file():
+    if not (run.onnx_path.is_file() and run.weights_path.is_file()):
         return None
     try:
         copy = read_onnx(run.onnx_path, stored)
     except WeightsError:
         return None
+    info = run.info()
     same = copy.weights_hash == content_hash(run.weights_path)
-    return copy if same and copy.labels.names == run.info().labels else None
+    prepared = copy.preprocessing.hash == info.preprocessing_hash
+    return copy if same and prepared and copy.labels.names == info.labels else None
 
 
 def keep_onnx(source: Path, path: Path, given: OnnxInput | None) -> None:
@@ -338,8 +341,13 @@ def _check_shape(session: "onnxruntime.InferenceSession", given: OnnxInput, name
         )
 
 
-def _parameters(path: Path) -> int:
+def _parameters(path: Path) -> int | None:
+    """Counts the stored weights of any precision; None where the graph stores them otherwise."""
     import onnx
 
+    kinds = onnx.TensorProto
+    weighing = {
+        kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE, kinds.INT8, kinds.UINT8,
+    }  # fmt: skip
     weights = onnx.load(str(path)).graph.initializer
-    return sum(int(np.prod(weight.dims)) for weight in weights if weight.data_type == 1)
+    return sum(int(np.prod(w.dims)) for w in weights if w.data_type in weighing) or None

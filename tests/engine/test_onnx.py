@@ -258,8 +258,25 @@ def test_a_copy_of_other_weights_is_not_trusted(toy, tmp_path):
     assert exported_copy(run, STORED) is None
     export_run(run, STORED, run.onnx_path, toy.dataset)
     assert exported_copy(run, STORED) is not None
+    assert exported_copy(run, SampleFormat(64, False)) is None  # prepared anew at another size
     other = toy_run(toy.benchmark, toy.dataset, 2)
     run.weights_path.write_bytes(other.weights_path.read_bytes())
     assert exported_copy(run, STORED) is None
     run.onnx_path.write_bytes(b"no network")
     assert exported_copy(run, STORED) is None
+    run.weights_path.unlink()
+    assert exported_copy(run, STORED) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("FLOAT", 6), ("FLOAT16", 6), ("BFLOAT16", 6), ("INT8", 6), ("INT64", None)],
+)
+def test_weights_of_any_precision_are_counted(tmp_path, kind, expected):
+    kept = helper.make_tensor("w", getattr(TensorProto, kind), [2, 3], [1] * 6)
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 6])  # no weight
+    onnx.save(
+        helper.make_model(helper.make_graph([], "weights", [], [], initializer=[kept, shape])),
+        tmp_path / "model.onnx",
+    )
+    assert ours._parameters(tmp_path / "model.onnx") == expected

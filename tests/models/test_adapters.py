@@ -164,6 +164,27 @@ def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
+def test_a_base_that_knows_them_at_another_size_is_refused_too(toy):
+    other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
+    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
+    base = other.benchmark.store.benchmark("toy")
+    recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
+    samples = base.samples()
+    tested = (samples["split"] == "test").to_numpy()
+    samples.loc[tested, "split"] = "train"
+    samples["sha1"] = [f"of other pixels {place}" for place in range(len(samples))]
+    samples["phash"] ^= np.uint64(0b111)  # resampling changes a few bits
+    write_table(base.samples_path, samples)
+    with pytest.raises(DataError, match=f"has learned {tested.sum()} of this set's"):
+        require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    # other pictures under the same names, as in two folders, are other pictures
+    samples["phash"] ^= np.uint64((1 << 40) - 1)
+    write_table(base.samples_path, samples)
+    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+    write_table(base.samples_path, samples.drop(columns="phash"))
+    require_unseen_test(recipe, other.dataset, other.benchmark.store)
+
+
 def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_takes_that(toy):
     other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
     shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import ArtifactStore
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine import efficiency
 from fer_core.engine.efficiency import measure_run, operations
@@ -80,6 +80,61 @@ def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
     matrix = metrics.confusion_matrix(mean.truth, mean.predicted, 7)
     table = read_robustness(run.robustness_path)
     assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
+
+
+def test_what_was_measured_on_an_earlier_training_is_measured_again(
+    place, toy, few_conditions, monkeypatch
+):
+    pictures = measuring.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("resnet34-cpu-s0")
+
+    def measure(which=run):
+        return measuring.measure_robustness(which, place, toy.dataset, pictures, CPU, quiet)
+
+    assert measure()
+    before = read_robustness(run.robustness_path)
+    anew = run.info().model_copy(update={"created": "2030-01-01T00:00:00+00:00"})
+    anew.write(run.info_path)
+    assert measure()
+    assert not measure()
+    with pytest.raises(ArtifactError, match="A member of pair-cpu was made anew"):
+        measure(place.run("pair-cpu"))
+    # what an earlier version wrote does not say of which training it is
+    write_table(run.robustness_path, before.drop(columns="run_created"))
+    assert not measure()
+    run.robustness_path.unlink()
+
+    def meanwhile(*_, **__):
+        anew.model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
+        return np.full((len(few_conditions), 8, 7), 1 / 7, np.float32)
+
+    monkeypatch.setattr(measuring, "_network_answers", meanwhile)
+    with pytest.raises(ArtifactError, match="was made anew meanwhile"):
+        measure()
+    assert not run.robustness_path.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"no archive"])
+def test_damaged_kept_answers_are_asked_for_again(place, toy, few_conditions, damage):
+    pictures = measuring.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("resnet34-cpu-s0")
+    run.corrupted_path.parent.mkdir(exist_ok=True)
+    run.corrupted_path.write_bytes(damage)
+    assert measuring.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+
+
+def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
+    run = place.run("resnet34-cpu-s0")
+    kept = Efficiency(
+        run_id=run.run_id, parameters=1, operations=1, weight_bytes=1, latency=(),
+        peak_memory_bytes=None, device="cpu", threads=2,
+    )  # fmt: skip
+    kept.write(run.efficiency_path)
+    monkeypatch.setattr(measuring, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("measured"))
+    assert measuring.measure_efficiency(run, place, CPU) == kept
+    assert measuring.measure_efficiency(run, place, CPU, threads=2) == kept
+    with pytest.raises(pytest.fail.Exception, match="measured"):
+        measuring.measure_efficiency(run, place, CPU, threads=1)
 
 
 def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):

@@ -7,7 +7,7 @@ import pytest
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from tests.builders import toy_benchmark
-from training.jobs.staging import replaced, settle
+from training.jobs.staging import only_here, replaced, settle
 
 
 @pytest.fixture
@@ -30,6 +30,22 @@ def files(run: RunDir) -> dict[str, bytes]:
 def make_anew(run: RunDir) -> None:
     with replaced(run) as place:
         write_new(run, place)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(run):
+    with only_here(run):
+        for _ in range(2):  # being refused does not remove the folder that carries the lock
+            said = "Another process is training efficientnet_lite0"
+            with pytest.raises(ArtifactError, match=said), only_here(run):
+                pass
+        make_anew(run)
+    with only_here(run):
+        assert run.state_dir.is_dir()
+    assert not run.state_dir.exists()
+    begun = run.benchmark.run("begun-cpu-s0")
+    with pytest.raises(ValueError, match="no data"), only_here(begun):
+        raise ValueError("no data")
+    assert not begun.root.exists()
 
 
 def test_a_run_made_anew_keeps_nothing_of_the_earlier_one(run):

@@ -12,6 +12,7 @@ from fer_core.data.transforms import Augmentation, Preprocessing
 from fer_core.engine import hints
 from fer_core.engine import teacher as engine
 from fer_core.engine.batches import step_seed
+from fer_core.engine.fit import TrainData
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.teacher import Teacher, mean_answers
 from fer_core.errors import DataError, RecipeError, WeightsError
@@ -189,10 +190,43 @@ def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, mo
     student(toy, "fourth", views=3)
     assert asked == [2, 3, 3]
     # a file cut short is asked for again
-    kept = toy.benchmark.run("tiny-cpu-s0").taught_path
+    state = toy.benchmark.run("tiny-cpu-s0").state_dir
+    (kept,) = state.glob("taught-*.npz")  # what the earlier weights said is gone
     kept.write_bytes(kept.read_bytes()[:200])
     student(toy, "fifth", views=3)
     assert asked == [2, 3, 3, 3]
+    # another question leaves the earlier answers, and empty files are no answers
+    student(toy, "sixth", views=2)
+    student(toy, "seventh", views=3)
+    assert asked == [2, 3, 3, 3, 2]
+    kept.write_bytes(b"")
+    student(toy, "eighth", views=3)
+    assert asked == [2, 3, 3, 3, 2, 3]
+    assert len(list(state.glob("taught-*.npz"))) == 2
+
+
+def test_a_teacher_is_asked_again_about_pictures_prepared_anew(toy):
+    config = DistillConfig(teachers=("tiny-cpu-s0",), views=2)
+    run = toy.benchmark.run("tiny-cpu-s0")
+    images = np.array(toy.dataset.images)
+    rows = toy.dataset.rows("train")
+    even = np.full((len(rows), 7), 1 / 7, np.float32)
+    counts = np.bincount(toy.dataset.targets(rows), minlength=7)
+    data = TrainData(images, rows, even, counts, rows[:1], np.zeros(1, np.int64))
+    place = teaching._place(run, config, data)
+    assert teaching._place(run, config, replace(data, images=images.copy())) == place
+    assert teaching._place(run, config, replace(data, images=255 - images)) != place
+    assert teaching._place(run, config, replace(data, train_rows=rows[1:])) != place
+
+
+def test_an_ensemble_whose_member_was_made_anew_does_not_teach(toy):
+    toy_run(toy.benchmark, toy.dataset, 0, "other", "tiny_cnn")
+    recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("tiny", "other"))
+    made = build_ensemble(recipe, toy.benchmark)
+    other = toy.benchmark.run("other-cpu-s0")
+    other.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(other.info_path)
+    with pytest.raises(RecipeError, match="A member of the teacher both-cpu was made anew"):
+        student(toy, teachers=[made.run_id], views=1)
 
 
 def test_an_imported_network_teaches_and_imported_predictions_do_not(toy, tmp_path):

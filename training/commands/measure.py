@@ -107,7 +107,8 @@ def efficiency(
         times = ", ".join(f"{t.batch_size}: {t.milliseconds:.1f} ms" for t in found.latency)
         console.print(
             f"{chosen.run_id}: {found.parameters / 1e6:.1f} M parameters, "
-            f"{found.operations / 1e9:.2f} G operations, batches of {times}",
+            f"{found.operations / 1e9:.2f} G operations, batches of {times}; {found.device}"
+            + (f", threads: {found.threads}" if found.threads else ""),
             markup=False,
         )
     if failed:

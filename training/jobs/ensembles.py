@@ -1,5 +1,7 @@
 """Ensembles of finished runs."""
 
+from collections.abc import Mapping
+
 from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe
@@ -34,10 +36,10 @@ def evaluate_ensemble(run: RunDir) -> None:
     """
     settle(run)
     info = run.info()
-    if is_outdated(run):
+    if members_changed(run):
         raise ArtifactError(
-            f"A member or candidate of {run.run_id} was made anew or deleted since it was chosen. "
-            "Train the average again."
+            f"A member of {run.run_id} was made anew or deleted since it was chosen. Train the "
+            "average again."
         )
     labels = run.benchmark.info().label_set
     scored = [
@@ -49,11 +51,28 @@ def evaluate_ensemble(run: RunDir) -> None:
 
 
 def is_outdated(run: RunDir) -> bool:
-    """Whether a candidate of an ensemble was made anew or deleted since, where that is known."""
-    candidates = {run.benchmark.run(name): made for name, made in run.info().teachers.items()}
+    """Whether a candidate of an ensemble was made anew or deleted since, where that is known.
+
+    Another choice might be better then; the average itself stands as long as its members do.
+    """
+    return _changed(run, run.info().teachers)
+
+
+def members_changed(run: RunDir) -> bool:
+    """Whether a member of an ensemble was made anew or deleted since, where that is known.
+
+    Its weights were chosen for other answers then. A network has no members.
+    """
+    info = run.info()
+    members = {name: made for name, made in info.teachers.items() if name in info.members}
+    return _changed(run, members)
+
+
+def _changed(run: RunDir, made: Mapping[str, str]) -> bool:
+    places = {run.benchmark.run(name): created for name, created in made.items()}
     return any(
-        not candidate.info_path.is_file() or candidate.info().created != made
-        for candidate, made in candidates.items()
+        not place.info_path.is_file() or place.info().created != created
+        for place, created in places.items()
     )
 
 

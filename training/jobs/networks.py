@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,13 @@ from fer_core.records import RunInfo
 from training.jobs.bases import require_unseen_test
 from training.jobs.processes import (
     forget_peak_memory,
+    is_main_process,
     make_accelerator,
     peak_memory,
     require_compiler,
 )
 from training.jobs.scoring import predict_splits, require_split, write_run, write_scores
-from training.jobs.staging import replaced
+from training.jobs.staging import only_here, replaced
 from training.jobs.teaching import load_guide, load_teachers, taught_targets
 from training.journal import Journal
 
@@ -76,7 +78,25 @@ def train_network(
 
     Returns:
         The finished run, or None if the time was up first.
+
+    Raises:
+        ArtifactError: If another process is training this run.
     """
+    run = benchmark.run(recipe.run_id)
+    with only_here(run) if is_main_process() else nullcontext():
+        return _train(recipe, dataset, benchmark, observer, resume, max_minutes, device, progress)
+
+
+def _train(
+    recipe: Recipe,
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    observer: Observer,
+    resume: bool,
+    max_minutes: float | None,
+    device: str | None,
+    progress: Progress,
+) -> RunDir | None:
     config = recipe.train
     check_small_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
+from fer_core.files import alone
 
 _EARLIER = "earlier.json"
 
@@ -41,6 +42,34 @@ def replaced(run: RunDir) -> Iterator[RunDir]:
         for folder in (run.state_dir, run.root):  # of a run that was never finished
             with suppress(OSError):
                 folder.rmdir()
+
+
+@contextmanager
+def only_here(run: RunDir) -> Iterator[None]:
+    """Trains a run in one command at a time: two would remove each other's checkpoints.
+
+    Raises:
+        ArtifactError: If another process is at it, or the run's folder cannot be made.
+    """
+    try:
+        run.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"{run.state_dir} cannot be made ({error.strerror or error}). Give a folder of "
+            "artifacts that may be written."
+        ) from error
+    with alone(run.state_dir) as held:
+        if not held:
+            raise ArtifactError(
+                f"Another process is training {run.run_id}. Wait until it is finished, or train "
+                "with another --seed."
+            )
+        try:
+            yield
+        finally:
+            for folder in (run.state_dir, run.root):  # of a run that left nothing
+                with suppress(OSError):
+                    folder.rmdir()
 
 
 def settle(run: RunDir) -> None:

@@ -1,7 +1,6 @@
 """Teachers of a training: finished runs, asked at every step or once before it."""
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,9 @@ from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.teacher import Teacher, Teachers, mean_answers
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import mixed
-from fer_core.files import atomic_path, content_hash
+from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
 from fer_core.records import RunInfo
+from training.jobs.ensembles import members_changed
 
 _BATCH = 128
 
@@ -141,6 +141,11 @@ def _infos(
                 f"The teacher {name} has other classes or another split than this set; a student "
                 "would learn from answers about its own test images."
             )
+        if members_changed(run):
+            raise RecipeError(
+                f"A member of the teacher {name} was made anew or deleted since it was chosen. "
+                "Train the average again, then its student."
+            )
         infos.append(info)
     return infos
 
@@ -192,32 +197,39 @@ def _ask(
     length = -(-len(data.train_rows) // _BATCH)
     title = f"{run.run_id} answers {config.views} views of each image"
     answers = np.concatenate(list(progress(steps, length, title)))
-    with atomic_path(run.taught_path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, stamp=_stamp(run, config, data), answers=answers)
+    path = _place(run, config, data)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, answers=answers)
+    ours, _, _ = path.name.rpartition("-")
+    for other in path.parent.glob(run.taught_path("").name):
+        if not other.name.startswith(ours):  # of earlier weights
+            other.unlink(missing_ok=True)
 
 
 def _kept(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
     """Returns a teacher's answers if they are there and of its present weights."""
     try:
-        with np.load(run.taught_path, allow_pickle=False) as kept:
-            if str(kept["stamp"]) == _stamp(run, config, data):
-                return np.asarray(kept["answers"], dtype=np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        pass
-    return None
+        with np.load(_place(run, config, data), allow_pickle=False) as kept:
+            return np.asarray(kept["answers"], dtype=np.float32)
+    except DAMAGED_ARRAYS:
+        return None
 
 
 def _read(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float64]:
     answers = _kept(run, config, data)
     if answers is None:
         raise ArtifactError(
-            f"The answers of the teacher {run.run_id} are not in {run.taught_path}. All processes "
+            f"The answers of the teacher {run.run_id} are not in {run.state_dir}. All processes "
             "of a training must see the same folder of artifacts."
         )
     return answers.astype(np.float64)
 
 
-def _stamp(run: RunDir, config: DistillConfig, data: TrainData) -> str:
-    rows = hashlib.sha256(data.train_rows.tobytes()).hexdigest()[:12]
-    weights = content_hash(_file_of(run))
-    return f"{weights} {rows} {config.views} {config.temperature}"
+def _place(run: RunDir, config: DistillConfig, data: TrainData) -> Path:
+    """Returns where answers are kept: its name says of which weights, and to what question."""
+    rows = data.train_rows
+    asked = hashlib.sha256(f"{config.views} {config.temperature} {data.images.shape[1:]}".encode())
+    asked.update(rows.tobytes())
+    # pictures of every part of the set: it may have been prepared anew under the same name
+    asked.update(np.ascontiguousarray(data.images[rows[:: max(1, len(rows) // 200)]]).tobytes())
+    return run.taught_path(f"{content_hash(_file_of(run))}-{asked.hexdigest()[:12]}")
