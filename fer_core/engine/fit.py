@@ -90,7 +90,6 @@ class Trainer:
         grounds: Mapping[str, str] | None = None,
     ) -> None:
         config = recipe.train
-        self.grounds = dict(grounds or {})
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
         counts = torch.from_numpy(data.train_counts)
@@ -107,6 +106,12 @@ class Trainer:
             accelerator.num_processes,
             data.train_scores,
         )
+        self.grounds = {
+            **(grounds or {}),
+            "preparation of images": preprocessing.hash,
+            # steps of an epoch are counted in batches; processes may have to cut one
+            "batch of all processes": str(self.batches.batch_size),
+        }
         self.standing = Standing()
         # loss sum, right answers, images: of the epoch under way, on this process
         self.totals = torch.zeros(3, dtype=torch.float64)

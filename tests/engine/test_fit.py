@@ -161,6 +161,12 @@ def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
         trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
 
 
+def test_a_checkpoint_names_its_batch_and_how_images_are_prepared(dataset, tmp_path):
+    first = trainer(dataset, tmp_path, Watcher())
+    assert first.grounds["batch of all processes"] == str(first.batches.batch_size)
+    assert first.grounds["preparation of images"] == first.preprocessing.hash
+
+
 @pytest.mark.parametrize(
     ("now", "named"),
     [
