@@ -1,7 +1,10 @@
 """The house rules: which room may import which."""
 
 import ast
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,3 +100,23 @@ def test_only_the_access_modules_cache():
     for name, path in modules():
         if name.startswith("dashboard") and name not in CACHING:
             assert "st.cache_" not in path.read_text(), name
+
+
+def test_shipped_weights_stay_within_what_a_clone_can_bear():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "artifacts"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    sizes = {
+        name: (ROOT / name).stat().st_size
+        for name in listed.stdout.split("\0")
+        if (ROOT / name).is_file()
+    }
+    weights = {name: size for name, size in sizes.items() if name.endswith(".safetensors")}
+    assert {name for name, size in sizes.items() if size >= 50e6} == set()
+    assert sum(weights.values()) <= 220e6

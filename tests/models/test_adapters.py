@@ -122,7 +122,7 @@ def test_publishing_base_and_adapter_keeps_them_together(toy):
     publish_run(toy.benchmark.run("tiny_vit-cpu-s0"), toy.dataset, device="cpu")
     publish_run(run, toy.dataset, device="cpu")
     tensors, _ = load_tensors(run.weights_path)
-    assert {value.dtype for value in tensors.values()} == {torch.float16}
+    assert {value.dtype for value in tensors.values() if value.ndim > 1} == {torch.float16}
     assert load_network(run, toy.dataset.format).info.weights_dtype == "float16"
 
 

@@ -226,6 +226,8 @@ def test_weights_round_trip_in_half_precision(tmp_path):
     load_weights(other, path)
     assert other.weight.dtype == torch.float32
     torch.testing.assert_close(other.weight, model.weight, atol=1e-3, rtol=1e-3)
+    assert load_tensors(path)[0]["weight"].dtype == torch.float16
+    assert torch.equal(other.bias, model.bias)  # vectors keep their precision
 
 
 def test_weights_of_another_label_set_are_refused(tmp_path):
