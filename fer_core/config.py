@@ -148,7 +148,9 @@ class TrainConfig(_Part):
         default="fp32", description="auto: bf16 where the device computes in it, fp32 elsewhere"
     )
     channels_last: bool = True
-    compile: bool = False
+    compile: Literal["auto"] | bool = Field(
+        default=False, description="torch.compile; auto: where the compiler that it needs is there"
+    )
     ema_decay: float = Field(
         default=0.0, ge=0, lt=1, description="of averaged weights, lower while young; 0 for none"
     )
@@ -310,6 +312,20 @@ def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:
             for item in error.errors()
         )
         raise RecipeError(f"Recipe {content.get('name')!r} is not valid: {problems}.") from error
+
+
+def recipe_values(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a saved recipe's values without its description: equal where runs were made alike.
+
+    Keys that came since have their default. A recipe of another version, which cannot be read any
+    more, is returned as it is.
+    """
+    try:
+        values = parse_recipe(saved).model_dump(mode="json")
+    except RecipeError:
+        values = dict(saved)
+    values.pop("description", None)
+    return values
 
 
 def _parse_override(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fer_core.errors import RecipeError
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
 from training.console import TrainingBar, show_progress
-from training.jobs.bases import has_other_base
+from training.jobs.bases import has_other_base, has_other_recipe
 from training.jobs.ensembles import build_ensemble, is_outdated
 from training.jobs.networks import train_network
 from training.jobs.staging import settle
@@ -51,14 +51,24 @@ def train_all(
     """
     started = time.monotonic()
     outcomes: dict[str, Outcome] = {}
+    valid, invalid = [], []
+    for name in names:
+        try:
+            _load(folder, name, profile, 0)
+            valid.append(name)
+        except RecipeError as error:
+            invalid.append(Outcome(name, f"RecipeError: {error}", None, 0.0, failed=True))
     queue = [
         (seed, recipe)
         for seed in range(seeds)
         for recipe in _in_order(
-            [_load(folder, name, profile, seed) for name in names], benchmark.name
+            [_load(folder, name, profile, seed) for name in valid], benchmark.name
         )
     ]
-    with BenchmarkBoard([recipe.run_id for _, recipe in queue]) as board:
+    shown = [*(one.run_id for one in invalid), *(recipe.run_id for _, recipe in queue)]
+    with BenchmarkBoard(shown) as board:
+        for outcome in invalid:
+            board.end(outcome)
         for seed, recipe in queue:
             if recipe.run_id in outcomes:  # an ensemble, which knows no seeds
                 continue
@@ -71,7 +81,7 @@ def train_all(
             )
             outcomes[recipe.run_id] = outcome
             board.end(outcome)
-    return list(outcomes.values())
+    return [*invalid, *outcomes.values()]
 
 
 def _load(folder: Path, name: str, profile: str, seed: int) -> AnyRecipe:
@@ -151,12 +161,13 @@ def _train(
         settle(run)
         finished = run.info_path.is_file()
         if isinstance(recipe, EnsembleRecipe):
-            if finished and not is_outdated(run):
+            if finished and not is_outdated(run) and not has_other_recipe(run, recipe):
                 return outcome("was finished")
             build_ensemble(recipe, benchmark, seed)
             return outcome("finished")
         if finished and not (isinstance(recipe, Recipe) and has_other_base(run)):
-            return outcome("was finished")
+            other = ", by another recipe" if has_other_recipe(run, recipe) else ""
+            return outcome(f"was finished{other}")
         with bar, tracked(bar, recipe, run, track, resume=True) as observer:
             done = train_network(
                 recipe,

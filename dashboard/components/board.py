@@ -140,7 +140,10 @@ def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
 
 def seeds(found: BenchmarkResults) -> None:
     """Shows mean and spread over seeds; nothing where every recipe was trained once."""
-    families = over_seeds({entry.run_id: entry.values["accuracy"] for entry in found.entries})
+    families = over_seeds(
+        {entry.run_id: entry.values["accuracy"] for entry in found.entries},
+        {entry.run_id: entry.info.recipe for entry in found.entries},
+    )
     repeated = [family for family in families if len(family.runs) > 1]
     if not repeated:
         return

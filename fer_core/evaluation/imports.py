@@ -8,8 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.errors import DataError
-from fer_core.evaluation.predictions import EVALUATED, PREFIX, SUM_TOLERANCE, Predictions, Scores
+from fer_core.evaluation.predictions import EVALUATED, PREFIX, Predictions, Scores
 from fer_core.labels import LabelSet, canonical_name
+
+ROUNDING = 5e-3
+"""How far probabilities from outside may sum to other than 1: three decimals will do."""
 
 
 def read_foreign_table(path: Path) -> pd.DataFrame:
@@ -103,7 +106,7 @@ def _distributions(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} holds something else than numbers: {error}.") from error
     sums = values.sum(axis=1)
-    bad = ~((np.abs(sums - 1) <= SUM_TOLERANCE) & (values >= 0).all(axis=1))
+    bad = ~((np.abs(sums - 1) <= ROUNDING) & (values >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(

@@ -1,10 +1,14 @@
 """Spread over seeds: how much of a difference is the luck of the draw."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from fer_core.config import recipe_values
 
 _SEEDED = re.compile(r"(?P<family>.+)-s\d+")
 
@@ -36,20 +40,25 @@ def family_of(run_id: str) -> str:
     return match["family"] if match else run_id
 
 
-def over_seeds(values: Mapping[str, float]) -> list[Spread]:
+def over_seeds(
+    values: Mapping[str, float], recipes: Mapping[str, Mapping[str, Any]]
+) -> list[Spread]:
     """Groups runs that differ by their seed alone.
 
     Args:
         values: One measure by run id.
+        recipes: The recipe by run id, as saved with the run: one that was changed between two
+            seeds makes two groups.
 
     Returns:
         One row a recipe and profile, highest mean first.
     """
-    families: dict[str, list[str]] = {}
+    families: dict[tuple[str, str], list[str]] = {}
     for run_id in sorted(values):
-        families.setdefault(family_of(run_id), []).append(run_id)
+        key = (family_of(run_id), _but_seed(recipes[run_id]))
+        families.setdefault(key, []).append(run_id)
     rows = []
-    for family, runs in families.items():
+    for (family, _), runs in families.items():
         drawn = np.array([values[run_id] for run_id in runs])
         deviation = float(drawn.std(ddof=1)) if len(runs) > 1 else None
         rows.append(
@@ -63,3 +72,10 @@ def over_seeds(values: Mapping[str, float]) -> list[Spread]:
             )
         )
     return sorted(rows, key=lambda row: -row.mean)
+
+
+def _but_seed(recipe: Mapping[str, Any]) -> str:
+    values = recipe_values(recipe)
+    if isinstance(train := values.get("train"), Mapping):
+        values["train"] = {key: value for key, value in train.items() if key != "seed"}
+    return json.dumps(values, sort_keys=True, default=str)

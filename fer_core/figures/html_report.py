@@ -160,7 +160,10 @@ def _standings(
             f"One annotator, set against what most of the others say on the same images, reaches "
             f"{results.human:.1%}."
         )
-    families = over_seeds({entry.run_id: entry.values["accuracy"] for entry in entries})
+    families = over_seeds(
+        {entry.run_id: entry.values["accuracy"] for entry in entries},
+        {entry.run_id: entry.info.recipe for entry in entries},
+    )
     if any(len(family.runs) > 1 for family in families):
         yield "<h3>Over seeds</h3>"
         yield _table(

@@ -127,10 +127,12 @@ class CheckpointFolder:
         self.keep_only()
 
     def keep_only(self, *names: str) -> None:
-        """Removes all checkpoints but those of these names."""
+        """Removes all checkpoints but those of these names, and what a killed save left behind."""
         for path in self.folder.glob("*.safetensors"):
             if path.stem not in names:
                 path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*.safetensors.*.tmp"):
+            path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Whether a checkpoint of that name was saved."""

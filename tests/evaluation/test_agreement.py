@@ -103,11 +103,30 @@ def test_wilson_agrees_with_scipy():
 def test_seeds_of_a_recipe_belong_together():
     assert family_of("resnet34-cpu-s12") == "resnet34-cpu"
     assert family_of("pair-cpu") == "pair-cpu"
-    best, other = over_seeds({"b-cpu-s0": 0.5, "a-cpu-s0": 0.6, "a-cpu-s1": 0.8})
+    values = {"b-cpu-s0": 0.5, "a-cpu-s0": 0.6, "a-cpu-s1": 0.8}
+    recipes = {
+        run_id: {
+            "name": run_id[0],
+            "profile": "cpu",
+            "model": {"architecture": "resnet34"},
+            "train": {"seed": int(run_id[-1]), "epochs": 4},
+        }
+        for run_id in values
+    }
+    best, other = over_seeds(values, recipes)
     assert best.family == "a-cpu"
     assert (best.mean, best.low, best.high) == (pytest.approx(0.7), 0.6, 0.8)
     assert best.deviation == pytest.approx(np.std([0.6, 0.8], ddof=1))
     assert other.deviation is None
+    recipes["a-cpu-s1"]["description"] = "In other words."
+    recipes["a-cpu-s1"]["optim"] = {}  # a default, not written down by an earlier version
+    assert over_seeds(values, recipes) == [best, other]
+    recipes["a-cpu-s1"]["train"]["epochs"] = 9  # the recipe was changed between two seeds
+    assert [family.runs for family in over_seeds(values, recipes)] == [
+        ("a-cpu-s1",),
+        ("a-cpu-s0",),
+        ("b-cpu-s0",),
+    ]
 
 
 def test_the_front_holds_what_nothing_beats():

@@ -60,6 +60,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
         (lambda t: t.assign(p_happy=0.0), "two columns for happy"),
         (lambda t: t.assign(happy=t.happy * 100), "no distribution"),
         (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "no distribution"),
+        (lambda t: t.assign(happy=t.happy + 0.006), "no distribution"),
         (lambda t: t.assign(happy=np.nan), "no distribution"),
         (lambda t: t.assign(happy="often"), "something else than numbers"),
     ],
@@ -67,6 +68,13 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
 def test_a_table_that_does_not_fit_is_named(change, message):
     with pytest.raises(DataError, match=message):
         foreign_predictions(change(table()), LABELS, SAMPLES, "theirs.csv")
+
+
+def test_probabilities_rounded_to_three_decimals_are_a_distribution():
+    made = table()
+    made.loc[:, ["happy", "p_sad", "Anger"]] = [[0.334, 0.334, 0.334]] * 8
+    read = foreign_predictions(made, LABELS, SAMPLES, "rounded.csv").split("test")
+    np.testing.assert_allclose(read.probabilities, 1 / 3)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -144,6 +144,52 @@ def test_a_finished_run_is_not_trained_over(shop):
     assert toy.benchmark.run("tiny-cpu-s0").info() == before
 
 
+def test_a_run_by_another_recipe_is_said_to_be_so_and_an_average_is_made_anew(shop):
+    toy, run = shop
+    run("benchmark", "toy", "--device", "cpu")
+    described = RECIPE.replace("tiny\n", "in other words\n")
+    (runs.RECIPES / "tiny.yaml").write_text(described.replace("batch_size: 8", "batch_size: 4"))
+    (runs.RECIPES / "tiny_two.yaml").write_text(described)
+    (runs.RECIPES / "both.yaml").write_text(
+        "kind: ensemble\nmethod: greedy\nmembers: [tiny, tiny_two]\n"
+    )
+    assert "is finished, by another recipe." in run("train", "tiny", "--benchmark", "toy")
+    assert "is finished, by another recipe." in run("train", "both", "--benchmark", "toy")
+    assert "is finished. Train" in run("train", "tiny_two", "--benchmark", "toy")
+    output = run("benchmark", "toy", "--device", "cpu")
+    lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
+    assert "was finished, by another recipe" in lines["tiny-cpu-s0"]
+    assert "another" not in lines["tiny_two-cpu-s0"] + lines["both-cpu"]
+    assert toy.benchmark.run("tiny-cpu-s0").info().recipe["train"]["batch_size"] == 8
+    assert toy.benchmark.run("both-cpu").info().recipe["method"] == "greedy"
+
+
+def test_a_recipe_that_cannot_be_read_does_not_hold_up_the_others(shop):
+    toy, _ = shop
+    (runs.RECIPES / "odd.yaml").write_text(RECIPE.replace("epochs: 2", "epochs: many"))
+    result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
+    assert result.exit_code == 1
+    lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
+    assert "RecipeError: Recipe 'odd' is not valid: train.epochs" in lines["odd"]
+    assert toy.benchmark.run("tiny-cpu-s0").info_path.exists()
+    assert toy.benchmark.run("both-cpu").info_path.exists()
+
+
+def test_an_interrupted_training_is_not_thrown_away_unasked(shop):
+    toy, run = shop
+    options = ("--benchmark", "toy", "--device", "cpu")
+    run("train", "tiny", *options, "--max-minutes", "0")
+    state = toy.benchmark.run("tiny-cpu-s0").state_dir
+    saved = {path.name: path.read_bytes() for path in state.glob("*.safetensors")}
+    with pytest.raises(ArtifactError, match=r"was interrupted.*--resume.*--overwrite"):
+        run("train", "tiny", *options)
+    assert {path.name: path.read_bytes() for path in state.glob("*.safetensors")} == saved
+    (state / ".last.safetensors.0badcafe.tmp").write_bytes(b"of a save that was killed")
+    run("train", "tiny", *options, "--overwrite")
+    assert toy.benchmark.run("tiny-cpu-s0").info_path.exists()
+    assert not list(state.glob(".*.tmp"))
+
+
 def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(shop, capsys):
     toy, _ = shop
     broken = RECIPE.replace("tiny_cnn}", "tiny_cnn, init: run:toy/nothing}")

@@ -226,5 +226,11 @@ def test_without_a_compiler_it_is_said_before_the_training(toy, monkeypatch):
     recipe = toy_recipe("anything", model={"architecture": "tiny_cnn"}, train={"compile": True})
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(RecipeError, match=r"C\+\+ compiler.*--set train\.compile=false"):
+    with pytest.raises(RecipeError, match=r"C\+\+ compiler.*--set train\.compile=auto"):
         train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")
+    assert not toy.benchmark.run(recipe.run_id).under_way.state_dir.exists()
+    recipe = toy_recipe("anything", model={"architecture": "tiny_cnn"}, train={"compile": "auto"})
+    run = train_network(
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+    )
+    assert run.info().hardware["compiled"] == "no"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
-from fer_core.errors import FerscopeError, RecipeError
+from fer_core.errors import ArtifactError, FerscopeError, RecipeError
 from training.options import (
     RECIPES,
     Artifacts,
@@ -62,8 +62,9 @@ def train(
     On several GPUs: `accelerate launch -m training train ...`
     """
     from fer_core.data.progress import silent
+    from fer_core.models.checkpoint import CheckpointFolder
     from training.console import TrainingBar, console, show_progress
-    from training.jobs.bases import has_other_base
+    from training.jobs.bases import has_other_base, has_other_recipe
     from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
@@ -82,6 +83,8 @@ def train(
             since = ", and one of its members was made anew or deleted since"
         elif isinstance(resolved, Recipe) and has_other_base(run):
             since = ", and the base that it adapts was made anew since"
+        elif has_other_recipe(run, resolved):
+            since = ", by another recipe"
         console.print(f"{run.run_id} is finished{since}. Train it again with --overwrite.")
         return
     if isinstance(resolved, EnsembleRecipe) and smoke:
@@ -92,6 +95,11 @@ def train(
         if is_main_process():
             print_report(build_ensemble(resolved, place, seed or 0))
         return
+    if not (resume or overwrite or smoke) and CheckpointFolder(run.state_dir).has("last"):
+        raise ArtifactError(
+            f"{run.run_id} was interrupted and its checkpoint is there. Go on with --resume, or "
+            "begin anew with --overwrite."
+        )
     dataset = open_dataset(benchmark, data)
     if smoke:
         bar = TrainingBar(visible=False)

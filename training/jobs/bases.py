@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
-from fer_core.config import AnyRecipe, Recipe, parse_recipe
+from fer_core.config import AnyRecipe, Recipe, parse_recipe, recipe_values
 from fer_core.data.prepared import PreparedDataset, disputed
 from fer_core.data.quality import HASH_DISTANCE
 from fer_core.errors import DataError, FerscopeError
@@ -43,6 +43,11 @@ def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: Artifac
                 "Prepare both sets with the source's own split, or start from other weights."
             )
         init = start.model.init if isinstance(start, Recipe) else ""
+
+
+def has_other_recipe(run: RunDir, recipe: AnyRecipe) -> bool:
+    """Whether a finished run was made by other settings than the recipe's of today."""
+    return recipe_values(run.info().recipe) != recipe_values(recipe.model_dump(mode="json"))
 
 
 def has_other_base(run: RunDir) -> bool:

@@ -40,10 +40,10 @@ from fer_core.records import RunInfo
 from training.jobs.bases import require_unseen_test
 from training.jobs.processes import (
     forget_peak_memory,
+    is_compiled,
     is_main_process,
     make_accelerator,
     peak_memory,
-    require_compiler,
 )
 from training.jobs.scoring import predict_splits, require_split, write_run, write_scores
 from training.jobs.staging import only_here, replaced
@@ -103,8 +103,7 @@ def _train(
     require_unseen_test(recipe, dataset, benchmark.store)
     run = benchmark.run(recipe.run_id)
     accelerator = make_accelerator(config.precision, device)
-    if config.compile:
-        require_compiler(accelerator.device)
+    compiled = is_compiled(config.compile, accelerator.device)
     forget_peak_memory(accelerator)
     _seed(config.seed, config.deterministic)
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
@@ -134,7 +133,7 @@ def _train(
     accelerator.wait_for_everyone()
     trainer = Trainer(
         model,
-        recipe,
+        recipe.model_copy(update={"train": config.model_copy(update={"compile": compiled})}),
         train_data,
         preprocessing,
         accelerator,
@@ -163,7 +162,12 @@ def _train(
     if accelerator.is_main_process:
         info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
         info = info.model_copy(
-            update={"base_hash": base, "teachers": taught_by, "prior_strength": strength}
+            update={
+                "base_hash": base,
+                "teachers": taught_by,
+                "prior_strength": strength,
+                "hardware": info.hardware | {"compiled": "yes" if compiled else "no"},
+            }
         )
         with replaced(run) as place:
             save_tensors(place.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -37,18 +38,24 @@ def require_one_process() -> None:
         )
 
 
-def require_compiler(device: torch.device) -> None:
-    """Checks before a training that its network can be compiled: on a CPU by the system's compiler.
+def is_compiled(choice: Literal["auto"] | bool, device: torch.device) -> bool:
+    """Settles before a training whether its network is compiled: on a CPU by the system's compiler.
+
+    Args:
+        choice: As in a recipe; `auto` compiles where a compiler is there.
+        device: Where the training runs.
 
     Raises:
-        RecipeError: If there is none.
+        RecipeError: If the network must be compiled and cannot.
     """
     compilers = [*os.environ.get("CXX", "").split()[:1], "g++", "clang++", "cl"]
-    if device.type == "cpu" and not any(map(shutil.which, compilers)):
+    found = device.type != "cpu" or any(map(shutil.which, compilers))
+    if choice is True and not found:
         raise RecipeError(
             "The recipe compiles its network (train.compile), which needs a C++ compiler, such as "
-            "g++. Install one, or train without: --set train.compile=false."
+            "g++. Install one, or train without: --set train.compile=auto."
         )
+    return bool(choice) and found
 
 
 def forget_peak_memory(accelerator: Accelerator) -> None:
