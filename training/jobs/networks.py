@@ -166,7 +166,7 @@ def _train(
                 "base_hash": base,
                 "teachers": taught_by,
                 "prior_strength": strength,
-                "hardware": info.hardware | {"compiled": "yes" if compiled else "no"},
+                "hardware": {**info.hardware, "compiled": "yes" if compiled else "no"},
             }
         )
         with replaced(run) as place:
