@@ -33,8 +33,9 @@ class ModelConfig(_Part):
     architecture: str
     init: str = Field(
         default="scratch",
-        pattern=r"^(scratch|imagenet|file:.+|run:.+/.+)$",
-        description="scratch, imagenet, file:<path> or run:<benchmark>/<run id>",
+        pattern=r"^(scratch|imagenet|file:.+|hub:.+/.+|run:.+/.+)$",
+        description="scratch, imagenet (a wheel or the hub, by architecture), file:<path>, "
+        "hub:<owner/name> or run:<benchmark>/<run id>",
     )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
     patch_size: int | None = Field(default=None, ge=2, description="of a ViT, in pixels")

@@ -61,8 +61,9 @@ def read_scores(path: Path, dataset: PreparedDataset) -> SampleScores:
     has_group = ~pd.isna(groups)
     clips[has_group] = groups[has_group]
     if "clip" in table:
-        given = by_id["clip"].reindex(ids).to_numpy(dtype=object)
-        clips = np.where(pd.isna(given), clips, given)
+        for names in (groups, ids):  # an image's own clip counts most
+            given = by_id["clip"].reindex(names).to_numpy(dtype=object)
+            clips = np.where(pd.isna(given), clips, given)
     _check_split(clips, samples["split"].to_numpy(dtype=object), values, path.name)
     for split in ("train", "validation", "test"):
         if np.isnan(values[dataset.rows(split)]).all():
@@ -94,7 +95,8 @@ def _check_split(
     values: NDArray[np.float32],
     name: str,
 ) -> None:
-    scored = ~np.isnan(values) & np.isin(split, ("train", "validation", "test"))
+    scored = np.isin(clips, clips[~np.isnan(values)])  # other frames of a scored clip count too
+    scored &= np.isin(split, ("train", "validation", "test"))
     sides = pd.Series(split[scored]).groupby(clips[scored]).nunique()
     if (sides > 1).any():
         raise DataError(

