@@ -6,6 +6,7 @@ import typer
 
 from fer_core.errors import FerscopeError
 from training.commands import data, exchange, explain, measure, predict, runs
+from training.memory import keep_freed_memory
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -38,6 +39,7 @@ for command in (
 
 def main() -> None:
     """Runs the command line; an error that the user can mend is one line, without a trace."""
+    keep_freed_memory()
     try:
         app()
     except FerscopeError as error:
