@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def launch(processes: int, *arguments: str) -> None:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={processes}", "-m", "tests.engine.run_toy", *arguments,
+        f"--nproc-per-node={processes}", "-m", *arguments,
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
@@ -33,7 +33,7 @@ def launch(processes: int, *arguments: str) -> None:
 
 def train(processes: int, data: Path, out: Path) -> dict:
     out.mkdir()
-    launch(processes, str(data), str(out))
+    launch(processes, "tests.engine.run_toy", str(data), str(out))
     return json.loads((out / "result.json").read_text())
 
 
@@ -64,7 +64,7 @@ def test_two_processes_write_the_run_of_one(tmp_path):
     toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
     shutil.copytree(toy.artifacts, tmp_path / "two")
     run_toy.job(toy.dataset.folder, toy.artifacts)
-    launch(2, str(toy.dataset.folder), str(tmp_path / "two"), "job")
+    launch(2, "tests.engine.run_toy", str(toy.dataset.folder), str(tmp_path / "two"), "job")
     runs = [ArtifactStore(root).benchmark("toy").run("student-cpu-s0") for root in
             (toy.artifacts, tmp_path / "two")]  # fmt: skip
     infos = [run.info() for run in runs]
@@ -77,3 +77,24 @@ def test_two_processes_write_the_run_of_one(tmp_path):
         assert files >= {"run.json", "report.json", "model.safetensors", "trace.parquet"}
         assert not run.under_way.progress_path.exists()
         assert not list(run.state_dir.rglob("*.safetensors"))
+
+
+def test_the_command_line_trains_head_first_in_two_processes_as_in_one(tmp_path):
+    toy = toy_benchmark(tmp_path / "toy", runs=0, per_class=24)
+    options = [
+        "--benchmark=toy", f"--data={toy.data}", "--device=cpu", "--set=model.image_size=32",
+        "--set=model.patch_size=16", "--set=model.drop_path=0", "--set=distill=null",
+        "--set=train.freeze_epochs=1", "--set=train.epochs=2", "--set=train.batch_size=32",
+        "--set=train.precision=fp32", "--set=optim.warmup_epochs=0.5",
+    ]  # fmt: skip
+    runs = []
+    for processes, name in ((1, "one"), (2, "two")):
+        artifacts = tmp_path / name
+        shutil.copytree(toy.artifacts, artifacts)
+        launch(processes, "training", "train", "scratch_vit", f"--artifacts={artifacts}", *options)
+        runs.append(ArtifactStore(artifacts).benchmark("toy").run("scratch_vit-cpu-s0"))
+    assert [run.info().hardware["processes"] for run in runs] == ["1", "2"]
+    one, two = (run.history() for run in runs)
+    for column in ("train_loss", "log_loss"):
+        np.testing.assert_allclose(one[column], two[column], rtol=1e-4)
+    np.testing.assert_array_equal(one["train_accuracy"], two["train_accuracy"])

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
+from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors, save_tensors
 from tests import tiny  # noqa: F401 (registers)
@@ -570,6 +571,40 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
     with pytest.raises(ArtifactError, match="A member of both-cpu was made anew"):
         run("evaluate", "toy", "both-cpu")
     assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
+
+
+def test_what_a_member_answers_anew_reaches_its_averages(shop, monkeypatch):
+    from training.jobs import publishing
+
+    monkeypatch.setattr(publishing, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
+    toy, run = shop
+    run("benchmark", "toy", "--device", "cpu")
+    runs = [toy.benchmark.run(name) for name in ("tiny-cpu-s0", "tiny_two-cpu-s0", "both-cpu")]
+    before = answers(runs[2])
+    lone = toy.benchmark.run("lone-cpu")  # a folder without a run is passed over
+    lone.root.mkdir()
+    assert "averaged again: both-cpu" in run("publish", "toy", "tiny-cpu-s0")
+    first, second, both = map(answers, runs)
+    assert not np.array_equal(both, before)
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
+    assert "averaged again: both-cpu" in run("evaluate", "toy", "tiny-cpu-s0")
+    member = runs[1]
+    member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
+        member.info_path
+    )
+    assert "averaged again" not in run("evaluate", "toy", "tiny-cpu-s0")  # it needs a new choice
+
+
+def answers(run):
+    labels = run.benchmark.info().label_set
+    return Predictions.read(run.predictions_path, labels).split("test").probabilities
+
+
+def tensors_times(tensors, factor):
+    return {
+        key: value * factor if value.is_floating_point() else value
+        for key, value in tensors.items()
+    }
 
 
 def test_an_ensemble_whose_member_was_deleted_names_it(shop):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from fer_core.artifacts import RunDir
 from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
 from fer_core.errors import ArtifactError, FerscopeError, RecipeError
 from training.options import (
@@ -204,6 +205,7 @@ def evaluate(
         evaluate_ensemble(place)
     else:
         evaluate_run(place, open_dataset(benchmark, data), device_name(device))
+        _refresh_averages(place)
     print_report(place)
 
 
@@ -221,7 +223,16 @@ def publish(
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
     publish_run(place, dataset, device=device_name(device))
+    _refresh_averages(place)
     print_report(place)
+
+
+def _refresh_averages(member: RunDir) -> None:
+    from training.console import console
+    from training.jobs.ensembles import refresh_averages
+
+    for run in refresh_averages(member):
+        console.print(f"averaged again: {run.run_id}", markup=False)
 
 
 def _seed_override(recipe: str, seed: int | None) -> list[str]:

@@ -50,6 +50,27 @@ def evaluate_ensemble(run: RunDir) -> None:
         write_run(place, info, predictions, run.benchmark.samples())
 
 
+def refresh_averages(member: RunDir) -> list[RunDir]:
+    """Averages anew every ensemble that holds a network whose predictions were written again.
+
+    An average whose members have been made anew since is left: it needs another choice.
+
+    Returns:
+        The ensembles that were rewritten.
+    """
+    refreshed = []
+    for run in member.benchmark.runs():
+        if not run.info_path.is_file():
+            continue
+        try:
+            if member.run_id in run.info().members and not members_changed(run):
+                evaluate_ensemble(run)
+                refreshed.append(run)
+        except ArtifactError:
+            continue  # a damaged one, which says so wherever it is asked for
+    return refreshed
+
+
 def is_outdated(run: RunDir) -> bool:
     """Whether a candidate of an ensemble was made anew or deleted since, where that is known.
 
