@@ -22,6 +22,7 @@ from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.ensemble import members_changed
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
@@ -352,6 +353,12 @@ def _read_benchmark(
                 unfinished.append(run.run_id)
         else:
             runs.append(read)
+    warnings += [
+        f"{run.run_id}: a member was made anew or deleted since it was chosen, so these numbers "
+        "are of earlier members. Train the average again."
+        for run in runs
+        if members_changed(run.place)
+    ]
     runs.sort(key=lambda run: -run.report.test.accuracy.value)
     return Benchmark(place, info, tuple(runs), tuple(warnings), tuple(unfinished))
 

@@ -9,11 +9,12 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import RecipeError
+from fer_core.evaluation.ensemble import is_outdated
 from fer_core.evaluation.report import Report
 from training.board import BenchmarkBoard
 from training.console import TrainingBar, show_progress
 from training.jobs.bases import has_other_base, has_other_recipe
-from training.jobs.ensembles import build_ensemble, is_outdated
+from training.jobs.ensembles import build_ensemble
 from training.jobs.networks import train_network
 from training.jobs.staging import settle
 from training.options import Tracking

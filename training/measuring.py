@@ -20,13 +20,12 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
-from fer_core.evaluation.ensemble import mixed
+from fer_core.evaluation.ensemble import members_changed, mixed
 from fer_core.evaluation.predictions import Scores
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
 from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
 from fer_core.records import RunInfo
-from training.jobs.ensembles import members_changed
 
 
 def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:

@@ -1,10 +1,11 @@
 """Ensembles: predictions computed from other predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
@@ -93,3 +94,32 @@ def mixed(
 def _average(scores: Sequence[Scores], weights: Sequence[float], shift: Sequence[float]) -> Scores:
     mean = mixed([part.probabilities for part in scores], weights, shift)
     return Scores(scores[0].labels, scores[0].ids, scores[0].truth, mean)
+
+
+def is_outdated(run: RunDir) -> bool:
+    """Whether a candidate of an ensemble was made anew or deleted since, where that is known.
+
+    Another choice might be better then; the average itself stands as long as its members do.
+    """
+    return _changed(run, run.info().teachers)
+
+
+def members_changed(run: RunDir) -> bool:
+    """Whether a member of an ensemble was made anew or deleted since, where that is known.
+
+    Its weights were chosen for other answers then. A network has no members.
+    """
+    info = run.info()
+    members = {name: made for name, made in info.teachers.items() if name in info.members}
+    return _changed(run, members)
+
+
+def _changed(run: RunDir, made: Mapping[str, str]) -> bool:
+    return any(_created(run.benchmark.run(name)) != created for name, created in made.items())
+
+
+def _created(run: RunDir) -> str | None:
+    try:
+        return run.info().created
+    except ArtifactError:  # deleted, or damaged
+        return None

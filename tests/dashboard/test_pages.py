@@ -86,6 +86,18 @@ def test_a_half_written_and_a_newer_run_are_named(open_page, toy, tmp_path):
     assert len(app.dataframe[0].value) == 2
 
 
+def test_an_average_of_members_made_anew_is_a_warning_and_stays(open_page, toy, tmp_path):
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(toy.artifacts, artifacts)
+    place = ArtifactStore(artifacts).benchmark("toy").run("efficientnet_lite0-cpu-s0")
+    place.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(place.info_path)
+    app = open_page("leaderboard", artifacts)
+    said = [warning.value.replace("\\", "") for warning in app.warning]
+    assert len(said) == 1
+    assert "pair-cpu: a member was made anew or deleted" in said[0]
+    assert len(app.dataframe[0].value) == 4
+
+
 def test_overview_counts_what_is_there(open_page, toy):
     app = open_page("overview", toy.artifacts)
     values = {metric.label: metric.value for metric in app.metric}

@@ -63,10 +63,11 @@ def train(
     On several GPUs: `accelerate launch -m training train ...`
     """
     from fer_core.data.progress import silent
+    from fer_core.evaluation.ensemble import is_outdated
     from fer_core.models.checkpoint import CheckpointFolder
     from training.console import TrainingBar, console, show_progress
     from training.jobs.bases import has_other_base, has_other_recipe
-    from training.jobs.ensembles import average_runs, build_ensemble, is_outdated
+    from training.jobs.ensembles import average_runs, build_ensemble
     from training.jobs.networks import smoke_network, train_network
     from training.jobs.processes import is_main_process
     from training.jobs.staging import settle

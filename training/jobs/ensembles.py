@@ -1,12 +1,10 @@
 """Ensembles of finished runs."""
 
-from collections.abc import Mapping
-
 from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.ensemble import average, greedy_weights
+from fer_core.evaluation.ensemble import average, greedy_weights, members_changed
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior import choose_strength, log_frequencies
 from fer_core.project import ROOT
@@ -69,32 +67,6 @@ def refresh_averages(member: RunDir) -> list[RunDir]:
         except ArtifactError:
             continue  # a damaged one, which says so wherever it is asked for
     return refreshed
-
-
-def is_outdated(run: RunDir) -> bool:
-    """Whether a candidate of an ensemble was made anew or deleted since, where that is known.
-
-    Another choice might be better then; the average itself stands as long as its members do.
-    """
-    return _changed(run, run.info().teachers)
-
-
-def members_changed(run: RunDir) -> bool:
-    """Whether a member of an ensemble was made anew or deleted since, where that is known.
-
-    Its weights were chosen for other answers then. A network has no members.
-    """
-    info = run.info()
-    members = {name: made for name, made in info.teachers.items() if name in info.members}
-    return _changed(run, members)
-
-
-def _changed(run: RunDir, made: Mapping[str, str]) -> bool:
-    places = {run.benchmark.run(name): created for name, created in made.items()}
-    return any(
-        not place.info_path.is_file() or place.info().created != created
-        for place, created in places.items()
-    )
 
 
 def average_runs(

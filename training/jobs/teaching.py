@@ -18,10 +18,9 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.teacher import Teacher, Teachers, mean_answers
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
-from fer_core.evaluation.ensemble import mixed
+from fer_core.evaluation.ensemble import members_changed, mixed
 from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
 from fer_core.records import RunInfo
-from training.jobs.ensembles import members_changed
 
 _BATCH = 128
 
