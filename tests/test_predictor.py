@@ -55,7 +55,8 @@ def test_an_ensemble_is_the_mean_of_its_members(predictor):
     face = drawn_face()
     members = [predictor.answer(face, run_id).probabilities for run_id in (RUNS[0], RUNS[2])]
     answer = predictor.answer(face, "pair-cpu")
-    np.testing.assert_allclose(answer.probabilities, np.mean(members, axis=0))
+    # Each ask runs the members anew, so that float32 sums may differ in their last bit.
+    np.testing.assert_allclose(answer.probabilities, np.mean(members, axis=0), atol=1e-6)
 
 
 def test_the_explained_class_can_be_chosen(predictor):
