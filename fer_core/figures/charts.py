@@ -382,7 +382,8 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    figure.update_xaxes(range=[0, 1.12], visible=False, fixedrange=True)
+    # Room for "100%" beside a full bar, in a card a quarter of the page wide.
+    figure.update_xaxes(range=[0, 1.6], visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True)
     return style(figure, 40 + 27 * len(order))
 
