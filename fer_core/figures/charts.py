@@ -382,10 +382,10 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    # Room for "100%" beside a full bar, in a card a quarter of the page wide.
-    figure.update_xaxes(range=[0, 1.6], visible=False, fixedrange=True)
+    figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True)
-    return style(figure, 40 + 27 * len(order))
+    # "100%" beside a full bar needs the same room in a narrow card as in a wide one.
+    return style(figure, 40 + 27 * len(order)).update_layout(margin_r=40)
 
 
 def answers_heatmap(
