@@ -14,9 +14,9 @@ from PIL import Image, ImageFilter
 from benchmarks.result import Result
 from fer_core.data.faces import DlibDetector, Face
 from fer_core.data.imaging import open_picture
-from fer_core.data.synthetic.face import SyntheticFace, portrait, render
-from fer_core.data.synthetic.units import PROTOTYPES
 from fer_core.data.tracking import overlap
+from fer_core.synthetic.action_units import PROTOTYPES
+from fer_core.synthetic.face import SyntheticFace, portrait, render
 
 CANVAS = (800, 600)
 PEOPLE = 40

@@ -10,7 +10,7 @@ import torch
 from benchmarks.result import Result, seconds
 from fer_core.config import ModelConfig
 from fer_core.models import build_model
-from training.memory import keep_freed_memory
+from training.allocator import keep_freed_memory
 
 IMAGES, SIDE = 128, 112
 

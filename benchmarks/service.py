@@ -28,12 +28,12 @@ from benchmarks.result import Result, seconds
 from fer_core.artifacts import BenchmarkDir
 from fer_core.data.faces import DlibDetector
 from fer_core.data.imaging import open_picture
-from fer_core.data.synthetic.face import render
-from fer_core.data.synthetic.units import PROTOTYPES
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.predictor import Predictor
 from fer_core.serving.settings import Settings
+from fer_core.synthetic.action_units import PROTOTYPES
+from fer_core.synthetic.face import render
 
 SECONDS = float(os.environ.get("FERSCOPE_SERVICE_SECONDS", "60"))
 CLIENTS = int(os.environ.get("FERSCOPE_SERVICE_CLIENTS", "8"))

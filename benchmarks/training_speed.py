@@ -13,10 +13,10 @@ import torch
 from benchmarks.result import Result
 from fer_core.config import Recipe, load_recipe, recipe_names
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.fit import TrainData, Trainer
+from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import CheckpointFolder
-from training.jobs.processes import make_accelerator
+from training.jobs.accelerator import make_accelerator
 from training.options import RECIPES
 
 STEPS, WARM_UP = 8, 3

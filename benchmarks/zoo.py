@@ -23,15 +23,15 @@ from fer_core.config import EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepare import prepare, publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.synthetic import SyntheticSource
-from fer_core.data.synthetic.face import render
-from fer_core.data.synthetic.units import PROTOTYPES
 from fer_core.explain.saliency import Target
 from fer_core.predictor import Predictor
-from training.console import TrainingBar
+from fer_core.synthetic.action_units import PROTOTYPES
+from fer_core.synthetic.face import render
 from training.jobs.ensembles import build_ensemble
-from training.jobs.exchange import export_run
-from training.jobs.networks import train_network
+from training.jobs.import_export import export_run
+from training.jobs.train import train_network
 from training.options import RECIPES
+from training.terminal.progress import TrainingBar
 
 _SHORT = (
     "model.init=scratch", "distill=null", "train.epochs=1", "train.small_epochs=0",

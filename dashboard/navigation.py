@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.components import pick
+from dashboard.components import pickers
 
 
 def run() -> None:
@@ -52,7 +52,7 @@ def run() -> None:
         expanded=True,  # a page behind "View more" is a page that nobody finds
     )
     with st.sidebar:
-        pick.benchmark_picker()
+        pickers.benchmark_picker()
     page.run()
     with st.sidebar:
         st.caption(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.builders import Toy, toy_benchmark
+from tests.support.builders import Toy, toy_benchmark
 
 torch.set_num_threads(1)
 

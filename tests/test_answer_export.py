@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_core.evaluation.whatif import CHANGES, STEPS
+from fer_core.data.whatif import CHANGES, STEPS
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
 from fer_core.labels import SEVEN_EMOTIONS

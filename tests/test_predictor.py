@@ -19,8 +19,8 @@ from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
 from fer_core.predictor import predictor as module
-from tests.builders import drawn_face
-from training.jobs.exchange import export_run, import_onnx
+from tests.support.builders import drawn_face
+from training.jobs.import_export import export_run, import_onnx
 
 RUNS = ("efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "resnet34-cpu-s0", "pair-cpu")
 
@@ -127,8 +127,7 @@ def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor, to
 
 
 def test_threads_that_read_one_vits_attention_get_the_maps_of_one_thread(tmp_path):
-    from tests import tiny  # noqa: F401 (registers)
-    from tests.builders import toy_benchmark, toy_run
+    from tests.support.builders import toy_benchmark, toy_run
 
     small = toy_benchmark(tmp_path, runs=0)
     run = toy_run(small.benchmark, small.dataset, 0, "tiny_vit", "tiny_vit").run_id

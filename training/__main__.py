@@ -5,8 +5,8 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
-from training.commands import data, exchange, explain, measure, predict, runs
-from training.memory import keep_freed_memory
+from training.allocator import keep_freed_memory
+from training.commands import data, explain, import_export, measure, predict, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -27,8 +27,8 @@ for command in (
     runs.publish,
     predict.predict,
     explain.explain,
-    exchange.export,
-    exchange.import_,
+    import_export.export,
+    import_export.import_,
     measure.robustness,
     measure.efficiency,
     measure.report,

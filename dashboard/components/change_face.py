@@ -5,13 +5,13 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.face_cards import Looked
 from dashboard.components.faces import enlarge
 from dashboard.components.text import plain
-from dashboard.data_access import Benchmark
 from fer_core.data.faces import Frame
 from fer_core.data.imaging import SampleFormat
-from fer_core.evaluation.whatif import CHANGES, changed
+from fer_core.data.whatif import CHANGES, changed
 from fer_core.figures.overlay import outlined
 
 _SHOWN = 320

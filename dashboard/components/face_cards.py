@@ -8,11 +8,11 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard import data_access
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.face_grid import Card, cards
 from dashboard.components.face_input import Found
 from dashboard.components.text import plain
-from dashboard.data_access import Benchmark
 from dashboard.state import Key
 from fer_core.data.faces import FaceCrop
 from fer_core.data.imaging import SampleFormat
@@ -73,7 +73,7 @@ def _verdicts(
     chosen: Benchmark, stored: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
 ) -> list[tuple[str, str, str]]:
     """Returns each face's most frequent answer, how many models give it, and its colour."""
-    given = data_access.predictions_of(chosen, run_ids, np.stack(stored))
+    given = benchmarks.predictions_of(chosen, run_ids, np.stack(stored))
     labels = chosen.info.labels
     answers = [result.probabilities.argmax(axis=1) for result in given.values()
                if not isinstance(result, str)]  # fmt: skip

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import data_access
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.face_input import face_input
-from dashboard.components.pick import switch
+from dashboard.components.pickers import switch
 from dashboard.components.text import plain
-from dashboard.data_access import Benchmark
 from dashboard.state import BIND, Key
 from fer_core.data.imaging import SampleFormat
 
@@ -35,13 +35,13 @@ def stored_face(chosen: Benchmark) -> StoredFace:
 
     Ends the page until there is one. Test samples are offered where the pictures are.
     """
-    pictures = data_access.pictures(chosen)
+    pictures = benchmarks.pictures(chosen)
     source = OWN
     if pictures is not None:
         names = {OWN: "A face of yours, or a drawn one", SAMPLE: "A test sample"}
         source = switch("Face", names, Key.SOURCE)
     if source == SAMPLE and pictures is not None:
-        samples = data_access.samples(chosen)
+        samples = benchmarks.samples(chosen)
         test = samples[samples["split"] == "test"]
         names = test["label"].to_dict()
         name = st.selectbox(

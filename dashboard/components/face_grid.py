@@ -9,7 +9,7 @@ from html import escape
 import streamlit as st
 from PIL import Image
 
-from dashboard.data_access import Pictures
+from dashboard.cache.benchmarks import Pictures
 
 _STYLE = """
 <style>

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
-from dashboard import data_access
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.text import plain
-from dashboard.data_access import Benchmark
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError, ImageError
 
@@ -81,14 +81,14 @@ def face_input(chosen: Benchmark, *, several: bool = False) -> list[Found]:
 
 def _open(chosen: Benchmark, upload: Upload, *, cropped: bool) -> Found | None:
     try:
-        picture = data_access.picture(upload.data, upload.name)
+        picture = benchmarks.picture(upload.data, upload.name)
     except ImageError as error:
         st.error(plain(str(error)), icon=":material/no_photography:")
         return None
     try:
-        crops = data_access.face_crops(chosen, upload.data, upload.name, cropped=cropped)
+        crops = benchmarks.face_crops(chosen, upload.data, upload.name, cropped=cropped)
     except FerscopeError as error:
-        whole = data_access.face_crops(chosen, upload.data, upload.name, cropped=True)
+        whole = benchmarks.face_crops(chosen, upload.data, upload.name, cropped=True)
         return Found(upload.name, picture, whole, str(error))
     return Found(upload.name, picture, crops)
 

@@ -8,8 +8,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dashboard.cache.benchmarks import Pictures
 from dashboard.components.text import plain
-from dashboard.data_access import Pictures
 from dashboard.state import Key
 from fer_core.records import BenchmarkInfo
 

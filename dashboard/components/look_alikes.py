@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard import data_access
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components.face_grid import Card, cards
-from dashboard.data_access import Benchmark, Pictures
 from fer_core.figures.palette import class_colour
 
 SAYS = (
@@ -34,7 +34,7 @@ def show(chosen: Benchmark, pictures: Pictures, found: Sequence[tuple[str, float
     if not found:
         st.caption("There is no picture to compare with.")
         return
-    labels = data_access.samples(chosen)["label"]
+    labels = benchmarks.samples(chosen)["label"]
     shown = []
     for sample_id, alike in found:
         picture, label = pictures.get(sample_id), str(labels[sample_id])

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from dashboard import data_access, results_access, theme
-from dashboard.components import answers, change_face, look_alikes, pick
+from dashboard import theme
+from dashboard.cache import benchmarks, results
+from dashboard.components import change_face, look_alikes, pickers
 from dashboard.components.face_cards import pick_face
 from dashboard.components.face_input import face_input
 from dashboard.components.text import plain
+from dashboard.sections import compare
 from dashboard.state import BIND, Key
-from fer_core.evaluation.whatif import CHANGES, sweep
+from fer_core.data.whatif import CHANGES, sweep
 from fer_core.predictor.export import LIMITS
 
 OWN = "each model's answer"
@@ -21,10 +23,10 @@ theme.page_header(
     "Bring a face: all models answer side by side, and each shows which parts of the face speak "
     "for its answer.",
 )
-chosen = pick.benchmark_with_runs()
+chosen = pickers.benchmark_with_runs()
 theme.class_chips(chosen.info.labels)
 titles = chosen.titles
-runs = [run for run in chosen.runs if data_access.answers_faces(run)]
+runs = [run for run in chosen.runs if benchmarks.answers_faces(run)]
 source, seen = st.columns([2, 3], gap="large")
 with source:
     found = face_input(chosen, several=True)
@@ -56,7 +58,7 @@ with st.expander("Change the face: crop, light, what covers it", icon=":material
 with seen:
     stored = change_face.show_face(chosen, face, frame, amounts)
 
-view = pick.switch(
+view = pickers.switch(
     "Show",
     {ANSWERS: "Answers", WHAT_IF: "What if", LOOK_ALIKES: "Look-alikes"},
     Key.VIEW,
@@ -77,28 +79,30 @@ if view == ANSWERS:
         for run in runs:
             if run.run_id in asked:
                 target = None if explain == OWN else explain
-                result = data_access.answer(chosen, run, stored, target)
+                result = benchmarks.answer(chosen, run, stored, target)
                 if isinstance(result, str):
                     st.warning(f"{plain(titles[run.run_id])} cannot answer. {plain(result)}")
                 else:
                     given.append(result)
     if given:
-        st.markdown(f"#### {answers.agreement(given, unsure_below)}")
-        answers.at_a_glance(given, titles)
-        answers.side_by_side(given, titles, stored, unsure_below)
-        answers.downloads(given, stored, chosen.info, unsure_below)
+        st.markdown(f"#### {compare.agreement(given, unsure_below)}")
+        compare.at_a_glance(given, titles)
+        compare.side_by_side(given, titles, stored, unsure_below)
+        compare.downloads(given, stored, chosen.info, unsure_below)
 elif view == WHAT_IF:
-    name = pick.switch("Change", {key: change.title for key, change in CHANGES.items()}, Key.CHANGE)
+    name = pickers.switch(
+        "Change", {key: change.title for key, change in CHANGES.items()}, Key.CHANGE
+    )
     images = sweep(change_face.cut(chosen, face, frame), name, amounts)
-    answers.turning(chosen, asked, images, name, amounts[name])
+    compare.turning(chosen, asked, images, name, amounts[name])
 else:
-    pictures = data_access.pictures(chosen)
+    pictures = benchmarks.pictures(chosen)
     for split, title in (("train", "Training"), ("test", "Test")):
         st.markdown(f"**{title} pictures that look most like this face**")
         if pictures is None:
             look_alikes.need_pictures(chosen)
         else:
-            nearest = results_access.nearest(chosen, pictures, stored, NEIGHBOURS, split)
+            nearest = results.nearest(chosen, pictures, stored, NEIGHBOURS, split)
             look_alikes.show(chosen, pictures, nearest)
     st.caption(look_alikes.SAYS)
 st.caption(LIMITS)

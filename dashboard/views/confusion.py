@@ -3,8 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import data_access, results_access, theme
-from dashboard.components import faces, pick, samples, scope
+from dashboard import theme
+from dashboard.cache import benchmarks, results
+from dashboard.components import faces, filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
@@ -18,13 +19,13 @@ theme.page_header(
     "Rows are what the annotators said, columns what the model said. Click a cell, or the name of "
     "a row or column, to see the samples behind it, most confident first.",
 )
-chosen, where, board = scope.results()
+chosen, where, board = filters.results_scope()
 panel, titles = board.panel, chosen.titles
 left, middle, right = st.columns([3, 3, 4])
 with left:
-    run_id = pick.run_picker(chosen, panel.runs)
+    run_id = pickers.run_picker(chosen, panel.runs)
 with middle:
-    other_id = pick.select_box(
+    other_id = pickers.select_box(
         "Minus",
         [NOTHING, *(name for name in panel.runs if name != run_id)],
         Key.MINUS,
@@ -41,14 +42,14 @@ with right:
         key=Key.SHOW,
         bind=BIND,
     )
-groups = results_access.facets(chosen, where)
+groups = results.facets(chosen, where)
 first, second = st.columns([3, 2], gap="large")
 with first:
-    conditions = scope.sample_filter(groups)
+    conditions = filters.sample_filter(groups)
 with second:
-    ends = scope.confidence_filter()
+    ends = filters.confidence_filter()
 row = panel.row(run_id)
-kept = scope.passing(groups, conditions, panel.confidence[row], ends)
+kept = filters.passing(groups, conditions, panel.confidence[row], ends)
 if not kept.any():
     st.info("No image passes these filters. Take one of them off.", icon=":material/filter_alt:")
     st.stop()
@@ -61,7 +62,7 @@ other = (
     if minus is None
     else metrics.confusion_matrix(truth, panel.predicted[panel.row(minus), kept], len(labels))
 )
-cell = samples.cell_in_address(labels)
+cell = sample_list.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
 with chart:
     event = st.vega_lite_chart(
@@ -97,7 +98,7 @@ with table:
         key="mistakes",
     )
 
-if samples.follow_click(event, cell):
+if sample_list.follow_click(event, cell):
     st.rerun()
 if cell is None:
     st.info(
@@ -105,14 +106,14 @@ if cell is None:
         icon=":material/touch_app:",
     )
     st.stop()
-inside = kept & samples.in_cell(panel, run_id, cell)
+inside = kept & sample_list.in_cell(panel, run_id, cell)
 others = {}
 if minus is not None:
     # what the difference is made of: samples that stand in this cell for one model only
-    inside ^= kept & samples.in_cell(panel, minus, cell)
+    inside ^= kept & sample_list.in_cell(panel, minus, cell)
     others = {minus: titles[minus]}
-st.subheader(plain(samples.heading(cell)), anchor=False)
-listing = samples.Listing.of(panel, run_id, np.asarray(inside), others)
+st.subheader(plain(sample_list.heading(cell)), anchor=False)
+listing = sample_list.Listing.of(panel, run_id, np.asarray(inside), others)
 st.caption(
     f"{len(listing):,} samples, most confident first"
     + ("" if minus is None else "; those on which the two models differ here")
@@ -120,8 +121,8 @@ st.caption(
 if not len(listing):
     st.info("No sample falls into this cell.")
     st.stop()
-facts = data_access.samples(chosen)
-pictures = data_access.pictures(chosen)
-page = pick.page(len(listing), faces.GALLERY_SIZE)
+facts = benchmarks.samples(chosen)
+pictures = benchmarks.pictures(chosen)
+page = pickers.page(len(listing), faces.GALLERY_SIZE)
 faces.gallery(listing.page(facts, page), pictures, chosen.info.name)
-samples.download(listing, facts, chosen, f"{run_id}-{'-as-'.join(cell)}")
+sample_list.download(listing, facts, chosen, f"{run_id}-{'-as-'.join(cell)}")

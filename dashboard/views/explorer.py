@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import data_access, dataset_access, theme
-from dashboard.components import explore, pick
+from dashboard import theme
+from dashboard.cache import benchmarks, dataset
+from dashboard.components import pickers
 from dashboard.components.text import plain
+from dashboard.sections import explorer
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
 
@@ -23,29 +25,29 @@ theme.page_header(
     "What the models learn from and are tested on: how many images of what, what they look like, "
     "and how far people agree on them.",
 )
-chosen = pick.benchmark()
+chosen = pickers.benchmark()
 theme.class_chips(chosen.info.labels)
 try:
-    samples = data_access.samples(chosen)
+    samples = benchmarks.samples(chosen)
 except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
-view = pick.switch("Show", VIEWS, Key.VIEW)
+view = pickers.switch("Show", VIEWS, Key.VIEW)
 if view == "counts":
-    explore.counts(chosen, samples)
+    explorer.counts(chosen, samples)
 elif view == "samples":
-    explore.sample_grid(chosen, samples)
+    explorer.sample_grid(chosen, samples)
 elif view == "faces":
-    explore.mean_faces(chosen)
+    explorer.mean_faces(chosen)
 elif view == "statistics":
-    explore.statistics(chosen, samples)
+    explorer.statistics(chosen, samples)
 elif view == "map":
-    explore.dataset_map(chosen, samples)
+    explorer.dataset_map(chosen, samples)
 else:
-    explore.votes(chosen, samples)
+    explorer.votes(chosen, samples)
 
-if text := dataset_access.card_text(chosen):
+if text := dataset.card_text(chosen):
     with st.expander("Dataset card", icon=":material/description:"):
         st.markdown(text.partition("\n")[2])  # the title is the page's
         st.download_button(

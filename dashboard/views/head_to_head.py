@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import chart, faces, pick, samples, scope, verdict
+from dashboard import theme
+from dashboard.cache import benchmarks
+from dashboard.components import chart, faces, filters, pickers, sample_list
 from dashboard.components.text import plain
+from dashboard.sections import head_to_head
 from dashboard.state import Key
-from fer_core.evaluation.agreement import kappa
-from fer_core.evaluation.comparison import difference, mcnemar
+from fer_core.evaluation.diversity import kappa
+from fer_core.evaluation.significance import difference, mcnemar
 from fer_core.figures import charts
 
 CHANGES = {
@@ -23,18 +25,18 @@ theme.page_header(
     "Set one model against another on the same images: what it fixes, what it breaks, and whether "
     "the difference is more than luck.",
 )
-chosen, where, board = scope.results()
+chosen, where, board = filters.results_scope()
 panel, titles = board.panel, chosen.titles
 if len(panel.runs) < 2:
     st.info("It takes two finished runs to compare. Train another one:")
-    pick.train_command(chosen.info.name)
+    pickers.train_command(chosen.info.name)
     st.stop()
 left, right = st.columns(2)
 with left:
-    new = pick.run_picker(chosen, panel.runs, label="Model")
+    new = pickers.run_picker(chosen, panel.runs, label="Model")
 with right:
     rest = [run_id for run_id in panel.runs if run_id != new]
-    old = pick.run_picker(chosen, rest, label="Against", key=Key.AGAINST)
+    old = pickers.run_picker(chosen, rest, label="Against", key=Key.AGAINST)
 
 one, other = panel.right[panel.row(new)], panel.right[panel.row(old)]
 parts = {
@@ -48,10 +50,10 @@ gap = difference(panel.truth, one, other, len(panel.labels))
 p_value = mcnemar(counts["fixed"], counts["broken"])
 columns = st.columns(4)
 for column, (name, title) in zip(columns, CHANGES.items(), strict=True):
-    column.metric(title, f"{counts[name]:,}", help=verdict.HELP[name], border=True)
-st.markdown(verdict.sentence(titles[new], titles[old], gap, p_value))
+    column.metric(title, f"{counts[name]:,}", help=head_to_head.HELP[name], border=True)
+st.markdown(head_to_head.sentence(titles[new], titles[old], gap, p_value))
 agree = kappa(panel.predicted[panel.row(new)], panel.predicted[panel.row(old)], len(panel.labels))
-st.caption(verdict.details(gap, p_value, agree, scope.describe(board)))
+st.caption(head_to_head.details(gap, p_value, agree, filters.describe(board)))
 
 st.subheader("Net change by class", anchor=False)
 gains, losses = (
@@ -69,13 +71,13 @@ chart.show(
 )
 
 st.subheader("The images", anchor=False)
-kind = pick.switch("Shown", CHANGES, Key.CHANGE)
-listing = samples.Listing.of(panel, new, parts[kind], {old: titles[old]})
-st.caption(f"{len(listing):,} images: {verdict.HELP[kind]} Most confident first.")
+kind = pickers.switch("Shown", CHANGES, Key.CHANGE)
+listing = sample_list.Listing.of(panel, new, parts[kind], {old: titles[old]})
+st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
 if not len(listing):
     st.info("There is no such image.")
     st.stop()
-facts = data_access.samples(chosen)
-page = pick.page(len(listing), faces.GALLERY_SIZE)
-faces.gallery(listing.page(facts, page), data_access.pictures(chosen), chosen.info.name)
-samples.download(listing, facts, chosen, f"{new}-against-{old}-{kind}")
+facts = benchmarks.samples(chosen)
+page = pickers.page(len(listing), faces.GALLERY_SIZE)
+faces.gallery(listing.page(facts, page), benchmarks.pictures(chosen), chosen.info.name)
+sample_list.download(listing, facts, chosen, f"{new}-against-{old}-{kind}")

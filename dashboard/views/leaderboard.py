@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from dashboard import results_access, theme
-from dashboard.components import board as tables
-from dashboard.components import chart, pick, scope
+from dashboard import theme
+from dashboard.cache import results
+from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
+from dashboard.sections import leaderboard as tables
 from dashboard.state import BIND, Key
-from fer_core.evaluation.measures import MEASURES, Group
+from fer_core.evaluation.leaderboard_columns import MEASURES, Group
 from fer_core.figures import charts
 from fer_core.figures.html_report import render_report
 
@@ -17,7 +18,7 @@ theme.page_header(
     "Models measured on the same images under the same protocol. Sort by any column; small "
     "differences within the intervals are no differences.",
 )
-chosen, where, board = scope.results()
+chosen, where, board = filters.results_scope()
 found, entries = board.results, board.results.entries
 titles, colours = chosen.titles, chosen.colours
 
@@ -34,7 +35,7 @@ columns = st.multiselect(
 table = tables.table(entries, columns, found.bands)
 tables.show(table, key="ranked")
 st.caption(
-    f"{scope.describe(board)}, split `{chosen.info.split_hash}`, {tables.protocol(entries)} "
+    f"{filters.describe(board)}, split `{chosen.info.split_hash}`, {tables.protocol(entries)} "
     "Intervals: 95%, bootstrap over images. Models of one band cannot be told apart from its best "
     "(McNemar's paired test, Holm's correction over all pairs, 5%)."
 )
@@ -65,13 +66,13 @@ right.download_button(
 )
 
 st.subheader("How sure is the order", anchor=False)
-metric = pick.switch("Intervals of", tables.METRICS, Key.METRIC)
+metric = pickers.switch("Intervals of", tables.METRICS, Key.METRIC)
 estimates = {entry.run_id: getattr(entry.measured.split, metric) for entry in entries}
 chart.show(
     charts.interval_chart(estimates, titles, colours),
     "intervals",
-    f"A dot is the value measured on {scope.describe(board)}, its bar the 95% interval. Where bars "
-    "overlap widely, the order may be luck.",
+    f"A dot is the value measured on {filters.describe(board)}, its bar the 95% interval. Where "
+    "bars overlap widely, the order may be luck.",
 )
 
 st.subheader("What accuracy costs", anchor=False)
@@ -109,10 +110,10 @@ if found.comparisons:
         "number of pairs."
     )
     st.subheader("Do they err alike", anchor=False)
-    kind = pick.switch(
+    kind = pickers.switch(
         "Shown", {"kappa": "Agreement (kappa)", "rescue": "Errors the other mends"}, Key.PAIRS
     )
-    alike = results_access.agreement(chosen, where)
+    alike = results.agreement(chosen, where)
     names = [titles[run_id] for run_id in alike.runs]
     if kind == "kappa":
         chart.show(
@@ -149,7 +150,7 @@ histories = {
 if not histories:
     st.info("None of these runs was trained here, so there are no curves.")
 else:
-    curve = pick.switch("Curve", tables.CURVES, Key.CURVE)
+    curve = pickers.switch("Curve", tables.CURVES, Key.CURVE)
     chart.show(
         charts.history_chart(histories, titles, colours, curve),
         "curves",

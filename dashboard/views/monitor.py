@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import board as tables
-from dashboard.components import chart, pick, trainings
+from dashboard import theme
+from dashboard.cache import benchmarks
+from dashboard.components import chart, pickers
+from dashboard.sections import leaderboard as tables
+from dashboard.sections import monitor
 from dashboard.state import Key
 from fer_core.figures import charts
 
@@ -16,23 +18,23 @@ theme.page_header(
     "What trains right now, how far it is and how long it will take; and how the finished "
     "trainings went.",
 )
-chosen = pick.benchmark()
+chosen = pickers.benchmark()
 name = chosen.info.name
 finished = {
-    run.run_id: found for run in chosen.runs if (found := data_access.history(run)) is not None
+    run.run_id: found for run in chosen.runs if (found := benchmarks.history(run)) is not None
 }
 
 
 @st.fragment(run_every=REFRESH)
 def under_way() -> None:
     """Shows the trainings under way, anew every few seconds."""
-    found = data_access.trainings(chosen)
+    found = benchmarks.trainings(chosen)
     if not found:
         st.info(f"Nothing trains on {name} right now. Start one, and it appears here:")
-        pick.train_command(name)
-    colours = data_access.benchmark(name).colours  # read anew: a training may just have begun
+        pickers.train_command(name)
+    colours = benchmarks.benchmark(name).colours  # read anew: a training may just have begun
     for training in found:
-        trainings.card(training, name, colours[training.place.run_id])
+        monitor.card(training, name, colours[training.place.run_id])
 
 
 st.subheader("Under way", anchor=False)
@@ -40,12 +42,10 @@ under_way()
 
 st.subheader("Epoch by epoch", anchor=False)
 histories = finished | {
-    one.place.run_id: one.history
-    for one in data_access.trainings(chosen)
-    if one.history is not None
+    one.place.run_id: one.history for one in benchmarks.trainings(chosen) if one.history is not None
 }
 if histories:
-    curve = pick.switch("Curve", tables.CURVES, Key.CURVE)
+    curve = pickers.switch("Curve", tables.CURVES, Key.CURVE)
     titles = {run_id: chosen.titles.get(run_id, f"{run_id} (under way)") for run_id in histories}
     chart.show(
         charts.history_chart(histories, titles, chosen.colours, curve),
@@ -60,7 +60,7 @@ else:
 if finished:
     st.subheader("Finished", anchor=False)
     st.dataframe(
-        trainings.finished_table(chosen, finished),
+        monitor.finished_table(chosen, finished),
         hide_index=True,
         key="finished",
         column_config={

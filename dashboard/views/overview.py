@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from dashboard import data_access, theme
-from dashboard.components import faces, pick
+from dashboard import theme
+from dashboard.cache import benchmarks
+from dashboard.components import faces, pickers
 from dashboard.components.text import interval, percent
-from fer_core.evaluation.results import ranked_together
+from fer_core.evaluation.leaderboard import ranked_together
 from fer_core.figures import charts
 
 theme.page_header(
@@ -14,7 +15,7 @@ theme.page_header(
     "FERscope trains every architecture the same way, measures it on the same images, and shows "
     "what each model confuses and what it looks at.",
 )
-chosen = pick.benchmark()
+chosen = pickers.benchmark()
 info = chosen.info
 theme.class_chips(info.labels)
 
@@ -40,7 +41,7 @@ if compared:
         border=True,
     )
 
-pick.need_runs(chosen)
+pickers.need_runs(chosen)
 left, right = st.columns([5, 3], gap="large")
 with left:
     st.subheader("Test accuracy", anchor=False)
@@ -81,7 +82,7 @@ st.caption(
     "Share of each emotion by split. Rare emotions weigh little in accuracy: macro-recall, the "
     "mean of the classes' recalls, counts each of them alike."
 )
-faces.mean_face_row(info, data_access.mean_faces(chosen))
+faces.mean_face_row(info, benchmarks.mean_faces(chosen))
 with st.expander("Protocol and sources"):
     st.write(info.protocol)
     st.write(

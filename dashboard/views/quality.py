@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import data_access, dataset_access, theme
-from dashboard.components import issues, pick
+from dashboard import theme
+from dashboard.cache import benchmarks, dataset
+from dashboard.components import pickers
 from dashboard.components.text import plain
+from dashboard.sections import quality
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
 
@@ -22,14 +24,14 @@ theme.page_header(
     "Copies, leaks, contradicting labels, odd pictures and labels that the models doubt. Each "
     "list says why, and can be taken along as corrections for the next preparation.",
 )
-chosen = pick.benchmark()
+chosen = pickers.benchmark()
 try:
-    data_access.samples(chosen)
+    benchmarks.samples(chosen)
 except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
-card = dataset_access.card(chosen)
+card = dataset.card(chosen)
 if card is not None:
     columns = st.columns(4)
     columns[0].metric(
@@ -53,11 +55,11 @@ if card is not None:
     )
     columns[3].metric("Outliers", f"{sum(card.outliers.values()):,}", border=True)
 
-view = pick.switch("Show", VIEWS, Key.ISSUES)
+view = pickers.switch("Show", VIEWS, Key.ISSUES)
 {
-    "duplicates": issues.duplicates,
-    "leaks": issues.leaks,
-    "conflicts": issues.conflicts,
-    "outliers": issues.outliers,
-    "labels": issues.labels,
+    "duplicates": quality.duplicates,
+    "leaks": quality.leaks,
+    "conflicts": quality.conflicts,
+    "outliers": quality.outliers,
+    "labels": quality.labels,
 }[view](chosen)

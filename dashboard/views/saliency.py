@@ -3,8 +3,9 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.components import pick, saliency_grid
+from dashboard.components import pickers
 from dashboard.components.face_choice import stored_face
+from dashboard.sections import saliency
 
 theme.page_header(
     "Explain",
@@ -12,21 +13,21 @@ theme.page_header(
     "Rows are methods, columns are models, all on one face. Ask why one class and not another, and "
     "test each map: does the model change its mind when the marked places go?",
 )
-chosen = pick.benchmark_with_runs()
+chosen = pickers.benchmark_with_runs()
 left, right = st.columns([2, 3], gap="large")
 with left:
     face = stored_face(chosen)
 with right:
-    runs, methods = saliency_grid.pickers(chosen)
-    question = saliency_grid.question(chosen.info.labels, methods, face.label)
-    look = saliency_grid.look()
-    tested = saliency_grid.wants_test()
+    runs, methods = saliency.pickers(chosen)
+    question = saliency.question(chosen.info.labels, methods, face.label)
+    look = saliency.look()
+    tested = saliency.wants_test()
 if not runs or not methods:
     st.info("Pick at least one model and one method.")
     st.stop()
 with st.spinner("Asking the models ..."):
-    cells = saliency_grid.compute(chosen, runs, methods, face.pixels, question)
-    tests = saliency_grid.test(chosen, runs, methods, face.pixels, question) if tested else {}
-saliency_grid.show(chosen, runs, methods, cells, tests, face.pixels, look)
+    cells = saliency.compute(chosen, runs, methods, face.pixels, question)
+    tests = saliency.test(chosen, runs, methods, face.pixels, question) if tested else {}
+saliency.show(chosen, runs, methods, cells, tests, face.pixels, look)
 if tested:
-    saliency_grid.scores(chosen, runs, tests)
+    saliency.scores(chosen, runs, tests)

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import results_access, theme
-from dashboard.components import chart, pick, reliance, scope
+from dashboard import theme
+from dashboard.cache import results
+from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
+from dashboard.sections import trust
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning
 from fer_core.figures import trust as figures
@@ -18,18 +20,18 @@ theme.page_header(
     "Is 80% sure right 80 times in 100? How many faces can be answered safely, what do bad "
     "pictures cost, and on which images does a model fail?",
 )
-chosen, where, board = scope.results()
+chosen, where, board = filters.results_scope()
 panel, titles, colours = board.panel, chosen.titles, chosen.colours
 entries = {entry.run_id: entry for entry in board.results.entries}
-run_id = pick.run_picker(chosen, panel.runs)
+run_id = pickers.run_picker(chosen, panel.runs)
 
 st.subheader("Confidence against truth", anchor=False)
-trust = results_access.trust(chosen, where, run_id)
-bins = pick.switch(
+calibration = results.trust(chosen, where, run_id)
+bins = pickers.switch(
     "Bins of", {str(how): str(how).removeprefix("equal ") for how in Binning}, Key.BINS,
     help_text="Equal width cuts confidence evenly; equal mass puts equally many images into each.",
 )  # fmt: skip
-before, after = trust.curves[Binning(bins)]
+before, after = calibration.curves[Binning(bins)]
 left, right = st.columns(2, gap="large")
 with left:
     names = {"as it is": colours[run_id], "with temperature": "#0b7a5c"}
@@ -44,12 +46,14 @@ with right:
     label = st.selectbox("Class", panel.labels.names, key=Key.LABEL, bind=BIND)
     colour = class_colour(label, chosen.info.labels)
     chart.show(
-        figures.reliability_diagram({label: trust.by_class[label, Binning(bins)]}, {label: colour}),
+        figures.reliability_diagram(
+            {label: calibration.by_class[label, Binning(bins)]}, {label: colour}
+        ),
         "reliability-class",
         f"The probability given to {plain(label)}, on every image, against how often it was so.",
     )
-reliance.calibration_table(trust)
-st.caption(reliance.temperature_sentence(titles[run_id], trust.temperature))
+trust.calibration_table(calibration)
+st.caption(trust.temperature_sentence(titles[run_id], calibration.temperature))
 
 st.subheader("Answering only where sure", anchor=False)
 chart.show(
@@ -60,15 +64,15 @@ chart.show(
     "If only the most confident images are answered and the rest go to a person: the share "
     "answered, and how many of those answers are wrong.",
 )
-reliance.coverage_table(entries, titles)
+trust.coverage_table(entries, titles)
 
-people = results_access.against_people(chosen, where, run_id)
+people = results.against_people(chosen, where, run_id)
 if people is not None:
     st.subheader("Against people", anchor=False)
-    reliance.against_people(people, titles[run_id])
+    trust.against_people(people, titles[run_id])
 
 st.subheader("Worst slices", anchor=False)
-reliance.slices(results_access.worst_slices(chosen, where, run_id))
+trust.slices(results.worst_slices(chosen, where, run_id))
 
 st.subheader("Corrupted pictures", anchor=False)
 tables = {name: entry.corrupted for name, entry in entries.items() if entry.corrupted is not None}
@@ -93,4 +97,4 @@ chart.show(
     "Accuracy as the pictures get worse, from clean (0) to strength 5. All classes count here, on "
     "the test pictures that were corrupted, whatever is chosen above.",
 )
-reliance.corruption_table(entries, titles)
+trust.corruption_table(entries, titles)

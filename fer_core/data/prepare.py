@@ -14,6 +14,7 @@ from fer_core.artifacts import CARD, CARD_TEXT, PICTURES, BenchmarkDir, write_ta
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import EXCLUDED, assign_splits, find_duplicates, select_training
+from fer_core.data.atomic_dir import replacing
 from fer_core.data.card import DatasetCard, build_card, card_text
 from fer_core.data.faces import DetectorError, DlibDetector
 from fer_core.data.framing import WORKING_SIDE, measure_framing
@@ -25,7 +26,6 @@ from fer_core.data.reading import Part, Reading, read
 from fer_core.data.relabel import read_relabels, relabel
 from fer_core.data.sources.base import SPLITS, Source
 from fer_core.data.sources.formats import open_source
-from fer_core.data.workplace import replacing
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet

@@ -12,7 +12,7 @@ from fer_core.errors import ArtifactError, WeightsError
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
-from fer_core.models.score_head import add_score_head
+from fer_core.models.regression_head import add_score_head
 from fer_core.models.weights import initialise
 from fer_core.records import RunInfo
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fer_core.data.transforms import Preprocessing
 from fer_core.models import ModelSpec
-from fer_core.models.score_head import score_head
+from fer_core.models.regression_head import score_head
 
 
 @torch.inference_mode()

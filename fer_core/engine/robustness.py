@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_core.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_core.engine.networks import Network
 from fer_core.engine.predict import predict_logits
-from fer_core.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from fer_core.evaluation.robustness import CLEAN
 
 CONDITIONS: tuple[tuple[str, int], ...] = (

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from fer_core.evaluation import metrics
+from fer_core.evaluation.intervals import interval, resampled_counts, wilson
 from fer_core.evaluation.metrics import Indices, Probabilities
 from fer_core.evaluation.predictions import Scores
-from fer_core.evaluation.statistics import interval, resampled_counts, wilson
 
 BINS = 15
 ECE_RESAMPLES = 500

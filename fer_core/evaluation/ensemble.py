@@ -9,7 +9,7 @@ from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.prior import shifted
+from fer_core.evaluation.prior_shift import shifted
 
 
 def average(

@@ -5,8 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from fer_core.evaluation.intervals import interval
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.statistics import interval
 from fer_core.records import Record
 
 RESAMPLES = 500

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.evaluation import metrics
+from fer_core.evaluation.intervals import Bootstrap, wilson
 from fer_core.evaluation.predictions import Predictions, Scores
-from fer_core.evaluation.statistics import Bootstrap, wilson
 from fer_core.records import Record
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fer_core.artifacts import VOTE_PREFIX
-from fer_core.evaluation.comparison import LEVEL, holm
-from fer_core.evaluation.people import Votes
+from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.significance import LEVEL, holm
 
 MIN_SIZE = 30
 MAX_GROUPS = 20

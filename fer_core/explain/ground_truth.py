@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.synthetic import MIN_COUNT, SyntheticSource
-from fer_core.data.synthetic.face import REGIONS, render
 from fer_core.explain.regions import BOXES, DRAWN
 from fer_core.labels import Emotion
 from fer_core.records import Framing
+from fer_core.synthetic.face import REGIONS, render
 
 _MOST = 0.9
 """Share of a set's pictures that must be what is drawn again; planted faults spoil a few."""

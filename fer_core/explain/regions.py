@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fer_core.data.sources.base import SYNTHETIC
-from fer_core.data.synthetic.face import REGIONS, render
 from fer_core.labels import Emotion
 from fer_core.records import BenchmarkInfo
+from fer_core.synthetic.face import REGIONS, render
 
 REST = "rest"
 PARTS = (*REGIONS, REST)

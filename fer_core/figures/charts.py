@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from fer_core.evaluation.measures import pareto_front
+from fer_core.evaluation.leaderboard_columns import pareto_front
 from fer_core.evaluation.report import Estimate
 from fer_core.figures.palette import class_colour
 

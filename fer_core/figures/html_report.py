@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from fer_core.evaluation.measures import MEASURES, Group, Kind
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.leaderboard_columns import MEASURES, Group, Kind
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.results import BenchmarkResults, Entry
 from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.seeds import over_seeds
 from fer_core.figures import charts, trust

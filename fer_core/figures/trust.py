@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.evaluation.calibration import Reliability
-from fer_core.evaluation.corruptions import CORRUPTIONS
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import RiskCoverage
 from fer_core.figures.charts import GRID, style

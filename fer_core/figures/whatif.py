@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from fer_core.evaluation.whatif import Change
+from fer_core.data.whatif import Change
 from fer_core.figures.charts import style
 from fer_core.figures.palette import class_colour
 

@@ -15,7 +15,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec, spec_of
-from fer_core.models.score_head import without_score_head
+from fer_core.models.regression_head import without_score_head
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from fer_core.predictor.answers import (
     decide,
     ensemble_prediction,
 )
+from fer_core.predictor.loaded_model import Subject
 from fer_core.predictor.predictor import MAP_SIDE, Predictor
-from fer_core.predictor.slots import Subject
 
 __all__ = [
     "MAP_SIDE",

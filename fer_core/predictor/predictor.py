@@ -32,8 +32,8 @@ from fer_core.explain.saliency import (
 from fer_core.explain.tables import MEMBERS
 from fer_core.labels import LabelSet
 from fer_core.predictor.answers import Answer, Prediction, ensemble_prediction
-from fer_core.predictor.recent import Recent
-from fer_core.predictor.slots import Slot, Subject
+from fer_core.predictor.loaded_model import Slot, Subject
+from fer_core.predictor.lru import Recent
 from fer_core.records import Framing, RunInfo
 
 MAP_SIDE = 224

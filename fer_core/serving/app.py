@@ -10,9 +10,9 @@ from fastapi.responses import Response
 
 from fer_core import __version__
 from fer_core.data.faces import FaceDetector
-from fer_core.serving import refusals
-from fer_core.serving.answering import picture_answers
-from fer_core.serving.refusals import RefusedError
+from fer_core.serving import errors
+from fer_core.serving.errors import RefusedError
+from fer_core.serving.responses import picture_answers
 from fer_core.serving.schemas import Health, Models, Predictions, Problem
 from fer_core.serving.service import Service
 from fer_core.serving.settings import Settings
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
         description=_SAYS,
         lifespan=lifespan,
     )
-    refusals.install(app)
+    errors.install(app)
 
     @app.get("/health", summary="Whether the service answers")
     def health(request: Request) -> Health:

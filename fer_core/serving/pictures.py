@@ -11,7 +11,7 @@ from fer_core.data.faces import Face, FaceDetector, every_face, smallest_face
 from fer_core.data.imaging import SampleFormat, open_picture, printable_name
 from fer_core.errors import ImageError
 from fer_core.records import Framing
-from fer_core.serving.refusals import RefusedError
+from fer_core.serving.errors import RefusedError
 from fer_core.serving.uploads import Upload
 
 

@@ -23,11 +23,11 @@ from fer_core.figures.overlay import heat_overlay
 from fer_core.labels import LabelSet
 from fer_core.predictor import MAP_SIDE, Predictor
 from fer_core.records import RunInfo
-from fer_core.serving.asking import CANNOT, Answers, Asker
 from fer_core.serving.batching import Batcher
-from fer_core.serving.catalogue import Catalogue
+from fer_core.serving.errors import RefusedError
+from fer_core.serving.inference import CANNOT, Answers, Asker
+from fer_core.serving.model_list import Catalogue
 from fer_core.serving.pictures import Picture, read_pictures
-from fer_core.serving.refusals import RefusedError
 from fer_core.serving.settings import Settings
 from fer_core.serving.uploads import Gate, Upload
 

@@ -15,7 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from fer_core.data.imaging import printable_name
-from fer_core.serving.refusals import RefusedError
+from fer_core.serving.errors import RefusedError
 from fer_core.serving.settings import Settings
 
 RETRY_AFTER = 2

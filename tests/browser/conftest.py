@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import Toy, toy_benchmark
+from tests.support.builders import Toy, toy_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "test-screenshots"

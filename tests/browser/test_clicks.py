@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from fer_core.evaluation import metrics
+from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.results import read_results
 from fer_core.figures.html_report import write_report
 from tests.browser.conftest import settled
-from tests.builders import drawn_face
+from tests.support.builders import drawn_face
 
 expect.set_options(timeout=60_000)
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import streamlit as st
 
-from dashboard import data_access
+from dashboard.cache import benchmarks
 from fer_core.data.faces import DlibDetector, Face
 from tests.dashboard.conftest import texts
 
@@ -73,8 +73,8 @@ def test_a_cached_answer_stands_on_every_file_that_it_came_from(
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
 
     def key() -> tuple[object, ...]:
-        chosen = data_access.benchmark("toy")
-        return data_access.basis(chosen, chosen.run("pair-cpu"))
+        chosen = benchmarks.benchmark("toy")
+        return benchmarks.basis(chosen, chosen.run("pair-cpu"))
 
     before = key()
     assert key() == before

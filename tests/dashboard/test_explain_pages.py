@@ -161,8 +161,7 @@ def test_the_lab_explains_a_samples_true_class(open_page, toy):
 
 def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
     from fer_core.config import EnsembleRecipe
-    from tests import tiny  # noqa: F401 (registers)
-    from tests.builders import toy_benchmark, toy_run
+    from tests.support.builders import toy_benchmark, toy_run
     from training.jobs.ensembles import build_ensemble
 
     toy = toy_benchmark(tmp_path, runs=0)
@@ -207,8 +206,7 @@ def test_a_link_opens_its_layer(open_page, toy):
 
 
 def test_another_vit_may_have_fewer_blocks_and_patches(open_page, tmp_path):
-    from tests import tiny  # noqa: F401 (registers)
-    from tests.builders import toy_benchmark, toy_run
+    from tests.support.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)
     for name in ("scratch_vit", "tiny_vit", "tiny_cnn"):
@@ -230,8 +228,7 @@ def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):
 
 
 def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
-    from tests import tiny  # noqa: F401 (registers)
-    from tests.builders import toy_benchmark, toy_run
+    from tests.support.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)
     for name in ("tiny_vit", "tiny_cnn"):
@@ -252,8 +249,7 @@ def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
 
 
 def test_the_lab_reads_at_a_depth_and_a_head_and_says_where_there_is_none(open_page, tmp_path):
-    from tests import tiny  # noqa: F401 (registers)
-    from tests.builders import toy_benchmark, toy_run
+    from tests.support.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)
     toy_run(toy.benchmark, toy.dataset, 0, "tiny_vit", architecture="tiny_vit")

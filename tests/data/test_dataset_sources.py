@@ -22,7 +22,7 @@ from fer_core.data.sources.huggingface import HuggingFaceSource
 from fer_core.data.sources.human_emotions import HumanEmotionsSource, original_name
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource
 from fer_core.errors import DataError
-from tests.helpers import noise
+from tests.support.helpers import noise
 
 RAF_CLASSES = ["surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"]
 """RAF-DB's codes 1 to 7, as its readme lists them."""

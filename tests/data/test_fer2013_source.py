@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.data.sources.fer2013 import Fer2013Source, strict_majority
 from fer_core.errors import DataError
-from tests.helpers import fer2013_table, noise, votes_table, write_fer2013
+from tests.support.helpers import fer2013_table, noise, votes_table, write_fer2013
 
 NATIVE_ORDER = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 

@@ -11,7 +11,7 @@ from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.files import COLOUR_SAMPLE
 from fer_core.data.sources.folder import FolderSource
 from fer_core.errors import DataError
-from tests.helpers import noise, write_images
+from tests.support.helpers import noise, write_images
 
 GREY = noise(6, side=20)
 

@@ -7,8 +7,8 @@ from PIL import Image
 from fer_core.data import framing
 from fer_core.data.faces import DlibDetector, Face, Frame
 from fer_core.data.framing import measure_framing
-from fer_core.data.synthetic.face import render
 from fer_core.labels import Emotion
+from fer_core.synthetic.face import render
 
 FRAME = 128
 

@@ -19,7 +19,7 @@ from fer_core.data.reading import Part
 from fer_core.data.sources.base import Origin, Sample
 from fer_core.data.storage import decode
 from fer_core.errors import DataError
-from tests.helpers import ListSource, noise, samples, write_images
+from tests.support.helpers import ListSource, noise, samples, write_images
 
 SIDE = 16
 PAIR = ["happy", "sad"]

@@ -11,7 +11,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.base import Sample
 from fer_core.data.sources.planted import ANNOTATORS, PlantedSource
 from fer_core.data.sources.synthetic import SyntheticSource
-from tests.helpers import ListSource
+from tests.support.helpers import ListSource
 
 COUNT, SIDE = 140, 32
 

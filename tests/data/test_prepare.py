@@ -17,7 +17,7 @@ from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.folder import FolderSource
 from fer_core.errors import ArtifactError, DataError
-from tests.helpers import (
+from tests.support.helpers import (
     ListSource,
     fer2013_table,
     noise,

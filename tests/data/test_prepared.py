@@ -12,7 +12,7 @@ from fer_core.data.relabel import SET_ASIDE
 from fer_core.data.sources.base import Sample
 from fer_core.errors import DataError
 from fer_core.files import read_json, write_json
-from tests.helpers import ListSource, noise
+from tests.support.helpers import ListSource, noise
 
 LABELS = ["sad", "angry", "happy"]
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.data import quality
-from tests.helpers import noise
+from tests.support.helpers import noise
 
 COUNT = 12
 PAIRS = st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, COUNT - 1)), max_size=15)

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from fer_core.data import annotators, embedding, quality, review
 from fer_core.data.outliers import modified_z, outliers
 from fer_core.data.splits import class_weights
-from tests.helpers import noise
+from tests.support.helpers import noise
 
 
 def thumbnails(count: int, seed: int = 0) -> np.ndarray:

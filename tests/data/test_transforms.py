@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fer_core.config import AugmentConfig
 from fer_core.data.transforms import Augmentation, Preprocessing
-from tests.helpers import noise
+from tests.support.helpers import noise
 
 IDENTITY = AugmentConfig(
     flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, saturation=0, cutmix=0

@@ -9,7 +9,6 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.hints import Guide, _orthonormal, reading
 from fer_core.engine.networks import Network
 from fer_core.models import build_model, spec_of
-from tests import tiny  # noqa: F401 (registers)
 
 STORED = SampleFormat(32, False)
 

@@ -9,16 +9,15 @@ from onnx import TensorProto, helper
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine import onnx as ours
+from fer_core.engine.distillation import Teacher
 from fer_core.engine.networks import Network
 from fer_core.engine.onnx import OnnxInput, export_onnx, exported_copy, read_onnx
 from fer_core.engine.predict import predict_logits
-from fer_core.engine.teacher import Teacher
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_run
-from training.jobs.exchange import export_run, import_onnx
+from tests.support.builders import toy_benchmark, toy_run
+from training.jobs.import_export import export_run, import_onnx
 
 LABELS = SEVEN_EMOTIONS.names
 STORED = SampleFormat(48, False)

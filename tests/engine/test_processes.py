@@ -13,8 +13,8 @@ import torch
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.models.checkpoint import load_tensors
-from tests.builders import toy_benchmark, toy_dataset, toy_run
-from tests.engine import run_toy
+from tests.support import run_toy
+from tests.support.builders import toy_benchmark, toy_dataset, toy_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ def launch(processes: int, *arguments: str) -> None:
 
 def train(processes: int, data: Path, out: Path) -> dict:
     out.mkdir()
-    launch(processes, "tests.engine.run_toy", str(data), str(out))
+    launch(processes, "tests.support.run_toy", str(data), str(out))
     return json.loads((out / "result.json").read_text())
 
 
@@ -64,7 +64,7 @@ def test_two_processes_write_the_run_of_one(tmp_path):
     toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
     shutil.copytree(toy.artifacts, tmp_path / "two")
     run_toy.job(toy.dataset.folder, toy.artifacts)
-    launch(2, "tests.engine.run_toy", str(toy.dataset.folder), str(tmp_path / "two"), "job")
+    launch(2, "tests.support.run_toy", str(toy.dataset.folder), str(tmp_path / "two"), "job")
     runs = [ArtifactStore(root).benchmark("toy").run("student-cpu-s0") for root in
             (toy.artifacts, tmp_path / "two")]  # fmt: skip
     infos = [run.info() for run in runs]

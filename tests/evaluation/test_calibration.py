@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss
 
 from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.calibration import Binning
-from tests.evaluation.constructed import any_scores, doubled, make_scores, random_scores, shuffled
+from tests.support.constructed import any_scores, doubled, make_scores, random_scores, shuffled
 
 
 def test_reliability_by_hand():

@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.intervals import Bootstrap
 from fer_core.evaluation.predictions import Predictions, Scores
 from fer_core.evaluation.report import Protocol, Report, build_report, score
-from fer_core.evaluation.statistics import Bootstrap
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy"])

@@ -9,7 +9,7 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.efficiency import Efficiency, Latency, combined
-from fer_core.evaluation.results import LEAK_FREE, SECOND, read_results
+from fer_core.evaluation.leaderboard import LEAK_FREE, SECOND, read_results
 from fer_core.evaluation.robustness import (
     accuracy_table,
     read_robustness,
@@ -17,7 +17,7 @@ from fer_core.evaluation.robustness import (
     same_protocol,
     summarise,
 )
-from tests.evaluation.constructed import make_scores
+from tests.support.constructed import make_scores
 
 
 def table(clean: float, blur: tuple[float, float], noise: tuple[float, float], seed: int = 0):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from fer_core.evaluation.selective import risk_coverage
-from tests.evaluation.constructed import any_scores, doubled, shuffled
+from tests.support.constructed import any_scores, doubled, shuffled
 
 
 def curve_of(scores):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fer_core.evaluation.slices import facets, inside, worst_slices
-from tests.evaluation.constructed import make_scores, random_scores
+from tests.support.constructed import make_scores, random_scores
 
 
 def table(**columns) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from fer_core.explain.methods import explain
 from fer_core.explain.saliency import Detail, ExplainError, Target
 from fer_core.models import build_model
 from fer_core.models.tokens import grid_side
-from tests import tiny  # noqa: F401 (registers)
 
 VITS = (("scratch_vit", 32, 8), ("vit_tiny", 64, 12), ("hf_vit_small", 64, 6), ("tiny_vit", 32, 2))
 

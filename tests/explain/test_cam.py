@@ -10,7 +10,6 @@ from fer_core.explain import cam
 from fer_core.explain.methods import METHODS, explain
 from fer_core.explain.saliency import Detail, Question, Target
 from fer_core.models import build_model, spec_of
-from tests import tiny  # noqa: F401 (registers)
 
 
 class TwoChannels(nn.Module):

@@ -24,7 +24,6 @@ from fer_core.explain.methods import explain
 from fer_core.explain.road import impute
 from fer_core.explain.saliency import SaliencyMap, Target
 from fer_core.models import build_model
-from tests import tiny  # noqa: F401 (registers)
 
 SIDE = 24
 LIT = np.zeros((SIDE, SIDE), np.float32)

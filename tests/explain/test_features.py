@@ -19,7 +19,6 @@ from fer_core.explain.features import (
 )
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.models import build_model, spec_of
-from tests import tiny  # noqa: F401 (registers)
 
 
 def network(key: str, size: int):

@@ -11,7 +11,6 @@ from fer_core.explain.methods import CONTROLS, METHODS, default_method, explain,
 from fer_core.explain.saliency import ExplainError, Question, SaliencyMap, Target
 from fer_core.models import build_model
 from fer_core.models.adapters import add_adapter
-from tests import tiny  # noqa: F401 (registers)
 
 CNN = ModelConfig(architecture="tiny_cnn", image_size=16)
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,6 @@ from fer_core.config import ModelConfig
 from fer_core.explain.ground_truth import hit, mass_inside
 from fer_core.explain.methods import CONTROLS, default_method, explain
 from fer_core.models import build_model
-from tests import tiny  # noqa: F401 (registers)
 
 SIDE, PATCH = 32, 8
 

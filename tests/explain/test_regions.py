@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from fer_core.data.prepare import prepare
 from fer_core.data.sources.planted import PlantedSource
 from fer_core.data.sources.synthetic import SyntheticSource
-from fer_core.data.synthetic.face import REGIONS
 from fer_core.explain.ground_truth import draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.regions import (
     DRAWN,
@@ -25,6 +24,7 @@ from fer_core.explain.regions import (
 )
 from fer_core.labels import Emotion
 from fer_core.records import Framing as BoxFraming
+from fer_core.synthetic.face import REGIONS
 
 
 def quarters() -> dict:

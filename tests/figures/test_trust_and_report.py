@@ -9,7 +9,7 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.evaluation.calibration import reliability
 from fer_core.evaluation.efficiency import Efficiency, Latency
-from fer_core.evaluation.results import read_results
+from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import risk_coverage
 from fer_core.figures import charts, trust

@@ -15,13 +15,12 @@ from fer_core.models import build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import half_precision, load_tensors
 from fer_core.models.weights import initialise
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_recipe
-from training.console import TrainingBar
-from training.jobs.bases import has_other_base, require_unseen_test
-from training.jobs.networks import train_network
-from training.jobs.publishing import publish_run
+from tests.support.builders import toy_benchmark, toy_recipe
+from training.jobs.base_runs import has_other_base, require_unseen_test
+from training.jobs.publish import publish_run
+from training.jobs.train import train_network
 from training.options import RECIPES
+from training.terminal.progress import TrainingBar
 
 BASE = "run:toy/tiny_vit-cpu-s0"
 FIVE_MB = 5_000_000

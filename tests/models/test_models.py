@@ -7,7 +7,6 @@ from torch import nn
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.config import ModelConfig
-from fer_core.data.synthetic.face import render
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import architectures, build_model, check_small_size, spec_of
@@ -19,8 +18,8 @@ from fer_core.models.checkpoint import (
     save_tensors,
 )
 from fer_core.models.weights import initialise
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_recipe
+from fer_core.synthetic.face import render
+from tests.support.builders import toy_recipe
 
 LABELS = SEVEN_EMOTIONS.names
 REAL = [key for key in architectures() if not key.startswith("tiny")]

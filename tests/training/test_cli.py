@@ -18,12 +18,11 @@ from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors, save_tensors
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_recipe
+from tests.support.builders import toy_benchmark, toy_recipe
 from training import __main__ as cli
 from training.commands import runs
-from training.console import TrainingBar, console
-from training.jobs.networks import train_network
+from training.jobs.train import train_network
+from training.terminal.progress import TrainingBar, console
 
 RECIPE = """
 description: tiny
@@ -293,8 +292,8 @@ def test_benchmark_tracks_each_training_when_asked(shop, monkeypatch):
             epochs.append(record.epoch)
             self.inner.on_epoch(record)
 
-    monkeypatch.setattr("training.tracking.WandbTracker", Tracker)
-    monkeypatch.setattr("training.tracking.require_wandb", lambda: None)
+    monkeypatch.setattr("training.callbacks.wandb.WandbTracker", Tracker)
+    monkeypatch.setattr("training.callbacks.wandb.require_wandb", lambda: None)
     run("benchmark", "toy", "--device", "cpu", "--track", "offline")
     assert begun == [
         ("tiny-cpu-s0", "offline", "toy.tiny-cpu-s0"),
@@ -367,8 +366,8 @@ def test_mistakes_are_one_clear_line(shop, arguments, message, monkeypatch, caps
 
 def test_a_run_of_another_split_is_not_evaluated_here(shop):
     from fer_core.data.prepared import PreparedDataset
-    from tests.builders import toy_dataset
-    from training.jobs.scoring import evaluate_run
+    from tests.support.builders import toy_dataset
+    from training.jobs.evaluate import evaluate_run
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
@@ -379,15 +378,15 @@ def test_a_run_of_another_split_is_not_evaluated_here(shop):
 
 
 def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatch):
-    from training.jobs import publishing
+    from training.jobs import publish
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     before = trained.weights_path.read_bytes()
-    monkeypatch.setattr(publishing, "MAX_HALF_DIFFERENCE", -1.0)
+    monkeypatch.setattr(publish, "MAX_HALF_DIFFERENCE", -1.0)
     with pytest.raises(ArtifactError, match="float16 weights change a probability"):
-        publishing.publish_run(trained, toy.dataset, device="cpu")
+        publish.publish_run(trained, toy.dataset, device="cpu")
     assert trained.weights_path.read_bytes() == before
 
 
@@ -574,9 +573,9 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
 
 
 def test_what_a_member_answers_anew_reaches_its_averages(shop, monkeypatch):
-    from training.jobs import publishing
+    from training.jobs import publish
 
-    monkeypatch.setattr(publishing, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
+    monkeypatch.setattr(publish, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
     toy, run = shop
     run("benchmark", "toy", "--device", "cpu")
     runs = [toy.benchmark.run(name) for name in ("tiny-cpu-s0", "tiny_two-cpu-s0", "both-cpu")]
@@ -635,7 +634,7 @@ def test_an_interrupted_overwrite_leaves_the_finished_run(shop):
 
 
 def test_an_overwrite_does_not_go_on_from_the_earlier_trainings_checkpoints(shop, monkeypatch):
-    from fer_core.engine.fit import Trainer
+    from fer_core.engine.trainer import Trainer
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
@@ -705,7 +704,7 @@ def test_publishing_that_is_killed_while_files_are_moved_is_finished_by_the_next
 
 
 def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):
-    from training.jobs import publishing
+    from training.jobs import publish
 
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
@@ -715,7 +714,7 @@ def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):
     def full(*_, **__):
         raise ArtifactError("The disk is full")
 
-    monkeypatch.setattr(publishing, "write_evaluation", full)
+    monkeypatch.setattr(publish, "write_evaluation", full)
     with pytest.raises(ArtifactError, match="disk is full"):
         run("publish", "toy", "tiny-cpu-s0")
     after = {path.name: path.read_bytes() for path in place.root.iterdir() if path.is_file()}

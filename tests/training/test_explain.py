@@ -14,12 +14,11 @@ from fer_core.errors import DataError
 from fer_core.explain.regions import PARTS
 from fer_core.explain.saliency import ExplainError
 from fer_core.explain.tables import CELLS, METRICS, protocol_of
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_run
+from tests.support.builders import toy_benchmark, toy_run
 from training import __main__ as cli
-from training.console import console
 from training.jobs.ensembles import build_ensemble
-from training.jobs.explaining import make_plan
+from training.jobs.explain import make_plan
+from training.terminal.progress import console
 
 RUN = "tiny_cnn-cpu-s0"
 
@@ -151,7 +150,7 @@ def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path
 
 
 def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
-    from training.jobs.exchange import export_run, import_onnx
+    from training.jobs.import_export import export_run, import_onnx
 
     toy, run, _ = explained
     export_run(toy.benchmark.run(RUN), toy.dataset.format, tmp_path / "net.onnx", toy.dataset)
@@ -170,8 +169,8 @@ def test_a_network_with_a_score_head_is_measured(tmp_path):
     from fer_core.explain import faithfulness
     from fer_core.explain.methods import explain
     from fer_core.models import build_model, spec_of
-    from fer_core.models.score_head import add_score_head
-    from tests.builders import toy_recipe
+    from fer_core.models.regression_head import add_score_head
+    from tests.support.builders import toy_recipe
 
     config = toy_recipe("t", model={"architecture": "tiny_cnn"}).model
     model = build_model(config, 7).eval()

@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 
 from fer_core.data.faces import Face, every_face
 from fer_core.data.imaging import open_picture
+from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
-from fer_core.evaluation.smoothing import smoothed
 from fer_core.predictor import Predictor
 from tests.data.test_video import write_video
 from tests.serving.conftest import QuarterDetector, png
 from training import __main__ as cli
-from training.answer_tables import timeline
-from training.console import console
-from training.jobs.answering import _numbered, _Sighting, answer_files, find_files
+from training.jobs.predict import _numbered, _Sighting, answer_files, find_files
+from training.terminal.predictions import timeline
+from training.terminal.progress import console
 
 NETWORK = "efficientnet_lite0-cpu-s0"
 RUNS = ["efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "pair-cpu", "resnet34-cpu-s0"]

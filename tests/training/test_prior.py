@@ -7,16 +7,16 @@ import torch
 from fer_core.config import EnsembleRecipe
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
-from fer_core.evaluation import prior
+from fer_core.evaluation import prior_shift
 from fer_core.evaluation.predictions import Predictions
 from fer_core.models.checkpoint import load_tensors
 from fer_core.predictor import Predictor
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_recipe
-from training.console import TrainingBar
-from training.jobs import ensembles, networks
+from tests.support.builders import toy_benchmark, toy_recipe
+from training.jobs import ensembles
+from training.jobs import train as train_job
 from training.jobs.ensembles import build_ensemble
-from training.jobs.networks import train_network
+from training.jobs.train import train_network
+from training.terminal.progress import TrainingBar
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def train(toy, name, **loss):
 
 def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypatch):
     logarithms = np.log(np.arange(1, 8) / 28)
-    monkeypatch.setattr(networks, "choose_strength", lambda *_: 0.35)
-    monkeypatch.setattr(networks, "log_frequencies", lambda _: logarithms)
+    monkeypatch.setattr(train_job, "choose_strength", lambda *_: 0.35)
+    monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
     settled, fixed = train(toy, "settled"), train(toy, "fixed", prior="fixed")
     assert (settled.info().prior_strength, fixed.info().prior_strength) == (0.35, 0.0)
     one, other = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
@@ -58,9 +58,9 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
 
     def noting(probabilities, truth, logarithms):
         seen.append((probabilities.shape, truth.tolist(), logarithms))
-        return prior.choose_strength(probabilities, truth, logarithms)
+        return prior_shift.choose_strength(probabilities, truth, logarithms)
 
-    monkeypatch.setattr(networks, "choose_strength", noting)
+    monkeypatch.setattr(train_job, "choose_strength", noting)
     train(toy, "noted")
     ((shape, truth, logarithms),) = seen
     rows = toy.dataset.rows("validation")

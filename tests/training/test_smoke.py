@@ -14,12 +14,11 @@ import transformers
 
 from fer_core.config import Recipe, load_recipe, recipe_names
 from fer_core.models import build_model
-from tests import tiny  # noqa: F401 (registers)
-from tests.builders import toy_benchmark, toy_run
-from training.console import TrainingBar
+from tests.support.builders import toy_benchmark, toy_run
 from training.jobs.ensembles import average_runs
-from training.jobs.networks import smoke_network
+from training.jobs.train import smoke_network
 from training.options import RECIPES
+from training.terminal.progress import TrainingBar
 
 NAMES = recipe_names(RECIPES)
 NETWORKS = [name for name in NAMES if isinstance(load_recipe(RECIPES, name), Recipe)]

@@ -112,9 +112,9 @@ def prepare(
     """
     from fer_core.data.plan import parse_plan, read_plan
     from fer_core.data.prepare import prepare_plan, publish_facts
-    from fer_core.data.synthetic.face import MIN_SIDE
-    from training.console import show_progress
-    from training.tables import print_preparation
+    from fer_core.synthetic.face import MIN_SIDE
+    from training.terminal.progress import show_progress
+    from training.terminal.reports import print_preparation
 
     if not name:
         raise typer.BadParameter("give the benchmark a name", param_hint="--name")
@@ -156,8 +156,8 @@ def examples(
     folder: Annotated[Path, typer.Argument(help="Where the pictures are written.")],
 ) -> None:
     """Draw the synthetic example faces that the dashboard offers."""
-    from training.console import console
     from training.examples import write_examples
+    from training.terminal.progress import console
 
     for path in write_examples(folder):
         console.print(str(path), markup=False)

@@ -46,9 +46,9 @@ def explain(
     from fer_core.explain.methods import method_of
     from fer_core.explain.tables import MEMBERS, faithful_methods, league
     from fer_core.predictor import Predictor
-    from training.console import console, show_progress
-    from training.jobs.explaining import explain_run, make_plan, suitable_methods
-    from training.tables import print_league
+    from training.jobs.explain import explain_run, make_plan, suitable_methods
+    from training.terminal.progress import console, show_progress
+    from training.terminal.reports import print_league
 
     place = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)

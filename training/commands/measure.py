@@ -47,16 +47,16 @@ def robustness(
     `--seed` were the same. Errors are given relative to `resnet34`'s where that run is there.
     """
     from fer_core.evaluation.robustness import read_robustness, summarise
-    from training import measuring
-    from training.console import console, show_progress
+    from training.jobs import measure
+    from training.terminal.progress import console, show_progress
 
     place = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
-    pictures = measuring.TestPictures.draw(dataset, images, seed)
+    pictures = measure.TestPictures.draw(dataset, images, seed)
     failed = False
-    for chosen in measuring.chosen_runs(place, run or []):
+    for chosen in measure.chosen_runs(place, run or []):
         try:
-            new = measuring.measure_robustness(
+            new = measure.measure_robustness(
                 chosen, place, dataset, pictures, _device(device), show_progress, again=again
             )
         except FerscopeError as error:  # one damaged run does not hold up the others
@@ -90,14 +90,14 @@ def efficiency(
     Writes `efficiency.json` of each run. Leave the machine alone meanwhile: latency is that of
     the device at hand, with whatever else it is doing. An ensemble costs the sum of its members.
     """
-    from training import measuring
-    from training.console import console
+    from training.jobs import measure
+    from training.terminal.progress import console
 
     place = benchmark_dir(benchmark, artifacts)
     failed = False
-    for chosen in measuring.chosen_runs(place, run or []):
+    for chosen in measure.chosen_runs(place, run or []):
         try:
-            found = measuring.measure_efficiency(
+            found = measure.measure_efficiency(
                 chosen, place, _device(device), threads=threads, again=again
             )
         except FerscopeError as error:
@@ -142,10 +142,10 @@ def report(
     It holds the leaderboard, who beats whom, recall by class, confusions, calibration,
     robustness, cost and curves; no picture of the dataset.
     """
-    from fer_core.evaluation.results import read_results
+    from fer_core.evaluation.leaderboard import read_results
     from fer_core.evaluation.subsets import classes_in
     from fer_core.figures.html_report import write_report
-    from training.console import console
+    from training.terminal.progress import console
 
     target = out or Path(f"{benchmark}.html")
     place = benchmark_dir(benchmark, artifacts)

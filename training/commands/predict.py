@@ -57,9 +57,9 @@ def predict(
     from fer_core.data.faces import DlibDetector
     from fer_core.errors import ArtifactError, DataError
     from fer_core.predictor import Predictor
-    from training.answer_tables import print_tally, write_answers
-    from training.console import console, show_progress
-    from training.jobs.answering import answer_files, find_files, sound_runs
+    from training.jobs.predict import answer_files, find_files, sound_runs
+    from training.terminal.predictions import print_tally, write_answers
+    from training.terminal.progress import console, show_progress
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise DataError(f"{out.name} must end in .parquet or .csv.")

@@ -23,7 +23,7 @@ from training.options import (
 
 def recipes() -> None:
     """List the recipes."""
-    from training.console import console
+    from training.terminal.progress import console
 
     for name in recipe_names(RECIPES):
         console.print(f"{name}: {load_recipe(RECIPES, name).description}")
@@ -65,14 +65,14 @@ def train(
     from fer_core.data.progress import silent
     from fer_core.evaluation.ensemble import is_outdated
     from fer_core.models.checkpoint import CheckpointFolder
-    from training.console import TrainingBar, console, show_progress
-    from training.jobs.bases import has_other_base, has_other_recipe
+    from fer_core.run_commit import settle
+    from training.callbacks.wandb import tracked
+    from training.jobs.accelerator import is_main_process
+    from training.jobs.base_runs import has_other_base, has_other_recipe
     from training.jobs.ensembles import average_runs, build_ensemble
-    from training.jobs.networks import smoke_network, train_network
-    from training.jobs.processes import is_main_process
-    from training.jobs.staging import settle
-    from training.tables import print_report
-    from training.tracking import tracked
+    from training.jobs.train import smoke_network, train_network
+    from training.terminal.progress import TrainingBar, console, show_progress
+    from training.terminal.reports import print_report
 
     place = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
@@ -155,9 +155,9 @@ def benchmark(
     Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
     fails does not hold up the others: the table at the end says why.
     """
-    from training.jobs.processes import require_one_process
-    from training.many import train_all
-    from training.tracking import require_wandb
+    from training.callbacks.wandb import require_wandb
+    from training.jobs.accelerator import require_one_process
+    from training.jobs.benchmark import train_all
 
     require_one_process()
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
@@ -195,10 +195,10 @@ def evaluate(
 
     An ensemble's come from its members' predictions, and need no data.
     """
+    from fer_core.run_commit import settle
     from training.jobs.ensembles import evaluate_ensemble
-    from training.jobs.scoring import evaluate_run
-    from training.jobs.staging import settle
-    from training.tables import print_report
+    from training.jobs.evaluate import evaluate_run
+    from training.terminal.reports import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     settle(place)
@@ -218,8 +218,8 @@ def publish(
     data: Data = None,
 ) -> None:
     """Turn a run's weights into a checked float16 copy, fit to ship, and drop its checkpoints."""
-    from training.jobs.publishing import publish_run
-    from training.tables import print_report
+    from training.jobs.publish import publish_run
+    from training.terminal.reports import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
@@ -229,8 +229,8 @@ def publish(
 
 
 def _refresh_averages(member: RunDir) -> None:
-    from training.console import console
     from training.jobs.ensembles import refresh_averages
+    from training.terminal.progress import console
 
     for run in refresh_averages(member):
         console.print(f"averaged again: {run.run_id}", markup=False)

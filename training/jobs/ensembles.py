@@ -6,11 +6,11 @@ from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights, members_changed
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.prior import choose_strength, log_frequencies
+from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
-from training.jobs.scoring import write_run
-from training.jobs.staging import replaced, settle
+from fer_core.run_commit import replaced, settle
+from training.jobs.evaluate import write_run
 
 
 def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 0) -> RunDir:

@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from fer_core.data.sources.base import SPLITS, Origin, Sample
 from fer_core.data.sources.synthetic import SHARES, SyntheticSource
-from fer_core.data.synthetic.face import SyntheticFace
 from fer_core.labels import Emotion
+from fer_core.synthetic.face import SyntheticFace
 
 COPIES = 0.03
 """Copies, as a share of the drawn images; they are added to them."""

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.data.sources.base import SPLITS, Origin, Sample, Split
-from fer_core.data.synthetic.face import (
+from fer_core.errors import DataError
+from fer_core.labels import Emotion
+from fer_core.synthetic.action_units import PROTOTYPES, ActionUnits
+from fer_core.synthetic.face import (
     MIN_SIDE,
     REGIONS,
     SyntheticFace,
     portrait,
     render,
 )
-from fer_core.data.synthetic.units import PROTOTYPES, ActionUnits
-from fer_core.errors import DataError
-from fer_core.labels import Emotion
 
 __all__ = [
     "MIN_COUNT",

@@ -1,0 +1,376 @@
+"""The parts of the Dataset explorer."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard.cache import benchmarks, dataset
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import pickers
+from dashboard.components.face_grid import Face, face_grid, strip
+from dashboard.components.faces import mean_face_row
+from dashboard.state import BIND, Key
+from fer_core.data import annotators
+from fer_core.data.embedding import inside
+from fer_core.data.outliers import MEASURES
+from fer_core.data.sources.base import SPLITS
+from fer_core.figures import charts
+from fer_core.figures import dataset as dataset_figures
+from fer_core.figures.palette import class_colour
+
+PAGE_SIZE = 40
+REGION_CORNERS = 24
+"""Most corners of a region that are kept in the address bar."""
+
+SHOWN_SPLITS = (*SPLITS, "excluded")
+SORTS: Mapping[str, str] = {
+    "id": "Id",
+    "brightness": "Dark to bright",
+    "contrast": "Low to high contrast",
+    "sharpness": "Blurred to sharp",
+    "outlier": "Least like a face first",
+    "agreement": "Most disputed first",
+}
+_FALLING = {"outlier"}
+MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
+
+
+def no_pictures(chosen: Benchmark) -> None:
+    """Says how the faces can be seen."""
+    st.info(
+        "The pictures of this dataset are not shipped. To see the faces, prepare your own copy of "
+        f"the data: `python -m training prepare path/to/the/data --name {chosen.info.name}`",
+        icon=":material/hide_image:",
+    )
+
+
+def needs_columns(samples: pd.DataFrame, *columns: str) -> bool:
+    """Whether columns are there; else says that the set is of an earlier version."""
+    if set(columns) <= set(samples.columns):
+        return True
+    st.info("This set was prepared by an earlier version. Prepare it again to see this.")
+    return False
+
+
+def filters(chosen: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
+    """Shows the filters and returns the samples that pass them."""
+    columns = st.columns([2, 4, 2])
+    with columns[0]:
+        split = st.selectbox("Split", ["all", *SHOWN_SPLITS], key=Key.SPLIT, bind=BIND)
+    with columns[1]:
+        classes = st.pills(
+            "Classes (all if none is picked)",
+            list(chosen.info.labels),
+            selection_mode="multi",
+            key=Key.EMOTIONS,
+            bind=BIND,
+        )
+    sources = sorted(samples["source"].unique())
+    taken: list[str] = []
+    if len(sources) > 1:
+        with columns[2]:
+            taken = st.multiselect("Sources (all if empty)", sources, key=Key.SOURCES, bind=BIND)
+    mask = np.ones(len(samples), dtype=bool)
+    if split in SHOWN_SPLITS:
+        mask &= (samples["split"] == split).to_numpy()
+    if classes:
+        mask &= samples["label"].isin(classes).to_numpy()
+    if taken:
+        mask &= samples["source"].isin(taken).to_numpy()
+    return samples[mask]
+
+
+def counts(chosen: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows how many images there are by class, split and source, and what was left out."""
+    labels = chosen.info.labels
+    st.plotly_chart(charts.class_balance(chosen.info.counts, labels), key="balance")
+    st.caption("Share of each emotion by split, of the images that take part.")
+    by = "source" if samples["source"].nunique() > 1 else "split"
+    table = pd.crosstab(samples["label"], samples[by])
+    order = [name for name in SHOWN_SPLITS if name in table.columns] if by == "split" else None
+    table = table[order] if order else table
+    st.plotly_chart(dataset_figures.class_counts(table, labels), key="counts")
+    st.caption(
+        f"Images by class and {by}. Images that take no part are counted too, as far as they have "
+        "a class; why they take none is listed below."
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**By class and split**")
+        st.dataframe(
+            pd.DataFrame(chosen.info.counts).assign(all=lambda t: t.sum(axis=1)), key="table"
+        )
+    with right:
+        st.markdown("**Left out, and why**")
+        reasons = pd.Series(dict(chosen.info.excluded), name="images", dtype=int)
+        if reasons.empty:
+            st.caption("Nothing was left out.")
+        else:
+            st.dataframe(reasons.rename_axis("reason").reset_index(), hide_index=True, key="out")
+
+
+def sample_grid(chosen: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows the samples that pass the filters, as faces or as rows."""
+    table = filters(chosen, samples)
+    sorts = {
+        name: title
+        for name, title in SORTS.items()
+        if name in samples.columns or (name == "agreement" and annotators.voted_classes(samples))
+    }
+    sort = pickers.switch("Order", sorts, Key.SORT)
+    key = (
+        pd.Series(annotators.agreement(table), index=table.index)
+        if sort == "agreement"
+        else table[sort]
+    )
+    table = table.loc[key.sort_values(ascending=sort not in _FALLING, kind="stable").index]
+    st.caption(f"{len(table):,} images")
+    show_samples(chosen, table, key="grid")
+
+
+def show_samples(chosen: Benchmark, table: pd.DataFrame, key: str) -> None:
+    """Shows samples page by page: faces where there are pictures, and rows."""
+    if table.empty:
+        st.info("No image passes these filters.")
+        return
+    page = pickers.page(len(table), PAGE_SIZE)
+    shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
+    pictures = benchmarks.pictures(chosen)
+    if pictures is None:
+        no_pictures(chosen)
+    else:
+        labels = chosen.info.labels
+        face_grid(
+            [
+                Face(
+                    row.id,
+                    row.label if isinstance(row.label, str) else "no class",
+                    row.excluded or row.split,
+                    class_colour(row.label, labels) if row.label in labels else "transparent",
+                )
+                for row in shown.itertuples(index=False)
+            ],
+            pictures,
+        )
+    facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
+    with st.expander("The same images as rows", expanded=pictures is None):
+        st.dataframe(
+            shown[[name for name in facts if name in shown.columns]], hide_index=True, key=key
+        )
+
+
+def mean_faces(chosen: Benchmark) -> None:
+    """Shows mean faces, how they vary, and how far they can be trusted."""
+    faces = benchmarks.mean_faces(chosen)
+    if not faces:
+        st.info("The mean faces are missing or damaged. Prepare the set again.")
+        return
+    mean_face_row(chosen.info, faces)
+    st.markdown("**Where faces of a class differ**")
+    spread = [
+        (_grey_image(faces[key]), label)
+        for label in chosen.info.labels
+        if (key := f"train/{label}/std") in faces
+    ]
+    strip(spread)
+    st.caption(
+        "Standard deviation of the same images, stretched to full range: bright is where pictures "
+        "of a class differ most, mostly hair, background and the mouth."
+    )
+    batches = {
+        label: faces[f"batch/{label}"] for label in chosen.info.labels if f"batch/{label}" in faces
+    }
+    if batches:
+        st.markdown("**Mean faces of successive batches**")
+        label = pickers.switch("Class", {name: name for name in batches}, Key.BATCH)
+        strip([(Image.fromarray(face), f"batch {n}") for n, face in enumerate(batches[label], 1)])
+        st.caption(
+            "The training images of the class in order, cut into equal batches, each averaged. "
+            "Batches that look alike speak for an even set; one that differs is worth a look."
+        )
+
+
+def statistics(chosen: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows distributions of what was measured on each image."""
+    titles = {name: t for name, t in MEASURE_TITLES.items() if name in samples.columns}
+    left, right = st.columns([3, 1])
+    with left:
+        name = pickers.switch("Measure", titles, Key.MEASURE)
+    with right:
+        by = pickers.switch("Compare", {"label": "Classes", "split": "Splits"}, Key.BY)
+    labels = chosen.info.labels
+    groups = list(labels) if by == "label" else list(SHOWN_SPLITS)
+    values = {
+        group: part
+        for group in groups
+        if len(part := samples.loc[samples[by] == group, name].to_numpy(dtype=np.float64))
+    }
+    colours = (
+        {label: class_colour(label, labels) for label in labels}
+        if by == "label"
+        else dict(dataset_figures.SPLITS)
+    )
+    log = name in MEASURES and MEASURES[name].ratio
+    st.plotly_chart(dataset_figures.histogram(values, colours, titles[name], log), key="histogram")
+    st.caption(_EXPLAINED[name])
+    summary = pd.DataFrame(
+        {
+            group: np.nanquantile(part, [0.05, 0.5, 0.95])
+            for group, part in values.items()
+            if np.isfinite(part).any()
+        },
+        index=["5% lie below", "median", "5% lie above"],
+    ).T
+    st.dataframe(summary, key="summary")
+
+
+_EXPLAINED = {
+    "brightness": "Mean grey level, 0 (black) to 255 (white).",
+    "contrast": "Standard deviation of the grey levels.",
+    "sharpness": "Variance of the Laplacian: low for blurred pictures, high for noisy ones.",
+    "outlier": (
+        "How much of a picture the main axes of all pictures do not hold, 0 to 1: high for "
+        "pictures that are not framed like the other faces, or no faces at all."
+    ),
+    "width": "Width in pixels before pictures were brought to one size.",
+}
+
+
+def dataset_map(chosen: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows the map; a lassoed region shows its faces."""
+    if not needs_columns(samples, "x", "y"):
+        return
+    card = dataset.card(chosen)
+    region = _region_in_address()
+    event = st.plotly_chart(
+        dataset_figures.dataset_map(
+            dataset.map_points(chosen),
+            chosen.info.labels,
+            region,
+            card.explained if card else (),
+        ),
+        on_select="rerun",
+        selection_mode=("lasso", "box"),
+        key="map",
+    )
+    drawn = _drawn_region(event)
+    if drawn is not None and drawn != st.query_params.get(Key.REGION):
+        st.query_params[Key.REGION] = drawn
+        st.rerun()
+    st.caption(
+        "Each dot is an image, placed by light, framing and pose alone: the two widest axes of "
+        "all pictures once brightness and contrast are taken out (eigenfaces). It knows nothing of "
+        f"emotions. Up to {dataset.MAP_POINTS:,} images are drawn; a region reaches all."
+    )
+    _axis_faces(chosen)
+    if region is None:
+        st.info("Draw around some dots to see their faces.", icon=":material/gesture:")
+        return
+    chosen_rows = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
+    st.subheader(f"{len(chosen_rows):,} images in the region", anchor=False)
+    if st.button("Forget the region", icon=":material/close:"):
+        del st.query_params[Key.REGION]
+        st.rerun()
+    share = chosen_rows["label"].value_counts(normalize=True)
+    st.caption(", ".join(f"{label} {part:.0%}" for label, part in share.items()))
+    show_samples(chosen, chosen_rows, key="region")
+
+
+def votes(chosen: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows how far annotators agree, on what they do not, and what another annotation says."""
+    labels = chosen.info.labels
+    taking_part = samples[samples["split"] != "excluded"]
+    if annotators.voted_classes(samples):
+        st.subheader("How far annotators agree", anchor=False)
+        agreement = annotators.agreement(taking_part)
+        values = {label: agreement[(taking_part["label"] == label).to_numpy()] for label in labels}
+        table = pd.DataFrame(
+            {
+                "class": list(values),
+                "images": [len(part) for part in values.values()],
+                "mean agreement": [
+                    part.mean() if len(part) else np.nan for part in values.values()
+                ],
+                "all of one mind": [
+                    (part == 1).mean() if len(part) else np.nan for part in values.values()
+                ],
+            }
+        )
+        bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={"mean agreement": bar, "all of one mind": bar},
+            key="agreement",
+        )
+        st.caption(
+            "Share of the votes that went to the most frequent answer, averaged over the images "
+            "of a class, and share of images on which every annotator said the same."
+        )
+        st.plotly_chart(
+            dataset_figures.vote_heatmap(annotators.votes_by_label(taking_part, labels)),
+            key="votes",
+        )
+        st.caption("Rows: the label that images got. Columns: what their annotators voted for.")
+    else:
+        st.info("This dataset brings no annotators' votes.", icon=":material/how_to_vote:")
+    compared = annotators.annotations_compared(taking_part, labels)
+    if compared is not None:
+        st.subheader("Against the other annotation", anchor=False)
+        st.plotly_chart(dataset_figures.annotation_heatmap(compared), key="annotations")
+        agree = np.trace(compared.to_numpy()) / compared.to_numpy().sum()
+        st.caption(
+            f"The two annotations of the same {compared.to_numpy().sum():,} images agree on "
+            f"{agree:.1%} of them."
+        )
+
+
+def _grey_image(values: NDArray[np.float32]) -> Image.Image:
+    """Returns values as a picture, from their lowest (black) to their highest (white)."""
+    low, high = float(values.min()), float(values.max())
+    return Image.fromarray(((values - low) / max(high - low, 1e-6) * 255).astype(np.uint8))
+
+
+def _axis_faces(chosen: Benchmark) -> None:
+    faces = benchmarks.mean_faces(chosen)
+    ends = {
+        "axis/x/low": "far left",
+        "axis/x/high": "far right",
+        "axis/y/low": "bottom",
+        "axis/y/high": "top",
+    }
+    if set(ends) <= faces.keys():
+        strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()])
+        st.caption("What the map's ends look like: the mean of the outermost 2% of the images.")
+
+
+def _drawn_region(event: object) -> str | None:
+    """Returns the corners of what was drawn, as the address bar keeps them."""
+    selection = event["selection"] if event else {}  # type: ignore[index]
+    if selection.get("lasso"):
+        corners = list(zip(selection["lasso"][0]["x"], selection["lasso"][0]["y"], strict=True))
+    elif selection.get("box"):
+        (left, right), (bottom, top) = selection["box"][0]["x"], selection["box"][0]["y"]
+        corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
+    else:
+        return None
+    step = -(-len(corners) // REGION_CORNERS)
+    return "_".join(f"{x:.3f},{y:.3f}" for x, y in corners[::step])
+
+
+def _region_in_address() -> NDArray[np.float64] | None:
+    """Returns the region that the address names, shape (K, 2), or None."""
+    try:
+        corners = [
+            [float(value) for value in corner.split(",")]
+            for corner in st.query_params.get(Key.REGION, "").split("_")
+        ]
+        region = np.array(corners, dtype=np.float64)
+    except ValueError:
+        return None
+    usable = region.ndim == 2 and region.shape[1] == 2 and 3 <= len(region) <= 2 * REGION_CORNERS
+    return region if usable and np.isfinite(region).all() else None

@@ -1,0 +1,216 @@
+"""Layers, their maps, patches and attention on the page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard import theme
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.components import pickers
+from dashboard.state import BIND, Key
+from fer_core.config import ModelConfig
+from fer_core.explain.attention import attention_from
+from fer_core.explain.features import FeatureMaps, Layer, RankBy, order_by_depth, patches
+from fer_core.figures.explanations import LAYER, LayerBox, outline_chart, projection_chart
+from fer_core.figures.overlay import (
+    channel_tile,
+    heat_overlay,
+    outlined,
+    patch_sheet,
+    signed_overlay,
+)
+from fer_core.models import spec_of
+from fer_core.models.tokens import grid_side
+
+SHOWN, PER_ROW = 24, 8
+PREDICTED = "the model's answer"
+MEAN = "mean of all"
+
+
+def network_picker(chosen: Benchmark) -> Run:
+    """Shows the networks, best first, and returns the picked one; ensembles have no layers."""
+    networks = [run for run in chosen.runs if run.info.kind == "network"]
+    if not networks:
+        st.info("This benchmark has no network of its own, so there are no layers to look into.")
+        st.stop()
+    return chosen.run(pickers.run_picker(chosen, [run.run_id for run in networks]))
+
+
+def layer_picker(found: Sequence[Layer]) -> str:
+    """Shows the network's outline and the name of the chosen layer; returns its path."""
+    paths = [layer.path for layer in found]
+    # before the box below is made, a link's layer stands in the address alone
+    asked = st.session_state.get(Key.LAYER, st.query_params.get(Key.LAYER))
+    if asked in paths:
+        st.session_state[Key.LAYER] = asked
+    else:
+        st.session_state[Key.LAYER] = order_by_depth(found)["middle"].path
+    boxes = [LayerBox(one.path, one.kind, one.channels, one.side) for one in found]
+
+    def follow() -> None:
+        points = st.session_state["outline"]["selection"].get(LAYER, [])
+        if points and points[0].get("path") in paths:
+            st.session_state[Key.LAYER] = str(points[0]["path"])
+
+    st.vega_lite_chart(
+        spec=outline_chart(boxes, st.session_state[Key.LAYER], dark=theme.is_dark()),
+        on_select=follow,
+        selection_mode=LAYER,
+        key="outline",
+        theme="streamlit",
+    )
+    st.caption(
+        "The network from input (left) to output: the higher a box, the finer its maps; the "
+        "stronger its colour, the more there are. Click one."
+    )
+    numbers = {layer.path: number for number, layer in enumerate(found, 1)}
+    by_path = {layer.path: layer for layer in found}
+    return str(
+        st.selectbox(
+            "Layer",
+            paths,
+            format_func=lambda path: (
+                f"{numbers[path]}: {path} ({by_path[path].channels} maps of "
+                f"{by_path[path].side} x {by_path[path].side})"
+            ),
+            key=Key.LAYER,
+            bind=BIND,
+        )
+    )
+
+
+def ranking(chosen: Benchmark) -> tuple[int | None, RankBy]:
+    """Shows by what channels are ranked; returns the class that is pulled on, and the order."""
+    left, right = st.columns(2)
+    with left:
+        by = st.segmented_control(
+            "Strongest by",
+            [str(way) for way in RankBy],
+            default=str(RankBy.ACTIVATION),
+            required=True,
+            key=Key.RANK,
+            bind=BIND,
+            help="Activation: how large a map's values are. Pull: how much it moves the class's "
+            "score (activation times gradient).",
+        )
+    labels = chosen.info.labels
+    with right:
+        name = st.selectbox("Class", [PREDICTED, *labels], key=Key.TARGET, bind=BIND)
+    return (None if name == PREDICTED else labels.index(name)), RankBy(by)
+
+
+def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:
+    """Shows the chosen channel alone and over the face."""
+    top = maps.top(SHOWN, rank)
+    channel = st.session_state.get(Key.CHANNEL)
+    if channel not in range(len(maps.values)):
+        channel = int(top[0])
+    values = maps.values[channel]
+    alone, over = st.columns(2)
+    alone.image(channel_tile(values, 280), caption=f"channel {channel}", width="stretch")
+    picture = Image.fromarray(face).resize((280, 280), Image.Resampling.BICUBIC)
+    over.image(signed_overlay(picture, values), caption="over the face", width="stretch")
+
+
+def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
+    """Shows the strongest channels; a click on a number enlarges that one."""
+    top = maps.top(SHOWN, rank)
+    st.markdown(
+        f"**The {len(top)} strongest of {maps.layer.channels} channels of `{maps.layer.path}`**"
+    )
+    if rank is RankBy.PULL and not maps.pull.any():
+        st.caption(
+            "Behind this layer the classifier reads the class token alone, so no place pulls on a "
+            "class here: the order is that of the channels' numbers. Take an earlier layer."
+        )
+    columns = st.columns(PER_ROW)
+
+    def enlarge(channel: int) -> None:
+        st.session_state[Key.CHANNEL] = channel
+
+    for place, channel in enumerate(top.tolist()):
+        with columns[place % PER_ROW]:
+            st.image(channel_tile(maps.values[channel]), width="stretch")
+            st.button(
+                f"{channel} ({maps.pull[channel]:+.2f})",
+                key=f"channel-{channel}",
+                on_click=enlarge,
+                args=(channel,),
+                type="tertiary",
+                width="stretch",
+            )
+    st.caption(
+        "Each tile is one map, from its smallest (black) to its largest value (white). In "
+        f"brackets: its pull on *{labels[maps.target.of]}*. Click a number to enlarge that "
+        "channel; over the face, orange is above zero and blue below."
+    )
+
+
+def patches_and_attention(
+    picture: Image.Image, layers: NDArray[np.float32], config: ModelConfig
+) -> None:
+    """Shows a ViT's patches and where one of them looks.
+
+    Args:
+        picture: The face at the network's input size.
+        layers: Attention, (blocks, heads, T, T).
+        config: How the network was built.
+    """
+    import torch
+
+    spec = spec_of(config.architecture)
+    blocks, heads, tokens, _ = layers.shape
+    side = grid_side(tokens, spec.prefix_tokens)
+    left, middle, right = st.columns([2, 2, 2], gap="large")
+    for key, most in ((Key.BLOCK, blocks), (Key.ROW, side), (Key.COLUMN, side)):
+        pickers.within(key, 1, most)  # another network may have fewer
+    if st.session_state.get(Key.HEAD, MEAN) not in [MEAN, *range(1, heads + 1)]:
+        st.session_state[Key.HEAD] = MEAN
+    with middle:
+        block = st.slider("Block", 1, blocks, blocks, key=Key.BLOCK, bind=BIND)
+        head = st.selectbox("Head", [MEAN, *range(1, heads + 1)], key=Key.HEAD, bind=BIND)
+        row = st.slider("Patch: row", 1, side, (side + 1) // 2, key=Key.ROW, bind=BIND)
+        column = st.slider("Patch: column", 1, side, (side + 1) // 2, key=Key.COLUMN, bind=BIND)
+    token = spec.prefix_tokens + (row - 1) * side + column - 1
+    seen = attention_from(
+        torch.from_numpy(layers)[None],
+        block - 1,
+        None if head == MEAN else int(head) - 1,
+        token,
+        spec.prefix_tokens,
+    )[0].numpy()
+    with left:
+        patch = picture.width // side
+        st.image(patch_sheet(patches(np.asarray(picture), patch)), width="stretch")
+        st.caption(
+            f"What the network receives: {side} x {side} patches of {patch} x {patch} pixels, each "
+            "a token."
+        )
+    with right:
+        box = ((column - 1) / side, (row - 1) / side, column / side, row / side)
+        large = picture.resize((336, 336), Image.Resampling.BICUBIC)
+        st.image(outlined(heat_overlay(large, seen), box), width="stretch")
+        st.caption(
+            "Where the framed patch looks in this block: the brighter a place, the more of it "
+            "flows into the framed token."
+        )
+
+
+def projection(
+    chosen: Benchmark, table: pd.DataFrame | None, run: Run, samples: pd.DataFrame
+) -> None:
+    """Shows test images as points by what the classifier reads of them."""
+    if table is None:
+        st.info("The faces have not been laid out for this model yet. Run:")
+        st.code(f"python -m training explain {chosen.info.name} {run.run_id}", language="bash")
+        return
+    st.plotly_chart(projection_chart(table, chosen.info.labels), key="projection")
+    st.caption(
+        f"{len(table):,} test images by the numbers that the classifier reads of them, laid out by "
+        "PCA and t-SNE so that neighbours stay neighbours; distances between far groups mean "
+        "nothing. Crosses are mistakes."
+    )

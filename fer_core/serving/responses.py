@@ -1,0 +1,80 @@
+"""From predictions to the JSON that clients get."""
+
+from collections.abc import Iterator, Sequence
+
+from fer_core.data.faces import Face
+from fer_core.predictor import Prediction, decide
+from fer_core.serving.inference import Answers
+from fer_core.serving.pictures import Picture
+from fer_core.serving.schemas import Box, FaceAnswer, ModelAnswer, PictureAnswer
+
+_DIGITS = 6
+
+
+def picture_answers(
+    pictures: Sequence[Picture],
+    answers: Sequence[Answers],
+    *,
+    ensemble: str | None,
+    unsure_below: float,
+    cropped: bool,
+) -> list[PictureAnswer]:
+    """Puts pictures and what was said of their faces together.
+
+    Args:
+        pictures: In the order of the upload.
+        answers: One a face, over all pictures.
+        ensemble: The run that stands apart.
+        unsure_below: Least calibrated probability of a named class, 0 to 1.
+        cropped: Whether detection was skipped, so that scores mean nothing.
+    """
+    left = iter(answers)
+    return [
+        PictureAnswer(
+            name=picture.name,
+            width=picture.size[0] if picture.size else None,
+            height=picture.size[1] if picture.size else None,
+            faces=list(_faces(picture, left, ensemble, unsure_below, cropped=cropped)),
+            problem=picture.problem,
+        )
+        for picture in pictures
+    ]
+
+
+def _faces(
+    picture: Picture,
+    answers: Iterator[Answers],
+    ensemble: str | None,
+    unsure_below: float,
+    *,
+    cropped: bool,
+) -> Iterator[FaceAnswer]:
+    for face in picture.faces:
+        said = {p.run_id: _model(p, unsure_below) for p in next(answers).predictions}
+        yield FaceAnswer(
+            box=_box(face),
+            score=None if cropped else round(face.score, 3),
+            ensemble=said.pop(ensemble, None) if ensemble else None,
+            models=list(said.values()),
+        )
+
+
+def _box(face: Face) -> Box:
+    left, top, right, bottom = (
+        round(edge, 1) for edge in (face.left, face.top, face.right, face.bottom)
+    )
+    return Box(left=left, top=top, right=right, bottom=bottom)
+
+
+def _model(prediction: Prediction, unsure_below: float) -> ModelAnswer:
+    """Gives the answer for the one face of a prediction."""
+    raw, calibrated = prediction.probabilities[0], prediction.calibrated[0]
+    names = prediction.labels.names
+    return ModelAnswer(
+        id=prediction.run_id,
+        title=prediction.title,
+        label=decide(calibrated, prediction.labels, unsure_below),
+        confidence=round(float(calibrated.max()), _DIGITS),
+        probabilities={n: round(float(v), _DIGITS) for n, v in zip(names, raw, strict=True)},
+        calibrated={n: round(float(v), _DIGITS) for n, v in zip(names, calibrated, strict=True)},
+    )

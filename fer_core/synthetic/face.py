@@ -1,0 +1,200 @@
+"""From a seed and an emotion to a picture of a face."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.labels import Emotion
+from fer_core.synthetic import paint, surroundings
+from fer_core.synthetic.action_units import ActionUnits, draw_intensity, draw_units
+from fer_core.synthetic.field import Field, Planes, blur, cover, lay
+from fer_core.synthetic.identity import Identity, draw_identity
+from fer_core.synthetic.relief import apply, raise_face, shade
+from fer_core.synthetic.scene import Camera, Scene, draw_scene, draw_studio
+from fer_core.synthetic.shapes import (
+    shape_brows,
+    shape_eyes,
+    shape_head,
+    shape_mouth,
+    shape_nose,
+)
+
+REGIONS = ("brows", "eyes", "nose", "mouth")
+"""Parts of a face whose masks are known; `face` is the whole of it."""
+
+MIN_SIDE = 32
+"""Smallest side in pixels at which eyes are still more than a dot."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SyntheticFace:
+    """A drawn face and everything that is known about it.
+
+    Attributes:
+        image: uint8, (side, side, 3), RGB.
+        masks: Where each of `REGIONS` and `face` is seen, bool, (side, side). What hair, a hand or
+            a spectacle frame covers does not count. The eyes are the openings between the lids.
+        emotion: What the face shows.
+        intensity: How strongly, 0 to 1.
+        units: The movements that were drawn.
+    """
+
+    image: NDArray[np.uint8]
+    masks: Mapping[str, Mask]
+    emotion: Emotion
+    intensity: float
+    units: ActionUnits
+
+
+def render(
+    seed: int,
+    emotion: Emotion,
+    *,
+    side: int = 112,
+    intensity: float | None = None,
+    identity: int | None = None,
+) -> SyntheticFace:
+    """Draws a snapshot of a face, tightly framed: any pose, light and background.
+
+    Equal arguments give equal bytes.
+
+    Args:
+        seed: Decides everything that the other arguments leave open.
+        emotion: What the face shows.
+        side: Height and width in pixels, at least `MIN_SIDE`.
+        intensity: How strongly it shows it, 0 to 1; drawn from faint to full by default.
+        identity: Number of the person, so that several pictures may show the same one; by default
+            each seed is another person.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+    _check(seed, side, intensity)
+    chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion)]))
+    drawn = draw_intensity(chance) if intensity is None else intensity
+    units = draw_units(chance, emotion, drawn)
+    person = _person(seed if identity is None else identity)
+    return _compose(person, units, draw_scene(chance), side, chance, emotion, drawn)
+
+
+def portrait(
+    seed: int, emotion: Emotion, side: int = 512, *, intensity: float = 1.0
+) -> SyntheticFace:
+    """Draws a posed photograph: good light, neck and shoulders, nothing before the face.
+
+    The face takes about half of the width. Equal arguments give equal bytes, and the person is
+    the one that `render` draws for the same seed.
+
+    Args:
+        seed: Decides person and circumstances.
+        emotion: What the face shows.
+        side: Height and width in pixels, at least `MIN_SIDE`.
+        intensity: How strongly it shows it, 0 to 1.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+    _check(seed, side, intensity)
+    chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion), 1]))
+    units = draw_units(chance, emotion, intensity, stray=0.3)
+    return _compose(_person(seed), units, draw_studio(chance), side, chance, emotion, intensity)
+
+
+def _check(seed: int, side: int, intensity: float | None) -> None:
+    if seed < 0:
+        raise ValueError(f"A seed must be 0 or more, not {seed}.")
+    if side < MIN_SIDE:
+        raise ValueError(f"A face needs a side of at least {MIN_SIDE} pixels, not {side}.")
+    if intensity is not None and not 0.0 <= intensity <= 1.0:
+        raise ValueError(f"An intensity must lie in 0 to 1, not {intensity}.")
+
+
+def _ordinal(emotion: Emotion) -> int:
+    return list(Emotion).index(emotion)
+
+
+def _person(number: int) -> Identity:
+    # A stream of its own: the person does not change with the expression.
+    return draw_identity(np.random.default_rng(np.random.SeedSequence([number, 1 << 20])))
+
+
+def _compose(
+    identity: Identity,
+    units: ActionUnits,
+    scene: Scene,
+    side: int,
+    chance: np.random.Generator,
+    emotion: Emotion,
+    intensity: float,
+) -> SyntheticFace:
+    head = shape_head(identity, units, scene.pose, scene.camera, side)
+    eyes = shape_eyes(head, identity, units, scene.pose)
+    brows = shape_brows(head, identity, units)
+    nose = shape_nose(head, identity, units)
+    mouth = shape_mouth(head, identity, units)
+    hair = surroundings.coiffure(head, identity, chance)
+    pixel, light = head.pixel, scene.light
+
+    picture = surroundings.backdrop(side, scene, chance)
+    lit_hair = None
+    if hair is not None:
+        lit_hair = apply(hair.colour, shade(hair.height, light, pixel, skin=False, cast=False), 0.3)
+        lay(picture, lit_hair * np.float32(0.6), hair.back)
+    surroundings.body(picture, head, identity, light)
+    surroundings.ears(picture, head, identity, scene)
+
+    albedo = paint.skin(head, identity, chance)
+    paint.nostrils(albedo, head, nose, identity)
+    paint.beard(albedo, head, identity, mouth, chance)
+    gloss = paint.lips(albedo, mouth, identity, pixel)
+    opening = paint.eyes(albedo, eyes, identity, units, pixel)
+    hairs = paint.brows(albedo, head, brows, identity, chance)
+    height = raise_face(head, identity, units, eyes, nose, mouth)
+    lit = apply(
+        albedo, shade(height, light, pixel), gloss * (1.0 - np.maximum(opening, 0.85 * hairs))
+    )
+    paint.catchlights(lit, eyes, opening, pixel, light.key)
+    face = cover(head.distance, pixel)
+    seen = face.copy()
+    if hair is not None:
+        lx, ly, _ = light.direction
+        shift = (-round(0.06 * ly / pixel), -round(0.06 * lx / pixel))
+        lit *= 1.0 - 0.42 * blur(np.roll(hair.front, shift, (0, 1)), 0.035 / pixel)
+    lay(picture, lit, face)
+    if hair is not None and lit_hair is not None:
+        lay(picture, lit_hair, hair.front)
+        seen *= 1.0 - hair.front
+    if identity.glasses:
+        seen *= 1.0 - surroundings.glasses(picture, head, identity, light)
+    seen *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance)
+
+    visible = seen > 0.5
+    masks = {
+        "brows": visible & (brows.distance < 0.0),
+        "eyes": visible & (eyes.opening < 0.0),
+        "nose": visible & (nose.distance < 0.0),
+        "mouth": visible & (mouth.lips < 0.0),
+        "face": visible,
+    }
+    return SyntheticFace(_develop(picture, scene.camera, chance), masks, emotion, intensity, units)
+
+
+def _develop(picture: Planes, camera: Camera, chance: np.random.Generator) -> NDArray[np.uint8]:
+    """Turns linear light into display values, as a camera does."""
+    light = picture * np.float32(camera.exposure)
+    # A shoulder instead of a hard edge: highlights keep their colour longer.
+    light = light * (1.0 + light * 0.18) / (1.0 + light * 0.55)
+    shown = np.sqrt(np.clip(light * 1.15, 0.0, 1.0))
+    grey: Field = 0.30 * shown[0] + 0.59 * shown[1] + 0.11 * shown[2]
+    shown = grey + np.float32(camera.saturation) * (shown - grey)
+    side = picture.shape[1]
+    if camera.blur > 0.0:
+        shown = np.stack([blur(plane, camera.blur * side) for plane in shown])
+    noise = chance.standard_normal(shown.shape, dtype=np.float32)
+    shown = shown + np.float32(camera.noise) * noise
+    values = np.clip(shown * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
+    return np.ascontiguousarray(values.transpose(1, 2, 0))

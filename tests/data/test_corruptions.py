@@ -1,0 +1,96 @@
+"""Corruptions: what each does, that they grow, and that nothing but the seed decides them."""
+
+import numpy as np
+import pytest
+
+from fer_core.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from tests.support.builders import drawn_face
+
+FACE = np.asarray(drawn_face(48))
+GREY = np.asarray(drawn_face(48).convert("L"))
+
+
+def change(name: str, strength: int, image=GREY) -> float:
+    after = corrupt(np.stack([image] * 4), name, strength)
+    return float(np.abs(after.astype(float) - image).mean())
+
+
+def test_there_are_those_that_were_promised():
+    asked = {
+        "noise", "blur", "motion_blur", "low_resolution", "jpeg", "brighter", "darker",
+        "low_contrast", "rotation", "shift", "occluded_eyes", "occluded_mouth", "shadow",
+    }  # fmt: skip
+    assert asked <= set(CORRUPTIONS)
+    assert all(len(kind.amounts) == len(STRENGTHS) for kind in CORRUPTIONS.values())
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_each_strength_changes_more_than_the_one_before(name):
+    changes = [change(name, strength) for strength in STRENGTHS]
+    assert changes[0] > 0.2
+    assert changes == sorted(changes)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_the_key_and_the_seed_decide_and_nothing_else(name):
+    batch = np.stack([GREY, GREY[:, ::-1], GREY])
+    whole = corrupt(batch, name, 3, seed=5, keys=[10, 11, 12])
+    alone = corrupt(batch[1:2], name, 3, seed=5, keys=[11])
+    np.testing.assert_array_equal(whole[1], alone[0])
+    np.testing.assert_array_equal(whole, corrupt(batch, name, 3, seed=5, keys=[10, 11, 12]))
+    assert whole.dtype == np.uint8
+    assert batch[0].tobytes() == GREY.tobytes()  # the pictures themselves stay
+
+
+@pytest.mark.parametrize("name", ["noise", "specks", "motion_blur", "shift", "shadow"])
+def test_pictures_are_corrupted_each_in_its_own_way(name):
+    one, other = corrupt(np.stack([GREY, GREY]), name, 4)
+    assert (one != other).any()
+    again = corrupt(GREY[None], name, 4, seed=1)[0]
+    assert (one != again).any()
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_colour_works_like_grey(name):
+    assert corrupt(FACE[None], name, 3).shape == (1, 48, 48, 3)
+    grey_as_colour = np.repeat(GREY[None, ..., None], 3, axis=-1)
+    if name not in ("noise", "jpeg"):  # noise is drawn by channel; JPEG changes the colour space
+        coloured = corrupt(grey_as_colour, name, 3)[0]
+        plain = corrupt(GREY[None], name, 3)[0]
+        assert np.abs(coloured[..., 0].astype(int) - plain).max() <= 1
+
+
+def test_brightness_by_hand():
+    flat = np.full((1, 16, 16), 100, dtype=np.uint8)
+    assert (corrupt(flat, "brighter", 2) == 151).all()  # 100 + 0.2 * 255
+    assert (corrupt(flat, "darker", 2) == 50).all()
+    assert (corrupt(flat, "low_contrast", 5) == 100).all()
+    assert (corrupt(np.full((1, 16, 16), 240, dtype=np.uint8), "brighter", 5) == 255).all()
+
+
+def test_occlusions_cover_their_part_and_leave_the_rest():
+    for name, rows in (("occluded_eyes", slice(13, 22)), ("occluded_mouth", slice(30, 43))):
+        after = corrupt(GREY[None], name, 5)[0]
+        assert len(np.unique(after[rows])) == 1
+        untouched = np.setdiff1d(np.arange(48), np.arange(10, 46))
+        np.testing.assert_array_equal(after[untouched], GREY[untouched])
+        np.testing.assert_array_equal(after[46:], GREY[46:])
+
+
+def test_a_shadow_darkens_and_never_lightens():
+    flat = np.full((1, 48, 48), 200, dtype=np.uint8)
+    after = corrupt(flat, "shadow", 5)[0]
+    assert after.max() <= 200
+    assert after.min() < 40
+
+
+def test_motion_keeps_the_light():
+    flat = np.full((1, 32, 32), 77, dtype=np.uint8)
+    assert (corrupt(flat, "motion_blur", 5) == 77).all()
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(KeyError):
+        corrupt(GREY[None], "weather", 1)
+    with pytest.raises(ValueError, match="1 to 5"):
+        corrupt(GREY[None], "blur", 6)

@@ -1,0 +1,425 @@
+"""Training: it learns, it resumes to the same weights, it stops when told."""
+
+import math
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from fer_core.engine.callbacks import FitResult
+from fer_core.engine.networks import preprocessing_of
+from fer_core.engine.train_step import synchronised, warming_average
+from fer_core.engine.trainer import TrainData, Trainer
+from fer_core.errors import WeightsError
+from fer_core.evaluation import metrics
+from fer_core.models import build_model
+from fer_core.models.checkpoint import CheckpointFolder
+from tests.support.builders import toy_dataset, toy_recipe
+
+MODEL = {"architecture": "tiny_cnn", "image_size": 32, "drop_rate": 0.3}
+
+
+class Watcher:
+    """Counts what it is told, and may stop the training like a kill would."""
+
+    def __init__(self, die_after: int | None = None) -> None:
+        self.steps = []
+        self.epochs = []
+        self.die_after = die_after
+
+    def on_step(self, news):
+        self.steps.append(news)
+        if self.die_after is not None and len(self.steps) == self.die_after:
+            raise KeyboardInterrupt
+
+    def on_epoch(self, record):
+        self.epochs.append(record)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return toy_dataset(tmp_path_factory.mktemp("data"), per_class=24)
+
+
+def trainer(dataset, folder, watcher, accelerator=None, **parts) -> Trainer:
+    recipe = toy_recipe(**{"model": MODEL, **parts})
+    train, validation = dataset.rows("train"), dataset.rows("validation")
+    data = TrainData(
+        dataset.images,
+        train,
+        dataset.soft_targets(train),
+        np.bincount(dataset.targets(train), minlength=7),
+        validation,
+        dataset.targets(validation),
+    )
+    torch.manual_seed(recipe.train.seed)
+    model = build_model(recipe.model, 7)
+    preprocessing = preprocessing_of(recipe, dataset.format)
+    accelerator = accelerator or Accelerator(cpu=True)
+    return Trainer(
+        model, recipe, data, preprocessing, accelerator, CheckpointFolder(folder), watcher
+    )
+
+
+def weights(result: FitResult) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in result.weights.items()}
+
+
+def test_it_learns_the_toy_classes(dataset, tmp_path):
+    watcher = Watcher()
+    result = trainer(
+        dataset,
+        tmp_path,
+        watcher,
+        optim={"lr": 0.02},
+        augment={"flip": 0.0, "rotation": 0, "shift": 0.0, "scale": 0.0},
+        train={"epochs": 12},
+    ).fit()
+    assert result.finished
+    assert max(record.accuracy for record in result.history) > 0.9
+    assert [record.epoch for record in watcher.epochs] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(("killed_after", "ema"), [(1, 0.9), (7, 0.9), (10, 0.0), (13, 0.9)])
+def test_killed_and_resumed_gives_equal_weights(dataset, tmp_path, monkeypatch, ema, killed_after):
+    monkeypatch.setattr("fer_core.engine.trainer.CHECKPOINT_STEPS", 3)
+    parts = {
+        "train": {"epochs": 2, "ema_decay": ema},
+        "augment": {"cutmix": 0.5},
+        "optim": {"warmup_epochs": 0.5},
+    }
+    whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts).fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(dataset, tmp_path / "cut", Watcher(killed_after), **parts).fit()
+    resumed = trainer(dataset, tmp_path / "cut", Watcher(), **parts).fit(resume=True)
+    assert resumed.finished
+    assert resumed.best_epoch == whole.best_epoch
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
+    for one, other in zip(whole.history, resumed.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
+        assert one.log_loss == other.log_loss
+
+
+def test_the_memory_format_changes_no_result(dataset, tmp_path):
+    first = trainer(dataset, tmp_path / "a", Watcher(), train={"channels_last": True}).fit()
+    other = trainer(dataset, tmp_path / "b", Watcher(), train={"channels_last": False}).fit()
+    for one, two in zip(first.history, other.history, strict=True):
+        assert one.train_loss == pytest.approx(two.train_loss, rel=1e-4)
+        assert one.log_loss == pytest.approx(two.log_loss, rel=1e-4)
+
+
+def test_killed_between_two_checkpoints_the_earlier_best_stays(dataset, tmp_path, monkeypatch):
+    """The repeated epoch may come out worse where results are not bit for bit the same."""
+    accuracies = iter([0.5, 0.6, 0.4])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    first = trainer(dataset, tmp_path, Watcher())
+    save, saved = first._save, []
+
+    def killed_in_the_second_epoch():
+        saved.append(True)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        save()
+
+    monkeypatch.setattr(first, "_save", killed_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    earlier, facts = CheckpointFolder(tmp_path).load("best-1")
+    assert facts == {"epoch": 1, "score": 0.5}
+    resumed = trainer(dataset, tmp_path, Watcher()).fit(resume=True)
+    assert (resumed.best_epoch, resumed.history[1].accuracy) == (1, 0.4)
+    for key, value in earlier.items():
+        np.testing.assert_array_equal(weights(resumed)[key], value.numpy(), err_msg=key)
+
+
+def test_only_the_best_epoch_is_kept(dataset, tmp_path, monkeypatch):
+    accuracies = iter([0.5, 0.6, 0.4])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    assert trainer(dataset, tmp_path, Watcher(), train={"epochs": 3}).fit().best_epoch == 2
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"last", "best-2"}
+
+
+def test_the_deadline_stops_resumably_and_nothing_is_lost(dataset, tmp_path):
+    whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
+    first = trainer(dataset, tmp_path / "cut", Watcher()).fit(deadline=time.monotonic() - 1)
+    assert not first.finished
+    assert first.weights == {}
+    second = trainer(dataset, tmp_path / "cut", Watcher()).fit(resume=True, deadline=math.inf)
+    assert second.finished
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(second)[key], value)
+
+
+def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
+    trainer(dataset, tmp_path, Watcher()).fit()
+    with pytest.raises(WeightsError, match="another recipe"):
+        trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
+
+
+def test_a_checkpoint_names_its_batch_and_how_images_are_prepared(dataset, tmp_path):
+    first = trainer(dataset, tmp_path, Watcher())
+    assert first.grounds["batch of all processes"] == str(first.batches.batch_size)
+    assert first.grounds["preparation of images"] == first.preprocessing.hash
+
+
+@pytest.mark.parametrize(
+    ("now", "named"),
+    [
+        ({"split": "b", "teacher t": "monday"}, r"another split \(a, now b\)"),
+        ({"split": "a", "teacher t": "friday"}, r"another teacher t \(monday, now friday\)"),
+        ({"split": "a"}, r"another teacher t \(monday, now none\)"),
+    ],
+)
+def test_resuming_on_other_grounds_is_refused(dataset, tmp_path, now, named):
+    first = trainer(dataset, tmp_path, Watcher())
+    first.grounds = {"split": "a", "teacher t": "monday"}
+    first.fit(deadline=time.monotonic() - 1)
+    second = trainer(dataset, tmp_path, Watcher())
+    second.grounds = now
+    with pytest.raises(WeightsError, match=named):
+        second.fit(resume=True)
+    second.grounds = first.grounds
+    assert second.fit(resume=True).finished
+
+
+def test_a_truncated_checkpoint_is_named(dataset, tmp_path):
+    trainer(dataset, tmp_path, Watcher()).fit()
+    last = tmp_path / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"last\.safetensors .*damaged"):
+        trainer(dataset, tmp_path, Watcher()).fit(resume=True)
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoint(dataset, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    from fer_core.errors import ArtifactError
+
+    trainer(dataset, tmp_path, Watcher()).fit()
+    before = (tmp_path / "last.safetensors").read_bytes()
+
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("fer_core.models.checkpoint.save_file", full)
+    with pytest.raises(ArtifactError, match=r"disk is full.*Free some space"):
+        trainer(dataset, tmp_path, Watcher()).fit()
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_patience_stops_when_validation_no_longer_gains(dataset, tmp_path):
+    watcher = Watcher()
+    parts = {"train": {"epochs": 30, "patience": 2}, "optim": {"lr": 1e-9, "min_lr": 0.0}}
+    result = trainer(dataset, tmp_path, watcher, **parts).fit()
+    assert result.finished
+    assert result.best_epoch == 1
+    assert len(result.history) == 3
+
+
+def test_learning_rate_warms_up_and_falls_like_a_cosine(dataset, tmp_path):
+    parts = {"train": {"epochs": 4}, "optim": {"lr": 1.0, "min_lr": 0.0, "warmup_epochs": 1}}
+    made = trainer(dataset, tmp_path, Watcher(), **parts)
+    steps = made.batches.steps
+    assert made.learning_rate(0) == pytest.approx(1 / steps)
+    assert made.learning_rate(steps) == pytest.approx(1.0)
+    assert made.learning_rate(steps + 3 * steps // 2) == pytest.approx(0.5, abs=0.03)
+    assert made.learning_rate(4 * steps) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_first_epochs_may_use_small_images(dataset, tmp_path):
+    watcher = Watcher()
+    parts = {"train": {"epochs": 3, "small_size": 16, "small_epochs": 2}}
+    trainer(dataset, tmp_path, watcher, **parts).fit()
+    assert [record.image_size for record in watcher.epochs] == [16, 16, 32]
+
+
+def test_small_epochs_are_validated_small_and_never_chosen(dataset, tmp_path, monkeypatch):
+    sizes = []
+
+    def validate(model, images, rows, preprocessing, accelerator):
+        sizes.append(preprocessing.image_size)
+        # the small epochs look perfect, the full ones do not
+        targets = dataset.targets(rows) + (preprocessing.image_size == 32)
+        return np.eye(7)[targets % 7]
+
+    monkeypatch.setattr("fer_core.engine.trainer.predict_probabilities", validate)
+    parts = {"train": {"epochs": 5, "small_size": 16, "small_epochs": 2, "patience": 2}}
+    result = trainer(dataset, tmp_path, Watcher(), **parts).fit()
+    assert sizes == [16, 16, 32, 32, 32]  # patience counts from the first full epoch
+    assert result.best_epoch == 3
+
+
+def test_progress_says_what_a_bar_needs(dataset, tmp_path):
+    watcher = Watcher()
+    trainer(dataset, tmp_path, watcher).fit()
+    last = watcher.steps[-1]
+    assert (last.epoch, last.epochs) == (2, 2)
+    assert last.step == last.steps == len(dataset.rows("train")) // 8
+    assert last.images_per_second > 0
+    assert last.seconds_left == 0
+    assert 0 <= last.accuracy <= 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "decay"), [(1, 2 / 11), (41, 42 / 51), (1000, 0.9), (torch.tensor(3), 4 / 13)]
+)
+def test_the_average_of_weights_forgets_its_start_early_and_slowly_later(steps, decay):
+    averaged = [torch.zeros(2)]
+    warming_average(0.9)(averaged, [torch.ones(2)], steps)
+    torch.testing.assert_close(averaged[0], torch.full((2,), 1 - decay))
+
+
+def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
+    made = trainer(
+        dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
+    )
+    before = {key: value.clone() for key, value in made.learner.model.state_dict().items()}
+
+    def changed() -> set[str]:
+        now = made.learner.model.state_dict()
+        return {key.split(".")[0] for key in now if not torch.equal(now[key], before[key])}
+
+    made._train_epoch(math.inf)
+    assert changed() == {"head"}
+    made._close_epoch()
+    made._train_epoch(math.inf)
+    assert changed() == {"features", "head"}
+
+
+def test_freezing_survives_a_kill(dataset, tmp_path):
+    parts = {"train": {"epochs": 2, "freeze_epochs": 1}}
+    whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts).fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(dataset, tmp_path / "cut", Watcher(13), **parts).fit()
+    resumed = trainer(dataset, tmp_path / "cut", Watcher(), **parts).fit(resume=True)
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value)
+
+
+def test_a_student_follows_its_teacher(dataset, tmp_path):
+    """A teacher that always says `surprise`, with all the weight, teaches just that."""
+    made = trainer(
+        dataset,
+        tmp_path,
+        Watcher(),
+        optim={"lr": 0.05},
+        distill={"teachers": ["t"], "weight": 1.0},
+        train={"epochs": 3},
+    )
+
+    def teacher(images):
+        assert images.shape[1:] == (1, 32, 32)
+        assert images.min() >= 0
+        assert images.max() <= 1
+        return torch.eye(7)[torch.full((len(images),), 6)]
+
+    made.learner.teacher = teacher
+    result = made.fit()
+    assert result.history[-1].train_loss < 0.3
+    truth = dataset.targets(dataset.rows("validation"))
+    assert result.history[-1].accuracy == pytest.approx((truth == 6).mean())
+
+
+class Counting:
+    """A guide that counts how often it was asked, and always gives the same loss."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def features(self, images):
+        assert images.shape[1:] == (1, 32, 32)
+        return images
+
+    def loss(self, own, wanted):
+        assert wanted.shape[1:] == (1, 32, 32)
+        self.shapes.append(tuple(own.shape))
+        return own.square().mean()
+
+
+@pytest.mark.parametrize(("freeze", "asked"), [(0, 2), (1, 1)])
+def test_a_guide_is_followed_in_the_first_epochs_alone(dataset, tmp_path, freeze, asked):
+    parts = {
+        "train": {"epochs": 3, "freeze_epochs": freeze},
+        "distill": {"teachers": ["t"], "hint_epochs": 2},
+    }
+    made = trainer(dataset, tmp_path, Watcher(), **parts)
+    made.learner.guide = guide = Counting()
+    made.fit()
+    assert len(guide.shapes) == asked * made.batches.steps  # none while the backbone is frozen
+    assert {shape[0] for shape in guide.shapes} == {8}
+    assert {len(shape) for shape in guide.shapes} == {4}
+    assert not any(layer._forward_hooks for layer in made.learner.model.modules())
+
+
+def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp_path):
+    made = trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.01}, train={"epochs": 3})
+    made._train_epoch(math.inf)
+    made._close_epoch()
+    before = (tmp_path / "last.safetensors").read_bytes()
+    with torch.no_grad():
+        made.learner.model.head.weight.fill_(math.nan)
+    with pytest.raises(WeightsError, match=r"diverged in epoch 2.*--set optim\.lr=0\.003"):
+        made.fit()
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path):
+    """Else what is measured after the training would not be what the saved weights answer."""
+    from training.jobs.accelerator import make_accelerator
+
+    accelerator = make_accelerator("bf16", "cpu")
+    parts = {"train": {"epochs": 1, "precision": "bf16"}}
+    made = trainer(dataset, tmp_path, Watcher(), accelerator, **parts)
+    seen = []
+    made.learner.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    made.fit()
+    assert torch.bfloat16 in seen
+    inputs = torch.rand(2, 3, 32, 32)
+    after = made.learner.model.eval()(inputs)
+    fresh = build_model(made.recipe.model, 7).eval()
+    fresh.load_state_dict(made.learner.model.state_dict())
+    # bfloat16 would differ by a thousandth
+    torch.testing.assert_close(after, fresh(inputs), rtol=0, atol=1e-6)
+    assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process
+
+
+@pytest.mark.parametrize(
+    ("found", "mode"),
+    [
+        ({"avx2": True, "avx512_bf16": True}, "bf16"),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"avx2": True, "avx512_bf16": False}, "no"),
+    ],
+)
+def test_a_cpu_takes_bfloat16_by_itself_only_where_it_is_not_emulated(monkeypatch, found, mode):
+    from training.jobs.accelerator import make_accelerator
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert make_accelerator("auto", "cpu").mixed_precision == mode
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch, which does not say
+    assert make_accelerator("auto", "cpu").mixed_precision == "no"
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_lite0", "resnet34"])
+def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture):
+    """timm's layers hold batch norm and activation in one; torch's conversion drops the latter."""
+    recipe = toy_recipe(model={"architecture": architecture, "image_size": 32})
+    model = build_model(recipe.model, 7).eval()
+    inputs = torch.rand(2, 3, 32, 32)
+    before, names = model(inputs), list(model.state_dict())
+
+    def shared(processes: int, device: str) -> bool:
+        workers = SimpleNamespace(num_processes=processes, device=torch.device(device))
+        layers = synchronised(model, workers).modules()
+        return any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in layers)
+
+    assert not shared(1, "cuda")
+    assert not shared(2, "cpu")
+    assert shared(2, "cuda")
+    torch.testing.assert_close(model(inputs), before)
+    assert list(model.state_dict()) == names

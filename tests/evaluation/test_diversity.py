@@ -1,0 +1,208 @@
+"""Models against models: kappa, oracle, panels, seeds, differences, subsets."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import cohen_kappa_score
+
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.aligned import Panel
+from fer_core.evaluation.diversity import agreement, kappa, rescue
+from fer_core.evaluation.intervals import wilson
+from fer_core.evaluation.leaderboard_columns import measure, pareto_front
+from fer_core.evaluation.seeds import family_of, over_seeds
+from fer_core.evaluation.significance import difference
+from fer_core.evaluation.subsets import presets
+from fer_core.labels import SEVEN_EMOTIONS
+from tests.support.constructed import (
+    any_scores,
+    doubled,
+    make_scores,
+    random_scores,
+    reordered,
+    shuffled,
+)
+
+pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+@given(pairs)
+def test_kappa_agrees_with_scikit_learn(pairs_drawn):
+    first, second = np.array(pairs_drawn).T
+    found = kappa(first, second, 4)
+    if len(set(first)) == len(set(second)) == 1 and first[0] == second[0]:
+        assert np.isnan(found)
+    else:
+        assert found == pytest.approx(cohen_kappa_score(first, second))
+
+
+def test_agreement_by_hand():
+    one = make_scores([0, 0, 1, 1], [[1, 0], [1, 0], [1, 0], [1, 0]])  # right, right, wrong, wrong
+    two = make_scores([0, 0, 1, 1], [[1, 0], [0, 1], [0, 1], [1, 0]])  # right, wrong, right, wrong
+    found = agreement(Panel.of({"one": one, "two": two}))
+    assert found.oracle == 0.75
+    assert found.all_wrong == 0.25
+    np.testing.assert_allclose(found.rescue, [[0, 0.5], [0.5, 0]])
+    assert found.kappa[0, 1] == found.kappa[1, 0] == pytest.approx(0)
+    assert np.isnan(rescue(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
+
+
+def test_a_panel_aligns_its_runs():
+    scores = random_scores(50)
+    panel = Panel.of({"a": scores, "b": shuffled(scores)})
+    np.testing.assert_array_equal(panel.predicted[0], panel.predicted[1])
+    np.testing.assert_array_equal(panel.right[1], scores.predicted == scores.truth)
+    assert panel.row("b") == 1
+    with pytest.raises(ArtifactError, match="no predictions of c"):
+        panel.row("c")
+    with pytest.raises(ArtifactError, match="no predictions to set"):
+        Panel.of({})
+
+
+def test_a_difference_by_hand_and_its_interval_is_that_of_paired_samples():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 2000)
+    first = random.random(2000) < 0.8
+    second = np.where(random.random(2000) < 0.1, ~first, first)
+    found = difference(truth, first, second, 3)
+    gap = first.astype(float) - second
+    assert found.accuracy[0] == pytest.approx(gap.mean())
+    expected = stats.bootstrap((gap,), np.mean, method="percentile", rng=0).confidence_interval
+    assert found.accuracy[1:] == pytest.approx((expected.low, expected.high), abs=0.002)
+    by_class = [gap[truth == index].mean() for index in range(3)]
+    assert found.macro_recall[0] == pytest.approx(np.mean(by_class))
+
+
+@given(any_scores(), any_scores(max_size=1))
+def test_a_run_does_not_differ_from_itself(scores, one):
+    for given_scores in (scores, one):
+        right = given_scores.predicted == given_scores.truth
+        found = difference(given_scores.truth, right, right, 3)
+        assert found.accuracy == found.macro_recall == (0, 0, 0)
+
+
+@given(any_scores(min_size=2), st.randoms())
+def test_a_difference_changes_its_sign_with_the_order_of_runs(scores, random):
+    first = scores.predicted == scores.truth
+    second = np.array([random.random() < 0.5 for _ in first])
+    one = difference(scores.truth, first, second, 3)
+    other = difference(scores.truth, second, first, 3)
+    assert one.accuracy[0] == pytest.approx(-other.accuracy[0])
+    assert one.macro_recall[0] == pytest.approx(-other.macro_recall[0])
+
+
+def test_wilson_agrees_with_scipy():
+    low, high = wilson(np.array([0, 3, 10]), np.array([10, 10, 10]))
+    for index, successes in enumerate((0, 3, 10)):
+        expected = stats.binomtest(successes, 10).proportion_ci(method="wilson")
+        assert (low[index], high[index]) == pytest.approx((expected.low, expected.high))
+
+
+def test_seeds_of_a_recipe_belong_together():
+    assert family_of("resnet34-cpu-s12") == "resnet34-cpu"
+    assert family_of("pair-cpu") == "pair-cpu"
+    values = {"b-cpu-s0": 0.5, "a-cpu-s0": 0.6, "a-cpu-s1": 0.8}
+    recipes = {
+        run_id: {
+            "name": run_id[0],
+            "profile": "cpu",
+            "model": {"architecture": "resnet34"},
+            "train": {"seed": int(run_id[-1]), "epochs": 4},
+        }
+        for run_id in values
+    }
+    best, other = over_seeds(values, recipes)
+    assert best.family == "a-cpu"
+    assert (best.mean, best.low, best.high) == (pytest.approx(0.7), 0.6, 0.8)
+    assert best.deviation == pytest.approx(np.std([0.6, 0.8], ddof=1))
+    assert other.deviation is None
+    recipes["a-cpu-s1"]["description"] = "In other words."
+    recipes["a-cpu-s1"]["optim"] = {}  # a default, not written down by an earlier version
+    assert over_seeds(values, recipes) == [best, other]
+    recipes["a-cpu-s1"]["train"]["epochs"] = 9  # the recipe was changed between two seeds
+    assert [family.runs for family in over_seeds(values, recipes)] == [
+        ("a-cpu-s1",),
+        ("a-cpu-s0",),
+        ("b-cpu-s0",),
+    ]
+
+
+def test_the_front_holds_what_nothing_beats():
+    cost = {"small": 1, "wasteful": 5, "large": 9, "twin": 1, "unmeasured": 2}
+    gain = {"small": 0.7, "wasteful": 0.6, "large": 0.8, "twin": 0.65}
+    assert pareto_front(cost, gain) == ["small", "large"]
+    assert pareto_front({}, gain) == []
+
+
+def test_a_subset_renormalises():
+    scores = make_scores([0, 1, 2], [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.1, 0.3, 0.6]])
+    found = scores.subset(["fear", "angry"])
+    assert found.labels.names == ("angry", "fear")
+    assert found.ids.tolist() == ["s/00000", "s/00002"]
+    assert found.truth.tolist() == [0, 1]
+    np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [1 / 7, 6 / 7]])
+
+
+def test_a_subset_that_got_no_probability_is_shared_evenly():
+    scores = make_scores([0], [[0.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(scores.subset(["angry", "fear"]).probabilities, [[0.5, 0.5]])
+
+
+def test_a_subset_needs_known_classes_and_two_of_them():
+    scores = random_scores(5)
+    with pytest.raises(DataError, match="bored"):
+        scores.subset(["angry", "bored"])
+    with pytest.raises(DataError, match="two classes"):
+        scores.subset(["angry"])
+    assert scores.subset(list(scores.labels.names)) is scores
+
+
+@given(any_scores(classes=4, min_size=3))
+def test_a_subset_keeps_the_odds(scores):
+    found = scores.subset(["angry", "happy"])
+    kept = scores.select(np.isin(scores.truth, [0, 3]))
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    expected = kept.probabilities[:, 0] * found.probabilities[:, 1]
+    given_mass = kept.probabilities[:, [0, 3]].sum(axis=1) > 0
+    np.testing.assert_allclose(
+        expected[given_mass],
+        (kept.probabilities[:, 3] * found.probabilities[:, 0])[given_mass],
+        atol=1e-12,
+    )
+
+
+def test_presets_are_those_that_a_benchmark_has():
+    names = SEVEN_EMOTIONS.names
+    found = presets(names)
+    assert next(iter(found.values())) == names
+    assert found["Angry, happy, sad"] == ("angry", "happy", "sad")
+    assert "disgust" not in found["Without disgust and fear"]
+    assert list(presets(["bored", "tired"])) == ["All 2"]
+
+
+@given(any_scores())
+def test_measures_depend_on_neither_order_nor_duplicates(scores):
+    one = measure(scores, scores, None).values
+    for other in (shuffled(scores), doubled(scores)):
+        found = measure(other, other, None).values
+        for name, value in one.items():
+            if name != "AURC" or len(other) == len(scores):  # a mean over ranks, not over samples
+                assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
+
+
+@given(any_scores(), st.permutations(range(3)))
+def test_measures_do_not_depend_on_the_order_of_classes(scores, order):
+    """Renaming the classes moves the columns; ties go to another class then, so none are drawn."""
+    ranked = np.sort(scores.probabilities, axis=1)
+    scores = reordered(scores, np.flatnonzero(ranked[:, -1] > ranked[:, -2]))
+    if not len(scores):
+        return
+    new = np.array(order)
+    moved = np.empty_like(scores.probabilities)
+    moved[:, new] = scores.probabilities
+    renamed = make_scores(new[scores.truth], moved)
+    one, other = measure(scores, None, None).values, measure(renamed, None, None).values
+    for name, value in one.items():
+        assert other[name] == pytest.approx(value), name

@@ -1,0 +1,102 @@
+"""Predictions from elsewhere: any order, checked ids, classes and sums."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.errors import DataError
+from fer_core.evaluation.external import foreign_predictions, read_foreign_table
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet(("angry", "happy", "sad"))
+SAMPLES = pd.DataFrame(
+    {
+        "id": [f"x/{n}" for n in range(8)],
+        "split": ["train", "train", "validation", "validation", "test", "test", "test", "excluded"],
+        "label": ["angry", "sad", "angry", "happy", "sad", "angry", "happy", "happy"],
+    }
+)
+
+
+def table(rows: int = 8, seed: int = 0) -> pd.DataFrame:
+    values = np.random.default_rng(seed).dirichlet(np.ones(3), rows)
+    return pd.DataFrame(
+        {"id": SAMPLES["id"][:rows], "happy": values[:, 0], "p_sad": values[:, 1]}
+        | {"Anger": values[:, 2], "remark": "x"}
+    )
+
+
+def test_columns_find_their_classes_and_samples_their_splits():
+    made = table()
+    read = foreign_predictions(made, LABELS, SAMPLES, "theirs.csv")
+    test = read.split("test")
+    assert test.ids.tolist() == ["x/4", "x/5", "x/6"]
+    assert test.truth.tolist() == [2, 0, 1]
+    np.testing.assert_allclose(test.probabilities[0], made.loc[4, ["Anger", "happy", "p_sad"]])
+    assert read.split("validation").truth.tolist() == [0, 1]
+    assert set(read.splits) == {"validation", "test"}
+
+
+@given(order=st.permutations(range(8)), columns=st.permutations(range(5)))
+def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
+    made = table()
+    shuffled = made.iloc[list(order), list(columns)]
+    one = foreign_predictions(made, LABELS, SAMPLES, "a").split("test")
+    other = foreign_predictions(shuffled, LABELS, SAMPLES, "b").split("test")
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
+    assert one.ids.tolist() == other.ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="id"), "lacks the column 'id'"),
+        (lambda t: t.drop(index=5), r"lacks 1 of the 3 samples of test, x/5 for one"),
+        (lambda t: pd.concat([t, t[t.id == "x/5"]]), "holds the sample x/5 twice"),
+        (lambda t: t.drop(columns="p_sad"), "no column for sad"),
+        (lambda t: t.assign(p_contempt=0.0), r"does not know \(p_contempt\)"),
+        (lambda t: t.assign(p_happy=0.0), "two columns for happy"),
+        (lambda t: t.assign(happy=t.happy * 100), "no distribution"),
+        (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "no distribution"),
+        (lambda t: t.assign(happy=t.happy + 0.006), "no distribution"),
+        (lambda t: t.assign(happy=np.nan), "no distribution"),
+        (lambda t: t.assign(happy="often"), "something else than numbers"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named(change, message):
+    with pytest.raises(DataError, match=message):
+        foreign_predictions(change(table()), LABELS, SAMPLES, "theirs.csv")
+
+
+def test_probabilities_rounded_to_three_decimals_are_a_distribution():
+    made = table()
+    made.loc[:, ["happy", "p_sad", "Anger"]] = [[0.334, 0.334, 0.334]] * 8
+    read = foreign_predictions(made, LABELS, SAMPLES, "rounded.csv").split("test")
+    np.testing.assert_allclose(read.probabilities, 1 / 3)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_both_kinds_of_files_are_read(tmp_path, ending):
+    made, path = table(), tmp_path / f"t{ending}"
+    made.to_csv(path, index=False) if ending == ".csv" else made.to_parquet(path)
+    read = foreign_predictions(read_foreign_table(path), LABELS, SAMPLES, path.name)
+    expected = foreign_predictions(made, LABELS, SAMPLES, "memory")
+    np.testing.assert_allclose(
+        read.split("test").probabilities, expected.split("test").probabilities, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.xlsx", b"", "is no table"),
+        ("t.csv", b"", "t.csv cannot be read"),
+        ("t.parquet", b"PAR1", "t.parquet cannot be read"),
+    ],
+)
+def test_an_unreadable_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_foreign_table(tmp_path / name)

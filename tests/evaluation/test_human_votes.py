@@ -1,0 +1,121 @@
+"""Models against annotators: by hand, by enumeration, and against scipy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fer_core.evaluation.human_votes import (
+    Votes,
+    accuracy_by_agreement,
+    against_people,
+    human_reference,
+    vote_distance,
+)
+from tests.support.constructed import make_scores
+
+SAMPLES = pd.DataFrame(
+    {
+        "id": ["s/00000", "s/00001", "s/00002"],
+        "votes_angry": [8, 3, 0],
+        "votes_disgust": [1, 6, 0],
+        "votes_unknown": [1, 1, 10],
+    }
+).set_index("id", drop=False)
+
+
+def test_votes_are_aligned_by_id_and_others_are_kept():
+    labels = make_scores([0], [[1.0, 0.0]]).labels
+    votes = Votes.of(SAMPLES, np.array(["s/00001", "s/00000"], dtype=object), labels)
+    np.testing.assert_array_equal(votes.counts, [[3, 6], [8, 1]])
+    np.testing.assert_array_equal(votes.others, [[1], [1]])
+    np.testing.assert_allclose(votes.agreement, [0.6, 0.8])
+    np.testing.assert_allclose(votes.distribution, [[1 / 3, 2 / 3], [8 / 9, 1 / 9]])
+
+
+def test_a_benchmark_without_votes_has_none():
+    labels = make_scores([0], [[1.0, 0.0]]).labels
+    assert Votes.of(SAMPLES[["id"]], SAMPLES["id"].to_numpy(), labels) is None
+    assert Votes.of(SAMPLES, np.array(["elsewhere"], dtype=object), labels) is None
+
+
+def test_against_people_by_hand():
+    scores = make_scores([0, 1, 0], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
+    votes = Votes.of(SAMPLES, scores.ids, scores.labels)
+    found = against_people(scores, votes)
+    first = -np.log(0.5)
+    second = -(np.log(0.75) / 3 + 2 * np.log(0.25) / 3)
+    assert found.cross_entropy == pytest.approx((first + second) / 2)  # the third has no vote
+    entropy = stats.entropy([8 / 9, 1 / 9]) + stats.entropy([1 / 3, 2 / 3])
+    assert found.vote_entropy == pytest.approx(entropy / 2)
+    assert found.vote_entropy <= found.cross_entropy
+    assert found.defensible == 1.0  # the one error, angry for disgust, has three votes
+
+
+def test_errors_on_images_without_votes_are_not_judged():
+    scores = make_scores([0, 1, 1], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
+    votes = Votes.of(SAMPLES, scores.ids, scores.labels)
+    assert not votes.counts[2].any()
+    assert against_people(scores, votes).defensible == 1.0
+
+
+def test_no_wrong_answer_gives_no_share_of_defensible_ones():
+    scores = make_scores([0], [[1.0, 0.0]])
+    assert np.isnan(against_people(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).defensible)
+
+
+def test_distance_of_opposites_is_one_and_of_equals_zero():
+    one, other = np.array([[1.0, 0.0], [0.3, 0.7]]), np.array([[0.0, 1.0], [0.3, 0.7]])
+    np.testing.assert_allclose(vote_distance(one, other), [1, 0], atol=1e-7)
+
+
+def test_accuracy_by_agreement_puts_edges_below():
+    counts = np.array([[6, 4], [7, 3], [10, 0], [10, 0]], dtype=float)
+    votes = Votes(counts, np.zeros((4, 0)))
+    table = accuracy_by_agreement(np.array([False, True, True, False]), votes)
+    assert table["agreement"].tolist() == ["up to 60%", "over 60 to 70%", "over 90 to 100%"]
+    assert table["images"].tolist() == [1, 1, 2]
+    assert table["accuracy"].tolist() == [0, 1, 0.5]
+    low, high = table.loc[2, ["low", "high"]]
+    expected = stats.binomtest(1, 2).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
+def by_enumeration(counts: np.ndarray, classes: int) -> tuple[float, float]:
+    """Sets each annotator aside in turn, as the definition says."""
+    agreed = asked = 0.0
+    for row in counts:
+        answers = np.repeat(np.arange(len(row)), row)
+        for index, own in enumerate(answers):
+            rest = np.bincount(np.delete(answers, index), minlength=len(row))
+            label = int(rest.argmax())
+            if rest[label] * 2 > len(answers) - 1 and label < classes:
+                asked += 1 / len(answers)
+                agreed += (own == label) / len(answers)
+    return agreed, asked
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), min_size=1, max_size=6))
+def test_the_human_reference_is_the_mean_over_annotators(rows):
+    counts = np.array(rows)
+    counts[counts.sum(axis=1) == 0, 0] = 1
+    agreed, asked = by_enumeration(counts, classes=3)
+    votes = Votes(counts[:, :3].astype(float), counts[:, 3:].astype(float))
+    found = human_reference(votes, np.zeros(len(counts), dtype=np.int64))
+    if asked == 0:
+        assert found is None
+        return
+    assert found.images == pytest.approx(asked)
+    assert found.people == pytest.approx(agreed / asked)
+    assert 0 <= found.model <= 1
+
+
+def test_a_model_that_always_says_the_majority_beats_people():
+    votes = Votes(np.array([[8.0, 2.0], [1.0, 9.0]]), np.zeros((2, 0)))
+    found = human_reference(votes, np.array([0, 1]))
+    assert found.model == 1.0
+    # 8 of 10 agree with the other 9, and 9 of 10
+    assert found.people == pytest.approx(0.85)
+    np.testing.assert_allclose(found.by_class, [0.8, 0.9])

@@ -1,0 +1,278 @@
+"""The commands that measure: what they write, and that they go on where they stopped."""
+
+import shutil
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.data.imaging import SampleFormat
+from fer_core.engine import efficiency
+from fer_core.engine.efficiency import measure_run, operations
+from fer_core.engine.networks import load_network
+from fer_core.engine.robustness import CONDITIONS
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation import metrics
+from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
+from fer_core.evaluation.leaderboard import PARTS
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.robustness import read_robustness
+from tests.support.builders import toy_benchmark
+from training import __main__ as cli
+from training.commands.measure import Part
+from training.jobs import measure
+from training.jobs.evaluate import write_run
+from training.terminal.progress import console
+
+CPU = torch.device("cpu")
+
+
+def quiet(items, length, title):
+    return iter(items)
+
+
+@pytest.fixture
+def place(toy, tmp_path):
+    """A copy of the toy benchmark, to write into."""
+    shutil.copytree(toy.benchmark.root, tmp_path / "toy")
+    return ArtifactStore(tmp_path).benchmark("toy")
+
+
+@pytest.fixture
+def few_conditions(monkeypatch):
+    few = (CONDITIONS[0], ("blur", 1), ("noise", 5))
+    monkeypatch.setattr(measure, "CONDITIONS", few)
+    monkeypatch.setattr("fer_core.engine.robustness.CONDITIONS", few)
+    return few
+
+
+def test_robustness_is_written_and_resumed(place, toy, few_conditions):
+    pictures = measure.TestPictures.draw(toy.dataset, 12, seed=0)
+    run = place.run("resnet34-cpu-s0")
+
+    def measured(**more):
+        return measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet, **more)
+
+    assert measured()
+    table = read_robustness(run.robustness_path)
+    assert list(zip(table["corruption"], table["strength"], strict=True)) == list(few_conditions)
+    assert set(table["images"]) == {12}
+    assert not measured()
+    assert measured(again=True)
+    pd.testing.assert_frame_equal(read_robustness(run.robustness_path), table)
+    other = measure.TestPictures.draw(toy.dataset, 12, seed=1)
+    assert measure.measure_robustness(run, place, toy.dataset, other, CPU, quiet)
+
+
+def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
+    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("pair-cpu")
+    assert measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+    members = [
+        np.load(place.run(name).corrupted_path)["answers"].astype(np.float64)
+        for name in run.info().members
+    ]
+    mean = pictures.scores(np.mean(members, axis=0)[2])
+    matrix = metrics.confusion_matrix(mean.truth, mean.predicted, 7)
+    table = read_robustness(run.robustness_path)
+    assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
+
+
+def test_what_was_measured_on_an_earlier_training_is_measured_again(
+    place, toy, few_conditions, monkeypatch
+):
+    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("resnet34-cpu-s0")
+
+    def measured(which=run):
+        return measure.measure_robustness(which, place, toy.dataset, pictures, CPU, quiet)
+
+    assert measured()
+    before = read_robustness(run.robustness_path)
+    anew = run.info().model_copy(update={"created": "2030-01-01T00:00:00+00:00"})
+    anew.write(run.info_path)
+    assert measured()
+    assert not measured()
+    with pytest.raises(ArtifactError, match="A member of pair-cpu was made anew"):
+        measured(place.run("pair-cpu"))
+    # what an earlier version wrote does not say of which training it is
+    write_table(run.robustness_path, before.drop(columns="run_created"))
+    assert not measured()
+    run.robustness_path.unlink()
+
+    def meanwhile(*_, **__):
+        anew.model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
+        return np.full((len(few_conditions), 8, 7), 1 / 7, np.float32)
+
+    monkeypatch.setattr(measure, "_network_answers", meanwhile)
+    with pytest.raises(ArtifactError, match="was made anew meanwhile"):
+        measured()
+    assert not run.robustness_path.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"no archive"])
+def test_damaged_kept_answers_are_asked_for_again(place, toy, few_conditions, damage):
+    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    run = place.run("resnet34-cpu-s0")
+    run.corrupted_path.parent.mkdir(exist_ok=True)
+    run.corrupted_path.write_bytes(damage)
+    assert measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+
+
+def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
+    run = place.run("resnet34-cpu-s0")
+    kept = Efficiency(
+        run_id=run.run_id, parameters=1, operations=1, weight_bytes=1, latency=(),
+        peak_memory_bytes=None, device="cpu", threads=2,
+    )  # fmt: skip
+    kept.write(run.efficiency_path)
+    monkeypatch.setattr(measure, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("measured"))
+    assert measure.measure_efficiency(run, place, CPU) == kept
+    assert measure.measure_efficiency(run, place, CPU, threads=2) == kept
+    with pytest.raises(pytest.fail.Exception, match="measured"):
+        measure.measure_efficiency(run, place, CPU, threads=1)
+
+
+def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
+    pictures = measure.TestPictures.draw(toy.dataset, 20, seed=4)
+    assert len(set(pictures.rows)) == 20
+    assert set(pictures.rows) <= set(toy.dataset.rows("test"))
+    np.testing.assert_array_equal(pictures.images, toy.dataset.images[pictures.rows])
+    everything = measure.TestPictures.draw(toy.dataset, 0, seed=4)
+    np.testing.assert_array_equal(everything.rows, toy.dataset.rows("test"))
+
+
+def test_runs_that_are_not_there_are_named(place):
+    with pytest.raises(ArtifactError, match="nonsense-cpu-s0"):
+        measure.chosen_runs(place, ["nonsense-cpu-s0"])
+    names = [run.run_id for run in measure.chosen_runs(place, [])]
+    assert names[-1] == "pair-cpu"  # ensembles last
+    assert len(names) == 4
+
+
+def test_efficiency_of_a_network(place, toy, monkeypatch):
+    monkeypatch.setattr(efficiency, "REPEATS", 5)
+    run = place.run("resnet34-cpu-s0")
+    threads = torch.get_num_threads()
+    found = measure_run(run, toy.dataset.format, CPU, threads=1)
+    torch.set_num_threads(threads)
+    assert found.parameters == run.info().parameters
+    assert found.weight_bytes == run.weights_path.stat().st_size
+    assert [entry.batch_size for entry in found.latency] == list(BATCH_SIZES)
+    assert all(entry.milliseconds > 0 for entry in found.latency)
+    assert (found.device, found.threads) == ("cpu", 1)
+
+
+def test_operations_are_counted_as_by_hand(place, toy):
+    """A network of one linear layer: 2 * inputs * outputs."""
+    network = load_network(place.run("resnet34-cpu-s0"), toy.dataset.format)
+    side = network.info.image_size
+    object.__setattr__(
+        network, "model", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side**2, 7))
+    )
+    images = torch.zeros((1, *SampleFormat(48, False).shape), dtype=torch.uint8)
+    assert operations(network, images) == 2 * 3 * side**2 * 7
+
+
+def test_an_ensembles_cost_is_the_sum_of_its_members(place):
+    for name, value in (("efficientnet_lite0-cpu-s0", 2.0), ("resnet34-cpu-s0", 3.0)):
+        Efficiency(
+            run_id=name, parameters=1, operations=1, weight_bytes=1,
+            latency=({"batch_size": 1, "milliseconds": value, "repeats": 5},),
+            peak_memory_bytes=None, device="cpu", threads=1,
+        ).write(place.run(name).efficiency_path)  # fmt: skip
+    run = place.run("pair-cpu")
+    assert measure.measure_efficiency(run, place, CPU).milliseconds(1) == 5.0
+    assert Efficiency.read(run.efficiency_path).milliseconds(1) == 5.0
+
+
+@pytest.fixture
+def command(place, toy, monkeypatch):
+    """Runs a command on the copy."""
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(place.root.parent))
+    monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
+    monkeypatch.setattr(console, "width", 200)
+
+    def run(*arguments: str):
+        return CliRunner().invoke(cli.app, [*arguments], catch_exceptions=False)
+
+    return run
+
+
+def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_conditions):
+    weights = place.run("efficientnet_lite0-cpu-s1").weights_path
+    weights.write_bytes(weights.read_bytes()[:1000])
+    done = command("robustness", "toy", "--images", "8", "--device", "cpu")
+    assert done.exit_code == 1
+    assert "efficientnet_lite0-cpu-s1" in done.output
+    assert "% clean" in done.output
+    assert place.run("pair-cpu").robustness_path.is_file()
+    assert not place.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
+    again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
+    assert again.exit_code == 0
+    assert "was measured" in again.output
+
+
+def test_the_efficiency_command_skips_what_is_measured(command, place):
+    for name in ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"):
+        Efficiency(
+            run_id=name, parameters=1_500_000, operations=10**9, weight_bytes=1,
+            latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
+            peak_memory_bytes=None, device="cpu", threads=1,
+        ).write(place.run(name).efficiency_path)  # fmt: skip
+    done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
+    assert done.exit_code == 0
+    assert "3.0 M parameters, 2.00 G operations, batches of 1: 4.0 ms" in done.output
+
+
+def test_the_report_command_writes_one_file(command, place, tmp_path):
+    place.run("pair-cpu").report_path.write_text("{")
+    done = command("report", "toy", "--out", str(tmp_path / "out.html"))
+    assert done.exit_code == 0
+    assert "3 runs" in done.output
+    assert "left out: pair-cpu" in done.output
+    assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
+    assert get_args(Part) == PARTS
+    out = tmp_path / "out.html"
+    few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
+    done = command("report", "toy", "--out", str(out), *few)
+    assert done.exit_code == 0
+    assert "Scored on: Test, leak-free; classes: angry, happy, sad." in out.read_text("utf-8")
+    with pytest.raises(DataError, match="No class 'sda' here"):
+        command("report", "toy", "--out", str(out), "--classes", "angry,sda")
+
+
+def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy, few_conditions):
+    run = place.run("theirs")
+    source = place.runs()[0]
+    run.root.mkdir()
+    for path in (source.predictions_path, source.report_path):
+        (run.root / path.name).write_bytes(path.read_bytes())
+    info = source.info().model_copy(
+        update={"run_id": "theirs", "kind": "imported", "recipe": {}, "members": ()}
+    )
+    info.write(run.info_path)
+    assert "theirs" not in [one.run_id for one in measure.chosen_runs(place, [])]
+    for name in ("robustness", "efficiency"):
+        result = command(name, "toy", "theirs")
+        assert result.exit_code == 1
+        assert "theirs was imported" in result.output
+
+
+def test_a_second_annotation_of_training_images_alone_gives_no_second_report(tmp_path):
+    toy = toy_benchmark(tmp_path, runs=1)
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    assert run.second_report_path.is_file()
+    run.second_report_path.unlink()
+    samples = toy.dataset.samples.copy()
+    samples.loc[samples["split"] != "train", "second_label"] = None
+    predictions = Predictions.read(run.predictions_path, toy.dataset.labels)
+    write_run(run, run.info(), predictions, samples)
+    assert not run.second_report_path.exists()

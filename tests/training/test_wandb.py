@@ -1,0 +1,77 @@
+"""Weights & Biases: off by default, offline when asked for, clear when it is missing."""
+
+import builtins
+import re
+import sys
+
+import pytest
+
+from fer_core.artifacts import RunDir
+from fer_core.engine.callbacks import EpochRecord
+from fer_core.errors import RecipeError
+from tests.support.builders import toy_recipe
+from training.callbacks.wandb import WandbTracker, tracked, tracking_id
+
+RECORD = EpochRecord(1, 2.0, 0.3, 1.9, 0.4, 0.35, 1e-3, 100.0, 1.0, 32)
+
+
+class Watcher:
+    def __init__(self):
+        self.records = []
+
+    def on_step(self, news):
+        pass
+
+    def on_epoch(self, record):
+        self.records.append(record)
+
+
+def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")  # whatever happens, nothing leaves
+    watcher = Watcher()
+    with WandbTracker(watcher, toy_recipe(), "offline", tmp_path, "toy.a") as tracker:
+        assert wandb.run.id == "toy.a"
+        assert wandb.run.settings.mode == "offline"
+        assert wandb.run.config["model"]["image_size"] == 32
+        tracker.on_epoch(RECORD)
+        assert wandb.run.summary["accuracy"] == 0.4
+    assert watcher.records == [RECORD]
+    files = list((tmp_path / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 1
+    assert files[0].stat().st_size > 0
+
+
+def test_nothing_is_made_unless_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    watcher, run = Watcher(), RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
+    with tracked(watcher, toy_recipe(), run, "none", resume=False) as observer:
+        assert observer is watcher
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_resumed_training_goes_on_under_its_name(tmp_path):
+    run = RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
+    first = tracking_id(run, resume=True)  # there was nothing to resume
+    assert re.fullmatch(r"toy\.tiny-cpu-s0\.[0-9a-f]{8}", first)
+    (run.state_dir / "last.safetensors").write_bytes(b"a checkpoint")
+    assert tracking_id(run, resume=True) == first
+    anew = tracking_id(run, resume=False)
+    assert anew != first
+    assert tracking_id(run, resume=True) == anew
+    (run.state_dir / "last.safetensors").unlink()  # it is finished; an overwrite begins
+    assert tracking_id(run, resume=True) not in (first, anew)
+
+
+def test_a_missing_wandb_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name == "wandb":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(RecipeError, match="pip install wandb"):
+        WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path, "toy.a")

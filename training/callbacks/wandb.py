@@ -1,0 +1,118 @@
+"""Tracking a training with Weights & Biases: only when asked for."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from fer_core.artifacts import RunDir
+from fer_core.config import Recipe
+from fer_core.engine.callbacks import EpochRecord, Observer, StepNews
+from fer_core.errors import RecipeError
+from fer_core.files import atomic_path
+from fer_core.models.checkpoint import CheckpointFolder
+from training.jobs.accelerator import is_main_process
+from training.options import Tracking
+
+PROJECT = "ferscope"
+
+
+@contextmanager
+def tracked(
+    observer: Observer, recipe: Recipe, run: RunDir, mode: Tracking, *, resume: bool
+) -> Iterator[Observer]:
+    """Logs a training beside what an observer does; on the first process alone.
+
+    Args:
+        observer: Gets all news in any case.
+        recipe: The resolved recipe.
+        run: The run that is trained.
+        mode: `none` logs nothing.
+        resume: Whether the training goes on from its last checkpoint, if it has one; it then goes
+            on in the same run of Weights & Biases too.
+
+    Raises:
+        RecipeError: If wandb is asked for and not installed.
+    """
+    if mode == "none" or not is_main_process():
+        yield observer
+        return
+    with WandbTracker(observer, recipe, mode, Path.cwd(), tracking_id(run, resume)) as tracker:
+        yield tracker
+
+
+def tracking_id(run: RunDir, resume: bool) -> str:
+    """Returns a training's name at Weights & Biases, noted beside its checkpoints."""
+    note = run.under_way.root / "wandb_id.txt"
+    if resume and note.is_file() and CheckpointFolder(run.state_dir).has("last"):
+        return note.read_text().strip()
+    name = f"{run.benchmark.name}.{run.run_id}.{secrets.token_hex(4)}"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(note) as temporary:
+        temporary.write_text(name)
+    return name
+
+
+def require_wandb() -> Any:  # noqa: ANN401
+    """Returns the module wandb.
+
+    Raises:
+        RecipeError: If it is not installed.
+    """
+    try:
+        import wandb
+    except ImportError:
+        raise RecipeError(
+            "Tracking needs the package wandb, which is not installed. Run: pip install wandb"
+        ) from None
+    return wandb
+
+
+class WandbTracker(AbstractContextManager["WandbTracker"]):
+    """Passes a training's news on, and logs each epoch to Weights & Biases.
+
+    Args:
+        inner: Gets all news as well.
+        recipe: Logged as the run's configuration.
+        mode: `offline` writes to `wandb/` alone, to be sent later by `wandb sync`; `online` sends
+            each epoch.
+        folder: Where `wandb/` is made.
+        name: The run's id there.
+
+    Raises:
+        RecipeError: If wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        inner: Observer,
+        recipe: Recipe,
+        mode: Literal["offline", "online"],
+        folder: Path,
+        name: str,
+    ) -> None:
+        wandb = require_wandb()
+        self._inner = inner
+        self._run: Any = wandb.init(
+            project=PROJECT,
+            id=name,
+            resume="allow",
+            mode=mode,
+            dir=folder,
+            config=recipe.model_dump(mode="json"),
+            settings=wandb.Settings(silent=True),
+        )
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._run.finish(exit_code=0 if kind is None else 1)
+
+    def on_step(self, news: StepNews) -> None:
+        """Passes the step on; steps are not logged."""
+        self._inner.on_step(news)
+
+    def on_epoch(self, record: EpochRecord) -> None:
+        """Logs the epoch."""
+        self._run.log(asdict(record), step=record.epoch, commit=True)
+        self._inner.on_epoch(record)

@@ -1,0 +1,93 @@
+"""Making runs fit to ship."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fer_core import provenance
+from fer_core.artifacts import RunDir
+from fer_core.config import Recipe, parse_recipe
+from fer_core.data.prepared import PreparedDataset
+from fer_core.engine.networks import load_network
+from fer_core.engine.predict import predict_logits
+from fer_core.errors import ArtifactError, DataError
+from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
+from fer_core.records import RunInfo
+from fer_core.run_commit import replaced, settle
+from training.jobs.accelerator import make_accelerator
+from training.jobs.evaluate import require_split, write_evaluation
+from training.jobs.train import weight_facts
+
+MAX_HALF_DIFFERENCE = 0.02
+"""Largest change of a validation probability that float16 weights may make."""
+
+
+def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = None) -> RunDir:
+    """Replaces a run's weights by a float16 copy that was checked, and removes checkpoints.
+
+    The predictions and the report are made anew from the float16 weights, so that what is
+    shown is what ships.
+
+    Raises:
+        ArtifactError: If float16 changes a validation probability by more than
+            `MAX_HALF_DIFFERENCE`.
+        DataError: If a score head's table is not there any more: its errors would stay those of the
+            weights before.
+    """
+    settle(run)
+    network = load_network(run, dataset.format)
+    model, info = network.model, network.info
+    if info.weights_dtype == "float16":
+        return run
+    require_split(dataset, info.split_hash, run.run_id)
+    _require_scores(info)
+    rows = dataset.rows("validation")
+
+    def probabilities() -> torch.Tensor:
+        return torch.softmax(
+            predict_logits(model, dataset.images, network.preprocessing, rows=rows), 1
+        )
+
+    before = probabilities()
+    tensors = half_precision(load_tensors(run.weights_path)[0])
+    model.load_state_dict(
+        {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in tensors.items()
+        },
+        strict=False,  # an adapter's file lacks its base
+    )
+    after = probabilities()
+    difference = float((before - after).abs().max())
+    if not difference <= MAX_HALF_DIFFERENCE:  # not a number if a weight overflows
+        raise ArtifactError(
+            f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
+            f"{MAX_HALF_DIFFERENCE}. The run is left as it was, in float32; "
+            "it can be used and copied so."
+        )
+    published: dict[str, Any] = {
+        "dtype": "float16",
+        "largest_probability_difference": difference,
+        "same_decision": float((before.argmax(1) == after.argmax(1)).float().mean()),
+        "at": provenance.now(),
+    }
+    info = info.model_copy(update={"weights_dtype": "float16", "published": published})
+    accelerator = make_accelerator("fp32", device)
+    model.to(accelerator.device)
+    with replaced(run) as place:
+        save_tensors(place.weights_path, tensors, weight_facts(info))
+        write_evaluation(place, network, info, dataset, accelerator)
+    run.efficiency_path.unlink(missing_ok=True)  # it says what the larger weights took
+    shutil.rmtree(run.state_dir, ignore_errors=True)
+    return run
+
+
+def _require_scores(info: RunInfo) -> None:
+    recipe = parse_recipe(info.recipe)
+    if isinstance(recipe, Recipe) and recipe.score and not Path(recipe.score.table).is_file():
+        raise DataError(
+            f"{info.run_id} estimates the scores of {recipe.score.table}, which is not there. "
+            "Publish where it was trained, or bring the table back."
+        )

@@ -1,0 +1,103 @@
+"""Writes and prints what runs said of the user's files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from fer_core.artifacts import write_table
+from fer_core.files import atomic_path
+from training.jobs.predict import Tally
+from training.terminal.progress import console
+from training.terminal.reports import MOST_SKIPPED
+
+UNSURE = "unsure"
+
+MOST_LINES = 12
+"""Lines of a video's timeline."""
+
+MOST_VIDEOS = 5
+"""Videos whose timeline is printed."""
+
+
+def write_answers(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table as parquet or, by the path's ending, csv; never half of it."""
+    if path.suffix.lower() == ".parquet":
+        write_table(path, table)
+        return
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
+    """Sums a video up in spans of equal length.
+
+    Args:
+        table: The rows of one video.
+        lines: At most so many spans.
+
+    Returns:
+        `start` and `end` in seconds, and for each run the most frequent answer of the span with
+        its share, such as "happy 80%"; smoothed answers where there are some. A span in which no
+        face was seen says "no face".
+    """
+    seconds = table["seconds"].to_numpy(dtype=np.float64)
+    first, last = float(seconds.min()), float(seconds.max())
+    moments = len(np.unique(seconds))
+    edges = np.linspace(first, last, min(lines, moments) + 1)
+    span = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, len(edges) - 2)
+    column = "smoothed_answer" if "smoothed_answer" in table else "answer"
+    rows = []
+    for number in range(len(edges) - 1):
+        row: dict[str, object] = {"start": edges[number], "end": edges[number + 1]}
+        for run in table["run"].unique():
+            said = table.loc[(span == number) & (table["run"] == run), column].fillna(UNSURE)
+            counts = said.value_counts()
+            row[run] = (
+                "no face" if said.empty else f"{counts.index[0]} {counts.max() / len(said):.0%}"
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def print_tally(tally: Tally) -> None:
+    """Prints counts by class and run, timelines of videos, and what was skipped."""
+    table = tally.table
+    names = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
+    answers = table["answer"].fillna(UNSURE)
+    classes = [*names, UNSURE] if (answers == UNSURE).any() else names
+    counts = pd.crosstab(table["run"], answers)
+    shown = Table("run", *map(escape, classes), title="faces by answer")
+    for run, row in counts.iterrows():
+        shown.add_row(escape(str(run)), *(f"{int(row.get(name, 0)):,}" for name in classes))
+    console.print(shown)
+    videos = table[table["seconds"].notna()]
+    for number, (file, rows) in enumerate(videos.groupby("file", sort=False)):
+        if number == MOST_VIDEOS:
+            more = videos["file"].nunique() - MOST_VIDEOS
+            console.print(f"... and {more} more videos; the table holds them all")
+            break
+        _print_timeline(str(file), rows)
+    console.print(
+        f"{tally.pictures:,} pictures and {tally.frames:,} video frames; "
+        f"{tally.faceless:,} of them without a face"
+    )
+    for name, reason in list(tally.skipped.items())[:MOST_SKIPPED]:
+        console.print(f"skipped {name}: {reason}", markup=False)
+    if (more := len(tally.skipped) - MOST_SKIPPED) > 0:
+        console.print(f"... and {more:,} more files")
+
+
+def _print_timeline(file: str, rows: pd.DataFrame) -> None:
+    people = rows["face"].nunique()
+    lines = timeline(rows)
+    runs = [column for column in lines.columns if column not in ("start", "end")]
+    shown = Table(
+        "seconds", *map(escape, runs), title=escape(f"{file}, {people} face{'s'[: people > 1]}")
+    )
+    for _, line in lines.iterrows():
+        span = f"{line['start']:.1f} to {line['end']:.1f}"
+        shown.add_row(span, *(escape(str(line[run])) for run in runs))
+    console.print(shown)

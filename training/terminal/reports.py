@@ -1,0 +1,121 @@
+"""Tables and summaries that commands print."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from fer_core.artifacts import CARD, BenchmarkDir, RunDir
+from fer_core.data.card import DatasetCard
+from fer_core.data.prepared import PreparedDataset
+from fer_core.evaluation.regression import ScoreReport
+from fer_core.evaluation.report import Estimate, Report, SplitScores
+from fer_core.explain.tables import METRICS
+from training.terminal.progress import console, duration
+
+MOST_SKIPPED = 20
+"""Unreadable files that are named on the terminal."""
+
+
+def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
+    """Prints what a prepared set holds, what was left out and why."""
+    info, card = dataset.info, DatasetCard.read(dataset.folder / CARD)
+    table = Table("split", *info.labels, "all", title=escape(info.title))
+    for split, counts in info.counts.items():
+        numbers = [*counts.values(), sum(counts.values())]
+        table.add_row(split, *(f"{number:,}" for number in numbers))
+    console.print(table)
+    for source in card.sources:
+        for reason, count in {**source.excluded, **source.left_out}.items():
+            console.print(f"{source.name}: {count:,} left out: {reason}", markup=False)
+    for key, reason in list(info.skipped.items())[:MOST_SKIPPED]:
+        console.print(f"skipped {key}: {reason}", markup=False)
+    if (more := len(info.skipped) - MOST_SKIPPED) > 0:
+        console.print(f"... and {more:,} more files; {CARD} lists them all")
+    console.print(
+        f"{card.near.groups:,} groups of duplicates with {card.near.extra:,} extra copies, "
+        f"{card.near.conflicting_groups:,} of them with two labels"
+    )
+    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images leak")
+    console.print(f"card: {benchmark.card_text_path}", markup=False, soft_wrap=True)
+
+
+def print_report(run: RunDir) -> None:
+    """Prints a finished run's main numbers with their protocol."""
+    report = Report.read(run.report_path)
+    protocol = report.protocol
+    table = Table("split", "images", "accuracy", "macro-recall", "log loss", title=run.run_id)
+    for name in ("validation", "test", "test_leak_free"):
+        scores: SplitScores | None = getattr(report, name)
+        if scores is None:  # every test image leaks
+            continue
+        table.add_row(
+            name.replace("_", " "),
+            str(scores.samples),
+            _estimate(scores.accuracy),
+            _estimate(scores.macro_recall),
+            f"{scores.log_loss:.3f}",
+        )
+    console.print(table)
+    if run.score_report_path.is_file():
+        _print_scores(ScoreReport.read(run.score_report_path))
+    recalls = ", ".join(
+        f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
+    )
+    console.print(f"test recall: {recalls}")
+    info = run.info()
+    if info.epochs:
+        speed = float(run.history()["images_per_second"].median())
+        console.print(
+            f"trained in {duration(info.wall_seconds)}: {info.epochs} epochs, the best was "
+            f"{info.best_epoch}; {speed:.0f} images/s; peak memory "
+            f"{info.hardware.get('peak memory', 'not noted')}"
+        )
+    console.print(
+        f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
+        f"{'with' if protocol.test_time_augmentation else 'no'} test-time augmentation"
+    )
+
+
+def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
+    """Prints each method's faithfulness, and which beat both controls.
+
+    Args:
+        run_id: The run.
+        table: As `fer_core.explain.tables.league` gives it.
+        faithful: Methods that beat both controls in deletion and insertion.
+    """
+    shown = Table("method", *METRICS.values(), title=run_id)
+    shown.columns[0].no_wrap = True
+    for method, rows in table.groupby("method", sort=False):
+        values = rows.set_index("metric")["value"]
+        cells = [f"{values[metric]:.3f}" if metric in values else "" for metric in METRICS]
+        shown.add_row(str(method), *cells, style="green" if method in faithful else None)
+    console.print(shown)
+    console.print(
+        f"Better than both controls in deletion and insertion: {', '.join(faithful) or 'none'}."
+    )
+
+
+def _print_scores(report: ScoreReport) -> None:
+    table = Table("scores of", "count", "mean error", "RMSE", "concordance", "error of the mean")
+    for kind, splits in (("frames", report.frames), ("clips", report.clips)):
+        for split, metrics in splits.items():
+            table.add_row(
+                f"{split}, {kind}",
+                str(metrics.count),
+                _plain(metrics.mae),
+                _plain(metrics.rmse),
+                "" if metrics.concordance is None else _plain(metrics.concordance),
+                f"{metrics.mae_of_mean:.3f}",
+            )
+    console.print(table)
+
+
+def _plain(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]".replace("[", r"\[")
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{estimate.value:.2%} [{estimate.low:.2%}, {estimate.high:.2%}]".replace("[", r"\[")
