@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from benchmarks.result import Result
-from fer_core.data.faces import DlibDetector, Face
+from fer_core.data.faces import DetectedFace, DlibDetector
 from fer_core.data.imaging import open_picture
 from fer_core.data.tracking import overlap
 from fer_core.synthetic.action_units import PROTOTYPES
@@ -39,7 +39,7 @@ class Count:
     false: int = 0
     pictures: int = 0
 
-    def add(self, truth: Sequence[Face], detected: Sequence[Face]) -> None:
+    def add(self, truth: Sequence[DetectedFace], detected: Sequence[DetectedFace]) -> None:
         """Counts one picture."""
         left = list(detected)
         for face in truth:
@@ -97,12 +97,12 @@ def drawn(number: int) -> SyntheticFace:
     return portrait(number, emotions[number % len(emotions)], 384)
 
 
-def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0) -> Face:
+def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0) -> DetectedFace:
     """Returns the box around brows, eyes, nose and mouth down to the chin, as detectors draw it."""
     rows, columns = np.nonzero(face.masks["face"])
     first = np.nonzero(face.masks["brows"])[0]
     upper = float(first.min() if len(first) else rows.min())
-    return Face(
+    return DetectedFace(
         left + columns.min() * scale,
         top + upper * scale,
         left + (columns.max() + 1) * scale,
@@ -113,7 +113,7 @@ def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0)
 
 def scene(
     number: int, widths: Sequence[int], random: np.random.Generator
-) -> tuple[Image.Image, list[Face]]:
+) -> tuple[Image.Image, list[DetectedFace]]:
     """Sets portraits into a ground, each in a cell of its own so that none covers another.
 
     Args:
@@ -219,7 +219,7 @@ def _turned(detector: DlibDetector) -> Iterator[Result]:
         yield count.result(f"drawn portraits turned by {angle} degrees")
 
 
-def _turn(box: Face, degrees: float, side: int) -> Face:
+def _turn(box: DetectedFace, degrees: float, side: int) -> DetectedFace:
     """Moves a box's centre as a turn of the picture does; its size stays."""
     angle = np.deg2rad(degrees)
     x = (box.left + box.right - side) / 2
@@ -227,7 +227,7 @@ def _turn(box: Face, degrees: float, side: int) -> Face:
     across = x * np.cos(angle) + y * np.sin(angle) + side / 2
     down = -x * np.sin(angle) + y * np.cos(angle) + side / 2
     half_width, half_height = box.width / 2, box.height / 2
-    return Face(
+    return DetectedFace(
         across - half_width, down - half_height, across + half_width, down + half_height, 1.0
     )
 
@@ -235,7 +235,7 @@ def _turn(box: Face, degrees: float, side: int) -> Face:
 def _photographs(detector: DlibDetector) -> Iterator[Result]:
     """One portrait in many versions; its box was measured by eye."""
     picture = hopper()
-    box = Face(165, 145, 370, 330, 1.0)
+    box = DetectedFace(165, 145, 370, 330, 1.0)
     versions = [picture, picture.convert("L").convert("RGB")]
     versions += [picture.filter(ImageFilter.GaussianBlur(radius)) for radius in (2, 4)]
     versions += [picture.point(lambda v, f=f: int(v * f)) for f in (0.15, 0.35, 0.6)]
@@ -245,5 +245,5 @@ def _photographs(detector: DlibDetector) -> Iterator[Result]:
     for scale in (0.125, 0.25, 0.5, 2.0, 3.0):
         scaled = picture.resize((round(512 * scale), round(600 * scale)))
         edges = (edge * scale for edge in (box.left, box.top, box.right, box.bottom))
-        count.add([Face(*edges, 1.0)], detector.detect(scaled))
+        count.add([DetectedFace(*edges, 1.0)], detector.detect(scaled))
     yield count.result("one photograph in 12 versions: sizes, grey, blurred, darkened")

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.pages import warm
 from benchmarks.result import Result
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, build_report
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.records import BenchmarkInfo, RunInfo
@@ -101,7 +101,7 @@ def _run(
     ids = table["id"].to_numpy(dtype=object)
     predictions = Predictions(
         {
-            part: Scores(
+            part: SplitPredictions(
                 SEVEN_EMOTIONS, ids[split == part], truth[split == part], shares[split == part]
             )
             for part in ("validation", "test")

@@ -62,7 +62,7 @@ DAMAGED_ARRAYS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, z
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[bool]:
+def try_lock(folder: Path) -> Iterator[bool]:
     """Holds a lock on a folder that exists; the system drops it when the process ends.
 
     Yields:

@@ -7,24 +7,24 @@ from pathlib import Path
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
-from fer_core.files import alone
+from fer_core.files import try_lock
 
 _EARLIER = "earlier.json"
 
 
 @contextmanager
-def replaced(run: RunDir) -> Iterator[RunDir]:
+def atomic_replace(run: RunDir) -> Iterator[RunDir]:
     """Gives a place for a run's new files; they replace the old ones when all are written.
 
     Files of the run that are not written anew stay, unless the run was made anew: then what was
     measured on earlier weights would be shown as the new run's. On any error while they are
     written, and on a full disk, nothing changes. Once all are written they do take their place:
-    if that is interrupted, `settle` goes on with it.
+    if that is interrupted, `recover` goes on with it.
 
     Raises:
         ArtifactError: If the files cannot be put in place.
     """
-    settle(run)
+    recover(run)
     place = RunDir(run.state_dir / "new" / run.run_id)
     shutil.rmtree(place.root, ignore_errors=True)
     try:
@@ -38,14 +38,14 @@ def replaced(run: RunDir) -> Iterator[RunDir]:
         ) from error
     finally:
         shutil.rmtree(place.root.parent, ignore_errors=True)
-        settle(run)
+        recover(run)
         for folder in (run.state_dir, run.root):  # of a run that was never finished
             with suppress(OSError):
                 folder.rmdir()
 
 
 @contextmanager
-def only_here(run: RunDir) -> Iterator[None]:
+def run_lock(run: RunDir) -> Iterator[None]:
     """Trains a run in one command at a time: two would remove each other's checkpoints.
 
     Raises:
@@ -58,7 +58,7 @@ def only_here(run: RunDir) -> Iterator[None]:
             f"{run.state_dir} cannot be made ({error.strerror or error}). Give a folder of "
             "artifacts that may be written."
         ) from error
-    with alone(run.state_dir) as held:
+    with try_lock(run.state_dir) as held:
         if not held:
             raise ArtifactError(
                 f"Another process is training {run.run_id}. Wait until it is finished, or train "
@@ -72,7 +72,7 @@ def only_here(run: RunDir) -> Iterator[None]:
                     folder.rmdir()
 
 
-def settle(run: RunDir) -> None:
+def recover(run: RunDir) -> None:
     """Puts a run's written files in their place, if there are any that wait for it.
 
     Each step may be the last before the process is killed, and the next call goes on from there.

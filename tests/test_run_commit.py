@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
-from fer_core.run_commit import only_here, replaced, settle
+from fer_core.run_commit import atomic_replace, recover, run_lock
 from tests.support.builders import toy_benchmark
 
 
@@ -28,22 +28,22 @@ def files(run: RunDir) -> dict[str, bytes]:
 
 
 def make_anew(run: RunDir) -> None:
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         write_new(run, place)
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(run):
-    with only_here(run):
+    with run_lock(run):
         for _ in range(2):  # being refused does not remove the folder that carries the lock
             said = "Another process is training efficientnet_lite0"
-            with pytest.raises(ArtifactError, match=said), only_here(run):
+            with pytest.raises(ArtifactError, match=said), run_lock(run):
                 pass
         make_anew(run)
-    with only_here(run):
+    with run_lock(run):
         assert run.state_dir.is_dir()
     assert not run.state_dir.exists()
     begun = run.benchmark.run("begun-cpu-s0")
-    with pytest.raises(ValueError, match="no data"), only_here(begun):
+    with pytest.raises(ValueError, match="no data"), run_lock(begun):
         raise ValueError("no data")
     assert not begun.root.exists()
 
@@ -56,7 +56,7 @@ def test_a_run_made_anew_keeps_nothing_of_the_earlier_one(run):
 
 def test_the_same_run_keeps_what_is_not_written_anew(run):
     before = files(run)
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         write_new(run, place, run.info().created)
     after = files(run)
     assert set(after) == set(before) | {"model.safetensors"}
@@ -68,7 +68,7 @@ def test_an_error_while_files_are_written_changes_nothing(run):
     before = files(run)
 
     def fail():
-        with replaced(run) as place:
+        with atomic_replace(run) as place:
             write_new(run, place)
             raise RuntimeError
 
@@ -102,7 +102,7 @@ def test_killed_at_any_move_and_settled_is_the_new_run(run, monkeypatch, call):
     with pytest.raises(KeyboardInterrupt):
         make_anew(run)
     monkeypatch.undo()
-    settle(run)
+    recover(run)
     after = files(run)
     assert set(after) == {"run.json", "model.safetensors", "predictions.parquet"}
     assert after["model.safetensors"] == b"new weights"
@@ -122,6 +122,6 @@ def test_files_that_cannot_be_put_in_place_wait_for_it(run, monkeypatch):
         make_anew(run)
     assert not run.info_path.exists()  # an unfinished run, no mixture
     monkeypatch.undo()
-    settle(run)
+    recover(run)
     assert files(run)["model.safetensors"] == b"new weights"
     assert run.info_path.exists()

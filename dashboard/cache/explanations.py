@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.explain.faithfulness import Curves
     from fer_core.explain.features import FeatureMaps, Layer
     from fer_core.explain.saliency import Detail, SaliencyMap
-    from fer_core.predictor.loaded_model import Subject
+    from fer_core.predictor.loaded_model import BorrowedModel
 
 Result = TypeVar("Result")
 
@@ -87,7 +87,7 @@ class _Case:
         return blank if self.face is None else self.face
 
     @contextmanager
-    def borrowed(self) -> "Iterator[tuple[Subject, Tensor]]":
+    def borrowed(self) -> "Iterator[tuple[BorrowedModel, Tensor]]":
         """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
         with benchmarks.predictor(self.chosen).borrow(self.run.run_id) as subject:
             yield subject, subject.prepare(self.stored[None])
@@ -167,7 +167,7 @@ def projection(run: Run) -> pd.DataFrame | None:
 
 
 @st.cache_resource(show_spinner="Drawing the regions of a face ...")
-def canonical_regions(framing: regions.Framing) -> dict[str, NDArray[np.bool_]]:
+def canonical_regions(framing: regions.FaceLayout) -> dict[str, NDArray[np.bool_]]:
     """Returns where the parts of a face usually are in crops of that framing."""
     return regions.canonical_regions(framing=framing)
 

@@ -19,13 +19,13 @@ from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import calibration, human_votes, leaderboard, slices
-from fer_core.evaluation.aligned import Panel
+from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
 from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.human_votes import AgainstPeople, HumanReference, Votes
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
@@ -55,7 +55,7 @@ class Board:
     """
 
     results: BenchmarkResults
-    panel: Panel | None
+    panel: AlignedPredictions | None
     votes: Votes | None
 
 
@@ -170,7 +170,7 @@ def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
     table = samples(_chosen)
     baseline = leaderboard.baseline_of([run.place for run in _chosen.runs])
     entries: dict[str, Entry] = {}
-    scored: dict[str, Scores] = {}
+    scored: dict[str, SplitPredictions] = {}
     warnings = []
     for run in _chosen.runs:
         try:
@@ -207,15 +207,17 @@ def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
     )
     if not ranked:
         return Board(found, None, None)
-    panel = Panel.of({entry.run_id: scored[entry.run_id] for entry in found.entries})
+    panel = AlignedPredictions.of({entry.run_id: scored[entry.run_id] for entry in found.entries})
     return Board(found, panel, Votes.of(table, panel.ids, panel.labels))
 
 
-def _shared_ids(scores: Scores, others: Mapping[str, Scores]) -> Scores:
+def _shared_ids(
+    scores: SplitPredictions, others: Mapping[str, SplitPredictions]
+) -> SplitPredictions:
     """The same scores, with the ids of another run in place of equal ones of their own."""
     for other in others.values():
         if len(other) == len(scores) and np.array_equal(other.ids, scores.ids):
-            return Scores(scores.labels, other.ids, scores.truth, scores.probabilities)
+            return SplitPredictions(scores.labels, other.ids, scores.truth, scores.probabilities)
     return scores
 
 
@@ -275,7 +277,7 @@ def _against_people(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) ->
     )
 
 
-def _curve(scores: Scores, how: Binning) -> Reliability:
+def _curve(scores: SplitPredictions, how: Binning) -> Reliability:
     return calibration.reliability(scores.confidence, scores.predicted == scores.truth, how=how)
 
 

@@ -9,7 +9,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.face_cards import Looked
 from dashboard.components.faces import enlarge
 from dashboard.components.text import plain
-from fer_core.data.faces import Frame
+from fer_core.data.faces import CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, changed
 from fer_core.figures.overlay import outlined
@@ -17,7 +17,7 @@ from fer_core.figures.overlay import outlined
 _SHOWN = 320
 
 
-def crop_sliders(face: Looked) -> Frame:
+def crop_sliders(face: Looked) -> CropSquare:
     """Shows the sliders that move the crop, and returns its frame in the picture."""
     st.markdown("**Crop**")
     zoom = _slider("zoom", "Zoom", 0.5, 2.5, 1.0, "above 1 shows less of the picture")
@@ -38,7 +38,7 @@ def change_sliders() -> dict[str, float]:
     return amounts
 
 
-def cut(chosen: Benchmark, face: Looked, frame: Frame) -> NDArray[np.uint8]:
+def cut(chosen: Benchmark, face: Looked, frame: CropSquare) -> NDArray[np.uint8]:
     """Returns the frame's part of the picture in the benchmark's format."""
     stored_format = SampleFormat(chosen.info.side, chosen.info.colour)
     return stored_format.convert(frame.cut(face.found.picture))
@@ -47,7 +47,7 @@ def cut(chosen: Benchmark, face: Looked, frame: Frame) -> NDArray[np.uint8]:
 def show_face(
     chosen: Benchmark,
     face: Looked,
-    frame: Frame,
+    frame: CropSquare,
     amounts: dict[str, float],
 ) -> NDArray[np.uint8]:
     """Shows the picture with its frame, and the face as the models see it; returns the latter.
@@ -88,7 +88,7 @@ def _reset() -> None:
         del st.session_state[key]
 
 
-def _framed(picture: Image.Image, frame: Frame) -> Image.Image:
+def _framed(picture: Image.Image, frame: CropSquare) -> Image.Image:
     """Returns the picture, no larger than the page shows it, with the frame drawn on it."""
     shown = picture.copy()
     shown.thumbnail((2 * _SHOWN, 2 * _SHOWN))

@@ -26,7 +26,7 @@ _STYLE = """
 
 
 @dataclass(frozen=True)
-class Face:
+class Tile:
     """A sample's picture and what stands below it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Card:
-    """Any picture and what stands below it; attributes as those of `Face`."""
+    """Any picture and what stands below it; attributes as those of `Tile`."""
 
     picture: Image.Image
     title: str
@@ -63,7 +63,7 @@ def cards(shown: Sequence[Card], *, side: int = 104) -> None:
     _grid(shown, f"--side:{side}px")
 
 
-def face_grid(faces: Sequence[Face], pictures: Pictures, *, side: int = 104) -> None:
+def face_grid(faces: Sequence[Tile], pictures: Pictures, *, side: int = 104) -> None:
     """Shows samples with captions in rows that fill the page.
 
     Args:

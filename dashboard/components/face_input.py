@@ -27,7 +27,7 @@ MOST_PICTURES = 12
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadedPicture:
     """Bytes from outside and the name they came under."""
 
     data: bytes
@@ -79,7 +79,7 @@ def face_input(chosen: Benchmark, *, several: bool = False) -> list[Found]:
     return [one for one in found if one is not None]
 
 
-def _open(chosen: Benchmark, upload: Upload, *, cropped: bool) -> Found | None:
+def _open(chosen: Benchmark, upload: UploadedPicture, *, cropped: bool) -> Found | None:
     try:
         picture = benchmarks.picture(upload.data, upload.name)
     except ImageError as error:
@@ -93,23 +93,25 @@ def _open(chosen: Benchmark, upload: Upload, *, cropped: bool) -> Found | None:
     return Found(upload.name, picture, crops)
 
 
-def _receive(way: str, examples: Mapping[str, Path], *, several: bool) -> list[Upload]:
+def _receive(way: str, examples: Mapping[str, Path], *, several: bool) -> list[UploadedPicture]:
     if way == EXAMPLE:
         names = [*examples, *([PHOTOGRAPH] if find_spec("matplotlib") else [])]
         name = st.segmented_control(
             "Example", names, default=names[0], required=True, key="example", bind=BIND
         )
         path = _photograph() if name == PHOTOGRAPH else examples[name]
-        return [Upload(path.read_bytes(), path.name)]
+        return [UploadedPicture(path.read_bytes(), path.name)]
     if way == CAMERA:
         photograph = st.camera_input("Look at the camera", key="camera")
-        return [] if photograph is None else [Upload(photograph.getvalue(), photograph.name)]
+        return (
+            [] if photograph is None else [UploadedPicture(photograph.getvalue(), photograph.name)]
+        )
     # No list of types here: the browser's word for a file's type is not to be trusted, and
     # open_picture says more clearly what it cannot read.
     label = "Pictures with faces" if several else "A picture with a face"
     given = st.file_uploader(label, key="upload", accept_multiple_files=several)
     files = given if isinstance(given, list) else [given] if given is not None else []
-    return [Upload(file.getvalue(), file.name) for file in files]
+    return [UploadedPicture(file.getvalue(), file.name) for file in files]
 
 
 def _examples() -> Mapping[str, Path]:

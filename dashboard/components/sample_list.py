@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.faces import GALLERY_SIZE
 from dashboard.state import Key
-from fer_core.evaluation.aligned import Panel
+from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.figures.confusion import ANY, SELECTION
 
 _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
@@ -29,7 +29,7 @@ class Listing:
         others: Further runs whose answers are shown, with the names of their columns.
     """
 
-    panel: Panel
+    panel: AlignedPredictions
     run_id: str
     order: NDArray[np.int64]
     others: Mapping[str, str]
@@ -37,7 +37,7 @@ class Listing:
     @classmethod
     def of(
         cls,
-        panel: Panel,
+        panel: AlignedPredictions,
         run_id: str,
         inside: NDArray[np.bool_],
         others: Mapping[str, str] | None = None,
@@ -101,7 +101,7 @@ def follow_click(event: Any, cell: tuple[str, str] | None) -> bool:  # noqa: ANN
     return True
 
 
-def in_cell(panel: Panel, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
+def in_cell(panel: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
     """Returns which samples stand in a cell, a row or a column of a run's matrix, shape (N,)."""
     true, predicted = cell
     inside = np.ones(len(panel), dtype=bool)

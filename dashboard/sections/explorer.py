@@ -11,7 +11,7 @@ from PIL import Image
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
-from dashboard.components.face_grid import Face, face_grid, strip
+from dashboard.components.face_grid import Tile, face_grid, strip
 from dashboard.components.faces import mean_face_row
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
@@ -146,7 +146,7 @@ def show_samples(chosen: Benchmark, table: pd.DataFrame, key: str) -> None:
         labels = chosen.info.labels
         face_grid(
             [
-                Face(
+                Tile(
                     row.id,
                     row.label if isinstance(row.label, str) else "no class",
                     row.excluded or row.split,

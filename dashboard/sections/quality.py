@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components import pickers
-from dashboard.components.face_grid import Face, face_grid
+from dashboard.components.face_grid import Tile, face_grid
 from dashboard.components.text import plain
 from dashboard.sections.explorer import needs_columns, no_pictures
 from dashboard.state import Key
@@ -231,7 +231,7 @@ def _grid(chosen: Benchmark, rows: pd.DataFrame, pictures: Pictures, side: int) 
         label = row.label if isinstance(row.label, str) else "no class"
         proposed = row.proposal if row.proposal not in ("", label) else ""
         colour = class_colour(label, names) if label in names else "transparent"
-        faces.append(Face(row.id, label + (f" → {proposed}" if proposed else ""), row.id, colour))
+        faces.append(Tile(row.id, label + (f" → {proposed}" if proposed else ""), row.id, colour))
     face_grid(faces, pictures, side=side)
 
 

@@ -32,7 +32,7 @@ columns = st.multiselect(
     f"{chosen.info.name}` and `python -m training efficiency {chosen.info.name}`. Robustness is "
     "measured on all classes of test, and stands here where that is what counts.",
 )
-table = tables.table(entries, columns, found.bands)
+table = tables.table(entries, columns, found.tiers)
 tables.show(table, key="ranked")
 st.caption(
     f"{filters.describe(board)}, split `{chosen.info.split_hash}`, {tables.protocol(entries)} "
@@ -51,7 +51,7 @@ if found.apart:
 left, right, _ = st.columns([1, 1, 2])
 left.download_button(
     "Table (csv)",
-    lambda: tables.table(entries, list(MEASURES), found.bands).to_csv(index=False),
+    lambda: tables.table(entries, list(MEASURES), found.tiers).to_csv(index=False),
     file_name=f"{chosen.info.name}-leaderboard.csv",
     mime="text/csv",
     icon=":material/download:",
@@ -124,7 +124,7 @@ if found.comparisons:
         )
     else:
         chart.show(
-            charts.pair_heatmap(alike.rescue, names, "has errors mended by", share=True),
+            charts.pair_heatmap(alike.complementarity, names, "has errors mended by", share=True),
             "rescue",
             "Of the row's errors, the share that the column has right.",
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fer_core.data import quality, splits
 from fer_core.data.plan import BalancePlan, SplitPlan, TopUp
 from fer_core.data.progress import Progress
-from fer_core.data.reading import Part
+from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import DISPUTED, SPLITS
 from fer_core.errors import DataError
 
@@ -41,7 +41,10 @@ def find_duplicates(
 
 
 def assign_splits(
-    samples: pd.DataFrame, groups: NDArray[np.int64], parts: Sequence[Part], plan: SplitPlan
+    samples: pd.DataFrame,
+    groups: NDArray[np.int64],
+    parts: Sequence[SelectedSource],
+    plan: SplitPlan,
 ) -> None:
     """Adds `split`, `original_split` and `leak`, and completes `excluded`.
 
@@ -88,7 +91,7 @@ def assign_splits(
 
 
 def select_training(
-    samples: pd.DataFrame, parts: Sequence[Part], plan: BalancePlan, seed: int
+    samples: pd.DataFrame, parts: Sequence[SelectedSource], plan: BalancePlan, seed: int
 ) -> None:
     """Tops classes up, brings sources to their weights, and caps classes, in this order.
 
@@ -161,7 +164,9 @@ def _draw(
         split[mine & members & np.isin(split.astype(str), among)] = held_out
 
 
-def _weigh(samples: pd.DataFrame, parts: Sequence[Part], random: np.random.Generator) -> None:
+def _weigh(
+    samples: pd.DataFrame, parts: Sequence[SelectedSource], random: np.random.Generator
+) -> None:
     weights = {part.title: part.weight for part in parts if part.weight and part.role == "all"}
     rows = {name: _training(samples, samples["source"] == name) for name in weights}
     if not weights:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fer_core.artifacts import PICTURES
 from fer_core.errors import ArtifactError, DataError
-from fer_core.files import alone
+from fer_core.files import try_lock
 
 FILES = frozenset(
     {"images.npy", PICTURES, "samples.parquet", "benchmark.json", "card.json", "CARD.md"}
@@ -35,7 +35,7 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise ArtifactError(
             f"{folder} cannot be made ({error.strerror}). Give a folder that may be written."
         ) from error
-    with alone(partial) as held:
+    with try_lock(partial) as held:
         if not held:
             raise DataError(
                 f"Another process is preparing {folder}. Wait until it is finished, or prepare "

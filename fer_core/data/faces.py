@@ -39,7 +39,7 @@ class DetectorError(FerscopeError):
 
 
 @dataclass(frozen=True)
-class Face:
+class DetectedFace:
     """A face's box in the pixels of its picture; it may reach beyond the picture's edges.
 
     Attributes:
@@ -73,7 +73,7 @@ class Face:
 
 
 @dataclass(frozen=True)
-class Frame:
+class CropSquare:
     """A square in the pixels of a picture; it may reach beyond the picture's edges.
 
     Attributes:
@@ -87,7 +87,7 @@ class Frame:
     side: int
 
     @classmethod
-    def around(cls, face: Face, framing: Framing) -> Self:
+    def around(cls, face: DetectedFace, framing: Framing) -> Self:
         """Returns the square that frames a face as a benchmark's images do."""
         box = max(face.width, face.height)
         side = max(1, round(box * (1 + 2 * framing.margin)))
@@ -101,7 +101,7 @@ class Frame:
         side = min(image.size)
         return cls((image.width - side) // 2, (image.height - side) // 2, side)
 
-    def moved(self, zoom: float = 1.0, right: float = 0.0, down: float = 0.0) -> "Frame":
+    def moved(self, zoom: float = 1.0, right: float = 0.0, down: float = 0.0) -> "CropSquare":
         """Returns a frame about another middle or of another size.
 
         Args:
@@ -112,7 +112,7 @@ class Frame:
         side = max(1, round(self.side / zoom))
         left = round(self.left + (self.side - side) / 2 + right * self.side)
         top = round(self.top + (self.side - side) / 2 + down * self.side)
-        return Frame(left, top, side)
+        return CropSquare(left, top, side)
 
     def cut(self, image: Image.Image) -> Image.Image:
         """Cuts the square out.
@@ -143,14 +143,14 @@ class FaceCrop:
     """
 
     crop: Image.Image
-    frame: Frame
-    face: Face
+    frame: CropSquare
+    face: DetectedFace
 
 
 class FaceDetector(Protocol):
     """Whatever finds faces."""
 
-    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+    def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
         """Returns the faces of a picture, highest score first; none is an empty tuple."""
         ...
 
@@ -181,7 +181,7 @@ class DlibDetector:
         self._working_side = working_side
         self._lock = threading.Lock()  # the detector keeps its feature pyramid between calls
 
-    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+    def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
         """Returns the faces of a picture, highest score first; none is an empty tuple."""
         scale = _scale(image, self._working_side)
         # An extremely long picture would lose its short side altogether.
@@ -193,7 +193,7 @@ class DlibDetector:
             boxes, scores, _ = self._detector.run(pixels, 0, 0.0)
         across, down = image.width / size[0], image.height / size[1]
         faces = [
-            Face(
+            DetectedFace(
                 left=(box.left() - border) * across,
                 top=(box.top() - border) * down,
                 right=(box.right() + 1 - border) * across,  # dlib's right and bottom are inclusive
@@ -227,7 +227,7 @@ def every_face(
     if detector is None:
         return (whole_picture(image),)
     faces = sorted(detector.detect(image), key=lambda face: -face.score * face.width * face.height)
-    frames = [Frame.around(face, framing or FER2013) for face in faces]
+    frames = [CropSquare.around(face, framing or FER2013) for face in faces]
     return tuple(
         FaceCrop(frame.cut(image), frame, face) for frame, face in zip(frames, faces, strict=True)
     )
@@ -262,9 +262,9 @@ def find_faces(
 
 def whole_picture(image: Image.Image) -> FaceCrop:
     """Takes a picture's central square, bit for bit: for pictures that are cropped already."""
-    frame = Frame.middle(image)
+    frame = CropSquare.middle(image)
     box = (frame.left, frame.top, frame.left + frame.side, frame.top + frame.side)
-    return FaceCrop(frame.cut(image), frame, Face(*box, score=1.0))
+    return FaceCrop(frame.cut(image), frame, DetectedFace(*box, score=1.0))
 
 
 def _scale(image: Image.Image, working_side: int = _WORKING_SIDE) -> float:

@@ -14,7 +14,7 @@ _TO_DEVIATION = 0.6745  # of a normal distribution's median absolute deviation
 
 
 @dataclass(frozen=True)
-class Measure:
+class ImageStatistic:
     """A column of the samples and what its extremes mean; an empty text is no fault.
 
     Attributes:
@@ -30,11 +30,11 @@ class Measure:
     ratio: bool = False
 
 
-MEASURES: Mapping[str, Measure] = {
-    "brightness": Measure("Brightness", "very dark", "very bright"),
-    "contrast": Measure("Contrast", "hardly any contrast", "very hard contrast", ratio=True),
-    "sharpness": Measure("Sharpness", "very blurred", "very grainy", ratio=True),
-    "outlier": Measure("Distance from face space", "", "unlike the other faces"),
+MEASURES: Mapping[str, ImageStatistic] = {
+    "brightness": ImageStatistic("Brightness", "very dark", "very bright"),
+    "contrast": ImageStatistic("Contrast", "hardly any contrast", "very hard contrast", ratio=True),
+    "sharpness": ImageStatistic("Sharpness", "very blurred", "very grainy", ratio=True),
+    "outlier": ImageStatistic("Distance from face space", "", "unlike the other faces"),
 }
 
 

@@ -108,7 +108,7 @@ class BalancePlan(_Part):
     )
 
 
-class Treatment(_Part):
+class PrepareOptions(_Part):
     """All that `prepare` does to what the sources give."""
 
     title: str = Field(default="", description="shown; the sources' titles by default")
@@ -126,7 +126,7 @@ class Treatment(_Part):
     )
 
 
-class PreparePlan(Treatment):
+class PreparePlan(PrepareOptions):
     """A treatment and the sources that it is for."""
 
     sources: tuple[SourcePlan, ...] = Field(min_length=1)

@@ -19,10 +19,10 @@ from fer_core.data.card import DatasetCard, build_card, card_text
 from fer_core.data.faces import DetectorError, DlibDetector
 from fer_core.data.framing import WORKING_SIDE, measure_framing
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.plan import PreparePlan, SplitPlan, Treatment
+from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
-from fer_core.data.reading import Part, Reading, read
+from fer_core.data.reading import Reading, SelectedSource, read
 from fer_core.data.relabel import read_relabels, relabel
 from fer_core.data.sources.base import SPLITS, Source
 from fer_core.data.sources.formats import open_source
@@ -61,8 +61,8 @@ def prepare(
             f"Images of {side} x {side} pixels are too small to find duplicates among. "
             f"Give a side of at least {quality.THUMBNAIL_SIDE}."
         )
-    treatment = Treatment(side=side, split=SplitPlan(seed=seed))
-    return prepare_parts([Part(source)], treatment, folder, name=name, progress=progress)
+    treatment = PrepareOptions(side=side, split=SplitPlan(seed=seed))
+    return prepare_parts([SelectedSource(source)], treatment, folder, name=name, progress=progress)
 
 
 def prepare_plan(
@@ -75,7 +75,7 @@ def prepare_plan(
 ) -> PreparedDataset:
     """Opens the sources of a plan and prepares them; see `prepare_parts`."""
     parts = [
-        Part(
+        SelectedSource(
             open_source(source.path, source.format, source.options),
             source.name,
             source.mapping,
@@ -93,8 +93,8 @@ def prepare_plan(
 
 
 def prepare_parts(
-    parts: Sequence[Part],
-    treatment: Treatment,
+    parts: Sequence[SelectedSource],
+    treatment: PrepareOptions,
     folder: Path,
     *,
     name: str,
@@ -205,7 +205,7 @@ def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing 
 def _info(
     name: str,
     title: str,
-    parts: Sequence[Part],
+    parts: Sequence[SelectedSource],
     sample_format: SampleFormat,
     reading: Reading,
     framing: Framing | None,

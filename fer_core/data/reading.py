@@ -16,7 +16,7 @@ from fer_core.data import quality
 from fer_core.data.cleaning import Cleaner
 from fer_core.data.faces import whole_picture
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.plan import Treatment
+from fer_core.data.plan import PrepareOptions
 from fer_core.data.progress import Progress
 from fer_core.data.sources.base import Sample, Skipped, Source
 from fer_core.data.sources.folder import FolderSource
@@ -31,7 +31,7 @@ _MEASURES = ("brightness", "contrast", "sharpness")
 
 
 @dataclass(frozen=True)
-class Part:
+class SelectedSource:
     """A source and what is taken of it; the attributes are those of `SourcePlan`."""
 
     source: Source
@@ -66,10 +66,10 @@ class Reading:
 
 
 def read(
-    parts: Sequence[Part],
+    parts: Sequence[SelectedSource],
     folder: Path,
     sample_format: SampleFormat,
-    treatment: Treatment,
+    treatment: PrepareOptions,
     progress: Progress,
 ) -> Reading:
     """Reads all parts, one image in memory at a time, and writes `images.npy`.
@@ -130,7 +130,9 @@ class _Reader:
         self.skipped: dict[str, str] = {}
         self.left_out: dict[str, Counter[str]] = {}
 
-    def rows(self, parts: Sequence[Part]) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
+    def rows(
+        self, parts: Sequence[SelectedSource]
+    ) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
         """Gives the facts and the stored image of each sample."""
         for part in parts:
             left_out = self.left_out.setdefault(part.title, Counter())
@@ -142,7 +144,9 @@ class _Reader:
             # Readers know what they did not even open only when they are done.
             left_out.update(getattr(part.source, "left_out", {}))
 
-    def _taken(self, part: Part, left_out: Counter[str], *, several: bool) -> Iterator[Sample]:
+    def _taken(
+        self, part: SelectedSource, left_out: Counter[str], *, several: bool
+    ) -> Iterator[Sample]:
         source, names = part.source, _Names(part)
         chosen = self._chosen(part)
         title = f"reading {part.title}" if several else "reading"
@@ -157,7 +161,7 @@ class _Reader:
                 yield names.mapped(item)
         names.check()
 
-    def _chosen(self, part: Part) -> NDArray[np.bool_]:
+    def _chosen(self, part: SelectedSource) -> NDArray[np.bool_]:
         count = len(part.source)
         mask = np.ones(count, dtype=bool)
         if part.limit is not None and part.limit < count:
@@ -169,7 +173,7 @@ class _Reader:
 class _Names:
     """A part's class names: which are taken, and what they are called here."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: SelectedSource) -> None:
         self._part = part
         # Readers of class folders map names themselves: they need not read what is left out.
         own = {} if isinstance(part.source, FolderSource) else part.mapping
@@ -212,7 +216,7 @@ class _Names:
             )
 
 
-def _row(part: Part, sample: Sample) -> dict[str, Any]:
+def _row(part: SelectedSource, sample: Sample) -> dict[str, Any]:
     height, width = sample.image.shape[:2]
     return {
         "id": f"{part.title}/{sample.key}",

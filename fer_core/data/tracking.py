@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from fer_core.data.faces import Face
+from fer_core.data.faces import DetectedFace
 
 LEAST_OVERLAP = 0.3
 PATIENCE = 3
 
 
-def overlap(one: Face, other: Face) -> float:
+def overlap(one: DetectedFace, other: DetectedFace) -> float:
     """Returns the shared area of two boxes by the area that they cover together, 0 to 1."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)
@@ -19,7 +19,7 @@ def overlap(one: Face, other: Face) -> float:
 
 
 def track(
-    frames: Iterable[Sequence[Face]], least: float = LEAST_OVERLAP, patience: int = PATIENCE
+    frames: Iterable[Sequence[DetectedFace]], least: float = LEAST_OVERLAP, patience: int = PATIENCE
 ) -> list[list[int]]:
     """Numbers faces so that one person keeps a number.
 
@@ -34,7 +34,7 @@ def track(
     Returns:
         One number a face, from 0 in the order of appearance.
     """
-    last: dict[int, tuple[int, Face]] = {}
+    last: dict[int, tuple[int, DetectedFace]] = {}
     following = 0
     numbered = []
     for moment, faces in enumerate(frames):

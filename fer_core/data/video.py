@@ -44,7 +44,7 @@ class VideoFacts:
 
 
 @dataclass(frozen=True)
-class Frame:
+class VideoFrame:
     """One frame.
 
     Attributes:
@@ -79,7 +79,7 @@ def video_facts(path: Path) -> VideoFacts:
         capture.release()
 
 
-def read_frames(path: Path, every: float | None = None) -> Iterator[Frame]:
+def read_frames(path: Path, every: float | None = None) -> Iterator[VideoFrame]:
     """Gives a video's frames in order, one in memory at a time.
 
     Time stamps are the file's own where they grow from frame to frame, as in files of variable
@@ -113,7 +113,7 @@ def read_frames(path: Path, every: float | None = None) -> Iterator[Frame]:
                 sound, pixels = capture.retrieve()
                 if sound and pixels is not None:
                     rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-                    yield Frame(number, round(seconds, 6), Image.fromarray(rgb))
+                    yield VideoFrame(number, round(seconds, 6), Image.fromarray(rgb))
                 while every is not None and due <= seconds + 0.5 / facts.rate:
                     due += every
             number += 1

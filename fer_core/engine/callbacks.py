@@ -40,7 +40,7 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
-class StepNews:
+class StepMetrics:
     """What an observer is told after a step; means are over the epoch so far."""
 
     epoch: int
@@ -53,10 +53,10 @@ class StepNews:
     seconds_left: float
 
 
-class Observer(Protocol):
+class Callback(Protocol):
     """Is told how a training goes."""
 
-    def on_step(self, news: StepNews) -> None:
+    def on_step(self, news: StepMetrics) -> None:
         """After each step."""
 
     def on_epoch(self, record: EpochRecord) -> None:
@@ -83,7 +83,7 @@ class FitResult:
 
 
 @dataclass
-class Standing:
+class TrainState:
     """Where a training stands; saved with each checkpoint."""
 
     epoch: int = 0

@@ -20,7 +20,7 @@ from fer_core.models.tokens import to_grid
 
 
 @dataclass(frozen=True)
-class Guide:
+class HintTeacher:
     """A finished network whose feature map a student follows.
 
     Attributes:

@@ -14,7 +14,7 @@ from fer_core.config import Recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import Batch
 from fer_core.engine.cpu_kernels import training_kernels
-from fer_core.engine.hints import Guide, reading
+from fer_core.engine.hints import HintTeacher, reading
 from fer_core.engine.loss import SoftCrossEntropy
 from fer_core.engine.optim import (
     load_named_state,
@@ -31,7 +31,7 @@ SoftTargets = Callable[[Tensor], Tensor]
 _Weights = tuple[Tensor, ...] | list[Tensor]
 
 
-class Learner:
+class TrainStep:
     """A network with its optimiser, its averaged weights and what wraps it for many devices.
 
     Args:
@@ -51,7 +51,7 @@ class Learner:
         class_counts: Tensor,
         accelerator: Accelerator,
         teacher: SoftTargets | None = None,
-        guide: Guide | None = None,
+        guide: HintTeacher | None = None,
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         self.teacher, self.guide = teacher, guide

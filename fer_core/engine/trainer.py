@@ -1,7 +1,7 @@
 """Training: epochs, checkpoints, resuming and early stopping.
 
 No prints and no paths here: checkpoints go through a `CheckpointFolder`, news
-through an `Observer`.
+through an `Callback`.
 """
 
 import math
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import TrainBatches, divisible, step_seed
-from fer_core.engine.callbacks import EpochRecord, FitResult, Observer, Standing, StepNews
-from fer_core.engine.hints import Guide
+from fer_core.engine.callbacks import Callback, EpochRecord, FitResult, StepMetrics, TrainState
+from fer_core.engine.hints import HintTeacher
 from fer_core.engine.optim import learning_rate
 from fer_core.engine.predict import predict_probabilities, predict_scores
-from fer_core.engine.train_step import Learner, SoftTargets
+from fer_core.engine.train_step import SoftTargets, TrainStep
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models.checkpoint import CheckpointFolder
@@ -84,16 +84,16 @@ class Trainer:
         preprocessing: Preprocessing,
         accelerator: Accelerator,
         checkpoints: CheckpointFolder,
-        observer: Observer,
+        observer: Callback,
         teacher: SoftTargets | None = None,
-        guide: Guide | None = None,
+        guide: HintTeacher | None = None,
         grounds: Mapping[str, str] | None = None,
     ) -> None:
         config = recipe.train
         self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
         self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
         counts = torch.from_numpy(data.train_counts)
-        self.learner = Learner(model, recipe, counts, accelerator, teacher, guide)
+        self.learner = TrainStep(model, recipe, counts, accelerator, teacher, guide)
         batch_size = min(config.batch_size, len(data.train_rows))
         self.batches = TrainBatches(
             data.images,
@@ -112,7 +112,7 @@ class Trainer:
             # steps of an epoch are counted in batches; processes may have to cut one
             "batch of all processes": str(self.batches.batch_size),
         }
-        self.standing = Standing()
+        self.standing = TrainState()
         # loss sum, right answers, images: of the epoch under way, on this process
         self.totals = torch.zeros(3, dtype=torch.float64)
 
@@ -184,7 +184,7 @@ class Trainer:
         steps, epochs = self.batches.steps, self.recipe.train.epochs
         left = (epochs - self.standing.epoch) * steps - self.standing.step
         self.observer.on_step(
-            StepNews(
+            StepMetrics(
                 epoch=self.standing.epoch + 1,
                 epochs=epochs,
                 step=self.standing.step,
@@ -330,7 +330,7 @@ class Trainer:
         saved = dict(facts["progress"])
         if saved["best_score"] is None:
             saved["best_score"] = -math.inf
-        self.standing = Standing(**saved)
+        self.standing = TrainState(**saved)
         # equal shares: each process goes on with what it reports of its own
         totals = torch.tensor(facts["totals"], dtype=torch.float64)
         self.totals = totals / self.accelerator.num_processes

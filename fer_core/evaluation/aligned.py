@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
 
 @dataclass(frozen=True)
-class Panel:
+class AlignedPredictions:
     """Scores of at least one run, all in the sample order of the first.
 
     Attributes:
@@ -22,12 +22,12 @@ class Panel:
         confidence: Largest probabilities, shape (R, N).
     """
 
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, SplitPredictions]
     predicted: NDArray[np.int64]
     confidence: NDArray[np.float64]
 
     @classmethod
-    def of(cls, scores: Mapping[str, Scores]) -> Self:
+    def of(cls, scores: Mapping[str, SplitPredictions]) -> Self:
         """Aligns the scores of at least one run.
 
         Raises:
@@ -83,5 +83,5 @@ class Panel:
         return self.runs.index(run_id)
 
     @property
-    def _first(self) -> Scores:
+    def _first(self) -> SplitPredictions:
         return next(iter(self.scores.values()))

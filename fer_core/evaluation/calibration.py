@@ -15,7 +15,7 @@ from scipy import optimize
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import interval, resampled_counts, wilson
 from fer_core.evaluation.metrics import Indices, Probabilities
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 
 BINS = 15
 ECE_RESAMPLES = 500
@@ -90,7 +90,7 @@ def reliability(
 
 
 def class_reliability(
-    scores: Scores, label: str, bins: int = BINS, how: Binning = Binning.WIDTH
+    scores: SplitPredictions, label: str, bins: int = BINS, how: Binning = Binning.WIDTH
 ) -> Reliability:
     """Returns one class's diagram: the probability given to it against how often it was true."""
     index = scores.labels.index(label)
@@ -150,7 +150,7 @@ def brier_score(truth: Indices, probabilities: Probabilities) -> float:
     return float((squares - 2 * given + 1).mean())
 
 
-def fit_temperature(validation: Scores) -> float:
+def fit_temperature(validation: SplitPredictions) -> float:
     """Returns the temperature that makes validation's log loss least (Guo et al. 2017).
 
     Above 1 the model was too sure of itself, below 1 too timid. Softmax of logits divided by T
@@ -184,10 +184,10 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     return scaled
 
 
-def with_temperature(scores: Scores, temperature: float) -> Scores:
+def with_temperature(scores: SplitPredictions, temperature: float) -> SplitPredictions:
     """Returns scores whose confidence is scaled, see `tempered`."""
     scaled = tempered(scores.probabilities, temperature)
-    return Scores(scores.labels, scores.ids, scores.truth, scaled)
+    return SplitPredictions(scores.labels, scores.ids, scores.truth, scaled)
 
 
 def _log_sum(logs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -213,7 +213,7 @@ class Calibration:
     log_loss: float
 
 
-def measure(scores: Scores) -> Calibration:
+def measure(scores: SplitPredictions) -> Calibration:
     """Measures the calibration of at least one sample."""
     right = scores.predicted == scores.truth
     return Calibration(

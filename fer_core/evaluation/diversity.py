@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.evaluation.aligned import Panel
+from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.metrics import Indices, confusion_matrix
 
 
@@ -39,7 +39,7 @@ def oracle_accuracy(right: NDArray[np.bool_]) -> float:
     return float(right.any(axis=0).mean())
 
 
-def rescue(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+def complementarity(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """Returns the share of the first model's errors that the second has right; NaN without errors.
 
     This is Brodley and Lane's (1996) complementarity of the second to the first.
@@ -55,26 +55,26 @@ class Agreement:
     Attributes:
         runs: Run ids, naming rows and columns.
         kappa: Symmetric, shape (R, R).
-        rescue: Row `i`, column `j`: share of run i's errors that run j has right.
+        complementarity: Row `i`, column `j`: share of run i's errors that run j has right.
         oracle: Share of samples that at least one run has right.
         all_wrong: Share of samples that no run has right.
     """
 
     runs: tuple[str, ...]
     kappa: NDArray[np.float64]
-    rescue: NDArray[np.float64]
+    complementarity: NDArray[np.float64]
     oracle: float
     all_wrong: float
 
 
-def agreement(panel: Panel) -> Agreement:
+def agreement(panel: AlignedPredictions) -> Agreement:
     """Compares all pairs of a panel's runs."""
     count, right = len(panel.runs), panel.right
     kappas = np.eye(count)
     rescues = np.zeros((count, count))
     for one in range(count):
         for other in range(count):
-            rescues[one, other] = rescue(right[one], right[other])
+            rescues[one, other] = complementarity(right[one], right[other])
             if other > one:
                 value = kappa(panel.predicted[one], panel.predicted[other], len(panel.labels))
                 kappas[one, other] = kappas[other, one] = value

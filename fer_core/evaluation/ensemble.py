@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.prior_shift import shifted
 
 
@@ -91,9 +91,11 @@ def mixed(
     return shifted(mean, shift)
 
 
-def _average(scores: Sequence[Scores], weights: Sequence[float], shift: Sequence[float]) -> Scores:
+def _average(
+    scores: Sequence[SplitPredictions], weights: Sequence[float], shift: Sequence[float]
+) -> SplitPredictions:
     mean = mixed([part.probabilities for part in scores], weights, shift)
-    return Scores(scores[0].labels, scores[0].ids, scores[0].truth, mean)
+    return SplitPredictions(scores[0].labels, scores[0].ids, scores[0].truth, mean)
 
 
 def is_outdated(run: RunDir) -> bool:

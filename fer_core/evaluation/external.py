@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.errors import DataError
-from fer_core.evaluation.predictions import EVALUATED, PREFIX, Predictions, Scores
+from fer_core.evaluation.predictions import EVALUATED, PREFIX, Predictions, SplitPredictions
 from fer_core.labels import LabelSet, canonical_name
 
 ROUNDING = 5e-3
@@ -70,7 +70,7 @@ def foreign_predictions(
         probabilities = _distributions(found, name)
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(wanted["label"]))
         ids = wanted["id"].to_numpy(dtype=object)
-        splits[split] = Scores(labels, ids, truth.astype(np.int64), probabilities)
+        splits[split] = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
     return Predictions(splits)
 
 

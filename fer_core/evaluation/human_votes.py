@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.metrics import Indices, Probabilities
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
 AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -124,7 +124,7 @@ class AgainstPeople:
     defensible: float
 
 
-def against_people(scores: Scores, votes: Votes) -> AgainstPeople:
+def against_people(scores: SplitPredictions, votes: Votes) -> AgainstPeople:
     """Measures a model against the distribution of votes.
 
     Args:

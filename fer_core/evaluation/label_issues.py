@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
 
 SPLITS = ("validation", "test")
@@ -33,7 +33,7 @@ class LabelIssues:
         suspect: Whether the label is likely wrong, shape (N,).
     """
 
-    scores: Scores
+    scores: SplitPredictions
     split: NDArray[np.object_]
     quality: NDArray[np.float64]
     suspect: NDArray[np.bool_]
@@ -112,7 +112,7 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
 
     parts = {split: average([run.split(split) for run in runs]) for split in SPLITS}
     labels = runs[0].labels
-    scores = Scores(
+    scores = SplitPredictions(
         labels,
         np.concatenate([part.ids for part in parts.values()]),
         np.concatenate([part.truth for part in parts.values()]),
@@ -130,7 +130,7 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
     return LabelIssues(scores, split, np.asarray(quality, dtype=np.float64), suspect)
 
 
-def average(runs: Sequence[Scores]) -> Scores:
+def average(runs: Sequence[SplitPredictions]) -> SplitPredictions:
     """Returns the mean of runs' probabilities, in the first one's order of samples.
 
     Raises:
@@ -138,7 +138,9 @@ def average(runs: Sequence[Scores]) -> Scores:
     """
     aligned = [run.aligned_with(runs[0]).probabilities for run in runs]
     first = runs[0]
-    return Scores(first.labels, first.ids, first.truth, _normalised(np.mean(aligned, axis=0)))
+    return SplitPredictions(
+        first.labels, first.ids, first.truth, _normalised(np.mean(aligned, axis=0))
+    )
 
 
 def clear_scores(

@@ -11,11 +11,11 @@ from fer_core.evaluation import leaderboard_columns, robustness
 from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.leaderboard_columns import Measured
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.leaderboard_columns import RunMetrics
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.selective import RiskCoverage, risk_coverage
-from fer_core.evaluation.significance import Comparison, bands, compare_all
+from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.records import BenchmarkInfo, RunInfo
 
 TEST, LEAK_FREE, VALIDATION, SECOND = (
@@ -52,7 +52,7 @@ class Entry:
 
     info: RunInfo
     report: Report
-    measured: Measured
+    measured: RunMetrics
     values: Mapping[str, float]
     reliability: Reliability
     coverage: RiskCoverage
@@ -90,9 +90,9 @@ class BenchmarkResults:
     warnings: tuple[str, ...]
 
     @property
-    def bands(self) -> dict[str, str]:
+    def tiers(self) -> dict[str, str]:
         """A letter by run id: runs of one band cannot be told apart from its best."""
-        return bands([entry.run_id for entry in self.entries], self.comparisons)
+        return tiers([entry.run_id for entry in self.entries], self.comparisons)
 
     @property
     def human(self) -> float | None:
@@ -102,7 +102,7 @@ class BenchmarkResults:
 
 def scores_of(
     predictions: Predictions, part: str, samples: pd.DataFrame, classes: Sequence[str] = ()
-) -> Scores:
+) -> SplitPredictions:
     """Returns a run's scores on a part of the benchmark.
 
     Args:
@@ -130,7 +130,7 @@ def scores_of(
 
 def validation_of(
     predictions: Predictions, samples: pd.DataFrame, classes: Sequence[str] = ()
-) -> Scores | None:
+) -> SplitPredictions | None:
     """Returns a run's validation scores, or None if no validation sample has these classes."""
     try:
         return scores_of(predictions, VALIDATION, samples, classes)
@@ -156,8 +156,8 @@ def measure_entry(
     run: RunDir,
     info: RunInfo,
     report: Report,
-    scores: Scores,
-    validation: Scores | None,
+    scores: SplitPredictions,
+    validation: SplitPredictions | None,
     votes: Votes | None,
     baseline: pd.DataFrame | None,
     *,
@@ -288,7 +288,7 @@ def assemble(
     classes: Sequence[str],
     entries: Mapping[str, Entry],
     ranked: Sequence[str],
-    scores: Mapping[str, Scores],
+    scores: Mapping[str, SplitPredictions],
     warnings: Sequence[str],
 ) -> BenchmarkResults:
     """Puts measured runs in order and compares them.

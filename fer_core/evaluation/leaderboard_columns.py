@@ -10,7 +10,7 @@ from fer_core.evaluation import calibration, human_votes, metrics
 from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import SplitScores, score
 from fer_core.evaluation.robustness import Robustness
 from fer_core.evaluation.selective import risk_coverage
@@ -38,7 +38,7 @@ class Group(StrEnum):
 
 
 @dataclass(frozen=True)
-class Measure:
+class Column:
     """One column of the leaderboard.
 
     Attributes:
@@ -57,103 +57,103 @@ class Measure:
 
 
 _ALL = (
-    Measure("accuracy", Group.QUALITY, Kind.SHARE, True, "Share of right answers."),
-    Measure(
+    Column("accuracy", Group.QUALITY, Kind.SHARE, True, "Share of right answers."),
+    Column(
         "macro-recall", Group.QUALITY, Kind.SHARE, True,
         "Mean of the classes' recalls: rare emotions count as much as frequent ones.",
     ),
-    Measure(
+    Column(
         "macro-F1", Group.QUALITY, Kind.SHARE, True,
         "Mean over classes of the harmonic mean of precision and recall.",
     ),
-    Measure(
+    Column(
         "log loss", Group.QUALITY, Kind.NUMBER, False,
         "Mean negative log probability of the truth, in nats; punishes confident errors.",
     ),
-    Measure(
+    Column(
         "defensible errors", Group.PEOPLE, Kind.SHARE, True,
         "Of the wrong answers, the share that at least one annotator gave too.",
     ),
-    Measure(
+    Column(
         "distance to votes", Group.PEOPLE, Kind.NUMBER, False,
         "Mean Jensen-Shannon distance between the model's probabilities and the annotators' votes.",
     ),
-    Measure(
+    Column(
         "vote log loss", Group.PEOPLE, Kind.NUMBER, False,
         "Cross entropy of the votes under the model's probabilities, in nats.",
     ),
-    Measure(
+    Column(
         "like one person", Group.PEOPLE, Kind.SHARE, True,
         "How often the model says what most of the other annotators say, when one is set aside; "
         "compare with what that one annotator reaches.",
     ),
-    Measure(
+    Column(
         "calibration error", Group.CALIBRATION, Kind.NUMBER, False,
         "Mean gap of confidence and accuracy (ECE, 15 bins of equal width).",
     ),
-    Measure(
+    Column(
         "calibration error, equal mass", Group.CALIBRATION, Kind.NUMBER, False,
         "The same over 15 bins that hold equally many images.",
     ),
-    Measure(
+    Column(
         "Brier score", Group.CALIBRATION, Kind.NUMBER, False,
         "Mean squared distance of the probabilities from the truth, 0 to 2.",
     ),
-    Measure(
+    Column(
         "temperature", Group.CALIBRATION, Kind.NUMBER, False,
         "Fitted on validation: above 1 the model is too sure, below 1 too timid.",
     ),
-    Measure(
+    Column(
         "calibration error, scaled", Group.CALIBRATION, Kind.NUMBER, False,
         "Calibration error after scaling by the temperature fitted on validation.",
     ),
-    Measure(
+    Column(
         "AURC", Group.CALIBRATION, Kind.NUMBER, False,
         "Area under the risk-coverage curve: how well confidence ranks errors last.",
     ),
-    Measure(
+    Column(
         "answered at 5% risk", Group.CALIBRATION, Kind.SHARE, True,
         "Share of images that can be answered, most confident first, with 95% right.",
     ),
-    Measure(
+    Column(
         "accuracy corrupted", Group.ROBUSTNESS, Kind.SHARE, True,
         "Mean accuracy over all corruptions and strengths.",
     ),
-    Measure(
+    Column(
         "accuracy kept", Group.ROBUSTNESS, Kind.SHARE, True,
         "Corrupted over clean accuracy.",
     ),
-    Measure(
+    Column(
         "mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
         "Mean corruption error relative to ResNet-34's; below 1 is better than it.",
     ),
-    Measure(
+    Column(
         "relative mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
         "The same of the errors that corruption adds to the clean ones.",
     ),
-    Measure("parameters (M)", Group.COST, Kind.NUMBER, False, "Weights in millions."),
-    Measure(
+    Column("parameters (M)", Group.COST, Kind.NUMBER, False, "Weights in millions."),
+    Column(
         "operations (G)", Group.COST, Kind.NUMBER, False,
         "Floating-point operations for one image, in billions.",
     ),
-    Measure("weights (MB)", Group.COST, Kind.NUMBER, False, "Size of the weight files."),
-    Measure(
+    Column("weights (MB)", Group.COST, Kind.NUMBER, False, "Size of the weight files."),
+    Column(
         "latency (ms)", Group.COST, Kind.NUMBER, False, "Median time for one image, warmed up."
     ),
-    Measure(
+    Column(
         "images/s, batches of 32", Group.COST, Kind.COUNT, True, "Throughput at batch size 32."
     ),
-    Measure("memory (MB)", Group.COST, Kind.COUNT, False, "Peak memory beyond the process's own."),
+    Column("memory (MB)", Group.COST, Kind.COUNT, False, "Peak memory beyond the process's own."),
 )  # fmt: skip
 
-MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _ALL}
+MEASURES: Mapping[str, Column] = {measure.name: measure for measure in _ALL}
 
 DEFAULT = ("accuracy", "macro-recall", "log loss", "calibration error", "parameters (M)")
 """What a leaderboard shows unless asked for more."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunMetrics:
     """All numbers of a run on one set of samples.
 
     Attributes:
@@ -167,7 +167,9 @@ class Measured:
     human: float | None
 
 
-def measure(scores: Scores, validation: Scores | None, votes: Votes | None) -> Measured:
+def measure(
+    scores: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
+) -> RunMetrics:
     """Computes what follows from a run's predictions.
 
     Args:
@@ -211,7 +213,7 @@ def measure(scores: Scores, validation: Scores | None, votes: Votes | None) -> M
         if reference is not None:
             values["like one person"] = reference.model
             human = reference.people
-    return Measured(split, values, human)
+    return RunMetrics(split, values, human)
 
 
 def of_robustness(robustness: Robustness) -> dict[str, float]:

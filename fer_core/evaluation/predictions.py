@@ -20,7 +20,7 @@ EVALUATED = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class Scores:
+class SplitPredictions:
     """Truth and probabilities of some samples, aligned by position.
 
     Attributes:
@@ -50,11 +50,13 @@ class Scores:
         peak: NDArray[np.float64] = self.probabilities.max(axis=1)
         return peak
 
-    def select(self, mask: NDArray[np.bool_]) -> "Scores":
+    def select(self, mask: NDArray[np.bool_]) -> "SplitPredictions":
         """Returns the samples where the mask, of shape (N,), is true."""
-        return Scores(self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask])
+        return SplitPredictions(
+            self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask]
+        )
 
-    def subset(self, names: Sequence[str]) -> "Scores":
+    def subset(self, names: Sequence[str]) -> "SplitPredictions":
         """Returns the samples of some classes, with probabilities renormalised over them.
 
         This is the answer that a model would give if it knew that the face shows one of these
@@ -78,9 +80,9 @@ class Scores:
         total = given.sum(axis=1, keepdims=True)
         even = np.full_like(given, 1 / len(columns))
         shares = np.divide(given, total, out=even, where=total > 0)
-        return Scores(labels, self.ids[kept], truth[kept], shares)
+        return SplitPredictions(labels, self.ids[kept], truth[kept], shares)
 
-    def relabelled(self, names: pd.Series) -> "Scores":
+    def relabelled(self, names: pd.Series) -> "SplitPredictions":
         """Returns the samples that another annotation labels, with its labels as the truth.
 
         Args:
@@ -89,9 +91,11 @@ class Scores:
         position = pd.Index(list(self.labels.names))
         truth = position.get_indexer(pd.Index(names.reindex(self.ids))).astype(np.int64)
         known = truth >= 0
-        return Scores(self.labels, self.ids[known], truth[known], self.probabilities[known])
+        return SplitPredictions(
+            self.labels, self.ids[known], truth[known], self.probabilities[known]
+        )
 
-    def aligned_with(self, other: "Scores") -> "Scores":
+    def aligned_with(self, other: "SplitPredictions") -> "SplitPredictions":
         """Returns these scores in the sample order of others.
 
         Raises:
@@ -102,7 +106,7 @@ class Scores:
         scores = self
         if len(self) == len(other) and not np.array_equal(self.ids, other.ids):
             order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
-            scores = Scores(
+            scores = SplitPredictions(
                 self.labels, self.ids[order], self.truth[order], self.probabilities[order]
             )
         if not (
@@ -120,17 +124,17 @@ class Predictions:
     """A run's scores for validation and test.
 
     Attributes:
-        splits: `Scores` by split name.
+        splits: `SplitPredictions` by split name.
     """
 
-    splits: dict[str, Scores]
+    splits: dict[str, SplitPredictions]
 
     @property
     def labels(self) -> LabelSet:
         """The classes; the same for every split."""
         return next(iter(self.splits.values())).labels
 
-    def split(self, name: str) -> Scores:
+    def split(self, name: str) -> SplitPredictions:
         """Returns one split's scores.
 
         Raises:
@@ -171,7 +175,7 @@ class Predictions:
         splits = table["split"].to_numpy(dtype=object)
         return cls(
             {
-                str(name): Scores(
+                str(name): SplitPredictions(
                     labels,
                     ids[splits == name],
                     truth[splits == name].astype(np.int64),

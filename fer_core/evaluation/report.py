@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap, wilson
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.records import Record
 
 
@@ -100,7 +100,7 @@ class Report(Record):
     test_leak_free: SplitScores | None
 
 
-def score(scores: Scores) -> SplitScores:
+def score(scores: SplitPredictions) -> SplitScores:
     """Measures one set of samples; at least one sample."""
     matrix = metrics.confusion_matrix(scores.truth, scores.predicted, len(scores.labels))
     bootstrap = Bootstrap.of(matrix)
@@ -143,7 +143,7 @@ def build_report(
     )
 
 
-def _class_scores(scores: Scores, matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
+def _class_scores(scores: SplitPredictions, matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
     precision, recall, f1 = (
         metrics.precision(matrix),
         metrics.recall(matrix),

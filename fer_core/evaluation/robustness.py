@@ -16,7 +16,7 @@ import pandas as pd
 from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 
 CLEAN = "clean"
 COLUMNS = (
@@ -33,7 +33,7 @@ BASELINE = "resnet34"
 """Errors are given relative to this recipe's, as Hendrycks and Dietterich do to AlexNet's."""
 
 
-def row(corruption: str, strength: int, scores: Scores, seed: int) -> dict[str, object]:
+def row(corruption: str, strength: int, scores: SplitPredictions, seed: int) -> dict[str, object]:
     """Returns one row of the table, measured on the scores of corrupted pictures."""
     matrix = metrics.confusion_matrix(scores.truth, scores.predicted, len(scores.labels))
     return {
@@ -48,7 +48,7 @@ def row(corruption: str, strength: int, scores: Scores, seed: int) -> dict[str, 
     }
 
 
-def samples_hash(scores: Scores) -> str:
+def samples_hash(scores: SplitPredictions) -> str:
     """Names the samples and their order, so that tables of others are not set side by side."""
     return hashlib.sha256("\n".join(map(str, scores.ids)).encode()).hexdigest()[:12]
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from fer_core.evaluation.intervals import interval, resampled_counts
 from fer_core.evaluation.metrics import Indices
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 
 LEVEL = 0.05
 
@@ -79,7 +79,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     return adjusted
 
 
-def compare_all(scores: Mapping[str, Scores]) -> list[Comparison]:
+def compare_all(scores: Mapping[str, SplitPredictions]) -> list[Comparison]:
     """Compares all pairs of runs.
 
     Args:
@@ -111,7 +111,7 @@ def compare_all(scores: Mapping[str, Scores]) -> list[Comparison]:
     ]
 
 
-def bands(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, str]:
+def tiers(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Groups ranked runs: within a band no run can be told apart from the band's best.
 
     Args:

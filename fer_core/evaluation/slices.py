@@ -16,7 +16,7 @@ from scipy import stats
 
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.significance import LEVEL, holm
 
 MIN_SIZE = 30
@@ -44,7 +44,9 @@ _Conditions = tuple[tuple[str, str], ...]
 _Categorical: TypeAlias = "pd.Categorical[str]"
 
 
-def facets(samples: pd.DataFrame, scores: Scores, votes: Votes | None = None) -> pd.DataFrame:
+def facets(
+    samples: pd.DataFrame, scores: SplitPredictions, votes: Votes | None = None
+) -> pd.DataFrame:
     """Cuts samples into groups by each property that is known of them.
 
     Quantities are cut into four groups of about the same size; properties with few values are

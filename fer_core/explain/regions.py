@@ -25,7 +25,7 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Framing:
+class FaceLayout:
     """Where eyes and mouth stand in a crop, as shares of its side.
 
     Attributes:
@@ -39,10 +39,10 @@ class Framing:
     spread: float
 
 
-FER2013 = Framing(eyes=0.37, mouth=0.79, spread=0.18)
+FER2013 = FaceLayout(eyes=0.37, mouth=0.79, spread=0.18)
 """Read off the mean face of FER2013's training images."""
 
-DRAWN = Framing(eyes=0.47, mouth=0.75, spread=0.13)
+DRAWN = FaceLayout(eyes=0.47, mouth=0.75, spread=0.13)
 """Of the faces that `fer_core.data.synthetic` draws."""
 
 BOXES = {FER2013: (0.857, 0.084), DRAWN: (0.656, 0.086)}
@@ -58,7 +58,7 @@ def only_drawn(info: BenchmarkInfo) -> bool:
     return all(source.name == SYNTHETIC for source in info.sources)
 
 
-def framing_of(info: BenchmarkInfo) -> Framing:
+def framing_of(info: BenchmarkInfo) -> FaceLayout:
     """Returns where eyes and mouth stand in a benchmark's crops.
 
     They keep their place in the face detector's box, whose place in the crops was measured.
@@ -69,7 +69,7 @@ def framing_of(info: BenchmarkInfo) -> Framing:
     box, drop = BOXES[known]
     scale = info.framing.box / box
     rise = 0.5 + info.framing.drop - scale * (0.5 + drop)
-    return Framing(scale * known.eyes + rise, scale * known.mouth + rise, scale * known.spread)
+    return FaceLayout(scale * known.eyes + rise, scale * known.mouth + rise, scale * known.spread)
 
 
 def shares(saliency: NDArray[np.float32], masks: Masks) -> dict[str, float]:
@@ -105,7 +105,7 @@ def partition(masks: Masks) -> dict[str, NDArray[np.bool_]]:
 
 
 def canonical_regions(
-    side: int = 96, framing: Framing = FER2013, faces: int = _FACES
+    side: int = 96, framing: FaceLayout = FER2013, faces: int = _FACES
 ) -> dict[str, NDArray[np.bool_]]:
     """Returns where brows, eyes, nose and mouth usually are in a benchmark's crops.
 
@@ -138,7 +138,9 @@ def canonical_regions(
     }
 
 
-def _to_framing(masks: Masks, framing: Framing, side: int) -> dict[str, NDArray[np.float64]] | None:
+def _to_framing(
+    masks: Masks, framing: FaceLayout, side: int
+) -> dict[str, NDArray[np.float64]] | None:
     """Moves and stretches masks so that eyes and mouth stand where the framing has them."""
     size = len(masks["eyes"])
     eyes, mouth = np.argwhere(masks["eyes"]) / size, np.argwhere(masks["mouth"]) / size

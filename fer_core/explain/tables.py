@@ -56,7 +56,7 @@ _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Protocol:
+class MeasurementProtocol:
     """What the numbers stand on; a file of another protocol is measured anew.
 
     Attributes:
@@ -90,14 +90,14 @@ class Protocol:
         return bool(given == asdict(self))
 
 
-def protocol_of(table: pd.DataFrame, name: str) -> Protocol:
+def protocol_of(table: pd.DataFrame, name: str) -> MeasurementProtocol:
     """Returns the protocol that a file carries.
 
     Raises:
         ArtifactError: If it carries none, or one of another version.
     """
     try:
-        protocol = Protocol(**table.attrs["protocol"])
+        protocol = MeasurementProtocol(**table.attrs["protocol"])
     except (KeyError, TypeError):
         protocol = None
     if protocol is None or protocol.schema != SCHEMA:

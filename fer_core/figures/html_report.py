@@ -149,7 +149,7 @@ def _standings(
         for entry in (*entries, *results.apart):
             row = [_title(entry)]
             if quality:
-                band = results.bands.get(entry.run_id, "other protocol")
+                band = results.tiers.get(entry.run_id, "other protocol")
                 row += [band, _interval(entry.measured.split.accuracy)]
             rows.append(row + [written(name, entry.values.get(name)) for name in names])
         yield f"<h3>{escape(group)}</h3>"

@@ -8,16 +8,16 @@ from fer_core.predictor.answers import (
     decide,
     ensemble_prediction,
 )
-from fer_core.predictor.loaded_model import Subject
+from fer_core.predictor.loaded_model import BorrowedModel
 from fer_core.predictor.predictor import MAP_SIDE, Predictor
 
 __all__ = [
     "MAP_SIDE",
     "Answer",
     "Backend",
+    "BorrowedModel",
     "Prediction",
     "Predictor",
-    "Subject",
     "calibrated",
     "decide",
     "ensemble_prediction",

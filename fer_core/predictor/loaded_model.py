@@ -23,7 +23,7 @@ from fer_core.records import RunInfo
 
 
 @dataclass(frozen=True)
-class Subject:
+class BorrowedModel:
     """A run's model for as long as it is borrowed.
 
     Attributes:
@@ -41,7 +41,7 @@ class Subject:
     prepare: Callable[[NDArray[np.uint8]], Tensor]
 
 
-class Slot:
+class LoadedModel:
     """A run that answers by itself: a network, or an imported ONNX file.
 
     What it needs is loaded when it is first asked for. Whoever looks inside the network holds
@@ -114,18 +114,18 @@ class Slot:
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
-    def subject(self) -> Subject:
+    def subject(self) -> BorrowedModel:
         """Returns the model to look inside; hold `lock` while you do."""
         if self.info.kind == "imported":
             copy = self.onnx()
             assert copy is not None  # noqa: S101 (an imported file is there, or was refused)
-            return Subject(self.info, copy.logits, None, None, copy.preprocessing)
+            return BorrowedModel(self.info, copy.logits, None, None, copy.preprocessing)
         network = self.network()
 
         def prepare(stored: NDArray[np.uint8]) -> Tensor:
             return network.preprocessing(stored).to(self._device)
 
-        return Subject(self.info, network.model, self.config, network.spec, prepare)
+        return BorrowedModel(self.info, network.model, self.config, network.spec, prepare)
 
     def probabilities(
         self, stored: NDArray[np.uint8], batch_size: int, *, use_onnx: bool

@@ -32,8 +32,8 @@ from fer_core.explain.saliency import (
 from fer_core.explain.tables import MEMBERS
 from fer_core.labels import LabelSet
 from fer_core.predictor.answers import Answer, Prediction, ensemble_prediction
-from fer_core.predictor.loaded_model import Slot, Subject
-from fer_core.predictor.lru import Recent
+from fer_core.predictor.loaded_model import BorrowedModel, LoadedModel
+from fer_core.predictor.lru import LRUCache
 from fer_core.records import Framing, RunInfo
 
 MAP_SIDE = 224
@@ -70,8 +70,8 @@ class Predictor:
         self._format = SampleFormat(info.side, info.colour)
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._use_onnx = use_onnx
-        self._slots: Recent[str, Slot] = Recent(capacity)
-        self._maps: Recent[tuple[object, ...], _Once] = Recent(_MAPS_KEPT)
+        self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
+        self._maps: LRUCache[tuple[object, ...], _Once] = LRUCache(_MAPS_KEPT)
         self._temperatures: dict[str, float | None] = {}
 
     @property
@@ -205,7 +205,7 @@ class Predictor:
         return self._temperatures[run_id]
 
     @contextmanager
-    def borrow(self, run_id: str) -> Iterator[Subject]:
+    def borrow(self, run_id: str) -> Iterator[BorrowedModel]:
         """Gives a run's model to the caller alone: nobody else asks it meanwhile.
 
         An ensemble's function takes stored images in 0 to 1 and three channels, and returns the
@@ -224,7 +224,7 @@ class Predictor:
             if info.members:
                 networks = [slots[member].network() for member in info.members]
                 mixed = _mean_of(networks, info.member_weights, info.logit_shift)
-                yield Subject(info, mixed, None, None, self._unit)
+                yield BorrowedModel(info, mixed, None, None, self._unit)
             else:
                 yield slots[run_id].subject()
 
@@ -335,9 +335,11 @@ class Predictor:
     def _config(self, run_id: str) -> ModelConfig | None:
         return self._slot(run_id).config
 
-    def _slot(self, run_id: str) -> Slot:
+    def _slot(self, run_id: str) -> LoadedModel:
         run = self._benchmark.run(run_id)
-        return self._slots.get(run_id, lambda: Slot(run, run.info(), self._format, self._device))
+        return self._slots.get(
+            run_id, lambda: LoadedModel(run, run.info(), self._format, self._device)
+        )
 
     def _unit(self, stored: NDArray[np.uint8]) -> Tensor:
         side, colour = self._format.side, self._format.colour

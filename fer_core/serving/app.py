@@ -13,7 +13,7 @@ from fer_core.data.faces import FaceDetector
 from fer_core.serving import errors
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.responses import picture_answers
-from fer_core.serving.schemas import Health, Models, Predictions, Problem
+from fer_core.serving.schemas import Health, Models, PredictResponse, Problem
 from fer_core.serving.service import Service
 from fer_core.serving.settings import Settings
 from fer_core.serving.uploads import read_uploads
@@ -98,7 +98,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
             float,
             Query(ge=0, le=1, description="Name no class below this calibrated probability."),
         ] = 0.0,
-    ) -> Predictions:
+    ) -> PredictResponse:
         service = _service(request)
         with service.gate.entered():
             asked = service.catalogue.chosen(runs or ())
@@ -114,7 +114,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
                 cropped=cropped,
             )
             problems = dict(answers[0].problems) if answers else {}
-            return Predictions(benchmark=service.name, images=images, problems=problems)
+            return PredictResponse(benchmark=service.name, images=images, problems=problems)
 
     @app.post(
         "/explain",

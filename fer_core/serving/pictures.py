@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.data.faces import Face, FaceDetector, every_face, smallest_face
+from fer_core.data.faces import DetectedFace, FaceDetector, every_face, smallest_face
 from fer_core.data.imaging import SampleFormat, open_picture, printable_name
 from fer_core.errors import ImageError
 from fer_core.records import Framing
@@ -30,7 +30,7 @@ class Picture:
 
     name: str
     size: tuple[int, int] | None
-    faces: tuple[Face, ...] = ()
+    faces: tuple[DetectedFace, ...] = ()
     stored: tuple[NDArray[np.uint8], ...] = ()
     problem: str | None = None
     error: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from fer_core.data.faces import Face
+from fer_core.data.faces import DetectedFace
 from fer_core.predictor import Prediction, decide
 from fer_core.serving.inference import Answers
 from fer_core.serving.pictures import Picture
@@ -59,7 +59,7 @@ def _faces(
         )
 
 
-def _box(face: Face) -> Box:
+def _box(face: DetectedFace) -> Box:
     left, top, right, bottom = (
         round(edge, 1) for edge in (face.left, face.top, face.right, face.bottom)
     )

@@ -132,7 +132,7 @@ class PictureAnswer(_Answer):
     problem: str | None = Field(description="Why there is no face, if there is none.")
 
 
-class Predictions(_Answer):
+class PredictResponse(_Answer):
     """What the runs say of the faces in the pictures, in the order of the upload."""
 
     benchmark: str = Field(examples=["ferplus"])

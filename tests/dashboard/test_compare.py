@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 
 from dashboard.cache import benchmarks
-from fer_core.data.faces import DlibDetector, Face
+from fer_core.data.faces import DetectedFace, DlibDetector
 from tests.dashboard.conftest import texts
 
 
@@ -121,7 +121,7 @@ def test_where_no_face_is_found_the_frame_can_be_placed(open_page, toy, detector
 
 
 def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, detector):
-    detector(Face(60, 60, 150, 150, 1.0), Face(10, 10, 80, 80, 0.5))
+    detector(DetectedFace(60, 60, 150, 150, 1.0), DetectedFace(10, 10, 80, 80, 0.5))
     app = open_page("compare", toy.artifacts)
     assert not app.exception
     assert "**2 faces**" in texts(app)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from fer_core.artifacts import ArtifactStore, RunDir, write_table
-from fer_core.data.plan import Treatment
+from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_parts, publish_facts
-from fer_core.data.reading import Part
+from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
@@ -44,7 +44,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     dark = (items[5].image // 16).astype(np.uint8)
     items.append(Sample("dark", dark, items[5].label, "train"))
     folder = root / "data" / "toy"
-    dataset = prepare_parts([Part(ListSource(items))], Treatment(side=SIDE), folder, name="toy")
+    dataset = prepare_parts(
+        [SelectedSource(ListSource(items))], PrepareOptions(side=SIDE), folder, name="toy"
+    )
     benchmark = ArtifactStore(root / "artifacts").benchmark("toy")
     publish_facts(dataset, benchmark)
     for seed in (0, 1):
@@ -182,7 +184,10 @@ def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_pa
         for image, row in zip(images, rows.itertuples(index=False), strict=True)
     ]
     again = prepare_parts(
-        [Part(ListSource(items))], Treatment(side=SIDE, relabel=csv), tmp_path / "set", name="again"
+        [SelectedSource(ListSource(items))],
+        PrepareOptions(side=SIDE, relabel=csv),
+        tmp_path / "set",
+        name="again",
     )
     aside = again.samples.loc[again.samples["excluded"] == "set aside by the relabel list", "id"]
     assert sorted(aside) == sorted(listed["id"])
@@ -242,9 +247,9 @@ def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, tmp_path):
 
 def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
     items = list(ToySource(per_class=8))
-    treatment = Treatment(side=SIDE, ship_pictures=True)
+    treatment = PrepareOptions(side=SIDE, ship_pictures=True)
     dataset = prepare_parts(
-        [Part(ListSource(items))], treatment, tmp_path / "data" / "toy", name="toy"
+        [SelectedSource(ListSource(items))], treatment, tmp_path / "data" / "toy", name="toy"
     )
     publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
     shutil.rmtree(tmp_path / "data")
@@ -286,7 +291,10 @@ def test_a_class_without_a_colour_and_odd_names_are_harmless(open_page, tmp_path
         for n, sample in enumerate(ToySource(per_class=8))
     ]
     dataset = prepare_parts(
-        [Part(ListSource(items))], Treatment(side=SIDE), tmp_path / "data" / "toy", name="toy"
+        [SelectedSource(ListSource(items))],
+        PrepareOptions(side=SIDE),
+        tmp_path / "data" / "toy",
+        name="toy",
     )
     publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
     app = open_page("explorer", tmp_path / "artifacts", tmp_path / "data", view="Samples")

@@ -9,7 +9,7 @@ import pytest
 
 from fer_core.artifacts import write_table
 from fer_core.explain.regions import PARTS
-from fer_core.explain.tables import CELLS, Protocol
+from fer_core.explain.tables import CELLS, MeasurementProtocol
 from tests.dashboard.conftest import texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
@@ -38,7 +38,7 @@ def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> Non
                  **shares, "cells": list(cells.astype(np.float32))}
             )
         )  # fmt: skip
-    protocol = Protocol("run", "split", 28, "hash", 0, 0)
+    protocol = MeasurementProtocol("run", "split", 28, "hash", 0, 0)
     write_table(place.faithfulness_path, protocol.stamp(pd.concat(rows, ignore_index=True)))
     write_table(place.regions_path, protocol.stamp(pd.concat(places, ignore_index=True)))
     points = pd.DataFrame({"id": ids, "label": predicted, "predicted": predicted})

@@ -12,10 +12,10 @@ from PIL import Image
 
 from fer_core.data.faces import (
     FER2013,
+    CropSquare,
+    DetectedFace,
     DetectorError,
     DlibDetector,
-    Face,
-    Frame,
     every_face,
     find_faces,
     smallest_face,
@@ -54,10 +54,10 @@ def framed(margin: float, rise: float) -> Framing:
 
 
 class FixedDetector:
-    def __init__(self, *faces: Face) -> None:
+    def __init__(self, *faces: DetectedFace) -> None:
         self.faces = faces
 
-    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+    def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
         return self.faces
 
 
@@ -67,18 +67,22 @@ class FixedDetector:
 def test_crop_inside_the_picture() -> None:
     # The box is 20 wide around (50, 60); a quarter more on each side makes 30; its centre goes
     # up by a tenth of 20, to (50, 58).
-    crop = Frame.around(Face(40, 50, 60, 70, 1), framed(0.25, 0.1)).cut(coordinates(100, 100))
+    crop = CropSquare.around(DetectedFace(40, 50, 60, 70, 1), framed(0.25, 0.1)).cut(
+        coordinates(100, 100)
+    )
     assert rows_and_columns(crop) == (list(range(43, 73)), list(range(35, 65)))
 
 
 def test_crop_over_the_top_left_corner_repeats_the_edge() -> None:
-    crop = Frame.around(Face(0, 5, 20, 25, 1), framed(0.5, 0)).cut(coordinates(100, 100))
+    crop = CropSquare.around(DetectedFace(0, 5, 20, 25, 1), framed(0.5, 0)).cut(
+        coordinates(100, 100)
+    )
     # 40 wide around (10, 15): columns -10 to 29, rows -5 to 34; the centre stays at (20, 20).
     assert rows_and_columns(crop) == ([0] * 5 + list(range(35)), [0] * 10 + list(range(30)))
 
 
 def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
-    crop = Frame.around(Face(64, 44, 84, 64, 1), framed(0, 0)).cut(coordinates(80, 60))
+    crop = CropSquare.around(DetectedFace(64, 44, 84, 64, 1), framed(0, 0)).cut(coordinates(80, 60))
     assert rows_and_columns(crop) == (
         [*range(44, 60), *[59] * 4],
         [*range(64, 80), *[79] * 4],
@@ -86,17 +90,21 @@ def test_crop_over_the_bottom_right_corner_repeats_the_edge() -> None:
 
 
 def test_crop_larger_than_the_picture() -> None:
-    crop = Frame.around(Face(-2, -2, 6, 6, 1), framed(0, 0)).cut(coordinates(4, 3))
+    crop = CropSquare.around(DetectedFace(-2, -2, 6, 6, 1), framed(0, 0)).cut(coordinates(4, 3))
     assert rows_and_columns(crop) == ([0, 0, 0, 1, 2, 2, 2, 2], [0, 0, 0, 1, 2, 3, 3, 3])
 
 
 def test_longer_side_of_the_box_counts() -> None:
-    crop = Frame.around(Face(40, 20, 50, 50, 1), framed(0, 0)).cut(coordinates(100, 100))
+    crop = CropSquare.around(DetectedFace(40, 20, 50, 50, 1), framed(0, 0)).cut(
+        coordinates(100, 100)
+    )
     assert rows_and_columns(crop) == (list(range(20, 50)), list(range(30, 60)))
 
 
 def test_crop_keeps_grey() -> None:
-    crop = Frame.around(Face(40, 40, 60, 60, 1), FER2013).cut(Image.new("L", (50, 50), 77))
+    crop = CropSquare.around(DetectedFace(40, 40, 60, 60, 1), FER2013).cut(
+        Image.new("L", (50, 50), 77)
+    )
     assert crop.mode == "L"
     assert (np.asarray(crop) == 77).all()
 
@@ -105,23 +113,23 @@ def test_default_framing_undoes_what_was_measured() -> None:
     """A box 0.86 as wide as FER2013's frame, 0.067 of it below its centre, gives the frame."""
     side, left, top = 100, 50, 30
     x, y, half = left + side / 2, top + side / 2 + 6.7, 43
-    face = Face(x - half, y - half, x + half, y + half, 1)
-    crop = Frame.around(face, FER2013).cut(coordinates(200, 200))
+    face = DetectedFace(x - half, y - half, x + half, y + half, 1)
+    crop = CropSquare.around(face, FER2013).cut(coordinates(200, 200))
     assert rows_and_columns(crop) == (list(range(30, 130)), list(range(50, 150)))
 
 
 @pytest.mark.parametrize("box", [(5, 5, 5, 9), (5, 5, 9, 5), (9, 5, 5, 9), (0, 0, float("nan"), 1)])
 def test_empty_boxes_are_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="an empty box is no face"):
-        Face(*box, score=1)
+        DetectedFace(*box, score=1)
 
 
 def test_a_frame_is_moved_and_zoomed_about_its_middle() -> None:
-    frame = Frame(left=10, top=20, side=40)
+    frame = CropSquare(left=10, top=20, side=40)
     assert frame.moved() == frame
-    assert frame.moved(zoom=2) == Frame(20, 30, 20)
-    assert frame.moved(zoom=0.5) == Frame(-10, 0, 80)
-    assert frame.moved(right=0.25, down=-0.5) == Frame(20, 0, 40)
+    assert frame.moved(zoom=2) == CropSquare(20, 30, 20)
+    assert frame.moved(zoom=0.5) == CropSquare(-10, 0, 80)
+    assert frame.moved(right=0.25, down=-0.5) == CropSquare(20, 0, 40)
     assert frame.moved(zoom=100).side == 1
 
 
@@ -129,18 +137,18 @@ def test_a_frame_is_moved_and_zoomed_about_its_middle() -> None:
 
 
 def test_score_times_area_chooses() -> None:
-    sharp_but_small = Face(0, 0, 20, 20, 2.0)  # 800
-    nearest = Face(30, 30, 70, 70, 0.9)  # 1440
-    large_false_alarm = Face(0, 0, 90, 90, 0.1)  # 810
+    sharp_but_small = DetectedFace(0, 0, 20, 20, 2.0)  # 800
+    nearest = DetectedFace(30, 30, 70, 70, 0.9)  # 1440
+    large_false_alarm = DetectedFace(0, 0, 90, 90, 0.1)  # 810
     image = coordinates(100, 100)
     found = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
     assert [crop.face for crop in found] == [nearest, large_false_alarm, sharp_but_small]
-    np.testing.assert_array_equal(found[0].crop, Frame.around(nearest, FER2013).cut(image))
+    np.testing.assert_array_equal(found[0].crop, CropSquare.around(nearest, FER2013).cut(image))
 
 
 def test_faces_are_cut_out_in_the_framing_that_is_asked() -> None:
     wide = framed(0.5, 0.25)
-    face = Face(40, 40, 60, 60, 1)
+    face = DetectedFace(40, 40, 60, 60, 1)
     (found,) = find_faces(coordinates(100, 100), FixedDetector(face), wide)
     assert rows_and_columns(found.crop) == (list(range(25, 65)), list(range(30, 70)))
 
@@ -168,12 +176,12 @@ def test_no_face_in_a_nameless_picture() -> None:
 
 def test_every_face_largest_first() -> None:
     image = coordinates(100, 100)
-    small, large = Face(0, 0, 20, 20, 1.0), Face(30, 30, 70, 75, 1.0)
+    small, large = DetectedFace(0, 0, 20, 20, 1.0), DetectedFace(30, 30, 70, 75, 1.0)
     found = every_face(image, FixedDetector(small, large))
     assert [crop.face for crop in found] == [large, small]
-    np.testing.assert_array_equal(found[1].crop, Frame.around(small, FER2013).cut(image))
+    np.testing.assert_array_equal(found[1].crop, CropSquare.around(small, FER2013).cut(image))
     assert every_face(image, FixedDetector()) == ()
-    assert [crop.face for crop in every_face(image, None)] == [Face(0, 0, 100, 100, 1.0)]
+    assert [crop.face for crop in every_face(image, None)] == [DetectedFace(0, 0, 100, 100, 1.0)]
 
 
 # --- cropped already --------------------------------------------------------------------------
@@ -182,7 +190,7 @@ def test_every_face_largest_first() -> None:
 def test_whole_picture_is_the_central_square() -> None:
     wide = whole_picture(coordinates(50, 31))
     assert rows_and_columns(wide.crop) == (list(range(31)), list(range(9, 40)))
-    assert (wide.frame, wide.face) == (Frame(9, 0, 31), Face(9, 0, 40, 31, score=1.0))
+    assert (wide.frame, wide.face) == (CropSquare(9, 0, 31), DetectedFace(9, 0, 40, 31, score=1.0))
     tall = whole_picture(coordinates(30, 50))
     assert rows_and_columns(tall.crop) == (list(range(10, 40)), list(range(30)))
 
@@ -285,7 +293,7 @@ def test_rate_and_framing_on_fer2013(detector: DlibDetector) -> None:
 
     corners = np.arange(48, dtype=np.uint8)
     place = Image.fromarray(np.dstack([*np.meshgrid(corners, corners), np.zeros((48, 48), "u1")]))
-    crops = [Frame.around(face, FER2013).cut(place) for face in found]
+    crops = [CropSquare.around(face, FER2013).cut(place) for face in found]
     assert np.median([crop.width for crop in crops]) == pytest.approx(48, abs=4)
     middles = np.array([crop.getpixel((crop.width // 2, crop.height // 2))[:2] for crop in crops])
     np.testing.assert_allclose(np.median(middles, axis=0), [24, 24], atol=2.5)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fer_core.data import framing
-from fer_core.data.faces import DlibDetector, Face, Frame
+from fer_core.data.faces import CropSquare, DetectedFace, DlibDetector
 from fer_core.data.framing import measure_framing
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import render
@@ -16,12 +16,12 @@ FRAME = 128
 class BrightSpotDetector:
     """Answers with a box around the bright square of a test picture, if there is one."""
 
-    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+    def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
         rows, columns = np.nonzero(np.asarray(image.convert("L")) > 200)
         if not len(rows):
             return ()
         left, top = int(columns.min()), int(rows.min())
-        return (Face(left, top, int(columns.max()) + 1, int(rows.max()) + 1, 1.0),)
+        return (DetectedFace(left, top, int(columns.max()) + 1, int(rows.max()) + 1, 1.0),)
 
 
 def squares(count: int, left: int, top: int, side: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_a_crop_in_the_measured_framing_gives_the_image_back() -> None:
     images = squares(60, left=32, top=40, side=64)
     found = measure_framing(images, np.arange(60), BrightSpotDetector())
     place = Image.fromarray(np.add.outer(np.arange(300), np.zeros(300)).clip(0, 255).astype("u1"))
-    crop = Frame.around(Face(100, 100, 164, 164, 1), found).cut(place)
+    crop = CropSquare.around(DetectedFace(100, 100, 164, 164, 1), found).cut(place)
     assert crop.width == pytest.approx(FRAME, abs=3)
     assert np.asarray(crop)[0, 0] == pytest.approx(60, abs=3)  # 132 - 8 - 64
 
@@ -68,7 +68,7 @@ def test_the_search_ends_early_among_pictures_without_faces() -> None:
     blank = np.full((150, 48, 48), 99, dtype=np.uint8)
 
     class Counting:
-        def detect(self, image: Image.Image) -> tuple[Face, ...]:
+        def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
             seen.append(1)
             return ()
 

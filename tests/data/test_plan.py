@@ -11,11 +11,11 @@ from PIL import Image
 
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.cleaning import Cleaner
-from fer_core.data.faces import Face, whole_picture
-from fer_core.data.plan import BalancePlan, CleanPlan, SplitPlan, TopUp, Treatment, read_plan
+from fer_core.data.faces import DetectedFace, whole_picture
+from fer_core.data.plan import BalancePlan, CleanPlan, PrepareOptions, SplitPlan, TopUp, read_plan
 from fer_core.data.prepare import prepare_parts, prepare_plan
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.reading import Part
+from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Origin, Sample
 from fer_core.data.storage import decode
 from fer_core.errors import DataError
@@ -36,9 +36,9 @@ def source(count: int, *, seed: int, splits=(None,), labels=PAIR, **options) -> 
     return ListSource(items, **options)
 
 
-def build(folder: Path, *parts: Part, **treatment) -> PreparedDataset:
+def build(folder: Path, *parts: SelectedSource, **treatment) -> PreparedDataset:
     options = {"side": SIDE, **treatment}
-    return prepare_parts(parts, Treatment(**options), folder / "set", name="tiny")
+    return prepare_parts(parts, PrepareOptions(**options), folder / "set", name="tiny")
 
 
 def train_counts(dataset: PreparedDataset, by: str = "label") -> dict[str, int]:
@@ -50,8 +50,8 @@ THREE = ("train", "validation", "test")
 
 
 def test_sources_are_merged_and_each_sample_keeps_its_origin(tmp_path: Path) -> None:
-    own = Part(source(6, seed=1, splits=THREE), name="own_split")
-    drawn = Part(source(40, seed=2), name="no_split")
+    own = SelectedSource(source(6, seed=1, splits=THREE), name="own_split")
+    drawn = SelectedSource(source(40, seed=2), name="no_split")
     dataset = build(tmp_path, own, drawn)
     table = dataset.samples
     assert table["id"].iloc[[0, 18]].tolist() == ["own_split/0000", "no_split/0000"]
@@ -69,14 +69,18 @@ def test_sources_are_merged_and_each_sample_keeps_its_origin(tmp_path: Path) -> 
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Several sources are called list, list"):
-        build(tmp_path, Part(source(6, seed=1, splits=THREE)), Part(source(40, seed=2)))
+        build(
+            tmp_path,
+            SelectedSource(source(6, seed=1, splits=THREE)),
+            SelectedSource(source(40, seed=2)),
+        )
 
 
 def test_a_copy_in_another_source_does_not_leak(tmp_path: Path) -> None:
     first, second = source(6, seed=1, splits=THREE), source(6, seed=2, splits=THREE)
     test_image = first.items[12].image
     second.items[0] = Sample("0000", test_image, "happy", "train")
-    dataset = build(tmp_path, Part(first, name="a"), Part(second, name="b"))
+    dataset = build(tmp_path, SelectedSource(first, name="a"), SelectedSource(second, name="b"))
     copied = dataset.samples.set_index("id").loc["b/0000"]
     assert (copied["split"], copied["excluded"]) == ("excluded", "duplicate of a test image")
 
@@ -88,7 +92,7 @@ def test_groups_stay_on_one_side_of_a_drawn_split(tmp_path: Path) -> None:
         Sample(f"{n:04d}", image, PAIR[n % 2], None, group=f"person {n // 6}")
         for n, image in enumerate(images)
     ]
-    dataset = build(tmp_path, Part(ListSource(items)))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)))
     sides = dataset.samples.groupby("group")["split"].nunique()
     assert len(sides) == 20
     assert (sides == 1).all()
@@ -103,7 +107,7 @@ def test_too_few_persons_to_split_are_told(tmp_path: Path) -> None:
         for n, image in enumerate(images)
     ]
     with pytest.raises(DataError, match="fall into 4 groups"):
-        build(tmp_path, Part(ListSource(items)))
+        build(tmp_path, SelectedSource(ListSource(items)))
 
 
 def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None:
@@ -112,7 +116,7 @@ def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None
     for place in (0, 13):
         item = items[place]
         items[place] = Sample(item.key, item.image, item.label, item.split, group="12")
-    dataset = build(tmp_path, Part(ListSource(items)))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)))
     table = dataset.samples.set_index("id")
     assert table.loc["list/0000", "excluded"] == "belongs to a test image"
     assert table.loc["list/0013", "split"] == "test"
@@ -121,16 +125,16 @@ def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None
 
 def test_classes_are_renamed_and_left_out(tmp_path: Path) -> None:
     given = source(60, seed=1, labels=("Joyful", "grumpy", "bored"))
-    part = Part(given, mapping={"joyful": "happy", "GRUMPY": "anger", "bored": ""})
+    part = SelectedSource(given, mapping={"joyful": "happy", "GRUMPY": "anger", "bored": ""})
     items = [Sample(**{**vars(item), "label": item.label.lower()}) for item in given.items]
-    dataset = build(tmp_path, Part(ListSource(items), mapping=part.mapping))
+    dataset = build(tmp_path, SelectedSource(ListSource(items), mapping=part.mapping))
     assert dataset.info.labels == ("angry", "happy")
     assert len(dataset.samples) == 40
     assert DatasetCard.read(dataset.folder / "card.json").sources[0].left_out == {
         "the class bored is left out": 20
     }
     with pytest.raises(DataError, match="The mapping names fear, but the classes of list are"):
-        build(tmp_path, Part(ListSource(items), mapping={"fear": "sad"}))
+        build(tmp_path, SelectedSource(ListSource(items), mapping={"fear": "sad"}))
 
 
 def test_votes_and_second_labels_follow_the_mapping(tmp_path: Path) -> None:
@@ -142,7 +146,9 @@ def test_votes_and_second_labels_follow_the_mapping(tmp_path: Path) -> None:
         for n, item in enumerate(items)
     ]
     items += samples(noise(2, seed=8, side=SIDE), ["bored", "cross"], "train", 100)
-    dataset = build(tmp_path, Part(ListSource(items), mapping={"bored": "sad", "cross": ""}))
+    dataset = build(
+        tmp_path, SelectedSource(ListSource(items), mapping={"bored": "sad", "cross": ""})
+    )
     table = dataset.samples.set_index("id")
     given = table.loc["list/0001"]
     assert (given["votes_sad"], given["votes_happy"], given["votes_cross"]) == (7, 3, 2)
@@ -157,7 +163,7 @@ def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
     items = source(6, seed=1, splits=THREE).items
     wide = noise(1, seed=5, side=30)[0][7 : 7 + SIDE]
     items[0] = replace(items[0], image=wide)
-    dataset = build(tmp_path, Part(ListSource(items)))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)))
     np.testing.assert_array_equal(dataset.images[0], wide[:, 7 : 7 + SIDE])
     # as a picture that is cropped already is answered
     crop = whole_picture(Image.fromarray(wide)).crop
@@ -166,10 +172,12 @@ def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
 
 
 def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
-    part = Part(source(90, seed=1, labels=("happy", "sad", "fear")), classes=("happy", "Sadness"))
+    part = SelectedSource(
+        source(90, seed=1, labels=("happy", "sad", "fear")), classes=("happy", "Sadness")
+    )
     assert build(tmp_path, part).info.labels == ("happy", "sad")
-    limited = build(tmp_path, Part(source(90, seed=1), limit=50))
-    again = build(tmp_path, Part(source(90, seed=1), limit=50))
+    limited = build(tmp_path, SelectedSource(source(90, seed=1), limit=50))
+    again = build(tmp_path, SelectedSource(source(90, seed=1), limit=50))
     assert len(limited.samples) == len(limited.images) == 50
     assert limited.samples["id"].tolist() == again.samples["id"].tolist()
     card = DatasetCard.read(limited.folder / "card.json")
@@ -179,8 +187,8 @@ def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
 def test_weights_bring_sources_into_proportion_in_train_only(tmp_path: Path) -> None:
     """30 and 60 training images, wanted 2 to 1: 30 and 15."""
     parts = [
-        Part(source(30, seed=1, splits=THREE), name="a", weight=2),
-        Part(source(60, seed=2, splits=THREE), name="b", weight=1),
+        SelectedSource(source(30, seed=1, splits=THREE), name="a", weight=2),
+        SelectedSource(source(60, seed=2, splits=THREE), name="b", weight=1),
     ]
     dataset = build(tmp_path, *parts)
     assert train_counts(dataset, "source") == {"a": 30, "b": 16}  # 7.5 of each class, rounded
@@ -197,8 +205,8 @@ def test_a_class_is_topped_up_from_a_named_source(tmp_path: Path) -> None:
     spare = source(20, seed=2, splits=("train", "test"))
     dataset = build(
         tmp_path,
-        Part(ListSource(items), name="main"),
-        Part(spare, name="spare", role="top-up"),
+        SelectedSource(ListSource(items), name="main"),
+        SelectedSource(spare, name="spare", role="top-up"),
         balance=BalancePlan(top_up=(TopUp(label="sad", source="spare", to="largest"),)),
     )
     assert train_counts(dataset) == {"happy": 6, "sad": 6}
@@ -219,7 +227,7 @@ def test_disputed_images_of_a_spare_source_are_not_learned(tmp_path: Path) -> No
     spare = ListSource([*source(12, seed=2, splits=THREE).items, *items])
     main = source(12, seed=1, splits=THREE)
     for role, count in (("all", 1), ("top-up", 0)):
-        parts = (Part(main, name="main"), Part(spare, name="spare", role=role))
+        parts = (SelectedSource(main, name="main"), SelectedSource(spare, name="spare", role=role))
         assert len(build(tmp_path, *parts).disputed_rows()) == count
 
 
@@ -227,8 +235,8 @@ def test_topping_up_with_a_class_that_the_source_lacks_is_refused(tmp_path: Path
     with pytest.raises(DataError, match="spare has no 'fear' to top up with; it has happy, sad"):
         build(
             tmp_path,
-            Part(source(12, seed=1, splits=THREE), name="main"),
-            Part(source(12, seed=2), name="spare", role="top-up"),
+            SelectedSource(source(12, seed=1, splits=THREE), name="main"),
+            SelectedSource(source(12, seed=2), name="spare", role="top-up"),
             balance=BalancePlan(top_up=(TopUp(label="fear", source="spare"),)),
         )
 
@@ -237,13 +245,15 @@ def test_topping_up_with_a_class_that_the_source_lacks_is_refused(tmp_path: Path
 def test_large_classes_are_capped_in_train_only(tmp_path: Path, most, happy: int) -> None:
     items = list(source(12, seed=1, splits=THREE).items)
     extra = samples(noise(6, seed=5, side=SIDE), ["happy"] * 6, "train", 100)
-    dataset = build(tmp_path, Part(ListSource([*items, *extra])), balance=BalancePlan(most=most))
+    dataset = build(
+        tmp_path, SelectedSource(ListSource([*items, *extra])), balance=BalancePlan(most=most)
+    )
     assert train_counts(dataset) == {"happy": happy, "sad": 6}
     assert dataset.info.counts["test"] == {"happy": 6, "sad": 6}
 
 
 def test_a_random_split_forgets_the_sources_own(tmp_path: Path) -> None:
-    part = Part(source(50, seed=1, splits=("train", "test")))
+    part = SelectedSource(source(50, seed=1, splits=("train", "test")))
     dataset = build(tmp_path, part, split=SplitPlan(by="random", test=0.25, validation=0.2))
     assert dataset.samples["split"].value_counts().to_dict() == {
         "train": 60,
@@ -256,12 +266,12 @@ def test_a_random_split_forgets_the_sources_own(tmp_path: Path) -> None:
 class Finder:
     """Finds a face wherever the picture is brighter than its ground."""
 
-    def detect(self, image: Image.Image) -> tuple[Face, ...]:
+    def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
         pixels = np.asarray(image.convert("L")) > 128
         if not pixels.any():
             return ()
         rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-        return (Face(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, 1.0),)
+        return (DetectedFace(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, 1.0),)
 
 
 def bright_square(side: int, at: int, size: int) -> np.ndarray:
@@ -310,7 +320,7 @@ def test_disputed_images_are_cropped_like_the_others() -> None:
 def test_what_is_set_aside_is_told(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
-    dataset = build(tmp_path, Part(ListSource(items)), clean=CleanPlan(drop_flat=True))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)), clean=CleanPlan(drop_flat=True))
     assert dataset.info.excluded == {"flat or blank": 1}
     assert np.isnan(dataset.samples["outlier"].iloc[2])
 
@@ -323,7 +333,7 @@ def relabels(folder: Path, rows: list[tuple[str, str]]) -> Path:
 
 def test_a_relabel_list_changes_labels_and_sets_aside(tmp_path: Path) -> None:
     path = relabels(tmp_path, [("list/0000", "Sad"), ("list/0013", ""), ("list/0002", "happy")])
-    dataset = build(tmp_path, Part(source(6, seed=1, splits=THREE)), relabel=path)
+    dataset = build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)), relabel=path)
     table = dataset.samples.set_index("id")
     assert (table.loc["list/0000", "label"], table.loc["list/0000", "given_label"]) == (
         "sad",
@@ -338,7 +348,7 @@ def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> No
     items = list(source(6, seed=1, splits=THREE).items)
     items.append(Sample("x", noise(1, seed=9, side=SIDE)[0], None, "train", "annotators disagree"))
     path = relabels(tmp_path, [("list/x", "sad")])
-    dataset = build(tmp_path, Part(ListSource(items)), relabel=path)
+    dataset = build(tmp_path, SelectedSource(ListSource(items)), relabel=path)
     assert dataset.samples.set_index("id").loc["list/x", "split"] == "train"
 
 
@@ -347,7 +357,7 @@ def test_a_label_does_not_bring_back_what_cleaning_set_aside(tmp_path: Path) -> 
     items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
     path = relabels(tmp_path, [("list/0002", "sad"), ("list/0000", "sad")])
     clean = CleanPlan(drop_flat=True)
-    dataset = build(tmp_path, Part(ListSource(items)), relabel=path, clean=clean)
+    dataset = build(tmp_path, SelectedSource(ListSource(items)), relabel=path, clean=clean)
     table = dataset.samples.set_index("id")
     assert table.loc[["list/0000", "list/0002"], "label"].tolist() == ["sad", "sad"]
     assert table.loc[["list/0000", "list/0002"], "excluded"].tolist() == ["", "flat or blank"]
@@ -363,7 +373,11 @@ def test_a_label_does_not_bring_back_what_cleaning_set_aside(tmp_path: Path) -> 
 )
 def test_a_relabel_list_that_does_not_fit_is_refused(tmp_path: Path, rows, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        build(tmp_path, Part(source(6, seed=1, splits=THREE)), relabel=relabels(tmp_path, rows))
+        build(
+            tmp_path,
+            SelectedSource(source(6, seed=1, splits=THREE)),
+            relabel=relabels(tmp_path, rows),
+        )
 
 
 def test_extras_and_sizes_become_columns(tmp_path: Path) -> None:
@@ -372,7 +386,7 @@ def test_extras_and_sizes_become_columns(tmp_path: Path) -> None:
                extras={"valence": n / 18} if n % 2 else {})
         for n, item in enumerate(source(6, seed=1, splits=THREE).items)
     ]  # fmt: skip
-    table = build(tmp_path, Part(ListSource(items))).samples
+    table = build(tmp_path, SelectedSource(ListSource(items))).samples
     assert table["width"].tolist() == [20 + n for n in range(18)]
     assert table["valence"].isna().tolist() == [n % 2 == 0 for n in range(18)]
     assert table["valence"].iloc[3] == pytest.approx(3 / 18)
@@ -385,7 +399,7 @@ def test_shipped_pictures_are_what_models_learn_from(tmp_path: Path) -> None:
         for n, split in enumerate(THREE)
         for item in samples(images[4 * n : 4 * n + 4], PAIR * 2, split, 4 * n)
     ]
-    dataset = build(tmp_path, Part(ListSource(items, colour=True)), ship_pictures=True)
+    dataset = build(tmp_path, SelectedSource(ListSource(items, colour=True)), ship_pictures=True)
     shipped = pd.read_parquet(dataset.folder / "pictures.parquet")
     assert shipped["id"].tolist() == dataset.samples["id"].tolist()
     for data, stored in zip(shipped["webp"], dataset.images, strict=True):
@@ -488,7 +502,7 @@ STARTED, TRIED = multiprocessing.Event(), multiprocessing.Event()
 
 
 def _prepare_slowly(folder: Path) -> None:
-    build(folder, Part(SlowSource(source(6, seed=1, splits=THREE).items)))
+    build(folder, SelectedSource(SlowSource(source(6, seed=1, splits=THREE).items)))
 
 
 def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Path) -> None:
@@ -497,7 +511,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Pat
     assert STARTED.wait(20)
     try:
         with pytest.raises(DataError, match="Another process is preparing"):
-            build(tmp_path, Part(source(6, seed=2, splits=THREE)))
+            build(tmp_path, SelectedSource(source(6, seed=2, splits=THREE)))
     finally:
         TRIED.set()
         first.join(20)
@@ -505,13 +519,13 @@ def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Pat
     dataset = PreparedDataset.open(tmp_path / "set")
     np.testing.assert_array_equal(dataset.images, noise(18, seed=1, side=SIDE))
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    build(tmp_path, Part(source(6, seed=2, splits=THREE)))  # and the place is free again
+    build(tmp_path, SelectedSource(source(6, seed=2, splits=THREE)))  # and the place is free again
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".set.partial").mkdir()
     (tmp_path / ".set.partial" / "images.npy").write_bytes(b"half")
-    build(tmp_path, Part(source(6, seed=1, splits=THREE)))
+    build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)))
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
@@ -519,7 +533,7 @@ def test_the_card_counts_by_hand(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items[1] = Sample("0001", items[0].image, "sad", "train")  # copies with two labels
     items[12] = Sample("0012", items[2].image, "happy", "test")  # a leak
-    dataset = build(tmp_path, Part(ListSource(items)))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)))
     card = DatasetCard.read(dataset.folder / "card.json")
     assert (card.exact.groups, card.exact.extra, card.exact.largest) == (2, 2, 2)
     assert (card.exact.conflicting_groups, card.exact.conflicting_images) == (1, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_core.data.faces import Face
+from fer_core.data.faces import DetectedFace
 from fer_core.data.tracking import overlap, track
 from fer_core.data.video import read_frames, video_facts
 from fer_core.errors import DataError
@@ -79,7 +79,7 @@ def test_a_cut_off_video_gives_what_is_there(tmp_path):
 
 
 def box(left, top, side=10):
-    return Face(left, top, left + side, top + side, 1.0)
+    return DetectedFace(left, top, left + side, top + side, 1.0)
 
 
 def test_overlap():

@@ -6,7 +6,7 @@ import torch
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.hints import Guide, _orthonormal, reading
+from fer_core.engine.hints import HintTeacher, _orthonormal, reading
 from fer_core.engine.networks import Network
 from fer_core.models import build_model, spec_of
 
@@ -25,7 +25,7 @@ IMAGES = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def test_a_guides_channels_are_standardised():
-    found = Guide(network("tiny_cnn"), 1.0).features(IMAGES)
+    found = HintTeacher(network("tiny_cnn"), 1.0).features(IMAGES)
     alive = found.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
     assert alive.any()
     torch.testing.assert_close(
@@ -37,7 +37,7 @@ def test_a_guides_channels_are_standardised():
 
 
 def test_a_guide_passes_in_the_precision_around_it_and_answers_in_float32():
-    guide = Guide(network("tiny_cnn"), 1.0)
+    guide = HintTeacher(network("tiny_cnn"), 1.0)
     exact = guide.features(IMAGES)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = guide.features(IMAGES)
@@ -47,7 +47,7 @@ def test_a_guide_passes_in_the_precision_around_it_and_answers_in_float32():
 
 
 def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_variance():
-    guide = Guide(network("tiny_cnn"), 3.0)
+    guide = HintTeacher(network("tiny_cnn"), 3.0)
     wanted = guide.features(IMAGES)
     wide = wanted.shape[1] + 5
     matrix = _orthonormal(wanted.shape[1], wide)
@@ -58,7 +58,7 @@ def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_
 
 
 def test_the_guides_map_is_brought_to_the_students_grid():
-    guide = Guide(network("tiny_cnn"), 1.0)
+    guide = HintTeacher(network("tiny_cnn"), 1.0)
     for side in (2, 3, 11):
         own = torch.zeros(16, 4, side, side, requires_grad=True)
         loss = guide.loss(own, guide.features(IMAGES))
@@ -96,7 +96,7 @@ def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
 
 
 def test_a_student_learns_to_see_what_its_guide_sees():
-    guide = Guide(network("tiny_cnn"), 1.0)
+    guide = HintTeacher(network("tiny_cnn"), 1.0)
     student = network("tiny_vit")
     student.model.requires_grad_(True).train()
     optimiser = torch.optim.Adam(student.model.parameters(), lr=1e-2)

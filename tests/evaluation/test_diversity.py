@@ -8,8 +8,8 @@ from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
 from fer_core.errors import ArtifactError, DataError
-from fer_core.evaluation.aligned import Panel
-from fer_core.evaluation.diversity import agreement, kappa, rescue
+from fer_core.evaluation.aligned import AlignedPredictions
+from fer_core.evaluation.diversity import agreement, complementarity, kappa
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.leaderboard_columns import measure, pareto_front
 from fer_core.evaluation.seeds import family_of, over_seeds
@@ -41,24 +41,24 @@ def test_kappa_agrees_with_scikit_learn(pairs_drawn):
 def test_agreement_by_hand():
     one = make_scores([0, 0, 1, 1], [[1, 0], [1, 0], [1, 0], [1, 0]])  # right, right, wrong, wrong
     two = make_scores([0, 0, 1, 1], [[1, 0], [0, 1], [0, 1], [1, 0]])  # right, wrong, right, wrong
-    found = agreement(Panel.of({"one": one, "two": two}))
+    found = agreement(AlignedPredictions.of({"one": one, "two": two}))
     assert found.oracle == 0.75
     assert found.all_wrong == 0.25
-    np.testing.assert_allclose(found.rescue, [[0, 0.5], [0.5, 0]])
+    np.testing.assert_allclose(found.complementarity, [[0, 0.5], [0.5, 0]])
     assert found.kappa[0, 1] == found.kappa[1, 0] == pytest.approx(0)
-    assert np.isnan(rescue(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
+    assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
 def test_a_panel_aligns_its_runs():
     scores = random_scores(50)
-    panel = Panel.of({"a": scores, "b": shuffled(scores)})
+    panel = AlignedPredictions.of({"a": scores, "b": shuffled(scores)})
     np.testing.assert_array_equal(panel.predicted[0], panel.predicted[1])
     np.testing.assert_array_equal(panel.right[1], scores.predicted == scores.truth)
     assert panel.row("b") == 1
     with pytest.raises(ArtifactError, match="no predictions of c"):
         panel.row("c")
     with pytest.raises(ArtifactError, match="no predictions to set"):
-        Panel.of({})
+        AlignedPredictions.of({})
 
 
 def test_a_difference_by_hand_and_its_interval_is_that_of_paired_samples():

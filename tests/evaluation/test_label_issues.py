@@ -11,7 +11,7 @@ from fer_core.evaluation.label_issues import (
     expected_votes,
     find_label_issues,
 )
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import SEVEN_EMOTIONS, LabelSet
 
 CLASSES = len(SEVEN_EMOTIONS)
@@ -34,7 +34,7 @@ def run(
         probabilities[np.arange(per_split), answer] = sure
         given = np.where(np.arange(per_split) < planted, (true + 1) % classes, true)
         ids = np.array([f"{split}/{n:04d}" for n in range(per_split)], dtype=object)
-        splits[split] = Scores(labels, ids, given, probabilities)
+        splits[split] = SplitPredictions(labels, ids, given, probabilities)
     return Predictions(splits)
 
 
@@ -83,7 +83,7 @@ def test_three_classes_and_a_class_that_no_label_names() -> None:
 def test_the_average_is_a_plain_mean_in_the_first_runs_order() -> None:
     one, other = run(1).split("test"), run(2).split("test")
     order = np.random.default_rng(0).permutation(len(other))
-    shuffled = Scores(
+    shuffled = SplitPredictions(
         other.labels, other.ids[order], other.truth[order], other.probabilities[order]
     )
     mean = average([one, shuffled])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy", "sad"])
@@ -18,8 +18,8 @@ def predictions(first=(0.7, 0.2, 0.1), order=(0, 1)) -> Predictions:
     ids = np.array(["d/0", "d/1"], dtype=object)[list(order)]
     truth = np.array([0, 2])[list(order)]
     probabilities = np.array([first, (0.1, 0.3, 0.6)])[list(order)]
-    part = Scores(LABELS, ids, truth, probabilities)
-    validation = Scores(
+    part = SplitPredictions(LABELS, ids, truth, probabilities)
+    validation = SplitPredictions(
         LABELS, np.array([f"v{name}" for name in ids], object), truth, probabilities
     )
     return Predictions({"validation": validation, "test": part})
@@ -93,7 +93,9 @@ def test_average_does_not_depend_on_the_order_of_members(order):
 def test_members_must_have_scored_the_same_samples():
     other = predictions()
     part = other.split("test")
-    moved = Scores(LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities)
+    moved = SplitPredictions(
+        LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities
+    )
     with pytest.raises(ArtifactError, match="scored the same samples"):
         average([predictions(), Predictions({"validation": moved, "test": moved})])
 
@@ -103,7 +105,7 @@ def member(*answers: int) -> Predictions:
     truth = np.array([0, 1, 2, 0])
     probabilities = np.where(np.eye(3)[list(answers)] == 1, 0.6, 0.2)
     ids = np.array([f"v/{i}" for i in range(4)], dtype=object)
-    return Predictions({"validation": Scores(LABELS, ids, truth, probabilities)})
+    return Predictions({"validation": SplitPredictions(LABELS, ids, truth, probabilities)})
 
 
 def test_weights_are_respected():

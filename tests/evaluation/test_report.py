@@ -7,7 +7,7 @@ from scipy import stats
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.intervals import Bootstrap
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, Report, build_report, score
 from fer_core.labels import LabelSet
 
@@ -23,10 +23,10 @@ PROTOCOL = Protocol(
 )
 
 
-def scores(truth, predicted, prefix="s") -> Scores:
+def scores(truth, predicted, prefix="s") -> SplitPredictions:
     probabilities = np.where(np.eye(2)[predicted] == 1, 0.8, 0.2)
     ids = np.array([f"{prefix}/{i}" for i in range(len(truth))], dtype=object)
-    return Scores(LABELS, ids, np.array(truth), probabilities)
+    return SplitPredictions(LABELS, ids, np.array(truth), probabilities)
 
 
 def test_bootstrap_interval_of_accuracy_is_binomial():

@@ -7,22 +7,22 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.predictions import Scores
-from fer_core.evaluation.significance import Comparison, bands, compare_all, holm, mcnemar
+from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.significance import Comparison, compare_all, holm, mcnemar, tiers
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy"])
 
 
-def scores(right: list[bool], order=None) -> Scores:
+def scores(right: list[bool], order=None) -> SplitPredictions:
     """Scores whose truth is always `angry`."""
     predicted = np.where(right, 0, 1)
     probabilities = np.where(np.eye(2)[predicted] == 1, 0.9, 0.1)
     ids = np.array([f"s/{i}" for i in range(len(right))], dtype=object)
-    whole = Scores(LABELS, ids, np.zeros(len(right), dtype=np.int64), probabilities)
+    whole = SplitPredictions(LABELS, ids, np.zeros(len(right), dtype=np.int64), probabilities)
     if order is None:
         return whole
-    return Scores(LABELS, ids[order], whole.truth[order], probabilities[order])
+    return SplitPredictions(LABELS, ids[order], whole.truth[order], probabilities[order])
 
 
 def test_mcnemar_by_hand():
@@ -77,7 +77,7 @@ def test_bands_start_anew_where_a_run_is_told_apart_from_the_leader():
     def pair(first: str, second: str, adjusted: float) -> Comparison:
         return Comparison(first, second, 0, 0, adjusted, adjusted)
 
-    found = bands(
+    found = tiers(
         ["a", "b", "c", "d"],
         [pair("a", "b", 0.4), pair("a", "c", 0.01), pair("a", "d", 0.001),
          pair("b", "c", 0.2), pair("b", "d", 0.01), pair("c", "d", 0.06)],
@@ -86,6 +86,6 @@ def test_bands_start_anew_where_a_run_is_told_apart_from_the_leader():
 
 
 def test_a_lone_run_is_its_own_band():
-    assert bands(["a"], []) == {"a": "A"}
+    assert tiers(["a"], []) == {"a": "A"}
     assert compare_all({"a": scores([True])}) == []
     assert compare_all({}) == []

@@ -11,7 +11,7 @@ from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import (
     CELLS,
     CONTROLS,
-    Protocol,
+    MeasurementProtocol,
     agreement,
     claim,
     faithful_methods,
@@ -22,7 +22,7 @@ from fer_core.explain.tables import (
 )
 
 FACES = [f"f{number}" for number in range(30)]
-PROTOCOL = Protocol("run now", "split", 30, "hash", 0, 0)
+PROTOCOL = MeasurementProtocol("run now", "split", 30, "hash", 0, 0)
 
 
 def rows(method: str, metric: str, values) -> pd.DataFrame:
@@ -144,6 +144,6 @@ def test_the_protocol_travels_in_the_file(tmp_path):
     read = read_table(path)
     assert protocol_of(read, path.name) == PROTOCOL
     assert PROTOCOL.fits(read)
-    assert not Protocol("run now", "split", 30, "other", 0, 0).fits(read)
+    assert not MeasurementProtocol("run now", "split", 30, "other", 0, 0).fits(read)
     with pytest.raises(ArtifactError, match="training explain"):
         protocol_of(rows("m", "road", 0.0), path.name)

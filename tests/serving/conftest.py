@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from fer_core.data.faces import Face
+from fer_core.data.faces import DetectedFace
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
 
@@ -27,7 +27,7 @@ class QuarterDetector:
                 if grey[top + half_height // 2, left + half_width // 2] > 128:
                     inset = 1 + 2 * (row * 2 + column)  # later quarters give smaller faces
                     found.append(
-                        Face(
+                        DetectedFace(
                             left + inset, top + inset, left + half_width - inset,
                             top + half_height - inset, score=1.0,
                         )

@@ -18,7 +18,7 @@ from fer_core.data.prepare import prepare, publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.base import Origin, Sample
 from fer_core.engine.networks import preprocessing_of
-from fer_core.evaluation.predictions import Predictions, Scores
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import save_tensors
@@ -141,7 +141,7 @@ def constructed_predictions(dataset: PreparedDataset, seed: int) -> Predictions:
         probabilities = np.full((len(rows), classes), 0.4 / (classes - 1))
         probabilities[np.arange(len(rows)), predicted] = 0.6
         ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
-        splits[split] = Scores(dataset.labels, ids, truth, probabilities)
+        splits[split] = SplitPredictions(dataset.labels, ids, truth, probabilities)
     return Predictions(splits)
 
 

@@ -3,35 +3,35 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
 NAMES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 
 
-def make_scores(truth, probabilities, prefix: str = "s") -> Scores:
+def make_scores(truth, probabilities, prefix: str = "s") -> SplitPredictions:
     """Scores over as many emotions as there are columns."""
     probabilities = np.asarray(probabilities, dtype=np.float64)
     labels = LabelSet(NAMES[: probabilities.shape[1]])
     ids = np.array([f"{prefix}/{index:05d}" for index in range(len(truth))], dtype=object)
-    return Scores(labels, ids, np.asarray(truth, dtype=np.int64), probabilities)
+    return SplitPredictions(labels, ids, np.asarray(truth, dtype=np.int64), probabilities)
 
 
-def shuffled(scores: Scores, seed: int = 0) -> Scores:
+def shuffled(scores: SplitPredictions, seed: int = 0) -> SplitPredictions:
     order = np.random.default_rng(seed).permutation(len(scores))
     return reordered(scores, order)
 
 
-def reordered(scores: Scores, order) -> Scores:
-    return Scores(
+def reordered(scores: SplitPredictions, order) -> SplitPredictions:
+    return SplitPredictions(
         scores.labels, scores.ids[order], scores.truth[order], scores.probabilities[order]
     )
 
 
-def doubled(scores: Scores) -> Scores:
+def doubled(scores: SplitPredictions) -> SplitPredictions:
     """Every sample twice, under another id."""
     copies = np.array([f"{name}-again" for name in scores.ids], dtype=object)
-    return Scores(
+    return SplitPredictions(
         scores.labels,
         np.concatenate([scores.ids, copies]),
         np.tile(scores.truth, 2),
@@ -39,7 +39,9 @@ def doubled(scores: Scores) -> Scores:
     )
 
 
-def random_scores(count: int, classes: int = 7, seed: int = 0, skill: float = 2.0) -> Scores:
+def random_scores(
+    count: int, classes: int = 7, seed: int = 0, skill: float = 2.0
+) -> SplitPredictions:
     random = np.random.default_rng(seed)
     truth = random.integers(0, classes, count)
     logits = random.normal(0, 1, (count, classes))
@@ -49,7 +51,7 @@ def random_scores(count: int, classes: int = 7, seed: int = 0, skill: float = 2.
 
 
 @st.composite
-def any_scores(draw, classes: int = 3, min_size: int = 1, max_size: int = 30) -> Scores:
+def any_scores(draw, classes: int = 3, min_size: int = 1, max_size: int = 30) -> SplitPredictions:
     """Scores of a few samples, down to one, with ties and classes that have none."""
     count = draw(st.integers(min_size, max_size))
     truth = draw(st.lists(st.integers(0, classes - 1), min_size=count, max_size=count))

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from fer_core.data.plan import SplitPlan, Treatment
+from fer_core.data.plan import PrepareOptions, SplitPlan
 from fer_core.data.prepare import prepare_parts
-from fer_core.data.reading import Part
+from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import SPLITS, Sample, Source
 from fer_core.data.sources.synthetic import (
     BALANCE,
@@ -386,9 +386,9 @@ class TestPortraits:
 
 
 def test_persons_stay_on_one_side_of_a_drawn_split(tmp_path):
-    treatment = Treatment(side=64, split=SplitPlan(by="random"))
+    treatment = PrepareOptions(side=64, split=SplitPlan(by="random"))
     dataset = prepare_parts(
-        [Part(SyntheticSource(210, 0, 64))], treatment, tmp_path / "set", name="x"
+        [SelectedSource(SyntheticSource(210, 0, 64))], treatment, tmp_path / "set", name="x"
     )
     used = dataset.samples[dataset.samples["split"] != "excluded"]
     assert set(used["split"]) == set(SPLITS)

@@ -269,13 +269,13 @@ def test_a_run_made_anew_keeps_nothing_that_was_measured_before(toy):
 
 def test_a_student_follows_the_first_teachers_feature_map(toy, monkeypatch):
     asked = []
-    real = hints.Guide.loss
+    real = hints.HintTeacher.loss
 
     def loss(self, own, wanted):
         asked.append(self.network.info.run_id)
         return real(self, own, wanted)
 
-    monkeypatch.setattr(hints.Guide, "loss", loss)
+    monkeypatch.setattr(hints.HintTeacher, "loss", loss)
     plain = student(toy, "plain", views=1)
     assert not asked
     hinted = student(toy, "hinted", views=1, hint_epochs=1)

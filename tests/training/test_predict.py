@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_core.data.faces import Face, every_face
+from fer_core.data.faces import DetectedFace, every_face
 from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
@@ -100,7 +100,7 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
 
 
 def test_somebody_after_a_long_absence_is_somebody_else():
-    face = Face(0, 0, 10, 10, 1.0)
+    face = DetectedFace(0, 0, 10, 10, 1.0)
     seen = [_Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
     assert _numbered(seen, {"v": range(10)}) == [0, 0, 0, 1]
     assert _numbered(seen, {"v": [0, 1, 3, 9]}) == [0, 0, 0, 0]  # the next frame that was looked at

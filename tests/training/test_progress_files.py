@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import ArtifactStore, write_table
-from fer_core.engine.callbacks import EpochRecord, StepNews
+from fer_core.engine.callbacks import EpochRecord, StepMetrics
 from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
 from training.callbacks import progress_files as module
-from training.callbacks.progress_files import Journal
+from training.callbacks.progress_files import ProgressWriter
 
 
 class Watcher:
@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch):
 
 
 def news(epoch, step, loss=1.0, accuracy=0.5, *, steps=40, epochs=2):
-    return StepNews(epoch, epochs, step, steps, loss, accuracy, 100.0, 60.0)
+    return StepMetrics(epoch, epochs, step, steps, loss, accuracy, 100.0, 60.0)
 
 
 def record(epoch, accuracy=0.4):
@@ -38,7 +38,7 @@ def record(epoch, accuracy=0.4):
 
 def test_state_says_how_far_it_is_and_goes_when_it_is_over(run):
     watcher = Watcher()
-    journal = Journal(watcher, run)
+    journal = ProgressWriter(watcher, run)
     journal.on_step(news(2, 10, 0.7))
     state = TrainingState.read(run.progress_path)
     assert (state.epoch, state.epochs, state.step, state.loss) == (2, 2, 10, 0.7)
@@ -50,7 +50,7 @@ def test_state_says_how_far_it_is_and_goes_when_it_is_over(run):
 
 
 def test_a_point_of_the_trace_is_the_mean_of_its_own_steps(run):
-    journal = Journal(Watcher(), run)
+    journal = ProgressWriter(Watcher(), run)
     # losses 4, 2, 1, 1: the means so far that an engine tells are 4, 3, 7/3, 2
     for step, mean in enumerate((4, 3, 7 / 3, 2), start=1):
         journal.on_step(news(1, step, mean, accuracy=step / 10))
@@ -61,7 +61,7 @@ def test_a_point_of_the_trace_is_the_mean_of_its_own_steps(run):
 
 
 def test_an_epoch_has_as_many_points_as_promised_and_ends_with_one(run):
-    journal = Journal(Watcher(), run)
+    journal = ProgressWriter(Watcher(), run)
     for epoch in (1, 2):
         for step in range(1, 48):
             journal.on_step(news(epoch, step, steps=47))
@@ -73,11 +73,11 @@ def test_an_epoch_has_as_many_points_as_promised_and_ends_with_one(run):
 
 
 def test_a_resumed_training_goes_on_behind_its_checkpoint(run):
-    first = Journal(Watcher(), run)
+    first = ProgressWriter(Watcher(), run)
     for step in range(1, 31):
         first.on_step(news(1, step, loss=3.0))
     # resumed from a checkpoint at step 20: what came after it is dropped
-    second = Journal(Watcher(), run)
+    second = ProgressWriter(Watcher(), run)
     for step in range(21, 41):
         second.on_step(news(1, step, loss=(3.0 * 20 + 1.0 * (step - 20)) / step))
     trace = run.trace()
@@ -88,12 +88,12 @@ def test_a_resumed_training_goes_on_behind_its_checkpoint(run):
 
 
 def test_a_new_training_in_an_old_place_forgets_the_old_one(run):
-    old = Journal(Watcher(), run)
+    old = ProgressWriter(Watcher(), run)
     for step in range(1, 41):
         old.on_step(news(1, step))
     old.on_epoch(record(1, 0.9))
     old.on_epoch(record(2, 0.95))
-    new = Journal(Watcher(), run)
+    new = ProgressWriter(Watcher(), run)
     new.on_step(news(1, 1))
     new.on_step(news(1, 2))
     new.on_epoch(record(1, 0.4))
@@ -102,19 +102,19 @@ def test_a_new_training_in_an_old_place_forgets_the_old_one(run):
 
 
 def test_history_grows_by_the_epoch_and_a_repeated_epoch_replaces_the_earlier(run):
-    journal = Journal(Watcher(), run)
+    journal = ProgressWriter(Watcher(), run)
     for epoch, accuracy in ((1, 0.1), (2, 0.2), (2, 0.3)):
         journal.on_epoch(record(epoch, accuracy))
     assert run.history()[["epoch", "accuracy"]].to_numpy().tolist() == [[1, 0.1], [2, 0.3]]
 
 
 def test_epochs_after_a_lost_history_are_kept(run):
-    Journal(Watcher(), run).on_epoch(record(7, 0.7))
+    ProgressWriter(Watcher(), run).on_epoch(record(7, 0.7))
     assert run.history()["epoch"].tolist() == [7]
 
 
 def test_a_loss_that_is_no_number_is_said_and_ends_nothing(run):
-    journal = Journal(Watcher(), run)
+    journal = ProgressWriter(Watcher(), run)
     journal.on_step(news(1, 1, loss=float("nan")))
     assert TrainingState.read(run.progress_path).loss is None
 
@@ -126,7 +126,7 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_training(run, monkeyp
     monkeypatch.setattr(module, "write_table", full)
     monkeypatch.setattr(TrainingState, "write", full)
     watcher = Watcher()
-    journal = Journal(watcher, run)
+    journal = ProgressWriter(watcher, run)
     journal.on_step(news(1, 2))
     journal.on_epoch(record(1))
     assert watcher.heard == [news(1, 2), record(1)]
@@ -134,7 +134,7 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_training(run, monkeyp
 
 def test_a_damaged_trace_is_begun_anew(run):
     write_table(run.trace_path, pd.DataFrame({"epoch": [0.1]}))
-    journal = Journal(Watcher(), run)
+    journal = ProgressWriter(Watcher(), run)
     journal.on_step(news(1, 21))
     journal.on_step(news(1, 23))
     assert run.trace()["epoch"].tolist() == [23 / 40]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from fer_core.artifacts import RunDir, write_table
-from fer_core.engine.callbacks import EpochRecord, Observer, StepNews
+from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
 
@@ -20,7 +20,7 @@ SECONDS = 3.0
 """Shortest time between two writes."""
 
 
-class Journal:
+class ProgressWriter:
     """Keeps `progress.json`, `trace.parquet` and `history.parquet` of a training under way.
 
     A resumed training goes on in the earlier tables; what lies behind its checkpoint is dropped.
@@ -32,14 +32,14 @@ class Journal:
         run: The run that is trained.
     """
 
-    def __init__(self, inner: Observer, run: RunDir) -> None:
+    def __init__(self, inner: Callback, run: RunDir) -> None:
         self._inner, self._run = inner, run
         self._points: list[dict[Hashable, float]] | None = None
         self._epoch, self._step = 0, 0  # where the last point of the trace stands
         self._loss = self._right = 0.0  # sums over the epoch's steps up to there
         self._written = -math.inf
 
-    def on_step(self, news: StepNews) -> None:
+    def on_step(self, news: StepMetrics) -> None:
         """Notes the step, and writes if the last time was long enough ago."""
         self._inner.on_step(news)
         if self._points is None:
@@ -65,7 +65,7 @@ class Journal:
         for path in (self._run.progress_path, self._run.trace_path, self._run.history_path):
             path.unlink(missing_ok=True)
 
-    def _begin(self, news: StepNews) -> None:
+    def _begin(self, news: StepMetrics) -> None:
         """Takes up what stood there before the first step of this sitting."""
         before = news.epoch - 1 + (news.step - 1) / news.steps
         self._points = []
@@ -76,11 +76,11 @@ class Journal:
         if news.step > 1:  # the means of this epoch hold steps of an earlier sitting
             self._stand(news)
 
-    def _stand(self, news: StepNews) -> None:
+    def _stand(self, news: StepMetrics) -> None:
         self._epoch, self._step = news.epoch, news.step
         self._loss, self._right = news.loss * news.step, news.accuracy * news.step
 
-    def _note(self, news: StepNews) -> None:
+    def _note(self, news: StepMetrics) -> None:
         """Adds a point of the trace: the mean over the steps since the one before."""
         if news.epoch != self._epoch:
             self._epoch, self._step, self._loss, self._right = news.epoch, 0, 0.0, 0.0
@@ -95,7 +95,7 @@ class Journal:
         self._points = [*(self._points or []), point]
         self._stand(news)
 
-    def _write(self, news: StepNews) -> None:
+    def _write(self, news: StepMetrics) -> None:
         self._written = time.monotonic()
         facts = asdict(news) | {"loss": news.loss if math.isfinite(news.loss) else None}
         with suppress(ArtifactError):

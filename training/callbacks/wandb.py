@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fer_core.artifacts import RunDir
 from fer_core.config import Recipe
-from fer_core.engine.callbacks import EpochRecord, Observer, StepNews
+from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import RecipeError
 from fer_core.files import atomic_path
 from fer_core.models.checkpoint import CheckpointFolder
@@ -21,8 +21,8 @@ PROJECT = "ferscope"
 
 @contextmanager
 def tracked(
-    observer: Observer, recipe: Recipe, run: RunDir, mode: Tracking, *, resume: bool
-) -> Iterator[Observer]:
+    observer: Callback, recipe: Recipe, run: RunDir, mode: Tracking, *, resume: bool
+) -> Iterator[Callback]:
     """Logs a training beside what an observer does; on the first process alone.
 
     Args:
@@ -87,7 +87,7 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
 
     def __init__(
         self,
-        inner: Observer,
+        inner: Callback,
         recipe: Recipe,
         mode: Literal["offline", "online"],
         folder: Path,
@@ -108,7 +108,7 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
     def __exit__(self, kind: object, *_: object) -> None:
         self._run.finish(exit_code=0 if kind is None else 1)
 
-    def on_step(self, news: StepNews) -> None:
+    def on_step(self, news: StepMetrics) -> None:
         """Passes the step on; steps are not logged."""
         self._inner.on_step(news)
 

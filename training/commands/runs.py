@@ -65,7 +65,7 @@ def train(
     from fer_core.data.progress import silent
     from fer_core.evaluation.ensemble import is_outdated
     from fer_core.models.checkpoint import CheckpointFolder
-    from fer_core.run_commit import settle
+    from fer_core.run_commit import recover
     from training.callbacks.wandb import tracked
     from training.jobs.accelerator import is_main_process
     from training.jobs.base_runs import has_other_base, has_other_recipe
@@ -78,7 +78,7 @@ def train(
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
     run = place.run(resolved.run_id)
     if is_main_process() and not smoke:
-        settle(run)
+        recover(run)
     if run.info_path.is_file() and not overwrite and not smoke:
         since = ""
         if isinstance(resolved, EnsembleRecipe) and is_outdated(run):
@@ -195,13 +195,13 @@ def evaluate(
 
     An ensemble's come from its members' predictions, and need no data.
     """
-    from fer_core.run_commit import settle
+    from fer_core.run_commit import recover
     from training.jobs.ensembles import evaluate_ensemble
     from training.jobs.evaluate import evaluate_run
     from training.terminal.reports import print_report
 
     place = benchmark_dir(benchmark, artifacts).run(run)
-    settle(place)
+    recover(place)
     if place.info().kind == "ensemble":
         evaluate_ensemble(place)
     else:

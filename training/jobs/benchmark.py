@@ -11,7 +11,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import RecipeError
 from fer_core.evaluation.ensemble import is_outdated
 from fer_core.evaluation.report import Report
-from fer_core.run_commit import settle
+from fer_core.run_commit import recover
 from training.callbacks.wandb import tracked
 from training.jobs.base_runs import has_other_base, has_other_recipe
 from training.jobs.ensembles import build_ensemble
@@ -159,7 +159,7 @@ def _train(
         return Outcome(run.run_id, status, accuracy, (time.monotonic() - began) / 60, failed)
 
     try:
-        settle(run)
+        recover(run)
         finished = run.info_path.is_file()
         if isinstance(recipe, EnsembleRecipe):
             if finished and not is_outdated(run) and not has_other_recipe(run, recipe):

@@ -13,7 +13,7 @@ from fer_core.config import DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.engine.distillation import Teacher, Teachers, mean_answers
-from fer_core.engine.hints import Guide
+from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.trainer import TrainData
@@ -55,7 +55,7 @@ def load_guide(
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
     accelerator: Accelerator,
-) -> Guide | None:
+) -> HintTeacher | None:
     """Loads the first teacher as the one whose feature map is followed, if the recipe asks for it.
 
     Raises:
@@ -75,7 +75,7 @@ def load_guide(
     # measured on a CPU: EfficientNet-Lite0 answers in two thirds of the time
     model = network.model.to(accelerator.device).requires_grad_(False)
     model.to(memory_format=torch.channels_last)
-    return Guide(network, config.hint_weight)
+    return HintTeacher(network, config.hint_weight)
 
 
 def taught_targets(

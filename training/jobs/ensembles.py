@@ -9,7 +9,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
-from fer_core.run_commit import replaced, settle
+from fer_core.run_commit import atomic_replace, recover
 from training.jobs.evaluate import write_run
 
 
@@ -21,7 +21,7 @@ def build_ensemble(recipe: EnsembleRecipe, benchmark: BenchmarkDir, seed: int = 
     """
     info, predictions = average_runs(recipe, benchmark, seed)
     run = benchmark.run(info.run_id)
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         write_run(place, info, predictions, benchmark.samples())
     return run
 
@@ -32,7 +32,7 @@ def evaluate_ensemble(run: RunDir) -> None:
     Raises:
         ArtifactError: If a member was made anew or deleted since, or does not fit.
     """
-    settle(run)
+    recover(run)
     info = run.info()
     if members_changed(run):
         raise ArtifactError(
@@ -44,7 +44,7 @@ def evaluate_ensemble(run: RunDir) -> None:
         Predictions.read(run.benchmark.run(name).predictions_path, labels) for name in info.members
     ]
     predictions = average(scored, info.member_weights, info.logit_shift)
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         write_run(place, info, predictions, run.benchmark.samples())
 
 

@@ -15,12 +15,12 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
 from fer_core.errors import DataError
-from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
+from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import spec_of
 from fer_core.records import RunInfo
-from fer_core.run_commit import replaced, settle
+from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
 
 
@@ -38,7 +38,9 @@ def predict_splits(
         probabilities = predict_probabilities(
             model, dataset.images, rows, preprocessing, accelerator
         )
-        splits[split] = Scores(dataset.labels, ids[rows], dataset.targets(rows), probabilities)
+        splits[split] = SplitPredictions(
+            dataset.labels, ids[rows], dataset.targets(rows), probabilities
+        )
     return Predictions(splits)
 
 
@@ -73,13 +75,13 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     Raises:
         DataError: If the dataset's split is not the one that the run was trained on.
     """
-    settle(run)
+    recover(run)
     network = load_network(run, dataset.format)
     info = network.info
     require_split(dataset, info.split_hash, run.run_id)
     accelerator = make_accelerator("fp32", device)
     network.model.to(accelerator.device)
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         return write_evaluation(place, network, info, dataset, accelerator)
 
 

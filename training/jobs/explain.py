@@ -20,9 +20,9 @@ from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, 
 from fer_core.explain.methods import explain, methods_for
 from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
 from fer_core.explain.saliency import ExplainError, LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import CONTROLS, MEMBERS, Protocol, hash_of, protocol_of
+from fer_core.explain.tables import CONTROLS, MEMBERS, MeasurementProtocol, hash_of, protocol_of
 from fer_core.labels import Emotion
-from fer_core.predictor import Predictor, Subject
+from fer_core.predictor import BorrowedModel, Predictor
 from fer_core.records import RunInfo
 from training.jobs.evaluate import require_split
 
@@ -56,9 +56,9 @@ class Plan:
         """The sampled images' ids."""
         return [str(name) for name in self.dataset.samples["id"].to_numpy()[self.rows]]
 
-    def protocol(self, info: RunInfo) -> Protocol:
+    def protocol(self, info: RunInfo) -> MeasurementProtocol:
         """Returns what a run's numbers under this plan stand on."""
-        return Protocol(
+        return MeasurementProtocol(
             run=f"{info.run_id} {info.created}",
             split_hash=self.dataset.info.split_hash,
             images=len(self.rows),
@@ -163,7 +163,7 @@ def explain_run(
 class _Tables:
     """The tables of a run, as far as they were measured under one protocol."""
 
-    def __init__(self, run: RunDir, protocol: Protocol, *, overwrite: bool) -> None:
+    def __init__(self, run: RunDir, protocol: MeasurementProtocol, *, overwrite: bool) -> None:
         self._run, self._protocol = run, protocol
         paths = (run.faithfulness_path, run.regions_path)
         tables = [_read(path, protocol) for path in paths]
@@ -187,7 +187,7 @@ class _Tables:
         return pd.concat([kept, new], ignore_index=True)
 
 
-def _require_same(run: RunDir, protocol: Protocol) -> None:
+def _require_same(run: RunDir, protocol: MeasurementProtocol) -> None:
     """Refuses to replace all of a run's table by a few methods under another protocol."""
     try:
         table = read_table(run.faithfulness_path, ("id",))
@@ -203,7 +203,7 @@ def _require_same(run: RunDir, protocol: Protocol) -> None:
         )
 
 
-def _read(path: Path, protocol: Protocol) -> pd.DataFrame | None:
+def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
     try:
         table = read_table(path, ("id",))
     except ArtifactError:
@@ -305,7 +305,7 @@ def _maps(
         return explain(subject.model, subject.config, subject.prepare(stored), targets, name)
 
 
-def _by(name: str, subject: Subject) -> faithfulness.Explainer:
+def _by(name: str, subject: BorrowedModel) -> faithfulness.Explainer:
     def explainer(
         model: LogitsFunction, inputs: Tensor, targets: Sequence[Target | None]
     ) -> list[SaliencyMap]:
@@ -363,7 +363,7 @@ def _project(
     run: RunDir,
     info: RunInfo,
     plan: Plan,
-    protocol: Protocol,
+    protocol: MeasurementProtocol,
     *,
     overwrite: bool,
 ) -> None:

@@ -20,10 +20,10 @@ from fer_core.engine.onnx import (
 )
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.external import foreign_predictions, read_foreign_table
-from fer_core.evaluation.predictions import EVALUATED, Predictions, Scores
+from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.files import content_hash
 from fer_core.records import RunInfo
-from fer_core.run_commit import replaced
+from fer_core.run_commit import atomic_replace
 from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 from training.jobs.evaluate import require_split, write_run
@@ -110,7 +110,9 @@ def import_onnx(
     for split in EVALUATED:
         rows = dataset.rows(split)
         probabilities = network.probabilities(dataset.images, rows)
-        splits[split] = Scores(dataset.labels, ids[rows], dataset.targets(rows), probabilities)
+        splits[split] = SplitPredictions(
+            dataset.labels, ids[rows], dataset.targets(rows), probabilities
+        )
     return _write_imported(
         path,
         benchmark,
@@ -156,7 +158,7 @@ def _write_imported(
         versions=provenance.versions(),
         created=provenance.now(),
     )
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         write_run(place, info, predictions, benchmark.samples())
         if network is not None:
             keep_onnx(path, place.onnx_path, given)

@@ -21,7 +21,7 @@ from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
 from fer_core.evaluation.ensemble import members_changed, mixed
-from fer_core.evaluation.predictions import Scores
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, row, samples_hash
 from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
@@ -79,7 +79,7 @@ class TestPictures:
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    truth: Scores
+    truth: SplitPredictions
     seed: int
 
     @classmethod
@@ -91,13 +91,13 @@ class TestPictures:
         ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
         classes = len(dataset.labels)
         even = np.full((len(rows), classes), 1 / classes)
-        truth = Scores(dataset.labels, ids, dataset.targets(rows), even)
+        truth = SplitPredictions(dataset.labels, ids, dataset.targets(rows), even)
         return cls(np.asarray(dataset.images[rows]), rows, truth, seed)
 
-    def scores(self, probabilities: NDArray[np.float32]) -> Scores:
+    def scores(self, probabilities: NDArray[np.float32]) -> SplitPredictions:
         """Returns scores with these probabilities."""
         given = probabilities.astype(np.float64)
-        return Scores(self.truth.labels, self.truth.ids, self.truth.truth, given)
+        return SplitPredictions(self.truth.labels, self.truth.ids, self.truth.truth, given)
 
 
 def measure_robustness(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.data import video
-from fer_core.data.faces import Face, FaceDetector, every_face
+from fer_core.data.faces import DetectedFace, FaceDetector, every_face
 from fer_core.data.imaging import MAX_BYTES, open_picture
 from fer_core.data.progress import Progress
 from fer_core.data.temporal_smoothing import smoothed
@@ -75,7 +75,7 @@ class _Sighting:
     frame: int | None
     seconds: float | None
     place: int
-    face: Face
+    face: DetectedFace
 
 
 def find_files(place: Path) -> Files:

@@ -15,7 +15,7 @@ from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError
 from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
 from fer_core.records import RunInfo
-from fer_core.run_commit import replaced, settle
+from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
 from training.jobs.train import weight_facts
@@ -36,7 +36,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         DataError: If a score head's table is not there any more: its errors would stay those of the
             weights before.
     """
-    settle(run)
+    recover(run)
     network = load_network(run, dataset.format)
     model, info = network.model, network.info
     if info.weights_dtype == "float16":
@@ -76,7 +76,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     info = info.model_copy(update={"weights_dtype": "float16", "published": published})
     accelerator = make_accelerator("fp32", device)
     model.to(accelerator.device)
-    with replaced(run) as place:
+    with atomic_replace(run) as place:
         save_tensors(place.weights_path, tensors, weight_facts(info))
         write_evaluation(place, network, info, dataset, accelerator)
     run.efficiency_path.unlink(missing_ok=True)  # it says what the larger weights took

@@ -23,7 +23,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.data.targets import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.callbacks import FitResult, Observer
+from fer_core.engine.callbacks import Callback, FitResult
 from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.engine.trainer import TrainData, Trainer
@@ -37,8 +37,8 @@ from fer_core.models.regression_head import add_score_head, classifier_of
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
-from fer_core.run_commit import only_here, replaced
-from training.callbacks.progress_files import Journal
+from fer_core.run_commit import atomic_replace, run_lock
+from training.callbacks.progress_files import ProgressWriter
 from training.jobs.accelerator import (
     forget_peak_memory,
     is_compiled,
@@ -57,7 +57,7 @@ def train_network(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Observer,
+    observer: Callback,
     *,
     resume: bool = False,
     max_minutes: float | None = None,
@@ -83,7 +83,7 @@ def train_network(
         ArtifactError: If another process is training this run.
     """
     run = benchmark.run(recipe.run_id)
-    with only_here(run) if is_main_process() else nullcontext():
+    with run_lock(run) if is_main_process() else nullcontext():
         return _train(recipe, dataset, benchmark, observer, resume, max_minutes, device, progress)
 
 
@@ -91,7 +91,7 @@ def _train(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Observer,
+    observer: Callback,
     resume: bool,
     max_minutes: float | None,
     device: str | None,
@@ -127,7 +127,7 @@ def _train(
     if recipe.distill is not None:
         guide = load_guide(recipe.distill, dataset, benchmark, accelerator)
     taught_by = {name: benchmark.run(name).info().created for name in teachers}
-    journal = Journal(observer, run.under_way) if accelerator.is_main_process else None
+    journal = ProgressWriter(observer, run.under_way) if accelerator.is_main_process else None
     if accelerator.is_main_process and not resume:
         checkpoints.clear()
     accelerator.wait_for_everyone()
@@ -169,7 +169,7 @@ def _train(
                 "hardware": {**info.hardware, "compiled": "yes" if compiled else "no"},
             }
         )
-        with replaced(run) as place:
+        with atomic_replace(run) as place:
             save_tensors(place.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))
             if scores is not None:
                 write_scores(place, model, recipe, dataset, preprocessing, scores)
@@ -188,7 +188,7 @@ def smoke_network(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Observer,
+    observer: Callback,
     device: str | None = None,
 ) -> tuple[FitResult, str]:
     """Trains a recipe for two steps on a few images and keeps nothing: does it run at all?

@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_core.engine.callbacks import EpochRecord, StepNews
+from fer_core.engine.callbacks import EpochRecord, StepMetrics
 
 console = Console()
 
@@ -65,7 +65,7 @@ class TrainingBar:
             self.progress.remove_task(self._task)
             self._task = None
 
-    def on_step(self, news: StepNews) -> None:
+    def on_step(self, news: StepMetrics) -> None:
         """Moves the bar."""
         fields: dict[str, Any] = {
             "epoch": f"{news.epoch}/{news.epochs}",
