@@ -1,12 +1,17 @@
-# FERscope. `make` alone lists what there is to do.
+# FERscope. `make` alone lists the targets.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
+# The versions that were tested. `make setup PINS=` installs the newest ones instead.
+PINS ?= constraints.txt
+PIP := $(BIN)/pip --disable-pip-version-check
+INSTALL := $(PIP) install -q $(if $(PINS),-c $(PINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test lint test-unit test-browser format benchmark clean
+.PHONY: help run setup setup-dev test lint types test-unit test-browser wheel format \
+	speed benchmark constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,39 +19,51 @@ help: ## Show this list
 run: setup ## Install what is needed (once) and serve the dashboard; PORT=8501 by default
 	$(BIN)/streamlit run dashboard/Home.py --server.port $(PORT)
 
-setup: $(VENV)/.installed ## Create .venv with everything that FERscope needs
+setup: $(VENV)/.installed ## Create .venv with the tested versions (PINS= for the newest)
 
-setup-dev: $(VENV)/.installed-dev ## The same, with the tools for working on FERscope
+setup-dev: $(VENV)/.installed-dev ## The same, with the development tools
 
-test: setup-dev lint test-unit ## Set up, then check style and types and run all tests without a browser
+test: setup-dev lint types test-unit ## Check style and types, then run all tests that need no browser
 
-lint: setup-dev
+lint: setup-dev ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup-dev ## Check types
 	$(BIN)/mypy
 
-test-unit: setup-dev
+test-unit: setup-dev ## Run all tests that need no browser
 	$(BIN)/pytest -m "not browser" -n auto --dist worksteal
 
 test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHROMIUM names another)
 	$(BIN)/pytest -m browser
 
+wheel: setup-dev ## Build the wheel in dist/ and check that it works outside the checkout
+	rm -rf build dist
+	$(PIP) wheel -q --no-deps -w dist .
+	$(BIN)/python -m tests.support.check_wheel dist/*.whl
+
 format: setup-dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: setup-dev ## Measure speed and memory, and print the table (leave the machine alone meanwhile)
+speed: setup-dev ## Measure speed and memory, and print the table (run nothing else meanwhile)
 	$(BIN)/python -m benchmarks
 
-clean: ## Remove .venv and caches; data and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+benchmark: speed # the target's former name
 
-$(VENV)/.installed: requirements.txt pyproject.toml
+constraints: setup-dev ## Write the versions in .venv to constraints.txt
+	$(BIN)/python -m tests.support.write_constraints
+
+clean: ## Remove .venv and caches; data and runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+
+$(VENV)/.installed: requirements.txt pyproject.toml $(PINS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FERscope needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check -q -r requirements.txt -e .
+	$(INSTALL) -r requirements.txt -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/pip install --disable-pip-version-check -q -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	touch $@

@@ -6,11 +6,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def _home() -> Path:
+    """Returns the checkout; where FERscope was installed from a wheel, the current folder."""
+    return ROOT if (ROOT / "pyproject.toml").is_file() else Path.cwd()
+
+
 def artifacts_root() -> Path:
-    """Returns the folder of benchmarks: `FERSCOPE_ARTIFACTS`, or `artifacts/` of the project."""
-    return Path(os.environ.get("FERSCOPE_ARTIFACTS") or ROOT / "artifacts")
+    """Returns the folder of benchmarks: `FERSCOPE_ARTIFACTS`, or `artifacts/`."""
+    return Path(os.environ.get("FERSCOPE_ARTIFACTS") or _home() / "artifacts")
 
 
 def data_root() -> Path:
-    """Returns the folder of prepared datasets: `FERSCOPE_DATA`, or `data/` of the project."""
-    return Path(os.environ.get("FERSCOPE_DATA") or ROOT / "data")
+    """Returns the folder of prepared datasets: `FERSCOPE_DATA`, or `data/`."""
+    return Path(os.environ.get("FERSCOPE_DATA") or _home() / "data")

@@ -6,7 +6,7 @@ import typer
 
 from fer_core.errors import FerscopeError
 from training.allocator import keep_freed_memory
-from training.commands import data, explain, import_export, measure, predict, runs
+from training.commands import dashboard, data, explain, import_export, measure, predict, runs
 
 # Everything that needs torch is imported inside the commands: --help stays instant.
 
@@ -33,6 +33,7 @@ for command in (
     measure.efficiency,
     measure.report,
     data.examples,
+    dashboard.dashboard,
 ):
     app.command(command.__name__.removesuffix("_"))(command)
 
