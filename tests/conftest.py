@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
 from tests.support.builders import Toy, toy_benchmark
 
 torch.set_num_threads(1)
