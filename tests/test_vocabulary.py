@@ -1,4 +1,4 @@
-"""Names and labels use the words of docs/glossary.md, whose tables of retired words are read here."""
+"""Names and labels use the words of docs/glossary.md: its tables of retired words are read here."""
 
 import ast
 import re
@@ -80,9 +80,9 @@ def shown(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
             docstrings.add(getattr(node.body[0], "value", None))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node not in docstrings:
-                yield node.lineno, node.value
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and node not in docstrings:
+            yield node.lineno, node.value
 
 
 @pytest.mark.parametrize(
