@@ -1,0 +1,99 @@
+"""The docs agree with the project: links, paths, commands and numbers."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from fer_core.artifacts import ArtifactStore
+from training.__main__ import app
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+COMMAND = re.compile(r"(?:python -m training|-m training|ferscope) (?=[a-z])([^`#\n]+)")
+
+
+def blocks(page: Path) -> list[str]:
+    """Returns the code blocks of a page, with continued lines joined."""
+    return re.findall(r"```bash\n(.*?)```", page.read_text().replace("\\\n", " "), re.DOTALL)
+
+
+def training_commands(page: Path) -> list[list[str]]:
+    """Returns the arguments of every training command in the code blocks of a page."""
+    found = COMMAND.findall("\n".join(blocks(page)))
+    return [shlex.split(line.rstrip("&' ") if line.count("'") % 2 else line) for line in found]
+
+
+def slug(heading: str) -> str:
+    """Returns GitHub's anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    broken = []
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists():
+            broken.append(link)
+        elif anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            broken += [link] * (anchor not in {slug(heading) for heading in headings})
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_training_commands_are_understood(page):
+    group = typer.main.get_command(app)
+    for line in training_commands(page):
+        arguments = [word for word in line if word not in ("&", "...")]
+        assert arguments[0] in group.commands, line
+        command = group.commands[arguments[0]]
+        context = click.Context(command, info_name=arguments[0])
+        command.make_parser(context).parse_args(args=arguments[1:])  # raises on unknown options
+
+
+def test_training_commands_are_found():
+    assert ["recipes"] in training_commands(ROOT / "README.md")
+    assert len(training_commands(ROOT / "README.md")) >= 15
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md"])
+def test_paths_that_a_page_names_exist(page):
+    text = (ROOT / "docs" / page).read_text()
+    names = re.findall(r"`((?:fer_core|training|dashboard|tests|benchmarks|docs)/[\w/.]*)`", text)
+    assert names
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_is_short_and_starts_with_the_commands():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 200
+    assert max(index for index, line in enumerate(lines) if line.startswith("make ")) < 15
+
+
+def published() -> dict[str, tuple[str, str]]:
+    """Returns accuracy with interval and macro-recall of the shipped runs, as text, by title."""
+    numbers = {}
+    for run in ArtifactStore(ROOT / "artifacts").benchmark("ferplus").runs():
+        test = json.loads(run.report_path.read_text())["test"]
+        share = test["accuracy"]
+        low, high = 100 * share["low"], 100 * share["high"]
+        accuracy = f"{share['value']:.1%} ({low:.1f} to {high:.1f})"
+        numbers[run.info().title] = (accuracy, f"{test['macro_recall']['value']:.1%}")
+    return numbers
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_results_are_those_of_the_reports(page):
+    rows = re.findall(r"^\| ([^|]+) \| (\d[^|]+%[^|]*) \| ([\d.]+%) \|", text(page), re.MULTILINE)
+    assert {title: (accuracy, recall) for title, accuracy, recall in rows} == published()
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text()
