@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from fer_core.artifacts import ArtifactStore
@@ -45,8 +46,12 @@ def test_damaged_records_are_named(toy, tmp_path, change, message):
         RunInfo.read(tmp_path / "run.json")
 
 
-def test_mean_faces_are_read_without_pickle(toy):
+def test_mean_faces_are_read_without_pickle(toy, tmp_path):
     faces = toy.benchmark.mean_faces()
     assert faces["train/angry/mean"].shape == (48, 48)
-    toy_file = toy.benchmark.mean_faces_path
-    assert toy_file.stat().st_size > 0
+    benchmark = ArtifactStore(tmp_path).benchmark("pickled")
+    benchmark.root.mkdir(parents=True)
+    objects = np.array([{"any": "object"}], dtype=object)  # only a pickle can hold it
+    np.savez(benchmark.mean_faces_path, **{"train/angry/mean": objects})
+    with pytest.raises(ArtifactError, match="of 'pickled' cannot be read"):
+        benchmark.mean_faces()

@@ -38,13 +38,12 @@ def test_an_overlap_is_found_where_the_errors_are():
     face = random.choice(["fear", "happy"], 2000)
     wrong = np.where((light == "dark") & (face == "fear"), random.random(2000) < 0.5, False)
     found = worst_slices(wrong, table(light=light, face=face))
-    assert found[0].conditions in ((("light", "dark"),), (("face", "fear"),)) or set(
-        found[0].conditions
-    ) == {("light", "dark"), ("face", "fear")}
-    overlap = next(item for item in found if len(item.conditions) == 2)
-    assert set(overlap.conditions) == {("light", "dark"), ("face", "fear")}
-    assert overlap.stands
-    assert overlap.elsewhere == 0
+    both, light_alone, face_alone = found  # the overlap, then what it is made of
+    assert set(both.conditions) == {("light", "dark"), ("face", "fear")}
+    assert light_alone.conditions == (("light", "dark"),)
+    assert face_alone.conditions == (("face", "fear"),)
+    assert both.stands
+    assert both.elsewhere == 0
 
 
 def test_an_overlap_that_adds_nothing_does_not_stand():
