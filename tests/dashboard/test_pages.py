@@ -457,6 +457,19 @@ def test_trust_without_robustness_says_what_to_run(open_page, toy):
     assert "python -m training robustness toy" in [code.value for code in app.code]
 
 
-def test_a_page_number_beyond_the_end_is_no_error(open_page, toy):
-    beyond = open_page("confusion", toy.artifacts, true="happy", predicted="any", page="99")
+def test_a_link_to_a_page_beyond_the_end_opens_the_first(open_page, toy):
+    beyond = open_page("explorer", toy.artifacts, view="Samples", page="99")
     assert not beyond.exception
+    pages = beyond.number_input(key="page")
+    assert (pages.value, pages.max) == (1, 7)  # 280 samples, 40 on a page
+    first = open_page("explorer", toy.artifacts, view="Samples")
+    assert beyond.dataframe[0].value.equals(first.dataframe[0].value)
+
+
+def test_a_page_number_on_a_list_of_one_page_shows_the_list(open_page, toy):
+    cell = {"true": "happy", "predicted": "any"}
+    first = open_page("confusion", toy.artifacts, **cell)
+    beyond = open_page("confusion", toy.artifacts, **cell, page="99")
+    assert not beyond.exception
+    assert len(beyond.dataframe[-1].value) == 10
+    assert beyond.dataframe[-1].value.equals(first.dataframe[-1].value)
