@@ -13,6 +13,7 @@ import torch
 from benchmarks.result import Result
 from fer_core.config import Recipe, load_recipe, recipe_names
 from fer_core.data.transforms import Preprocessing
+from fer_core.engine.train_step import TrainStep
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import CheckpointFolder
@@ -47,7 +48,7 @@ def measure() -> Iterator[Result]:
         # an adapter's recipe trains a part of a network that another recipe trains
         if isinstance(recipe, Recipe) and recipe.model.lora is None:
             train = recipe.train.model_copy(
-                update={"compile": False, "small_size": 0, "small_epochs": 0}
+                update={"compile": False, "progressive_size": 0, "progressive_epochs": 0}
             )
             recipe = recipe.model_copy(update={"train": train})
             own, bare = _loop(recipe), _bare(recipe)
@@ -68,6 +69,7 @@ def _loop(recipe: Recipe) -> float:
     rows = np.arange(count)
     data = TrainData(
         images,
+        Preprocessing(48, False, recipe.model.image_size, spec.mean, spec.std),
         rows,
         np.eye(7, dtype=np.float32)[rows % 7],
         np.bincount(rows % 7, minlength=7),
@@ -76,15 +78,13 @@ def _loop(recipe: Recipe) -> float:
     )
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
+        step = TrainStep(
             build_model(recipe.model, 7),
             recipe,
-            data,
-            Preprocessing(48, False, recipe.model.image_size, spec.mean, spec.std),
+            torch.from_numpy(data.train_counts),
             make_accelerator(recipe.train.precision, "cpu"),
-            CheckpointFolder(Path(folder)),
-            clock,
         )
+        trainer = Trainer(step, data, CheckpointFolder(Path(folder)), clock)
         with contextlib.suppress(StopIteration, RuntimeError):
             trainer.fit(deadline=math.inf)
     return STEPS * size / (clock.times[-1] - clock.times[WARM_UP - 1])

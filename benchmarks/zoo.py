@@ -34,8 +34,8 @@ from training.options import RECIPES
 from training.terminal.progress import TrainingBar
 
 _SHORT = (
-    "model.init=scratch", "distill=null", "train.epochs=1", "train.small_epochs=0",
-    "train.small_size=0", "train.compile=false", "train.batch_size=80", "optim.warmup_epochs=0",
+    "model.init=scratch", "distill=null", "train.epochs=1", "train.progressive_epochs=0",
+    "train.progressive_size=0", "train.compile=false", "train.batch_size=80", "optim.warmup_epochs=0",
 )  # fmt: skip
 IMAGES = 210
 SIDE = 48

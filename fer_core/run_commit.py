@@ -1,4 +1,4 @@
-"""A run's files are written beside it and take its place together, or not at all."""
+"""Atomic replacement of a run's files, recovery after an interruption, and the run lock."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,73 +14,73 @@ _EARLIER = "earlier.json"
 
 @contextmanager
 def atomic_replace(run: RunDir) -> Iterator[RunDir]:
-    """Gives a place for a run's new files; they replace the old ones when all are written.
+    """Yields a temporary run folder whose files replace the run's when the block succeeds.
 
-    Files of the run that are not written anew stay, unless the run was made anew: then what was
-    measured on earlier weights would be shown as the new run's. On any error while they are
-    written, and on a full disk, nothing changes. Once all are written they do take their place:
-    if that is interrupted, `recover` goes on with it.
+    Files that the block does not write are kept, unless the run was retrained (another `created`
+    in `run.json`): then measurements of the earlier weights are removed. An error inside the block,
+    such as a full disk, changes nothing. An interruption while files are being moved is completed
+    by the next `recover`.
 
     Raises:
-        ArtifactError: If the files cannot be put in place.
+        ArtifactError: If the files cannot be written or moved.
     """
     recover(run)
-    place = RunDir(run.state_dir / "new" / run.run_id)
-    shutil.rmtree(place.root, ignore_errors=True)
+    temporary = RunDir(run.state_dir / "new" / run.run_id)
+    shutil.rmtree(temporary.root, ignore_errors=True)
     try:
-        place.root.mkdir(parents=True)
-        yield place
-        place.root.replace(_ready(run))
+        temporary.root.mkdir(parents=True)
+        yield temporary
+        temporary.root.replace(_ready(run))
     except OSError as error:
         raise ArtifactError(
-            f"{run.run_id} could not be saved ({error.strerror or error}); the run is left as it "
-            f"was. Check that {run.root} may be written."
+            f"{run.run_id} could not be saved ({error.strerror or error}); the run is "
+            f"unchanged. Check that {run.root} is writable and that the disk is not full."
         ) from error
     finally:
-        shutil.rmtree(place.root.parent, ignore_errors=True)
+        shutil.rmtree(temporary.root.parent, ignore_errors=True)
         recover(run)
-        for folder in (run.state_dir, run.root):  # of a run that was never finished
+        for folder in (run.state_dir, run.root):  # empty: the run was never finished
             with suppress(OSError):
                 folder.rmdir()
 
 
 @contextmanager
 def run_lock(run: RunDir) -> Iterator[None]:
-    """Trains a run in one command at a time: two would remove each other's checkpoints.
+    """Holds a run's lock: two trainings of one run would delete each other's checkpoints.
 
     Raises:
-        ArtifactError: If another process is at it, or the run's folder cannot be made.
+        ArtifactError: If another process holds the lock, or the run's folder cannot be created.
     """
     try:
         run.state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(
-            f"{run.state_dir} cannot be made ({error.strerror or error}). Give a folder of "
-            "artifacts that may be written."
+            f"{run.state_dir} cannot be created ({error.strerror or error}). Pass a writable folder "
+            "with --artifacts."
         ) from error
     with try_lock(run.state_dir) as held:
         if not held:
             raise ArtifactError(
-                f"Another process is training {run.run_id}. Wait until it is finished, or train "
+                f"Another process is training {run.run_id}. Wait until it finishes, or train "
                 "with another --seed."
             )
         try:
             yield
         finally:
-            for folder in (run.state_dir, run.root):  # of a run that left nothing
+            for folder in (run.state_dir, run.root):  # empty: nothing was written
                 with suppress(OSError):
                     folder.rmdir()
 
 
 def recover(run: RunDir) -> None:
-    """Puts a run's written files in their place, if there are any that wait for it.
+    """Completes an interrupted `atomic_replace`, if there is one.
 
-    Each step may be the last before the process is killed, and the next call goes on from there.
-    `run.json` goes first and comes last, so that whoever looks in the moment between sees an
-    unfinished run and not a mixture.
+    The process may be killed after any step; the next call continues from there. `run.json` is
+    removed first and written last, so that a reader in between sees an unfinished run and never a
+    mixture of two.
 
     Raises:
-        ArtifactError: If they cannot be put in place; they stay where they are.
+        ArtifactError: If the files cannot be moved; they stay where they are.
     """
     ready = _ready(run)
     if not ready.is_dir():
@@ -89,7 +89,7 @@ def recover(run: RunDir) -> None:
         if run.info_path.is_file() and (ready / run.info_path.name).is_file():
             run.info_path.replace(ready / _EARLIER)
         if (ready / _EARLIER).is_file():
-            if _made_anew(ready):
+            if _is_retrained(ready):
                 for path in run.root.iterdir():
                     if path.is_file():
                         path.unlink()
@@ -99,9 +99,9 @@ def recover(run: RunDir) -> None:
         ready.rmdir()
     except OSError as error:
         raise ArtifactError(
-            f"The files of {run.run_id} are written, but cannot be put in place "
-            f"({error.strerror or error}). They wait in {ready}, and are put in place when the "
-            f"run is next trained, published or evaluated and {run.root} may be written."
+            f"The files of {run.run_id} are written but cannot be moved from {ready} "
+            f"({error.strerror or error}). Make {run.root} writable; the next train, publish or "
+            "evaluate of the run moves them."
         ) from error
 
 
@@ -109,7 +109,7 @@ def _ready(run: RunDir) -> Path:
     return run.state_dir / "ready"
 
 
-def _made_anew(ready: Path) -> bool:
+def _is_retrained(ready: Path) -> bool:
     new, earlier = RunDir(ready).info(), ready / _EARLIER
     with suppress(ArtifactError):
         return new.created != type(new).read(earlier).created

@@ -1,10 +1,21 @@
 """Recipes: differences only, clear refusals."""
 
+import json
+
 import pytest
 
-from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
+from fer_core.artifacts import ArtifactStore
+from fer_core.config import (
+    EnsembleRecipe,
+    Recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+    recipe_values,
+)
 from fer_core.errors import RecipeError
 from fer_core.models import architectures, build_model
+from fer_core.project import ROOT
 from training.options import RECIPES
 
 FILE = """
@@ -38,11 +49,14 @@ def test_profile_and_overrides_are_laid_over_the_file(folder):
         ("optim", "section.key=value"),
         ("train.precision=fp8", r"train\.precision"),
         ("optim.warmup_epochs=99", "shorter than train.epochs"),
-        ("train.freeze_epochs=99", "must leave epochs in which all layers train"),
+        ("train.freeze_epochs=99", "fewer than train.epochs"),
         ("train.seed=-1", r"train\.seed.*greater than or equal to 0"),
-        ("profile=gpu", "give --profile"),
-        ("name=other", "name the recipe itself"),
-        ("train={small_size: 512, small_epochs: 1}", "not be larger than model.image_size"),
+        ("profile=gpu", "pass the recipe.s name and --profile"),
+        ("name=other", "cannot be set with --set"),
+        (
+            "train={progressive_size: 512, progressive_epochs: 1}",
+            "not be larger than model.image_size",
+        ),
     ],
 )
 def test_wrong_keys_and_values_are_named(folder, override, message):
@@ -63,6 +77,58 @@ def test_profiles_that_are_none_are_named(folder, profiles, message):
     (folder / "wrong.yaml").write_text(content)
     with pytest.raises(RecipeError, match=message):
         load_recipe(folder, "wrong")
+
+
+def test_keys_of_earlier_versions_are_still_read(folder):
+    (folder / "old.yaml").write_text(
+        "model: {architecture: resnet34}\n"
+        "loss: {soft_labels: true, disputed: true}\n"
+        "score: {table: targets.csv}\n"
+        "profiles:\n"
+        "  cpu: {train: {small_size: 64, small_epochs: 2, monitor: score_error}}\n"
+    )
+    old = load_recipe(folder, "old")
+    assert isinstance(old, Recipe)
+    assert old.loss.no_majority
+    assert (old.train.progressive_size, old.train.progressive_epochs) == (64, 2)
+    assert (old.train.monitor, old.regression.table) == ("regression_error", "targets.csv")
+    # an old name on the command line overrides the new name of the file
+    assert load_recipe(folder, "old", "cpu", ["train.small_size=80"]).train.progressive_size == 80
+    new = old.model_dump(mode="json")
+    assert "score" not in new
+    assert "disputed" not in new["loss"]
+
+
+def test_an_old_key_beside_its_new_name_is_refused(folder):
+    both = "train={small_size: 32, progressive_size: 48, progressive_epochs: 1}"
+    with pytest.raises(RecipeError, match=r"train\.small_size: Extra inputs"):
+        load_recipe(folder, "mine", "cpu", [both])
+
+
+def shipped_runs():
+    return [
+        run
+        for benchmark in ArtifactStore(ROOT / "artifacts").benchmarks()
+        for run in benchmark.runs()
+    ]
+
+
+@pytest.mark.parametrize("run", shipped_runs(), ids=lambda run: run.run_id)
+def test_recipes_of_shipped_runs_are_read(run):
+    """Whatever version wrote `run.json`, its values survive the change of keys."""
+    saved = json.loads(run.info_path.read_text())
+    info = run.info()
+    assert info.prior_shift == saved.get("prior_shift", saved.get("prior_strength", 0.0))
+    recipe = parse_recipe(info.recipe)
+    if isinstance(recipe, EnsembleRecipe):
+        assert recipe.members == tuple(saved["recipe"]["members"])
+        return
+    loss, train = saved["recipe"]["loss"], saved["recipe"]["train"]
+    assert recipe.loss.no_majority == loss.get("no_majority", loss.get("disputed", False))
+    assert recipe.train.progressive_epochs == train.get(
+        "progressive_epochs", train.get("small_epochs", 0)
+    )
+    assert recipe_values(info.recipe) == recipe_values(recipe.model_dump(mode="json"))
 
 
 def test_an_empty_profile_changes_nothing(folder):

@@ -1,25 +1,35 @@
-"""How the C library treats memory that tensors give back."""
+"""Settings of the C library's allocator. Quarantined: it changes the whole process.
+
+Why: glibc returns a freed block of more than 32 MiB to the system at once. The next tensor of that
+size then gets new pages, which the system fills with zeros.
+
+Gain: GAIN_LINE
+
+`FERSCOPE_KEEP_MEMORY=0` turns the module off. It has no effect without glibc.
+"""
 
 import ctypes
+import os
 import platform
+
+SWITCH = "FERSCOPE_KEEP_MEMORY"
+"""Environment variable; 0 keeps the C library's defaults."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep the memory of freed tensors for the next ones, as torch does on a GPU.
+    """Keeps freed memory in the process for the next tensors, as torch does on a GPU.
 
-    By itself glibc hands a block over 32 MiB back to the system as soon as it is free, and the
-    next one comes as new pages, which the system fills with zeros: half the time of a forward
-    pass of some dozen images. See mallopt(3). To be called before threads have been started.
+    See mallopt(3). Call it before threads are started.
 
     Returns:
-        Whether the C library was asked and agreed; False where it is not glibc.
+        Whether all settings were made; False without glibc or with `FERSCOPE_KEEP_MEMORY=0`.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if platform.libc_ver()[0] != "glibc" or os.environ.get(SWITCH) == "0":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    # one arena: the others, of threads such as autograd's, cannot hold large blocks
-    wanted = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
-    agreed = [bool(mallopt(option, value)) for option, value in wanted.items()]
-    return all(agreed)
+    # one arena: those of other threads, such as autograd's, cannot hold large blocks
+    settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_ARENA_MAX: 1}
+    accepted = [bool(mallopt(option, value)) for option, value in settings.items()]
+    return all(accepted)

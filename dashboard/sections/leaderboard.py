@@ -188,9 +188,9 @@ def provenance(entry: Entry) -> None:
         "Versions": ", ".join(f"{key} {value}" for key, value in info.versions.items()),
         "Made": info.created,
     }
-    if info.prior_strength:
+    if info.prior_shift:
         facts["Class frequencies"] = (
-            f"their logarithm times {info.prior_strength:g} was added to the logits: validation "
+            f"their logarithm times {info.prior_shift:g} was added to the logits: validation "
             "accuracy chose it"
         )
     if info.teachers:

@@ -1,4 +1,4 @@
-"""Training batches: the same ones whatever the number of processes, from any step on."""
+"""Training batches that do not depend on the number of processes and can start at any step."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,33 +21,33 @@ class Batch:
     Attributes:
         images: uint8, shape (n, H, W) or (n, H, W, 3).
         targets: Class distributions, shape (n, K).
-        augmentation: The share's random numbers.
-        scores: For a score head, shape (n,), NaN where there is none; None without such a head.
+        augmentation: The augmentations drawn for the share.
+        regression_targets: Shape (n,), NaN for images without one; None without a regression head.
     """
 
     images: Tensor
     targets: Tensor
     augmentation: Augmentation
-    scores: Tensor | None = None
+    regression_targets: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class TrainBatches:
     """Shuffled batches of a training split.
 
-    Everything random is drawn from (seed, epoch, step) alone: a resumed training and one on
-    more processes meet the same batches.
+    Random numbers depend on (seed, epoch, step) only, so that a resumed training and one on more
+    processes see the same batches.
 
     Attributes:
         images: The whole dataset's uint8 images.
         rows: Rows of the training samples, shape (n,).
         targets: Their class distributions, shape (n, K).
-        augment: What to draw for each image.
-        batch_size: Images over all processes.
+        augment: Augmentations to draw for each image.
+        batch_size: Images per step over all processes.
         seed: Seed of shuffling and augmentation.
         process: This process's index.
         processes: Number of processes; divides `batch_size`.
-        scores: The samples' scores, shape (n,), NaN where there is none; None without any.
+        regression_targets: Shape (n,), NaN for images without one; None without a regression head.
     """
 
     images: NDArray[np.uint8]
@@ -58,15 +58,15 @@ class TrainBatches:
     seed: int
     process: int = 0
     processes: int = 1
-    scores: NDArray[np.float32] | None = None
+    regression_targets: NDArray[np.float32] | None = None
 
     @property
     def steps(self) -> int:
-        """Batches an epoch; the samples left over take part in another epoch's shuffle."""
+        """Batches per epoch; an incomplete last batch is dropped after shuffling."""
         return len(self.rows) // self.batch_size
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Gives the batches of an epoch from step `first` on, reading one ahead."""
+        """Yields the batches of an epoch from step `first` on, and reads one batch ahead."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
         with ThreadPoolExecutor(max_workers=1) as reader:
             ahead = None
@@ -79,38 +79,38 @@ class TrainBatches:
                 yield ahead.result()
 
     def _read(self, order: NDArray[np.int64], epoch: int, step: int) -> Batch:
-        share = self.batch_size // self.processes
+        share, regression = self.batch_size // self.processes, self.regression_targets
         part = slice(self.process * share, (self.process + 1) * share)
-        chosen = order[step * self.batch_size : (step + 1) * self.batch_size][part]
+        samples = order[step * self.batch_size : (step + 1) * self.batch_size][part]
         generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step))
-        drawn = Augmentation.draw(self.batch_size, self.augment, generator)
+        augmentation = Augmentation.draw(self.batch_size, self.augment, generator)
         return Batch(
-            torch.from_numpy(np.asarray(self.images[self.rows[chosen]])),
-            torch.from_numpy(self.targets[chosen]),
-            drawn.share(part, torch.device("cpu")),
-            None if self.scores is None else torch.from_numpy(self.scores[chosen]),
+            torch.from_numpy(np.asarray(self.images[self.rows[samples]])),
+            torch.from_numpy(self.targets[samples]),
+            augmentation.share(part, torch.device("cpu")),
+            None if regression is None else torch.from_numpy(regression[samples]),
         )
 
 
 def divisible(batch_size: int, processes: int) -> int:
-    """Returns the largest batch up to a size that processes share evenly.
+    """Returns the largest batch size up to a limit that all processes can share evenly.
 
-    Each process gets an even number of images, so that the pairs that CutMix mixes stay together.
+    Each process gets an even number of images, so that pairs mixed by CutMix stay together.
 
     Raises:
-        RecipeError: If there are too few images for two a process.
+        RecipeError: If a process would get fewer than two images.
     """
     if processes == 1:
         return batch_size
     if batch_size < 2 * processes:
         raise RecipeError(
             f"A batch of {batch_size} is too small for {processes} processes, which need two "
-            f"images each. Give --set train.batch_size={2 * processes} or more."
+            f"images each. Pass --set train.batch_size={2 * processes} or more."
         )
     return batch_size - batch_size % (2 * processes)
 
 
 def step_seed(seed: int, epoch: int, step: int, process: int = 0) -> int:
-    """Returns a well-mixed seed of 63 bits for one step."""
+    """Returns a 63-bit seed for one step."""
     state = np.random.SeedSequence([seed, epoch, step, process]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))

@@ -1,4 +1,4 @@
-"""How a training goes: what its observers are told, what its checkpoints note, what it gives."""
+"""Values that a training reports: to its callbacks, in its checkpoints, and when it ends."""
 
 import math
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ class EpochRecord:
 
     Attributes:
         epoch: From 1.
-        train_loss: Mean training loss, with augmentation; a score head's loss and, in the epochs
-            with hints, that of the feature map stand in it.
+        train_loss: Mean training loss under augmentation, including the hint and regression
+            losses where the recipe has them.
         train_accuracy: Share of training images whose largest target was predicted.
-        log_loss, accuracy, macro_recall: On the validation split at this image size, with averaged
-            weights if any.
-        learning_rate: At the epoch's end.
+        log_loss, accuracy, macro_recall: Validation metrics at this image size, of the averaged
+            weights if the recipe keeps a moving average.
+        learning_rate: At the end of the epoch.
         images_per_second: Training speed over all processes.
-        seconds: Wall time of the epoch's training part.
+        seconds: Wall time of training, without validation.
         image_size: Input side in pixels.
-        score_error: Mean absolute error of the score head on validation; None without one.
+        regression_error: Validation mean absolute error of the regression head; None without one.
     """
 
     epoch: int
@@ -36,12 +36,17 @@ class EpochRecord:
     images_per_second: float
     seconds: float
     image_size: int
-    score_error: float | None = None
+    regression_error: float | None = None
+
+    def criterion(self, monitor: str) -> float:
+        """Returns a monitored metric with the sign under which larger is better."""
+        value: float = getattr(self, monitor)
+        return -value if monitor in ("log_loss", "regression_error") else value
 
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What an observer is told after a step; means are over the epoch so far."""
+    """Training metrics after a step; `loss` and `accuracy` are means over the epoch so far."""
 
     epoch: int
     epochs: int
@@ -54,25 +59,25 @@ class StepMetrics:
 
 
 class Callback(Protocol):
-    """Is told how a training goes."""
+    """Receives the progress of a training."""
 
-    def on_step(self, news: StepMetrics) -> None:
-        """After each step."""
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Is called after each step."""
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """After each epoch's validation."""
+        """Is called after each epoch's validation."""
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """How a training ended.
+    """Result of a training.
 
     Attributes:
-        finished: False if the time was up; resume it then.
-        history: One record an epoch.
-        best_epoch: The epoch whose weights validation chose; 0 before the first.
+        finished: False if the deadline stopped the training; it can be resumed.
+        history: One record per epoch.
+        best_epoch: The epoch that validation selected; 0 before the first.
         weights: State dict of the best epoch, on the CPU; empty if there is none yet.
-        seconds: Training time over all sittings.
+        seconds: Training time, including that before resuming.
     """
 
     finished: bool
@@ -84,12 +89,27 @@ class FitResult:
 
 @dataclass
 class TrainState:
-    """Where a training stands; saved with each checkpoint."""
+    """Progress of a training, saved with each checkpoint.
+
+    Attributes:
+        epoch, step: Finished epochs, and finished steps of the current epoch.
+        best_epoch: The best epoch so far, from 1; 0 before the first.
+        best_criterion: Its monitored metric; larger is better.
+        seconds: Training time of finished epochs.
+        epoch_seconds: Training time of the current epoch.
+        history: `EpochRecord`s as plain values.
+    """
 
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
-    best_score: float = -math.inf
+    best_criterion: float = -math.inf
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def close_epoch(self, record: EpochRecord) -> None:
+        """Records a finished epoch and moves on to the next one."""
+        self.history.append({**vars(record)})
+        self.seconds += self.epoch_seconds
+        self.epoch, self.step, self.epoch_seconds = self.epoch + 1, 0, 0.0

@@ -1,17 +1,23 @@
-"""Arithmetic that trains faster on a CPU than what torch would choose; the results are the same.
+"""Faster kernels for training on a CPU. Quarantined: it replaces operators of torch.
 
-Measured on two cores with AVX-512 and bfloat16, torch 2.14; `python -m benchmarks --only training`
-shows each recipe's speed against a bare PyTorch loop.
+Why: two backward passes of torch 2.14 are slow on a CPU.
 
 - Fused attention saves memory, but its backward pass takes more than a third of a small ViT's step.
-- The weights' gradient of a 5 x 5 depthwise convolution takes 10 to 100 times as long as the
-  convolution itself, and much of an EfficientNet's step.
+  The context `training_kernels` selects the unfused one.
+- The weight gradient of a 5 x 5 depthwise convolution takes 10 to 100 times as long as the
+  convolution. In bfloat16, `training_kernels` replaces it with matrix products.
+
+Gain: GAIN_LINE
+
+Results are the same up to rounding (tests/engine/test_cpu_kernels.py). Nothing outside the context is
+affected, and GPUs keep torch's kernels. `FERSCOPE_CPU_KERNELS=0` turns the module off.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,21 +25,36 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+SWITCH = "FERSCOPE_CPU_KERNELS"
+"""Environment variable; 0 keeps torch's kernels."""
+
 _LEAST_KERNEL = 5
-"""Side of the smallest kernel whose gradient is slow."""
+"""Smallest kernel side whose weight gradient is slow in torch."""
 
 _MOST_PRODUCTS = 2**27
-"""Products of places, over all channels, that are formed at most: 256 MiB in bfloat16."""
+"""Largest number of position pairs over all channels: 256 MiB in bfloat16."""
 
 
 @contextmanager
 def training_kernels(device: torch.device) -> Iterator[None]:
-    """Lets forward passes inside choose what trains fast on a device; GPUs keep torch's choice."""
-    if device.type != "cpu":
+    """Uses the faster kernels for forward passes inside, if the device is a CPU."""
+    if device.type != "cpu" or os.environ.get(SWITCH) == "0":
         yield
         return
     with sdpa_kernel(SDPBackend.MATH), _DepthwiseByProducts():
         yield
+
+
+class _Conv2d(NamedTuple):
+    """Arguments of `F.conv2d`, by position or name."""
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: int | tuple[int, ...] = 1
+    padding: int | tuple[int, ...] | str = 0
+    dilation: int | tuple[int, ...] = 1
+    groups: int = 1
 
 
 class _DepthwiseByProducts(TorchFunctionMode):
@@ -45,49 +66,59 @@ class _DepthwiseByProducts(TorchFunctionMode):
         types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 (whatever the function gives)
-        if func is F.conv2d and len(args) == 7 and torch.is_autocast_enabled("cpu"):
-            images, weight, bias, *where, groups = args
-            stride, padding, dilation = map(_along_both_axes, where)
-            if groups > 1 and _suits(images, weight, stride, padding, dilation):
-                low = torch.get_autocast_dtype("cpu")
-                result = depthwise(images.to(low), weight.to(low), stride, padding)
-                return result if bias is None else result + bias.to(low).view(1, -1, 1, 1)
+    ) -> Any:  # noqa: ANN401 (whatever the function returns)
+        if func is F.conv2d and torch.is_autocast_enabled("cpu"):
+            result = _mixed_precision_depthwise(_Conv2d(*args, **(kwargs or {})))
+            if result is not None:
+                return result
         return func(*args, **(kwargs or {}))
 
 
-def _along_both_axes(given: object) -> int:
-    """Returns what a convolution does along both axes; -1 if they differ, or it is a name."""
-    return int(given[0]) if isinstance(given, tuple) and len({*given}) == 1 else -1
+def _mixed_precision_depthwise(call: _Conv2d) -> Tensor | None:
+    """Computes a convolution by `depthwise`; None if it is not suited to it."""
+    stride, padding, dilation = map(_same_along_axes, (call.stride, call.padding, call.dilation))
+    if call.groups == 1 or dilation != 1 or not _is_suited(call, stride, padding):
+        return None
+    low = torch.get_autocast_dtype("cpu")
+    result = depthwise(call.input.to(low), call.weight.to(low), stride, padding)
+    return result if call.bias is None else result + call.bias.to(low).view(1, -1, 1, 1)
 
 
-def _suits(images: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> bool:
-    """Whether a grouped convolution is one that `depthwise` can do, and does faster."""
-    channels, given, kernel = images.shape[1], images.shape[-1], weight.shape[-1]
+def _same_along_axes(value: object) -> int:
+    """Returns a value that is equal along both axes; -1 if they differ or if it is a name."""
+    if isinstance(value, int):
+        return value
+    return int(value[0]) if isinstance(value, tuple) and len({*value}) == 1 else -1
+
+
+def _is_suited(call: _Conv2d, stride: int, padding: int) -> bool:
+    """Whether `depthwise` supports a grouped convolution and is faster."""
+    channels, kernel = call.input.shape[1], call.weight.shape[-1]
+    size_in = call.input.shape[-1]
     if min(stride, padding) < 0:
         return False
-    made = (given + 2 * padding - kernel) // stride + 1
+    size_out = (size_in + 2 * padding - kernel) // stride + 1
     return (
-        weight.shape == (channels, 1, kernel, kernel)
-        and images.shape[-2] == given
-        and dilation == 1
+        call.weight.shape == (channels, 1, kernel, kernel)
+        and call.input.shape[-2] == size_in
         and kernel >= _LEAST_KERNEL
-        and channels * given**2 * made**2 <= _MOST_PRODUCTS
+        and channels * size_in**2 * size_out**2 <= _MOST_PRODUCTS
     )
 
 
 def depthwise(images: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    """Convolves each channel with a kernel of its own, as `F.conv2d` with as many groups does.
+    """Depthwise convolution, as `F.conv2d` with one group per channel.
 
-    The weights' gradient sums products of an input place and an output place over the batch. Here
-    one matrix product a channel forms those of all pairs of places, and a second adds up the pairs
-    that the same weight joins: many times more arithmetic, all of it in products of matrices.
+    The weight gradient sums products of input and output positions over the batch. Here one matrix
+    product per channel computes the products of all pairs of positions, and a second one sums the
+    pairs that belong to the same weight. That is many times more arithmetic, but all of it in
+    matrix products, which are fast.
 
     Args:
         images: Shape (N, C, S, S).
         weight: Shape (C, 1, k, k).
-        stride: Step between output places.
-        padding: Zeros around the images.
+        stride: Stride along both axes.
+        padding: Zero padding on each side.
 
     Returns:
         Shape (N, C, T, T).
@@ -114,22 +145,22 @@ class _Depthwise(torch.autograd.Function):
                 [0, 0], channels, [True, False, False],
             )[0]  # fmt: skip
         if ctx.needs_input_grad[1]:
-            kernel, given, made = weight.shape[-1], images.shape[-1], gradient.shape[-1]
-            inputs = images.permute(1, 2, 3, 0).reshape(channels, given**2, -1)
-            outputs = gradient.permute(1, 0, 2, 3).reshape(channels, -1, made**2)
+            kernel, size_in, size_out = weight.shape[-1], images.shape[-1], gradient.shape[-1]
+            inputs = images.permute(1, 2, 3, 0).reshape(channels, size_in**2, -1)
+            outputs = gradient.permute(1, 0, 2, 3).reshape(channels, -1, size_out**2)
             products = torch.bmm(inputs, outputs).view(channels, -1)
-            joins = _joins(kernel, stride, padding, given, made).to(products.dtype)
-            of_weight = (products @ joins).view(weight.shape)
+            pairs = _pairs(kernel, stride, padding, size_in, size_out).to(products.dtype)
+            of_weight = (products @ pairs).view(weight.shape)
         return of_images, of_weight, None, None
 
 
 @lru_cache(maxsize=64)
-def _joins(kernel: int, stride: int, padding: int, given: int, made: int) -> Tensor:
-    """Returns which weight joins which places: 0 or 1, shape (given^2 made^2, kernel^2)."""
-    # along one axis, weight w joins the output o with the input o * stride + w - padding
-    inputs = torch.arange(given).view(-1, 1, 1)
-    outputs = torch.arange(made).view(1, -1, 1)
+def _pairs(kernel: int, stride: int, padding: int, size_in: int, size_out: int) -> Tensor:
+    """Returns which weight connects which positions: 0 or 1, (size_in^2 size_out^2, kernel^2)."""
+    # along one axis, weight w connects output o with input o * stride + w - padding
+    inputs = torch.arange(size_in).view(-1, 1, 1)
+    outputs = torch.arange(size_out).view(1, -1, 1)
     weights = torch.arange(kernel).view(1, 1, -1)
     axis = (inputs == outputs * stride + weights - padding).float()
     both = torch.einsum("you,xpv->yxopuv", axis, axis)
-    return both.reshape(given**2 * made**2, kernel**2).bfloat16()
+    return both.reshape(size_in**2 * size_out**2, kernel**2).bfloat16()

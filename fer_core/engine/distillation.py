@@ -1,6 +1,6 @@
-"""Teachers: finished networks whose answers a student learns from."""
+"""Knowledge distillation: soft targets from finished networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,21 +11,39 @@ from torch import Tensor
 from fer_core.config import AugmentConfig
 from fer_core.data.transforms import Augmentation
 from fer_core.engine.batches import step_seed
+from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network
 from fer_core.engine.onnx import OnnxNetwork
 
 
+SoftTargets = Callable[[Tensor], Tensor]
+"""Maps images in [0, 1], shape (N, C, H, W), to class distributions, shape (N, K)."""
+
+
 @dataclass(frozen=True)
-class Teacher:
-    """One or several networks; their mean answer is the soft target.
+class Distillation:
+    """Teachers of a training; by default there are none.
 
     Attributes:
-        networks: In evaluation mode, on the student's device, with the student's classes. Where
-            students learn on a CPU, ONNX copies may stand in: a teacher can cost as much as its
-            student, and they cost a fifth of it.
-        temperature: Above 1, answers are softened.
-        weights: How much each network's answer counts, summing to 1; alike if empty.
-        shift: Added to the mean's logits, one value a class, as an ensemble has it; empty for none.
+        teacher: Gives soft targets for each batch; None if there are none or if they were mixed
+            into the training targets beforehand.
+        hint_teacher: Gives the feature map of the hint loss; None without one.
+    """
+
+    teacher: SoftTargets | None = None
+    hint_teacher: HintTeacher | None = None
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One network, or an ensemble's networks, whose mean prediction is the soft target.
+
+    Attributes:
+        networks: In evaluation mode, on the student's device, with the student's classes. On a
+            CPU they may be ONNX copies, which take about a fifth of the time.
+        temperature: Softmax temperature; above 1 it softens the predictions.
+        weights: Each network's weight, summing to 1; equal if empty.
+        shift: An ensemble's logit shift, one value per class; empty for none.
     """
 
     networks: Sequence[Network | OnnxNetwork]
@@ -35,21 +53,23 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Returns class distributions for images that the student is about to see.
+        """Returns soft targets for a batch of the student.
 
         Args:
-            images: Augmented and mixed, float in 0 to 1, shape (N, C, S, S); brought to each
-                teacher's own size.
+            images: Augmented and mixed, float in 0 to 1, shape (N, C, S, S); resized to each
+                network's input size.
 
         Returns:
             Shape (N, K), rows sum to 1.
         """
-        answers = [
-            torch.softmax(_logits(network, images) / self.temperature, dim=1)
-            for network in self.networks
-        ]
-        weights = self.weights or [1 / len(answers)] * len(answers)
-        mean = torch.einsum("m,mnk->nk", answers[0].new_tensor(weights), torch.stack(answers))
+        predictions = torch.stack(
+            [
+                torch.softmax(_logits(network, images) / self.temperature, dim=1)
+                for network in self.networks
+            ]
+        )
+        weights = self.weights or [1 / len(predictions)] * len(predictions)
+        mean = torch.einsum("m,mnk->nk", predictions.new_tensor(weights), predictions)
         if not len(self.shift):
             return mean
         return torch.softmax(mean.log() + mean.new_tensor(self.shift) / self.temperature, dim=1)
@@ -57,17 +77,17 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Teachers:
-    """Several teachers; each counts alike."""
+    """Several teachers of equal weight."""
 
     all: Sequence[Teacher]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Returns the mean of their answers, as `Teacher` does."""
+        """Returns the mean of the teachers' soft targets, shape (N, K)."""
         return torch.stack([teacher(images) for teacher in self.all]).mean(dim=0)
 
 
 @torch.no_grad()
-def mean_answers(
+def mean_predictions(
     network: Network | OnnxNetwork,
     images: NDArray[np.uint8],
     rows: NDArray[np.int64],
@@ -77,18 +97,19 @@ def mean_answers(
     seed: int = 0,
     batch_size: int = 128,
 ) -> Iterator[NDArray[np.float32]]:
-    """Asks a teacher about changed copies of each image; gives its mean answers batch by batch.
+    """Predicts augmented copies of each image and averages them, batch by batch.
 
-    The changes are those of `AugmentConfig()`, whatever the student's: students share answers.
+    Augmentations are those of `AugmentConfig()`, not the student's, so that several students can
+    share the cached predictions.
 
     Args:
         network: In evaluation mode.
         images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
-        rows: Which of them.
-        views: Copies of each image.
-        temperature: Above 1, answers are softened.
-        seed: Of the changes.
-        batch_size: Images a step.
+        rows: Rows to predict.
+        views: Augmented copies per image.
+        temperature: Softmax temperature; above 1 it softens the predictions.
+        seed: Seed of the augmentations.
+        batch_size: Images per step.
 
     Yields:
         Class distributions, shape (n, K), rows sum to 1.
@@ -98,13 +119,14 @@ def mean_answers(
         device = next(network.model.parameters()).device
     for start in range(0, len(rows), batch_size):
         stored = torch.from_numpy(np.asarray(images[rows[start : start + batch_size]])).to(device)
-        answers = []
+        predictions = []
         for view in range(views):
             generator = torch.Generator().manual_seed(step_seed(seed, view, start))
-            drawn = Augmentation.draw(len(stored), AugmentConfig(), generator)
-            changed = network.preprocessing.augmented(stored, drawn.share(slice(None), device))
-            answers.append(torch.softmax(_logits(network, changed) / temperature, dim=1))
-        yield torch.stack(answers).mean(dim=0).float().cpu().numpy()
+            augmentation = Augmentation.draw(len(stored), AugmentConfig(), generator)
+            augmentation = augmentation.share(slice(None), device)
+            augmented = network.preprocessing.augmented(stored, augmentation)
+            predictions.append(torch.softmax(_logits(network, augmented) / temperature, dim=1))
+        yield torch.stack(predictions).mean(dim=0).float().cpu().numpy()
 
 
 def _logits(network: Network | OnnxNetwork, images: Tensor) -> Tensor:

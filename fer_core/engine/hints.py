@@ -1,8 +1,8 @@
-"""Hints: a student's feature map follows a teacher's (Romero et al. 2015, arXiv:1412.6550).
+"""Hints: a loss between a student's and a teacher's feature map (Romero et al. 2015, FitNets,
+arXiv:1412.6550).
 
-A Vision Transformer that starts from random weights sees little in one class an image: for hundreds
-of steps it answers with the classes' frequencies alone. What a CNN sees at each place of the same
-image teaches it what to look for.
+A Vision Transformer with random weights learns slowly from class labels: for hundreds of steps it
+predicts the class frequencies. A CNN's feature map gives it a target at every location.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from fer_core.models.tokens import to_grid
 
 @dataclass(frozen=True)
 class HintTeacher:
-    """A finished network whose feature map a student follows.
+    """A finished network whose feature map a student is trained to match.
 
     Attributes:
         network: In evaluation mode, on the student's device.
-        weight: Of its loss beside the student's own.
+        weight: Weight of the hint loss.
     """
 
     network: Network
@@ -33,77 +33,81 @@ class HintTeacher:
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Returns the map that the guide's CAMs read, each channel standardised over the batch.
+        """Returns the feature map of the CAM layer, each channel standardised over the batch.
 
-        In the precision around it: in bfloat16 it takes a third of the time on a CPU.
+        Runs in the surrounding autocast precision: bfloat16 takes a third of the time on a CPU.
 
         Args:
-            images: As the student sees them, float in 0 to 1, shape (N, C, S, S); brought to the
-                guide's own size.
+            images: The student's images, float in 0 to 1, shape (N, C, S, S); resized to the
+                teacher's input size.
 
         Returns:
             Shape (N, D, h, w).
         """
         preprocessing = self.network.preprocessing
         inputs = preprocessing.normalise(preprocessing.to_size(images))
-        with reading(self.network.model, self.network.spec, stop=True) as seen:
+        with captured(self.network.model, self.network.spec, stop=True) as feature_maps:
             self.network.model(inputs.contiguous(memory_format=torch.channels_last))
-        found = seen[0].float()
-        mean, spread = _moments(found)
-        return (found - mean) / (spread + 1e-5)
+        feature_map = feature_maps[0].float()
+        mean, std = _moments(feature_map)
+        return (feature_map - mean) / (std + 1e-5)
 
-    def loss(self, own: Tensor, wanted: Tensor) -> Tensor:
-        """Mean squared error between the student's map and the guide's, times the weight.
+    def loss(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
+        """Returns the weighted mean squared error between two feature maps.
 
-        The student's map is projected by a fixed orthonormal matrix. To learn one would change
-        little, as the layers before it can turn their output themselves; and a fixed one has no
-        state that checkpoints or several processes would have to share.
+        The student's map is projected by a fixed orthonormal matrix. A learned projection would
+        gain little, because the student's layers can rotate their output themselves, and it would
+        add state to checkpoints and processes.
 
         Args:
-            own: The student's map, shape (N, d, h, w).
-            wanted: The guide's `features` of what the student saw, shape (N, D, h, w) of any h, w.
+            student_map: Shape (N, d, h, w).
+            teacher_map: `features` of the same images, shape (N, D, H, W) of any H, W.
         """
-        wanted = F.interpolate(wanted, own.shape[-2:], mode="bilinear", antialias=True)
-        matrix = _orthonormal(wanted.shape[1], own.shape[1]).to(own.device)
-        projected = torch.einsum("cd,ndhw->nchw", matrix, own.float())
-        return self.weight * F.mse_loss(projected, wanted)
+        size = student_map.shape[-2:]
+        teacher_map = F.interpolate(teacher_map, size, mode="bilinear", antialias=True)
+        matrix = _orthonormal(teacher_map.shape[1], student_map.shape[1]).to(student_map.device)
+        projected = torch.einsum("cd,ndhw->nchw", matrix, student_map.float())
+        return self.weight * F.mse_loss(projected, teacher_map)
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns each channel's mean and spread over the global batch, shapes (1, D, 1, 1)."""
-    places = (0, 2, 3)
-    means = torch.stack([maps.mean(places), maps.square().mean(places)])
+    """Returns each channel's mean and standard deviation over the global batch, (1, D, 1, 1)."""
+    axes = (0, 2, 3)
+    means = torch.stack([maps.mean(axes), maps.square().mean(axes)])
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(means)  # shares are of equal size
+        torch.distributed.all_reduce(means)  # all processes have batches of equal size
         means /= torch.distributed.get_world_size()
     mean, square = means.view(2, 1, -1, 1, 1)
     return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
-class _Read(Exception):  # noqa: N818 (no error: a pass has gone as far as it needs to)
-    """The layer was read."""
+class _Captured(Exception):  # noqa: N818 (not an error: it ends a forward pass early)
+    """The layer's output was captured."""
 
 
 @contextmanager
-def reading(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterator[list[Tensor]]:
-    """Keeps what the layer that CAMs read gives in the passes inside, as maps (N, D, h, w).
+def captured(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterator[list[Tensor]]:
+    """Captures the CAM layer's output in forward passes inside the block.
 
     Args:
-        model: The network that is passed.
+        model: The network.
         spec: Its architecture.
-        stop: Compute nothing behind that layer; the block ends there.
+        stop: End the forward pass, and the block, at that layer.
+
+    Yields:
+        A list to which each pass appends a feature map, shape (N, D, h, w).
     """
-    seen: list[Tensor] = []
+    feature_maps: list[Tensor] = []
 
-    def keep(_layer: nn.Module, _given: object, output: Tensor) -> None:
-        seen.append(output if output.ndim == 4 else to_grid(output, spec.prefix_tokens))
+    def capture(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
+        feature_maps.append(output if output.ndim == 4 else to_grid(output, spec.prefix_tokens))
         if stop:
-            raise _Read
+            raise _Captured
 
-    handle = model.get_submodule(spec.cam_layer).register_forward_hook(keep)
+    handle = model.get_submodule(spec.cam_layer).register_forward_hook(capture)
     try:
-        yield seen
-    except _Read:
+        yield feature_maps
+    except _Captured:
         pass
     finally:
         handle.remove()
@@ -111,6 +115,6 @@ def reading(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterato
 
 @lru_cache(maxsize=8)
 def _orthonormal(rows: int, columns: int) -> Tensor:
-    """Returns the same matrix whenever it is asked for."""
+    """Returns a fixed matrix with orthonormal rows or columns; the same one in every process."""
     generator = torch.Generator().manual_seed(0)
     return nn.init.orthogonal_(torch.empty(rows, columns), generator=generator)

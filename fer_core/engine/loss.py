@@ -11,16 +11,16 @@ class SoftCrossEntropy:
     """The training loss of a recipe.
 
     Args:
-        config: The recipe's loss part.
-        counts: Training samples by class, shape (K,).
+        config: The recipe's loss section.
+        counts: Training samples per class, shape (K,).
     """
 
     def __init__(self, config: LossConfig, counts: Tensor) -> None:
         frequency = counts.double() / counts.sum()
         power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[config.class_weights]
         weights = frequency.pow(-power)
-        # Scaled so that the mean weight over training samples is 1: the learning rate keeps
-        # its meaning, and a plain mean per process equals the mean over all processes.
+        # Normalised so that the mean weight over training samples is 1. The learning rate then
+        # keeps its scale, and the mean of each process's mean is the mean over all processes.
         self._weights = (weights / (weights * frequency).sum()).float()
         self._offset = (config.logit_adjustment * frequency.log()).float()
         self._smoothing = config.label_smoothing

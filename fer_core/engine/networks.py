@@ -1,4 +1,4 @@
-"""A finished run's network and its input pipeline."""
+"""Loading a finished run's network with its preprocessing."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from fer_core.errors import ArtifactError, WeightsError
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
-from fer_core.models.regression_head import add_score_head
+from fer_core.models.regression_head import add_regression_head
 from fer_core.models.weights import initialise
 from fer_core.records import RunInfo
 
@@ -24,8 +24,8 @@ class Network:
     Attributes:
         model: Maps (N, 3, S, S) input to (N, K) logits.
         spec: Its architecture.
-        preprocessing: Makes its input from stored images.
-        info: Its run.
+        preprocessing: Converts stored images to its input.
+        info: Its run's `run.json`.
     """
 
     model: nn.Module
@@ -35,7 +35,7 @@ class Network:
 
 
 def preprocessing_of(recipe: Recipe, stored: SampleFormat) -> Preprocessing:
-    """Returns the input pipeline of a recipe on images of a stored format."""
+    """Returns a recipe's preprocessing for images of a stored format."""
     spec = spec_of(recipe.model.architecture)
     return Preprocessing(stored.side, stored.colour, recipe.model.image_size, spec.mean, spec.std)
 
@@ -44,30 +44,30 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
     """Builds a finished run's network and loads its weights.
 
     Raises:
-        ArtifactError: If the run is an ensemble or its files are damaged, or its input pipeline
-            is not the one that it was trained with.
+        ArtifactError: If the run is not a network, its files are damaged, or its preprocessing
+            differs from that of its training.
         WeightsError: If the weights are missing, damaged or belong to another network.
     """
     info = run.info()
     if info.kind != "network":
         what = "is an ensemble" if info.kind == "ensemble" else "was imported"
-        raise ArtifactError(f"{run.run_id} {what} and has no network of its own.")
+        raise ArtifactError(f"{run.run_id} {what} and has no network.")
     recipe = parse_recipe(info.recipe)
-    assert isinstance(recipe, Recipe)  # noqa: S101 (that of a network)
+    assert isinstance(recipe, Recipe)  # noqa: S101 (a network's recipe)
     preprocessing = preprocessing_of(recipe, stored)
     if preprocessing.hash != info.preprocessing_hash:
         raise ArtifactError(
-            f"{run.run_id} was trained with other input preprocessing (hash "
-            f"{info.preprocessing_hash}, here {preprocessing.hash}), so its answers would be "
-            "wrong. Train it again with this version."
+            f"{run.run_id} was trained with different preprocessing (hash "
+            f"{info.preprocessing_hash}, here {preprocessing.hash}), so its predictions "
+            "would be wrong. Train it again with this version."
         )
     model = build_model(recipe.model, len(info.labels))
     spec, wanted = spec_of(recipe.model.architecture), None
     if recipe.model.lora is not None:
         _load_base(model, recipe, info, run)
         add_adapter(model, recipe.model)
-    if recipe.score is not None:
-        add_score_head(model, spec)
+    if recipe.regression is not None:
+        add_regression_head(model, spec)
     if recipe.model.lora is not None:
         wanted = adapter_part(model.state_dict(), spec)
     load_weights(model, run.weights_path, wanted, info.labels)
@@ -75,15 +75,15 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
 
 
 def _load_base(model: nn.Module, recipe: Recipe, info: RunInfo, run: RunDir) -> None:
-    """Loads the weights that a run's adapter was trained on."""
+    """Loads the base weights of a run's adapter."""
     try:
         initialise(model, recipe.model, info.labels, run.benchmark.store)
     except WeightsError as error:
         raise WeightsError(
-            f"{run.run_id} is an adapter and needs the weights that it was trained on. {error}"
+            f"{run.run_id} is an adapter and needs its base weights. {error}"
         ) from error
     if base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash:
         raise WeightsError(
-            f"{run.run_id} is an adapter of other weights than those that {recipe.model.init} "
-            "gives now. Train the adapter again, or bring its base back."
+            f"{run.run_id} is an adapter, and its base weights ({recipe.model.init}) have changed. "
+            "Train the adapter again, or restore its base."
         )

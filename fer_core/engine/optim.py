@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: parameter groups, learning rate, and its state by name."""
+"""AdamW with parameter groups, its learning-rate schedule and its state by parameter name."""
 
 import math
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from fer_core.config import OptimConfig
 
 
 def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
-    """Returns AdamW over all weights that need a gradient.
+    """Returns AdamW over all parameters that require a gradient.
 
-    Biases, normalisation and other vectors do not decay. Each group's `share` is its part of
-    the learning rate: 1 for the classifier, `backbone_lr` for the rest.
+    Biases, normalisation layers and other vectors have no weight decay. Each group's `share`
+    scales the learning rate: 1 for the classifier, `backbone_lr` for the rest.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, weight in model.named_parameters():
@@ -34,7 +34,7 @@ def make_optimizer(model: nn.Module, head: str, config: OptimConfig) -> AdamW:
 
 
 def learning_rate(step: int, config: OptimConfig, warmup: int, total: int) -> float:
-    """Returns the rate at a global step: a linear warm-up, then a cosine to `min_lr`."""
+    """Returns the learning rate at a global step: linear warm-up, then cosine decay to `min_lr`."""
     if step < warmup:
         return config.lr * (step + 1) / warmup
     share = (step - warmup) / max(1, total - warmup)
@@ -42,13 +42,13 @@ def learning_rate(step: int, config: OptimConfig, warmup: int, total: int) -> fl
 
 
 def set_learning_rate(optimizer: AdamW, rate: float) -> None:
-    """Gives each group its share of a rate."""
+    """Sets each group's learning rate to its share of `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]
 
 
 def named_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
-    """Returns the optimiser's tensors as `<weight>.<moment>`; weights not yet stepped have none."""
+    """Returns the optimizer's state as `<parameter>.<moment>`; it is empty before the first step."""
     return {
         f"{name}.{key}": value
         for name, weight in model.named_parameters()
@@ -57,7 +57,7 @@ def named_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
 
 
 def load_named_state(model: nn.Module, optimizer: AdamW, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what `named_state` gave.
+    """Restores the result of `named_state`.
 
     Raises:
         KeyError: If a tensor belongs to no weight of the model.
@@ -67,5 +67,5 @@ def load_named_state(model: nn.Module, optimizer: AdamW, tensors: Mapping[str, T
         name, _, moment = key.rpartition(".")
         weight = weights[name]
         state: dict[str, Any] = optimizer.state[weight]
-        # moments take the weight's device and memory layout; the step counter stays as it is
+        # moments need the parameter's device and memory layout; the step counter does not
         state[moment] = value.clone() if value.ndim == 0 else torch.empty_like(weight).copy_(value)

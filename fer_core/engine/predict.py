@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fer_core.data.transforms import Preprocessing
 from fer_core.models import ModelSpec
-from fer_core.models.regression_head import score_head
+from fer_core.models.regression_head import regression_head_of
 
 
 @torch.inference_mode()
@@ -47,7 +47,7 @@ def predict_logits(
 
 
 @torch.inference_mode()
-def predict_scores(
+def predict_regression(
     model: nn.Module,
     spec: ModelSpec,
     images: NDArray[np.uint8],
@@ -61,7 +61,7 @@ def predict_scores(
     Returns:
         In the score's units, shape (len(rows),).
     """
-    head = score_head(model, spec)
+    head = regression_head_of(model, spec)
     parts = []
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]

@@ -1,4 +1,4 @@
-"""A network under training: one step, and all that a checkpoint keeps of it."""
+"""One optimisation step of a network, and the state that a checkpoint saves."""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -14,7 +14,8 @@ from fer_core.config import Recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import Batch
 from fer_core.engine.cpu_kernels import training_kernels
-from fer_core.engine.hints import HintTeacher, reading
+from fer_core.engine.distillation import Distillation
+from fer_core.engine.hints import captured
 from fer_core.engine.loss import SoftCrossEntropy
 from fer_core.engine.optim import (
     load_named_state,
@@ -23,25 +24,20 @@ from fer_core.engine.optim import (
     set_learning_rate,
 )
 from fer_core.models import spec_of
-from fer_core.models.regression_head import score_head
-
-SoftTargets = Callable[[Tensor], Tensor]
-"""A teacher: answers images in [0, 1], shape (N, C, H, W), with class distributions, (N, K)."""
+from fer_core.models.regression_head import regression_head_of
 
 _Weights = tuple[Tensor, ...] | list[Tensor]
 
 
 class TrainStep:
-    """A network with its optimiser, its averaged weights and what wraps it for many devices.
+    """A network with its optimizer, its moving average and its wrappers for several devices.
 
     Args:
         model: The network, with its initial weights.
         recipe: The resolved recipe.
-        class_counts: Training samples by class, shape (K,).
+        class_counts: Training samples per class, shape (K,).
         accelerator: Device, precision and processes.
-        teacher: Gives soft targets beside the labels for images that the network is about to
-            see; only if the recipe distils.
-        guide: Its feature map is followed while `set_phase` says so.
+        distillation: Teachers; none by default.
     """
 
     def __init__(
@@ -50,17 +46,16 @@ class TrainStep:
         recipe: Recipe,
         class_counts: Tensor,
         accelerator: Accelerator,
-        teacher: SoftTargets | None = None,
-        guide: HintTeacher | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
-        self.teacher, self.guide = teacher, guide
+        self.distillation = distillation or Distillation()
         self.spec = spec_of(recipe.model.architecture)
         self.loss = SoftCrossEntropy(recipe.loss, class_counts)
         if recipe.train.channels_last:
             model = model.to(memory_format=torch.channels_last)
         self.model = synchronised(model, accelerator).to(accelerator.device)
-        # under an adapter most weights never train, whatever is frozen or not
+        # with an adapter, most weights never train, in any phase
         self.trainable = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.average = (
             AveragedModel(
@@ -76,24 +71,24 @@ class TrainStep:
         self.wrapped: nn.Module = self.model
         self.forward: Callable[[Tensor], Tensor] = self.model
         self.frozen: bool | None = None
-        self.guided = False
+        self.hints = False
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that validation sees: averaged weights where there are any."""
+        """The network that validation evaluates: the moving average if there is one."""
         return self.model if self.average is None else self.average.module
 
-    def set_phase(self, *, frozen: bool, guided: bool) -> None:
+    def set_phase(self, *, frozen: bool, hints: bool) -> None:
         """Sets training mode.
 
-        A change of `frozen` wraps the network anew: DistributedDataParallel and the compiler look
-        once at what needs a gradient.
+        A change of `frozen` wraps the network again, because DistributedDataParallel and the
+        compiler read `requires_grad` only once.
 
         Args:
-            frozen: The backbone neither learns nor updates its batch statistics.
-            guided: The guide's feature map is followed, if there is a guide.
+            frozen: Train the classifier only; batch statistics of the backbone stay fixed.
+            hints: Add the hint loss, if there is a hint teacher.
         """
-        self.guided = guided and not frozen and self.guide is not None
+        self.hints = hints and not frozen
         head = self.model.get_submodule(self.spec.head)
         if frozen != self.frozen:
             self.frozen = frozen
@@ -101,10 +96,10 @@ class TrainStep:
                 weight.requires_grad_(not frozen)
             head.requires_grad_(True)
             self.wrapped = self.accelerator.prepare_model(self.model)
-            # Mixed precision is asked for at each step; the network itself stays as it is, or
-            # its answers after the training would be rounded too.
+            # Each step asks for mixed precision itself. With accelerate's wrapper the network
+            # would round its predictions after the training, too.
             self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False)
-            # one graph a size: symbolic sizes compile for minutes and run slower
+            # one graph per size: symbolic sizes take minutes to compile and run slower
             compiled = self.recipe.train.compile
             self.forward = torch.compile(self.wrapped, dynamic=False) if compiled else self.wrapped
         self.wrapped.train()
@@ -113,7 +108,7 @@ class TrainStep:
             head.train()
 
     def step(self, batch: Batch, preprocessing: Preprocessing, rate: float) -> Tensor:
-        """Learns from one batch.
+        """Trains on one batch.
 
         Args:
             batch: This process's share.
@@ -121,31 +116,41 @@ class TrainStep:
             rate: The classifier's learning rate.
 
         Returns:
-            This process's sum of losses, right answers and images, on its device, shape (3,): not
-            read here, so that a GPU is not waited for once more.
+            This process's sums of loss, correct predictions and images, shape (3,), still on the
+            device: reading them here would wait for the GPU.
         """
-        device = self.accelerator.device
         set_learning_rate(self.optimizer, rate)
-
-        random = batch.augmentation.share(slice(None), device)
-        images = preprocessing.augmented(batch.images.to(device), random)
-        targets = batch.targets.to(device)
-        if batch.augmentation.mixes:  # asked on the CPU: a GPU would be waited for
-            images, targets = random.mix(images, targets)
-        if self.teacher is not None and self.recipe.distill is not None:
-            targets = torch.lerp(targets, self.teacher(images), self.recipe.distill.weight)
+        images, targets = self._inputs(batch, preprocessing)
         inputs = preprocessing.normalise(images)
         if self.recipe.train.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-
-        logits, hint = self._pass(inputs, images)
+        logits, hint_loss = self._forward(inputs, images)
         loss = self.loss(logits, targets)
-        if hint is not None:
-            loss = loss + hint
-        if batch.scores is not None and self.recipe.score is not None:
-            head = score_head(self.model, self.spec)
-            loss = loss + self.recipe.score.weight * head.loss(head.take(), batch.scores.to(device))
+        if hint_loss is not None:
+            loss = loss + hint_loss
+        if batch.regression_targets is not None and self.recipe.regression is not None:
+            head = regression_head_of(self.model, self.spec)
+            wanted = batch.regression_targets.to(logits.device)
+            loss = loss + self.recipe.regression.weight * head.loss(head.take(), wanted)
+        self._update(loss)
+        correct = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
+        count = torch.full_like(correct, len(targets))
+        return torch.stack([loss.detach() * count, correct, count])
 
+    def _inputs(self, batch: Batch, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+        """Returns augmented, mixed images in [0, 1] and their targets, on the device."""
+        device = self.accelerator.device
+        augmentation = batch.augmentation.share(slice(None), device)
+        images = preprocessing.augmented(batch.images.to(device), augmentation)
+        targets = batch.targets.to(device)
+        if batch.augmentation.mixes:  # read on the CPU: reading the copy would wait for the GPU
+            images, targets = augmentation.mix(images, targets)
+        teacher, distill = self.distillation.teacher, self.recipe.distill
+        if teacher is not None and distill is not None:
+            targets = torch.lerp(targets, teacher(images), distill.weight)
+        return images, targets
+
+    def _update(self, loss: Tensor) -> None:
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip_norm)
         self.prepared_optimizer.step()
@@ -153,29 +158,26 @@ class TrainStep:
         if self.average is not None:
             self.average.update_parameters(self.model)
 
-        right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
-        count = torch.full_like(right, len(targets))
-        return torch.stack([loss.detach() * count, right, count])
-
-    def _pass(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Returns logits, and the loss against the guide's feature map where it is followed."""
+    def _forward(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Returns the logits, and the hint loss in epochs that have one."""
         device = inputs.device
-        if not self.guided or self.guide is None:
+        hint_teacher = self.distillation.hint_teacher if self.hints else None
+        if hint_teacher is None:
             kernels = nullcontext() if self.recipe.train.compile else training_kernels(device)
             with self.accelerator.autocast(), kernels:
                 return self.forward(inputs).float(), None
-        # a compiled graph would see neither that layers are read nor other kernels
+        # not compiled: a compiled graph ignores forward hooks and replaced kernels
         with (
             self.accelerator.autocast(),
             training_kernels(device),
-            reading(self.model, self.spec) as seen,
+            captured(self.model, self.spec) as feature_maps,
         ):
             logits = self.wrapped(inputs).float()
-            wanted = self.guide.features(images)
-        return logits, self.guide.loss(seen[0], wanted)
+            teacher_map = hint_teacher.features(images)
+        return logits, hint_teacher.loss(feature_maps[0], teacher_map)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Returns weights, averaged weights and the optimiser's moments by name."""
+        """Returns weights, averaged weights and the optimizer's moments by name."""
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"ema.{key}": value for key, value in self.average.state_dict().items()}
@@ -183,16 +185,16 @@ class TrainStep:
         return tensors | {f"optimizer.{key}": value for key, value in moments.items()}
 
     def scaler_state(self) -> dict[str, Any] | None:
-        """Returns the state of the loss scaler; None where the precision needs none."""
+        """Returns the state of the loss scaler; None if the precision needs none."""
         scaler = self.accelerator.scaler
         return None if scaler is None else scaler.state_dict()
 
     def load(self, tensors: Mapping[str, Tensor], scaler: Mapping[str, Any] | None) -> None:
-        """Puts back what `tensors` and `scaler_state` gave.
+        """Restores the results of `tensors` and `scaler_state`.
 
         Raises:
             KeyError: If a moment belongs to no weight of this network.
-            RuntimeError: If the weights are those of another network.
+            RuntimeError: If the weights belong to another network.
         """
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -211,19 +213,19 @@ class TrainStep:
 
 
 def synchronised(model: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """Lets batch norm see the global batch, as one process would; torch can on CUDA alone."""
+    """Converts batch norm to statistics of the global batch; torch supports this on CUDA only."""
     if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
         return model
-    # torch's own conversion would drop the activations that timm's layers hold
+    # torch's own conversion drops the activations inside timm's layers
     shared: nn.Module = convert_sync_batchnorm(model)
     return shared
 
 
 def warming_average(decay: float) -> Callable[[_Weights, _Weights, Tensor | int], None]:
-    """Returns an exponential moving average that forgets faster while it is young.
+    """Returns an exponential moving average whose decay grows in the first steps.
 
-    With n steps behind it, it spans about n / 9 of them at most: a fixed decay would keep the
-    random start for hundreds of steps, which is a whole training on a small set.
+    After n steps the decay is at most (1 + n) / (10 + n). A fixed decay would keep the initial
+    weights in the average for hundreds of steps, which is a whole training on a small dataset.
     """
 
     def update(averaged: _Weights, current: _Weights, steps: Tensor | int) -> None:

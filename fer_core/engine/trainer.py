@@ -1,136 +1,126 @@
-"""Training: epochs, checkpoints, resuming and early stopping.
-
-No prints and no paths here: checkpoints go through a `CheckpointFolder`, news
-through an `Callback`.
-"""
+"""The training loop: epochs, validation, checkpoints, early stopping and resuming."""
 
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from fer_core.config import Recipe, parse_recipe
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import TrainBatches, divisible, step_seed
 from fer_core.engine.callbacks import Callback, EpochRecord, FitResult, StepMetrics, TrainState
-from fer_core.engine.hints import HintTeacher
+from fer_core.engine.checkpoints import TrainCheckpoints
 from fer_core.engine.optim import learning_rate
-from fer_core.engine.predict import predict_probabilities, predict_scores
-from fer_core.engine.train_step import SoftTargets, TrainStep
+from fer_core.engine.predict import predict_probabilities, predict_regression
+from fer_core.engine.train_step import TrainStep
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models.checkpoint import CheckpointFolder
 
 CHECKPOINT_STEPS = 200
-"""Steps between checkpoints inside an epoch."""
+"""Steps between checkpoints within an epoch."""
 
 DEADLINE_STEPS = 10
-"""Steps between looks at the clock; all processes look together."""
+"""Steps between checks of the deadline, which all processes make together."""
 
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a training reads.
+    """Images and targets of a training.
 
     Attributes:
         images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
-        train_rows: Shape (n,). train_targets: class distributions, shape (n, K).
-        train_counts: Training samples by class, shape (K,).
-        validation_rows: Shape (m,). validation_targets: class indices, shape (m,).
-        train_scores, validation_scores: For a score head, shapes (n,) and (m,), NaN where an image
-            has none; None without such a head.
+        preprocessing: The input pipeline at the recipe's image size.
+        train_rows: Rows of the training images, shape (n,).
+        train_targets: Their class distributions, shape (n, K).
+        train_counts: Training samples per class, shape (K,).
+        validation_rows: Rows of the validation images, shape (m,).
+        validation_targets: Their class indices, shape (m,).
+        train_regression, validation_regression: Targets of a regression head, shapes (n,) and
+            (m,), NaN for images without one; None without a head.
     """
 
     images: NDArray[np.uint8]
+    preprocessing: Preprocessing
     train_rows: NDArray[np.int64]
     train_targets: NDArray[np.float32]
     train_counts: NDArray[np.int64]
     validation_rows: NDArray[np.int64]
     validation_targets: NDArray[np.int64]
-    train_scores: NDArray[np.float32] | None = None
-    validation_scores: NDArray[np.float32] | None = None
+    train_regression: NDArray[np.float32] | None = field(default=None, kw_only=True)
+    validation_regression: NDArray[np.float32] | None = field(default=None, kw_only=True)
 
 
 class Trainer:
-    """One training of one network.
+    """Trains one network.
 
     Args:
-        model: The network, with its initial weights.
-        recipe: The resolved recipe.
-        data: Images, rows and targets.
-        preprocessing: The input pipeline at the recipe's image size.
-        accelerator: Device, precision and processes.
-        checkpoints: Where to save and resume from.
-        observer: Is told about progress.
-        teacher: Gives soft targets beside the labels for images that the student is about to see,
-            as `fer_core.engine.distillation` does; only if the recipe distils.
-        guide: Its feature map is followed in the first epochs, as many as the recipe says.
-        grounds: What else the training stands on, by name, such as the split and each teacher: a
-            checkpoint made on other grounds is not resumed.
+        train_step: The network with its recipe, optimizer and device.
+        data: Images and targets.
+        folder: Where checkpoints are saved and resumed from.
+        callback: Receives the progress.
+        fingerprint: What the training depends on besides its recipe, by name; see
+            `TrainCheckpoints`.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        recipe: Recipe,
+        train_step: TrainStep,
         data: TrainData,
-        preprocessing: Preprocessing,
-        accelerator: Accelerator,
-        checkpoints: CheckpointFolder,
-        observer: Callback,
-        teacher: SoftTargets | None = None,
-        guide: HintTeacher | None = None,
-        grounds: Mapping[str, str] | None = None,
+        folder: CheckpointFolder,
+        callback: Callback,
+        fingerprint: Mapping[str, str] | None = None,
     ) -> None:
-        config = recipe.train
-        self.recipe, self.data, self.preprocessing = recipe, data, preprocessing
-        self.accelerator, self.checkpoints, self.observer = accelerator, checkpoints, observer
-        counts = torch.from_numpy(data.train_counts)
-        self.learner = TrainStep(model, recipe, counts, accelerator, teacher, guide)
-        batch_size = min(config.batch_size, len(data.train_rows))
-        self.batches = TrainBatches(
+        self.train_step, self.data, self.callback = train_step, data, callback
+        self.recipe, self.accelerator = train_step.recipe, train_step.accelerator
+        self.batches = self._batches()
+        self.checkpoints = TrainCheckpoints(folder, fingerprint or {}).including(
+            {
+                "preprocessing": data.preprocessing.hash,
+                # an epoch's steps are counted in batches, which several processes may shorten
+                "global batch size": str(self.batches.batch_size),
+            }
+        )
+        self.state = TrainState()
+        # sums of loss, correct predictions and images in the current epoch, on this process
+        self.totals = torch.zeros(3, dtype=torch.float64)
+
+    def _batches(self) -> TrainBatches:
+        config, data, processes = self.recipe.train, self.data, self.accelerator.num_processes
+        return TrainBatches(
             data.images,
             data.train_rows,
             data.train_targets,
-            recipe.augment,
-            divisible(batch_size, accelerator.num_processes),
+            self.recipe.augment,
+            divisible(min(config.batch_size, len(data.train_rows)), processes),
             config.seed,
-            accelerator.process_index,
-            accelerator.num_processes,
-            data.train_scores,
+            self.accelerator.process_index,
+            processes,
+            data.train_regression,
         )
-        self.grounds = {
-            **(grounds or {}),
-            "preparation of images": preprocessing.hash,
-            # steps of an epoch are counted in batches; processes may have to cut one
-            "batch of all processes": str(self.batches.batch_size),
-        }
-        self.standing = TrainState()
-        # loss sum, right answers, images: of the epoch under way, on this process
-        self.totals = torch.zeros(3, dtype=torch.float64)
 
     def fit(self, *, resume: bool = False, deadline: float = math.inf) -> FitResult:
-        """Trains to the end, to early stopping or to the deadline.
+        """Trains until the last epoch, early stopping or the deadline.
 
         Args:
-            resume: Go on from the last checkpoint, if there is one.
+            resume: Continue from the last checkpoint, if there is one.
             deadline: `time.monotonic()` value after which to save and return unfinished.
 
         Raises:
-            WeightsError: If the checkpoint to resume from belongs to another recipe, split or
-                teacher, or is damaged.
+            WeightsError: If the loss diverges, or if the checkpoint to resume from is damaged or
+                belongs to another recipe or fingerprint.
             ArtifactError: If a checkpoint cannot be saved; earlier ones stay.
         """
-        if resume and self.checkpoints.has("last"):
-            self._load()
-        while self.standing.epoch < self.recipe.train.epochs and not self._out_of_patience():
+        if resume and self.checkpoints.resumable:
+            self.state, totals = self.checkpoints.load(self.train_step)
+            # equal shares: each process goes on to add its own batches
+            self.totals = totals / self.accelerator.num_processes
+        while self.state.epoch < self.recipe.train.epochs and not self._out_of_patience():
             if not self._train_epoch(deadline):
                 self._save()
                 return self._result(finished=False)
@@ -138,61 +128,64 @@ class Trainer:
         return self._result(finished=True)
 
     def _train_epoch(self, deadline: float) -> bool:
-        """Trains from the current step to the epoch's end; False if the time ran out."""
-        epoch = self.standing.epoch
-        preprocessing = replace(self.preprocessing, image_size=self.recipe.size_at(epoch))
+        """Trains from the current step to the end of the epoch; False if the deadline passed."""
+        epoch = self.state.epoch
         distill = self.recipe.distill
-        self.learner.set_phase(
+        self.train_step.set_phase(
             frozen=epoch < self.recipe.train.freeze_epochs,
-            guided=distill is not None and epoch < distill.hint_epochs,
+            hints=distill is not None and epoch < distill.hint_epochs,
         )
-        started, earlier = time.monotonic(), self.standing.epoch_seconds
-        began_at = self.standing.step
-        for batch in self.batches.epoch(epoch, first=began_at):
+        preprocessing = self._preprocessing(epoch)
+        started, seconds_before = time.monotonic(), self.state.epoch_seconds
+        first = self.state.step
+        for batch in self.batches.epoch(epoch, first=first):
             self._seed_step()
-            rate = self.learning_rate(epoch * self.batches.steps + self.standing.step)
-            self.totals += self.learner.step(batch, preprocessing, rate).cpu()
-            self.standing.step += 1
-            step = self.standing.step
+            rate = self.learning_rate(epoch * self.batches.steps + self.state.step)
+            self.totals += self.train_step.step(batch, preprocessing, rate).cpu()
+            self.state.step += 1
+            step = self.state.step
             elapsed = time.monotonic() - started
-            self.standing.epoch_seconds = earlier + elapsed
-            self._tell(step - began_at, elapsed)
-            look = step % DEADLINE_STEPS == 0 or step == self.batches.steps
-            if look and self._time_is_up(deadline):
+            self.state.epoch_seconds = seconds_before + elapsed
+            self._report_step(step - first, elapsed)
+            due = step % DEADLINE_STEPS == 0 or step == self.batches.steps
+            if due and self._time_is_up(deadline):
                 return False
             if step % CHECKPOINT_STEPS == 0 and step < self.batches.steps:
                 self._save()
         return True
 
-    def _seed_step(self) -> None:
-        """Seeds dropout and stochastic depth, which draw from the global generators.
+    def _preprocessing(self, epoch: int) -> Preprocessing:
+        return replace(self.data.preprocessing, image_size=self.recipe.size_at(epoch))
 
-        Seeded by step, a resumed training repeats what an uninterrupted one would have drawn.
+    def _seed_step(self) -> None:
+        """Seeds dropout and stochastic depth, which use the global generators.
+
+        Seeding every step makes a resumed training draw what an uninterrupted one would have.
         """
         seed, process = self.recipe.train.seed, self.accelerator.process_index
-        torch.manual_seed(step_seed(seed, self.standing.epoch, self.standing.step, process))
+        torch.manual_seed(step_seed(seed, self.state.epoch, self.state.step, process))
 
     def learning_rate(self, step: int) -> float:
-        """Returns the classifier's rate at a global step."""
+        """Returns the classifier's learning rate at a global step."""
         optim, steps = self.recipe.optim, self.batches.steps
         warmup = round(optim.warmup_epochs * steps)
         return learning_rate(step, optim, warmup, self.recipe.train.epochs * steps)
 
-    def _tell(self, done: int, elapsed: float) -> None:
-        loss, right, count = self.totals.tolist()
+    def _report_step(self, done: int, elapsed: float) -> None:
+        loss, correct, count = self.totals.tolist()
         speed = done * self.batches.batch_size / max(elapsed, 1e-9)
         steps, epochs = self.batches.steps, self.recipe.train.epochs
-        left = (epochs - self.standing.epoch) * steps - self.standing.step
-        self.observer.on_step(
+        steps_left = (epochs - self.state.epoch) * steps - self.state.step
+        self.callback.on_step(
             StepMetrics(
-                epoch=self.standing.epoch + 1,
+                epoch=self.state.epoch + 1,
                 epochs=epochs,
-                step=self.standing.step,
+                step=self.state.step,
                 steps=steps,
                 loss=loss / max(count, 1),
-                accuracy=right / max(count, 1),
+                accuracy=correct / max(count, 1),
                 images_per_second=speed,
-                seconds_left=left * self.batches.batch_size / max(speed, 1e-9),
+                seconds_left=steps_left * self.batches.batch_size / max(speed, 1e-9),
             )
         )
 
@@ -201,165 +194,107 @@ class Trainer:
         return bool(broadcast(late).item())  # the first process's clock decides for all
 
     def _close_epoch(self) -> None:
-        """Validates at the epoch's image size, keeps the best weights, and saves."""
-        standing, config = self.standing, self.recipe.train
-        size = self.recipe.size_at(standing.epoch)
+        """Validates, keeps the weights if they are the best, and saves."""
+        state = self.state
+        record = self._validate()
+        criterion = record.criterion(self.recipe.train.monitor)
+        # epochs at a smaller size cannot be selected: the run predicts at the full size
+        full_size = record.image_size == self.data.preprocessing.image_size
+        improved = full_size and criterion > state.best_criterion
+        state.close_epoch(record)
+        self.totals.zero_()
+        if improved:
+            state.best_criterion, state.best_epoch = criterion, state.epoch
+            if self.accelerator.is_main_process:
+                self.checkpoints.save_best(self.train_step, state)
+        self._save()
+        if improved and self.accelerator.is_main_process:
+            # only now: a training that is killed before this line resumes with the earlier best
+            self.checkpoints.drop_earlier(state)
+        self.callback.on_epoch(record)
+
+    def _validate(self) -> EpochRecord:
+        """Returns the epoch's record: training means and validation metrics at its image size.
+
+        Raises:
+            WeightsError: If the loss is not finite.
+        """
+        state, data = self.state, self.data
+        preprocessing = self._preprocessing(state.epoch)
         probabilities = predict_probabilities(
-            self.learner.evaluated,
-            self.data.images,
-            self.data.validation_rows,
-            replace(self.preprocessing, image_size=size),
+            self.train_step.evaluated,
+            data.images,
+            data.validation_rows,
+            preprocessing,
             self.accelerator,
         )
-        truth = self.data.validation_targets
-        matrix = metrics.confusion_matrix(
-            truth, probabilities.argmax(axis=1), probabilities.shape[1]
-        )
-        loss, right, count = self._require_finite().tolist()
-        record = EpochRecord(
-            epoch=standing.epoch + 1,
+        targets, classes = data.validation_targets, probabilities.shape[1]
+        matrix = metrics.confusion_matrix(targets, probabilities.argmax(axis=1), classes)
+        loss, correct, count = self._finite_totals().tolist()
+        return EpochRecord(
+            epoch=state.epoch + 1,
             train_loss=loss / count,
-            train_accuracy=right / count,
-            log_loss=metrics.log_loss(truth, probabilities),
+            train_accuracy=correct / count,
+            log_loss=metrics.log_loss(targets, probabilities),
             accuracy=metrics.accuracy(matrix),
             macro_recall=metrics.macro_recall(matrix),
-            learning_rate=self.learning_rate(
-                standing.epoch * self.batches.steps + standing.step - 1
-            ),
-            images_per_second=count / max(standing.epoch_seconds, 1e-9),
-            seconds=standing.epoch_seconds,
-            image_size=size,
-            score_error=self._score_error(size),
+            learning_rate=self.learning_rate(state.epoch * self.batches.steps + state.step - 1),
+            images_per_second=count / max(state.epoch_seconds, 1e-9),
+            seconds=state.epoch_seconds,
+            image_size=preprocessing.image_size,
+            regression_error=self._regression_error(preprocessing),
         )
-        value = getattr(record, config.monitor)
-        score = -value if config.monitor in ("log_loss", "score_error") else value
-        # epochs on small images are no candidates: the run answers at the full size
-        better = size == self.preprocessing.image_size and score > standing.best_score
-        standing.history.append(asdict(record))
-        standing.seconds += standing.epoch_seconds
-        standing.epoch, standing.step, standing.epoch_seconds = standing.epoch + 1, 0, 0.0
-        self.totals.zero_()
-        if better:
-            standing.best_score, standing.best_epoch = score, standing.epoch
-            if self.accelerator.is_main_process:
-                self.checkpoints.save(
-                    self._best,
-                    self.learner.evaluated.state_dict(),
-                    {"epoch": standing.epoch, "score": score},
-                )
-        self._save()
-        if better and self.accelerator.is_main_process:
-            # not before: a training that is killed here goes on from the earlier best
-            self.checkpoints.keep_only("last", self._best)
-        self.observer.on_epoch(record)
 
-    @property
-    def _best(self) -> str:
-        return f"best-{self.standing.best_epoch}"
-
-    def _score_error(self, size: int) -> float | None:
-        truth = self.data.validation_scores
-        if truth is None:
+    def _regression_error(self, preprocessing: Preprocessing) -> float | None:
+        targets = self.data.validation_regression
+        if targets is None:
             return None
-        estimated = predict_scores(
-            self.learner.evaluated,
-            self.learner.spec,
+        predicted = predict_regression(
+            self.train_step.evaluated,
+            self.train_step.spec,
             self.data.images,
             self.data.validation_rows,
-            replace(self.preprocessing, image_size=size),
+            preprocessing,
         )
-        error = torch.tensor([np.nanmean(np.abs(estimated - truth))], dtype=torch.float32)
-        # the first process's network decides for all: running statistics may differ by process
+        error = torch.tensor([np.nanmean(np.abs(predicted - targets))], dtype=torch.float32)
+        # the first process's network decides: running statistics may differ between processes
         return float(broadcast(error.to(self.accelerator.device)).item())
 
     def _out_of_patience(self) -> bool:
         config = self.recipe.train
-        since = max(self.standing.best_epoch, config.small_epochs)
-        return bool(config.patience) and self.standing.epoch - since >= config.patience
+        since = max(self.state.best_epoch, config.progressive_epochs)
+        return bool(config.patience) and self.state.epoch - since >= config.patience
 
-    def _require_finite(self) -> Tensor:
-        """Returns the epoch's sums over all processes.
+    def _finite_totals(self) -> Tensor:
+        """Returns the epoch's sums over all processes, shape (3,).
 
         Raises:
-            WeightsError: If the loss is no number; the last checkpoint stays.
+            WeightsError: If the loss is not finite; the last checkpoint stays.
         """
         totals = self.totals
-        if self.accelerator.num_processes > 1:  # a device on its own may know no float64
-            shared = self.accelerator.reduce(totals.to(self.accelerator.device), reduction="sum")
-            totals = shared.cpu()
+        if self.accelerator.num_processes > 1:  # one device alone may not support float64
+            reduced = self.accelerator.reduce(totals.to(self.accelerator.device), reduction="sum")
+            totals = reduced.cpu()
         if not math.isfinite(float(totals[0])):
             raise WeightsError(
-                f"The training of {self.recipe.run_id} diverged in epoch "
-                f"{self.standing.epoch + 1}: its loss is no number any more. Try a lower rate, "
-                f"such as --set optim.lr={self.recipe.optim.lr / 3:.1g}."
+                f"The training of {self.recipe.run_id} diverged in epoch {self.state.epoch + 1}: "
+                "its loss is not finite. Lower the learning rate, for example with "
+                f"--set optim.lr={self.recipe.optim.lr / 3:.1g}."
             )
         return totals
 
     def _save(self) -> None:
-        totals = self._require_finite()
+        totals = self._finite_totals()
         if self.accelerator.is_main_process:
-            facts = {
-                "recipe": self.recipe.model_dump(mode="json"),
-                "grounds": self.grounds,
-                "progress": asdict(self.standing)
-                | {"best_score": _finite(self.standing.best_score)},
-                "totals": totals.tolist(),
-                "scaler": self.learner.scaler_state(),
-            }
-            self.checkpoints.save("last", self.learner.tensors(), facts)
+            self.checkpoints.save(self.train_step, self.state, totals)
         self.accelerator.wait_for_everyone()
 
-    def _load(self) -> None:
-        try:
-            tensors, facts = self.checkpoints.load("last")
-        except WeightsError as error:
-            raise WeightsError(f"{error} Or {self._anew}.") from error
-        if parse_recipe(facts.get("recipe", {})) != self.recipe:
-            raise WeightsError(
-                f"The checkpoint of {self.recipe.name!r} was made with another recipe. Resume with "
-                f"the recipe and options that it was started with, or {self._anew}."
-            )
-        self._require_grounds(facts.get("grounds", {}))
-        try:
-            self.learner.load(tensors, facts["scaler"])
-        except (KeyError, RuntimeError) as error:
-            raise WeightsError(
-                f"The checkpoint of {self.recipe.name!r} does not fit its network any more: "
-                f"{self._anew}."
-            ) from error
-        saved = dict(facts["progress"])
-        if saved["best_score"] is None:
-            saved["best_score"] = -math.inf
-        self.standing = TrainState(**saved)
-        # equal shares: each process goes on with what it reports of its own
-        totals = torch.tensor(facts["totals"], dtype=torch.float64)
-        self.totals = totals / self.accelerator.num_processes
-
-    @property
-    def _anew(self) -> str:
-        return f"start anew: leave out --resume, or remove the folder {self.checkpoints.folder}"
-
-    def _require_grounds(self, earlier: Mapping[str, str]) -> None:
-        """Raises WeightsError if the checkpoint stands on something else, naming the first."""
-        for name in dict.fromkeys([*self.grounds, *earlier]):
-            if earlier.get(name) != self.grounds.get(name):
-                raise WeightsError(
-                    f"The checkpoint of {self.recipe.name!r} was made with another {name} "
-                    f"({earlier.get(name, 'none')}, now {self.grounds.get(name, 'none')}); what it "
-                    f"learned may not be mixed: {self._anew}."
-                )
-
     def _result(self, finished: bool) -> FitResult:
-        standing = self.standing
-        weights = self.checkpoints.load(self._best)[0] if standing.best_epoch else {}
+        state = self.state
         return FitResult(
             finished=finished,
-            history=tuple(EpochRecord(**record) for record in standing.history),
-            best_epoch=standing.best_epoch,
-            weights=weights,
-            seconds=standing.seconds + standing.epoch_seconds,
+            history=tuple(EpochRecord(**record) for record in state.history),
+            best_epoch=state.best_epoch,
+            weights=self.checkpoints.best_weights(state),
+            seconds=state.seconds + state.epoch_seconds,
         )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

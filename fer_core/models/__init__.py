@@ -6,8 +6,8 @@ from fer_core.models.registry import (
     ModelSpec,
     architectures,
     build_model,
-    check_small_size,
+    check_progressive_size,
     spec_of,
 )
 
-__all__ = ["ModelSpec", "architectures", "build_model", "check_small_size", "spec_of"]
+__all__ = ["ModelSpec", "architectures", "build_model", "check_progressive_size", "spec_of"]

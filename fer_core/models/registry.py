@@ -129,21 +129,21 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
     return spec.build(config, classes)
 
 
-def check_small_size(recipe: Recipe) -> None:
+def check_progressive_size(recipe: Recipe) -> None:
     """Checks that a network can begin on the small images that its recipe asks for.
 
     Raises:
         RecipeError: If they are too small, or the network takes one size alone.
     """
-    spec, size = spec_of(recipe.model.architecture), recipe.train.small_size
+    spec, size = spec_of(recipe.model.architecture), recipe.train.progressive_size
     if not size:
         return
     if spec.patch is not None:
         raise RecipeError(
             f"{spec.title} takes images of one size: its positions are those of its patches. Leave "
-            "out train.small_size and train.small_epochs."
+            "out train.progressive_size and train.progressive_epochs."
         )
-    _check_least(spec, size, "train.small_size")
+    _check_least(spec, size, "train.progressive_size")
 
 
 def _check_least(spec: ModelSpec, size: int, key: str) -> None:

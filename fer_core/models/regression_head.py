@@ -72,12 +72,14 @@ class TwoHeads(nn.Module):
         return errors.sum() / len(scores)
 
 
-def add_score_head(model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0) -> None:
+def add_regression_head(
+    model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0
+) -> None:
     """Puts a score head beside a network's classifier, in place."""
     model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
 
 
-def without_score_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
+def without_regression_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
     """Returns a network's tensors as they are named without a score head beside the classifier."""
     head, inner = f"{spec.head}.", f"{spec.head}.classifier."
     if not any(key.startswith(inner) for key in tensors):
@@ -102,7 +104,7 @@ def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear:
     return found
 
 
-def score_head(model: nn.Module, spec: ModelSpec) -> TwoHeads:
+def regression_head_of(model: nn.Module, spec: ModelSpec) -> TwoHeads:
     """Returns a network's score head.
 
     Raises:

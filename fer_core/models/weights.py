@@ -15,7 +15,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec, spec_of
-from fer_core.models.regression_head import without_score_head
+from fer_core.models.regression_head import without_regression_head
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def initialise(
             f"model.init={other}" for other in others if not (config.lora and other == "scratch")
         )
         raise WeightsError(f"{error} Other starts: {starts}.") from error
-    read = replace(read, tensors=without_score_head(read.tensors, spec))
+    read = replace(read, tensors=without_regression_head(read.tensors, spec))
     _load(model, spec, read if kind == "run" else _adapted(spec, read, model), labels)
     return InitialWeights("imagenet" if kind == "imagenet" else "checkpoint", read.source)
 

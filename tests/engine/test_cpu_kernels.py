@@ -70,16 +70,18 @@ def test_only_large_depthwise_kernels_in_bfloat16_are_sent_there(asked):
     with torch.autocast("cpu", torch.bfloat16), training_kernels(CPU):
         for layer in others:
             layer(images)
-        F.conv2d(images, large.weight, groups=4)
         assert asked == []
         large(images)
         large(images[..., :7])  # not square
-    assert asked == [5]
+        assert asked == [5]
+        F.conv2d(images, large.weight, groups=4)  # arguments by name
+        F.conv2d(images, large.weight, None, (1, 2), 0, 1, 4)  # strides differ
+    assert asked == [5, 5]
     with torch.autocast("cpu", torch.bfloat16):
         large(images)
         with training_kernels(torch.device("meta")):
             large(images)
-    assert asked == [5]  # nothing stays in place, and other devices keep torch's choice
+    assert asked == [5, 5]  # nothing stays in place, and other devices keep torch's choice
 
 
 def test_a_layer_gets_the_answer_and_gradients_of_plain_autocast(asked):
@@ -122,3 +124,12 @@ def test_attention_is_written_out_inside_and_fused_outside():
     assert torch.backends.cuda.flash_sdp_enabled()
     with training_kernels(torch.device("meta")):
         assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_the_switch_keeps_torchs_kernels(asked, monkeypatch):
+    monkeypatch.setenv("FERSCOPE_CPU_KERNELS", "0")
+    layer = nn.Conv2d(4, 4, 5, padding=2, groups=4)
+    with torch.autocast("cpu", torch.bfloat16), training_kernels(CPU):
+        layer(torch.randn(2, 4, 8, 8))
+        assert torch.backends.cuda.flash_sdp_enabled()
+    assert asked == []

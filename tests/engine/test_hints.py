@@ -6,7 +6,7 @@ import torch
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.hints import HintTeacher, _orthonormal, reading
+from fer_core.engine.hints import HintTeacher, _orthonormal, captured
 from fer_core.engine.networks import Network
 from fer_core.models import build_model, spec_of
 
@@ -24,7 +24,7 @@ def network(architecture: str, side: int = 32) -> Network:
 IMAGES = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_guides_channels_are_standardised():
+def test_a_teachers_channels_are_standardised():
     found = HintTeacher(network("tiny_cnn"), 1.0).features(IMAGES)
     alive = found.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
     assert alive.any()
@@ -36,32 +36,32 @@ def test_a_guides_channels_are_standardised():
     )
 
 
-def test_a_guide_passes_in_the_precision_around_it_and_answers_in_float32():
-    guide = HintTeacher(network("tiny_cnn"), 1.0)
-    exact = guide.features(IMAGES)
+def test_a_teacher_passes_in_the_precision_around_it_and_answers_in_float32():
+    teacher = HintTeacher(network("tiny_cnn"), 1.0)
+    exact = teacher.features(IMAGES)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = guide.features(IMAGES)
+        rounded = teacher.features(IMAGES)
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, exact)
     assert float((rounded - exact).square().mean()) < 1e-3 * float(exact.square().mean())
 
 
 def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_variance():
-    guide = HintTeacher(network("tiny_cnn"), 3.0)
-    wanted = guide.features(IMAGES)
+    teacher = HintTeacher(network("tiny_cnn"), 3.0)
+    wanted = teacher.features(IMAGES)
     wide = wanted.shape[1] + 5
     matrix = _orthonormal(wanted.shape[1], wide)
     same = torch.einsum("cd,nchw->ndhw", matrix, wanted)
-    assert float(guide.loss(same, wanted)) == pytest.approx(0, abs=1e-9)
-    nothing = guide.loss(torch.zeros_like(same), wanted)
+    assert float(teacher.loss(same, wanted)) == pytest.approx(0, abs=1e-9)
+    nothing = teacher.loss(torch.zeros_like(same), wanted)
     assert float(nothing) == pytest.approx(3 * float(wanted.square().mean()), rel=1e-5)
 
 
-def test_the_guides_map_is_brought_to_the_students_grid():
-    guide = HintTeacher(network("tiny_cnn"), 1.0)
+def test_the_teachers_map_is_brought_to_the_students_grid():
+    teacher = HintTeacher(network("tiny_cnn"), 1.0)
     for side in (2, 3, 11):
         own = torch.zeros(16, 4, side, side, requires_grad=True)
-        loss = guide.loss(own, guide.features(IMAGES))
+        loss = teacher.loss(own, teacher.features(IMAGES))
         assert loss.ndim == 0
         loss.backward()
         assert own.grad.abs().sum() > 0
@@ -69,43 +69,43 @@ def test_the_guides_map_is_brought_to_the_students_grid():
 
 def test_tokens_are_read_as_a_map_and_nothing_stays_hooked():
     student = network("tiny_vit")
-    with reading(student.model, student.spec) as seen:
+    with captured(student.model, student.spec) as seen:
         student.model(torch.rand(2, 3, 32, 32))
     (found,) = seen
     assert found.shape[0] == 2
     assert found.shape[2] == found.shape[3]
-    with pytest.raises(ValueError, match="unpack"), reading(student.model, student.spec):
+    with pytest.raises(ValueError, match="unpack"), captured(student.model, student.spec):
         student.model(torch.rand(2, 3))
     assert not any(layer._forward_hooks for layer in student.model.modules())
 
 
 @pytest.mark.parametrize("architecture", ["tiny_cnn", "tiny_vit"])
 def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
-    guide = network(architecture)
+    teacher = network(architecture)
     inputs = torch.rand(2, 3, 32, 32)
-    with reading(guide.model, guide.spec) as whole:
-        guide.model(inputs)
+    with captured(teacher.model, teacher.spec) as whole:
+        teacher.model(inputs)
     reached = []
-    guide.model.get_submodule(guide.spec.head).register_forward_hook(lambda *_: reached.append(1))
-    with reading(guide.model, guide.spec, stop=True) as part:
-        guide.model(inputs)
+    teacher.model.get_submodule(teacher.spec.head).register_forward_hook(lambda *_: reached.append(1))
+    with captured(teacher.model, teacher.spec, stop=True) as part:
+        teacher.model(inputs)
     assert not reached
     torch.testing.assert_close(part[0], whole[0], rtol=0, atol=0)
-    guide.model(inputs)  # and the network is whole again
+    teacher.model(inputs)  # and the network is whole again
     assert reached == [1]
 
 
-def test_a_student_learns_to_see_what_its_guide_sees():
-    guide = HintTeacher(network("tiny_cnn"), 1.0)
+def test_a_student_learns_to_see_what_its_teacher_sees():
+    teacher = HintTeacher(network("tiny_cnn"), 1.0)
     student = network("tiny_vit")
     student.model.requires_grad_(True).train()
     optimiser = torch.optim.Adam(student.model.parameters(), lr=1e-2)
     inputs = student.preprocessing.normalise(IMAGES)
     losses = []
     for _ in range(60):
-        with reading(student.model, student.spec) as seen:
+        with captured(student.model, student.spec) as seen:
             student.model(inputs)
-        loss = guide.loss(seen[0], guide.features(IMAGES))
+        loss = teacher.loss(seen[0], teacher.features(IMAGES))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

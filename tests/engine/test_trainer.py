@@ -11,7 +11,8 @@ from accelerate import Accelerator
 
 from fer_core.engine.callbacks import FitResult
 from fer_core.engine.networks import preprocessing_of
-from fer_core.engine.train_step import synchronised, warming_average
+from fer_core.engine.distillation import Distillation
+from fer_core.engine.train_step import TrainStep, synchronised, warming_average
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
@@ -49,6 +50,7 @@ def trainer(dataset, folder, watcher, accelerator=None, **parts) -> Trainer:
     train, validation = dataset.rows("train"), dataset.rows("validation")
     data = TrainData(
         dataset.images,
+        preprocessing_of(recipe, dataset.format),
         train,
         dataset.soft_targets(train),
         np.bincount(dataset.targets(train), minlength=7),
@@ -57,11 +59,9 @@ def trainer(dataset, folder, watcher, accelerator=None, **parts) -> Trainer:
     )
     torch.manual_seed(recipe.train.seed)
     model = build_model(recipe.model, 7)
-    preprocessing = preprocessing_of(recipe, dataset.format)
-    accelerator = accelerator or Accelerator(cpu=True)
-    return Trainer(
-        model, recipe, data, preprocessing, accelerator, CheckpointFolder(folder), watcher
-    )
+    counts = torch.from_numpy(data.train_counts)
+    step = TrainStep(model, recipe, counts, accelerator or Accelerator(cpu=True))
+    return Trainer(step, data, CheckpointFolder(folder), watcher)
 
 
 def weights(result: FitResult) -> dict[str, np.ndarray]:
@@ -129,7 +129,7 @@ def test_killed_between_two_checkpoints_the_earlier_best_stays(dataset, tmp_path
     with pytest.raises(KeyboardInterrupt):
         first.fit()
     earlier, facts = CheckpointFolder(tmp_path).load("best-1")
-    assert facts == {"epoch": 1, "score": 0.5}
+    assert facts == {"epoch": 1, "criterion": 0.5}
     resumed = trainer(dataset, tmp_path, Watcher()).fit(resume=True)
     assert (resumed.best_epoch, resumed.history[1].accuracy) == (1, 0.4)
     for key, value in earlier.items():
@@ -160,10 +160,11 @@ def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
         trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
 
 
-def test_a_checkpoint_names_its_batch_and_how_images_are_prepared(dataset, tmp_path):
+def test_a_fingerprint_holds_the_batch_size_and_the_preprocessing(dataset, tmp_path):
     first = trainer(dataset, tmp_path, Watcher())
-    assert first.grounds["batch of all processes"] == str(first.batches.batch_size)
-    assert first.grounds["preparation of images"] == first.preprocessing.hash
+    fingerprint = first.checkpoints.fingerprint
+    assert fingerprint["global batch size"] == str(first.batches.batch_size)
+    assert fingerprint["preprocessing"] == first.data.preprocessing.hash
 
 
 @pytest.mark.parametrize(
@@ -174,16 +175,51 @@ def test_a_checkpoint_names_its_batch_and_how_images_are_prepared(dataset, tmp_p
         ({"split": "a"}, r"another teacher t \(monday, now none\)"),
     ],
 )
-def test_resuming_on_other_grounds_is_refused(dataset, tmp_path, now, named):
+def test_resuming_with_another_fingerprint_is_refused(dataset, tmp_path, now, named):
     first = trainer(dataset, tmp_path, Watcher())
-    first.grounds = {"split": "a", "teacher t": "monday"}
+    same = {"split": "a", "teacher t": "monday"}
+    first.checkpoints = first.checkpoints.including(same)
     first.fit(deadline=time.monotonic() - 1)
     second = trainer(dataset, tmp_path, Watcher())
-    second.grounds = now
+    unchanged = second.checkpoints
+    second.checkpoints = unchanged.including(now)
     with pytest.raises(WeightsError, match=named):
         second.fit(resume=True)
-    second.grounds = first.grounds
+    second.checkpoints = unchanged.including(same)
     assert second.fit(resume=True).finished
+
+
+def test_a_checkpoint_of_an_earlier_version_is_resumed(dataset, tmp_path):
+    """Its facts have the keys that they had before they were renamed."""
+    whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
+    first = trainer(dataset, tmp_path / "cut", Watcher(10))
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    tensors, facts = first.checkpoints.folder.load("last")
+    fingerprint, state = facts.pop("fingerprint"), facts.pop("state")
+    facts["grounds"] = {
+        "preparation of images": fingerprint["preprocessing"],
+        "batch of all processes": fingerprint["global batch size"],
+    }
+    state["best_score"] = state.pop("best_criterion")
+    state["history"] = [
+        {("score_error" if key == "regression_error" else key): value for key, value in row.items()}
+        for row in state["history"]
+    ]
+    facts["progress"] = state
+    facts["recipe"] = old_keys(facts["recipe"])
+    first.checkpoints.folder.save("last", tensors, facts)
+    resumed = trainer(dataset, tmp_path / "cut", Watcher()).fit(resume=True)
+    for key, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
+
+
+def old_keys(recipe):
+    recipe["score"] = recipe.pop("regression")
+    recipe["loss"]["disputed"] = recipe["loss"].pop("no_majority")
+    recipe["train"]["small_size"] = recipe["train"].pop("progressive_size")
+    recipe["train"]["small_epochs"] = recipe["train"].pop("progressive_epochs")
+    return recipe
 
 
 def test_a_truncated_checkpoint_is_named(dataset, tmp_path):
@@ -233,7 +269,7 @@ def test_learning_rate_warms_up_and_falls_like_a_cosine(dataset, tmp_path):
 
 def test_the_first_epochs_may_use_small_images(dataset, tmp_path):
     watcher = Watcher()
-    parts = {"train": {"epochs": 3, "small_size": 16, "small_epochs": 2}}
+    parts = {"train": {"epochs": 3, "progressive_size": 16, "progressive_epochs": 2}}
     trainer(dataset, tmp_path, watcher, **parts).fit()
     assert [record.image_size for record in watcher.epochs] == [16, 16, 32]
 
@@ -248,7 +284,7 @@ def test_small_epochs_are_validated_small_and_never_chosen(dataset, tmp_path, mo
         return np.eye(7)[targets % 7]
 
     monkeypatch.setattr("fer_core.engine.trainer.predict_probabilities", validate)
-    parts = {"train": {"epochs": 5, "small_size": 16, "small_epochs": 2, "patience": 2}}
+    parts = {"train": {"epochs": 5, "progressive_size": 16, "progressive_epochs": 2, "patience": 2}}
     result = trainer(dataset, tmp_path, Watcher(), **parts).fit()
     assert sizes == [16, 16, 32, 32, 32]  # patience counts from the first full epoch
     assert result.best_epoch == 3
@@ -278,10 +314,10 @@ def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
     made = trainer(
         dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
     )
-    before = {key: value.clone() for key, value in made.learner.model.state_dict().items()}
+    before = {key: value.clone() for key, value in made.train_step.model.state_dict().items()}
 
     def changed() -> set[str]:
-        now = made.learner.model.state_dict()
+        now = made.train_step.model.state_dict()
         return {key.split(".")[0] for key in now if not torch.equal(now[key], before[key])}
 
     made._train_epoch(math.inf)
@@ -318,7 +354,7 @@ def test_a_student_follows_its_teacher(dataset, tmp_path):
         assert images.max() <= 1
         return torch.eye(7)[torch.full((len(images),), 6)]
 
-    made.learner.teacher = teacher
+    made.train_step.distillation = Distillation(teacher=teacher)
     result = made.fit()
     assert result.history[-1].train_loss < 0.3
     truth = dataset.targets(dataset.rows("validation"))
@@ -326,7 +362,7 @@ def test_a_student_follows_its_teacher(dataset, tmp_path):
 
 
 class Counting:
-    """A guide that counts how often it was asked, and always gives the same loss."""
+    """A hint teacher that records the shape of each feature map."""
 
     def __init__(self):
         self.shapes = []
@@ -342,18 +378,19 @@ class Counting:
 
 
 @pytest.mark.parametrize(("freeze", "asked"), [(0, 2), (1, 1)])
-def test_a_guide_is_followed_in_the_first_epochs_alone(dataset, tmp_path, freeze, asked):
+def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, asked):
     parts = {
         "train": {"epochs": 3, "freeze_epochs": freeze},
         "distill": {"teachers": ["t"], "hint_epochs": 2},
     }
     made = trainer(dataset, tmp_path, Watcher(), **parts)
-    made.learner.guide = guide = Counting()
+    hint_teacher = Counting()
+    made.train_step.distillation = Distillation(hint_teacher=hint_teacher)
     made.fit()
-    assert len(guide.shapes) == asked * made.batches.steps  # none while the backbone is frozen
-    assert {shape[0] for shape in guide.shapes} == {8}
-    assert {len(shape) for shape in guide.shapes} == {4}
-    assert not any(layer._forward_hooks for layer in made.learner.model.modules())
+    assert len(hint_teacher.shapes) == asked * made.batches.steps  # none while the backbone is frozen
+    assert {shape[0] for shape in hint_teacher.shapes} == {8}
+    assert {len(shape) for shape in hint_teacher.shapes} == {4}
+    assert not any(layer._forward_hooks for layer in made.train_step.model.modules())
 
 
 def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp_path):
@@ -362,7 +399,7 @@ def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp
     made._close_epoch()
     before = (tmp_path / "last.safetensors").read_bytes()
     with torch.no_grad():
-        made.learner.model.head.weight.fill_(math.nan)
+        made.train_step.model.head.weight.fill_(math.nan)
     with pytest.raises(WeightsError, match=r"diverged in epoch 2.*--set optim\.lr=0\.003"):
         made.fit()
     assert (tmp_path / "last.safetensors").read_bytes() == before
@@ -376,13 +413,13 @@ def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path)
     parts = {"train": {"epochs": 1, "precision": "bf16"}}
     made = trainer(dataset, tmp_path, Watcher(), accelerator, **parts)
     seen = []
-    made.learner.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    made.train_step.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
     made.fit()
     assert torch.bfloat16 in seen
     inputs = torch.rand(2, 3, 32, 32)
-    after = made.learner.model.eval()(inputs)
+    after = made.train_step.model.eval()(inputs)
     fresh = build_model(made.recipe.model, 7).eval()
-    fresh.load_state_dict(made.learner.model.state_dict())
+    fresh.load_state_dict(made.train_step.model.state_dict())
     # bfloat16 would differ by a thousandth
     torch.testing.assert_close(after, fresh(inputs), rtol=0, atol=1e-6)
     assert make_accelerator("fp32", "cpu").mixed_precision == "no"  # another one in one process

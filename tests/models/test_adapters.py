@@ -199,7 +199,7 @@ def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_tak
     require_unseen_test(recipe, other.dataset, other.benchmark.store)
     learner = base.run("tiny_vit-cpu-s0")
     info = learner.info()
-    loss = {**info.recipe["loss"], "soft_labels": True, "disputed": True}
+    loss = {**info.recipe["loss"], "soft_labels": True, "no_majority": True}
     info.model_copy(update={"recipe": {**info.recipe, "loss": loss}}).write(learner.info_path)
     with pytest.raises(DataError, match=f"has learned {tested.sum()} of this set's"):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)

@@ -9,7 +9,7 @@ from fer_core.artifacts import ArtifactStore
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.models import architectures, build_model, check_small_size, spec_of
+from fer_core.models import architectures, build_model, check_progressive_size, spec_of
 from fer_core.models.checkpoint import (
     CheckpointFolder,
     half_precision,
@@ -332,12 +332,12 @@ def test_small_images_must_suit_the_network():
     def recipe(architecture, small):
         return toy_recipe(
             "t", model={"architecture": architecture, "image_size": 64},
-            train={"epochs": 3, "small_size": small, "small_epochs": 1},
+            train={"epochs": 3, "progressive_size": small, "progressive_epochs": 1},
         )  # fmt: skip
 
-    check_small_size(recipe("vgg16", 32))
-    with pytest.raises(RecipeError, match=r"at least 32 px, not 16; set train\.small_size"):
-        check_small_size(recipe("vgg16", 16))
+    check_progressive_size(recipe("vgg16", 32))
+    with pytest.raises(RecipeError, match=r"at least 32 px, not 16; set train\.progressive_size"):
+        check_progressive_size(recipe("vgg16", 16))
     for vit in ("scratch_vit", "vit_tiny", "hf_vit_small"):
         with pytest.raises(RecipeError, match="takes images of one size"):
-            check_small_size(recipe(vit, 48))
+            check_progressive_size(recipe(vit, 48))

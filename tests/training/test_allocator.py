@@ -1,5 +1,6 @@
 """Freed memory stays with the process."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -12,8 +13,8 @@ import resource, sys
 import torch
 from training.allocator import keep_freed_memory
 
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
+if sys.argv[1] != "default":
+    assert keep_freed_memory() == (sys.argv[1] == "keep")
 for _ in range(40):
     torch.ones(16 * 2**20)  # 64 MiB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
@@ -21,8 +22,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 def page_faults(how: str) -> int:
+    switch = {"FERSCOPE_KEEP_MEMORY": "0"} if how == "switched off" else {}
     done = subprocess.run(
-        [sys.executable, "-c", COUNT, how], capture_output=True, text=True, check=True
+        [sys.executable, "-c", COUNT, how],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | switch,
     )
     return int(done.stdout)
 
@@ -30,5 +36,7 @@ def page_faults(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_kept_memory_is_asked_for_once():
     pages = 64 * 2**20 // resource.getpagesize()
-    saved = page_faults("hand back") - page_faults("keep")
+    default = page_faults("default")
+    saved = default - page_faults("keep")
     assert 25 * pages < saved < 40 * pages  # alignment takes some blocks before one is found again
+    assert page_faults("switched off") == pytest.approx(default, abs=pages)

@@ -12,7 +12,7 @@ from fer_core.data.transforms import Augmentation, Preprocessing
 from fer_core.engine import distillation as engine
 from fer_core.engine import hints
 from fer_core.engine.batches import step_seed
-from fer_core.engine.distillation import Teacher, mean_answers
+from fer_core.engine.distillation import Teacher, mean_predictions
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import DataError, RecipeError, WeightsError
@@ -22,7 +22,7 @@ from fer_core.models.checkpoint import load_tensors
 from tests.support.builders import toy_benchmark, toy_recipe, toy_run
 from training.jobs import distillation, train
 from training.jobs.accelerator import make_accelerator
-from training.jobs.distillation import load_teachers, taught_targets
+from training.jobs.distillation import load_teachers, distilled_targets
 from training.jobs.ensembles import build_ensemble
 from training.jobs.import_export import export_run, import_onnx
 from training.jobs.train import train_network
@@ -77,7 +77,7 @@ def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
     network = brightness(toy)
     images, rows = np.asarray(toy.dataset.images), np.array([5, 2, 9])
     given = np.concatenate(
-        list(mean_answers(network, images, rows, views=3, temperature=2.0, seed=4, batch_size=2))
+        list(mean_predictions(network, images, rows, views=3, temperature=2.0, seed=4, batch_size=2))
     )
     expected = np.zeros((3, 2))
     for start, part in ((0, rows[:2]), (2, rows[2:])):
@@ -115,8 +115,8 @@ def test_targets_are_labels_and_answers_mixed(toy, monkeypatch):
         said[network.info.run_id] = rest.astype(np.float32)
         yield said[network.info.run_id]
 
-    monkeypatch.setattr(distillation, "mean_answers", steps)
-    given = taught_targets(
+    monkeypatch.setattr(distillation, "mean_predictions", steps)
+    given = distilled_targets(
         config, data, toy.dataset, toy.benchmark, accelerator, lambda items, *_: items
     )
     expected = 0.4 * data.train_targets + 0.3 * (said["tiny-cpu-s0"] + said["tiny-cpu-s1"])
@@ -157,8 +157,8 @@ def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
     def even(network, images, rows, **_):
         yield np.full((len(rows), 7), 1 / 7, np.float32)
 
-    monkeypatch.setattr(distillation, "mean_answers", even)
-    given = taught_targets(
+    monkeypatch.setattr(distillation, "mean_predictions", even)
+    given = distilled_targets(
         DistillConfig(teachers=(made.run_id,), weight=1.0, views=1),
         data_of(toy), toy.dataset, toy.benchmark, make_accelerator("fp32", "cpu"),
         lambda items, *_: items,
@@ -176,9 +176,9 @@ def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, mo
 
     def counting(network, *args, **options):
         asked.append(options["views"])
-        yield from engine.mean_answers(network, *args, **options)
+        yield from engine.mean_predictions(network, *args, **options)
 
-    monkeypatch.setattr(distillation, "mean_answers", counting)
+    monkeypatch.setattr(distillation, "mean_predictions", counting)
     assert student(toy, views=2).info().teachers == {"tiny-cpu-s0": "2026-01-01T00:00:00+00:00"}
     student(toy, "another", views=2)
     assert asked == [2]

@@ -169,12 +169,12 @@ def test_a_network_with_a_score_head_is_measured(tmp_path):
     from fer_core.explain import faithfulness
     from fer_core.explain.methods import explain
     from fer_core.models import build_model, spec_of
-    from fer_core.models.regression_head import add_score_head
+    from fer_core.models.regression_head import add_regression_head
     from tests.support.builders import toy_recipe
 
     config = toy_recipe("t", model={"architecture": "tiny_cnn"}).model
     model = build_model(config, 7).eval()
-    add_score_head(model, spec_of("tiny_cnn"))
+    add_regression_head(model, spec_of("tiny_cnn"))
     inputs = torch.rand(2, 3, 32, 32)
 
     def explainer(network, images, targets):

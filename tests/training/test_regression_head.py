@@ -8,12 +8,12 @@ from torch import nn
 
 from fer_core.data.targets import read_scores
 from fer_core.engine.networks import load_network
-from fer_core.engine.predict import predict_logits, predict_scores
+from fer_core.engine.predict import predict_logits, predict_regression
 from fer_core.errors import DataError, RecipeError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.regression import ScoreReport
 from fer_core.models import build_model, spec_of
-from fer_core.models.regression_head import TwoHeads, add_score_head, score_head
+from fer_core.models.regression_head import TwoHeads, add_regression_head, regression_head_of
 from fer_core.models.weights import initialise
 from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs.evaluate import evaluate_run
@@ -79,9 +79,9 @@ def test_every_backbone_takes_a_second_head_and_keeps_its_logits(key, patch):
     images = torch.rand(2, 3, 48, 48)
     with torch.inference_mode():
         before = model(images)
-        add_score_head(model, spec)
+        add_regression_head(model, spec)
         torch.testing.assert_close(model(images), before)
-    assert score_head(model, spec).take().shape == (2,)
+    assert regression_head_of(model, spec).take().shape == (2,)
 
 
 def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
@@ -90,27 +90,27 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
         model={"architecture": "tiny_cnn"},
         augment={"flip": 0.0, "rotation": 0, "shift": 0.0, "scale": 0.0},
         optim={"lr": 0.02},
-        train={"epochs": 15, "ema_decay": 0.8, "monitor": "score_error"},
-        score={"table": str(scores), "weight": 1.0},
+        train={"epochs": 15, "ema_decay": 0.8, "monitor": "regression_error"},
+        regression={"table": str(scores), "weight": 1.0},
     )
     run = train_network(
         recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
     )
-    report = ScoreReport.read(run.score_report_path)
+    report = ScoreReport.read(run.regression_report_path)
     test = report.frames["test"]
     assert test.mae.value < 0.5 * test.mae_of_mean
     assert test.concordance.value > 0.7
-    table = pd.read_parquet(run.scores_path)
+    table = pd.read_parquet(run.regression_path)
     assert table["score"].notna().all()  # the third without a score is not judged
     assert set(table["split"]) == {"validation", "test"}
     history = run.history()
     best = run.info().best_epoch
-    assert history["score_error"].iloc[best - 1] == history["score_error"].min()
+    assert history["regression_error"].iloc[best - 1] == history["regression_error"].min()
 
     network = load_network(run, toy.dataset.format)
     rows = toy.dataset.rows("test")
     arguments = toy.dataset.images, rows, network.preprocessing
-    estimated = predict_scores(network.model, network.spec, *arguments)
+    estimated = predict_regression(network.model, network.spec, *arguments)
     saved = table[table["split"] == "test"].set_index("id")["estimated"]
     ids = toy.dataset.samples["id"].to_numpy()[rows]
     np.testing.assert_allclose(pd.Series(estimated, ids).loc[saved.index], saved, rtol=1e-4)
@@ -129,14 +129,14 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     print_report(run)
     assert "concordance" in capsys.readouterr().out
 
-    run.score_report_path.unlink()
+    run.regression_report_path.unlink()
     evaluate_run(run, toy.dataset, "cpu")
-    again = ScoreReport.read(run.score_report_path).frames["test"]
+    again = ScoreReport.read(run.regression_report_path).frames["test"]
     assert again.mae.value == pytest.approx(test.mae.value, rel=1e-4)
     scores.unlink()  # without its table the report stays as it is
-    kept = run.score_report_path.read_text()
+    kept = run.regression_report_path.read_text()
     evaluate_run(run, toy.dataset, "cpu")
-    assert run.score_report_path.read_text() == kept
+    assert run.regression_report_path.read_text() == kept
     with pytest.raises(DataError, match=r"scores of .*scores\.csv, which is not there"):
         publish_run(run, toy.dataset, device="cpu")
 
@@ -206,11 +206,11 @@ def test_a_table_that_does_not_fit_is_named(toy, tmp_path, change, message):
 def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):
     path = tmp_path / "scores.csv"
     pd.DataFrame({"id": toy.dataset.samples["id"], "score": 1.0}).to_csv(path, index=False)
-    recipe = toy_recipe("flat", model={"architecture": "tiny_cnn"}, score={"table": str(path)})
+    recipe = toy_recipe("flat", model={"architecture": "tiny_cnn"}, regression={"table": str(path)})
     with pytest.raises(DataError, match="the same score"):
         train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")
     with pytest.raises(ValueError, match="a mixed image has no score"):
-        toy_recipe("mixed", score={"table": "t.csv"}, augment={"cutmix": 0.5})
+        toy_recipe("mixed", regression={"table": "t.csv"}, augment={"cutmix": 0.5})
 
 
 def test_numbered_clips_keep_their_zeros(toy, tmp_path):
@@ -228,15 +228,15 @@ def test_a_compiled_network_learns_classes_and_scores_alike(toy, scores):
         recipe = toy_recipe(
             f"compiled_{compiled}",
             model={"architecture": "tiny_cnn"},
-            train={"epochs": 1, "compile": compiled, "monitor": "score_error"},
-            score={"table": str(scores), "weight": 1.0},
+            train={"epochs": 1, "compile": compiled, "monitor": "regression_error"},
+            regression={"table": str(scores), "weight": 1.0},
         )
         bar = TrainingBar(visible=False)
         run = train_network(recipe, toy.dataset, toy.benchmark, bar, device="cpu")
         return run.history().iloc[0]
 
     plain, compiled = histories(False), histories(True)
-    for column in ("train_loss", "log_loss", "score_error"):
+    for column in ("train_loss", "log_loss", "regression_error"):
         assert compiled[column] == pytest.approx(plain[column], rel=1e-4)
 
 

@@ -72,7 +72,7 @@ def _learned(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
     """Returns the samples that a run was trained on."""
     samples = benchmark.samples()
     rows = (samples["split"] == "train").to_numpy()
-    if isinstance(recipe, Recipe) and recipe.loss.disputed:
+    if isinstance(recipe, Recipe) and recipe.loss.no_majority:
         rows = rows | disputed(samples, benchmark.info().label_set)
     return samples[rows]
 

@@ -1,4 +1,4 @@
-"""Teachers of a training: finished runs, asked at every step or once before it."""
+"""Teachers of a training: loading finished runs and caching their soft targets."""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.distillation import Teacher, Teachers, mean_answers
+from fer_core.engine.distillation import Teacher, Teachers, mean_predictions
 from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
@@ -31,11 +31,11 @@ def load_teachers(
     benchmark: BenchmarkDir,
     accelerator: Accelerator,
 ) -> Teachers:
-    """Loads the teachers that are asked at every step.
+    """Loads the teachers that predict at every step.
 
     Raises:
         RecipeError: If a teacher has other classes or another split.
-        FerscopeError: If one is missing or damaged.
+        FerscopeError: If a teacher is missing or damaged.
     """
     return Teachers(
         [
@@ -50,16 +50,16 @@ def load_teachers(
     )
 
 
-def load_guide(
+def load_hint_teacher(
     config: DistillConfig,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
     accelerator: Accelerator,
 ) -> HintTeacher | None:
-    """Loads the first teacher as the one whose feature map is followed, if the recipe asks for it.
+    """Loads the first teacher for the hint loss; returns None if the recipe has no hints.
 
     Raises:
-        RecipeError: If the first teacher is no network that was trained here, or has other classes
+        RecipeError: If the first teacher is an ensemble or an imported model, or has other classes
             or another split.
         FerscopeError: If it is missing or damaged.
     """
@@ -68,17 +68,18 @@ def load_guide(
     first = _infos(config, dataset, benchmark)[0]
     if first.kind != "network":
         raise RecipeError(
-            f"Hints are taken from a network's feature map, and the first teacher, {first.run_id}, "
-            "has none of its own. Name a network first, or set distill.hint_epochs=0."
+            f"Hints need the feature map of a network, and the first teacher, {first.run_id}, is "
+            f"{'an ensemble' if first.kind == 'ensemble' else 'an imported model'}. List a network "
+            "first, or set distill.hint_epochs=0."
         )
     network = load_network(benchmark.run(first.run_id), dataset.format)
-    # measured on a CPU: EfficientNet-Lite0 answers in two thirds of the time
+    # measured on a CPU: EfficientNet-Lite0 takes two thirds of the time
     model = network.model.to(accelerator.device).requires_grad_(False)
     model.to(memory_format=torch.channels_last)
     return HintTeacher(network, config.hint_weight)
 
 
-def taught_targets(
+def distilled_targets(
     config: DistillConfig,
     data: TrainData,
     dataset: PreparedDataset,
@@ -86,18 +87,18 @@ def taught_targets(
     accelerator: Accelerator,
     progress: Progress,
 ) -> NDArray[np.float32]:
-    """Asks the teachers once about every training image, and mixes their answers with the labels.
+    """Predicts every training image with the teachers and mixes the result with the labels.
 
-    The first process asks; answers are kept beside each teacher, so that another student, or a
-    resumed training, finds them.
+    The first process predicts. The predictions are cached beside each teacher for resumed
+    trainings and other students.
 
     Args:
-        config: Teachers, their weight, and how many views.
+        config: Teachers, their weight and the number of views.
         data: Training rows and their targets from labels.
-        dataset: The prepared set.
-        benchmark: Where the teachers are.
-        accelerator: Where they answer.
-        progress: Shows how far they are.
+        dataset: The prepared dataset.
+        benchmark: The benchmark of the teachers.
+        accelerator: Device of the teachers.
+        progress: Shows their progress.
 
     Returns:
         Class distributions, shape (n, K).
@@ -109,55 +110,56 @@ def taught_targets(
     infos = _infos(config, dataset, benchmark)
     if accelerator.is_main_process:
         for run in dict.fromkeys(run for info in infos for run in _members(info, benchmark)):
-            if _kept(run, config, data) is None:
-                _ask(run, config, data, dataset, accelerator, progress)
+            if _cached(run, config, data) is None:
+                _predict(run, config, data, _load(run, dataset, accelerator), progress)
     accelerator.wait_for_everyone()
-    answers = []
+    predictions = []
     for info in infos:
-        parts = [_read(run, config, data) for run in _members(info, benchmark)]
+        members = [_read(run, config, data) for run in _members(info, benchmark)]
         shift = [value / config.temperature for value in info.logit_shift]
-        answers.append(mixed(parts, info.member_weights, shift))
-    targets = (1 - config.weight) * data.train_targets + config.weight * np.mean(answers, axis=0)
+        predictions.append(mixed(members, info.member_weights, shift))
+    soft_targets = np.mean(predictions, axis=0)
+    targets = (1 - config.weight) * data.train_targets + config.weight * soft_targets
     return np.asarray(targets, dtype=np.float32)
 
 
 def _infos(
     config: DistillConfig, dataset: PreparedDataset, benchmark: BenchmarkDir
 ) -> list[RunInfo]:
-    """Returns the teachers' records."""
+    """Returns the teachers' `run.json` after checking that they fit the dataset."""
     infos = []
     for name in config.teachers:
         run = benchmark.run(name)
         if not run.info_path.is_file():
             raise RecipeError(
-                f"The recipe learns from the run {name}, which {benchmark.name} has not finished. "
+                f"The recipe's teacher {name} is not a finished run of {benchmark.name}. "
                 f"Train it first (python -m training train {name.rsplit('-', 2)[0]} --benchmark "
-                f"{benchmark.name}), or learn from the labels alone with --set distill=null."
+                f"{benchmark.name}), or train without teachers: --set distill=null."
             )
         info = run.info()
         if info.labels != dataset.labels.names or info.split_hash != dataset.info.split_hash:
             raise RecipeError(
-                f"The teacher {name} has other classes or another split than this set; a student "
-                "would learn from answers about its own test images."
+                f"The teacher {name} has other classes or another split than this dataset, so it "
+                "may have been trained on the student's test images. Train it on this split."
             )
         if members_changed(run):
             raise RecipeError(
-                f"A member of the teacher {name} was made anew or deleted since it was chosen. "
-                "Train the average again, then its student."
+                f"A member of the teacher {name} was retrained or deleted after the ensemble was "
+                "built. Train the ensemble again, then its student."
             )
         infos.append(info)
     return infos
 
 
 def _members(info: RunInfo, benchmark: BenchmarkDir) -> list[RunDir]:
-    """Returns the networks that answer for a teacher: itself, or an ensemble's members."""
+    """Returns the runs whose networks predict for a teacher: itself, or an ensemble's members."""
     return [benchmark.run(name) for name in info.members or (info.run_id,)]
 
 
 def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Network | OnnxNetwork:
-    """Loads a teacher; on a CPU, one that was exported answers by its ONNX copy."""
+    """Loads a teacher; on a CPU, its ONNX copy if it was exported, which is faster."""
     if run.info().kind == "imported":
-        return read_onnx(_file_of(run), dataset.format)
+        return read_onnx(_model_file(run), dataset.format)
     on_cpu = accelerator.device.type == "cpu"
     if on_cpu and (copy := exported_copy(run, dataset.format)) is not None:
         return copy
@@ -166,27 +168,27 @@ def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Ne
     return network
 
 
-def _file_of(run: RunDir) -> Path:
-    """Returns the file that decides a teacher's answers."""
+def _model_file(run: RunDir) -> Path:
+    """Returns a teacher's weight file or ONNX file."""
     path = run.onnx_path if run.info().kind == "imported" else run.weights_path
     if not path.is_file():
         raise WeightsError(
-            f"The teacher {run.run_id} has no {path.name}, so it cannot be asked about training "
-            "images. Take another teacher, or bring the file back."
+            f"The teacher {run.run_id} has no {path.name}, so it cannot predict training images. "
+            "Choose another teacher, or restore the file."
         )
     return path
 
 
-def _ask(
+def _predict(
     run: RunDir,
     config: DistillConfig,
     data: TrainData,
-    dataset: PreparedDataset,
-    accelerator: Accelerator,
+    network: Network | OnnxNetwork,
     progress: Progress,
 ) -> None:
-    steps = mean_answers(
-        _load(run, dataset, accelerator),
+    """Predicts the training images with a teacher and caches the result."""
+    batches = mean_predictions(
+        network,
         data.images,
         data.train_rows,
         views=config.views,
@@ -194,41 +196,41 @@ def _ask(
         batch_size=_BATCH,
     )
     length = -(-len(data.train_rows) // _BATCH)
-    title = f"{run.run_id} answers {config.views} views of each image"
-    answers = np.concatenate(list(progress(steps, length, title)))
-    path = _place(run, config, data)
+    title = f"{run.run_id} predicts {config.views} views of each image"
+    predictions = np.concatenate(list(progress(batches, length, title)))
+    path = _cache_path(run, config, data)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, answers=answers)
-    ours, _, _ = path.name.rpartition("-")
-    for other in path.parent.glob(run.taught_path("").name):
-        if not other.name.startswith(ours):  # of earlier weights
+        np.savez_compressed(file, answers=predictions)
+    same_weights, _, _ = path.name.rpartition("-")
+    for other in path.parent.glob(run.soft_targets_path("").name):
+        if not other.name.startswith(same_weights):
             other.unlink(missing_ok=True)
 
 
-def _kept(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
-    """Returns a teacher's answers if they are there and of its present weights."""
+def _cached(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
+    """Returns a teacher's cached predictions; None if there are none of its present weights."""
     try:
-        with np.load(_place(run, config, data), allow_pickle=False) as kept:
-            return np.asarray(kept["answers"], dtype=np.float32)
+        with np.load(_cache_path(run, config, data), allow_pickle=False) as archive:
+            return np.asarray(archive["answers"], dtype=np.float32)
     except DAMAGED_ARRAYS:
         return None
 
 
 def _read(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float64]:
-    answers = _kept(run, config, data)
-    if answers is None:
+    predictions = _cached(run, config, data)
+    if predictions is None:
         raise ArtifactError(
-            f"The answers of the teacher {run.run_id} are not in {run.state_dir}. All processes "
-            "of a training must see the same folder of artifacts."
+            f"The predictions of the teacher {run.run_id} are missing from {run.state_dir}. All "
+            "processes of a training must share the artifacts folder."
         )
-    return answers.astype(np.float64)
+    return predictions.astype(np.float64)
 
 
-def _place(run: RunDir, config: DistillConfig, data: TrainData) -> Path:
-    """Returns where answers are kept: its name says of which weights, and to what question."""
+def _cache_path(run: RunDir, config: DistillConfig, data: TrainData) -> Path:
+    """Returns where predictions are cached; its name hashes the weights and the images."""
     rows = data.train_rows
-    asked = hashlib.sha256(f"{config.views} {config.temperature} {data.images.shape[1:]}".encode())
-    asked.update(rows.tobytes())
-    # pictures of every part of the set: it may have been prepared anew under the same name
-    asked.update(np.ascontiguousarray(data.images[rows[:: max(1, len(rows) // 200)]]).tobytes())
-    return run.taught_path(f"{content_hash(_file_of(run))}-{asked.hexdigest()[:12]}")
+    digest = hashlib.sha256(f"{config.views} {config.temperature} {data.images.shape[1:]}".encode())
+    digest.update(rows.tobytes())
+    # a sample of the images: the dataset may have been prepared again under the same name
+    digest.update(np.ascontiguousarray(data.images[rows[:: max(1, len(rows) // 200)]]).tobytes())
+    return run.soft_targets_path(f"{content_hash(_model_file(run))}-{digest.hexdigest()[:12]}")

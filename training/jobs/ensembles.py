@@ -111,7 +111,7 @@ def average_runs(
         preprocessing_hash="+".join(member.preprocessing_hash for member in members),
         split_hash=members[0].split_hash,
         parameters=sum(member.parameters or 0 for member in members),
-        prior_strength=strength,
+        prior_shift=strength,
         logit_shift=shift,
         teachers={one.run_id: one.created for one in infos},
         members=tuple(member.run_id for member in members),

@@ -13,7 +13,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.targets import SampleScores, read_scores
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network, load_network
-from fer_core.engine.predict import predict_probabilities, predict_scores
+from fer_core.engine.predict import predict_probabilities, predict_regression
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.evaluation.regression import ScoreReport, build_score_report
@@ -104,13 +104,13 @@ def write_evaluation(
     model, preprocessing = network.model, network.preprocessing
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
-    if isinstance(recipe, Recipe) and recipe.score and Path(recipe.score.table).is_file():
-        scores = read_scores(Path(recipe.score.table), dataset)
-        write_scores(place, model, recipe, dataset, preprocessing, scores)
+    if isinstance(recipe, Recipe) and recipe.regression and Path(recipe.regression.table).is_file():
+        scores = read_scores(Path(recipe.regression.table), dataset)
+        write_regression(place, model, recipe, dataset, preprocessing, scores)
     return write_run(place, info, predictions, dataset.samples)
 
 
-def write_scores(
+def write_regression(
     run: RunDir,
     model: nn.Module,
     recipe: Recipe,
@@ -125,7 +125,7 @@ def write_scores(
     for split in EVALUATED:
         rows = dataset.rows(split)
         rows = rows[~np.isnan(scores.values[rows])]
-        estimated = predict_scores(model, spec, dataset.images, rows, preprocessing)
+        estimated = predict_regression(model, spec, dataset.images, rows, preprocessing)
         columns = {"id": ids[rows], "split": split, "clip": scores.clips[rows]}
         tables.append(
             pd.DataFrame({**columns, "score": scores.values[rows], "estimated": estimated})
@@ -133,8 +133,8 @@ def write_scores(
     table = pd.concat(tables, ignore_index=True)
     training_mean = float(np.nanmean(scores.values[dataset.rows("train")]))
     report = build_score_report(run.run_id, table, training_mean)
-    write_table(run.scores_path, table)
-    report.write(run.score_report_path)
+    write_table(run.regression_path, table)
+    report.write(run.regression_report_path)
     return report
 
 

@@ -86,8 +86,12 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
 
 def _require_scores(info: RunInfo) -> None:
     recipe = parse_recipe(info.recipe)
-    if isinstance(recipe, Recipe) and recipe.score and not Path(recipe.score.table).is_file():
+    if (
+        isinstance(recipe, Recipe)
+        and recipe.regression
+        and not Path(recipe.regression.table).is_file()
+    ):
         raise DataError(
-            f"{info.run_id} estimates the scores of {recipe.score.table}, which is not there. "
+            f"{info.run_id} estimates the scores of {recipe.regression.table}, which is not there. "
             "Publish where it was trained, or bring the table back."
         )

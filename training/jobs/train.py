@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_core import provenance
@@ -22,18 +23,20 @@ from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.data.targets import SampleScores, read_scores
-from fer_core.data.transforms import Preprocessing
 from fer_core.engine.callbacks import Callback, FitResult
+from fer_core.engine.distillation import Distillation
 from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
+from fer_core.engine.train_step import TrainStep
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import DataError, FerscopeError, WeightsError
+from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
 from fer_core.files import content_hash
-from fer_core.models import build_model, check_small_size, spec_of
+from fer_core.models import build_model, check_progressive_size, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
-from fer_core.models.regression_head import add_score_head, classifier_of
+from fer_core.models.regression_head import add_regression_head, classifier_of
 from fer_core.models.weights import InitialWeights, initialise
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
@@ -47,231 +50,316 @@ from training.jobs.accelerator import (
     peak_memory,
 )
 from training.jobs.base_runs import require_unseen_test
-from training.jobs.distillation import load_guide, load_teachers, taught_targets
-from training.jobs.evaluate import predict_splits, require_split, write_run, write_scores
+from training.jobs.distillation import distilled_targets, load_hint_teacher, load_teachers
+from training.jobs.evaluate import predict_splits, require_split, write_regression, write_run
 
-_SMOKE = 2  # images a step and process of a smoke run, and steps
+_SMOKE = 2  # a smoke run's steps, and its images per step and process
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a training runs, without changing its recipe.
+
+    Attributes:
+        resume: Continue from the last checkpoint.
+        max_minutes: Stop, resumable, after this time; None for no limit.
+        device: `cpu`, or None for a GPU if there is one.
+        progress: Shows the progress of teachers that predict before the training.
+    """
+
+    resume: bool = False
+    max_minutes: float | None = None
+    device: str | None = None
+    progress: Progress = field(default=silent, compare=False)
+
+    @property
+    def deadline(self) -> float:
+        """`time.monotonic()` value at which a training that starts now must stop."""
+        return math.inf if self.max_minutes is None else time.monotonic() + 60 * self.max_minutes
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """A training's recipe, data and device.
+
+    Attributes:
+        compiled: Whether the network is compiled: `train.compile`, resolved on this machine.
+    """
+
+    recipe: Recipe
+    dataset: PreparedDataset
+    benchmark: BenchmarkDir
+    accelerator: Accelerator
+    compiled: bool
+
+    @property
+    def run(self) -> RunDir:
+        return self.benchmark.run(self.recipe.run_id)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A network with its initial weights, its data and its teachers.
+
+    Attributes:
+        base_hash: Hash of an adapter's base weights; None without an adapter.
+        regression: Targets of the regression head; None without one.
+        teachers: Creation time of each teacher by run id.
+    """
+
+    model: nn.Module
+    initial: InitialWeights
+    base_hash: str | None
+    regression: SampleScores | None
+    data: TrainData
+    distillation: Distillation
+    teachers: Mapping[str, str]
 
 
 def train_network(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Callback,
-    *,
-    resume: bool = False,
-    max_minutes: float | None = None,
-    device: str | None = None,
-    progress: Progress = silent,
+    callback: Callback,
+    options: TrainOptions | None = None,
 ) -> RunDir | None:
     """Trains a recipe and writes the run.
 
     Args:
         recipe: The resolved recipe.
-        dataset: The prepared set.
+        dataset: The prepared dataset.
         benchmark: Where the run is written.
-        observer: Is told about progress.
-        resume: Go on from the last checkpoint.
-        max_minutes: Stop, resumable, after this time.
-        device: `cpu`, or None for the best there is.
-        progress: Shows how far teachers are that are asked before the training.
+        callback: Receives the progress.
+        options: Resuming, time limit and device.
 
     Returns:
-        The finished run, or None if the time was up first.
+        The finished run, or None if the time limit stopped the training first.
 
     Raises:
         ArtifactError: If another process is training this run.
     """
     run = benchmark.run(recipe.run_id)
     with run_lock(run) if is_main_process() else nullcontext():
-        return _train(recipe, dataset, benchmark, observer, resume, max_minutes, device, progress)
+        return _train(recipe, dataset, benchmark, callback, options or TrainOptions())
 
 
 def _train(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Callback,
-    resume: bool,
-    max_minutes: float | None,
-    device: str | None,
-    progress: Progress,
+    callback: Callback,
+    options: TrainOptions,
 ) -> RunDir | None:
-    config = recipe.train
-    check_small_size(recipe)
+    deadline = options.deadline
+    check_progressive_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     require_unseen_test(recipe, dataset, benchmark.store)
-    run = benchmark.run(recipe.run_id)
-    accelerator = make_accelerator(config.precision, device)
-    compiled = is_compiled(config.compile, accelerator.device)
-    forget_peak_memory(accelerator)
-    _seed(config.seed, config.deterministic)
-    deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
-    preprocessing = preprocessing_of(recipe, dataset.format)
-    model = build_model(recipe.model, len(dataset.labels))
-    initial = initialise(model, recipe.model, dataset.labels.names, benchmark.store)
-    base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
-    add_adapter(model, recipe.model)
-    scores = _add_scores(model, recipe, dataset)
+    setup = _setup(recipe, dataset, benchmark, options.device)
+    accelerator, run = setup.accelerator, setup.run
+    built = _build(setup, options.progress)
+    writer = ProgressWriter(callback, run.under_way) if accelerator.is_main_process else None
     checkpoints = CheckpointFolder(run.state_dir)
-    train_data = _train_data(recipe, dataset, scores=scores)
-    teacher, guide = None, None
-    teachers = recipe.distill.teachers if recipe.distill else ()
-    if recipe.distill is not None and recipe.distill.views:
-        targets = taught_targets(
-            recipe.distill, train_data, dataset, benchmark, accelerator, progress
-        )
-        train_data = replace(train_data, train_targets=targets)
-    elif recipe.distill is not None:
-        teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
-    if recipe.distill is not None:
-        guide = load_guide(recipe.distill, dataset, benchmark, accelerator)
-    taught_by = {name: benchmark.run(name).info().created for name in teachers}
-    journal = ProgressWriter(observer, run.under_way) if accelerator.is_main_process else None
-    if accelerator.is_main_process and not resume:
+    if accelerator.is_main_process and not options.resume:
         checkpoints.clear()
     accelerator.wait_for_everyone()
-    trainer = Trainer(
-        model,
-        recipe.model_copy(update={"train": config.model_copy(update={"compile": compiled})}),
-        train_data,
-        preprocessing,
-        accelerator,
-        checkpoints,
-        journal or observer,
-        teacher,
-        guide,
-        {
-            "split": dataset.info.split_hash,
-            "classes": ", ".join(dataset.labels.names),
-            **({"base": base} if base else {}),
-            **({"table of scores": content_hash(Path(recipe.score.table))} if recipe.score else {}),
-            **{f"teacher {name}": created for name, created in taught_by.items()},
-        },
-    )
-    result = trainer.fit(resume=resume, deadline=deadline)
+    step, fingerprint = _train_step(setup, built), _fingerprint(setup, built)
+    trainer = Trainer(step, built.data, checkpoints, writer or callback, fingerprint)
+    result = trainer.fit(resume=options.resume, deadline=deadline)
     if not result.finished:
         return None
-    if not result.weights:
-        raise WeightsError(
-            f"No epoch of {recipe.run_id} gave a number on validation; try a lower optim.lr."
-        )
-    model.load_state_dict(result.weights)
-    strength = _settle_prior(model, recipe, dataset, preprocessing, accelerator)
-    predictions = predict_splits(model, dataset, preprocessing, accelerator)
-    if accelerator.is_main_process:
-        info = _run_info(recipe, dataset, preprocessing, initial, model, result, accelerator)
-        info = info.model_copy(
-            update={
-                "base_hash": base,
-                "teachers": taught_by,
-                "prior_strength": strength,
-                "hardware": {**info.hardware, "compiled": "yes" if compiled else "no"},
-            }
-        )
-        with atomic_replace(run) as place:
-            save_tensors(place.weights_path, _kept(model.state_dict(), recipe), weight_facts(info))
-            if scores is not None:
-                write_scores(place, model, recipe, dataset, preprocessing, scores)
-            _write_history(place, result)
-            if run.under_way.trace_path.is_file():
-                write_table(place.trace_path, run.under_way.trace())
-            write_run(place, info, predictions, dataset.samples)
+    _finish(setup, built, result)
+    if writer is not None:
         checkpoints.clear()
-    if journal is not None:
-        journal.close()
+        writer.close()
     accelerator.wait_for_everyone()
     return run
+
+
+def _setup(
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, device: str | None
+) -> _Setup:
+    """Prepares the device and seeds the process."""
+    accelerator = make_accelerator(recipe.train.precision, device)
+    compiled = is_compiled(recipe.train.compile, accelerator.device)
+    forget_peak_memory(accelerator)
+    _seed(recipe.train.seed, recipe.train.deterministic)
+    return _Setup(recipe, dataset, benchmark, accelerator, compiled)
+
+
+def _build(setup: _Setup, progress: Progress) -> _Built:
+    """Builds the network with its initial weights, adapter and regression head, and its data."""
+    recipe, dataset = setup.recipe, setup.dataset
+    model = build_model(recipe.model, len(dataset.labels))
+    initial = initialise(model, recipe.model, dataset.labels.names, setup.benchmark.store)
+    base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
+    add_adapter(model, recipe.model)
+    regression = _add_regression(model, recipe, dataset)
+    data, distillation = _distill(setup, _train_data(recipe, dataset, regression), progress)
+    names = recipe.distill.teachers if recipe.distill else ()
+    teachers = {name: setup.benchmark.run(name).info().created for name in names}
+    return _Built(model, initial, base, regression, data, distillation, teachers)
+
+
+def _distill(setup: _Setup, data: TrainData, progress: Progress) -> tuple[TrainData, Distillation]:
+    """Loads the teachers; with `distill.views`, mixes their soft targets into the data."""
+    config = setup.recipe.distill
+    if config is None:
+        return data, Distillation()
+    where = (setup.dataset, setup.benchmark, setup.accelerator)
+    if not config.views:
+        return data, Distillation(
+            load_teachers(config, *where), load_hint_teacher(config, *where)
+        )
+    targets = distilled_targets(config, data, *where, progress)
+    hint_teacher = load_hint_teacher(config, *where)
+    return replace(data, train_targets=targets), Distillation(hint_teacher=hint_teacher)
+
+
+def _train_step(setup: _Setup, built: _Built) -> TrainStep:
+    train = setup.recipe.train.model_copy(update={"compile": setup.compiled})
+    recipe = setup.recipe.model_copy(update={"train": train})
+    counts = torch.from_numpy(built.data.train_counts)
+    return TrainStep(built.model, recipe, counts, setup.accelerator, built.distillation)
+
+
+def _fingerprint(setup: _Setup, built: _Built) -> dict[str, str]:
+    """Returns what the training depends on besides its recipe, by name."""
+    dataset, regression = setup.dataset, setup.recipe.regression
+    fingerprint = {
+        "split": dataset.info.split_hash,
+        "classes": ", ".join(dataset.labels.names),
+        **{f"teacher {name}": created for name, created in built.teachers.items()},
+    }
+    if built.base_hash is not None:
+        fingerprint["base"] = built.base_hash
+    if regression is not None:
+        fingerprint["regression targets"] = content_hash(Path(regression.table))
+    return fingerprint
+
+
+def _finish(setup: _Setup, built: _Built, result: FitResult) -> None:
+    """Applies the prior shift, predicts validation and test, and writes the run."""
+    recipe, model, accelerator = setup.recipe, built.model, setup.accelerator
+    if not result.weights:
+        raise WeightsError(
+            f"No epoch of {recipe.run_id} has a finite validation metric. Lower optim.lr."
+        )
+    model.load_state_dict(result.weights)
+    prior_shift = _apply_prior_shift(setup, built)
+    predictions = predict_splits(model, setup.dataset, built.data.preprocessing, accelerator)
+    if accelerator.is_main_process:
+        _write(setup, built, result, _run_info(setup, built, result, prior_shift), predictions)
+
+
+def _write(
+    setup: _Setup, built: _Built, result: FitResult, info: RunInfo, predictions: Predictions
+) -> None:
+    run, recipe, dataset = setup.run, setup.recipe, setup.dataset
+    with atomic_replace(run) as new:
+        weights = _shipped_weights(built.model.state_dict(), recipe)
+        save_tensors(new.weights_path, weights, weight_facts(info))
+        if built.regression is not None:
+            preprocessing = built.data.preprocessing
+            write_regression(new, built.model, recipe, dataset, preprocessing, built.regression)
+        if result.history:
+            history = pd.DataFrame([asdict(record) for record in result.history])
+            write_table(new.history_path, history)
+        if run.under_way.trace_path.is_file():
+            write_table(new.trace_path, run.under_way.trace())
+        write_run(new, info, predictions, dataset.samples)
 
 
 def smoke_network(
     recipe: Recipe,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    observer: Callback,
+    callback: Callback,
     device: str | None = None,
 ) -> tuple[FitResult, str]:
-    """Trains a recipe for two steps on a few images and keeps nothing: does it run at all?
+    """Checks that a recipe runs: trains two steps on a few images and keeps nothing.
 
-    The only place where another start than the asked one is taken, because the question is
-    about the code, not about the weights. Where the recipe trains the classifier first, two more
-    steps do; nothing is compiled.
+    This is the only place that replaces missing weights or teachers by none, because it tests the
+    code and not the result. A recipe that first trains the classifier only gets two more steps.
+    Nothing is compiled.
 
     Returns:
-        The result, and what was left out (weights or teachers that are not here), or empty.
+        The result, and the weights or teachers that are missing, or an empty string.
     """
-    check_small_size(recipe)
+    check_progressive_size(recipe)
     accelerator = make_accelerator(recipe.train.precision, device)
-    left_out, batch_size = [], _SMOKE * accelerator.num_processes
-    frozen = min(1, recipe.train.freeze_epochs)
-    train = recipe.train.model_copy(
-        update={"epochs": 1 + frozen, "freeze_epochs": frozen, "batch_size": batch_size}
-        | {"small_size": 0, "small_epochs": 0, "patience": 0, "compile": False}
-        | {"monitor": "accuracy"}
-    )
-    optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
-    recipe = recipe.model_copy(update={"train": train, "optim": optim, "score": None})
+    batch_size = _SMOKE * accelerator.num_processes
+    recipe = _smoke_recipe(recipe, batch_size)
+    missing: list[str] = []
     model = build_model(recipe.model, len(dataset.labels))
     try:
         initialise(model, recipe.model, dataset.labels.names, benchmark.store)
     except WeightsError as error:
-        left_out.append(str(error))
+        missing.append(str(error))
     add_adapter(model, recipe.model)
-    teacher, guide = None, None
+    distillation = Distillation()
     try:
         if recipe.distill is not None:
-            teacher = load_teachers(recipe.distill, dataset, benchmark, accelerator)
-            guide = load_guide(recipe.distill, dataset, benchmark, accelerator)
+            where = (dataset, benchmark, accelerator)
+            teachers = load_teachers(recipe.distill, *where)
+            distillation = Distillation(teachers, load_hint_teacher(recipe.distill, *where))
     except FerscopeError as error:
-        left_out.append(str(error))
+        missing.append(str(error))
+    data = _train_data(recipe, dataset, limit=_SMOKE * batch_size)
+    counts = torch.from_numpy(data.train_counts)
+    step = TrainStep(model, recipe, counts, accelerator, distillation)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model,
-            recipe,
-            _train_data(recipe, dataset, limit=_SMOKE * batch_size),
-            preprocessing_of(recipe, dataset.format),
-            accelerator,
-            CheckpointFolder(Path(folder)),
-            observer,
-            teacher,
-            guide,
-        )
-        return trainer.fit(), " ".join(left_out)
+        trainer = Trainer(step, data, CheckpointFolder(Path(folder)), callback)
+        return trainer.fit(), " ".join(missing)
 
 
-def _settle_prior(
-    model: nn.Module,
-    recipe: Recipe,
-    dataset: PreparedDataset,
-    preprocessing: Preprocessing,
-    accelerator: Accelerator,
-) -> float:
-    """Lets validation choose how far class frequencies speak, and puts it into the classifier.
+def _smoke_recipe(recipe: Recipe, batch_size: int) -> Recipe:
+    frozen = min(1, recipe.train.freeze_epochs)
+    train = recipe.train.model_copy(
+        update={
+            "epochs": 1 + frozen,
+            "freeze_epochs": frozen,
+            "batch_size": batch_size,
+            "progressive_size": 0,
+            "progressive_epochs": 0,
+            "patience": 0,
+            "compile": False,
+            "monitor": "accuracy",
+        }
+    )
+    optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
+    return recipe.model_copy(update={"train": train, "optim": optim, "regression": None})
+
+
+def _apply_prior_shift(setup: _Setup, built: _Built) -> float:
+    """Chooses the prior shift's strength on validation and adds it to the classifier's bias.
 
     Returns:
-        The strength that was chosen; 0 changes nothing.
+        The strength; 0 changes nothing.
     """
-    if recipe.loss.prior == "fixed":
+    if setup.recipe.loss.prior == "fixed":
         return 0.0
-    rows = dataset.rows("validation")
-    probabilities = predict_probabilities(model, dataset.images, rows, preprocessing, accelerator)
+    dataset, data = setup.dataset, built.data
+    rows = data.validation_rows
+    probabilities = predict_probabilities(
+        built.model, dataset.images, rows, data.preprocessing, setup.accelerator
+    )
     logarithms = log_frequencies(dataset.info.train_counts)
-    strength = choose_strength(probabilities, dataset.targets(rows), logarithms)
-    bias = classifier_of(model, spec_of(recipe.model.architecture)).bias
+    strength = choose_strength(probabilities, data.validation_targets, logarithms)
+    bias = classifier_of(built.model, spec_of(setup.recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
     return strength
 
 
-def _kept(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
-    """Returns what a run's weight file holds: under LoRA the adapter and the classifier alone."""
+def _shipped_weights(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+    """Returns the content of a run's weight file: with LoRA, the adapter and the classifier."""
     if recipe.model.lora is None:
         return dict(weights)
     return adapter_part(weights, spec_of(recipe.model.architecture))
 
 
 def weight_facts(info: RunInfo) -> dict[str, Any]:
-    """Returns what a weight file says of itself."""
+    """Returns the facts in a weight file's header."""
     return {
         "run_id": info.run_id,
         "labels": list(info.labels),
@@ -280,57 +368,60 @@ def weight_facts(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def _add_scores(model: nn.Module, recipe: Recipe, dataset: PreparedDataset) -> SampleScores | None:
-    """Reads the recipe's table of scores, if it has one, and puts a head for them in place."""
-    if recipe.score is None:
+def _add_regression(
+    model: nn.Module, recipe: Recipe, dataset: PreparedDataset
+) -> SampleScores | None:
+    """Reads the recipe's regression targets, if any, and adds a head for them."""
+    if recipe.regression is None:
         return None
-    scores = read_scores(Path(recipe.score.table), dataset)
-    known = scores.values[dataset.rows("train")]
+    targets = read_scores(Path(recipe.regression.table), dataset)
+    known = targets.values[dataset.rows("train")]
     known = known[~np.isnan(known)]
-    spread = float(known.std())
-    if not spread > 0:
+    std = float(known.std())
+    if not std > 0:
         raise DataError(
-            f"All training images of {recipe.score.table} have the same score; there is nothing "
-            "to learn from them."
+            f"All training images in {recipe.regression.table} have the same target, so there is "
+            "nothing to learn. Check the table."
         )
-    add_score_head(model, spec_of(recipe.model.architecture), float(known.mean()), spread)
-    return scores
+    add_regression_head(model, spec_of(recipe.model.architecture), float(known.mean()), std)
+    return targets
 
 
 def _train_data(
     recipe: Recipe,
     dataset: PreparedDataset,
+    regression: SampleScores | None = None,
     *,
     limit: int | None = None,
-    scores: SampleScores | None = None,
 ) -> TrainData:
+    """Returns a recipe's images and targets; at most `limit` of each split."""
     train, validation = dataset.rows("train"), dataset.rows("validation")[:limit]
-    if recipe.loss.disputed:
+    if recipe.loss.no_majority:
         train = np.concatenate([train, dataset.disputed_rows()])
     train = train[:limit]
     return TrainData(
         images=dataset.images,
+        preprocessing=preprocessing_of(recipe, dataset.format),
         train_rows=train,
-        train_targets=dataset.soft_targets(train)
-        if recipe.loss.soft_labels
-        else np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(train)],
+        train_targets=_targets(recipe, dataset, train),
         train_counts=dataset.info.train_counts,
         validation_rows=validation,
         validation_targets=dataset.targets(validation),
-        train_scores=None if scores is None else scores.values[train],
-        validation_scores=None if scores is None else scores.values[validation],
+        train_regression=None if regression is None else regression.values[train],
+        validation_regression=None if regression is None else regression.values[validation],
     )
 
 
-def _run_info(
-    recipe: Recipe,
-    dataset: PreparedDataset,
-    preprocessing: Preprocessing,
-    initial: InitialWeights,
-    model: nn.Module,
-    result: FitResult,
-    accelerator: Accelerator,
-) -> RunInfo:
+def _targets(
+    recipe: Recipe, dataset: PreparedDataset, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    if recipe.loss.soft_labels:
+        return dataset.soft_targets(rows)
+    return np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(rows)]
+
+
+def _run_info(setup: _Setup, built: _Built, result: FitResult, prior_shift: float) -> RunInfo:
+    recipe, info, weights = setup.recipe, setup.dataset.info, list(built.model.parameters())
     spec = spec_of(recipe.model.architecture)
     return RunInfo(
         run_id=recipe.run_id,
@@ -338,43 +429,44 @@ def _run_info(
         title=f"{spec.title} with LoRA" if recipe.model.lora else spec.title,
         family=spec.family,
         recipe=recipe.model_dump(mode="json"),
-        labels=dataset.labels.names,
-        init=initial.init,
-        init_source=initial.source,
+        labels=setup.dataset.labels.names,
+        init=built.initial.init,
+        init_source=built.initial.source,
         seed=recipe.train.seed,
         image_size=recipe.model.image_size,
-        preprocessing_hash=preprocessing.hash,
-        split_hash=dataset.info.split_hash,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        trained_parameters=sum(
-            weight.numel() for weight in model.parameters() if weight.requires_grad
-        ),
+        preprocessing_hash=built.data.preprocessing.hash,
+        split_hash=info.split_hash,
+        parameters=sum(weight.numel() for weight in weights),
+        trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
+        base_hash=built.base_hash,
+        prior_shift=prior_shift,
+        teachers=built.teachers,
         weights_dtype="float32",
         best_epoch=result.best_epoch,
         epochs=len(result.history),
         wall_seconds=round(result.seconds, 1),
         git_commit=provenance.git_commit(ROOT),
         versions=provenance.versions(),
-        hardware=provenance.hardware(str(accelerator.device))
-        | {
-            "processes": str(accelerator.num_processes),
-            "precision": {"no": "fp32"}.get(
-                accelerator.mixed_precision, accelerator.mixed_precision
-            ),
-            "peak memory": peak_memory(accelerator),
-        },
+        hardware=_hardware(setup),
         created=provenance.now(),
     )
 
 
-def _write_history(run: RunDir, result: FitResult) -> None:
-    if result.history:
-        write_table(run.history_path, pd.DataFrame([asdict(record) for record in result.history]))
+def _hardware(setup: _Setup) -> dict[str, str]:
+    accelerator = setup.accelerator
+    precision = accelerator.mixed_precision
+    return {
+        **provenance.hardware(str(accelerator.device)),
+        "processes": str(accelerator.num_processes),
+        "precision": "fp32" if precision == "no" else precision,
+        "peak memory": peak_memory(accelerator),
+        "compiled": "yes" if setup.compiled else "no",
+    }
 
 
 def _seed(seed: int, deterministic: bool) -> None:
     torch.manual_seed(seed)
-    if deterministic:  # without it cuBLAS refuses; it is read when the first product is computed
+    if deterministic:  # cuBLAS requires it and reads it at its first matrix product
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic

@@ -58,8 +58,8 @@ def print_report(run: RunDir) -> None:
             f"{scores.log_loss:.3f}",
         )
     console.print(table)
-    if run.score_report_path.is_file():
-        _print_scores(ScoreReport.read(run.score_report_path))
+    if run.regression_report_path.is_file():
+        _print_scores(ScoreReport.read(run.regression_report_path))
     recalls = ", ".join(
         f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
     )
