@@ -29,13 +29,14 @@ from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 from training.jobs.ensembles import build_ensemble
 from training.jobs.import_export import export_run
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.options import RECIPES
 from training.terminal.progress import TrainingBar
 
 _SHORT = (
     "model.init=scratch", "distill=null", "train.epochs=1", "train.progressive_epochs=0",
-    "train.progressive_size=0", "train.compile=false", "train.batch_size=80", "optim.warmup_epochs=0",
+    "train.progressive_size=0", "train.compile=false", "train.batch_size=80",
+    "optim.warmup_epochs=0",
 )  # fmt: skip
 IMAGES = 210
 SIDE = 48
@@ -84,7 +85,9 @@ def untrained() -> Iterator[Zoo]:
         for name in ensemble.members:
             recipe = load_recipe(RECIPES, name, "cpu", list(_SHORT))
             assert isinstance(recipe, Recipe)
-            run = train_network(recipe, dataset, place, TrainingBar(visible=False), device="cpu")
+            run = train_network(
+                recipe, dataset, place, TrainingBar(visible=False), TrainOptions(device="cpu")
+            )
             assert run is not None
             runs.append(run.run_id)
         build_ensemble(ensemble, place)

@@ -34,7 +34,8 @@ def safe_name(name: str, what: str) -> str:
     """
     if not _SAFE_NAME.fullmatch(name):
         raise ArtifactError(
-            f"{name[:60]!r} is not a valid {what} name. Use letters, digits, '.', '-' and '_', a letter or digit first."
+            f"{name[:60]!r} is not a valid {what} name: use letters, digits, '.', '-' and '_', and "
+            "begin with a letter or digit."
         )
     return name
 
@@ -162,7 +163,7 @@ class RunDir:
 
     @property
     def regions_path(self) -> Path:
-        """`regions.parquet`: saliency by facial region of each sampled image; written by `explain`."""
+        """`regions.parquet`: saliency by facial region of sampled images; written by `explain`."""
         return self.root / "regions.parquet"
 
     @property

@@ -55,8 +55,8 @@ def run_lock(run: RunDir) -> Iterator[None]:
         run.state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(
-            f"{run.state_dir} cannot be created ({error.strerror or error}). Pass a writable folder "
-            "with --artifacts."
+            f"{run.state_dir} cannot be created ({error.strerror or error}). Pass a writable "
+            "folder with --artifacts."
         ) from error
     with try_lock(run.state_dir) as held:
         if not held:

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by several commands."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,41 +14,46 @@ RECIPES = Path(__file__).parent / "recipes"
 Benchmark = Annotated[str, typer.Argument(help="Name of a prepared benchmark, such as ferplus.")]
 Artifacts = Annotated[
     Path | None,
-    typer.Option(help="Folder of benchmarks and runs.", show_default="artifacts/"),
+    typer.Option(
+        help="Folder of benchmarks and runs.",
+        show_default="$FERSCOPE_ARTIFACTS or artifacts/",
+    ),
 ]
-Data = Annotated[Path | None, typer.Option(help="Folder of prepared sets.", show_default="data/")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of prepared datasets.", show_default="$FERSCOPE_DATA or data/"),
+]
 DeviceOption = Annotated[
-    Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one.")
+    Literal["auto", "cpu"], typer.Option(help="auto uses a GPU if there is one.")
 ]
 Profile = Annotated[
     Literal["cpu", "gpu"],
-    typer.Option(help="Size of the training: an evening on a laptop, or a GPU."),
+    typer.Option(help="Size of the training: hours on a laptop's CPU, or a GPU."),
 ]
 
 Tracking = Literal["none", "offline", "online"]
 Track = Annotated[
     Tracking,
     typer.Option(
-        help="Log to Weights & Biases: into ./wandb alone, or to its server. Nothing is sent "
-        "unless this says online."
+        help="Log to Weights & Biases: offline writes to ./wandb, online also sends to its server."
     ),
 ]
 
 
 def benchmark_dir(name: str, artifacts: Path | None) -> BenchmarkDir:
-    """Returns a benchmark's folder, which need not exist."""
+    """Returns a benchmark's paths; the benchmark need not exist."""
     return ArtifactStore(artifacts or artifacts_root()).benchmark(name)
 
 
 def open_dataset(name: str, data: Path | None) -> PreparedDataset:
-    """Opens a benchmark's prepared set.
+    """Opens a benchmark's prepared dataset.
 
     Raises:
-        DataError: If it is not there.
+        DataError: If it is missing.
     """
     return PreparedDataset.open((data or data_root()) / name)
 
 
 def device_name(device: Literal["auto", "cpu"]) -> str | None:
-    """Returns what the jobs understand: None for the best device there is."""
+    """Returns the device for the jobs: None for a GPU if there is one."""
     return None if device == "auto" else device

@@ -9,8 +9,8 @@ Why: two backward passes of torch 2.14 are slow on a CPU.
 
 Gain: GAIN_LINE
 
-Results are the same up to rounding (tests/engine/test_cpu_kernels.py). Nothing outside the context is
-affected, and GPUs keep torch's kernels. `FERSCOPE_CPU_KERNELS=0` turns the module off.
+Results are the same up to rounding (tests/engine/test_cpu_kernels.py). Nothing outside the
+context is affected, and GPUs keep torch's kernels. `FERSCOPE_CPU_KERNELS=0` turns the module off.
 """
 
 import os

@@ -15,7 +15,6 @@ from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network
 from fer_core.engine.onnx import OnnxNetwork
 
-
 SoftTargets = Callable[[Tensor], Tensor]
 """Maps images in [0, 1], shape (N, C, H, W), to class distributions, shape (N, K)."""
 

@@ -1,5 +1,6 @@
-"""Hints: a loss between a student's and a teacher's feature map (Romero et al. 2015, FitNets,
-arXiv:1412.6550).
+"""Hints: a loss between a student's and a teacher's feature map.
+
+After FitNets (Romero et al. 2015, arXiv:1412.6550).
 
 A Vision Transformer with random weights learns slowly from class labels: for hundreds of steps it
 predicts the class frequencies. A CNN's feature map gives it a target at every location.

@@ -62,15 +62,15 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
             "would be wrong. Train it again with this version."
         )
     model = build_model(recipe.model, len(info.labels))
-    spec, wanted = spec_of(recipe.model.architecture), None
+    spec, names = spec_of(recipe.model.architecture), None
     if recipe.model.lora is not None:
         _load_base(model, recipe, info, run)
         add_adapter(model, recipe.model)
     if recipe.regression is not None:
         add_regression_head(model, spec)
     if recipe.model.lora is not None:
-        wanted = adapter_part(model.state_dict(), spec)
-    load_weights(model, run.weights_path, wanted, info.labels)
+        names = adapter_part(model.state_dict(), spec)
+    load_weights(model, run.weights_path, names, info.labels)
     return Network(model.eval(), spec, preprocessing, info)
 
 

@@ -48,7 +48,7 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
 
 
 def named_state(model: nn.Module, optimizer: AdamW) -> dict[str, Tensor]:
-    """Returns the optimizer's state as `<parameter>.<moment>`; it is empty before the first step."""
+    """Returns the optimizer's state as `<parameter>.<moment>`; empty before the first step."""
     return {
         f"{name}.{key}": value
         for name, weight in model.named_parameters()

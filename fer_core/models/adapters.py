@@ -1,7 +1,4 @@
-"""LoRA: small trained additions to a network whose own weights stay as they are.
-
-Hu et al. 2021 (arXiv:2106.09685), by the library peft.
-"""
+"""LoRA adapters (Hu et al. 2021, arXiv:2106.09685), with the library peft."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,23 +17,24 @@ _WRAPPED = ".base_layer."
 
 
 def add_adapter(model: nn.Module, config: ModelConfig) -> None:
-    """Puts low-rank additions into a network in place; only they and the classifier train.
+    """Adds a LoRA adapter to a network in place; only the adapter and the classifier train.
 
-    A fresh adapter changes no answer: its second factor starts at zero.
+    A new adapter does not change predictions, because its second factor is initialised to zero.
+    Does nothing without `config.lora`.
 
     Args:
         model: As built from `config`, with its initial weights loaded.
-        config: Its `lora` part says how large the additions are.
+        config: The recipe's model section.
 
     Raises:
-        RecipeError: If the architecture names no layers for an adapter.
+        RecipeError: If the architecture supports no adapter.
     """
     spec = spec_of(config.architecture)
     if config.lora is None:
         return
     if not spec.lora_targets:
         raise RecipeError(
-            f"{spec.title} has no layers for an adapter; model.lora suits attention layers. "
+            f"{spec.title} does not support LoRA, which adapts attention layers. "
             "Remove model.lora, or choose a ViT."
         )
     inject_adapter_in_model(
@@ -52,7 +50,7 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
 
 
 def adapter_part(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Returns the tensors that an adapter's training changes: its factors and the classifier."""
+    """Returns the trained tensors of an adapter: its factors and the classifier."""
     return {
         key: value
         for key, value in state.items()
@@ -61,9 +59,9 @@ def adapter_part(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tens
 
 
 def base_hash(model: nn.Module, spec: ModelSpec) -> str:
-    """Returns a hash of all weights below an adapter and its classifier.
+    """Returns a hash of an adapter's base: all weights except adapter and classifier.
 
-    Weights count as float16, so that a base keeps its hash when its float16 copy is published.
+    It hashes float16 values, so that publishing the base in float16 does not change the hash.
     """
     digest = hashlib.sha256()
     for key, value in sorted(_base_names(model.state_dict(), spec).items()):

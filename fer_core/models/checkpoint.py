@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors only, written atomically, with JSON facts in the header."""
+"""Tensors on disk: safetensors with JSON facts in the header, written atomically."""
 
 import errno
 import json
@@ -20,21 +20,21 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     """Writes tensors and JSON facts to one file, atomically.
 
     Raises:
-        ArtifactError: If the disk is full; the earlier file stays.
+        ArtifactError: If the file cannot be written; an existing file stays.
     """
-    owned = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(owned, temporary, metadata={"facts": json.dumps(facts)})
+            save_file(copies, temporary, metadata={"facts": json.dumps(facts)})
         except SafetensorError as error:
             raise _as_os_error(error) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads what `save_tensors` wrote.
+    """Reads tensors and facts from a file of `save_tensors`.
 
     Raises:
-        WeightsError: If the file is missing, truncated or no safetensors file.
+        WeightsError: If the file is missing, truncated or not in safetensors format.
     """
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path.name} in {path.parent}.")
@@ -45,7 +45,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, ValueError, OSError) as error:
         raise WeightsError(
             f"{path.name} of {path.parent.name!r} is damaged ({error}). "
-            "Get the file again, or train the run again."
+            "Restore the file, or train the run again."
         ) from error
     return tensors, facts
 
@@ -53,50 +53,50 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def load_weights(
     model: nn.Module,
     path: Path,
-    wanted: Collection[str] | None = None,
+    names: Collection[str] | None = None,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Loads a run's `model.safetensors` into its network; float16 is widened.
+    """Loads a run's `model.safetensors` into its network; float16 is converted to float32.
 
     Args:
         model: The network.
         path: The file.
-        wanted: Names of the tensors that the file must hold; all of the network's by default.
-        labels: The run's classes, in order; checked where the file says which it stands for.
+        names: Tensors that the file must contain; all of the network's by default.
+        labels: The run's classes, in order; checked if the file lists its own.
 
     Raises:
         WeightsError: If the file cannot be read or belongs to another network or label set.
     """
     tensors, facts = load_tensors(path)
-    given = tuple(facts.get("labels", ()))
-    if labels is not None and given and given != tuple(labels):
+    file_labels = tuple(facts.get("labels", ()))
+    if labels is not None and file_labels and file_labels != tuple(labels):
         raise WeightsError(
             f"{path.name} of {path.parent.name!r} was trained on other classes "
-            f"({', '.join(given)}) than its run.json names ({', '.join(labels)})."
+            f"({', '.join(file_labels)}) than its run.json lists ({', '.join(labels)})."
         )
-    own = {
-        key: value for key, value in model.state_dict().items() if wanted is None or key in wanted
+    state = {
+        key: value for key, value in model.state_dict().items() if names is None or key in names
     }
-    wrong = [
-        key for key in own if key not in tensors or tensors[key].shape != own[key].shape
-    ] or sorted(set(tensors) - set(own))
-    if wrong:
+    mismatches = [
+        key for key in state if key not in tensors or tensors[key].shape != state[key].shape
+    ] or sorted(set(tensors) - set(state))
+    if mismatches:
         raise WeightsError(
             f"{path.name} of {path.parent.name!r} does not fit the network of its run.json "
-            f"(first difference: {wrong[0]}). It belongs to another architecture or label set."
+            f"(first difference: {mismatches[0]}). It belongs to another architecture or label set."
         )
     model.load_state_dict(
-        {key: tensors[key].to(own[key].dtype) for key in own}, strict=wanted is None
+        {key: tensors[key].to(state[key].dtype) for key in state}, strict=names is None
     )
 
 
 def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the tensors with matrices and kernels as float16.
+    """Returns the tensors with matrices and kernels converted to float16.
 
-    What has one dimension stays as it is: norms and biases take under 1% of a file, and the
-    variances of a batch norm divide (Micikevicius et al. 2018, arXiv:1710.03740, keep batch norms
-    in float32 for the same reason). In an EfficientNet-B4 trained here, float16 changed an image's
-    probability by 0.089 with the norms and by 0.005 without them.
+    One-dimensional tensors stay in float32. They are under 1% of a file, and batch-norm variances
+    need the precision (as in Micikevicius et al. 2018, arXiv:1710.03740). In an EfficientNet-B4
+    trained here, float16 changed a probability by up to 0.089 with norms converted, and by up to
+    0.005 without.
     """
     return {
         key: value.to(torch.float16) if value.is_floating_point() and value.ndim > 1 else value
@@ -106,12 +106,12 @@ def half_precision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """Named checkpoints of one training in a folder."""
+    """A folder of named checkpoints of one training."""
 
     folder: Path
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint of that name."""
+        """Writes or replaces a checkpoint."""
         save_tensors(self.folder / f"{name}.safetensors", tensors, facts)
 
     def load(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -123,11 +123,11 @@ class CheckpointFolder:
         return load_tensors(self.folder / f"{name}.safetensors")
 
     def clear(self) -> None:
-        """Removes all checkpoints: those of another training must not be gone on from."""
+        """Removes all checkpoints."""
         self.keep_only()
 
     def keep_only(self, *names: str) -> None:
-        """Removes all checkpoints but those of these names, and what a killed save left behind."""
+        """Removes all other checkpoints, and temporary files of an interrupted save."""
         for path in self.folder.glob("*.safetensors"):
             if path.stem not in names:
                 path.unlink(missing_ok=True)
@@ -135,11 +135,11 @@ class CheckpointFolder:
             path.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
-        """Whether a checkpoint of that name was saved."""
+        """Whether there is a checkpoint of that name."""
         return (self.folder / f"{name}.safetensors").is_file()
 
 
 def _as_os_error(error: SafetensorError) -> OSError:
-    """Turns the text in which safetensors wraps an operating system's error back into one."""
+    """Converts safetensors' error text back to the operating system's error."""
     full = "No space left" in str(error) or "os error 28" in str(error)
     return OSError(errno.ENOSPC if full else errno.EIO, str(error))

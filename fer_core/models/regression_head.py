@@ -1,4 +1,4 @@
-"""A second head: one number beside the classes, from the same features."""
+"""A regression head beside the classifier, on the same features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from fer_core.models.registry import ModelSpec
 
 
 class TwoHeads(nn.Module):
-    """A network's classifier, and a linear unit that estimates a score from its input.
+    """A classifier and a linear regression head on the same features.
 
-    Takes the classifier's place, so that the network goes on giving logits to everything that
-    asks for them; whoever wants the score takes it after the pass.
+    It replaces the classifier and still returns logits, so that all other code works unchanged. The
+    regression head's output is taken with `take` after a forward pass.
 
     Args:
-        classifier: The network's own last layer.
-        mean: Mean of the training scores.
-        std: Their deviation.
+        classifier: The network's last layer.
+        mean: Mean of the training targets.
+        std: Standard deviation of the training targets.
     """
 
     mean: Tensor
@@ -40,47 +40,47 @@ class TwoHeads(nn.Module):
         return logits
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the last pass out: a copy has seen none, and its graph cannot be copied."""
+        """Drops the last output, whose autograd graph cannot be copied."""
         return {**self.__dict__, "_latest": None}
 
     def take(self) -> Tensor:
-        """Returns the last pass's estimates, standardised, shape (N,); once a pass.
+        """Returns the standardised output of the last forward pass, shape (N,), once.
 
         Raises:
-            RuntimeError: If there was no pass since the last time.
+            RuntimeError: If there was no forward pass since the last call.
         """
         if self._latest is None:
-            raise RuntimeError("The score is taken after a forward pass, and once.")
+            raise RuntimeError("Call take once after each forward pass.")
         latest, self._latest = self._latest, None
         return latest
 
     def in_units(self, standardised: Tensor) -> Tensor:
-        """Returns estimates in the scores' own units."""
+        """Converts standardised outputs to the units of the targets."""
         return standardised.float() * self.std + self.mean
 
-    def loss(self, standardised: Tensor, scores: Tensor) -> Tensor:
-        """Mean squared error in units of the scores' deviation, over images that have a score.
+    def loss(self, standardised: Tensor, targets: Tensor) -> Tensor:
+        """Returns the mean squared error of standardised outputs; images without a target add 0.
 
         Args:
-            standardised: As from `take`, shape (N,).
-            scores: In their own units, shape (N,); NaN where there is none.
+            standardised: Result of `take`, shape (N,).
+            targets: In their own units, shape (N,); NaN for images without one.
         """
-        known = ~torch.isnan(scores)
-        target = torch.where(known, (scores - self.mean) / self.std, 0.0)
+        known = ~torch.isnan(targets)
+        target = torch.where(known, (targets - self.mean) / self.std, 0.0)
         errors = F.mse_loss(standardised.float(), target, reduction="none") * known
-        # over the batch, not over the scored: then a mean per process is the mean over all
-        return errors.sum() / len(scores)
+        # the mean over the batch, not over known targets: means of processes can then be averaged
+        return errors.sum() / len(targets)
 
 
 def add_regression_head(
     model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0
 ) -> None:
-    """Puts a score head beside a network's classifier, in place."""
+    """Adds a regression head to a network, in place."""
     model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
 
 
 def without_regression_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:
-    """Returns a network's tensors as they are named without a score head beside the classifier."""
+    """Returns a network's tensors without the regression head and with their usual names."""
     head, inner = f"{spec.head}.", f"{spec.head}.classifier."
     if not any(key.startswith(inner) for key in tensors):
         return dict(tensors)
@@ -92,25 +92,25 @@ def without_regression_head(tensors: Mapping[str, Tensor], spec: ModelSpec) -> d
 
 
 def classifier_of(model: nn.Module, spec: ModelSpec) -> nn.Linear:
-    """Returns the layer that gives the logits, with a score head beside it or not.
+    """Returns the layer that computes the logits, with or without a regression head.
 
     Raises:
-        TypeError: If it is no linear layer.
+        TypeError: If it is not a linear layer.
     """
     head = model.get_submodule(spec.head)
-    found = head.classifier if isinstance(head, TwoHeads) else head
-    if not isinstance(found, nn.Linear):
-        raise TypeError(f"the classifier of {spec.key} is no linear layer")
-    return found
+    classifier = head.classifier if isinstance(head, TwoHeads) else head
+    if not isinstance(classifier, nn.Linear):
+        raise TypeError(f"the classifier of {spec.key} is not a linear layer")
+    return classifier
 
 
 def regression_head_of(model: nn.Module, spec: ModelSpec) -> TwoHeads:
-    """Returns a network's score head.
+    """Returns a network's two heads.
 
     Raises:
-        TypeError: If it has none.
+        TypeError: If it has no regression head.
     """
     head = model.get_submodule(spec.head)
     if not isinstance(head, TwoHeads):
-        raise TypeError(f"this {spec.key} has no score head")
+        raise TypeError(f"this {spec.key} has no regression head")
     return head

@@ -86,7 +86,9 @@ def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
     with captured(teacher.model, teacher.spec) as whole:
         teacher.model(inputs)
     reached = []
-    teacher.model.get_submodule(teacher.spec.head).register_forward_hook(lambda *_: reached.append(1))
+    teacher.model.get_submodule(teacher.spec.head).register_forward_hook(
+        lambda *_: reached.append(1)
+    )
     with captured(teacher.model, teacher.spec, stop=True) as part:
         teacher.model(inputs)
     assert not reached

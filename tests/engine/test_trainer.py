@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 
 from fer_core.engine.callbacks import FitResult
-from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.distillation import Distillation
+from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.train_step import TrainStep, synchronised, warming_average
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import WeightsError
@@ -192,7 +192,7 @@ def test_resuming_with_another_fingerprint_is_refused(dataset, tmp_path, now, na
 def test_a_checkpoint_of_an_earlier_version_is_resumed(dataset, tmp_path):
     """Its facts have the keys that they had before they were renamed."""
     whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
-    first = trainer(dataset, tmp_path / "cut", Watcher(10))
+    first = trainer(dataset, tmp_path / "cut", Watcher(13))
     with pytest.raises(KeyboardInterrupt):
         first.fit()
     tensors, facts = first.checkpoints.folder.load("last")
@@ -387,7 +387,9 @@ def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, aske
     hint_teacher = Counting()
     made.train_step.distillation = Distillation(hint_teacher=hint_teacher)
     made.fit()
-    assert len(hint_teacher.shapes) == asked * made.batches.steps  # none while the backbone is frozen
+    assert (
+        len(hint_teacher.shapes) == asked * made.batches.steps
+    )  # none while the backbone is frozen
     assert {shape[0] for shape in hint_teacher.shapes} == {8}
     assert {len(shape) for shape in hint_teacher.shapes} == {4}
     assert not any(layer._forward_hooks for layer in made.train_step.model.modules())

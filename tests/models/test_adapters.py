@@ -18,7 +18,7 @@ from fer_core.models.weights import initialise
 from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs.base_runs import has_other_base, require_unseen_test
 from training.jobs.publish import publish_run
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.options import RECIPES
 from training.terminal.progress import TrainingBar
 
@@ -39,9 +39,7 @@ def train(toy, name="tiny_vit", *, resume=False, max_minutes=None, **parts):
         toy.dataset,
         toy.benchmark,
         TrainingBar(visible=False),
-        resume=resume,
-        max_minutes=max_minutes,
-        device="cpu",
+        TrainOptions(resume, max_minutes, "cpu"),
     )
 
 

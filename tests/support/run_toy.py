@@ -14,7 +14,7 @@ from fer_core.models.checkpoint import save_tensors
 from tests.engine.test_trainer import Watcher, trainer
 from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
 from tests.support.builders import toy_recipe
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 
 MODEL = {"architecture": "tiny_vit", "image_size": 32}
@@ -47,7 +47,7 @@ def job(data: Path, artifacts: Path) -> None:
     )
     benchmark = ArtifactStore(artifacts).benchmark("toy")
     bar = TrainingBar(visible=False)
-    train_network(recipe, PreparedDataset.open(data), benchmark, bar, device="cpu")
+    train_network(recipe, PreparedDataset.open(data), benchmark, bar, TrainOptions(device="cpu"))
 
 
 if __name__ == "__main__":

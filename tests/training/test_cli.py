@@ -21,7 +21,7 @@ from fer_core.models.checkpoint import load_tensors, save_tensors
 from tests.support.builders import toy_benchmark, toy_recipe
 from training import __main__ as cli
 from training.commands import runs
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar, console
 
 RECIPE = """
@@ -153,12 +153,12 @@ def test_a_run_by_another_recipe_is_said_to_be_so_and_an_average_is_made_anew(sh
     (runs.RECIPES / "both.yaml").write_text(
         "kind: ensemble\nmethod: greedy\nmembers: [tiny, tiny_two]\n"
     )
-    assert "is finished, by another recipe." in run("train", "tiny", "--benchmark", "toy")
-    assert "is finished, by another recipe." in run("train", "both", "--benchmark", "toy")
+    assert "is finished, with another recipe." in run("train", "tiny", "--benchmark", "toy")
+    assert "is finished, with another recipe." in run("train", "both", "--benchmark", "toy")
     assert "is finished. Train" in run("train", "tiny_two", "--benchmark", "toy")
     output = run("benchmark", "toy", "--device", "cpu")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
-    assert "was finished, by another recipe" in lines["tiny-cpu-s0"]
+    assert "already finished, with another recipe" in lines["tiny-cpu-s0"]
     assert "another" not in lines["tiny_two-cpu-s0"] + lines["both-cpu"]
     assert toy.benchmark.run("tiny-cpu-s0").info().recipe["train"]["batch_size"] == 8
     assert toy.benchmark.run("both-cpu").info().recipe["method"] == "greedy"
@@ -208,8 +208,8 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     assert list(lines).index("student-cpu-s0") > list(lines).index("both-cpu")
     again = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
     lines = {line.split()[1]: line for line in again.output.splitlines() if line.startswith("│")}
-    assert "was finished" in lines["tiny-cpu-s0"]
-    assert "was finished" in lines["student-cpu-s0"]
+    assert "already finished" in lines["tiny-cpu-s0"]
+    assert "already finished" in lines["student-cpu-s0"]
     student = toy.benchmark.run("student-cpu-s0").info()
     assert student.recipe["distill"]["weight"] == 0.5
     assert student.teachers == {
@@ -246,7 +246,7 @@ def test_an_adapter_waits_for_a_base_that_failed(shop):
     )
     lines = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
     assert "WeightsError" in lines["base-cpu-s0"]
-    assert "not begun: it needs base-cpu-s0" in lines["adapter-cpu-s0"]
+    assert "not started: needs base-cpu-s0" in lines["adapter-cpu-s0"]
 
 
 def test_benchmark_adapts_anew_what_stands_on_a_base_that_was_made_anew(shop):
@@ -261,7 +261,7 @@ def test_benchmark_adapts_anew_what_stands_on_a_base_that_was_made_anew(shop):
     first = adapter.info()
     run("train", "base", "--benchmark", "toy", "--overwrite", "--set", "optim.lr=0.02")
     said = run("train", "adapter", "--benchmark", "toy")
-    assert "the base that it adapts was made anew since" in said
+    assert "its base run has been retrained since" in said
     run(*both)
     assert adapter.info().base_hash != first.base_hash
     again = adapter.info()
@@ -316,7 +316,7 @@ def test_recipes_that_need_one_another_are_named(shop):
         (runs.RECIPES / f"{one}.yaml").write_text(
             RECIPE + f"distill: {{teachers: [{other}-cpu-s0]}}\n"
         )
-    with pytest.raises(FerscopeError, match="in a circle"):
+    with pytest.raises(FerscopeError, match="in a cycle"):
         run("benchmark", "toy", "--device", "cpu")
 
 
@@ -345,7 +345,7 @@ def test_prepare_a_folder_by_class(shop, tmp_path):
         (["train", "tiny", "--benchmark", "elsewhere"], "no prepared dataset"),
         (["train", "tiny", "--benchmark", "toy", "--set", "optim.x=1"], "optim.x"),
         (["train", "tiny", "--benchmark", "../toy"], "no valid benchmark name"),
-        (["train", "both", "--benchmark", "toy"], "has not finished: tiny-cpu-s0"),
+        (["train", "both", "--benchmark", "toy"], "are not finished: tiny-cpu-s0"),
         (["train", "tiny", "--benchmark", "toy", "--set", "train.precision=fp16"], "CUDA GPU"),
         (["evaluate", "toy", "nothing"], "run.json is missing"),
         (["prepare", "nowhere.csv", "--name", "x"], "does not exist"),
@@ -518,7 +518,7 @@ def test_a_smoke_run_of_an_ensemble_keeps_nothing(shop):
     toy, run = shop
     for name in ("tiny", "tiny_two"):
         run("train", name, "--benchmark", "toy", "--device", "cpu")
-    assert "can be averaged, of tiny-cpu-s0, tiny_two-cpu-s0" in run(
+    assert "can be built from tiny-cpu-s0, tiny_two-cpu-s0" in run(
         "train", "both", "--benchmark", "toy", "--smoke"
     )
     ensemble = toy.benchmark.run("both-cpu")
@@ -533,7 +533,7 @@ def test_a_smoke_run_of_an_ensemble_keeps_nothing(shop):
 def test_an_ensemble_without_its_members_names_them(shop):
     _, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
-    with pytest.raises(ArtifactError, match="has not finished: tiny_two-cpu-s0"):
+    with pytest.raises(ArtifactError, match="are not finished: tiny_two-cpu-s0"):
         run("train", "both", "--benchmark", "toy")
 
 
@@ -547,11 +547,11 @@ def test_a_member_made_anew_makes_its_ensemble_anew(shop):
         member.info_path
     )
     said = run("train", "both", "--benchmark", "toy")
-    assert "one of its members was made anew or deleted since" in said
+    assert "a member has been retrained or deleted since" in said
     run("benchmark", "toy", "--device", "cpu")
     again = toy.benchmark.run("both-cpu").info()
     assert again.teachers["tiny-cpu-s0"] == "2020-01-01T00:00:00+00:00"
-    assert "was finished" in run("benchmark", "toy", "--device", "cpu")
+    assert "already finished" in run("benchmark", "toy", "--device", "cpu")
 
 
 def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
@@ -567,7 +567,7 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
     member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
         member.info_path
     )
-    with pytest.raises(ArtifactError, match="A member of both-cpu was made anew"):
+    with pytest.raises(ArtifactError, match="A member of both-cpu was retrained"):
         run("evaluate", "toy", "both-cpu")
     assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
 
@@ -582,16 +582,16 @@ def test_what_a_member_answers_anew_reaches_its_averages(shop, monkeypatch):
     before = answers(runs[2])
     lone = toy.benchmark.run("lone-cpu")  # a folder without a run is passed over
     lone.root.mkdir()
-    assert "averaged again: both-cpu" in run("publish", "toy", "tiny-cpu-s0")
+    assert "updated ensemble: both-cpu" in run("publish", "toy", "tiny-cpu-s0")
     first, second, both = map(answers, runs)
     assert not np.array_equal(both, before)
     np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
-    assert "averaged again: both-cpu" in run("evaluate", "toy", "tiny-cpu-s0")
+    assert "updated ensemble: both-cpu" in run("evaluate", "toy", "tiny-cpu-s0")
     member = runs[1]
     member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
         member.info_path
     )
-    assert "averaged again" not in run("evaluate", "toy", "tiny-cpu-s0")  # it needs a new choice
+    assert "updated ensemble" not in run("evaluate", "toy", "tiny-cpu-s0")  # it needs a new choice
 
 
 def answers(run):
@@ -610,8 +610,8 @@ def test_an_ensemble_whose_member_was_deleted_names_it(shop):
     toy, run = shop
     run("benchmark", "toy", "--device", "cpu")
     shutil.rmtree(toy.benchmark.run("tiny-cpu-s0").root)
-    assert "made anew or deleted" in run("train", "both", "--benchmark", "toy")
-    with pytest.raises(ArtifactError, match="has not finished: tiny-cpu-s0"):
+    assert "retrained or deleted" in run("train", "both", "--benchmark", "toy")
+    with pytest.raises(ArtifactError, match="are not finished: tiny-cpu-s0"):
         run("train", "both", "--benchmark", "toy", "--overwrite")
 
 
@@ -648,7 +648,7 @@ def test_an_overwrite_does_not_go_on_from_the_earlier_trainings_checkpoints(shop
     recipe = toy_recipe("tiny", model={"architecture": "tiny_cnn"})
     bar = TrainingBar(visible=False)
     with pytest.raises(KeyboardInterrupt):
-        train_network(recipe, toy.dataset, toy.benchmark, bar, device="cpu")
+        train_network(recipe, toy.dataset, toy.benchmark, bar, TrainOptions(device="cpu"))
     assert not list(state.glob("*.safetensors"))
 
 
@@ -656,8 +656,8 @@ def test_time_that_is_up_begins_nothing_and_fails_nothing(shop):
     toy, run = shop
     output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
-    assert "not begun: the time was up" in lines["tiny-cpu-s0"]
-    assert "not begun: it needs tiny-cpu-s0, tiny_two-cpu-s0" in lines["both-cpu"]
+    assert "not started: time limit reached" in lines["tiny-cpu-s0"]
+    assert "not started: needs tiny-cpu-s0, tiny_two-cpu-s0" in lines["both-cpu"]
     assert not toy.benchmark.run("tiny-cpu-s0").state_dir.exists()
 
 
@@ -740,7 +740,7 @@ def test_predictions_with_test_time_augmentation_stand_apart(shop, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("optim.lr=[1", "Cannot read the value"), ("optim", "section.key=value")]
+    ("text", "message"), [("optim.lr=[1", "Cannot parse the value"), ("optim", "section.key=value")]
 )
 def test_an_override_that_is_no_yaml_is_named(shop, text, message):
     _, run = shop

@@ -22,10 +22,10 @@ from fer_core.models.checkpoint import load_tensors
 from tests.support.builders import toy_benchmark, toy_recipe, toy_run
 from training.jobs import distillation, train
 from training.jobs.accelerator import make_accelerator
-from training.jobs.distillation import load_teachers, distilled_targets
+from training.jobs.distillation import distilled_targets, load_teachers
 from training.jobs.ensembles import build_ensemble
 from training.jobs.import_export import export_run, import_onnx
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 
 HALF = (0.5, 0.5, 0.5)
@@ -64,7 +64,7 @@ def student(toy, name="student", **distill):
         distill={"teachers": ["tiny-cpu-s0"], "weight": 0.5, **distill},
     )
     return train_network(
-        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
 
 
@@ -77,7 +77,9 @@ def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
     network = brightness(toy)
     images, rows = np.asarray(toy.dataset.images), np.array([5, 2, 9])
     given = np.concatenate(
-        list(mean_predictions(network, images, rows, views=3, temperature=2.0, seed=4, batch_size=2))
+        list(
+            mean_predictions(network, images, rows, views=3, temperature=2.0, seed=4, batch_size=2)
+        )
     )
     expected = np.zeros((3, 2))
     for start, part in ((0, rows[:2]), (2, rows[2:])):
@@ -211,7 +213,7 @@ def test_a_teacher_is_asked_again_about_pictures_prepared_anew(toy):
     rows = toy.dataset.rows("train")
     even = np.full((len(rows), 7), 1 / 7, np.float32)
     counts = np.bincount(toy.dataset.targets(rows), minlength=7)
-    data = TrainData(images, rows, even, counts, rows[:1], np.zeros(1, np.int64))
+    data = TrainData(images, None, rows, even, counts, rows[:1], np.zeros(1, np.int64))
     place = distillation._place(run, config, data)
     assert distillation._place(run, config, replace(data, images=images.copy())) == place
     assert distillation._place(run, config, replace(data, images=255 - images)) != place
@@ -294,7 +296,9 @@ def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(t
 
     def go(dataset=toy.dataset, **options):
         bar = TrainingBar(visible=False)
-        return train_network(recipe, dataset, toy.benchmark, bar, device="cpu", **options)
+        return train_network(
+            recipe, dataset, toy.benchmark, bar, TrainOptions(device="cpu", **options)
+        )
 
     assert go(max_minutes=0) is None
     run = toy.benchmark.run("tiny-cpu-s0")

@@ -15,7 +15,7 @@ from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs import ensembles
 from training.jobs import train as train_job
 from training.jobs.ensembles import build_ensemble
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 
 
@@ -29,7 +29,7 @@ def train(toy, name, **loss):
         name, model={"architecture": "tiny_cnn"}, loss={"logit_adjustment": 0.5, **loss}
     )
     return train_network(
-        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
 
 

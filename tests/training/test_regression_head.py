@@ -18,7 +18,7 @@ from fer_core.models.weights import initialise
 from tests.support.builders import toy_benchmark, toy_recipe
 from training.jobs.evaluate import evaluate_run
 from training.jobs.publish import publish_run
-from training.jobs.train import train_network
+from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 from training.terminal.reports import print_report
 
@@ -94,7 +94,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
         regression={"table": str(scores), "weight": 1.0},
     )
     run = train_network(
-        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
     report = ScoreReport.read(run.regression_report_path)
     test = report.frames["test"]
@@ -208,8 +208,14 @@ def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):
     pd.DataFrame({"id": toy.dataset.samples["id"], "score": 1.0}).to_csv(path, index=False)
     recipe = toy_recipe("flat", model={"architecture": "tiny_cnn"}, regression={"table": str(path)})
     with pytest.raises(DataError, match="the same score"):
-        train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")
-    with pytest.raises(ValueError, match="a mixed image has no score"):
+        train_network(
+            recipe,
+            toy.dataset,
+            toy.benchmark,
+            TrainingBar(visible=False),
+            TrainOptions(device="cpu"),
+        )
+    with pytest.raises(ValueError, match="a mixed image has no regression target"):
         toy_recipe("mixed", regression={"table": "t.csv"}, augment={"cutmix": 0.5})
 
 
@@ -232,7 +238,7 @@ def test_a_compiled_network_learns_classes_and_scores_alike(toy, scores):
             regression={"table": str(scores), "weight": 1.0},
         )
         bar = TrainingBar(visible=False)
-        run = train_network(recipe, toy.dataset, toy.benchmark, bar, device="cpu")
+        run = train_network(recipe, toy.dataset, toy.benchmark, bar, TrainOptions(device="cpu"))
         return run.history().iloc[0]
 
     plain, compiled = histories(False), histories(True)
@@ -245,10 +251,16 @@ def test_without_a_compiler_it_is_said_before_the_training(toy, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(RecipeError, match=r"C\+\+ compiler.*--set train\.compile=auto"):
-        train_network(recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu")
+        train_network(
+            recipe,
+            toy.dataset,
+            toy.benchmark,
+            TrainingBar(visible=False),
+            TrainOptions(device="cpu"),
+        )
     assert not toy.benchmark.run(recipe.run_id).under_way.state_dir.exists()
     recipe = toy_recipe("anything", model={"architecture": "tiny_cnn"}, train={"compile": "auto"})
     run = train_network(
-        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
+        recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
     assert run.info().hardware["compiled"] == "no"

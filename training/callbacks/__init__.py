@@ -1,1 +1,1 @@
-"""callbacks."""
+"""Callbacks of a training: progress files and Weights & Biases."""

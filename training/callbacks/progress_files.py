@@ -1,4 +1,4 @@
-"""What a training writes beside its run while it goes on; the page Training monitor shows it."""
+"""Progress files of a running training, which the page Training monitor shows."""
 
 import math
 import time
@@ -14,40 +14,40 @@ from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
 
 POINTS = 20
-"""Points of the trace in an epoch."""
+"""Points of the trace per epoch."""
 
 SECONDS = 3.0
-"""Shortest time between two writes."""
+"""Shortest time between two writes, in seconds."""
 
 
 class ProgressWriter:
-    """Keeps `progress.json`, `trace.parquet` and `history.parquet` of a training under way.
+    """Writes `progress.json`, `trace.parquet` and `history.parquet` during a training.
 
-    A resumed training goes on in the earlier tables; what lies behind its checkpoint is dropped.
-    A table that cannot be written is left out: a full disk ends a training at its next
-    checkpoint, with a message, and not here.
+    A resumed training appends to the earlier tables, without the rows after its checkpoint. A file
+    that cannot be written is skipped: on a full disk, the next checkpoint ends the training with a
+    message.
 
     Args:
-        inner: Gets all news as well.
-        run: The run that is trained.
+        inner: A callback that is called as well.
+        run: Where the files are written.
     """
 
     def __init__(self, inner: Callback, run: RunDir) -> None:
         self._inner, self._run = inner, run
         self._points: list[dict[Hashable, float]] | None = None
-        self._epoch, self._step = 0, 0  # where the last point of the trace stands
-        self._loss = self._right = 0.0  # sums over the epoch's steps up to there
+        self._epoch, self._step = 0, 0  # of the last point of the trace
+        self._loss = self._right = 0.0  # sums over the epoch's steps up to that point
         self._written = -math.inf
 
-    def on_step(self, news: StepMetrics) -> None:
-        """Notes the step, and writes if the last time was long enough ago."""
-        self._inner.on_step(news)
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Records the step, and writes if the last write was long enough ago."""
+        self._inner.on_step(metrics)
         if self._points is None:
-            self._begin(news)
-        self._note(news)
+            self._begin(metrics)
+        self._add_point(metrics)
         due = time.monotonic() - self._written >= SECONDS
-        if due or (news.epoch == news.epochs and news.step == news.steps):
-            self._write(news)
+        if due or (metrics.epoch == metrics.epochs and metrics.step == metrics.steps):
+            self._write(metrics)
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Adds the epoch to the history."""
@@ -61,43 +61,45 @@ class ProgressWriter:
         self._inner.on_epoch(record)
 
     def close(self) -> None:
-        """Says that the training is over: what was written here now stands with the run."""
+        """Removes the files after the training, whose results are now in the run."""
         for path in (self._run.progress_path, self._run.trace_path, self._run.history_path):
             path.unlink(missing_ok=True)
 
-    def _begin(self, news: StepMetrics) -> None:
-        """Takes up what stood there before the first step of this sitting."""
-        before = news.epoch - 1 + (news.step - 1) / news.steps
+    def _begin(self, metrics: StepMetrics) -> None:
+        """Reads the earlier trace of a resumed training."""
+        before = metrics.epoch - 1 + (metrics.step - 1) / metrics.steps
         self._points = []
         if before > 0:
             with suppress(ArtifactError):
                 earlier = self._run.trace()
                 self._points = earlier[earlier["epoch"] <= before].to_dict("records")
-        if news.step > 1:  # the means of this epoch hold steps of an earlier sitting
-            self._stand(news)
+        if metrics.step > 1:  # the epoch's means include steps before the resume
+            self._mark(metrics)
 
-    def _stand(self, news: StepMetrics) -> None:
-        self._epoch, self._step = news.epoch, news.step
-        self._loss, self._right = news.loss * news.step, news.accuracy * news.step
+    def _mark(self, metrics: StepMetrics) -> None:
+        self._epoch, self._step = metrics.epoch, metrics.step
+        self._loss, self._right = metrics.loss * metrics.step, metrics.accuracy * metrics.step
 
-    def _note(self, news: StepMetrics) -> None:
-        """Adds a point of the trace: the mean over the steps since the one before."""
-        if news.epoch != self._epoch:
-            self._epoch, self._step, self._loss, self._right = news.epoch, 0, 0.0, 0.0
-        steps = news.step - self._step
-        if steps < math.ceil(news.steps / POINTS) and (news.step < news.steps or not steps):
+    def _add_point(self, metrics: StepMetrics) -> None:
+        """Adds a point to the trace: means over the steps since the last point."""
+        if metrics.epoch != self._epoch:
+            self._epoch, self._step, self._loss, self._right = metrics.epoch, 0, 0.0, 0.0
+        steps = metrics.step - self._step
+        if steps < math.ceil(metrics.steps / POINTS) and (
+            metrics.step < metrics.steps or not steps
+        ):
             return
         point: dict[Hashable, float] = {
-            "epoch": news.epoch - 1 + news.step / news.steps,
-            "loss": (news.loss * news.step - self._loss) / steps,
-            "accuracy": (news.accuracy * news.step - self._right) / steps,
+            "epoch": metrics.epoch - 1 + metrics.step / metrics.steps,
+            "loss": (metrics.loss * metrics.step - self._loss) / steps,
+            "accuracy": (metrics.accuracy * metrics.step - self._right) / steps,
         }
         self._points = [*(self._points or []), point]
-        self._stand(news)
+        self._mark(metrics)
 
-    def _write(self, news: StepMetrics) -> None:
+    def _write(self, metrics: StepMetrics) -> None:
         self._written = time.monotonic()
-        facts = asdict(news) | {"loss": news.loss if math.isfinite(news.loss) else None}
+        facts = asdict(metrics) | {"loss": metrics.loss if math.isfinite(metrics.loss) else None}
         with suppress(ArtifactError):
             TrainingState(**facts, updated=time.time()).write(self._run.progress_path)
             if self._points:

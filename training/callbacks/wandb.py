@@ -1,4 +1,4 @@
-"""Tracking a training with Weights & Biases: only when asked for."""
+"""Logging to Weights & Biases, if `--track` enables it."""
 
 import secrets
 from collections.abc import Iterator
@@ -21,30 +21,30 @@ PROJECT = "ferscope"
 
 @contextmanager
 def tracked(
-    observer: Callback, recipe: Recipe, run: RunDir, mode: Tracking, *, resume: bool
+    callback: Callback, recipe: Recipe, run: RunDir, mode: Tracking, *, resume: bool
 ) -> Iterator[Callback]:
-    """Logs a training beside what an observer does; on the first process alone.
+    """Yields a callback that also logs to Weights & Biases, on the first process.
 
     Args:
-        observer: Gets all news in any case.
+        callback: Is called in any case.
         recipe: The resolved recipe.
         run: The run that is trained.
         mode: `none` logs nothing.
-        resume: Whether the training goes on from its last checkpoint, if it has one; it then goes
-            on in the same run of Weights & Biases too.
+        resume: Whether the training continues from a checkpoint; it then continues the same run at
+            Weights & Biases.
 
     Raises:
-        RecipeError: If wandb is asked for and not installed.
+        RecipeError: If wandb is requested but not installed.
     """
     if mode == "none" or not is_main_process():
-        yield observer
+        yield callback
         return
-    with WandbTracker(observer, recipe, mode, Path.cwd(), tracking_id(run, resume)) as tracker:
+    with WandbTracker(callback, recipe, mode, Path.cwd(), tracking_id(run, resume)) as tracker:
         yield tracker
 
 
 def tracking_id(run: RunDir, resume: bool) -> str:
-    """Returns a training's name at Weights & Biases, noted beside its checkpoints."""
+    """Returns a training's id at Weights & Biases, which is saved beside its checkpoints."""
     note = run.under_way.root / "wandb_id.txt"
     if resume and note.is_file() and CheckpointFolder(run.state_dir).has("last"):
         return note.read_text().strip()
@@ -56,7 +56,7 @@ def tracking_id(run: RunDir, resume: bool) -> str:
 
 
 def require_wandb() -> Any:  # noqa: ANN401
-    """Returns the module wandb.
+    """Imports and returns wandb.
 
     Raises:
         RecipeError: If it is not installed.
@@ -65,21 +65,20 @@ def require_wandb() -> Any:  # noqa: ANN401
         import wandb
     except ImportError:
         raise RecipeError(
-            "Tracking needs the package wandb, which is not installed. Run: pip install wandb"
+            "--track needs the package wandb, which is not installed. Run: pip install wandb"
         ) from None
     return wandb
 
 
 class WandbTracker(AbstractContextManager["WandbTracker"]):
-    """Passes a training's news on, and logs each epoch to Weights & Biases.
+    """A callback that logs each epoch to Weights & Biases.
 
     Args:
-        inner: Gets all news as well.
+        inner: A callback that is called as well.
         recipe: Logged as the run's configuration.
-        mode: `offline` writes to `wandb/` alone, to be sent later by `wandb sync`; `online` sends
-            each epoch.
-        folder: Where `wandb/` is made.
-        name: The run's id there.
+        mode: `offline` writes to `wandb/`, for `wandb sync`; `online` sends each epoch.
+        folder: Where `wandb/` is created.
+        name: The run's id at Weights & Biases.
 
     Raises:
         RecipeError: If wandb is not installed.
@@ -108,9 +107,9 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
     def __exit__(self, kind: object, *_: object) -> None:
         self._run.finish(exit_code=0 if kind is None else 1)
 
-    def on_step(self, news: StepMetrics) -> None:
-        """Passes the step on; steps are not logged."""
-        self._inner.on_step(news)
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Does not log steps."""
+        self._inner.on_step(metrics)
 
     def on_epoch(self, record: EpochRecord) -> None:
         """Logs the epoch."""

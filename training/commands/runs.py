@@ -1,12 +1,13 @@
-"""Commands that make and measure runs."""
+"""Commands that train, evaluate and publish runs."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_core.artifacts import RunDir
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
-from fer_core.errors import ArtifactError, FerscopeError, RecipeError
+from fer_core.errors import FerscopeError, RecipeError
 from training.options import (
     RECIPES,
     Artifacts,
@@ -20,9 +21,14 @@ from training.options import (
     open_dataset,
 )
 
+if TYPE_CHECKING:
+    from fer_core.data.prepared import PreparedDataset
+    from training.jobs.plan import RunPolicy
+    from training.jobs.train import TrainOptions
+
 
 def recipes() -> None:
-    """List the recipes."""
+    """List the recipes with their descriptions."""
     from training.terminal.progress import console
 
     for name in recipe_names(RECIPES):
@@ -30,107 +36,140 @@ def recipes() -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe; see `recipes`.")],
-    benchmark: Annotated[str, typer.Option(help="Name of the prepared benchmark.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a recipe, such as resnet34. `recipes` lists them.")
+    ],
+    benchmark: Annotated[str, typer.Option(help="Name of a prepared benchmark, such as ferplus.")],
     profile: Profile = "cpu",
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a value: `optim.lr=0.0005`. May be repeated."),
+        typer.Option("--set", help="Override a recipe key: `optim.lr=0.0005`. May be repeated."),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of weights, order and augmentation.", show_default="0"),
+        typer.Option(
+            min=0, help="Seed of weights, order and augmentation.", show_default="the recipe's"
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint, if there is one.")
     ] = False,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this time; go on with --resume.")
+        float | None,
+        typer.Option(min=0, help="Save and stop after this time. Continue with --resume."),
     ] = None,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Two steps on a few images; keeps nothing.")
+        bool, typer.Option("--smoke", help="Test the recipe: two steps, nothing is saved.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train again a run that is finished.")
+        bool, typer.Option("--overwrite", help="Train a finished or interrupted run again.")
     ] = False,
     track: Track = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Train a recipe (or average an ensemble's members) and write the run.
+    """Train a recipe and write the run; an ensemble recipe averages finished runs.
 
-    On several GPUs: `accelerate launch -m training train ...`
+    The run's id is recipe, profile and seed, such as `resnet34-cpu-s0`. Results are written to
+    `artifacts/<benchmark>/runs/<run id>/`. To train on several GPUs:
+
+        accelerate launch -m training train resnet34 --benchmark ferplus --profile gpu
     """
-    from fer_core.data.progress import silent
-    from fer_core.evaluation.ensemble import is_outdated
-    from fer_core.models.checkpoint import CheckpointFolder
-    from fer_core.run_commit import recover
-    from training.callbacks.wandb import tracked
     from training.jobs.accelerator import is_main_process
-    from training.jobs.base_runs import has_other_base, has_other_recipe
-    from training.jobs.ensembles import average_runs, build_ensemble
-    from training.jobs.train import smoke_network, train_network
-    from training.terminal.progress import TrainingBar, console, show_progress
+    from training.jobs.ensembles import build_ensemble
+    from training.jobs.plan import RunPolicy
+    from training.jobs.train import TrainOptions
     from training.terminal.reports import print_report
 
-    place = benchmark_dir(benchmark, artifacts)
+    benchmark_paths = benchmark_dir(benchmark, artifacts)
     resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
-    run = place.run(resolved.run_id)
-    if is_main_process() and not smoke:
-        recover(run)
-    if run.info_path.is_file() and not overwrite and not smoke:
-        since = ""
-        if isinstance(resolved, EnsembleRecipe) and is_outdated(run):
-            since = ", and one of its members was made anew or deleted since"
-        elif isinstance(resolved, Recipe) and has_other_base(run):
-            since = ", and the base that it adapts was made anew since"
-        elif has_other_recipe(run, resolved):
-            since = ", by another recipe"
-        console.print(f"{run.run_id} is finished{since}. Train it again with --overwrite.")
+    if smoke:
+        _smoke(resolved, benchmark_paths, data, device_name(device), seed or 0)
         return
-    if isinstance(resolved, EnsembleRecipe) and smoke:
-        members = average_runs(resolved, place, seed or 0)[0].members
-        console.print(f"{recipe} ({profile}) can be averaged, of {', '.join(members)}.")
+    policy = RunPolicy(resume=resume, overwrite=overwrite)
+    if _is_skipped(benchmark_paths.run(resolved.run_id), resolved, policy):
         return
     if isinstance(resolved, EnsembleRecipe):
         if is_main_process():
-            print_report(build_ensemble(resolved, place, seed or 0))
+            print_report(build_ensemble(resolved, benchmark_paths, seed or 0))
         return
-    if not (resume or overwrite or smoke) and CheckpointFolder(run.state_dir).has("last"):
-        raise ArtifactError(
-            f"{run.run_id} was interrupted and its checkpoint is there. Go on with --resume, or "
-            "begin anew with --overwrite."
-        )
     dataset = open_dataset(benchmark, data)
-    if smoke:
-        bar = TrainingBar(visible=False)
-        result, left_out = smoke_network(resolved, dataset, place, bar, device_name(device))
-        loss = result.history[-1].train_loss
-        console.print(f"{recipe} ({profile}) runs: loss {loss:.2f}. {left_out}")
-        return
-    if not place.info_path.is_file():
+    if not benchmark_paths.info_path.is_file():
         raise FerscopeError(
-            f"{place.root} has no benchmark.json. Run `python -m training prepare` first."
+            f"{benchmark_paths.root} has no benchmark.json. Run `python -m training prepare` first."
         )
+    options = TrainOptions(resume, max_minutes, device_name(device))
+    _train(resolved, dataset, benchmark_paths, options, track)
+
+
+def _is_skipped(run: RunDir, recipe: EnsembleRecipe | Recipe, policy: "RunPolicy") -> bool:
+    """Whether a run is finished and stays; says so, and how to train it again."""
+    from fer_core.run_commit import recover
+    from training.jobs.accelerator import is_main_process
+    from training.jobs.plan import Action, plan_run, run_status
+    from training.terminal.progress import console
+
+    if is_main_process():
+        recover(run)
+    status = run_status(run, recipe)
+    if plan_run(recipe, status, policy) is not Action.SKIP:
+        return False
+    console.print(f"{run.run_id} {status.value}. Train it again with --overwrite.")
+    return True
+
+
+def _smoke(
+    recipe: EnsembleRecipe | Recipe,
+    benchmark: BenchmarkDir,
+    data: Path | None,
+    device: str | None,
+    seed: int,
+) -> None:
+    """Tests a recipe, prints the result and saves nothing."""
+    from training.jobs.ensembles import average_runs
+    from training.jobs.train import smoke_network
+    from training.terminal.progress import TrainingBar, console
+
+    name = f"{recipe.name} ({recipe.profile})"
+    if isinstance(recipe, EnsembleRecipe):
+        members = average_runs(recipe, benchmark, seed)[0].members
+        console.print(f"{name} can be built from {', '.join(members)}.")
+        return
+    dataset = open_dataset(benchmark.name, data)
+    bar = TrainingBar(visible=False)
+    result, missing = smoke_network(recipe, dataset, benchmark, bar, device)
+    console.print(f"{name} runs: loss {result.history[-1].train_loss:.2f}. {missing}")
+
+
+def _train(
+    recipe: Recipe,
+    dataset: "PreparedDataset",
+    benchmark: BenchmarkDir,
+    options: "TrainOptions",
+    track: Track,
+) -> None:
+    """Trains a network with a progress bar and prints its report."""
+    from dataclasses import replace
+
+    from training.callbacks.wandb import tracked
+    from training.jobs.accelerator import is_main_process
+    from training.jobs.train import train_network
+    from training.terminal.progress import TrainingBar, console, show_progress
+    from training.terminal.reports import print_report
+
+    run = benchmark.run(recipe.run_id)
+    if is_main_process():
+        options = replace(options, progress=show_progress)
     with (
         TrainingBar(visible=is_main_process()) as bar,
-        tracked(bar, resolved, run, track, resume=resume) as observer,
+        tracked(bar, recipe, run, track, resume=options.resume) as callback,
     ):
-        finished = train_network(
-            resolved,
-            dataset,
-            place,
-            observer,
-            resume=resume,
-            max_minutes=max_minutes,
-            device=device_name(device),
-            progress=show_progress if is_main_process() else silent,
-        )
+        finished = train_network(recipe, dataset, benchmark, callback, options)
     if not is_main_process():
         return
     if finished is None:
-        console.print("The time is up; the checkpoint is saved. Go on with --resume.")
+        console.print("Time limit reached; the checkpoint is saved. Continue with --resume.")
         return
     print_report(finished)
 
@@ -139,25 +178,29 @@ def benchmark(
     benchmark: Benchmark,
     profile: Profile = "cpu",
     only: Annotated[
-        list[str] | None, typer.Option(help="Train this recipe only; may be repeated.")
+        list[str] | None, typer.Option(help="Train only this recipe. May be repeated.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Train each recipe so many times.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each recipe with this many seeds.")] = 1,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Time for all of it; go on by calling again.")
+        float | None,
+        typer.Option(min=0, help="Stop after this time. Run the command again to continue."),
     ] = None,
     track: Track = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Train all recipes in turn, then the ensembles.
+    """Train all recipes, each after the runs that it needs, and print a table of results.
 
-    Finished runs are skipped, interrupted ones go on where they stopped, and a recipe that
-    fails does not hold up the others: the table at the end says why.
+    Finished runs are skipped and interrupted ones are resumed. Adapters and ensembles are trained
+    again if their base or members have changed. A recipe that fails does not stop the others; the
+    table shows why. Run the command again to continue.
     """
     from training.callbacks.wandb import require_wandb
     from training.jobs.accelerator import require_one_process
-    from training.jobs.benchmark import train_all
+    from training.jobs.benchmark import RecipeSet, train_all
+    from training.jobs.train import TrainOptions
+    from training.terminal.progress import show_progress
 
     require_one_process()
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
@@ -170,15 +213,11 @@ def benchmark(
         require_wandb()
     dataset = open_dataset(benchmark, data)
     outcomes = train_all(
-        RECIPES,
-        only or recipe_names(RECIPES),
-        profile,
+        RecipeSet(RECIPES, only or recipe_names(RECIPES), profile, seeds),
         dataset,
         benchmark_dir(benchmark, artifacts),
-        seeds=seeds,
-        max_minutes=max_minutes,
-        device=device_name(device),
-        track=track,
+        TrainOptions(False, max_minutes, device_name(device), show_progress),
+        track,
     )
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
@@ -191,23 +230,24 @@ def evaluate(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Predict validation and test again from a run's weights, and rewrite its report.
+    """Predict validation and test again and rewrite a run's predictions and reports.
 
-    An ensemble's come from its members' predictions, and need no data.
+    A network needs its prepared dataset. An ensemble averages its members' saved predictions and
+    needs no data. Ensembles that contain the run are rewritten as well.
     """
     from fer_core.run_commit import recover
     from training.jobs.ensembles import evaluate_ensemble
     from training.jobs.evaluate import evaluate_run
     from training.terminal.reports import print_report
 
-    place = benchmark_dir(benchmark, artifacts).run(run)
-    recover(place)
-    if place.info().kind == "ensemble":
-        evaluate_ensemble(place)
+    run_dir = benchmark_dir(benchmark, artifacts).run(run)
+    recover(run_dir)
+    if run_dir.info().kind == "ensemble":
+        evaluate_ensemble(run_dir)
     else:
-        evaluate_run(place, open_dataset(benchmark, data), device_name(device))
-        _refresh_averages(place)
-    print_report(place)
+        evaluate_run(run_dir, open_dataset(benchmark, data), device_name(device))
+        _refresh_ensembles(run_dir)
+    print_report(run_dir)
 
 
 def publish(
@@ -217,27 +257,31 @@ def publish(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Turn a run's weights into a checked float16 copy, fit to ship, and drop its checkpoints."""
+    """Convert a run's weights to float16 for publishing, and remove its checkpoints.
+
+    The conversion is refused if it changes a validation probability by more than 0.02. Predictions
+    and reports are rewritten from the float16 weights.
+    """
     from training.jobs.publish import publish_run
     from training.terminal.reports import print_report
 
-    place = benchmark_dir(benchmark, artifacts).run(run)
+    run_dir = benchmark_dir(benchmark, artifacts).run(run)
     dataset = open_dataset(benchmark, data)
-    publish_run(place, dataset, device=device_name(device))
-    _refresh_averages(place)
-    print_report(place)
+    publish_run(run_dir, dataset, device=device_name(device))
+    _refresh_ensembles(run_dir)
+    print_report(run_dir)
 
 
-def _refresh_averages(member: RunDir) -> None:
-    from training.jobs.ensembles import refresh_averages
+def _refresh_ensembles(member: RunDir) -> None:
+    from training.jobs.ensembles import refresh_ensembles
     from training.terminal.progress import console
 
-    for run in refresh_averages(member):
-        console.print(f"averaged again: {run.run_id}", markup=False)
+    for run in refresh_ensembles(member):
+        console.print(f"updated ensemble: {run.run_id}", markup=False)
 
 
 def _seed_override(recipe: str, seed: int | None) -> list[str]:
-    """Returns the seed as an override; an ensemble recipe has no training part to put it into."""
+    """Returns the seed as an override; an ensemble recipe has no train section."""
     if seed is None:
         return []
     if recipe in recipe_names(RECIPES) and isinstance(load_recipe(RECIPES, recipe), EnsembleRecipe):

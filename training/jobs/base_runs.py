@@ -1,4 +1,4 @@
-"""Runs that a training starts from: what they learned may not be tested here."""
+"""Runs that a training is initialised from: leak check and changes since."""
 
 import numpy as np
 import pandas as pd
@@ -15,45 +15,45 @@ from fer_core.models.weights import initialise
 
 
 def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: ArtifactStore) -> None:
-    """Checks that no run that the weights go back to has learned a test image of this set.
+    """Checks that no run in a recipe's chain of initial weights was trained on a test image.
 
-    A run's teachers have its own split, so that what it started from is all that is looked at.
-    Images are the same if their stored pixels are, or if a source gives them one name and they
-    look alike: sets may be prepared at other sizes.
+    Teachers need no check, because they have the same split. Two images are the same if their
+    stored pixels are equal, or if they have the same source and id and similar perceptual hashes,
+    because datasets may be prepared at different sizes.
 
     Raises:
-        DataError: If one has; names it, and how many.
+        DataError: If a run was trained on test images; names it and their number.
     """
     samples = dataset.samples
     tested = samples[samples["split"] == "test"]
     init, seen = recipe.model.init, set[str]()
     while init.startswith("run:") and init not in seen:
-        seen.add(init)  # a run may have gone on from itself
+        seen.add(init)  # a run may be initialised from an earlier version of itself
         name, _, run_id = init.removeprefix("run:").partition("/")
         benchmark = store.benchmark(name)
         run = benchmark.run(run_id)
         if not run.info_path.is_file():
-            return  # said where the weights are read
-        start = parse_recipe(run.info().recipe)
-        count = int(_among(tested, _learned(start, benchmark)).sum())
+            return  # loading the weights reports it
+        base = parse_recipe(run.info().recipe)
+        count = int(_among(tested, _trained_on(base, benchmark)).sum())
         if count:
             raise DataError(
-                f"{run_id} of {name}, from which {recipe.run_id} starts, has learned {count} of "
-                f"this set's {len(tested)} test images; its report would be of images it knows. "
-                "Prepare both sets with the source's own split, or start from other weights."
+                f"{recipe.run_id} is initialised from {run_id} of {name}, which was trained on "
+                f"{count} of this dataset's {len(tested)} test images. Prepare both datasets with "
+                "the source's own split, or set another model.init."
             )
-        init = start.model.init if isinstance(start, Recipe) else ""
+        init = base.model.init if isinstance(base, Recipe) else ""
 
 
 def has_other_recipe(run: RunDir, recipe: AnyRecipe) -> bool:
-    """Whether a finished run was made by other settings than the recipe's of today."""
+    """Whether a finished run was trained with other settings than the present recipe."""
     return recipe_values(run.info().recipe) != recipe_values(recipe.model_dump(mode="json"))
 
 
 def has_other_base(run: RunDir) -> bool:
-    """Whether a finished adapter's base was made anew since, so that the adapter fits no more.
+    """Whether the base of a finished adapter was retrained, so that the adapter no longer fits.
 
-    Where the base cannot be reached this is not known, and whoever loads the adapter is told.
+    False if the base cannot be loaded; loading the adapter then reports why.
     """
     info = run.info()
     if info.base_hash is None:
@@ -68,7 +68,7 @@ def has_other_base(run: RunDir) -> bool:
     return base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash
 
 
-def _learned(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
+def _trained_on(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
     """Returns the samples that a run was trained on."""
     samples = benchmark.samples()
     rows = (samples["split"] == "train").to_numpy()
@@ -77,16 +77,16 @@ def _learned(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
     return samples[rows]
 
 
-def _among(tested: pd.DataFrame, learned: pd.DataFrame) -> NDArray[np.bool_]:
-    """Returns which tested images are among the learned ones, shape (n,)."""
-    same = tested["sha1"].isin(learned["sha1"]).to_numpy()
-    needed = ("source", "id", "phash")
-    if learned.empty or not all(n in t.columns for t in (tested, learned) for n in needed):
-        return same  # of an earlier version
-    learned = learned.drop_duplicates(["source", "id"])
-    names = pd.MultiIndex.from_frame(learned[["source", "id"]])
-    places = names.get_indexer(pd.MultiIndex.from_frame(tested[["source", "id"]]))
-    ours = tested["phash"].to_numpy(dtype=np.uint64)
-    theirs = learned["phash"].to_numpy(dtype=np.uint64)[places]
-    alike = np.bitwise_count(ours ^ theirs) <= HASH_DISTANCE
-    return np.asarray(same | (alike & (places >= 0)), dtype=np.bool_)
+def _among(tested: pd.DataFrame, trained_on: pd.DataFrame) -> NDArray[np.bool_]:
+    """Returns which tested images are among those trained on, shape (n,)."""
+    same = tested["sha1"].isin(trained_on["sha1"]).to_numpy()
+    columns = {"source", "id", "phash"}
+    if trained_on.empty or not columns <= {*tested.columns} & {*trained_on.columns}:
+        return same  # the samples of an earlier version lack a column
+    trained_on = trained_on.drop_duplicates(["source", "id"])
+    names = pd.MultiIndex.from_frame(trained_on[["source", "id"]])
+    matches = names.get_indexer(pd.MultiIndex.from_frame(tested[["source", "id"]]))
+    tested_hash = tested["phash"].to_numpy(dtype=np.uint64)
+    trained_hash = trained_on["phash"].to_numpy(dtype=np.uint64)[matches]
+    similar = np.bitwise_count(tested_hash ^ trained_hash) <= HASH_DISTANCE
+    return np.asarray(same | (similar & (matches >= 0)), dtype=np.bool_)

@@ -1,99 +1,133 @@
-"""Many recipes in turn, each after the runs that it needs."""
+"""Training many recipes in turn, each after the runs that it needs."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from fer_core.artifacts import BenchmarkDir
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import RecipeError
-from fer_core.evaluation.ensemble import is_outdated
 from fer_core.evaluation.report import Report
 from fer_core.run_commit import recover
 from training.callbacks.wandb import tracked
-from training.jobs.base_runs import has_other_base, has_other_recipe
 from training.jobs.ensembles import build_ensemble
-from training.jobs.train import train_network
+from training.jobs.plan import Action, RunPolicy, plan_run, run_status
+from training.jobs.train import TrainOptions, train_network
 from training.options import Tracking
-from training.outcome import Outcome
-from training.terminal.benchmark import BenchmarkBoard
-from training.terminal.progress import TrainingBar, show_progress
+from training.terminal.benchmark import BenchmarkBoard, Outcome
+from training.terminal.progress import TrainingBar
+
+POLICY = RunPolicy(resume=True, refresh=True)
+"""Finished runs are skipped, outdated ones trained again, and interrupted ones resumed."""
+
+
+@dataclass(frozen=True)
+class RecipeSet:
+    """Recipes to train.
+
+    Attributes:
+        folder: Folder of recipe files.
+        names: Their names.
+        profile: `cpu` or `gpu`.
+        seeds: Each recipe is trained with the seeds 0 to seeds - 1.
+    """
+
+    folder: Path
+    names: Sequence[str]
+    profile: str
+    seeds: int = 1
+
+    def load(self, name: str, seed: int) -> AnyRecipe:
+        """Resolves a recipe with a seed; an ensemble has none."""
+        recipe = load_recipe(self.folder, name, self.profile)
+        if isinstance(recipe, EnsembleRecipe):
+            return recipe
+        return load_recipe(self.folder, name, self.profile, [f"train.seed={seed}"])
+
+    def invalid(self) -> dict[str, str]:
+        """Returns the recipes that cannot be parsed, and why."""
+        errors = {}
+        for name in self.names:
+            try:
+                self.load(name, 0)
+            except RecipeError as error:
+                errors[name] = f"RecipeError: {error}"
+        return errors
+
+    def queue(self, benchmark: str) -> list[tuple[int, AnyRecipe]]:
+        """Returns (seed, recipe) of all valid recipes, each run once, after the runs it needs.
+
+        Raises:
+            RecipeError: If recipes need one another in a cycle.
+        """
+        invalid = self.invalid()
+        valid = [name for name in self.names if name not in invalid]
+        queue: dict[str, tuple[int, AnyRecipe]] = {}
+        for seed in range(self.seeds):
+            for recipe in _in_order([self.load(name, seed) for name in valid], benchmark):
+                queue.setdefault(recipe.run_id, (seed, recipe))
+        return list(queue.values())
 
 
 def train_all(
-    folder: Path,
-    names: Sequence[str],
-    profile: str,
+    recipes: RecipeSet,
     dataset: PreparedDataset,
     benchmark: BenchmarkDir,
-    *,
-    seeds: int = 1,
-    max_minutes: float | None = None,
-    device: str | None = None,
+    options: TrainOptions,
     track: Tracking = "none",
 ) -> list[Outcome]:
-    """Trains recipes one after the other; one that fails does not hold up the others.
+    """Trains recipes in turn; one that fails does not stop the others.
 
     Args:
-        folder: Where the recipes are.
-        names: Which of them.
-        profile: `cpu` or `gpu`.
-        dataset: The prepared set.
-        benchmark: Where runs are written; finished ones are skipped, broken ones resumed.
-        seeds: Each recipe is trained with the seeds 0 to seeds - 1.
-        max_minutes: Time for all; what is left goes on at the next call.
-        device: `cpu`, or None for the best there is.
-        track: Whether and where Weights & Biases notes each training.
+        recipes: The recipes.
+        dataset: The prepared dataset.
+        benchmark: Where runs are written.
+        options: Device and progress; the time limit is for all trainings together.
+        track: Whether and where trainings are logged with Weights & Biases.
 
     Returns:
-        One outcome a run, in the order in which they were trained.
+        One outcome per run, in the order of training.
     """
-    started = time.monotonic()
-    outcomes: dict[str, Outcome] = {}
-    valid, invalid = [], []
-    for name in names:
-        try:
-            _load(folder, name, profile, 0)
-            valid.append(name)
-        except RecipeError as error:
-            invalid.append(Outcome(name, f"RecipeError: {error}", None, 0.0, failed=True))
-    queue = [
-        (seed, recipe)
-        for seed in range(seeds)
-        for recipe in _in_order(
-            [_load(folder, name, profile, seed) for name in valid], benchmark.name
-        )
+    deadline = options.deadline
+    invalid = [
+        Outcome(name, reason, None, 0.0, failed=True) for name, reason in recipes.invalid().items()
     ]
-    shown = [*(one.run_id for one in invalid), *(recipe.run_id for _, recipe in queue)]
+    queue = recipes.queue(benchmark.name)
+    outcomes: dict[str, Outcome] = {}
+    shown = [*(outcome.run_id for outcome in invalid), *(recipe.run_id for _, recipe in queue)]
     with BenchmarkBoard(shown) as board:
         for outcome in invalid:
             board.end(outcome)
         for seed, recipe in queue:
-            if recipe.run_id in outcomes:  # an ensemble, which knows no seeds
-                continue
-            spent = (time.monotonic() - started) / 60
-            left = None if max_minutes is None else max(0.0, max_minutes - spent)
+            minutes = max(0.0, deadline - time.monotonic()) / 60
+            job = _Job(recipe, seed, dataset, benchmark, replace(options, max_minutes=minutes))
             board.begin(recipe.run_id)
-            reason = _reason_to_wait(recipe, seed, benchmark, left, outcomes)
-            outcome = reason or _train(
-                recipe, seed, dataset, benchmark, left, device, track, board.bar
-            )
+            outcome = _reason_to_wait(job, outcomes) or _run(job, track, board.bar)
             outcomes[recipe.run_id] = outcome
             board.end(outcome)
     return [*invalid, *outcomes.values()]
 
 
-def _load(folder: Path, name: str, profile: str, seed: int) -> AnyRecipe:
-    recipe = load_recipe(folder, name, profile)
-    if isinstance(recipe, EnsembleRecipe):
-        return recipe
-    return load_recipe(folder, name, profile, [f"train.seed={seed}"])
+@dataclass(frozen=True)
+class _Job:
+    """One entry of the queue with what it is trained on."""
+
+    recipe: AnyRecipe
+    seed: int
+    dataset: PreparedDataset
+    benchmark: BenchmarkDir
+    options: TrainOptions
+
+    @property
+    def run(self) -> RunDir:
+        return self.benchmark.run(self.recipe.run_id)
 
 
 def _in_order(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
-    """Puts recipes behind the runs that they need: teachers, members, an adapter's base."""
+    """Sorts recipes after the runs that they need: teachers, members and an adapter's base."""
     by_run = {recipe.run_id: recipe for recipe in recipes}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for run_id, recipe in by_run.items():
@@ -101,85 +135,60 @@ def _in_order(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
     try:
         return [by_run[run_id] for run_id in sorter.static_order()]
     except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise RecipeError(f"Recipes need one another in a circle: {circle}.") from error
+        cycle = " -> ".join(error.args[1])
+        raise RecipeError(f"Recipes need one another in a cycle: {cycle}.") from error
 
 
-def _reason_to_wait(
-    recipe: AnyRecipe,
-    seed: int,
-    benchmark: BenchmarkDir,
-    minutes: float | None,
-    outcomes: Mapping[str, Outcome],
-) -> Outcome | None:
-    """Returns why a run is not begun: the time is up, or what it needs is not there."""
-    if benchmark.run(recipe.run_id).info_path.is_file():
-        return None
+def _needs(recipe: AnyRecipe, benchmark: str, seed: int = 0) -> list[str]:
+    """Returns the runs that must be finished before a recipe is trained."""
     if isinstance(recipe, EnsembleRecipe):
-        needs = recipe.member_runs(seed)
-    else:
-        needs = _needs(recipe, benchmark.name)
+        return recipe.member_runs(seed)
+    teachers = list(recipe.distill.teachers) if recipe.distill else []
+    return [*teachers, recipe.model.init.removeprefix(f"run:{benchmark}/")]
+
+
+def _reason_to_wait(job: _Job, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """Returns why a run is not started: the time limit, or a run that it needs is missing."""
+    recipe, benchmark = job.recipe, job.benchmark
+    if job.run.info_path.is_file():
+        return None
     missing = [
         outcomes[need]
-        for need in needs
+        for need in _needs(recipe, benchmark.name, job.seed)
         if need in outcomes and not benchmark.run(need).info_path.is_file()
     ]
     if missing:
         names = ", ".join(outcome.run_id for outcome in missing)
         failed = any(outcome.failed for outcome in missing)
-        return Outcome(recipe.run_id, f"not begun: it needs {names}", None, 0.0, failed)
-    if minutes is not None and minutes <= 0 and isinstance(recipe, Recipe):
-        return Outcome(recipe.run_id, "not begun: the time was up", None, 0.0, failed=False)
+        return Outcome(recipe.run_id, f"not started: needs {names}", None, 0.0, failed)
+    if job.options.max_minutes == 0 and isinstance(recipe, Recipe):
+        return Outcome(recipe.run_id, "not started: time limit reached", None, 0.0)
     return None
 
 
-def _needs(recipe: AnyRecipe, benchmark: str) -> list[str]:
-    if isinstance(recipe, EnsembleRecipe):
-        return recipe.member_runs()
-    teachers = list(recipe.distill.teachers) if recipe.distill else []
-    return [*teachers, recipe.model.init.removeprefix(f"run:{benchmark}/")]
-
-
-def _train(
-    recipe: AnyRecipe,
-    seed: int,
-    dataset: PreparedDataset,
-    benchmark: BenchmarkDir,
-    minutes: float | None,
-    device: str | None,
-    track: Tracking,
-    bar: TrainingBar,
-) -> Outcome:
-    run = benchmark.run(recipe.run_id)
-    began = time.monotonic()
-
-    def outcome(status: str, *, failed: bool = False) -> Outcome:
-        done = run.info_path.is_file() and not failed
-        accuracy = Report.read(run.report_path).test.accuracy.value if done else None
-        return Outcome(run.run_id, status, accuracy, (time.monotonic() - began) / 60, failed)
-
+def _run(job: _Job, track: Tracking, bar: TrainingBar) -> Outcome:
+    """Trains, resumes or skips one run."""
+    started, accuracy, failed = time.monotonic(), None, False
     try:
-        recover(run)
-        finished = run.info_path.is_file()
-        if isinstance(recipe, EnsembleRecipe):
-            if finished and not is_outdated(run) and not has_other_recipe(run, recipe):
-                return outcome("was finished")
-            build_ensemble(recipe, benchmark, seed)
-            return outcome("finished")
-        if finished and not (isinstance(recipe, Recipe) and has_other_base(run)):
-            other = ", by another recipe" if has_other_recipe(run, recipe) else ""
-            return outcome(f"was finished{other}")
-        with bar, tracked(bar, recipe, run, track, resume=True) as observer:
-            done = train_network(
-                recipe,
-                dataset,
-                benchmark,
-                observer,
-                resume=True,
-                max_minutes=minutes,
-                device=device,
-                progress=show_progress,
-            )
-        return outcome("finished" if done else "stopped by the clock")
-    except Exception as error:  # whatever one recipe meets, the others go on
-        return outcome(f"{type(error).__name__}: {error}", failed=True)
+        status = _train(job, track, bar)
+        if job.run.info_path.is_file():
+            accuracy = Report.read(job.run.report_path).test.accuracy.value
+    except Exception as error:  # any failure of one recipe must not stop the others
+        status, failed = f"{type(error).__name__}: {error}", True
+    minutes = (time.monotonic() - started) / 60
+    return Outcome(job.run.run_id, status, accuracy, minutes, failed)
+
+
+def _train(job: _Job, track: Tracking, bar: TrainingBar) -> str:
+    """Trains, resumes or skips one run; returns what happened, for the table."""
+    run, recipe, options = job.run, job.recipe, replace(job.options, resume=True)
+    recover(run)
+    status = run_status(run, recipe)
+    if plan_run(recipe, status, POLICY) is Action.SKIP:
+        return status.value.replace("is finished", "already finished")
+    if isinstance(recipe, EnsembleRecipe):
+        build_ensemble(recipe, job.benchmark, job.seed)
+        return "finished"
+    with bar, tracked(bar, recipe, run, track, resume=True) as callback:
+        finished = train_network(recipe, job.dataset, job.benchmark, callback, options)
+    return "finished" if finished else "stopped at the time limit"

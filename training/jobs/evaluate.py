@@ -1,4 +1,4 @@
-"""From a network or predictions to a run's reports."""
+"""Predicting validation and test, and writing a run's predictions and reports."""
 
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.evaluation.regression import ScoreReport, build_score_report
 from fer_core.evaluation.report import Protocol, Report, build_report
-from fer_core.models import spec_of
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
@@ -30,7 +29,7 @@ def predict_splits(
     preprocessing: Preprocessing,
     accelerator: Accelerator,
 ) -> Predictions:
-    """Predicts validation and test."""
+    """Predicts validation and test with all processes."""
     ids = dataset.samples["id"].to_numpy(dtype=object)
     splits = {}
     for split in EVALUATED:
@@ -47,20 +46,21 @@ def predict_splits(
 def write_run(
     run: RunDir, info: RunInfo, predictions: Predictions, samples: pd.DataFrame
 ) -> Report:
-    """Writes predictions, reports and, last, `run.json`: with it the run is finished.
+    """Writes predictions, reports and, last, `run.json`, which marks the run as finished.
 
-    Where the images carry a second annotation (FER2013's original labels beside FER+), the same
-    answers are scored against it too, so that they can be read beside the literature.
+    If the images have a second annotation (FER2013's original labels beside FER+), a second report
+    evaluates the predictions against it, for comparison with the literature.
     """
     report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
     predictions.write(run.predictions_path)
     report.write(run.report_path)
     if samples["second_label"].notna().any():
-        names = samples.set_index("id")["second_label"]
+        second_labels = samples.set_index("id")["second_label"]
         second = Predictions(
-            {split: scores.relabelled(names) for split, scores in predictions.splits.items()}
+            {name: split.relabelled(second_labels) for name, split in predictions.splits.items()}
         )
-        if all(len(second.split(split)) for split in EVALUATED):  # or only training images have one
+        # otherwise only training images have a second label
+        if all(len(second.split(split)) for split in EVALUATED):
             protocol = _protocol(info, second, "second_label")
             build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
     info.write(run.info_path)
@@ -70,10 +70,10 @@ def write_run(
 def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:
     """Predicts validation and test again from a run's weights and rewrites its reports.
 
-    A score head's errors are measured again where its table still stands; else they stay.
+    The report of a regression head is rewritten only if its table of targets is still there.
 
     Raises:
-        DataError: If the dataset's split is not the one that the run was trained on.
+        DataError: If the dataset has another split than the run.
     """
     recover(run)
     network = load_network(run, dataset.format)
@@ -81,12 +81,12 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
     require_split(dataset, info.split_hash, run.run_id)
     accelerator = make_accelerator("fp32", device)
     network.model.to(accelerator.device)
-    with atomic_replace(run) as place:
-        return write_evaluation(place, network, info, dataset, accelerator)
+    with atomic_replace(run) as new:
+        return write_evaluation(new, network, info, dataset, accelerator)
 
 
 def write_evaluation(
-    place: RunDir,
+    run: RunDir,
     network: Network,
     info: RunInfo,
     dataset: PreparedDataset,
@@ -95,43 +95,46 @@ def write_evaluation(
     """Predicts validation and test with a network and writes predictions, reports and `run.json`.
 
     Args:
-        place: Where the files go.
+        run: Where the files are written.
         network: On the accelerator's device.
-        info: What is written as `run.json`.
-        dataset: The prepared set.
-        accelerator: Where it answers.
+        info: Content of `run.json`.
+        dataset: The prepared dataset.
+        accelerator: Device and processes.
     """
     model, preprocessing = network.model, network.preprocessing
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
     if isinstance(recipe, Recipe) and recipe.regression and Path(recipe.regression.table).is_file():
-        scores = read_scores(Path(recipe.regression.table), dataset)
-        write_regression(place, model, recipe, dataset, preprocessing, scores)
-    return write_run(place, info, predictions, dataset.samples)
+        targets = read_scores(Path(recipe.regression.table), dataset)
+        write_regression(run, network, dataset, targets)
+    return write_run(run, info, predictions, dataset.samples)
 
 
 def write_regression(
-    run: RunDir,
-    model: nn.Module,
-    recipe: Recipe,
-    dataset: PreparedDataset,
-    preprocessing: Preprocessing,
-    scores: SampleScores,
+    run: RunDir, network: Network, dataset: PreparedDataset, targets: SampleScores
 ) -> ScoreReport:
-    """Estimates the scores of validation and test images and writes the estimates' errors."""
-    spec = spec_of(recipe.model.architecture)
+    """Predicts the regression targets of validation and test and writes the errors.
+
+    Args:
+        run: Where the files are written.
+        network: A network with a regression head.
+        dataset: The prepared dataset.
+        targets: The table of targets.
+    """
     ids = dataset.samples["id"].to_numpy(dtype=object)
     tables = []
     for split in EVALUATED:
         rows = dataset.rows(split)
-        rows = rows[~np.isnan(scores.values[rows])]
-        estimated = predict_regression(model, spec, dataset.images, rows, preprocessing)
-        columns = {"id": ids[rows], "split": split, "clip": scores.clips[rows]}
+        rows = rows[~np.isnan(targets.values[rows])]
+        estimated = predict_regression(
+            network.model, network.spec, dataset.images, rows, network.preprocessing
+        )
+        columns = {"id": ids[rows], "split": split, "clip": targets.clips[rows]}
         tables.append(
-            pd.DataFrame({**columns, "score": scores.values[rows], "estimated": estimated})
+            pd.DataFrame({**columns, "score": targets.values[rows], "estimated": estimated})
         )
     table = pd.concat(tables, ignore_index=True)
-    training_mean = float(np.nanmean(scores.values[dataset.rows("train")]))
+    training_mean = float(np.nanmean(targets.values[dataset.rows("train")]))
     report = build_score_report(run.run_id, table, training_mean)
     write_table(run.regression_path, table)
     report.write(run.regression_report_path)
@@ -139,15 +142,20 @@ def write_regression(
 
 
 def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
-    """Checks that a prepared set has the split that something stands on.
+    """Checks that a prepared dataset has a given split.
+
+    Args:
+        dataset: The prepared dataset.
+        split_hash: The required split.
+        name: What requires it, for the error message.
 
     Raises:
-        DataError: If it has another one.
+        DataError: If the dataset has another split.
     """
     if dataset.info.split_hash != split_hash:
         raise DataError(
-            f"{name} stands on split {split_hash}, and this set has "
-            f"{dataset.info.split_hash}. Prepare the data as for the run."
+            f"{name} has split {split_hash}, but the prepared dataset has "
+            f"{dataset.info.split_hash}. Prepare the data with the options of {name}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Making runs fit to ship."""
+"""Converting a run's weights to float16 for publishing."""
 
 import shutil
 from pathlib import Path
@@ -21,20 +21,20 @@ from training.jobs.evaluate import require_split, write_evaluation
 from training.jobs.train import weight_facts
 
 MAX_HALF_DIFFERENCE = 0.02
-"""Largest change of a validation probability that float16 weights may make."""
+"""Largest allowed change of a validation probability by float16 weights."""
 
 
 def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = None) -> RunDir:
-    """Replaces a run's weights by a float16 copy that was checked, and removes checkpoints.
+    """Replaces a run's weights by a checked float16 copy and removes its checkpoints.
 
-    The predictions and the report are made anew from the float16 weights, so that what is
-    shown is what ships.
+    Predictions and reports are rewritten from the float16 weights, so that they describe the
+    published network.
 
     Raises:
         ArtifactError: If float16 changes a validation probability by more than
             `MAX_HALF_DIFFERENCE`.
-        DataError: If a score head's table is not there any more: its errors would stay those of the
-            weights before.
+        DataError: If the regression head's table of targets is missing: its report could not be
+            rewritten.
     """
     recover(run)
     network = load_network(run, dataset.format)
@@ -42,7 +42,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     if info.weights_dtype == "float16":
         return run
     require_split(dataset, info.split_hash, run.run_id)
-    _require_scores(info)
+    _require_regression_targets(info)
     rows = dataset.rows("validation")
 
     def probabilities() -> torch.Tensor:
@@ -57,15 +57,14 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
             key: value.float() if value.is_floating_point() else value
             for key, value in tensors.items()
         },
-        strict=False,  # an adapter's file lacks its base
+        strict=False,  # an adapter's file does not contain its base
     )
     after = probabilities()
     difference = float((before - after).abs().max())
-    if not difference <= MAX_HALF_DIFFERENCE:  # not a number if a weight overflows
+    if not difference <= MAX_HALF_DIFFERENCE:  # also if it is NaN, because a weight overflows
         raise ArtifactError(
             f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
-            f"{MAX_HALF_DIFFERENCE}. The run is left as it was, in float32; "
-            "it can be used and copied so."
+            f"{MAX_HALF_DIFFERENCE}. The run is unchanged; publish it in float32."
         )
     published: dict[str, Any] = {
         "dtype": "float16",
@@ -76,15 +75,15 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     info = info.model_copy(update={"weights_dtype": "float16", "published": published})
     accelerator = make_accelerator("fp32", device)
     model.to(accelerator.device)
-    with atomic_replace(run) as place:
-        save_tensors(place.weights_path, tensors, weight_facts(info))
-        write_evaluation(place, network, info, dataset, accelerator)
-    run.efficiency_path.unlink(missing_ok=True)  # it says what the larger weights took
+    with atomic_replace(run) as new:
+        save_tensors(new.weights_path, tensors, weight_facts(info))
+        write_evaluation(new, network, info, dataset, accelerator)
+    run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
     shutil.rmtree(run.state_dir, ignore_errors=True)
     return run
 
 
-def _require_scores(info: RunInfo) -> None:
+def _require_regression_targets(info: RunInfo) -> None:
     recipe = parse_recipe(info.recipe)
     if (
         isinstance(recipe, Recipe)
@@ -92,6 +91,7 @@ def _require_scores(info: RunInfo) -> None:
         and not Path(recipe.regression.table).is_file()
     ):
         raise DataError(
-            f"{info.run_id} estimates the scores of {recipe.regression.table}, which is not there. "
-            "Publish where it was trained, or bring the table back."
+            f"{info.run_id} has a regression head, and its table of targets, "
+            f"{recipe.regression.table}, is missing. Restore the table, or publish on the machine "
+            "where the run was trained."
         )

@@ -25,7 +25,7 @@ from fer_core.data.progress import Progress, silent
 from fer_core.data.targets import SampleScores, read_scores
 from fer_core.engine.callbacks import Callback, FitResult
 from fer_core.engine.distillation import Distillation
-from fer_core.engine.networks import preprocessing_of
+from fer_core.engine.networks import Network, preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.engine.train_step import TrainStep
 from fer_core.engine.trainer import TrainData, Trainer
@@ -207,9 +207,7 @@ def _distill(setup: _Setup, data: TrainData, progress: Progress) -> tuple[TrainD
         return data, Distillation()
     where = (setup.dataset, setup.benchmark, setup.accelerator)
     if not config.views:
-        return data, Distillation(
-            load_teachers(config, *where), load_hint_teacher(config, *where)
-        )
+        return data, Distillation(load_teachers(config, *where), load_hint_teacher(config, *where))
     targets = distilled_targets(config, data, *where, progress)
     hint_teacher = load_hint_teacher(config, *where)
     return replace(data, train_targets=targets), Distillation(hint_teacher=hint_teacher)
@@ -259,8 +257,9 @@ def _write(
         weights = _shipped_weights(built.model.state_dict(), recipe)
         save_tensors(new.weights_path, weights, weight_facts(info))
         if built.regression is not None:
-            preprocessing = built.data.preprocessing
-            write_regression(new, built.model, recipe, dataset, preprocessing, built.regression)
+            spec = spec_of(recipe.model.architecture)
+            network = Network(built.model, spec, built.data.preprocessing, info)
+            write_regression(new, network, dataset, built.regression)
         if result.history:
             history = pd.DataFrame([asdict(record) for record in result.history])
             write_table(new.history_path, history)

@@ -1,1 +1,1 @@
-"""terminal."""
+"""Output of the command line: progress bars, tables and reports."""

@@ -1,28 +1,49 @@
-"""Many trainings in one table."""
+"""The table of a `benchmark` command: outcomes of many trainings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from training.outcome import Outcome
 from training.terminal.progress import TrainingBar, console
+
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of one run in a `benchmark` command.
+
+    Attributes:
+        run_id: The run.
+        status: Such as `finished`, `already finished`, `stopped at the time limit`, or an error.
+        accuracy: Test accuracy, 0 to 1; None without a finished run.
+        minutes: Time spent in this command.
+        failed: Whether it failed.
+    """
+
+    run_id: str
+    status: str
+    accuracy: float | None
+    minutes: float
+    failed: bool = False
 
 
 class BenchmarkBoard:
-    """Many trainings in one table: what is done, what runs, what waits; below it the bar.
+    """Shows many trainings in one table, with the current training's progress bar below it.
 
-    The table stays on the screen when all is over. Without a terminal it is printed then, and the
-    bar's lines before.
+    The final table stays on the screen. Without a terminal, the bar's lines are printed during the
+    training and the table at the end.
 
     Args:
-        run_ids: In the order in which they are trained.
+        run_ids: Runs in the order of training.
     """
 
     def __init__(self, run_ids: Sequence[str]) -> None:
-        self._states: dict[str, Outcome | str] = dict.fromkeys(run_ids, "waits")
+        self._states: dict[str, Outcome | str] = dict.fromkeys(run_ids, WAITING)
         self.bar = TrainingBar(live=False)
         self._live = Live(
             get_renderable=lambda: Group(self.table(), self.bar.progress),
@@ -41,21 +62,21 @@ class BenchmarkBoard:
         console.print(self.table())
 
     def begin(self, run_id: str) -> None:
-        """Marks a run as the one under way."""
-        self._states[run_id] = "is under way"
+        """Marks a run as running."""
+        self._states[run_id] = "running"
         if not console.is_terminal:
             console.print(f"[bold]{run_id}[/]")
 
     def end(self, outcome: Outcome) -> None:
-        """Notes what became of a run."""
+        """Shows the outcome of a run."""
         self._states[outcome.run_id] = outcome
 
     def table(self) -> Table:
-        """Returns the table as it stands."""
-        table = Table("run", "outcome", "test accuracy", "minutes")
+        """Returns the current table."""
+        table = Table("run", "status", "test accuracy", "minutes")
         for run_id, state in self._states.items():
             if isinstance(state, str):
-                table.add_row(run_id, state, "", "", style="bold" if state != "waits" else "dim")
+                table.add_row(run_id, state, "", "", style="dim" if state == WAITING else "bold")
                 continue
             accuracy = "" if state.accuracy is None else f"{state.accuracy:.2%}"
             style = "red" if state.failed else None

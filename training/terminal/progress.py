@@ -1,4 +1,4 @@
-"""Progress on the terminal."""
+"""Progress bars on the terminal."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -20,7 +20,7 @@ console = Console()
 
 
 def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
-    """Gives the items on, with a bar."""
+    """Yields the items and shows a progress bar."""
     with _bar() as bar:
         task = bar.add_task(title, total=length)
         for item in items:
@@ -29,13 +29,13 @@ def show_progress(items: Iterable[Any], length: int, title: str) -> Iterator[Any
 
 
 class TrainingBar:
-    """Shows a training: one bar an epoch, one line when it is over.
+    """Shows a training: a progress bar per epoch and a line after each validation.
 
-    Where there is no terminal (a log file), a line every `LOG_STEPS` steps instead.
+    Without a terminal, such as in a log file, it prints a line every `LOG_STEPS` steps instead.
 
     Args:
-        visible: Nothing is shown otherwise.
-        live: Whether it draws itself; a board that shows `progress` in its own place says no.
+        visible: Whether anything is shown.
+        live: Whether the bar draws itself; False if the caller renders `progress`.
     """
 
     LOG_STEPS = 25
@@ -65,27 +65,27 @@ class TrainingBar:
             self.progress.remove_task(self._task)
             self._task = None
 
-    def on_step(self, news: StepMetrics) -> None:
-        """Moves the bar."""
+    def on_step(self, metrics: StepMetrics) -> None:
+        """Updates the bar."""
         fields: dict[str, Any] = {
-            "epoch": f"{news.epoch}/{news.epochs}",
-            "loss": news.loss,
-            "accuracy": news.accuracy,
-            "speed": news.images_per_second,
-            "left": duration(news.seconds_left),
+            "epoch": f"{metrics.epoch}/{metrics.epochs}",
+            "loss": metrics.loss,
+            "accuracy": metrics.accuracy,
+            "speed": metrics.images_per_second,
+            "left": duration(metrics.seconds_left),
         }
         if self._task is None:
-            self._task = self.progress.add_task("", total=news.steps, **fields)
-        self.progress.update(self._task, completed=news.step, total=news.steps, **fields)
-        if self._visible and not console.is_terminal and news.step % self.LOG_STEPS == 0:
+            self._task = self.progress.add_task("", total=metrics.steps, **fields)
+        self.progress.update(self._task, completed=metrics.step, total=metrics.steps, **fields)
+        if self._visible and not console.is_terminal and metrics.step % self.LOG_STEPS == 0:
             console.print(
-                f"epoch {fields['epoch']} step {news.step}/{news.steps} loss {news.loss:.3f} "
-                f"accuracy {news.accuracy:.1%} {news.images_per_second:.0f} images/s "
+                f"epoch {fields['epoch']} step {metrics.step}/{metrics.steps} "
+                f"loss {metrics.loss:.3f} accuracy {metrics.accuracy:.1%} {metrics.images_per_second:.0f} images/s "
                 f"{fields['left']} left"
             )
 
     def on_epoch(self, record: EpochRecord) -> None:
-        """Prints the epoch's validation."""
+        """Prints the epoch's validation metrics."""
         if self._visible:
             console.print(
                 f"epoch {record.epoch}: validation accuracy {record.accuracy:.2%}, "
@@ -106,5 +106,5 @@ def _bar() -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time as people read it: hours, minutes, seconds."""
+    """Formats seconds as hours, minutes and seconds."""
     return str(timedelta(seconds=round(seconds)))

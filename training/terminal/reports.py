@@ -15,11 +15,11 @@ from fer_core.explain.tables import METRICS
 from training.terminal.progress import console, duration
 
 MOST_SKIPPED = 20
-"""Unreadable files that are named on the terminal."""
+"""Largest number of unreadable files listed on the terminal."""
 
 
 def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
-    """Prints what a prepared set holds, what was left out and why."""
+    """Prints the counts of a prepared dataset, and what was left out and why."""
     info, card = dataset.info, DatasetCard.read(dataset.folder / CARD)
     table = Table("split", *info.labels, "all", title=escape(info.title))
     for split, counts in info.counts.items():
@@ -28,38 +28,38 @@ def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None
     console.print(table)
     for source in card.sources:
         for reason, count in {**source.excluded, **source.left_out}.items():
-            console.print(f"{source.name}: {count:,} left out: {reason}", markup=False)
+            console.print(f"{source.name}: {count:,} excluded: {reason}", markup=False)
     for key, reason in list(info.skipped.items())[:MOST_SKIPPED]:
         console.print(f"skipped {key}: {reason}", markup=False)
     if (more := len(info.skipped) - MOST_SKIPPED) > 0:
-        console.print(f"... and {more:,} more files; {CARD} lists them all")
+        console.print(f"... and {more:,} more files; see {CARD}")
     console.print(
         f"{card.near.groups:,} groups of duplicates with {card.near.extra:,} extra copies, "
         f"{card.near.conflicting_groups:,} of them with two labels"
     )
-    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images leak")
+    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images are leaks")
     console.print(f"card: {benchmark.card_text_path}", markup=False, soft_wrap=True)
 
 
 def print_report(run: RunDir) -> None:
-    """Prints a finished run's main numbers with their protocol."""
+    """Prints a finished run's main metrics with their protocol."""
     report = Report.read(run.report_path)
     protocol = report.protocol
     table = Table("split", "images", "accuracy", "macro-recall", "log loss", title=run.run_id)
     for name in ("validation", "test", "test_leak_free"):
-        scores: SplitScores | None = getattr(report, name)
-        if scores is None:  # every test image leaks
+        metrics: SplitScores | None = getattr(report, name)
+        if metrics is None:  # every test image is a leak
             continue
         table.add_row(
             name.replace("_", " "),
-            str(scores.samples),
-            _estimate(scores.accuracy),
-            _estimate(scores.macro_recall),
-            f"{scores.log_loss:.3f}",
+            str(metrics.samples),
+            _estimate(metrics.accuracy),
+            _estimate(metrics.macro_recall),
+            f"{metrics.log_loss:.3f}",
         )
     console.print(table)
     if run.regression_report_path.is_file():
-        _print_scores(ScoreReport.read(run.regression_report_path))
+        _print_regression(ScoreReport.read(run.regression_report_path))
     recalls = ", ".join(
         f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
     )
@@ -68,9 +68,9 @@ def print_report(run: RunDir) -> None:
     if info.epochs:
         speed = float(run.history()["images_per_second"].median())
         console.print(
-            f"trained in {duration(info.wall_seconds)}: {info.epochs} epochs, the best was "
+            f"trained in {duration(info.wall_seconds)}: {info.epochs} epochs, best epoch "
             f"{info.best_epoch}; {speed:.0f} images/s; peak memory "
-            f"{info.hardware.get('peak memory', 'not noted')}"
+            f"{info.hardware.get('peak memory', 'unknown')}"
         )
     console.print(
         f"split {protocol.split_hash}, init {protocol.init}, seed {protocol.seed}, "
@@ -98,8 +98,8 @@ def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> N
     )
 
 
-def _print_scores(report: ScoreReport) -> None:
-    table = Table("scores of", "count", "mean error", "RMSE", "concordance", "error of the mean")
+def _print_regression(report: ScoreReport) -> None:
+    table = Table("regression", "count", "MAE", "RMSE", "concordance", "MAE of the training mean")
     for kind, splits in (("frames", report.frames), ("clips", report.clips)):
         for split, metrics in splits.items():
             table.add_row(
