@@ -80,8 +80,8 @@ class TrainingBar:
         if self._visible and not console.is_terminal and metrics.step % self.LOG_STEPS == 0:
             console.print(
                 f"epoch {fields['epoch']} step {metrics.step}/{metrics.steps} "
-                f"loss {metrics.loss:.3f} accuracy {metrics.accuracy:.1%} {metrics.images_per_second:.0f} images/s "
-                f"{fields['left']} left"
+                f"loss {metrics.loss:.3f} accuracy {metrics.accuracy:.1%} "
+                f"{metrics.images_per_second:.0f} images/s {fields['left']} left"
             )
 
     def on_epoch(self, record: EpochRecord) -> None:
