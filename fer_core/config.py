@@ -45,11 +45,11 @@ def current_keys(content: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LoraConfig(_Part):
+class LoraConfig(_Section):
     """LoRA: low-rank updates of frozen layers (Hu et al. 2021, arXiv:2106.09685)."""
 
     rank: int = Field(default=8, ge=1, le=256, description="rank of the updates")
@@ -57,7 +57,7 @@ class LoraConfig(_Part):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before each update")
 
 
-class ModelConfig(_Part):
+class ModelConfig(_Section):
     """Architecture and initial weights."""
 
     architecture: str
@@ -87,7 +87,7 @@ class ModelConfig(_Part):
         return self
 
 
-class AugmentConfig(_Part):
+class AugmentConfig(_Section):
     """Random augmentations, drawn per training image."""
 
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of a horizontal flip")
@@ -103,7 +103,7 @@ class AugmentConfig(_Part):
     cutmix_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution")
 
 
-class LossConfig(_Part):
+class LossConfig(_Section):
     """Cross-entropy, its targets and its weights."""
 
     soft_labels: bool = Field(default=False, description="annotators' votes as targets")
@@ -127,7 +127,7 @@ class LossConfig(_Part):
     )
 
 
-class OptimConfig(_Part):
+class OptimConfig(_Section):
     """AdamW with a linear warm-up and a cosine schedule."""
 
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the classifier")
@@ -140,7 +140,7 @@ class OptimConfig(_Part):
     clip_norm: float = Field(default=1.0, gt=0, description="largest gradient norm")
 
 
-class DistillConfig(_Part):
+class DistillConfig(_Section):
     """Knowledge distillation from finished runs (Hinton et al. 2015, arXiv:1503.02531).
 
     By default teachers see the same augmented, mixed images as the student at every step (Beyer
@@ -170,14 +170,14 @@ class DistillConfig(_Part):
     hint_weight: float = Field(default=2.0, gt=0, description="weight of the hint loss")
 
 
-class RegressionConfig(_Part):
+class RegressionConfig(_Section):
     """A regression head beside the classifier, for research on ratings of faces."""
 
     table: str = Field(description="csv or parquet file of targets: columns id, score and clip")
     weight: float = Field(default=1.0, gt=0, description="weight of the regression loss")
 
 
-class TrainConfig(_Part):
+class TrainConfig(_Section):
     """Schedule, precision and checkpoint selection."""
 
     epochs: int = Field(default=10, ge=1, description="passes over the training images")
@@ -214,7 +214,7 @@ class TrainConfig(_Part):
     deterministic: bool = Field(default=False, description="use deterministic kernels only")
 
 
-class Recipe(_Part):
+class Recipe(_Section):
     """The resolved recipe of one network."""
 
     kind: Literal["network"] = "network"
@@ -270,7 +270,7 @@ class Recipe(_Part):
         return self.train.progressive_size if progressive else self.model.image_size
 
 
-class EnsembleRecipe(_Part):
+class EnsembleRecipe(_Section):
     """An average of other runs' probabilities; nothing is trained.
 
     `mean` weights all members equally. `greedy` selects members with replacement by validation

@@ -1,4 +1,4 @@
-"""What a network costs on the device at hand: operations, latency, memory."""
+"""Measuring a network's FLOPs, latency and memory on a device."""
 
 import resource
 import statistics
@@ -21,7 +21,7 @@ WARM_UP, REPEATS, SECONDS = 3, 30, 3.0
 
 
 def device_title(device: torch.device) -> str:
-    """Returns how a record names a device: the GPU's model, or `cpu`."""
+    """Returns a device's name in records: the GPU's model, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
@@ -30,13 +30,13 @@ def measure_run(
 ) -> Efficiency:
     """Loads a network and measures it.
 
-    Call it in a process of its own: peak memory is that of the process, and only grows.
+    Call it in a new process: peak memory is that of the whole process and never falls.
 
     Args:
         run: A network's run.
-        stored: Size and colour of the benchmark's images.
-        device: Where it runs.
-        threads: Threads that compute on a CPU; as many as torch takes by default.
+        stored: Format of the benchmark's images.
+        device: The device to measure on.
+        threads: Threads on a CPU; torch's default if None.
 
     Raises:
         ArtifactError: If the run is an ensemble, or damaged.
@@ -55,7 +55,7 @@ def measure_run(
     return Efficiency(
         run_id=run.run_id,
         parameters=sum(weight.numel() for weight in network.model.parameters()),
-        operations=operations(network, images[:1]),
+        operations=count_flops(network, images[:1]),
         weight_bytes=run.weights_path.stat().st_size,
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),
@@ -66,11 +66,10 @@ def measure_run(
     )
 
 
-def operations(network: Network, images: torch.Tensor) -> int:
+def count_flops(network: Network, images: torch.Tensor) -> int:
     """Counts the floating-point operations of a forward pass, without the preprocessing.
 
-    Attention is computed step by step for the count: fused kernels do the same work, but not all
-    of them tell how much it is.
+    Attention is computed without fused kernels, because the counter does not know all of them.
     """
     inputs = network.preprocessing(images)
     counter = FlopCounterMode(display=False)
@@ -107,10 +106,10 @@ def timed(call: Callable[[], None]) -> list[float]:
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Most memory that was ever in use, in bytes; None where the device does not tell."""
+    """Peak memory in bytes; None if the device does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if device.type != "cpu":
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but on a Mac bytes
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes, but bytes on macOS

@@ -1,4 +1,4 @@
-"""ONNX: copies of our networks for other runtimes, and networks of others from their files."""
+"""ONNX: exporting networks, and running ONNX files from here or elsewhere."""
 
 import json
 from collections.abc import Mapping
@@ -30,14 +30,14 @@ _FACTS = "ferscope"
 
 @dataclass(frozen=True)
 class OnnxInput:
-    """What an ONNX network expects, where its file does not say it.
+    """Input and classes of an ONNX file that does not declare them in its metadata.
 
     Attributes:
         image_size: Input side in pixels.
-        mean: Per channel, subtracted from values in 0 to 1.
-        std: Per channel, divides afterwards.
-        labels: Its classes in the order of its logits.
-        gives_probabilities: Whether its outputs are probabilities and not logits.
+        mean: Input mean per channel, for values in 0 to 1.
+        std: Input standard deviation per channel.
+        labels: Classes in the order of the outputs.
+        gives_probabilities: Whether the outputs are probabilities rather than logits.
     """
 
     image_size: int
@@ -49,16 +49,16 @@ class OnnxInput:
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """An ONNX file that can be asked.
+    """An ONNX classifier, ready to predict.
 
     Attributes:
-        session: ONNX Runtime's handle of the graph.
-        preprocessing: Makes its input from stored images.
+        session: ONNX Runtime's session.
+        preprocessing: Converts stored images to its input.
         labels: The classes in canonical order.
-        order: Its output's column for each class of `labels`, shape (K,).
-        parameters: Number of weights in the file; None where it does not tell.
-        weights_hash: Of the weights file that it was exported from; None if it does not say.
-        gives_probabilities: Whether its outputs are probabilities; their logarithms are logits.
+        order: The output column of each class of `labels`, shape (K,).
+        parameters: Number of weights in the file; None if unknown.
+        weights_hash: Hash of the weight file that was exported; None if unknown.
+        gives_probabilities: Whether the outputs are probabilities; their logarithms are logits.
     """
 
     session: "onnxruntime.InferenceSession"
@@ -70,20 +70,20 @@ class OnnxNetwork:
     gives_probabilities: bool = False
 
     def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
-        """Answers normalised inputs; what explanations of an ONNX file ask.
+        """Predicts normalised inputs.
 
         Args:
             inputs: Shape (N, 3, S, S).
-            batch_size: Inputs a step, unless the graph fixes it.
+            batch_size: Inputs per step, unless the graph fixes it.
 
         Returns:
             Shape (N, K) in the order of `labels`, on the CPU.
 
         Raises:
-            WeightsError: If it answers with another number of classes, or with no numbers.
+            WeightsError: If the graph fails, or its outputs are not finite or have another shape.
         """
-        wanted = self.session.get_inputs()[0]
-        fixed, channels = wanted.shape[0], wanted.shape[1]
+        graph_input = self.session.get_inputs()[0]
+        fixed, channels = graph_input.shape[:2]
         step = fixed if isinstance(fixed, int) else batch_size
         parts = []
         for start in range(0, len(inputs), step):
@@ -94,21 +94,21 @@ class OnnxNetwork:
             if isinstance(fixed, int) and count < step:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
             try:
-                answers = np.asarray(self.session.run(None, {wanted.name: batch})[0])
+                answers = np.asarray(self.session.run(None, {graph_input.name: batch})[0])
             except Exception as error:  # ONNX Runtime raises many kinds
                 raise WeightsError(
-                    f"The ONNX file cannot answer images of shape {batch.shape}: {error} "
-                    "Does it take this image size?"
+                    f"The ONNX file cannot predict inputs of shape {batch.shape}: {error} "
+                    "Check the image size."
                 ) from error
             parts.append(answers[:count] if answers.ndim else answers[None])
         answers = np.concatenate(parts)
         if answers.ndim != 2 or answers.shape[1] != len(self.order):
             raise WeightsError(
-                f"The ONNX file answers with shape {answers.shape} for {len(inputs)} images and "
-                f"{len(self.order)} classes."
+                f"The ONNX file has outputs of shape {answers.shape} for {len(inputs)} images and "
+                f"{len(self.order)} classes. Check its classes."
             )
         if not np.isfinite(answers).all():
-            raise WeightsError("The ONNX file gives answers that are no numbers.")
+            raise WeightsError("The outputs of the ONNX file are not finite.")
         outputs = torch.from_numpy(answers[:, self.order])
         return outputs.clamp_min(1e-12).log() if self.gives_probabilities else outputs
 
@@ -119,55 +119,54 @@ class OnnxNetwork:
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
-            rows: Which of them, in order.
-            batch_size: Images a step, unless the graph fixes it.
+            rows: Rows to predict, in order.
+            batch_size: Images per step, unless the graph fixes it.
 
         Returns:
             Shape (len(rows), K) in the order of `labels`, rows sum to 1.
         """
         parts = []
         for start in range(0, len(rows), batch_size):
-            chosen = rows[start : start + batch_size]
-            inputs = self.preprocessing(np.asarray(images[chosen]))
+            batch = images[rows[start : start + batch_size]]
+            inputs = self.preprocessing(np.asarray(batch))
             parts.append(self.logits(inputs, batch_size).numpy())
         logits = np.concatenate(parts).astype(np.float64)
-        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float64] = raised / raised.sum(axis=1, keepdims=True)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
         return result
 
 
 def export_onnx(
     network: Network, path: Path, images: NDArray[np.uint8], weights_hash: str | None = None
 ) -> float:
-    """Writes a network as ONNX, with its input pipeline and classes in the file's metadata.
+    """Exports a network as ONNX, with its preprocessing and classes in the metadata.
 
     The file maps `images` (N, 3, S, S), normalised, to `logits` (N, K), for any N.
 
     Args:
         network: The network.
-        path: Where the file is written; only after the check.
-        images: Stored images to check the copy on, shape (n, H, W) or (n, H, W, 3).
-        weights_hash: Content hash of the file that the network's weights were read from; tells
-            later whether the copy is of the run's present weights.
+        path: The file to write, if the copy passes the comparison.
+        images: Stored images for the comparison, shape (n, H, W) or (n, H, W, 3).
+        weights_hash: Content hash of the weight file, to recognise outdated copies later.
 
     Returns:
         The largest difference of a probability between the network and the copy.
 
     Raises:
-        ArtifactError: If the copy answers differently by more than `TOLERANCE`.
-        WeightsError: If the network cannot be written as ONNX.
+        ArtifactError: If a probability differs by more than `TOLERANCE`.
+        WeightsError: If the network cannot be exported.
     """
     rows = np.arange(len(images))
     with atomic_path(path) as temporary:
         _write(network, temporary, weights_hash)
         copy = read_onnx(temporary, network.preprocessing.format)
         logits = predict_logits(network.model, images, network.preprocessing, rows=rows)
-        ours = torch.softmax(logits.double(), dim=1).cpu().numpy()
-        # one at a time as well: a graph can be tied to the batch that it was made with
+        expected = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        # also one at a time: an export can be tied to its example's batch size
         few = rows[:4]
         difference = max(
-            float(np.abs(ours - copy.probabilities(images, rows)).max()),
-            float(np.abs(ours[few] - copy.probabilities(images, few, batch_size=1)).max()),
+            float(np.abs(expected - copy.probabilities(images, rows)).max()),
+            float(np.abs(expected[few] - copy.probabilities(images, few, batch_size=1)).max()),
         )
         if not difference <= TOLERANCE:
             raise ArtifactError(
@@ -177,21 +176,21 @@ def export_onnx(
     return difference
 
 
-def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) -> OnnxNetwork:
-    """Opens an ONNX classifier of one image input and one output of logits.
+def read_onnx(path: Path, stored: SampleFormat, declared: OnnxInput | None = None) -> OnnxNetwork:
+    """Opens an ONNX classifier with one image input.
 
     Args:
         path: The file.
-        stored: Format of the images that it will be asked about.
-        given: What it expects; not needed for a file of `export_onnx`, which says so itself.
+        stored: Format of the images to predict.
+        declared: Its input and classes; None for a file of `export_onnx`, whose metadata has them.
 
     Raises:
-        WeightsError: If the file is no such network, or does not fit what is given.
+        WeightsError: If the file is not such a network, or does not match what is declared.
     """
     import onnxruntime
 
-    # Several sessions live in one process, and PyTorch beside them: threads that spin while they
-    # wait take the processors from each other (measured: four times slower for eight networks).
+    # Several sessions and PyTorch share a process. Spinning threads take the cores from each other
+    # (measured: four times slower for eight networks).
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -201,17 +200,17 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
     except Exception as error:  # ONNX Runtime raises many kinds for damaged files
         raise WeightsError(f"{path.name} cannot be read as an ONNX network: {error}") from error
     facts = json.loads(session.get_modelmeta().custom_metadata_map.get(_FACTS, "{}"))
-    expected = given or (_from_facts(facts) if facts else None)
-    if expected is None:
+    declared = declared or (_from_facts(facts) if facts else None)
+    if declared is None:
         raise WeightsError(
-            f"{path.name} does not say what input and classes it has. "
-            "Give its image size, mean, std and the order of its labels."
+            f"{path.name} does not declare its input and classes. Pass --image-size and --labels, and "
+            "--mean and --std if needed."
         )
-    _check_shape(session, expected, path.name)
-    labels = LabelSet.of(expected.labels)
-    order = np.array([expected.labels.index(name) for name in labels.names], dtype=np.int64)
+    _check_shape(session, declared, path.name)
+    labels = LabelSet.of(declared.labels)
+    order = np.array([declared.labels.index(name) for name in labels.names], dtype=np.int64)
     preprocessing = Preprocessing(
-        stored.side, stored.colour, expected.image_size, expected.mean, expected.std
+        stored.side, stored.colour, declared.image_size, declared.mean, declared.std
     )
     return OnnxNetwork(
         session,
@@ -220,15 +219,15 @@ def read_onnx(path: Path, stored: SampleFormat, given: OnnxInput | None = None) 
         order,
         _parameters(path),
         facts.get("weights_hash"),
-        expected.gives_probabilities,
+        declared.gives_probabilities,
     )
 
 
 def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
-    """Whether a network's outputs look like probabilities: none negative, rows that sum to 1.
+    """Whether a network's outputs are probabilities: not negative, with rows that sum to 1.
 
     Args:
-        network: As read; told that it gives logits.
+        network: As read, with outputs taken as logits.
         images: Some stored images, shape (N, H, W) or (N, H, W, 3).
     """
     outputs = network.logits(network.preprocessing(images))
@@ -236,17 +235,17 @@ def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
 
 
 def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
-    """Returns a run's ONNX copy if it has one that can be trusted.
+    """Returns a run's ONNX copy if it is up to date.
 
-    It is only there for speed: on a CPU, ONNX Runtime answers several times faster than PyTorch.
+    On a CPU, ONNX Runtime predicts several times faster than PyTorch.
 
     Args:
         run: The run, with `model.onnx` beside its weights.
-        stored: Format of the images that it will be asked about.
+        stored: Format of the images to predict.
 
     Returns:
-        None if there is no copy, it is damaged, the run's weights have changed since, or the
-        images are prepared otherwise than those that the run learned from.
+        None if there is no copy, it is damaged, the run's weights have changed since the export, or
+        the preprocessing differs from the run's.
     """
     if not (run.onnx_path.is_file() and run.weights_path.is_file()):
         return None
@@ -260,19 +259,19 @@ def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
     return copy if same and prepared and copy.labels.names == info.labels else None
 
 
-def keep_onnx(source: Path, path: Path, given: OnnxInput | None) -> None:
-    """Copies a foreign ONNX file into a run; the copy says what it expects.
+def keep_onnx(source: Path, path: Path, declared: OnnxInput | None) -> None:
+    """Copies an ONNX file into a run and writes its input and classes to the metadata.
 
     Args:
-        source: The file; weights that it keeps in files beside it are taken in.
+        source: The file; external weight files are included.
         path: Where the copy is written.
-        given: What the file expects; not needed for a file of `export_onnx`.
+        declared: Its input and classes; None for a file of `export_onnx`.
     """
     import onnx
 
     model = onnx.load(str(source))
-    if given is not None:
-        onnx.helper.set_model_props(model, {_FACTS: json.dumps(asdict(given))})
+    if declared is not None:
+        onnx.helper.set_model_props(model, {_FACTS: json.dumps(asdict(declared))})
     with atomic_path(path) as temporary:
         onnx.save(model, str(temporary))
 
@@ -293,7 +292,7 @@ def _write(network: Network, path: Path, weights_hash: str | None) -> None:
         )
     except Exception as error:  # the exporter raises many kinds
         raise WeightsError(
-            f"{network.info.run_id} cannot be written as ONNX: {type(error).__name__}: {error}"
+            f"{network.info.run_id} cannot be exported as ONNX: {type(error).__name__}: {error}"
         ) from error
     assert program is not None  # noqa: S101 (None only with dynamo=False)
     program.model.metadata_props[_FACTS] = json.dumps(
@@ -320,7 +319,7 @@ def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:
     )
 
 
-def _check_shape(session: "onnxruntime.InferenceSession", given: OnnxInput, name: str) -> None:
+def _check_shape(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> None:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
     if len(shape) != 4 or inputs[0].type != "tensor(float)" or shape[1] not in (1, 3):
@@ -329,20 +328,21 @@ def _check_shape(session: "onnxruntime.InferenceSession", given: OnnxInput, name
             f"not {[item.shape for item in inputs]}."
         )
     for side in shape[2:]:
-        if isinstance(side, int) and side != given.image_size:
+        if isinstance(side, int) and side != declared.image_size:
             raise WeightsError(
-                f"{name} takes images of {side} px, and {given.image_size} px were given."
+                f"{name} takes images of {side} px, but {declared.image_size} px were declared. "
+                f"Pass --image-size {side}."
             )
     classes = outputs[0].shape[-1] if outputs[0].shape else None
-    if isinstance(classes, int) and classes != len(given.labels):
+    if isinstance(classes, int) and classes != len(declared.labels):
         raise WeightsError(
-            f"{name} has {classes} outputs for {len(given.labels)} labels "
-            f"({', '.join(given.labels)})."
+            f"{name} has {classes} outputs for {len(declared.labels)} labels "
+            f"({', '.join(declared.labels)})."
         )
 
 
 def _parameters(path: Path) -> int | None:
-    """Counts the stored weights of any precision; None where the graph stores them otherwise."""
+    """Counts the stored weights of any precision; None if the graph has no initializers."""
     import onnx
 
     kinds = onnx.TensorProto

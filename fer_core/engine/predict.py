@@ -1,4 +1,4 @@
-"""Probabilities of a network over stored images, on one process or several."""
+"""Predicting stored images with a network, in one or several processes."""
 
 import numpy as np
 import torch
@@ -20,26 +20,26 @@ def predict_logits(
     rows: NDArray[np.int64] | None = None,
     batch_size: int = 128,
 ) -> Tensor:
-    """Runs a network over stored images, in float32 and evaluation mode.
+    """Predicts stored images, in float32 and evaluation mode.
 
     Args:
         model: The network; its mode is restored afterwards.
         images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map.
         preprocessing: The network's input pipeline.
         rows: Rows to predict, in order; all by default.
-        batch_size: Images a step.
+        batch_size: Images per step.
 
     Returns:
         Logits, float32 on the model's device, shape (len(rows), K).
     """
-    chosen = np.arange(len(images)) if rows is None else rows
+    rows = np.arange(len(images)) if rows is None else rows
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     parts = []
     try:
-        for start in range(0, len(chosen), batch_size):
-            stored = np.asarray(images[chosen[start : start + batch_size]])
+        for start in range(0, len(rows), batch_size):
+            stored = np.asarray(images[rows[start : start + batch_size]])
             parts.append(model(preprocessing(torch.from_numpy(stored).to(device))).float())
     finally:
         model.train(training)
@@ -56,16 +56,16 @@ def predict_regression(
     *,
     batch_size: int = 128,
 ) -> NDArray[np.float64]:
-    """Estimates the score of stored images with a network that has a score head.
+    """Predicts the regression target of stored images with a network that has such a head.
 
     Returns:
-        In the score's units, shape (len(rows),).
+        In the units of the targets, shape (len(rows),).
     """
     head = regression_head_of(model, spec)
     parts = []
     for start in range(0, len(rows), batch_size):
-        chosen = rows[start : start + batch_size]
-        predict_logits(model, images, preprocessing, rows=chosen, batch_size=batch_size)
+        batch = rows[start : start + batch_size]
+        predict_logits(model, images, preprocessing, rows=batch, batch_size=batch_size)
         parts.append(head.in_units(head.take()))
     return torch.cat(parts).double().cpu().numpy()
 
@@ -87,7 +87,8 @@ def predict_probabilities(
     processes = accelerator.num_processes
     share = -(-len(rows) // processes)
     padded = np.concatenate([rows, np.repeat(rows[-1:], share * processes - len(rows))])
-    mine = padded[accelerator.process_index * share : (accelerator.process_index + 1) * share]
-    logits = predict_logits(model, images, preprocessing, rows=mine, batch_size=batch_size)
+    first = accelerator.process_index * share
+    batch = padded[first : first + share]
+    logits = predict_logits(model, images, preprocessing, rows=batch, batch_size=batch_size)
     gathered = accelerator.gather(logits)[: len(rows)]
     return torch.softmax(gathered.double(), dim=1).cpu().numpy()

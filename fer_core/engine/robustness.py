@@ -1,4 +1,4 @@
-"""A network's answers for corrupted pictures."""
+"""Predicting corrupted images."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ CONDITIONS: tuple[tuple[str, int], ...] = (
     (CLEAN, 0),
     *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS),
 )
-"""(corruption, strength) of every measurement, the clean pictures first."""
+"""(corruption, severity) of every measurement, the clean images first."""
 
 
 def corrupted_probabilities(
@@ -26,14 +26,14 @@ def corrupted_probabilities(
     seed: int = 0,
     batch_size: int = 128,
 ) -> Iterator[NDArray[np.float32]]:
-    """Predicts the pictures under each of `CONDITIONS`, in their order.
+    """Predicts images under each of `CONDITIONS`, in their order.
 
     Args:
-        network: On the device where it is to run.
+        network: On the device to use.
         images: uint8, shape (N, H, W) or (N, H, W, 3).
-        keys: One number a picture that decides its corruption; shape (N,).
-        seed: Of the corruptions.
-        batch_size: Images a step.
+        keys: Shape (N,); seeds each image's corruption.
+        seed: Seed of the corruptions.
+        batch_size: Images per step.
 
     Yields:
         Probabilities, float32, shape (N, K).

@@ -197,17 +197,17 @@ class TrainStep:
             RuntimeError: If the weights belong to another network.
         """
 
-        def part(prefix: str) -> dict[str, Tensor]:
+        def section(prefix: str) -> dict[str, Tensor]:
             return {
                 key.removeprefix(prefix): value
                 for key, value in tensors.items()
                 if key.startswith(prefix)
             }
 
-        self.model.load_state_dict(part("model."))
+        self.model.load_state_dict(section("model."))
         if self.average is not None:
-            self.average.load_state_dict(part("ema."))
-        load_named_state(self.model, self.optimizer, part("optimizer."))
+            self.average.load_state_dict(section("ema."))
+        load_named_state(self.model, self.optimizer, section("optimizer."))
         if self.accelerator.scaler is not None and scaler:
             self.accelerator.scaler.load_state_dict(dict(scaler))
 

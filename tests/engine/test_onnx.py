@@ -125,7 +125,7 @@ def test_a_network_that_ends_in_softmax_is_not_softmaxed_again(toy, tmp_path):
     for name in ("logits", "shares"):
         runs[name] = toy.benchmark.run(name)
         path = tmp_path / f"{name}.onnx"
-        import_onnx(path, toy.dataset, toy.benchmark, runs[name], title=name, given=given)
+        import_onnx(path, toy.dataset, toy.benchmark, runs[name], title=name, declared=given)
     one, other = (
         Predictions.read(run.predictions_path, toy.dataset.labels).split("test").probabilities
         for run in runs.values()

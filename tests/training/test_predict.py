@@ -14,7 +14,13 @@ from fer_core.predictor import Predictor
 from tests.data.test_video import write_video
 from tests.serving.conftest import QuarterDetector, png
 from training import __main__ as cli
-from training.jobs.predict import _numbered, _Sighting, answer_files, find_files
+from training.jobs.predict import (
+    PredictOptions,
+    _face_numbers,
+    _FrameFace,
+    find_files,
+    predict_files,
+)
 from training.terminal.predictions import timeline
 from training.terminal.progress import console
 
@@ -62,7 +68,7 @@ def run(toy, monkeypatch):
 
 
 def test_a_row_a_face_and_run(folder, predictor):
-    tally = answer_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
+    tally = predict_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
     assert (tally.pictures, tally.frames, tally.faceless) == (2, 5, 1)
     assert set(tally.skipped) == {"bad.jpg", "d.mp4"}
     table = tally.table
@@ -84,8 +90,13 @@ def test_a_row_a_face_and_run(folder, predictor):
 
 
 def test_a_videos_frames_times_and_persons(folder, predictor):
-    tally = answer_files(
-        find_files(folder / "c.avi"), predictor, [NETWORK], QuarterDetector(), plain, smooth=0.2
+    tally = predict_files(
+        find_files(folder / "c.avi"),
+        predictor,
+        [NETWORK],
+        QuarterDetector(),
+        plain,
+        PredictOptions(smooth=0.2),
     )
     table = tally.table
     assert list(table["frame"]) == [0, 1, 3, 4]
@@ -101,9 +112,14 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
 
 def test_somebody_after_a_long_absence_is_somebody_else():
     face = DetectedFace(0, 0, 10, 10, 1.0)
-    seen = [_Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
-    assert _numbered(seen, {"v": range(10)}) == [0, 0, 0, 1]
-    assert _numbered(seen, {"v": [0, 1, 3, 9]}) == [0, 0, 0, 0]  # the next frame that was looked at
+    seen = [_FrameFace("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
+    assert _face_numbers(seen, {"v": range(10)}) == [0, 0, 0, 1]
+    assert _face_numbers(seen, {"v": [0, 1, 3, 9]}) == [
+        0,
+        0,
+        0,
+        0,
+    ]  # the next frame that was looked at
 
 
 def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
@@ -135,10 +151,10 @@ def test_unsure_answers_are_empty_and_counted(folder, run, tmp_path):
     ("options", "error", "says"),
     [
         (["missing"], DataError, "There is no file or folder"),
-        (["empty"], DataError, "holds no picture"),
+        (["empty"], DataError, "has no image"),
         (["mine/d.mp4"], DataError, "is no video that can be read"),
         (["mine/notes.txt"], DataError, "is not a picture"),
-        (["mine/a.png"], DataError, "No face was found in 1 pictures"),
+        (["mine/a.png"], DataError, "No face was detected in 1 images"),
         (["mine", "--run", "../x"], ArtifactError, "has no run '../x'"),
         (["mine", "--out", "a.xls"], DataError, r"must end in \.parquet"),
         (["mine", "--fps", "1", "--every", "1"], DataError, "not both"),

@@ -1,4 +1,4 @@
-"""The command that answers for the user's own pictures and videos."""
+"""The command that predicts image and video files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,88 +9,82 @@ from training.options import Artifacts, DeviceOption, benchmark_dir
 
 
 def predict(
-    place: Annotated[
+    path: Annotated[
         Path,
         typer.Argument(
             metavar="FOLDER_OR_FILE",
-            help="A picture, a video, or a folder of these and all folders in it.",
+            help="An image, a video, or a folder, which is searched with its subfolders.",
         ),
     ],
-    benchmark: Annotated[
-        str, typer.Option(help="The benchmark whose runs answer, such as ferplus.")
-    ],
+    benchmark: Annotated[str, typer.Option(help="Benchmark of the runs, such as ferplus.")],
     run: Annotated[
         list[str] | None,
-        typer.Option(help="A run's id; may be repeated.", show_default="every run"),
+        typer.Option(help="Run id. May be repeated.", show_default="every run"),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Where the answers go: .parquet or .csv. Replaced if it exists.")
+        Path, typer.Option(help="Output file, .parquet or .csv. It is overwritten.")
     ] = Path("answers.parquet"),
     cropped: Annotated[
-        bool, typer.Option("--cropped", help="They show cropped faces: look for none in them.")
+        bool, typer.Option("--cropped", help="The files show cropped faces: skip face detection.")
     ] = False,
     unsure_below: Annotated[
-        float, typer.Option(min=0, max=1, help="Name no class below this probability.")
+        float, typer.Option(min=0, max=1, help="Leave the answer empty below this probability.")
     ] = 0.0,
     every: Annotated[
         float | None,
         typer.Option(min=0.001, help="Videos: seconds between frames.", show_default="all frames"),
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(min=0.001, help="Videos: frames a second, instead of --every.")
+        float | None, typer.Option(min=0.001, help="Videos: frames per second, instead of --every.")
     ] = None,
     smooth: Annotated[
-        float, typer.Option(min=0, help="Videos: also average over about so many seconds.")
+        float, typer.Option(min=0, help="Videos: smooth predictions over this many seconds.")
     ] = 0.0,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
 ) -> None:
-    """Ask runs about every face in pictures and videos, and write a table of answers.
+    """Predict every face in images and videos, and write a table.
 
-    One row a face and run, of videos one a frame: file, frame, seconds, face, box, the detector's
-    score, answer, confidence and every class's probability, at the run's temperature where one
-    was fitted. In videos a person keeps a number from frame to frame. Files that cannot be read
+    The table has one row per face and run, in videos per frame: file, frame, seconds, face number,
+    box, detection score, answer, confidence and the probability of every class, temperature-scaled
+    where a temperature was fitted. In videos, a person keeps their face number. Unreadable files
     are listed and skipped.
+
+        python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """
     import torch
 
     from fer_core.data.faces import DlibDetector
     from fer_core.errors import ArtifactError, DataError
     from fer_core.predictor import Predictor
-    from training.jobs.predict import answer_files, find_files, sound_runs
-    from training.terminal.predictions import print_tally, write_answers
+    from training.jobs.predict import PredictOptions, find_files, predict_files, usable_runs
+    from training.terminal.predictions import print_tally, write_predictions
     from training.terminal.progress import console, show_progress
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise DataError(f"{out.name} must end in .parquet or .csv.")
     if every is not None and fps is not None:
-        raise DataError("Give --every or --fps, not both.")
-    files = find_files(place)
+        raise DataError("Pass --every or --fps, not both.")
+    files = find_files(path)
     predictor = Predictor(
         benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
     )
     known = [info.run_id for info in predictor.runs()]
     if unknown := [name for name in run or [] if name not in known]:
         raise ArtifactError(
-            f"{benchmark} has no run {unknown[0]!r} to ask. Known: {', '.join(known) or 'none'}."
+            f"{benchmark} has no run {unknown[0]!r} that can predict. Known: "
+            f"{', '.join(known) or 'none'}."
         )
-    asked, damaged = sound_runs(predictor, list(dict.fromkeys(run or known)))
+    run_ids, damaged = usable_runs(predictor, list(dict.fromkeys(run or known)))
     for name, reason in damaged.items():
         if run:
             raise ArtifactError(reason)
-        console.print(f"{name} is left out: {reason}", markup=False)
-    if not asked:
-        raise ArtifactError(f"{benchmark} has no run that answers. Train one first.")
-    tally = answer_files(
-        files,
-        predictor,
-        asked,
-        None if cropped else DlibDetector(),
-        show_progress,
-        every=1 / fps if fps else every,
-        smooth=smooth,
-        unsure_below=unsure_below,
-    )
-    write_answers(out, tally.table)
+        console.print(f"{name} is skipped: {reason}", markup=False)
+    if not run_ids:
+        raise ArtifactError(f"{benchmark} has no run that can predict. Train one first.")
+    options = PredictOptions(1 / fps if fps else every, smooth, unsure_below)
+    detector = None if cropped else DlibDetector()
+    tally = predict_files(files, predictor, run_ids, detector, show_progress, options)
+    write_predictions(out, tally.table)
     print_tally(tally)
     console.print(f"{len(tally.table):,} rows in {out}", markup=False, soft_wrap=True)

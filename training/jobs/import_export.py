@@ -1,5 +1,7 @@
-"""Runs that leave for other runtimes, and predictions that come from elsewhere."""
+"""Exporting runs as ONNX, and importing models and predictions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx import (
     OnnxInput,
-    OnnxNetwork,
     ends_in_softmax,
     export_onnx,
     keep_onnx,
@@ -22,6 +23,7 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.external import foreign_predictions, read_foreign_table
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.files import content_hash
+from fer_core.labels import LabelSet
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace
 from fer_core.synthetic.action_units import PROTOTYPES
@@ -29,24 +31,30 @@ from fer_core.synthetic.face import render
 from training.jobs.evaluate import require_split, write_run
 
 CHECKED = 64
-"""Images on which an ONNX copy is compared with its network."""
+"""Number of images on which an ONNX copy is compared with its network."""
 
 
 def export_run(
     run: RunDir, stored: SampleFormat, path: Path, dataset: PreparedDataset | None
 ) -> float:
-    """Writes a run's network as ONNX, checked on test images, or on drawn faces without a set.
+    """Exports a run's network as ONNX after comparing both on images.
+
+    Args:
+        run: A network's run.
+        stored: Format of the benchmark's images.
+        path: The file to write.
+        dataset: Its test images are compared; drawn faces if None.
 
     Returns:
         The largest difference of a probability.
 
     Raises:
-        ArtifactError: If the run has no network, or the copy answers differently.
+        ArtifactError: If the run has no network, or the copy's predictions differ.
     """
     network = load_network(run, stored)
     if dataset is None:
         emotions = list(PROTOTYPES)
-        faces = [render(n, emotions[n % len(emotions)]).image for n in range(CHECKED)]
+        faces = [render(seed, emotions[seed % len(emotions)]).image for seed in range(CHECKED)]
         images = np.stack([stored.convert(face) for face in faces])
     else:
         images = np.asarray(dataset.images[dataset.rows("test")[:CHECKED]])
@@ -59,10 +67,10 @@ def import_table(
     """Adds a table of predictions as a run.
 
     Args:
-        path: A csv or parquet file: id, one probability a class.
+        path: A csv or parquet file with an id and one probability per class.
         benchmark: The benchmark that was predicted.
         run: Where the run is written.
-        title: The model's name.
+        title: Display name of the model.
         augmented: Whether the predictions used test-time augmentation.
 
     Raises:
@@ -73,7 +81,11 @@ def import_table(
     predictions = foreign_predictions(
         read_foreign_table(path), labels, benchmark.samples(), path.name
     )
-    return _write_imported(path, benchmark, run, predictions, title, augmented=augmented)
+    info = _imported_info(path, run, labels, title)
+    info = info.model_copy(update={"test_time_augmentation": augmented})
+    with _new_run(run) as new:
+        write_run(new, info, predictions, benchmark.samples())
+    return run
 
 
 def import_onnx(
@@ -83,28 +95,37 @@ def import_onnx(
     run: RunDir,
     *,
     title: str,
-    given: OnnxInput | None = None,
+    declared: OnnxInput | None = None,
 ) -> RunDir:
     """Predicts validation and test with an ONNX file and adds the result as a run.
 
-    The run keeps a copy of the file, so that it can be asked about new faces. A foreign file whose
-    outputs are probabilities is taken as such: a softmax of them would flatten its answers.
+    The run keeps a copy of the file for new faces. If the outputs of a file from elsewhere are
+    probabilities, no softmax is applied to them.
+
+    Args:
+        path: The ONNX file.
+        dataset: The prepared dataset.
+        benchmark: The benchmark to predict.
+        run: Where the run is written.
+        title: Display name of the model.
+        declared: Input and classes of a file from elsewhere; None for a file of `export_run`.
 
     Raises:
-        WeightsError: If the file is no classifier of images, or does not say what it expects.
-        DataError: If its classes, or the set's split, are not the benchmark's.
+        WeightsError: If the file is not an image classifier, or its input is not declared.
+        DataError: If its classes or the dataset's split differ from the benchmark's.
         ArtifactError: If the run exists.
     """
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
-    network = read_onnx(path, dataset.format, given)
+    network = read_onnx(path, dataset.format, declared)
     if network.labels != dataset.labels:
         raise DataError(
-            f"{path.name} knows the classes {', '.join(network.labels.names)}, the benchmark "
-            f"{', '.join(dataset.labels.names)}."
+            f"{path.name} has the classes {', '.join(network.labels.names)}, but the benchmark has "
+            f"{', '.join(dataset.labels.names)}. Import it into a benchmark with its classes."
         )
-    if given is not None and ends_in_softmax(network, dataset.images[dataset.rows("train")[:32]]):
-        given = replace(given, gives_probabilities=True)
-        network = read_onnx(path, dataset.format, given)
+    some_images = dataset.images[dataset.rows("train")[:32]]
+    if declared is not None and ends_in_softmax(network, some_images):
+        declared = replace(declared, gives_probabilities=True)
+        network = read_onnx(path, dataset.format, declared)
     ids = dataset.samples["id"].to_numpy(dtype=object)
     splits = {}
     for split in EVALUATED:
@@ -113,53 +134,48 @@ def import_onnx(
         splits[split] = SplitPredictions(
             dataset.labels, ids[rows], dataset.targets(rows), probabilities
         )
-    return _write_imported(
-        path,
-        benchmark,
-        run,
-        Predictions(splits),
-        title,
-        network=network,
-        given=given,
+    info = _imported_info(path, run, dataset.labels, title)
+    info = info.model_copy(
+        update={
+            "image_size": network.preprocessing.image_size,
+            "preprocessing_hash": network.preprocessing.hash,
+            "parameters": network.parameters,
+        }
     )
+    with _new_run(run) as new:
+        write_run(new, info, Predictions(splits), benchmark.samples())
+        keep_onnx(path, new.onnx_path, declared)
+    return run
 
 
-def _write_imported(
-    path: Path,
-    benchmark: BenchmarkDir,
-    run: RunDir,
-    predictions: Predictions,
-    title: str,
-    *,
-    augmented: bool = False,
-    network: OnnxNetwork | None = None,
-    given: OnnxInput | None = None,
-) -> RunDir:
+@contextmanager
+def _new_run(run: RunDir) -> Iterator[RunDir]:
+    """Yields a temporary folder that becomes the run; refuses to replace an existing run."""
     if run.root.exists():
         raise ArtifactError(
-            f"There is a run {run.run_id!r} in {benchmark.name!r} already. Give another --name, or "
-            "remove that run's folder."
+            f"{run.benchmark.name} already has a run {run.run_id!r}. Pass another --name, or remove "
+            f"the folder {run.root}."
         )
-    info = RunInfo(
+    with atomic_replace(run) as new:
+        yield new
+
+
+def _imported_info(path: Path, run: RunDir, labels: LabelSet, title: str) -> RunInfo:
+    """Returns the `run.json` of predictions from elsewhere."""
+    return RunInfo(
         run_id=run.run_id,
         kind="imported",
         title=title,
         family="imported",
         recipe={},
-        labels=predictions.labels.names,
+        labels=labels.names,
         init="elsewhere",
         init_source=path.name,
         seed=0,
-        image_size=network.preprocessing.image_size if network else None,
-        preprocessing_hash=network.preprocessing.hash if network else "elsewhere",
-        split_hash=benchmark.info().split_hash,
-        test_time_augmentation=augmented,
-        parameters=network.parameters if network else None,
+        image_size=None,
+        preprocessing_hash="elsewhere",
+        split_hash=run.benchmark.info().split_hash,
+        parameters=None,
         versions=provenance.versions(),
         created=provenance.now(),
     )
-    with atomic_replace(run) as place:
-        write_run(place, info, predictions, benchmark.samples())
-        if network is not None:
-            keep_onnx(path, place.onnx_path, given)
-    return run

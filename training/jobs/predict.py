@@ -1,4 +1,4 @@
-"""Asks runs about the faces in pictures and videos."""
+"""Predicting the faces in image and video files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +25,11 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Files:
-    """What is to be looked at.
+    """Image and video files to predict.
 
     Attributes:
-        root: The folder, or the file's folder.
-        pictures: Picture files.
+        root: The folder that was searched, or the file's folder.
+        pictures: Image files.
         videos: Video files.
     """
 
@@ -38,16 +38,31 @@ class Files:
     videos: tuple[Path, ...]
 
 
-@dataclass
-class Tally:
-    """What came of the files.
+@dataclass(frozen=True)
+class PredictOptions:
+    """Options of `predict_files`.
 
     Attributes:
-        table: One row a face and run; see `answer_files`.
-        pictures: Pictures that were read.
-        frames: Video frames that were looked at.
-        faceless: Pictures and frames without a face.
-        skipped: Files that could not be read, with the reason.
+        every: Seconds between the frames of a video; None for all frames.
+        smooth: Time constant in seconds of the temporal smoothing of videos; 0 for none.
+        unsure_below: No class is named below this probability, 0 to 1.
+    """
+
+    every: float | None = None
+    smooth: float = 0.0
+    unsure_below: float = 0.0
+
+
+@dataclass
+class Tally:
+    """Result of `predict_files`.
+
+    Attributes:
+        table: One row per face and run; see `predict_files`.
+        pictures: Number of images read.
+        frames: Number of video frames read.
+        faceless: Number of images and frames without a face.
+        skipped: Unreadable files and the reason.
     """
 
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -58,8 +73,8 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class _Moment:
-    """A picture, or one frame of a video."""
+class _Frame:
+    """An image, or one frame of a video."""
 
     file: str
     image: Image.Image
@@ -68,107 +83,106 @@ class _Moment:
 
 
 @dataclass(frozen=True)
-class _Sighting:
-    """A face that was found; its picture is not kept."""
+class _FrameFace:
+    """A detected face with its file and frame, without pixels."""
 
     file: str
     frame: int | None
     seconds: float | None
-    place: int
+    index: int
     face: DetectedFace
 
 
-def find_files(place: Path) -> Files:
-    """Lists the pictures and videos of a folder and all folders in it, or takes one file.
+def find_files(path: Path) -> Files:
+    """Finds the images and videos in a folder and its subfolders; a file stands for itself.
 
     Raises:
-        DataError: If there is no such place, or nothing in it.
+        DataError: If the path does not exist or has no image or video.
     """
-    if place.is_file():
-        is_video = place.suffix.lower() in video.SUFFIXES
-        return Files(place.parent, () if is_video else (place,), (place,) if is_video else ())
-    if not place.is_dir():
-        raise DataError(f"There is no file or folder {place}. Give the path of one.")
-    found = sorted(path for path in place.rglob("*") if path.is_file())
-    pictures = tuple(path for path in found if path.suffix.lower() in PICTURES)
-    videos = tuple(path for path in found if path.suffix.lower() in video.SUFFIXES)
+    if path.is_file():
+        is_video = path.suffix.lower() in video.SUFFIXES
+        return Files(path.parent, () if is_video else (path,), (path,) if is_video else ())
+    if not path.is_dir():
+        raise DataError(f"There is no file or folder {path}. Check the path.")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    pictures = tuple(file for file in files if file.suffix.lower() in PICTURES)
+    videos = tuple(file for file in files if file.suffix.lower() in video.SUFFIXES)
     if not pictures and not videos:
         raise DataError(
-            f"{place} holds no picture ({', '.join(PICTURES)}) and no video "
-            f"({', '.join(video.SUFFIXES)}). Give another folder."
+            f"{path} has no image ({', '.join(PICTURES)}) and no video "
+            f"({', '.join(video.SUFFIXES)}). Choose another folder."
         )
-    return Files(place, pictures, videos)
+    return Files(path, pictures, videos)
 
 
-def answer_files(
+def predict_files(
     files: Files,
     predictor: Predictor,
     run_ids: Sequence[str],
     detector: FaceDetector | None,
     progress: Progress,
     *,
-    every: float | None = None,
-    smooth: float = 0.0,
-    unsure_below: float = 0.0,
+    options: PredictOptions | None = None,
 ) -> Tally:
-    """Asks runs about every face.
+    """Predicts every face with every run.
 
-    The table has the columns `file` (below the folder), `frame` and `seconds` (of videos), `face`
-    (of pictures: 0 is the largest; of videos: one number a person), `left`, `top`, `right`,
-    `bottom` (pixels), `score` (the detector's; 1 without one), `run`, `answer` (None where
-    unsure), `confidence`, `temperature` (None where not fitted), `p_<label>` (at that
-    temperature), and with smoothing `smoothed_answer` and `smoothed_<label>` (of videos).
+    The table has the columns `file` (relative to the folder), `frame` and `seconds` (videos),
+    `face` (images: 0 is the largest; videos: one number per person), `left`, `top`, `right`,
+    `bottom` (pixels), `score` (the detector's confidence; 1 without a detector), `run`, `answer`
+    (None below `unsure_below`), `confidence`, `temperature` (None if not fitted), `p_<label>` (at
+    that temperature), and with smoothing `smoothed_answer` and `smoothed_<label>` (videos).
 
     Args:
-        files: Where to look.
-        predictor: Who is asked.
+        files: Images and videos.
+        predictor: Predictor of the runs' benchmark.
         run_ids: At least one run.
-        detector: What finds faces; None takes each picture or frame as one face.
-        progress: Gives pictures and frames on, showing how far they are.
-        every: Seconds between two frames of a video; all frames if None.
-        smooth: Seconds of the memory with which answers are steadied; 0 leaves that out.
-        unsure_below: Least probability of a named class, 0 to 1.
+        detector: Face detector; None takes each image or frame as one face.
+        progress: Shows progress over images and frames.
+        options: Frame rate, smoothing and threshold.
 
     Raises:
         DataError: If no face was found anywhere.
         ArtifactError: If a run is damaged.
         WeightsError: If its weights are missing or damaged.
     """
+    options = options or PredictOptions()
     tally = Tally()
-    sightings: list[_Sighting] = []
-    gathered: list[list[Prediction]] = []
-    waiting: list[NDArray[np.uint8]] = []
-    looked: dict[str, list[int]] = {}
-    length = len(files.pictures) + _frames_in(files.videos, every)
-    for moment in progress(_moments(files, every, tally), length, "looking at faces"):
-        found = every_face(moment.image, detector, predictor.framing)
-        tally.faceless += not found
-        if moment.frame is not None:
-            looked.setdefault(moment.file, []).append(moment.frame)
-        for place, crop in enumerate(found):
-            sightings.append(_Sighting(moment.file, moment.frame, moment.seconds, place, crop.face))
-            waiting.append(predictor.format.convert(crop.crop))
-        if len(waiting) >= BATCH:
-            gathered.append(predictor.predict(waiting, run_ids))
-            waiting.clear()
-    if waiting:
-        gathered.append(predictor.predict(waiting, run_ids))
-    if not sightings:
-        raise _nothing_found(tally)
-    tally.table = _table(sightings, looked, gathered, smooth, unsure_below)
+    faces: list[_FrameFace] = []
+    batches: list[list[Prediction]] = []
+    crops: list[NDArray[np.uint8]] = []
+    video_frames: dict[str, list[int]] = {}
+    length = len(files.pictures) + _frames_in(files.videos, options.every)
+    for frame in progress(_frames(files, options.every, tally), length, "predicting faces"):
+        frame_faces = every_face(frame.image, detector, predictor.framing)
+        tally.faceless += not frame_faces
+        if frame.frame is not None:
+            video_frames.setdefault(frame.file, []).append(frame.frame)
+        for index, crop in enumerate(frame_faces):
+            faces.append(_FrameFace(frame.file, frame.frame, frame.seconds, index, crop.face))
+            crops.append(predictor.format.convert(crop.crop))
+        if len(crops) >= BATCH:
+            batches.append(predictor.predict(crops, run_ids))
+            crops.clear()
+    if crops:
+        batches.append(predictor.predict(crops, run_ids))
+    if not faces:
+        raise _no_face_error(tally)
+    tally.table = _table(faces, video_frames, batches, options)
     return tally
 
 
-def sound_runs(predictor: Predictor, run_ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Tries every run on a grey image.
+def usable_runs(predictor: Predictor, run_ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Tests every run on a grey image.
 
     Returns:
-        Runs that answer, and the others with the reason.
+        Runs that can predict, and the other runs with the reason.
     """
     grey = np.full(predictor.format.shape, 128, np.uint8)
-    given = predictor.try_predict([grey], run_ids)
-    damaged = {name: str(one) for name, one in given.items() if isinstance(one, FerscopeError)}
-    return [name for name in given if name not in damaged], damaged
+    results = predictor.try_predict([grey], run_ids)
+    damaged = {
+        name: str(result) for name, result in results.items() if isinstance(result, FerscopeError)
+    }
+    return [name for name in results if name not in damaged], damaged
 
 
 def _frames_in(videos: Sequence[Path], every: float | None) -> int:
@@ -176,12 +190,12 @@ def _frames_in(videos: Sequence[Path], every: float | None) -> int:
     for path in videos:
         try:
             total += video.video_facts(path).taken(every)
-        except DataError:  # it is named as skipped when its turn comes
+        except DataError:  # it is reported as skipped when it is read
             total += 1
     return total
 
 
-def _moments(files: Files, every: float | None, tally: Tally) -> Iterator[_Moment]:
+def _frames(files: Files, every: float | None, tally: Tally) -> Iterator[_Frame]:
     for path in files.pictures:
         name = path.relative_to(files.root).as_posix()
         try:
@@ -191,108 +205,112 @@ def _moments(files: Files, every: float | None, tally: Tally) -> Iterator[_Momen
             tally.skipped[name] = str(error)
             continue
         tally.pictures += 1
-        yield _Moment(name, image)
+        yield _Frame(name, image)
     for path in files.videos:
         name = path.relative_to(files.root).as_posix()
         before = tally.frames
         try:
             for frame in video.read_frames(path, every):
                 tally.frames += 1
-                yield _Moment(name, frame.image, frame.number, frame.seconds)
+                yield _Frame(name, frame.image, frame.number, frame.seconds)
         except DataError as error:
             tally.skipped[name] = str(error)
         else:
             if tally.frames == before:
-                tally.skipped[name] = f"{path.name} holds no frame that can be read."
+                tally.skipped[name] = f"{path.name} has no readable frame."
 
 
-def _nothing_found(tally: Tally) -> DataError:
-    looked = tally.pictures + tally.frames
-    if not looked:
-        reason = next(iter(tally.skipped.values()), "Give another file.")
+def _no_face_error(tally: Tally) -> DataError:
+    if not tally.pictures + tally.frames:
+        reason = next(iter(tally.skipped.values()), "Choose another file.")
         return DataError(f"None of {len(tally.skipped)} files could be read. {reason}")
     return DataError(
-        f"No face was found in {tally.pictures} pictures and {tally.frames} video frames. Use "
-        "some in which faces look towards the camera and are at least a tenth as wide as the "
-        "picture is long, or add --cropped if they are cropped faces already."
+        f"No face was detected in {tally.pictures} images and {tally.frames} video frames. Use "
+        "images in which faces look towards the camera and are at least a tenth of the longer "
+        "side wide, or pass --cropped if they are cropped faces."
     )
 
 
 def _table(
-    sightings: list[_Sighting],
-    looked: Mapping[str, Sequence[int]],
-    gathered: list[list[Prediction]],
-    smooth: float,
-    unsure_below: float,
+    faces: list[_FrameFace],
+    video_frames: Mapping[str, Sequence[int]],
+    batches: list[list[Prediction]],
+    options: PredictOptions,
 ) -> pd.DataFrame:
     base = pd.DataFrame(
         {
-            "file": [seen.file for seen in sightings],
-            "frame": pd.array([seen.frame for seen in sightings], dtype="Int64"),
-            "seconds": pd.array([seen.seconds for seen in sightings], dtype="Float64"),
-            "face": _numbered(sightings, looked),
-            "left": [seen.face.left for seen in sightings],
-            "top": [seen.face.top for seen in sightings],
-            "right": [seen.face.right for seen in sightings],
-            "bottom": [seen.face.bottom for seen in sightings],
-            "score": [seen.face.score for seen in sightings],
+            "file": [face.file for face in faces],
+            "frame": pd.array([face.frame for face in faces], dtype="Int64"),
+            "seconds": pd.array([face.seconds for face in faces], dtype="Float64"),
+            "face": _face_numbers(faces, video_frames),
+            "left": [face.face.left for face in faces],
+            "top": [face.face.top for face in faces],
+            "right": [face.face.right for face in faces],
+            "bottom": [face.face.bottom for face in faces],
+            "score": [face.face.score for face in faces],
         }
     )
-    parts = []
-    for place, first in enumerate(gathered[0]):
-        values = np.concatenate([batch[place].calibrated for batch in gathered])
-        parts.append(_answers(base, first, values, smooth, unsure_below))
-    # one row a face and run, the runs of a face below each other
-    order = np.arange(len(parts) * len(base)).reshape(len(parts), len(base)).T.ravel()
-    return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+    tables = []
+    for index, prediction in enumerate(batches[0]):
+        values = np.concatenate([batch[index].calibrated for batch in batches])
+        tables.append(_predictions(base, prediction, values, options))
+    # one row per face and run, with the runs of a face below each other
+    order = np.arange(len(tables) * len(base)).reshape(len(tables), len(base)).T.ravel()
+    return pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True)
 
 
-def _answers(
+def _predictions(
     base: pd.DataFrame,
-    said: Prediction,
+    prediction: Prediction,
     values: NDArray[np.float64],
-    smooth: float,
-    unsure_below: float,
+    options: PredictOptions,
 ) -> pd.DataFrame:
-    def named(rows: NDArray[np.float64]) -> list[str | None]:
-        return [decide(row, said.labels, unsure_below) for row in rows]
+    """Returns the base columns with one run's predictions, and the smoothed ones of videos."""
+    labels = prediction.labels
+
+    def decisions(rows: NDArray[np.float64]) -> list[str | None]:
+        return [decide(row, labels, options.unsure_below) for row in rows]
 
     columns: dict[str, Any] = {
-        "run": said.run_id,
-        "answer": named(values),
+        "run": prediction.run_id,
+        "answer": decisions(values),
         "confidence": values.max(axis=1),
-        "temperature": said.temperature,
+        "temperature": prediction.temperature,
     }
-    columns |= {f"p_{name}": values[:, k] for k, name in enumerate(said.labels.names)}
-    if smooth > 0 and base["seconds"].notna().any():
-        steady = np.full_like(values, np.nan)
+    columns |= {f"p_{name}": values[:, k] for k, name in enumerate(labels.names)}
+    if options.smooth > 0 and base["seconds"].notna().any():
+        smooth = np.full_like(values, np.nan)
         answers = np.full(len(values), None, dtype=object)
         timed = base[base["seconds"].notna()]
         for rows in timed.groupby(["file", "face"]).indices.values():
-            places = timed.index.to_numpy()[rows]
-            seconds = base["seconds"].to_numpy(dtype=np.float64)[places]
-            steady[places] = smoothed(seconds, values[places], smooth)
-            answers[places] = named(steady[places])
+            indices = timed.index.to_numpy()[rows]
+            seconds = base["seconds"].to_numpy(dtype=np.float64)[indices]
+            smooth[indices] = smoothed(seconds, values[indices], options.smooth)
+            answers[indices] = decisions(smooth[indices])
         columns["smoothed_answer"] = answers
-        columns |= {f"smoothed_{name}": steady[:, k] for k, name in enumerate(said.labels.names)}
+        columns |= {f"smoothed_{name}": smooth[:, k] for k, name in enumerate(labels.names)}
     return base.assign(**columns)
 
 
-def _numbered(sightings: Sequence[_Sighting], looked: Mapping[str, Sequence[int]]) -> list[int]:
-    """Returns each sighting's number: its place in a picture, its person's in a video.
+def _face_numbers(
+    faces: Sequence[_FrameFace], video_frames: Mapping[str, Sequence[int]]
+) -> list[int]:
+    """Returns each face's number: its index in an image, its person's number in a video.
 
     Args:
-        sightings: All faces.
-        looked: The frames of each video, with faces or without: an absence has a length.
+        faces: All faces.
+        video_frames: All frames of each video, because tracking needs those without a face.
     """
-    numbers = [seen.place for seen in sightings]
-    videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
-    for index, seen in enumerate(sightings):
-        if seen.frame is not None:
-            videos[seen.file][seen.frame].append(index)
+    numbers = [face.index for face in faces]
+    videos = {
+        name: {frame: list[int]() for frame in frames} for name, frames in video_frames.items()
+    }
+    for index, face in enumerate(faces):
+        if face.frame is not None:
+            videos[face.file][face.frame].append(index)
     for frames in videos.values():
-        found = track([sightings[index].face for index in indices] for indices in frames.values())
-        for indices, persons in zip(frames.values(), found, strict=True):
+        tracks = track([faces[index].face for index in indices] for indices in frames.values())
+        for indices, persons in zip(frames.values(), tracks, strict=True):
             for index, person in zip(indices, persons, strict=True):
                 numbers[index] = person
     return numbers

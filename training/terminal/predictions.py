@@ -1,4 +1,4 @@
-"""Writes and prints what runs said of the user's files."""
+"""Writing and printing the predictions of files."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from training.terminal.reports import MOST_SKIPPED
 UNSURE = "unsure"
 
 MOST_LINES = 12
-"""Lines of a video's timeline."""
+"""Largest number of lines of a video's timeline."""
 
 MOST_VIDEOS = 5
-"""Videos whose timeline is printed."""
+"""Largest number of videos whose timeline is printed."""
 
 
-def write_answers(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as parquet or, by the path's ending, csv; never half of it."""
+def write_predictions(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table atomically, as parquet or csv by the path's suffix."""
     if path.suffix.lower() == ".parquet":
         write_table(path, table)
         return
@@ -32,16 +32,15 @@ def write_answers(path: Path, table: pd.DataFrame) -> None:
 
 
 def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
-    """Sums a video up in spans of equal length.
+    """Summarises a video in spans of equal length.
 
     Args:
         table: The rows of one video.
-        lines: At most so many spans.
+        lines: Largest number of spans.
 
     Returns:
         `start` and `end` in seconds, and for each run the most frequent answer of the span with
-        its share, such as "happy 80%"; smoothed answers where there are some. A span in which no
-        face was seen says "no face".
+        its share, such as "happy 80%", or "no face". Smoothed answers are used if there are any.
     """
     seconds = table["seconds"].to_numpy(dtype=np.float64)
     first, last = float(seconds.min()), float(seconds.max())
@@ -53,17 +52,16 @@ def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
     for number in range(len(edges) - 1):
         row: dict[str, object] = {"start": edges[number], "end": edges[number + 1]}
         for run in table["run"].unique():
-            said = table.loc[(span == number) & (table["run"] == run), column].fillna(UNSURE)
-            counts = said.value_counts()
-            row[run] = (
-                "no face" if said.empty else f"{counts.index[0]} {counts.max() / len(said):.0%}"
-            )
+            answers = table.loc[(span == number) & (table["run"] == run), column].fillna(UNSURE)
+            counts = answers.value_counts()
+            share = counts.max() / len(answers) if len(answers) else 0.0
+            row[run] = f"{counts.index[0]} {share:.0%}" if len(answers) else "no face"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def print_tally(tally: Tally) -> None:
-    """Prints counts by class and run, timelines of videos, and what was skipped."""
+    """Prints counts by class and run, timelines of videos, and skipped files."""
     table = tally.table
     names = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
     answers = table["answer"].fillna(UNSURE)
@@ -77,11 +75,11 @@ def print_tally(tally: Tally) -> None:
     for number, (file, rows) in enumerate(videos.groupby("file", sort=False)):
         if number == MOST_VIDEOS:
             more = videos["file"].nunique() - MOST_VIDEOS
-            console.print(f"... and {more} more videos; the table holds them all")
+            console.print(f"... and {more} more videos; see the table")
             break
         _print_timeline(str(file), rows)
     console.print(
-        f"{tally.pictures:,} pictures and {tally.frames:,} video frames; "
+        f"{tally.pictures:,} images and {tally.frames:,} video frames; "
         f"{tally.faceless:,} of them without a face"
     )
     for name, reason in list(tally.skipped.items())[:MOST_SKIPPED]:
