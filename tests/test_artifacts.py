@@ -13,9 +13,9 @@ from fer_core.records import RunInfo
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "<script>", "x" * 200])
 def test_names_from_outside_cannot_leave_the_store(tmp_path, name):
     store = ArtifactStore(tmp_path)
-    with pytest.raises(ArtifactError, match="no valid benchmark name"):
+    with pytest.raises(ArtifactError, match="not a valid benchmark name"):
         store.benchmark(name)
-    with pytest.raises(ArtifactError, match="no valid run name"):
+    with pytest.raises(ArtifactError, match="not a valid run name"):
         store.benchmark("fine").run(name)
 
 

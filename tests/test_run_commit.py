@@ -118,7 +118,7 @@ def test_files_that_cannot_be_put_in_place_wait_for_it(run, monkeypatch):
         return real(path, target)
 
     monkeypatch.setattr(Path, "replace", refused)
-    with pytest.raises(ArtifactError, match=r"written, but cannot be put.*ready"):
+    with pytest.raises(ArtifactError, match=r"written but cannot be moved.*ready"):
         make_anew(run)
     assert not run.info_path.exists()  # an unfinished run, no mixture
     monkeypatch.undo()

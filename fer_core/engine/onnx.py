@@ -203,8 +203,8 @@ def read_onnx(path: Path, stored: SampleFormat, declared: OnnxInput | None = Non
     declared = declared or (_from_facts(facts) if facts else None)
     if declared is None:
         raise WeightsError(
-            f"{path.name} does not declare its input and classes. Pass --image-size and --labels, and "
-            "--mean and --std if needed."
+            f"{path.name} does not declare its input and classes. Pass --image-size and --labels, "
+            "and --mean and --std if needed."
         )
     _check_shape(session, declared, path.name)
     labels = LabelSet.of(declared.labels)

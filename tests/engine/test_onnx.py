@@ -149,7 +149,7 @@ def test_a_fixed_batch_is_filled_up(tmp_path, faces):
 @pytest.mark.parametrize(
     ("shape", "classes", "given", "message"),
     [
-        (["n", 3, 48, 48], 7, None, "does not say what input and classes it has"),
+        (["n", 3, 48, 48], 7, None, "does not declare its input and classes"),
         (["n", 3, 64, 64], 7, OnnxInput(48, HALF, HALF, LABELS), "takes images of 64 px"),
         (["n", 3, 48, 48], 8, OnnxInput(48, HALF, HALF, LABELS), "8 outputs for 7 labels"),
         (["n", 48, 48, 3], 7, OnnxInput(48, HALF, HALF, LABELS), r"shape \(N, 3, S, S\)"),

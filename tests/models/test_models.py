@@ -64,7 +64,7 @@ def test_a_value_that_means_nothing_to_a_network_is_refused(key, option, message
 
 def test_a_patch_must_divide_the_image():
 
-    with pytest.raises(RecipeError, match="patches of 8 px, which does not divide 36"):
+    with pytest.raises(RecipeError, match="patches of 8 px, which do not divide 36"):
         build_model(ModelConfig(architecture="tiny_vit", image_size=36), 7)
 
 
@@ -144,7 +144,7 @@ def test_an_unreachable_hub_names_the_other_starts(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
     config = ModelConfig(architecture="resnet34", image_size=64, init="imagenet")
     with pytest.raises(
-        WeightsError, match=r"resnet34.* from the hub: .*model\.init=scratch, model\.init=file"
+        WeightsError, match=r"resnet34.* from the hub .*model\.init=scratch, model\.init=file"
     ):
         initialise(build_model(config, 7), config, LABELS)
 
@@ -172,7 +172,7 @@ def test_a_repository_of_the_hub_is_read_and_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize("init", ["file:not/there.safetensors", "run:ferplus/not_there-s0"])
 def test_a_missing_start_names_the_others_and_random_weights_to_no_adapter(init, tmp_path):
     config = ModelConfig(architecture="vit_base", image_size=32, init=init, lora={"rank": 2})
-    with pytest.raises(WeightsError, match=r"Other starts: model\.init=imagenet, ") as said:
+    with pytest.raises(WeightsError, match=r"Alternatives: model\.init=imagenet, ") as said:
         initialise(nn.Identity(), config, LABELS, ArtifactStore(tmp_path))
     assert "init=scratch" not in str(said.value)
     assert init.partition(":")[0] + ":<" not in str(said.value)
@@ -324,7 +324,7 @@ def test_a_wrapped_state_dict_is_unwrapped_and_another_mapping_named(tmp_path):
     torch.save({"model": first.state_dict(), "epoch": 3}, path)
     initialise(second, start, ("happy", "sad"))
     torch.save({"epoch": 3, "history": [1, 2]}, path)
-    with pytest.raises(WeightsError, match="does not hold a state dict"):
+    with pytest.raises(WeightsError, match="is not a state dict"):
         initialise(second, start, ("happy", "sad"))
 
 
@@ -336,8 +336,10 @@ def test_small_images_must_suit_the_network():
         )  # fmt: skip
 
     check_progressive_size(recipe("vgg16", 32))
-    with pytest.raises(RecipeError, match=r"at least 32 px, not 16; set train\.progressive_size"):
+    with pytest.raises(
+        RecipeError, match=r"at least 32 px, not 16; increase train\.progressive_size"
+    ):
         check_progressive_size(recipe("vgg16", 16))
     for vit in ("scratch_vit", "vit_tiny", "hf_vit_small"):
-        with pytest.raises(RecipeError, match="takes images of one size"):
+        with pytest.raises(RecipeError, match="supports one image size only"):
             check_progressive_size(recipe(vit, 48))

@@ -169,7 +169,7 @@ def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
 
 
 def test_a_teacher_that_is_not_finished_is_named_with_the_remedy(toy):
-    with pytest.raises(RecipeError, match=r"learns from the run big-cpu-s0.*train big.*=null"):
+    with pytest.raises(RecipeError, match=r"teacher big-cpu-s0 .*train big.*=null"):
         student(toy, teachers=["big-cpu-s0"])
 
 
@@ -214,10 +214,10 @@ def test_a_teacher_is_asked_again_about_pictures_prepared_anew(toy):
     even = np.full((len(rows), 7), 1 / 7, np.float32)
     counts = np.bincount(toy.dataset.targets(rows), minlength=7)
     data = TrainData(images, None, rows, even, counts, rows[:1], np.zeros(1, np.int64))
-    place = distillation._place(run, config, data)
-    assert distillation._place(run, config, replace(data, images=images.copy())) == place
-    assert distillation._place(run, config, replace(data, images=255 - images)) != place
-    assert distillation._place(run, config, replace(data, train_rows=rows[1:])) != place
+    place = distillation._cache_path(run, config, data)
+    assert distillation._cache_path(run, config, replace(data, images=images.copy())) == place
+    assert distillation._cache_path(run, config, replace(data, images=255 - images)) != place
+    assert distillation._cache_path(run, config, replace(data, train_rows=rows[1:])) != place
 
 
 def test_an_ensemble_whose_member_was_made_anew_does_not_teach(toy):
@@ -226,7 +226,7 @@ def test_an_ensemble_whose_member_was_made_anew_does_not_teach(toy):
     made = build_ensemble(recipe, toy.benchmark)
     other = toy.benchmark.run("other-cpu-s0")
     other.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(other.info_path)
-    with pytest.raises(RecipeError, match="A member of the teacher both-cpu was made anew"):
+    with pytest.raises(RecipeError, match="A member of the teacher both-cpu was retrained"):
         student(toy, teachers=[made.run_id], views=1)
 
 
@@ -308,7 +308,7 @@ def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(t
         go(resume=True)
     earlier.write(run.info_path)
     info = toy.dataset.info.model_copy(update={"split_hash": "another"})
-    with pytest.raises(DataError, match=r"stands on split .* this set has another"):
+    with pytest.raises(DataError, match=r"has split .* prepared dataset has another"):
         go(replace(toy.dataset, info=info), resume=True)
     assert go(resume=True) is not None
 
@@ -319,5 +319,7 @@ def test_an_ensemble_has_no_feature_map_to_follow(toy):
     )
     toy_run(toy.benchmark, toy.dataset, 0, "tiny2", "tiny_cnn")
     build_ensemble(recipe, toy.benchmark)
-    with pytest.raises(RecipeError, match=r"first teacher, pair-cpu, has none.*hint_epochs=0"):
+    with pytest.raises(
+        RecipeError, match=r"first teacher, pair-cpu, is an ensemble.*hint_epochs=0"
+    ):
         student(toy, teachers=["pair-cpu"], hint_epochs=1)

@@ -191,5 +191,5 @@ def test_an_unknown_method_and_another_split_are_refused(explained, tmp_path):
         run(RUN, "--method", "magic")
     other = toy_benchmark(tmp_path, runs=0, per_class=8)
     command = ["explain", "toy", RUN, "--artifacts", str(toy.artifacts), "--data", str(other.data)]
-    with pytest.raises(DataError, match="Prepare the data as for the run"):
+    with pytest.raises(DataError, match="Prepare the data again"):
         CliRunner().invoke(cli.app, command, catch_exceptions=False)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine import efficiency
-from fer_core.engine.efficiency import measure_run, operations
+from fer_core.engine.efficiency import count_flops, measure_run
 from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS
 from fer_core.errors import ArtifactError, DataError
@@ -175,7 +175,7 @@ def test_operations_are_counted_as_by_hand(place, toy):
         network, "model", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side**2, 7))
     )
     images = torch.zeros((1, *SampleFormat(48, False).shape), dtype=torch.uint8)
-    assert operations(network, images) == 2 * 3 * side**2 * 7
+    assert count_flops(network, images) == 2 * 3 * side**2 * 7
 
 
 def test_an_ensembles_cost_is_the_sum_of_its_members(place):

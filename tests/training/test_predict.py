@@ -127,7 +127,7 @@ def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
     assert "skipped bad.jpg" in output
     assert "skipped d.mp4: d.mp4 is no video" in output
     assert "c.avi, 1 face" in output
-    assert "2 pictures and 5 video frames" in output
+    assert "2 images and 5 video frames" in output
     table = pd.read_parquet(tmp_path / "a.parquet")
     assert len(table) == 7 * 4
     assert list(table["run"].unique()) == RUNS

@@ -137,7 +137,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     kept = run.regression_report_path.read_text()
     evaluate_run(run, toy.dataset, "cpu")
     assert run.regression_report_path.read_text() == kept
-    with pytest.raises(DataError, match=r"scores of .*scores\.csv, which is not there"):
+    with pytest.raises(DataError, match=r"table of targets, .*scores\.csv, is missing"):
         publish_run(run, toy.dataset, device="cpu")
 
 
@@ -207,7 +207,7 @@ def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):
     path = tmp_path / "scores.csv"
     pd.DataFrame({"id": toy.dataset.samples["id"], "score": 1.0}).to_csv(path, index=False)
     recipe = toy_recipe("flat", model={"architecture": "tiny_cnn"}, regression={"table": str(path)})
-    with pytest.raises(DataError, match="the same score"):
+    with pytest.raises(DataError, match="the same target"):
         train_network(
             recipe,
             toy.dataset,

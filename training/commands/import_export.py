@@ -99,9 +99,7 @@ def import_(
         print_report(import_table(file, paths, run, title=title or name, augmented=augmented))
         return
     if augmented:
-        raise RecipeError(
-            "--augmented is for tables. Remove it: an .onnx file is predicted without it."
-        )
+        raise RecipeError("--augmented is for tables of predictions. Remove it for an .onnx file.")
     if (labels is None) != (image_size is None):
         raise RecipeError("An .onnx file from elsewhere needs both --labels and --image-size.")
     declared = None

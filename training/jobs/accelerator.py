@@ -110,5 +110,7 @@ def _computes_in_bf16(cpu: bool) -> bool:
     """Whether the device has bfloat16 arithmetic; emulated, it is slower than float32."""
     if not cpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
+    capabilities: dict[str, bool] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # missing in older torch
     return any(supported for name, supported in capabilities.items() if name.endswith("bf16"))

@@ -155,7 +155,7 @@ def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
     if dataset.info.split_hash != split_hash:
         raise DataError(
             f"{name} has split {split_hash}, but the prepared dataset has "
-            f"{dataset.info.split_hash}. Prepare the data with the options of {name}."
+            f"{dataset.info.split_hash}. Prepare the data again with the same options."
         )
 
 

@@ -153,8 +153,8 @@ def _new_run(run: RunDir) -> Iterator[RunDir]:
     """Yields a temporary folder that becomes the run; refuses to replace an existing run."""
     if run.root.exists():
         raise ArtifactError(
-            f"{run.benchmark.name} already has a run {run.run_id!r}. Pass another --name, or remove "
-            f"the folder {run.root}."
+            f"{run.benchmark.name} already has a run {run.run_id!r}. Pass another --name, or "
+            f"remove the folder {run.root}."
         )
     with atomic_replace(run) as new:
         yield new
