@@ -166,7 +166,7 @@ def test_a_network_that_does_not_fit_is_named(tmp_path, shape, classes, given, m
     [
         (8, None, r"shape \(9, 8\) for 9 images and 7 classes"),
         (6, None, r"shape \(9, 6\) for 9 images and 7 classes"),
-        (7, np.nan, "no numbers"),
+        (7, np.nan, "not finite"),
     ],
 )
 def test_answers_that_do_not_fit_are_named_though_the_file_hides_it(
@@ -206,8 +206,8 @@ def linear(path, side, outputs):
 @pytest.mark.parametrize(
     ("side", "outputs", "message"),
     [
-        (8, 7, r"cannot answer images of shape \(9, 3, 16, 16\).*this image size"),
-        (16, 0, r"answers with shape \(1,\) for 9 images"),
+        (8, 7, r"cannot predict inputs of shape \(9, 3, 16, 16\).*Check the image size"),
+        (16, 0, r"has outputs of shape \(1,\) for 9 images"),
     ],
 )
 def test_a_network_that_fails_when_asked_is_named(tmp_path, faces, side, outputs, message):

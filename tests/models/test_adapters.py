@@ -140,7 +140,8 @@ def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
     tested = samples["split"] == "test"
     samples.loc[tested, "split"] = "train"
     write_table(base.samples_path, samples)
-    said = rf"tiny_vit-cpu-s0 of toy, which was trained on {tested.sum()} of this dataset's {tested.sum()}"
+    count = tested.sum()
+    said = rf"tiny_vit-cpu-s0 of toy, which was trained on {count} of this dataset's {count}"
     with pytest.raises(DataError, match=said):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
     # and through a run in between, which started from it

@@ -74,7 +74,7 @@ def test_every_run_gets_its_tables(explained):
     assert set(rows["metric"]) == set(METRICS)
     assert rows.query("metric == 'randomisation'")["share"].nunique() == 4
     assert rows["value"].between(-1, 1).all()
-    assert "Better than both controls" in output
+    assert "Better than both baselines" in output
     # the controls come first: an interrupted command has something to compare with
     assert list(rows["method"].unique()) == ["random", "centre", "hires_cam"]
 
@@ -98,9 +98,9 @@ def test_the_projection_covers_networks_only(explained):
 def test_a_second_call_measures_only_what_is_missing(explained):
     toy, run, _ = explained
     before = read_table(toy.benchmark.run(RUN).faithfulness_path)
-    assert "measured before" in run(RUN, "--method", "hires_cam")
+    assert "Evaluated before" in run(RUN, "--method", "hires_cam")
     output = run(RUN, "--method", "hires_cam", "--method", "eigen_cam")
-    assert "measured before" not in output
+    assert "Evaluated before" not in output
     after = read_table(toy.benchmark.run(RUN).faithfulness_path)
     assert set(after["method"]) == {*before["method"], "eigen_cam"}
     kept = after[after["method"] != "eigen_cam"].reset_index(drop=True)
@@ -111,7 +111,7 @@ def test_measuring_some_methods_anew_leaves_the_others(explained):
     toy, run, _ = explained
     path = toy.benchmark.run(RUN).faithfulness_path
     before = read_table(path)
-    assert "measured before" not in run(RUN, "--method", "centre", "--overwrite")
+    assert "Evaluated before" not in run(RUN, "--method", "centre", "--overwrite")
     after = read_table(path)
     assert len(after) == len(before)
     order = ["method", "metric", "id", "share"]
@@ -127,7 +127,7 @@ def test_runs_that_a_method_does_not_suit_or_that_are_under_way_are_passed_by(ex
     toy, run, _ = explained
     (toy.benchmark.root / "runs" / "begun-cpu-s0" / "state").mkdir(parents=True)
     output = run("--method", "chefer")
-    assert f"{RUN}: chefer does not suit it" in output
+    assert f"{RUN} does not support chefer" in output
     assert "begun" not in output
     shutil.rmtree(toy.benchmark.root / "runs" / "begun-cpu-s0")
 
@@ -160,7 +160,7 @@ def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
         run("theirs", "--method", "centre", "--method", "occlusion")
         assert set(read_table(theirs.regions_path)["method"]) == {"centre", "occlusion"}
         theirs.onnx_path.unlink()
-        assert "imported as predictions" in run("theirs")
+        assert "has predictions only" in run("theirs")
     finally:
         shutil.rmtree(theirs.root)
 

@@ -55,7 +55,7 @@ def test_robustness_is_written_and_resumed(place, toy, few_conditions):
     run = place.run("resnet34-cpu-s0")
 
     def measured(**more):
-        return measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet, **more)
+        return measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet, **more)
 
     assert measured()
     table = read_robustness(run.robustness_path)
@@ -65,18 +65,18 @@ def test_robustness_is_written_and_resumed(place, toy, few_conditions):
     assert measured(again=True)
     pd.testing.assert_frame_equal(read_robustness(run.robustness_path), table)
     other = measure.TestPictures.draw(toy.dataset, 12, seed=1)
-    assert measure.measure_robustness(run, place, toy.dataset, other, CPU, quiet)
+    assert measure.measure_robustness(run, toy.dataset, other, CPU, quiet)
 
 
 def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
     pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
     run = place.run("pair-cpu")
-    assert measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+    assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
     members = [
         np.load(place.run(name).corrupted_path)["answers"].astype(np.float64)
         for name in run.info().members
     ]
-    mean = pictures.scores(np.mean(members, axis=0)[2])
+    mean = pictures.predictions(np.mean(members, axis=0)[2])
     matrix = metrics.confusion_matrix(mean.truth, mean.predicted, 7)
     table = read_robustness(run.robustness_path)
     assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
@@ -89,7 +89,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
     run = place.run("resnet34-cpu-s0")
 
     def measured(which=run):
-        return measure.measure_robustness(which, place, toy.dataset, pictures, CPU, quiet)
+        return measure.measure_robustness(which, toy.dataset, pictures, CPU, quiet)
 
     assert measured()
     before = read_robustness(run.robustness_path)
@@ -97,7 +97,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
     anew.write(run.info_path)
     assert measured()
     assert not measured()
-    with pytest.raises(ArtifactError, match="A member of pair-cpu was made anew"):
+    with pytest.raises(ArtifactError, match="A member of pair-cpu was retrained"):
         measured(place.run("pair-cpu"))
     # what an earlier version wrote does not say of which training it is
     write_table(run.robustness_path, before.drop(columns="run_created"))
@@ -109,7 +109,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
         return np.full((len(few_conditions), 8, 7), 1 / 7, np.float32)
 
     monkeypatch.setattr(measure, "_network_answers", meanwhile)
-    with pytest.raises(ArtifactError, match="was made anew meanwhile"):
+    with pytest.raises(ArtifactError, match="was retrained during"):
         measured()
     assert not run.robustness_path.exists()
 
@@ -120,7 +120,7 @@ def test_damaged_kept_answers_are_asked_for_again(place, toy, few_conditions, da
     run = place.run("resnet34-cpu-s0")
     run.corrupted_path.parent.mkdir(exist_ok=True)
     run.corrupted_path.write_bytes(damage)
-    assert measure.measure_robustness(run, place, toy.dataset, pictures, CPU, quiet)
+    assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
 
 
 def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
@@ -131,10 +131,10 @@ def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
     )  # fmt: skip
     kept.write(run.efficiency_path)
     monkeypatch.setattr(measure, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("measured"))
-    assert measure.measure_efficiency(run, place, CPU) == kept
-    assert measure.measure_efficiency(run, place, CPU, threads=2) == kept
+    assert measure.measure_efficiency(run, CPU) == kept
+    assert measure.measure_efficiency(run, CPU, threads=2) == kept
     with pytest.raises(pytest.fail.Exception, match="measured"):
-        measure.measure_efficiency(run, place, CPU, threads=1)
+        measure.measure_efficiency(run, CPU, threads=1)
 
 
 def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
@@ -148,8 +148,8 @@ def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
 
 def test_runs_that_are_not_there_are_named(place):
     with pytest.raises(ArtifactError, match="nonsense-cpu-s0"):
-        measure.chosen_runs(place, ["nonsense-cpu-s0"])
-    names = [run.run_id for run in measure.chosen_runs(place, [])]
+        measure.requested_runs(place, ["nonsense-cpu-s0"])
+    names = [run.run_id for run in measure.requested_runs(place, [])]
     assert names[-1] == "pair-cpu"  # ensembles last
     assert len(names) == 4
 
@@ -186,7 +186,7 @@ def test_an_ensembles_cost_is_the_sum_of_its_members(place):
             peak_memory_bytes=None, device="cpu", threads=1,
         ).write(place.run(name).efficiency_path)  # fmt: skip
     run = place.run("pair-cpu")
-    assert measure.measure_efficiency(run, place, CPU).milliseconds(1) == 5.0
+    assert measure.measure_efficiency(run, CPU).milliseconds(1) == 5.0
     assert Efficiency.read(run.efficiency_path).milliseconds(1) == 5.0
 
 
@@ -214,7 +214,7 @@ def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_c
     assert not place.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
     again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
     assert again.exit_code == 0
-    assert "was measured" in again.output
+    assert "measured before" in again.output
 
 
 def test_the_efficiency_command_skips_what_is_measured(command, place):
@@ -234,7 +234,7 @@ def test_the_report_command_writes_one_file(command, place, tmp_path):
     done = command("report", "toy", "--out", str(tmp_path / "out.html"))
     assert done.exit_code == 0
     assert "3 runs" in done.output
-    assert "left out: pair-cpu" in done.output
+    assert "skipped: pair-cpu" in done.output
     assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
@@ -259,7 +259,7 @@ def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy
         update={"run_id": "theirs", "kind": "imported", "recipe": {}, "members": ()}
     )
     info.write(run.info_path)
-    assert "theirs" not in [one.run_id for one in measure.chosen_runs(place, [])]
+    assert "theirs" not in [one.run_id for one in measure.requested_runs(place, [])]
     for name in ("robustness", "efficiency"):
         result = command(name, "toy", "theirs")
         assert result.exit_code == 1

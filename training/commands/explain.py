@@ -1,4 +1,4 @@
-"""The command that measures explanations."""
+"""The command that evaluates saliency methods."""
 
 from typing import Annotated
 
@@ -11,33 +11,35 @@ def explain(
     benchmark: Benchmark,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Run ids; all networks and ensembles of the benchmark by default."),
+        typer.Argument(
+            help="Run ids, such as resnet34-cpu-s0.", show_default="every network and ensemble"
+        ),
     ] = None,
     images: Annotated[
-        int, typer.Option(min=7, help="Test images to explain, the classes in equal parts.")
+        int, typer.Option(min=7, help="Number of test images, balanced over the classes.")
     ] = 56,
     drawn: Annotated[
-        int, typer.Option(min=0, help="Drawn faces, on which it is known what counts.")
+        int, typer.Option(min=0, help="Number of drawn faces, whose evidence is known.")
     ] = 24,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="Measure this method only, such as grad_cam; may be repeated."),
+        typer.Option(help="Evaluate only this method, such as grad_cam. May be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample, noise and random weights.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Measure again what is measured already.")
+        bool, typer.Option("--overwrite", help="Evaluate again what has been evaluated.")
     ] = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Measure where models look and whether their saliency maps can be believed.
+    """Evaluate saliency methods: faithfulness, and saliency by facial region.
 
     For each run and method: insertion, deletion, ROAD, stability to noise, cascading weight
     randomisation, the pointing game on drawn faces, and the share of saliency on brows, eyes,
-    nose and mouth. Two controls that know nothing of the model are measured alike. Writes
-    `faithfulness.parquet`, `regions.parquet` and `projection.parquet` beside each run, after
-    each method: call again to go on after an interruption.
+    nose and mouth. Two model-agnostic baselines are evaluated as well. Writes
+    `faithfulness.parquet`, `regions.parquet` and `projection.parquet` of each run after each
+    method, so an interrupted command continues where it stopped.
     """
     import torch
 
@@ -48,29 +50,29 @@ def explain(
     from fer_core.predictor import Predictor
     from training.jobs.explain import explain_run, make_plan, suitable_methods
     from training.terminal.progress import console, show_progress
-    from training.terminal.reports import print_league
+    from training.terminal.reports import print_ranking
 
-    place = benchmark_dir(benchmark, artifacts)
+    paths = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
-    chosen = [place.run(name) for name in runs] if runs else place.runs()
-    chosen = [run for run in chosen if runs or run.info_path.is_file()]  # or still under way
-    if not chosen:
+    requested = [paths.run(name) for name in runs or ()]
+    requested = requested or [run for run in paths.runs() if run.info_path.is_file()]
+    if not requested:
         raise ArtifactError(
             f"{benchmark} has no finished run. Train one with: python -m training train"
         )
     for name in method or ():
         if name != MEMBERS:
-            method_of(name)  # or it is unknown
+            method_of(name)  # raises if it is unknown
     plan = make_plan(dataset, images, drawn, seed)
-    predictor = Predictor(place, torch.device("cpu") if device == "cpu" else None)
+    predictor = Predictor(paths, torch.device("cpu") if device == "cpu" else None)
     failed = False
-    for run in chosen:
+    for run in requested:
         try:
             if run.info().kind == "imported" and not run.onnx_path.is_file():
-                console.print(f"{run.run_id} was imported as predictions: nothing to explain.")
+                console.print(f"{run.run_id} has predictions only: nothing to explain.")
                 continue
             if method and not set(method) & set(suitable_methods(predictor, run.info())):
-                console.print(f"{run.run_id}: {', '.join(method)} does not suit it.")
+                console.print(f"{run.run_id} does not support {', '.join(method)}.")
                 continue
             done = explain_run(
                 predictor, run, plan, show_progress, method or (), overwrite=overwrite
@@ -80,10 +82,10 @@ def explain(
             if runs:
                 raise
             failed = True
-            console.print(f"[red]{run.run_id}[/] is left out: {error}")
+            console.print(f"[red]{run.run_id}[/] is skipped: {error}")
             continue
-        print_league(run.run_id, table, faithful_methods(table))
+        print_ranking(run.run_id, table, faithful_methods(table))
         if not done:
-            console.print("All of it was measured before; measure again with --overwrite.")
+            console.print("Evaluated before. Evaluate again with --overwrite.")
     if failed:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Commands that measure finished runs and report on them."""
+"""Commands that measure finished runs, and the HTML report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,52 +22,50 @@ Runs = Annotated[
     list[str] | None,
     typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
 ]
-Part = Literal["test", "test_leak_free", "validation", "test_second_label"]
-Again = Annotated[
-    bool, typer.Option("--again", help="Measure anew what has been measured already.")
-]
+Split = Literal["test", "test_leak_free", "validation", "test_second_label"]
+Again = Annotated[bool, typer.Option("--again", help="Measure again what has been measured.")]
 
 
 def robustness(
     benchmark: Benchmark,
     run: Runs = None,
     images: Annotated[
-        int, typer.Option(min=0, help="Test pictures to corrupt, drawn at random; 0 for all.")
+        int, typer.Option(min=0, help="Number of test images, drawn at random; 0 for all.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the choice of pictures and of corruptions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of the corruptions.")] = 0,
     again: Again = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Measure runs on corrupted pictures: 14 corruptions in 5 strengths.
+    """Measure accuracy on corrupted test images: 14 corruptions at 5 severities.
 
-    Writes `robustness.parquet` of each run. Runs that were measured on the same pictures are
-    skipped, so an interrupted call goes on where it stopped. Compare runs only if `--images` and
-    `--seed` were the same. Errors are given relative to `resnet34`'s where that run is there.
+    Writes `robustness.parquet` of each run. Runs that were measured on the same images are skipped,
+    so an interrupted command continues where it stopped. Compare runs only if `--images` and
+    `--seed` are the same.
     """
     from fer_core.evaluation.robustness import read_robustness, summarise
     from training.jobs import measure
     from training.terminal.progress import console, show_progress
 
-    place = benchmark_dir(benchmark, artifacts)
+    paths = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
     pictures = measure.TestPictures.draw(dataset, images, seed)
     failed = False
-    for chosen in measure.chosen_runs(place, run or []):
+    for run_dir in measure.requested_runs(paths, run or []):
         try:
             new = measure.measure_robustness(
-                chosen, place, dataset, pictures, _device(device), show_progress, again=again
+                run_dir, dataset, pictures, _device(device), show_progress, again=again
             )
-        except FerscopeError as error:  # one damaged run does not hold up the others
+        except FerscopeError as error:  # a damaged run does not stop the others
             failed = True
-            console.print(f"{chosen.run_id}: {error}", markup=False)
+            console.print(f"{run_dir.run_id}: {error}", markup=False)
             continue
-        found = summarise(read_robustness(chosen.robustness_path))
-        worst, accuracy = found.worst
+        summary = summarise(read_robustness(run_dir.robustness_path))
+        worst, accuracy = summary.worst
         console.print(
-            f"{chosen.run_id}: {found.clean:.1%} clean, {found.corrupted:.1%} corrupted, lowest "
-            f"{accuracy:.1%} ({worst}){'' if new else '; was measured'}",
+            f"{run_dir.run_id}: {summary.clean:.1%} clean, {summary.corrupted:.1%} corrupted, "
+            f"lowest {accuracy:.1%} ({worst}){'' if new else '; measured before'}",
             markup=False,
         )
     if failed:
@@ -79,36 +77,35 @@ def efficiency(
     run: Runs = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads on a CPU.", show_default="as many as torch takes"),
+        typer.Option(min=1, help="Threads on a CPU.", show_default="torch's default"),
     ] = None,
     again: Again = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
 ) -> None:
-    """Measure parameters, operations, latency by batch size, and memory of runs.
+    """Measure parameters, FLOPs, latency by batch size, and memory of runs.
 
-    Writes `efficiency.json` of each run. Leave the machine alone meanwhile: latency is that of
-    the device at hand, with whatever else it is doing. An ensemble costs the sum of its members.
+    Writes `efficiency.json` of each run. Run nothing else meanwhile, because latency depends on the
+    load of the machine. An ensemble costs the sum of its members.
     """
     from training.jobs import measure
     from training.terminal.progress import console
 
-    place = benchmark_dir(benchmark, artifacts)
     failed = False
-    for chosen in measure.chosen_runs(place, run or []):
+    for run_dir in measure.requested_runs(benchmark_dir(benchmark, artifacts), run or []):
         try:
-            found = measure.measure_efficiency(
-                chosen, place, _device(device), threads=threads, again=again
+            result = measure.measure_efficiency(
+                run_dir, _device(device), threads=threads, again=again
             )
         except FerscopeError as error:
             failed = True
-            console.print(f"{chosen.run_id}: {error}", markup=False)
+            console.print(f"{run_dir.run_id}: {error}", markup=False)
             continue
-        times = ", ".join(f"{t.batch_size}: {t.milliseconds:.1f} ms" for t in found.latency)
+        times = ", ".join(f"{t.milliseconds:.1f} ms at {t.batch_size}" for t in result.latency)
         console.print(
-            f"{chosen.run_id}: {found.parameters / 1e6:.1f} M parameters, "
-            f"{found.operations / 1e9:.2f} G operations, batches of {times}; {found.device}"
-            + (f", threads: {found.threads}" if found.threads else ""),
+            f"{run_dir.run_id}: {result.parameters / 1e6:.1f} M parameters, "
+            f"{result.operations / 1e9:.2f} GFLOPs, latency by batch size {times}; {result.device}"
+            + (f", {result.threads} threads" if result.threads else ""),
             markup=False,
         )
     if failed:
@@ -118,29 +115,30 @@ def efficiency(
 def report(
     benchmark: Benchmark,
     out: Annotated[
-        Path | None, typer.Option(help="The file to write.", show_default="BENCHMARK.html")
+        Path | None, typer.Option(help="Output file.", show_default="BENCHMARK.html")
     ] = None,
-    part: Annotated[
-        Part,
+    split: Annotated[
+        Split,
         typer.Option(
-            help="What runs are scored on; test_leak_free are test images without a duplicate in "
-            "the original training or validation data."
+            "--part",
+            help="Evaluated images; test_leak_free excludes test images with a duplicate in the "
+            "original training or validation data.",
         ),
     ] = "test",
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Classes that count, such as angry,happy,sad or 'Without neutral'; probabilities "
+            help="Restrict to classes, such as angry,happy,sad or 'Without neutral'; probabilities "
             "are renormalised over them.",
             show_default="all",
         ),
     ] = None,
     artifacts: Artifacts = None,
 ) -> None:
-    """Write the whole benchmark as one HTML file that opens without a server or a network.
+    """Write the benchmark as one HTML file that opens offline, without a server.
 
-    It holds the leaderboard, who beats whom, recall by class, confusions, calibration,
-    robustness, cost and curves; no picture of the dataset.
+    It has the leaderboard, pairwise comparisons, recall by class, confusion matrices, calibration,
+    robustness, efficiency and training curves, but no image of the dataset.
     """
     from fer_core.evaluation.leaderboard import read_results
     from fer_core.evaluation.subsets import classes_in
@@ -148,13 +146,13 @@ def report(
     from training.terminal.progress import console
 
     target = out or Path(f"{benchmark}.html")
-    place = benchmark_dir(benchmark, artifacts)
-    chosen = () if classes is None else classes_in(classes, place.info().labels)
-    found = read_results(place, part, chosen)
-    write_report(target, found)
-    for warning in found.warnings:
-        console.print(f"left out: {warning}", markup=False)
-    console.print(f"{target}: {len(found.entries)} runs", markup=False)
+    paths = benchmark_dir(benchmark, artifacts)
+    subset = () if classes is None else classes_in(classes, paths.info().labels)
+    leaderboard = read_results(paths, split, subset)
+    write_report(target, leaderboard)
+    for warning in leaderboard.warnings:
+        console.print(f"skipped: {warning}", markup=False)
+    console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)
 
 
 def _device(device: str) -> "torch.device":

@@ -1,6 +1,8 @@
-"""Saliency of a run over a sample of the test images: where it lies and whether it is faithful."""
+"""Evaluating saliency methods on a run: faithfulness, and saliency by facial region."""
 
+import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from fer_core.artifacts import RunDir, read_table, write_table
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
-from fer_core.explain import faithfulness
+from fer_core.explain import faithfulness as metrics
 from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, methods_for
@@ -32,17 +34,19 @@ _REGION_SIDE = 96
 _RANDOMISED = 14
 _PROJECTED = 1000
 
+_Row = dict[str, object]
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What is explained in every run of a benchmark: the same faces.
+    """The faces that are explained, equal for all runs of a benchmark.
 
     Attributes:
-        dataset: The prepared set.
+        dataset: The prepared dataset.
         rows: Sampled test images.
         drawn: Drawn faces with known evidence.
-        stored: Those faces in the set's format.
-        seed: Of the sample, the noise and the random weights.
+        stored: Those faces in the dataset's format.
+        seed: Seed of the sample, the noise and the random weights.
     """
 
     dataset: PreparedDataset
@@ -53,11 +57,11 @@ class Plan:
 
     @property
     def ids(self) -> list[str]:
-        """The sampled images' ids."""
+        """Ids of the sampled images."""
         return [str(name) for name in self.dataset.samples["id"].to_numpy()[self.rows]]
 
     def protocol(self, info: RunInfo) -> MeasurementProtocol:
-        """Returns what a run's numbers under this plan stand on."""
+        """Returns the protocol of a run's results under this plan."""
         return MeasurementProtocol(
             run=f"{info.run_id} {info.created}",
             split_hash=self.dataset.info.split_hash,
@@ -71,13 +75,13 @@ class Plan:
 
 
 def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> Plan:
-    """Draws test images, as many of each class as there are, and faces with known evidence.
+    """Samples test images, balanced over classes, and draws faces with known evidence.
 
     Args:
-        dataset: The prepared set.
-        images: How many test images.
-        drawn: How many drawn faces, over the emotions that the set knows and that move a part.
-        seed: Of the sample.
+        dataset: The prepared dataset.
+        images: Number of test images.
+        drawn: Number of drawn faces, over the dataset's emotions except neutral.
+        seed: Seed of the sample.
     """
     test = dataset.rows("test")
     random = np.random.default_rng(seed)
@@ -100,7 +104,7 @@ def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> P
         evidence = draw_evidence(person, emotion, _DRAWN_SIDE, dataset.info.framing)
         if evidence is not None:
             faces.append(evidence)
-    stored = [dataset.format.convert(one.image) for one in faces]
+    stored = [dataset.format.convert(face.image) for face in faces]
     shape = (0, *dataset.format.shape)
     return Plan(
         dataset,
@@ -116,68 +120,70 @@ def explain_run(
     run: RunDir,
     plan: Plan,
     progress: Progress,
-    wanted: Sequence[str] = (),
+    requested: Sequence[str] = (),
     *,
     overwrite: bool = False,
 ) -> list[str]:
-    """Measures a run's saliency methods and writes its three tables, a method at a time.
+    """Evaluates a run's saliency methods and writes its three tables after each method.
 
-    Methods that were measured under the same protocol are left as they are, so an interrupted
-    command goes on where it stopped.
+    Methods that were evaluated under the same protocol are skipped, so an interrupted command
+    continues where it stopped.
 
     Args:
-        predictor: Of the run's benchmark.
+        predictor: Predictor of the run's benchmark.
         run: A network's or an ensemble's run.
         plan: The faces.
-        progress: Shows how far a method is.
-        wanted: Keys of methods; all that suit the run by default.
-        overwrite: Measure again what is there: the wanted methods, or all. What was measured under
-            another protocol goes.
+        progress: Shows progress over a method's faces.
+        requested: Keys of methods; all that the run supports if empty.
+        overwrite: Evaluate methods again. Results under another protocol are removed.
 
     Returns:
-        The methods that were measured now.
+        The methods that were evaluated now.
 
     Raises:
-        DataError: If the set's split is not the run's.
-        ExplainError: If some methods alone are wanted and the run's others were measured under
-            another protocol, with which they cannot stand.
+        DataError: If the dataset has another split than the run.
+        ExplainError: If methods are requested and the run has results of others under another
+            protocol, with which they cannot be compared.
     """
     info = run.info()
     require_split(plan.dataset, info.split_hash, run.run_id)
     protocol = plan.protocol(info)
     suitable = suitable_methods(predictor, info)
-    if wanted and not overwrite:
+    if requested and not overwrite:
         _require_same(run, protocol)
-    measured = _Tables(run, protocol, overwrite=overwrite)
+    tables = _Tables(run, protocol, overwrite=overwrite)
     todo = [
-        name for name in suitable if (not wanted or name in wanted) and name not in measured.done
+        name
+        for name in suitable
+        if (not requested or name in requested) and name not in tables.done
     ]
     masks = _masks(plan) if todo else []
     for name in todo:
-        rows, places = _measure(predictor, info, plan, name, masks, progress)
-        measured.add(rows, places)
+        tables.add(*_measure(_Method(predictor, info, plan, name), masks, progress))
     _project(predictor, run, info, plan, protocol, overwrite=overwrite)
     return todo
 
 
 class _Tables:
-    """The tables of a run, as far as they were measured under one protocol."""
+    """A run's tables with the results under one protocol."""
 
     def __init__(self, run: RunDir, protocol: MeasurementProtocol, *, overwrite: bool) -> None:
         self._run, self._protocol = run, protocol
-        paths = (run.faithfulness_path, run.regions_path)
-        tables = [_read(path, protocol) for path in paths]
-        self._rows, self._places = tables
-        both = [set() if table is None else set(table["method"]) for table in tables]
-        self.done: set[str] = set() if overwrite else both[0] & both[1]
+        self._faithfulness = _read(run.faithfulness_path, protocol)
+        self._regions = _read(run.regions_path, protocol)
+        evaluated = [
+            set() if table is None else set(table["method"])
+            for table in (self._faithfulness, self._regions)
+        ]
+        self.done: set[str] = set() if overwrite else evaluated[0] & evaluated[1]
 
-    def add(self, rows: pd.DataFrame, places: pd.DataFrame) -> None:
+    def add(self, faithfulness: pd.DataFrame, regions: pd.DataFrame) -> None:
         """Adds a method and writes both files."""
-        self._places = self._joined(self._places, places)
-        self._rows = self._joined(self._rows, rows)
-        self.done |= set(rows["method"])
-        write_table(self._run.regions_path, self._protocol.stamp(self._places))
-        write_table(self._run.faithfulness_path, self._protocol.stamp(self._rows))
+        self._regions = self._joined(self._regions, regions)
+        self._faithfulness = self._joined(self._faithfulness, faithfulness)
+        self.done |= set(faithfulness["method"])
+        write_table(self._run.regions_path, self._protocol.stamp(self._regions))
+        write_table(self._run.faithfulness_path, self._protocol.stamp(self._faithfulness))
 
     @staticmethod
     def _joined(old: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +194,7 @@ class _Tables:
 
 
 def _require_same(run: RunDir, protocol: MeasurementProtocol) -> None:
-    """Refuses to replace all of a run's table by a few methods under another protocol."""
+    """Raises ExplainError if a run's earlier results have another protocol."""
     try:
         table = read_table(run.faithfulness_path, ("id",))
         earlier = protocol_of(table, run.faithfulness_path.name)
@@ -196,10 +202,10 @@ def _require_same(run: RunDir, protocol: MeasurementProtocol) -> None:
         return
     if earlier != protocol and earlier.run == protocol.run:
         raise ExplainError(
-            f"{run.run_id} was measured on {earlier.images} images with seed {earlier.seed}, and "
-            f"methods under two protocols cannot be compared. Give --images {earlier.images} "
-            f"--drawn {earlier.drawn} --seed {earlier.seed} for these, measure all methods by "
-            "leaving out --method, or drop the earlier ones with --overwrite."
+            f"{run.run_id} was evaluated on {earlier.images} images with seed {earlier.seed}, and "
+            f"results under two protocols cannot be compared. Pass --images {earlier.images} "
+            f"--drawn {earlier.drawn} --seed {earlier.seed}, evaluate all methods without "
+            "--method, or remove the earlier results with --overwrite."
         )
 
 
@@ -212,76 +218,121 @@ def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
 
 
 def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
-    """Returns the methods that suit a run: the controls first, the slow ones last."""
-    config, own = None, [MEMBERS] if info.kind == "ensemble" else []
+    """Returns the methods that a run supports: baselines first, slow methods last."""
+    config, of_members = None, [MEMBERS] if info.kind == "ensemble" else []
     if info.kind == "network":
-        with predictor.borrow(info.run_id) as subject:
-            config = subject.config
-    fitting = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
-    keys = [method.key for method in fitting]
-    return [*keys[: len(CONTROLS)], *own, *keys[len(CONTROLS) :]]
+        with predictor.borrow(info.run_id) as model:
+            config = model.config
+    supported = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
+    keys = [method.key for method in supported]
+    return [*keys[: len(CONTROLS)], *of_members, *keys[len(CONTROLS) :]]
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A saliency method on one run, and the faces."""
+
+    predictor: Predictor
+    info: RunInfo
+    plan: Plan
+    name: str
+
+    def borrow(self) -> AbstractContextManager[BorrowedModel]:
+        return self.predictor.borrow(self.info.run_id)
+
+    def maps(
+        self, stored: NDArray[np.uint8], targets: Sequence[Target | None]
+    ) -> list[SaliencyMap]:
+        """Explains stored images."""
+        if self.name == MEMBERS:
+            return [
+                self.predictor.explain(face, self.info.run_id, None, target)
+                for face, target in zip(stored, targets, strict=True)
+            ]
+        with self.borrow() as model:
+            return explain(model.model, model.config, model.prepare(stored), targets, self.name)
+
+    def row(self, metric: str, key: str, value: float, share: float = math.nan) -> _Row:
+        return {
+            "method": self.name,
+            "metric": metric,
+            "id": key,
+            "share": share,
+            "value": float(value),
+        }
 
 
 def _measure(
-    predictor: Predictor,
-    info: RunInfo,
-    plan: Plan,
-    name: str,
-    masks: Sequence[Masks],
-    progress: Progress,
+    method: _Method, masks: Sequence[Masks], progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measures one method on all faces."""
-    title = f"{info.run_id}: {name}"
+    """Evaluates one method on all faces; returns rows of faithfulness and of regions."""
+    plan = method.plan
     images = np.asarray(plan.dataset.images[plan.rows])
-    labels = plan.dataset.labels.names
-    truth = plan.dataset.targets(plan.rows)
-    rows: list[dict[str, object]] = []
-    places: list[dict[str, object]] = []
+    faithfulness: list[_Row] = []
+    regions: list[_Row] = []
     starts = range(0, len(images), _BATCH)
-    for start in progress(starts, len(starts), title):
-        part = slice(start, start + _BATCH)
-        stored = images[part]
-        maps = _maps(predictor, info, stored, name, [None] * len(stored))
-        ids = plan.ids[part]
-        with predictor.borrow(info.run_id) as subject:
-            inputs = subject.prepare(stored)
-            for key, image, one in zip(ids, inputs, maps, strict=True):
-                (curves,) = faithfulness.insertion_deletion(subject.model, image, [one])
-                (removed,) = faithfulness.road(subject.model, image, [one])
-                rows += [
-                    _row(name, "deletion", key, curves.deletion_area),
-                    _row(name, "insertion", key, curves.insertion_area),
-                    _row(name, "road", key, removed),
-                ]
-            if name != MEMBERS:
-                steady = faithfulness.stability(
-                    _by(name, subject), subject.model, inputs, maps, seed=plan.seed
-                )
-                rows += [
-                    _row(name, "stability", key, value)
-                    for key, value in zip(ids, steady, strict=True)
-                ]
-        for key, one, target, own in zip(ids, maps, truth[part], masks[part], strict=True):
-            sized = to_side(torch.from_numpy(one.values)[None], len(own["eyes"]))[0].numpy()
-            cells = faithfulness.cell_means(one.values).ravel()
-            peak = np.abs(cells).max()
-            places.append(
-                {
-                    "method": name,
-                    "id": key,
-                    "label": labels[target],
-                    "predicted": labels[int(one.logits.argmax())],
-                    **shares(sized, own),
-                    "cells": (cells / peak if peak > 0 else cells).astype(np.float32),
-                }
-            )
-    rows += _randomisation(predictor, info, plan, name)
-    rows += _on_drawn_faces(predictor, info, plan, name)
-    return pd.DataFrame(rows), pd.DataFrame(places)
+    for start in progress(starts, len(starts), f"{method.info.run_id}: {method.name}"):
+        batch = slice(start, start + _BATCH)
+        stored = images[batch]
+        maps = method.maps(stored, [None] * len(stored))
+        faithfulness += _faithfulness(method, plan.ids[batch], stored, maps)
+        regions += _regions(method, batch, maps, masks[batch])
+    faithfulness += _randomisation(method)
+    faithfulness += _on_drawn_faces(method)
+    return pd.DataFrame(faithfulness), pd.DataFrame(regions)
+
+
+def _faithfulness(
+    method: _Method, ids: Sequence[str], stored: NDArray[np.uint8], maps: Sequence[SaliencyMap]
+) -> list[_Row]:
+    """Measures insertion, deletion, ROAD and stability of maps."""
+    rows: list[_Row] = []
+    with method.borrow() as model:
+        inputs = model.prepare(stored)
+        for key, image, saliency in zip(ids, inputs, maps, strict=True):
+            (curves,) = metrics.insertion_deletion(model.model, image, [saliency])
+            (road,) = metrics.road(model.model, image, [saliency])
+            rows += [
+                method.row("deletion", key, curves.deletion_area),
+                method.row("insertion", key, curves.insertion_area),
+                method.row("road", key, road),
+            ]
+        if method.name != MEMBERS:
+            explainer, seed = _explainer(method.name, model), method.plan.seed
+            stability = metrics.stability(explainer, model.model, inputs, list(maps), seed=seed)
+            rows += [
+                method.row("stability", key, value)
+                for key, value in zip(ids, stability, strict=True)
+            ]
+    return rows
+
+
+def _regions(
+    method: _Method, batch: slice, maps: Sequence[SaliencyMap], masks: Sequence[Masks]
+) -> list[_Row]:
+    """Measures the saliency by region of maps."""
+    plan, labels = method.plan, method.plan.dataset.labels.names
+    truth = plan.dataset.targets(plan.rows[batch])
+    rows: list[_Row] = []
+    for key, saliency, target, mask in zip(plan.ids[batch], maps, truth, masks, strict=True):
+        values = torch.from_numpy(saliency.values)[None]
+        cells = metrics.cell_means(saliency.values).ravel()
+        peak = np.abs(cells).max()
+        rows.append(
+            {
+                "method": method.name,
+                "id": key,
+                "label": labels[target],
+                "predicted": labels[int(saliency.logits.argmax())],
+                **shares(to_side(values, len(mask["eyes"]))[0].numpy(), mask),
+                "cells": (cells / peak if peak > 0 else cells).astype(np.float32),
+            }
+        )
+    return rows
 
 
 def _masks(plan: Plan) -> Sequence[Masks]:
-    """Returns each sampled image's regions: exact ones of drawn faces, else the usual places."""
+    """Returns the regions of each sampled image: exact for drawn faces, else canonical."""
     info = plan.dataset.info
     exact = drawn_masks(plan.dataset, plan.rows) if only_drawn(info) else None
     if exact is not None:
@@ -289,72 +340,53 @@ def _masks(plan: Plan) -> Sequence[Masks]:
     return [canonical_regions(_REGION_SIDE, framing_of(info))] * len(plan.rows)
 
 
-def _maps(
-    predictor: Predictor,
-    info: RunInfo,
-    stored: NDArray[np.uint8],
-    name: str,
-    targets: Sequence[Target | None],
-) -> list[SaliencyMap]:
-    if name == MEMBERS:
-        return [
-            predictor.explain(face, info.run_id, None, target)
-            for face, target in zip(stored, targets, strict=True)
-        ]
-    with predictor.borrow(info.run_id) as subject:
-        return explain(subject.model, subject.config, subject.prepare(stored), targets, name)
-
-
-def _by(name: str, subject: BorrowedModel) -> faithfulness.Explainer:
+def _explainer(name: str, borrowed: BorrowedModel) -> metrics.Explainer:
     def explainer(
         model: LogitsFunction, inputs: Tensor, targets: Sequence[Target | None]
     ) -> list[SaliencyMap]:
-        return explain(model, subject.config, inputs, targets, name)
+        return explain(model, borrowed.config, inputs, targets, name)
 
     return explainer
 
 
-def _randomisation(
-    predictor: Predictor, info: RunInfo, plan: Plan, name: str
-) -> list[dict[str, object]]:
-    """Compares a few maps with those of networks with ever more random weights."""
-    if info.kind != "network":
+def _randomisation(method: _Method) -> list[_Row]:
+    """Compares maps with those of the network after cascading weight randomisation."""
+    if method.info.kind != "network":
         return []
-    few = plan.rows[:: max(1, len(plan.rows) // _RANDOMISED)][:_RANDOMISED]
-    ids = plan.dataset.samples["id"].to_numpy()[few]
+    plan = method.plan
+    sample = plan.rows[:: max(1, len(plan.rows) // _RANDOMISED)][:_RANDOMISED]
+    ids = plan.dataset.samples["id"].to_numpy()[sample]
     rows = []
-    with predictor.borrow(info.run_id) as subject:
-        assert isinstance(subject.model, nn.Module)  # noqa: S101 (a network's run)
-        inputs = subject.prepare(np.asarray(plan.dataset.images[few]))
-        explainer = _by(name, subject)
-        maps = explainer(subject.model, inputs, [None] * len(few))
-        steps, similar = faithfulness.randomisation(
-            explainer, subject.model, inputs, maps, seed=plan.seed
+    with method.borrow() as model:
+        assert isinstance(model.model, nn.Module)  # noqa: S101 (a network's run)
+        inputs = model.prepare(np.asarray(plan.dataset.images[sample]))
+        explainer = _explainer(method.name, model)
+        maps = explainer(model.model, inputs, [None] * len(sample))
+        steps, similarities = metrics.randomisation(
+            explainer, model.model, inputs, maps, seed=plan.seed
         )
-    for share, values in zip(steps, similar, strict=True):
+    for share, values in zip(steps, similarities, strict=True):
         rows += [
-            _row(name, "randomisation", str(key), value, share=float(share))
+            method.row("randomisation", str(key), value, share=float(share))
             for key, value in zip(ids, values, strict=True)
         ]
     return rows
 
 
-def _on_drawn_faces(
-    predictor: Predictor, info: RunInfo, plan: Plan, name: str
-) -> list[dict[str, object]]:
-    """Asks for each drawn face what speaks for its emotion, and whether that is where it is."""
-    rows = []
+def _on_drawn_faces(method: _Method) -> list[_Row]:
+    """Tests on drawn faces whether the evidence for the emotion is where it was drawn."""
+    plan, rows = method.plan, []
     labels = plan.dataset.labels
-    targets = [Target(labels.index(str(one.emotion))) for one in plan.drawn]
+    targets = [Target(labels.index(str(evidence.emotion))) for evidence in plan.drawn]
     for start in range(0, len(plan.drawn), _BATCH):
-        part = slice(start, start + _BATCH)
-        maps = _maps(predictor, info, plan.stored[part], name, targets[part])
-        for number, (one, evidence) in enumerate(zip(maps, plan.drawn[part], strict=True)):
-            sized = to_side(torch.from_numpy(one.values)[None], _DRAWN_SIDE)[0].numpy()
-            key = f"drawn/{start + number:03d}"
-            # by as much as a stored pixel may be off
-            rows.append(_row(name, "pointing", key, float(hit(sized, evidence.mask, 2))))
-            rows.append(_row(name, "inside", key, mass_inside(sized, evidence.mask)))
+        batch = slice(start, start + _BATCH)
+        maps = method.maps(plan.stored[batch], targets[batch])
+        for index, (saliency, evidence) in enumerate(zip(maps, plan.drawn[batch], strict=True)):
+            values = to_side(torch.from_numpy(saliency.values)[None], _DRAWN_SIDE)[0].numpy()
+            key = f"drawn/{start + index:03d}"
+            # a tolerance of 2 px, because stored pixels are larger than drawn ones
+            rows.append(method.row("pointing", key, float(hit(values, evidence.mask, 2))))
+            rows.append(method.row("inside", key, mass_inside(values, evidence.mask)))
     return rows
 
 
@@ -367,37 +399,30 @@ def _project(
     *,
     overwrite: bool,
 ) -> None:
-    """Lays test images out by what the classifier reads of them."""
+    """Projects test images' features to the plane and writes `projection.parquet`."""
     if info.kind != "network":
         return
     if not overwrite and _read(run.projection_path, protocol) is not None:
         return
     test = plan.dataset.rows("test")
-    chosen = np.random.default_rng(plan.seed).permutation(test)[:_PROJECTED]
-    chosen.sort()
+    sample = np.sort(np.random.default_rng(plan.seed).permutation(test)[:_PROJECTED])
     features, logits = [], []
-    with predictor.borrow(info.run_id) as subject:
-        assert subject.spec is not None  # noqa: S101 (a network's run)
-        for start in range(0, len(chosen), 64):
-            rows = chosen[start : start + 64]
-            inputs = subject.prepare(np.asarray(plan.dataset.images[rows]))
-            features.append(penultimate(subject.model, subject.spec, inputs))
-            logits.append(faithfulness.answer(subject.model, inputs).cpu().numpy())
+    with predictor.borrow(info.run_id) as model:
+        assert model.spec is not None  # noqa: S101 (a network's run)
+        for start in range(0, len(sample), 64):
+            rows = sample[start : start + 64]
+            inputs = model.prepare(np.asarray(plan.dataset.images[rows]))
+            features.append(penultimate(model.model, model.spec, inputs))
+            logits.append(metrics.answer(model.model, inputs).cpu().numpy())
     plane = project(np.concatenate(features), plan.seed)
     names = np.array(plan.dataset.labels.names, dtype=object)
     table = pd.DataFrame(
         {
-            "id": plan.dataset.samples["id"].to_numpy()[chosen],
-            "label": names[plan.dataset.targets(chosen)],
+            "id": plan.dataset.samples["id"].to_numpy()[sample],
+            "label": names[plan.dataset.targets(sample)],
             "predicted": names[np.concatenate(logits).argmax(axis=1)],
             "x": plane[:, 0],
             "y": plane[:, 1],
         }
     )
     write_table(run.projection_path, protocol.stamp(table))
-
-
-def _row(
-    method: str, metric: str, key: str, value: float, share: float = float("nan")
-) -> dict[str, object]:
-    return {"method": method, "metric": metric, "id": key, "share": share, "value": float(value)}

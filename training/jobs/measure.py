@@ -1,4 +1,4 @@
-"""Measures finished runs: robustness on corrupted pictures, and cost."""
+"""Measuring finished runs: robustness to corruptions, and efficiency."""
 
 import hashlib
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ from fer_core.provenance import now
 from fer_core.records import RunInfo
 
 
-def chosen_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
-    """Returns the named runs, or every finished one; networks first, then ensembles.
+def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir]:
+    """Returns the named runs, or all finished ones; networks first, then ensembles.
 
     Raises:
-        ArtifactError: If a named run is not finished, or there is none.
+        ArtifactError: If a named run is not finished, or no run is.
     """
     runs = [benchmark.run(name) for name in names] or benchmark.runs()
     finished = [run for run in runs if run.info_path.is_file()]
-    if not names:  # of imported runs answers alone are known, or a file that is not ours
+    if not names:  # imported runs cannot be measured
         finished = [run for run in finished if _kind(run) != "imported"]
     if names and len(finished) < len(runs):
         missing = ", ".join(run.run_id for run in runs if run not in finished)
@@ -53,29 +53,29 @@ def _kind(run: RunDir) -> str:
     try:
         return run.info().kind
     except ArtifactError:
-        return ""  # said when it is measured
+        return ""  # measuring it reports the damage
 
 
 def _require_network_or_ensemble(info: RunInfo) -> None:
     if info.kind == "imported":
         raise ArtifactError(
-            f"{info.run_id} was imported; only networks of this library and their ensembles are "
+            f"{info.run_id} was imported; only networks trained here and their ensembles can be "
             "measured."
         )
 
 
 @dataclass(frozen=True)
 class TestPictures:
-    """The pictures that robustness is measured on.
+    """Test images on which robustness is measured.
 
     Attributes:
         images: uint8, shape (N, side, side) or (N, side, side, 3).
-        rows: Their rows in the prepared set, which decide their corruptions; shape (N,).
-        truth: Ids and classes; the probabilities in it are not used.
-        seed: Of the choice of pictures and of their corruptions.
+        rows: Their rows in the prepared dataset, which seed their corruptions; shape (N,).
+        truth: Ids and classes; its probabilities are not used.
+        seed: Seed of the sample and of the corruptions.
     """
 
-    __test__ = False  # the name is not pytest's business
+    __test__ = False  # not a pytest class
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
@@ -84,25 +84,24 @@ class TestPictures:
 
     @classmethod
     def draw(cls, dataset: PreparedDataset, count: int, seed: int) -> "TestPictures":
-        """Draws test pictures without replacement; all of them where `count` is 0 or too many."""
+        """Draws test images without replacement; all if `count` is 0 or larger than the split."""
         rows = dataset.rows("test")
         if 0 < count < len(rows):
             rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
         ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
         classes = len(dataset.labels)
-        even = np.full((len(rows), classes), 1 / classes)
-        truth = SplitPredictions(dataset.labels, ids, dataset.targets(rows), even)
+        uniform = np.full((len(rows), classes), 1 / classes)
+        truth = SplitPredictions(dataset.labels, ids, dataset.targets(rows), uniform)
         return cls(np.asarray(dataset.images[rows]), rows, truth, seed)
 
-    def scores(self, probabilities: NDArray[np.float32]) -> SplitPredictions:
-        """Returns scores with these probabilities."""
-        given = probabilities.astype(np.float64)
-        return SplitPredictions(self.truth.labels, self.truth.ids, self.truth.truth, given)
+    def predictions(self, probabilities: NDArray[np.float32]) -> SplitPredictions:
+        """Returns predictions of these images with the given probabilities."""
+        values = probabilities.astype(np.float64)
+        return SplitPredictions(self.truth.labels, self.truth.ids, self.truth.truth, values)
 
 
 def measure_robustness(
     run: RunDir,
-    benchmark: BenchmarkDir,
     dataset: PreparedDataset,
     pictures: TestPictures,
     device: torch.device,
@@ -110,13 +109,21 @@ def measure_robustness(
     *,
     again: bool = False,
 ) -> bool:
-    """Writes a run's `robustness.parquet`; of an ensemble, from its members' answers.
+    """Writes a run's `robustness.parquet`; an ensemble's comes from its members' predictions.
+
+    Args:
+        run: A network's or an ensemble's run.
+        dataset: The prepared dataset.
+        pictures: The test images.
+        device: Device to predict on.
+        progress: Shows progress over corruptions.
+        again: Measure again even if the same images were measured.
 
     Returns:
-        False if it had been measured already on the same pictures.
+        False if the same images were measured already.
 
     Raises:
-        FerscopeError: If the run, or a member, is damaged or does not fit the dataset.
+        FerscopeError: If the run or a member is damaged, or has another split than the dataset.
     """
     info = run.info()
     if not again and _is_measured(run, info, pictures):
@@ -124,35 +131,46 @@ def measure_robustness(
     _require_network_or_ensemble(info)
     if info.split_hash != dataset.info.split_hash:
         raise ArtifactError(
-            f"{run.run_id} was trained on another split than the prepared set {dataset.info.name}."
+            f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
+            "Prepare the data again with the same options."
         )
-    if info.kind == "network":
-        answers = _network_answers(run, dataset.format, pictures, device, progress, again=again)
-    else:
-        if members_changed(run):
-            raise ArtifactError(
-                f"A member of {run.run_id} was made anew or deleted since it was chosen. Train the "
-                "average again, then measure it."
-            )
-        members = [
-            _network_answers(
-                benchmark.run(name), dataset.format, pictures, device, progress, again=False
-            )
-            for name in info.members
-        ]
-        answers = mixed(
-            [part.astype(np.float64) for part in members], info.member_weights, info.logit_shift
-        ).astype(np.float32)
+    if info.kind == "ensemble" and members_changed(run):
+        raise ArtifactError(
+            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
+            "Train the ensemble again, then measure it."
+        )
+    names = info.members or (run.run_id,)
+    members = [
+        _corrupted_predictions(
+            run.benchmark.run(name),
+            dataset.format,
+            pictures,
+            device,
+            progress,
+            again=again and name == run.run_id,
+        )
+        for name in names
+    ]
     table = pd.DataFrame(
         [
-            row(name, strength, pictures.scores(probabilities), pictures.seed)
-            for (name, strength), probabilities in zip(CONDITIONS, answers, strict=True)
+            row(name, severity, pictures.predictions(probabilities), pictures.seed)
+            for (name, severity), probabilities in zip(
+                CONDITIONS, _average(members, info), strict=True
+            )
         ]
     )
     if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was made anew meanwhile. Measure it again.")
+        raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
     write_table(run.robustness_path, table.assign(run_created=info.created))
     return True
+
+
+def _average(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:
+    """Averages members' predictions as an ensemble does; a network's stay as they are."""
+    if info.kind == "network":
+        return members[0]
+    wide = [member.astype(np.float64) for member in members]
+    return mixed(wide, info.member_weights, info.logit_shift).astype(np.float32)
 
 
 def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:
@@ -162,11 +180,11 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:
         return False
     first = table.iloc[0]
     same = (first["seed"], first["samples_hash"]) == (pictures.seed, samples_hash(pictures.truth))
-    made = first.get("run_created", info.created)  # earlier versions did not say
-    return same and made == info.created and len(table) == len(CONDITIONS)
+    created = first.get("run_created", info.created)  # earlier versions have no such column
+    return same and created == info.created and len(table) == len(CONDITIONS)
 
 
-def _network_answers(
+def _corrupted_predictions(
     run: RunDir,
     stored: SampleFormat,
     pictures: TestPictures,
@@ -175,70 +193,80 @@ def _network_answers(
     *,
     again: bool,
 ) -> NDArray[np.float32]:
-    """Probabilities under each condition, shape (conditions, N, K); kept for ensembles."""
+    """Predicts each condition, shape (conditions, N, K); cached for ensembles."""
     weights = run.weights_path.stat() if run.weights_path.is_file() else None
     pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
     stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels} {CONDITIONS}"
     stamp += f" {weights.st_size} {weights.st_mtime_ns}" if weights else ""
     if not again:
         try:
-            with np.load(run.corrupted_path, allow_pickle=False) as kept:
-                if str(kept["stamp"]) == stamp:
-                    return np.asarray(kept["answers"], dtype=np.float32)
+            with np.load(run.corrupted_path, allow_pickle=False) as cache:
+                if str(cache["stamp"]) == stamp:
+                    return np.asarray(cache["answers"], dtype=np.float32)
         except DAMAGED_ARRAYS:
             pass
     network = load_network(run, stored)
     network.model.to(device).requires_grad_(False)
     steps = corrupted_probabilities(network, pictures.images, pictures.rows, seed=pictures.seed)
-    answers = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
-    if not np.isfinite(answers).all():
-        raise ArtifactError(f"{run.run_id} gives no finite answer; its weights are damaged.")
+    predictions = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
+    if not np.isfinite(predictions).all():
+        raise ArtifactError(
+            f"The predictions of {run.run_id} are not finite; its weights are damaged. "
+            "Train it again."
+        )
     with atomic_path(run.corrupted_path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, stamp=stamp, answers=answers.astype(np.float16))
-    return answers
+        np.savez_compressed(file, stamp=stamp, answers=predictions.astype(np.float16))
+    return predictions
 
 
 def measure_efficiency(
-    run: RunDir,
-    benchmark: BenchmarkDir,
-    device: torch.device,
-    *,
-    threads: int | None = None,
-    again: bool = False,
+    run: RunDir, device: torch.device, *, threads: int | None = None, again: bool = False
 ) -> Efficiency:
-    """Writes a run's `efficiency.json` and returns it; an ensemble's is the sum of its members'.
+    """Measures a run and writes `efficiency.json`; an ensemble's is the sum of its members'.
 
-    What was measured on this device, with as many threads as are asked for, stays.
+    Args:
+        run: A network's or an ensemble's run.
+        device: Device to measure on.
+        threads: Threads on a CPU; torch's default if None.
+        again: Measure again even if there are results for this device and these threads.
 
     Raises:
-        FerscopeError: If the run, or a member, is damaged.
+        FerscopeError: If the run or a member is damaged.
     """
-    if not again and run.efficiency_path.is_file():
-        try:
-            found = Efficiency.read(run.efficiency_path)
-        except ArtifactError:
-            pass  # a damaged file is measured anew
-        else:
-            if found.device == device_title(device) and threads in (None, found.threads):
-                return found
+    if not again and (earlier := _earlier_efficiency(run, device, threads)) is not None:
+        return earlier
     info = run.info()
     _require_network_or_ensemble(info)
     if info.kind == "network":
-        place = benchmark.info()
-        stored = SampleFormat(place.side, place.colour)
-        # a fresh process: peak memory only ever grows
+        benchmark = run.benchmark.info()
+        stored = SampleFormat(benchmark.side, benchmark.colour)
+        # a new process, because peak memory never falls
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            found = process.submit(measure_run, run, stored, device, threads).result()
+            efficiency = process.submit(measure_run, run, stored, device, threads).result()
     else:
         members = [
-            measure_efficiency(benchmark.run(name), benchmark, device, threads=threads)
+            measure_efficiency(run.benchmark.run(name), device, threads=threads)
             for name in info.members
         ]
         if len({(member.device, member.threads) for member in members}) > 1:
             raise FerscopeError(
                 f"The members of {run.run_id} were measured on different devices or with different "
-                "numbers of threads. Measure them all with --again."
+                "numbers of threads. Measure all of them with --again."
             )
-        found = combined(run.run_id, members, now())
-    found.write(run.efficiency_path)
-    return found
+        efficiency = combined(run.run_id, members, now())
+    efficiency.write(run.efficiency_path)
+    return efficiency
+
+
+def _earlier_efficiency(
+    run: RunDir, device: torch.device, threads: int | None
+) -> Efficiency | None:
+    """Returns a run's results for a device and number of threads, if there are any."""
+    if not run.efficiency_path.is_file():
+        return None
+    try:
+        earlier = Efficiency.read(run.efficiency_path)
+    except ArtifactError:
+        return None  # a damaged file is written again
+    same = earlier.device == device_title(device) and threads in (None, earlier.threads)
+    return earlier if same else None

@@ -78,13 +78,13 @@ def print_report(run: RunDir) -> None:
     )
 
 
-def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
-    """Prints each method's faithfulness, and which beat both controls.
+def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
+    """Prints each saliency method's faithfulness, and which methods beat both baselines.
 
     Args:
         run_id: The run.
         table: As `fer_core.explain.tables.league` gives it.
-        faithful: Methods that beat both controls in deletion and insertion.
+        faithful: Methods that beat both baselines in deletion and insertion.
     """
     shown = Table("method", *METRICS.values(), title=run_id)
     shown.columns[0].no_wrap = True
@@ -94,7 +94,7 @@ def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> N
         shown.add_row(str(method), *cells, style="green" if method in faithful else None)
     console.print(shown)
     console.print(
-        f"Better than both controls in deletion and insertion: {', '.join(faithful) or 'none'}."
+        f"Better than both baselines in deletion and insertion: {', '.join(faithful) or 'none'}."
     )
 
 
