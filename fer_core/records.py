@@ -137,8 +137,8 @@ class RunInfo(Record):
     Attributes:
         kind: A trained network, an ensemble of other runs, or an imported model or predictions.
         recipe: The resolved recipe, as plain values; empty for imported predictions.
-        init: `scratch`, `imagenet`, `checkpoint`; `members` for an ensemble; `elsewhere` for
-            imported runs.
+        init: `scratch`, `imagenet`, `face`, `checkpoint`; `members` for an ensemble; `elsewhere`
+            for imported runs.
         init_source: Source of the initial weights.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
         image_size: Input side in pixels; None for an ensemble or if unknown.

@@ -29,13 +29,14 @@ for command in (
     explain.explain,
     import_export.export,
     import_export.import_,
+    import_export.convert_face,
     measure.robustness,
     measure.efficiency,
     measure.report,
     data.examples,
     dashboard.dashboard,
 ):
-    app.command(command.__name__.removesuffix("_"))(command)
+    app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 
 
 def main() -> None:

