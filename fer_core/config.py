@@ -102,6 +102,33 @@ class AugmentConfig(_Section):
     saturation: float = Field(default=0.2, ge=0, lt=1, description="no effect on grey images")
     cutmix: float = Field(default=0.0, ge=0, le=1, description="share of images mixed by CutMix")
     cutmix_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution")
+    zoom: tuple[float, float] = Field(
+        default=(1.0, 1.0),
+        description="smallest and largest further scale of the face, log-uniform; below 1 the "
+        "crop is wider than the stored image",
+    )
+    perspective: float = Field(
+        default=0.0, ge=0, lt=0.5, description="largest relative change of size at the edges"
+    )
+    erase: float = Field(
+        default=0.0, ge=0, le=1, description="share of images with a box over eyes or mouth"
+    )
+    light: float = Field(
+        default=0.0, ge=0, lt=1, description="largest relative brightness change of one side"
+    )
+    gamma: float = Field(default=0.0, ge=0, le=2, description="largest log of the gamma exponent")
+    blur: float = Field(default=0.0, ge=0, le=1, description="share of blurred images")
+    noise: float = Field(default=0.0, ge=0, le=1, description="share of images with noise")
+    jpeg: float = Field(
+        default=0.0, ge=0, le=1, description="share of images as JPEG of quality 20 to 80"
+    )
+
+    @model_validator(mode="after")
+    def _zoom_is_a_range(self) -> Self:
+        least, most = self.zoom
+        if not 0.1 <= least <= most <= 10:
+            raise ValueError("zoom must be two sizes, 0.1 to 10, the smaller first")
+        return self
 
 
 class LossConfig(_Section):

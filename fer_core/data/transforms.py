@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fer_core.config import AugmentConfig
+from fer_core.data.degradation import NO_DEGRADATION, Degradation, inside_boxes
 from fer_core.data.imaging import SampleFormat
 
 _PIPELINE_VERSION = 1  # raise it when the arithmetic below changes
@@ -123,6 +124,9 @@ class Augmentation:
         saturation: Factors, shape (N,).
         boxes: CutMix boxes as shares of the side (x0, y0, x1, y1), shape (N, 4); empty ones
             change nothing.
+        perspective: How much smaller the face gets across and down the image, shape (N, 2); None
+            for none.
+        degradation: What spoils the stored images.
     """
 
     matrices: Tensor
@@ -130,6 +134,8 @@ class Augmentation:
     contrast: Tensor
     saturation: Tensor
     boxes: Tensor
+    perspective: Tensor | None = None
+    degradation: Degradation = NO_DEGRADATION
 
     @classmethod
     def draw(cls, count: int, config: AugmentConfig, generator: torch.Generator) -> "Augmentation":
@@ -151,22 +157,35 @@ class Augmentation:
             ],
             dim=1,
         )
-        return cls(
-            matrices,
-            uniform(config.brightness, 1.0),
-            uniform(config.contrast, 1.0),
-            uniform(config.saturation, 1.0),
-            _draw_boxes(count, config, generator),
-        )
+        colours = [uniform(config.brightness, 1.0), uniform(config.contrast, 1.0)]
+        colours.append(uniform(config.saturation, 1.0))
+        boxes = _draw_boxes(count, config, generator)
+        # What came later is drawn later, and only where it is asked for: recipes that do without
+        # it train on the same images as before.
+        if config.zoom != (1.0, 1.0):
+            low, high = map(math.log, config.zoom)
+            matrices[:, :, :2] /= torch.exp(uniform((high - low) / 2, (low + high) / 2)).view(
+                -1, 1, 1
+            )
+        perspective = None
+        if config.perspective:
+            reach = config.perspective
+            perspective = torch.stack([uniform(reach), uniform(reach)], dim=1)
+        degradation = Degradation.draw(count, config, generator)
+        return cls(matrices, *colours, boxes, perspective, degradation)
 
     def share(self, part: slice, device: torch.device) -> "Augmentation":
         """Returns the numbers of some of the images, on a device."""
+        tensors = (self.matrices, self.brightness, self.contrast, self.saturation, self.boxes)
+        perspective = self.perspective
         return Augmentation(
-            *(getattr(self, name)[part].to(device) for name in self.__dataclass_fields__)
+            *(tensor[part].to(device) for tensor in tensors),
+            None if perspective is None else perspective[part].to(device),
+            self.degradation.share(part, device),
         )
 
     def apply(self, images: Tensor, size: int) -> Tensor:
-        """Recolours, moves and mirrors images, and samples them at a size.
+        """Recolours, spoils, moves and mirrors images, and samples them at a size.
 
         Args:
             images: float in 0 to 1, shape (N, C, h, w).
@@ -175,9 +194,9 @@ class Augmentation:
         Returns:
             The same range, shape (N, C, size, size).
         """
-        recoloured = self._recolour(images)
+        changed = self.degradation.apply(self._recolour(images))
         return F.grid_sample(
-            recoloured, self._grid(size), padding_mode="reflection", align_corners=False
+            changed, self._grid(size), padding_mode="reflection", align_corners=False
         )
 
     def _recolour(self, images: Tensor) -> Tensor:
@@ -191,7 +210,10 @@ class Augmentation:
         return torch.addcmul(offset, images, contrast).clamp_(0, 1)
 
     def _grid(self, size: int) -> Tensor:
-        """Returns what `affine_grid` does, shape (N, size, size, 2), in a fifth of its time."""
+        """Returns what `affine_grid` does, shape (N, size, size, 2), in a fifth of its time.
+
+        With a perspective, places are those of a plane that is seen at an angle.
+        """
         steps = torch.arange(size, device=self.matrices.device, dtype=self.matrices.dtype)
         centres = (2 * steps + 1) / size - 1
         across = self.matrices[:, :, 0, None] * centres  # (N, 2, size): along a row
@@ -199,6 +221,9 @@ class Augmentation:
         grid = torch.empty(len(self.matrices), size, size, 2, device=centres.device)
         for axis in range(2):
             torch.add(across[:, axis, None, :], down[:, axis, :, None], out=grid[..., axis])
+        if self.perspective is not None:
+            tilt = self.perspective[:, :, None] * centres  # (N, 2, size)
+            grid /= (1 + tilt[:, 0, None, :] + tilt[:, 1, :, None]).unsqueeze(-1)
         return grid
 
     @property
@@ -224,11 +249,7 @@ class Augmentation:
             return images, targets
         partner = torch.arange(count, device=images.device) ^ 1
         partner = torch.where(partner < count, partner, partner - 2)
-        x0, y0, x1, y1 = (self.boxes * self.boxes.new_tensor([width, height] * 2)).round().unbind(1)
-        rows = torch.arange(height, device=images.device).view(1, -1, 1)
-        columns = torch.arange(width, device=images.device).view(1, 1, -1)
-        inside = (rows >= y0.view(-1, 1, 1)) & (rows < y1.view(-1, 1, 1))
-        inside = inside & (columns >= x0.view(-1, 1, 1)) & (columns < x1.view(-1, 1, 1))
+        inside = inside_boxes(self.boxes, height, width)
         mixed = torch.where(inside.unsqueeze(1), images[partner], images)
         pasted = inside.float().mean(dim=(1, 2)).view(-1, 1)
         return mixed, torch.lerp(targets, targets[partner], pasted)
