@@ -211,10 +211,10 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     count, channels, rows, columns = padded.shape
     blocks = padded.view(count, channels, rows // 8, 8, columns // 8, 8).transpose(3, 4)
     cosines = _cosines().to(images)
-    # how libjpeg scales its tables
-    factor = torch.where(quality < 50, 50 / quality.clamp(min=1), 2 - quality / 50)
-    steps = images.new_tensor(_STEPS) * factor.view(-1, 1, 1)
-    steps = steps.round().clamp_(1, 255).view(-1, 1, 1, 1, 8, 8)
+    # whole numbers, as libjpeg scales its tables
+    percent = torch.where(quality < 50, 5000 / quality.clamp(min=1), 200 - 2 * quality).floor()
+    steps = ((images.new_tensor(_STEPS) * percent.view(-1, 1, 1) + 50) / 100).floor()
+    steps = steps.clamp_(1, 255).view(-1, 1, 1, 1, 8, 8)
     quantised = ((cosines @ blocks @ cosines.T) / steps).round() * steps
     decoded = (cosines.T @ quantised @ cosines).transpose(3, 4).reshape(padded.shape)
     return ((decoded + 128) / 255).clamp_(0, 1)[..., :height, :width]
