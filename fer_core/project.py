@@ -1,9 +1,10 @@
-"""Where the project's folders are, unless the user says otherwise."""
+"""Default folders, unless an option or environment variable sets others."""
 
 import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, or the folder of an installed package."""
 
 
 def _home() -> Path:

@@ -1,4 +1,4 @@
-"""The command line: `python -m training --help`."""
+"""The command line: `ferscope --help` or `python -m training --help`."""
 
 import sys
 
@@ -8,11 +8,11 @@ from fer_core.errors import FerscopeError
 from training.allocator import keep_freed_memory
 from training.commands import dashboard, data, explain, import_export, measure, predict, runs
 
-# Everything that needs torch is imported inside the commands: --help stays instant.
+# Commands import torch inside their functions, so that --help is fast.
 
 app = typer.Typer(
-    name="training",
-    help="Turns data into runs: prepare a dataset, train recipes on it, publish the results.",
+    help="Train, evaluate, compare and explain facial-expression classifiers.\n\n"
+    "Start with `prepare` (a dataset), `train` (a recipe) and `dashboard` (the results).",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -35,12 +35,13 @@ for command in (
     measure.report,
     data.examples,
     dashboard.dashboard,
+    dashboard.serve,
 ):
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
 
 
 def main() -> None:
-    """Runs the command line; an error that the user can mend is one line, without a trace."""
+    """Runs the command line; an error that the user can fix is one line without a traceback."""
     keep_freed_memory()
     try:
         app()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 LOCATE = "import fer_core, training, dashboard; print(fer_core.__file__)"
 SECONDS_TO_START = 60
+ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "artifacts"
 
 
 def main(wheel: Path) -> None:
@@ -35,19 +36,26 @@ def main(wheel: Path) -> None:
         assert python("-c", LOCATE).startswith(str(packages)), "the checkout was imported instead"
         assert "efficientnet_lite0" in python("-m", "training", "recipes")
         assert (packages / "bin" / "ferscope").is_file()
-        serve(elsewhere, environment)
+        refused = subprocess.run(
+            [sys.executable, "-m", "training", "dashboard"],
+            cwd=elsewhere, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert "There is no benchmark in" in refused.stderr, refused.stderr
+        serve("dashboard", "_stcore/health", elsewhere, environment)
+        serve("serve", "openapi.json", elsewhere, environment)
     print(f"{wheel.name}: commands and dashboard work outside the checkout")  # noqa: T201
 
 
-def serve(folder: Path, environment: dict[str, str]) -> None:
-    """Starts `ferscope dashboard` and waits until it answers."""
+def serve(name: str, path: str, folder: Path, environment: dict[str, str]) -> None:
+    """Starts `ferscope <name>` on the checkout's artifacts and waits until it answers."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "training", "dashboard", "--port", str(port)]
+    command = [sys.executable, "-m", "training", name, "--port", str(port)]
+    command += ["--artifacts", str(ARTIFACTS)]
     server = subprocess.Popen(command, cwd=folder, env=environment)
     try:
-        wait_for(f"http://localhost:{port}/_stcore/health", server)
+        wait_for(f"http://localhost:{port}/{path}", server)
     finally:
         server.terminate()
         server.wait(10)
@@ -57,7 +65,7 @@ def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
     """Returns once the address answers; raises if the server ends or takes too long."""
     end = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < end:
-        assert server.poll() is None, f"the dashboard ended with {server.returncode}"
+        assert server.poll() is None, f"the server ended with {server.returncode}"
         try:
             with urllib.request.urlopen(address, timeout=5):
                 return

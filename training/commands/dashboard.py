@@ -1,14 +1,20 @@
-"""The command that serves the dashboard."""
+"""Commands that serve the dashboard and the HTTP service."""
 
 import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from fer_core.artifacts import ArtifactStore
+from fer_core.errors import ArtifactError
+from fer_core.project import artifacts_root
 from training.options import Artifacts, Data
+
+SERVICE = "fer_core.serving.app:app"
+"""The ASGI application; named, not imported: commands and service do not import each other."""
 
 
 def dashboard(
@@ -16,14 +22,54 @@ def dashboard(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Serve the dashboard at http://localhost:8501."""
-    spec = importlib.util.find_spec("dashboard")  # found, not imported: commands know no page
+    """Serve the dashboard at http://localhost:8501.
+
+    It shows the benchmarks in the artifacts folder. Images of a benchmark that may not be published
+    are shown if the dataset is prepared in the data folder.
+    """
+    spec = importlib.util.find_spec("dashboard")  # located, not imported
     if spec is None or spec.origin is None:
-        raise typer.BadParameter("the package dashboard is not installed: pip install ferscope")
-    if artifacts:
-        os.environ["FERSCOPE_ARTIFACTS"] = str(artifacts.resolve())
+        raise typer.BadParameter("The package dashboard is not installed: pip install ferscope")
+    _require_benchmarks(artifacts)
     if data:
         os.environ["FERSCOPE_DATA"] = str(data.resolve())
     home = Path(spec.origin).with_name("Home.py")
-    options = ["--server.port", str(port), "--server.headless", "true"]
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(home), *options])  # noqa: S606
+    _replace_by("streamlit", "run", str(home), f"--server.port={port}", "--server.headless=true")
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; 0.0.0.0 for all interfaces.")
+    ] = "localhost",
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="Benchmark whose runs predict.", show_default="ferplus, else the first"),
+    ] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Serve predictions over HTTP at http://localhost:8000; /docs describes the API."""
+    _require_benchmarks(artifacts)
+    if benchmark:
+        os.environ["FERSCOPE_BENCHMARK"] = benchmark
+    _replace_by("uvicorn", SERVICE, f"--host={host}", f"--port={port}")
+
+
+def _require_benchmarks(artifacts: Path | None) -> None:
+    """Sets the artifacts folder for the server.
+
+    Raises:
+        ArtifactError: If it has no benchmark.
+    """
+    folder = (artifacts or artifacts_root()).resolve()
+    if not ArtifactStore(folder).benchmarks():
+        raise ArtifactError(
+            f"There is no benchmark in {folder}. Pass the folder of benchmarks with --artifacts or "
+            "FERSCOPE_ARTIFACTS, or prepare a dataset: ferscope prepare --help."
+        )
+    os.environ["FERSCOPE_ARTIFACTS"] = str(folder)
+
+
+def _replace_by(module: str, *arguments: str) -> NoReturn:
+    """Replaces this process by a Python module, which then gets its signals directly."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

@@ -121,7 +121,6 @@ def predict_files(
     run_ids: Sequence[str],
     detector: FaceDetector | None,
     progress: Progress,
-    *,
     options: PredictOptions | None = None,
 ) -> Tally:
     """Predicts every face with every run.
