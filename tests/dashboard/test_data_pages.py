@@ -16,9 +16,9 @@ from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
-from tests.dashboard.conftest import texts
 from tests.support.builders import SIDE, Toy, ToySource, toy_run
 from tests.support.helpers import ListSource
+from tests.support.pages import texts
 
 EXPLORER = ("Classes", "Samples", "Mean faces", "Light and sharpness", "Map", "Annotators")
 QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")

@@ -12,8 +12,8 @@ import pytest
 from dashboard.components import faces
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
-from tests.dashboard.conftest import HOME, texts
 from tests.support.builders import toy_benchmark
+from tests.support.pages import HOME, texts
 
 RESULT_PAGES = ("leaderboard", "confusion", "errors", "head_to_head", "trust")
 PAGES = ("overview", *RESULT_PAGES, "compare", "features", "saliency", "regions")
