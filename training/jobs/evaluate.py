@@ -10,7 +10,7 @@ from torch import nn
 from fer_core.artifacts import RunDir, write_table
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.targets import SampleScores, read_scores
+from fer_core.data.targets import RegressionTargets, read_targets
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
@@ -105,7 +105,7 @@ def write_evaluation(
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
     if isinstance(recipe, Recipe) and recipe.score and Path(recipe.score.table).is_file():
-        scores = read_scores(Path(recipe.score.table), dataset)
+        scores = read_targets(Path(recipe.score.table), dataset)
         write_scores(place, model, recipe, dataset, preprocessing, scores)
     return write_run(place, info, predictions, dataset.samples)
 
@@ -116,7 +116,7 @@ def write_scores(
     recipe: Recipe,
     dataset: PreparedDataset,
     preprocessing: Preprocessing,
-    scores: SampleScores,
+    scores: RegressionTargets,
 ) -> ScoreReport:
     """Estimates the scores of validation and test images and writes the estimates' errors."""
     spec = spec_of(recipe.model.architecture)

@@ -21,7 +21,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
-from fer_core.data.targets import SampleScores, read_scores
+from fer_core.data.targets import RegressionTargets, read_targets
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.callbacks import Callback, FitResult
 from fer_core.engine.networks import preprocessing_of
@@ -280,11 +280,13 @@ def weight_facts(info: RunInfo) -> dict[str, Any]:
     }
 
 
-def _add_scores(model: nn.Module, recipe: Recipe, dataset: PreparedDataset) -> SampleScores | None:
+def _add_scores(
+    model: nn.Module, recipe: Recipe, dataset: PreparedDataset
+) -> RegressionTargets | None:
     """Reads the recipe's table of scores, if it has one, and puts a head for them in place."""
     if recipe.score is None:
         return None
-    scores = read_scores(Path(recipe.score.table), dataset)
+    scores = read_targets(Path(recipe.score.table), dataset)
     known = scores.values[dataset.rows("train")]
     known = known[~np.isnan(known)]
     spread = float(known.std())
@@ -302,11 +304,11 @@ def _train_data(
     dataset: PreparedDataset,
     *,
     limit: int | None = None,
-    scores: SampleScores | None = None,
+    scores: RegressionTargets | None = None,
 ) -> TrainData:
     train, validation = dataset.rows("train"), dataset.rows("validation")[:limit]
     if recipe.loss.disputed:
-        train = np.concatenate([train, dataset.disputed_rows()])
+        train = np.concatenate([train, dataset.no_majority_rows()])
     train = train[:limit]
     return TrainData(
         images=dataset.images,
