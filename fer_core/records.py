@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
 from fer_core.files import read_json, write_json
@@ -16,9 +16,12 @@ SCHEMA_VERSION = 1
 
 
 class Record(BaseModel):
-    """A frozen JSON file with a schema version; unknown keys are refused."""
+    """A frozen JSON file with a schema version; unknown keys are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Fields are written under their aliases, which keep the keys of files stable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: int = SCHEMA_VERSION
 
@@ -47,7 +50,7 @@ class Record(BaseModel):
 
     def write(self, path: Path) -> None:
         """Writes the record atomically."""
-        write_json(path, self.model_dump(mode="json"))
+        write_json(path, self.model_dump(mode="json", by_alias=True))
 
 
 class SourceInfo(BaseModel):
@@ -147,9 +150,10 @@ class RunInfo(Record):
         parameters: Number of weights; None if not known.
         trained_parameters: Number of weights that training changed; None where it is not known.
         base_hash: Hash of the weights that an adapter stands on; None without an adapter.
-        prior_strength: What was added to the logits in the end, in logarithms of the class
-            frequencies; chosen on validation. It stands in a network's bias already.
-        logit_shift: The same for an ensemble's mean answer, one value a class; empty for none.
+        prior_shift: Prior-shift strength, chosen on validation: the multiple of the log class
+            frequencies that is added to the logits. A network's bias already contains it. The key
+            in the file is `prior_strength`.
+        logit_shift: Shift of an ensemble's logits, one value per class; empty for none.
         teachers: Run ids that it learned from, or that an ensemble chose among, and when each was
             made: a run of the same name may have been trained anew since.
         members: Run ids that an ensemble averages.
@@ -173,7 +177,7 @@ class RunInfo(Record):
     parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
-    prior_strength: float = 0.0
+    prior_shift: float = Field(default=0.0, alias="prior_strength")
     logit_shift: tuple[float, ...] = ()
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ def test_two_processes_write_the_run_of_one(tmp_path):
             (toy.artifacts, tmp_path / "two")]  # fmt: skip
     infos = [run.info() for run in runs]
     assert [info.hardware["processes"] for info in infos] == ["1", "2"]
-    assert infos[0].prior_strength == pytest.approx(infos[1].prior_strength, abs=0.051)
+    assert infos[0].prior_shift == pytest.approx(infos[1].prior_shift, abs=0.051)
     losses = [run.history()["train_loss"].to_numpy() for run in runs]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     for run in runs:

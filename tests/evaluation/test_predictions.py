@@ -51,11 +51,11 @@ def negative(table: pd.DataFrame) -> pd.DataFrame:
     [
         (lambda t: change(t, "p_angry", 0.9), "not a distribution"),
         (lambda t: change(t, "p_angry", float("nan")), "not a distribution"),
-        (lambda t: negative(t), "probabilities of d/1 are not a distribution"),
+        (lambda t: negative(t), "probabilities of d/1 are negative or do not sum to 1"),
         (lambda t: change(t, "y_true", "bored"), "unknown label 'bored'"),
         (lambda t: t.drop(columns="p_sad"), "lacks the columns p_sad"),
         (lambda t: t.assign(p_fear=0.0), "unknown classes: p_fear"),
-        (lambda t: change(t, "id", "d/1"), "the sample d/1 twice"),
+        (lambda t: change(t, "id", "d/1"), "has sample d/1 twice"),
         (lambda t: t.iloc[:0], "is empty"),
     ],
 )

@@ -38,7 +38,7 @@ def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypat
     monkeypatch.setattr(train_job, "choose_strength", lambda *_: 0.35)
     monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
     settled, fixed = train(toy, "settled"), train(toy, "fixed", prior="fixed")
-    assert (settled.info().prior_strength, fixed.info().prior_strength) == (0.35, 0.0)
+    assert (settled.info().prior_shift, fixed.info().prior_shift) == (0.35, 0.0)
     one, other = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
     changed = [key for key in one if not np.array_equal(one[key].numpy(), other[key].numpy())]
     assert len(changed) == 1
@@ -58,7 +58,7 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
 
     def noting(probabilities, truth, logarithms):
         seen.append((probabilities.shape, truth.tolist(), logarithms))
-        return prior_shift.choose_strength(probabilities, truth, logarithms)
+        return prior_shift.choose_prior_shift(probabilities, truth, logarithms)
 
     monkeypatch.setattr(train_job, "choose_strength", noting)
     train(toy, "noted")
@@ -79,7 +79,7 @@ def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch)
     recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=names)
     run = build_ensemble(recipe, toy.benchmark)
     info = run.info()
-    assert info.prior_strength == -0.3
+    assert info.prior_shift == -0.3
     np.testing.assert_allclose(info.logit_shift, -0.3 * logarithms, atol=1e-6)
 
     def expected(mean):
@@ -112,4 +112,4 @@ def test_an_ensemble_may_stay_the_plain_mean(tmp_path, monkeypatch):
         kind="ensemble", name="both", profile="cpu", members=names, prior="fixed"
     )
     info = build_ensemble(recipe, toy.benchmark).info()
-    assert (info.prior_strength, info.logit_shift) == (0.0, ())
+    assert (info.prior_shift, info.logit_shift) == (0.0, ())

@@ -11,7 +11,7 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits, predict_scores
 from fer_core.errors import DataError, RecipeError
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.regression import ScoreReport
+from fer_core.evaluation.regression import RegressionReport
 from fer_core.models import build_model, spec_of
 from fer_core.models.regression_head import TwoHeads, add_score_head, score_head
 from fer_core.models.weights import initialise
@@ -96,7 +96,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     run = train_network(
         recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), device="cpu"
     )
-    report = ScoreReport.read(run.score_report_path)
+    report = RegressionReport.read(run.score_report_path)
     test = report.frames["test"]
     assert test.mae.value < 0.5 * test.mae_of_mean
     assert test.concordance.value > 0.7
@@ -131,7 +131,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
 
     run.score_report_path.unlink()
     evaluate_run(run, toy.dataset, "cpu")
-    again = ScoreReport.read(run.score_report_path).frames["test"]
+    again = RegressionReport.read(run.score_report_path).frames["test"]
     assert again.mae.value == pytest.approx(test.mae.value, rel=1e-4)
     scores.unlink()  # without its table the report stays as it is
     kept = run.score_report_path.read_text()

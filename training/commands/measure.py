@@ -107,7 +107,7 @@ def efficiency(
         times = ", ".join(f"{t.batch_size}: {t.milliseconds:.1f} ms" for t in found.latency)
         console.print(
             f"{chosen.run_id}: {found.parameters / 1e6:.1f} M parameters, "
-            f"{found.operations / 1e9:.2f} G operations, batches of {times}; {found.device}"
+            f"{found.flops / 1e9:.2f} GFLOPs, batches of {times}; {found.device}"
             + (f", threads: {found.threads}" if found.threads else ""),
             markup=False,
         )
@@ -142,7 +142,7 @@ def report(
     It holds the leaderboard, who beats whom, recall by class, confusions, calibration,
     robustness, cost and curves; no picture of the dataset.
     """
-    from fer_core.evaluation.leaderboard import read_results
+    from fer_core.evaluation.leaderboard import Scope, read_results
     from fer_core.evaluation.subsets import classes_in
     from fer_core.figures.html_report import write_report
     from training.terminal.progress import console
@@ -150,7 +150,7 @@ def report(
     target = out or Path(f"{benchmark}.html")
     place = benchmark_dir(benchmark, artifacts)
     chosen = () if classes is None else classes_in(classes, place.info().labels)
-    found = read_results(place, part, chosen)
+    found = read_results(place, Scope(part, chosen))
     write_report(target, found)
     for warning in found.warnings:
         console.print(f"left out: {warning}", markup=False)

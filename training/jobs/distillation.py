@@ -18,7 +18,7 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
-from fer_core.evaluation.ensemble import members_changed, mixed
+from fer_core.evaluation.ensemble import average_probabilities, members_changed
 from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
 from fer_core.records import RunInfo
 
@@ -116,7 +116,7 @@ def taught_targets(
     for info in infos:
         parts = [_read(run, config, data) for run in _members(info, benchmark)]
         shift = [value / config.temperature for value in info.logit_shift]
-        answers.append(mixed(parts, info.member_weights, shift))
+        answers.append(average_probabilities(parts, info.member_weights, shift))
     targets = (1 - config.weight) * data.train_targets + config.weight * np.mean(answers, axis=0)
     return np.asarray(targets, dtype=np.float32)
 

@@ -6,7 +6,7 @@ from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights, members_changed
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
+from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, recover
@@ -111,7 +111,7 @@ def average_runs(
         preprocessing_hash="+".join(member.preprocessing_hash for member in members),
         split_hash=members[0].split_hash,
         parameters=sum(member.parameters or 0 for member in members),
-        prior_strength=strength,
+        prior_shift=strength,
         logit_shift=shift,
         teachers={one.run_id: one.created for one in infos},
         members=tuple(member.run_id for member in members),
@@ -131,5 +131,5 @@ def _settle_prior(
         return 0.0, ()
     logarithms = log_frequencies(benchmark.info().train_counts)
     validation = mean.split("validation")
-    strength = choose_strength(validation.probabilities, validation.truth, logarithms)
+    strength = choose_prior_shift(validation.probabilities, validation.truth, logarithms)
     return strength, tuple((strength * logarithms).round(6).tolist()) if strength else ()

@@ -16,7 +16,7 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_probabilities, predict_scores
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
-from fer_core.evaluation.regression import ScoreReport, build_score_report
+from fer_core.evaluation.regression import RegressionReport, build_regression_report
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.models import spec_of
 from fer_core.records import RunInfo
@@ -117,7 +117,7 @@ def write_scores(
     dataset: PreparedDataset,
     preprocessing: Preprocessing,
     scores: RegressionTargets,
-) -> ScoreReport:
+) -> RegressionReport:
     """Estimates the scores of validation and test images and writes the estimates' errors."""
     spec = spec_of(recipe.model.architecture)
     ids = dataset.samples["id"].to_numpy(dtype=object)
@@ -132,7 +132,7 @@ def write_scores(
         )
     table = pd.concat(tables, ignore_index=True)
     training_mean = float(np.nanmean(scores.values[dataset.rows("train")]))
-    report = build_score_report(run.run_id, table, training_mean)
+    report = build_regression_report(run.run_id, table, training_mean)
     write_table(run.scores_path, table)
     report.write(run.score_report_path)
     return report

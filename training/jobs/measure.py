@@ -20,9 +20,9 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
-from fer_core.evaluation.ensemble import members_changed, mixed
+from fer_core.evaluation.ensemble import average_probabilities, members_changed
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.robustness import read_robustness, row, samples_hash
+from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
 from fer_core.records import RunInfo
@@ -140,12 +140,12 @@ def measure_robustness(
             )
             for name in info.members
         ]
-        answers = mixed(
+        answers = average_probabilities(
             [part.astype(np.float64) for part in members], info.member_weights, info.logit_shift
         ).astype(np.float32)
     table = pd.DataFrame(
         [
-            row(name, strength, pictures.scores(probabilities), pictures.seed)
+            robustness_row(name, strength, pictures.scores(probabilities), pictures.seed)
             for (name, strength), probabilities in zip(CONDITIONS, answers, strict=True)
         ]
     )

@@ -28,7 +28,7 @@ from fer_core.engine.networks import preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import DataError, FerscopeError, WeightsError
-from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
+from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.files import content_hash
 from fer_core.models import build_model, check_small_size, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
@@ -165,7 +165,7 @@ def _train(
             update={
                 "base_hash": base,
                 "teachers": taught_by,
-                "prior_strength": strength,
+                "prior_shift": strength,
                 "hardware": {**info.hardware, "compiled": "yes" if compiled else "no"},
             }
         )
@@ -256,7 +256,7 @@ def _settle_prior(
     rows = dataset.rows("validation")
     probabilities = predict_probabilities(model, dataset.images, rows, preprocessing, accelerator)
     logarithms = log_frequencies(dataset.info.train_counts)
-    strength = choose_strength(probabilities, dataset.targets(rows), logarithms)
+    strength = choose_prior_shift(probabilities, dataset.targets(rows), logarithms)
     bias = classifier_of(model, spec_of(recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
