@@ -78,10 +78,10 @@ def test_tables_are_checked_when_read(tmp_path):
     write_table(path, whole)
     assert accuracy_table(read_robustness(path)).loc["blur", 2] == 0.6
     write_table(path, whole[whole["corruption"] != "clean"])
-    with pytest.raises(ArtifactError, match="not one measurement"):
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)
     write_table(path, pd.concat([whole, table(0.9, (1, 1), (1, 1), seed=1).tail(1)]))
-    with pytest.raises(ArtifactError, match="not one measurement"):
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)
 
 

@@ -28,7 +28,8 @@ def test_a_group_is_tested_as_scipy_does():
     assert worst.adjusted == pytest.approx(2 * expected)  # two groups were tested
     assert worst.significant
     assert worst.statement.startswith(
-        "Where source is a, 30.0% of 40 predictions are wrong, against 8.3% elsewhere (corrected p 0.0"
+        "Where source is a, 30.0% of 40 predictions are wrong, against 8.3% elsewhere "
+        "(corrected p 0.0"
     )
 
 
