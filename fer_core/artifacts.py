@@ -40,8 +40,15 @@ def safe_name(name: str, what: str) -> str:
     return name
 
 
-def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, columns: tuple[str, ...] = (), aliases: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Reads a parquet file and checks that it has the required columns.
+
+    Args:
+        path: The file.
+        columns: Required columns.
+        aliases: Current column names by former names; files with former names are still read.
 
     Raises:
         ArtifactError: If it is missing, corrupt, or lacks a column.
@@ -54,6 +61,7 @@ def read_table(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         raise ArtifactError(
             f"{path.name} of {path.parent.name!r} is corrupt or incomplete: {error}."
         ) from error
+    table = table.rename(columns=dict(aliases or {}))
     if missing := [name for name in columns if name not in table.columns]:
         raise ArtifactError(
             f"{path.name} of {path.parent.name!r} lacks the columns {', '.join(missing)}."

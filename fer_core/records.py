@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
 from fer_core.files import read_json, write_json
@@ -16,9 +16,12 @@ SCHEMA_VERSION = 1
 
 
 class Record(BaseModel):
-    """A frozen JSON record with a schema version; unknown keys are errors."""
+    """A frozen JSON record with a schema version; unknown keys are errors.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Fields are written under their aliases, which keep the keys of files stable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: int = SCHEMA_VERSION
 
@@ -47,7 +50,7 @@ class Record(BaseModel):
 
     def write(self, path: Path) -> None:
         """Writes the record atomically."""
-        write_json(path, self.model_dump(mode="json"))
+        write_json(path, self.model_dump(mode="json", by_alias=True))
 
 
 class SourceInfo(BaseModel):
@@ -150,7 +153,7 @@ class RunInfo(Record):
         base_hash: Hash of the base weights of an adapter; None without an adapter.
         prior_shift: Strength of the prior shift, chosen on validation: this multiple of the log
             class frequencies was added to the logits. A network's classifier bias includes it.
-            `prior_strength` in earlier files.
+            The key in the file is `prior_strength`.
         logit_shift: The prior shift of an ensemble's mean prediction, one value per class; empty
             for none.
         teachers: Runs that a network was distilled from or that an ensemble selected from: run
@@ -176,9 +179,7 @@ class RunInfo(Record):
     parameters: int | None
     trained_parameters: int | None = None
     base_hash: str | None = None
-    prior_shift: float = Field(
-        default=0.0, validation_alias=AliasChoices("prior_shift", "prior_strength")
-    )
+    prior_shift: float = Field(default=0.0, alias="prior_strength")
     logit_shift: tuple[float, ...] = ()
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
-from fer_core.evaluation.calibration import fit_temperature, tempered
+from fer_core.evaluation.calibration import fit_temperature, scale_confidence
 from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
@@ -222,7 +222,9 @@ def test_the_temperature_is_the_one_that_suits_validation(predictor, toy, run_id
     expected = fit_temperature(Predictions.read(path, SEVEN_EMOTIONS).split("validation"))
     (prediction,) = predictor.predict([drawn_face()], [run_id])
     assert prediction.temperature == pytest.approx(expected)
-    np.testing.assert_allclose(prediction.calibrated, tempered(prediction.probabilities, expected))
+    np.testing.assert_allclose(
+        prediction.calibrated, scale_confidence(prediction.probabilities, expected)
+    )
     assert predictor.answer(drawn_face(), run_id).temperature == prediction.temperature
 
 

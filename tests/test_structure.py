@@ -119,3 +119,13 @@ def test_shipped_weights_stay_within_what_a_clone_can_bear():
     weights = {name: size for name, size in sizes.items() if name.endswith(".safetensors")}
     assert {name for name, size in sizes.items() if size >= 50e6} == set()
     assert sum(weights.values()) <= 220e6
+
+
+def test_tests_share_code_through_support_alone():
+    breaches = [
+        f"{path.relative_to(ROOT)} imports {target}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for target in imports(path)
+        if target.startswith("tests.") and not target.startswith("tests.support")
+    ]
+    assert not breaches

@@ -17,8 +17,8 @@ from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.label_issues import (
-    Cleared,
-    clear_scores,
+    LabelNoiseReport,
+    accuracy_without_suspects,
     expected_votes,
     find_label_issues,
 )
@@ -82,7 +82,7 @@ def label_issues(chosen: Benchmark) -> pd.DataFrame:
     return _label_issues(chosen.place, _prediction_stamps(chosen), chosen)
 
 
-def cleared(chosen: Benchmark) -> list[Cleared]:
+def cleared(chosen: Benchmark) -> list[LabelNoiseReport]:
     """Returns each run's test score with and without likely label errors."""
     return _cleared(chosen.place, _prediction_stamps(chosen), chosen)
 
@@ -166,11 +166,11 @@ def _label_issues(
 @st.cache_resource(max_entries=8, show_spinner="Scoring without suspect labels ...")
 def _cleared(
     place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
-) -> list[Cleared]:
+) -> list[LabelNoiseReport]:
     same_split = [r for r in _chosen.runs if r.info.split_hash == _chosen.info.split_hash]
     runs = _answers(_chosen, tuple(same_split))
     judging = {run.run_id for run in _networks(_chosen)}
-    return clear_scores(
+    return accuracy_without_suspects(
         runs,
         {name: run for name, run in runs.items() if name in judging},
         {run.run_id: run.info.members for run in same_split},

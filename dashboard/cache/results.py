@@ -7,6 +7,7 @@ one scope, aligned.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,31 +18,17 @@ from dashboard.cache.benchmarks import Benchmark, Pictures, Stamp, predictions, 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
-from fer_core.errors import FerscopeError
 from fer_core.evaluation import calibration, human_votes, leaderboard, slices
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
 from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
-from fer_core.evaluation.human_votes import AgainstPeople, HumanReference, Votes
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
+from fer_core.evaluation.leaderboard import BenchmarkResults, RunSource, Scope
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What is scored.
-
-    Attributes:
-        part: One of `results.PARTS`.
-        classes: Those that count; empty for all.
-    """
-
-    part: str = leaderboard.TEST
-    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +100,8 @@ class People:
         by_agreement: Accuracy by how many agreed, as of `people.accuracy_by_agreement`.
     """
 
-    distances: AgainstPeople
-    reference: HumanReference | None
+    distances: VoteMetrics
+    reference: HumanAgreement | None
     by_agreement: pd.DataFrame
 
 
@@ -168,57 +155,14 @@ def _key(chosen: Benchmark) -> _Key:
 @st.cache_resource(max_entries=_BOARDS, show_spinner="Measuring runs ...")
 def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
     table = samples(_chosen)
-    baseline = leaderboard.baseline_of([run.place for run in _chosen.runs])
-    entries: dict[str, Entry] = {}
-    scored: dict[str, SplitPredictions] = {}
-    warnings = []
-    for run in _chosen.runs:
-        try:
-            given = predictions(_chosen, run)
-            leaderboard.check_fits(run.place, given, run.report)
-            scores = _shared_ids(
-                leaderboard.scores_of(given, scope.part, table, scope.classes), scored
-            )
-            votes = Votes.of(table, scores.ids, scores.labels)
-            validation = leaderboard.validation_of(given, table, scope.classes)
-            entries[run.run_id] = leaderboard.measure_entry(
-                run.place,
-                run.info,
-                run.report,
-                scores,
-                validation,
-                votes,
-                baseline,
-                whole=leaderboard.is_whole(scope.part, scope.classes),
-            )
-            scored[run.run_id] = scores
-        except FerscopeError as error:
-            warnings.append(f"{run.run_id}: {error}")
-    reports = {run.run_id: run.report for run in _chosen.runs if run.run_id in entries}
-    ranked = leaderboard.ranked_together(reports, _chosen.info.split_hash)
-    found = leaderboard.assemble(
-        _chosen.info,
-        scope.part,
-        scope.classes,
-        entries,
-        ranked,
-        {run_id: scored[run_id] for run_id in ranked},
-        warnings,
-    )
-    if not ranked:
-        return Board(found, None, None)
-    panel = AlignedPredictions.of({entry.run_id: scored[entry.run_id] for entry in found.entries})
-    return Board(found, panel, Votes.of(table, panel.ids, panel.labels))
-
-
-def _shared_ids(
-    scores: SplitPredictions, others: Mapping[str, SplitPredictions]
-) -> SplitPredictions:
-    """The same scores, with the ids of another run in place of equal ones of their own."""
-    for other in others.values():
-        if len(other) == len(scores) and np.array_equal(other.ids, scores.ids):
-            return SplitPredictions(scores.labels, other.ids, scores.truth, scores.probabilities)
-    return scores
+    sources = [
+        RunSource(run.place, run.info, run.report, partial(predictions, _chosen, run))
+        for run in _chosen.runs
+    ]
+    found = leaderboard.build_leaderboard(_chosen.info, table, sources, scope)
+    panel = found.aligned
+    votes = None if panel is None else Votes.of(table, panel.ids, panel.labels)
+    return Board(found, panel, votes)
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False)
@@ -232,7 +176,7 @@ def _facets(key: _Key, scope: Scope, _chosen: Benchmark) -> pd.DataFrame:
     found = board(_chosen, scope)
     if found.panel is None:
         return pd.DataFrame()
-    first = next(iter(found.panel.scores.values()))
+    first = next(iter(found.panel.predictions.values()))
     return slices.facets(samples(_chosen), first, found.votes)
 
 
@@ -250,17 +194,17 @@ def _trust(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> Trust:
     run = _chosen.run(run_id)
     table = samples(_chosen)
     given = predictions(_chosen, run)
-    scores = leaderboard.scores_of(given, scope.part, table, scope.classes)
-    validation = leaderboard.validation_of(given, table, scope.classes)
+    scores = leaderboard.select_predictions(given, table, scope)
+    validation = leaderboard.validation_predictions(given, table, scope.classes)
     temperature = None if validation is None else calibration.fit_temperature(validation)
-    scaled = calibration.with_temperature(scores, temperature or 1.0)
+    scaled = calibration.scale_predictions(scores, temperature or 1.0)
     curves = {how: (_curve(scores, how), _curve(scaled, how)) for how in Binning}
     by_class = {
         (label, how): calibration.class_reliability(scores, label, how=how)
         for label in scores.labels.names
         for how in Binning
     }
-    before, after = calibration.measure(scores), calibration.measure(scaled)
+    before, after = calibration.calibration_metrics(scores), calibration.calibration_metrics(scaled)
     return Trust(temperature, before, after, curves, by_class)
 
 
@@ -269,10 +213,10 @@ def _against_people(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) ->
     found = board(_chosen, scope)
     if found.panel is None or found.votes is None:
         return None
-    scores = found.panel.scores[run_id]
+    scores = found.panel.predictions[run_id]
     return People(
-        human_votes.against_people(scores, found.votes),
-        human_votes.human_reference(found.votes, scores.predicted),
+        human_votes.vote_metrics(scores, found.votes),
+        human_votes.human_agreement(found.votes, scores.predicted),
         human_votes.accuracy_by_agreement(scores.predicted == scores.truth, found.votes),
     )
 

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.cache.results import Board, Scope
+from dashboard.cache.results import Board
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
-from fer_core.evaluation.leaderboard import SECOND
+from fer_core.evaluation.leaderboard import SECOND_LABEL, Scope
 from fer_core.evaluation.subsets import presets
-from fer_core.figures.html_report import PART_NAMES
+from fer_core.figures.html_report import EVAL_SET_TITLES
 
 OWN_CHOICE = "My choice"
 SCORED_HELP = (
@@ -31,7 +31,7 @@ _SEPARATOR = ": "
 def parts(chosen: Benchmark) -> Mapping[str, str]:
     """Returns the parts that every run of the benchmark has, with their shown names."""
     second = all(run.second_report is not None for run in chosen.runs)
-    return {part: name for part, name in PART_NAMES.items() if second or part != SECOND}
+    return {part: name for part, name in EVAL_SET_TITLES.items() if second or part != SECOND_LABEL}
 
 
 def class_picker(chosen: Benchmark) -> tuple[str, ...]:
@@ -90,9 +90,9 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
 def describe(board: Board) -> str:
     """Returns what the numbers of a page are measured on, for its captions."""
     found = board.results
-    images = found.entries[0].measured.split.samples
+    images = found.entries[0].metrics.split.samples
     classes = "" if found.labels == found.info.labels else f" of {plain(', '.join(found.labels))}"
-    return f"{images:,} images{classes} ({PART_NAMES[found.part].lower()})"
+    return f"{images:,} images{classes} ({EVAL_SET_TITLES[found.eval_set].lower()})"
 
 
 def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:
@@ -135,5 +135,5 @@ def passing(
     ends: tuple[float, float],
 ) -> NDArray[np.bool_]:
     """Returns which samples pass both filters, shape (N,)."""
-    inside = slices.inside(groups, conditions)
+    inside = slices.slice_mask(groups, conditions)
     return inside & (confidence >= ends[0]) & (confidence <= ends[1])

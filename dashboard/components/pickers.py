@@ -88,6 +88,7 @@ def select_box(
     key: Key,
     *,
     shown: Callable[[str], str] = str,
+    aliases: Callable[[str], str | None] = lambda value: value,
     help_text: str | None = None,
 ) -> str:
     """Shows a choice of one, the first by default, that always stands in the address bar.
@@ -100,11 +101,13 @@ def select_box(
         values: At least one; these stand in the address.
         key: Its name there.
         shown: Names a value.
+        aliases: Returns the value for a name in the address; None if there is none.
         help_text: Shown on hovering over the question mark.
     """
     written = f"{key} in the address"
     before, asked = st.session_state.get(written), st.query_params.get(key)
     if asked is not None and asked != before:  # a link
+        asked = aliases(asked) or asked
         st.session_state[key] = asked
         if asked not in values:
             there = plain(f"{label} {asked!r}")
@@ -115,21 +118,32 @@ def select_box(
         st.session_state[key] = values[0]
     value = st.selectbox(label, values, format_func=shown, key=key, help=help_text)
     st.session_state[written] = value
-    if asked != value:
+    if st.query_params.get(key) != value:
         st.query_params[key] = value
     return value
 
 
-def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:
+def switch(
+    label: str,
+    names: Mapping[str, str],
+    key: Key,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    help_text: str | None = None,
+) -> str:
     """Shows a choice of one as buttons in a row, the first by default; kept in the address bar.
 
     Args:
         label: What is chosen.
         names: Shown names by value, at least one.
         key: Its name in the address bar.
+        aliases: Current names by former ones, so that old links keep working.
         help_text: Shown on hovering over the question mark.
     """
     values = list(names)
+    linked = st.query_params.get(key)
+    if aliases and linked in aliases:
+        st.query_params[key] = aliases[linked]
     chosen = st.segmented_control(
         label,
         values,

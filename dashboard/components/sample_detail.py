@@ -44,7 +44,7 @@ def show(chosen: Benchmark, board: Board, pictures: Pictures | None, sample_id: 
             rows = {}
             if board.votes is not None:
                 rows["annotators"] = board.votes.distribution[place]
-            for run_id, scores in panel.scores.items():
+            for run_id, scores in panel.predictions.items():
                 rows[chosen.titles[run_id]] = scores.probabilities[place]
             wrong = int((~panel.right[:, place]).sum())
             chart.show(

@@ -7,9 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.text import interval
+from dashboard.state import Key
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
-from fer_core.evaluation.leaderboard_columns import DEFAULT, MEASURES, Kind
-from fer_core.evaluation.seeds import over_seeds
+from fer_core.evaluation.leaderboard_columns import (
+    COLUMNS,
+    DEFAULT_COLUMNS,
+    Kind,
+    label_of,
+    slug_of,
+)
+from fer_core.evaluation.seeds import seed_spreads
 from fer_core.evaluation.significance import Comparison
 
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
@@ -20,45 +27,56 @@ CURVES: Mapping[str, str] = {
     "train_loss": "Training loss",
     "learning_rate": "Learning rate",
 }
-_INTERVALS = {"accuracy": "accuracy", "macro-recall": "macro_recall"}
+_INTERVALS = ("accuracy", "macro_recall")
 
 
-def known_measures(entries: Sequence[Entry]) -> list[str]:
-    """Returns the measures that at least one run has, in the catalogue's order."""
-    return [name for name in MEASURES if any(name in entry.values for entry in entries)]
+def available_columns(entries: Sequence[Entry]) -> list[str]:
+    """Returns the slugs of the columns that at least one run has a value for."""
+    return [slug for slug in COLUMNS if any(slug in entry.values for entry in entries)]
 
 
-def default_measures(entries: Sequence[Entry]) -> list[str]:
-    """Returns those of the usual columns that there are."""
-    known = known_measures(entries)
-    return [name for name in DEFAULT if name in known]
+def column_picker(entries: Sequence[Entry], help_text: str) -> list[str]:
+    """Shows which columns the table has, and returns their slugs; kept in the address bar."""
+    available = available_columns(entries)
+    default = [slug for slug in DEFAULT_COLUMNS if slug in available]
+    linked = [slug_of(name) for name in st.query_params.get_all(Key.COLUMNS)]
+    if Key.COLUMNS not in st.session_state:
+        st.session_state[Key.COLUMNS] = [slug for slug in available if slug in linked] or default
+    columns = st.multiselect(
+        "Columns", available, format_func=label_of, key=Key.COLUMNS, help=help_text
+    )
+    if columns != default:
+        st.query_params[Key.COLUMNS] = columns
+    elif Key.COLUMNS in st.query_params:
+        del st.query_params[Key.COLUMNS]
+    return columns
 
 
 def table(
-    entries: Sequence[Entry], measures: Sequence[str], bands: Mapping[str, str] | None = None
+    entries: Sequence[Entry], columns: Sequence[str], tiers: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """Returns one row a run, in the given order; shares in 0 to 1.
 
     Args:
         entries: At least one.
-        measures: Columns, as in `MEASURES`; accuracy and macro-recall bring their intervals.
-        bands: By run id, for rank and band; None leaves both out.
+        columns: Slugs of `COLUMNS`; accuracy and macro-recall bring their intervals.
+        tiers: Tier by run id; None leaves out rank and tier.
     """
     rows = []
     for place, entry in enumerate(entries, start=1):
         row: dict[str, object] = {}
-        if bands is not None:
-            row |= {"rank": place, "band": bands[entry.run_id]}
+        if tiers is not None:
+            row |= {"rank": place, "tier": tiers[entry.run_id]}
         row["model"] = entry.info.title
-        for name in measures:
+        for name in columns:
             row[name] = entry.values.get(name, np.nan)
             if name in _INTERVALS:
-                estimate = getattr(entry.measured.split, _INTERVALS[name])
+                estimate = getattr(entry.metrics.split, name)
                 row[f"{name} interval"] = interval(estimate)
         row |= {
-            "images": entry.measured.split.samples,
+            "images": entry.metrics.split.samples,
             "input (px)": entry.info.image_size,
-            "start": entry.info.init,
+            "init": entry.info.init,
             "seed": entry.info.seed,
             "split": entry.report.protocol.split_hash,
             "run": entry.run_id,
@@ -84,32 +102,35 @@ def show(rows: pd.DataFrame, key: str) -> None:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config = {
         "rank": number("#", width="small", pinned=True),
-        "band": text(
-            "band",
+        "tier": text(
+            "tier",
             width="small",
-            help="Runs of one band cannot be told apart from its best (McNemar, Holm, 5%).",
+            help="Models of one tier do not differ significantly from its best model (McNemar's "
+            "test, Holm's correction, 5%).",
         ),
         "model": text("model", pinned=True),
         "input (px)": number(format="%d", help="Side of the network's input."),
-        "start": text("start", help="Where the weights started from."),
+        "init": text("init", help="Initial weights."),
     }
     for index, name in enumerate(_INTERVALS):
         # column titles must differ; a blank at the end is not seen
-        config[f"{name} interval"] = text(f"95% (%){' ' * index}", help=f"Interval of the {name}.")
-    for name, measure in MEASURES.items():
-        direction = "Higher is better." if measure.higher else "Lower is better."
-        if measure.kind is Kind.SHARE:
+        config[f"{name} interval"] = text(
+            f"95% (%){' ' * index}", help=f"Interval of the {label_of(name)}."
+        )
+    for name, column in COLUMNS.items():
+        direction = "Higher is better." if column.higher_is_better else "Lower is better."
+        if column.kind is Kind.SHARE:
             config[name] = st.column_config.ProgressColumn(
-                name,
+                column.label,
                 format="percent",
                 min_value=0.0,
                 max_value=1.0,
-                help=f"{measure.help} {direction}",
+                help=f"{column.help} {direction}",
             )
         else:
-            form = "%.3f" if measure.kind is Kind.NUMBER else "%.0f"
-            form = "%.1f" if name == "parameters (M)" else form
-            config[name] = number(name, format=form, help=f"{measure.help} {direction}")
+            form = "%.3f" if column.kind is Kind.NUMBER else "%.0f"
+            form = "%.1f" if name == "parameters_m" else form
+            config[name] = number(column.label, format=form, help=f"{column.help} {direction}")
     st.dataframe(rows, hide_index=True, key=key, column_config=config)
 
 
@@ -123,7 +144,7 @@ def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
             "only the other is right": min(item.only_first, item.only_second),
             "p": item.p_value,
             "p after correction": item.adjusted,
-            "told apart": item.differs,
+            "significant": item.significant,
         }
         for item in sorted(comparisons, key=lambda item: item.adjusted)
     )
@@ -140,7 +161,7 @@ def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
 
 def seeds(found: BenchmarkResults) -> None:
     """Shows mean and spread over seeds; nothing where every recipe was trained once."""
-    families = over_seeds(
+    families = seed_spreads(
         {entry.run_id: entry.values["accuracy"] for entry in found.entries},
         {entry.run_id: entry.info.recipe for entry in found.entries},
     )

@@ -10,6 +10,7 @@ from dashboard.components import chart
 from dashboard.components.text import plain
 from fer_core.evaluation.calibration import CalibrationError
 from fer_core.evaluation.leaderboard import RISKS, Entry
+from fer_core.evaluation.leaderboard_columns import label_of
 from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.slices import Slice
 from fer_core.figures.trust import agreement_bars, corruption_title
@@ -18,10 +19,10 @@ from fer_core.figures.trust import agreement_bars, corruption_title
 def calibration_table(trust: Trust) -> None:
     """Shows calibration before and after scaling."""
     rows = {
-        "calibration error, equal width": (_error(trust.before.error), _error(trust.after.error)),
-        "calibration error, equal mass": (
-            _error(trust.before.mass_error),
-            _error(trust.after.mass_error),
+        "ECE": (_error(trust.before.ece), _error(trust.after.ece)),
+        "adaptive ECE": (
+            _error(trust.before.adaptive_ece),
+            _error(trust.after.adaptive_ece),
         ),
         "Brier score": (f"{trust.before.brier:.3f}", f"{trust.after.brier:.3f}"),
         "log loss": (f"{trust.before.log_loss:.3f}", f"{trust.after.log_loss:.3f}"),
@@ -53,8 +54,8 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
 def coverage_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> None:
     """Shows how much each model can answer at a given risk."""
     rows = [
-        {"model": titles[run_id], "AURC": entry.values["AURC"]}
-        | {f"{1 - risk:.0%} right": share for risk, share in entry.answered.items()}
+        {"model": titles[run_id], "AURC": entry.values["aurc"]}
+        | {f"{1 - risk:.0%} right": share for risk, share in entry.coverage_at_risk.items()}
         for run_id, entry in entries.items()
     ]
     percent = st.column_config.NumberColumn(format="percent")
@@ -90,7 +91,7 @@ def against_people(people: People, title: str) -> None:
         if reference is not None:
             st.metric(
                 "One annotator",
-                f"{reference.people:.1%}",
+                f"{reference.annotator:.1%}",
                 help="How often one annotator says what most of the other annotators say.",
                 border=True,
             )
@@ -100,7 +101,7 @@ def against_people(people: People, title: str) -> None:
                 help="How often the model says what most of those others say, on the same terms.",
                 border=True,
             )
-        defensible = "none" if pd.isna(found.defensible) else f"{found.defensible:.0%}"
+        defensible = "none" if pd.isna(found.supported_errors) else f"{found.supported_errors:.0%}"
         st.metric(
             "Errors with an annotator behind them",
             defensible,
@@ -116,7 +117,7 @@ def against_people(people: People, title: str) -> None:
 
 def slices(found: Sequence[Slice]) -> None:
     """Shows the slices on which a model errs more than elsewhere."""
-    standing = [item for item in found if item.stands]
+    standing = [item for item in found if item.significant]
     if not standing:
         st.info(
             "No group of images stands out: no slice has more errors than chance would give, with "
@@ -134,7 +135,7 @@ def slices(found: Sequence[Slice]) -> None:
                     "wrong elsewhere": item.elsewhere,
                     "p": item.p_value,
                     "p after correction": item.adjusted,
-                    "stands": item.stands,
+                    "stands": item.significant,
                 }
                 for item in found
             ),
@@ -156,18 +157,18 @@ def slices(found: Sequence[Slice]) -> None:
 
 def corruption_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> None:
     """Shows mean accuracy by corruption and model, with the summaries."""
-    shown = {titles[r]: entry for r, entry in entries.items() if entry.corrupted is not None}
+    shown = {titles[r]: entry for r, entry in entries.items() if entry.robustness_table is not None}
     columns = {
-        title: accuracy_table(entry.corrupted).mean(axis=1)
+        title: accuracy_table(entry.robustness_table).mean(axis=1)
         for title, entry in shown.items()
-        if entry.corrupted is not None
+        if entry.robustness_table is not None
     }
     table = pd.DataFrame(columns)
     summary = pd.DataFrame(
         {
             title: {
-                name: entry.robustness.get(name)
-                for name in ("accuracy corrupted", "accuracy kept", "mCE", "relative mCE")
+                label_of(slug): entry.robustness_values.get(slug)
+                for slug in ("corrupted_accuracy", "accuracy_retained", "mce", "relative_mce")
             }
             for title, entry in shown.items()
         }
@@ -182,10 +183,10 @@ def corruption_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) ->
             title: st.column_config.NumberColumn(format="%.3f") for title in summary.columns
         },
     )
-    images = sorted({int(entry.corrupted["images"].iloc[0]) for entry in shown.values()
-                     if entry.corrupted is not None})  # fmt: skip
+    images = sorted({int(entry.robustness_table["images"].iloc[0]) for entry in shown.values()
+                     if entry.robustness_table is not None})  # fmt: skip
     st.caption(
-        f"Mean accuracy over the five strengths, on {' or '.join(f'{n:,}' for n in images)} test "
+        f"Mean accuracy over the five severities, on {' or '.join(f'{n:,}' for n in images)} test "
         "pictures. mCE is the error relative to ResNet-34's, relative mCE the same of the errors "
         "that corruption adds; below 1 is better than ResNet-34 (Hendrycks and Dietterich 2019). "
         "They are given where that model was measured on the same pictures."

@@ -71,7 +71,7 @@ with chart:
         ),
         on_select="rerun",
         selection_mode=SELECTION,
-        key=f"matrix-{run_id}-{minus}-{where.part}-{'-'.join(where.classes)}-{show}",
+        key=f"matrix-{run_id}-{minus}-{where.eval_set}-{'-'.join(where.classes)}-{show}",
         theme="streamlit",
     )
     if other is None:

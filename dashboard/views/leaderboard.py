@@ -7,8 +7,8 @@ from dashboard.cache import results
 from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
 from dashboard.sections import leaderboard as tables
-from dashboard.state import BIND, Key
-from fer_core.evaluation.leaderboard_columns import MEASURES, Group
+from dashboard.state import Key
+from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, label_of, slug_of
 from fer_core.figures import charts
 from fer_core.figures.html_report import render_report
 
@@ -22,13 +22,9 @@ chosen, where, board = filters.results_scope()
 found, entries = board.results, board.results.entries
 titles, colours = chosen.titles, chosen.colours
 
-columns = st.multiselect(
-    "Columns",
-    tables.known_measures(entries),
-    default=tables.default_measures(entries),
-    key=Key.COLUMNS,
-    bind=BIND,
-    help="Robustness and cost appear once they are measured: `python -m training robustness "
+columns = tables.column_picker(
+    entries,
+    help_text="Robustness and cost appear once they are measured: `python -m training robustness "
     f"{chosen.info.name}` and `python -m training efficiency {chosen.info.name}`. Robustness is "
     "measured on all classes of test, and stands here where that is what counts.",
 )
@@ -36,22 +32,22 @@ table = tables.table(entries, columns, found.tiers)
 tables.show(table, key="ranked")
 st.caption(
     f"{filters.describe(board)}, split `{chosen.info.split_hash}`, {tables.protocol(entries)} "
-    "Intervals: 95%, bootstrap over images. Models of one band cannot be told apart from its best "
-    "(McNemar's paired test, Holm's correction over all pairs, 5%)."
+    "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly from "
+    "its best model (McNemar's paired test, Holm's correction over all pairs, 5%)."
 )
-if found.human is not None:
+if found.annotator_agreement is not None:
     st.caption(
         f"For scale: one annotator, set against what most of the other annotators say, reaches "
-        f"**{found.human:.1%}** on these images. The column *like one person* puts the models to "
-        "the same question."
+        f"**{found.annotator_agreement:.1%}** on these images. "
+        "The column *human agreement* is the same number for the models."
     )
-if found.apart:
+if found.unranked:
     st.markdown("**Measured under another protocol** (shown, not ranked)")
-    tables.show(tables.table(found.apart, columns), key="apart")
+    tables.show(tables.table(found.unranked, columns), key="apart")
 left, right, _ = st.columns([1, 1, 2])
 left.download_button(
     "Table (csv)",
-    lambda: tables.table(entries, list(MEASURES), found.tiers).to_csv(index=False),
+    lambda: tables.table(entries, list(COLUMNS), found.tiers).to_csv(index=False),
     file_name=f"{chosen.info.name}-leaderboard.csv",
     mime="text/csv",
     icon=":material/download:",
@@ -67,7 +63,7 @@ right.download_button(
 
 st.subheader("How sure is the order", anchor=False)
 metric = pickers.switch("Intervals of", tables.METRICS, Key.METRIC)
-estimates = {entry.run_id: getattr(entry.measured.split, metric) for entry in entries}
+estimates = {entry.run_id: getattr(entry.metrics.split, metric) for entry in entries}
 chart.show(
     charts.interval_chart(estimates, titles, colours),
     "intervals",
@@ -78,25 +74,25 @@ chart.show(
 st.subheader("What accuracy costs", anchor=False)
 costs = [
     name
-    for name in tables.known_measures(entries)
-    if MEASURES[name].group is Group.COST and not MEASURES[name].higher
+    for name in tables.available_columns(entries)
+    if COLUMNS[name].group is Group.COST and not COLUMNS[name].higher_is_better
 ]
-costs.sort(key=lambda name: name != "latency (ms)")  # what matters most in use comes first
-cost = st.selectbox("Cost", costs, key=Key.COST, bind=BIND, width=280)
+costs.sort(key=lambda name: name != "latency_ms")  # what matters most in use comes first
+cost = pickers.select_box("Cost", costs, Key.COST, shown=label_of, aliases=slug_of)
 chart.show(
     charts.cost_chart(
         {entry.run_id: entry.values[cost] for entry in entries if entry.values.get(cost, 0) > 0},
         {entry.run_id: entry.values["accuracy"] for entry in entries},
         titles,
         colours,
-        (cost, "accuracy"),
+        (label_of(cost), "accuracy"),
     ),
     "cost",
     "Up and to the left is better. On the dotted line lie the models that no other beats in both.",
 )
 if len(costs) == 1:
     st.info(
-        "Latency, operations and memory are not measured yet. Measure them with the machine left "
+        "Latency, GFLOPs and memory are not measured yet. Measure them with the machine left "
         f"alone: `python -m training efficiency {chosen.info.name}`",
         icon=":material/timer:",
     )
@@ -111,7 +107,10 @@ if found.comparisons:
     )
     st.subheader("Do they err alike", anchor=False)
     kind = pickers.switch(
-        "Shown", {"kappa": "Agreement (kappa)", "rescue": "Errors the other mends"}, Key.PAIRS
+        "Shown",
+        {"kappa": "Agreement (kappa)", "complementarity": "Complementarity"},
+        Key.PAIRS,
+        aliases={"Errors the other mends": "Complementarity"},
     )
     alike = results.agreement(chosen, where)
     names = [titles[run_id] for run_id in alike.runs]
@@ -124,20 +123,20 @@ if found.comparisons:
         )
     else:
         chart.show(
-            charts.pair_heatmap(alike.complementarity, names, "has errors mended by", share=True),
-            "rescue",
-            "Of the row's errors, the share that the column has right.",
+            charts.pair_heatmap(alike.complementarity, names, "errors corrected by", share=True),
+            "complementarity",
+            "Of the row's errors, the share that the column gets right.",
         )
     st.caption(
-        f"At least one model is right on {alike.oracle:.1%} of the images: no way of choosing "
-        f"among their answers can do better. On {alike.all_wrong:.1%} all fail."
+        f"At least one model is right on {alike.oracle_accuracy:.1%} of the images: no "
+        f"selection among their predictions can do better. On {alike.all_wrong:.1%} all fail."
     )
 tables.seeds(found)
 
 st.subheader("Recall by class", anchor=False)
 chart.show(
     charts.recall_heatmap(
-        {entry.run_id: entry.measured.split.recalls for entry in entries}, found.labels, titles
+        {entry.run_id: entry.metrics.split.recalls for entry in entries}, found.labels, titles
     ),
     "recall",
     "Of all images of an emotion, the share that the model found.",
@@ -145,7 +144,9 @@ chart.show(
 
 st.subheader("Training curves", anchor=False)
 histories = {
-    entry.run_id: entry.history for entry in (*entries, *found.apart) if entry.history is not None
+    entry.run_id: entry.history
+    for entry in (*entries, *found.unranked)
+    if entry.history is not None
 }
 if not histories:
     st.info("None of these runs was trained here, so there are no curves.")
@@ -158,6 +159,6 @@ else:
     )
 
 st.subheader("How each run was made", anchor=False)
-for entry in (*entries, *found.apart):
+for entry in (*entries, *found.unranked):
     with st.expander(plain(titles[entry.run_id])):
         tables.provenance(entry)

@@ -6,7 +6,7 @@ from dashboard import theme
 from dashboard.cache import benchmarks
 from dashboard.components import faces, pickers
 from dashboard.components.text import interval, percent
-from fer_core.evaluation.leaderboard import ranked_together
+from fer_core.evaluation.leaderboard import comparable_runs
 from fer_core.figures import charts
 
 theme.page_header(
@@ -19,7 +19,7 @@ chosen = pickers.benchmark()
 info = chosen.info
 theme.class_chips(info.labels)
 
-ranked = ranked_together({run.run_id: run.report for run in chosen.runs}, info.split_hash)
+ranked = comparable_runs({run.run_id: run.report for run in chosen.runs}, info.split_hash)
 compared = [run for run in chosen.runs if run.run_id in ranked]
 apart = len(chosen.runs) - len(compared)
 totals = {split: sum(counts.values()) for split, counts in info.counts.items()}

@@ -28,8 +28,10 @@ run_id = pickers.run_picker(chosen, panel.runs)
 st.subheader("Confidence against truth", anchor=False)
 calibration = results.trust(chosen, where, run_id)
 bins = pickers.switch(
-    "Bins of", {str(how): str(how).removeprefix("equal ") for how in Binning}, Key.BINS,
-    help_text="Equal width cuts confidence evenly; equal mass puts equally many images into each.",
+    "Bins", {str(how): str(how) for how in Binning}, Key.BINS,
+    aliases={"width": Binning.WIDTH, "mass": Binning.ADAPTIVE},
+    help_text="Bins of equal width split confidence evenly. Adaptive bins have equal numbers of "
+    "images.",
 )  # fmt: skip
 before, after = calibration.curves[Binning(bins)]
 left, right = st.columns(2, gap="large")
@@ -58,7 +60,7 @@ st.caption(trust.temperature_sentence(titles[run_id], calibration.temperature))
 st.subheader("Answering only where sure", anchor=False)
 chart.show(
     figures.risk_coverage_chart(
-        {name: entry.coverage for name, entry in entries.items()}, titles, colours
+        {name: entry.risk_coverage for name, entry in entries.items()}, titles, colours
     ),
     "risk-coverage",
     "If only the most confident images are answered and the rest go to a person: the share "
@@ -75,7 +77,11 @@ st.subheader("Worst slices", anchor=False)
 trust.slices(results.worst_slices(chosen, where, run_id))
 
 st.subheader("Corrupted pictures", anchor=False)
-tables = {name: entry.corrupted for name, entry in entries.items() if entry.corrupted is not None}
+tables = {
+    name: entry.robustness_table
+    for name, entry in entries.items()
+    if entry.robustness_table is not None
+}
 if not tables:
     st.info("Robustness is not measured yet. Measure it (it takes a while for each model):")
     st.code(f"python -m training robustness {chosen.info.name}", language="bash")
@@ -94,7 +100,7 @@ chart.show(
         tables, titles, colours, None if corruption in (None, EVERY) else corruption
     ),
     "corruption",
-    "Accuracy as the pictures get worse, from clean (0) to strength 5. All classes count here, on "
+    "Accuracy as the pictures get worse, from clean (0) to severity 5. All classes count here, on "
     "the test pictures that were corrupted, whatever is chosen above.",
 )
 trust.corruption_table(entries, titles)

@@ -1,6 +1,7 @@
 """Which sample stands in which split, and which training images are taken."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from fer_core.data import quality, splits
 from fer_core.data.plan import BalancePlan, SplitPlan, TopUp
 from fer_core.data.progress import Progress
 from fer_core.data.reading import SelectedSource
-from fer_core.data.sources.base import DISPUTED, SPLITS
+from fer_core.data.sources.base import NO_MAJORITY, SPLITS
 from fer_core.errors import DataError
 
 EXCLUDED = "excluded"
@@ -18,199 +19,299 @@ SPARE = "kept for topping up"
 OVER_WEIGHT = "over the weight of its source"
 OVER_CLASS = "over the size of its class"
 
+Rows = NDArray[np.int64]
+Texts = NDArray[np.object_]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Which samples belong together; each array has shape (N,), -1 stands for no group.
+
+    Attributes:
+        phash: Perceptual hash.
+        exact: Group of copies that are equal bit for bit.
+        near: Group of exact or near duplicates.
+        groups: Group of samples that must stay in one split: duplicates, and what the sources
+            group (one person, a picture and its altered copies).
+    """
+
+    phash: NDArray[np.uint64]
+    exact: Rows
+    near: Rows
+    groups: Rows
+
+    def columns(self) -> Mapping[str, NDArray[np.generic]]:
+        """Returns the columns of the samples table."""
+        return {
+            "phash": self.phash, "exact_group": self.exact, "duplicate_group": self.near
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SplitAssignment:
+    """Where each sample stands; each array has shape (N,).
+
+    Attributes:
+        split: `train`, `validation`, `test` or `excluded`.
+        original: The split before leaks were closed.
+        leak: Whether it is a test sample whose duplicate stood in train or validation.
+        excluded: Why a sample takes no part; empty for those that do.
+    """
+
+    split: Texts
+    original: Texts
+    leak: Mask
+    excluded: Texts
+
+    def columns(self) -> Mapping[str, NDArray[np.generic]]:
+        """Returns the columns of the samples table."""
+        return {
+            "excluded": self.excluded,
+            "leak": self.leak,
+            "original_split": self.original,
+            "split": self.split,
+        }
+
+    def without(self, rows: Rows, reason: str) -> "SplitAssignment":
+        """Returns the assignment with some rows excluded."""
+        split, excluded = self.split.copy(), self.excluded.copy()
+        split[rows], excluded[rows] = EXCLUDED, reason
+        return replace(self, split=split, excluded=excluded)
+
 
 def find_duplicates(
     samples: pd.DataFrame, thumbnails: NDArray[np.float32], progress: Progress
-) -> NDArray[np.int64]:
-    """Adds `phash`, `exact_group` and `duplicate_group`, and returns what must stay together.
+) -> Duplicates:
+    """Finds exact and near duplicates, and joins them with the groups that sources know.
 
-    Returns:
-        Shape (N,): groups of duplicates, and of what the sources say belongs together (one
-        person, a picture and its altered copies); -1 for none.
+    Args:
+        samples: Columns `sha1` and, where sources know groups, `group`.
+        thumbnails: Shape (N, 16, 16).
+        progress: Shows progress.
     """
     exact = quality.linked_pairs(samples["sha1"].tolist())
-    near = quality.near_pairs(thumbnails, progress=progress)
-    duplicates = np.concatenate([exact, near])
-    samples["phash"] = quality.perceptual_hashes(thumbnails)
-    samples["exact_group"] = quality.group_pairs(exact, len(samples))
-    samples["duplicate_group"] = quality.group_pairs(duplicates, len(samples))
-    if "group" not in samples.columns:
-        return samples["duplicate_group"].to_numpy()
-    named = quality.linked_pairs([None if name != name else name for name in samples["group"]])
-    return quality.group_pairs(np.concatenate([duplicates, named]), len(samples))
+    linked = np.concatenate([exact, quality.near_pairs(thumbnails, progress=progress)])
+    near = quality.group_pairs(linked, len(samples))
+    groups = near
+    if "group" in samples.columns:
+        named = quality.linked_pairs([None if name != name else name for name in samples["group"]])
+        groups = quality.group_pairs(np.concatenate([linked, named]), len(samples))
+    return Duplicates(
+        phash=quality.perceptual_hashes(thumbnails),
+        exact=quality.group_pairs(exact, len(samples)),
+        near=near,
+        groups=groups,
+    )
 
 
-def assign_splits(
+def draw_splits(
     samples: pd.DataFrame,
-    groups: NDArray[np.int64],
-    parts: Sequence[SelectedSource],
+    duplicates: Duplicates,
+    sources: Sequence[SelectedSource],
     plan: SplitPlan,
-) -> None:
-    """Adds `split`, `original_split` and `leak`, and completes `excluded`.
+) -> SplitAssignment:
+    """Assigns each sample to a split, and closes leaks on the training side.
 
     A source's own split is kept unless the plan says otherwise; what is missing is drawn, one
     source after the other, so that every split holds each source in proportion.
+
+    Args:
+        samples: Columns `id`, `source`, `source_split`, `label` and `excluded`.
+        duplicates: What must stay together.
+        sources: The sources of the samples.
+        plan: How splits are drawn.
 
     Raises:
         DataError: If some images of a source have a split and others none, or a class is too
             small to draw from.
     """
-    usable = ((samples["excluded"] == "") & samples["label"].notna()).to_numpy()
-    labels = samples["label"].to_numpy(dtype=object)
+    pool = _Pool.of(samples, duplicates.groups)
     split = samples["source_split"].to_numpy(dtype=object).copy()
+    excluded = samples["excluded"].to_numpy(dtype=object).copy()
     spare = np.zeros(len(samples), dtype=bool)
-    for part in parts:
-        mine = (samples["source"] == part.title).to_numpy()
-        if part.role == "top-up":
-            spare |= mine
-            _make_spare(samples, split, mine)
-            continue
-        if plan.by == "random":
-            split[mine] = None
-        _draw_test(samples, split, mine & usable, mine, labels, groups, plan)
-        if not (split[mine] == "validation").any():
-            chosen = np.flatnonzero(mine & usable & (split == "train"))
-            _draw("validation", plan.validation, split, chosen, mine, labels, groups, plan.seed)
-
-    usable = usable & (samples["excluded"] == "").to_numpy()
-    samples["leak"] = splits.leaks(groups, split)
-    given_up = np.where(usable, splits.leaked_training(groups, split), "")
-    duplicates = samples["duplicate_group"].to_numpy()
-    if not np.array_equal(groups, duplicates):
-        copies = splits.leaked_training(duplicates, split)
-        related = (given_up != "") & (copies != given_up)
-        given_up = np.where(
-            related, [text.replace("duplicate of", "belongs to") for text in given_up], given_up
-        )
-    samples["original_split"] = split
-    excluded = samples["excluded"].to_numpy(dtype=object)
-    samples["excluded"] = np.where(excluded == "", given_up, excluded)
-    samples["split"] = np.where(usable & (given_up == ""), split, EXCLUDED)
-    waiting = spare & (samples["split"] == "train").to_numpy()
-    _set_aside(samples, np.flatnonzero(waiting), SPARE)
+    for source in sources:
+        rows = np.flatnonzero((samples["source"] == source.title).to_numpy())
+        if source.role == "top-up":
+            spare[rows] = True
+            held_out = np.isin(split[rows].astype(str), ("validation", "test"))
+            # a class cannot be topped up with images whose annotators disagree
+            reserved = held_out & (excluded[rows] == "") | (excluded[rows] == NO_MAJORITY)
+            excluded[rows[reserved]] = SPARE
+            split[rows] = "train"
+        else:
+            given = np.full(len(rows), None) if plan.by == "random" else split[rows]
+            split[rows] = _complete(pool.take(rows), given, plan)
+    usable = pool.usable & (excluded == "")
+    reasons = np.where(usable, _leak_reasons(duplicates, split), "")
+    assignment = SplitAssignment(
+        split=np.where(usable & (reasons == ""), split, EXCLUDED),
+        original=split,
+        leak=splits.leaks(duplicates.groups, split),
+        excluded=np.where(excluded == "", reasons, excluded),
+    )
+    return assignment.without(np.flatnonzero(spare & (assignment.split == "train")), SPARE)
 
 
-def select_training(
-    samples: pd.DataFrame, parts: Sequence[SelectedSource], plan: BalancePlan, seed: int
-) -> None:
-    """Tops classes up, brings sources to their weights, and caps classes, in this order.
+def balance_training(
+    samples: pd.DataFrame,
+    assignment: SplitAssignment,
+    sources: Sequence[SelectedSource],
+    plan: BalancePlan,
+    seed: int,
+) -> SplitAssignment:
+    """Brings sources to their weights, tops classes up, and caps classes, in this order.
 
     Only the training split changes; what is not taken is excluded with the reason.
+
+    Args:
+        samples: Columns `source`, `source_split` and `label`.
+        assignment: Where the samples stand.
+        sources: The sources of the samples.
+        plan: How the classes are balanced.
+        seed: Seed of what is drawn.
 
     Raises:
         DataError: If a top-up names a class that its source lacks.
     """
     random = np.random.default_rng([seed, len(samples)])
-    _weigh(samples, parts, random)
+    assignment = _weigh(samples, assignment, sources, random)
     for wish in plan.top_up:
-        _top_up(samples, wish, random)
-    if plan.most is not None:
-        counts = _train_counts(samples)
-        most = {"smallest": counts.min(), "mean": counts.mean()}.get(str(plan.most), plan.most)
-        for label in counts.index:
-            rows = _training(samples, samples["label"] == label)
-            _set_aside(samples, _drawn(rows, len(rows) - int(most), random), OVER_CLASS)
+        assignment = _top_up(samples, assignment, wish, random)
+    if plan.most is None:
+        return assignment
+    counts = _train_counts(samples, assignment)
+    most = {"smallest": counts.min(), "mean": counts.mean()}.get(str(plan.most), plan.most)
+    for label in counts.index:
+        rows = _training(assignment, (samples["label"] == label).to_numpy())
+        assignment = assignment.without(
+            _drawn(rows, len(rows) - int(most), random), OVER_CLASS
+        )  # fmt: skip
+    return assignment
 
 
-def _make_spare(samples: pd.DataFrame, split: NDArray[np.object_], mine: NDArray[np.bool_]) -> None:
-    """Keeps what a source holds out of training for itself, and puts the rest in train."""
-    held_out = mine & np.isin(split.astype(str), ("validation", "test"))
-    free, disputed = (samples["excluded"] == reason for reason in ("", DISPUTED))
-    # no class can be topped up by votes for several: those of disputed samples are not asked for
-    samples.loc[(held_out & free.to_numpy()) | (mine & disputed.to_numpy()), "excluded"] = SPARE
-    split[mine] = "train"
+@dataclass(frozen=True)
+class _Pool:
+    """What a split is drawn from; arrays of one row a sample."""
+
+    ids: Texts
+    labels: Texts
+    groups: Rows
+    usable: Mask
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame, groups: Rows) -> "_Pool":
+        usable = ((samples["excluded"] == "") & samples["label"].notna()).to_numpy()
+        ids, labels = (samples[name].to_numpy(dtype=object) for name in ("id", "label"))
+        return cls(ids, labels, groups, usable)
+
+    def take(self, rows: Rows) -> "_Pool":
+        return _Pool(self.ids[rows], self.labels[rows], self.groups[rows], self.usable[rows])
 
 
-def _draw_test(
-    samples: pd.DataFrame,
-    split: NDArray[np.object_],
-    usable: NDArray[np.bool_],
-    mine: NDArray[np.bool_],
-    labels: NDArray[np.object_],
-    groups: NDArray[np.int64],
-    plan: SplitPlan,
-) -> None:
-    without = mine & np.array([value is None or value != value for value in split])
-    if without.any() and not np.array_equal(without, mine):
-        row = samples["id"].iloc[int(np.argmax(without))]
+def _complete(pool: _Pool, given: Texts, plan: SplitPlan) -> Texts:
+    """Returns one source's splits; what it does not bring is drawn."""
+    split = given.copy()
+    missing = np.array([value is None or value != value for value in split])
+    if missing.any() and not missing.all():
         raise DataError(
-            f"{row} stands in no split while other images do. Move it into a split folder, "
-            "or remove the split folders."
+            f"{pool.ids[int(np.argmax(missing))]} stands in no split while other images do. Move "
+            "it into a split folder, or remove the split folders."
         )
-    if without.any():
-        split[mine] = "train"
-        _draw("test", plan.test, split, np.flatnonzero(usable), mine, labels, groups, plan.seed)
+    if missing.any():
+        split[:] = "train"
+        split = _draw(pool, split, "test", plan)
+    if not (split == "validation").any():
+        split = _draw(pool, split, "validation", plan)
+    return split
 
 
-def _draw(
-    name: str,
-    share: float,
-    split: NDArray[np.object_],
-    chosen: NDArray[np.int64],
-    mine: NDArray[np.bool_],
-    labels: NDArray[np.object_],
-    groups: NDArray[np.int64],
-    seed: int,
-) -> None:
-    """Draws a part of the chosen rows, and takes along what belongs to them."""
-    if not len(chosen):
-        return
-    drawn = splits.stratified_split(labels[chosen], groups[chosen], share, seed)
-    split[chosen[drawn]] = name
+def _draw(pool: _Pool, split: Texts, name: str, plan: SplitPlan) -> Texts:
+    """Returns the splits with a share of the usable training rows moved to another split."""
+    rows = np.flatnonzero(pool.usable & (split == "train"))
+    if not len(rows):
+        return split
+    share = plan.test if name == "test" else plan.validation
+    drawn = splits.stratified_split(pool.labels[rows], pool.groups[rows], share, plan.seed)
+    split = split.copy()
+    split[rows[drawn]] = name
     # Unusable members go where the drawn members of their group are.
     for held_out in ("test", "validation") if name == "test" else ("validation",):
-        members = (groups >= 0) & np.isin(groups, np.unique(groups[mine & (split == held_out)]))
-        among = SPLITS if name == "test" else ("train", "validation")
-        split[mine & members & np.isin(split.astype(str), among)] = held_out
+        members = (pool.groups >= 0) & np.isin(
+            pool.groups, np.unique(pool.groups[split == held_out])
+        )
+        movable = SPLITS if name == "test" else ("train", "validation")
+        split[members & np.isin(split.astype(str), movable)] = held_out
+    return split
+
+
+def _leak_reasons(duplicates: Duplicates, split: Texts) -> Texts:
+    """Returns why training and validation give samples up: a copy, or a relative, is held out."""
+    reasons = splits.leaked_training(duplicates.groups, split)
+    if np.array_equal(duplicates.groups, duplicates.near):
+        return reasons
+    copies = splits.leaked_training(duplicates.near, split)
+    related = (reasons != "") & (copies != reasons)
+    renamed = [text.replace("duplicate of", "belongs to") for text in reasons]
+    return np.where(related, np.array(renamed, dtype=object), reasons)
 
 
 def _weigh(
-    samples: pd.DataFrame, parts: Sequence[SelectedSource], random: np.random.Generator
-) -> None:
-    weights = {part.title: part.weight for part in parts if part.weight and part.role == "all"}
-    rows = {name: _training(samples, samples["source"] == name) for name in weights}
+    samples: pd.DataFrame,
+    assignment: SplitAssignment,
+    sources: Sequence[SelectedSource],
+    random: np.random.Generator,
+) -> SplitAssignment:
+    weights = {
+        source.title: source.weight for source in sources if source.weight and source.role == "all"
+    }
+    rows = {name: _training(assignment, (samples["source"] == name).to_numpy()) for name in weights}
     if not weights:
-        return
+        return assignment
     whole = min(len(rows[name]) / weight for name, weight in weights.items())
     for name, weight in weights.items():
         labels = samples["label"].to_numpy(dtype=object)[rows[name]]
         keep = weight * whole / max(1, len(rows[name]))
         for label in np.unique(labels.astype(str)):
-            mine = rows[name][labels == label]
-            _set_aside(samples, _drawn(mine, round((1 - keep) * len(mine)), random), OVER_WEIGHT)
+            of_label = rows[name][labels == label]
+            surplus = _drawn(of_label, round((1 - keep) * len(of_label)), random)
+            assignment = assignment.without(surplus, OVER_WEIGHT)
+    return assignment
 
 
-def _top_up(samples: pd.DataFrame, wish: TopUp, random: np.random.Generator) -> None:
-    mine = (samples["source"] == wish.source) & (samples["label"] == wish.label)
-    if not mine.any():
-        held = sorted(samples.loc[samples["source"] == wish.source, "label"].dropna().unique())
+def _top_up(
+    samples: pd.DataFrame,
+    assignment: SplitAssignment,
+    wish: TopUp,
+    random: np.random.Generator,
+) -> SplitAssignment:
+    in_source = samples["source"] == wish.source
+    candidates = (in_source & (samples["label"] == wish.label)).to_numpy()
+    if not candidates.any():
+        labels = sorted(samples.loc[in_source, "label"].dropna().unique())
         raise DataError(
-            f"{wish.source} has no {wish.label!r} to top up with; it has {', '.join(held)}."
+            f"{wish.source} has no {wish.label!r} to top up with; it has {', '.join(labels)}."
         )
-    counts = _train_counts(samples)
+    counts = _train_counts(samples, assignment)
     others = counts.drop(wish.label, errors="ignore")
     target = {"mean": others.mean(), "largest": others.max()}.get(str(wish.to), wish.to)
     missing = max(0, round(float(target)) - int(counts.get(wish.label, 0)))
-    rows = np.flatnonzero((mine & (samples["excluded"] == SPARE)).to_numpy())
+    rows = np.flatnonzero(candidates & (assignment.excluded == SPARE))
     held_out = samples["source_split"].isin(["validation", "test"]).to_numpy()
     taken = _drawn(rows[~held_out[rows]], missing, random)
-    samples.loc[taken, "excluded"] = ""
-    samples.loc[taken, "split"] = "train"
+    split, excluded = assignment.split.copy(), assignment.excluded.copy()
+    split[taken], excluded[taken] = "train", ""
+    return replace(assignment, split=split, excluded=excluded)
 
 
-def _train_counts(samples: pd.DataFrame) -> "pd.Series[int]":
-    return samples.loc[samples["split"] == "train", "label"].value_counts().sort_index()
+def _train_counts(samples: pd.DataFrame, assignment: SplitAssignment) -> "pd.Series[int]":
+    return samples.loc[assignment.split == "train", "label"].value_counts().sort_index()
 
 
-def _training(samples: pd.DataFrame, mask: "pd.Series[bool]") -> NDArray[np.int64]:
-    return np.flatnonzero((mask & (samples["split"] == "train")).to_numpy())
+def _training(assignment: SplitAssignment, mask: Mask) -> Rows:
+    return np.flatnonzero(mask & (assignment.split == "train"))
 
 
-def _drawn(rows: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+def _drawn(rows: Rows, count: int, random: np.random.Generator) -> Rows:
     """Returns `count` of the rows (all, if there are fewer), drawn at random."""
     return np.sort(random.permutation(rows)[: max(0, count)])
-
-
-def _set_aside(samples: pd.DataFrame, rows: NDArray[np.int64], reason: str) -> None:
-    samples.loc[rows, "excluded"] = reason
-    samples.loc[rows, "split"] = EXCLUDED

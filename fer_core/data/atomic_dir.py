@@ -20,7 +20,7 @@ FILES = frozenset(
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def atomic_dir(folder: Path) -> Iterator[Path]:
     """Gives an empty folder that becomes `folder` if the block ends without an error.
 
     Raises:
@@ -90,7 +90,7 @@ def _recover(folder: Path) -> None:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuses a folder that holds other files: replacing it would delete them."""
+    """Refuses a folder that holds other files: atomic_dir it would delete them."""
     if not folder.exists():
         return
     held = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]

@@ -9,7 +9,7 @@ from PIL import Image
 from fer_core.data import quality
 from fer_core.data.faces import DlibDetector, FaceDetector, find_faces
 from fer_core.data.plan import CleanPlan
-from fer_core.data.sources.base import DISPUTED, Sample
+from fer_core.data.sources.base import NO_MAJORITY, Sample
 from fer_core.errors import ImageError
 
 NO_FACE = "no face was found"
@@ -37,7 +37,7 @@ class Cleaner:
 
     def clean(self, sample: Sample) -> Sample:
         """Returns the sample, cropped if that is asked, or excluded with the reason."""
-        disputed = sample.excluded == DISPUTED  # a network can still learn from its votes
+        disputed = sample.excluded == NO_MAJORITY  # a network can still learn from its votes
         if sample.excluded and not disputed:
             return sample
         if sample.label is None and not disputed:

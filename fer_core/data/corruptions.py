@@ -1,9 +1,9 @@
-"""Corruptions of small face pictures, in five strengths: what cameras and places do to faces.
+"""Corruptions of small face pictures, in five severities: what cameras and places do to faces.
 
 In the manner of Hendrycks and Dietterich (2019), "Benchmarking neural network robustness to
 common corruptions", with those that matter to a cropped face of some 48 pixels: their weather
 and glass are left out, tilted and shifted crops and covered eyes and mouths put in. Lengths are
-shares of the picture's side, so that a strength means the same at every size.
+shares of the picture's side, so that a severity means the same at every size.
 """
 
 import io
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-STRENGTHS = (1, 2, 3, 4, 5)
+SEVERITIES = (1, 2, 3, 4, 5)
 
 Picture = NDArray[np.float32]
 """Grey levels 0 to 255, shape (H, W, C)."""
@@ -31,7 +31,7 @@ class Corruption:
     Attributes:
         name: In tables and addresses.
         title: For people.
-        amounts: What `apply` takes, for the strengths 1 to 5.
+        amounts: What `apply` takes, for the severities 1 to 5.
         apply: Changes one picture; values beyond 0 to 255 are cut off afterwards.
     """
 
@@ -44,20 +44,20 @@ class Corruption:
 def corrupt(
     images: NDArray[np.uint8],
     name: str,
-    strength: int,
+    severity: int,
     *,
     seed: int = 0,
     keys: Sequence[int] | None = None,
 ) -> NDArray[np.uint8]:
     """Corrupts pictures, each in a way that only its key and the seed decide.
 
-    What is drawn for a picture (noise, direction, side) is the same at every strength, and does
+    What is drawn for a picture (noise, direction, side) is the same at every severity, and does
     not depend on the pictures it comes with.
 
     Args:
         images: uint8, shape (N, H, W) or (N, H, W, 3).
         name: A key of `CORRUPTIONS`.
-        strength: 1 to 5.
+        severity: 1 to 5.
         seed: Of the random numbers.
         keys: One number a picture, such as its row in the dataset; its position by default.
 
@@ -66,12 +66,12 @@ def corrupt(
 
     Raises:
         KeyError: If there is no such corruption.
-        ValueError: If the strength is not 1 to 5.
+        ValueError: If the severity is not 1 to 5.
     """
-    if strength not in STRENGTHS:
-        raise ValueError(f"A corruption's strength is 1 to 5, not {strength}.")
+    if severity not in SEVERITIES:
+        raise ValueError(f"A corruption's severity is 1 to 5, not {severity}.")
     kind = CORRUPTIONS[name]
-    amount = kind.amounts[strength - 1]
+    amount = kind.amounts[severity - 1]
     places = range(len(images)) if keys is None else keys
     code = zlib.crc32(name.encode())
     result = np.empty_like(images)
@@ -164,7 +164,7 @@ def _shift(picture: Picture, amount: float, random: np.random.Generator) -> Pict
 
 
 def _covered(centre: float, height: float) -> Apply:
-    """Covers a band of the face with its mean grey, wider and higher with the strength."""
+    """Covers a band of the face with its mean grey, wider and higher with the severity."""
 
     def apply(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
         rows, columns = picture.shape[:2]

@@ -127,7 +127,7 @@ class PrepareOptions(_Part):
 
 
 class PreparePlan(PrepareOptions):
-    """A treatment and the sources that it is for."""
+    """A options and the sources that it is for."""
 
     sources: tuple[SourcePlan, ...] = Field(min_length=1)
 

@@ -2,7 +2,8 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from fer_core.artifacts import CARD, CARD_TEXT, PICTURES, BenchmarkDir, write_table
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
-from fer_core.data.assignment import EXCLUDED, assign_splits, find_duplicates, select_training
-from fer_core.data.atomic_dir import replacing
+from fer_core.data.assignment import EXCLUDED, balance_training, draw_splits, find_duplicates
+from fer_core.data.atomic_dir import atomic_dir
 from fer_core.data.card import DatasetCard, build_card, card_text
 from fer_core.data.faces import DetectorError, DlibDetector
 from fer_core.data.framing import WORKING_SIDE, measure_framing
@@ -46,7 +47,7 @@ def prepare(
     seed: int = 0,
     progress: Progress = silent,
 ) -> PreparedDataset:
-    """Prepares one source as it is; see `prepare_parts`.
+    """Prepares one source as it is; see `prepare_sources`.
 
     Args:
         source: The dataset reader.
@@ -61,8 +62,8 @@ def prepare(
             f"Images of {side} x {side} pixels are too small to find duplicates among. "
             f"Give a side of at least {quality.THUMBNAIL_SIDE}."
         )
-    treatment = PrepareOptions(side=side, split=SplitPlan(seed=seed))
-    return prepare_parts([SelectedSource(source)], treatment, folder, name=name, progress=progress)
+    options = PrepareOptions(side=side, split=SplitPlan(seed=seed))
+    return prepare_sources([SelectedSource(source)], options, folder, name=name, progress=progress)
 
 
 def prepare_plan(
@@ -73,8 +74,8 @@ def prepare_plan(
     benchmark: BenchmarkDir | None = None,
     progress: Progress = silent,
 ) -> PreparedDataset:
-    """Opens the sources of a plan and prepares them; see `prepare_parts`."""
-    parts = [
+    """Opens the sources of a plan and prepares them; see `prepare_sources`."""
+    sources = [
         SelectedSource(
             open_source(source.path, source.format, source.options),
             source.name,
@@ -86,19 +87,15 @@ def prepare_plan(
         )
         for source in plan.sources
     ]
-    told = plan.model_dump(mode="json", exclude_defaults=True)
-    return prepare_parts(
-        parts, plan, folder, name=name, told=_portable(told), benchmark=benchmark, progress=progress
-    )
+    return prepare_sources(sources, plan, folder, name=name, benchmark=benchmark, progress=progress)
 
 
-def prepare_parts(
-    parts: Sequence[SelectedSource],
-    treatment: PrepareOptions,
+def prepare_sources(
+    sources: Sequence[SelectedSource],
+    options: PrepareOptions,
     folder: Path,
     *,
     name: str,
-    told: Mapping[str, Any] | None = None,
     benchmark: BenchmarkDir | None = None,
     progress: Progress = silent,
 ) -> PreparedDataset:
@@ -108,11 +105,10 @@ def prepare_parts(
     killed or fails leaves an earlier set as it was. Equal input gives equal bytes.
 
     Args:
-        parts: The sources and what is taken of them.
-        treatment: What is done to them.
+        sources: The sources and what is taken of them.
+        options: How they are prepared; the dataset card records them.
         folder: Where the set will stand; an earlier set there is replaced.
         name: The benchmark's name.
-        told: What the user asked for, as the card shall say it.
         benchmark: Where its facts will stand: if runs on another split stand there, an earlier set
             is not replaced.
         progress: Shows progress.
@@ -123,31 +119,25 @@ def prepare_parts(
         ArtifactError: If the folder cannot be written, the disk is full, or the benchmark has
             runs on another split.
     """
-    relabels = read_relabels(treatment.relabel) if treatment.relabel else None
+    relabels = read_relabels(options.relabel) if options.relabel else None
     colour = {"grey": False, "rgb": True}.get(
-        treatment.colour, any(part.source.colour for part in parts)
+        options.colour, any(source.reader.colour for source in sources)
     )
-    sample_format = SampleFormat(treatment.side, colour)
-    with replacing(folder) as place:
-        reading = read(parts, place, sample_format, treatment, progress)
-        samples = reading.samples
-        changed = relabel(samples, relabels) if relabels is not None else 0
-        groups = find_duplicates(samples, reading.thumbnails, progress)
-        assign_splits(samples, groups, parts, treatment.split)
-        select_training(samples, parts, treatment.balance, treatment.split.seed)
-        placed = embedding.place(reading.thumbnails)
-        samples["x"], samples["y"] = placed.map.T
-        samples["outlier"] = placed.distance
-
+    sample_format = SampleFormat(options.side, colour)
+    with atomic_dir(folder) as place:
+        reading = read(sources, place, sample_format, options, progress)
+        changed = relabel(reading.samples, relabels) if relabels is not None else 0
+        samples, explained = _described(reading, sources, options, progress)
         framing = _framing(place, samples, progress)
-        info = _info(name, treatment.title, parts, sample_format, reading, framing)
+        info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
+        info = info.model_copy(update={"framing": framing})
         card = build_card(
             info,
             samples,
             left_out=reading.left_out,
             relabelled=changed,
-            explained=placed.explained,
-            plan=told or {},
+            explained=explained,
+            plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
         )
         write_table(place / "samples.parquet", samples)
         card.write(place / CARD)
@@ -156,6 +146,26 @@ def prepare_parts(
         if benchmark is not None:
             _require_no_other_runs(benchmark, info.split_hash)
     return PreparedDataset.open(folder)
+
+
+def _described(
+    reading: Reading,
+    sources: Sequence[SelectedSource],
+    options: PrepareOptions,
+    progress: Progress,
+) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Returns the samples with duplicates, splits and positions, and the variance explained."""
+    samples = reading.samples
+    duplicates = find_duplicates(samples, reading.thumbnails, progress)
+    assignment = draw_splits(samples, duplicates, sources, options.split)
+    assignment = balance_training(samples, assignment, sources, options.balance, options.split.seed)
+    placed = embedding.place(reading.thumbnails)
+    x, y = placed.map.T
+    columns = {**duplicates.columns(), **assignment.columns()}
+    described = samples.assign(**columns, x=x, y=y, outlier=placed.distance)
+    return described.astype(dict.fromkeys(("excluded", "split", "original_split"), "str")), (
+        placed.explained
+    )
 
 
 def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
@@ -205,22 +215,21 @@ def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing 
 def _info(
     name: str,
     title: str,
-    parts: Sequence[SelectedSource],
+    sources: Sequence[SelectedSource],
     sample_format: SampleFormat,
     reading: Reading,
-    framing: Framing | None,
 ) -> BenchmarkInfo:
     samples = reading.samples
     labels = LabelSet.of(samples.loc[samples["split"] != EXCLUDED, "label"])
     excluded = Counter(samples.loc[samples["split"] == EXCLUDED, "excluded"])
-    origins = [part.source.origin for part in parts]
+    origins = [source.reader.origin for source in sources]
     return BenchmarkInfo(
         name=name,
         title=title or " + ".join(origin.title for origin in origins),
         labels=labels.names,
         sources=tuple(
-            SourceInfo(**{**vars(origin), "name": part.title})
-            for part, origin in zip(parts, origins, strict=True)
+            SourceInfo(**{**vars(origin), "name": source.title})
+            for source, origin in zip(sources, origins, strict=True)
         ),
         side=sample_format.side,
         colour=sample_format.colour,
@@ -230,7 +239,6 @@ def _info(
         leaked_test=int(((samples["split"] == "test") & samples["leak"]).sum()),
         skipped=reading.skipped,
         protocol=PROTOCOL,
-        framing=framing,
     )
 
 
@@ -253,17 +261,17 @@ def _counts(samples: pd.DataFrame, labels: LabelSet) -> dict[str, dict[str, int]
     return counts
 
 
-def _portable(told: dict[str, Any]) -> dict[str, Any]:
+def _portable(requested: dict[str, Any]) -> dict[str, Any]:
     """Returns a plan without the folders of this machine."""
     sources = [
         {
             key: Path(value).name if key in ("path", "votes") else value
             for key, value in source.items()
         }
-        for source in told.get("sources", ())
+        for source in requested.get("sources", ())
     ]
-    relabels = {"relabel": Path(told["relabel"]).name} if told.get("relabel") else {}
-    return {**told, "sources": sources, **relabels}
+    relabels = {"relabel": Path(requested["relabel"]).name} if requested.get("relabel") else {}
+    return {**requested, "sources": sources, **relabels}
 
 
 def _write_text(path: Path, text: str) -> None:

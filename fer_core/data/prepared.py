@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX, read_table
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.sources.base import DISPUTED
+from fer_core.data.sources.base import NO_MAJORITY
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo
@@ -105,12 +105,12 @@ class PreparedDataset:
         stands = (total > 0) & (unlabelled | for_label)[:, None]
         return np.where(stands, chosen / np.maximum(total, 1), hard).astype(np.float32)
 
-    def disputed_rows(self) -> NDArray[np.int64]:
-        """Returns the rows of `disputed` images."""
-        return np.flatnonzero(disputed(self.samples, self.labels)).astype(np.int64)
+    def no_majority_rows(self) -> NDArray[np.int64]:
+        """Returns the rows of `no_majority` images."""
+        return np.flatnonzero(no_majority(self.samples, self.labels)).astype(np.int64)
 
 
-def disputed(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
+def no_majority(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
     """Marks training images without a label on whose votes a network can still learn.
 
     Those are images of the original training data whose annotators disagree, with at least half of
@@ -133,7 +133,7 @@ def disputed(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
     held_out = np.unique(groups[(groups >= 0) & (split != "train")])
     chosen: NDArray[np.bool_] = (
         samples["label"].isna().to_numpy()
-        & (samples["excluded"] == DISPUTED).to_numpy()
+        & (samples["excluded"] == NO_MAJORITY).to_numpy()
         & (split == "train")
         & (votes.sum(axis=1) >= every / 2)
         & (votes.sum(axis=1) > 0)

@@ -34,7 +34,7 @@ _MEASURES = ("brightness", "contrast", "sharpness")
 class SelectedSource:
     """A source and what is taken of it; the attributes are those of `SourcePlan`."""
 
-    source: Source
+    reader: Source
     name: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
@@ -45,7 +45,7 @@ class SelectedSource:
     @property
     def title(self) -> str:
         """What stands before the keys in sample ids."""
-        return self.name or self.source.origin.name
+        return self.name or self.reader.origin.name
 
 
 @dataclass
@@ -66,32 +66,34 @@ class Reading:
 
 
 def read(
-    parts: Sequence[SelectedSource],
+    sources: Sequence[SelectedSource],
     folder: Path,
     sample_format: SampleFormat,
-    treatment: PrepareOptions,
+    options: PrepareOptions,
     progress: Progress,
 ) -> Reading:
-    """Reads all parts, one image in memory at a time, and writes `images.npy`.
+    """Reads all sources, one image in memory at a time, and writes `images.npy`.
 
     Raises:
-        DataError: If a source is faulty or gives no image, or two parts share ids.
+        DataError: If a source is faulty or gives no image, or two sources share ids.
         ArtifactError: If there is no room.
     """
-    if len({part.title for part in parts}) < len(parts):
+    titles = sorted(selected.title for selected in sources)
+    if len(set(titles)) < len(titles):
         raise DataError(
-            f"Several sources are called {', '.join(sorted(part.title for part in parts))}. "
-            "Give each a `name` of its own."
+            f"Several sources are called {', '.join(titles)}. Give each a `name` of its own."
         )
-    total = sum(min(len(part.source), part.limit or len(part.source)) for part in parts)
+    total = sum(
+        min(len(selected.reader), selected.limit or len(selected.reader)) for selected in sources
+    )
     thumbnails = np.empty((total, quality.THUMBNAIL_SIDE, quality.THUMBNAIL_SIDE), np.float32)
-    reader = _Reader(sample_format, Cleaner(treatment.clean), treatment.split.seed, progress)
-    pictures = PictureWriter(folder / PICTURES) if treatment.ship_pictures else None
+    reader = _Reader(sample_format, Cleaner(options.clean), options.split.seed, progress)
+    pictures = PictureWriter(folder / PICTURES) if options.ship_pictures else None
     chunks: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     try:
         with ImageWriter(folder / "images.npy", total, sample_format) as writer:
-            for row, image in reader.rows(parts):
+            for row, image in reader.rows(sources):
                 if pictures is not None:
                     image = pictures.append(row["id"], image)
                 thumbnails[writer.count] = quality.thumbnail(image)
@@ -106,7 +108,7 @@ def read(
     if rows:
         chunks.append(_table(rows))
     if not chunks:
-        titles = ", ".join(part.source.origin.title for part in parts)
+        titles = ", ".join(selected.reader.origin.title for selected in sources)
         raise DataError(
             f"{titles} gave no readable image ({len(reader.skipped)} were skipped). Check the path."
         )
@@ -118,7 +120,7 @@ def read(
 
 
 class _Reader:
-    """Draws, maps, cleans and measures the samples of the parts."""
+    """Draws, maps, cleans and measures the samples of the sources."""
 
     def __init__(
         self, sample_format: SampleFormat, cleaner: Cleaner, seed: int, progress: Progress
@@ -131,54 +133,54 @@ class _Reader:
         self.left_out: dict[str, Counter[str]] = {}
 
     def rows(
-        self, parts: Sequence[SelectedSource]
+        self, sources: Sequence[SelectedSource]
     ) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
         """Gives the facts and the stored image of each sample."""
-        for part in parts:
-            left_out = self.left_out.setdefault(part.title, Counter())
-            for sample in self._taken(part, left_out, several=len(parts) > 1):
+        for selected in sources:
+            left_out = self.left_out.setdefault(selected.title, Counter())
+            for sample in self._taken(selected, left_out, several=len(sources) > 1):
                 cleaned = self._cleaner.clean(sample)
                 # as an upload that is cropped already: a face is not to be stretched
                 square = whole_picture(Image.fromarray(cleaned.image)).crop
-                yield _row(part, cleaned), self._format.convert(square)
+                yield _row(selected, cleaned), self._format.convert(square)
             # Readers know what they did not even open only when they are done.
-            left_out.update(getattr(part.source, "left_out", {}))
+            left_out.update(getattr(selected.reader, "left_out", {}))
 
     def _taken(
-        self, part: SelectedSource, left_out: Counter[str], *, several: bool
+        self, selected: SelectedSource, left_out: Counter[str], *, several: bool
     ) -> Iterator[Sample]:
-        source, names = part.source, _Names(part)
-        chosen = self._chosen(part)
-        title = f"reading {part.title}" if several else "reading"
-        for index, item in enumerate(self._progress(source, len(source), title)):
+        reader, names = selected.reader, _Names(selected)
+        chosen = self._chosen(selected)
+        title = f"reading {selected.title}" if several else "reading"
+        for index, item in enumerate(self._progress(reader, len(reader), title)):
             if not chosen[index]:
                 left_out["beyond the limit"] += 1
             elif isinstance(item, Skipped):
-                self.skipped[f"{part.title}/{item.key}" if several else item.key] = item.reason
+                self.skipped[f"{selected.title}/{item.key}" if several else item.key] = item.reason
             elif reason := names.refusal(item):
                 left_out[reason] += 1
             else:
                 yield names.mapped(item)
         names.check()
 
-    def _chosen(self, part: SelectedSource) -> NDArray[np.bool_]:
-        count = len(part.source)
+    def _chosen(self, selected: SelectedSource) -> NDArray[np.bool_]:
+        count = len(selected.reader)
         mask = np.ones(count, dtype=bool)
-        if part.limit is not None and part.limit < count:
+        if selected.limit is not None and selected.limit < count:
             drawn = np.random.default_rng([self._seed, count]).permutation(count)
-            mask[drawn[part.limit :]] = False
+            mask[drawn[selected.limit :]] = False
         return mask
 
 
 class _Names:
-    """A part's class names: which are taken, and what they are called here."""
+    """A source's class names: which are taken, and what they are called here."""
 
-    def __init__(self, part: SelectedSource) -> None:
-        self._part = part
+    def __init__(self, selected: SelectedSource) -> None:
+        self._selected = selected
         # Readers of class folders map names themselves: they need not read what is left out.
-        own = {} if isinstance(part.source, FolderSource) else part.mapping
+        own = {} if isinstance(selected.reader, FolderSource) else selected.mapping
         self._mapping = {canonical_name(old): canonical_name(new) for old, new in own.items()}
-        self._classes = part.classes and {canonical_name(name) for name in part.classes}
+        self._classes = selected.classes and {canonical_name(name) for name in selected.classes}
         self._seen: set[str] = set()
 
     def refusal(self, sample: Sample) -> str:
@@ -211,21 +213,21 @@ class _Names:
         """Refuses a mapping that names no class of the source."""
         if unknown := sorted(set(self._mapping) - self._seen):
             raise DataError(
-                f"The mapping names {', '.join(unknown)}, but the classes of {self._part.title} "
-                f"are {', '.join(sorted(self._seen))}. Correct the names."
+                f"The mapping names {', '.join(unknown)}, but the classes of "
+                f"{self._selected.title} are {', '.join(sorted(self._seen))}. Correct the names."
             )
 
 
-def _row(part: SelectedSource, sample: Sample) -> dict[str, Any]:
+def _row(selected: SelectedSource, sample: Sample) -> dict[str, Any]:
     height, width = sample.image.shape[:2]
     return {
-        "id": f"{part.title}/{sample.key}",
-        "source": part.title,
+        "id": f"{selected.title}/{sample.key}",
+        "source": selected.title,
         "source_split": sample.split,
         "label": sample.label,
         "second_label": sample.second_label,
         "excluded": sample.excluded,
-        "group": None if sample.group is None else f"{part.title}/{sample.group}",
+        "group": None if sample.group is None else f"{selected.title}/{sample.group}",
         **{f"{VOTE_PREFIX}{name}": count for name, count in sample.votes.items()},
         **{name: float(value) for name, value in sample.extras.items()},
         "width": width,

@@ -12,7 +12,7 @@ from fer_core.errors import DataError
 
 
 @dataclass(frozen=True)
-class SampleScores:
+class RegressionTargets:
     """Scores by row of a prepared set.
 
     Attributes:
@@ -24,7 +24,7 @@ class SampleScores:
     clips: NDArray[np.object_]
 
 
-def read_scores(path: Path, dataset: PreparedDataset) -> SampleScores:
+def read_targets(path: Path, dataset: PreparedDataset) -> RegressionTargets:
     """Reads a table of scores.
 
     Args:
@@ -68,7 +68,7 @@ def read_scores(path: Path, dataset: PreparedDataset) -> SampleScores:
     for split in ("train", "validation", "test"):
         if np.isnan(values[dataset.rows(split)]).all():
             raise DataError(f"{path.name} scores no usable image of the {split} split.")
-    return SampleScores(values, clips)
+    return RegressionTargets(values, clips)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def measure_run(
     return Efficiency(
         run_id=run.run_id,
         parameters=sum(weight.numel() for weight in network.model.parameters()),
-        operations=count_flops(network, images[:1]),
+        flops=count_flops(network, images[:1]),
         weight_bytes=run.weights_path.stat().st_size,
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),

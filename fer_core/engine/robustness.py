@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fer_core.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_core.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from fer_core.engine.networks import Network
 from fer_core.engine.predict import predict_logits
 from fer_core.evaluation.robustness import CLEAN
 
 CONDITIONS: tuple[tuple[str, int], ...] = (
     (CLEAN, 0),
-    *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS),
+    *((name, severity) for name in CORRUPTIONS for severity in SEVERITIES),
 )
 """(corruption, severity) of every measurement, the clean images first."""
 
@@ -38,10 +38,10 @@ def corrupted_probabilities(
     Yields:
         Probabilities, float32, shape (N, K).
     """
-    for name, strength in CONDITIONS:
+    for name, severity in CONDITIONS:
         changed = images
         if name != CLEAN:
-            changed = corrupt(images, name, strength, seed=seed, keys=keys.tolist())
+            changed = corrupt(images, name, severity, seed=seed, keys=keys.tolist())
         logits = predict_logits(
             network.model, changed, network.preprocessing, batch_size=batch_size
         )

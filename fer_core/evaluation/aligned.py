@@ -1,4 +1,4 @@
-"""Many runs over the same samples, aligned: what comparing pages and statistics read."""
+"""Predictions of several runs for the same samples in the same order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,29 +14,31 @@ from fer_core.labels import LabelSet
 
 @dataclass(frozen=True)
 class AlignedPredictions:
-    """Scores of at least one run, all in the sample order of the first.
+    """Predictions of at least one run, all in the sample order of the first run.
 
     Attributes:
-        scores: By run id.
+        predictions: Predictions by run id.
         predicted: Class indices by run and sample, shape (R, N).
         confidence: Largest probabilities, shape (R, N).
     """
 
-    scores: Mapping[str, SplitPredictions]
+    predictions: Mapping[str, SplitPredictions]
     predicted: NDArray[np.int64]
     confidence: NDArray[np.float64]
 
     @classmethod
-    def of(cls, scores: Mapping[str, SplitPredictions]) -> Self:
-        """Aligns the scores of at least one run.
+    def of(cls, predictions: Mapping[str, SplitPredictions]) -> Self:
+        """Aligns the predictions of at least one run.
 
         Raises:
-            ArtifactError: If there is none, or runs differ in classes, samples or truth.
+            ArtifactError: If there is no run, or runs differ in classes, samples or labels.
         """
-        if not scores:
-            raise ArtifactError("There are no predictions to set side by side.")
-        first = next(iter(scores.values()))
-        aligned = {run_id: part.aligned_with(first) for run_id, part in scores.items()}
+        if not predictions:
+            raise ArtifactError(
+                "There are no predictions to compare. Train or import a model first."
+            )
+        first = next(iter(predictions.values()))
+        aligned = {run_id: part.aligned_with(first) for run_id, part in predictions.items()}
         return cls(
             aligned,
             np.stack([part.predicted for part in aligned.values()]),
@@ -49,11 +51,11 @@ class AlignedPredictions:
     @property
     def runs(self) -> tuple[str, ...]:
         """Run ids, in the order of the rows."""
-        return tuple(self.scores)
+        return tuple(self.predictions)
 
     @property
     def labels(self) -> LabelSet:
-        """The classes."""
+        """Label set of all runs."""
         return self._first.labels
 
     @property
@@ -63,25 +65,25 @@ class AlignedPredictions:
 
     @property
     def truth(self) -> NDArray[np.int64]:
-        """Class indices, shape (N,)."""
+        """True class indices, shape (N,)."""
         return self._first.truth
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Where each run is right, shape (R, N)."""
+        """Whether each prediction is right, shape (R, N)."""
         right: NDArray[np.bool_] = self.predicted == self.truth
         return right
 
     def row(self, run_id: str) -> int:
-        """Returns a run's row.
+        """Returns the row index of a run.
 
         Raises:
-            ArtifactError: If the panel lacks it.
+            ArtifactError: If there are no predictions of this run.
         """
-        if run_id not in self.scores:
-            raise ArtifactError(f"There are no predictions of {run_id} to set side by side.")
+        if run_id not in self.predictions:
+            raise ArtifactError(f"There are no predictions of {run_id!r} to compare.")
         return self.runs.index(run_id)
 
     @property
     def _first(self) -> SplitPredictions:
-        return next(iter(self.scores.values()))
+        return next(iter(self.predictions.values()))

@@ -1,8 +1,8 @@
-"""Calibration: whether 80% sure is right 80 times in 100.
+"""Calibration: does confidence match accuracy?
 
-Conventions: `confidence` is a probability that a model gave to something, `right` whether it
-came true; both of shape (N,). Bins of equal width cut 0 to 1 evenly; bins of equal mass hold
-about as many samples each, so that none is empty and none rules.
+Conventions: `confidence` is a predicted probability, `right` whether the prediction is correct;
+both have shape (N,). Bins of equal width split 0 to 1 evenly. Adaptive bins have about equal
+numbers of samples, so that no bin is empty or dominates.
 """
 
 from dataclasses import dataclass
@@ -26,22 +26,22 @@ _TEMPERATURES = (0.05, 20.0)
 
 
 class Binning(StrEnum):
-    """How confidence is cut into bins."""
+    """How confidence is split into bins; the value is the title."""
 
     WIDTH = "equal width"
-    MASS = "equal mass"
+    ADAPTIVE = "adaptive"
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: one entry a bin that has samples, lowest confidence first.
+    """Reliability diagram: one entry per bin that has samples, lowest confidence first.
 
     Attributes:
-        count: Samples, shape (B,).
-        confidence: Mean probability given, shape (B,).
-        frequency: Share that came true, shape (B,).
-        low: Lower end of the frequency's 95% interval (Wilson), shape (B,).
-        high: Upper end.
+        count: Number of samples, shape (B,).
+        confidence: Mean confidence, shape (B,).
+        frequency: Accuracy, shape (B,).
+        low: Lower end of the 95% Wilson interval of the accuracy, shape (B,).
+        high: Upper end of this interval, shape (B,).
     """
 
     count: NDArray[np.int64]
@@ -51,8 +51,8 @@ class Reliability:
     high: NDArray[np.float64]
 
     @property
-    def error(self) -> float:
-        """The expected calibration error: mean gap over samples (Naeini et al. 2015)."""
+    def ece(self) -> float:
+        """Expected calibration error: mean gap over samples (Naeini et al. 2015)."""
         gap = np.abs(self.confidence - self.frequency)
         return float((gap * self.count).sum() / self.count.sum())
 
@@ -62,12 +62,12 @@ def bin_of(
 ) -> NDArray[np.int64]:
     """Returns the bin of each sample, shape (N,), 0 to bins - 1.
 
-    Equal mass cuts at quantiles: samples of one confidence always share a bin, so the order of
-    samples plays no part.
+    Adaptive bins are split at quantiles. Samples of equal confidence always share a bin, so the
+    result does not depend on the order of samples.
     """
     if how is Binning.WIDTH:
-        place = np.ceil(confidence * bins).astype(np.int64) - 1
-        return np.clip(place, 0, bins - 1)
+        bin_index = np.ceil(confidence * bins).astype(np.int64) - 1
+        return np.clip(bin_index, 0, bins - 1)
     edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf")
     return np.searchsorted(edges, confidence, side="left").astype(np.int64)
 
@@ -79,22 +79,22 @@ def reliability(
     how: Binning = Binning.WIDTH,
 ) -> Reliability:
     """Returns the reliability diagram of at least one sample."""
-    place = bin_of(confidence, bins, how)
-    count = np.bincount(place, minlength=bins)
+    bin_index = bin_of(confidence, bins, how)
+    count = np.bincount(bin_index, minlength=bins)
     filled = count > 0
-    total = np.bincount(place, weights=confidence, minlength=bins)[filled]
-    hits = np.bincount(place, weights=right, minlength=bins)[filled].astype(np.int64)
+    total = np.bincount(bin_index, weights=confidence, minlength=bins)[filled]
+    hits = np.bincount(bin_index, weights=right, minlength=bins)[filled].astype(np.int64)
     count = count[filled].astype(np.int64)
     low, high = wilson(hits, count)
     return Reliability(count, total / count, hits / count, low, high)
 
 
 def class_reliability(
-    scores: SplitPredictions, label: str, bins: int = BINS, how: Binning = Binning.WIDTH
+    predictions: SplitPredictions, label: str, bins: int = BINS, how: Binning = Binning.WIDTH
 ) -> Reliability:
-    """Returns one class's diagram: the probability given to it against how often it was true."""
-    index = scores.labels.index(label)
-    return reliability(scores.probabilities[:, index], scores.truth == index, bins, how)
+    """Returns the diagram of one class: its predicted probability against its frequency."""
+    index = predictions.labels.index(label)
+    return reliability(predictions.probabilities[:, index], predictions.truth == index, bins, how)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class CalibrationError:
     high: float
 
 
-def calibration_error(
+def expected_calibration_error(
     confidence: NDArray[np.float64],
     right: NDArray[np.bool_],
     bins: int = BINS,
@@ -114,50 +114,49 @@ def calibration_error(
     *,
     seed: int = 0,
 ) -> CalibrationError:
-    """Measures the gap of confidence and accuracy, with its uncertainty.
+    """Returns the ECE with a basic bootstrap interval.
 
-    Resampling adds noise to each bin's gap, which the absolute value turns into a bias upwards;
-    the interval therefore is the basic bootstrap's (2 * value - percentiles, not below 0;
-    Davison and Hinkley 1997), which takes that bias off again. Bins stay those of the data.
-    Samples of one bin and outcome whose confidence agrees to a thousandth are drawn as one cell:
-    300,000 samples cost little more than 3,000.
+    Resampling adds noise to the gap of each bin, and the absolute value turns this noise into an
+    upward bias. The basic bootstrap interval (2 * value - percentiles, clipped at 0; Davison and
+    Hinkley 1997) removes it. The bins are fixed. Samples of one bin and outcome whose confidence
+    agrees to a thousandth are drawn together, so 300,000 samples cost little more than 3,000.
     """
-    place = bin_of(confidence, bins, how)
+    bin_index = bin_of(confidence, bins, how)
     fine = np.minimum((confidence * _CELLS).astype(np.int64), _CELLS - 1)
     _, first, cell = np.unique(
-        (place * _CELLS + fine) * 2 + right, return_index=True, return_inverse=True
+        (bin_index * _CELLS + fine) * 2 + right, return_index=True, return_inverse=True
     )
     count = np.bincount(cell).astype(np.int64)
     gap = np.bincount(cell, weights=right - confidence) / count
     drawn = resampled_counts(count, ECE_RESAMPLES, seed)
-    # one column a bin: which cells it sums up
+    # one column per bin, one row per cell: the gap that the cell adds to its bin
     member = np.zeros((len(count), bins))
-    member[np.arange(len(count)), place[first]] = gap
+    member[np.arange(len(count)), bin_index[first]] = gap
     sums = np.abs(np.concatenate([count[None], drawn]) @ member).sum(axis=1) / len(confidence)
     value, (low, high) = float(sums[0]), interval(sums[1:])
     return CalibrationError(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
 
 
 def brier_score(truth: Indices, probabilities: Probabilities) -> float:
-    """Returns the mean squared distance of the probabilities from the truth, 0 to 2 (Brier 1950).
+    """Returns the Brier score, 0 to 2 (Brier 1950).
 
     Args:
-        truth: Class indices, shape (N,).
-        probabilities: Shape (N, K).
+        truth: True class indices, shape (N,).
+        probabilities: Predicted probabilities, shape (N, K).
     """
     squares = (probabilities**2).sum(axis=1)
-    given = probabilities[np.arange(len(truth)), truth]
-    return float((squares - 2 * given + 1).mean())
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return float((squares - 2 * of_truth + 1).mean())
 
 
 def fit_temperature(validation: SplitPredictions) -> float:
-    """Returns the temperature that makes validation's log loss least (Guo et al. 2017).
+    """Returns the temperature that minimises the log loss on validation (Guo et al. 2017).
 
-    Above 1 the model was too sure of itself, below 1 too timid. Softmax of logits divided by T
-    is the probabilities to the power of 1 / T, renormalised: no logits are needed.
+    Above 1 the model is overconfident, below 1 underconfident. No logits are needed: the softmax
+    of logits divided by T equals the probabilities to the power of 1 / T, renormalised.
 
     Args:
-        validation: The run's validation scores; never those that are then reported on.
+        validation: Validation predictions of the run; never the predictions that are reported.
     """
     logs = np.log(np.clip(validation.probabilities, _SMALLEST, 1))
     rows = np.arange(len(validation))
@@ -167,16 +166,18 @@ def fit_temperature(validation: SplitPredictions) -> float:
         return float((_log_sum(scaled) - scaled[rows, validation.truth]).mean())
 
     bounds = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
-    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))
+    result = optimize.minimize_scalar(
+        loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}
+    )
+    return float(np.exp(result.x))
 
 
-def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Returns probabilities of scaled confidence; which class is most probable stays.
+def scale_confidence(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Returns temperature-scaled probabilities; the predicted class does not change.
 
     Args:
-        probabilities: Shape (..., K), sums to 1.
-        temperature: Above 0; 1 changes nothing.
+        probabilities: Probabilities, shape (..., K); sum to 1.
+        temperature: Temperature above 0; 1 changes nothing.
     """
     logs = np.log(np.clip(probabilities, _SMALLEST, 1)) / temperature
     raised: Probabilities = np.exp(logs - logs.max(axis=-1, keepdims=True))
@@ -184,10 +185,10 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     return scaled
 
 
-def with_temperature(scores: SplitPredictions, temperature: float) -> SplitPredictions:
-    """Returns scores whose confidence is scaled, see `tempered`."""
-    scaled = tempered(scores.probabilities, temperature)
-    return SplitPredictions(scores.labels, scores.ids, scores.truth, scaled)
+def scale_predictions(predictions: SplitPredictions, temperature: float) -> SplitPredictions:
+    """Returns temperature-scaled predictions, see `scale_confidence`."""
+    scaled = scale_confidence(predictions.probabilities, temperature)
+    return SplitPredictions(predictions.labels, predictions.ids, predictions.truth, scaled)
 
 
 def _log_sum(logs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,27 +199,27 @@ def _log_sum(logs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A run's calibration before or after scaling.
+    """Calibration metrics of a run, with or without temperature scaling.
 
     Attributes:
-        error: Top-label calibration error, bins of equal width.
-        mass_error: The same with bins of equal mass.
+        ece: ECE of the top label, bins of equal width.
+        adaptive_ece: ECE of the top label, adaptive bins.
         brier: Brier score.
-        log_loss: In nats.
+        log_loss: Log loss in nats.
     """
 
-    error: CalibrationError
-    mass_error: CalibrationError
+    ece: CalibrationError
+    adaptive_ece: CalibrationError
     brier: float
     log_loss: float
 
 
-def measure(scores: SplitPredictions) -> Calibration:
-    """Measures the calibration of at least one sample."""
-    right = scores.predicted == scores.truth
+def calibration_metrics(predictions: SplitPredictions) -> Calibration:
+    """Returns the calibration metrics of predictions for at least one sample."""
+    right = predictions.predicted == predictions.truth
     return Calibration(
-        calibration_error(scores.confidence, right),
-        calibration_error(scores.confidence, right, how=Binning.MASS),
-        brier_score(scores.truth, scores.probabilities),
-        metrics.log_loss(scores.truth, scores.probabilities),
+        expected_calibration_error(predictions.confidence, right),
+        expected_calibration_error(predictions.confidence, right, how=Binning.ADAPTIVE),
+        brier_score(predictions.truth, predictions.probabilities),
+        metrics.log_loss(predictions.truth, predictions.probabilities),
     )

@@ -1,4 +1,4 @@
-"""How alike models are, and what they could reach together."""
+"""Agreement and complementarity of models."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,14 @@ from fer_core.evaluation.metrics import Indices, confusion_matrix
 
 
 def kappa(first: Indices, second: Indices, classes: int) -> float:
-    """Returns Cohen's kappa of two models' answers (Cohen 1960).
+    """Returns Cohen's kappa of two models' predictions (Cohen 1960).
 
-    1 is the same answer on every sample, 0 what two models that answer by chance with their own
-    frequencies would share. NaN where both give one and the same answer throughout: then chance
-    explains everything.
+    1 means equal predictions on every sample, 0 the agreement that chance explains given each
+    model's class frequencies. NaN if both models predict one and the same class throughout.
 
     Args:
-        first: Class indices, shape (N,), at least one.
-        second: The same of the other model.
+        first: Predictions of the first model, shape (N,), at least one.
+        second: Predictions of the second model, shape (N,).
         classes: Number of classes.
     """
     shares = confusion_matrix(first, second, classes) / len(first)
@@ -31,18 +30,18 @@ def kappa(first: Indices, second: Indices, classes: int) -> float:
 def oracle_accuracy(right: NDArray[np.bool_]) -> float:
     """Returns the share of samples that at least one model has right.
 
-    No way of choosing among the models' answers can do better (Kuncheva 2004).
+    This bounds the accuracy of every method that selects one of the predictions (Kuncheva 2004).
 
     Args:
-        right: Where each model is right, shape (R, N).
+        right: Whether each prediction is right, shape (R, N).
     """
     return float(right.any(axis=0).mean())
 
 
 def complementarity(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Returns the share of the first model's errors that the second has right; NaN without errors.
+    """Returns the share of the first model's errors that the second gets right; NaN without errors.
 
-    This is Brodley and Lane's (1996) complementarity of the second to the first.
+    Complementarity after Brodley and Lane (1996).
     """
     errors = int((~first).sum())
     return float((second & ~first).sum() / errors) if errors else float("nan")
@@ -50,33 +49,35 @@ def complementarity(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> floa
 
 @dataclass(frozen=True)
 class Agreement:
-    """All pairs of a panel's runs.
+    """Agreement of all pairs of runs.
 
     Attributes:
-        runs: Run ids, naming rows and columns.
-        kappa: Symmetric, shape (R, R).
-        complementarity: Row `i`, column `j`: share of run i's errors that run j has right.
-        oracle: Share of samples that at least one run has right.
-        all_wrong: Share of samples that no run has right.
+        runs: Run ids of the rows and columns.
+        kappa: Cohen's kappa, symmetric, shape (R, R).
+        complementarity: Row `i`, column `j`: share of run i's errors that run j gets right.
+        oracle_accuracy: Share of samples that at least one run gets right.
+        all_wrong: Share of samples that no run gets right.
     """
 
     runs: tuple[str, ...]
     kappa: NDArray[np.float64]
     complementarity: NDArray[np.float64]
-    oracle: float
+    oracle_accuracy: float
     all_wrong: float
 
 
-def agreement(panel: AlignedPredictions) -> Agreement:
-    """Compares all pairs of a panel's runs."""
-    count, right = len(panel.runs), panel.right
-    kappas = np.eye(count)
-    rescues = np.zeros((count, count))
-    for one in range(count):
-        for other in range(count):
-            rescues[one, other] = complementarity(right[one], right[other])
-            if other > one:
-                value = kappa(panel.predicted[one], panel.predicted[other], len(panel.labels))
-                kappas[one, other] = kappas[other, one] = value
+def agreement(aligned: AlignedPredictions) -> Agreement:
+    """Compares all pairs of runs."""
+    count, right = len(aligned.runs), aligned.right
+    kappa_matrix = np.eye(count)
+    complementarities = np.zeros((count, count))
+    for first in range(count):
+        for second in range(count):
+            complementarities[first, second] = complementarity(right[first], right[second])
+            if second > first:
+                value = kappa(
+                    aligned.predicted[first], aligned.predicted[second], len(aligned.labels)
+                )
+                kappa_matrix[first, second] = kappa_matrix[second, first] = value
     oracle = oracle_accuracy(right)
-    return Agreement(panel.runs, kappas, rescues, oracle, 1 - oracle)
+    return Agreement(aligned.runs, kappa_matrix, complementarities, oracle, 1 - oracle)

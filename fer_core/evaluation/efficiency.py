@@ -1,8 +1,8 @@
-"""What an answer costs: `efficiency.json`."""
+"""Inference cost of a run: `efficiency.json`."""
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fer_core.records import Record
 
@@ -10,12 +10,12 @@ BATCH_SIZES = (1, 8, 32)
 
 
 class Latency(BaseModel):
-    """Time of one forward pass with its preprocessing.
+    """Time of one forward pass, including preprocessing.
 
     Attributes:
-        batch_size: Images at once.
-        milliseconds: Median over the repeats, for the whole batch.
-        repeats: How often it was timed, after warming up.
+        batch_size: Images per batch.
+        milliseconds: Median over the repeats for the whole batch.
+        repeats: Number of timed passes after warm-up.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,29 +26,29 @@ class Latency(BaseModel):
 
     @property
     def images_per_second(self) -> float:
-        """Throughput at this batch size."""
+        """Throughput at this batch size, in images per second."""
         return 1000 * self.batch_size / self.milliseconds
 
 
 class Efficiency(Record):
-    """What a run needs on the device that measured it.
+    """Inference cost of a run on the device that measured it.
 
     Attributes:
-        parameters: Number of weights.
-        operations: Floating-point operations of one image's forward pass, a multiplication and
-            an addition counting as two.
+        parameters: Number of parameters.
+        flops: Floating-point operations of one image's forward pass; a multiply-add counts as
+            two. The key in the file is `operations`.
         weight_bytes: Size of the weight files.
-        latency: By batch size, ascending.
-        peak_memory_bytes: Most memory used beyond what was in use before the model was loaded;
-            None where the device does not tell.
-        device: Such as `cpu` or the name of the GPU.
-        threads: Threads that computed; None on a GPU.
-        measured: When, UTC.
+        latency: Latency by batch size, ascending.
+        peak_memory_bytes: Peak memory above what was in use before the model was loaded; None
+            where the device does not report it.
+        device: `cpu` or the name of the GPU.
+        threads: Number of CPU threads; None on a GPU.
+        measured: Time of the measurement, UTC.
     """
 
     run_id: str
     parameters: int
-    operations: int
+    flops: int = Field(alias="operations")
     weight_bytes: int
     latency: tuple[Latency, ...]
     peak_memory_bytes: int | None
@@ -58,7 +58,7 @@ class Efficiency(Record):
     measured: str = ""
 
     def milliseconds(self, batch_size: int = 1) -> float | None:
-        """Returns the median time of a batch, or None if that size was not measured."""
+        """Returns the median time of a batch, or None if this batch size was not measured."""
         for entry in self.latency:
             if entry.batch_size == batch_size:
                 return entry.milliseconds
@@ -66,14 +66,14 @@ class Efficiency(Record):
 
 
 def combined(run_id: str, members: Sequence[Efficiency], measured: str = "") -> Efficiency:
-    """Returns the cost of an ensemble that runs its members one after the other.
+    """Returns the cost of an ensemble that runs its members one after another.
 
-    Everything adds up: the members are all kept in memory, and each sees every image.
+    All costs add up, because all members stay in memory and each one sees every image.
 
     Args:
-        run_id: The ensemble.
-        members: At least one; measured on one device.
-        measured: When, UTC.
+        run_id: Id of the ensemble.
+        members: At least one member; all measured on the same device.
+        measured: Time of the measurement, UTC.
     """
     first = members[0]
     sizes = [
@@ -85,7 +85,7 @@ def combined(run_id: str, members: Sequence[Efficiency], measured: str = "") -> 
     return Efficiency(
         run_id=run_id,
         parameters=sum(member.parameters for member in members),
-        operations=sum(member.operations for member in members),
+        flops=sum(member.flops for member in members),
         weight_bytes=sum(member.weight_bytes for member in members),
         latency=tuple(
             Latency(

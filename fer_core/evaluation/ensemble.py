@@ -9,7 +9,7 @@ from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
-from fer_core.evaluation.prior_shift import shifted
+from fer_core.evaluation.prior_shift import shift_logits
 
 
 def average(
@@ -29,7 +29,7 @@ def average(
         raise ArtifactError("An ensemble needs at least two members.")
     return Predictions(
         {
-            name: _average(
+            name: _average_split(
                 [member.split(name).aligned_with(members[0].split(name)) for member in members],
                 weights,
                 shift,
@@ -77,7 +77,7 @@ def _grade(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> tupl
     return right, -metrics.log_loss(truth, probabilities)
 
 
-def mixed(
+def average_probabilities(
     members: Sequence[NDArray[np.float64]], weights: Sequence[float], shift: Sequence[float]
 ) -> NDArray[np.float64]:
     """Returns an ensemble's probabilities from its members'.
@@ -88,13 +88,13 @@ def mixed(
         shift: Added to the mean's logits, one value a class; empty for none.
     """
     mean = np.average(list(members), axis=0, weights=weights if len(weights) else None)
-    return shifted(mean, shift)
+    return shift_logits(mean, shift)
 
 
-def _average(
+def _average_split(
     scores: Sequence[SplitPredictions], weights: Sequence[float], shift: Sequence[float]
 ) -> SplitPredictions:
-    mean = mixed([part.probabilities for part in scores], weights, shift)
+    mean = average_probabilities([part.probabilities for part in scores], weights, shift)
     return SplitPredictions(scores[0].labels, scores[0].ids, scores[0].truth, mean)
 
 

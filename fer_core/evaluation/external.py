@@ -15,7 +15,7 @@ ROUNDING = 5e-3
 """How far probabilities from outside may sum to other than 1: three decimals will do."""
 
 
-def read_foreign_table(path: Path) -> pd.DataFrame:
+def read_external_table(path: Path) -> pd.DataFrame:
     """Reads a csv or parquet file.
 
     Raises:
@@ -32,7 +32,7 @@ def read_foreign_table(path: Path) -> pd.DataFrame:
     raise DataError(f"{path.name} is no table; give a .csv or .parquet file.")
 
 
-def foreign_predictions(
+def external_predictions(
     table: pd.DataFrame, labels: LabelSet, samples: pd.DataFrame, name: str
 ) -> Predictions:
     """Checks a table of probabilities and brings it to the benchmark's samples and class order.

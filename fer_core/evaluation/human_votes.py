@@ -1,4 +1,4 @@
-"""Models against people: the distribution of annotators' votes, not only its winner."""
+"""Agreement of models with annotators, based on all votes and not only the majority label."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +15,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
 AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Upper edges belong to their bin: the last one holds the images on which 10 of 10 agree."""
+"""Edges of the agreement bins; a bin includes its upper edge, the last one 10 of 10 votes."""
 
 _SMALLEST = 1e-12
 
@@ -25,8 +25,8 @@ class Votes:
     """Annotators' votes, aligned with some samples by position.
 
     Attributes:
-        counts: Votes for the classes, shape (N, K).
-        others: Votes for anything else (contempt, unknown, not a face), by option, shape (N, M).
+        counts: Votes for each class, shape (N, K).
+        others: Votes for options that are no class (contempt, unknown, not a face), shape (N, M).
     """
 
     counts: NDArray[np.float64]
@@ -36,12 +36,12 @@ class Votes:
     def of(
         cls, samples: pd.DataFrame, ids: NDArray[np.object_], labels: LabelSet
     ) -> "Votes | None":
-        """Returns the votes of samples, or None if the benchmark has none for these classes.
+        """Returns the votes for some samples; None if the benchmark has no votes for these classes.
 
         Args:
-            samples: Indexed by id, with a column `votes_<option>` for each option.
-            ids: Of the samples wanted, shape (N,).
-            labels: The classes in question; votes for other classes count as others.
+            samples: Samples indexed by id, with a column `votes_<option>` for each option.
+            ids: Ids of the samples, shape (N,).
+            labels: Evaluated classes; votes for other classes count as others.
         """
         columns = [f"{VOTE_PREFIX}{name}" for name in labels.names]
         if not set(columns) <= set(samples.columns):
@@ -50,11 +50,11 @@ class Votes:
             name for name in samples.columns if name.startswith(VOTE_PREFIX) and name not in columns
         ]
         rows = samples.index.get_indexer(pd.Index(ids))
-        found = (rows >= 0)[:, None]
+        known = (rows >= 0)[:, None]
         counts = samples[columns].to_numpy(dtype=np.float64)[rows]
         others = samples[rest].to_numpy(dtype=np.float64)[rows]
         votes = cls(
-            np.nan_to_num(np.where(found, counts, 0)), np.nan_to_num(np.where(found, others, 0))
+            np.nan_to_num(np.where(known, counts, 0)), np.nan_to_num(np.where(known, others, 0))
         )
         return votes if votes.counts.any() else None
 
@@ -63,13 +63,13 @@ class Votes:
 
     @property
     def annotators(self) -> NDArray[np.float64]:
-        """Number of votes a sample, shape (N,)."""
+        """Number of votes per sample, shape (N,)."""
         total: NDArray[np.float64] = self.counts.sum(axis=1) + self.others.sum(axis=1)
         return total
 
     @property
     def distribution(self) -> NDArray[np.float64]:
-        """Votes as shares of those for the classes, shape (N, K); NaN rows without any vote."""
+        """Shares of the votes for the classes, shape (N, K); NaN rows without votes."""
         total = self.counts.sum(axis=1, keepdims=True)
         empty = np.full(self.counts.shape, np.nan)
         shares: NDArray[np.float64] = np.divide(self.counts, total, out=empty, where=total > 0)
@@ -77,7 +77,7 @@ class Votes:
 
     @property
     def agreement(self) -> NDArray[np.float64]:
-        """Share of the annotators who gave the most frequent class, shape (N,); NaN without any."""
+        """Share of annotators who chose the most frequent class, shape (N,); NaN without votes."""
         total = self.annotators
         empty = np.full(len(total), np.nan)
         share: NDArray[np.float64] = np.divide(
@@ -86,14 +86,14 @@ class Votes:
         return share
 
     def agreement_groups(self) -> tuple[NDArray[np.int64], list[str]]:
-        """Cuts samples by how many annotators agreed.
+        """Groups samples by annotator agreement.
 
         Returns:
-            The group of each sample, shape (N,), -1 without votes; and the groups' names, such as
-            `over 70 to 80%`, lowest agreement first.
+            Group index of each sample, shape (N,), -1 without votes; and the names of the groups,
+            such as `over 70 to 80%`, lowest agreement first.
         """
         share = self.agreement
-        # 7 of 10 as a float is not always 0.7: round before comparing with an edge
+        # 7 / 10 is not always the float 0.7, so round before comparing with an edge
         group = np.searchsorted(AGREEMENT_EDGES[1:-1], np.round(share, 9), side="left")
         edges = [f"{100 * edge:.0f}" for edge in AGREEMENT_EDGES]
         names = [f"up to {edges[1]}%"]
@@ -106,70 +106,70 @@ class Votes:
 
 
 @dataclass(frozen=True)
-class AgainstPeople:
-    """A model's answers against the annotators' votes.
+class VoteMetrics:
+    """Predictions compared with the annotators' votes.
 
     Attributes:
-        cross_entropy: Mean of -sum(q log p) over samples, q the votes' shares, in nats; at best
+        cross_entropy: Mean of -sum(q log p) over samples in nats, with vote shares q; at least
             the entropy of the votes.
-        vote_entropy: That best.
+        vote_entropy: Mean entropy of the votes in nats.
         distance: Mean Jensen-Shannon distance of p and q, base 2, 0 to 1.
-        defensible: Of the wrong answers on images with votes, the share that at least one annotator
-            gave too; NaN without such answers.
+        supported_errors: Share of the errors on images with votes whose predicted class at least
+            one annotator chose; NaN without such errors.
     """
 
     cross_entropy: float
     vote_entropy: float
     distance: float
-    defensible: float
+    supported_errors: float
 
 
-def against_people(scores: SplitPredictions, votes: Votes) -> AgainstPeople:
-    """Measures a model against the distribution of votes.
+def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
+    """Compares predictions with the distribution of votes.
 
     Args:
-        scores: Of samples, in the order of the votes.
-        votes: Samples without a vote for any class are left out.
+        predictions: Predictions in the order of the votes.
+        votes: Votes; samples without a vote for any class are skipped.
     """
-    given = votes.distribution
-    known = ~np.isnan(given[:, 0])
-    shares, answer = given[known], scores.probabilities[known]
-    wrong = known & (scores.predicted != scores.truth)
-    backed = votes.counts[np.arange(len(votes)), scores.predicted] > 0
-    return AgainstPeople(
-        cross_entropy=_mean(-(shares * np.log(np.clip(answer, _SMALLEST, 1))).sum(axis=1)),
+    distribution = votes.distribution
+    known = ~np.isnan(distribution[:, 0])
+    shares, probabilities = distribution[known], predictions.probabilities[known]
+    wrong = known & (predictions.predicted != predictions.truth)
+    supported = votes.counts[np.arange(len(votes)), predictions.predicted] > 0
+    return VoteMetrics(
+        cross_entropy=_mean(-(shares * np.log(np.clip(probabilities, _SMALLEST, 1))).sum(axis=1)),
         vote_entropy=_mean(-(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=1)),
-        distance=_mean(vote_distance(answer, shares)),
-        defensible=float(backed[wrong].mean()) if wrong.any() else float("nan"),
+        distance=_mean(vote_distance(probabilities, shares)),
+        supported_errors=float(supported[wrong].mean()) if wrong.any() else float("nan"),
     )
 
 
 def vote_distance(first: Probabilities, second: Probabilities) -> NDArray[np.float64]:
-    """Returns the Jensen-Shannon distance of distributions, row by row, base 2; shape (N,)."""
+    """Returns the Jensen-Shannon distance of each pair of rows, base 2; shape (N,)."""
     if not len(first):
         return np.zeros(0)
     distance: NDArray[np.float64] = np.asarray(jensenshannon(first, second, base=2, axis=1))
-    return np.nan_to_num(distance)  # rounding below zero under the root: the same distribution
+    return np.nan_to_num(distance)  # equal rows can round to the root of a negative number
 
 
 def accuracy_by_agreement(right: NDArray[np.bool_], votes: Votes) -> pd.DataFrame:
-    """Returns the accuracy by how many of the annotators agreed.
+    """Returns the accuracy by annotator agreement.
 
     Args:
-        right: Where the model is right, shape (N,).
-        votes: In the same order.
+        right: Whether the predictions are right, shape (N,).
+        votes: Votes in the same order.
 
     Returns:
-        Columns `agreement` (such as `70 to 80%`), `images`, `accuracy`, `low`, `high` (Wilson's
-        95% interval); only bins that have images.
+        Columns `agreement` (such as `over 70 to 80%`), `images`, `accuracy`, `low`, `high` (95%
+        Wilson interval); one row per bin that has images.
     """
-    place, names = votes.agreement_groups()
-    known = place >= 0
-    images = np.bincount(place[known], minlength=len(names)).astype(np.int64)
-    found = np.bincount(place[known & right], minlength=len(names)).astype(np.int64)
-    low, high = wilson(found, images)
+    group, names = votes.agreement_groups()
+    known = group >= 0
+    images = np.bincount(group[known], minlength=len(names)).astype(np.int64)
+    correct = np.bincount(group[known & right], minlength=len(names)).astype(np.int64)
+    low, high = wilson(correct, images)
     with np.errstate(invalid="ignore", divide="ignore"):
-        accuracy = found / images
+        accuracy = correct / images
     table = pd.DataFrame(
         {"agreement": names, "images": images, "accuracy": accuracy, "low": low, "high": high}
     )
@@ -177,33 +177,33 @@ def accuracy_by_agreement(right: NDArray[np.bool_], votes: Votes) -> pd.DataFram
 
 
 @dataclass(frozen=True)
-class HumanReference:
-    """One annotator against the strict majority of the others.
+class HumanAgreement:
+    """Agreement with the strict majority of the annotators when one of them is left out.
 
     Attributes:
-        people: Expected share of annotators who say what most of the others say.
-        by_class: The same by the others' majority class, shape (K,); NaN where there is none.
-        model: Share of the same questions that a model answers like the others' majority.
-        images: Expected number of questions: images on which the others have a majority.
+        annotator: Expected agreement of the left-out annotator with the others' majority.
+        by_class: This agreement by the others' majority class, shape (K,); NaN without images.
+        model: Agreement of the model with the others' majority on the same images.
+        images: Expected number of images on which the others have a majority.
     """
 
-    people: float
+    annotator: float
     by_class: NDArray[np.float64]
     model: float
     images: float
 
 
-def human_reference(votes: Votes, predicted: Indices) -> HumanReference | None:
-    """Returns what one person reaches on the same images, and a model on the same terms.
+def human_agreement(votes: Votes, predicted: Indices) -> HumanAgreement | None:
+    """Returns the agreement of one annotator, and of a model, with the other annotators.
 
-    Each annotator in turn is set aside; the others' label counts if more than half of them gave
-    one of the classes. The mean over annotators has a closed form in the counts: the annotators
-    who gave option j leave the same counts behind, and are counts[j] of all.
+    Each annotator in turn is left out. An image counts if more than half of the others chose the
+    same class. The mean over annotators has a closed form: all counts[j] annotators who chose
+    option j leave the same counts behind.
 
     Args:
-        votes: An annotator's vote for something that is no class is an answer like any other,
-            and wrong where the others agree on a class.
-        predicted: The model's class indices, shape (N,).
+        votes: Votes. A vote for an option that is no class is wrong where the others agree on a
+            class.
+        predicted: Predicted class indices, shape (N,).
 
     Returns:
         None if no image has a majority of the others.
@@ -211,25 +211,25 @@ def human_reference(votes: Votes, predicted: Indices) -> HumanReference | None:
     counts = np.concatenate([votes.counts, votes.others], axis=1)
     total = counts.sum(axis=1)
     classes = votes.counts.shape[1]
-    asked, agreed, answered = np.zeros(classes), np.zeros(classes), 0.0
+    decidable, agreed, model_agreed = np.zeros(classes), np.zeros(classes), 0.0
     for option in range(counts.shape[1]):
         weight = np.divide(counts[:, option], total, out=np.zeros(len(total)), where=total > 0)
         rest = counts.copy()
         rest[:, option] -= 1
         label = rest.argmax(axis=1)
         decided = (rest.max(axis=1) > (total - 1) / 2) & (label < classes) & (weight > 0)
-        asked += np.bincount(label[decided], weights=weight[decided], minlength=classes)
-        answered += float(weight[decided & (label == predicted)].sum())
+        decidable += np.bincount(label[decided], weights=weight[decided], minlength=classes)
+        model_agreed += float(weight[decided & (label == predicted)].sum())
         if option < classes:
             agreed[option] += float(weight[decided & (label == option)].sum())
-    if asked.sum() == 0:
+    if decidable.sum() == 0:
         return None
     empty = np.full(classes, np.nan)
-    return HumanReference(
-        people=float(agreed.sum() / asked.sum()),
-        by_class=np.divide(agreed, asked, out=empty, where=asked > 0),
-        model=answered / float(asked.sum()),
-        images=float(asked.sum()),
+    return HumanAgreement(
+        annotator=float(agreed.sum() / decidable.sum()),
+        by_class=np.divide(agreed, decidable, out=empty, where=decidable > 0),
+        model=model_agreed / float(decidable.sum()),
+        images=float(decidable.sum()),
     )
 
 

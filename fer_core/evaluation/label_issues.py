@@ -1,9 +1,9 @@
-"""Labels that are probably wrong, found from answers to images that no model was trained on.
+"""Detection of wrong labels from predictions for images that no model was trained on.
 
-Confident learning (Northcutt, Jiang & Chuang 2021, arXiv:1911.00068; the cleanlab library): a
-label is suspect if the models give another class a probability as high as images of that class
-usually get. Answers are averaged over runs, so that one model's weakness is not taken for the
-annotators'.
+Confident learning (Northcutt, Jiang and Chuang 2021, arXiv:1911.00068; the cleanlab library): a
+label is suspect if another class gets a probability as high as images of that class usually get.
+Probabilities are averaged over runs, so that a weakness of one model does not count as a label
+error.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -18,33 +18,33 @@ from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
 
 SPLITS = ("validation", "test")
-"""Splits that no model was trained on."""
+"""Splits on which no model is trained."""
 
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """How trustworthy each label is.
+    """Label quality of each sample.
 
     Attributes:
-        scores: The samples with their given labels and the averaged probabilities.
+        predictions: Samples with their labels and the averaged probabilities.
         split: Split of each sample, shape (N,).
-        quality: 0 to 1, low for a label that the answers speak against: half of one plus the
-            given label's probability minus the best other's; shape (N,).
-        suspect: Whether the label is likely wrong, shape (N,).
+        quality: Label quality, shape (N,), 0 to 1: (1 + probability of the label - largest
+            probability of another class) / 2. Low values indicate wrong labels.
+        suspect: Whether the label is probably wrong, shape (N,).
     """
 
-    scores: SplitPredictions
+    predictions: SplitPredictions
     split: NDArray[np.object_]
     quality: NDArray[np.float64]
     suspect: NDArray[np.bool_]
 
     @property
     def suspects(self) -> frozenset[str]:
-        """Ids of the samples whose label is likely wrong."""
-        return frozenset(self.scores.ids[self.suspect].tolist())
+        """Ids of the samples with suspect labels."""
+        return frozenset(self.predictions.ids[self.suspect].tolist())
 
     def table(self) -> pd.DataFrame:
-        """Lists the suspect labels, worst first.
+        """Returns the suspect labels, lowest quality first.
 
         Returns:
             Columns `id`, `split`, `given`, `suggested`, `quality`, `confidence` (of the suggested
@@ -52,35 +52,35 @@ class LabelIssues:
         """
         rows = np.flatnonzero(self.suspect)
         rows = rows[np.argsort(self.quality[rows], kind="stable")]
-        names = np.array(self.scores.labels.names, dtype=object)
-        suggested = self.scores.predicted[rows]
-        given = self.scores.truth[rows]
+        names = np.array(self.predictions.labels.names, dtype=object)
+        suggested = self.predictions.predicted[rows]
+        given = self.predictions.truth[rows]
         return pd.DataFrame(
             {
-                "id": self.scores.ids[rows],
+                "id": self.predictions.ids[rows],
                 "split": self.split[rows],
                 "given": names[given],
                 "suggested": names[suggested],
                 "quality": self.quality[rows],
-                "confidence": self.scores.probabilities[rows, suggested],
-                "given_probability": self.scores.probabilities[rows, given],
+                "confidence": self.predictions.probabilities[rows, suggested],
+                "given_probability": self.predictions.probabilities[rows, given],
             }
         )
 
 
 @dataclass(frozen=True)
-class Cleared:
-    """A run's test score with and without labels that are likely wrong.
+class LabelNoiseReport:
+    """Test accuracy of a run with and without suspect labels.
 
     Attributes:
-        run_id: The run.
-        samples: Test images.
-        errors: Of these, answers that differ from the label.
-        suspect: Test images whose label is likely wrong, as the judges see it.
-        suspect_errors: Errors among them.
-        accuracy: On all test images, 0 to 1.
-        accuracy_without: On those whose label is not suspect, 0 to 1.
-        judged_by_others: Whether the run had no say in what is suspect.
+        run_id: Id of the run.
+        samples: Number of test images.
+        errors: Number of errors on them.
+        suspect: Number of test images with a suspect label.
+        suspect_errors: Number of errors on images with a suspect label.
+        accuracy: Accuracy on all test images, 0 to 1.
+        accuracy_without: Accuracy on the images without a suspect label, 0 to 1.
+        judged_by_others: Whether suspect labels were determined without this run.
     """
 
     run_id: str
@@ -94,15 +94,15 @@ class Cleared:
 
     @property
     def share(self) -> float:
-        """Share of the errors that are likely errors of the label, 0 to 1."""
+        """Share of the errors on images with a suspect label, 0 to 1."""
         return self.suspect_errors / self.errors if self.errors else 0.0
 
 
 def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
-    """Judges the labels of validation and test by the average answer of runs.
+    """Finds label issues in validation and test from the averaged probabilities of runs.
 
     Args:
-        runs: At least one; all of them on the same samples with the same labels.
+        runs: Predictions of at least one run, all for the same samples with the same labels.
 
     Raises:
         ArtifactError: If the runs differ in samples, labels or classes, or lack a split.
@@ -112,26 +112,26 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
 
     parts = {split: average([run.split(split) for run in runs]) for split in SPLITS}
     labels = runs[0].labels
-    scores = SplitPredictions(
+    predictions = SplitPredictions(
         labels,
         np.concatenate([part.ids for part in parts.values()]),
         np.concatenate([part.truth for part in parts.values()]),
         np.concatenate([part.probabilities for part in parts.values()]),
     )
     split = np.repeat(np.array(SPLITS, dtype=object), [len(part) for part in parts.values()])
-    present = np.unique(scores.truth)
-    # cleanlab asks that each class it hears of has a label.
-    truth = np.searchsorted(present, scores.truth)
-    probabilities = _normalised(scores.probabilities[:, present])
+    present = np.unique(predictions.truth)
+    # cleanlab requires at least one label of each class.
+    truth = np.searchsorted(present, predictions.truth)
+    probabilities = _normalised(predictions.probabilities[:, present])
     suspect = np.asarray(confident_learning(truth, probabilities, n_jobs=1), dtype=bool)
     # Where the models agree with the label there is nothing to suggest.
-    suspect &= scores.predicted != scores.truth
+    suspect &= predictions.predicted != predictions.truth
     quality = get_label_quality_scores(truth, probabilities, method="normalized_margin")
-    return LabelIssues(scores, split, np.asarray(quality, dtype=np.float64), suspect)
+    return LabelIssues(predictions, split, np.asarray(quality, dtype=np.float64), suspect)
 
 
 def average(runs: Sequence[SplitPredictions]) -> SplitPredictions:
-    """Returns the mean of runs' probabilities, in the first one's order of samples.
+    """Returns the mean probabilities of runs, in the sample order of the first run.
 
     Raises:
         ArtifactError: If they differ in samples, labels or classes.
@@ -143,37 +143,38 @@ def average(runs: Sequence[SplitPredictions]) -> SplitPredictions:
     )
 
 
-def clear_scores(
+def accuracy_without_suspects(
     runs: Mapping[str, Predictions],
     judges: Mapping[str, Predictions],
     members: Mapping[str, Collection[str]],
-) -> list[Cleared]:
-    """Scores runs on the test images whose labels are not suspect.
+) -> list[LabelNoiseReport]:
+    """Measures runs on test with and without suspect labels.
 
-    A run must not judge the labels of its own errors: each is judged by the others, an ensemble by
-    those that are none of its members, if there are any. Even so the score without suspect labels
-    is no better measurement: models err alike, so that hard images are left out with the wrong
-    labels.
+    A run must not judge the labels of its own errors. Suspect labels for a run therefore come
+    from the other judges, and for an ensemble from judges that are not its members, if there are
+    any. Accuracy without suspect labels is still biased upwards: models make similar errors, so
+    hard images are removed together with the wrong labels.
 
     Args:
-        runs: What is scored, by run id.
-        judges: What judges; ensembles are best left out, as they answer for their members.
-        members: Each ensemble's members, by its run id.
+        runs: Predictions of the runs to measure, by run id.
+        judges: Predictions that determine suspect labels, by run id; leave out ensembles, which
+            repeat their members.
+        members: Member ids by ensemble id.
     """
-    found: dict[frozenset[str], frozenset[str]] = {}
-    cleared = []
+    suspects: dict[frozenset[str], frozenset[str]] = {}
+    rows = []
     for run_id, run in runs.items():
-        own = {run_id, *members.get(run_id, ())}
-        others = frozenset(judges) - own or frozenset({run_id})
-        if others not in found:
-            found[others] = find_label_issues(
+        involved = {run_id, *members.get(run_id, ())}
+        others = frozenset(judges) - involved or frozenset({run_id})
+        if others not in suspects:
+            suspects[others] = find_label_issues(
                 [judges.get(name, run) for name in sorted(others)]
             ).suspects
         test = run.split("test")
-        suspect = np.array([name in found[others] for name in test.ids], dtype=bool)
+        suspect = np.array([name in suspects[others] for name in test.ids], dtype=bool)
         wrong = test.predicted != test.truth
-        cleared.append(
-            Cleared(
+        rows.append(
+            LabelNoiseReport(
                 run_id=run_id,
                 samples=len(test),
                 errors=int(wrong.sum()),
@@ -184,20 +185,20 @@ def clear_scores(
                 judged_by_others=run_id not in others,
             )
         )
-    return cleared
+    return rows
 
 
 def expected_votes(samples: pd.DataFrame, table: pd.DataFrame, labels: LabelSet) -> pd.DataFrame:
-    """Adds what annotators said of suspect samples, where votes exist.
+    """Adds the annotators' votes for the label and the suggested class.
 
     Args:
-        samples: Indexed by id, with columns `votes_<class>`.
-        table: As `LabelIssues.table` gives it.
-        labels: The classes.
+        samples: Samples indexed by id, with columns `votes_<class>`.
+        table: Table from `LabelIssues.table`.
+        labels: Label set of the benchmark.
 
     Returns:
-        The table with `votes_given` and `votes_suggested` (shares of all votes, 0 to 1; NaN where
-        an image has none), or as it was where there are no votes.
+        The table with `votes_given` and `votes_suggested` (shares of all votes, 0 to 1; NaN for an
+        image without votes), or the unchanged table if the benchmark has no votes.
     """
     columns = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
     if not {f"{VOTE_PREFIX}{name}" for name in labels.names} <= set(columns):
@@ -207,8 +208,8 @@ def expected_votes(samples: pd.DataFrame, table: pd.DataFrame, labels: LabelSet)
     shares = np.divide(votes, total, out=np.full_like(votes, np.nan), where=total > 0)
     added = table.copy()
     for kind in ("given", "suggested"):
-        place = [columns.index(f"{VOTE_PREFIX}{name}") for name in table[kind]]
-        added[f"votes_{kind}"] = shares[np.arange(len(table)), place]
+        positions = [columns.index(f"{VOTE_PREFIX}{name}") for name in table[kind]]
+        added[f"votes_{kind}"] = shares[np.arange(len(table)), positions]
     return added
 
 

@@ -1,13 +1,15 @@
-"""A benchmark's results, read and measured: what leaderboard and report are made of."""
+"""Leaderboard: evaluates the runs of a benchmark and ranks them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import leaderboard_columns, robustness
+from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
@@ -18,306 +20,344 @@ from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.records import BenchmarkInfo, RunInfo
 
-TEST, LEAK_FREE, VALIDATION, SECOND = (
+TEST, LEAK_FREE, VALIDATION, SECOND_LABEL = (
     "test",
     "test_leak_free",
     "validation",
     "test_second_label",
 )
-PARTS = (TEST, LEAK_FREE, VALIDATION, SECOND)
-"""What a run can be scored on; `SECOND` is the test images under their other annotation."""
-
+EVAL_SETS = (TEST, LEAK_FREE, VALIDATION, SECOND_LABEL)
+"""Evaluation sets; `SECOND_LABEL` is the test images with their second annotation."""
 
 RISKS = (0.01, 0.02, 0.05, 0.1)
-"""Shares of wrong answers at which coverage is given."""
+"""Selective risks (error rates) at which coverage is reported."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Samples on which runs are evaluated.
+
+    Attributes:
+        eval_set: One of `EVAL_SETS`.
+        classes: Classes to evaluate; empty for all.
+    """
+
+    eval_set: str = TEST
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_full_test(self) -> bool:
+        """Whether this is the whole test set; robustness is measured only there."""
+        return self.eval_set == TEST and not self.classes
+
+
+@dataclass(frozen=True)
+class RunSource:
+    """A finished run that can be evaluated.
+
+    Attributes:
+        directory: Files of the run.
+        info: Metadata of the run.
+        report: Report of the run.
+        load: Reads the run's predictions.
+    """
+
+    directory: RunDir
+    info: RunInfo
+    report: Report
+    load: Callable[[], Predictions]
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return self.info.run_id
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run's results on one part of the benchmark.
+    """Results of one run on one scope.
 
     Attributes:
-        info: How the run came to be.
-        report: What it stands on.
-        measured: Numbers that follow from its predictions.
-        values: All its numbers by measure name, with cost where measured, and robustness where
-            it was measured and this part is what it was measured on: all classes of test.
-        reliability: Its top-label reliability.
-        coverage: Its risk-coverage curve, thinned for drawing.
-        answered: Share of images that can be answered at each of `RISKS`.
-        history: Its training history, if it has one.
-        corrupted: Its `robustness.parquet`, if it has one.
-        robustness: The measures that it gives, on all classes of test; empty without it.
+        info: Metadata of the run.
+        report: Report of the run, with its protocol.
+        metrics: Metrics computed from the predictions.
+        values: All leaderboard values by column slug. Cost is included if it was measured,
+            robustness if it was measured and the scope is the full test set.
+        reliability: Reliability of the top label.
+        risk_coverage: Risk-coverage curve, thinned for plots.
+        coverage_at_risk: Largest coverage at each risk of `RISKS`.
+        history: Training history; None without one.
+        robustness_table: `robustness.parquet`; None without one.
+        robustness_values: Robustness values by column slug on the full test set; empty without a
+            robustness table.
     """
 
     info: RunInfo
     report: Report
-    measured: RunMetrics
+    metrics: RunMetrics
     values: Mapping[str, float]
     reliability: Reliability
-    coverage: RiskCoverage
-    answered: Mapping[float, float]
+    risk_coverage: RiskCoverage
+    coverage_at_risk: Mapping[float, float]
     history: pd.DataFrame | None
-    corrupted: pd.DataFrame | None
-    robustness: Mapping[str, float]
+    robustness_table: pd.DataFrame | None
+    robustness_values: Mapping[str, float]
 
     @property
     def run_id(self) -> str:
-        """The run's id."""
+        """Id of the run."""
         return self.info.run_id
 
 
 @dataclass(frozen=True)
 class BenchmarkResults:
-    """A benchmark's runs under one protocol, best accuracy first.
+    """Results of a benchmark's runs on one scope, highest accuracy first.
 
     Attributes:
-        info: The benchmark.
-        part: What the runs are scored on; one of `PARTS`.
-        labels: The classes that count; all, or a subset.
-        entries: The ranked runs.
-        apart: Runs measured under another protocol; shown, not ranked.
-        comparisons: Paired tests of all pairs of the ranked runs.
-        warnings: One sentence for each run that was left out.
+        info: Metadata of the benchmark.
+        eval_set: Evaluation set; one of `EVAL_SETS`.
+        labels: Evaluated classes.
+        entries: Ranked runs.
+        unranked: Runs that were measured under another protocol; shown, but not ranked.
+        aligned: Predictions of the ranked runs in the order of `entries`; None without any.
+        comparisons: Paired tests of all pairs of ranked runs.
+        warnings: One sentence for each run that could not be evaluated.
     """
 
     info: BenchmarkInfo
-    part: str
+    eval_set: str
     labels: tuple[str, ...]
     entries: tuple[Entry, ...]
-    apart: tuple[Entry, ...]
+    unranked: tuple[Entry, ...]
+    aligned: AlignedPredictions | None
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
 
     @property
     def tiers(self) -> dict[str, str]:
-        """A letter by run id: runs of one band cannot be told apart from its best."""
+        """Tier letter by run id; runs of one tier are statistically tied with its best run."""
         return tiers([entry.run_id for entry in self.entries], self.comparisons)
 
     @property
-    def human(self) -> float | None:
-        """What one annotator reaches on the same images; None without votes."""
-        return next((entry.measured.human for entry in self.entries), None)
+    def annotator_agreement(self) -> float | None:
+        """Agreement of one left-out annotator with the others' majority; None without votes."""
+        return next((entry.metrics.annotator_agreement for entry in self.entries), None)
 
 
-def scores_of(
-    predictions: Predictions, part: str, samples: pd.DataFrame, classes: Sequence[str] = ()
-) -> SplitPredictions:
-    """Returns a run's scores on a part of the benchmark.
+def read_results(benchmark: BenchmarkDir, scope: Scope | None = None) -> BenchmarkResults:
+    """Reads and evaluates all finished runs; a run that cannot be read becomes a warning.
 
     Args:
-        predictions: The run's.
-        part: One of `PARTS`. Leak-free are test images without a duplicate in the original
-            training or validation data.
+        benchmark: Directory of the benchmark.
+        scope: Samples to evaluate on; the full test set by default.
+
+    Raises:
+        ArtifactError: If the benchmark itself cannot be read.
+    """
+    info = benchmark.info()
+    sources, warnings = [], []
+    for run in benchmark.runs():
+        if not run.info_path.is_file():
+            continue
+        try:
+            sources.append(_source(run, info))
+        except FerscopeError as error:
+            warnings.append(f"{run.run_id}: {error}")
+    samples = benchmark.samples().set_index("id", drop=False)
+    return build_leaderboard(info, samples, sources, scope or Scope(), warnings)
+
+
+def build_leaderboard(
+    info: BenchmarkInfo,
+    samples: pd.DataFrame,
+    runs: Sequence[RunSource],
+    scope: Scope,
+    warnings: Sequence[str] = (),
+) -> BenchmarkResults:
+    """Evaluates runs, ranks those with the same protocol, and compares them.
+
+    Args:
+        info: Metadata of the benchmark.
         samples: The benchmark's samples, indexed by id.
-        classes: Those that count; all by default.
+        runs: Finished runs.
+        scope: Samples to evaluate on.
+        warnings: Warnings about runs that are not in `runs`; they are kept in the result.
+    """
+    baseline = baseline_robustness([run.directory for run in runs])
+    entries: dict[str, Entry] = {}
+    predictions: dict[str, SplitPredictions] = {}
+    problems = list(warnings)
+    for run in runs:
+        try:
+            entry, evaluated = _evaluate(run, samples, scope, baseline)
+        except FerscopeError as error:
+            problems.append(f"{run.run_id}: {error}")
+        else:
+            entries[run.run_id] = entry
+            predictions[run.run_id] = _share_ids(evaluated, predictions.values())
+    ranked = comparable_runs(
+        {run_id: entry.report for run_id, entry in entries.items()}, info.split_hash
+    )
+    best_first = _best_first([entries[run_id] for run_id in ranked])
+    in_order = {entry.run_id: predictions[entry.run_id] for entry in best_first}
+    return BenchmarkResults(
+        info=info,
+        eval_set=scope.eval_set,
+        labels=tuple(sorted(scope.classes)) or info.labels,
+        entries=best_first,
+        unranked=_best_first([e for run_id, e in entries.items() if run_id not in ranked]),
+        aligned=AlignedPredictions.of(in_order) if in_order else None,
+        comparisons=tuple(compare_all({run_id: predictions[run_id] for run_id in ranked})),
+        warnings=tuple(problems),
+    )
+
+
+def select_predictions(
+    predictions: Predictions, samples: pd.DataFrame, scope: Scope
+) -> SplitPredictions:
+    """Returns the predictions of a run within a scope.
+
+    Args:
+        predictions: Predictions of the run.
+        samples: The benchmark's samples, indexed by id.
+        scope: Samples to select. Leak-free are test images without a duplicate in the original
+            training or validation data.
 
     Raises:
         ArtifactError: If the predictions lack the split, or no sample is left.
     """
-    scores = predictions.split(VALIDATION if part == VALIDATION else TEST)
-    if part == SECOND:
-        scores = scores.relabelled(samples["second_label"])
-    elif part == LEAK_FREE:
-        leaks = samples["leak"].reindex(scores.ids, fill_value=False)
-        scores = scores.select(~leaks.to_numpy(dtype=bool))
-    if classes:
-        scores = scores.subset(classes)
-    if not len(scores):
-        raise ArtifactError("No sample of these classes is left to score. Choose more classes.")
-    return scores
+    selected = predictions.split(VALIDATION if scope.eval_set == VALIDATION else TEST)
+    if scope.eval_set == SECOND_LABEL:
+        selected = selected.relabelled(samples["second_label"])
+    elif scope.eval_set == LEAK_FREE:
+        leaks = samples["leak"].reindex(selected.ids, fill_value=False)
+        selected = selected.select(~leaks.to_numpy(dtype=bool))
+    if scope.classes:
+        selected = selected.subset(scope.classes)
+    if not len(selected):
+        raise ArtifactError("There is no sample of these classes to evaluate. Select more classes.")
+    return selected
 
 
-def validation_of(
+def validation_predictions(
     predictions: Predictions, samples: pd.DataFrame, classes: Sequence[str] = ()
 ) -> SplitPredictions | None:
-    """Returns a run's validation scores, or None if no validation sample has these classes."""
+    """Returns a run's validation predictions; None if no validation sample has these classes."""
     try:
-        return scores_of(predictions, VALIDATION, samples, classes)
+        return select_predictions(predictions, samples, Scope(VALIDATION, tuple(classes)))
     except ArtifactError:
         return None
 
 
-def check_fits(run: RunDir, predictions: Predictions, report: Report) -> None:
-    """Refuses predictions that are not those of the report.
+def check_matches_report(run: RunDir, predictions: Predictions, report: Report) -> None:
+    """Checks that predictions and report belong together.
 
     Raises:
-        ArtifactError: If they hold another number of test samples.
+        ArtifactError: If the predictions have another number of test samples than the report.
     """
-    found, expected = len(predictions.split(TEST)), report.protocol.test_samples
-    if found != expected:
+    count, expected = len(predictions.split(TEST)), report.protocol.test_samples
+    if count != expected:
         raise ArtifactError(
-            f"predictions.parquet of {run.run_id!r} holds {found} test samples, its report speaks "
-            f"of {expected}. Measure it again with `python -m training evaluate`."
+            f"predictions.parquet of {run.run_id!r} has {count} test samples, but its report has "
+            f"{expected}. Evaluate the run again with `python -m training evaluate`."
         )
 
 
-def measure_entry(
-    run: RunDir,
-    info: RunInfo,
-    report: Report,
-    scores: SplitPredictions,
-    validation: SplitPredictions | None,
-    votes: Votes | None,
-    baseline: pd.DataFrame | None,
-    *,
-    whole: bool = True,
-) -> Entry:
-    """Measures one run.
-
-    Args:
-        run: Where cost, robustness and history are read from; damaged ones count as missing.
-        info: How it came to be.
-        report: What it stands on.
-        scores: Of the part that counts.
-        validation: Of validation, for the temperature, with the same classes.
-        votes: Aligned with the scores.
-        baseline: The baseline's `robustness.parquet`, if there is one.
-        whole: Whether the part that counts is all classes of test, as `is_whole` says.
-    """
-    measured = leaderboard_columns.measure(scores, validation, votes)
-    values = dict(measured.values)
-    if info.parameters is not None:
-        values["parameters (M)"] = info.parameters / 1e6
-    corrupted = _optional_table(run)
-    robust: dict[str, float] = {}
-    if corrupted is not None:
-        robust = leaderboard_columns.of_robustness(robustness.summarise(corrupted, baseline))
-    if whole:
-        values |= robust
-    efficiency = _optional_efficiency(run)
-    if efficiency is not None:
-        values |= leaderboard_columns.of_efficiency(efficiency)
-    right = scores.predicted == scores.truth
-    curve = risk_coverage(scores.confidence, right)
-    answered = {risk: curve.coverage_at(risk) for risk in RISKS}
-    return Entry(
-        info,
-        report,
-        measured,
-        values,
-        reliability(scores.confidence, right),
-        curve.thinned(),
-        {risk: found[0] if found else 0.0 for risk, found in answered.items()},
-        _optional_history(run),
-        corrupted,
-        robust,
-    )
-
-
-def is_whole(part: str, classes: Sequence[str]) -> bool:
-    """Whether robustness, which is measured on all classes of test, speaks of this part."""
-    return part == TEST and not classes
-
-
-def baseline_of(runs: Sequence[RunDir]) -> pd.DataFrame | None:
-    """Returns the robustness of the first measured run of the baseline recipe, if there is one."""
+def baseline_robustness(runs: Sequence[RunDir]) -> pd.DataFrame | None:
+    """Returns the robustness table of the first run of the baseline recipe that has one."""
     for run in runs:
         if run.run_id.startswith(f"{robustness.BASELINE}-"):
-            table = _optional_table(run)
+            table = _robustness_table(run)
             if table is not None:
                 return table
     return None
 
 
-def ranked_together(reports: Mapping[str, Report], split_hash: str) -> list[str]:
-    """Returns the runs that may be ranked: those measured on the benchmark's own split.
+def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]:
+    """Returns the ids of the runs that are ranked: those measured on the benchmark's split.
 
-    If there is none, those of the most common protocol.
+    If there is none, it returns the runs of the most common protocol.
     """
     protocols = {run_id: report.protocol.comparable for run_id, report in reports.items()}
-    every = list(protocols.values())
-    own = [key for key in every if key[1] == split_hash]
-    if not every:
+    if not protocols:
         return []
-    main = max(own or every, key=every.count)
-    return [run_id for run_id, key in protocols.items() if key == main]
+    candidates = list(protocols.values())
+    same_split = [key for key in candidates if key[1] == split_hash]
+    most_common = max(same_split or candidates, key=candidates.count)
+    return [run_id for run_id, key in protocols.items() if key == most_common]
 
 
-def read_results(
-    place: BenchmarkDir, part: str = TEST, classes: Sequence[str] = ()
-) -> BenchmarkResults:
-    """Reads and measures every finished run; one that cannot be read becomes a warning.
-
-    Args:
-        place: The benchmark.
-        part: One of `PARTS`.
-        classes: Those that count; all by default.
-
-    Raises:
-        ArtifactError: If the benchmark itself cannot be read.
-    """
-    info = place.info()
-    samples = place.samples().set_index("id", drop=False)
-    runs = [run for run in place.runs() if run.info_path.is_file()]
-    reports: dict[str, Report] = {}
-    read: dict[str, tuple[RunDir, RunInfo, Predictions]] = {}
-    warnings = []
-    for run in runs:
-        try:
-            found = (run, run.info(), Predictions.read(run.predictions_path, info.label_set))
-            scores_of(found[2], part, samples, classes)
-            report = Report.read(run.report_path)
-            check_fits(run, found[2], report)
-            reports[run.run_id], read[run.run_id] = report, found
-        except FerscopeError as error:
-            warnings.append(f"{run.run_id}: {error}")
-    ranked = ranked_together(reports, info.split_hash)
-    baseline = baseline_of(runs)
-    entries = {}
-    chosen = {}
-    for run_id, (run, run_info, predictions) in read.items():
-        scores = scores_of(predictions, part, samples, classes)
-        chosen[run_id] = scores
-        entries[run_id] = measure_entry(
-            run,
-            run_info,
-            reports[run_id],
-            scores,
-            validation_of(predictions, samples, classes),
-            Votes.of(samples, scores.ids, scores.labels),
-            baseline,
-            whole=is_whole(part, classes),
-        )
-    return assemble(info, part, classes, entries, ranked, {k: chosen[k] for k in ranked}, warnings)
+def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
+    """Reads a run's files once, so that every damaged one raises here."""
+    predictions = Predictions.read(run.predictions_path, benchmark.label_set)
+    return RunSource(run, run.info(), Report.read(run.report_path), lambda: predictions)
 
 
-def assemble(
-    info: BenchmarkInfo,
-    part: str,
-    classes: Sequence[str],
-    entries: Mapping[str, Entry],
-    ranked: Sequence[str],
-    scores: Mapping[str, SplitPredictions],
-    warnings: Sequence[str],
-) -> BenchmarkResults:
-    """Puts measured runs in order and compares them.
-
-    Args:
-        info: The benchmark.
-        part: One of `PARTS`.
-        classes: Those that count; all if empty.
-        entries: By run id.
-        ranked: Which of them were measured under one protocol.
-        scores: Theirs, by run id.
-        warnings: One sentence for each run that was left out.
-    """
-
-    def best_first(chosen: Sequence[Entry]) -> tuple[Entry, ...]:
-        return tuple(sorted(chosen, key=lambda entry: -entry.values["accuracy"]))
-
-    return BenchmarkResults(
-        info,
-        part,
-        tuple(sorted(classes)) or info.labels,
-        best_first([entries[run_id] for run_id in ranked]),
-        best_first([entry for run_id, entry in entries.items() if run_id not in ranked]),
-        tuple(compare_all(scores)),
-        tuple(warnings),
+def _evaluate(
+    run: RunSource, samples: pd.DataFrame, scope: Scope, baseline: pd.DataFrame | None
+) -> tuple[Entry, SplitPredictions]:
+    predictions = run.load()
+    check_matches_report(run.directory, predictions, run.report)
+    selected = select_predictions(predictions, samples, scope)
+    metrics = leaderboard_columns.prediction_metrics(
+        selected,
+        validation_predictions(predictions, samples, scope.classes),
+        Votes.of(samples, selected.ids, selected.labels),
     )
+    table = _robustness_table(run.directory)
+    robustness_values: dict[str, float] = {}
+    if table is not None:
+        summary = robustness.summarise(table, baseline)
+        robustness_values = leaderboard_columns.robustness_values(summary)
+    values = {
+        **metrics.values,
+        **_cost_values(run),
+        **(robustness_values if scope.is_full_test else {}),
+    }
+    correct = selected.predicted == selected.truth
+    curve = risk_coverage(selected.confidence, correct)
+    entry = Entry(
+        info=run.info,
+        report=run.report,
+        metrics=metrics,
+        values=values,
+        reliability=reliability(selected.confidence, correct),
+        risk_coverage=curve.thinned(),
+        coverage_at_risk={risk: (curve.coverage_at(risk) or (0.0, 1.0))[0] for risk in RISKS},
+        history=_history(run.directory),
+        robustness_table=table,
+        robustness_values=robustness_values,
+    )
+    return entry, selected
 
 
-def _optional_table(run: RunDir) -> pd.DataFrame | None:
+def _cost_values(run: RunSource) -> dict[str, float]:
+    values = {}
+    if run.info.parameters is not None:
+        values["parameters_m"] = run.info.parameters / 1e6
+    efficiency = _efficiency(run.directory)
+    if efficiency is not None:
+        values |= leaderboard_columns.efficiency_values(efficiency)
+    return values
+
+
+def _best_first(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: -entry.values["accuracy"]))
+
+
+def _share_ids(
+    predictions: SplitPredictions, others: Iterable[SplitPredictions]
+) -> SplitPredictions:
+    """Reuses the equal id array of another run: with 300,000 samples each copy costs memory."""
+    for other in others:
+        if len(other) == len(predictions) and np.array_equal(other.ids, predictions.ids):
+            return SplitPredictions(
+                predictions.labels, other.ids, predictions.truth, predictions.probabilities
+            )
+    return predictions
+
+
+def _robustness_table(run: RunDir) -> pd.DataFrame | None:
     try:
         table = robustness.read_robustness(run.robustness_path)
         robustness.summarise(table)
@@ -326,14 +366,14 @@ def _optional_table(run: RunDir) -> pd.DataFrame | None:
     return table
 
 
-def _optional_efficiency(run: RunDir) -> Efficiency | None:
+def _efficiency(run: RunDir) -> Efficiency | None:
     try:
         return Efficiency.read(run.efficiency_path)
     except ArtifactError:
         return None
 
 
-def _optional_history(run: RunDir) -> pd.DataFrame | None:
+def _history(run: RunDir) -> pd.DataFrame | None:
     try:
         return run.history()
     except ArtifactError:

@@ -1,4 +1,4 @@
-"""Every number that a run can be ranked by: one catalogue for leaderboard, csv and report."""
+"""Leaderboard columns: every number that runs can be ranked by, for leaderboard, csv and report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.report import SplitScores, score
+from fer_core.evaluation.report import SplitMetrics, split_metrics
 from fer_core.evaluation.robustness import Robustness
 from fer_core.evaluation.selective import risk_coverage
 
-SURE_ENOUGH = 0.05
-"""Risk at which coverage is given: answers of which 95% are right."""
+COVERAGE_RISK = 0.05
+"""Selective risk of the coverage column: 95% of the answered images are right."""
 
 
 class Kind(StrEnum):
-    """How a number is written."""
+    """Number format of a column."""
 
     SHARE = "share"
     NUMBER = "number"
@@ -28,10 +28,10 @@ class Kind(StrEnum):
 
 
 class Group(StrEnum):
-    """What a number is about."""
+    """Topic of a column; the value is the heading."""
 
     QUALITY = "Quality"
-    PEOPLE = "Against people"
+    HUMAN = "Human agreement"
     CALIBRATION = "Calibration"
     ROBUSTNESS = "Robustness"
     COST = "Cost"
@@ -42,212 +42,278 @@ class Column:
     """One column of the leaderboard.
 
     Attributes:
-        name: Column name, in plain words.
-        group: What it is about.
-        kind: How it is written.
-        higher: Whether more is better.
-        help: What it says, in one sentence.
+        slug: Key in code, addresses and csv files.
+        label: Column header.
+        group: Topic.
+        kind: Number format.
+        higher_is_better: Whether a higher value is better.
+        help: One sentence that defines the number.
+        aliases: Former labels; addresses of old links still use them.
     """
 
-    name: str
+    slug: str
+    label: str
     group: Group
     kind: Kind
-    higher: bool
+    higher_is_better: bool
     help: str
+    aliases: tuple[str, ...] = ()
 
 
 _ALL = (
-    Column("accuracy", Group.QUALITY, Kind.SHARE, True, "Share of right answers."),
     Column(
-        "macro-recall", Group.QUALITY, Kind.SHARE, True,
-        "Mean of the classes' recalls: rare emotions count as much as frequent ones.",
+        "accuracy", "accuracy", Group.QUALITY, Kind.SHARE, True,
+        "Share of images that are classified correctly.",
     ),
     Column(
-        "macro-F1", Group.QUALITY, Kind.SHARE, True,
+        "macro_recall", "macro-recall", Group.QUALITY, Kind.SHARE, True,
+        "Mean recall over classes; rare emotions count as much as frequent ones.",
+    ),
+    Column(
+        "macro_f1", "macro-F1", Group.QUALITY, Kind.SHARE, True,
         "Mean over classes of the harmonic mean of precision and recall.",
     ),
     Column(
-        "log loss", Group.QUALITY, Kind.NUMBER, False,
-        "Mean negative log probability of the truth, in nats; punishes confident errors.",
+        "log_loss", "log loss", Group.QUALITY, Kind.NUMBER, False,
+        "Mean negative log probability of the true class, in nats; punishes confident errors.",
     ),
     Column(
-        "defensible errors", Group.PEOPLE, Kind.SHARE, True,
-        "Of the wrong answers, the share that at least one annotator gave too.",
+        "annotator_supported_errors", "annotator-supported errors", Group.HUMAN, Kind.SHARE, True,
+        "Share of the errors whose predicted class at least one annotator chose.",
+        aliases=("defensible errors",),
     ),
     Column(
-        "distance to votes", Group.PEOPLE, Kind.NUMBER, False,
-        "Mean Jensen-Shannon distance between the model's probabilities and the annotators' votes.",
+        "vote_distance", "distance to votes", Group.HUMAN, Kind.NUMBER, False,
+        "Mean Jensen-Shannon distance between the predicted probabilities and the annotators' "
+        "votes.",
     ),
     Column(
-        "vote log loss", Group.PEOPLE, Kind.NUMBER, False,
-        "Cross entropy of the votes under the model's probabilities, in nats.",
+        "vote_log_loss", "vote log loss", Group.HUMAN, Kind.NUMBER, False,
+        "Cross entropy between the annotators' votes and the predicted probabilities, in nats.",
     ),
     Column(
-        "like one person", Group.PEOPLE, Kind.SHARE, True,
-        "How often the model says what most of the other annotators say, when one is set aside; "
-        "compare with what that one annotator reaches.",
+        "human_agreement", "human agreement", Group.HUMAN, Kind.SHARE, True,
+        "How often the prediction equals the majority of the annotators when one of them is left "
+        "out; compare it with the agreement of the left-out annotator.",
+        aliases=("like one person",),
     ),
     Column(
-        "calibration error", Group.CALIBRATION, Kind.NUMBER, False,
-        "Mean gap of confidence and accuracy (ECE, 15 bins of equal width).",
+        "ece", "ECE", Group.CALIBRATION, Kind.NUMBER, False,
+        "Expected calibration error: mean gap between confidence and accuracy over 15 bins of "
+        "equal width.",
+        aliases=("calibration error",),
     ),
     Column(
-        "calibration error, equal mass", Group.CALIBRATION, Kind.NUMBER, False,
-        "The same over 15 bins that hold equally many images.",
+        "adaptive_ece", "adaptive ECE", Group.CALIBRATION, Kind.NUMBER, False,
+        "Expected calibration error over 15 bins with equal numbers of images.",
+        aliases=("calibration error, equal mass",),
     ),
     Column(
-        "Brier score", Group.CALIBRATION, Kind.NUMBER, False,
-        "Mean squared distance of the probabilities from the truth, 0 to 2.",
+        "brier_score", "Brier score", Group.CALIBRATION, Kind.NUMBER, False,
+        "Mean squared distance between the predicted probabilities and the one-hot label, 0 to 2.",
     ),
     Column(
-        "temperature", Group.CALIBRATION, Kind.NUMBER, False,
-        "Fitted on validation: above 1 the model is too sure, below 1 too timid.",
+        "temperature", "temperature", Group.CALIBRATION, Kind.NUMBER, False,
+        "Temperature fitted on validation: above 1 the model is overconfident, below 1 "
+        "underconfident.",
     ),
     Column(
-        "calibration error, scaled", Group.CALIBRATION, Kind.NUMBER, False,
-        "Calibration error after scaling by the temperature fitted on validation.",
+        "scaled_ece", "ECE after scaling", Group.CALIBRATION, Kind.NUMBER, False,
+        "ECE after temperature scaling; the temperature is fitted on validation.",
+        aliases=("calibration error, scaled",),
     ),
     Column(
-        "AURC", Group.CALIBRATION, Kind.NUMBER, False,
-        "Area under the risk-coverage curve: how well confidence ranks errors last.",
+        "aurc", "AURC", Group.CALIBRATION, Kind.NUMBER, False,
+        "Area under the risk-coverage curve: how well confidence separates errors from correct "
+        "predictions.",
     ),
     Column(
-        "answered at 5% risk", Group.CALIBRATION, Kind.SHARE, True,
-        "Share of images that can be answered, most confident first, with 95% right.",
+        "coverage_at_5_risk", "coverage at 5% risk", Group.CALIBRATION, Kind.SHARE, True,
+        "Largest share of images, most confident first, of which 95% are right.",
+        aliases=("answered at 5% risk",),
     ),
     Column(
-        "accuracy corrupted", Group.ROBUSTNESS, Kind.SHARE, True,
-        "Mean accuracy over all corruptions and strengths.",
+        "corrupted_accuracy", "corrupted accuracy", Group.ROBUSTNESS, Kind.SHARE, True,
+        "Mean accuracy over all corruptions and severities.",
+        aliases=("accuracy corrupted",),
     ),
     Column(
-        "accuracy kept", Group.ROBUSTNESS, Kind.SHARE, True,
-        "Corrupted over clean accuracy.",
+        "accuracy_retained", "accuracy retained", Group.ROBUSTNESS, Kind.SHARE, True,
+        "Corrupted accuracy divided by clean accuracy.",
+        aliases=("accuracy kept",),
     ),
     Column(
-        "mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
-        "Mean corruption error relative to ResNet-34's; below 1 is better than it.",
+        "mce", "mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
+        "Mean corruption error relative to ResNet-34; below 1 is better than ResNet-34.",
     ),
     Column(
-        "relative mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
-        "The same of the errors that corruption adds to the clean ones.",
-    ),
-    Column("parameters (M)", Group.COST, Kind.NUMBER, False, "Weights in millions."),
-    Column(
-        "operations (G)", Group.COST, Kind.NUMBER, False,
-        "Floating-point operations for one image, in billions.",
-    ),
-    Column("weights (MB)", Group.COST, Kind.NUMBER, False, "Size of the weight files."),
-    Column(
-        "latency (ms)", Group.COST, Kind.NUMBER, False, "Median time for one image, warmed up."
+        "relative_mce", "relative mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
+        "mCE of the error increase over clean images.",
     ),
     Column(
-        "images/s, batches of 32", Group.COST, Kind.COUNT, True, "Throughput at batch size 32."
+        "parameters_m", "parameters (M)", Group.COST, Kind.NUMBER, False,
+        "Number of parameters in millions.",
     ),
-    Column("memory (MB)", Group.COST, Kind.COUNT, False, "Peak memory beyond the process's own."),
+    Column(
+        "gflops", "GFLOPs", Group.COST, Kind.NUMBER, False,
+        "Floating-point operations for one image, in billions; a multiply-add counts as two.",
+        aliases=("operations (G)",),
+    ),
+    Column(
+        "weights_mb", "weights (MB)", Group.COST, Kind.NUMBER, False, "Size of the weight files."
+    ),
+    Column(
+        "latency_ms", "latency (ms)", Group.COST, Kind.NUMBER, False,
+        "Median time for one image after warm-up.",
+    ),
+    Column(
+        "throughput_32", "images/s (batch 32)", Group.COST, Kind.COUNT, True,
+        "Throughput at batch size 32.",
+        aliases=("images/s, batches of 32",),
+    ),
+    Column(
+        "memory_mb", "memory (MB)", Group.COST, Kind.COUNT, False,
+        "Peak memory above what the process used before the model was loaded.",
+    ),
 )  # fmt: skip
 
-MEASURES: Mapping[str, Column] = {measure.name: measure for measure in _ALL}
+COLUMNS: Mapping[str, Column] = {column.slug: column for column in _ALL}
+"""All columns by slug, in the order of the table."""
 
-DEFAULT = ("accuracy", "macro-recall", "log loss", "calibration error", "parameters (M)")
-"""What a leaderboard shows unless asked for more."""
+DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m")
+"""Slugs of the columns that a leaderboard shows by default."""
+
+_SLUGS = {
+    name: column.slug for column in _ALL for name in (column.slug, column.label, *column.aliases)
+}
+
+
+def slug_of(name: str) -> str | None:
+    """Returns the slug of a column by slug, label or former label; None if there is no match."""
+    return _SLUGS.get(name)
+
+
+def label_of(slug: str) -> str:
+    """Returns the header of a column; the slug itself if there is no such column."""
+    return COLUMNS[slug].label if slug in COLUMNS else slug
 
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """All numbers of a run on one set of samples.
+    """Metrics of a run on one set of samples.
 
     Attributes:
         split: Accuracy and recalls with their intervals.
-        values: By measure name; what is not known of a run is left out.
-        human: What one annotator reaches on the same images; None without votes.
+        values: Values by column slug; columns without a value are missing.
+        annotator_agreement: Agreement of one left-out annotator with the others' majority on the
+            same images; None without votes.
     """
 
-    split: SplitScores
+    split: SplitMetrics
     values: Mapping[str, float]
-    human: float | None
+    annotator_agreement: float | None
 
 
-def measure(
-    scores: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
+def prediction_metrics(
+    predictions: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
 ) -> RunMetrics:
-    """Computes what follows from a run's predictions.
+    """Computes the columns that follow from a run's predictions.
 
     Args:
-        scores: Of at least one sample.
-        validation: The run's validation scores, for the temperature; None leaves it out.
-        votes: Aligned with the scores; None leaves out what needs them.
+        predictions: Predictions for at least one sample.
+        validation: Validation predictions, to fit the temperature; None omits its columns.
+        votes: Votes aligned with the predictions; None omits the columns on human agreement.
     """
-    split = score(scores)
-    right = scores.predicted == scores.truth
-    f1 = metrics.f1(split.matrix)
-    curve = risk_coverage(scores.confidence, right)
-    answered = curve.coverage_at(SURE_ENOUGH)
+    split = split_metrics(predictions)
+    correct = predictions.predicted == predictions.truth
+    curve = risk_coverage(predictions.confidence, correct)
+    coverage = curve.coverage_at(COVERAGE_RISK)
     values = {
         "accuracy": split.accuracy.value,
-        "macro-recall": split.macro_recall.value,
-        "macro-F1": float(np.nanmean(f1)),
-        "log loss": split.log_loss,
-        "calibration error": split.calibration_error,
-        "calibration error, equal mass": calibration.reliability(
-            scores.confidence, right, how=Binning.MASS
-        ).error,
-        "Brier score": calibration.brier_score(scores.truth, scores.probabilities),
-        "AURC": curve.area,
-        "answered at 5% risk": answered[0] if answered else 0.0,
+        "macro_recall": split.macro_recall.value,
+        "macro_f1": float(np.nanmean(metrics.f1(split.matrix))),
+        "log_loss": split.log_loss,
+        "ece": split.ece,
+        "adaptive_ece": calibration.reliability(
+            predictions.confidence, correct, how=Binning.ADAPTIVE
+        ).ece,
+        "brier_score": calibration.brier_score(predictions.truth, predictions.probabilities),
+        "aurc": curve.area,
+        "coverage_at_5_risk": coverage[0] if coverage else 0.0,
     }
-    if validation is not None and len(validation):
-        temperature = calibration.fit_temperature(validation)
-        scaled = calibration.with_temperature(scores, temperature)
-        values["temperature"] = temperature
-        values["calibration error, scaled"] = metrics.expected_calibration_error(
-            scaled.truth, scaled.probabilities
-        )
-    human = None
+    values |= _temperature_values(predictions, validation)
+    agreement = None
     if votes is not None:
-        against = human_votes.against_people(scores, votes)
-        values["distance to votes"] = against.distance
-        values["vote log loss"] = against.cross_entropy
-        if not np.isnan(against.defensible):
-            values["defensible errors"] = against.defensible
-        reference = human_votes.human_reference(votes, scores.predicted)
-        if reference is not None:
-            values["like one person"] = reference.model
-            human = reference.people
-    return RunMetrics(split, values, human)
+        human, agreement = _human_values(predictions, votes)
+        values |= human
+    return RunMetrics(split, values, agreement)
 
 
-def of_robustness(robustness: Robustness) -> dict[str, float]:
-    """Returns the measures that a robustness table gives."""
-    values = {"accuracy corrupted": robustness.corrupted, "accuracy kept": robustness.kept}
-    if robustness.corruption_error is not None:
-        values["mCE"] = robustness.corruption_error
-    if robustness.relative_error is not None:
-        values["relative mCE"] = robustness.relative_error
+def _temperature_values(
+    predictions: SplitPredictions, validation: SplitPredictions | None
+) -> dict[str, float]:
+    if validation is None or not len(validation):
+        return {}
+    temperature = calibration.fit_temperature(validation)
+    scaled = calibration.scale_predictions(predictions, temperature)
+    return {
+        "temperature": temperature,
+        "scaled_ece": metrics.expected_calibration_error(scaled.truth, scaled.probabilities),
+    }
+
+
+def _human_values(
+    predictions: SplitPredictions, votes: Votes
+) -> tuple[dict[str, float], float | None]:
+    """Returns the human agreement columns, and the agreement of one left-out annotator."""
+    vote_metrics = human_votes.vote_metrics(predictions, votes)
+    values = {
+        "vote_distance": vote_metrics.distance,
+        "vote_log_loss": vote_metrics.cross_entropy,
+    }
+    if not np.isnan(vote_metrics.supported_errors):
+        values["annotator_supported_errors"] = vote_metrics.supported_errors
+    agreement = human_votes.human_agreement(votes, predictions.predicted)
+    if agreement is None:
+        return values, None
+    return values | {"human_agreement": agreement.model}, agreement.annotator
+
+
+def robustness_values(robustness: Robustness) -> dict[str, float]:
+    """Returns the columns that follow from a robustness table, by slug."""
+    values = {
+        "corrupted_accuracy": robustness.corrupted,
+        "accuracy_retained": robustness.retained,
+    }
+    if robustness.mce is not None:
+        values["mce"] = robustness.mce
+    if robustness.relative_mce is not None:
+        values["relative_mce"] = robustness.relative_mce
     return values
 
 
-def of_efficiency(efficiency: Efficiency) -> dict[str, float]:
-    """Returns the measures that an efficiency record gives."""
+def efficiency_values(efficiency: Efficiency) -> dict[str, float]:
+    """Returns the columns that follow from an efficiency record, by slug."""
     values = {
-        "operations (G)": efficiency.operations / 1e9,
-        "weights (MB)": efficiency.weight_bytes / 1e6,
+        "gflops": efficiency.flops / 1e9,
+        "weights_mb": efficiency.weight_bytes / 1e6,
     }
     single, batch = efficiency.milliseconds(1), efficiency.milliseconds(32)
     if single is not None:
-        values["latency (ms)"] = single
+        values["latency_ms"] = single
     if batch:
-        values["images/s, batches of 32"] = 32_000 / batch
+        values["throughput_32"] = 32_000 / batch
     if efficiency.peak_memory_bytes is not None:
-        values["memory (MB)"] = efficiency.peak_memory_bytes / 1e6
+        values["memory_mb"] = efficiency.peak_memory_bytes / 1e6
     return values
 
 
 def pareto_front(cost: Mapping[str, float], gain: Mapping[str, float]) -> list[str]:
-    """Returns the runs that no other run beats in both, cheapest first.
+    """Returns the Pareto-optimal runs, cheapest first.
 
     Args:
-        cost: By run id; lower is better.
-        gain: By run id; higher is better. Runs that stand in only one of the two play no part.
+        cost: Cost by run id; lower is better.
+        gain: Gain by run id; higher is better. Runs without both values are ignored.
     """
     both = sorted(set(cost) & set(gain), key=lambda run: (cost[run], -gain[run], run))
     front: list[str] = []

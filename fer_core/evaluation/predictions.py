@@ -1,4 +1,4 @@
-"""`Predictions`: the seam between whatever made scores and whatever reads them."""
+"""`Predictions`: what models write, and all that metrics, statistics and pages read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ PREFIX = "p_"
 SUM_TOLERANCE = 1e-3
 
 EVALUATED = ("validation", "test")
-"""The splits that every run predicts."""
+"""Splits for which every run has predictions."""
 
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """Truth and probabilities of some samples, aligned by position.
+    """True classes and probabilities of some samples, aligned by position.
 
     Attributes:
         labels: Column `i` of `probabilities` belongs to `labels.names[i]`.
         ids: Sample ids, shape (N,).
-        truth: Class indices, shape (N,).
-        probabilities: Shape (N, K), rows sum to 1.
+        truth: True class indices, shape (N,).
+        probabilities: Probabilities, shape (N, K); rows sum to 1.
     """
 
     labels: LabelSet
@@ -59,34 +59,34 @@ class SplitPredictions:
     def subset(self, names: Sequence[str]) -> "SplitPredictions":
         """Returns the samples of some classes, with probabilities renormalised over them.
 
-        This is the answer that a model would give if it knew that the face shows one of these
-        classes. Where it gave all of them no probability at all, each gets the same.
+        These are the probabilities given that the face shows one of these classes. If all of them
+        have probability 0, they become uniform.
 
         Args:
             names: At least two of the classes, in any order.
 
         Raises:
-            DataError: If a name is no class, or there are fewer than two.
+            DataError: If a class is unknown, or there are fewer than two.
         """
         labels = LabelSet.of(names)
         if labels == self.labels:
             return self
         columns = np.array([self.labels.index(name) for name in labels.names])
-        place = np.full(len(self.labels), -1, dtype=np.int64)
-        place[columns] = np.arange(len(columns))
-        truth = place[self.truth]
+        new_index = np.full(len(self.labels), -1, dtype=np.int64)
+        new_index[columns] = np.arange(len(columns))
+        truth = new_index[self.truth]
         kept = truth >= 0
-        given = self.probabilities[kept][:, columns]
-        total = given.sum(axis=1, keepdims=True)
-        even = np.full_like(given, 1 / len(columns))
-        shares = np.divide(given, total, out=even, where=total > 0)
-        return SplitPredictions(labels, self.ids[kept], truth[kept], shares)
+        selected = self.probabilities[kept][:, columns]
+        total = selected.sum(axis=1, keepdims=True)
+        uniform = np.full_like(selected, 1 / len(columns))
+        renormalised = np.divide(selected, total, out=uniform, where=total > 0)
+        return SplitPredictions(labels, self.ids[kept], truth[kept], renormalised)
 
     def relabelled(self, names: pd.Series) -> "SplitPredictions":
-        """Returns the samples that another annotation labels, with its labels as the truth.
+        """Returns the samples with labels from another annotation.
 
         Args:
-            names: Class names by sample id; missing or unknown ones leave the sample out.
+            names: Class names by sample id; samples without a known class are dropped.
         """
         position = pd.Index(list(self.labels.names))
         truth = position.get_indexer(pd.Index(names.reindex(self.ids))).astype(np.int64)
@@ -96,52 +96,52 @@ class SplitPredictions:
         )
 
     def aligned_with(self, other: "SplitPredictions") -> "SplitPredictions":
-        """Returns these scores in the sample order of others.
+        """Returns these predictions in the sample order of others.
 
         Raises:
-            ArtifactError: If the two differ in classes, samples or truth.
+            ArtifactError: If the two differ in classes, samples or labels.
         """
         if self.labels != other.labels:
-            raise ArtifactError("Runs can be set side by side only if they have the same classes.")
-        scores = self
+            raise ArtifactError("Only runs with the same classes can be compared.")
+        ordered = self
         if len(self) == len(other) and not np.array_equal(self.ids, other.ids):
             order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
-            scores = SplitPredictions(
+            ordered = SplitPredictions(
                 self.labels, self.ids[order], self.truth[order], self.probabilities[order]
             )
         if not (
-            np.array_equal(scores.ids, other.ids) and np.array_equal(scores.truth, other.truth)
+            np.array_equal(ordered.ids, other.ids) and np.array_equal(ordered.truth, other.truth)
         ):
             raise ArtifactError(
-                "Runs can be set side by side only if they scored the same samples with the same "
-                "labels. Train or evaluate them on the same benchmark."
+                "Only runs that have predictions for the same samples with the same labels can be "
+                "compared. Train or evaluate them on the same benchmark."
             )
-        return scores
+        return ordered
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A run's scores for validation and test.
+    """Predictions of a run for validation and test.
 
     Attributes:
-        splits: `SplitPredictions` by split name.
+        splits: Predictions by split name.
     """
 
     splits: dict[str, SplitPredictions]
 
     @property
     def labels(self) -> LabelSet:
-        """The classes; the same for every split."""
+        """Label set of all splits."""
         return next(iter(self.splits.values())).labels
 
     def split(self, name: str) -> SplitPredictions:
-        """Returns one split's scores.
+        """Returns the predictions for one split.
 
         Raises:
-            ArtifactError: If the run has none for it.
+            ArtifactError: If there are none.
         """
         if name not in self.splits:
-            raise ArtifactError(f"These predictions hold no {name} split.")
+            raise ArtifactError(f"There are no predictions for the split {name!r}.")
         return self.splits[name]
 
     @classmethod
@@ -149,7 +149,7 @@ class Predictions:
         """Reads `predictions.parquet` and checks ids, labels, and that rows sum to 1.
 
         Raises:
-            ArtifactError: If the file is missing, corrupt, or holds something else.
+            ArtifactError: If the file is missing, corrupt, or not a table of predictions.
         """
         columns = [f"{PREFIX}{name}" for name in labels.names]
         table = read_table(path, ("id", "split", "y_true", *columns))
@@ -157,20 +157,24 @@ class Predictions:
         if table.empty:
             raise ArtifactError(f"{where} is empty.")
         if extra := [c for c in table.columns if c.startswith(PREFIX) and c not in columns]:
-            raise ArtifactError(f"{where} has scores for unknown classes: {', '.join(extra)}.")
+            raise ArtifactError(
+                f"{where} has probabilities for unknown classes: {', '.join(extra)}."
+            )
         if table["id"].duplicated().any():
-            twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
-            raise ArtifactError(f"{where} holds the sample {twice} twice.")
+            duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
+            raise ArtifactError(f"{where} has sample {duplicate} twice.")
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(table["y_true"]))
         if (truth < 0).any():
-            wrong = table["y_true"].iloc[int(np.argmax(truth < 0))]
-            raise ArtifactError(f"{where} has the unknown label {wrong!r}.")
+            unknown = table["y_true"].iloc[int(np.argmax(truth < 0))]
+            raise ArtifactError(f"{where} has the unknown label {unknown!r}.")
         probabilities = table[columns].to_numpy(dtype=np.float64)
         off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
         off |= (probabilities < 0).any(axis=1)
         if off.any():
             row = table["id"].iloc[int(np.argmax(off))]
-            raise ArtifactError(f"{where}: the probabilities of {row} are not a distribution.")
+            raise ArtifactError(
+                f"{where}: the probabilities of {row} do not sum to 1 or are negative."
+            )
         ids = table["id"].to_numpy(dtype=object)
         splits = table["split"].to_numpy(dtype=object)
         return cls(
@@ -188,10 +192,10 @@ class Predictions:
     def write(self, path: Path) -> None:
         """Writes `predictions.parquet` (probabilities as float32), atomically."""
         tables = []
-        for split, scores in self.splits.items():
-            names = np.array(scores.labels.names, dtype=object)
-            table = pd.DataFrame({"id": scores.ids, "split": split, "y_true": names[scores.truth]})
-            for index, name in enumerate(scores.labels.names):
-                table[f"{PREFIX}{name}"] = scores.probabilities[:, index].astype(np.float32)
+        for split, part in self.splits.items():
+            names = np.array(part.labels.names, dtype=object)
+            table = pd.DataFrame({"id": part.ids, "split": split, "y_true": names[part.truth]})
+            for index, name in enumerate(part.labels.names):
+                table[f"{PREFIX}{name}"] = part.probabilities[:, index].astype(np.float32)
             tables.append(table)
         write_table(path, pd.concat(tables, ignore_index=True))

@@ -31,7 +31,7 @@ def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return frequencies
 
 
-def choose_strength(
+def choose_prior_shift(
     probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
 ) -> float:
     """Returns the smallest shift that comes within `SLACK` of the best accuracy on validation.
@@ -55,7 +55,7 @@ def choose_strength(
     return min(good, key=abs)
 
 
-def shifted(probabilities: Probabilities, shift: Sequence[float]) -> Probabilities:
+def shift_logits(probabilities: Probabilities, shift: Sequence[float]) -> Probabilities:
     """Returns probabilities whose logits were shifted.
 
     Args:

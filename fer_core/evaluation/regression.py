@@ -36,7 +36,7 @@ def concordance(truth: Values, estimated: Values) -> float:
     return 2 * covariance / spread if spread > 0 else float("nan")
 
 
-class ScoreMetrics(BaseModel):
+class RegressionMetrics(BaseModel):
     """Errors on one set of images or clips.
 
     Attributes:
@@ -55,15 +55,15 @@ class ScoreMetrics(BaseModel):
     mae_of_mean: float
 
 
-class ScoreReport(Record):
+class RegressionReport(Record):
     """`score_report.json`: by split, over frames and over clips."""
 
     run_id: str
-    frames: dict[str, ScoreMetrics]
-    clips: dict[str, ScoreMetrics]
+    frames: dict[str, RegressionMetrics]
+    clips: dict[str, RegressionMetrics]
 
 
-def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> ScoreMetrics:
+def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> RegressionMetrics:
     """Measures estimates; intervals resample whole clips, since frames of one are alike.
 
     Args:
@@ -92,7 +92,7 @@ def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> ScoreMe
         )
     resampled = np.array(drawn)
     agreement = concordance(truth, estimated)
-    return ScoreMetrics(
+    return RegressionMetrics(
         count=len(table),
         mae=_estimate(mean_absolute_error(truth, estimated), resampled[:, 0]),
         rmse=_estimate(root_mean_squared_error(truth, estimated), resampled[:, 1]),
@@ -101,7 +101,9 @@ def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> ScoreMe
     )
 
 
-def build_score_report(run_id: str, table: pd.DataFrame, training_mean: float) -> ScoreReport:
+def build_regression_report(
+    run_id: str, table: pd.DataFrame, training_mean: float
+) -> RegressionReport:
     """Measures each split over frames, and over clips by the mean of their frames.
 
     Args:
@@ -114,7 +116,7 @@ def build_score_report(run_id: str, table: pd.DataFrame, training_mean: float) -
         frames[str(split)] = measure(part, training_mean)
         means = part.groupby("clip", as_index=False)[["score", "estimated"]].mean()
         clips[str(split)] = measure(means, training_mean)
-    return ScoreReport(run_id=run_id, frames=frames, clips=clips)
+    return RegressionReport(run_id=run_id, frames=frames, clips=clips)
 
 
 def _estimate(value: float, resampled: Values) -> Estimate:

@@ -1,11 +1,11 @@
-"""A run's report: every number with the protocol it was measured under."""
+"""A run's report: its metrics and the protocol under which they were measured."""
 
 from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap, wilson
@@ -13,14 +13,15 @@ from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.records import Record
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _FrozenModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Estimate(_Part):
-    """A measured value with its 95% interval, by bootstrap; shares are in 0 to 1.
+class Estimate(_FrozenModel):
+    """A value with its 95% bootstrap interval; shares are in 0 to 1.
 
-    A class's recall has Wilson's, as classes are small: resampling never leaves 0% or 100%.
+    Per-class recalls use the Wilson interval instead: classes can be small, and a bootstrap of a
+    recall of 0% or 100% has zero width.
     """
 
     value: float
@@ -28,8 +29,8 @@ class Estimate(_Part):
     high: float
 
 
-class ClassScores(_Part):
-    """One class; None where a ratio has no denominator."""
+class ClassMetrics(_FrozenModel):
+    """Metrics of one class; None where the denominator is zero."""
 
     label: str
     samples: int
@@ -38,15 +39,27 @@ class ClassScores(_Part):
     f1: float | None
 
 
-class SplitScores(_Part):
-    """Metrics over one set of samples. `confusion[i][j]`: true class i, predicted class j."""
+class SplitMetrics(_FrozenModel):
+    """Metrics of one set of samples.
+
+    Attributes:
+        samples: Number of samples.
+        accuracy: Accuracy.
+        macro_recall: Mean recall over the classes that have samples.
+        log_loss: Mean negative log probability of the true class, in nats.
+        ece: Expected calibration error, 15 bins of equal width. The key in `report.json` is
+            `calibration_error`.
+        classes: Metrics by class, in label order.
+        confusion: Confusion matrix: `confusion[i][j]` counts samples of true class i that were
+            predicted as class j.
+    """
 
     samples: int
     accuracy: Estimate
     macro_recall: Estimate
     log_loss: float
-    calibration_error: float
-    classes: tuple[ClassScores, ...]
+    ece: float = Field(alias="calibration_error")
+    classes: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
 
     @model_validator(mode="after")
@@ -57,17 +70,17 @@ class SplitScores(_Part):
 
     @property
     def matrix(self) -> NDArray[np.int64]:
-        """The confusion matrix as an array, shape (K, K)."""
+        """Confusion matrix as an array, shape (K, K)."""
         return np.array(self.confusion, dtype=np.int64)
 
     @property
     def recalls(self) -> tuple[float | None, ...]:
-        """Each class's recall, None where it has no samples."""
+        """Recall by class; None for a class without samples."""
         return tuple(row.recall.value if row.recall else None for row in self.classes)
 
 
-class Protocol(_Part):
-    """What a number stands on; only runs that agree in `comparable` are ranked together."""
+class Protocol(_FrozenModel):
+    """Evaluation protocol of a run; only runs that agree in `comparable` are ranked together."""
 
     label_source: str
     split_hash: str
@@ -80,7 +93,7 @@ class Protocol(_Part):
 
     @property
     def comparable(self) -> tuple[str, str, int, bool]:
-        """The part that must agree for two runs to be ranked together."""
+        """Fields that must agree for two runs to be ranked together."""
         return (
             self.label_source,
             self.split_hash,
@@ -90,29 +103,31 @@ class Protocol(_Part):
 
 
 class Report(Record):
-    """`report.json`."""
+    """Metrics of a run on each split, as stored in `report.json`."""
 
     run_id: str
     labels: tuple[str, ...]
     protocol: Protocol
-    validation: SplitScores
-    test: SplitScores
-    test_leak_free: SplitScores | None
+    validation: SplitMetrics
+    test: SplitMetrics
+    test_leak_free: SplitMetrics | None
 
 
-def score(scores: SplitPredictions) -> SplitScores:
-    """Measures one set of samples; at least one sample."""
-    matrix = metrics.confusion_matrix(scores.truth, scores.predicted, len(scores.labels))
+def split_metrics(predictions: SplitPredictions) -> SplitMetrics:
+    """Returns the metrics of predictions for at least one sample."""
+    matrix = metrics.confusion_matrix(
+        predictions.truth, predictions.predicted, len(predictions.labels)
+    )
     bootstrap = Bootstrap.of(matrix)
     accuracy_low, accuracy_high = bootstrap.accuracy()
     recall_low, recall_high = bootstrap.macro_recall()
-    return SplitScores(
-        samples=len(scores),
+    return SplitMetrics(
+        samples=len(predictions),
         accuracy=Estimate(value=metrics.accuracy(matrix), low=accuracy_low, high=accuracy_high),
         macro_recall=Estimate(value=metrics.macro_recall(matrix), low=recall_low, high=recall_high),
-        log_loss=metrics.log_loss(scores.truth, scores.probabilities),
-        calibration_error=metrics.expected_calibration_error(scores.truth, scores.probabilities),
-        classes=_class_scores(scores, matrix),
+        log_loss=metrics.log_loss(predictions.truth, predictions.probabilities),
+        ece=metrics.expected_calibration_error(predictions.truth, predictions.probabilities),
+        classes=_class_metrics(predictions, matrix),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix),
     )
 
@@ -120,15 +135,16 @@ def score(scores: SplitPredictions) -> SplitScores:
 def build_report(
     run_id: str, predictions: Predictions, samples: pd.DataFrame, protocol: Protocol
 ) -> Report:
-    """Scores validation, test, and the test images without a duplicate in the original train.
+    """Evaluates a run on validation, on test and on the leak-free test images.
 
-    The last is None where every test image has one.
+    Leak-free test images have no duplicate in the original training data. Their metrics are None
+    if every test image has such a duplicate.
 
     Args:
-        run_id: The run.
-        predictions: Its scores for `validation` and `test`.
+        run_id: Id of the run.
+        predictions: The run's predictions for `validation` and `test`.
         samples: The benchmark's samples, with columns `id` and `leak`.
-        protocol: What the numbers stand on.
+        protocol: Evaluation protocol of the run.
     """
     test = predictions.split("test")
     leaked = set(samples.loc[samples["leak"], "id"])
@@ -137,22 +153,24 @@ def build_report(
         run_id=run_id,
         labels=predictions.labels.names,
         protocol=protocol,
-        validation=score(predictions.split("validation")),
-        test=score(test),
-        test_leak_free=score(test.select(clean)) if clean.any() else None,
+        validation=split_metrics(predictions.split("validation")),
+        test=split_metrics(test),
+        test_leak_free=split_metrics(test.select(clean)) if clean.any() else None,
     )
 
 
-def _class_scores(scores: SplitPredictions, matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
+def _class_metrics(
+    predictions: SplitPredictions, matrix: NDArray[np.int64]
+) -> tuple[ClassMetrics, ...]:
     precision, recall, f1 = (
         metrics.precision(matrix),
         metrics.recall(matrix),
         metrics.f1(matrix),
     )
-    found, samples = np.diag(matrix), matrix.sum(axis=1)
-    low, high = wilson(found, samples)
+    correct, samples = np.diag(matrix), matrix.sum(axis=1)
+    low, high = wilson(correct, samples)
     rows = []
-    for index, label in enumerate(scores.labels.names):
+    for index, label in enumerate(predictions.labels.names):
         estimate = None
         if samples[index]:
             value = float(recall[index])
@@ -160,7 +178,7 @@ def _class_scores(scores: SplitPredictions, matrix: NDArray[np.int64]) -> tuple[
                 value=value, low=min(value, float(low[index])), high=max(value, float(high[index]))
             )
         rows.append(
-            ClassScores(
+            ClassMetrics(
                 label=label,
                 samples=int(samples[index]),
                 precision=_number(precision[index]),

@@ -40,7 +40,7 @@ def family_of(run_id: str) -> str:
     return match["family"] if match else run_id
 
 
-def over_seeds(
+def seed_spreads(
     values: Mapping[str, float], recipes: Mapping[str, Mapping[str, Any]]
 ) -> list[Spread]:
     """Groups runs that differ by their seed alone.

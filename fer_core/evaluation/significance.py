@@ -1,4 +1,4 @@
-"""Which of two models is better, and is that more than luck? Paired tests on the same samples."""
+"""Significance of differences between models: paired tests on the same samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,20 @@ from fer_core.evaluation.metrics import Indices
 from fer_core.evaluation.predictions import SplitPredictions
 
 LEVEL = 0.05
+"""Significance level."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the same samples.
+    """Paired comparison of two runs on the same samples.
 
     Attributes:
-        first: Run id.
-        second: Run id.
-        only_first: Samples that the first run alone has right.
-        only_second: Samples that the second run alone has right.
-        p_value: Of McNemar's exact test, before correction.
-        adjusted: The same after Holm's correction over all pairs.
+        first: Id of the first run.
+        second: Id of the second run.
+        only_first: Samples that only the first run gets right.
+        only_second: Samples that only the second run gets right.
+        p_value: p-value of McNemar's exact test before correction.
+        adjusted: p-value after Holm's correction over all pairs.
     """
 
     first: str
@@ -36,13 +37,13 @@ class Comparison:
     adjusted: float
 
     @property
-    def differs(self) -> bool:
-        """Whether the difference stands after correction, at the 5% level."""
+    def significant(self) -> bool:
+        """Whether the difference is significant at the 5% level after correction."""
         return self.adjusted < LEVEL
 
     @property
     def ordered(self) -> tuple[str, str]:
-        """The run with more samples that it alone has right, and the other."""
+        """Ids of the better and the worse run."""
         if self.only_first >= self.only_second:
             return self.first, self.second
         return self.second, self.first
@@ -51,24 +52,24 @@ class Comparison:
 def mcnemar(only_first: int, only_second: int) -> float:
     """Returns McNemar's exact two-sided p-value (McNemar 1947).
 
-    Samples that both models have right, or both wrong, say nothing of the difference; of the
-    others, each model should win half if they were alike.
+    Samples on which both models are right or both are wrong carry no information about the
+    difference. Under the null hypothesis each model wins half of the others.
 
     Args:
-        only_first: Samples that the first model alone has right.
-        only_second: Samples that the second model alone has right.
+        only_first: Samples that only the first model gets right.
+        only_second: Samples that only the second model gets right.
     """
-    decisive = only_first + only_second
-    if decisive == 0:
+    discordant = only_first + only_second
+    if discordant == 0:
         return 1.0
-    return float(stats.binomtest(only_first, decisive, 0.5).pvalue)
+    return float(stats.binomtest(only_first, discordant, 0.5).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """Corrects p-values for their number (Holm 1979): the chance of any false alarm stays at 5%.
+    """Returns Holm-adjusted p-values (Holm 1979), which control the family-wise error rate.
 
     Returns:
-        Adjusted p-values in the given order, each at least the given one and at most 1.
+        Adjusted p-values in the order of the input, each at least the input and at most 1.
     """
     values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(values, kind="stable")
@@ -79,21 +80,21 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     return adjusted
 
 
-def compare_all(scores: Mapping[str, SplitPredictions]) -> list[Comparison]:
+def compare_all(predictions: Mapping[str, SplitPredictions]) -> list[Comparison]:
     """Compares all pairs of runs.
 
     Args:
-        scores: By run id, over the same samples in any order.
+        predictions: Predictions by run id, for the same samples in any order.
 
     Raises:
-        ArtifactError: If runs scored other samples.
+        ArtifactError: If runs have predictions for different samples.
     """
-    if not scores:
+    if not predictions:
         return []
-    reference = next(iter(scores.values()))
+    reference = next(iter(predictions.values()))
     right = {}
-    for run_id, part in scores.items():
-        aligned = part.aligned_with(reference)
+    for run_id, split in predictions.items():
+        aligned = split.aligned_with(reference)
         right[run_id] = aligned.predicted == aligned.truth
     counts = [
         (
@@ -102,9 +103,9 @@ def compare_all(scores: Mapping[str, SplitPredictions]) -> list[Comparison]:
             int((right[first] & ~right[second]).sum()),
             int((right[second] & ~right[first]).sum()),
         )
-        for first, second in combinations(scores, 2)
+        for first, second in combinations(predictions, 2)
     ]
-    p_values = [mcnemar(one, other) for _, _, one, other in counts]
+    p_values = [mcnemar(only_first, only_second) for _, _, only_first, only_second in counts]
     return [
         Comparison(*count, p_value, float(adjusted))
         for count, p_value, adjusted in zip(counts, p_values, holm(p_values), strict=True)
@@ -112,20 +113,22 @@ def compare_all(scores: Mapping[str, SplitPredictions]) -> list[Comparison]:
 
 
 def tiers(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Groups ranked runs: within a band no run can be told apart from the band's best.
+    """Groups ranked runs into tiers of statistical ties.
+
+    No run of a tier differs significantly from the best run of that tier.
 
     Args:
         ranked: Run ids, best first.
-        comparisons: Of all their pairs.
+        comparisons: Comparisons of all pairs of these runs.
 
     Returns:
-        A letter by run id: `A` for the best run and those like it, then `B`, and so on.
+        A letter by run id: `A` for the best run and its statistical ties, then `B`, and so on.
     """
-    told_apart = {frozenset((item.first, item.second)) for item in comparisons if item.differs}
+    different = {frozenset((item.first, item.second)) for item in comparisons if item.significant}
     letters: dict[str, str] = {}
     leader, letter = "", -1
     for run_id in ranked:
-        if not leader or frozenset((leader, run_id)) in told_apart:
+        if not leader or frozenset((leader, run_id)) in different:
             leader, letter = run_id, letter + 1
         letters[run_id] = chr(ord("A") + letter)
     return letters
@@ -133,11 +136,11 @@ def tiers(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str,
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the first of two runs is, with 95% paired bootstrap intervals.
+    """Difference of two runs, first minus second, with 95% paired bootstrap intervals.
 
     Attributes:
-        accuracy: First minus second, then the ends of its interval; -1 to 1.
-        macro_recall: The same of the mean recall over the classes that have samples.
+        accuracy: Difference of accuracy, then the ends of its interval; -1 to 1.
+        macro_recall: Difference of macro-recall, then the ends of its interval; -1 to 1.
     """
 
     accuracy: tuple[float, float, float]
@@ -152,18 +155,18 @@ def difference(
     *,
     seed: int = 0,
 ) -> Difference:
-    """Returns the paired bootstrap of a difference.
+    """Returns the paired bootstrap of the difference between two runs.
 
-    Both runs are resampled with the same images, so that images which both find hard do not
+    Both runs are resampled with the same images, so that images which are hard for both do not
     widen the interval. The statistics depend only on how many images of each class both, one or
-    neither of the runs has right; as in `Bootstrap`, these counts are drawn, not the images.
+    neither of the runs gets right; like `Bootstrap`, this draws these counts, not the images.
 
     Args:
-        truth: Class indices, shape (N,), at least one.
-        first: Where the first run is right, shape (N,).
-        second: Where the second run is right, shape (N,).
+        truth: True class indices, shape (N,), at least one.
+        first: Whether the first run is right, shape (N,).
+        second: Whether the second run is right, shape (N,).
         classes: Number of classes.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     cells = truth * 4 + first * 2 + second
     table = np.bincount(cells, minlength=4 * classes).reshape(classes, 4)
@@ -177,7 +180,12 @@ def difference(
 def _differences(
     tables: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Differences of accuracy and macro-recall from (R, K, 4) counts: neither, 2nd, 1st, both."""
+    """Differences of accuracy and macro-recall, shape (R,).
+
+    Args:
+        tables: Images by class that neither, the second, the first or both runs get right, shape
+            (R, K, 4).
+    """
     gain = tables[..., 2] - tables[..., 1]
     present = tables.sum(axis=-1)
     empty = np.full(present.shape, np.nan)

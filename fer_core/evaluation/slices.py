@@ -1,7 +1,7 @@
-"""Slices: on which images a model fails more than elsewhere, found and tested.
+"""Slices: subsets of images on which a model makes significantly more errors.
 
-A facet is a property that cuts the images into a few groups (a quarter of them by brightness,
-how many annotators agreed, where they came from); a slice is one group, or the overlap of two.
+A facet is a property that splits the images into a few groups (quarters of brightness, annotator
+agreement, source). A slice is one group, or the overlap of two groups.
 """
 
 from collections.abc import Sequence
@@ -45,32 +45,33 @@ _Categorical: TypeAlias = "pd.Categorical[str]"
 
 
 def facets(
-    samples: pd.DataFrame, scores: SplitPredictions, votes: Votes | None = None
+    samples: pd.DataFrame, predictions: SplitPredictions, votes: Votes | None = None
 ) -> pd.DataFrame:
-    """Cuts samples into groups by each property that is known of them.
+    """Groups samples by each of their properties.
 
-    Quantities are cut into four groups of about the same size; properties with few values are
-    taken as they are; those with many (ids, hashes) are no facets.
+    Quantities are split into four groups of about equal size. Properties with few values keep
+    these values. Properties with many values (ids, hashes) are not facets.
 
     Args:
-        samples: Indexed by id.
-        scores: Which samples, and in which order.
-        votes: Of the annotators, in the same order.
+        samples: Samples indexed by id.
+        predictions: Predictions, which define the samples and their order.
+        votes: Votes in the same order.
 
     Returns:
-        One categorical column a facet, indexed like the scores; `class` is the true class.
+        One categorical column per facet, in the order of the predictions; `class` is the true
+        class.
     """
-    rows = samples.reindex(scores.ids)
-    found = {"class": _category(scores.truth, list(scores.labels.names))}
+    rows = samples.reindex(predictions.ids)
+    columns = {"class": _category(predictions.truth, list(predictions.labels.names))}
     for column in rows.columns:
         if column in _NO_FACET or column.startswith(VOTE_PREFIX):
             continue
         groups = _groups(rows[column], str(column))
         if groups is not None:
-            found[_PLAIN_NAMES.get(str(column), str(column))] = groups
+            columns[_PLAIN_NAMES.get(str(column), str(column))] = groups
     if votes is not None:
-        found["annotator agreement"] = _category(*votes.agreement_groups())
-    return pd.DataFrame(found)
+        columns["annotator agreement"] = _category(*votes.agreement_groups())
+    return pd.DataFrame(columns)
 
 
 def _groups(values: pd.Series, name: str) -> "_Categorical | None":
@@ -83,7 +84,7 @@ def _groups(values: pd.Series, name: str) -> "_Categorical | None":
         low, high = _QUANTITIES.get(name, ("lowest", "highest"))
         middle = [f"second-{end} quarter" for end in (low, high)]
         quarters = [f"{low} quarter", *middle, f"{high} quarter"]
-        if len(edges) < GROUPS - 1:  # a value so frequent that quarters fall together
+        if len(edges) < GROUPS - 1:  # one value is so frequent that quarters coincide
             quarters = [f"group {index + 1} of {len(edges) + 1}" for index in range(len(edges) + 1)]
         codes = np.where(values.isna(), -1, np.searchsorted(edges, values, side="left"))
         return _category(codes, quarters)
@@ -96,24 +97,23 @@ def _groups(values: pd.Series, name: str) -> "_Categorical | None":
 
 
 def _category(codes: NDArray[np.int64], names: list[str]) -> _Categorical:
-    """Groups by code; -1 is in none."""
+    """Returns a categorical column; code -1 means no group."""
     return pd.Categorical.from_codes(codes, pd.Index(names))
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Images on which a model fails more than on the others.
+    """Images on which a model has a higher error rate than on all others.
 
     Attributes:
         conditions: (facet, group) pairs that all hold.
-        samples: Images in the slice.
-        errors: Wrong answers among them.
-        rate: Share of wrong answers, 0 to 1.
-        elsewhere: The same on all other images.
-        p_value: Of Fisher's exact one-sided test: that many errors or more by chance. Of an
-            overlap, the largest of three such tests: against all other images, and against the
-            rest of each of its two groups.
-        adjusted: The same after Holm's correction over all slices that were looked at.
+        samples: Number of images in the slice.
+        errors: Number of errors among them.
+        rate: Error rate in the slice, 0 to 1.
+        elsewhere: Error rate on all other images, 0 to 1.
+        p_value: p-value of Fisher's exact one-sided test. For an overlap, the largest of three
+            such tests: against all other images, and against the rest of each of its two groups.
+        adjusted: p-value after Holm's correction over all tested slices.
     """
 
     conditions: _Conditions
@@ -125,24 +125,24 @@ class Slice:
     adjusted: float
 
     @property
-    def stands(self) -> bool:
-        """Whether the slice is worse than the rest after correction, at the 5% level."""
+    def significant(self) -> bool:
+        """Whether the error rate is significantly higher at the 5% level after correction."""
         return self.adjusted < LEVEL
 
     @property
     def name(self) -> str:
-        """Such as `class: fear, sharpness: most blurred quarter`."""
+        """Name of the slice, such as `class: fear, sharpness: blurriest quarter`."""
         return ", ".join(f"{facet}: {group}" for facet, group in self.conditions)
 
     @property
     def statement(self) -> str:
-        """One sentence in plain words."""
+        """Summary in one sentence."""
         chance = "less than 0.001" if self.adjusted < 0.001 else f"{self.adjusted:.3f}"
-        sure = f"corrected p {chance}" if self.stands else "which may be chance"
+        evidence = f"corrected p {chance}" if self.significant else "not significant"
         return (
             f"Where {' and '.join(_clause(*condition) for condition in self.conditions)}, "
-            f"{self.rate:.1%} of {self.samples:,} answers are wrong, against {self.elsewhere:.1%} "
-            f"elsewhere ({sure})."
+            f"{self.rate:.1%} of {self.samples:,} predictions are wrong, against "
+            f"{self.elsewhere:.1%} elsewhere ({evidence})."
         )
 
 
@@ -154,19 +154,19 @@ def worst_slices(
     min_size: int = MIN_SIZE,
     limit: int = 20,
 ) -> list[Slice]:
-    """Finds the slices with more errors than the rest, surest first.
+    """Returns the slices with a higher error rate than the rest, lowest p-value first.
 
     Every group, and every overlap of two groups of different facets, is tested against all other
-    images, and the p-values are corrected for that number. An overlap must also be worse than
-    what is left of each of its groups (an intersection-union test, Berger 1982: the largest
-    p-value counts): else the simpler slice says it already.
+    images; the p-values are corrected for the number of tests. An overlap must also be worse than
+    the rest of each of its two groups, since otherwise the simpler slice explains it (an
+    intersection-union test, which uses the largest p-value; Berger 1982).
 
     Args:
-        wrong: Where the model errs, shape (N,).
-        groups: Categorical columns in the same order, as of `facets`.
-        depth: 1 for single groups, 2 for overlaps too.
-        min_size: Slices with fewer images, inside or outside, are not looked at.
-        limit: How many to return.
+        wrong: Whether the predictions are wrong, shape (N,).
+        groups: Categorical columns in the same order, from `facets`.
+        depth: 1 for single groups, 2 for overlaps as well.
+        min_size: Smallest number of images inside and outside a slice.
+        limit: Largest number of slices to return.
     """
     total, errors = len(wrong), int(wrong.sum())
     names = [str(name) for name in groups.columns]
@@ -183,13 +183,13 @@ def worst_slices(
         return []
     counts = np.array([tallies[conditions] for conditions in kept])
     p_values = _more_errors(counts, np.array([[total, errors]]))
-    for place in range(2 if depth > 1 else 0):
-        # a single group is its own parent here, and says nothing new of itself
-        parents = np.array([tallies[(c[place],)] if len(c) > 1 else tallies[c] for c in kept])
+    for position in range(2 if depth > 1 else 0):
+        # a single group is its own parent here; np.where below ignores that test
+        parents = np.array([tallies[(c[position],)] if len(c) > 1 else tallies[c] for c in kept])
         overlaps = np.array([len(conditions) > 1 for conditions in kept])
         nested = _more_errors(counts, parents)
         p_values = np.where(overlaps, np.maximum(p_values, nested), p_values)
-    found = [
+    tested = [
         Slice(
             conditions,
             int(samples),
@@ -203,17 +203,17 @@ def worst_slices(
             kept, counts, p_values, holm(p_values.tolist()), strict=True
         )
     ]
-    worse = [item for item in found if item.rate > item.elsewhere]
+    worse = [item for item in tested if item.rate > item.elsewhere]
     return sorted(worse, key=lambda item: (item.adjusted, item.p_value, -item.rate))[:limit]
 
 
-def inside(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
-    """Returns which samples fulfil the conditions, shape (N,).
+def slice_mask(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+    """Returns whether each sample is in a slice, shape (N,).
 
     Args:
-        groups: As of `facets`.
-        conditions: (facet, group) pairs. Of one facet any may hold, of different facets all must;
-            unknown ones are fulfilled by no sample.
+        groups: Categorical columns from `facets`.
+        conditions: (facet, group) pairs. A sample must match at least one group of every facet;
+            it never matches an unknown facet or group.
     """
     wanted: dict[str, list[str]] = {}
     for facet, group in conditions:
@@ -228,9 +228,10 @@ def inside(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> NDArr
 
 
 def _more_errors(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Fisher's one-sided test of (samples, errors) in a whole, many at once; shape (S,).
+    """Returns one-sided p-values of Fisher's exact test, shape (S,).
 
-    It is the upper tail of the hypergeometric distribution.
+    Both arguments hold (samples, errors) in rows. The p-value is the upper tail of the
+    hypergeometric distribution.
     """
     tail = stats.hypergeom.sf(part[:, 1] - 1, whole[:, 0], whole[:, 1], part[:, 0])
     return np.asarray(tail, dtype=np.float64)
@@ -243,7 +244,7 @@ def _clause(facet: str, group: str) -> str:
 def _tally(
     wrong: NDArray[np.bool_], groups: pd.DataFrame, names: tuple[str, ...]
 ) -> dict[_Conditions, tuple[int, int]]:
-    """Counts samples and errors of every combination of the named facets' groups."""
+    """Counts samples and errors for every combination of groups of the named facets."""
     code = np.zeros(len(wrong), dtype=np.int64)
     known = np.ones(len(wrong), dtype=bool)
     conditions: list[_Conditions] = [()]

@@ -1,4 +1,4 @@
-"""A benchmark as one HTML file: opens without a server, and without a network."""
+"""Benchmark report as one HTML file that opens without a server or a network."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
-from fer_core.evaluation.leaderboard_columns import MEASURES, Group, Kind
+from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import accuracy_table
-from fer_core.evaluation.seeds import over_seeds
+from fer_core.evaluation.seeds import seed_spreads
 from fer_core.figures import charts, trust
 from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
@@ -39,13 +39,15 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
 code { font-size: .85em; }
 """
 
-PART_NAMES: Mapping[str, str] = {
+EVAL_SET_TITLES: Mapping[str, str] = {
     "test": "Test",
     "test_leak_free": "Test, leak-free",
     "validation": "Validation",
     "test_second_label": "Test, second labels",
 }
-"""What a run is scored on, for people."""
+"""Titles of the evaluation sets."""
+
+_MISSING = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
 
 
 def write_report(path: Path, results: BenchmarkResults) -> None:
@@ -59,7 +61,7 @@ def write_report(path: Path, results: BenchmarkResults) -> None:
 
 
 def render_report(results: BenchmarkResults) -> str:
-    """Returns the report as one HTML page; plotly is in it once, pictures of a dataset never."""
+    """Returns the report as one HTML page; it contains plotly once and no dataset images."""
     title = f"{results.info.title}: FERscope report"
     body = "\n".join(_sections(results))
     return (
@@ -71,11 +73,11 @@ def render_report(results: BenchmarkResults) -> str:
     )
 
 
-def written(name: str, value: float | None) -> str:
-    """Returns a measure's value as people read it; a dash where it is not known."""
+def format_value(slug: str, value: float | None) -> str:
+    """Returns a column's value as text; a dash if it is missing."""
     if value is None or np.isnan(value):
-        return "–"  # noqa: RUF001 (the dash of tables)
-    kind = MEASURES[name].kind
+        return _MISSING
+    kind = COLUMNS[slug].kind
     if kind is Kind.SHARE:
         return f"{value:.1%}"
     if kind is Kind.COUNT:
@@ -86,193 +88,229 @@ def written(name: str, value: float | None) -> str:
 def _sections(results: BenchmarkResults) -> Iterator[str]:
     info = results.info
     yield _note(
-        f"Benchmark {info.name}, split {info.split_hash}. Scored on: {PART_NAMES[results.part]}; "
-        f"classes: {', '.join(results.labels)}. {info.protocol}"
+        f"Benchmark {info.name}, split {info.split_hash}. Evaluated on: "
+        f"{EVAL_SET_TITLES[results.eval_set]}. Classes: {', '.join(results.labels)}. "
+        f"{info.protocol}"
     )
     for warning in results.warnings:
-        yield _note(f"Left out: {warning}")
+        yield _note(f"Skipped run: {warning}")
     if not results.entries:
-        yield "<p>There is no run to report on.</p>"
+        yield "<p>There are no runs to report.</p>"
         return
     entries = results.entries
-    # plotly reads a little HTML in texts, so names are escaped for it too
-    named = shown_titles({entry.run_id: entry.info.title for entry in entries})
-    titles = {run_id: escape(title) for run_id, title in named.items()}
-    colours = model_colours([entry.run_id for entry in (*entries, *results.apart)])
-    yield from _standings(results, titles, colours)
+    # plotly interprets some HTML in texts, so names are escaped for it as well
+    shown = shown_titles({entry.run_id: entry.info.title for entry in entries})
+    titles = {run_id: escape(title) for run_id, title in shown.items()}
+    colours = model_colours([entry.run_id for entry in (*entries, *results.unranked)])
+    yield from _intervals(entries, titles, colours)
+    yield from _leaderboard(results)
+    yield from _seeds(entries)
+    yield from _significance(results, titles)
     yield from _classes(results, titles)
-    yield from _trust(entries, titles, colours)
+    yield from _calibration(entries, titles, colours)
+    yield from _robustness(entries, titles, colours)
     yield from _cost(entries, titles, colours)
-    histories = {e.run_id: e.history for e in entries if e.history is not None}
-    if histories:
-        yield "<h2>Training curves</h2>"
-        yield _figure(charts.history_chart(histories, titles, colours, "accuracy"))
-        yield _note("Validation accuracy after each epoch; the best epoch is the one that ships.")
-    yield "<h2>How each run was made</h2>"
+    yield from _training_curves(entries, titles, colours)
+    yield from _provenance((*entries, *results.unranked))
+
+
+def _intervals(
+    entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
+) -> Iterator[str]:
+    estimates = {entry.run_id: entry.metrics.split.accuracy for entry in entries}
+    yield "<h2>Accuracy with confidence intervals</h2>"
+    yield _figure(charts.interval_chart(estimates, titles, colours))
+    images = entries[0].metrics.split.samples
+    yield _note(f"Accuracy on {images:,} images. Bars are 95% bootstrap intervals.")
+
+
+def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
+    entries = results.entries
+    yield "<h2>Leaderboard</h2>"
+    for group in Group:
+        slugs = [slug for slug, column in COLUMNS.items() if column.group is group]
+        slugs = [slug for slug in slugs if any(slug in entry.values for entry in entries)]
+        if not slugs:
+            continue
+        with_tiers = group is Group.QUALITY
+        head = ["model", *(["tier", "95% of accuracy"] if with_tiers else [])]
+        rows = []
+        for entry in (*entries, *results.unranked):
+            row = [_title(entry)]
+            if with_tiers:
+                tier = results.tiers.get(entry.run_id, "other protocol")
+                row += [tier, _interval(entry.metrics.split.accuracy)]
+            rows.append(row + [format_value(slug, entry.values.get(slug)) for slug in slugs])
+        yield f"<h3>{escape(group)}</h3>"
+        yield _table([*head, *(label_of(slug) for slug in slugs)], rows)
+        yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
+    if results.annotator_agreement is not None:
+        yield _note(
+            "One left-out annotator agrees with the majority of the others on "
+            f"{results.annotator_agreement:.1%} of the same images."
+        )
+
+
+def _seeds(entries: Sequence[Entry]) -> Iterator[str]:
+    spreads = seed_spreads(
+        {entry.run_id: entry.values["accuracy"] for entry in entries},
+        {entry.run_id: entry.info.recipe for entry in entries},
+    )
+    if all(len(spread.runs) == 1 for spread in spreads):
+        return
+    yield "<h3>Over seeds</h3>"
     yield _table(
-        ["model", "run", "start", "seed", "input (px)", "split", "preprocessing", "commit", "made"],
+        ["recipe", "seeds", "mean accuracy", "standard deviation", "lowest", "highest"],
         [
             [
-                _title(entry),
-                entry.run_id,
-                entry.info.init,
-                str(entry.info.seed),
-                _side(entry),
-                entry.report.protocol.split_hash,
-                entry.info.preprocessing_hash,
-                entry.info.git_commit or "unknown",
-                entry.info.created,
+                spread.family,
+                str(len(spread.runs)),
+                f"{spread.mean:.1%}",
+                _MISSING if spread.deviation is None else f"{spread.deviation:.2%}",
+                f"{spread.low:.1%}",
+                f"{spread.high:.1%}",
             ]
-            for entry in (*entries, *results.apart)
+            for spread in spreads
         ],
     )
 
 
-def _standings(
-    results: BenchmarkResults, titles: Mapping[str, str], colours: Mapping[str, str]
-) -> Iterator[str]:
-    entries = results.entries
-    estimates = {entry.run_id: entry.measured.split.accuracy for entry in entries}
-    yield "<h2>How sure is the order</h2>"
-    yield _figure(charts.interval_chart(estimates, titles, colours))
-    images = entries[0].measured.split.samples
-    yield _note(f"Accuracy on {images:,} images; the bar is the 95% bootstrap interval.")
-    yield "<h2>Leaderboard</h2>"
-    for group in Group:
-        names = [name for name, measure in MEASURES.items() if measure.group is group]
-        names = [name for name in names if any(name in entry.values for entry in entries)]
-        if not names:
-            continue
-        quality = group is Group.QUALITY
-        head = ["model", *(["band", "95% of accuracy"] if quality else []), *names]
-        rows = []
-        for entry in (*entries, *results.apart):
-            row = [_title(entry)]
-            if quality:
-                band = results.tiers.get(entry.run_id, "other protocol")
-                row += [band, _interval(entry.measured.split.accuracy)]
-            rows.append(row + [written(name, entry.values.get(name)) for name in names])
-        yield f"<h3>{escape(group)}</h3>"
-        yield _table(head, rows)
-        yield _note(" ".join(f"{name}: {MEASURES[name].help}" for name in names))
-    if results.human is not None:
-        yield _note(
-            f"One annotator, set against what most of the others say on the same images, reaches "
-            f"{results.human:.1%}."
-        )
-    families = over_seeds(
-        {entry.run_id: entry.values["accuracy"] for entry in entries},
-        {entry.run_id: entry.info.recipe for entry in entries},
-    )
-    if any(len(family.runs) > 1 for family in families):
-        yield "<h3>Over seeds</h3>"
-        yield _table(
-            ["recipe", "seeds", "mean accuracy", "standard deviation", "lowest", "highest"],
+def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:
+    if not results.comparisons:
+        return
+    yield "<h2>Pairwise significance</h2>"
+    yield _table(
+        [
+            "better", "worse", "only the better is right", "only the worse is right", "p",
+            "corrected p", "significant",
+        ],
+        [
             [
-                [
-                    family.family,
-                    str(len(family.runs)),
-                    f"{family.mean:.1%}",
-                    "–" if family.deviation is None else f"{family.deviation:.2%}",  # noqa: RUF001
-                    f"{family.low:.1%}",
-                    f"{family.high:.1%}",
-                ]
-                for family in families
-            ],
-        )
-    if results.comparisons:
-        yield "<h2>Who beats whom</h2>"
-        rows = []
-        for item in sorted(results.comparisons, key=lambda item: item.adjusted):
-            better, worse = item.ordered
-            high, low = (
-                max(item.only_first, item.only_second),
-                min(item.only_first, item.only_second),
-            )
-            rows.append(
-                [
-                    titles[better],
-                    titles[worse],
-                    str(high),
-                    str(low),
-                    f"{item.p_value:.4f}",
-                    f"{item.adjusted:.4f}",
-                    "yes" if item.differs else "no",
-                ]
-            )
-        yield _table(
-            ["better", "than", "only it is right", "only the other", "p", "corrected p", "differ"],
-            rows,
-            escaped=True,
-        )
-        yield _note(
-            "McNemar's exact paired test with Holm's correction over all pairs, at 5%. Models of "
-            "one band cannot be told apart from its best."
-        )
+                titles[item.ordered[0]],
+                titles[item.ordered[1]],
+                str(max(item.only_first, item.only_second)),
+                str(min(item.only_first, item.only_second)),
+                f"{item.p_value:.4f}",
+                f"{item.adjusted:.4f}",
+                "yes" if item.significant else "no",
+            ]
+            for item in sorted(results.comparisons, key=lambda item: item.adjusted)
+        ],
+        escaped=True,
+    )  # fmt: skip
+    yield _note(
+        "McNemar's exact paired test with Holm's correction over all pairs, at the 5% level. "
+        "Models of one tier do not differ significantly from the best model of that tier."
+    )
 
 
 def _classes(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:
-    recalls = {entry.run_id: entry.measured.split.recalls for entry in results.entries}
+    recalls = {entry.run_id: entry.metrics.split.recalls for entry in results.entries}
     yield "<h2>Recall by class</h2>"
     yield _figure(charts.recall_heatmap(recalls, results.labels, titles))
-    yield _note("Of all images of an emotion, the share that the model found.")
-    yield "<h2>Confusions</h2>"
+    yield _note("Recall is the share of a class's images that the model classifies correctly.")
+    yield "<h2>Confusion matrices</h2>"
     for entry in results.entries:
-        shares = normalise(entry.measured.split.matrix, Normalisation.BY_TRUTH)
+        shares = normalise(entry.metrics.split.matrix, Normalisation.BY_TRUTH)
         yield f"<details><summary>{titles[entry.run_id]}</summary>"
         yield _figure(charts.matrix_heatmap(shares, results.labels))
         yield "</details>"
-    yield _note("Rows are what the annotators said, columns what the model said, in shares.")
+    yield _note("Rows are true classes, columns are predicted classes. Each row sums to 100%.")
 
 
-def _trust(
+def _calibration(
     entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Iterator[str]:
     by_title = {titles[run_id]: colour for run_id, colour in colours.items() if run_id in titles}
     yield "<h2>Calibration</h2>"
     curves = {titles[entry.run_id]: entry.reliability for entry in entries}
     yield _figure(trust.reliability_diagram(curves, by_title, intervals=len(entries) == 1))
-    yield _note("Above the dotted line a model is right more often than it says, below less often.")
-    yield "<h2>Answering only where sure</h2>"
-    coverage = {entry.run_id: entry.coverage for entry in entries}
-    yield _figure(trust.risk_coverage_chart(coverage, titles, colours))
-    yield _note("Share of wrong answers if only the most confident images are answered.")
-    tables = {entry.run_id: entry.corrupted for entry in entries if entry.corrupted is not None}
-    if tables:
-        yield "<h2>Corrupted pictures</h2>"
-        yield _figure(trust.corruption_curves(tables, titles, colours))
-        yield _note("Mean accuracy over all corruptions, by strength.")
-        means = {run_id: accuracy_table(table).mean(axis=1) for run_id, table in tables.items()}
-        names = sorted({name for mean in means.values() for name in mean.index})
-        yield _table(
-            ["corruption", *(titles[run_id] for run_id in means)],
+    yield _note("Above the dotted line a model is underconfident, below it overconfident.")
+    yield "<h2>Selective prediction</h2>"
+    risk_coverage = {entry.run_id: entry.risk_coverage for entry in entries}
+    yield _figure(trust.risk_coverage_chart(risk_coverage, titles, colours))
+    yield _note("Error rate when only the most confident predictions are kept.")
+
+
+def _robustness(
+    entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
+) -> Iterator[str]:
+    tables = {
+        entry.run_id: entry.robustness_table
+        for entry in entries
+        if entry.robustness_table is not None
+    }
+    if not tables:
+        return
+    yield "<h2>Robustness to corruptions</h2>"
+    yield _figure(trust.corruption_curves(tables, titles, colours))
+    yield _note("Mean accuracy over all corruptions, by severity.")
+    means = {run_id: accuracy_table(table).mean(axis=1) for run_id, table in tables.items()}
+    corruptions = sorted({name for mean in means.values() for name in mean.index})
+    yield _table(
+        ["corruption", *(titles[run_id] for run_id in means)],
+        [
             [
-                [
-                    escape(trust.corruption_title(name)),
-                    *(f"{mean[name]:.1%}" if name in mean else "–" for mean in means.values()),  # noqa: RUF001
-                ]
-                for name in names
-            ],
-            escaped=True,
-        )
+                escape(trust.corruption_title(name)),
+                *(f"{mean[name]:.1%}" if name in mean else _MISSING for mean in means.values()),
+            ]
+            for name in corruptions
+        ],
+        escaped=True,
+    )
 
 
 def _cost(
     entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Iterator[str]:
-    gain = {entry.run_id: entry.values["accuracy"] for entry in entries}
-    for name in ("latency (ms)", "parameters (M)"):
+    accuracy = {entry.run_id: entry.values["accuracy"] for entry in entries}
+    for slug in ("latency_ms", "parameters_m"):
         cost = {
-            entry.run_id: entry.values[name] for entry in entries if entry.values.get(name, 0) > 0
+            entry.run_id: entry.values[slug] for entry in entries if entry.values.get(slug, 0) > 0
         }
         if cost:
-            yield f"<h2>Accuracy against {escape(name)}</h2>"
-            yield _figure(charts.cost_chart(cost, gain, titles, colours, (name, "accuracy")))
+            axes = (label_of(slug), label_of("accuracy"))
+            yield f"<h2>Accuracy against {escape(label_of(slug))}</h2>"
+            yield _figure(charts.cost_chart(cost, accuracy, titles, colours, axes))
 
 
-def _side(entry: Entry) -> str:
+def _training_curves(
+    entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
+) -> Iterator[str]:
+    histories = {entry.run_id: entry.history for entry in entries if entry.history is not None}
+    if histories:
+        yield "<h2>Training curves</h2>"
+        yield _figure(charts.history_chart(histories, titles, colours, "accuracy"))
+        yield _note("Validation accuracy after each epoch. The run keeps its best epoch.")
+
+
+def _provenance(entries: Sequence[Entry]) -> Iterator[str]:
+    yield "<h2>Provenance</h2>"
+    yield _table(
+        [
+            "model", "run", "init", "seed", "input (px)", "split", "preprocessing", "commit",
+            "created",
+        ],
+        [
+            [
+                _title(entry),
+                entry.run_id,
+                entry.info.init,
+                str(entry.info.seed),
+                _input_size(entry),
+                entry.report.protocol.split_hash,
+                entry.info.preprocessing_hash,
+                entry.info.git_commit or "unknown",
+                entry.info.created,
+            ]
+            for entry in entries
+        ],
+    )  # fmt: skip
+
+
+def _input_size(entry: Entry) -> str:
     if entry.info.image_size is None:
-        return "members'" if entry.info.members else "unknown"
+        return "per member" if entry.info.members else "unknown"
     return str(entry.info.image_size)
 
 
@@ -296,7 +334,7 @@ def _figure(figure: go.Figure) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, escaped: bool = False) -> str:
-    """An HTML table; `escaped` says that the cells are HTML already."""
+    """Returns an HTML table; `escaped` means that the cells are already HTML."""
 
     def cells(values: Sequence[str], tag: str) -> str:
         return "".join(f"<{tag}>{v if escaped else escape(v)}</{tag}>" for v in values)

@@ -103,7 +103,7 @@ def corruption_curves(
     colours: Mapping[str, str],
     corruption: str | None = None,
 ) -> go.Figure:
-    """Draws accuracy over the strength of a corruption, one line a run; 0 is clean.
+    """Draws accuracy by corruption severity, one line a run; 0 is clean.
 
     Args:
         tables: `robustness.parquet` by run id.
@@ -117,16 +117,16 @@ def corruption_curves(
         rest = table[table["corruption"] != CLEAN]
         if corruption is not None:
             rest = rest[rest["corruption"] == corruption]
-        means = rest.groupby("strength")["accuracy"].mean()
+        means = rest.groupby("severity")["accuracy"].mean()
         figure.add_scatter(
             x=[0, *means.index],
             y=[float(clean["accuracy"].iloc[0]), *means],
             mode="lines+markers",
             name=titles[run_id],
             line={"color": colours[run_id], "width": 2.5},
-            hovertemplate="strength %{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
+            hovertemplate="severity %{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(title="strength (0 is clean)", dtick=1, gridcolor=GRID)
+    figure.update_xaxes(title="severity (0 is clean)", dtick=1, gridcolor=GRID)
     figure.update_yaxes(
         title="accuracy", tickformat=".0%", gridcolor=GRID, rangemode="tozero", zeroline=False
     )

@@ -7,8 +7,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.evaluation.calibration import tempered
-from fer_core.evaluation.ensemble import mixed
+from fer_core.evaluation.calibration import scale_confidence
+from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.labels import LabelSet
 
 Probabilities = NDArray[np.float64]
@@ -29,7 +29,7 @@ def calibrated(probabilities: Probabilities, temperature: float | None) -> Proba
         probabilities: Shape (..., K), sums to 1.
         temperature: Above 0, fitted on validation.
     """
-    return probabilities if temperature is None else tempered(probabilities, temperature)
+    return probabilities if temperature is None else scale_confidence(probabilities, temperature)
 
 
 def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) -> str | None:
@@ -123,7 +123,7 @@ def ensemble_prediction(
         title: Its name.
         temperature: Its own.
     """
-    mean = mixed([member.probabilities for member in members], weights, shift)
+    mean = average_probabilities([member.probabilities for member in members], weights, shift)
     seconds = sum(member.seconds for member in members)
     labels = members[0].labels
     return Prediction(run_id, title, labels, mean, temperature, Backend.MEMBERS, seconds)

@@ -12,7 +12,7 @@ from fer_core.evaluation import metrics
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
 from fer_core.figures.html_report import write_report
-from tests.browser.conftest import settled
+from tests.support.browser import settled
 from tests.support.builders import drawn_face
 
 expect.set_options(timeout=60_000)

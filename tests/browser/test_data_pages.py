@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import settled
+from tests.support.browser import settled
 
 PAGES = ("explorer", "quality")
 

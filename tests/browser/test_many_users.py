@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from fer_core.predictor import Predictor
-from tests.browser.client import Visitor
+from tests.support.visitor import Visitor
 
 USERS = 10
 

@@ -6,7 +6,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-HOME = Path(__file__).resolve().parents[2] / "dashboard" / "Home.py"
+from tests.support.pages import HOME
+
 TIMEOUT = 60
 _open: list[Path] = []
 
@@ -39,9 +40,3 @@ def forget_others(artifacts: Path) -> None:
         st.cache_resource.clear()
         st.cache_data.clear()
         _open[:] = [artifacts]
-
-
-def texts(app: AppTest) -> str:
-    """Returns all plain text of a page."""
-    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks
 from fer_core.data.faces import DetectedFace, DlibDetector
-from tests.dashboard.conftest import texts
+from tests.support.pages import texts
 
 
 @pytest.fixture

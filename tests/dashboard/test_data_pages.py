@@ -11,14 +11,14 @@ from PIL import Image
 
 from fer_core.artifacts import ArtifactStore, RunDir, write_table
 from fer_core.data.plan import PrepareOptions
-from fer_core.data.prepare import prepare_parts, publish_facts
+from fer_core.data.prepare import prepare_sources, publish_facts
 from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
-from tests.dashboard.conftest import texts
 from tests.support.builders import SIDE, Toy, ToySource, toy_run
 from tests.support.helpers import ListSource
+from tests.support.pages import texts
 
 EXPLORER = ("Classes", "Samples", "Mean faces", "Light and sharpness", "Map", "Annotators")
 QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")
@@ -44,7 +44,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     dark = (items[5].image // 16).astype(np.uint8)
     items.append(Sample("dark", dark, items[5].label, "train"))
     folder = root / "data" / "toy"
-    dataset = prepare_parts(
+    dataset = prepare_sources(
         [SelectedSource(ListSource(items))], PrepareOptions(side=SIDE), folder, name="toy"
     )
     benchmark = ArtifactStore(root / "artifacts").benchmark("toy")
@@ -183,7 +183,7 @@ def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_pa
         Sample(row.id.split("/")[1], np.asarray(image), row.label, row.source_split)
         for image, row in zip(images, rows.itertuples(index=False), strict=True)
     ]
-    again = prepare_parts(
+    again = prepare_sources(
         [SelectedSource(ListSource(items))],
         PrepareOptions(side=SIDE, relabel=csv),
         tmp_path / "set",
@@ -248,7 +248,7 @@ def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, tmp_path):
 def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
     items = list(ToySource(per_class=8))
     treatment = PrepareOptions(side=SIDE, ship_pictures=True)
-    dataset = prepare_parts(
+    dataset = prepare_sources(
         [SelectedSource(ListSource(items))], treatment, tmp_path / "data" / "toy", name="toy"
     )
     publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
@@ -290,7 +290,7 @@ def test_a_class_without_a_colour_and_odd_names_are_harmless(open_page, tmp_path
         Sample(**{**vars(sample), "key": f"<b>{n}", "label": f"<i>{sample.label}"})
         for n, sample in enumerate(ToySource(per_class=8))
     ]
-    dataset = prepare_parts(
+    dataset = prepare_sources(
         [SelectedSource(ListSource(items))],
         PrepareOptions(side=SIDE),
         tmp_path / "data" / "toy",

@@ -10,7 +10,7 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import CELLS, MeasurementProtocol
-from tests.dashboard.conftest import texts
+from tests.support.pages import texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
 TITLE = f"EfficientNet-Lite0 ({RUN})"

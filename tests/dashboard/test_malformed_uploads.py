@@ -5,7 +5,7 @@ import pytest
 from dashboard.cache import benchmarks
 from fer_core.data.faces import DlibDetector
 from fer_core.errors import ImageError
-from tests.serving.test_malformed import uploads
+from tests.support.malformed import uploads
 
 
 def test_no_upload_breaks_the_pages(toy, monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 
 from fer_core.artifacts import write_table
 from fer_core.records import TrainingState
-from tests.dashboard.conftest import texts
 from tests.support.builders import toy_benchmark
+from tests.support.pages import texts
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from dashboard.components import faces
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
-from tests.dashboard.conftest import HOME, texts
 from tests.support.builders import toy_benchmark
+from tests.support.pages import HOME, texts
 
 RESULT_PAGES = ("leaderboard", "confusion", "errors", "head_to_head", "trust")
 PAGES = ("overview", *RESULT_PAGES, "compare", "features", "saliency", "regions")
@@ -120,12 +120,12 @@ def test_leaderboard_ranks_with_intervals_and_protocol(open_page, toy):
     assert toy.dataset.info.split_hash in texts(app)
 
 
-def test_leaderboard_puts_models_that_cannot_be_told_apart_into_one_band(open_page, toy):
+def test_leaderboard_puts_statistical_ties_into_one_tier(open_page, toy):
     app = open_page("leaderboard", toy.artifacts)
-    assert set(app.dataframe[0].value["band"]) == {"A"}
+    assert set(app.dataframe[0].value["tier"]) == {"A"}
     pairs = app.dataframe[1].value
     assert len(pairs) == 6  # four runs
-    assert not pairs["told apart"].any()
+    assert not pairs["significant"].any()
     # seeds 0 and 1 err on every fourth sample, at other places: 17 or 18 of 70 each
     counts = pairs[["only the better is right", "only the other is right"]].to_numpy()
     assert sorted(map(tuple, counts.tolist()))[-1] == (17, 17)
@@ -226,11 +226,11 @@ def full(toy, tmp_path):
     votes(toy, artifacts)
     for run in ArtifactStore(artifacts).benchmark("toy").runs():
         rows = [("clean", 0, 0.7), *(("blur", s, 0.7 - s / 10) for s in range(1, 6))]
-        table = pd.DataFrame(rows, columns=["corruption", "strength", "accuracy"])
+        table = pd.DataFrame(rows, columns=["corruption", "severity", "accuracy"])
         table = table.assign(images=70, seed=0, samples_hash="x", macro_recall=0.5, log_loss=1.0)
         write_table(run.robustness_path, table)
         Efficiency(
-            run_id=run.run_id, parameters=10, operations=2_000_000_000, weight_bytes=3_000_000,
+            run_id=run.run_id, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
             peak_memory_bytes=4_000_000, device="cpu", threads=1,
         ).write(run.efficiency_path)  # fmt: skip
@@ -238,14 +238,14 @@ def full(toy, tmp_path):
 
 
 def test_robustness_is_no_column_where_other_classes_count(open_page, full):
-    app = open_page("leaderboard", full, columns="accuracy corrupted")
-    assert app.dataframe[0].value["accuracy corrupted"].tolist() == [pytest.approx(0.4)] * 4
-    app = open_page("leaderboard", full, classes="Angry, happy, sad", columns="accuracy corrupted")
+    app = open_page("leaderboard", full, columns="corrupted_accuracy")
+    assert app.dataframe[0].value["corrupted_accuracy"].tolist() == [pytest.approx(0.4)] * 4
+    app = open_page("leaderboard", full, classes="Angry, happy, sad", columns="corrupted_accuracy")
     assert not app.exception
-    assert "accuracy corrupted" not in app.dataframe[0].value
+    assert "corrupted_accuracy" not in app.dataframe[0].value
     app = open_page("trust", full, classes="Angry, happy, sad")
-    summary = next(t.value for t in app.dataframe if "accuracy corrupted" in t.value.index)
-    assert summary.loc["accuracy corrupted"].tolist() == [pytest.approx(0.4)] * 4
+    summary = next(t.value for t in app.dataframe if "corrupted accuracy" in t.value.index)
+    assert summary.loc["corrupted accuracy"].tolist() == [pytest.approx(0.4)] * 4
 
 
 def test_overview_leaves_out_what_is_not_ranked(open_page, toy, tmp_path):
@@ -315,12 +315,22 @@ def test_the_caption_counts_what_is_scored(open_page, toy):
 
 
 def test_leaderboard_shows_the_columns_asked_for(open_page, full):
-    app = open_page("leaderboard", full, columns=["AURC", "latency (ms)", "mCE"])
+    app = open_page("leaderboard", full, columns=["aurc", "latency_ms", "mce"])
     table = app.dataframe[0].value
-    assert {"AURC", "latency (ms)", "mCE"} <= set(table)
+    assert {"aurc", "latency_ms", "mce"} <= set(table)
     assert "accuracy" not in table
-    assert table["latency (ms)"].tolist() == [7.5] * 4
+    assert table["latency_ms"].tolist() == [7.5] * 4
     assert "one annotator" in texts(app)
+
+
+def test_old_links_with_column_labels_still_work(open_page, full):
+    app = open_page("leaderboard", full, columns=["operations (G)", "answered at 5% risk"],
+                    cost="latency (ms)")  # fmt: skip
+    assert {"gflops", "coverage_at_5_risk"} <= set(app.dataframe[0].value)
+    assert "accuracy" not in app.dataframe[0].value
+    assert app.query_params["columns"] == ["coverage_at_5_risk", "gflops"]
+    assert app.selectbox(key="cost").value == "latency_ms"
+    assert not app.warning
 
 
 def test_the_matrix_follows_filters(open_page, toy):

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from fer_core.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from fer_core.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from tests.support.builders import drawn_face
 
 FACE = np.asarray(drawn_face(48))
 GREY = np.asarray(drawn_face(48).convert("L"))
 
 
-def change(name: str, strength: int, image=GREY) -> float:
-    after = corrupt(np.stack([image] * 4), name, strength)
+def change(name: str, severity: int, image=GREY) -> float:
+    after = corrupt(np.stack([image] * 4), name, severity)
     return float(np.abs(after.astype(float) - image).mean())
 
 
@@ -21,12 +21,12 @@ def test_there_are_those_that_were_promised():
         "low_contrast", "rotation", "shift", "occluded_eyes", "occluded_mouth", "shadow",
     }  # fmt: skip
     assert asked <= set(CORRUPTIONS)
-    assert all(len(kind.amounts) == len(STRENGTHS) for kind in CORRUPTIONS.values())
+    assert all(len(kind.amounts) == len(SEVERITIES) for kind in CORRUPTIONS.values())
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_strength_changes_more_than_the_one_before(name):
-    changes = [change(name, strength) for strength in STRENGTHS]
+    changes = [change(name, severity) for severity in SEVERITIES]
     assert changes[0] > 0.2
     assert changes == sorted(changes)
 

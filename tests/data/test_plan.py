@@ -13,7 +13,7 @@ from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.cleaning import Cleaner
 from fer_core.data.faces import DetectedFace, whole_picture
 from fer_core.data.plan import BalancePlan, CleanPlan, PrepareOptions, SplitPlan, TopUp, read_plan
-from fer_core.data.prepare import prepare_parts, prepare_plan
+from fer_core.data.prepare import prepare_plan, prepare_sources
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Origin, Sample
@@ -36,9 +36,9 @@ def source(count: int, *, seed: int, splits=(None,), labels=PAIR, **options) -> 
     return ListSource(items, **options)
 
 
-def build(folder: Path, *parts: SelectedSource, **treatment) -> PreparedDataset:
-    options = {"side": SIDE, **treatment}
-    return prepare_parts(parts, PrepareOptions(**options), folder / "set", name="tiny")
+def build(folder: Path, *parts: SelectedSource, **options) -> PreparedDataset:
+    options = {"side": SIDE, **options}
+    return prepare_sources(parts, PrepareOptions(**options), folder / "set", name="tiny")
 
 
 def train_counts(dataset: PreparedDataset, by: str = "label") -> dict[str, int]:
@@ -228,7 +228,7 @@ def test_disputed_images_of_a_spare_source_are_not_learned(tmp_path: Path) -> No
     main = source(12, seed=1, splits=THREE)
     for role, count in (("all", 1), ("top-up", 0)):
         parts = (SelectedSource(main, name="main"), SelectedSource(spare, name="spare", role=role))
-        assert len(build(tmp_path, *parts).disputed_rows()) == count
+        assert len(build(tmp_path, *parts).no_majority_rows()) == count
 
 
 def test_topping_up_with_a_class_that_the_source_lacks_is_refused(tmp_path: Path) -> None:

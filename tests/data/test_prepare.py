@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.data.plan import PrepareOptions
-from fer_core.data.prepare import mean_faces, prepare, prepare_parts, publish_facts
+from fer_core.data.prepare import mean_faces, prepare, prepare_sources, publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import Sample, Skipped
@@ -493,9 +493,9 @@ def test_another_split_replaces_no_set_that_runs_stand_on(tmp_path: Path) -> Non
     before = contents(folder)
     items = list(split_source().items)
     items[0] = Sample("0000", items[0].image, "sad", "train")
-    parts, treatment = [SelectedSource(ListSource(items))], PrepareOptions(side=SIDE)
+    parts, options = [SelectedSource(ListSource(items))], PrepareOptions(side=SIDE)
     with pytest.raises(ArtifactError, match=r"'tiny' has runs on another split"):
-        prepare_parts(parts, treatment, folder, name="tiny", benchmark=benchmark)
+        prepare_sources(parts, options, folder, name="tiny", benchmark=benchmark)
     assert contents(folder) == before
 
 

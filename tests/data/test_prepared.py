@@ -153,17 +153,17 @@ def test_disputed_images_are_those_whose_votes_still_say_something(tmp_path):
         2: {"sad": 2, "angry": 2, "contempt": 6},
     }
     made = dataset(tmp_path / "set", votes)
-    assert len(made.disputed_rows()) == 0  # every image has a label
+    assert len(made.no_majority_rows()) == 0  # every image has a label
     samples = made.samples.copy()
     samples["label"] = samples["label"].astype(object)
     samples.loc[[0, 1, 2, 4], "label"] = None  # the fifth stands in validation
     samples.loc[[0, 1, 2, 4], "split"] = "excluded"
     samples.loc[[0, 1, 2, 4], "excluded"] = "annotators disagree"
     changed = replace(made, samples=samples)
-    assert changed.disputed_rows().tolist() == [0, 1]
+    assert changed.no_majority_rows().tolist() == [0, 1]
     soft = changed.soft_targets(np.array([0, 1]))  # angry, happy, sad
     np.testing.assert_allclose(soft, [[0.5, 0, 0.5], [1 / 3, 0, 2 / 3]], rtol=1e-6)
     samples.loc[[0, 7], "duplicate_group"] = 99  # a copy stands in test
-    assert replace(made, samples=samples).disputed_rows().tolist() == [1]
+    assert replace(made, samples=samples).no_majority_rows().tolist() == [1]
     samples.loc[1, "excluded"] = SET_ASIDE  # by the user, whatever the annotators said
-    assert replace(made, samples=samples).disputed_rows().tolist() == []
+    assert replace(made, samples=samples).no_majority_rows().tolist() == []

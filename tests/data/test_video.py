@@ -8,18 +8,7 @@ from fer_core.data.faces import DetectedFace
 from fer_core.data.tracking import overlap, track
 from fer_core.data.video import read_frames, video_facts
 from fer_core.errors import DataError
-
-cv2 = pytest.importorskip("cv2")
-
-
-def write_video(path, frames, rate=10.0, codec="MJPG"):
-    height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (width, height))
-    assert writer.isOpened()
-    for frame in frames:
-        writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    writer.release()
-    return path
+from tests.support.video import write_video
 
 
 def grey_frames(count, side=32):

@@ -20,7 +20,7 @@ def test_reliability_by_hand():
     np.testing.assert_array_equal(found.count, [2, 2])
     np.testing.assert_allclose(found.confidence, [0.6, 0.9])
     np.testing.assert_allclose(found.frequency, [1.0, 0.5])
-    assert found.error == pytest.approx(0.4)
+    assert found.ece == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("how", ["uniform", "quantile"])
@@ -28,7 +28,7 @@ def test_reliability_agrees_with_scikit_learn(how):
     random = np.random.default_rng(0)
     confidence = random.random(2000)
     right = random.random(2000) < confidence**2
-    binning = Binning.WIDTH if how == "uniform" else Binning.MASS
+    binning = Binning.WIDTH if how == "uniform" else Binning.ADAPTIVE
     found = calibration.reliability(confidence, right, 10, binning)
     frequency, mean = calibration_curve(right, confidence, n_bins=10, strategy=how)
     # quantile edges fall on samples here, between samples there: one sample may change its bin
@@ -41,9 +41,9 @@ def test_reliability_agrees_with_scikit_learn(how):
 def test_the_error_is_that_of_the_metrics_and_of_the_diagram(scores):
     right = scores.predicted == scores.truth
     expected = metrics.expected_calibration_error(scores.truth, scores.probabilities)
-    found = calibration.calibration_error(scores.confidence, right)
+    found = calibration.expected_calibration_error(scores.confidence, right)
     assert found.value == pytest.approx(expected)
-    assert calibration.reliability(scores.confidence, right).error == pytest.approx(expected)
+    assert calibration.reliability(scores.confidence, right).ece == pytest.approx(expected)
     assert 0 <= found.low <= found.high
 
 
@@ -57,12 +57,12 @@ def test_neither_order_nor_duplicates_change_a_diagram(scores, how):
     np.testing.assert_allclose(one.frequency, other.frequency)
     np.testing.assert_array_equal(one.count, other.count)
     np.testing.assert_array_equal(2 * one.count, twice.count)
-    assert one.error == pytest.approx(twice.error)
+    assert one.ece == pytest.approx(twice.ece)
 
 
 def test_equal_mass_bins_hold_equally_many():
     confidence = np.random.default_rng(1).random(1500) ** 3
-    count = np.bincount(calibration.bin_of(confidence, 15, Binning.MASS))
+    count = np.bincount(calibration.bin_of(confidence, 15, Binning.ADAPTIVE))
     assert count.min() >= 99
     assert count.max() <= 101
 
@@ -72,14 +72,16 @@ def test_the_interval_covers_the_true_error():
     inside = 0
     for seed in range(60):
         right = np.random.default_rng(seed).random(400) < 0.7
-        found = calibration.calibration_error(np.full(400, 0.8), right, seed=seed)
+        found = calibration.expected_calibration_error(np.full(400, 0.8), right, seed=seed)
         inside += found.low <= 0.1 <= found.high
     assert 51 <= inside <= 60  # 95% of 60 is 57; 51 or fewer has a chance below 1%
 
 
 def test_the_interval_of_many_samples_is_narrow_and_quick():
     scores = random_scores(100_000, seed=3)
-    found = calibration.calibration_error(scores.confidence, scores.predicted == scores.truth)
+    found = calibration.expected_calibration_error(
+        scores.confidence, scores.predicted == scores.truth
+    )
     assert found.high - found.low < 0.01
 
 
@@ -102,7 +104,7 @@ def test_temperature_is_found_again():
     sharp = make_scores(truth, special.softmax(2.5 * logits, axis=1))
     found = calibration.fit_temperature(sharp)
     assert found == pytest.approx(2.5, rel=0.04)
-    scaled = calibration.with_temperature(sharp, found)
+    scaled = calibration.scale_predictions(sharp, found)
     before = metrics.expected_calibration_error(truth, sharp.probabilities)
     after = metrics.expected_calibration_error(truth, scaled.probabilities)
     assert after < 0.02 < before
@@ -123,19 +125,19 @@ def test_temperature_is_the_minimum_that_scipy_finds_from_logits():
 
 @given(any_scores(), st.floats(0.2, 5))
 def test_scaling_keeps_the_answer_and_stays_a_distribution(scores, temperature):
-    scaled = calibration.with_temperature(scores, temperature)
+    scaled = calibration.scale_predictions(scores, temperature)
     np.testing.assert_allclose(scaled.probabilities.sum(axis=1), 1)
     rows = np.arange(len(scores))
     best = scaled.probabilities[rows, scores.predicted]
     np.testing.assert_allclose(best, scaled.probabilities.max(axis=1))
-    same = calibration.with_temperature(scores, 1.0)
+    same = calibration.scale_predictions(scores, 1.0)
     np.testing.assert_allclose(same.probabilities, scores.probabilities, atol=1e-10)
 
 
 def test_one_sample_can_be_measured():
-    found = calibration.measure(make_scores([0], [[0.6, 0.4]]))
-    assert found.error.value == pytest.approx(0.4)
-    assert found.mass_error.value == pytest.approx(0.4)
+    found = calibration.calibration_metrics(make_scores([0], [[0.6, 0.4]]))
+    assert found.ece.value == pytest.approx(0.4)
+    assert found.adaptive_ece.value == pytest.approx(0.4)
     assert found.brier == pytest.approx(0.32)
 
 

@@ -1,4 +1,4 @@
-"""Models against models: kappa, oracle, panels, seeds, differences, subsets."""
+"""Comparison of models: kappa, oracle accuracy, alignment, seeds, differences, subsets."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.diversity import agreement, complementarity, kappa
 from fer_core.evaluation.intervals import wilson
-from fer_core.evaluation.leaderboard_columns import measure, pareto_front
-from fer_core.evaluation.seeds import family_of, over_seeds
+from fer_core.evaluation.leaderboard_columns import pareto_front, prediction_metrics
+from fer_core.evaluation.seeds import family_of, seed_spreads
 from fer_core.evaluation.significance import difference
 from fer_core.evaluation.subsets import presets
 from fer_core.labels import SEVEN_EMOTIONS
@@ -42,22 +42,22 @@ def test_agreement_by_hand():
     one = make_scores([0, 0, 1, 1], [[1, 0], [1, 0], [1, 0], [1, 0]])  # right, right, wrong, wrong
     two = make_scores([0, 0, 1, 1], [[1, 0], [0, 1], [0, 1], [1, 0]])  # right, wrong, right, wrong
     found = agreement(AlignedPredictions.of({"one": one, "two": two}))
-    assert found.oracle == 0.75
+    assert found.oracle_accuracy == 0.75
     assert found.all_wrong == 0.25
     np.testing.assert_allclose(found.complementarity, [[0, 0.5], [0.5, 0]])
     assert found.kappa[0, 1] == found.kappa[1, 0] == pytest.approx(0)
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
-def test_a_panel_aligns_its_runs():
+def test_runs_are_aligned():
     scores = random_scores(50)
-    panel = AlignedPredictions.of({"a": scores, "b": shuffled(scores)})
-    np.testing.assert_array_equal(panel.predicted[0], panel.predicted[1])
-    np.testing.assert_array_equal(panel.right[1], scores.predicted == scores.truth)
-    assert panel.row("b") == 1
-    with pytest.raises(ArtifactError, match="no predictions of c"):
-        panel.row("c")
-    with pytest.raises(ArtifactError, match="no predictions to set"):
+    aligned = AlignedPredictions.of({"a": scores, "b": shuffled(scores)})
+    np.testing.assert_array_equal(aligned.predicted[0], aligned.predicted[1])
+    np.testing.assert_array_equal(aligned.right[1], scores.predicted == scores.truth)
+    assert aligned.row("b") == 1
+    with pytest.raises(ArtifactError, match="no predictions of 'c'"):
+        aligned.row("c")
+    with pytest.raises(ArtifactError, match="no predictions to compare"):
         AlignedPredictions.of({})
 
 
@@ -113,23 +113,23 @@ def test_seeds_of_a_recipe_belong_together():
         }
         for run_id in values
     }
-    best, other = over_seeds(values, recipes)
+    best, other = seed_spreads(values, recipes)
     assert best.family == "a-cpu"
     assert (best.mean, best.low, best.high) == (pytest.approx(0.7), 0.6, 0.8)
     assert best.deviation == pytest.approx(np.std([0.6, 0.8], ddof=1))
     assert other.deviation is None
     recipes["a-cpu-s1"]["description"] = "In other words."
     recipes["a-cpu-s1"]["optim"] = {}  # a default, not written down by an earlier version
-    assert over_seeds(values, recipes) == [best, other]
+    assert seed_spreads(values, recipes) == [best, other]
     recipes["a-cpu-s1"]["train"]["epochs"] = 9  # the recipe was changed between two seeds
-    assert [family.runs for family in over_seeds(values, recipes)] == [
+    assert [family.runs for family in seed_spreads(values, recipes)] == [
         ("a-cpu-s1",),
         ("a-cpu-s0",),
         ("b-cpu-s0",),
     ]
 
 
-def test_the_front_holds_what_nothing_beats():
+def test_the_pareto_front_has_no_dominated_run():
     cost = {"small": 1, "wasteful": 5, "large": 9, "twin": 1, "unmeasured": 2}
     gain = {"small": 0.7, "wasteful": 0.6, "large": 0.8, "twin": 0.65}
     assert pareto_front(cost, gain) == ["small", "large"]
@@ -184,11 +184,11 @@ def test_presets_are_those_that_a_benchmark_has():
 
 @given(any_scores())
 def test_measures_depend_on_neither_order_nor_duplicates(scores):
-    one = measure(scores, scores, None).values
+    one = prediction_metrics(scores, scores, None).values
     for other in (shuffled(scores), doubled(scores)):
-        found = measure(other, other, None).values
+        found = prediction_metrics(other, other, None).values
         for name, value in one.items():
-            if name != "AURC" or len(other) == len(scores):  # a mean over ranks, not over samples
+            if name != "aurc" or len(other) == len(scores):  # a mean over ranks, not over samples
                 assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
 
 
@@ -203,6 +203,10 @@ def test_measures_do_not_depend_on_the_order_of_classes(scores, order):
     moved = np.empty_like(scores.probabilities)
     moved[:, new] = scores.probabilities
     renamed = make_scores(new[scores.truth], moved)
-    one, other = measure(scores, None, None).values, measure(renamed, None, None).values
+    one, other = (
+        prediction_metrics(scores, None, None).values,
+        prediction_metrics(renamed, None, None).values,
+    )
+    assert one.keys() == other.keys()
     for name, value in one.items():
         assert other[name] == pytest.approx(value), name

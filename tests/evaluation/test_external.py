@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fer_core.errors import DataError
-from fer_core.evaluation.external import foreign_predictions, read_foreign_table
+from fer_core.evaluation.external import external_predictions, read_external_table
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -30,7 +30,7 @@ def table(rows: int = 8, seed: int = 0) -> pd.DataFrame:
 
 def test_columns_find_their_classes_and_samples_their_splits():
     made = table()
-    read = foreign_predictions(made, LABELS, SAMPLES, "theirs.csv")
+    read = external_predictions(made, LABELS, SAMPLES, "theirs.csv")
     test = read.split("test")
     assert test.ids.tolist() == ["x/4", "x/5", "x/6"]
     assert test.truth.tolist() == [2, 0, 1]
@@ -43,8 +43,8 @@ def test_columns_find_their_classes_and_samples_their_splits():
 def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
     made = table()
     shuffled = made.iloc[list(order), list(columns)]
-    one = foreign_predictions(made, LABELS, SAMPLES, "a").split("test")
-    other = foreign_predictions(shuffled, LABELS, SAMPLES, "b").split("test")
+    one = external_predictions(made, LABELS, SAMPLES, "a").split("test")
+    other = external_predictions(shuffled, LABELS, SAMPLES, "b").split("test")
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert one.ids.tolist() == other.ids.tolist()
 
@@ -67,13 +67,13 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
 )
 def test_a_table_that_does_not_fit_is_named(change, message):
     with pytest.raises(DataError, match=message):
-        foreign_predictions(change(table()), LABELS, SAMPLES, "theirs.csv")
+        external_predictions(change(table()), LABELS, SAMPLES, "theirs.csv")
 
 
 def test_probabilities_rounded_to_three_decimals_are_a_distribution():
     made = table()
     made.loc[:, ["happy", "p_sad", "Anger"]] = [[0.334, 0.334, 0.334]] * 8
-    read = foreign_predictions(made, LABELS, SAMPLES, "rounded.csv").split("test")
+    read = external_predictions(made, LABELS, SAMPLES, "rounded.csv").split("test")
     np.testing.assert_allclose(read.probabilities, 1 / 3)
 
 
@@ -81,8 +81,8 @@ def test_probabilities_rounded_to_three_decimals_are_a_distribution():
 def test_both_kinds_of_files_are_read(tmp_path, ending):
     made, path = table(), tmp_path / f"t{ending}"
     made.to_csv(path, index=False) if ending == ".csv" else made.to_parquet(path)
-    read = foreign_predictions(read_foreign_table(path), LABELS, SAMPLES, path.name)
-    expected = foreign_predictions(made, LABELS, SAMPLES, "memory")
+    read = external_predictions(read_external_table(path), LABELS, SAMPLES, path.name)
+    expected = external_predictions(made, LABELS, SAMPLES, "memory")
     np.testing.assert_allclose(
         read.split("test").probabilities, expected.split("test").probabilities, rtol=1e-12
     )
@@ -99,4 +99,4 @@ def test_both_kinds_of_files_are_read(tmp_path, ending):
 def test_an_unreadable_file_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_foreign_table(tmp_path / name)
+        read_external_table(tmp_path / name)

@@ -10,9 +10,9 @@ from scipy import stats
 from fer_core.evaluation.human_votes import (
     Votes,
     accuracy_by_agreement,
-    against_people,
-    human_reference,
+    human_agreement,
     vote_distance,
+    vote_metrics,
 )
 from tests.support.constructed import make_scores
 
@@ -44,26 +44,28 @@ def test_a_benchmark_without_votes_has_none():
 def test_against_people_by_hand():
     scores = make_scores([0, 1, 0], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
     votes = Votes.of(SAMPLES, scores.ids, scores.labels)
-    found = against_people(scores, votes)
+    found = vote_metrics(scores, votes)
     first = -np.log(0.5)
     second = -(np.log(0.75) / 3 + 2 * np.log(0.25) / 3)
     assert found.cross_entropy == pytest.approx((first + second) / 2)  # the third has no vote
     entropy = stats.entropy([8 / 9, 1 / 9]) + stats.entropy([1 / 3, 2 / 3])
     assert found.vote_entropy == pytest.approx(entropy / 2)
     assert found.vote_entropy <= found.cross_entropy
-    assert found.defensible == 1.0  # the one error, angry for disgust, has three votes
+    assert found.supported_errors == 1.0  # the one error, angry for disgust, has three votes
 
 
 def test_errors_on_images_without_votes_are_not_judged():
     scores = make_scores([0, 1, 1], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
     votes = Votes.of(SAMPLES, scores.ids, scores.labels)
     assert not votes.counts[2].any()
-    assert against_people(scores, votes).defensible == 1.0
+    assert vote_metrics(scores, votes).supported_errors == 1.0
 
 
 def test_no_wrong_answer_gives_no_share_of_defensible_ones():
     scores = make_scores([0], [[1.0, 0.0]])
-    assert np.isnan(against_people(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).defensible)
+    assert np.isnan(
+        vote_metrics(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).supported_errors
+    )
 
 
 def test_distance_of_opposites_is_one_and_of_equals_zero():
@@ -103,19 +105,19 @@ def test_the_human_reference_is_the_mean_over_annotators(rows):
     counts[counts.sum(axis=1) == 0, 0] = 1
     agreed, asked = by_enumeration(counts, classes=3)
     votes = Votes(counts[:, :3].astype(float), counts[:, 3:].astype(float))
-    found = human_reference(votes, np.zeros(len(counts), dtype=np.int64))
+    found = human_agreement(votes, np.zeros(len(counts), dtype=np.int64))
     if asked == 0:
         assert found is None
         return
     assert found.images == pytest.approx(asked)
-    assert found.people == pytest.approx(agreed / asked)
+    assert found.annotator == pytest.approx(agreed / asked)
     assert 0 <= found.model <= 1
 
 
 def test_a_model_that_always_says_the_majority_beats_people():
     votes = Votes(np.array([[8.0, 2.0], [1.0, 9.0]]), np.zeros((2, 0)))
-    found = human_reference(votes, np.array([0, 1]))
+    found = human_agreement(votes, np.array([0, 1]))
     assert found.model == 1.0
     # 8 of 10 agree with the other 9, and 9 of 10
-    assert found.people == pytest.approx(0.85)
+    assert found.annotator == pytest.approx(0.85)
     np.testing.assert_allclose(found.by_class, [0.8, 0.9])

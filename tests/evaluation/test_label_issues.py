@@ -6,8 +6,8 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.label_issues import (
+    accuracy_without_suspects,
     average,
-    clear_scores,
     expected_votes,
     find_label_issues,
 )
@@ -56,7 +56,7 @@ def test_planted_errors_are_found_and_the_right_label_is_suggested() -> None:
 
 def test_quality_is_half_of_one_plus_the_margin() -> None:
     issues = find_label_issues([run(1, planted=5)])
-    scores = issues.scores
+    scores = issues.predictions
     given = scores.probabilities[np.arange(len(scores)), scores.truth]
     others = scores.probabilities.copy()
     others[np.arange(len(scores)), scores.truth] = -1
@@ -69,7 +69,9 @@ def test_without_errors_nothing_is_suspect() -> None:
 
 def test_an_agreed_label_is_never_suspect() -> None:
     issues = find_label_issues([run(seed, planted=15, slips=0.3) for seed in range(2)])
-    assert (issues.scores.predicted[issues.suspect] != issues.scores.truth[issues.suspect]).all()
+    assert (
+        issues.predictions.predicted[issues.suspect] != issues.predictions.truth[issues.suspect]
+    ).all()
 
 
 def test_three_classes_and_a_class_that_no_label_names() -> None:
@@ -99,7 +101,7 @@ def test_runs_on_other_samples_are_refused() -> None:
 def test_scores_without_suspect_labels_by_hand() -> None:
     """Ten wrong test labels, on which a perfect model errs; nothing else."""
     runs = {f"run{seed}": run(seed, planted=10, slips=0) for seed in range(2)}
-    for row in clear_scores(runs, runs, {}):
+    for row in accuracy_without_suspects(runs, runs, {}):
         assert (row.samples, row.errors) == (210, 10)
         assert row.suspect == row.suspect_errors >= 6
         assert row.accuracy == pytest.approx(200 / 210)
@@ -111,10 +113,10 @@ def test_scores_without_suspect_labels_by_hand() -> None:
 def test_a_models_own_slips_are_not_called_label_errors_by_others() -> None:
     runs = {"good": run(0, slips=0), "other": run(1, slips=0), "slips": run(2, slips=0.3)}
     judges = {name: runs[name] for name in ("good", "other", "slips")}
-    rows = {row.run_id: row for row in clear_scores(runs, judges, {})}
+    rows = {row.run_id: row for row in accuracy_without_suspects(runs, judges, {})}
     assert rows["slips"].errors > 40
     assert rows["slips"].suspect_errors == 0
-    alone = clear_scores({"slips": runs["slips"]}, {"slips": runs["slips"]}, {})[0]
+    alone = accuracy_without_suspects({"slips": runs["slips"]}, {"slips": runs["slips"]}, {})[0]
     assert not alone.judged_by_others
     assert alone.suspect_errors > 10  # what judging oneself would have excused
 
@@ -122,10 +124,15 @@ def test_a_models_own_slips_are_not_called_label_errors_by_others() -> None:
 def test_members_do_not_judge_their_ensemble() -> None:
     networks = {"good": run(0, slips=0), "slips": run(2, slips=0.3)}
     both = networks | {"pair": networks["slips"]}
-    rows = {row.run_id: row for row in clear_scores(both, networks, {"pair": ["slips"]})}
+    rows = {
+        row.run_id: row for row in accuracy_without_suspects(both, networks, {"pair": ["slips"]})
+    }
     assert rows["pair"].judged_by_others
     assert rows["pair"].suspect_errors == rows["slips"].suspect_errors == 0
-    rows = {row.run_id: row for row in clear_scores(both, networks, {"pair": list(networks)})}
+    rows = {
+        row.run_id: row
+        for row in accuracy_without_suspects(both, networks, {"pair": list(networks)})
+    }
     assert not rows["pair"].judged_by_others
 
 
@@ -133,7 +140,7 @@ def test_votes_are_added_where_they_exist() -> None:
     issues = find_label_issues([run(1, planted=5, slips=0)])
     table = issues.table()
     votes = {f"votes_{name}": 0 for name in SEVEN_EMOTIONS.names}
-    samples = pd.DataFrame([votes] * 420, index=issues.scores.ids)
+    samples = pd.DataFrame([votes] * 420, index=issues.predictions.ids)
     first = table.iloc[0]
     samples.loc[first["id"], f"votes_{first['given']}"] = 3
     samples.loc[first["id"], f"votes_{first['suggested']}"] = 6

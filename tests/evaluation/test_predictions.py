@@ -49,13 +49,13 @@ def negative(table: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda t: change(t, "p_angry", 0.9), "not a distribution"),
-        (lambda t: change(t, "p_angry", float("nan")), "not a distribution"),
-        (lambda t: negative(t), "probabilities of d/1 are not a distribution"),
+        (lambda t: change(t, "p_angry", 0.9), "do not sum to 1 or are negative"),
+        (lambda t: change(t, "p_angry", float("nan")), "do not sum to 1 or are negative"),
+        (lambda t: negative(t), "probabilities of d/1 do not sum to 1 or are negative"),
         (lambda t: change(t, "y_true", "bored"), "unknown label 'bored'"),
         (lambda t: t.drop(columns="p_sad"), "lacks the columns p_sad"),
         (lambda t: t.assign(p_fear=0.0), "unknown classes: p_fear"),
-        (lambda t: change(t, "id", "d/1"), "the sample d/1 twice"),
+        (lambda t: change(t, "id", "d/1"), "has sample d/1 twice"),
         (lambda t: t.iloc[:0], "is empty"),
     ],
 )
@@ -96,7 +96,7 @@ def test_members_must_have_scored_the_same_samples():
     moved = SplitPredictions(
         LABELS, np.array(["d/0", "d/9"], dtype=object), part.truth, part.probabilities
     )
-    with pytest.raises(ArtifactError, match="scored the same samples"):
+    with pytest.raises(ArtifactError, match="predictions for the same samples"):
         average([predictions(), Predictions({"validation": moved, "test": moved})])
 
 

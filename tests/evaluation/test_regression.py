@@ -51,7 +51,7 @@ def table(**columns):
 
 
 def test_a_clip_is_scored_by_the_mean_of_its_frames():
-    report = regression.build_score_report(
+    report = regression.build_regression_report(
         "run", table(estimated=[0.0, 2.0, 3.0, 5.0]), training_mean=2.0
     )
     assert report.frames["test"].count == 4
@@ -59,7 +59,7 @@ def test_a_clip_is_scored_by_the_mean_of_its_frames():
     assert report.clips["test"].count == 2
     assert report.clips["test"].mae.value == 0.5  # clip a is met exactly, clip b by 1
     assert report.clips["test"].mae_of_mean == 1.0
-    again = regression.ScoreReport.model_validate_json(report.model_dump_json())
+    again = regression.RegressionReport.model_validate_json(report.model_dump_json())
     assert again == report
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.intervals import Bootstrap
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
-from fer_core.evaluation.report import Protocol, Report, build_report, score
+from fer_core.evaluation.report import Protocol, Report, build_report, split_metrics
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy"])
@@ -49,7 +49,7 @@ def test_a_class_that_resampling_misses_is_left_out_of_the_mean():
 
 def test_a_class_without_a_miss_has_wilsons_interval():
     truth = [0] * 12 + [1] * 4
-    found = score(scores(truth, [1] * 12 + [1] * 4)).classes
+    found = split_metrics(scores(truth, [1] * 12 + [1] * 4)).classes
     expected = stats.binomtest(0, 12).proportion_ci(method="wilson")
     assert (found[0].recall.value, found[0].recall.low) == (0.0, 0.0)
     assert found[0].recall.high == pytest.approx(expected.high)
@@ -92,7 +92,7 @@ def test_report_round_trip(tmp_path):
 
 
 def test_a_report_that_does_not_add_up_is_corrupt(tmp_path):
-    one = score(scores([0, 1], [0, 1]))
+    one = split_metrics(scores([0, 1], [0, 1]))
     report = Report(
         run_id="r", labels=LABELS.names, protocol=PROTOCOL, validation=one, test=one,
         test_leak_free=one,

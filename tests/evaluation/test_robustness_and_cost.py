@@ -9,12 +9,12 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.efficiency import Efficiency, Latency, combined
-from fer_core.evaluation.leaderboard import LEAK_FREE, SECOND, read_results
+from fer_core.evaluation.leaderboard import LEAK_FREE, SECOND_LABEL, Scope, read_results
 from fer_core.evaluation.robustness import (
     accuracy_table,
     read_robustness,
-    row,
-    same_protocol,
+    robustness_row,
+    same_images,
     summarise,
 )
 from tests.support.constructed import make_scores
@@ -26,7 +26,7 @@ def table(clean: float, blur: tuple[float, float], noise: tuple[float, float], s
     return pd.DataFrame(
         {
             "corruption": [name for name, _, _ in rows],
-            "strength": [strength for _, strength, _ in rows],
+            "severity": [severity for _, severity, _ in rows],
             "images": 10,
             "seed": seed,
             "samples_hash": "abc",
@@ -41,35 +41,35 @@ def test_corruption_errors_by_hand():
     found = summarise(table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.8, (0.6, 0.4), (0.6, 0.2)))
     assert found.clean == 0.9
     assert found.corrupted == pytest.approx(0.65)
-    assert found.kept == pytest.approx(0.65 / 0.9)
+    assert found.retained == pytest.approx(0.65 / 0.9)
     assert found.worst == ("noise", pytest.approx(0.6))
     # blur errs .2 and .4, its baseline .4 and .6; noise .3 and .5 to .4 and .8
-    assert found.corruption_error == pytest.approx((0.6 + 0.8 / 1.2) / 2)
+    assert found.mce == pytest.approx((0.6 + 0.8 / 1.2) / 2)
     # beyond clean, blur errs .1 and .3 to .2 and .4; noise .2 and .4 to .2 and .6
-    assert found.relative_error == pytest.approx((0.4 / 0.6 + 0.6 / 0.8) / 2)
+    assert found.relative_mce == pytest.approx((0.4 / 0.6 + 0.6 / 0.8) / 2)
 
 
 def test_the_baseline_has_an_error_of_one():
     one = table(0.9, (0.8, 0.6), (0.7, 0.5))
     found = summarise(one, one)
-    assert found.corruption_error == pytest.approx(1)
-    assert found.relative_error == pytest.approx(1)
+    assert found.mce == pytest.approx(1)
+    assert found.relative_mce == pytest.approx(1)
 
 
 def test_a_baseline_of_other_pictures_is_left_aside():
     one, other = table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.9, (0.8, 0.6), (0.7, 0.5), seed=1)
-    assert not same_protocol(one, other)
-    assert summarise(one, other).corruption_error is None
+    assert not same_images(one, other)
+    assert summarise(one, other).mce is None
 
 
 def test_rows_are_measured_and_named_by_their_samples():
     scores = make_scores([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
-    found = row("blur", 2, scores, seed=3)
+    found = robustness_row("blur", 2, scores, seed=3)
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["macro_recall"] == pytest.approx(0.75)
     assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.1, 0.8]).mean())
     others = make_scores([0, 1, 1], scores.probabilities, prefix="other")
-    assert row("blur", 2, others, seed=3)["samples_hash"] != found["samples_hash"]
+    assert robustness_row("blur", 2, others, seed=3)["samples_hash"] != found["samples_hash"]
 
 
 def test_tables_are_checked_when_read(tmp_path):
@@ -78,10 +78,10 @@ def test_tables_are_checked_when_read(tmp_path):
     write_table(path, whole)
     assert accuracy_table(read_robustness(path)).loc["blur", 2] == 0.6
     write_table(path, whole[whole["corruption"] != "clean"])
-    with pytest.raises(ArtifactError, match="not one measurement"):
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)
     write_table(path, pd.concat([whole, table(0.9, (1, 1), (1, 1), seed=1).tail(1)]))
-    with pytest.raises(ArtifactError, match="not one measurement"):
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)
 
 
@@ -89,7 +89,7 @@ def cost(run_id: str, milliseconds: float, memory: int | None = 100) -> Efficien
     return Efficiency(
         run_id=run_id,
         parameters=10,
-        operations=20,
+        flops=20,
         weight_bytes=30,
         latency=(
             Latency(batch_size=1, milliseconds=milliseconds, repeats=5),
@@ -103,7 +103,7 @@ def cost(run_id: str, milliseconds: float, memory: int | None = 100) -> Efficien
 
 def test_an_ensemble_costs_the_sum_of_its_members():
     found = combined("pair", [cost("a", 2.0), cost("b", 3.0)])
-    assert (found.parameters, found.operations, found.weight_bytes) == (20, 40, 60)
+    assert (found.parameters, found.flops, found.weight_bytes) == (20, 40, 60)
     assert found.milliseconds(1) == 5.0
     assert found.latency[1].images_per_second == pytest.approx(8 / 0.02)
     assert found.milliseconds(32) is None
@@ -123,26 +123,28 @@ def test_results_read_a_benchmark(toy):
     accuracies = [entry.values["accuracy"] for entry in found.entries]
     assert accuracies == sorted(accuracies, reverse=True)
     for entry in found.entries:  # the same numbers as the run's own report
-        measured, reported = entry.measured.split, entry.report.test
+        measured, reported = entry.metrics.split, entry.report.test
         assert measured.accuracy == reported.accuracy
         assert measured.classes == reported.classes
         assert measured.log_loss == pytest.approx(reported.log_loss)  # float32 in the file
     assert len(found.comparisons) == 6
-    assert found.human is None
+    assert found.annotator_agreement is None
     assert "temperature" in found.entries[0].values
-    assert "mCE" not in found.entries[0].values
+    assert "mce" not in found.entries[0].values
 
 
 def test_results_follow_part_and_classes(toy):
-    leak_free, second = (read_results(toy.benchmark, part) for part in (LEAK_FREE, SECOND))
+    leak_free, second = (
+        read_results(toy.benchmark, Scope(eval_set)) for eval_set in (LEAK_FREE, SECOND_LABEL)
+    )
     assert (
-        leak_free.entries[0].measured.split.accuracy
+        leak_free.entries[0].metrics.split.accuracy
         == leak_free.entries[0].report.test_leak_free.accuracy
     )
     assert second.entries[0].values["accuracy"] < leak_free.entries[0].values["accuracy"]
-    three = read_results(toy.benchmark, classes=("sad", "angry", "happy"))
+    three = read_results(toy.benchmark, Scope(classes=("sad", "angry", "happy")))
     assert three.labels == ("angry", "happy", "sad")
-    assert {entry.measured.split.samples for entry in three.entries} == {30}
+    assert {entry.metrics.split.samples for entry in three.entries} == {30}
 
 
 def test_a_damaged_run_is_one_warning(toy, tmp_path):
@@ -165,7 +167,7 @@ def test_classes_without_validation_images_give_no_temperature(toy, tmp_path):
         table = pd.read_parquet(run.predictions_path)
         gone = (table["split"] == "validation") & table["y_true"].isin(["angry", "sad"])
         write_table(run.predictions_path, table[~gone])
-    found = read_results(place, classes=("angry", "sad"))
+    found = read_results(place, Scope(classes=("angry", "sad")))
     assert len(found.entries) == 4
     assert "temperature" not in found.entries[0].values
     assert "temperature" in read_results(place).entries[0].values

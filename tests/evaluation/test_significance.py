@@ -69,11 +69,11 @@ def test_counts_do_not_depend_on_the_order_of_samples():
 
 
 def test_runs_on_other_samples_are_refused():
-    with pytest.raises(ArtifactError, match="scored the same samples"):
+    with pytest.raises(ArtifactError, match="predictions for the same samples"):
         compare_all({"a": scores([True, False]), "b": scores([True, False, True])})
 
 
-def test_bands_start_anew_where_a_run_is_told_apart_from_the_leader():
+def test_a_tier_starts_at_the_first_run_that_differs_from_the_best_of_the_last():
     def pair(first: str, second: str, adjusted: float) -> Comparison:
         return Comparison(first, second, 0, 0, adjusted, adjusted)
 
@@ -85,7 +85,7 @@ def test_bands_start_anew_where_a_run_is_told_apart_from_the_leader():
     assert found == {"a": "A", "b": "A", "c": "B", "d": "B"}
 
 
-def test_a_lone_run_is_its_own_band():
+def test_a_single_run_is_its_own_tier():
     assert tiers(["a"], []) == {"a": "A"}
     assert compare_all({"a": scores([True])}) == []
     assert compare_all({}) == []

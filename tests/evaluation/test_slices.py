@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_core.evaluation.slices import facets, inside, worst_slices
+from fer_core.evaluation.slices import facets, slice_mask, worst_slices
 from tests.support.constructed import make_scores, random_scores
 
 
@@ -26,9 +26,10 @@ def test_a_group_is_tested_as_scipy_does():
     assert (worst.rate, worst.elsewhere) == (0.3, pytest.approx(5 / 60))
     assert worst.p_value == pytest.approx(expected)
     assert worst.adjusted == pytest.approx(2 * expected)  # two groups were tested
-    assert worst.stands
+    assert worst.significant
     assert worst.statement.startswith(
-        "Where source is a, 30.0% of 40 answers are wrong, against 8.3% elsewhere (corrected p 0.0"
+        "Where source is a, 30.0% of 40 predictions are wrong, against 8.3% elsewhere "
+        "(corrected p 0.0"
     )
 
 
@@ -42,18 +43,18 @@ def test_an_overlap_is_found_where_the_errors_are():
     assert set(both.conditions) == {("light", "dark"), ("face", "fear")}
     assert light_alone.conditions == (("light", "dark"),)
     assert face_alone.conditions == (("face", "fear"),)
-    assert both.stands
+    assert both.significant
     assert both.elsewhere == 0
 
 
-def test_an_overlap_that_adds_nothing_does_not_stand():
+def test_an_overlap_that_adds_nothing_is_not_significant():
     random = np.random.default_rng(1)
     light = random.choice(["dark", "bright"], 4000)
     coin = random.choice(["heads", "tails"], 4000)
     wrong = random.random(4000) < np.where(light == "dark", 0.4, 0.05)
     found = worst_slices(wrong, table(light=light, coin=coin))
     assert found[0].conditions == (("light", "dark"),)
-    assert not any(item.stands for item in found if len(item.conditions) == 2)
+    assert not any(item.significant for item in found if len(item.conditions) == 2)
 
 
 def test_chance_alone_is_seldom_called_a_slice():
@@ -61,7 +62,7 @@ def test_chance_alone_is_seldom_called_a_slice():
     for seed in range(40):
         random = np.random.default_rng(seed)
         groups = table(**{f"f{i}": random.integers(0, 4, 600).astype(str) for i in range(4)})
-        alarms += any(item.stands for item in worst_slices(random.random(600) < 0.2, groups))
+        alarms += any(item.significant for item in worst_slices(random.random(600) < 0.2, groups))
     assert alarms <= 5  # 5% of 40 is 2
 
 
@@ -120,10 +121,12 @@ def test_a_sample_that_is_not_known_is_in_no_group():
 
 def test_inside_takes_all_facets_together_and_any_group_of_a_facet():
     groups = table(a=["x", "x", "y"], b=["p", "q", "p"])
-    np.testing.assert_array_equal(inside(groups, [("a", "x"), ("a", "y")]), [True] * 3)
+    np.testing.assert_array_equal(slice_mask(groups, [("a", "x"), ("a", "y")]), [True] * 3)
     both = [("a", "x"), ("b", "p"), ("b", "q")]
-    np.testing.assert_array_equal(inside(groups, both), [True, True, False])
-    np.testing.assert_array_equal(inside(groups, [("a", "x"), ("b", "p")]), [True, False, False])
-    np.testing.assert_array_equal(inside(groups, []), [True] * 3)
-    np.testing.assert_array_equal(inside(groups, [("a", "nonsense")]), [False] * 3)
-    np.testing.assert_array_equal(inside(groups, [("nonsense", "x")]), [False] * 3)
+    np.testing.assert_array_equal(slice_mask(groups, both), [True, True, False])
+    np.testing.assert_array_equal(
+        slice_mask(groups, [("a", "x"), ("b", "p")]), [True, False, False]
+    )
+    np.testing.assert_array_equal(slice_mask(groups, []), [True] * 3)
+    np.testing.assert_array_equal(slice_mask(groups, [("a", "nonsense")]), [False] * 3)
+    np.testing.assert_array_equal(slice_mask(groups, [("nonsense", "x")]), [False] * 3)

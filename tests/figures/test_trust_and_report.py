@@ -13,7 +13,7 @@ from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import risk_coverage
 from fer_core.figures import charts, trust
-from fer_core.figures.html_report import render_report, write_report, written
+from fer_core.figures.html_report import format_value, render_report, write_report
 
 COLOURS = {"a": "#123456", "b": "#654321"}
 TITLES = {"a": "Model A", "b": "Model B"}
@@ -23,7 +23,7 @@ def corrupted(accuracy: float = 0.5) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "corruption": [CLEAN, "blur", "blur", "noise", "noise"],
-            "strength": [0, 1, 2, 1, 2],
+            "severity": [0, 1, 2, 1, 2],
             "images": 10,
             "seed": 0,
             "samples_hash": "abc",
@@ -135,7 +135,7 @@ def place(toy, tmp_path):
         run = place.run(name)
         write_table(run.robustness_path, corrupted(0.6 if name.startswith("r") else 0.5))
         Efficiency(
-            run_id=name, parameters=10, operations=2_000_000_000, weight_bytes=3_000_000,
+            run_id=name, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
             peak_memory_bytes=4_000_000, device="cpu", threads=1,
         ).write(run.efficiency_path)  # fmt: skip
@@ -152,8 +152,8 @@ def test_the_report_holds_everything_once_and_escapes_names(place, tmp_path):
     assert "<link" not in page.split("</head>")[1]
     assert "<script>alert(1)</script>" not in page
     assert "&lt;script&gt;alert(1)" in page
-    headings = ("Leaderboard", "Who beats whom", "Recall by class", "Calibration")
-    headings += ("Corrupted pictures", "Training curves", "Accuracy against latency (ms)")
+    headings = ("Leaderboard", "Pairwise significance", "Recall by class", "Calibration")
+    headings += ("Robustness to corruptions", "Training curves", "Accuracy against latency (ms)")
     for heading in headings:
         assert f">{heading}<" in page, heading
     assert "75.7%" in page
@@ -166,25 +166,25 @@ def test_the_report_holds_everything_once_and_escapes_names(place, tmp_path):
 def test_results_carry_robustness_and_cost(place):
     entries = {entry.run_id: entry for entry in read_results(place).entries}
     values = entries["efficientnet_lite0-cpu-s0"].values
-    assert values["operations (G)"] == 2.0
-    assert values["latency (ms)"] == 7.5
-    assert values["memory (MB)"] == 4.0
-    assert values["accuracy corrupted"] == pytest.approx(0.45)
-    assert entries["resnet34-cpu-s0"].values["mCE"] == pytest.approx(1)  # it is the baseline
-    assert values["mCE"] > 1
-    assert "latency (ms)" not in entries["pair-cpu"].values
+    assert values["gflops"] == 2.0
+    assert values["latency_ms"] == 7.5
+    assert values["memory_mb"] == 4.0
+    assert values["corrupted_accuracy"] == pytest.approx(0.45)
+    assert entries["resnet34-cpu-s0"].values["mce"] == pytest.approx(1)  # it is the baseline
+    assert values["mce"] > 1
+    assert "latency_ms" not in entries["pair-cpu"].values
 
 
 def test_a_report_of_nothing_says_so(toy, tmp_path):
     place = type(toy.benchmark)(tmp_path / "toy")
     shutil.copytree(toy.benchmark.root, place.root)
     shutil.rmtree(place.root / "runs")
-    assert "There is no run to report on" in render_report(read_results(place))
+    assert "There are no runs to report" in render_report(read_results(place))
 
 
-def test_numbers_are_written_as_people_read_them():
-    assert written("accuracy", 0.8613) == "86.1%"
-    assert written("log loss", 0.39412) == "0.394"
-    assert written("images/s, batches of 32", 1234.5) == "1,234"
-    assert written("weights (MB)", 123.44) == "123.4"
-    assert written("mCE", None) == written("mCE", float("nan"))
+def test_values_are_formatted_by_kind():
+    assert format_value("accuracy", 0.8613) == "86.1%"
+    assert format_value("log_loss", 0.39412) == "0.394"
+    assert format_value("throughput_32", 1234.5) == "1,234"
+    assert format_value("weights_mb", 123.44) == "123.4"
+    assert format_value("mce", None) == format_value("mce", float("nan")) == "–"  # noqa: RUF001

@@ -1,70 +1,11 @@
 """The service on a toy benchmark, with a detector that needs no real face."""
 
-import io
-import struct
-import zlib
-
-import numpy as np
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
-from fer_core.data.faces import DetectedFace
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
-
-
-class QuarterDetector:
-    """Takes each of the four quarters of a picture as a face if it is bright in the middle."""
-
-    def detect(self, image):
-        found = []
-        half_width, half_height = image.width // 2, image.height // 2
-        grey = np.asarray(image.convert("L"))
-        for row in (0, 1):
-            for column in (0, 1):
-                left, top = column * half_width, row * half_height
-                if grey[top + half_height // 2, left + half_width // 2] > 128:
-                    inset = 1 + 2 * (row * 2 + column)  # later quarters give smaller faces
-                    found.append(
-                        DetectedFace(
-                            left + inset, top + inset, left + half_width - inset,
-                            top + half_height - inset, score=1.0,
-                        )
-                    )  # fmt: skip
-        return tuple(reversed(found))  # the smallest first: putting them in order is not its job
-
-
-def png(*bright: int, side: int = 96, seed: int = 0) -> bytes:
-    """A noisy dark picture whose named quarters (0 to 3) are bright, as PNG."""
-    pixels = np.random.default_rng(seed).integers(0, 90, (side, side), dtype=np.uint8)
-    for quarter in bright:
-        row, column = divmod(quarter, 2)
-        half = side // 2
-        pixels[row * half : (row + 1) * half, column * half : (column + 1) * half] += 140
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def chunk(name, content):
-    return (
-        struct.pack(">I", len(content)) + name + content
-        + struct.pack(">I", zlib.crc32(name + content))
-    )  # fmt: skip
-
-
-def png_claiming(width, height, depth=8, colour=2, rows=b""):
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )  # fmt: skip
-
-
-def files(*contents: bytes, field: str = "files"):
-    """A form of several files."""
-    return [(field, (f"{index}.png", content)) for index, content in enumerate(contents)]
+from tests.support.uploads import QuarterDetector
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from fer_core.errors import ArtifactError
 from fer_core.predictor import Predictor
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
-from tests.serving.conftest import QuarterDetector, files, png
+from tests.support.uploads import QuarterDetector, files, png
 
 NETWORKS = ["efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "resnet34-cpu-s0"]
 

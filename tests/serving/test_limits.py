@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
-from tests.serving.conftest import QuarterDetector, files, png, png_claiming
+from tests.support.uploads import QuarterDetector, files, png, png_claiming
 
 BOUNDARY = b"frontier"
 HEAD = b'--frontier\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'

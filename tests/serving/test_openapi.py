@@ -6,7 +6,7 @@ import schemathesis
 from schemathesis import GenerationMode, checks
 
 from fer_core.serving.app import create_app
-from tests.serving.conftest import QuarterDetector
+from tests.support.uploads import QuarterDetector
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.models.checkpoint import save_tensors
-from tests.engine.test_trainer import Watcher, trainer
 from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
 from tests.support.builders import toy_recipe
+from tests.support.training import Watcher, trainer
 from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 

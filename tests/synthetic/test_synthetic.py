@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from fer_core.data.plan import PrepareOptions, SplitPlan
-from fer_core.data.prepare import prepare_parts
+from fer_core.data.prepare import prepare_sources
 from fer_core.data.reading import SelectedSource
 from fer_core.data.sources.base import SPLITS, Sample, Source
 from fer_core.data.sources.synthetic import (
@@ -386,9 +386,9 @@ class TestPortraits:
 
 
 def test_persons_stay_on_one_side_of_a_drawn_split(tmp_path):
-    treatment = PrepareOptions(side=64, split=SplitPlan(by="random"))
-    dataset = prepare_parts(
-        [SelectedSource(SyntheticSource(210, 0, 64))], treatment, tmp_path / "set", name="x"
+    options = PrepareOptions(side=64, split=SplitPlan(by="random"))
+    dataset = prepare_sources(
+        [SelectedSource(SyntheticSource(210, 0, 64))], options, tmp_path / "set", name="x"
     )
     used = dataset.samples[dataset.samples["split"] != "excluded"]
     assert set(used["split"]) == set(SPLITS)

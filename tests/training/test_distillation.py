@@ -16,7 +16,7 @@ from fer_core.engine.distillation import Teacher, mean_predictions
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import DataError, RecipeError, WeightsError
-from fer_core.evaluation.ensemble import mixed
+from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.models import spec_of
 from fer_core.models.checkpoint import load_tensors
 from tests.support.builders import toy_benchmark, toy_recipe, toy_run
@@ -142,7 +142,7 @@ def test_an_ensemble_teaches_by_its_weights(toy):
         Teacher([load_network(toy.benchmark.run(name), toy.dataset.format)])(images).double()
         for name in ("tiny-cpu-s0", "other-cpu-s0")
     )
-    ensemble = mixed([one.numpy(), other.numpy()], (0.75, 0.25), shift)
+    ensemble = average_probabilities([one.numpy(), other.numpy()], (0.75, 0.25), shift)
     expected = (ensemble + other.numpy()) / 2
     np.testing.assert_allclose(teachers(images).numpy(), expected, atol=1e-6)
 

@@ -18,7 +18,7 @@ from fer_core.engine.robustness import CONDITIONS
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
-from fer_core.evaluation.leaderboard import PARTS
+from fer_core.evaluation.leaderboard import EVAL_SETS
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.robustness import read_robustness
 from tests.support.builders import toy_benchmark
@@ -59,7 +59,7 @@ def test_robustness_is_written_and_resumed(place, toy, few_conditions):
 
     assert measured()
     table = read_robustness(run.robustness_path)
-    assert list(zip(table["corruption"], table["strength"], strict=True)) == list(few_conditions)
+    assert list(zip(table["corruption"], table["severity"], strict=True)) == list(few_conditions)
     assert set(table["images"]) == {12}
     assert not measured()
     assert measured(again=True)
@@ -126,7 +126,7 @@ def test_damaged_kept_answers_are_asked_for_again(place, toy, few_conditions, da
 def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
     run = place.run("resnet34-cpu-s0")
     kept = Efficiency(
-        run_id=run.run_id, parameters=1, operations=1, weight_bytes=1, latency=(),
+        run_id=run.run_id, parameters=1, flops=1, weight_bytes=1, latency=(),
         peak_memory_bytes=None, device="cpu", threads=2,
     )  # fmt: skip
     kept.write(run.efficiency_path)
@@ -181,7 +181,7 @@ def test_operations_are_counted_as_by_hand(place, toy):
 def test_an_ensembles_cost_is_the_sum_of_its_members(place):
     for name, value in (("efficientnet_lite0-cpu-s0", 2.0), ("resnet34-cpu-s0", 3.0)):
         Efficiency(
-            run_id=name, parameters=1, operations=1, weight_bytes=1,
+            run_id=name, parameters=1, flops=1, weight_bytes=1,
             latency=({"batch_size": 1, "milliseconds": value, "repeats": 5},),
             peak_memory_bytes=None, device="cpu", threads=1,
         ).write(place.run(name).efficiency_path)  # fmt: skip
@@ -220,7 +220,7 @@ def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_c
 def test_the_efficiency_command_skips_what_is_measured(command, place):
     for name in ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"):
         Efficiency(
-            run_id=name, parameters=1_500_000, operations=10**9, weight_bytes=1,
+            run_id=name, parameters=1_500_000, flops=10**9, weight_bytes=1,
             latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
             peak_memory_bytes=None, device="cpu", threads=1,
         ).write(place.run(name).efficiency_path)  # fmt: skip
@@ -239,7 +239,7 @@ def test_the_report_command_writes_one_file(command, place, tmp_path):
 
 
 def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
-    assert get_args(Part) == PARTS
+    assert get_args(Part) == EVAL_SETS
     out = tmp_path / "out.html"
     few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
     done = command("report", "toy", "--out", str(out), *few)

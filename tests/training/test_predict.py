@@ -11,8 +11,8 @@ from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
 from fer_core.predictor import Predictor
-from tests.data.test_video import write_video
-from tests.serving.conftest import QuarterDetector, png
+from tests.support.uploads import QuarterDetector, png
+from tests.support.video import write_video
 from training import __main__ as cli
 from training.jobs.predict import (
     PredictOptions,

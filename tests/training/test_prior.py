@@ -35,7 +35,7 @@ def train(toy, name, **loss):
 
 def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypatch):
     logarithms = np.log(np.arange(1, 8) / 28)
-    monkeypatch.setattr(train_job, "choose_strength", lambda *_: 0.35)
+    monkeypatch.setattr(train_job, "choose_prior_shift", lambda *_: 0.35)
     monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
     settled, fixed = train(toy, "settled"), train(toy, "fixed", prior="fixed")
     assert (settled.info().prior_shift, fixed.info().prior_shift) == (0.35, 0.0)
@@ -58,9 +58,9 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
 
     def noting(probabilities, truth, logarithms):
         seen.append((probabilities.shape, truth.tolist(), logarithms))
-        return prior_shift.choose_strength(probabilities, truth, logarithms)
+        return prior_shift.choose_prior_shift(probabilities, truth, logarithms)
 
-    monkeypatch.setattr(train_job, "choose_strength", noting)
+    monkeypatch.setattr(train_job, "choose_prior_shift", noting)
     train(toy, "noted")
     ((shape, truth, logarithms),) = seen
     rows = toy.dataset.rows("validation")
@@ -73,7 +73,7 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
 def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
     logarithms = np.log(np.arange(1, 8) / 28)
-    monkeypatch.setattr(ensembles, "choose_strength", lambda *_: -0.3)
+    monkeypatch.setattr(ensembles, "choose_prior_shift", lambda *_: -0.3)
     monkeypatch.setattr(ensembles, "log_frequencies", lambda _: logarithms)
     names = ("efficientnet_lite0", "resnet34")
     recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=names)
@@ -106,7 +106,7 @@ def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch)
 
 def test_an_ensemble_may_stay_the_plain_mean(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
-    monkeypatch.setattr(ensembles, "choose_strength", lambda *_: 0.5)
+    monkeypatch.setattr(ensembles, "choose_prior_shift", lambda *_: 0.5)
     names = ("efficientnet_lite0", "resnet34")
     recipe = EnsembleRecipe(
         kind="ensemble", name="both", profile="cpu", members=names, prior="fixed"

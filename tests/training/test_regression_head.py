@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from fer_core.data.targets import read_scores
+from fer_core.data.targets import read_targets
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits, predict_regression
 from fer_core.errors import DataError, RecipeError
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.regression import ScoreReport
+from fer_core.evaluation.regression import RegressionReport
 from fer_core.models import build_model, spec_of
 from fer_core.models.regression_head import TwoHeads, add_regression_head, regression_head_of
 from fer_core.models.weights import initialise
@@ -96,7 +96,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
     run = train_network(
         recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
-    report = ScoreReport.read(run.regression_report_path)
+    report = RegressionReport.read(run.regression_report_path)
     test = report.frames["test"]
     assert test.mae.value < 0.5 * test.mae_of_mean
     assert test.concordance.value > 0.7
@@ -131,7 +131,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
 
     run.regression_report_path.unlink()
     evaluate_run(run, toy.dataset, "cpu")
-    again = ScoreReport.read(run.regression_report_path).frames["test"]
+    again = RegressionReport.read(run.regression_report_path).frames["test"]
     assert again.mae.value == pytest.approx(test.mae.value, rel=1e-4)
     scores.unlink()  # without its table the report stays as it is
     kept = run.regression_report_path.read_text()
@@ -146,11 +146,11 @@ def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):
     path = tmp_path / "scores.csv"
     table = pd.DataFrame({"id": samples["id"], "score": 1.0, "clip": samples["split"] + "-clip"})
     table.to_csv(path, index=False)
-    read = read_scores(path, toy.dataset)
+    read = read_targets(path, toy.dataset)
     assert set(read.clips[toy.dataset.rows("test")]) == {"test-clip"}
     table.assign(clip="one recording").to_csv(path, index=False)
     with pytest.raises(DataError, match="Frames of 'one recording' stand in more than one split"):
-        read_scores(path, toy.dataset)
+        read_targets(path, toy.dataset)
 
 
 def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
@@ -161,7 +161,7 @@ def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
     table.loc[seen, ["score", "clip"]] = [np.nan, "test-clip"]  # learned by its class alone
     table.to_csv(path, index=False)
     with pytest.raises(DataError, match="Frames of 'test-clip' stand in more than one split"):
-        read_scores(path, toy.dataset)
+        read_targets(path, toy.dataset)
 
 
 def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
@@ -172,17 +172,17 @@ def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
     grouped = replace(toy.dataset, samples=samples)
     path = tmp_path / "scores.parquet"
     pd.DataFrame({"id": ["anna", "bert", "carl"], "score": [4.0, 8.0, 15.0]}).to_parquet(path)
-    read = read_scores(path, grouped)
+    read = read_targets(path, grouped)
     assert set(read.values[grouped.rows("validation")]) == {8.0}
     assert set(read.clips[grouped.rows("test")]) == {"carl"}
     table = pd.DataFrame({"id": ["anna", "bert", "carl"], "score": [4.0, 8.0, 15.0]})
     table.assign(clip=["one", "two", None]).to_parquet(path)  # recordings of these persons
-    read = read_scores(path, grouped)
+    read = read_targets(path, grouped)
     assert set(read.clips[grouped.rows("validation")]) == {"two"}
     assert set(read.clips[grouped.rows("test")]) == {"carl"}
     table.assign(clip="one").to_parquet(path)
     with pytest.raises(DataError, match="Frames of 'one' stand in more than one split"):
-        read_scores(path, grouped)
+        read_targets(path, grouped)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_table_that_does_not_fit_is_named(toy, tmp_path, change, message):
     table = pd.DataFrame({"id": toy.dataset.samples["id"], "score": 1.0})
     change(table).to_csv(path, index=False)
     with pytest.raises(DataError, match=message):
-        read_scores(path, toy.dataset)
+        read_targets(path, toy.dataset)
 
 
 def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):

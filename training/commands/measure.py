@@ -104,7 +104,7 @@ def efficiency(
         times = ", ".join(f"{t.milliseconds:.1f} ms at {t.batch_size}" for t in result.latency)
         console.print(
             f"{run_dir.run_id}: {result.parameters / 1e6:.1f} M parameters, "
-            f"{result.operations / 1e9:.2f} GFLOPs, latency by batch size {times}; {result.device}"
+            f"{result.flops / 1e9:.2f} GFLOPs, latency by batch size {times}; {result.device}"
             + (f", {result.threads} threads" if result.threads else ""),
             markup=False,
         )
@@ -140,7 +140,7 @@ def report(
     It has the leaderboard, pairwise comparisons, recall by class, confusion matrices, calibration,
     robustness, efficiency and training curves, but no image of the dataset.
     """
-    from fer_core.evaluation.leaderboard import read_results
+    from fer_core.evaluation.leaderboard import Scope, read_results
     from fer_core.evaluation.subsets import classes_in
     from fer_core.figures.html_report import write_report
     from training.terminal.progress import console
@@ -148,7 +148,7 @@ def report(
     target = out or Path(f"{benchmark}.html")
     paths = benchmark_dir(benchmark, artifacts)
     subset = () if classes is None else classes_in(classes, paths.info().labels)
-    leaderboard = read_results(paths, split, subset)
+    leaderboard = read_results(paths, Scope(split, subset))
     write_report(target, leaderboard)
     for warning in leaderboard.warnings:
         console.print(f"skipped: {warning}", markup=False)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.config import AnyRecipe, Recipe, parse_recipe, recipe_values
-from fer_core.data.prepared import PreparedDataset, disputed
+from fer_core.data.prepared import PreparedDataset, no_majority
 from fer_core.data.quality import HASH_DISTANCE
 from fer_core.errors import DataError, FerscopeError
 from fer_core.models import build_model, spec_of
@@ -73,7 +73,7 @@ def _trained_on(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
     samples = benchmark.samples()
     rows = (samples["split"] == "train").to_numpy()
     if isinstance(recipe, Recipe) and recipe.loss.no_majority:
-        rows = rows | disputed(samples, benchmark.info().label_set)
+        rows = rows | no_majority(samples, benchmark.info().label_set)
     return samples[rows]
 
 

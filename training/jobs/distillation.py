@@ -18,7 +18,7 @@ from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
-from fer_core.evaluation.ensemble import members_changed, mixed
+from fer_core.evaluation.ensemble import average_probabilities, members_changed
 from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
 from fer_core.records import RunInfo
 
@@ -117,7 +117,7 @@ def distilled_targets(
     for info in infos:
         members = [_read(run, config, data) for run in _members(info, benchmark)]
         shift = [value / config.temperature for value in info.logit_shift]
-        predictions.append(mixed(members, info.member_weights, shift))
+        predictions.append(average_probabilities(members, info.member_weights, shift))
     soft_targets = np.mean(predictions, axis=0)
     targets = (1 - config.weight) * data.train_targets + config.weight * soft_targets
     return np.asarray(targets, dtype=np.float32)

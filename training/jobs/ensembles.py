@@ -8,7 +8,7 @@ from fer_core.config import EnsembleRecipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights, members_changed
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
+from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.labels import LabelSet
 from fer_core.project import ROOT
 from fer_core.records import RunInfo
@@ -147,5 +147,5 @@ def _prior_shift(
         return 0.0, ()
     logarithms = log_frequencies(benchmark.info().train_counts)
     validation = mean.split("validation")
-    strength = choose_strength(validation.probabilities, validation.truth, logarithms)
+    strength = choose_prior_shift(validation.probabilities, validation.truth, logarithms)
     return strength, tuple((strength * logarithms).round(6).tolist()) if strength else ()

@@ -10,13 +10,13 @@ from torch import nn
 from fer_core.artifacts import RunDir, write_table
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.targets import SampleScores, read_scores
+from fer_core.data.targets import RegressionTargets, read_targets
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_probabilities, predict_regression
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
-from fer_core.evaluation.regression import ScoreReport, build_score_report
+from fer_core.evaluation.regression import RegressionReport, build_regression_report
 from fer_core.evaluation.report import Protocol, Report, build_report
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, recover
@@ -105,14 +105,14 @@ def write_evaluation(
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
     if isinstance(recipe, Recipe) and recipe.regression and Path(recipe.regression.table).is_file():
-        targets = read_scores(Path(recipe.regression.table), dataset)
+        targets = read_targets(Path(recipe.regression.table), dataset)
         write_regression(run, network, dataset, targets)
     return write_run(run, info, predictions, dataset.samples)
 
 
 def write_regression(
-    run: RunDir, network: Network, dataset: PreparedDataset, targets: SampleScores
-) -> ScoreReport:
+    run: RunDir, network: Network, dataset: PreparedDataset, targets: RegressionTargets
+) -> RegressionReport:
     """Predicts the regression targets of validation and test and writes the errors.
 
     Args:
@@ -135,7 +135,7 @@ def write_regression(
         )
     table = pd.concat(tables, ignore_index=True)
     training_mean = float(np.nanmean(targets.values[dataset.rows("train")]))
-    report = build_score_report(run.run_id, table, training_mean)
+    report = build_regression_report(run.run_id, table, training_mean)
     write_table(run.regression_path, table)
     report.write(run.regression_report_path)
     return report

@@ -20,7 +20,7 @@ from fer_core.engine.onnx import (
     read_onnx,
 )
 from fer_core.errors import ArtifactError, DataError
-from fer_core.evaluation.external import foreign_predictions, read_foreign_table
+from fer_core.evaluation.external import external_predictions, read_external_table
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.files import content_hash
 from fer_core.labels import LabelSet
@@ -78,8 +78,8 @@ def import_table(
         ArtifactError: If the run exists.
     """
     labels = benchmark.info().label_set
-    predictions = foreign_predictions(
-        read_foreign_table(path), labels, benchmark.samples(), path.name
+    predictions = external_predictions(
+        read_external_table(path), labels, benchmark.samples(), path.name
     )
     info = _imported_info(path, run, labels, title)
     info = info.model_copy(update={"test_time_augmentation": augmented})

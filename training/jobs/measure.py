@@ -20,9 +20,9 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
-from fer_core.evaluation.ensemble import members_changed, mixed
+from fer_core.evaluation.ensemble import average_probabilities, members_changed
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.robustness import read_robustness, row, samples_hash
+from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
 from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
 from fer_core.records import RunInfo
@@ -153,7 +153,7 @@ def measure_robustness(
     ]
     table = pd.DataFrame(
         [
-            row(name, severity, pictures.predictions(probabilities), pictures.seed)
+            robustness_row(name, severity, pictures.predictions(probabilities), pictures.seed)
             for (name, severity), probabilities in zip(
                 CONDITIONS, _average(members, info), strict=True
             )
@@ -170,7 +170,7 @@ def _average(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[n
     if info.kind == "network":
         return members[0]
     wide = [member.astype(np.float64) for member in members]
-    return mixed(wide, info.member_weights, info.logit_shift).astype(np.float32)
+    return average_probabilities(wide, info.member_weights, info.logit_shift).astype(np.float32)
 
 
 def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:

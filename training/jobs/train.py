@@ -22,7 +22,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
-from fer_core.data.targets import SampleScores, read_scores
+from fer_core.data.targets import RegressionTargets, read_targets
 from fer_core.engine.callbacks import Callback, FitResult
 from fer_core.engine.distillation import Distillation
 from fer_core.engine.networks import Network, preprocessing_of
@@ -31,7 +31,7 @@ from fer_core.engine.train_step import TrainStep
 from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import DataError, FerscopeError, WeightsError
 from fer_core.evaluation.predictions import Predictions
-from fer_core.evaluation.prior_shift import choose_strength, log_frequencies
+from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.files import content_hash
 from fer_core.models import build_model, check_progressive_size, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
@@ -110,7 +110,7 @@ class _Built:
     model: nn.Module
     initial: InitialWeights
     base_hash: str | None
-    regression: SampleScores | None
+    regression: RegressionTargets | None
     data: TrainData
     distillation: Distillation
     teachers: Mapping[str, str]
@@ -343,7 +343,7 @@ def _apply_prior_shift(setup: _Setup, built: _Built) -> float:
         built.model, dataset.images, rows, data.preprocessing, setup.accelerator
     )
     logarithms = log_frequencies(dataset.info.train_counts)
-    strength = choose_strength(probabilities, data.validation_targets, logarithms)
+    strength = choose_prior_shift(probabilities, data.validation_targets, logarithms)
     bias = classifier_of(built.model, spec_of(setup.recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
@@ -369,11 +369,11 @@ def weight_facts(info: RunInfo) -> dict[str, Any]:
 
 def _add_regression(
     model: nn.Module, recipe: Recipe, dataset: PreparedDataset
-) -> SampleScores | None:
+) -> RegressionTargets | None:
     """Reads the recipe's regression targets, if any, and adds a head for them."""
     if recipe.regression is None:
         return None
-    targets = read_scores(Path(recipe.regression.table), dataset)
+    targets = read_targets(Path(recipe.regression.table), dataset)
     known = targets.values[dataset.rows("train")]
     known = known[~np.isnan(known)]
     std = float(known.std())
@@ -389,14 +389,14 @@ def _add_regression(
 def _train_data(
     recipe: Recipe,
     dataset: PreparedDataset,
-    regression: SampleScores | None = None,
+    regression: RegressionTargets | None = None,
     *,
     limit: int | None = None,
 ) -> TrainData:
     """Returns a recipe's images and targets; at most `limit` of each split."""
     train, validation = dataset.rows("train"), dataset.rows("validation")[:limit]
     if recipe.loss.no_majority:
-        train = np.concatenate([train, dataset.disputed_rows()])
+        train = np.concatenate([train, dataset.no_majority_rows()])
     train = train[:limit]
     return TrainData(
         images=dataset.images,

@@ -9,8 +9,8 @@ from rich.table import Table
 from fer_core.artifacts import CARD, BenchmarkDir, RunDir
 from fer_core.data.card import DatasetCard
 from fer_core.data.prepared import PreparedDataset
-from fer_core.evaluation.regression import ScoreReport
-from fer_core.evaluation.report import Estimate, Report, SplitScores
+from fer_core.evaluation.regression import RegressionReport
+from fer_core.evaluation.report import Estimate, Report, SplitMetrics
 from fer_core.explain.tables import METRICS
 from training.terminal.progress import console, duration
 
@@ -47,7 +47,7 @@ def print_report(run: RunDir) -> None:
     protocol = report.protocol
     table = Table("split", "images", "accuracy", "macro-recall", "log loss", title=run.run_id)
     for name in ("validation", "test", "test_leak_free"):
-        metrics: SplitScores | None = getattr(report, name)
+        metrics: SplitMetrics | None = getattr(report, name)
         if metrics is None:  # every test image is a leak
             continue
         table.add_row(
@@ -59,7 +59,7 @@ def print_report(run: RunDir) -> None:
         )
     console.print(table)
     if run.regression_report_path.is_file():
-        _print_regression(ScoreReport.read(run.regression_report_path))
+        _print_regression(RegressionReport.read(run.regression_report_path))
     recalls = ", ".join(
         f"{row.label} {row.recall.value:.0%}" for row in report.test.classes if row.recall
     )
@@ -98,7 +98,7 @@ def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> 
     )
 
 
-def _print_regression(report: ScoreReport) -> None:
+def _print_regression(report: RegressionReport) -> None:
     table = Table("regression", "count", "MAE", "RMSE", "concordance", "MAE of the training mean")
     for kind, splits in (("frames", report.frames), ("clips", report.clips)):
         for split, metrics in splits.items():

@@ -24,7 +24,7 @@ Format = Literal[
 ]
 FORMATS: tuple[str, ...] = get_args(Format)
 
-DISPUTED = "annotators disagree"
+NO_MAJORITY = "annotators disagree"
 """Why a sample has no label although it has votes."""
 
 SYNTHETIC = "synthetic"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.sources.base import DISPUTED, Origin, Sample
+from fer_core.data.sources.base import NO_MAJORITY, Origin, Sample
 from fer_core.errors import DataError
 from fer_core.labels import FER2013_CODES, FERPLUS_COLUMNS, SEVEN_EMOTIONS
 
@@ -111,7 +111,7 @@ def strict_majority(counts: NDArray[np.int64]) -> tuple[str | None, str]:
     kept = np.where(counts > 1, counts, 0)
     total = int(kept.sum())
     if total == 0 or 2 * int(kept.max()) <= total:
-        return None, DISPUTED
+        return None, NO_MAJORITY
     winner = _FERPLUS_NAMES[int(kept.argmax())]
     if winner in SEVEN_EMOTIONS.names:
         return winner, ""

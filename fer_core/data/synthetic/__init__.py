@@ -1,1 +1,0 @@
-"""Drawn faces whose muscles are known: the generator behind the embedded example."""

@@ -1,0 +1,13 @@
+"""Where the dashboard is, and what a page of it says."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+HOME = Path(__file__).resolve().parents[2] / "dashboard" / "Home.py"
+
+
+def texts(app: AppTest) -> str:
+    """Returns all plain text of a page."""
+    kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
