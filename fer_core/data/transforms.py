@@ -157,8 +157,8 @@ class Augmentation:
             ],
             dim=1,
         )
-        colours = [uniform(config.brightness, 1.0), uniform(config.contrast, 1.0)]
-        colours.append(uniform(config.saturation, 1.0))
+        brightness, contrast = uniform(config.brightness, 1.0), uniform(config.contrast, 1.0)
+        saturation = uniform(config.saturation, 1.0)
         boxes = _draw_boxes(count, config, generator)
         # What came later is drawn later, and only where it is asked for: recipes that do without
         # it train on the same images as before.
@@ -172,14 +172,17 @@ class Augmentation:
             reach = config.perspective
             perspective = torch.stack([uniform(reach), uniform(reach)], dim=1)
         degradation = Degradation.draw(count, config, generator)
-        return cls(matrices, *colours, boxes, perspective, degradation)
+        return cls(matrices, brightness, contrast, saturation, boxes, perspective, degradation)
 
     def share(self, part: slice, device: torch.device) -> "Augmentation":
         """Returns the numbers of some of the images, on a device."""
-        tensors = (self.matrices, self.brightness, self.contrast, self.saturation, self.boxes)
         perspective = self.perspective
         return Augmentation(
-            *(tensor[part].to(device) for tensor in tensors),
+            self.matrices[part].to(device),
+            self.brightness[part].to(device),
+            self.contrast[part].to(device),
+            self.saturation[part].to(device),
+            self.boxes[part].to(device),
             None if perspective is None else perspective[part].to(device),
             self.degradation.share(part, device),
         )

@@ -1,6 +1,7 @@
 """Convolutional architectures, built by timm and torchvision."""
 
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -12,11 +13,11 @@ from fer_core.errors import RecipeError
 from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, State, register
 
 
-def _timm(name: str, **options: object) -> Callable[[ModelConfig, int], nn.Module]:
+def _timm(name: str, **options: Any) -> Callable[[ModelConfig, int], nn.Module]:  # noqa: ANN401
     def build(config: ModelConfig, classes: int) -> nn.Module:
         model: nn.Module = timm.create_model(
             name,
-            pretrained=False,  # weights come from fer_core.models.weights, which says from where
+            pretrained=False,  # fer_core.models.weights loads weights
             num_classes=classes,
             drop_rate=config.drop_rate,
             drop_path_rate=config.drop_path,

@@ -81,7 +81,7 @@ class Graph:
         if output not in self.nodes:
             raise WeightsError(f"The graph has no node {output!r}: it is another network's.")
         wanted = {output}
-        for node in reversed(self.nodes.values()):
+        for node in reversed(list(self.nodes.values())):
             if node.name in wanted:
                 wanted.update(node.inputs)
         return [node for node in self.nodes.values() if node.name in wanted]
