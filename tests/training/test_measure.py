@@ -23,7 +23,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.robustness import read_robustness
 from tests.support.builders import toy_benchmark
 from training import __main__ as cli
-from training.commands.measure import Part
+from training.commands.measure import Split
 from training.jobs import measure
 from training.jobs.evaluate import write_run
 from training.terminal.progress import console
@@ -239,7 +239,7 @@ def test_the_report_command_writes_one_file(command, place, tmp_path):
 
 
 def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
-    assert get_args(Part) == EVAL_SETS
+    assert get_args(Split) == EVAL_SETS
     out = tmp_path / "out.html"
     few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
     done = command("report", "toy", "--out", str(out), *few)
