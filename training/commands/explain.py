@@ -44,11 +44,11 @@ def explain(
     from fer_core.artifacts import read_table
     from fer_core.errors import ArtifactError, FerscopeError
     from fer_core.explain.methods import method_of
-    from fer_core.explain.tables import MEMBERS, faithful_methods, league
+    from fer_core.explain.tables import MEMBERS, faithful_methods, rank_methods
     from fer_core.predictor import Predictor
     from training.jobs.explain import explain_run, make_plan, suitable_methods
     from training.terminal.progress import console, show_progress
-    from training.terminal.reports import print_league
+    from training.terminal.reports import print_ranking
 
     place = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
@@ -75,14 +75,14 @@ def explain(
             done = explain_run(
                 predictor, run, plan, show_progress, method or (), overwrite=overwrite
             )
-            table = league(read_table(run.faithfulness_path, ("method", "metric", "value")))
+            table = rank_methods(read_table(run.faithfulness_path, ("method", "metric", "value")))
         except FerscopeError as error:
             if runs:
                 raise
             failed = True
             console.print(f"[red]{run.run_id}[/] is left out: {error}")
             continue
-        print_league(run.run_id, table, faithful_methods(table))
+        print_ranking(run.run_id, table, faithful_methods(table))
         if not done:
             console.print("All of it was measured before; measure again with --overwrite.")
     if failed:

@@ -20,7 +20,7 @@ from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, 
 from fer_core.explain.methods import explain, methods_for
 from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
 from fer_core.explain.saliency import ExplainError, LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import CONTROLS, MEMBERS, MeasurementProtocol, hash_of, protocol_of
+from fer_core.explain.tables import BASELINES, MEMBERS, MeasurementProtocol, hash_of, protocol_of
 from fer_core.labels import Emotion
 from fer_core.predictor import BorrowedModel, Predictor
 from fer_core.records import RunInfo
@@ -212,14 +212,14 @@ def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
 
 
 def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
-    """Returns the methods that suit a run: the controls first, the slow ones last."""
+    """Returns the methods that suit a run: the baselines first, the slow ones last."""
     config, own = None, [MEMBERS] if info.kind == "ensemble" else []
     if info.kind == "network":
         with predictor.borrow(info.run_id) as subject:
             config = subject.config
-    fitting = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
+    fitting = sorted(methods_for(config), key=lambda method: (not method.baseline, method.slow))
     keys = [method.key for method in fitting]
-    return [*keys[: len(CONTROLS)], *own, *keys[len(CONTROLS) :]]
+    return [*keys[: len(BASELINES)], *own, *keys[len(BASELINES) :]]
 
 
 def _measure(

@@ -78,12 +78,12 @@ def print_report(run: RunDir) -> None:
     )
 
 
-def print_league(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
+def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> None:
     """Prints each method's faithfulness, and which beat both controls.
 
     Args:
         run_id: The run.
-        table: As `fer_core.explain.tables.league` gives it.
+        table: As `fer_core.explain.tables.rank_methods` gives it.
         faithful: Methods that beat both controls in deletion and insertion.
     """
     shown = Table("method", *METRICS.values(), title=run_id)
