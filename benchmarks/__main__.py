@@ -1,4 +1,4 @@
-"""Runs the measurements that were asked for and prints one table."""
+"""Runs the requested measurements and prints one table."""
 
 from typing import Annotated
 
@@ -41,11 +41,11 @@ def main(
         int, typer.Option(min=1000, help="Test samples of the benchmark that `scale` constructs.")
     ] = 300_000,
 ) -> None:
-    """Measure speed, memory and face detection; print what was asked of each."""
+    """Measure speed, memory and face detection; print each figure with its target."""
     unknown = sorted(set(only or []) - set(MEASURES))
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(unknown)}; known: {', '.join(MEASURES)}")
-    table = Table("what", "measured", "against", "asked for", "reached")
+    table = Table("what", "measured", "against", "target", "reached")
     for name, measure in MEASURES.items():
         if not only or name in only:
             measured = scale.measure(samples) if measure is scale.measure else measure()
@@ -59,7 +59,7 @@ def main(
 
 def _row(result: Result) -> tuple[str, ...]:
     reached = "" if result.reached is None else ("yes" if result.reached else "NO")
-    return (result.what, result.measured, result.against, result.asked, reached)
+    return (result.what, result.value, result.against, result.target, reached)
 
 
 if __name__ == "__main__":

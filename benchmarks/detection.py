@@ -35,7 +35,7 @@ class Count:
     """What was found of what was there."""
 
     there: int = 0
-    found: int = 0
+    matched: int = 0
     false: int = 0
     pictures: int = 0
 
@@ -46,7 +46,7 @@ class Count:
             best = max(left, key=lambda box: overlap(face, box), default=None)
             if best is not None and overlap(face, best) >= LEAST_OVERLAP:
                 left.remove(best)
-                self.found += 1
+                self.matched += 1
         self.there += len(truth)
         self.false += len(left)
         self.pictures += 1
@@ -56,7 +56,9 @@ class Count:
         false = f"{self.false} false alarms in {self.pictures} pictures"
         if not self.there:
             return Result(what, false)
-        return Result(what, f"{self.found} of {self.there} ({self.found / self.there:.0%})", false)
+        return Result(
+            what, f"{self.matched} of {self.there} ({self.matched / self.there:.0%})", false
+        )
 
 
 def measure() -> Iterator[Result]:
@@ -124,7 +126,7 @@ def scene(
     Returns:
         The picture and the boxes of the faces.
     """
-    picture = grounds()[number % len(grounds())].copy()
+    picture = backgrounds()[number % len(backgrounds())].copy()
     truth = []
     across = 1 if len(widths) == 1 else 2
     width_of, height_of = CANVAS[0] // across, CANVAS[1] // -(-len(widths) // across)
@@ -143,7 +145,7 @@ def scene(
 
 
 @lru_cache(maxsize=1)
-def grounds() -> tuple[Image.Image, ...]:
+def backgrounds() -> tuple[Image.Image, ...]:
     """Returns two photographs without people, a plain ground and soft noise."""
     noise = np.random.default_rng(1).integers(60, 200, (30, 40, 3), dtype=np.uint8)
     return (
@@ -188,7 +190,7 @@ def without_people() -> Iterator[Image.Image]:
     for size in (6, 12, 25, 50, 100, 200):
         noise = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
         yield Image.fromarray(noise).resize((400, 400), Image.Resampling.BICUBIC)
-    yield from grounds()[2:]
+    yield from backgrounds()[2:]
 
 
 def _by_tone(detector: DlibDetector) -> Iterator[Result]:

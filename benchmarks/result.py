@@ -12,16 +12,16 @@ class Result:
 
     Attributes:
         what: What was measured.
-        measured: The figure with its unit.
+        value: The figure with its unit.
         against: The obvious alternative measured in the same run, if any.
-        asked: The bar, if any.
-        reached: Whether the bar was reached; None without a bar.
+        target: The required value, if any.
+        reached: Whether the target was reached; None without one.
     """
 
     what: str
-    measured: str
+    value: str
     against: str = ""
-    asked: str = ""
+    target: str = ""
     reached: bool | None = None
 
 

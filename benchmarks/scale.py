@@ -74,8 +74,8 @@ def construct(folder: Path, samples: int) -> BenchmarkDir:
             **{f"votes_{name}": votes[:, index] for index, name in enumerate(names)},
         }
     )
-    place = ArtifactStore(folder).benchmark("large")
-    write_table(place.samples_path, table)
+    benchmark = ArtifactStore(folder).benchmark("large")
+    write_table(benchmark.samples_path, table)
     counts = {
         part: table.loc[split == part, "label"].value_counts().to_dict()
         for part in ("test", "validation")
@@ -84,14 +84,14 @@ def construct(folder: Path, samples: int) -> BenchmarkDir:
         name="large", title="Constructed", labels=tuple(SEVEN_EMOTIONS.names), sources=(), side=48,
         colour=False, split_hash="constructed", counts=counts, excluded={}, leaked_test=0,
         skipped={}, protocol="Constructed.",
-    ).write(place.info_path)  # fmt: skip
+    ).write(benchmark.info_path)  # fmt: skip
     for seed in range(RUNS):
-        _run(place, table, truth, split, seed)
-    return place
+        _run(benchmark, table, truth, split, seed)
+    return benchmark
 
 
 def _run(
-    place: BenchmarkDir, table: pd.DataFrame, truth: np.ndarray, split: np.ndarray, seed: int
+    benchmark: BenchmarkDir, table: pd.DataFrame, truth: np.ndarray, split: np.ndarray, seed: int
 ) -> None:
     random = np.random.default_rng(seed + 1)
     logits = random.normal(0, 1, (len(truth), len(SEVEN_EMOTIONS)))
@@ -107,7 +107,7 @@ def _run(
             for part in ("validation", "test")
         }
     )
-    run = place.run(f"constructed_{seed:02d}-cpu-s0")
+    run = benchmark.run(f"constructed_{seed:02d}-cpu-s0")
     predictions.write(run.predictions_path)
     protocol = Protocol(
         label_source="label", split_hash="constructed", test_samples=int((split == "test").sum()),

@@ -64,10 +64,10 @@ class Load:
 
 def measure() -> Iterator[Result]:
     """Measures the service in a process of its own, through the loopback, on the shipped runs."""
-    place = Settings().open_benchmark()
-    yield from throughput(place, "shipped runs", SECONDS)
+    benchmark = Settings().open_benchmark()
+    yield from throughput(benchmark, "shipped runs", SECONDS)
     bodies = [form(face) for face in drawn_faces()]
-    with serving(place) as (port, process):
+    with serving(benchmark) as (port, process):
         early = late = 0
         for number in range(REQUESTS):
             _ask(port, bodies[number % len(bodies)])
@@ -89,17 +89,17 @@ def measure() -> Iterator[Result]:
     )
 
 
-def throughput(place: BenchmarkDir, what: str, lasting: float = 15.0) -> Iterator[Result]:
+def throughput(benchmark: BenchmarkDir, what: str, lasting: float = 15.0) -> Iterator[Result]:
     """Measures a benchmark's service under load against its models one image at a time.
 
     Args:
-        place: The benchmark.
+        benchmark: The benchmark.
         what: What the rows call it.
         lasting: Seconds of load.
     """
     faces = drawn_faces()
     bodies = [form(face) for face in faces]
-    with serving(place) as (port, process):
+    with serving(benchmark) as (port, process):
         under_load(port, bodies, 2.0)
         before = process.cpu_times()
         load = under_load(port, bodies, lasting)
@@ -111,7 +111,7 @@ def throughput(place: BenchmarkDir, what: str, lasting: float = 15.0) -> Iterato
         f"median {np.median(times):.0f} ms, 95th percentile {np.percentile(times, 95):.0f} ms",
     )
     yield Result("errors under that load", str(load.errors), "", "0", load.errors == 0)
-    alone, own = one_at_a_time(place, faces)
+    alone, own = one_at_a_time(benchmark, faces)
     yield Result(
         "processor time a picture, HTTP included",
         f"{1000 * spent / max(1, len(load.times)):.1f} ms",
@@ -175,7 +175,7 @@ def one_at_a_time(benchmark: BenchmarkDir, faces: list[bytes]) -> tuple[float, f
 
 
 @contextmanager
-def serving(place: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
+def serving(benchmark: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
     """Starts the service of a benchmark on a free port; gives the port and its process."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -184,8 +184,8 @@ def serving(place: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
     command += ["--port", str(port), "--log-level", "warning"]
     root = Path(__file__).resolve().parent.parent
     environment = os.environ | {
-        "FERSCOPE_ARTIFACTS": str(place.store.root.resolve()),
-        "FERSCOPE_BENCHMARK": place.name,
+        "FERSCOPE_ARTIFACTS": str(benchmark.store.root.resolve()),
+        "FERSCOPE_BENCHMARK": benchmark.name,
     }
     with subprocess.Popen(command, cwd=root, env=environment) as started:
         try:

@@ -32,7 +32,7 @@ class _Clock:
     def __init__(self) -> None:
         self.times: list[float] = []
 
-    def on_step(self, news: object) -> None:
+    def on_step(self, metrics: object) -> None:
         self.times.append(time.perf_counter())
         if len(self.times) == WARM_UP + STEPS:
             raise StopIteration
@@ -57,7 +57,7 @@ def measure() -> Iterator[Result]:
                 f"{train.precision}",
                 f"{own:.0f} images/s",
                 f"{bare:.0f} images/s (bare PyTorch loop): {own / bare:.0%}",
-                asked="at least 95% of the bare loop",
+                target="at least 95% of the bare loop",
                 reached=own / bare >= LEAST,
             )
 

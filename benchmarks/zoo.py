@@ -48,7 +48,7 @@ _REPEATS = 7
 class Zoo:
     """The constructed benchmark."""
 
-    place: BenchmarkDir
+    benchmark: BenchmarkDir
     dataset: PreparedDataset
     networks: list[str]
 
@@ -56,17 +56,19 @@ class Zoo:
 def measure() -> Iterator[Result]:
     """Measures answers, overlays and the service over all networks and their ensemble."""
     with untrained() as zoo:
-        asked = [*zoo.networks, "all_ensemble-cpu"]
+        run_ids = [*zoo.networks, "all_ensemble-cpu"]
         faces = _faces(zoo)
-        predictor = Predictor(zoo.place, torch.device("cpu"))
-        yield from _answers(predictor, asked, faces, "PyTorch")
-        yield from _overlays(predictor, asked, zoo.networks, faces)
-        yield from service.throughput(zoo.place, "PyTorch, untrained zoo")
+        predictor = Predictor(zoo.benchmark, torch.device("cpu"))
+        yield from _answers(predictor, run_ids, faces, "PyTorch")
+        yield from _overlays(predictor, run_ids, zoo.networks, faces)
+        yield from service.throughput(zoo.benchmark, "PyTorch, untrained zoo")
         for run_id in zoo.networks:
-            run = zoo.place.run(run_id)
+            run = zoo.benchmark.run(run_id)
             export_run(run, zoo.dataset.format, run.onnx_path, zoo.dataset)
-        yield from _answers(Predictor(zoo.place, torch.device("cpu")), asked, faces, "ONNX copies")
-        yield from service.throughput(zoo.place, "ONNX copies, untrained zoo")
+        yield from _answers(
+            Predictor(zoo.benchmark, torch.device("cpu")), run_ids, faces, "ONNX copies"
+        )
+        yield from service.throughput(zoo.benchmark, "ONNX copies, untrained zoo")
 
 
 @contextmanager
@@ -77,8 +79,8 @@ def untrained() -> Iterator[Zoo]:
         dataset = prepare(
             SyntheticSource(IMAGES, 0, SIDE), root / "data" / "zoo", name="zoo", side=SIDE
         )
-        place = ArtifactStore(root / "artifacts").benchmark("zoo")
-        publish_facts(dataset, place)
+        benchmark = ArtifactStore(root / "artifacts").benchmark("zoo")
+        publish_facts(dataset, benchmark)
         ensemble = load_recipe(RECIPES, "all_ensemble", "cpu", [])
         assert isinstance(ensemble, EnsembleRecipe)
         runs = []
@@ -86,12 +88,12 @@ def untrained() -> Iterator[Zoo]:
             recipe = load_recipe(RECIPES, name, "cpu", list(_SHORT))
             assert isinstance(recipe, Recipe)
             run = train_network(
-                recipe, dataset, place, TrainingBar(visible=False), TrainOptions(device="cpu")
+                recipe, dataset, benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
             )
             assert run is not None
             runs.append(run.run_id)
-        build_ensemble(ensemble, place)
-        yield Zoo(place, dataset, runs)
+        build_ensemble(ensemble, benchmark)
+        yield Zoo(benchmark, dataset, runs)
 
 
 def _faces(zoo: Zoo) -> list[np.ndarray]:
@@ -101,11 +103,11 @@ def _faces(zoo: Zoo) -> list[np.ndarray]:
 
 
 def _answers(
-    predictor: Predictor, asked: list[str], faces: list[np.ndarray], backend: str
+    predictor: Predictor, run_ids: list[str], faces: list[np.ndarray], backend: str
 ) -> Iterator[Result]:
-    times = [_timed(partial(predictor.predict, [face], asked)) for face in faces][1:]
+    times = [_timed(partial(predictor.predict, [face], run_ids)) for face in faces][1:]
     yield Result(
-        f"one new face, {len(asked)} distributions, warm, {backend} (median)",
+        f"one new face, {len(run_ids)} distributions, warm, {backend} (median)",
         f"{1000 * median(times):.0f} ms",
         "",
         f"{ANSWERS_MS} ms",
@@ -114,15 +116,15 @@ def _answers(
 
 
 def _overlays(
-    predictor: Predictor, asked: list[str], networks: list[str], faces: list[np.ndarray]
+    predictor: Predictor, run_ids: list[str], networks: list[str], faces: list[np.ndarray]
 ) -> Iterator[Result]:
     def all_answers(face: np.ndarray) -> None:
-        for run_id in asked:
+        for run_id in run_ids:
             predictor.answer(face, run_id)
 
     times = [_timed(partial(all_answers, face)) for face in faces][1:]
     yield Result(
-        f"one new face, {len(asked)} answers with overlays, warm (median)",
+        f"one new face, {len(run_ids)} answers with overlays, warm (median)",
         f"{median(times):.2f} s",
         "",
         f"{OVERLAYS_S:g} s",

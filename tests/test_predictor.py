@@ -179,7 +179,7 @@ def test_a_method_that_suits_no_member_is_refused(predictor):
     face = predictor.format.convert(drawn_face())
     with pytest.raises(ExplainError, match="suits no member"):
         predictor.explain(face, "pair-cpu", "chefer")
-    with pytest.raises(ExplainError, match="does not suit"):
+    with pytest.raises(ExplainError, match="does not support"):
         predictor.explain(face, RUNS[0], "chefer")
 
 

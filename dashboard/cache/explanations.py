@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
 
     from fer_core.explain.faithfulness import Curves
     from fer_core.explain.features import FeatureMaps, Layer
+    from fer_core.explain.methods import Method
     from fer_core.explain.saliency import Detail, SaliencyMap
     from fer_core.predictor.loaded_model import BorrowedModel
 
@@ -181,16 +182,20 @@ def _said(work: Callable[[], Result]) -> Result | str:
 
 def _needed(asked: Asked) -> Asked:
     """Leaves out what a method does not read, so that its map is not made again for that."""
-    if asked.method == "attention":
-        return asked
-    return replace(asked, depth=asked.depth if _reads_layer(asked) else None, head=None)
+    method = _method(asked)
+    if method is None:
+        return replace(asked, depth=None, head=None)
+    return replace(
+        asked,
+        depth=asked.depth if method.reads_depth else None,
+        head=asked.head if method.reads_head else None,
+    )
 
 
-def _reads_layer(asked: Asked) -> bool:
+def _method(asked: Asked) -> "Method | None":
     from fer_core.explain.methods import METHODS
 
-    known = METHODS.get(asked.method or "")
-    return known is not None and known.reads_layer
+    return METHODS.get(asked.method or "")
 
 
 def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
@@ -199,12 +204,13 @@ def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
     from fer_core.models import spec_of
 
     config = config_of(run)
-    if config is None or not (_reads_layer(asked) or asked.method == "attention"):
+    method = _method(asked)
+    if config is None or method is None or not method.reads_depth:
         return None
     found = None if asked.depth is None else outline(chosen, run)
     if found is None or isinstance(found, str) or asked.depth is None:
-        return Detail(head=asked.head) if asked.method == "attention" else None
-    if asked.method == "attention":
+        return Detail(head=asked.head) if method.reads_head else None
+    if method.reads_head:
         # a ViT's outline is its patches, then its blocks
         return Detail(block=round(asked.depth * (len(found) - 2)), head=asked.head)
     paths = [layer.path for layer in found]
@@ -311,4 +317,4 @@ def _table(path: Path, columns: tuple[str, ...], stamp: Stamp) -> pd.DataFrame |
 @st.cache_resource(max_entries=32, show_spinner="Comparing methods ...")
 def _league(path: Path, stamp: Stamp) -> pd.DataFrame | None:
     table = _read(path, _FAITHFULNESS)
-    return None if table is None else tables.league(table)
+    return None if table is None else tables.rank_methods(table)

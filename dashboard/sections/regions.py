@@ -208,7 +208,7 @@ def league(chosen: Benchmark, run: Run) -> None:
         return
     faithful = tables.faithful_methods(table)
     name = plain(chosen.titles[run.run_id])
-    if not set(tables.CONTROLS) <= set(table["method"]):
+    if not set(tables.BASELINES) <= set(table["method"]):
         st.info(
             f"The controls have not been measured on {name} yet, so nothing can be said of its "
             f"maps. `python -m training explain {chosen.info.name} {run.run_id}` goes on."
@@ -233,7 +233,7 @@ def league(chosen: Benchmark, run: Run) -> None:
             row[tables.METRICS[str(item.metric)]] = (
                 f"{item.value:.2f} [{item.low:.2f}, {item.high:.2f}]{star}"
             )
-        rows.append((str(method) not in tables.CONTROLS, str(method) in faithful, row))
+        rows.append((str(method) not in tables.BASELINES, str(method) in faithful, row))
     ordered = [row for _, _, row in sorted(rows, key=lambda item: (-item[0], -item[1]))]
     columns = ["method", *tables.METRICS.values()]
     st.dataframe(pd.DataFrame(ordered).reindex(columns=columns), hide_index=True, key="league")

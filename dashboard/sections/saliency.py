@@ -16,6 +16,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.explain.methods import METHODS
 from fer_core.explain.saliency import SaliencyMap
+from fer_core.explain.tables import BASELINES
 from fer_core.figures.explanations import CurvePair, curves_chart
 from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed_overlay
 
@@ -30,8 +31,6 @@ SIGNED = "For and against"
 OWN_DEPTH = "the method's own"
 _DEPTHS = (OWN_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
 _HEADS = ("mean", *(str(number) for number in range(1, 13)))
-
-CONTROLS = ("random", "centre")
 
 Cells = Mapping[tuple[str, str], SaliencyMap | str]
 Tests = Mapping[tuple[str, str], "Curves"]
@@ -117,7 +116,7 @@ def question(labels: Sequence[str], methods: Sequence[str], true: str | None) ->
                 "in which patches still reach the classifier. Ensembles keep their members' own.",
             )  # fmt: skip
         with right:
-            if "attention" in methods:
+            if any(name != DEFAULT and METHODS[name].reads_head for name in methods):
                 head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
     return Asked(
         of=None if of == OWN else labels.index(of),
@@ -168,12 +167,12 @@ def test(
     face: NDArray[np.uint8],
     asked: Asked,
 ) -> Tests:
-    """Returns the curves of each map and of the controls, where a map can be tested."""
-    controls = [name for name in CONTROLS if name not in methods]
+    """Returns the curves of each map and of the baselines, where a map can be tested."""
+    baselines = [name for name in BASELINES if name not in methods]
     results = {
         (method, run.run_id): explanations.curves(chosen, run, face, _ask(asked, method))
         for run in runs
-        for method in [*methods, *controls]
+        for method in [*methods, *baselines]
     }
     return {place: result for place, result in results.items() if not isinstance(result, str)}
 
@@ -195,7 +194,7 @@ def show(
     for method in methods:
         st.markdown(f"**{title_of(method)}**")
         if method != DEFAULT:
-            st.caption(f"{METHODS[method].says} {METHODS[method].reference}")
+            st.caption(f"{METHODS[method].summary} {METHODS[method].reference}")
         line: list[Image.Image | None] = []
         noted: list[str] = []
         for start in range(0, len(runs), 8):
@@ -250,7 +249,7 @@ def scores(chosen: Benchmark, runs: Sequence[Run], tests: Tests) -> None:
     if not drawn:
         st.info("No map can be tested.")
         return
-    st.plotly_chart(curves_chart(drawn, [title_of(name) for name in CONTROLS]), key="curves-chart")
+    st.plotly_chart(curves_chart(drawn, [title_of(name) for name in BASELINES]), key="curves-chart")
     st.caption(
         "The model's confidence in the explained class. Insertion: the most salient cells appear "
         "first in a blurred face; a faithful map rises early. Deletion: they are painted over "

@@ -9,6 +9,7 @@ import numpy as np
 from fer_core.evaluation import calibration, human_votes, metrics
 from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.former_labels import FORMER_LABELS
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import SplitMetrics, split_metrics
@@ -48,7 +49,6 @@ class Column:
         kind: Number format.
         higher_is_better: Whether a higher value is better.
         help: One sentence that defines the number.
-        aliases: Former labels; addresses of old links still use them.
     """
 
     slug: str
@@ -57,7 +57,6 @@ class Column:
     kind: Kind
     higher_is_better: bool
     help: str
-    aliases: tuple[str, ...] = ()
 
 
 _ALL = (
@@ -80,7 +79,6 @@ _ALL = (
     Column(
         "annotator_supported_errors", "annotator-supported errors", Group.HUMAN, Kind.SHARE, True,
         "Share of the errors whose predicted class at least one annotator chose.",
-        aliases=("defensible errors",),
     ),
     Column(
         "vote_distance", "distance to votes", Group.HUMAN, Kind.NUMBER, False,
@@ -95,18 +93,15 @@ _ALL = (
         "human_agreement", "human agreement", Group.HUMAN, Kind.SHARE, True,
         "How often the prediction equals the majority of the annotators when one of them is left "
         "out; compare it with the agreement of the left-out annotator.",
-        aliases=("like one person",),
     ),
     Column(
         "ece", "ECE", Group.CALIBRATION, Kind.NUMBER, False,
         "Expected calibration error: mean gap between confidence and accuracy over 15 bins of "
         "equal width.",
-        aliases=("calibration error",),
     ),
     Column(
         "adaptive_ece", "adaptive ECE", Group.CALIBRATION, Kind.NUMBER, False,
         "Expected calibration error over 15 bins with equal numbers of images.",
-        aliases=("calibration error, equal mass",),
     ),
     Column(
         "brier_score", "Brier score", Group.CALIBRATION, Kind.NUMBER, False,
@@ -120,7 +115,6 @@ _ALL = (
     Column(
         "scaled_ece", "ECE after scaling", Group.CALIBRATION, Kind.NUMBER, False,
         "ECE after temperature scaling; the temperature is fitted on validation.",
-        aliases=("calibration error, scaled",),
     ),
     Column(
         "aurc", "AURC", Group.CALIBRATION, Kind.NUMBER, False,
@@ -130,17 +124,14 @@ _ALL = (
     Column(
         "coverage_at_5_risk", "coverage at 5% risk", Group.CALIBRATION, Kind.SHARE, True,
         "Largest share of images, most confident first, of which 95% are right.",
-        aliases=("answered at 5% risk",),
     ),
     Column(
         "corrupted_accuracy", "corrupted accuracy", Group.ROBUSTNESS, Kind.SHARE, True,
         "Mean accuracy over all corruptions and severities.",
-        aliases=("accuracy corrupted",),
     ),
     Column(
         "accuracy_retained", "accuracy retained", Group.ROBUSTNESS, Kind.SHARE, True,
         "Corrupted accuracy divided by clean accuracy.",
-        aliases=("accuracy kept",),
     ),
     Column(
         "mce", "mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
@@ -157,7 +148,6 @@ _ALL = (
     Column(
         "gflops", "GFLOPs", Group.COST, Kind.NUMBER, False,
         "Floating-point operations for one image, in billions; a multiply-add counts as two.",
-        aliases=("operations (G)",),
     ),
     Column(
         "weights_mb", "weights (MB)", Group.COST, Kind.NUMBER, False, "Size of the weight files."
@@ -169,7 +159,6 @@ _ALL = (
     Column(
         "throughput_32", "images/s (batch 32)", Group.COST, Kind.COUNT, True,
         "Throughput at batch size 32.",
-        aliases=("images/s, batches of 32",),
     ),
     Column(
         "memory_mb", "memory (MB)", Group.COST, Kind.COUNT, False,
@@ -184,7 +173,8 @@ DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m"
 """Slugs of the columns that a leaderboard shows by default."""
 
 _SLUGS = {
-    name: column.slug for column in _ALL for name in (column.slug, column.label, *column.aliases)
+    **FORMER_LABELS,
+    **{name: column.slug for column in _ALL for name in (column.slug, column.label)},
 }
 
 

@@ -2,7 +2,7 @@
 
 Every map is first averaged over the same coarse cells and only their order counts, so that a
 fine map and a coarse one remove the same shapes. A method must beat maps that know nothing of
-the model (`CONTROLS` of `fer_core.explain.methods`).
+the model (`BASELINES` of `fer_core.explain.tables`).
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The one verb, `explain`, and the registry of its methods."""
+"""Registry of explanation methods, and `explain`, which runs one of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from fer_core.explain.saliency import (
     Target,
     to_side,
 )
+from fer_core.explain.tables import BASELINES
 from fer_core.models import spec_of
 
 ALL = ("cnn", "vit")
@@ -24,126 +25,132 @@ ALL = ("cnn", "vit")
 
 @dataclass(frozen=True)
 class Method:
-    """A way to explain.
+    """An explanation method; pages and commands read here what a method can do.
 
     Attributes:
         key: Name in files and addresses.
-        title: The name that people read.
-        says: One sentence on what a bright place means.
-        run: Gives logits (N, K) and signed maps (N, h, w) on any grid.
-        families: Architectures it suits.
-        needs_network: Whether it looks inside; otherwise a function to logits will do.
+        title: Display name.
+        summary: One sentence on what high values mean.
+        run: Returns logits (N, K) and signed maps (N, h, w) on any grid.
+        reference: Paper.
+        families: Supported architecture families.
+        needs_network: Whether it needs a network; otherwise any function to logits works.
         by_class: Whether the map depends on the target.
-        slow: Whether it takes many forward passes a map.
-        control: Whether it knows nothing of the model and is there to be beaten.
-        reads_layer: Whether it reads one layer's output, and can read another's.
-        reference: The paper.
+        slow: Whether it needs many forward passes per map.
+        reads_layer: Whether it reads the output of a layer that `Detail.module` can select.
+        reads_head: Whether it reads an attention block and head that `Detail.block` and
+            `Detail.head` can select.
     """
 
     key: str
     title: str
-    says: str
+    summary: str
     run: Callable[[Question], tuple[Tensor, Tensor]]
     reference: str
     families: tuple[str, ...] = ALL
     needs_network: bool = True
     by_class: bool = True
     slow: bool = False
-    control: bool = False
     reads_layer: bool = False
+    reads_head: bool = False
+
+    @property
+    def baseline(self) -> bool:
+        """Whether the map ignores the model; a faithful method beats the baselines."""
+        return self.key in BASELINES
+
+    @property
+    def reads_depth(self) -> bool:
+        """Whether the depth at which the method reads the network can be selected."""
+        return self.reads_layer or self.reads_head
 
 
 METHODS: dict[str, Method] = {
     method.key: method
     for method in (
         Method(
-            "grad_cam", "Grad-CAM", "Features there, weighted by their mean pull on the class.",
+            "grad_cam", "Grad-CAM", "Activations, weighted by their mean gradient for the class.",
             cam.grad_cam, "Selvaraju et al. 2017, arXiv:1610.02391", reads_layer=True,
         ),
         Method(
             "grad_cam_pp", "Grad-CAM++",
-            "As Grad-CAM, with weights that suit several places at once.",
+            "Grad-CAM with weights for evidence at several positions.",
             cam.grad_cam_plus_plus, "Chattopadhyay et al. 2018, arXiv:1710.11063",
             reads_layer=True,
         ),
         Method(
-            "hires_cam", "HiRes-CAM", "Features there, each weighted by its pull at that place.",
+            "hires_cam", "HiRes-CAM", "Gradient x activation for the class, at each position.",
             cam.hires_cam, "Draelos and Carin 2020, arXiv:2011.08891", reads_layer=True,
         ),
         Method(
-            "layer_cam", "Layer-CAM", "As HiRes-CAM, from positive pulls alone.",
+            "layer_cam", "Layer-CAM", "HiRes-CAM with positive gradients only.",
             cam.layer_cam, "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943", reads_layer=True,
         ),
         Method(
             "eigen_cam", "Eigen-CAM",
-            "The main direction of the features; the same for every class.",
+            "First principal component of the activations; the same for every class.",
             cam.eigen_cam, "Muhammad and Yeasin 2020, arXiv:2008.00299", by_class=False,
             reads_layer=True,
         ),
         Method(
             "ablation_cam", "Ablation-CAM",
-            "Features there, weighted by what the class loses without them.",
+            "Activations, weighted by the drop of the class logit without them.",
             cam.ablation_cam, "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360",
             slow=True, reads_layer=True,
         ),
         Method(
             "attention", "Attention, last block",
-            "Patches that the class token looks at, or all of them on average where the mean is "
-            "read; the same for every class.",
+            "Attention of the class token to each patch, or the mean over patches where the "
+            "classifier reads their mean; the same for every class.",
             attention.last_attention, "Dosovitskiy et al. 2021, arXiv:2010.11929",
-            families=("vit",), by_class=False,
+            families=("vit",), by_class=False, reads_head=True,
         ),
         Method(
             "rollout", "Attention rollout",
-            "Attention followed through all blocks; the same for every class.",
+            "Attention multiplied over all blocks; the same for every class.",
             attention.attention_rollout, "Abnar and Zuidema 2020, arXiv:2005.00928",
             families=("vit",), by_class=False,
         ),
         Method(
             "grad_rollout", "Gradient rollout",
-            "Attention that pulls towards the class, followed through all blocks.",
+            "Attention weighted by its gradient for the class, multiplied over all blocks.",
             attention.gradient_rollout, "Gildenblat 2020, vit-explain, after arXiv:2005.00928",
             families=("vit",),
         ),
         Method(
             "chefer", "Chefer relevance",
-            "Attention that pulls towards the class, added up over all blocks.",
+            "Gradient x attention for the class, accumulated over all blocks.",
             attention.chefer, "Chefer et al. 2021, arXiv:2103.15679", families=("vit",),
         ),
         Method(
             "integrated_gradients", "Integrated gradients",
-            "Pixels that change the class's score on the way from a plain colour to the face.",
+            "Gradient of the class logit, integrated from a plain colour to the face.",
             gradients.integrated_gradients, "Sundararajan et al. 2017, arXiv:1703.01365",
             slow=True,
         ),
         Method(
-            "occlusion", "Occlusion", "What the class loses when that place is painted over.",
+            "occlusion", "Occlusion", "Drop of the class logit when the position is covered.",
             perturbation.occlusion, "Zeiler and Fergus 2014, arXiv:1311.2901",
             needs_network=False, slow=True,
         ),
         Method(
-            "random", "Control: random", "Smooth noise that knows nothing of the model.",
-            perturbation.random_control, "control", needs_network=False, by_class=False,
-            control=True,
+            "random", "Baseline: random", "Smooth noise, independent of the model.",
+            perturbation.random_baseline, "baseline", needs_network=False, by_class=False,
         ),
         Method(
-            "centre", "Control: centre", "The middle of the picture, whatever it shows.",
-            perturbation.centre_control, "control", needs_network=False, by_class=False,
-            control=True,
+            "centre", "Baseline: centre", "A bump in the centre of every image.",
+            perturbation.centre_baseline, "baseline", needs_network=False, by_class=False,
         ),
     )
 }  # fmt: skip
-"""All methods by key: first those that look inside, the controls last."""
-
-CONTROLS = tuple(key for key, method in METHODS.items() if method.control)
-"""The methods to be beaten; `fer_core.explain.tables` knows them by the same keys."""
+"""All methods by key; baselines come last."""
 
 
 def method_of(key: str) -> Method:
     """Returns a method.
 
     Raises:
-        ExplainError: If there is none of that name; lists those that are.
+        ExplainError: If there is no such method; the message lists the known ones.
     """
     try:
         return METHODS[key]
@@ -152,7 +159,7 @@ def method_of(key: str) -> Method:
 
 
 def methods_for(config: ModelConfig | None) -> list[Method]:
-    """Returns the methods that suit an architecture; None stands for a mere function to logits."""
+    """Returns the methods that support an architecture; None means any function to logits."""
     if config is None:
         return [method for method in METHODS.values() if not method.needs_network]
     family = spec_of(config.architecture).family
@@ -160,12 +167,12 @@ def methods_for(config: ModelConfig | None) -> list[Method]:
 
 
 def default_method(config: ModelConfig | None) -> str:
-    """Returns the method that is shown where none was chosen.
+    """Returns the key of the default method.
 
-    For CNNs HiRes-CAM and not Grad-CAM: it costs the same, and on the trained networks
-    insertion is better than that of Grad-CAM, which averages the gradient over the face.
-    Neither beats a bump in the middle there; occlusion does, at many times the cost. For
-    ViTs Chefer relevance: a CAM of a class-token ViT can point away from the evidence.
+    For CNNs this is HiRes-CAM: it costs the same as Grad-CAM and has better insertion on the
+    trained networks. Neither beats the centre baseline there; occlusion does, at many times the
+    cost. For ViTs it is Chefer relevance, because a CAM of a class-token ViT can miss the
+    evidence.
     """
     if config is None:
         return "occlusion"
@@ -180,39 +187,41 @@ def explain(
     method: str,
     detail: Detail | None = None,
 ) -> list[SaliencyMap]:
-    """Explains a model's answers for some inputs.
+    """Explains a model's predictions for some inputs.
 
-    Methods that look inside a network put hooks on it for the time of the call and ask for
-    gradients, so one model must not be explained by two threads at once: hold a lock, as
-    `fer_core.predictor` does. Hooks are removed whatever happens.
+    Methods that need a network register hooks and compute gradients during the call, so two
+    threads must not explain the same model at once: hold a lock, as `fer_core.predictor` does.
+    Hooks are always removed.
 
     Args:
-        model: A network in evaluation mode, or, for methods that need no more, any function
-            from inputs to logits.
-        config: The network's configuration; None for a mere function.
+        model: A network in evaluation mode; any function from inputs to logits works for methods
+            that do not need a network.
+        config: Configuration of the network; None for a function.
         inputs: Normalised input, shape (N, 3, S, S).
-        targets: One an input; None for the predicted class.
+        targets: One target per input; None for the predicted class.
         method: A key of `METHODS`.
-        detail: Where inside the network to read.
+        detail: Layer, block and head that the method reads.
 
     Returns:
-        One map an input, signed and unscaled, at the input's size.
+        One map per input, signed and unscaled, at the size of the input.
 
     Raises:
-        ExplainError: If the method is unknown or does not suit the model.
+        ExplainError: If the method is unknown or does not support the model.
     """
-    chosen = method_of(method)
-    if chosen not in methods_for(config):
-        what = "a model of which only answers are known"
+    selected = method_of(method)
+    if selected not in methods_for(config):
+        name = "a model without access to its network"
         if config is not None:
-            what = spec_of(config.architecture).title
-        fitting = ", ".join(fit.key for fit in methods_for(config))
-        raise ExplainError(f"{chosen.title} does not suit {what}. Take one of: {fitting}.")
+            name = spec_of(config.architecture).title
+        supported = ", ".join(other.key for other in methods_for(config))
+        raise ExplainError(f"{selected.title} does not support {name}. Use one of: {supported}.")
     question = Question(model, config, inputs, targets, detail or Detail())
-    logits, maps = chosen.run(question)
+    logits, maps = selected.run(question)
     values = to_side(maps, inputs.shape[-1]).detach().cpu().numpy().astype(np.float32)
     answers = logits.detach().float().cpu().numpy()
     return [
-        SaliencyMap(own, target, method, answer)
-        for own, target, answer in zip(values, question.resolve(logits), answers, strict=True)
+        SaliencyMap(values_of_input, target, method, answer)
+        for values_of_input, target, answer in zip(
+            values, question.resolve(logits), answers, strict=True
+        )
     ]

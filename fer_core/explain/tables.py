@@ -1,15 +1,15 @@
-"""The files of `explain`, and what is read from them: leagues, regions, means, agreement.
+"""Files of the `explain` command and their summaries: ranking of methods, regions, mean maps.
 
-Needs no torch: pages that show results open without a model.
+This module does not import torch, so pages with results open without a model.
 
-- `faithfulness.parquet`: one row a method, metric and face: `method`, `metric`, `id`, `share`
+- `faithfulness.parquet`: one row per method, metric and face: `method`, `metric`, `id`, `share`
   (of random weights; NaN for other metrics), `value`.
-- `regions.parquet`: one row a method and face: `method`, `id`, `label`, `predicted`, a share of
+- `regions.parquet`: one row per method and face: `method`, `id`, `label`, `predicted`, a share of
   positive saliency for each of `PARTS`, and `cells`, the map as `CELLS` * `CELLS` averages,
   scaled to a largest magnitude of 1.
 - `projection.parquet`: `id`, `label`, `predicted`, `x`, `y`.
 
-All carry their protocol in the file's attributes: which images, which seed, how many.
+All files carry their protocol in the attributes of the table: images, seed and count.
 """
 
 import hashlib
@@ -27,11 +27,13 @@ from fer_core.explain.regions import PARTS
 
 SCHEMA = 1
 CELLS = 12
-"""Cells a side of the maps that are kept, and in whose order cells are removed."""
+"""Cells per side of the stored maps; deletion and insertion remove whole cells."""
 
-CONTROLS = ("random", "centre")
+BASELINES = ("random", "centre")
+"""Keys of the model-agnostic methods; `Method.baseline` reads them here, without torch."""
+
 MEMBERS = "members"
-"""An ensemble's method: the mean of its members' default maps."""
+"""Key of an ensemble's method: the mean of its members' default maps."""
 
 METRICS: Mapping[str, str] = {
     "deletion": "Deletion",
@@ -42,31 +44,33 @@ METRICS: Mapping[str, str] = {
     "pointing": "Pointing game",
     "inside": "Mass on evidence",
 }
-"""Shown names by metric; the last two come from drawn faces."""
+"""Display names of the metrics; the last two are measured on drawn faces."""
 
 LOW_IS_GOOD = ("deletion",)
 UNCOMPARED = ("stability", "randomisation")
-"""Metrics in which controls are perfect or hopeless by nature: `centre` never moves, whatever noise
-or weights do."""
+"""Metrics in which baselines are trivially perfect or bad: `centre` is the same for any noise and
+any weights."""
 
 FAITHFUL = ("deletion", "insertion")
-"""The metrics in which a method must beat both controls to count as faithful."""
+"""Metrics in which a faithful method must beat both baselines."""
 
 _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class MeasurementProtocol:
-    """What the numbers stand on; a file of another protocol is measured anew.
+    """Protocol of the measurements; a file with another protocol is measured again.
 
     Attributes:
-        run: The run and the time it was made: another training is another run.
-        split_hash: The benchmark's split.
-        images: Sampled test images.
+        run: Id of the run and its creation time, because a new training makes another run.
+        split_hash: Hash of the benchmark's split.
+        images: Number of sampled test images.
         samples: Hash of their ids.
-        seed: Of the sample, the noise and the random weights.
-        drawn: Drawn faces with known evidence.
-        parts: How the parts of faces were found, and drawn faces framed; empty in older files.
+        seed: Seed of the sample, the noise and the random weights.
+        drawn: Number of drawn faces with known evidence.
+        parts: How face regions were located and drawn faces framed; empty in older files.
+        cells: Cells per side of the stored maps.
+        schema: Version of the files.
     """
 
     run: str
@@ -86,8 +90,8 @@ class MeasurementProtocol:
 
     def fits(self, table: pd.DataFrame) -> bool:
         """Whether a table was measured under this protocol."""
-        given: Any = table.attrs.get("protocol")
-        return bool(given == asdict(self))
+        stored: Any = table.attrs.get("protocol")
+        return bool(stored == asdict(self))
 
 
 def protocol_of(table: pd.DataFrame, name: str) -> MeasurementProtocol:
@@ -113,31 +117,31 @@ def hash_of(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
 
 
-def league(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def rank_methods(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Returns each method's mean of each metric with its 95% bootstrap interval over faces.
 
-    A method beats a control if the paired difference over the same faces has the better sign
-    with its whole interval.
+    A method beats a baseline if the whole interval of the paired difference over the same faces
+    is on the better side of 0.
 
     Returns:
-        One row a method and metric: `method`, `metric`, `value`, `low`, `high`, `faces`,
-        `beats` (True if it beats both controls; None for a control, where one is missing, and in
-        the metrics of `UNCOMPARED`).
+        One row per method and metric: `method`, `metric`, `value`, `low`, `high`, `faces`, `beats`
+        (True if it beats both baselines; None for a baseline, if a baseline is missing, and in the
+        metrics of `UNCOMPARED`).
     """
     rows = []
     for metric, of_metric in faithfulness.groupby("metric", sort=False):
         wide = of_metric.pivot_table("value", "id", "method", aggfunc="mean", observed=True)
         drawn = np.random.default_rng(seed).integers(0, len(wide), (_RESAMPLES, len(wide)))
         sign = -1 if metric in LOW_IS_GOOD else 1
-        controls = [name for name in CONTROLS if name in wide and metric not in UNCOMPARED]
+        baselines = [name for name in BASELINES if name in wide and metric not in UNCOMPARED]
         for method in wide:
             values = wide[method].to_numpy(dtype=float)
             low, high = _interval(values, drawn)
             beats = None
-            if method not in CONTROLS and len(controls) == len(CONTROLS):
+            if method not in BASELINES and len(baselines) == len(BASELINES):
                 beats = all(
                     _interval(sign * (values - wide[name].to_numpy(dtype=float)), drawn)[0] > 0
-                    for name in controls
+                    for name in baselines
                 )
             rows.append(
                 {
@@ -155,34 +159,34 @@ def league(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 
 def faithful_methods(table: pd.DataFrame) -> list[str]:
-    """Returns the methods of a `league` that beat both controls in deletion and insertion."""
+    """Returns the methods of a ranking that beat both baselines in deletion and insertion."""
     judged = table[table["metric"].isin(FAITHFUL)]
     won = judged[judged["beats"].map(lambda value: value is True)].groupby("method").size()
     return sorted(won.index[won == len(FAITHFUL)])
 
 
 def region_shares(regions: pd.DataFrame, method: str, by: str = "predicted") -> pd.DataFrame:
-    """Returns the mean share of positive saliency on each of `PARTS`, one row a class.
+    """Returns the mean share of positive saliency on each of `PARTS`, one row per class.
 
     Args:
         regions: `regions.parquet`.
         method: Key of the method.
-        by: `predicted` or `label`: whose classes the rows are.
+        by: `predicted` or `label`: the class that rows are grouped by.
     """
-    own = regions[regions["method"] == method]
-    return own.groupby(by, sort=True)[list(PARTS)].mean()
+    of_method = regions[regions["method"] == method]
+    return of_method.groupby(by, sort=True)[list(PARTS)].mean()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Whether models look at a part more for one class than for the others.
+    """Test whether saliency on a region is higher for one class than for the others.
 
     Attributes:
-        share: Mean share of saliency on the part where the class is predicted.
-        others: The same over the other classes.
+        share: Mean share of saliency on the region where the class is predicted.
+        others: Mean share where another class is predicted.
         low: Lower end of the 95% bootstrap interval of the difference.
-        high: Its upper end.
-        faces: Faces of the class.
+        high: Upper end of this interval.
+        faces: Number of faces that are predicted as the class.
     """
 
     share: float
@@ -193,21 +197,23 @@ class Claim:
 
     @property
     def holds(self) -> bool | None:
-        """True or False where the interval leaves no doubt, else None."""
+        """True or False if the interval excludes 0, else None."""
         if self.low > 0:
             return True
         return False if self.high < 0 else None
 
 
-def claim(regions: pd.DataFrame, method: str, label: str, part: str, seed: int = 0) -> Claim | None:
+def claim(
+    regions: pd.DataFrame, method: str, label: str, region: str, seed: int = 0
+) -> Claim | None:
     """Tests a claim such as "smiles for happy" on a run's faces.
 
     Returns:
-        None if the class was never predicted, or nothing else was.
+        None if no face, or every face, is predicted as the class.
     """
-    rows = regions[(regions["method"] == method) & regions[part].notna()]
-    own = rows.loc[rows["predicted"] == label, part].to_numpy(dtype=float)
-    rest = rows.loc[rows["predicted"] != label, part].to_numpy(dtype=float)
+    rows = regions[(regions["method"] == method) & regions[region].notna()]
+    own = rows.loc[rows["predicted"] == label, region].to_numpy(dtype=float)
+    rest = rows.loc[rows["predicted"] != label, region].to_numpy(dtype=float)
     if not len(own) or not len(rest):
         return None
     random = np.random.default_rng(seed)
@@ -231,13 +237,13 @@ def mean_maps(
 
 
 def agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Returns how alike models look at the same faces: mean Spearman correlation of their cells.
+    """Returns the mean Spearman correlation between the maps of models on the same faces.
 
     Args:
         tables: Rows of one method's `regions.parquet` by run.
 
     Returns:
-        Square table by run, 1 on the diagonal; NaN where two runs share no face.
+        Square table by run with 1 on the diagonal; NaN if two runs have no face in common.
     """
     ranked = {
         run: dict(zip(table["id"], rankdata(_maps(table), axis=1), strict=True))

@@ -77,7 +77,7 @@ def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, expl
     assert "better than both controls in deletion and insertion: HiRes-CAM" in said(app)
     league = app.dataframe[1].value.set_index("method")
     assert league.loc["HiRes-CAM", "Deletion"].endswith("✓")
-    assert not league.loc["Control: random", "Deletion"].endswith("✓")
+    assert not league.loc["Baseline: random", "Deletion"].endswith("✓")
     assert "Not explained yet" in texts(app)
 
 
@@ -124,7 +124,7 @@ def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page,
     assert not app.exception
     # occlusion and Grad-CAM suit all four runs, Chefer relevance none
     assert len(app.get("image")) == 8
-    assert "does not suit EfficientNet-Lite0" in texts(app).replace("\\", "")
+    assert "does not support EfficientNet-Lite0" in texts(app).replace("\\", "")
     assert "suits no member of" in texts(app)
 
 

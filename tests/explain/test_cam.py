@@ -147,7 +147,7 @@ def test_hooks_are_removed_when_a_forward_pass_raises(method, good):
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(ON_CNNS)))
 def test_a_method_for_vits_refuses_a_cnn_and_leaves_no_hook(method):
     model = FailsLater(1).eval()
-    with pytest.raises(ExplainError, match="does not suit tiny_cnn"):
+    with pytest.raises(ExplainError, match="does not support tiny_cnn"):
         explain(model, CONFIG, IMAGE, BOTH, method)
     assert hooks(model) == 0
 

@@ -7,8 +7,9 @@ from torch import nn
 
 from fer_core.config import ModelConfig
 from fer_core.explain.gradients import integrated_gradients
-from fer_core.explain.methods import CONTROLS, METHODS, default_method, explain, methods_for
+from fer_core.explain.methods import METHODS, default_method, explain, methods_for
 from fer_core.explain.saliency import ExplainError, Question, SaliencyMap, Target
+from fer_core.explain.tables import BASELINES
 from fer_core.models import build_model
 from fer_core.models.adapters import add_adapter
 
@@ -71,7 +72,7 @@ def test_occlusion_finds_the_only_pixel_that_counts():
 
 def test_controls_know_only_the_picture():
     cold, warm = nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(768, 7))
-    for key in CONTROLS:
+    for key in BASELINES:
         one = explain(cold, None, IMAGES, [Target(0)] * 2, key)
         other = explain(warm, None, IMAGES, [Target(3)] * 2, key)
         np.testing.assert_array_equal(one[0].values, other[0].values)
@@ -89,7 +90,7 @@ def test_every_suitable_method_answers_at_the_inputs_size(key, architecture):
     config = ModelConfig(architecture=architecture, image_size=16)
     model = build_model(config, 7).eval()
     if METHODS[key] not in methods_for(config):
-        with pytest.raises(ExplainError, match="does not suit tiny_cnn"):
+        with pytest.raises(ExplainError, match="does not support tiny_cnn"):
             explain(model, config, IMAGES, [None] * 2, key)
         return
     maps = explain(model, config, IMAGES, [None, Target(1, against=2)], key)

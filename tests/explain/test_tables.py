@@ -9,15 +9,15 @@ from fer_core.errors import ArtifactError
 from fer_core.explain import methods
 from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import (
+    BASELINES,
     CELLS,
-    CONTROLS,
     MeasurementProtocol,
     agreement,
     claim,
     faithful_methods,
-    league,
     mean_maps,
     protocol_of,
+    rank_methods,
     region_shares,
 )
 
@@ -38,8 +38,9 @@ def measured(**deletion) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def test_the_controls_are_those_of_the_registry():
-    assert set(CONTROLS) == set(methods.CONTROLS)
+def test_the_baselines_are_in_the_registry():
+    assert {key for key, method in methods.METHODS.items() if method.baseline} == set(BASELINES)
+    assert list(methods.METHODS)[-len(BASELINES) :] == list(BASELINES)
 
 
 def test_where_a_control_is_perfect_by_its_nature_none_beats_it():
@@ -49,13 +50,13 @@ def test_where_a_control_is_perfect_by_its_nature_none_beats_it():
         for method, level in levels.items()
         for metric in ("stability", "randomisation")
     ]
-    assert league(pd.concat(parts, ignore_index=True))["beats"].isna().all()
+    assert rank_methods(pd.concat(parts, ignore_index=True))["beats"].isna().all()
 
 
 def test_paired_differences_tell_what_overlapping_intervals_hide():
     """Faces differ far more than methods do; on the same faces the difference is sure."""
     shift = np.random.default_rng(1).normal(0, 0.01, len(FACES))
-    table = league(measured(good=-0.1 + shift, bad=0.1, random=0.0, centre=0.0))
+    table = rank_methods(measured(good=-0.1 + shift, bad=0.1, random=0.0, centre=0.0))
     deletion = table[table["metric"] == "deletion"].set_index("method")
     assert deletion.loc["good", "high"] > deletion.loc["random", "low"]
     assert deletion.loc["good", "beats"] is True
@@ -70,14 +71,14 @@ def test_paired_differences_tell_what_overlapping_intervals_hide():
 def test_one_won_metric_is_not_enough_and_controls_must_be_there():
     half = measured(one=-0.1, random=0.0, centre=0.0)
     half.loc[(half["method"] == "one") & (half["metric"] == "insertion"), "value"] = 0
-    assert faithful_methods(league(half)) == []
-    assert faithful_methods(league(measured(one=-0.1, random=0.0))) == []
+    assert faithful_methods(rank_methods(half)) == []
+    assert faithful_methods(rank_methods(measured(one=-0.1, random=0.0))) == []
 
 
 def test_missing_values_are_left_out():
     values = np.full(len(FACES), 0.4)
     values[::2] = np.nan
-    table = league(rows("one", "road", values))
+    table = rank_methods(rows("one", "road", values))
     assert table.loc[0, "value"] == pytest.approx(0.4)
     assert (table.loc[0, "low"], table.loc[0, "high"]) == pytest.approx((0.4, 0.4))
     assert table.loc[0, "faces"] == 15

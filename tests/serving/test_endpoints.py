@@ -107,7 +107,7 @@ def test_an_overlay_is_a_picture(client):
         ("run=%2e%2e%2f%00", "unknown_run", "There is no run"),
         ("run=resnet34-cpu-s0&target=bored", "unknown_target", "Known: angry"),
         ("run=resnet34-cpu-s0&method=magic", "unknown_method", "Known: grad_cam"),
-        ("run=resnet34-cpu-s0&method=chefer", "unsuited_method", "does not suit"),
+        ("run=resnet34-cpu-s0&method=chefer", "unsuited_method", "does not support"),
         ("run=resnet34-cpu-s0&face=7", "no_such_face", "shows 1 faces"),
         ("run=resnet34-cpu-s0&face=-1", "invalid_parameter", "face"),
         ("target=happy", "invalid_parameter", "run: Field required"),

@@ -46,7 +46,7 @@ def explain(
     from fer_core.artifacts import read_table
     from fer_core.errors import ArtifactError, FerscopeError
     from fer_core.explain.methods import method_of
-    from fer_core.explain.tables import MEMBERS, faithful_methods, league
+    from fer_core.explain.tables import MEMBERS, faithful_methods, rank_methods
     from fer_core.predictor import Predictor
     from training.jobs.explain import explain_run, make_plan, suitable_methods
     from training.terminal.progress import console, show_progress
@@ -77,7 +77,7 @@ def explain(
             done = explain_run(
                 predictor, run, plan, show_progress, method or (), overwrite=overwrite
             )
-            table = league(read_table(run.faithfulness_path, ("method", "metric", "value")))
+            table = rank_methods(read_table(run.faithfulness_path, ("method", "metric", "value")))
         except FerscopeError as error:
             if runs:
                 raise

@@ -22,7 +22,7 @@ from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, 
 from fer_core.explain.methods import explain, methods_for
 from fer_core.explain.regions import Masks, canonical_regions, framing_of, only_drawn, shares
 from fer_core.explain.saliency import ExplainError, LogitsFunction, SaliencyMap, Target, to_side
-from fer_core.explain.tables import CONTROLS, MEMBERS, MeasurementProtocol, hash_of, protocol_of
+from fer_core.explain.tables import BASELINES, MEMBERS, MeasurementProtocol, hash_of, protocol_of
 from fer_core.labels import Emotion
 from fer_core.predictor import BorrowedModel, Predictor
 from fer_core.records import RunInfo
@@ -223,9 +223,9 @@ def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
     if info.kind == "network":
         with predictor.borrow(info.run_id) as model:
             config = model.config
-    supported = sorted(methods_for(config), key=lambda method: (not method.control, method.slow))
+    supported = sorted(methods_for(config), key=lambda method: (not method.baseline, method.slow))
     keys = [method.key for method in supported]
-    return [*keys[: len(CONTROLS)], *of_members, *keys[len(CONTROLS) :]]
+    return [*keys[: len(BASELINES)], *of_members, *keys[len(BASELINES) :]]
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> 
 
     Args:
         run_id: The run.
-        table: As `fer_core.explain.tables.league` gives it.
+        table: As `fer_core.explain.tables.rank_methods` gives it.
         faithful: Methods that beat both baselines in deletion and insertion.
     """
     shown = Table("method", *METRICS.values(), title=run_id)

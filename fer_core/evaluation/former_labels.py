@@ -1,0 +1,17 @@
+"""Labels that leaderboard columns had in earlier versions; old links still use them."""
+
+from collections.abc import Mapping
+
+FORMER_LABELS: Mapping[str, str] = {
+    "defensible errors": "annotator_supported_errors",
+    "like one person": "human_agreement",
+    "calibration error": "ece",
+    "calibration error, equal mass": "adaptive_ece",
+    "calibration error, scaled": "scaled_ece",
+    "answered at 5% risk": "coverage_at_5_risk",
+    "accuracy corrupted": "corrupted_accuracy",
+    "accuracy kept": "accuracy_retained",
+    "operations (G)": "gflops",
+    "images/s, batches of 32": "throughput_32",
+}
+"""Slugs by former label."""
