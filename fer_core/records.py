@@ -71,16 +71,16 @@ class Framing(BaseModel):
         box: Median over images of the box's longer side, as a share of the image's side.
         drop: Median distance of the box's centre below the image's, as a share of its side.
         images: Number of images measured.
-        found: Number of images in which a face was detected.
+        detected: Number of images in which a face was detected; `found` in the file.
         spread: Quartiles of `box`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     box: float
     drop: float
     images: int
-    found: int
+    detected: int = Field(alias="found")
     spread: tuple[float, float]
 
     @property

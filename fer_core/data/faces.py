@@ -16,7 +16,7 @@ from fer_core.data.imaging import BACKGROUND, NAMELESS, printable_name
 from fer_core.errors import FerscopeError, ImageError
 from fer_core.records import Framing
 
-FER2013 = Framing(box=0.86, drop=0.067, images=300, found=245, spread=(0.79, 0.92))
+FER2013 = Framing(box=0.86, drop=0.067, images=300, detected=245, spread=(0.79, 0.92))
 """How dlib's box lies in FER2013's frame: the framing where a benchmark has none of its own.
 
 Measured as `fer_core.data.framing` does, with 8 draws an image, of which 3 had to show a face; the

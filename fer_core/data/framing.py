@@ -67,7 +67,7 @@ def measure_framing(
         return None
     box, drop = np.median(found, axis=0).round(3).tolist()
     low, high = np.quantile([width for width, _ in found], (0.25, 0.75)).round(3).tolist()
-    return Framing(box=box, drop=drop, images=len(chosen), found=len(found), spread=(low, high))
+    return Framing(box=box, drop=drop, images=len(chosen), detected=len(found), spread=(low, high))
 
 
 def _look(

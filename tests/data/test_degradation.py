@@ -15,7 +15,7 @@ from fer_core.config import AugmentConfig
 from fer_core.data.degradation import Degradation, compress
 from fer_core.data.transforms import Augmentation
 from fer_core.errors import RecipeError
-from tests.builders import toy_recipe
+from tests.support.builders import toy_recipe
 
 SHARES = ("erase", "blur", "noise", "jpeg")
 EVERYTHING = dict.fromkeys(SHARES, 1.0) | {"light": 0.5, "gamma": 0.5}

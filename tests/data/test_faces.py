@@ -50,7 +50,7 @@ def rows_and_columns(crop: Image.Image) -> tuple[list[int], list[int]]:
 def framed(margin: float, rise: float) -> Framing:
     """A framing that adds a margin around a box and raises it, both in sides of the box."""
     box = 1 / (1 + 2 * margin)
-    return Framing(box=box, drop=rise * box, images=1, found=1, spread=(box, box))
+    return Framing(box=box, drop=rise * box, images=1, detected=1, spread=(box, box))
 
 
 class FixedDetector:

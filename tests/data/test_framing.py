@@ -37,7 +37,7 @@ def test_a_known_box_is_measured_whatever_the_size_and_border() -> None:
     assert found is not None
     assert found.box == pytest.approx(0.5, abs=0.02)
     assert found.drop == pytest.approx(1 / 16, abs=0.01)
-    assert (found.images, found.found) == (60, 60)
+    assert (found.images, found.detected) == (60, 60)
     assert found.margin == pytest.approx(0.5, abs=0.04)
     assert found.rise == pytest.approx(0.125, abs=0.02)
 

@@ -130,7 +130,7 @@ def convert_face(
     """
     import numpy as np
 
-    from fer_core.models.face_start import convert
+    from fer_core.engine.face_weights import convert
     from fer_core.models.weights import STARTS
     from training.terminal.progress import console
 

@@ -88,7 +88,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Layer:
+class GraphLayer:
     """A convolution with what is left of its batch norm.
 
     Attributes:
@@ -224,8 +224,8 @@ def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
         elif node.op == "Const":
             values[node.name] = torch.from_numpy(graph.weights[node.name])
         elif node.op in _CONVOLUTIONS:
-            given, kernel = (values[name] for name in node.inputs)
-            values[node.name] = _convolve(given, _as_torch(kernel, node.op), node.stride)
+            inputs, kernel = (values[name] for name in node.inputs)
+            values[node.name] = _convolve(inputs, _as_torch(kernel, node.op), node.stride)
         elif node.op in _OPERATIONS:
             values[node.name] = _OPERATIONS[node.op](*(values[name] for name in node.inputs))
         else:
@@ -238,12 +238,12 @@ def _channels(vector: Tensor) -> Tensor:
 
 
 _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
-    "Mul": lambda given, factors: given * _channels(factors),
-    "Add": lambda given, shifts: given + _channels(shifts),
+    "Mul": lambda inputs, factors: inputs * _channels(factors),
+    "Add": lambda inputs, shifts: inputs + _channels(shifts),
     "Relu": torch.relu,
     "Minimum": torch.minimum,
     "Maximum": torch.maximum,
-    "Mean": lambda given, axes: given.mean(dim=(2, 3)),
+    "Mean": lambda inputs, axes: inputs.mean(dim=(2, 3)),
 }
 
 
@@ -263,17 +263,19 @@ def _convolve(images: Tensor, kernel: Tensor, stride: int) -> Tensor:
     return F.conv2d(F.pad(images, padding), kernel, stride=stride, groups=groups)
 
 
-def layers_of(graph: Graph) -> list[Layer]:
+def layers_of(graph: Graph) -> list[GraphLayer]:
     """Returns the convolutions before the pooled features, from the input on.
 
     The first takes its channels in reverse: the graph wants blue first, networks here red.
     """
-    layers: list[Layer] = []
+    layers: list[GraphLayer] = []
     for node in graph.until(FEATURES):
         if node.op in _CONVOLUTIONS:
             kernel = _as_torch(torch.from_numpy(graph.weights[node.inputs[1]]), node.op)
             ones = torch.ones(len(kernel))
-            layers.append(Layer(kernel.contiguous(), node.stride, ones, torch.zeros(len(kernel))))
+            layers.append(
+                GraphLayer(kernel.contiguous(), node.stride, ones, torch.zeros(len(kernel)))
+            )
         elif node.op in ("Mul", "Add") and layers:
             vector = torch.from_numpy(graph.weights[node.inputs[1]])
             last = layers[-1]
@@ -284,7 +286,7 @@ def layers_of(graph: Graph) -> list[Layer]:
     return layers
 
 
-def fill(model: nn.Module, layers: Sequence[Layer], images: Tensor) -> None:
+def fill(model: nn.Module, layers: Sequence[GraphLayer], images: Tensor) -> None:
     """Gives a network the convolutions of a graph, and batch norms that change nothing.
 
     Args:
@@ -322,7 +324,7 @@ def _moments(
     sums = [torch.zeros(3, layer.out_channels, dtype=torch.float64) for layer in convolutions]
 
     def reading(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
-        def read(layer: nn.Module, given: Any, made: Tensor) -> None:  # noqa: ANN401
+        def read(layer: nn.Module, inputs: Any, made: Tensor) -> None:  # noqa: ANN401
             values = made.double()
             total[0] += values.sum(dim=(0, 2, 3))
             total[1] += values.square().sum(dim=(0, 2, 3))
