@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers as text, and text that is safe in Markdown."""
 
 import re
 
