@@ -89,7 +89,6 @@ def select_box(
     key: Key,
     *,
     shown: Callable[[str], str] = str,
-    aliases: Callable[[str], str | None] = lambda value: value,
     help_text: str | None = None,
 ) -> str:
     """Shows a choice of one value, the first by default, that is always in the address bar.
@@ -162,7 +161,6 @@ def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | N
         label: The widget's label.
         names: Display names by value, at least one.
         key: Its name in the address bar.
-        aliases: Current names by former ones, so that old links keep working.
         help_text: Shown on hovering over the question mark.
     """
     values = list(names)

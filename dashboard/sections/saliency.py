@@ -166,9 +166,7 @@ def compute(
 ) -> Cells:
     """Returns each map, or the reason why there is none."""
     return {
-        (method, run.run_id): explanations.saliency(
-            benchmark, run, face, _of(request, method)
-        )
+        (method, run.run_id): explanations.saliency(benchmark, run, face, _of(request, method))
         for method in methods
         for run in runs
     }
@@ -193,9 +191,7 @@ def test(
     """Returns the curves of each map and of the baselines, where a map can be tested."""
     baselines = [name for name in BASELINES if name not in methods]
     results = {
-        (method, run.run_id): explanations.curves(
-            benchmark, run, face, _of(request, method)
-        )
+        (method, run.run_id): explanations.curves(benchmark, run, face, _of(request, method))
         for run in runs
         for method in [*methods, *baselines]
     }

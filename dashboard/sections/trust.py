@@ -100,7 +100,8 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
     return (
         f"The temperature of {plain(title)}, fitted on validation, is {temperature:.2f}: "
         f"{meaning}. Scaling changes confidences but no prediction, and test images are not used "
-        "in the fit. ECE is the mean gap between confidence and accuracy, with 95% bootstrap intervals."
+        "in the fit. ECE is the mean gap between confidence and accuracy, with 95% bootstrap "
+        "intervals."
     )
 
 

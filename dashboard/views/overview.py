@@ -5,9 +5,10 @@ import streamlit as st
 from dashboard import navigation, theme
 from dashboard.cache import benchmarks
 from dashboard.components import gallery, pickers
-from dashboard.components.text import interval, percent
+from dashboard.components.text import percent
 from fer_core.evaluation.leaderboard import comparable_runs
 from fer_core.figures import charts
+from fer_core.figures.tables import interval
 
 theme.page_header(
     "Overview",

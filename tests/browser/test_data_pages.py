@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.support.browser import settled
 
+
 def test_a_lasso_on_the_map_shows_its_faces_and_a_link_keeps_them(visit):
     page = visit("explorer?view=Map")
     layer = page.locator("[data-testid=stPlotlyChart] .nsewdrag").first

@@ -344,16 +344,6 @@ def test_leaderboard_shows_the_columns_asked_for(open_page, full):
     assert "one left-out annotator" in texts(app)
 
 
-def test_old_links_with_column_labels_still_work(open_page, full):
-    app = open_page("leaderboard", full, columns=["operations (G)", "answered at 5% risk"],
-                    cost="latency (ms)")  # fmt: skip
-    assert {"gflops", "coverage_at_5_risk"} <= set(app.dataframe[0].value)
-    assert "accuracy" not in app.dataframe[0].value
-    assert app.query_params["columns"] == ["coverage_at_5_risk", "gflops"]
-    assert app.selectbox(key="cost").value == "latency_ms"
-    assert not app.warning
-
-
 def test_the_matrix_follows_filters(open_page, toy):
     app = open_page("confusion", toy.artifacts)
     whole = app.dataframe[0].value["images"].sum()
