@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import streamlit as st
 
 from fer_core.evaluation.leaderboard_columns import COLUMNS
 
-BIND = "query-params"
+BIND: Final = "query-params"
 """Streamlit keeps a widget bound so in the address bar, under its key."""
 
 

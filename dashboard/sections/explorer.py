@@ -141,8 +141,8 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
                 Card(
                     picture,
                     row.label if isinstance(row.label, str) else "no class",
-                    row.excluded or row.split,
-                    class_colour(row.label, labels) if row.label in labels else "transparent",
+                    str(row.excluded or row.split),
+                    class_colour(str(row.label), labels) if row.label in labels else "transparent",
                     str(row.id),
                 )
                 for row in shown.itertuples(index=False)

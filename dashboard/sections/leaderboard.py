@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
@@ -66,7 +67,7 @@ def table(
 def show(rows: pd.DataFrame, key: str) -> None:
     """Shows a leaderboard table with a help text for each column."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    config: dict[str, object] = {
+    config: dict[str, ColumnConfig] = {
         "rank": number("#", width="small", pinned=True),
         "tier": text(
             "tier",
@@ -87,7 +88,7 @@ def show(rows: pd.DataFrame, key: str) -> None:
     st.dataframe(rows, hide_index=True, key=key, column_config=config)
 
 
-def _column_config(column: Column) -> object:
+def _column_config(column: Column) -> ColumnConfig:
     direction = "Higher is better." if column.higher_is_better else "Lower is better."
     help_text = f"{column.help} {direction}"
     if column.kind is Kind.SHARE:

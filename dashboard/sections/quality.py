@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
@@ -237,7 +238,7 @@ def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side:
         if picture is None:
             continue
         label = row.label if isinstance(row.label, str) else "no class"
-        proposal = row.proposal if row.proposal not in ("", label) else ""
+        proposal = str(row.proposal) if row.proposal not in ("", label) else ""
         title = f"{label} → {proposal}" if proposal else label
         colour = class_colour(label, labels) if label in labels else "transparent"
         cards.append(Card(picture, title, str(row.id), colour, str(row.id)))
@@ -278,7 +279,7 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
         )
 
 
-def _editing(labels: Sequence[str]) -> Mapping[str, object]:
+def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
     return {
         "take": st.column_config.CheckboxColumn("export", help="Clear to keep the label."),
         "proposal": st.column_config.SelectboxColumn(

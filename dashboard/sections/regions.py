@@ -38,32 +38,32 @@ CLAIMS = {
 
 def region_tables(benchmark: Benchmark) -> RegionTables:
     """Returns the runs' tables; ends the page with the command to run if there is none."""
-    measured = {
+    by_run = {
         run.run_id: table
         for run in benchmark.runs
         if (table := explanations.regions_of(run)) is not None
     }
-    if not measured:
+    if not by_run:
         st.info("No model of this benchmark has been explained on the test images yet. Run:")
         st.code(f"python -m training explain {benchmark.info.name}", language="bash")
         st.stop()
     missing = [
         benchmark.titles[run.run_id]
         for run in benchmark.runs
-        if run.run_id not in measured and inference.answers_faces(run)
+        if run.run_id not in by_run and inference.answers_faces(run)
     ]
     if missing:
         st.caption(
             f"Not explained yet: {plain(', '.join(missing))}. "
             f"`python -m training explain {benchmark.info.name}` adds them."
         )
-    return measured
+    return by_run
 
 
-def method_picker(measured: RegionTables) -> str:
+def method_picker(by_run: RegionTables) -> str:
     """Shows a picker of the method; returns its key or `DEFAULT`."""
     known = [
-        key for key in METHODS if any(key in set(table["method"]) for table in measured.values())
+        key for key in METHODS if any(key in set(table["method"]) for table in by_run.values())
     ]
     method = st.selectbox(
         "Saliency method",
@@ -104,12 +104,12 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
 
 
 def shares_by_model(
-    benchmark: Benchmark, measured: RegionTables, method: str, areas: Mapping[str, float]
+    benchmark: Benchmark, by_run: RegionTables, method: str, areas: Mapping[str, float]
 ) -> None:
     """Shows each model's shares of saliency by region, over all faces."""
     rows = {
-        _row_title(benchmark, measured, run_id, method): rows[list(PARTS)].mean()
-        for run_id, table in measured.items()
+        _row_title(benchmark, by_run, run_id, method): rows[list(PARTS)].mean()
+        for run_id, table in by_run.items()
         if len(rows := _of(benchmark.run(run_id), table, method))
     }
     if not rows:
@@ -118,16 +118,16 @@ def shares_by_model(
     st.plotly_chart(
         share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()), key="by-model"
     )
-    faces = max(table["id"].nunique() for table in measured.values())
+    faces = max(table["id"].nunique() for table in by_run.values())
     st.caption(
         f"Mean share of positive saliency over {faces} test images, equally many of each "
-        f"class; each map explains the predicted class.{_caveat(benchmark, measured, method)}"
+        f"class; each map explains the predicted class.{_caveat(benchmark, by_run, method)}"
     )
 
 
-def run_of(benchmark: Benchmark, measured: RegionTables) -> Run:
+def run_of(benchmark: Benchmark, by_run: RegionTables) -> Run:
     """Shows a picker of the explained models; returns the picked run."""
-    runs = [run.run_id for run in benchmark.runs if run.run_id in measured]
+    runs = [run.run_id for run in benchmark.runs if run.run_id in by_run]
     return benchmark.run(pickers.run_picker(benchmark, runs))
 
 
@@ -145,14 +145,14 @@ def shares_by_class(
     st.caption("Rows are predicted classes.")
 
 
-def claims(benchmark: Benchmark, measured: RegionTables, method: str) -> None:
+def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
     """Shows whether common claims hold, model by model."""
     rows = []
     for text, (label, region) in CLAIMS.items():
         if label not in benchmark.info.labels:
             continue
         row: dict[str, str] = {"claim": text}
-        for run_id, table in measured.items():
+        for run_id, table in by_run.items():
             key = _key(benchmark.run(run_id), method)
             result = tables.claim(table, key, label, region)
             if result is None:
@@ -188,11 +188,11 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
     st.caption("Mean maps over the faces with that prediction, each scaled to its maximum.")
 
 
-def agreement(benchmark: Benchmark, measured: RegionTables, method: str) -> None:
+def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
     """Shows the correlation of the models' maps of the same faces."""
     rows_by_run = {
         run_id: rows
-        for run_id, table in measured.items()
+        for run_id, table in by_run.items()
         if len(rows := _of(benchmark.run(run_id), table, method))
     }
     if len(rows_by_run) < 2:
@@ -204,7 +204,7 @@ def agreement(benchmark: Benchmark, measured: RegionTables, method: str) -> None
     st.caption(
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same ranking of regions, 0 no relation. Models can agree on the class and use "
-        f"different regions.{_caveat(benchmark, measured, method)}"
+        f"different regions.{_caveat(benchmark, by_run, method)}"
     )
 
 
@@ -275,13 +275,13 @@ def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(ordered).reindex(columns=["method", *tables.METRICS.values()])
 
 
-def _several(benchmark: Benchmark, measured: RegionTables, method: str) -> bool:
+def _several(benchmark: Benchmark, by_run: RegionTables, method: str) -> bool:
     """Whether the models' maps are not all of one method."""
-    return len({_key(benchmark.run(run_id), method) for run_id in measured}) > 1
+    return len({_key(benchmark.run(run_id), method) for run_id in by_run}) > 1
 
 
-def _caveat(benchmark: Benchmark, measured: RegionTables, method: str) -> str:
-    if not _several(benchmark, measured, method):
+def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
+    if not _several(benchmark, by_run, method):
         return ""
     return (
         " The default method differs between CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
@@ -290,9 +290,9 @@ def _caveat(benchmark: Benchmark, measured: RegionTables, method: str) -> str:
     )
 
 
-def _row_title(benchmark: Benchmark, measured: RegionTables, run_id: str, method: str) -> str:
+def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: str) -> str:
     title = benchmark.titles[run_id]
-    if not _several(benchmark, measured, method):
+    if not _several(benchmark, by_run, method):
         return title
     return f"{title}: {method_title(_key(benchmark.run(run_id), method))}"
 
