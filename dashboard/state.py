@@ -6,6 +6,7 @@ from typing import Final
 
 import streamlit as st
 
+from fer_core.evaluation.former_labels import FORMER_LABELS
 from fer_core.evaluation.leaderboard_columns import COLUMNS
 
 BIND: Final = "query-params"
@@ -83,11 +84,8 @@ _SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})
 _UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS})
 """Keys that pages write themselves; Streamlit binds the others to widgets."""
 
-_SLUGS = {
-    name: column.slug
-    for column in COLUMNS.values()
-    for name in (column.label, *column.aliases)
-    if name != column.slug
+_SLUGS = dict(FORMER_LABELS) | {
+    column.label: column.slug for column in COLUMNS.values() if column.label != column.slug
 }
 
 ALIASES: Mapping[Key, Mapping[str, str]] = {

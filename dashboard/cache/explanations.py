@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
 
     from fer_core.explain.faithfulness import Curves
     from fer_core.explain.features import FeatureMaps, Layer
+    from fer_core.explain.methods import Method
     from fer_core.explain.saliency import Detail, SaliencyMap
     from fer_core.predictor.loaded_model import BorrowedModel
 
@@ -79,10 +80,12 @@ def default_of(run: Run) -> str:
 
 def _normalised(request: MapRequest) -> MapRequest:
     """Drops the options that the method does not read, so that they make no new map."""
-    if request.method == "attention":
-        return request
-    depth = request.depth if _reads_layer(request) else None
-    return replace(request, depth=depth, head=None)
+    method = _method(request)
+    return replace(
+        request,
+        depth=request.depth if method is not None and method.reads_depth else None,
+        head=request.head if method is not None and method.reads_head else None,
+    )
 
 
 _BY_REQUEST = {**BY_CONTENT, MapRequest: lambda request: astuple(_normalised(request))}
@@ -207,7 +210,7 @@ def network_input(benchmark: Benchmark, run: Run, face: NDArray[np.uint8]) -> Im
 def faithfulness(run: Run) -> pd.DataFrame | None:
     """Returns the ranking of a run's methods; None if `explain` was not run."""
     table = _read(run.directory.faithfulness_path, _FAITHFULNESS)
-    return None if table is None else tables.league(table)
+    return None if table is None else tables.rank_methods(table)
 
 
 @st.cache_resource(
@@ -248,11 +251,10 @@ def _or_reason(work: Callable[[], Result]) -> Result | str:
         return str(error)
 
 
-def _reads_layer(request: MapRequest) -> bool:
+def _method(request: MapRequest) -> "Method | None":
     from fer_core.explain.methods import METHODS
 
-    method = METHODS.get(request.method or "")
-    return method is not None and method.reads_layer
+    return METHODS.get(request.method or "")
 
 
 def _detail(benchmark: Benchmark, run: Run, request: MapRequest) -> "Detail | None":
@@ -261,13 +263,13 @@ def _detail(benchmark: Benchmark, run: Run, request: MapRequest) -> "Detail | No
     from fer_core.models import spec_of
 
     config = config_of(run)
-    is_attention = request.method == "attention"
-    if config is None or not (_reads_layer(request) or is_attention):
+    method = _method(request)
+    if config is None or method is None or not method.reads_depth:
         return None
     layers = None if request.depth is None else outline(benchmark, run)
     if layers is None or isinstance(layers, str) or request.depth is None:
-        return Detail(head=request.head) if is_attention else None
-    if is_attention:
+        return Detail(head=request.head) if method.reads_head else None
+    if method.reads_head:
         # a ViT's outline is its patches, then its blocks
         return Detail(block=round(request.depth * (len(layers) - 2)), head=request.head)
     paths = [layer.path for layer in layers]

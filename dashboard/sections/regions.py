@@ -25,8 +25,6 @@ DEFAULT = "default"
 RegionTables = Mapping[str, pd.DataFrame]
 """`regions.parquet` by run id."""
 
-BASELINES = tables.CONTROLS
-
 CLAIMS = {
     "mouth (smile) for happy": ("happy", "mouth"),
     "brows for angry": ("angry", "brows"),
@@ -240,7 +238,7 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
 
 def _conclusion(title: str, table: pd.DataFrame, faithful: Sequence[str], command: str) -> None:
     """Shows which methods beat both baselines on a model."""
-    if not set(BASELINES) <= set(table["method"]):
+    if not set(tables.BASELINES) <= set(table["method"]):
         st.info(
             f"The baselines have not been measured on {title} yet, so its maps cannot be judged. "
             f"`{command}` continues."
@@ -270,7 +268,7 @@ def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
             row[tables.METRICS[str(item.metric)]] = (
                 f"{item.value:.2f} [{item.low:.2f}, {item.high:.2f}]{mark}"
             )
-        rows.append(((method in BASELINES, method not in faithful), row))
+        rows.append(((method in tables.BASELINES, method not in faithful), row))
     ordered = [row for _, row in sorted(rows, key=lambda item: item[0])]
     return pd.DataFrame(ordered).reindex(columns=["method", *tables.METRICS.values()])
 

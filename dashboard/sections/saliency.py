@@ -16,6 +16,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.explain.methods import METHODS
 from fer_core.explain.saliency import SaliencyMap
+from fer_core.explain.tables import BASELINES
 from fer_core.figures.explanations import CurvePair, curves_chart
 from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed_overlay
 
@@ -31,8 +32,6 @@ DEFAULT_DEPTH = "default"
 _DEPTHS = (DEFAULT_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
 _HEADS = ("mean", *(str(number) for number in range(1, 13)))
 
-BASELINES = tuple(key for key, method in METHODS.items() if method.control)
-"""Methods that ignore the model; a faithful map does better."""
 
 PER_ROW = 8
 
@@ -137,7 +136,7 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
                 "which patches still reach the classifier. Ensembles use their members' defaults.",
             )  # fmt: skip
         with right:
-            if "attention" in methods:
+            if any(name != DEFAULT and METHODS[name].reads_head for name in methods):
                 head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
     return MapRequest(
         target=None if target == PREDICTED else labels.index(str(target)),
@@ -206,7 +205,7 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
     for method in grid.methods:
         st.markdown(f"**{title_of(method)}**")
         if method != DEFAULT:
-            st.caption(f"{METHODS[method].says} {METHODS[method].reference}")
+            st.caption(f"{METHODS[method].summary} {METHODS[method].reference}")
         row = _row(benchmark, grid, method, tests, picture)
         tiles.append([tile for tile, _ in row])
         notes.append([note for _, note in row])

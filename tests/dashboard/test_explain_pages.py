@@ -126,7 +126,7 @@ def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page,
     assert not app.exception
     # occlusion and Grad-CAM suit all four runs, Chefer relevance none
     assert len(app.get("image")) == 8
-    assert "does not suit EfficientNet-Lite0" in texts(app).replace("\\", "")
+    assert "does not support EfficientNet-Lite0" in texts(app).replace("\\", "")
     assert "suits no member of" in texts(app)
 
 
