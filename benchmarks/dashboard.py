@@ -6,19 +6,8 @@ from collections.abc import Iterator
 
 from benchmarks.pages import HOME, python, warm
 from benchmarks.result import Result
+from dashboard import navigation
 
-PAGES = (
-    "overview",
-    "explorer",
-    "quality",
-    "leaderboard",
-    "confusion",
-    "errors",
-    "head_to_head",
-    "trust",
-    "compare",
-    "monitor",
-)
 RERUN_MS, COLD_S, MEMORY_GIB = 300, 3, 2.5
 
 _COLD = """
@@ -62,7 +51,7 @@ def measure() -> Iterator[Result]:
     yield Result(
         "leaderboard, cold: Python start to page", f"{cold:.1f} s", "", f"{COLD_S} s", cold < COLD_S
     )
-    pages = warm(PAGES)
+    pages = warm([page.name for page in navigation.PAGES])
     for page, rerun in pages.reruns.items():
         yield Result(
             f"{page}, warm rerun (median)",

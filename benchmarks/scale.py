@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.pages import warm
 from benchmarks.result import Result
+from dashboard import navigation
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, build_report
@@ -18,7 +19,7 @@ from fer_core.records import BenchmarkInfo, RunInfo
 
 RUNS, VALIDATION_SHARE = 12, 0.1
 RERUN_S, MEMORY_GIB = 1.0, 3.0
-PAGES = ("leaderboard", "confusion", "errors", "head_to_head", "trust")
+PAGES = navigation.in_section("Results")
 
 
 def measure(samples: int = 300_000) -> Iterator[Result]:

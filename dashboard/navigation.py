@@ -1,56 +1,85 @@
 """The pages, in the order a visitor meets them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
 import streamlit as st
 
-from dashboard import theme
+from dashboard import state, theme
 from dashboard.components import pickers
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """A page of the dashboard.
+
+    Attributes:
+        name: Its file under `views/`, and its path in the address; the first page opens at `/`.
+        section: Its heading in the navigation; empty for none.
+        title: Its title.
+        icon: A Material symbol.
+    """
+
+    name: str
+    section: str
+    title: str
+    icon: str
+
+    @property
+    def path(self) -> str:
+        """The page's file, as Streamlit takes it."""
+        return f"views/{self.name}.py"
+
+
+PAGES: tuple[PageSpec, ...] = (
+    PageSpec("overview", "", "Overview", "home"),
+    PageSpec("explorer", "Data", "Dataset explorer", "photo_library"),
+    PageSpec("quality", "Data", "Data quality", "rule"),
+    PageSpec("leaderboard", "Results", "Leaderboard", "leaderboard"),
+    PageSpec("confusion", "Results", "Confusion matrix", "grid_on"),
+    PageSpec("errors", "Results", "Error explorer", "search_insights"),
+    PageSpec("head_to_head", "Results", "Head to head", "compare_arrows"),
+    PageSpec("trust", "Results", "Trust", "verified_user"),
+    PageSpec("features", "Explain", "Feature maps", "layers"),
+    PageSpec("saliency", "Explain", "Saliency lab", "biotech"),
+    PageSpec("regions", "Explain", "Where models look", "visibility"),
+    PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
+    PageSpec("monitor", "Runs", "Training monitor", "monitoring"),
+)
+"""Every page; navigation, tests and benchmarks read this list."""
+
+BY_NAME: Mapping[str, PageSpec] = {page.name: page for page in PAGES}
+
+
+def in_section(section: str) -> tuple[str, ...]:
+    """Returns the names of a section's pages."""
+    return tuple(page.name for page in PAGES if page.section == section)
+
+
+def link(name: str, text: str) -> None:
+    """Shows a link to a page: its title, then what is there."""
+    page = BY_NAME[name]
+    st.page_link(page.path, label=f"**{page.title}**: {text}", icon=f":material/{page.icon}:")
 
 
 def run() -> None:
     """Shows navigation, the benchmark picker and the chosen page."""
     theme.apply()
-    page = st.navigation(
-        {
-            "": [
-                st.Page("views/overview.py", title="Overview", icon=":material/home:", default=True)
-            ],
-            "Data": [
-                st.Page(
-                    "views/explorer.py", title="Dataset explorer", icon=":material/photo_library:"
-                ),
-                st.Page("views/quality.py", title="Data quality", icon=":material/rule:"),
-            ],
-            "Results": [
-                st.Page("views/leaderboard.py", title="Leaderboard", icon=":material/leaderboard:"),
-                st.Page("views/confusion.py", title="Confusion matrix", icon=":material/grid_on:"),
-                st.Page(
-                    "views/errors.py", title="Error explorer", icon=":material/search_insights:"
-                ),
-                st.Page(
-                    "views/head_to_head.py", title="Head to head", icon=":material/compare_arrows:"
-                ),
-                st.Page("views/trust.py", title="Trust", icon=":material/verified_user:"),
-            ],
-            "Explain": [
-                st.Page("views/features.py", title="Feature maps", icon=":material/layers:"),
-                st.Page("views/saliency.py", title="Saliency lab", icon=":material/biotech:"),
-                st.Page(
-                    "views/regions.py", title="Where models look", icon=":material/visibility:"
-                ),
-            ],
-            "Try": [
-                st.Page(
-                    "views/compare.py",
-                    title="Compare on a face",
-                    icon=":material/familiar_face_and_zone:",
-                )
-            ],
-            "Runs": [
-                st.Page("views/monitor.py", title="Training monitor", icon=":material/monitoring:")
-            ],
-        },
-        expanded=True,  # a page behind "View more" is a page that nobody finds
-    )
+    state.accept_old_addresses()
+    sections = {
+        section: [
+            st.Page(
+                page.path,
+                title=page.title,
+                icon=f":material/{page.icon}:",
+                default=page is PAGES[0],
+            )
+            for page in pages
+        ]
+        for section, pages in groupby(PAGES, key=lambda page: page.section)
+    }
+    page = st.navigation(sections, expanded=True)  # collapsed, pages are hard to find
     with st.sidebar:
         pickers.benchmark_picker()
     page.run()

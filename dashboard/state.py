@@ -1,8 +1,15 @@
 """Names that widgets and the address bar share: a link opens the same view."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
-BIND = "query-params"
+import streamlit as st
+
+from fer_core.evaluation.former_labels import FORMER_LABELS
+from fer_core.evaluation.leaderboard_columns import COLUMNS
+
+BIND: Final = "query-params"
 """Streamlit keeps a widget bound so in the address bar, under its key."""
 
 
@@ -69,3 +76,61 @@ class Key(StrEnum):
     CURVES = "curves"
     WHICH = "which"
     UNSURE = "unsure"
+
+
+_SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})
+"""Keys with several values."""
+
+_UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS})
+"""Keys that pages write themselves; Streamlit binds the others to widgets."""
+
+_SLUGS = dict(FORMER_LABELS) | {
+    column.label: column.slug for column in COLUMNS.values() if column.label != column.slug
+}
+
+ALIASES: Mapping[Key, Mapping[str, str]] = {
+    Key.BINS: {"width": "equal width", "mass": "adaptive"},
+    Key.CLASSES: {"My choice": "Custom"},
+    Key.COLUMNS: _SLUGS,
+    Key.COST: _SLUGS,
+    Key.CONTRAST: {"nothing": "none"},
+    Key.DEPTH: {"the method's own": "default"},
+    Key.EXPLAIN: {"each model's answer": "predicted class"},
+    Key.FAIL: {
+        "Its errors": "errors",
+        "It alone fails": "alone",
+        "It alone is right": "unlike",
+    },
+    Key.GROUPS: {"Bit for bit": "exact"},
+    Key.LABEL: {"every class": "all classes"},
+    Key.PAIRS: {"Errors the other mends": "complementarity"},
+    Key.SCALE: {"For and against": "Evidence for and against"},
+    Key.SORT: {"Least like a face first": "outlier", "Most disputed first": "agreement"},
+    Key.SOURCE: {"A face of yours, or a drawn one": "own", "A test sample": "sample"},
+    Key.TARGET: {
+        "each model's answer": "predicted class",
+        "the model's answer": "predicted class",
+        "the true class": "true class",
+    },
+    Key.VIEW: {
+        "Answers": "answers",
+        "What if": "what-if",
+        "Look-alikes": "look-alikes",
+        "Light and sharpness": "statistics",
+    },
+}
+"""Display texts that earlier versions wrote to the address, and the options they stand for now."""
+
+
+def accept_old_addresses() -> None:
+    """Opens links of earlier versions: their texts are translated before the widgets are made."""
+    for key, names in ALIASES.items():
+        values = st.query_params.get_all(key)
+        if not any(value in names for value in values):
+            continue
+        known = [names.get(value, value) for value in values]
+        if key in _UNBOUND:
+            st.query_params[key] = known if key in _SEVERAL else known[0]
+        elif key not in st.session_state:
+            # a bound widget drops the unknown text and takes this value
+            st.session_state[key] = known if key in _SEVERAL else known[0]

@@ -1,4 +1,4 @@
-"""The look: what .streamlit/config.toml cannot say."""
+"""Style that .streamlit/config.toml cannot set."""
 
 from html import escape
 
@@ -36,7 +36,7 @@ def is_dark() -> bool:
 
 
 def page_header(section: str, title: str, lead: str) -> None:
-    """Shows a page's title and one sentence on what to do there."""
+    """Shows a page's title and one sentence on its purpose."""
     st.html(f'<div class="fs-kicker">{escape(section)}</div>')
     st.title(title, anchor=False)
     st.html(f'<div class="fs-lead">{escape(lead)}</div>')

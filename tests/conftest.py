@@ -1,6 +1,8 @@
 """Fixtures that several test modules share."""
 
 import os
+import shutil
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors, a worker a core: more threads only wait
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
@@ -39,3 +41,9 @@ def _framing_is_not_measured():
 def measured_framing(monkeypatch):
     """Lets preparation measure how faces lie in the images, as it does outside the tests."""
     monkeypatch.setattr(prepare, "_framing", MEASURE_FRAMING)
+
+
+@pytest.fixture
+def artifacts_copy(toy, tmp_path) -> Path:
+    """A copy of the toy benchmark's artifacts, to change or damage."""
+    return shutil.copytree(toy.artifacts, tmp_path / "artifacts")

@@ -98,9 +98,8 @@ def test_another_preprocessing_is_refused(toy, monkeypatch):
         load_network(toy.benchmark.run(RUNS[0]), SampleFormat(48, False))
 
 
-def test_damaged_weights_do_not_answer(toy, tmp_path):
-    shutil.copytree(toy.artifacts, tmp_path / "a")
-    benchmark = ArtifactStore(tmp_path / "a").benchmark("toy")
+def test_damaged_weights_do_not_answer(toy, artifacts_copy):
+    benchmark = ArtifactStore(artifacts_copy).benchmark("toy")
     weights = benchmark.run(RUNS[1]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
     predictor = Predictor(benchmark, torch.device("cpu"))

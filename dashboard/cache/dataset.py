@@ -1,17 +1,17 @@
-"""What the pages on data read and compute once: `data_access` for samples, lists and labels.
+"""What the pages on data read and compute: cards, review lists and label issues.
 
-Like there, caches are keyed by the stamps of files, and what is returned must not be changed.
+The caching rules are those of `dashboard.cache.benchmarks`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.cache import benchmarks
-from dashboard.cache.benchmarks import Benchmark, Run, Stamp, stamp
-from fer_core.artifacts import BenchmarkDir
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.stamps import file_stamps
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
@@ -25,134 +25,103 @@ from fer_core.evaluation.label_issues import (
 from fer_core.evaluation.predictions import Predictions
 
 MAP_POINTS = 6000
-"""Most images that are drawn on the map; the lasso still reaches all of them."""
+"""Most images that the map draws; a lasso still selects among all of them."""
+
+_samples_stamp = file_stamps("samples_path")
+_predictions_stamp = file_stamps("predictions_path")
 
 
-def card(chosen: Benchmark) -> DatasetCard | None:
+def _prediction_stamps(benchmark: Benchmark) -> Hashable:
+    stamps = tuple(_predictions_stamp(run) for run in benchmark.runs)
+    return _samples_stamp(benchmark), stamps
+
+
+_BY_SAMPLES = {Benchmark: _samples_stamp}
+_BY_PREDICTIONS = {Benchmark: _prediction_stamps}
+
+
+@st.cache_resource(
+    max_entries=8, show_spinner=False, hash_funcs={Benchmark: file_stamps("card_path")}
+)
+def card(benchmark: Benchmark) -> DatasetCard | None:
     """Returns the dataset card, or None for a set of an earlier version."""
     try:
-        return _read_card(chosen.place, stamp(chosen.place.card_path))
+        return DatasetCard.read(benchmark.directory.card_path)
     except ArtifactError:
         return None
 
 
-def card_text(chosen: Benchmark) -> str:
+def card_text(benchmark: Benchmark) -> str:
     """Returns the dataset card as Markdown; empty if there is none."""
-    path = chosen.place.card_text_path
+    path = benchmark.directory.card_text_path
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def map_points(chosen: Benchmark) -> pd.DataFrame:
-    """Returns up to `MAP_POINTS` samples with a place on the map, drawn evenly."""
-    return _map_points(chosen.place, _stamp(chosen), chosen)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_SAMPLES)
+def map_points(benchmark: Benchmark) -> pd.DataFrame:
+    """Returns a random subset of up to `MAP_POINTS` samples that have map coordinates."""
+    samples = benchmarks.samples(benchmark)
+    placed = samples.loc[samples["x"].notna(), ["id", "x", "y", "label"]]
+    return placed.sample(min(MAP_POINTS, len(placed)), random_state=0).sort_index()
 
 
-LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "duplicates": review.duplicate_groups,
     "leaks": review.leaks,
     "conflicts": review.conflicts,
 }
 
 
-def review_list(chosen: Benchmark, name: str) -> pd.DataFrame:
-    """Returns one of `LISTS`, or `outliers`, with columns `id`, `reason` and `proposal`."""
-    return _review_list(chosen.place, name, _stamp(chosen), chosen)
+@st.cache_resource(max_entries=16, show_spinner="Checking the samples ...", hash_funcs=_BY_SAMPLES)
+def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
+    """Returns one of `REVIEW_LISTS`, or `outliers`; has columns `id`, `reason`, `proposal`."""
+    samples = benchmarks.samples(benchmark).reset_index(drop=True)
+    if name in REVIEW_LISTS:
+        return REVIEW_LISTS[name](samples)
+    facts = samples.set_index("id")[["split", "label"]]
+    return outliers(samples).join(facts, on="id").assign(proposal=review.ASIDE)
 
 
 @dataclass(frozen=True)
 class Judges:
-    """Whose answers judge labels: networks scored on this split.
+    """The networks whose predictions are compared with the labels; all share the split.
 
     Attributes:
-        runs: Those that can be read.
-        dropped: Ids of those that cannot, or that answered other samples.
+        runs: Readable networks.
+        dropped: Ids of networks that cannot be read, or that predicted other samples.
     """
 
     runs: tuple[Run, ...]
     dropped: tuple[str, ...]
 
 
-def judges(chosen: Benchmark) -> Judges:
-    """Returns the networks that judge labels, and those that cannot."""
-    return _judges(chosen.place, _prediction_stamps(chosen), chosen)
-
-
-def label_issues(chosen: Benchmark) -> pd.DataFrame:
-    """Lists likely label errors by the average of the judges; empty without readable runs."""
-    return _label_issues(chosen.place, _prediction_stamps(chosen), chosen)
-
-
-def cleared(chosen: Benchmark) -> list[LabelNoiseReport]:
-    """Returns each run's test score with and without likely label errors."""
-    return _cleared(chosen.place, _prediction_stamps(chosen), chosen)
-
-
-def _networks(chosen: Benchmark) -> tuple[Run, ...]:
-    return tuple(
-        run
-        for run in chosen.runs
-        if run.info.kind == "network" and run.info.split_hash == chosen.info.split_hash
-    )
-
-
-def _stamp(chosen: Benchmark) -> Stamp:
-    return stamp(chosen.place.samples_path)
-
-
-def _prediction_stamps(chosen: Benchmark) -> tuple[tuple[str, Stamp], ...]:
-    return tuple((run.run_id, stamp(run.place.predictions_path)) for run in chosen.runs)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _read_card(place: BenchmarkDir, stamp: Stamp) -> DatasetCard:
-    return DatasetCard.read(place.card_path)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _map_points(place: BenchmarkDir, stamp: Stamp, _chosen: Benchmark) -> pd.DataFrame:
-    samples = benchmarks.samples(_chosen)
-    placed = samples.loc[samples["x"].notna(), ["id", "x", "y", "label"]]
-    return placed.sample(min(MAP_POINTS, len(placed)), random_state=0).sort_index()
-
-
-@st.cache_resource(max_entries=16, show_spinner="Going through the samples ...")
-def _review_list(place: BenchmarkDir, name: str, stamp: Stamp, _chosen: Benchmark) -> pd.DataFrame:
-    samples = benchmarks.samples(_chosen).reset_index(drop=True)
-    if name in LISTS:
-        return LISTS[name](samples)
-    found = outliers(samples)
-    facts = samples.set_index("id")[["split", "label"]]
-    return found.join(facts, on="id").assign(proposal=review.ASIDE)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _judges(
-    place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
-) -> Judges:
-    networks = _networks(_chosen)
-    read = _answers(_chosen, networks)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_PREDICTIONS)
+def judges(benchmark: Benchmark) -> Judges:
+    """Returns the networks whose predictions judge labels, and those that cannot be read."""
+    networks = _networks(benchmark)
+    readable = _readable_predictions(networks)
     return Judges(
-        tuple(run for run in networks if run.run_id in read),
-        tuple(run.run_id for run in networks if run.run_id not in read),
+        tuple(run for run in networks if run.run_id in readable),
+        tuple(run.run_id for run in networks if run.run_id not in readable),
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner="Judging labels ...")
-def _label_issues(
-    place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
-) -> pd.DataFrame:
-    answers = _answers(_chosen, _networks(_chosen))
-    if not answers:
+@st.cache_resource(
+    max_entries=8, show_spinner="Finding label issues ...", hash_funcs=_BY_PREDICTIONS
+)
+def label_issues(benchmark: Benchmark) -> pd.DataFrame:
+    """Lists likely label errors by the judges' mean prediction; empty without readable runs."""
+    readable = _readable_predictions(_networks(benchmark))
+    if not readable:
         return pd.DataFrame()
-    table = find_label_issues(list(answers.values())).table()
-    samples = benchmarks.samples(_chosen)
-    table = expected_votes(samples, table, _chosen.info.label_set)
+    table = find_label_issues(list(readable.values())).table()
+    table = expected_votes(benchmarks.samples(benchmark), table, benchmark.info.label_set)
     return table.assign(
         label=table["given"],
         proposal=table["suggested"],
         reason=[
-            f"the models say {suggested} ({confidence:.0%}), not {given} ({probability:.0%})"
-            for suggested, confidence, given, probability in zip(
+            f"the models predict {suggested} ({confidence:.0%}), not {label} ({probability:.0%})"
+            for suggested, confidence, label, probability in zip(
                 table["suggested"],
                 table["confidence"],
                 table["given"],
@@ -163,31 +132,43 @@ def _label_issues(
     )
 
 
-@st.cache_resource(max_entries=8, show_spinner="Scoring without suspect labels ...")
-def _cleared(
-    place: BenchmarkDir, stamps: tuple[tuple[str, Stamp], ...], _chosen: Benchmark
-) -> list[LabelNoiseReport]:
-    same_split = [r for r in _chosen.runs if r.info.split_hash == _chosen.info.split_hash]
-    runs = _answers(_chosen, tuple(same_split))
-    judging = {run.run_id for run in _networks(_chosen)}
+@st.cache_resource(
+    max_entries=8, show_spinner="Scoring without suspect labels ...", hash_funcs=_BY_PREDICTIONS
+)
+def label_noise(benchmark: Benchmark) -> list[LabelNoiseReport]:
+    """Returns each run's test accuracy with and without likely label errors."""
+    same_split = [run for run in benchmark.runs if _on_this_split(benchmark, run)]
+    readable = _readable_predictions(same_split)
+    judging = {run.run_id for run in _networks(benchmark)}
     return accuracy_without_suspects(
-        runs,
-        {name: run for name, run in runs.items() if name in judging},
+        readable,
+        {run_id: predictions for run_id, predictions in readable.items() if run_id in judging},
         {run.run_id: run.info.members for run in same_split},
     )
 
 
-def _answers(chosen: Benchmark, runs: tuple[Run, ...]) -> dict[str, Predictions]:
-    """Returns the predictions of runs that are readable and on the same samples."""
-    answers: dict[str, Predictions] = {}
+def _on_this_split(benchmark: Benchmark, run: Run) -> bool:
+    return run.info.split_hash == benchmark.info.split_hash
+
+
+def _networks(benchmark: Benchmark) -> list[Run]:
+    return [
+        run
+        for run in benchmark.runs
+        if run.info.kind == "network" and _on_this_split(benchmark, run)
+    ]
+
+
+def _readable_predictions(runs: Sequence[Run]) -> dict[str, Predictions]:
+    """Returns the predictions of runs that are readable and on the samples of the first."""
+    readable: dict[str, Predictions] = {}
     for run in runs:
         try:
-            read = benchmarks.predictions(chosen, run)
-            for other in answers.values():
+            predictions = benchmarks.predictions(run)
+            for first in list(readable.values())[:1]:
                 for split in ("validation", "test"):
-                    read.split(split).aligned_with(other.split(split))
-                break
+                    predictions.split(split).aligned_with(first.split(split))
         except ArtifactError:
             continue
-        answers[run.run_id] = read
-    return answers
+        readable[run.run_id] = predictions
+    return readable

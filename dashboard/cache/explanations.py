@@ -1,15 +1,15 @@
-"""What the pages on explanations read and compute; caches like `dashboard.cache.benchmarks`.
+"""What the pages on explanations read and compute, cached like `dashboard.cache.inference`.
 
-Every cached function takes content as its key: the face's bytes, the weights' stamp, the
-question. Errors that a visitor can mend come back as sentences, so that one model's trouble
-leaves the others on the page.
+A cached function's key is content: the face's bytes, the stamps of the weights, the request.
+Errors that a visitor can fix are returned as sentences, so that a problem with one model leaves
+the others on the page.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,9 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks
-from dashboard.cache.benchmarks import Benchmark, Run, Stamp
-from dashboard.cache.benchmarks import stamp as stamp_of
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.inference import BY_CONTENT, predictor
+from dashboard.cache.stamps import file_stamps
 from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
@@ -42,59 +42,23 @@ _PROJECTION = ("id", "label", "predicted", "x", "y")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a visitor asks of a map; hashable, part of the caches' keys.
+class MapRequest:
+    """The options of a saliency map; hashable, part of the caches' keys.
 
     Attributes:
         method: Key of the method; each model's default if None.
-        of: Index of the explained class; the model's own answer if None.
-        against: Index of the class to contrast it with.
-        depth: Where a CAM or attention reads, 0 (first layer) to 1 (last); the method's own
-            choice if None.
-        head: Number of an attention head; their mean if None.
+        target: Index of the explained class; the predicted one if None.
+        contrast: Index of the class to contrast it with.
+        depth: Where a CAM or attention reads, 0 (first layer) to 1 (last); the method's default
+            if None.
+        head: Index of an attention head; the mean of all if None.
     """
 
     method: str | None = None
-    of: int | None = None
-    against: int | None = None
+    target: int | None = None
+    contrast: int | None = None
     depth: float | None = None
     head: int | None = None
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A face put to a run: what cached functions take as one argument.
-
-    Attributes:
-        chosen: The benchmark.
-        run: One of its runs.
-        face: In the benchmark's format; None where the question is about the run alone.
-    """
-
-    chosen: Benchmark
-    run: Run
-    face: NDArray[np.uint8] | None = None
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What an answer depends on: the face's bytes, the split, the weights."""
-        face = None if self.face is None else (self.face.tobytes(), self.face.shape)
-        return (*benchmarks.basis(self.chosen, self.run), face)
-
-    @property
-    def stored(self) -> NDArray[np.uint8]:
-        """The face; a blank one where none is asked about."""
-        blank = np.zeros(benchmarks.predictor(self.chosen).format.shape, np.uint8)
-        return blank if self.face is None else self.face
-
-    @contextmanager
-    def borrowed(self) -> "Iterator[tuple[BorrowedModel, Tensor]]":
-        """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
-        with benchmarks.predictor(self.chosen).borrow(self.run.run_id) as subject:
-            yield subject, subject.prepare(self.stored[None])
-
-
-_BY_CONTENT: "dict[str | type[Any], Callable[[Any], Any]]" = {_Case: lambda case: case.key}
 
 
 def config_of(run: Run) -> ModelConfig | None:
@@ -106,7 +70,7 @@ def config_of(run: Run) -> ModelConfig | None:
 
 
 def default_of(run: Run) -> str:
-    """Returns the key of the method that stands for a run where none is chosen."""
+    """Returns the key of a run's default method."""
     if run.info.kind == "ensemble":
         return tables.MEMBERS
     from fer_core.explain.methods import default_method
@@ -114,190 +78,206 @@ def default_of(run: Run) -> str:
     return default_method(config_of(run))
 
 
+def _normalised(request: MapRequest) -> MapRequest:
+    """Drops the options that the method does not read, so that they make no new map."""
+    method = _method(request)
+    return replace(
+        request,
+        depth=request.depth if method is not None and method.reads_depth else None,
+        head=request.head if method is not None and method.reads_head else None,
+    )
+
+
+_BY_REQUEST = {**BY_CONTENT, MapRequest: lambda request: astuple(_normalised(request))}
+
+
+@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_REQUEST)
 def saliency(
-    chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8], request: MapRequest
 ) -> "SaliencyMap | str":
-    """Returns a run's map of a face in the benchmark's format, or why there is none."""
-    return _saliency(_Case(chosen, run, face), _needed(asked))
+    """Returns a run's map of a face in the benchmark's format, or the reason there is none."""
+    from fer_core.explain.saliency import Target
+
+    request = _normalised(request)
+
+    def work() -> "SaliencyMap":
+        index = request.target
+        if index is None and request.contrast is not None:
+            with _borrowed(benchmark, run, face) as (model, inputs):
+                index = int(model.model(inputs).detach()[0].argmax())
+        # a class is not contrasted with itself
+        contrast = None if request.contrast == index else request.contrast
+        target = None if index is None else Target(index, contrast)
+        detail = _detail(benchmark, run, request)
+        return predictor(benchmark).explain(face, run.run_id, request.method, target, detail)
+
+    return _or_reason(work)
 
 
-def curves(chosen: Benchmark, run: Run, face: NDArray[np.uint8], asked: Asked) -> "Curves | str":
-    """Returns the insertion and deletion curves of that map, or why there are none."""
-    return _curves(_Case(chosen, run, face), _needed(asked))
+@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_REQUEST)
+def curves(
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8], request: MapRequest
+) -> "Curves | str":
+    """Returns the insertion and deletion curves of that map, or the reason there are none."""
+    from fer_core.explain.faithfulness import insertion_deletion
+
+    tested = saliency(benchmark, run, face, request)
+    if isinstance(tested, str):
+        return tested
+
+    def work() -> "Curves":
+        with _borrowed(benchmark, run, face) as (model, inputs):
+            return insertion_deletion(model.model, inputs[0], [tested])[0]
+
+    return _or_reason(work)
 
 
-def outline(chosen: Benchmark, run: Run) -> "list[Layer] | str":
-    """Returns the layers of a run's network, or why there are none."""
-    return _outline(_Case(chosen, run))
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_CONTENT)
+def outline(benchmark: Benchmark, run: Run) -> "list[Layer] | str":
+    """Returns the layers of a run's network, or the reason there are none."""
+    from fer_core.explain.features import layers
+    from fer_core.explain.saliency import ExplainError
+
+    def work() -> "list[Layer]":
+        blank = np.zeros(predictor(benchmark).format.shape, np.uint8)
+        with _borrowed(benchmark, run, blank) as (model, inputs):
+            if model.spec is None:
+                raise ExplainError(f"{run.info.title} is an ensemble and has no layers.")
+            return layers(model.model, model.spec, inputs)
+
+    return _or_reason(work)
 
 
+@st.cache_resource(max_entries=64, ttl=3600, show_spinner=False, hash_funcs=BY_CONTENT)
 def feature_maps(
-    chosen: Benchmark, run: Run, face: NDArray[np.uint8], path: str, of: int | None
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8], path: str, target: int | None
 ) -> "FeatureMaps | str":
-    """Returns a layer's maps of a face, or why there are none."""
-    return _feature_maps(_Case(chosen, run, face), path, of)
+    """Returns a layer's maps of a face, or the reason there are none.
+
+    Args:
+        benchmark: The benchmark.
+        run: One of its runs.
+        face: In the benchmark's format.
+        path: The layer's module path.
+        target: Index of the class whose gradient ranks the channels; the predicted one if None.
+    """
+    from fer_core.explain import features
+    from fer_core.explain.saliency import ExplainError, Target
+
+    def work() -> "FeatureMaps":
+        known = outline(benchmark, run)
+        layers = [] if isinstance(known, str) else known
+        layer = next((layer for layer in layers if layer.path == path), None)
+        with _borrowed(benchmark, run, face) as (model, inputs):
+            if layer is None or model.spec is None:
+                raise ExplainError(f"{run.info.title} has no layer {path!r}.")
+            explained = None if target is None else Target(target)
+            return features.feature_maps(model.model, model.spec, inputs, layer, explained)
+
+    return _or_reason(work)
 
 
-def attention(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> "NDArray[np.float32] | str":
-    """Returns a ViT's attention for a face, (blocks, heads, T, T), or why there is none."""
-    return _attention(_Case(chosen, run, face))
+@st.cache_resource(max_entries=32, ttl=3600, show_spinner=False, hash_funcs=BY_CONTENT)
+def attention(
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8]
+) -> "NDArray[np.float32] | str":
+    """Returns a ViT's attention for a face, or the reason there is none.
+
+    Returns:
+        float32, shape (blocks, heads, T, T) for T tokens.
+    """
+    from fer_core.explain.attention import attention as read_attention
+
+    def work() -> NDArray[np.float32]:
+        with _borrowed(benchmark, run, face) as (model, inputs):
+            weights = read_attention(model.model, inputs)[1][0]
+            return np.asarray(weights.cpu().numpy(), dtype=np.float32)
+
+    return _or_reason(work)
 
 
-def network_input(chosen: Benchmark, run: Run, face: NDArray[np.uint8]) -> Image.Image:
-    """Returns a face at the size in which a network gets it."""
-    side = run.info.image_size or chosen.info.side
+def network_input(benchmark: Benchmark, run: Run, face: NDArray[np.uint8]) -> Image.Image:
+    """Returns a face at the size of a network's input."""
+    side = run.info.image_size or benchmark.info.side
     return Image.fromarray(face).resize((side, side), Image.Resampling.BILINEAR)
 
 
+@st.cache_resource(
+    max_entries=32,
+    show_spinner="Comparing methods ...",
+    hash_funcs={Run: file_stamps("faithfulness_path")},
+)
 def faithfulness(run: Run) -> pd.DataFrame | None:
-    """Returns the league of a run's methods; None if `explain` was not run."""
-    path = run.place.faithfulness_path
-    return _league(path, stamp_of(path))
+    """Returns the ranking of a run's methods; None if `explain` was not run."""
+    table = _read(run.directory.faithfulness_path, _FAITHFULNESS)
+    return None if table is None else tables.rank_methods(table)
 
 
+@st.cache_resource(
+    max_entries=32, show_spinner=False, hash_funcs={Run: file_stamps("regions_path")}
+)
 def regions_of(run: Run) -> pd.DataFrame | None:
     """Returns a run's `regions.parquet`; None if `explain` was not run."""
-    path = run.place.regions_path
-    return _table(path, _REGIONS, stamp_of(path))
+    return _read(run.directory.regions_path, _REGIONS)
 
 
+@st.cache_resource(
+    max_entries=32, show_spinner=False, hash_funcs={Run: file_stamps("projection_path")}
+)
 def projection(run: Run) -> pd.DataFrame | None:
     """Returns a run's `projection.parquet`; None if `explain` was not run."""
-    path = run.place.projection_path
-    return _table(path, _PROJECTION, stamp_of(path))
+    return _read(run.directory.projection_path, _PROJECTION)
 
 
-@st.cache_resource(show_spinner="Drawing the regions of a face ...")
+@st.cache_resource(show_spinner="Drawing face regions ...")
 def canonical_regions(framing: regions.FaceLayout) -> dict[str, NDArray[np.bool_]]:
-    """Returns where the parts of a face usually are in crops of that framing."""
+    """Returns masks of the usual places of the face's regions in crops of that framing."""
     return regions.canonical_regions(framing=framing)
 
 
-def _said(work: Callable[[], Result]) -> Result | str:
+@contextmanager
+def _borrowed(
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8]
+) -> "Iterator[tuple[BorrowedModel, Tensor]]":
+    """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
+    with predictor(benchmark).borrow(run.run_id) as model:
+        yield model, model.prepare(face[None])
+
+
+def _or_reason(work: Callable[[], Result]) -> Result | str:
     try:
         return work()
     except FerscopeError as error:
         return str(error)
 
 
-def _needed(asked: Asked) -> Asked:
-    """Leaves out what a method does not read, so that its map is not made again for that."""
-    method = _method(asked)
-    if method is None:
-        return replace(asked, depth=None, head=None)
-    return replace(
-        asked,
-        depth=asked.depth if method.reads_depth else None,
-        head=asked.head if method.reads_head else None,
-    )
-
-
-def _method(asked: Asked) -> "Method | None":
+def _method(request: MapRequest) -> "Method | None":
     from fer_core.explain.methods import METHODS
 
-    return METHODS.get(asked.method or "")
+    return METHODS.get(request.method or "")
 
 
-def _detail(chosen: Benchmark, run: Run, asked: Asked) -> "Detail | None":
+def _detail(benchmark: Benchmark, run: Run, request: MapRequest) -> "Detail | None":
     """Turns a relative depth into the layer or block of this network."""
     from fer_core.explain.saliency import Detail
     from fer_core.models import spec_of
 
     config = config_of(run)
-    method = _method(asked)
+    method = _method(request)
     if config is None or method is None or not method.reads_depth:
         return None
-    found = None if asked.depth is None else outline(chosen, run)
-    if found is None or isinstance(found, str) or asked.depth is None:
-        return Detail(head=asked.head) if method.reads_head else None
+    layers = None if request.depth is None else outline(benchmark, run)
+    if layers is None or isinstance(layers, str) or request.depth is None:
+        return Detail(head=request.head) if method.reads_head else None
     if method.reads_head:
         # a ViT's outline is its patches, then its blocks
-        return Detail(block=round(asked.depth * (len(found) - 2)), head=asked.head)
-    paths = [layer.path for layer in found]
+        return Detail(block=round(request.depth * (len(layers) - 2)), head=request.head)
+    paths = [layer.path for layer in layers]
     spec = spec_of(config.architecture)
     if spec.family == "vit" and spec.cam_layer in paths:
         # behind it the classifier reads the class token alone: no gradient reaches a patch
         paths = paths[: paths.index(spec.cam_layer) + 1]
-    return Detail(module=paths[round(asked.depth * (len(paths) - 1))])
-
-
-@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
-def _saliency(case: _Case, asked: Asked) -> "SaliencyMap | str":
-    from fer_core.explain.saliency import Target
-
-    def work() -> "SaliencyMap":
-        target = None if asked.of is None else Target(asked.of, asked.against)
-        if asked.of is None and asked.against is not None:
-            with case.borrowed() as (subject, inputs):
-                logits = subject.model(inputs).detach()
-            target = Target(int(logits[0].argmax()), asked.against)
-        if target is not None and target.of == target.against:
-            target = Target(target.of)  # nothing to contrast a class with itself
-        detail = _detail(case.chosen, case.run, asked)
-        predictor = benchmarks.predictor(case.chosen)
-        return predictor.explain(case.stored, case.run.run_id, asked.method, target, detail)
-
-    return _said(work)
-
-
-@st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
-def _curves(case: _Case, asked: Asked) -> "Curves | str":
-    from fer_core.explain.faithfulness import insertion_deletion
-
-    one = _saliency(case, asked)
-    if isinstance(one, str):
-        return one
-
-    def work() -> "Curves":
-        with case.borrowed() as (subject, inputs):
-            return insertion_deletion(subject.model, inputs[0], [one])[0]
-
-    return _said(work)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_CONTENT)
-def _outline(case: _Case) -> "list[Layer] | str":
-    from fer_core.explain.features import layers
-    from fer_core.explain.saliency import ExplainError
-
-    def work() -> "list[Layer]":
-        with case.borrowed() as (subject, inputs):
-            if subject.spec is None:
-                raise ExplainError(
-                    f"{case.run.info.title} is an ensemble and has no layers of its own."
-                )
-            return layers(subject.model, subject.spec, inputs)
-
-    return _said(work)
-
-
-@st.cache_resource(max_entries=64, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
-def _feature_maps(case: _Case, path: str, of: int | None) -> "FeatureMaps | str":
-    from fer_core.explain import features
-    from fer_core.explain.saliency import ExplainError, Target
-
-    def work() -> "FeatureMaps":
-        found = outline(case.chosen, case.run)
-        layer = next((one for one in found if not isinstance(one, str) and one.path == path), None)
-        with case.borrowed() as (subject, inputs):
-            if layer is None or subject.spec is None:
-                raise ExplainError(f"{case.run.info.title} has no layer {path!r}.")
-            target = None if of is None else Target(of)
-            return features.feature_maps(subject.model, subject.spec, inputs, layer, target)
-
-    return _said(work)
-
-
-@st.cache_resource(max_entries=32, ttl=3600, show_spinner=False, hash_funcs=_BY_CONTENT)
-def _attention(case: _Case) -> "NDArray[np.float32] | str":
-    from fer_core.explain import attention as reading
-
-    def work() -> NDArray[np.float32]:
-        with case.borrowed() as (subject, inputs):
-            weights = reading.attention(subject.model, inputs)[1][0]
-            return np.asarray(weights.cpu().numpy(), dtype=np.float32)
-
-    return _said(work)
+    return Detail(module=paths[round(request.depth * (len(paths) - 1))])
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
@@ -307,14 +287,3 @@ def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
     except ArtifactError:
         return None
     return table
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _table(path: Path, columns: tuple[str, ...], stamp: Stamp) -> pd.DataFrame | None:
-    return _read(path, columns)
-
-
-@st.cache_resource(max_entries=32, show_spinner="Comparing methods ...")
-def _league(path: Path, stamp: Stamp) -> pd.DataFrame | None:
-    table = _read(path, _FAITHFULNESS)
-    return None if table is None else tables.rank_methods(table)

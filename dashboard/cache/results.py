@@ -1,11 +1,10 @@
 """Results that pages show, computed once for each state of the files.
 
-Beside `data_access` the only module that caches; the same rules hold. A `Scope` says what is
-scored: a part of the benchmark, and the classes that count. A `Board` holds all ranked runs on
-one scope, aligned.
+A `Scope` sets which samples and classes are scored; a `Board` holds the ranked runs on one scope,
+aligned by sample. The caching rules are those of `dashboard.cache.benchmarks`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,68 +13,128 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.cache.benchmarks import Benchmark, Pictures, Stamp, predictions, samples, stamp
-from fer_core.artifacts import BenchmarkDir
+from dashboard.cache.benchmarks import (
+    Benchmark,
+    picture_stamps,
+    pictures,
+    predictions,
+    samples,
+)
+from dashboard.cache.stamps import file_stamps
 from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
-from fer_core.evaluation import calibration, human_votes, leaderboard, slices
+from fer_core.errors import ArtifactError
+from fer_core.evaluation import calibration, human_votes, slices
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
 from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
-from fer_core.evaluation.leaderboard import BenchmarkResults, RunSource, Scope
+from fer_core.evaluation.leaderboard import (
+    BenchmarkResults,
+    RunSource,
+    Scope,
+    build_leaderboard,
+    select_predictions,
+    validation_predictions,
+)
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
 
+_samples_stamp = file_stamps("samples_path")
+_run_stamps = file_stamps(
+    "info_path",
+    "report_path",
+    "predictions_path",
+    "history_path",
+    "robustness_path",
+    "efficiency_path",
+)
+
+
+def _result_stamps(benchmark: Benchmark) -> Hashable:
+    """Returns the stamps of every file that results depend on."""
+    return _samples_stamp(benchmark), tuple(_run_stamps(run) for run in benchmark.runs)
+
+
+_BY_RESULTS = {Benchmark: _result_stamps}
+
 
 @dataclass(frozen=True)
 class Board:
-    """A benchmark's results on one scope.
+    """A benchmark's results on one scope, with at least one ranked run.
 
     Attributes:
-        results: Ranked runs with their numbers.
-        panel: The ranked runs' scores, aligned; None if no run can be read.
-        votes: Of the annotators, aligned with the panel; None without any.
+        results: The leaderboard.
+        aligned: Predictions of the ranked runs, best first, in one sample order.
+        votes: Annotators' votes in the same order; None without any.
     """
 
     results: BenchmarkResults
-    panel: AlignedPredictions | None
+    aligned: AlignedPredictions
     votes: Votes | None
 
 
-def board(chosen: Benchmark, scope: Scope) -> Board:
-    """Returns the results of all readable runs on a scope; others become warnings."""
-    return _board(_key(chosen), scope, chosen)
+@st.cache_resource(
+    max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=_BY_RESULTS
+)
+def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
+    """Returns the leaderboard of all readable runs on a scope; others become warnings."""
+    sources = [
+        RunSource(run.directory, run.info, run.report, partial(predictions, run))
+        for run in benchmark.runs
+    ]
+    return build_leaderboard(benchmark.info, samples(benchmark), sources, scope)
 
 
-def agreement(chosen: Benchmark, scope: Scope) -> Agreement | None:
-    """Returns how alike the ranked runs are; None if none can be read."""
-    return _agreement(_key(chosen), scope, chosen)
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=_BY_RESULTS)
+def board(benchmark: Benchmark, scope: Scope) -> Board:
+    """Returns the leaderboard of a scope with its aligned predictions.
+
+    Raises:
+        ArtifactError: If no run can be scored on it.
+    """
+    results = leaderboard(benchmark, scope)
+    aligned = results.aligned
+    if aligned is None:
+        raise ArtifactError("No run can be scored on these samples with these classes.")
+    return Board(results, aligned, Votes.of(samples(benchmark), aligned.ids, aligned.labels))
 
 
-def facets(chosen: Benchmark, scope: Scope) -> pd.DataFrame:
-    """Returns the groups that the samples of a scope fall into, aligned with its panel."""
-    return _facets(_key(chosen), scope, chosen)
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=_BY_RESULTS)
+def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
+    """Returns how far the ranked runs agree in their predictions and errors."""
+    return measure_agreement(board(benchmark, scope).aligned)
 
 
-def worst_slices(chosen: Benchmark, scope: Scope, run_id: str) -> list[Slice]:
-    """Returns the slices on which a run errs more than elsewhere, surest first."""
-    return _worst_slices(_key(chosen), scope, run_id, chosen)
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing slices ...", hash_funcs=_BY_RESULTS)
+def facets(benchmark: Benchmark, scope: Scope) -> pd.DataFrame:
+    """Returns the groups that the samples of a scope fall into, aligned with its board."""
+    scored = board(benchmark, scope)
+    first = next(iter(scored.aligned.predictions.values()))
+    return slices.facets(samples(benchmark), first, scored.votes)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Testing slices ...", hash_funcs=_BY_RESULTS)
+def worst_slices(benchmark: Benchmark, scope: Scope, run_id: str) -> list[Slice]:
+    """Returns the slices on which a run errs more than elsewhere, most significant first."""
+    aligned = board(benchmark, scope).aligned
+    wrong: NDArray[np.bool_] = ~aligned.right[aligned.row(run_id)]
+    return slices.worst_slices(wrong, facets(benchmark, scope))
 
 
 @dataclass(frozen=True)
-class Trust:
-    """A run's calibration, as it is and with the temperature fitted on validation.
+class CalibrationResults:
+    """A run's calibration, uncalibrated and with the temperature fitted on validation.
 
     Attributes:
-        temperature: That temperature; None if no validation image has the classes that count.
-        before: As it is.
-        after: Scaled.
-        curves: Top-label reliability of both, by how confidence is binned.
-        by_class: Reliability as it is, by class and by how confidence is binned.
+        temperature: The fitted temperature; None if no validation image has the scored classes.
+        before: Uncalibrated.
+        after: Scaled by the temperature.
+        curves: Top-label reliability of both, by binning.
+        by_class: Uncalibrated reliability by class and binning.
     """
 
     temperature: float | None
@@ -85,153 +144,103 @@ class Trust:
     by_class: Mapping[tuple[str, Binning], Reliability]
 
 
-def trust(chosen: Benchmark, scope: Scope, run_id: str) -> Trust:
+@st.cache_resource(max_entries=64, show_spinner="Measuring calibration ...", hash_funcs=_BY_RESULTS)
+def calibration_of(benchmark: Benchmark, scope: Scope, run_id: str) -> CalibrationResults:
     """Returns a run's calibration on a scope."""
-    return _trust(_key(chosen), scope, run_id, chosen)
-
-
-@dataclass(frozen=True)
-class People:
-    """A run against the annotators.
-
-    Attributes:
-        distances: To the distribution of their votes.
-        reference: One annotator and the run against the others; None if these never agree.
-        by_agreement: Accuracy by how many agreed, as of `people.accuracy_by_agreement`.
-    """
-
-    distances: VoteMetrics
-    reference: HumanAgreement | None
-    by_agreement: pd.DataFrame
-
-
-def against_people(chosen: Benchmark, scope: Scope, run_id: str) -> People | None:
-    """Returns a run against the annotators; None where there are no votes."""
-    return _against_people(_key(chosen), scope, run_id, chosen)
-
-
-def nearest(
-    chosen: Benchmark,
-    pictures: Pictures,
-    picture: NDArray[np.uint8],
-    count: int,
-    split: str = "train",
-) -> list[tuple[str, float]]:
-    """Returns the samples of a split whose pictures correlate most with one, most alike first.
-
-    Args:
-        chosen: The benchmark.
-        pictures: Its pictures.
-        picture: In the benchmark's format.
-        count: How many to return at most.
-        split: Where to look.
-    """
-    index, rows, ids = _neighbours(stamp(chosen.place.samples_path), chosen.place, chosen, pictures)
-    return [(ids[place], alike) for place, alike in index.nearest(picture, count, rows[split])]
-
-
-_Key = tuple[BenchmarkDir, tuple[tuple[str, Stamp], ...]]
-
-
-def _key(chosen: Benchmark) -> _Key:
-    """Every file that results depend on, with its stamp."""
-    stamps = [("", stamp(chosen.place.samples_path))]
-    for run in chosen.runs:
-        place = run.place
-        stamps += [
-            (run.run_id, stamp(path))
-            for path in (
-                place.info_path,
-                place.report_path,
-                place.predictions_path,
-                place.history_path,
-                place.robustness_path,
-                place.efficiency_path,
-            )
-        ]
-    return chosen.place, tuple(stamps)
-
-
-@st.cache_resource(max_entries=_BOARDS, show_spinner="Measuring runs ...")
-def _board(key: _Key, scope: Scope, _chosen: Benchmark) -> Board:
-    table = samples(_chosen)
-    sources = [
-        RunSource(run.place, run.info, run.report, partial(predictions, _chosen, run))
-        for run in _chosen.runs
-    ]
-    found = leaderboard.build_leaderboard(_chosen.info, table, sources, scope)
-    panel = found.aligned
-    votes = None if panel is None else Votes.of(table, panel.ids, panel.labels)
-    return Board(found, panel, votes)
-
-
-@st.cache_resource(max_entries=_BOARDS, show_spinner=False)
-def _agreement(key: _Key, scope: Scope, _chosen: Benchmark) -> Agreement | None:
-    panel = board(_chosen, scope).panel
-    return None if panel is None else measure_agreement(panel)
-
-
-@st.cache_resource(max_entries=_BOARDS, show_spinner="Cutting slices ...")
-def _facets(key: _Key, scope: Scope, _chosen: Benchmark) -> pd.DataFrame:
-    found = board(_chosen, scope)
-    if found.panel is None:
-        return pd.DataFrame()
-    first = next(iter(found.panel.predictions.values()))
-    return slices.facets(samples(_chosen), first, found.votes)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Looking for slices ...")
-def _worst_slices(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> list[Slice]:
-    panel = board(_chosen, scope).panel
-    if panel is None:
-        return []
-    wrong: NDArray[np.bool_] = ~panel.right[panel.row(run_id)]
-    return slices.worst_slices(wrong, facets(_chosen, scope))
-
-
-@st.cache_resource(max_entries=64, show_spinner="Measuring calibration ...")
-def _trust(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> Trust:
-    run = _chosen.run(run_id)
-    table = samples(_chosen)
-    given = predictions(_chosen, run)
-    scores = leaderboard.select_predictions(given, table, scope)
-    validation = leaderboard.validation_predictions(given, table, scope.classes)
+    table = samples(benchmark)
+    run_predictions = predictions(benchmark.run(run_id))
+    scored = select_predictions(run_predictions, table, scope)
+    validation = validation_predictions(run_predictions, table, scope.classes)
     temperature = None if validation is None else calibration.fit_temperature(validation)
-    scaled = calibration.scale_predictions(scores, temperature or 1.0)
-    curves = {how: (_curve(scores, how), _curve(scaled, how)) for how in Binning}
-    by_class = {
-        (label, how): calibration.class_reliability(scores, label, how=how)
-        for label in scores.labels.names
-        for how in Binning
-    }
-    before, after = calibration.calibration_metrics(scores), calibration.calibration_metrics(scaled)
-    return Trust(temperature, before, after, curves, by_class)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _against_people(key: _Key, scope: Scope, run_id: str, _chosen: Benchmark) -> People | None:
-    found = board(_chosen, scope)
-    if found.panel is None or found.votes is None:
-        return None
-    scores = found.panel.predictions[run_id]
-    return People(
-        human_votes.vote_metrics(scores, found.votes),
-        human_votes.human_agreement(found.votes, scores.predicted),
-        human_votes.accuracy_by_agreement(scores.predicted == scores.truth, found.votes),
+    scaled = calibration.scale_predictions(scored, temperature or 1.0)
+    return CalibrationResults(
+        temperature,
+        calibration.calibration_metrics(scored),
+        calibration.calibration_metrics(scaled),
+        {binning: (_curve(scored, binning), _curve(scaled, binning)) for binning in Binning},
+        {
+            (label, binning): calibration.class_reliability(scored, label, how=binning)
+            for label in scored.labels.names
+            for binning in Binning
+        },
     )
 
 
-def _curve(scores: SplitPredictions, how: Binning) -> Reliability:
-    return calibration.reliability(scores.confidence, scores.predicted == scores.truth, how=how)
+def _curve(scored: SplitPredictions, binning: Binning) -> Reliability:
+    right = scored.predicted == scored.truth
+    return calibration.reliability(scored.confidence, right, how=binning)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Indexing training pictures ...")
-def _neighbours(
-    key: Stamp, place: BenchmarkDir, _chosen: Benchmark, _pictures: Pictures
+@dataclass(frozen=True)
+class HumanComparison:
+    """A run compared with the annotators.
+
+    Attributes:
+        votes: Distance of its probabilities to the distribution of their votes.
+        agreement: Of the run and of one left-out annotator with the majority of the others; None
+            if these never agree.
+        by_agreement: Accuracy by how many annotators agreed, as `accuracy_by_agreement`
+            returns it.
+    """
+
+    votes: VoteMetrics
+    agreement: HumanAgreement | None
+    by_agreement: pd.DataFrame
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_RESULTS)
+def human_comparison(benchmark: Benchmark, scope: Scope, run_id: str) -> HumanComparison | None:
+    """Returns a run compared with the annotators; None without votes."""
+    scored = board(benchmark, scope)
+    if scored.votes is None:
+        return None
+    run = scored.aligned.predictions[run_id]
+    return HumanComparison(
+        human_votes.vote_metrics(run, scored.votes),
+        human_votes.human_agreement(scored.votes, run.predicted),
+        human_votes.accuracy_by_agreement(run.predicted == run.truth, scored.votes),
+    )
+
+
+def _index_stamps(benchmark: Benchmark) -> Hashable:
+    return _samples_stamp(benchmark), picture_stamps(benchmark)
+
+
+@st.cache_resource(
+    max_entries=2, show_spinner="Indexing pictures ...", hash_funcs={Benchmark: _index_stamps}
+)
+def picture_index(
+    benchmark: Benchmark,
 ) -> tuple[NeighbourIndex, dict[str, NDArray[np.int64]], list[str]]:
-    splits = samples(_chosen)["split"]
-    ids = list(_pictures.rows)
-    own = splits.reindex(ids).to_numpy(dtype=object)
-    places = np.array(list(_pictures.rows.values()), dtype=np.int64)
-    rows = {split: np.sort(places[own == split]) for split in SPLITS}
-    return NeighbourIndex.of(_pictures.images), rows, ids
+    """Returns an index of the benchmark's pictures, their rows by split, and their ids.
+
+    Raises:
+        ArtifactError: If the pictures are not on this machine.
+    """
+    stored = pictures(benchmark)
+    if stored is None:
+        raise ArtifactError(f"The pictures of {benchmark.info.name!r} are not on this machine.")
+    ids = list(stored.rows)
+    splits = samples(benchmark)["split"].reindex(ids).to_numpy(dtype=object)
+    rows = np.array(list(stored.rows.values()), dtype=np.int64)
+    by_split = {split: np.sort(rows[splits == split]) for split in SPLITS}
+    return NeighbourIndex.of(stored.images), by_split, ids
+
+
+def nearest(
+    benchmark: Benchmark, picture: NDArray[np.uint8], count: int, split: str = "train"
+) -> list[tuple[str, float]]:
+    """Returns the samples of a split whose pictures correlate most with one, highest first.
+
+    Args:
+        benchmark: The benchmark; its pictures are on this machine.
+        picture: In the benchmark's format.
+        count: Most samples to return.
+        split: The searched split.
+
+    Returns:
+        Sample ids and correlations.
+    """
+    index, rows, ids = picture_index(benchmark)
+    matches = index.nearest(picture, count, rows[split])
+    return [(ids[row], correlation) for row, correlation in matches]

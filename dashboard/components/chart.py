@@ -1,4 +1,4 @@
-"""Charts with what they show in plain words, and a button to download them."""
+"""Charts with a caption and a button to download them."""
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -8,9 +8,9 @@ def show(figure: go.Figure, key: str, caption: str) -> None:
     """Shows a plotly figure; its camera button saves it as a picture.
 
     Args:
-        figure: Any.
-        key: Of the element, and the picture's file name.
-        caption: What the chart shows, in plain words.
+        figure: The chart.
+        key: Identifies the element, and names the downloaded picture.
+        caption: One sentence on what the chart shows.
     """
     st.plotly_chart(
         figure,

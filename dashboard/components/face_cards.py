@@ -1,4 +1,4 @@
-"""The faces of a visitor's pictures as cards, and the one that is looked at closely."""
+"""Cards of all faces in a visitor's pictures, and the choice of one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,81 +8,82 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks
+from dashboard.cache import inference
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components.face_grid import Card, cards
-from dashboard.components.face_input import Found
+from dashboard.components.face_input import DetectedPicture
+from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.data.faces import FaceCrop
 from fer_core.data.imaging import SampleFormat
 from fer_core.figures.palette import class_colour
 
-MOST_FACES = 24
+MAX_FACES = 24
 
 
 @dataclass(frozen=True)
-class Looked:
+class PickedFace:
     """A face and the picture that it is from."""
 
-    found: Found
+    source: DetectedPicture
     crop: FaceCrop
 
 
-def pick_face(chosen: Benchmark, found: Sequence[Found], run_ids: Sequence[str]) -> Looked:
-    """Shows all faces with what the models say, if there are several, and returns the picked one.
+def pick_face(
+    benchmark: Benchmark, pictures: Sequence[DetectedPicture], run_ids: Sequence[str]
+) -> PickedFace:
+    """Shows all faces with the models' predictions, if there are several; returns the picked one.
 
     Args:
-        chosen: The benchmark.
-        found: At least one picture.
-        run_ids: The models that are asked.
+        benchmark: The benchmark.
+        pictures: At least one picture.
+        run_ids: The models whose predictions are shown.
     """
-    faces = [Looked(one, crop) for one in found for crop in one.crops]
+    faces = [PickedFace(picture, crop) for picture in pictures for crop in picture.crops]
     if len(faces) == 1:
         return faces[0]
-    if len(faces) > MOST_FACES:
-        st.warning(f"Only the first {MOST_FACES} of {len(faces)} faces are taken.")
-        faces = faces[:MOST_FACES]
-    stored_format = SampleFormat(chosen.info.side, chosen.info.colour)
+    if len(faces) > MAX_FACES:
+        st.warning(f"Only the first {MAX_FACES} of {len(faces)} faces are used.")
+        faces = faces[:MAX_FACES]
+    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
     stored = [stored_format.convert(face.crop.crop) for face in faces]
-    verdicts = _verdicts(chosen, stored, run_ids)
     st.markdown(f"**{len(faces)} faces**")
-    cards(
-        [
-            Card(Image.fromarray(image), f"{place + 1}. {label}", note, colour)
-            for place, (image, (label, note, colour)) in enumerate(
-                zip(stored, verdicts, strict=True)
-            )
-        ]
-    )
-    picked = st.segmented_control(
-        "Look closely at face",
+    gallery(_cards(benchmark, stored, run_ids))
+    index = st.segmented_control(
+        "Show face",
         list(range(len(faces))),
-        format_func=lambda place: str(place + 1),
+        format_func=lambda index: str(index + 1),
         default=0,
         required=True,
         key=Key.WHICH,
     )
-    # A picture may have been taken away since the face was picked.
-    face = faces[picked if picked is not None and picked < len(faces) else 0]
-    st.caption(f"From {plain(face.found.name)}.")
+    # A picture may have been removed since the face was picked.
+    face = faces[index if index is not None and index < len(faces) else 0]
+    st.caption(f"From {plain(face.source.name)}.")
     return face
 
 
-def _verdicts(
-    chosen: Benchmark, stored: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
-) -> list[tuple[str, str, str]]:
-    """Returns each face's most frequent answer, how many models give it, and its colour."""
-    given = benchmarks.predictions_of(chosen, run_ids, np.stack(stored))
-    labels = chosen.info.labels
-    answers = [result.probabilities.argmax(axis=1) for result in given.values()
-               if not isinstance(result, str)]  # fmt: skip
-    if not answers:
-        return [("", "no model answered", "transparent") for _ in stored]
-    verdicts = []
-    for own in np.stack(answers, axis=1):
-        votes = np.bincount(own, minlength=len(labels))
-        best = int(votes.argmax())
-        note = f"{votes[best]} of {len(own)} models"
-        verdicts.append((labels[best], note, class_colour(labels[best], labels)))
-    return verdicts
+def _cards(
+    benchmark: Benchmark, stored: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
+) -> list[Card]:
+    """Returns one card a face: its most frequent prediction and how many models agree."""
+    results = inference.predictions_of(benchmark, tuple(run_ids), np.stack(stored))
+    labels = benchmark.info.labels
+    predicted = [
+        result.probabilities.argmax(axis=1)
+        for result in results.values()
+        if not isinstance(result, str)
+    ]
+    cards = []
+    for index, pixels in enumerate(stored):
+        picture, number = Image.fromarray(pixels), index + 1
+        if not predicted:
+            cards.append(Card(picture, f"{number}.", "no model could predict"))
+            continue
+        counts = np.bincount([classes[index] for classes in predicted], minlength=len(labels))
+        top = int(counts.argmax())
+        note = f"{counts[top]} of {len(predicted)} models"
+        cards.append(
+            Card(picture, f"{number}. {labels[top]}", note, class_colour(labels[top], labels))
+        )
+    return cards

@@ -1,4 +1,7 @@
-"""A visitor's faces: uploaded, photographed, or one of the examples. Nothing is stored."""
+"""The faces that a page works on: uploaded, photographed, an example, or a test sample.
+
+Nothing that a visitor brings is stored.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,13 +9,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks
-from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache import benchmarks, inference
+from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.components.pickers import switch
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.data.imaging import SampleFormat
 from fer_core.errors import FerscopeError, ImageError
 
 if TYPE_CHECKING:  # torch-free, but slow to import before it is needed
@@ -20,30 +27,30 @@ if TYPE_CHECKING:  # torch-free, but slow to import before it is needed
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PHOTOGRAPH = "a photograph"
-"""Rear Admiral Grace Hopper, public domain; found through matplotlib, not copied."""
+"""Rear Admiral Grace Hopper, public domain; matplotlib brings it, it is not copied."""
 
 UPLOAD, CAMERA, EXAMPLE = "Upload", "Camera", "Example"
-MOST_PICTURES = 12
+MAX_PICTURES = 12
+OWN, SAMPLE = "own", "sample"
 
 
 @dataclass(frozen=True)
 class UploadedPicture:
-    """Bytes from outside and the name they came under."""
+    """An uploaded file's bytes and name."""
 
     data: bytes
     name: str
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedPicture:
     """A picture and its faces.
 
     Attributes:
-        name: What it is called; from outside.
+        name: The file's name, as the visitor has it.
         picture: Upright, RGB.
-        crops: The faces, the one that the picture is about first. Where none was found, the
-            picture's middle.
-        problem: Why there is no face; empty if there is one.
+        crops: The faces, the main one first. Without any, the picture's central square.
+        problem: Why no face was detected; empty if there is one.
     """
 
     name: str
@@ -52,66 +59,122 @@ class Found:
     problem: str = ""
 
 
-def face_input(chosen: Benchmark, *, several: bool = False) -> list[Found]:
-    """Shows the ways to bring a face and returns the pictures that can be read.
+@dataclass(frozen=True)
+class StoredFace:
+    """A face in a benchmark's format.
 
-    What is wrong with a picture is said on the page.
+    Attributes:
+        pixels: uint8, shape (side, side) or (side, side, 3).
+        label: The label of a test sample; None for other faces.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: str | None = None
+
+
+def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedPicture]:
+    """Shows the ways to choose a face and returns the readable pictures.
+
+    Problems with a picture are shown on the page.
 
     Args:
-        chosen: The benchmark, whose framing the crops take.
+        benchmark: The benchmark, whose framing the crops take.
         several: Whether more than one picture can be uploaded.
     """
-    examples = _examples()
     way = st.segmented_control(
-        "Where the face comes from", [EXAMPLE, UPLOAD, CAMERA], default=EXAMPLE, required=True,
+        "Face from", [EXAMPLE, UPLOAD, CAMERA], default=EXAMPLE, required=True,
         key=Key.FACE, bind=BIND,
     )  # fmt: skip
-    uploads = _receive(way, examples, several=several)
+    uploads = _receive(way, several=several)
     cropped = st.checkbox(
         "The picture is already a cropped face",
         key="cropped",
         help="Skips face detection and takes the picture's central square.",
     )
-    st.caption("Pictures stay in this machine's memory for a while and are written nowhere.")
-    if len(uploads) > MOST_PICTURES:
-        st.warning(f"Only the first {MOST_PICTURES} of {len(uploads)} pictures are taken.")
-    found = [_open(chosen, upload, cropped=cropped) for upload in uploads[:MOST_PICTURES]]
-    return [one for one in found if one is not None]
+    st.caption("Pictures stay in this machine's memory for up to an hour and are never saved.")
+    if len(uploads) > MAX_PICTURES:
+        st.warning(f"Only the first {MAX_PICTURES} of {len(uploads)} pictures are used.")
+    opened = [_open(benchmark, upload, cropped=cropped) for upload in uploads[:MAX_PICTURES]]
+    return [picture for picture in opened if picture is not None]
 
 
-def _open(chosen: Benchmark, upload: UploadedPicture, *, cropped: bool) -> Found | None:
+def stored_face(benchmark: Benchmark) -> StoredFace:
+    """Shows the choice of a face and returns it in the benchmark's format.
+
+    Ends the page until there is one. Test samples are offered if the pictures are attached.
+    """
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is not None:
+        names = {OWN: "Upload or example", SAMPLE: "Test sample"}
+        if switch("Face", names, Key.SOURCE) == SAMPLE:
+            return _sample_face(benchmark, pictures)
+    detected = face_input(benchmark)
+    if not detected:
+        st.stop()
+    first = detected[0]
+    if first.problem:
+        st.error(plain(first.problem), icon=":material/no_photography:")
+        st.stop()
+    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    return StoredFace(stored_format.convert(first.crops[0].crop))
+
+
+def _sample_face(benchmark: Benchmark, pictures: Pictures) -> StoredFace:
+    samples = benchmarks.samples(benchmark)
+    labels = samples.loc[samples["split"] == "test", "label"].to_dict()
+    sample_id = st.selectbox(
+        "Sample",
+        list(labels),
+        format_func=lambda key: f"{key} ({labels[key]})",
+        key=Key.PICTURE,
+        bind=BIND,
+    )
+    picture = pictures.get(str(sample_id))
+    if picture is None:
+        st.error("This sample's picture is missing from the prepared set.")
+        st.stop()
+    return StoredFace(np.asarray(picture), str(labels[sample_id]))
+
+
+def _open(
+    benchmark: Benchmark, upload: UploadedPicture, *, cropped: bool
+) -> DetectedPicture | None:
     try:
-        picture = benchmarks.picture(upload.data, upload.name)
+        picture = inference.picture(upload.data, upload.name)
     except ImageError as error:
         st.error(plain(str(error)), icon=":material/no_photography:")
         return None
     try:
-        crops = benchmarks.face_crops(chosen, upload.data, upload.name, cropped=cropped)
+        crops = inference.face_crops(benchmark, upload.data, upload.name, cropped=cropped)
     except FerscopeError as error:
-        whole = benchmarks.face_crops(chosen, upload.data, upload.name, cropped=True)
-        return Found(upload.name, picture, whole, str(error))
-    return Found(upload.name, picture, crops)
+        whole = inference.face_crops(benchmark, upload.data, upload.name, cropped=True)
+        return DetectedPicture(upload.name, picture, whole, str(error))
+    return DetectedPicture(upload.name, picture, crops)
 
 
-def _receive(way: str, examples: Mapping[str, Path], *, several: bool) -> list[UploadedPicture]:
+def _receive(way: str, *, several: bool) -> list[UploadedPicture]:
+    """Shows the input for a way of choosing a face and returns the pictures it holds."""
     if way == EXAMPLE:
-        names = [*examples, *([PHOTOGRAPH] if find_spec("matplotlib") else [])]
-        name = st.segmented_control(
-            "Example", names, default=names[0], required=True, key="example", bind=BIND
-        )
-        path = _photograph() if name == PHOTOGRAPH else examples[name]
-        return [UploadedPicture(path.read_bytes(), path.name)]
+        return [_example()]
     if way == CAMERA:
         photograph = st.camera_input("Look at the camera", key="camera")
-        return (
-            [] if photograph is None else [UploadedPicture(photograph.getvalue(), photograph.name)]
-        )
-    # No list of types here: the browser's word for a file's type is not to be trusted, and
-    # open_picture says more clearly what it cannot read.
+        return [UploadedPicture(photograph.getvalue(), photograph.name)] if photograph else []
+    # No list of types here: a browser's file type cannot be trusted, and open_picture has the
+    # clearer error.
     label = "Pictures with faces" if several else "A picture with a face"
-    given = st.file_uploader(label, key="upload", accept_multiple_files=several)
-    files = given if isinstance(given, list) else [given] if given is not None else []
+    uploaded = st.file_uploader(label, key="upload", accept_multiple_files=several)
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded is not None else []
     return [UploadedPicture(file.getvalue(), file.name) for file in files]
+
+
+def _example() -> UploadedPicture:
+    paths = _examples()
+    names = [*paths, *([PHOTOGRAPH] if find_spec("matplotlib") else [])]
+    name = st.segmented_control(
+        "Example", names, default=names[0], required=True, key="example", bind=BIND
+    )
+    path = _photograph() if name == PHOTOGRAPH else paths[str(name)]
+    return UploadedPicture(path.read_bytes(), path.name)
 
 
 def _examples() -> Mapping[str, Path]:

@@ -1,4 +1,4 @@
-"""What is scored: a part of the benchmark, the classes that count, and filters on samples."""
+"""What is scored: the samples, the classes, and filters on samples."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ from fer_core.evaluation.leaderboard import SECOND_LABEL, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
 
-OWN_CHOICE = "My choice"
+CUSTOM = "Custom"
 SCORED_HELP = (
     "Leak-free leaves out test images with a duplicate in the original training or validation "
     "data. Second labels are the other annotation of the same images: with FER+, the original "
@@ -28,30 +28,31 @@ SCORED_HELP = (
 _SEPARATOR = ": "
 
 
-def parts(chosen: Benchmark) -> Mapping[str, str]:
-    """Returns the parts that every run of the benchmark has, with their shown names."""
-    second = all(run.second_report is not None for run in chosen.runs)
-    return {part: name for part, name in EVAL_SET_TITLES.items() if second or part != SECOND_LABEL}
+def eval_sets(benchmark: Benchmark) -> Mapping[str, str]:
+    """Returns titles of the evaluation sets that every run of the benchmark has, by name."""
+    second = all(run.second_report is not None for run in benchmark.runs)
+    return {
+        name: title for name, title in EVAL_SET_TITLES.items() if second or name != SECOND_LABEL
+    }
 
 
-def class_picker(chosen: Benchmark) -> tuple[str, ...]:
-    """Shows in the sidebar which classes count; empty means all of them."""
-    labels = chosen.info.labels
+def class_picker(benchmark: Benchmark) -> tuple[str, ...]:
+    """Shows the scored classes in the sidebar and returns them; empty means all."""
+    labels = benchmark.info.labels
     named = presets(labels)
-    whole = next(iter(named))
+    all_classes = next(iter(named))
     with st.sidebar:
         name = st.selectbox(
-            "Classes that count",
-            [*named, OWN_CHOICE],
+            "Classes",
+            [*named, CUSTOM],
             key=Key.CLASSES,
             bind=BIND,
             help="Only faces of these classes are scored, with probabilities renormalised over "
-            "them: what the model would say if it knew that it is one of these. Every number on "
-            "the result pages follows.",
+            "them. Applies to every number on the result pages.",
         )
-        if name != OWN_CHOICE:
-            return () if name in (None, whole) else named[name]
-        own = st.pills(
+        if name != CUSTOM:
+            return () if name in (None, all_classes) else named[name]
+        picked = st.pills(
             "At least two classes",
             labels,
             default=list(labels),
@@ -60,39 +61,37 @@ def class_picker(chosen: Benchmark) -> tuple[str, ...]:
             bind=BIND,
             wrap=True,
         )
-        if len(own) < 2:
-            st.caption("Fewer than two are chosen: all count.")
-        return tuple(sorted(own)) if 2 <= len(own) < len(labels) else ()
+        if len(picked) < 2:
+            st.caption("Pick at least two classes. Until then all are scored.")
+        return tuple(sorted(picked)) if 2 <= len(picked) < len(labels) else ()
 
 
 def results_scope() -> tuple[Benchmark, Scope, Board]:
-    """Begins a page on results: the picked benchmark, what is scored, and the results on it.
+    """Begins a page on results: the picked benchmark, its scope, and the results on it.
 
-    Ends the page with what is wrong, or what to do, if there are none.
+    Ends the page with the problem, or the commands to run, if there are none.
     """
-    chosen = pickers.benchmark_with_runs()
-    classes = class_picker(chosen)
-    part = pickers.switch("Scored on", parts(chosen), Key.SCORED, help_text=SCORED_HELP)
-    scope = Scope(part, classes)
+    benchmark = pickers.benchmark_with_runs()
+    classes = class_picker(benchmark)
+    eval_set = pickers.switch("Scored on", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP)
+    scope = Scope(eval_set, classes)
     try:
-        board = results.board(chosen, scope)
+        for warning in results.leaderboard(benchmark, scope).warnings:
+            st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
+        board = results.board(benchmark, scope)
     except FerscopeError as error:
         st.error(plain(str(error)))
         st.stop()
-    for warning in board.results.warnings:
-        st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
-    if board.panel is None:
-        st.info("No run can be scored on this part with these classes.")
-        st.stop()
-    return chosen, scope, board
+    return benchmark, scope, board
 
 
 def describe(board: Board) -> str:
-    """Returns what the numbers of a page are measured on, for its captions."""
-    found = board.results
-    images = found.entries[0].metrics.split.samples
-    classes = "" if found.labels == found.info.labels else f" of {plain(', '.join(found.labels))}"
-    return f"{images:,} images{classes} ({EVAL_SET_TITLES[found.eval_set].lower()})"
+    """Returns which images a page's numbers are measured on, for its captions."""
+    results = board.results
+    images = results.entries[0].metrics.split.samples
+    all_classes = results.labels == results.info.labels
+    classes = "" if all_classes else f" of {plain(', '.join(results.labels))}"
+    return f"{images:,} images{classes} ({EVAL_SET_TITLES[results.eval_set].lower()})"
 
 
 def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:
@@ -102,21 +101,22 @@ def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:
         for facet in groups.columns
         for group in groups[facet].cat.categories
     ]
-    chosen = st.multiselect(
-        "Only images with",
+    picked = st.multiselect(
+        "Filter images",
         options,
         key=Key.WHERE,
         bind=BIND,
-        placeholder="any property",
-        help="Of one property any of the chosen groups, of several properties all.",
+        placeholder="No filter",
+        help="Groups of one property are alternatives (or); different properties must all hold "
+        "(and).",
     )
-    return [(facet, group) for facet, _, group in (text.partition(_SEPARATOR) for text in chosen)]
+    return [(facet, group) for facet, _, group in (text.partition(_SEPARATOR) for text in picked)]
 
 
 def confidence_filter() -> tuple[float, float]:
     """Shows a filter on the model's confidence, and returns its ends, 0 to 1."""
     low, high = st.slider(
-        "Confidence of the model",
+        "Model confidence",
         0,
         100,
         (0, 100),

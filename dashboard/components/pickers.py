@@ -1,4 +1,4 @@
-"""What a visitor picks on every page: benchmark and run."""
+"""What a visitor picks on every page: benchmark, run, and other choices kept in the address."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,20 +13,20 @@ from fer_core.errors import FerscopeError
 
 def benchmark_picker() -> None:
     """Shows the benchmark picker; `benchmark` returns what was picked."""
-    names = benchmarks.benchmark_names()
+    names = list(benchmarks.benchmark_dirs())
     if names:
         select_box(
             "Benchmark",
             names,
             Key.BENCHMARK,
-            help_text="A dataset with its splits, and all runs that were measured on it.",
+            help_text="A dataset with its splits, and all runs that were evaluated on it.",
         )
 
 
 def benchmark() -> Benchmark:
-    """Returns the picked benchmark; ends the page with what to do if there is none."""
-    names = benchmarks.benchmark_names()
-    if not names:
+    """Returns the picked benchmark; ends the page with the commands to run if there is none."""
+    directories = benchmarks.benchmark_dirs()
+    if not directories:
         st.info("There is no benchmark yet. Prepare a dataset and train a first model:")
         st.code(
             "python -m training prepare path/to/images --name mine\n"
@@ -35,36 +35,37 @@ def benchmark() -> Benchmark:
         )
         st.stop()
     name = st.session_state.get(Key.BENCHMARK)
+    first = next(iter(directories.values()))
     try:
-        chosen = benchmarks.benchmark(name if name in names else names[0])
+        picked = benchmarks.benchmark(directories.get(str(name), first))
     except FerscopeError as error:
         st.error(plain(str(error)))
         st.stop()
-    for warning in chosen.warnings:
+    for warning in picked.warnings:
         st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
-    return chosen
+    return picked
 
 
 def benchmark_with_runs() -> Benchmark:
     """Returns the picked benchmark; ends the page if it has no finished run."""
-    chosen = benchmark()
-    need_runs(chosen)
-    return chosen
+    picked = benchmark()
+    need_runs(picked)
+    return picked
 
 
-def need_runs(chosen: Benchmark) -> None:
-    """Ends the page with what to do if the benchmark has no finished run."""
-    if chosen.runs:
+def need_runs(benchmark: Benchmark) -> None:
+    """Ends the page with the command to run if the benchmark has no finished run."""
+    if benchmark.runs:
         return
-    st.info(f"The benchmark {chosen.info.name} has no finished run yet. Train one:")
-    train_command(chosen.info.name)
-    if chosen.unfinished:
-        st.caption(f"Under way: {', '.join(chosen.unfinished)}")
+    st.info(f"The benchmark {benchmark.info.name} has no finished run yet. Train one:")
+    train_command(benchmark.info.name)
+    if benchmark.unfinished:
+        st.caption(f"In progress: {', '.join(benchmark.unfinished)}")
     st.stop()
 
 
 def run_picker(
-    chosen: Benchmark,
+    benchmark: Benchmark,
     runs: Sequence[str] = (),
     *,
     label: str = "Model",
@@ -73,13 +74,13 @@ def run_picker(
     """Shows a run picker, best run first, and returns the picked run's id.
 
     Args:
-        chosen: The benchmark.
+        benchmark: The benchmark.
         runs: Run ids to choose from; all of the benchmark's by default.
-        label: What is chosen.
+        label: The widget's label.
         key: Its name in the address bar.
     """
-    ids = list(runs) or [run.run_id for run in chosen.runs]
-    return select_box(label, ids, key, shown=chosen.titles.__getitem__)
+    ids = list(runs) or [run.run_id for run in benchmark.runs]
+    return select_box(label, ids, key, shown=benchmark.titles.__getitem__)
 
 
 def select_box(
@@ -88,63 +89,82 @@ def select_box(
     key: Key,
     *,
     shown: Callable[[str], str] = str,
-    aliases: Callable[[str], str | None] = lambda value: value,
     help_text: str | None = None,
 ) -> str:
-    """Shows a choice of one, the first by default, that always stands in the address bar.
+    """Shows a choice of one value, the first by default, that is always in the address bar.
 
-    A bound widget leaves its default out of the address, and writes shown names: a link would
-    open something else once another run is the best, or has the same name.
+    A widget bound by Streamlit leaves its default out of the address and writes display names
+    there: a link would break once another run is the best, or has the same name.
 
     Args:
-        label: What is chosen.
-        values: At least one; these stand in the address.
+        label: The widget's label.
+        values: At least one; these are written to the address.
         key: Its name there.
-        shown: Names a value.
-        aliases: Returns the value for a name in the address; None if there is none.
+        shown: Returns a value's display name.
         help_text: Shown on hovering over the question mark.
     """
-    written = f"{key} in the address"
-    before, asked = st.session_state.get(written), st.query_params.get(key)
-    if asked is not None and asked != before:  # a link
-        asked = aliases(asked) or asked
-        st.session_state[key] = asked
-        if asked not in values:
-            there = plain(f"{label} {asked!r}")
-            st.warning(f"{there} is in the address, but not here.", icon=":material/link_off:")
-    elif asked is None:  # another page was open, if any
+    last_written = f"{key} in the address"
+    before, requested = st.session_state.get(last_written), st.query_params.get(key)
+    if requested is not None and requested != before:  # a link
+        st.session_state[key] = requested
+        if requested not in values:
+            name = plain(f"{label} {requested!r}")
+            st.warning(f"The address names {name}, which does not exist here.",
+                       icon=":material/link_off:")  # fmt: skip
+    elif requested is None:  # another page was open, if any
         st.session_state[key] = before
     if st.session_state.get(key) not in values:
         st.session_state[key] = values[0]
     value = st.selectbox(label, values, format_func=shown, key=key, help=help_text)
-    st.session_state[written] = value
-    if st.query_params.get(key) != value:
+    st.session_state[last_written] = value
+    if requested != value:
         st.query_params[key] = value
     return value
 
 
-def switch(
+def multi_select(
     label: str,
-    names: Mapping[str, str],
+    values: Mapping[str, str],
+    default: Sequence[str],
     key: Key,
     *,
-    aliases: Mapping[str, str] | None = None,
     help_text: str | None = None,
-) -> str:
+) -> list[str]:
+    """Shows a choice of several values; the address bar keeps the values, not their names.
+
+    Args:
+        label: The widget's label.
+        values: Display names by value.
+        default: The values picked at first; the address leaves them out.
+        key: Its name in the address.
+        help_text: Shown on hovering over the question mark.
+    """
+    last_written = f"{key} in the address"
+    requested = [value for value in st.query_params.get_all(key) if value in values]
+    if requested != st.session_state.get(last_written, []) or key not in st.session_state:
+        st.session_state[key] = requested or list(default)  # a link
+    st.session_state[key] = [value for value in st.session_state[key] if value in values]
+    picked = st.multiselect(
+        label, list(values), format_func=values.__getitem__, key=key, help=help_text
+    )
+    written = [] if picked == list(default) else picked
+    st.session_state[last_written] = written
+    if written != requested:
+        st.query_params[key] = written
+    return picked
+
+
+def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:
     """Shows a choice of one as buttons in a row, the first by default; kept in the address bar.
 
     Args:
-        label: What is chosen.
-        names: Shown names by value, at least one.
+        label: The widget's label.
+        names: Display names by value, at least one.
         key: Its name in the address bar.
-        aliases: Current names by former ones, so that old links keep working.
         help_text: Shown on hovering over the question mark.
     """
     values = list(names)
-    linked = st.query_params.get(key)
-    if aliases and linked in aliases:
-        st.query_params[key] = aliases[linked]
-    chosen = st.segmented_control(
+    value = st.segmented_control(
         label,
         values,
         format_func=names.__getitem__,
@@ -154,16 +174,16 @@ def switch(
         bind=BIND,
         help=help_text,
     )
-    return chosen or values[0]
+    return value or values[0]
 
 
 def train_command(benchmark: str) -> None:
-    """Shows how to train a first network on a benchmark."""
+    """Shows the command that trains a first network on a benchmark."""
     st.code(f"python -m training train efficientnet_lite0 --benchmark {benchmark}", language="bash")
 
 
 def within(key: Key, low: int, high: int) -> None:
-    """Brings a number that a widget kept into the bounds that it has now."""
+    """Clamps a number that a widget kept to its present bounds."""
     value = st.session_state.get(key)
     if isinstance(value, int) and not low <= value <= high:
         st.session_state[key] = min(max(value, low), high)
@@ -183,5 +203,5 @@ def page(count: int, size: int) -> int:
     if pages <= 1:
         return 0
     within(Key.PAGE, 1, pages)  # another filter may have made the list shorter
-    chosen = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
-    return int(chosen) - 1
+    number = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
+    return int(number) - 1

@@ -1,13 +1,13 @@
-"""One sample opened: every model's answer, the annotators' votes, what looks like it."""
+"""One sample in full: every model's prediction, the annotators' votes, similar pictures."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.cache import benchmarks, results
+from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.cache.results import Board
-from dashboard.components import chart, faces, look_alikes
+from dashboard.components import chart, gallery, look_alikes
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.figures.charts import answers_heatmap
@@ -17,19 +17,18 @@ _OVERLAY_COLUMNS = 4
 _FACTS = ("second_label", "leak", "brightness", "contrast", "sharpness", "source", "source_split")
 
 
-def show(chosen: Benchmark, board: Board, pictures: Pictures | None, sample_id: str) -> None:
+def show(benchmark: Benchmark, board: Board, sample_id: str) -> None:
     """Shows a sample of a board in full.
 
     Args:
-        chosen: The benchmark.
+        benchmark: The benchmark.
         board: Results that hold the sample.
-        pictures: The prepared set's pictures, if attached.
-        sample_id: An id of the board's panel.
+        sample_id: An id of the board's aligned predictions.
     """
-    panel = board.panel
-    assert panel is not None  # noqa: S101 (pages end before, where no run can be read)
-    place = int(np.flatnonzero(panel.ids == sample_id)[0])
-    true = panel.labels.names[panel.truth[place]]
+    aligned = board.aligned
+    position = int(np.flatnonzero(aligned.ids == sample_id)[0])
+    true = aligned.labels.names[aligned.truth[position]]
+    pictures = benchmarks.pictures(benchmark)
     with st.container(border=True):
         head, close = st.columns([6, 1])
         head.subheader(f"Sample {plain(sample_id)}, labelled {plain(true)}", anchor=False)
@@ -37,25 +36,30 @@ def show(chosen: Benchmark, board: Board, pictures: Pictures | None, sample_id: 
         left, right = st.columns([1, 3], gap="large")
         with left:
             _picture(pictures, sample_id)
-            known = benchmarks.samples(chosen)
-            facts = known.loc[sample_id, [name for name in _FACTS if name in known.columns]]
+            samples = benchmarks.samples(benchmark)
+            facts = samples.loc[sample_id, [name for name in _FACTS if name in samples.columns]]
             st.table(facts.map(_short).rename("value"))
         with right:
-            rows = {}
-            if board.votes is not None:
-                rows["annotators"] = board.votes.distribution[place]
-            for run_id, scores in panel.predictions.items():
-                rows[chosen.titles[run_id]] = scores.probabilities[place]
-            wrong = int((~panel.right[:, place]).sum())
-            chart.show(
-                answers_heatmap(rows, panel.labels.names, true),
-                "answers",
-                f"Every model's distribution for this face; the label is in bold. {wrong} of "
-                f"{len(panel.runs)} models are wrong."
-                + (_votes(board, place) if board.votes is not None else ""),
-            )
-        _neighbours(chosen, pictures, sample_id)
-        _overlays(chosen, panel.runs, pictures, sample_id)
+            _predictions(benchmark, board, position)
+        _neighbours(benchmark, pictures, sample_id)
+        _overlays(benchmark, aligned.runs, pictures, sample_id)
+
+
+def _predictions(benchmark: Benchmark, board: Board, position: int) -> None:
+    """Shows every model's distribution for the sample, and the annotators'."""
+    aligned = board.aligned
+    rows = {}
+    if board.votes is not None:
+        rows["annotators"] = board.votes.distribution[position]
+    for run_id, predictions in aligned.predictions.items():
+        rows[benchmark.titles[run_id]] = predictions.probabilities[position]
+    wrong = int((~aligned.right[:, position]).sum())
+    chart.show(
+        answers_heatmap(rows, aligned.labels.names, aligned.labels.names[aligned.truth[position]]),
+        "answers",
+        f"Every model's probabilities for this face; the label is in bold. {wrong} of "
+        f"{len(aligned.runs)} models are wrong.{_votes(board, position)}",
+    )
 
 
 def _picture(pictures: Pictures | None, sample_id: str) -> None:
@@ -63,55 +67,55 @@ def _picture(pictures: Pictures | None, sample_id: str) -> None:
     if picture is None:
         st.caption("The picture is not on this machine.")
     else:
-        st.image(faces.enlarge(picture, 240), width="stretch")
+        st.image(gallery.enlarge(picture, 240), width="stretch")
 
 
-def _votes(board: Board, place: int) -> str:
+def _votes(board: Board, position: int) -> str:
     votes = board.votes
-    assert votes is not None  # noqa: S101 (asked for only where there are votes)
-    rest = int(votes.others[place].sum())
+    if votes is None:
+        return ""
+    rest = int(votes.others[position].sum())
     elsewhere = f", {rest} of them for none of these classes" if rest else ""
-    return f" {int(votes.annotators[place])} annotators voted{elsewhere}."
+    return f" {int(votes.annotators[position])} annotators voted{elsewhere}."
 
 
-def _neighbours(chosen: Benchmark, pictures: Pictures | None, sample_id: str) -> None:
-    st.markdown("**Training pictures that look most like it**")
+def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> None:
+    st.markdown("**Most similar training pictures**")
     if pictures is None:
-        look_alikes.need_pictures(chosen)
+        gallery.need_pictures(benchmark.info.name)
         return
     row = pictures.rows.get(sample_id)
     if row is None:
-        st.caption("This sample's picture is missing in the prepared set.")
+        st.caption("This sample's picture is missing from the prepared set.")
         return
     stored = np.asarray(pictures.images[row])
-    look_alikes.show(chosen, pictures, results.nearest(chosen, pictures, stored, NEIGHBOURS))
-    st.caption(look_alikes.SAYS)
+    look_alikes.show(benchmark, pictures, results.nearest(benchmark, stored, NEIGHBOURS))
+    st.caption(look_alikes.EXPLANATION)
 
 
 def _overlays(
-    chosen: Benchmark, runs: tuple[str, ...], pictures: Pictures | None, sample_id: str
+    benchmark: Benchmark, runs: tuple[str, ...], pictures: Pictures | None, sample_id: str
 ) -> None:
-    if pictures is None or sample_id not in pictures.rows:
+    picture = None if pictures is None else pictures.get(sample_id)
+    if picture is None:
         return
-    asked = st.toggle("Show what speaks for each model's answer", key=Key.OVERLAYS, bind=BIND)
-    if not asked:
+    if not st.toggle("Show saliency maps of all models", key=Key.OVERLAYS, bind=BIND):
         return
-    from fer_core.figures.overlay import heat_overlay  # torch is loaded only when asked for
+    from fer_core.figures.overlay import heat_overlay  # needs torch, so only on request
 
-    stored = np.asarray(pictures.images[pictures.rows[sample_id]])
-    picture = pictures.get(sample_id)
     columns = st.columns(_OVERLAY_COLUMNS)
-    with st.spinner("Asking the models ..."):
+    with st.spinner("Running the models ..."):
         for index, run_id in enumerate(runs):
             column = columns[index % _OVERLAY_COLUMNS]
-            given = benchmarks.answer(chosen, chosen.run(run_id), stored, None)
-            if isinstance(given, str) or picture is None:
-                column.caption(plain(str(given)))
+            run = benchmark.run(run_id)
+            answer = inference.answer(benchmark, run, np.asarray(picture), None)
+            if isinstance(answer, str):
+                column.caption(plain(answer))
                 continue
-            column.image(heat_overlay(picture, given.saliency), width="stretch")
+            column.image(heat_overlay(picture, answer.saliency), width="stretch")
             column.caption(
-                f"{plain(chosen.titles[run_id])}: {plain(given.top)}, "
-                f"{given.probabilities.max():.0%}"
+                f"{plain(benchmark.titles[run_id])}: {plain(answer.top)}, "
+                f"{answer.probabilities.max():.0%}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Lists of samples: which are in, in which order, page by page."""
+"""Lists of samples: which are in, in which order, and a gallery of one page of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,27 +9,32 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components.faces import GALLERY_SIZE
+from dashboard.components import pickers
+from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.state import Key
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.figures.confusion import ANY, SELECTION
+from fer_core.figures.palette import class_colour
 
+PAGE_SIZE = 24
 _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
+_LIGHT = ("brightness", "contrast", "sharpness")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Samples of a panel in the order to show; rows are made for one page at a time.
+    """Samples in the order to show; rows are made for one page at a time.
 
     Attributes:
-        panel: The runs' scores.
-        run_id: The run whose answer and confidence are shown.
-        order: Positions in the panel, shape (M,).
-        others: Further runs whose answers are shown, with the names of their columns.
+        aligned: The runs' predictions.
+        run_id: The run whose prediction and confidence are shown.
+        order: Positions in the aligned predictions, shape (M,).
+        others: Further runs whose predictions are shown, with the names of their columns.
     """
 
-    panel: AlignedPredictions
+    aligned: AlignedPredictions
     run_id: str
     order: NDArray[np.int64]
     others: Mapping[str, str]
@@ -37,47 +42,124 @@ class Listing:
     @classmethod
     def of(
         cls,
-        panel: AlignedPredictions,
+        aligned: AlignedPredictions,
         run_id: str,
         inside: NDArray[np.bool_],
         others: Mapping[str, str] | None = None,
     ) -> "Listing":
         """Lists the samples where the mask is true, most confident first."""
-        places = np.flatnonzero(inside)
-        confidence = panel.confidence[panel.row(run_id), places]
-        return cls(panel, run_id, places[np.argsort(-confidence, kind="stable")], others or {})
+        positions = np.flatnonzero(inside)
+        confidence = aligned.confidence[aligned.row(run_id), positions]
+        order = positions[np.argsort(-confidence, kind="stable")]
+        return cls(aligned, run_id, order, others or {})
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def rows(self, samples: pd.DataFrame, places: slice = slice(None)) -> pd.DataFrame:
-        """Returns rows with what is known of the samples; columns as `faces.gallery` needs them.
+    def rows(self, samples: pd.DataFrame, page: slice = slice(None)) -> pd.DataFrame:
+        """Returns a table of the samples: id, true and predicted class, confidence, details.
 
         Args:
             samples: The benchmark's, indexed by id.
-            places: Which of the listed samples.
+            page: Which of the listed samples.
         """
-        chosen = self.order[places]
-        names = np.array(self.panel.labels.names, dtype=object)
-        row = self.panel.row(self.run_id)
+        positions = self.order[page]
+        names = np.array(self.aligned.labels.names, dtype=object)
+        row = self.aligned.row(self.run_id)
         table = pd.DataFrame(
             {
-                "id": self.panel.ids[chosen],
-                "true": names[self.panel.truth[chosen]],
-                "predicted": names[self.panel.predicted[row, chosen]],
-                "confidence": self.panel.confidence[row, chosen],
+                "id": self.aligned.ids[positions],
+                "true": names[self.aligned.truth[positions]],
+                "predicted": names[self.aligned.predicted[row, positions]],
+                "confidence": self.aligned.confidence[row, positions],
             }
         )
         for run_id, title in self.others.items():
-            other = self.panel.row(run_id)
-            table[title] = names[self.panel.predicted[other, chosen]]
-            table[f"{title}, confidence"] = self.panel.confidence[other, chosen]
+            other = self.aligned.row(run_id)
+            table[title] = names[self.aligned.predicted[other, positions]]
+            table[f"{title}, confidence"] = self.aligned.confidence[other, positions]
         details = [name for name in _DETAILS if name in samples.columns]
         return table.join(samples[details], on="id")
 
-    def page(self, samples: pd.DataFrame, page: int) -> pd.DataFrame:
-        """Returns the rows of one page of a gallery, from 0."""
-        return self.rows(samples, slice(page * GALLERY_SIZE, (page + 1) * GALLERY_SIZE))
+
+def show(benchmark: Benchmark, listing: Listing, name: str, *, openable: bool = False) -> None:
+    """Shows a list page by page, as faces if the pictures are attached, and as rows.
+
+    Args:
+        benchmark: The benchmark.
+        listing: At least one sample.
+        name: Of the csv that is offered for download.
+        openable: Whether a sample can be opened: by the button under its picture, or by picking
+            its row. It is put into the address bar as `sample`.
+    """
+    samples = benchmarks.samples(benchmark)
+    page = pickers.page(len(listing), PAGE_SIZE)
+    rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
+    _faces(benchmark, rows, openable=openable)
+    sample_table(rows, openable=openable)
+    st.download_button(
+        f"Download these {len(listing):,} samples (csv)",
+        lambda: listing.rows(samples).to_csv(index=False),
+        file_name=f"{benchmark.info.name}-{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+    )
+
+
+def _faces(benchmark: Benchmark, rows: pd.DataFrame, *, openable: bool) -> None:
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        need_pictures(benchmark.info.name)
+        return
+    labels = benchmark.info.labels
+    cards = [
+        Card(
+            picture,
+            f"true: {row.true}",
+            f"{row.predicted}, {row.confidence:.0%}",
+            class_colour(str(row.true), labels),
+            str(row.id),
+        )
+        for row in rows.itertuples(index=False)
+        if (picture := pictures.get(str(row.id))) is not None
+    ]
+    gallery(cards, on_open=open_sample if openable else None)
+
+
+def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
+    """Shows samples as rows.
+
+    Args:
+        rows: Columns `id`, `true`, `predicted`, `confidence`, and any others.
+        openable: Whether picking a row opens its sample.
+    """
+    ids = [str(sample_id) for sample_id in rows["id"]]
+    # the ids are in the key: a row picked on another page or under another filter is forgotten
+    key = f"samples {ids}"
+
+    def open_row() -> None:
+        picked = st.session_state[key]["selection"]["rows"]
+        if picked and picked[0] < len(ids):
+            open_sample(ids[picked[0]])
+
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={
+            "confidence": st.column_config.ProgressColumn(
+                "confidence", min_value=0.0, max_value=1.0, format="percent"
+            ),
+            **{name: st.column_config.NumberColumn(format="%.1f") for name in _LIGHT},
+        },
+        key=key,
+        on_select=open_row if openable else "ignore",
+        selection_mode="single-row",
+    )
+
+
+def open_sample(sample_id: str) -> None:
+    """Puts a sample into the address bar: the page shows it."""
+    st.query_params[Key.SAMPLE] = sample_id
 
 
 def cell_in_address(labels: Sequence[str]) -> tuple[str, str] | None:
@@ -101,33 +183,22 @@ def follow_click(event: Any, cell: tuple[str, str] | None) -> bool:  # noqa: ANN
     return True
 
 
-def in_cell(panel: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
-    """Returns which samples stand in a cell, a row or a column of a run's matrix, shape (N,)."""
+def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
+    """Returns which samples are in a cell, a row or a column of a run's matrix, shape (N,)."""
     true, predicted = cell
-    inside = np.ones(len(panel), dtype=bool)
+    inside = np.ones(len(aligned), dtype=bool)
     if true != ANY:
-        inside &= panel.truth == panel.labels.index(true)
+        inside &= aligned.truth == aligned.labels.index(true)
     if predicted != ANY:
-        inside &= panel.predicted[panel.row(run_id)] == panel.labels.index(predicted)
+        inside &= aligned.predicted[aligned.row(run_id)] == aligned.labels.index(predicted)
     return inside
 
 
 def heading(cell: tuple[str, str]) -> str:
-    """Returns what a cell, a row or a column of the matrix holds."""
+    """Returns a title for a cell, a row or a column of the matrix."""
     true, predicted = cell
     if predicted == ANY:
-        return f"all that is {true}"
+        return f"All labelled {true}"
     if true == ANY:
-        return f"all taken for {predicted}"
-    return f"{true} taken for {predicted}" if true != predicted else f"{true}, recognised"
-
-
-def download(listing: Listing, samples: pd.DataFrame, chosen: Benchmark, name: str) -> None:
-    """Offers all listed samples as csv."""
-    st.download_button(
-        f"Download these {len(listing):,} samples (csv)",
-        lambda: listing.rows(samples).to_csv(index=False),
-        file_name=f"{chosen.info.name}-{name}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-    )
+        return f"All predicted {predicted}"
+    return f"{true} predicted as {predicted}" if true != predicted else f"{true}, correct"

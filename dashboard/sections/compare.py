@@ -1,4 +1,4 @@
-"""Models' answers for one face, side by side."""
+"""The parts of Compare on a face: changes of the face, and models' predictions side by side."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,70 +8,162 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks
+from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart
-from dashboard.components.face_grid import strip
+from dashboard.components import chart, look_alikes, pickers
+from dashboard.components.face_cards import PickedFace
+from dashboard.components.gallery import enlarge, need_pictures, strip
 from dashboard.components.text import plain
-from fer_core.data.whatif import CHANGES, Turn, turns
+from dashboard.state import BIND, Key
+from fer_core.data.faces import CropSquare
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.figures.charts import answers_heatmap, probability_bars
-from fer_core.figures.overlay import heat_overlay
+from fer_core.figures.overlay import heat_overlay, outlined
 from fer_core.figures.whatif import sweep_chart
 from fer_core.predictor import Answer, calibrated, decide
 from fer_core.predictor.export import answers_html, answers_json, answers_png, answers_table
 from fer_core.records import BenchmarkInfo
 
 PER_ROW = 4
+PREDICTED = "predicted class"
+NEIGHBOURS = 8
+_SHOWN = 320
+
+
+def crop_sliders(face: PickedFace) -> CropSquare:
+    """Shows the sliders that move the crop, and returns its square in the picture."""
+    st.markdown("**Crop**")
+    zoom = _slider("zoom", "Zoom", (0.5, 2.5, 1.0), "above 1 shows less of the picture")
+    right = _slider("right", "Right", (-1.0, 1.0, 0.0), "in widths of the crop")
+    down = _slider("down", "Down", (-1.0, 1.0, 0.0), "in heights of the crop")
+    return face.crop.frame.moved(zoom, right, down)
+
+
+def change_sliders() -> dict[str, float]:
+    """Shows one slider a change, and returns the amounts by name."""
+    columns = st.columns(2)
+    amounts = {}
+    for index, change in enumerate(CHANGES.values()):
+        with columns[index % 2]:
+            amounts[change.name] = _slider(
+                f"change-{change.name}", change.title, (change.low, change.high, 0.0), change.says
+            )
+    return amounts
+
+
+def reset_button() -> None:
+    """Shows a button that resets every slider."""
+    st.button("Reset", icon=":material/undo:", on_click=_reset)
+
+
+def cut(benchmark: Benchmark, face: PickedFace, frame: CropSquare) -> NDArray[np.uint8]:
+    """Returns the cropped part of the picture in the benchmark's format."""
+    stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
+    return stored_format.convert(frame.cut(face.source.picture))
+
+
+def show_face(
+    benchmark: Benchmark, face: PickedFace, frame: CropSquare, amounts: Mapping[str, float]
+) -> NDArray[np.uint8]:
+    """Shows the picture with the crop, and the models' input; returns the latter.
+
+    Returns:
+        uint8, in the benchmark's format.
+    """
+    stored = changed(cut(benchmark, face, frame), amounts)
+    picture, model_input = st.columns(2)
+    picture.image(_framed(face.source.picture, frame), width="stretch")
+    picture.caption("The picture and the crop.")
+    model_input.image(enlarge(Image.fromarray(stored), _SHOWN), width="stretch")
+    side = benchmark.info.side
+    model_input.caption(
+        f"The models' input: {side} x {side} pixels, framed like the training images."
+    )
+    if face.source.problem:
+        st.warning(
+            f"{plain(face.source.problem)} Or move the crop to the face yourself, below.",
+            icon=":material/crop_free:",
+        )
+    return stored
+
+
+def predictions(benchmark: Benchmark, run_ids: Sequence[str], stored: NDArray[np.uint8]) -> None:
+    """Shows the models' predictions for a face, with maps and downloads.
+
+    Args:
+        benchmark: The benchmark.
+        run_ids: The models.
+        stored: The face in the benchmark's format.
+    """
+    left, right = st.columns(2, gap="large")
+    explain = left.selectbox(
+        "Explain", [PREDICTED, *benchmark.info.labels], key=Key.EXPLAIN, bind=BIND,
+        help="The class whose evidence is shown: each model's predicted class, or one for all.",
+    )  # fmt: skip
+    unsure_below = right.slider(
+        "Unsure below", 0, 95, 0, 5, format="%d%%", key=Key.UNSURE, bind=BIND,
+        help="Below this calibrated confidence a model abstains. The Trust page shows the coverage "
+        "and the error rate that follow.",
+    ) / 100  # fmt: skip
+    answers = []
+    with st.spinner("Running the models ..."):
+        for run_id in run_ids:
+            target = None if explain == PREDICTED else explain
+            answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
+            if isinstance(answer, str):
+                title = plain(benchmark.titles[run_id])
+                st.warning(f"{title} has no prediction. {plain(answer)}")
+            else:
+                answers.append(answer)
+    if not answers:
+        return
+    st.markdown(f"#### {agreement(answers, unsure_below)}")
+    _at_a_glance(answers, benchmark.titles)
+    _side_by_side(answers, benchmark.titles, stored, unsure_below)
+    _downloads(answers, stored, benchmark.info, unsure_below)
 
 
 def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
     """Returns one sentence on whether the models agree."""
-    tops = [decide(one.calibrated, one.labels, unsure_below) or "unsure" for one in answers]
+    tops = [decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in answers]
     if len(answers) == 1:
-        return f"{plain(answers[0].title)} says {tops[0]}."
+        return f"{plain(answers[0].title)}: {tops[0]}."
     if len(set(tops)) == 1:
-        return f"All {len(tops)} models say {tops[0]}."
-    counted = sorted(dict.fromkeys(tops), key=lambda top: -tops.count(top))
-    parts = [f"{tops.count(top)} say {top}" for top in counted]
+        return f"All {len(tops)} models: {tops[0]}."
+    ordered = sorted(dict.fromkeys(tops), key=lambda top: -tops.count(top))
+    parts = [f"{top} ({tops.count(top)})" for top in ordered]
     return f"The models disagree: {', '.join(parts)}."
 
 
-def at_a_glance(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
-    """Shows all distributions as one picture, a row a model."""
+def _at_a_glance(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
+    """Shows all distributions as one heat map, a row a model."""
     rows = {titles[answer.run_id]: answer.calibrated for answer in answers}
     chart.show(
         answers_heatmap(rows, answers[0].labels.names, ""),
         "answers",
-        "Each row is one model's calibrated distribution over the classes: columns that are "
-        "bright all the way down are what the models agree on.",
+        "Calibrated probabilities, one row a model.",
     )
 
 
-def side_by_side(
+def _side_by_side(
     answers: Sequence[Answer],
     titles: Mapping[str, str],
     stored: NDArray[np.uint8],
     unsure_below: float,
 ) -> None:
-    """Shows each model's answer with its overlay.
-
-    Args:
-        answers: In the order to show.
-        titles: Shown names by run id.
-        stored: The face as the models see it, uint8, (side, side) or (side, side, 3).
-        unsure_below: Calibrated probability below which a model's answer is "unsure".
-    """
+    """Shows each model's prediction with its saliency map, in the order of the answers."""
     face = Image.fromarray(stored)
     for start in range(0, len(answers), PER_ROW):
         columns = st.columns(PER_ROW, gap="medium")
         for column, answer in zip(columns, answers[start : start + PER_ROW], strict=False):
             with column.container(border=True):
-                sure = decide(answer.calibrated, answer.labels, unsure_below)
+                top = decide(answer.calibrated, answer.labels, unsure_below)
                 st.markdown(f"**{plain(titles[answer.run_id])}**")
-                st.markdown(f"### {sure or 'unsure'} · {answer.calibrated.max():.0%}")
+                st.markdown(f"### {top or 'unsure'} · {answer.calibrated.max():.0%}")
                 st.image(heat_overlay(face, answer.saliency), width="stretch")
                 st.caption(
-                    f"What speaks for *{answer.explained}* ({answer.method}); "
+                    f"Evidence for *{answer.explained}* ({answer.method}); "
                     f"{1000 * answer.seconds:.0f} ms"
                 )
                 st.plotly_chart(
@@ -80,20 +172,20 @@ def side_by_side(
                     config={"displayModeBar": False},
                 )
     st.caption(
-        "Bright parts speak for the named emotion; where nothing does, the face stays grey. A map "
-        "shows what moved a model, which is not always what a person would look at. Confidence is "
-        "scaled by each model's temperature, fitted on validation; milliseconds are for answer "
-        "and map together."
+        "Bright regions are evidence for the named class; without any, the face stays grey. A map "
+        "shows what influenced a model, not what a person would look at. Confidence is scaled by "
+        "each model's temperature, fitted on validation; milliseconds are for prediction and map "
+        "together."
     )
 
 
-def downloads(
+def _downloads(
     answers: Sequence[Answer],
     stored: NDArray[np.uint8],
     info: BenchmarkInfo,
     unsure_below: float,
 ) -> None:
-    """Offers the answers as a picture, a page, JSON and csv."""
+    """Offers the predictions as a picture, a page, JSON and csv."""
     face = Image.fromarray(stored)
     files = (
         ("Picture (png)", "ferscope-face.png", "image/png",
@@ -111,45 +203,86 @@ def downloads(
         )
 
 
-def turning(
-    chosen: Benchmark, run_ids: Sequence[str], images: NDArray[np.uint8], name: str, now: float
+def sweep_one_change(
+    benchmark: Benchmark,
+    run_ids: Sequence[str],
+    face: NDArray[np.uint8],
+    amounts: Mapping[str, float],
 ) -> None:
-    """Shows each model's answers along the amounts of one change, and where it changes its mind.
+    """Shows each model's predictions over the amounts of one change, and where they change.
 
     Args:
-        chosen: The benchmark.
-        run_ids: The models that are asked.
-        images: The face under each amount, as `fer_core.data.whatif.sweep` gives it.
-        name: The change.
-        now: The amount that the face has.
+        benchmark: The benchmark.
+        run_ids: The models.
+        face: The unchanged face in the benchmark's format.
+        amounts: Amounts of the sliders, by change.
     """
-    change, labels = CHANGES[name], chosen.info.labels
-    given = benchmarks.predictions_of(chosen, run_ids, images)
-    rows, turned = {}, []
-    for run_id, result in given.items():
-        title = chosen.titles[run_id]
+    titles = {name: change.title for name, change in CHANGES.items()}
+    name = pickers.switch("Change", titles, Key.CHANGE)
+    change, labels = CHANGES[name], benchmark.info.labels
+    images = sweep(face, name, amounts)
+    rows, flips = {}, []
+    for run_id, result in inference.predictions_of(benchmark, tuple(run_ids), images).items():
+        title = benchmark.titles[run_id]
         if isinstance(result, str):
-            st.warning(f"{plain(title)} cannot answer. {plain(result)}")
+            st.warning(f"{plain(title)} has no prediction. {plain(result)}")
             continue
         rows[title] = calibrated(result.probabilities, result.temperature)
         down, up = turns(change.amounts.tolist(), rows[title].argmax(axis=1).tolist())
-        turned.append(
-            {"model": title, "below 0": _said(down, labels), "above 0": _said(up, labels)}
-        )
+        flips.append({"model": title, "below 0": _flip(down, labels), "above 0": _flip(up, labels)})
     if not rows:
         return
     shown = range(0, len(images), 2)
     strip([(Image.fromarray(images[n]), f"{change.amounts[n]:+.2f}") for n in shown])
     chart.show(
-        sweep_chart(rows, labels, change, now),
+        sweep_chart(rows, labels, change, amounts[name]),
         "what-if",
-        "A square a model and amount: its colour is the answer, its size how sure the model is. "
-        "The dotted line is where the sliders stand.",
+        "One square a model and amount. Colour: predicted class; size: confidence. The dotted line "
+        "is the sliders' amount.",
     )
     columns = ["model", "above 0"] if change.low == 0 else ["model", "below 0", "above 0"]
-    st.markdown("**Where each model changes its mind**")
-    st.dataframe(turned, column_order=columns, hide_index=True)
+    st.markdown("**Where each prediction changes**")
+    st.dataframe(flips, column_order=columns, hide_index=True)
 
 
-def _said(turn: Turn | None, labels: Sequence[str]) -> str:
-    return "stays" if turn is None else f"at {turn.amount:+.2f}: {labels[turn.answer]}"
+def similar_pictures(benchmark: Benchmark, stored: NDArray[np.uint8]) -> None:
+    """Shows the training and test pictures that are most similar to a face."""
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        need_pictures(benchmark.info.name)
+        return
+    for split, title in (("train", "training"), ("test", "test")):
+        st.markdown(f"**Most similar {title} pictures**")
+        matches = results.nearest(benchmark, stored, NEIGHBOURS, split)
+        look_alikes.show(benchmark, pictures, matches)
+    st.caption(look_alikes.EXPLANATION)
+
+
+def _flip(turn: Turn | None, labels: Sequence[str]) -> str:
+    return "unchanged" if turn is None else f"at {turn.amount:+.2f}: {labels[turn.answer]}"
+
+
+def _slider(name: str, label: str, bounds: tuple[float, float, float], help_text: str) -> float:
+    """Shows a slider; `bounds` are its lowest, highest and initial value."""
+    low, high, initial = map(float, bounds)
+    step = 1.0 if high - low > 10 else 0.01
+    return float(st.slider(label, low, high, initial, step, key=f"whatif-{name}", help=help_text))
+
+
+def _reset() -> None:
+    for key in [key for key in st.session_state if str(key).startswith("whatif-")]:
+        del st.session_state[key]
+
+
+def _framed(picture: Image.Image, frame: CropSquare) -> Image.Image:
+    """Returns the picture, no larger than the page shows it, with the crop drawn on it."""
+    shown = picture.copy()
+    shown.thumbnail((2 * _SHOWN, 2 * _SHOWN))
+    right, bottom = frame.left + frame.side, frame.top + frame.side
+    box = (
+        frame.left / picture.width,
+        frame.top / picture.height,
+        right / picture.width,
+        bottom / picture.height,
+    )
+    return outlined(shown, box)

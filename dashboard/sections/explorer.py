@@ -11,8 +11,7 @@ from PIL import Image
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
-from dashboard.components.face_grid import Tile, face_grid, strip
-from dashboard.components.faces import mean_face_row
+from dashboard.components.gallery import Card, gallery, mean_face_row, need_pictures, strip
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
 from fer_core.data.embedding import inside
@@ -24,7 +23,7 @@ from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 40
 REGION_CORNERS = 24
-"""Most corners of a region that are kept in the address bar."""
+"""Most corners of a region that the address bar keeps."""
 
 SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {
@@ -32,90 +31,83 @@ SORTS: Mapping[str, str] = {
     "brightness": "Dark to bright",
     "contrast": "Low to high contrast",
     "sharpness": "Blurred to sharp",
-    "outlier": "Least like a face first",
-    "agreement": "Most disputed first",
+    "outlier": "Strongest outliers first",
+    "agreement": "Lowest agreement first",
 }
 _FALLING = {"outlier"}
 MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
 
 
-def no_pictures(chosen: Benchmark) -> None:
-    """Says how the faces can be seen."""
-    st.info(
-        "The pictures of this dataset are not shipped. To see the faces, prepare your own copy of "
-        f"the data: `python -m training prepare path/to/the/data --name {chosen.info.name}`",
-        icon=":material/hide_image:",
-    )
-
-
 def needs_columns(samples: pd.DataFrame, *columns: str) -> bool:
-    """Whether columns are there; else says that the set is of an earlier version."""
+    """Returns whether columns are present; otherwise shows what to do."""
     if set(columns) <= set(samples.columns):
         return True
-    st.info("This set was prepared by an earlier version. Prepare it again to see this.")
+    st.info("This set was prepared by an earlier FERscope. Prepare it again to see this.")
     return False
 
 
-def filters(chosen: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
+def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
     """Shows the filters and returns the samples that pass them."""
     columns = st.columns([2, 4, 2])
     with columns[0]:
         split = st.selectbox("Split", ["all", *SHOWN_SPLITS], key=Key.SPLIT, bind=BIND)
     with columns[1]:
         classes = st.pills(
-            "Classes (all if none is picked)",
-            list(chosen.info.labels),
+            "Classes (all if none is selected)",
+            list(benchmark.info.labels),
             selection_mode="multi",
             key=Key.EMOTIONS,
             bind=BIND,
         )
     sources = sorted(samples["source"].unique())
-    taken: list[str] = []
+    picked: list[str] = []
     if len(sources) > 1:
         with columns[2]:
-            taken = st.multiselect("Sources (all if empty)", sources, key=Key.SOURCES, bind=BIND)
+            picked = st.multiselect("Sources (all if empty)", sources, key=Key.SOURCES, bind=BIND)
     mask = np.ones(len(samples), dtype=bool)
     if split in SHOWN_SPLITS:
         mask &= (samples["split"] == split).to_numpy()
     if classes:
         mask &= samples["label"].isin(classes).to_numpy()
-    if taken:
-        mask &= samples["source"].isin(taken).to_numpy()
+    if picked:
+        mask &= samples["source"].isin(picked).to_numpy()
     return samples[mask]
 
 
-def counts(chosen: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows how many images there are by class, split and source, and what was left out."""
-    labels = chosen.info.labels
-    st.plotly_chart(charts.class_balance(chosen.info.counts, labels), key="balance")
-    st.caption("Share of each emotion by split, of the images that take part.")
+def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows the number of images by class, split and source, and the excluded ones."""
+    labels = benchmark.info.labels
+    st.plotly_chart(charts.class_balance(benchmark.info.counts, labels), key="balance")
+    st.caption("Share of each class by split, without excluded images.")
     by = "source" if samples["source"].nunique() > 1 else "split"
     table = pd.crosstab(samples["label"], samples[by])
     order = [name for name in SHOWN_SPLITS if name in table.columns] if by == "split" else None
     table = table[order] if order else table
     st.plotly_chart(dataset_figures.class_counts(table, labels), key="counts")
     st.caption(
-        f"Images by class and {by}. Images that take no part are counted too, as far as they have "
-        "a class; why they take none is listed below."
+        f"Images by class and {by}, including excluded images that have a class; the reasons for "
+        "excluding them are listed below."
     )
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**By class and split**")
         st.dataframe(
-            pd.DataFrame(chosen.info.counts).assign(all=lambda t: t.sum(axis=1)), key="table"
+            pd.DataFrame(benchmark.info.counts).assign(all=lambda t: t.sum(axis=1)), key="table"
         )
     with right:
-        st.markdown("**Left out, and why**")
-        reasons = pd.Series(dict(chosen.info.excluded), name="images", dtype=int)
+        st.markdown("**Excluded images**")
+        reasons = pd.Series(dict(benchmark.info.excluded), name="images", dtype=int)
         if reasons.empty:
-            st.caption("Nothing was left out.")
+            st.caption("No image was excluded.")
         else:
-            st.dataframe(reasons.rename_axis("reason").reset_index(), hide_index=True, key="out")
+            st.dataframe(
+                reasons.rename_axis("reason").reset_index(), hide_index=True, key="excluded"
+            )
 
 
-def sample_grid(chosen: Benchmark, samples: pd.DataFrame) -> None:
+def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows the samples that pass the filters, as faces or as rows."""
-    table = filters(chosen, samples)
+    table = filters(benchmark, samples)
     sorts = {
         name: title
         for name, title in SORTS.items()
@@ -129,80 +121,83 @@ def sample_grid(chosen: Benchmark, samples: pd.DataFrame) -> None:
     )
     table = table.loc[key.sort_values(ascending=sort not in _FALLING, kind="stable").index]
     st.caption(f"{len(table):,} images")
-    show_samples(chosen, table, key="grid")
+    show_samples(benchmark, table, key="grid")
 
 
-def show_samples(chosen: Benchmark, table: pd.DataFrame, key: str) -> None:
+def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     """Shows samples page by page: faces where there are pictures, and rows."""
     if table.empty:
         st.info("No image passes these filters.")
         return
     page = pickers.page(len(table), PAGE_SIZE)
     shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
-    pictures = benchmarks.pictures(chosen)
+    pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        no_pictures(chosen)
+        need_pictures(benchmark.info.name)
     else:
-        labels = chosen.info.labels
-        face_grid(
+        labels = benchmark.info.labels
+        gallery(
             [
-                Tile(
-                    row.id,
+                Card(
+                    picture,
                     row.label if isinstance(row.label, str) else "no class",
-                    row.excluded or row.split,
-                    class_colour(row.label, labels) if row.label in labels else "transparent",
+                    str(row.excluded or row.split),
+                    class_colour(str(row.label), labels) if row.label in labels else "transparent",
+                    str(row.id),
                 )
                 for row in shown.itertuples(index=False)
-            ],
-            pictures,
+                if (picture := pictures.get(str(row.id))) is not None
+            ]
         )
     facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
-    with st.expander("The same images as rows", expanded=pictures is None):
+    with st.expander("Table of these images", expanded=pictures is None):
         st.dataframe(
             shown[[name for name in facts if name in shown.columns]], hide_index=True, key=key
         )
 
 
-def mean_faces(chosen: Benchmark) -> None:
-    """Shows mean faces, how they vary, and how far they can be trusted."""
-    faces = benchmarks.mean_faces(chosen)
+def mean_faces(benchmark: Benchmark) -> None:
+    """Shows mean faces, their standard deviation, and the means of successive batches."""
+    faces = benchmarks.mean_faces(benchmark)
     if not faces:
         st.info("The mean faces are missing or damaged. Prepare the set again.")
         return
-    mean_face_row(chosen.info, faces)
-    st.markdown("**Where faces of a class differ**")
+    mean_face_row(benchmark.info, faces)
+    st.markdown("**Standard deviation of each class**")
     spread = [
         (_grey_image(faces[key]), label)
-        for label in chosen.info.labels
+        for label in benchmark.info.labels
         if (key := f"train/{label}/std") in faces
     ]
     strip(spread)
     st.caption(
-        "Standard deviation of the same images, stretched to full range: bright is where pictures "
-        "of a class differ most, mostly hair, background and the mouth."
+        "Standard deviation of the same images, scaled to the full range: images of a class differ "
+        "most where it is bright, mostly in hair, background and mouth."
     )
     batches = {
-        label: faces[f"batch/{label}"] for label in chosen.info.labels if f"batch/{label}" in faces
+        label: faces[f"batch/{label}"]
+        for label in benchmark.info.labels
+        if f"batch/{label}" in faces
     }
     if batches:
         st.markdown("**Mean faces of successive batches**")
         label = pickers.switch("Class", {name: name for name in batches}, Key.BATCH)
         strip([(Image.fromarray(face), f"batch {n}") for n, face in enumerate(batches[label], 1)])
         st.caption(
-            "The training images of the class in order, cut into equal batches, each averaged. "
-            "Batches that look alike speak for an even set; one that differs is worth a look."
+            "The training images of the class in order, divided into equal batches, each averaged. "
+            "Similar batches are a sign of a homogeneous set; check one that differs."
         )
 
 
-def statistics(chosen: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows distributions of what was measured on each image."""
+def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows distributions of the image statistics."""
     titles = {name: t for name, t in MEASURE_TITLES.items() if name in samples.columns}
     left, right = st.columns([3, 1])
     with left:
-        name = pickers.switch("Measure", titles, Key.MEASURE)
+        name = pickers.switch("Statistic", titles, Key.MEASURE)
     with right:
         by = pickers.switch("Compare", {"label": "Classes", "split": "Splits"}, Key.BY)
-    labels = chosen.info.labels
+    labels = benchmark.info.labels
     groups = list(labels) if by == "label" else list(SHOWN_SPLITS)
     values = {
         group: part
@@ -223,7 +218,7 @@ def statistics(chosen: Benchmark, samples: pd.DataFrame) -> None:
             for group, part in values.items()
             if np.isfinite(part).any()
         },
-        index=["5% lie below", "median", "5% lie above"],
+        index=["5% quantile", "median", "95% quantile"],
     ).T
     st.dataframe(summary, key="summary")
 
@@ -233,23 +228,23 @@ _EXPLAINED = {
     "contrast": "Standard deviation of the grey levels.",
     "sharpness": "Variance of the Laplacian: low for blurred pictures, high for noisy ones.",
     "outlier": (
-        "How much of a picture the main axes of all pictures do not hold, 0 to 1: high for "
-        "pictures that are not framed like the other faces, or no faces at all."
+        "Share of a picture's variance that the principal components of all pictures do not "
+        "explain, 0 to 1: high for other framings and for pictures without a face."
     ),
-    "width": "Width in pixels before pictures were brought to one size.",
+    "width": "Width in pixels before resizing.",
 }
 
 
-def dataset_map(chosen: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows the map; a lassoed region shows its faces."""
+def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows the map; selecting a region shows its faces."""
     if not needs_columns(samples, "x", "y"):
         return
-    card = dataset.card(chosen)
+    card = dataset.card(benchmark)
     region = _region_in_address()
     event = st.plotly_chart(
         dataset_figures.dataset_map(
-            dataset.map_points(chosen),
-            chosen.info.labels,
+            dataset.map_points(benchmark),
+            benchmark.info.labels,
             region,
             card.explained if card else (),
         ),
@@ -262,30 +257,30 @@ def dataset_map(chosen: Benchmark, samples: pd.DataFrame) -> None:
         st.query_params[Key.REGION] = drawn
         st.rerun()
     st.caption(
-        "Each dot is an image, placed by light, framing and pose alone: the two widest axes of "
-        "all pictures once brightness and contrast are taken out (eigenfaces). It knows nothing of "
-        f"emotions. Up to {dataset.MAP_POINTS:,} images are drawn; a region reaches all."
+        "Each dot is an image, placed by the first two principal components of all pictures after "
+        "normalising brightness and contrast (eigenfaces): mostly light, framing and pose. Labels "
+        f"are not used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all."
     )
-    _axis_faces(chosen)
+    _axis_faces(benchmark)
     if region is None:
-        st.info("Draw around some dots to see their faces.", icon=":material/gesture:")
+        st.info("Select a region of the map to see its faces.", icon=":material/gesture:")
         return
-    chosen_rows = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
-    st.subheader(f"{len(chosen_rows):,} images in the region", anchor=False)
-    if st.button("Forget the region", icon=":material/close:"):
+    selected = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
+    st.subheader(f"{len(selected):,} images in the region", anchor=False)
+    if st.button("Clear selection", icon=":material/close:"):
         del st.query_params[Key.REGION]
         st.rerun()
-    share = chosen_rows["label"].value_counts(normalize=True)
+    share = selected["label"].value_counts(normalize=True)
     st.caption(", ".join(f"{label} {part:.0%}" for label, part in share.items()))
-    show_samples(chosen, chosen_rows, key="region")
+    show_samples(benchmark, selected, key="region")
 
 
-def votes(chosen: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows how far annotators agree, on what they do not, and what another annotation says."""
-    labels = chosen.info.labels
+def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
+    """Shows how far annotators agree, their votes by label, and a second annotation."""
+    labels = benchmark.info.labels
     taking_part = samples[samples["split"] != "excluded"]
     if annotators.voted_classes(samples):
-        st.subheader("How far annotators agree", anchor=False)
+        st.subheader("Annotator agreement", anchor=False)
         agreement = annotators.agreement(taking_part)
         values = {label: agreement[(taking_part["label"] == label).to_numpy()] for label in labels}
         table = pd.DataFrame(
@@ -295,7 +290,7 @@ def votes(chosen: Benchmark, samples: pd.DataFrame) -> None:
                 "mean agreement": [
                     part.mean() if len(part) else np.nan for part in values.values()
                 ],
-                "all of one mind": [
+                "unanimous": [
                     (part == 1).mean() if len(part) else np.nan for part in values.values()
                 ],
             }
@@ -304,23 +299,23 @@ def votes(chosen: Benchmark, samples: pd.DataFrame) -> None:
         st.dataframe(
             table,
             hide_index=True,
-            column_config={"mean agreement": bar, "all of one mind": bar},
+            column_config={"mean agreement": bar, "unanimous": bar},
             key="agreement",
         )
         st.caption(
-            "Share of the votes that went to the most frequent answer, averaged over the images "
-            "of a class, and share of images on which every annotator said the same."
+            "Share of the votes for the most frequent class, averaged over the images of a class, "
+            "and share of images on which all annotators agree."
         )
         st.plotly_chart(
             dataset_figures.vote_heatmap(annotators.votes_by_label(taking_part, labels)),
             key="votes",
         )
-        st.caption("Rows: the label that images got. Columns: what their annotators voted for.")
+        st.caption("Rows: the label. Columns: the annotators' votes.")
     else:
-        st.info("This dataset brings no annotators' votes.", icon=":material/how_to_vote:")
+        st.info("This dataset has no annotator votes.", icon=":material/how_to_vote:")
     compared = annotators.annotations_compared(taking_part, labels)
     if compared is not None:
-        st.subheader("Against the other annotation", anchor=False)
+        st.subheader("Compared with the second annotation", anchor=False)
         st.plotly_chart(dataset_figures.annotation_heatmap(compared), key="annotations")
         agree = np.trace(compared.to_numpy()) / compared.to_numpy().sum()
         st.caption(
@@ -330,13 +325,13 @@ def votes(chosen: Benchmark, samples: pd.DataFrame) -> None:
 
 
 def _grey_image(values: NDArray[np.float32]) -> Image.Image:
-    """Returns values as a picture, from their lowest (black) to their highest (white)."""
+    """Returns values as a picture, scaled from the lowest (black) to the highest (white)."""
     low, high = float(values.min()), float(values.max())
     return Image.fromarray(((values - low) / max(high - low, 1e-6) * 255).astype(np.uint8))
 
 
-def _axis_faces(chosen: Benchmark) -> None:
-    faces = benchmarks.mean_faces(chosen)
+def _axis_faces(benchmark: Benchmark) -> None:
+    faces = benchmarks.mean_faces(benchmark)
     ends = {
         "axis/x/low": "far left",
         "axis/x/high": "far right",
@@ -345,11 +340,11 @@ def _axis_faces(chosen: Benchmark) -> None:
     }
     if set(ends) <= faces.keys():
         strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()])
-        st.caption("What the map's ends look like: the mean of the outermost 2% of the images.")
+        st.caption("The extremes of the map's axes: means of the outermost 2% of the images.")
 
 
 def _drawn_region(event: object) -> str | None:
-    """Returns the corners of what was drawn, as the address bar keeps them."""
+    """Returns the corners of the selected region, as the address bar keeps them."""
     selection = event["selection"] if event else {}  # type: ignore[index]
     if selection.get("lasso"):
         corners = list(zip(selection["lasso"][0]["x"], selection["lasso"][0]["y"], strict=True))

@@ -1,14 +1,14 @@
-"""Layers, their maps, patches and attention on the page."""
+"""The parts of the Feature maps page: layers, their maps, patches and attention."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import theme
+from dashboard.cache import explanations
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import pickers
 from dashboard.state import BIND, Key
@@ -27,29 +27,29 @@ from fer_core.models import spec_of
 from fer_core.models.tokens import grid_side
 
 SHOWN, PER_ROW = 24, 8
-PREDICTED = "the model's answer"
+PREDICTED = "predicted class"
 MEAN = "mean of all"
 
 
-def network_picker(chosen: Benchmark) -> Run:
-    """Shows the networks, best first, and returns the picked one; ensembles have no layers."""
-    networks = [run for run in chosen.runs if run.info.kind == "network"]
+def network_picker(benchmark: Benchmark) -> Run:
+    """Shows a picker of the networks, best first; ensembles have no layers."""
+    networks = [run for run in benchmark.runs if run.info.kind == "network"]
     if not networks:
-        st.info("This benchmark has no network of its own, so there are no layers to look into.")
+        st.info("This benchmark has no trained network, so there are no layers to show.")
         st.stop()
-    return chosen.run(pickers.run_picker(chosen, [run.run_id for run in networks]))
+    return benchmark.run(pickers.run_picker(benchmark, [run.run_id for run in networks]))
 
 
-def layer_picker(found: Sequence[Layer]) -> str:
-    """Shows the network's outline and the name of the chosen layer; returns its path."""
-    paths = [layer.path for layer in found]
-    # before the box below is made, a link's layer stands in the address alone
-    asked = st.session_state.get(Key.LAYER, st.query_params.get(Key.LAYER))
-    if asked in paths:
-        st.session_state[Key.LAYER] = asked
+def layer_picker(layers: Sequence[Layer]) -> str:
+    """Shows the network's outline and a picker of its layers; returns the layer's path."""
+    paths = [layer.path for layer in layers]
+    # before the box below is made, a link's layer is only in the address
+    requested = st.session_state.get(Key.LAYER, st.query_params.get(Key.LAYER))
+    if requested in paths:
+        st.session_state[Key.LAYER] = requested
     else:
-        st.session_state[Key.LAYER] = order_by_depth(found)["middle"].path
-    boxes = [LayerBox(one.path, one.kind, one.channels, one.side) for one in found]
+        st.session_state[Key.LAYER] = order_by_depth(layers)["middle"].path
+    boxes = [LayerBox(layer.path, layer.kind, layer.channels, layer.side) for layer in layers]
 
     def follow() -> None:
         points = st.session_state["outline"]["selection"].get(LAYER, [])
@@ -64,11 +64,11 @@ def layer_picker(found: Sequence[Layer]) -> str:
         theme="streamlit",
     )
     st.caption(
-        "The network from input (left) to output: the higher a box, the finer its maps; the "
-        "stronger its colour, the more there are. Click one."
+        "The network from input (left) to output. Height: resolution of the maps; colour: number "
+        "of channels. Click a layer."
     )
-    numbers = {layer.path: number for number, layer in enumerate(found, 1)}
-    by_path = {layer.path: layer for layer in found}
+    numbers = {layer.path: number for number, layer in enumerate(layers, 1)}
+    by_path = {layer.path: layer for layer in layers}
     return str(
         st.selectbox(
             "Layer",
@@ -83,49 +83,49 @@ def layer_picker(found: Sequence[Layer]) -> str:
     )
 
 
-def ranking(chosen: Benchmark) -> tuple[int | None, RankBy]:
-    """Shows by what channels are ranked; returns the class that is pulled on, and the order."""
+def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
+    """Shows how channels are ranked; returns the index of the class, and the ranking."""
     left, right = st.columns(2)
     with left:
         by = st.segmented_control(
-            "Strongest by",
-            [str(way) for way in RankBy],
+            "Rank channels by",
+            [str(rank) for rank in RankBy],
             default=str(RankBy.ACTIVATION),
             required=True,
             key=Key.RANK,
             bind=BIND,
-            help="Activation: how large a map's values are. Pull: how much it moves the class's "
-            "score (activation times gradient).",
+            help="Activation: how large a map's values are. Gradient x activation: how much the "
+            "map raises the logit of the class.",
         )
-    labels = chosen.info.labels
+    labels = benchmark.info.labels
     with right:
         name = st.selectbox("Class", [PREDICTED, *labels], key=Key.TARGET, bind=BIND)
     return (None if name == PREDICTED else labels.index(name)), RankBy(by)
 
 
 def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:
-    """Shows the chosen channel alone and over the face."""
+    """Shows the picked channel by itself and over the face."""
     top = maps.top(SHOWN, rank)
     channel = st.session_state.get(Key.CHANNEL)
     if channel not in range(len(maps.values)):
         channel = int(top[0])
     values = maps.values[channel]
-    alone, over = st.columns(2)
-    alone.image(channel_tile(values, 280), caption=f"channel {channel}", width="stretch")
+    left, right = st.columns(2)
+    left.image(channel_tile(values, 280), caption=f"channel {channel}", width="stretch")
     picture = Image.fromarray(face).resize((280, 280), Image.Resampling.BICUBIC)
-    over.image(signed_overlay(picture, values), caption="over the face", width="stretch")
+    right.image(signed_overlay(picture, values), caption="over the face", width="stretch")
 
 
 def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
-    """Shows the strongest channels; a click on a number enlarges that one."""
+    """Shows the strongest channels; a click on a number enlarges that channel."""
     top = maps.top(SHOWN, rank)
     st.markdown(
         f"**The {len(top)} strongest of {maps.layer.channels} channels of `{maps.layer.path}`**"
     )
     if rank is RankBy.PULL and not maps.pull.any():
         st.caption(
-            "Behind this layer the classifier reads the class token alone, so no place pulls on a "
-            "class here: the order is that of the channels' numbers. Take an earlier layer."
+            "After this layer the classifier reads only the class token, so gradient x activation "
+            "is zero at every patch and channels are shown in order. Pick an earlier layer."
         )
     columns = st.columns(PER_ROW)
 
@@ -144,16 +144,16 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
                 width="stretch",
             )
     st.caption(
-        "Each tile is one map, from its smallest (black) to its largest value (white). In "
-        f"brackets: its pull on *{labels[maps.target.of]}*. Click a number to enlarge that "
-        "channel; over the face, orange is above zero and blue below."
+        "Each tile is one map, scaled from its smallest (black) to its largest value (white). In "
+        f"brackets: gradient x activation for *{labels[maps.target.of]}*. Click a number to "
+        "enlarge that channel; over the face, orange is positive and blue negative."
     )
 
 
 def patches_and_attention(
     picture: Image.Image, layers: NDArray[np.float32], config: ModelConfig
 ) -> None:
-    """Shows a ViT's patches and where one of them looks.
+    """Shows a ViT's patches and the attention of one of them.
 
     Args:
         picture: The face at the network's input size.
@@ -187,7 +187,7 @@ def patches_and_attention(
         patch = picture.width // side
         st.image(patch_sheet(patches(np.asarray(picture), patch)), width="stretch")
         st.caption(
-            f"What the network receives: {side} x {side} patches of {patch} x {patch} pixels, each "
+            f"The network's input: {side} x {side} patches of {patch} x {patch} pixels, each "
             "a token."
         )
     with right:
@@ -195,22 +195,21 @@ def patches_and_attention(
         large = picture.resize((336, 336), Image.Resampling.BICUBIC)
         st.image(outlined(heat_overlay(large, seen), box), width="stretch")
         st.caption(
-            "Where the framed patch looks in this block: the brighter a place, the more of it "
-            "flows into the framed token."
+            "Attention of the framed patch in this block: the brighter a patch, the larger its "
+            "attention weight."
         )
 
 
-def projection(
-    chosen: Benchmark, table: pd.DataFrame | None, run: Run, samples: pd.DataFrame
-) -> None:
-    """Shows test images as points by what the classifier reads of them."""
+def projection(benchmark: Benchmark, run: Run) -> None:
+    """Shows test images as points, by the features that the classifier reads."""
+    table = explanations.projection(run)
     if table is None:
-        st.info("The faces have not been laid out for this model yet. Run:")
-        st.code(f"python -m training explain {chosen.info.name} {run.run_id}", language="bash")
+        st.info("The embedding of this model has not been computed yet. Run:")
+        st.code(f"python -m training explain {benchmark.info.name} {run.run_id}", language="bash")
         return
-    st.plotly_chart(projection_chart(table, chosen.info.labels), key="projection")
+    st.plotly_chart(projection_chart(table, benchmark.info.labels), key="projection")
     st.caption(
-        f"{len(table):,} test images by the numbers that the classifier reads of them, laid out by "
-        "PCA and t-SNE so that neighbours stay neighbours; distances between far groups mean "
-        "nothing. Crosses are mistakes."
+        f"The features that the classifier reads for {len(table):,} test images, reduced by PCA "
+        "and t-SNE. Neighbours are similar; distances between far groups have no meaning. Crosses "
+        "are errors."
     )

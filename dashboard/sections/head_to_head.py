@@ -7,47 +7,58 @@ import numpy as np
 from dashboard.components.text import plain
 from fer_core.evaluation.significance import LEVEL, Difference
 
+OUTCOMES: Mapping[str, str] = {
+    "fixed": "Fixed",
+    "broken": "Broken",
+    "both_wrong": "Both wrong",
+    "both_right": "Both right",
+}
 HELP: Mapping[str, str] = {
-    "fixed": "the model is right and the one it is set against wrong.",
-    "broken": "the model is wrong and the one it is set against right.",
-    "both_wrong": "neither is right.",
-    "both_right": "both are right.",
+    "fixed": "the model is right and the other one wrong.",
+    "broken": "the model is wrong and the other one right.",
+    "both_wrong": "both models are wrong.",
+    "both_right": "both models are right.",
 }
 
 
 def sentence(new: str, old: str, gap: Difference, p_value: float) -> str:
-    """Returns which model is better, and whether the images suffice to say so."""
+    """Returns which model is more accurate, and whether the difference is significant."""
     value = gap.accuracy[0]
     if value == 0:
-        return f"**{plain(new)}** and **{plain(old)}** have equally many images right."
+        return f"**{plain(new)}** and **{plain(old)}** are equally accurate."
     better, worse = (new, old) if value > 0 else (old, new)
     start = (
-        f"**{plain(better)}** has {100 * abs(value):.1f} percentage points more right than "
+        f"**{plain(better)}** is {100 * abs(value):.1f} percentage points more accurate than "
         f"**{plain(worse)}**."
     )
+    chance = f"equally accurate models would differ this much in {_chance(p_value)} of such tests."
     if p_value < LEVEL:
-        return (
-            f"{start} That is more than luck: if both were alike, so lopsided a split would turn "
-            f"up in {_chance(p_value)} of such tests."
-        )
+        return f"{start} The difference is significant: {chance}"
     return (
-        f"{start} That may well be luck: if both were alike, a split at least as lopsided would "
-        f"turn up in {_chance(p_value)} of such tests. More images, or more seeds, could tell."
+        f"{start} The difference is not significant: {chance} More images or more seeds are needed "
+        "to decide."
     )
 
 
 def details(gap: Difference, p_value: float, agreement: float, measured_on: str) -> str:
-    """Returns the numbers behind the sentence."""
+    """Returns the numbers behind the sentence.
+
+    Args:
+        gap: Differences of the metrics with their intervals.
+        p_value: Of McNemar's test.
+        agreement: Cohen's kappa of the predictions; NaN if it is not defined.
+        measured_on: The scored images.
+    """
     accuracy, recall = (
         f"{100 * value:+.1f} points, 95% interval {100 * low:+.1f} to {100 * high:+.1f}"
         for value, low, high in (gap.accuracy, gap.macro_recall)
     )
-    alike = "" if np.isnan(agreement) else f" Their answers agree with kappa {agreement:.2f}."
-    chance = "p below 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
+    kappa = "" if np.isnan(agreement) else f" Agreement of the predictions: kappa {agreement:.2f}."
+    p_text = "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
     return (
         f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap). "
-        f"McNemar's exact test: {chance}, for this pair alone; the leaderboard corrects "
-        f"for all pairs.{alike}"
+        f"McNemar's exact test: {p_text} for this pair; the leaderboard corrects for all "
+        f"pairs.{kappa}"
     )
 
 

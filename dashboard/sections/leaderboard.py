@@ -1,23 +1,28 @@
-"""The leaderboard's tables."""
+"""The parts of the Leaderboard page."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard.components.text import interval
+from dashboard.cache import results
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.results import Board
+from dashboard.components import chart, filters, pickers
+from dashboard.components.text import plain
 from dashboard.state import Key
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, Scope
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
     DEFAULT_COLUMNS,
+    Column,
+    Group,
     Kind,
     label_of,
-    slug_of,
 )
-from fer_core.evaluation.seeds import seed_spreads
-from fer_core.evaluation.significance import Comparison
+from fer_core.figures import charts, tables
+from fer_core.figures.html_report import render_report
 
 METRICS: Mapping[str, str] = {"accuracy": "Accuracy", "macro_recall": "Macro-recall"}
 CURVES: Mapping[str, str] = {
@@ -27,80 +32,42 @@ CURVES: Mapping[str, str] = {
     "train_loss": "Training loss",
     "learning_rate": "Learning rate",
 }
-_INTERVALS = ("accuracy", "macro_recall")
+PAIRS: Mapping[str, str] = {"kappa": "Agreement (kappa)", "complementarity": "Complementarity"}
+_PROTOCOL = ("images", "input (px)", "init", "seed", "split", "run")
 
 
 def available_columns(entries: Sequence[Entry]) -> list[str]:
-    """Returns the slugs of the columns that at least one run has a value for."""
+    """Returns the slugs of the columns that at least one run has, in the order of the table."""
     return [slug for slug in COLUMNS if any(slug in entry.values for entry in entries)]
 
 
-def column_picker(entries: Sequence[Entry], help_text: str) -> list[str]:
-    """Shows which columns the table has, and returns their slugs; kept in the address bar."""
-    available = available_columns(entries)
-    default = [slug for slug in DEFAULT_COLUMNS if slug in available]
-    linked = [slug_of(name) for name in st.query_params.get_all(Key.COLUMNS)]
-    if Key.COLUMNS not in st.session_state:
-        st.session_state[Key.COLUMNS] = [slug for slug in available if slug in linked] or default
-    columns = st.multiselect(
-        "Columns", available, format_func=label_of, key=Key.COLUMNS, help=help_text
+def column_picker(benchmark: Benchmark, entries: Sequence[Entry]) -> list[str]:
+    """Shows which columns the table has, and returns their slugs."""
+    slugs = available_columns(entries)
+    name = benchmark.info.name
+    return pickers.multi_select(
+        "Columns",
+        {slug: label_of(slug) for slug in slugs},
+        [slug for slug in DEFAULT_COLUMNS if slug in slugs],
+        Key.COLUMNS,
+        help_text=f"Robustness and cost appear after `python -m training robustness {name}` and "
+        f"`python -m training efficiency {name}`. Robustness is measured on all classes of test "
+        "and shown only when these are scored.",
     )
-    if columns != default:
-        st.query_params[Key.COLUMNS] = columns
-    elif Key.COLUMNS in st.query_params:
-        del st.query_params[Key.COLUMNS]
-    return columns
 
 
 def table(
-    entries: Sequence[Entry], columns: Sequence[str], tiers: Mapping[str, str] | None = None
+    entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Returns one row a run, in the given order; shares in 0 to 1.
-
-    Args:
-        entries: At least one.
-        columns: Slugs of `COLUMNS`; accuracy and macro-recall bring their intervals.
-        tiers: Tier by run id; None leaves out rank and tier.
-    """
-    rows = []
-    for place, entry in enumerate(entries, start=1):
-        row: dict[str, object] = {}
-        if tiers is not None:
-            row |= {"rank": place, "tier": tiers[entry.run_id]}
-        row["model"] = entry.info.title
-        for name in columns:
-            row[name] = entry.values.get(name, np.nan)
-            if name in _INTERVALS:
-                estimate = getattr(entry.metrics.split, name)
-                row[f"{name} interval"] = interval(estimate)
-        row |= {
-            "images": entry.metrics.split.samples,
-            "input (px)": entry.info.image_size,
-            "init": entry.info.init,
-            "seed": entry.info.seed,
-            "split": entry.report.protocol.split_hash,
-            "run": entry.run_id,
-        }
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def protocol(entries: Sequence[Entry]) -> str:
-    """Says what the ranked runs' numbers stand on; they agree in it."""
-    augmented = any(entry.report.protocol.test_time_augmentation for entry in entries)
-    chosen_by = (
-        f"{'with' if augmented else 'no'} test-time augmentation; validation chose every "
-        "checkpoint, test was read once."
-    )
-    if any(entry.info.kind == "imported" for entry in entries):
-        chosen_by += " That is not known of imported predictions."
-    return chosen_by
+    """Returns one row a run with its protocol, in the order of the entries."""
+    values = tables.leaderboard_table(entries, slugs, tiers)
+    return values.join(tables.provenance_table(entries)[list(_PROTOCOL)])
 
 
 def show(rows: pd.DataFrame, key: str) -> None:
-    """Shows a leaderboard table with its columns explained."""
+    """Shows a leaderboard table with a help text for each column."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    config = {
+    config: dict[str, ColumnConfig] = {
         "rank": number("#", width="small", pinned=True),
         "tier": text(
             "tier",
@@ -112,110 +79,241 @@ def show(rows: pd.DataFrame, key: str) -> None:
         "input (px)": number(format="%d", help="Side of the network's input."),
         "init": text("init", help="Initial weights."),
     }
-    for index, name in enumerate(_INTERVALS):
-        # column titles must differ; a blank at the end is not seen
-        config[f"{name} interval"] = text(
-            f"95% (%){' ' * index}", help=f"Interval of the {label_of(name)}."
+    for index, slug in enumerate(tables.WITH_INTERVAL):
+        # column titles must differ; a trailing blank is not visible
+        config[f"{slug} interval"] = text(
+            f"95% (%){' ' * index}", help=f"95% interval of {label_of(slug)}."
         )
-    for name, column in COLUMNS.items():
-        direction = "Higher is better." if column.higher_is_better else "Lower is better."
-        if column.kind is Kind.SHARE:
-            config[name] = st.column_config.ProgressColumn(
-                column.label,
-                format="percent",
-                min_value=0.0,
-                max_value=1.0,
-                help=f"{column.help} {direction}",
-            )
-        else:
-            form = "%.3f" if column.kind is Kind.NUMBER else "%.0f"
-            form = "%.1f" if name == "parameters_m" else form
-            config[name] = number(column.label, format=form, help=f"{column.help} {direction}")
+    config |= {slug: _column_config(column) for slug, column in COLUMNS.items()}
     st.dataframe(rows, hide_index=True, key=key, column_config=config)
 
 
-def pairs(comparisons: Sequence[Comparison], titles: Mapping[str, str]) -> None:
-    """Shows who beats whom, surest first, with the test behind it."""
-    rows = pd.DataFrame(
-        {
-            "better": titles[item.ordered[0]],
-            "than": titles[item.ordered[1]],
-            "only the better is right": max(item.only_first, item.only_second),
-            "only the other is right": min(item.only_first, item.only_second),
-            "p": item.p_value,
-            "p after correction": item.adjusted,
-            "significant": item.significant,
-        }
-        for item in sorted(comparisons, key=lambda item: item.adjusted)
+def _column_config(column: Column) -> ColumnConfig:
+    direction = "Higher is better." if column.higher_is_better else "Lower is better."
+    help_text = f"{column.help} {direction}"
+    if column.kind is Kind.SHARE:
+        return st.column_config.ProgressColumn(
+            column.label, format="percent", min_value=0.0, max_value=1.0, help=help_text
+        )
+    number_format = "%.3f" if column.kind is Kind.NUMBER else "%.0f"
+    if column.slug == "parameters_m":
+        number_format = "%.1f"
+    return st.column_config.NumberColumn(column.label, format=number_format, help=help_text)
+
+
+def protocol(entries: Sequence[Entry]) -> str:
+    """Returns the protocol that the ranked runs share, in one sentence."""
+    augmented = any(entry.report.protocol.test_time_augmentation for entry in entries)
+    text = (
+        f"{'with' if augmented else 'without'} test-time augmentation. Checkpoints were chosen on "
+        "validation; test was evaluated once."
     )
+    if any(entry.info.kind == "imported" for entry in entries):
+        text += " How imported predictions were chosen is not known."
+    return text
+
+
+def ranking(benchmark: Benchmark, board: Board) -> None:
+    """Shows the table of ranked runs, of those with another protocol, and the downloads."""
+    ranked, entries = board.results, board.results.entries
+    slugs = column_picker(benchmark, entries)
+    show(table(entries, slugs, ranked.tiers), key="ranked")
+    st.caption(
+        f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
+        "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
+        "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%)."
+    )
+    if ranked.annotator_agreement is not None:
+        st.caption(
+            "For comparison: one left-out annotator agrees with the majority of the others on "
+            f"**{ranked.annotator_agreement:.1%}** of these images. The column *human agreement* "
+            "measures the models in the same way."
+        )
+    if ranked.unranked:
+        st.markdown("**Measured under another protocol** (not ranked)")
+        show(table(ranked.unranked, slugs), key="unranked")
+    _downloads(benchmark, ranked)
+
+
+def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
+    left, right, _ = st.columns([1, 1, 2])
+    left.download_button(
+        "Table (csv)",
+        lambda: table(ranked.entries, list(COLUMNS), ranked.tiers).to_csv(index=False),
+        file_name=f"{benchmark.info.name}-leaderboard.csv",
+        mime="text/csv",
+        icon=":material/download:",
+    )
+    right.download_button(
+        "Report (html)",
+        lambda: render_report(ranked),
+        file_name=f"{benchmark.info.name}-report.html",
+        mime="text/html",
+        icon=":material/lab_profile:",
+        help="Everything on this page in one file that opens without a server. No pictures.",
+    )
+
+
+def intervals(benchmark: Benchmark, board: Board) -> None:
+    """Shows a metric of every ranked run with its interval."""
+    metric = pickers.switch("Metric", METRICS, Key.METRIC)
+    estimates = {
+        entry.run_id: getattr(entry.metrics.split, metric) for entry in board.results.entries
+    }
+    chart.show(
+        charts.interval_chart(estimates, benchmark.titles, benchmark.colours),
+        "intervals",
+        f"Values on {filters.describe(board)} with 95% intervals. Where intervals overlap widely, "
+        "the order may be due to chance.",
+    )
+
+
+def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
+    """Shows accuracy against a cost, with the Pareto frontier."""
+    slugs = [
+        slug
+        for slug in available_columns(entries)
+        if COLUMNS[slug].group is Group.COST and not COLUMNS[slug].higher_is_better
+    ]
+    slugs.sort(key=lambda slug: slug != "latency_ms")  # latency matters most in use
+    if not slugs:
+        st.info("The cost of these runs is not known.")
+        return
+    cost = pickers.select_box("Cost", slugs, Key.COST, shown=label_of)
+    chart.show(
+        charts.cost_chart(
+            {e.run_id: e.values[cost] for e in entries if e.values.get(cost, 0) > 0},
+            {entry.run_id: entry.values["accuracy"] for entry in entries},
+            benchmark.titles,
+            benchmark.colours,
+            (label_of(cost), label_of("accuracy")),
+        ),
+        "cost",
+        "Up and to the left is better. The dotted line is the Pareto frontier.",
+    )
+    if len(slugs) == 1:
+        st.info(
+            "Latency, GFLOPs and memory are not measured yet. Measure them on an otherwise idle "
+            f"machine: `python -m training efficiency {benchmark.info.name}`",
+            icon=":material/timer:",
+        )
+
+
+def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
+    """Shows paired tests of all pairs of models, and how far they agree."""
+    st.subheader("Pairwise tests", anchor=False)
+    rows = tables.significance_table(board.results.comparisons, benchmark.titles)
+    for column in ("p", "corrected p"):
+        rows[column] = rows[column].map(tables.p_text)
+    st.dataframe(rows, hide_index=True, key="pairs-table")
+    st.caption(
+        "McNemar's exact test: only images that exactly one of the two models has right count. p "
+        "is the probability of such an uneven split if both models were equally accurate; the "
+        "corrected p accounts for the number of pairs (Holm)."
+    )
+    st.subheader("Do models make the same mistakes?", anchor=False)
+    kind = pickers.switch("Show", PAIRS, Key.PAIRS)
+    agreement = results.agreement(benchmark, scope)
+    names = [benchmark.titles[run_id] for run_id in agreement.runs]
+    if kind == "kappa":
+        chart.show(
+            charts.pair_heatmap(agreement.kappa, names, "agrees with"),
+            "kappa",
+            "Cohen's kappa of the predictions: 1 is full agreement, 0 is chance. An ensemble gains "
+            "from accurate models that disagree.",
+        )
+    else:
+        chart.show(
+            charts.pair_heatmap(
+                agreement.complementarity, names, "has errors corrected by", share=True
+            ),
+            "complementarity",
+            "Share of the row model's errors that the column model has right.",
+        )
+    st.caption(
+        f"Oracle accuracy: at least one model is right on {agreement.oracle_accuracy:.1%} of the "
+        f"images, the upper bound for choosing among their predictions. All models fail on "
+        f"{agreement.all_wrong:.1%}."
+    )
+
+
+def seeds(entries: Sequence[Entry]) -> None:
+    """Shows mean and spread over seeds; nothing where every recipe was trained once."""
+    rows = tables.seed_table(entries)
+    if rows.empty:
+        return
+    st.subheader("Over seeds", anchor=False)
+    percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         rows,
         hide_index=True,
-        key="pairs-table",
-        column_config={
-            name: st.column_config.NumberColumn(format="%.4f")
-            for name in ("p", "p after correction")
-        },
-    )
-
-
-def seeds(found: BenchmarkResults) -> None:
-    """Shows mean and spread over seeds; nothing where every recipe was trained once."""
-    families = seed_spreads(
-        {entry.run_id: entry.values["accuracy"] for entry in found.entries},
-        {entry.run_id: entry.info.recipe for entry in found.entries},
-    )
-    repeated = [family for family in families if len(family.runs) > 1]
-    if not repeated:
-        return
-    st.subheader("Over seeds", anchor=False)
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "recipe": family.family,
-                "seeds": len(family.runs),
-                "mean accuracy": family.mean,
-                "standard deviation": family.deviation,
-                "lowest": family.low,
-                "highest": family.high,
-            }
-            for family in repeated
-        ),
-        hide_index=True,
         key="seeds",
-        column_config={
-            name: st.column_config.NumberColumn(format="percent")
-            for name in ("mean accuracy", "standard deviation", "lowest", "highest")
-        },
+        column_config=dict.fromkeys(
+            ("mean accuracy", "standard deviation", "lowest", "highest"), percent
+        ),
     )
     st.caption(
-        "The same recipe trained with other random numbers. A difference between two models that "
-        "is smaller than this spread may be the luck of the draw."
+        "The same recipe trained with different random seeds. A difference between two models "
+        "that is smaller than this spread may be due to the seed."
     )
 
 
-def provenance(entry: Entry) -> None:
-    """Shows how a run came to be."""
+def recalls(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
+    """Shows the recall of every ranked run by class."""
+    chart.show(
+        charts.recall_heatmap(
+            {entry.run_id: entry.metrics.split.recalls for entry in ranked.entries},
+            ranked.labels,
+            benchmark.titles,
+        ),
+        "recall",
+        "Share of a class's images that the model classifies correctly.",
+    )
+
+
+def training_curves(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
+    """Shows the training histories of runs that have one."""
+    histories = {entry.run_id: entry.history for entry in entries if entry.history is not None}
+    if not histories:
+        st.info("None of these runs was trained here, so there are no curves.")
+        return
+    curve = pickers.switch("Curve", CURVES, Key.CURVE)
+    chart.show(
+        charts.history_chart(histories, benchmark.titles, benchmark.colours, curve),
+        "curves",
+        "Validation is evaluated after each epoch; a run keeps its best epoch.",
+    )
+
+
+def provenance(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
+    """Shows the origin of each run, one expander a run."""
+    for entry in entries:
+        with st.expander(plain(benchmark.titles[entry.run_id])):
+            st.table(pd.Series(_facts(entry), name="value"))
+            st.markdown("Resolved recipe")
+            st.json(dict(entry.info.recipe), expanded=1)
+
+
+def _facts(entry: Entry) -> dict[str, str]:
     info = entry.info
     facts = {
         "Run": info.run_id,
         "Initial weights": f"{info.init} {info.init_source}".strip(),
         "Input preprocessing": info.preprocessing_hash,
         "Weights": info.weights_dtype or ("those of its members" if info.members else "elsewhere"),
-        "Epochs": f"{info.epochs}, the best was {info.best_epoch}" if info.epochs else "none",
+        "Epochs": f"{info.epochs}, best: {info.best_epoch}" if info.epochs else "none",
         "Training time": f"{info.wall_seconds / 60:.0f} minutes" if info.wall_seconds else "none",
         "Hardware": ", ".join(f"{key} {value}" for key, value in info.hardware.items()) or "none",
         "Commit": info.git_commit or "unknown",
         "Versions": ", ".join(f"{key} {value}" for key, value in info.versions.items()),
-        "Made": info.created,
+        "Created": info.created,
     }
     if info.prior_shift:
-        facts["Class frequencies"] = (
-            f"their logarithm times {info.prior_shift:g} was added to the logits: validation "
-            "accuracy chose it"
+        facts["Prior shift"] = (
+            f"strength {info.prior_shift:g}: the log class frequencies times this number were "
+            "added to the logits; chosen by validation accuracy"
         )
     if info.teachers:
-        facts["Taught by"] = ", ".join(f"{run} ({made})" for run, made in info.teachers.items())
-    st.table(pd.Series(facts, name="value"))
-    st.markdown("Resolved recipe")
-    st.json(dict(info.recipe), expanded=1)
+        teachers = (f"{run} ({created})" for run, created in info.teachers.items())
+        facts["Teachers"] = ", ".join(teachers)
+    return facts

@@ -1,4 +1,4 @@
-"""Trainings as the page Training monitor shows them."""
+"""The parts of the Training monitor."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dashboard.components.text import plain
 from fer_core.figures import charts
 
 QUIET = 120.0
-"""Seconds without news after which a training may have stopped."""
+"""Seconds without an update after which a training may have stopped."""
 
 
 def duration(seconds: float) -> str:
@@ -22,8 +22,8 @@ def duration(seconds: float) -> str:
 
 
 def resume_command(run_id: str, benchmark: str) -> str:
-    """Returns what to type to go on with an interrupted training."""
-    # a folder that somebody renamed has no profile and seed in its name
+    """Returns the command that resumes an interrupted training."""
+    # the name of a renamed folder has no profile and seed
     recipe, profile, seed = [*run_id.rsplit("-", 2), "cpu", "s0"][:3]
     command = f"python -m training train {recipe} --benchmark {benchmark} --profile {profile}"
     return f"{command} --seed {seed.removeprefix('s')} --resume"
@@ -31,7 +31,7 @@ def resume_command(run_id: str, benchmark: str) -> str:
 
 def card(training: Training, benchmark: str, colour: str) -> None:
     """Shows how far a training has come, and its loss."""
-    state, run_id = training.state, training.place.run_id
+    state, run_id = training.state, training.directory.run_id
     silence = time.time() - state.updated
     with st.container(border=True):
         st.markdown(f"**{plain(run_id)}**")
@@ -42,21 +42,21 @@ def card(training: Training, benchmark: str, colour: str) -> None:
         )
         if silence > QUIET:
             st.warning(
-                f"No news for {duration(silence)}: it validates, waits, or was stopped. If it was "
-                "stopped, go on with the options that it was started with:",
+                f"No update for {duration(silence)}: it is validating, waiting, or was stopped. If "
+                "it was stopped, resume it with the options that it was started with:",
                 icon=":material/pause_circle:",
             )
             st.code(resume_command(run_id, benchmark), language="bash")
         if state.loss is None:
             st.error(
-                "The loss is not a number any more: the training has diverged. Start it again "
-                "with a lower `optim.lr` or in fp32.",
+                "The loss is NaN or infinite: the training has diverged. Start it again with a "
+                "lower `optim.lr` or in fp32.",
                 icon=":material/error:",
             )
         numbers = {
             "Training loss": "none" if state.loss is None else f"{state.loss:.3f}",
             "Training accuracy": f"{state.accuracy:.1%}",
-            "Images a second": f"{state.images_per_second:.0f}",
+            "Images/s": f"{state.images_per_second:.0f}",
         }
         if training.history is not None:
             best = training.history.loc[training.history["accuracy"].idxmax()]
@@ -67,18 +67,18 @@ def card(training: Training, benchmark: str, colour: str) -> None:
             chart.show(
                 charts.trace_chart(training.trace, training.history, colour),
                 f"trace-{run_id}",
-                "The loss that training minimises, on augmented and mixed images, a point for "
-                "each twentieth of an epoch; dotted, the log loss on the validation images, as "
-                "they are. The two are not on one scale: what counts is where each goes.",
+                "Solid: training loss on augmented images, 20 points an epoch. Dotted: log loss on "
+                "validation images without augmentation. Compare the trends, not the levels: the "
+                "two losses are not on the same scale.",
             )
 
 
-def finished_table(chosen: Benchmark, histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Returns what each finished training took, newest first."""
+def finished_table(benchmark: Benchmark, histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Returns duration, speed and accuracy of each finished training, newest first."""
     rows = [
         {
-            "model": chosen.titles[run_id],
-            "test accuracy": chosen.run(run_id).report.test.accuracy.value,
+            "model": benchmark.titles[run_id],
+            "test accuracy": benchmark.run(run_id).report.test.accuracy.value,
             "epochs": info.epochs,
             "best epoch": info.best_epoch,
             "time": duration(info.wall_seconds),
@@ -89,6 +89,6 @@ def finished_table(chosen: Benchmark, histories: Mapping[str, pd.DataFrame]) -> 
             "run": run_id,
         }
         for run_id, history in histories.items()
-        for info in [chosen.run(run_id).info]
+        for info in [benchmark.run(run_id).info]
     ]
     return pd.DataFrame(sorted(rows, key=lambda row: str(row["finished"]), reverse=True))

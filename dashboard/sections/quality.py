@@ -1,16 +1,17 @@
-"""The parts of the Data quality page: each a list with reasons, and a relabel list from it."""
+"""The parts of the Data quality page: lists of suspect images, each exported as a relabel list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components import pickers
-from dashboard.components.face_grid import Tile, face_grid
+from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.components.text import plain
-from dashboard.sections.explorer import needs_columns, no_pictures
+from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
 from fer_core.data import review
 from fer_core.figures import dataset as dataset_figures
@@ -19,17 +20,17 @@ from fer_core.figures.palette import class_colour
 GROUPS_PER_PAGE = 8
 MEMBERS_SHOWN = 12
 FACES_PER_PAGE = 32
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 """Rows that can be edited on the page; the downloaded list holds all."""
 
-_KINDS = {"all": "All", "exact": "Bit for bit", "crossing": "Across splits"}
+_KINDS = {"all": "All", "exact": "Exact copies", "crossing": "Across splits"}
 
 
-def duplicates(chosen: Benchmark) -> None:
+def duplicates(benchmark: Benchmark) -> None:
     """Shows duplicate groups as groups."""
-    if not needs_columns(benchmarks.samples(chosen), "duplicate_group", "exact_group"):
+    if not needs_columns(benchmarks.samples(benchmark), "duplicate_group", "exact_group"):
         return
-    table = dataset.review_list(chosen, "duplicates")
+    table = dataset.review_list(benchmark, "duplicates")
     if table.empty:
         st.success("No image has a duplicate.", icon=":material/check:")
         return
@@ -42,19 +43,18 @@ def duplicates(chosen: Benchmark) -> None:
         table = table[by_group["split"].transform("nunique") > 1]
     st.caption(
         f"{table['group'].nunique():,} groups with {len(table):,} images, largest first. The first "
-        "image of a group that has a label is taken for its original; the others are proposed to "
-        "be set aside. "
-        "Preparation keeps a group on one side of the split in any case."
+        "labelled image of a group counts as its original; the proposal is to exclude the others. "
+        "Preparation never divides a group between splits."
     )
-    _groups(chosen, table)
-    _relabel(chosen, table, "duplicates")
+    _groups(benchmark, table)
+    _relabel(benchmark, table, "duplicates")
 
 
-def leaks(chosen: Benchmark) -> None:
-    """Shows held-out images whose copy stands in a split that learns or chooses."""
-    table = dataset.review_list(chosen, "leaks")
+def leaks(benchmark: Benchmark) -> None:
+    """Shows held-out images with a copy in a split used for training or model selection."""
+    table = dataset.review_list(benchmark, "leaks")
     if table.empty:
-        st.success("No held-out image has a copy on the training side.", icon=":material/check:")
+        st.success("No held-out image has a copy in the training data.", icon=":material/check:")
         return
     split = pickers.switch(
         "Held-out split", {"test": "Test", "validation": "Validation"}, Key.HELD_OUT
@@ -62,35 +62,35 @@ def leaks(chosen: Benchmark) -> None:
     table = table[table["split"] == split]
     same = table["same_label"].mean() if len(table) else 0
     st.caption(
-        f"{len(table):,} {split} images have an exact or near copy in a split that learns or "
-        f"chooses, as the sources had it; {same:.0%} of them under the same label. The benchmark "
-        "has closed these leaks: the training side gave its copies up. The proposal to set them "
-        "aside is for those who want a test set without them."
+        f"{len(table):,} {split} images have an exact or near copy in a split that the sources "
+        f"use for training or model selection; {same:.0%} of them have the same label. The "
+        "benchmark has closed these leaks by removing the copies from training. The proposal to "
+        "exclude them is for those who want a test set without them."
     )
-    _faces(chosen, table)
-    _relabel(chosen, table, f"leaks-{split}")
+    _faces(benchmark, table)
+    _relabel(benchmark, table, f"leaks-{split}")
 
 
-def conflicts(chosen: Benchmark) -> None:
+def conflicts(benchmark: Benchmark) -> None:
     """Shows duplicate groups whose members are labelled differently."""
-    table = dataset.review_list(chosen, "conflicts")
+    table = dataset.review_list(benchmark, "conflicts")
     if table.empty:
-        st.success("No duplicate group carries two labels.", icon=":material/check:")
+        st.success("No duplicate group has two labels.", icon=":material/check:")
         return
     st.caption(
-        f"{table['group'].nunique():,} groups of copies with {len(table):,} labelled images carry "
-        "more than one label: at least one of each group is wrong. Proposed is the label of the "
-        "majority; without one, the group is proposed to be set aside."
+        f"{table['group'].nunique():,} groups of copies with {len(table):,} labelled images have "
+        "more than one label, so at least one label of each group is wrong. The proposal is the "
+        "majority label, or to exclude the group if there is none."
     )
-    _groups(chosen, table)
-    _relabel(chosen, table, "conflicts")
+    _groups(benchmark, table)
+    _relabel(benchmark, table, "conflicts")
 
 
-def outliers(chosen: Benchmark) -> None:
+def outliers(benchmark: Benchmark) -> None:
     """Shows images with extreme light, contrast, sharpness or framing."""
-    table = dataset.review_list(chosen, "outliers")
+    table = dataset.review_list(benchmark, "outliers")
     if table.empty:
-        st.success("No image stands far from the rest.", icon=":material/check:")
+        st.success("There are no outliers.", icon=":material/check:")
         return
     counts = table["reason"].value_counts()
     names = {"all": f"All {len(table):,}"} | {
@@ -101,60 +101,60 @@ def outliers(chosen: Benchmark) -> None:
         table = table[table["reason"] == reason]
     st.caption(
         "Images more than 3.5 robust deviations from the median (modified z-score), most extreme "
-        "first. Not every outlier is a fault: look before you set it aside."
+        "first. Not every outlier is wrong: look before you exclude it."
     )
-    _faces(chosen, table)
-    _relabel(chosen, table, "outliers")
+    _faces(benchmark, table)
+    _relabel(benchmark, table, "outliers")
 
 
-def labels(chosen: Benchmark) -> None:
-    """Shows likely label errors, and what they mean for each model's score."""
-    found = dataset.judges(chosen)
-    judges = found.runs
-    if found.dropped:
+def labels(benchmark: Benchmark) -> None:
+    """Shows likely label errors, and their effect on each model's accuracy."""
+    judges = dataset.judges(benchmark)
+    count = len(judges.runs)
+    if judges.dropped:
         st.warning(
-            f"These networks do not judge, as their predictions cannot be read or are for other "
-            f"samples: {plain(', '.join(found.dropped))}.",
+            "These networks are not used, because their predictions cannot be read or are for "
+            f"other samples: {plain(', '.join(judges.dropped))}.",
             icon=":material/warning:",
         )
-    if not judges:
+    if not count:
         st.info(
-            "Likely label errors are found from trained models' answers to validation and test "
-            "images, and this benchmark has no readable one yet. Train one:"
+            "Label errors are found from the predictions of trained networks for validation and "
+            "test images, and this benchmark has no readable one yet. Train one:"
         )
-        pickers.train_command(chosen.info.name)
+        pickers.train_command(benchmark.info.name)
         return
-    table = dataset.label_issues(chosen)
+    table = dataset.label_issues(benchmark)
     if table.empty:
-        st.success("No label looks wrong to the models.", icon=":material/check:")
+        st.success("No likely label errors.", icon=":material/check:")
         return
     st.caption(
-        f"{len(table):,} labels of validation and test are likely wrong: the average answer of "
-        f"{len(judges)} trained {'network' if len(judges) == 1 else 'networks'}, none of which has "
-        "seen these images in training, speaks for another class about as surely as it does for "
-        "images of that class (confident learning). Worst first."
+        f"{len(table):,} labels of validation and test are likely wrong: the mean prediction of "
+        f"{count} {'network' if count == 1 else 'networks'}, none of them trained on these "
+        "images, favours another class about as strongly as it does for images of that class "
+        "(confident learning). Lowest label quality first."
     )
-    if len(judges) == 1:
+    if count == 1:
         st.warning(
-            "One network alone judges here, so its own mistakes count as label errors. With two or "
-            "more networks each is judged by the others.",
+            "Only one network is used, so its own errors count as label errors. With two or more, "
+            "each is compared with the others.",
             icon=":material/gavel:",
         )
     if "votes_given" in table.columns:
         st.caption(
-            f"What annotators voted: on these images {table['votes_given'].mean():.0%} for the "
-            f"given label and {table['votes_suggested'].mean():.0%} for the suggested one, on "
-            "average."
+            f"On these images {table['votes_given'].mean():.0%} of the annotators' votes are for "
+            f"the present label and {table['votes_suggested'].mean():.0%} for the suggested one, "
+            "on average."
         )
-    _faces(chosen, table)
-    _relabel(chosen, table, "labels")
-    _cleared(chosen)
+    _faces(benchmark, table)
+    _relabel(benchmark, table, "labels")
+    _label_noise(benchmark)
 
 
-def _cleared(chosen: Benchmark) -> None:
-    st.subheader("What that means for the scores", anchor=False)
-    rows = dataset.cleared(chosen)
-    titles = chosen.titles
+def _label_noise(benchmark: Benchmark) -> None:
+    st.subheader("Effect on accuracy", anchor=False)
+    rows = dataset.label_noise(benchmark)
+    titles = benchmark.titles
     table = pd.DataFrame(
         {
             "model": [titles[row.run_id] for row in rows],
@@ -169,120 +169,128 @@ def _cleared(chosen: Benchmark) -> None:
     st.plotly_chart(
         dataset_figures.cleared_chart(
             [
-                (titles[row.run_id], chosen.colours[row.run_id], row.accuracy, row.accuracy_without)
+                (
+                    titles[row.run_id],
+                    benchmark.colours[row.run_id],
+                    row.accuracy,
+                    row.accuracy_without,
+                )
                 for row in sorted(rows, key=lambda row: row.accuracy)
             ]
         ),
-        key="cleared",
+        key="label-noise",
     )
     st.caption(
-        "Hollow: accuracy on all test images. Full: on those whose label the judges do not doubt. "
-        "The full dot is no better measurement: models err alike, so that a hard image can look "
-        "like a wrong label, and what is left is easier."
+        "Hollow: accuracy on all test images. Solid: without the images whose label is suspect. "
+        "The solid value is not a better estimate: models make similar errors, so a hard image can "
+        "look like a label error, and the remaining images are easier."
     )
-    share = st.column_config.NumberColumn(format="percent")
+    percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         table,
         hide_index=True,
         column_config=dict.fromkeys(
-            ("share of errors", "accuracy", "without suspect labels"), share
+            ("share of errors", "accuracy", "without suspect labels"), percent
         ),
-        key="cleared-table",
+        key="label-noise-table",
     )
 
 
-def _groups(chosen: Benchmark, table: pd.DataFrame) -> None:
+def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
     """Shows one page of groups, each with its faces or rows."""
     numbers = table["group"].unique()
     page = pickers.page(len(numbers), GROUPS_PER_PAGE)
     shown = numbers[page * GROUPS_PER_PAGE : (page + 1) * GROUPS_PER_PAGE]
-    pictures = benchmarks.pictures(chosen)
+    pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        no_pictures(chosen)
+        need_pictures(benchmark.info.name)
         st.dataframe(table[table["group"].isin(shown)], hide_index=True, key="groups")
         return
     for number in shown:
         members = table[table["group"] == number]
-        kinds = members["label"].dropna().unique()
+        labels = members["label"].dropna().unique()
         note = f"{len(members)} images in {', '.join(sorted(members['split'].unique()))}"
-        if len(kinds) > 1:
-            note += f", labelled {' and '.join(sorted(kinds))}"
+        if len(labels) > 1:
+            note += f", labelled {' and '.join(sorted(labels))}"
         if (hidden := len(members) - MEMBERS_SHOWN) > 0:
             note += f"; {hidden} more not shown"
         with st.container(border=True):
             st.caption(note)
-            _grid(chosen, members.head(MEMBERS_SHOWN), pictures, 96)
+            _gallery(benchmark, members.head(MEMBERS_SHOWN), pictures, 96)
 
 
-def _faces(chosen: Benchmark, table: pd.DataFrame) -> None:
-    """Shows one page of a list as faces, where there are pictures."""
-    pictures = benchmarks.pictures(chosen)
+def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
+    """Shows one page of a list as faces, if the pictures are attached."""
+    pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        no_pictures(chosen)
+        need_pictures(benchmark.info.name)
         return
     page = pickers.page(len(table), FACES_PER_PAGE)
-    _grid(chosen, table.iloc[page * FACES_PER_PAGE : (page + 1) * FACES_PER_PAGE], pictures, 112)
+    rows = table.iloc[page * FACES_PER_PAGE : (page + 1) * FACES_PER_PAGE]
+    _gallery(benchmark, rows, pictures, 112)
 
 
-def _grid(chosen: Benchmark, rows: pd.DataFrame, pictures: Pictures, side: int) -> None:
-    names = chosen.info.labels
-    faces = []
+def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side: int) -> None:
+    labels = benchmark.info.labels
+    cards = []
     for row in rows.itertuples(index=False):
+        picture = pictures.get(str(row.id))
+        if picture is None:
+            continue
         label = row.label if isinstance(row.label, str) else "no class"
-        proposed = row.proposal if row.proposal not in ("", label) else ""
-        colour = class_colour(label, names) if label in names else "transparent"
-        faces.append(Tile(row.id, label + (f" → {proposed}" if proposed else ""), row.id, colour))
-    face_grid(faces, pictures, side=side)
+        proposal = str(row.proposal) if row.proposal not in ("", label) else ""
+        title = f"{label} → {proposal}" if proposal else label
+        colour = class_colour(label, labels) if label in labels else "transparent"
+        cards.append(Card(picture, title, str(row.id), colour, str(row.id)))
+    gallery(cards, side=side)
 
 
-def _relabel(chosen: Benchmark, table: pd.DataFrame, name: str) -> None:
-    """Shows a list for editing, and gives it as a relabel csv."""
-    names = list(chosen.info.labels)
-    facts = [
-        column
-        for column in ("quality", "votes_given", "votes_suggested", "value", "score", "stands_in")
-        if column in table.columns
-    ]
-    columns = ["id", "label", "proposal", "reason", "split", *facts]
-    with st.expander("As a list: correct it and take it along", expanded=True):
-        shown = table[columns].head(MOST_ROWS).assign(take=True)
+def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
+    """Shows a list for editing, and exports it as a relabel csv."""
+    facts = ("quality", "votes_given", "votes_suggested", "value", "score", "stands_in")
+    columns = ["id", "label", "proposal", "reason", "split"]
+    columns += [column for column in facts if column in table.columns]
+    with st.expander("Edit and export the corrections", expanded=True):
         edited = st.data_editor(
-            shown,
+            table[columns].head(MAX_ROWS).assign(take=True),
             hide_index=True,
             disabled=[column for column in columns if column != "proposal"],
             column_order=["take", *columns],
-            column_config=_editing(names),
+            column_config=_editing(benchmark.info.labels),
             key=f"list-{name}",
         )
-        rest = table[columns].iloc[MOST_ROWS:]
-        taken = pd.concat([edited[edited["take"]].drop(columns="take"), rest])
-        taken["proposal"] = taken["proposal"].fillna("")
-        relabels = review.relabel_list(taken)
+        rest = table[columns].iloc[MAX_ROWS:]
+        kept = pd.concat([edited[edited["take"]].drop(columns="take"), rest])
+        kept["proposal"] = kept["proposal"].fillna("")
+        relabels = review.relabel_list(kept)
+        file_name = f"{benchmark.info.name}-relabel-{name}.csv"
         st.download_button(
             f"Download {len(relabels):,} corrections (csv)",
             relabels.to_csv(index=False),
-            file_name=f"{chosen.info.name}-relabel-{name}.csv",
+            file_name=file_name,
             mime="text/csv",
             icon=":material/download:",
         )
         st.caption(
-            "An empty proposal sets the image aside. Use the list with "
-            f"`python -m training prepare ... --relabel {chosen.info.name}-relabel-{name}.csv` "
-            "under another --name: other labels make another benchmark."
-            + (f" The first {MOST_ROWS:,} rows can be edited here." if len(rest) else "")
+            "An empty proposal excludes the image. Use the list with "
+            f"`python -m training prepare ... --relabel {file_name}` and another --name: other "
+            "labels make another benchmark."
+            + (f" Only the first {MAX_ROWS:,} rows can be edited here." if len(rest) else "")
         )
 
 
-def _editing(names: list[str]) -> Mapping[str, object]:
-    share = st.column_config.NumberColumn(format="percent")
+def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
     return {
-        "take": st.column_config.CheckboxColumn("take", help="Untick what shall stay as it is."),
+        "take": st.column_config.CheckboxColumn("export", help="Clear to keep the label."),
         "proposal": st.column_config.SelectboxColumn(
-            "proposal", options=["", *names], help="Empty: set the image aside."
+            "proposal", options=["", *labels], help="Empty: exclude the image."
         ),
         "quality": st.column_config.NumberColumn("label quality", format="%.3f"),
-        "votes_given": share,
-        "votes_suggested": share,
+        "votes_given": st.column_config.NumberColumn("votes for the label", format="percent"),
+        "votes_suggested": st.column_config.NumberColumn(
+            "votes for the proposal", format="percent"
+        ),
         "value": st.column_config.NumberColumn(format="%.3g"),
         "score": st.column_config.NumberColumn("deviations", format="%.1f"),
+        "stands_in": st.column_config.TextColumn("copy in"),
     }

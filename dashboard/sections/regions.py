@@ -1,6 +1,6 @@
-"""Regions, claims, mean maps, agreement and the league of methods on the page."""
+"""The parts of the page Where models look: regions, claims, agreement, ranking of methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import theme
-from dashboard.cache import benchmarks, explanations
+from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import pickers
 from dashboard.components.text import plain
@@ -21,46 +21,50 @@ from fer_core.figures.explanations import agreement_heatmap, share_heatmap
 from fer_core.figures.overlay import heat_overlay, region_picture
 
 DEFAULT = "default"
-Measured = Mapping[str, pd.DataFrame]
+
+RegionTables = Mapping[str, pd.DataFrame]
+"""`regions.parquet` by run id."""
 
 CLAIMS = {
-    "the smile for happy": ("happy", "mouth"),
-    "the brows for angry": ("angry", "brows"),
-    "the open mouth for surprise": ("surprise", "mouth"),
-    "the wide eyes for surprise": ("surprise", "eyes"),
+    "mouth (smile) for happy": ("happy", "mouth"),
+    "brows for angry": ("angry", "brows"),
+    "open mouth for surprise": ("surprise", "mouth"),
+    "wide eyes for surprise": ("surprise", "eyes"),
 }
-"""What is often said of such models, as class and part."""
+"""Common claims about such models, as class and face region."""
 
 
-def measured(chosen: Benchmark) -> Measured:
+def region_tables(benchmark: Benchmark) -> RegionTables:
     """Returns the runs' tables; ends the page with the command to run if there is none."""
-    found = {
+    by_run = {
         run.run_id: table
-        for run in chosen.runs
+        for run in benchmark.runs
         if (table := explanations.regions_of(run)) is not None
     }
-    if not found:
-        st.info("No model of this benchmark has been explained over the test images yet. Run:")
-        st.code(f"python -m training explain {chosen.info.name}", language="bash")
+    if not by_run:
+        st.info("No model of this benchmark has been explained on the test images yet. Run:")
+        st.code(f"python -m training explain {benchmark.info.name}", language="bash")
         st.stop()
     missing = [
-        chosen.titles[run.run_id]
-        for run in chosen.runs
-        if run.run_id not in found and benchmarks.answers_faces(run)
+        benchmark.titles[run.run_id]
+        for run in benchmark.runs
+        if run.run_id not in by_run and inference.answers_faces(run)
     ]
     if missing:
         st.caption(
             f"Not explained yet: {plain(', '.join(missing))}. "
-            f"`python -m training explain {chosen.info.name}` adds them."
+            f"`python -m training explain {benchmark.info.name}` adds them."
         )
-    return found
+    return by_run
 
 
-def method_picker(found: Measured) -> str:
-    """Shows which method's maps are looked at; returns its key or `DEFAULT`."""
-    known = [key for key in METHODS if any(key in set(table["method"]) for table in found.values())]
+def method_picker(by_run: RegionTables) -> str:
+    """Shows a picker of the method; returns its key or `DEFAULT`."""
+    known = [
+        key for key in METHODS if any(key in set(table["method"]) for table in by_run.values())
+    ]
     method = st.selectbox(
-        "Maps of",
+        "Saliency method",
         [DEFAULT, *known],
         format_func=method_title,
         key=Key.METHOD,
@@ -72,182 +76,156 @@ def method_picker(found: Measured) -> str:
 
 
 def method_title(method: str) -> str:
-    """Returns a method's name as the page shows it."""
+    """Returns a method's display name."""
     if method == DEFAULT:
         return "each model's default method"
     return "Members' maps" if method == tables.MEMBERS else METHODS[method].title
 
 
 def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dict[str, float]:
-    """Shows where the parts are taken to be; returns the share of the picture that each covers."""
+    """Shows the face regions; returns the share of the picture that each covers."""
     left, right = st.columns([1, 4], gap="large", vertical_alignment="center")
     left.image(region_picture(masks), width="stretch")
     where = (
-        "Where brows, eyes, nose and mouth mostly are. These faces are drawn, so each one's own "
-        "parts are known exactly, and its saliency is counted on them."
+        "The average position of brows, eyes, nose and mouth. These faces are drawn, so the exact "
+        "regions of each face are known, and its saliency is summed over them."
         if exact
-        else "Where brows, eyes, nose and mouth are taken to be in every crop: the known places on "
-        "drawn faces, moved to the framing of the dataset and averaged. Faces turned far away "
-        "blur this; the drawn faces of the last table have exact masks."
+        else "The assumed position of brows, eyes, nose and mouth in every crop: their average on "
+        "drawn faces, in the framing of the dataset. It is inexact for turned faces; the drawn "
+        "faces of the last table have exact masks."
     )
     right.caption(
-        f"{where} A part is looked at more than by chance where its share of the saliency is "
-        "larger than its share of the picture: orange below; blue is less."
+        f"{where} A region gets more saliency than by chance if its share of the saliency is "
+        "larger than its share of the picture (orange below); blue is less."
     )
     return areas(masks)
 
 
 def shares_by_model(
-    chosen: Benchmark, found: Measured, method: str, parts: Mapping[str, float]
+    benchmark: Benchmark, by_run: RegionTables, method: str, areas: Mapping[str, float]
 ) -> None:
-    """Shows each model's shares over all faces."""
+    """Shows each model's shares of saliency by region, over all faces."""
     rows = {
-        _row_title(chosen, found, run_id, method): own[list(PARTS)].mean()
-        for run_id, table in found.items()
-        if len(own := _of(chosen.run(run_id), table, method))
+        _row_title(benchmark, by_run, run_id, method): rows[list(PARTS)].mean()
+        for run_id, table in by_run.items()
+        if len(rows := _of(benchmark.run(run_id), table, method))
     }
     if not rows:
         st.info("This method was measured on none of the models.")
         return
     st.plotly_chart(
-        share_heatmap(pd.DataFrame(rows).T, parts, dark=theme.is_dark()), key="by-model"
+        share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()), key="by-model"
     )
-    faces = max(table["id"].nunique() for table in found.values())
+    faces = max(table["id"].nunique() for table in by_run.values())
     st.caption(
-        f"Mean share of positive saliency over {faces} test images, the classes in equal parts; "
-        f"each map explains the model's own answer.{_caveat(chosen, found, method)}"
+        f"Mean share of positive saliency over {faces} test images, equally many of each "
+        f"class; each map explains the predicted class.{_caveat(benchmark, by_run, method)}"
     )
 
 
-def run_of(chosen: Benchmark, found: Measured) -> Run:
-    """Shows which explained model is looked at; returns it."""
-    runs = [run.run_id for run in chosen.runs if run.run_id in found]
-    return chosen.run(pickers.run_picker(chosen, runs))
+def run_of(benchmark: Benchmark, by_run: RegionTables) -> Run:
+    """Shows a picker of the explained models; returns the picked run."""
+    runs = [run.run_id for run in benchmark.runs if run.run_id in by_run]
+    return benchmark.run(pickers.run_picker(benchmark, runs))
 
 
 def shares_by_class(
-    chosen: Benchmark, run: Run, table: pd.DataFrame, method: str, parts: Mapping[str, float]
+    benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str, areas: Mapping[str, float]
 ) -> None:
-    """Shows a model's shares by the emotion that it saw."""
-    own = _of(run, table, method)
-    if own.empty:
+    """Shows a model's shares of saliency by region and predicted class."""
+    rows = _of(run, table, method)
+    if rows.empty:
         st.info("This method was not measured on this model.")
         return
-    shares = own.groupby("predicted")[list(PARTS)].mean()
-    order = [label for label in chosen.info.labels if label in shares.index]
-    st.plotly_chart(share_heatmap(shares.loc[order], parts, dark=theme.is_dark()), key="by-class")
-    st.caption("Rows are the emotions that the model answered.")
+    shares = rows.groupby("predicted")[list(PARTS)].mean()
+    order = [label for label in benchmark.info.labels if label in shares.index]
+    st.plotly_chart(share_heatmap(shares.loc[order], areas, dark=theme.is_dark()), key="by-class")
+    st.caption("Rows are predicted classes.")
 
 
-def claims(found: Measured, chosen: Benchmark, method: str) -> None:
-    """Shows whether common sayings hold, model by model."""
+def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
+    """Shows whether common claims hold, model by model."""
     rows = []
-    for saying, (label, part) in CLAIMS.items():
-        if label not in chosen.info.labels:
+    for text, (label, region) in CLAIMS.items():
+        if label not in benchmark.info.labels:
             continue
-        row: dict[str, str] = {"saying": saying}
-        for run_id, table in found.items():
-            key = _key(chosen.run(run_id), method)
-            result = tables.claim(table, key, label, part)
+        row: dict[str, str] = {"claim": text}
+        for run_id, table in by_run.items():
+            key = _key(benchmark.run(run_id), method)
+            result = tables.claim(table, key, label, region)
             if result is None:
-                row[chosen.titles[run_id]] = "not measured"
+                row[benchmark.titles[run_id]] = "not measured"
                 continue
             word = {True: "yes", False: "no, the opposite", None: "not shown"}[result.holds]
-            row[chosen.titles[run_id]] = f"{word}: {result.share:.0%} against {result.others:.0%}"
+            shares = f"{result.share:.0%} vs. {result.others:.0%}"
+            row[benchmark.titles[run_id]] = f"{word}: {shares}"
         rows.append(row)
     if not rows:
         return
-    st.markdown("**Smiles for happy, eyebrows for angry?**")
+    st.markdown("**Do common claims hold?**")
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="claims")
     st.caption(
-        "Share of saliency on the part where the model answers that emotion, against its other "
-        "answers. Yes or no only where the 95% bootstrap interval of the difference leaves 0 out."
+        "Share of saliency on the region when the model predicts that class, vs. other classes. "
+        "Yes or no only if the 95% bootstrap interval of the difference excludes 0."
     )
 
 
-def mean_maps(chosen: Benchmark, run: Run, table: pd.DataFrame, method: str) -> None:
-    """Shows each emotion's mean map over the mean face."""
+def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> None:
+    """Shows the mean map of each class over its mean face."""
     maps = tables.mean_maps(table, _key(run, method)) if len(_of(run, table, method)) else {}
-    faces = benchmarks.mean_faces(chosen)
-    labels = [label for label in chosen.info.labels if label in maps]
+    faces = benchmarks.mean_faces(benchmark)
+    labels = [label for label in benchmark.info.labels if label in maps]
     if not labels:
         return
-    st.markdown("**The mean map of each emotion, over its mean face**")
+    st.markdown("**Mean map of each class, over its mean face**")
     for column, label in zip(st.columns(len(labels)), labels, strict=True):
         mean = faces.get(f"train/{label}/mean")
         grey = np.full((48, 48), 128, np.uint8) if mean is None else mean.round().astype(np.uint8)
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)
         column.image(heat_overlay(picture, maps[label]), caption=label, width="stretch")
-    st.caption("Maps of the faces for which the model gave that answer, each scaled to its peak.")
+    st.caption("Mean maps over the faces with that prediction, each scaled to its maximum.")
 
 
-def agreement(chosen: Benchmark, found: Measured, method: str) -> None:
-    """Shows how alike the models' maps of the same faces are."""
-    own = {
+def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
+    """Shows the correlation of the models' maps of the same faces."""
+    rows_by_run = {
         run_id: rows
-        for run_id, table in found.items()
-        if len(rows := _of(chosen.run(run_id), table, method))
+        for run_id, table in by_run.items()
+        if len(rows := _of(benchmark.run(run_id), table, method))
     }
-    if len(own) < 2:
+    if len(rows_by_run) < 2:
         st.info("It takes two explained models to compare them.")
         return
-    st.plotly_chart(agreement_heatmap(tables.agreement(own), chosen.titles), key="agreement")
+    st.plotly_chart(
+        agreement_heatmap(tables.agreement(rows_by_run), benchmark.titles), key="agreement"
+    )
     st.caption(
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
-        "is the same order of places, 0 no relation. Models may agree on the answer and look "
-        f"elsewhere.{_caveat(chosen, found, method)}"
+        "is the same ranking of regions, 0 no relation. Models can agree on the class and use "
+        f"different regions.{_caveat(benchmark, by_run, method)}"
     )
 
 
-def league(chosen: Benchmark, run: Run) -> None:
-    """Shows how far each method can be believed on a model."""
+def method_ranking(benchmark: Benchmark, run: Run) -> None:
+    """Shows how faithful each method is on a model, compared with the baselines."""
     table = explanations.faithfulness(run)
+    command = f"python -m training explain {benchmark.info.name} {run.run_id}"
     if table is None:
         st.info("The methods have not been tested on this model yet. Run:")
-        st.code(f"python -m training explain {chosen.info.name} {run.run_id}", language="bash")
+        st.code(command, language="bash")
         return
     faithful = tables.faithful_methods(table)
-    name = plain(chosen.titles[run.run_id])
-    if not set(tables.BASELINES) <= set(table["method"]):
-        st.info(
-            f"The controls have not been measured on {name} yet, so nothing can be said of its "
-            f"maps. `python -m training explain {chosen.info.name} {run.run_id}` goes on."
-        )
-    elif faithful:
-        names = ", ".join(method_title(key) for key in faithful)
-        st.success(
-            f"On {name}, better than both controls in deletion and insertion: {names}.",
-            icon=":material/verified:",
-        )
-    else:
-        st.warning(
-            f"On {name}, no method beats both controls in deletion and insertion: do not believe "
-            "its maps.",
-            icon=":material/warning:",
-        )
-    rows = []
-    for method, own in table.groupby("method", sort=False):
-        row: dict[str, object] = {"method": method_title(str(method))}
-        for item in own.itertuples():
-            star = " ✓" if item.beats is True else ""
-            row[tables.METRICS[str(item.metric)]] = (
-                f"{item.value:.2f} [{item.low:.2f}, {item.high:.2f}]{star}"
-            )
-        rows.append((str(method) not in tables.BASELINES, str(method) in faithful, row))
-    ordered = [row for _, _, row in sorted(rows, key=lambda item: (-item[0], -item[1]))]
-    columns = ["method", *tables.METRICS.values()]
-    st.dataframe(pd.DataFrame(ordered).reindex(columns=columns), hide_index=True, key="league")
+    _conclusion(plain(benchmark.titles[run.run_id]), table, faithful, command)
+    st.dataframe(_ranking_rows(table, faithful), hide_index=True, key="ranking")
     st.caption(
-        "Means with 95% bootstrap intervals over faces; ✓ where the method beats both controls on "
-        "the same faces (not asked of stability and randomisation: a map that never moves is "
-        "perfect in the one and hopeless in the other). Deletion: low is good, the model loses "
-        "confidence when marked cells go. "
-        "Insertion: high is good. ROAD: the same with removed cells filled in from around; above 0 "
-        "is good. Stability: 1 if a little noise leaves the map as it is. Randomisation: likeness "
-        "to the maps of a network with random weights; near 0 is good, a map that stays shows the "
-        "picture and not the model. Pointing game and mass on evidence: how often the peak, and "
-        "how much of the map, lies on the parts of drawn faces that make the expression, asked for "
-        "that expression whether or not the model recognises it in a drawing."
+        "Means with 95% bootstrap intervals over faces; ✓ if the method beats both baselines on "
+        "the same faces (not defined for stability and randomisation). Deletion: low is good, the "
+        "model loses confidence when salient cells are removed. Insertion: high is good. ROAD: as "
+        "deletion, with removed cells inpainted; above 0 is good. Stability: 1 if noise does not "
+        "change the map. Randomisation: similarity to the maps of a network with random weights; "
+        "near 0 is good. Pointing game and mass on evidence: how often the maximum, and how much "
+        "of the map, lies on the regions of drawn faces that make the expression, explained for "
+        "that expression."
     )
     st.download_button(
         "Download (csv)",
@@ -258,26 +236,63 @@ def league(chosen: Benchmark, run: Run) -> None:
     )
 
 
-def _several(chosen: Benchmark, found: Measured, method: str) -> bool:
+def _conclusion(title: str, table: pd.DataFrame, faithful: Sequence[str], command: str) -> None:
+    """Shows which methods beat both baselines on a model."""
+    if not set(tables.BASELINES) <= set(table["method"]):
+        st.info(
+            f"The baselines have not been measured on {title} yet, so its maps cannot be judged. "
+            f"`{command}` continues."
+        )
+    elif faithful:
+        names = ", ".join(method_title(key) for key in faithful)
+        st.success(
+            f"On {title}, these methods beat both baselines in deletion and insertion: {names}.",
+            icon=":material/verified:",
+        )
+    else:
+        st.warning(
+            f"On {title}, no method beats both baselines in deletion and insertion: its maps are "
+            "not reliable.",
+            icon=":material/warning:",
+        )
+
+
+def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
+    """Returns one row a method, faithful ones first and baselines last."""
+    rows = []
+    for key, of_method in table.groupby("method", sort=False):
+        method = str(key)
+        row: dict[str, object] = {"method": method_title(method)}
+        for item in of_method.itertuples():
+            mark = " ✓" if item.beats is True else ""
+            row[tables.METRICS[str(item.metric)]] = (
+                f"{item.value:.2f} [{item.low:.2f}, {item.high:.2f}]{mark}"
+            )
+        rows.append(((method in tables.BASELINES, method not in faithful), row))
+    ordered = [row for _, row in sorted(rows, key=lambda item: item[0])]
+    return pd.DataFrame(ordered).reindex(columns=["method", *tables.METRICS.values()])
+
+
+def _several(benchmark: Benchmark, by_run: RegionTables, method: str) -> bool:
     """Whether the models' maps are not all of one method."""
-    return len({_key(chosen.run(run_id), method) for run_id in found}) > 1
+    return len({_key(benchmark.run(run_id), method) for run_id in by_run}) > 1
 
 
-def _caveat(chosen: Benchmark, found: Measured, method: str) -> str:
-    if not _several(chosen, found, method):
+def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
+    if not _several(benchmark, by_run, method):
         return ""
     return (
-        " The default is another method for CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
-        "ensembles (their members' maps), and methods differ as well as models: to compare models "
-        "alone, take occlusion above, which suits all."
+        " The default method differs between CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
+        "ensembles (their members' maps), so differences can come from the method: to compare "
+        "models only, pick occlusion above, which suits all."
     )
 
 
-def _row_title(chosen: Benchmark, found: Measured, run_id: str, method: str) -> str:
-    title = chosen.titles[run_id]
-    if not _several(chosen, found, method):
+def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: str) -> str:
+    title = benchmark.titles[run_id]
+    if not _several(benchmark, by_run, method):
         return title
-    return f"{title}: {method_title(_key(chosen.run(run_id), method))}"
+    return f"{title}: {method_title(_key(benchmark.run(run_id), method))}"
 
 
 def _key(run: Run, method: str) -> str:

@@ -1,4 +1,4 @@
-"""The saliency lab's grid of methods and models."""
+"""The parts of the Saliency lab: a grid of methods and models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks, explanations
+from dashboard.cache import explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.explanations import Asked
+from dashboard.cache.explanations import MapRequest
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.explain.methods import METHODS
@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from fer_core.explain.faithfulness import Curves
 
 DEFAULT = "default"
-OWN = "each model's answer"
-TRUE = "the true class"
-NONE = "nothing"
-SIGNED = "For and against"
-OWN_DEPTH = "the method's own"
-_DEPTHS = (OWN_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
+PREDICTED = "predicted class"
+TRUE = "true class"
+NONE = "none"
+SIGNED = "Evidence for and against"
+DEFAULT_DEPTH = "default"
+_DEPTHS = (DEFAULT_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
 _HEADS = ("mean", *(str(number) for number in range(1, 13)))
+
+
+PER_ROW = 8
 
 Cells = Mapping[tuple[str, str], SaliencyMap | str]
 Tests = Mapping[tuple[str, str], "Curves"]
@@ -39,7 +42,7 @@ Tests = Mapping[tuple[str, str], "Curves"]
 
 @dataclass(frozen=True)
 class Look:
-    """How overlays are drawn."""
+    """Options of the overlays."""
 
     opacity: float
     scale: str
@@ -51,15 +54,32 @@ class Look:
         return heat_overlay(face, saliency, opacity=self.opacity, scale=self.scale)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Maps of one face, one row a method and one column a model.
+
+    Attributes:
+        runs: The models.
+        methods: Keys of the methods.
+        cells: Each map, or the reason why there is none.
+        look: Options of the overlays.
+    """
+
+    runs: Sequence[Run]
+    methods: Sequence[str]
+    cells: Cells
+    look: Look
+
+
 def title_of(method: str) -> str:
-    """Returns a method's name as the page shows it."""
+    """Returns a method's display name."""
     return "Each model's default" if method == DEFAULT else METHODS[method].title
 
 
-def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
-    """Shows which models and methods take part; imported predictions have no network."""
-    runs = [run for run in chosen.runs if benchmarks.answers_faces(run)]
-    titles = chosen.titles
+def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
+    """Shows pickers of models and methods; imported predictions have no network."""
+    runs = [run for run in benchmark.runs if inference.answers_faces(run)]
+    titles = benchmark.titles
     picked = st.pills(
         "Models",
         [run.run_id for run in runs],
@@ -80,54 +100,54 @@ def pickers(chosen: Benchmark) -> tuple[list[Run], list[str]]:
         bind=BIND,
         wrap=True,
         help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
-        "members' maps for ensembles. Occlusion, Ablation-CAM and integrated gradients ask the "
+        "members' maps for ensembles. Occlusion, Ablation-CAM and integrated gradients run the "
         "model many times and take longer.",
     )
     return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
 
 
-def question(labels: Sequence[str], methods: Sequence[str], true: str | None) -> Asked:
-    """Shows what is explained and where methods read; returns the question without a method.
+def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | None) -> MapRequest:
+    """Shows which class is explained and which layer is read; returns the request without a method.
 
     Args:
         labels: The classes.
         methods: The picked methods.
         true: The face's label, if it has one.
     """
-    known = [OWN, TRUE] if true in labels else [OWN]
+    known = [PREDICTED, TRUE] if true in labels else [PREDICTED]
     if st.session_state.get(Key.TARGET) == TRUE and TRUE not in known:
-        st.session_state[Key.TARGET] = OWN
+        st.session_state[Key.TARGET] = PREDICTED
     left, right = st.columns(2)
     with left:
-        of = st.selectbox("Why", [*known, *labels], key=Key.TARGET, bind=BIND)
-        of = true if of == TRUE else of
+        target = st.selectbox("Explain class", [*known, *labels], key=Key.TARGET, bind=BIND)
+        target = true if target == TRUE else target
     with right:
-        against = st.selectbox(
-            "and not", [NONE, *labels], key=Key.CONTRAST, bind=BIND,
-            help="Contrast: what speaks for the first class rather than for this one.",
+        contrast = st.selectbox(
+            "instead of", [NONE, *labels], key=Key.CONTRAST, bind=BIND,
+            help="Contrast: evidence for the first class relative to this one.",
         )  # fmt: skip
-    depth, head = OWN_DEPTH, _HEADS[0]
+    depth, head = DEFAULT_DEPTH, _HEADS[0]
     if any(name != DEFAULT and METHODS[name].needs_network for name in methods):
         left, right = st.columns(2)
         with left:
             depth = st.select_slider(
-                "Depth at which CAMs and attention read", _DEPTHS, key=Key.DEPTH, bind=BIND,
-                help="0% is the first layer. 100% is the last one, and for CAMs of ViTs the last "
-                "in which patches still reach the classifier. Ensembles keep their members' own.",
+                "Layer depth for CAMs and attention", _DEPTHS, key=Key.DEPTH, bind=BIND,
+                help="0% is the first layer, 100% the last one; for CAMs of ViTs, the last from "
+                "which patches still reach the classifier. Ensembles use their members' defaults.",
             )  # fmt: skip
         with right:
             if any(name != DEFAULT and METHODS[name].reads_head for name in methods):
                 head = st.select_slider("Attention head", _HEADS, key=Key.HEAD, bind=BIND)
-    return Asked(
-        of=None if of == OWN else labels.index(of),
-        against=None if against == NONE else labels.index(against),
-        depth=None if depth == OWN_DEPTH else int(depth.rstrip("%")) / 100,
+    return MapRequest(
+        target=None if target == PREDICTED else labels.index(str(target)),
+        contrast=None if contrast == NONE else labels.index(contrast),
+        depth=None if depth == DEFAULT_DEPTH else int(depth.rstrip("%")) / 100,
         head=None if head == _HEADS[0] else int(head) - 1,
     )
 
 
 def look() -> Look:
-    """Shows how overlays are drawn."""
+    """Shows the options of the overlays."""
     left, right = st.columns(2)
     with left:
         opacity = st.slider("Opacity", 0, 100, 62, 2, key=Key.OPACITY, bind=BIND, format="%d%%")
@@ -137,95 +157,68 @@ def look() -> Look:
 
 
 def compute(
-    chosen: Benchmark,
+    benchmark: Benchmark,
     runs: Sequence[Run],
     methods: Sequence[str],
     face: NDArray[np.uint8],
-    asked: Asked,
+    request: MapRequest,
 ) -> Cells:
-    """Returns each map, or the sentence that says why there is none."""
+    """Returns each map, or the reason why there is none."""
     return {
-        (method, run.run_id): explanations.saliency(chosen, run, face, _ask(asked, method))
+        (method, run.run_id): explanations.saliency(benchmark, run, face, _of(request, method))
         for method in methods
         for run in runs
     }
 
 
 def wants_test() -> bool:
-    """Shows the switch that tests each map."""
+    """Shows the switch that tests the faithfulness of each map."""
     return st.toggle(
         "Test each map on this face", key=Key.CURVES, bind=BIND,
-        help="Does the model change its mind when the marked places go? Asks each model 26 times "
-        "a map.",
+        help="Does the prediction change when salient regions are removed? Runs each model 26 "
+        "times a map.",
     )  # fmt: skip
 
 
 def test(
-    chosen: Benchmark,
+    benchmark: Benchmark,
     runs: Sequence[Run],
     methods: Sequence[str],
     face: NDArray[np.uint8],
-    asked: Asked,
+    request: MapRequest,
 ) -> Tests:
     """Returns the curves of each map and of the baselines, where a map can be tested."""
     baselines = [name for name in BASELINES if name not in methods]
     results = {
-        (method, run.run_id): explanations.curves(chosen, run, face, _ask(asked, method))
+        (method, run.run_id): explanations.curves(benchmark, run, face, _of(request, method))
         for run in runs
         for method in [*methods, *baselines]
     }
-    return {place: result for place, result in results.items() if not isinstance(result, str)}
+    return {key: result for key, result in results.items() if not isinstance(result, str)}
 
 
-def show(
-    chosen: Benchmark,
-    runs: Sequence[Run],
-    methods: Sequence[str],
-    cells: Cells,
-    tests: Tests,
-    face: NDArray[np.uint8],
-    look: Look,
-) -> None:
-    """Shows the grid and offers it as one picture."""
-    labels, titles = chosen.info.labels, chosen.titles
+def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]) -> None:
+    """Shows the grid, one row a method, and offers it as one picture."""
     picture = Image.fromarray(face)
     tiles: list[list[Image.Image | None]] = []
     notes: list[list[str]] = []
-    for method in methods:
+    for method in grid.methods:
         st.markdown(f"**{title_of(method)}**")
         if method != DEFAULT:
             st.caption(f"{METHODS[method].summary} {METHODS[method].reference}")
-        line: list[Image.Image | None] = []
-        noted: list[str] = []
-        for start in range(0, len(runs), 8):
-            columns = st.columns(max(4, min(8, len(runs))))
-            for column, run in zip(columns, runs[start : start + 8], strict=False):
-                cell = cells[method, run.run_id]
-                with column:
-                    if isinstance(cell, str):
-                        reason = cell.split(". ", 1)[0].rstrip(".")
-                        st.caption(f"{plain(titles[run.run_id])}: {plain(reason)}.")
-                        line.append(None)
-                        noted.append("")
-                        continue
-                    tile = look.draw(picture, cell.values)
-                    line.append(tile)
-                    st.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
-                    said = [_explains(cell, labels), *_areas(tests.get((method, run.run_id)))]
-                    noted.append("\n".join(said))
-                    st.caption("  \n".join([f"**{plain(titles[run.run_id])}**", *said]))
-        tiles.append(line)
-        notes.append(noted)
+        row = _row(benchmark, grid, method, tests, picture)
+        tiles.append([tile for tile, _ in row])
+        notes.append([note for _, note in row])
     st.caption(
-        "Bright places speak for the class; a map without any shows the bare face. Maps are scaled "
-        "one by one, so brightness cannot be compared between them."
+        "Bright regions are evidence for the class; a map without any shows the bare face. Each "
+        "map is scaled by itself, so brightness cannot be compared between maps."
     )
     st.download_button(
         "All maps (png)",
         lambda: overlay_sheet(
             tiles,
-            [title_of(method) for method in methods],
-            [titles[run.run_id] for run in runs],
+            [title_of(method) for method in grid.methods],
+            [benchmark.titles[run.run_id] for run in grid.runs],
             notes,
         ),
         file_name="ferscope-saliency.png",
@@ -234,58 +227,81 @@ def show(
     )
 
 
-def scores(chosen: Benchmark, runs: Sequence[Run], tests: Tests) -> None:
+def _row(
+    benchmark: Benchmark, grid: Grid, method: str, tests: Tests, picture: Image.Image
+) -> list[tuple[Image.Image | None, str]]:
+    """Shows a method's maps, one a model, and returns them with their captions."""
+    row: list[tuple[Image.Image | None, str]] = []
+    for start in range(0, len(grid.runs), PER_ROW):
+        columns = st.columns(max(4, min(PER_ROW, len(grid.runs))))
+        for column, run in zip(columns, grid.runs[start : start + PER_ROW], strict=False):
+            title = plain(benchmark.titles[run.run_id])
+            cell = grid.cells[method, run.run_id]
+            if isinstance(cell, str):
+                column.caption(f"{title}: {plain(cell.split('. ', 1)[0].rstrip('.'))}.")
+                row.append((None, ""))
+                continue
+            tile = grid.look.draw(picture, cell.values)
+            tested = tests.get((method, run.run_id))
+            notes = [_explains(cell, benchmark.info.labels), *_areas(tested)]
+            column.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
+            column.caption("  \n".join([f"**{title}**", *notes]))
+            row.append((tile, "\n".join(notes)))
+    return row
+
+
+def faithfulness(benchmark: Benchmark, runs: Sequence[Run], tests: Tests) -> None:
     """Shows the insertion and deletion curves of each map that was tested."""
-    st.subheader("Can these maps be believed?", anchor=False)
+    st.subheader("Are these maps faithful?", anchor=False)
     drawn: dict[str, dict[str, CurvePair]] = {}
     for run in runs:
-        own = {
+        of_run = {
             title_of(method): CurvePair(result.shares, result.deletion, result.insertion)
             for (method, run_id), result in tests.items()
             if run_id == run.run_id
         }
-        if own:
-            drawn[chosen.titles[run.run_id]] = own
+        if of_run:
+            drawn[benchmark.titles[run.run_id]] = of_run
     if not drawn:
         st.info("No map can be tested.")
         return
     st.plotly_chart(curves_chart(drawn, [title_of(name) for name in BASELINES]), key="curves-chart")
     st.caption(
-        "The model's confidence in the explained class. Insertion: the most salient cells appear "
-        "first in a blurred face; a faithful map rises early. Deletion: they are painted over "
-        "first; a faithful map falls early. Dotted: maps that know nothing of the model. Under "
-        "each map stand the areas under its two curves. One face proves little; *Where models "
-        "look* has the averages with intervals."
+        "Probability of the explained class. Insertion: the most salient cells are revealed first "
+        "in a blurred face; a faithful map rises early. Deletion: they are covered first; a "
+        "faithful map falls early. Dotted: model-agnostic baselines. The areas under both curves "
+        "are below each map. One face proves little; *Where models look* has averages with "
+        "intervals."
     )
 
 
-def _ask(asked: Asked, method: str) -> Asked:
-    return replace(asked, method=None if method == DEFAULT else method)
+def _of(request: MapRequest, method: str) -> MapRequest:
+    return replace(request, method=None if method == DEFAULT else method)
 
 
 def _explains(cell: SaliencyMap, labels: Sequence[str]) -> str:
-    """Says what a map explains, and how sure the model is of it."""
+    """Returns which class a map explains, and its probability."""
     known = METHODS.get(cell.method)
     if known is not None and not known.by_class:
-        return f"whatever the class{_members(cell)}"
+        return f"independent of the class{_members(cell)}"
     name = labels[cell.target.of]
     if cell.target.against is not None:
-        name = f"{name}, not {labels[cell.target.against]}"
+        name = f"{name} instead of {labels[cell.target.against]}"
     raised = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
     share = float(raised[cell.target.of] / raised.sum())
-    empty = " · nothing speaks for it" if cell.blank else ""
+    empty = " · no evidence for it" if cell.blank else ""
     return f"{name} · {share:.0%}{empty}{_members(cell)}"
 
 
 def _areas(tested: "Curves | None") -> list[str]:
-    """Says the areas under a map's curves, if it was tested."""
+    """Returns the areas under a map's curves, if it was tested."""
     if tested is None:
         return []
     return [f"deletion {tested.deletion_area:.2f} · insertion {tested.insertion_area:.2f}"]
 
 
 def _members(cell: SaliencyMap) -> str:
-    """Says how many members an ensemble's map stands on, where the method does not suit all."""
+    """Returns how many members an ensemble's map averages, where the method does not suit all."""
     if cell.members is None or cell.members[0] == cell.members[1]:
         return ""
-    return f" · of {cell.members[0]} of {cell.members[1]} members, whom the method suits"
+    return f" · of {cell.members[0]} of {cell.members[1]} members that the method suits"

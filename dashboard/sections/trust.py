@@ -1,61 +1,126 @@
-"""Tables and sentences of the Trust page."""
+"""The parts of the Trust page."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.cache.results import People, Trust
-from dashboard.components import chart
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.results import Board, CalibrationResults, HumanComparison
+from dashboard.components import chart, pickers
 from dashboard.components.text import plain
-from fer_core.evaluation.calibration import CalibrationError
+from dashboard.state import BIND, Key
+from fer_core.evaluation.calibration import Binning, CalibrationError
 from fer_core.evaluation.leaderboard import RISKS, Entry
 from fer_core.evaluation.leaderboard_columns import label_of
-from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.slices import Slice
-from fer_core.figures.trust import agreement_bars, corruption_title
+from fer_core.figures import tables
+from fer_core.figures import trust as figures
+from fer_core.figures.palette import class_colour
+
+ALL_CORRUPTIONS = "all corruptions"
+SHOWN_SLICES = 6
+_SCALED_COLOUR = "#0b7a5c"
+_ROBUSTNESS = ("corrupted_accuracy", "accuracy_retained", "mce", "relative_mce")
 
 
-def calibration_table(trust: Trust) -> None:
-    """Shows calibration before and after scaling."""
+def reliability(
+    benchmark: Benchmark, board: Board, run_id: str, calibration: CalibrationResults
+) -> None:
+    """Shows reliability diagrams of a run: of its confidence, and of one class."""
+    binning = Binning(
+        pickers.switch(
+            "Bins",
+            {str(binning): str(binning) for binning in Binning},
+            Key.BINS,
+            help_text="Equal width divides confidence evenly; adaptive bins hold equally many "
+            "images.",
+        )
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        curves = dict(
+            zip(("uncalibrated", "temperature scaled"), calibration.curves[binning], strict=True)
+        )
+        colours = {
+            "uncalibrated": benchmark.colours[run_id],
+            "temperature scaled": _SCALED_COLOUR,
+        }
+        chart.show(
+            figures.reliability_diagram(curves, colours),
+            "reliability",
+            "Accuracy by confidence; the larger the dot, the more images. On the dotted line "
+            "calibration is perfect; above it the model is underconfident, below overconfident. "
+            "Bars are 95% intervals.",
+        )
+    with right:
+        label = st.selectbox("Class", board.aligned.labels.names, key=Key.LABEL, bind=BIND)
+        chart.show(
+            figures.reliability_diagram(
+                {label: calibration.by_class[label, binning]},
+                {label: class_colour(label, benchmark.info.labels)},
+            ),
+            "reliability-class",
+            f"Predicted probability of {plain(label)} on every image against how often the label "
+            f"is {plain(label)}.",
+        )
+
+
+def calibration_table(calibration: CalibrationResults) -> None:
+    """Shows calibration before and after temperature scaling."""
+    before, after = calibration.before, calibration.after
     rows = {
-        "ECE": (_error(trust.before.ece), _error(trust.after.ece)),
-        "adaptive ECE": (
-            _error(trust.before.adaptive_ece),
-            _error(trust.after.adaptive_ece),
-        ),
-        "Brier score": (f"{trust.before.brier:.3f}", f"{trust.after.brier:.3f}"),
-        "log loss": (f"{trust.before.log_loss:.3f}", f"{trust.after.log_loss:.3f}"),
+        "ECE": (_error(before.ece), _error(after.ece)),
+        "adaptive ECE": (_error(before.adaptive_ece), _error(after.adaptive_ece)),
+        "Brier score": (f"{before.brier:.3f}", f"{after.brier:.3f}"),
+        "log loss": (f"{before.log_loss:.3f}", f"{after.log_loss:.3f}"),
     }
-    st.table(pd.DataFrame(rows, index=["as it is", "with temperature"]).T)
+    st.table(pd.DataFrame(rows, index=["uncalibrated", "temperature scaled"]).T)
 
 
-def _error(found: CalibrationError) -> str:
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+def _error(error: CalibrationError) -> str:
+    return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 
 def temperature_sentence(title: str, temperature: float | None) -> str:
-    """Returns what the fitted temperature says of a model; None where there is none."""
+    """Returns what the fitted temperature means for a model.
+
+    Args:
+        title: The model's display name.
+        temperature: None if it could not be fitted.
+    """
     if temperature is None:
         return "No validation image has these classes, so no temperature could be fitted."
     if abs(temperature - 1) < 0.05:
         meaning = "its confidence needs hardly any correction"
     elif temperature > 1:
-        meaning = "it is surer than it should be"
+        meaning = "it is overconfident"
     else:
-        meaning = "it is less sure than it could be"
+        meaning = "it is underconfident"
     return (
-        f"The temperature that fits {plain(title)} on validation is {temperature:.2f}: {meaning}. "
-        "Scaling changes no answer, only how sure each one is. Test images played no part in the "
-        "fit. Errors are mean gaps of confidence and accuracy, with 95% bootstrap intervals."
+        f"The temperature of {plain(title)}, fitted on validation, is {temperature:.2f}: "
+        f"{meaning}. Scaling changes confidences but no prediction, and test images are not used "
+        "in the fit. ECE is the mean gap between confidence and accuracy, with 95% bootstrap "
+        "intervals."
     )
 
 
-def coverage_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> None:
-    """Shows how much each model can answer at a given risk."""
+def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
+    """Shows risk-coverage curves, and how much each model can answer at a given risk."""
+    titles = benchmark.titles
+    chart.show(
+        figures.risk_coverage_chart(
+            {run_id: entry.risk_coverage for run_id, entry in entries.items()},
+            titles,
+            benchmark.colours,
+        ),
+        "risk-coverage",
+        "Error rate if the model answers only its most confident images and leaves the others to "
+        "a person, by the share that it answers (coverage).",
+    )
     rows = [
         {"model": titles[run_id], "AURC": entry.values["aurc"]}
-        | {f"{1 - risk:.0%} right": share for risk, share in entry.coverage_at_risk.items()}
+        | {_risk_title(risk): share for risk, share in entry.coverage_at_risk.items()}
         for run_id, entry in entries.items()
     ]
     percent = st.column_config.NumberColumn(format="percent")
@@ -65,129 +130,155 @@ def coverage_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> N
         key="coverage",
         column_config={
             "AURC": st.column_config.NumberColumn(
-                format="%.4f", help="Area under the curve; lower is better."
+                format="%.4f", help="Area under the risk-coverage curve; lower is better."
             ),
-            **{f"{1 - risk:.0%} right": percent for risk in RISKS},
+            **{_risk_title(risk): percent for risk in RISKS},
         },
     )
     st.caption(
-        "Share of images that can be answered so that the named share of the answers is right. "
-        "Read off the same images: on new ones, choose the threshold on validation."
+        "Coverage at a risk: the largest share of images, most confident first, with at most that "
+        "error rate. It is read off the scored images; for new images choose the confidence "
+        "threshold on validation."
     )
 
 
-def against_people(people: People, title: str) -> None:
-    """Shows a model against the annotators."""
-    found, reference, table = people.distances, people.reference, people.by_agreement
+def _risk_title(risk: float) -> str:
+    return f"coverage at {risk:.0%} risk"
+
+
+def human_agreement(comparison: HumanComparison, title: str) -> None:
+    """Shows a model compared with the annotators."""
+    votes, agreement = comparison.votes, comparison.agreement
     left, right = st.columns([3, 2], gap="large")
     with left:
         chart.show(
-            agreement_bars(table),
+            figures.agreement_bars(comparison.by_agreement),
             "agreement",
-            "Accuracy by how many of the annotators gave the most frequent class. Where people "
-            "disagree, so does the model: the label itself is then a matter of opinion.",
+            "Accuracy by the share of annotators who chose the most frequent class. Where "
+            "annotators disagree, the label itself is uncertain.",
         )
     with right:
-        if reference is not None:
+        if agreement is not None:
             st.metric(
                 "One annotator",
-                f"{reference.annotator:.1%}",
-                help="How often one annotator says what most of the other annotators say.",
+                f"{agreement.annotator:.1%}",
+                help="How often one left-out annotator agrees with the majority of the others.",
                 border=True,
             )
             st.metric(
                 plain(title),
-                f"{reference.model:.1%}",
-                help="How often the model says what most of those others say, on the same terms.",
+                f"{agreement.model:.1%}",
+                help="How often the model agrees with the same majorities.",
                 border=True,
             )
-        defensible = "none" if pd.isna(found.supported_errors) else f"{found.supported_errors:.0%}"
+        supported = votes.supported_errors
         st.metric(
-            "Errors with an annotator behind them",
-            defensible,
-            help="Of the wrong answers, those that at least one annotator gave too.",
+            "Annotator-supported errors",
+            "none" if pd.isna(supported) else f"{supported:.0%}",
+            help="Share of the errors whose predicted class at least one annotator chose.",
             border=True,
         )
         st.caption(
-            f"Distance to the distribution of votes: {found.distance:.3f} (Jensen-Shannon, 0 to "
-            f"1). Log loss against it: {found.cross_entropy:.3f}; a model that knew the votes "
-            f"would have {found.vote_entropy:.3f}."
+            f"Distance to the distribution of votes: {votes.distance:.3f} (Jensen-Shannon, 0 to "
+            f"1). Log loss against the votes: {votes.cross_entropy:.3f}; the votes' entropy, "
+            f"{votes.vote_entropy:.3f}, is its lower bound."
         )
 
 
-def slices(found: Sequence[Slice]) -> None:
+def slices(tested: Sequence[Slice]) -> None:
     """Shows the slices on which a model errs more than elsewhere."""
-    standing = [item for item in found if item.significant]
-    if not standing:
-        st.info(
-            "No group of images stands out: no slice has more errors than chance would give, with "
-            "the number of slices taken into account."
-        )
-    for item in standing[:6]:
+    significant = [item for item in tested if item.significant]
+    if not significant:
+        st.info("No slice has significantly more errors, corrected for the number of slices.")
+    for item in significant[:SHOWN_SLICES]:
         st.markdown(f"- {plain(item.statement)}")
-    if found:
-        st.dataframe(
-            pd.DataFrame(
-                {
-                    "slice": item.name,
-                    "images": item.samples,
-                    "wrong": item.rate,
-                    "wrong elsewhere": item.elsewhere,
-                    "p": item.p_value,
-                    "p after correction": item.adjusted,
-                    "stands": item.significant,
-                }
-                for item in found
-            ),
-            hide_index=True,
-            key="slices",
-            column_config={
-                "wrong": st.column_config.NumberColumn(format="percent"),
-                "wrong elsewhere": st.column_config.NumberColumn(format="percent"),
-                "p": st.column_config.NumberColumn(format="%.2g"),
-                "p after correction": st.column_config.NumberColumn(format="%.2g"),
-            },
-        )
-        st.caption(
-            "Every property and every overlap of two was tested (Fisher's exact test, one-sided; "
-            "Holm's correction over all of them; at least 30 images). An overlap must be worse "
-            "than both of its parts. Filter by these properties on the Confusion matrix page."
-        )
+    if not tested:
+        return
+    rows = pd.DataFrame(
+        {
+            "slice": item.name,
+            "images": item.samples,
+            "error rate": item.rate,
+            "error rate elsewhere": item.elsewhere,
+            "p": tables.p_text(item.p_value),
+            "corrected p": tables.p_text(item.adjusted),
+            "significant": item.significant,
+        }
+        for item in tested
+    )
+    percent = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="slices",
+        column_config=dict.fromkeys(("error rate", "error rate elsewhere"), percent),
+    )
+    st.caption(
+        "Every property and every intersection of two was tested (Fisher's exact test, one-sided; "
+        "Holm's correction over all; at least 30 images). An intersection must be worse than both "
+        "of its properties. The Confusion matrix and the Error explorer filter by these properties."
+    )
 
 
-def corruption_table(entries: Mapping[str, Entry], titles: Mapping[str, str]) -> None:
-    """Shows mean accuracy by corruption and model, with the summaries."""
-    shown = {titles[r]: entry for r, entry in entries.items() if entry.robustness_table is not None}
-    columns = {
-        title: accuracy_table(entry.robustness_table).mean(axis=1)
-        for title, entry in shown.items()
+def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
+    """Shows accuracy on corrupted images; the command to run if it was not measured."""
+    measured = {
+        run_id: entry.robustness_table
+        for run_id, entry in entries.items()
         if entry.robustness_table is not None
     }
-    table = pd.DataFrame(columns)
+    if not measured:
+        st.info("Robustness is not measured yet. Measure it (this takes a while for each model):")
+        st.code(f"python -m training robustness {benchmark.info.name}", language="bash")
+        return
+    names = sorted({name for table in measured.values() for name in table["corruption"]})
+    corruption = st.selectbox(
+        "Corruption",
+        [ALL_CORRUPTIONS, *(name for name in names if name != "clean")],
+        format_func=figures.corruption_title,
+        key=Key.CORRUPTION,
+        bind=BIND,
+        width=280,
+    )
+    chart.show(
+        figures.corruption_curves(
+            measured,
+            benchmark.titles,
+            benchmark.colours,
+            None if corruption in (None, ALL_CORRUPTIONS) else corruption,
+        ),
+        "corruption",
+        "Accuracy by severity, from clean (0) to 5, on the corrupted test images of all classes, "
+        "independent of the scope above.",
+    )
+    _corruption_tables(benchmark, [entries[run_id] for run_id in measured])
+
+
+def _corruption_tables(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
+    """Shows mean accuracy by corruption and model, and the summaries."""
+    table = tables.corruption_table(entries, benchmark.titles)
+    percent = st.column_config.NumberColumn(format="percent")
+    st.dataframe(table, key="corruptions", column_config=dict.fromkeys(table.columns, percent))
     summary = pd.DataFrame(
         {
-            title: {
-                label_of(slug): entry.robustness_values.get(slug)
-                for slug in ("corrupted_accuracy", "accuracy_retained", "mce", "relative_mce")
+            benchmark.titles[entry.run_id]: {
+                label_of(slug): entry.robustness_values.get(slug) for slug in _ROBUSTNESS
             }
-            for title, entry in shown.items()
+            for entry in entries
         }
     )
-    table.index = pd.Index([corruption_title(str(name)) for name in table.index])
-    percent = {title: st.column_config.NumberColumn(format="percent") for title in columns}
-    st.dataframe(table, key="corruptions", column_config=percent)
-    st.dataframe(
-        summary,
-        key="robustness",
-        column_config={
-            title: st.column_config.NumberColumn(format="%.3f") for title in summary.columns
-        },
+    number = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(summary, key="robustness", column_config=dict.fromkeys(summary.columns, number))
+    images = sorted(
+        {
+            int(entry.robustness_table["images"].iloc[0])
+            for entry in entries
+            if entry.robustness_table is not None
+        }
     )
-    images = sorted({int(entry.robustness_table["images"].iloc[0]) for entry in shown.values()
-                     if entry.robustness_table is not None})  # fmt: skip
     st.caption(
         f"Mean accuracy over the five severities, on {' or '.join(f'{n:,}' for n in images)} test "
-        "pictures. mCE is the error relative to ResNet-34's, relative mCE the same of the errors "
-        "that corruption adds; below 1 is better than ResNet-34 (Hendrycks and Dietterich 2019). "
-        "They are given where that model was measured on the same pictures."
+        "images. mCE is the error relative to ResNet-34, relative mCE the increase of the error "
+        "relative to ResNet-34's; below 1 is better (Hendrycks and Dietterich 2019). Both need a "
+        "ResNet-34 that was measured on the same images."
     )

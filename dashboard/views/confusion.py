@@ -1,11 +1,11 @@
-"""Confusion matrix: what a model takes for what; a click lists the samples behind it."""
+"""Confusion matrix: a click on a cell lists the samples behind it."""
 
 import numpy as np
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import benchmarks, results
-from dashboard.components import faces, filters, pickers, sample_list
+from dashboard.cache import results
+from dashboard.components import filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
@@ -16,21 +16,21 @@ NOTHING = "nothing"
 theme.page_header(
     "Results",
     "Confusion matrix",
-    "Rows are what the annotators said, columns what the model said. Click a cell, or the name of "
-    "a row or column, to see the samples behind it, most confident first.",
+    "Rows are true classes, columns predicted classes. Click a cell, or the name of a row or "
+    "column, to see its samples, most confident first.",
 )
-chosen, where, board = filters.results_scope()
-panel, titles = board.panel, chosen.titles
+benchmark, scope, board = filters.results_scope()
+aligned, titles = board.aligned, benchmark.titles
 left, middle, right = st.columns([3, 3, 4])
 with left:
-    run_id = pickers.run_picker(chosen, panel.runs)
+    run_id = pickers.run_picker(benchmark, aligned.runs)
 with middle:
     other_id = pickers.select_box(
-        "Minus",
-        [NOTHING, *(name for name in panel.runs if name != run_id)],
+        "Difference from",
+        [NOTHING, *(name for name in aligned.runs if name != run_id)],
         Key.MINUS,
-        shown=lambda name: titles.get(name, name),
-        help_text="Shows what this model does otherwise than another one.",
+        shown=lambda name: titles.get(name, "none"),
+        help_text="Subtracts another model's matrix from this one.",
     )
     minus = None if other_id == NOTHING else other_id
 with right:
@@ -42,25 +42,25 @@ with right:
         key=Key.SHOW,
         bind=BIND,
     )
-groups = results.facets(chosen, where)
+groups = results.facets(benchmark, scope)
 first, second = st.columns([3, 2], gap="large")
 with first:
     conditions = filters.sample_filter(groups)
 with second:
     ends = filters.confidence_filter()
-row = panel.row(run_id)
-kept = filters.passing(groups, conditions, panel.confidence[row], ends)
+row = aligned.row(run_id)
+kept = filters.passing(groups, conditions, aligned.confidence[row], ends)
 if not kept.any():
-    st.info("No image passes these filters. Take one of them off.", icon=":material/filter_alt:")
+    st.info("No image passes these filters. Remove one of them.", icon=":material/filter_alt:")
     st.stop()
 
-labels = panel.labels.names
-truth = panel.truth[kept]
-matrix = metrics.confusion_matrix(truth, panel.predicted[row, kept], len(labels))
+labels = aligned.labels.names
+truth = aligned.truth[kept]
+matrix = metrics.confusion_matrix(truth, aligned.predicted[row, kept], len(labels))
 other = (
     None
     if minus is None
-    else metrics.confusion_matrix(truth, panel.predicted[panel.row(minus), kept], len(labels))
+    else metrics.confusion_matrix(truth, aligned.predicted[aligned.row(minus), kept], len(labels))
 )
 cell = sample_list.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
@@ -71,21 +71,21 @@ with chart:
         ),
         on_select="rerun",
         selection_mode=SELECTION,
-        key=f"matrix-{run_id}-{minus}-{where.eval_set}-{'-'.join(where.classes)}-{show}",
+        key=f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{show}",
         theme="streamlit",
     )
-    if other is None:
+    if other is None or minus is None:
         st.caption(
-            f"{len(truth):,} images, {metrics.accuracy(matrix):.1%} right. Green cells are right "
-            "answers, red ones mistakes; the stronger, the larger the share of the "
+            f"{len(truth):,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
+            "correct predictions, red ones errors; the stronger, the larger the share of the "
             f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}."
         )
     else:
         unit = "images" if show == Normalisation.COUNTS else "percentage points"
         st.caption(
             f"{plain(titles[run_id])} minus {plain(titles[minus])} in {unit}, on {len(truth):,} "
-            f"images: {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%} right. "
-            "Green is better (more right answers or fewer mistakes), red worse."
+            f"images: accuracy {metrics.accuracy(matrix):.1%} and {metrics.accuracy(other):.1%}. "
+            "Green is better (more correct predictions or fewer errors), red worse."
         )
 with table:
     st.markdown("**Most confused pairs**")
@@ -106,23 +106,19 @@ if cell is None:
         icon=":material/touch_app:",
     )
     st.stop()
-inside = kept & sample_list.in_cell(panel, run_id, cell)
+inside = kept & sample_list.in_cell(aligned, run_id, cell)
 others = {}
 if minus is not None:
-    # what the difference is made of: samples that stand in this cell for one model only
-    inside ^= kept & sample_list.in_cell(panel, minus, cell)
+    # the samples behind the difference: those in this cell for exactly one of the models
+    inside ^= kept & sample_list.in_cell(aligned, minus, cell)
     others = {minus: titles[minus]}
 st.subheader(plain(sample_list.heading(cell)), anchor=False)
-listing = sample_list.Listing.of(panel, run_id, np.asarray(inside), others)
+listing = sample_list.Listing.of(aligned, run_id, np.asarray(inside), others)
 st.caption(
     f"{len(listing):,} samples, most confident first"
-    + ("" if minus is None else "; those on which the two models differ here")
+    + ("" if minus is None else "; only those on which the two models differ")
 )
 if not len(listing):
     st.info("No sample falls into this cell.")
     st.stop()
-facts = benchmarks.samples(chosen)
-pictures = benchmarks.pictures(chosen)
-page = pickers.page(len(listing), faces.GALLERY_SIZE)
-faces.gallery(listing.page(facts, page), pictures, chosen.info.name)
-sample_list.download(listing, facts, chosen, f"{run_id}-{'-as-'.join(cell)}")
+sample_list.show(benchmark, listing, f"{run_id}-{'-as-'.join(cell)}")

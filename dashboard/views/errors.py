@@ -1,76 +1,72 @@
-"""Error explorer: the mistakes of a model one by one, the surest ones first."""
+"""Error explorer: the errors of a model one by one, most confident first."""
 
 import numpy as np
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import benchmarks, results
-from dashboard.components import faces, filters, pickers, sample_detail, sample_list
+from dashboard.cache import results
+from dashboard.components import filters, pickers, sample_detail, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 
-EVERY = "every class"
+ALL_CLASSES = "all classes"
 KINDS = {
-    "errors": "Its errors",
+    "errors": "Errors",
     "all": "All models fail",
-    "alone": "It alone fails",
-    "unlike": "It alone is right",
+    "alone": "Only this model fails",
+    "unlike": "Only this model is right",
 }
-ALONE = {"errors": KINDS["errors"]}
 
 theme.page_header(
     "Results",
     "Error explorer",
-    "Walk through the mistakes of a model, the most confident ones first: they are either what it "
-    "has not learned, or labels worth a second look. Open one to see what everyone says of it.",
+    "Browse a model's errors, most confident first: classes it has not learned, or labels worth "
+    "checking. Open a sample to see every model's prediction.",
 )
-chosen, where, board = filters.results_scope()
-panel = board.panel
+benchmark, scope, board = filters.results_scope()
+aligned = board.aligned
 left, right = st.columns([3, 2])
 with left:
-    run_id = pickers.run_picker(chosen, panel.runs)
+    run_id = pickers.run_picker(benchmark, aligned.runs)
 with right:
-    label = st.selectbox("Labelled", [EVERY, *panel.labels.names], key=Key.LABEL, bind=BIND)
-# with a single model the kinds fall together
-kind = pickers.switch("Shown", KINDS if len(panel.runs) > 1 else ALONE, Key.FAIL)
-groups = results.facets(chosen, where)
+    label = st.selectbox("True class", [ALL_CLASSES, *aligned.labels.names], key=Key.LABEL,
+                         bind=BIND)  # fmt: skip
+# with a single model the kinds are all the same
+kinds = KINDS if len(aligned.runs) > 1 else {"errors": KINDS["errors"]}
+kind = pickers.switch("Show", kinds, Key.FAIL)
+groups = results.facets(benchmark, scope)
 first, second = st.columns([3, 2], gap="large")
 with first:
     conditions = filters.sample_filter(groups)
 with second:
     ends = filters.confidence_filter()
 
-row, right_answers = panel.row(run_id), panel.right
-how_many = right_answers.sum(axis=0)
-wrong = ~right_answers[row]
+row = aligned.row(run_id)
+models_right = aligned.right.sum(axis=0)
+wrong = ~aligned.right[row]
 inside = {
     "errors": wrong,
-    "all": how_many == 0,
-    "alone": wrong & (how_many == len(panel.runs) - 1),
-    "unlike": ~wrong & (how_many == 1),
+    "all": models_right == 0,
+    "alone": wrong & (models_right == len(aligned.runs) - 1),
+    "unlike": ~wrong & (models_right == 1),
 }[kind]
-inside = inside & filters.passing(groups, conditions, panel.confidence[row], ends)
-if label != EVERY:
-    inside &= panel.truth == panel.labels.index(label)
+inside = inside & filters.passing(groups, conditions, aligned.confidence[row], ends)
+if label != ALL_CLASSES:
+    inside &= aligned.truth == aligned.labels.index(str(label))
 
-facts = benchmarks.samples(chosen)
-pictures = benchmarks.pictures(chosen)
 opened = st.query_params.get(Key.SAMPLE)
 if opened is not None:
-    if np.isin(panel.ids, [opened]).any():
-        sample_detail.show(chosen, board, pictures, opened)
+    if np.isin(aligned.ids, [opened]).any():
+        sample_detail.show(benchmark, board, opened)
     else:
         st.info("The sample in the address is not among those scored here.")
 
-listing = sample_list.Listing.of(panel, run_id, inside)
-total = int(wrong.sum())
+listing = sample_list.Listing.of(aligned, run_id, inside)
 st.caption(
-    f"{len(listing):,} samples. {plain(chosen.titles[run_id])} errs on {total:,} of "
+    f"{len(listing):,} samples. {plain(benchmark.titles[run_id])} errs on {int(wrong.sum()):,} of "
     f"{filters.describe(board)}."
 )
 if not len(listing):
-    st.info("No sample is left. Take a filter off, or show other errors.", icon=":material/check:")
+    st.info("No sample is left. Remove a filter, or show other errors.", icon=":material/check:")
     st.stop()
-page = pickers.page(len(listing), faces.GALLERY_SIZE)
-faces.gallery(listing.page(facts, page), pictures, chosen.info.name, openable=True)
-sample_list.download(listing, facts, chosen, f"{run_id}-{kind}")
+sample_list.show(benchmark, listing, f"{run_id}-{kind}", openable=True)

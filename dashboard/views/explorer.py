@@ -1,4 +1,4 @@
-"""Dataset explorer: what is in a benchmark, with and without its pictures."""
+"""Dataset explorer: the contents of a benchmark, with and without its pictures."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ VIEWS = {
     "counts": "Classes",
     "samples": "Samples",
     "faces": "Mean faces",
-    "statistics": "Light and sharpness",
+    "statistics": "Image statistics",
     "map": "Map",
     "votes": "Annotators",
 }
@@ -22,34 +22,34 @@ VIEWS = {
 theme.page_header(
     "Data",
     "Dataset explorer",
-    "What the models learn from and are tested on: how many images of what, what they look like, "
-    "and how far people agree on them.",
+    "The images that models are trained and tested on: how many there are by class, what they "
+    "look like, and how far annotators agree on them.",
 )
-chosen = pickers.benchmark()
-theme.class_chips(chosen.info.labels)
+benchmark = pickers.benchmark()
+theme.class_chips(benchmark.info.labels)
 try:
-    samples = benchmarks.samples(chosen)
+    samples = benchmarks.samples(benchmark)
 except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
 view = pickers.switch("Show", VIEWS, Key.VIEW)
 if view == "counts":
-    explorer.counts(chosen, samples)
+    explorer.counts(benchmark, samples)
 elif view == "samples":
-    explorer.sample_grid(chosen, samples)
+    explorer.sample_grid(benchmark, samples)
 elif view == "faces":
-    explorer.mean_faces(chosen)
+    explorer.mean_faces(benchmark)
 elif view == "statistics":
-    explorer.statistics(chosen, samples)
+    explorer.statistics(benchmark, samples)
 elif view == "map":
-    explorer.dataset_map(chosen, samples)
+    explorer.dataset_map(benchmark, samples)
 else:
-    explorer.votes(chosen, samples)
+    explorer.votes(benchmark, samples)
 
-if text := dataset.card_text(chosen):
+if text := dataset.card_text(benchmark):
     with st.expander("Dataset card", icon=":material/description:"):
         st.markdown(text.partition("\n")[2])  # the title is the page's
         st.download_button(
-            "Download the card (Markdown)", text, f"{chosen.info.name}-card.md", "text/markdown"
+            "Download the card (Markdown)", text, f"{benchmark.info.name}-card.md", "text/markdown"
         )

@@ -1,10 +1,9 @@
-"""Head to head: what one model gets right that another gets wrong, and whether that is luck."""
+"""Head to head: which samples one model gets right and another wrong, and is it significant."""
 
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import benchmarks
-from dashboard.components import chart, faces, filters, pickers, sample_list
+from dashboard.components import chart, filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.sections import head_to_head
 from dashboard.state import Key
@@ -12,72 +11,63 @@ from fer_core.evaluation.diversity import kappa
 from fer_core.evaluation.significance import difference, mcnemar
 from fer_core.figures import charts
 
-CHANGES = {
-    "fixed": "Fixed",
-    "broken": "Broken",
-    "both_wrong": "Both wrong",
-    "both_right": "Both right",
-}
-
 theme.page_header(
     "Results",
     "Head to head",
-    "Set one model against another on the same images: what it fixes, what it breaks, and whether "
-    "the difference is more than luck.",
+    "Compare two models on the same images: which errors one fixes, which it adds, and whether "
+    "the difference is significant.",
 )
-chosen, where, board = filters.results_scope()
-panel, titles = board.panel, chosen.titles
-if len(panel.runs) < 2:
+benchmark, _, board = filters.results_scope()
+aligned, titles = board.aligned, benchmark.titles
+if len(aligned.runs) < 2:
     st.info("It takes two finished runs to compare. Train another one:")
-    pickers.train_command(chosen.info.name)
+    pickers.train_command(benchmark.info.name)
     st.stop()
 left, right = st.columns(2)
 with left:
-    new = pickers.run_picker(chosen, panel.runs, label="Model")
+    new = pickers.run_picker(benchmark, aligned.runs)
 with right:
-    rest = [run_id for run_id in panel.runs if run_id != new]
-    old = pickers.run_picker(chosen, rest, label="Against", key=Key.AGAINST)
+    rest = [run_id for run_id in aligned.runs if run_id != new]
+    old = pickers.run_picker(benchmark, rest, label="Compared with", key=Key.AGAINST)
 
-one, other = panel.right[panel.row(new)], panel.right[panel.row(old)]
-parts = {
-    "fixed": one & ~other,
-    "broken": other & ~one,
-    "both_wrong": ~one & ~other,
-    "both_right": one & other,
+new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
+outcomes = {
+    "fixed": new_right & ~old_right,
+    "broken": old_right & ~new_right,
+    "both_wrong": ~new_right & ~old_right,
+    "both_right": new_right & old_right,
 }
-counts = {name: int(mask.sum()) for name, mask in parts.items()}
-gap = difference(panel.truth, one, other, len(panel.labels))
+counts = {name: int(mask.sum()) for name, mask in outcomes.items()}
+gap = difference(aligned.truth, new_right, old_right, len(aligned.labels))
 p_value = mcnemar(counts["fixed"], counts["broken"])
-columns = st.columns(4)
-for column, (name, title) in zip(columns, CHANGES.items(), strict=True):
+for column, (name, title) in zip(st.columns(4), head_to_head.OUTCOMES.items(), strict=True):
     column.metric(title, f"{counts[name]:,}", help=head_to_head.HELP[name], border=True)
 st.markdown(head_to_head.sentence(titles[new], titles[old], gap, p_value))
-agree = kappa(panel.predicted[panel.row(new)], panel.predicted[panel.row(old)], len(panel.labels))
+agree = kappa(
+    aligned.predicted[aligned.row(new)], aligned.predicted[aligned.row(old)], len(aligned.labels)
+)
 st.caption(head_to_head.details(gap, p_value, agree, filters.describe(board)))
 
 st.subheader("Net change by class", anchor=False)
 gains, losses = (
     {
-        name: int((parts[kind] & (panel.truth == index)).sum())
-        for index, name in enumerate(panel.labels.names)
+        name: int((outcomes[kind] & (aligned.truth == index)).sum())
+        for index, name in enumerate(aligned.labels.names)
     }
     for kind in ("fixed", "broken")
 )
 chart.show(
-    charts.change_bars(gains, losses, panel.labels.names),
+    charts.change_bars(gains, losses, aligned.labels.names),
     "change",
-    f"Images by label: to the right what {plain(titles[new])} alone has right, to the left what "
-    f"{plain(titles[old])} alone has right.",
+    f"Images by true class: to the right those that only {plain(titles[new])} has right, to the "
+    f"left those that only {plain(titles[old])} has right.",
 )
 
 st.subheader("The images", anchor=False)
-kind = pickers.switch("Shown", CHANGES, Key.CHANGE)
-listing = sample_list.Listing.of(panel, new, parts[kind], {old: titles[old]})
+kind = pickers.switch("Show", head_to_head.OUTCOMES, Key.CHANGE)
+listing = sample_list.Listing.of(aligned, new, outcomes[kind], {old: titles[old]})
 st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
 if not len(listing):
     st.info("There is no such image.")
     st.stop()
-facts = benchmarks.samples(chosen)
-page = pickers.page(len(listing), faces.GALLERY_SIZE)
-faces.gallery(listing.page(facts, page), benchmarks.pictures(chosen), chosen.info.name)
-sample_list.download(listing, facts, chosen, f"{new}-against-{old}-{kind}")
+sample_list.show(benchmark, listing, f"{new}-against-{old}-{kind}")

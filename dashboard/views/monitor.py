@@ -1,12 +1,11 @@
-"""Training monitor: trainings under way, and how the finished ones went."""
+"""Training monitor: trainings in progress, and the history of finished ones."""
 
 import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import benchmarks
 from dashboard.components import chart, pickers
-from dashboard.sections import leaderboard as tables
-from dashboard.sections import monitor
+from dashboard.sections import leaderboard, monitor
 from dashboard.state import Key
 from fer_core.figures import charts
 
@@ -15,52 +14,58 @@ REFRESH = 5.0  # seconds
 theme.page_header(
     "Runs",
     "Training monitor",
-    "What trains right now, how far it is and how long it will take; and how the finished "
-    "trainings went.",
+    "Progress and remaining time of trainings in progress, and the history of finished ones.",
 )
-chosen = pickers.benchmark()
-name = chosen.info.name
+benchmark = pickers.benchmark()
+name = benchmark.info.name
 finished = {
-    run.run_id: found for run in chosen.runs if (found := benchmarks.history(run)) is not None
+    run.run_id: history
+    for run in benchmark.runs
+    if (history := benchmarks.history(run)) is not None
 }
 
 
 @st.fragment(run_every=REFRESH)
-def under_way() -> None:
-    """Shows the trainings under way, anew every few seconds."""
-    found = benchmarks.trainings(chosen)
-    if not found:
-        st.info(f"Nothing trains on {name} right now. Start one, and it appears here:")
+def in_progress() -> None:
+    """Shows the trainings in progress, updated every few seconds."""
+    trainings = benchmarks.trainings(benchmark)
+    if not trainings:
+        st.info(f"No training is in progress on {name}. Start one, and it appears here:")
         pickers.train_command(name)
-    colours = benchmarks.benchmark(name).colours  # read anew: a training may just have begun
-    for training in found:
-        monitor.card(training, name, colours[training.place.run_id])
+    # read again: a training may have started since the page opened
+    colours = benchmarks.benchmark(benchmark.directory).colours
+    for training in trainings:
+        monitor.card(training, name, colours[training.directory.run_id])
 
 
-st.subheader("Under way", anchor=False)
-under_way()
+st.subheader("In progress", anchor=False)
+in_progress()
 
-st.subheader("Epoch by epoch", anchor=False)
+st.subheader("Learning curves", anchor=False)
 histories = finished | {
-    one.place.run_id: one.history for one in benchmarks.trainings(chosen) if one.history is not None
+    training.directory.run_id: training.history
+    for training in benchmarks.trainings(benchmark)
+    if training.history is not None
 }
 if histories:
-    curve = pickers.switch("Curve", tables.CURVES, Key.CURVE)
-    titles = {run_id: chosen.titles.get(run_id, f"{run_id} (under way)") for run_id in histories}
+    curve = pickers.switch("Curve", leaderboard.CURVES, Key.CURVE)
+    titles = {
+        run_id: benchmark.titles.get(run_id, f"{run_id} (in progress)") for run_id in histories
+    }
     chart.show(
-        charts.history_chart(histories, titles, chosen.colours, curve),
+        charts.history_chart(histories, titles, benchmark.colours, curve),
         "epochs",
-        "Measured on the validation images after each epoch, with averaged weights where a recipe "
-        "averages them; such an average lags behind in the first epochs. Validation chooses the "
-        "epoch that is kept; the test images take no part.",
+        "Measured on validation after each epoch, with averaged weights if the recipe averages "
+        "them (these lag behind in the first epochs). The best epoch on validation is kept; test "
+        "images are not used.",
     )
 else:
-    st.caption("No training has come to the end of an epoch yet.")
+    st.caption("No training has finished an epoch yet.")
 
 if finished:
     st.subheader("Finished", anchor=False)
     st.dataframe(
-        monitor.finished_table(chosen, finished),
+        monitor.finished_table(benchmark, finished),
         hide_index=True,
         key="finished",
         column_config={
@@ -68,7 +73,7 @@ if finished:
             "images/s": st.column_config.NumberColumn(
                 format="%.0f", help="In training, median over epochs."
             ),
-            "best epoch": st.column_config.NumberColumn(help="The one that validation chose."),
+            "best epoch": st.column_config.NumberColumn(help="Chosen on validation."),
         },
     )
-    st.caption("Ensembles and runs that were trained elsewhere are not listed here.")
+    st.caption("Ensembles and imported runs are not listed here.")

@@ -1,4 +1,4 @@
-"""Data quality: what is wrong with a benchmark's images and labels, and lists that mend it."""
+"""Data quality: suspect images and labels of a benchmark, and lists of corrections."""
 
 import streamlit as st
 
@@ -21,30 +21,29 @@ VIEWS = {
 theme.page_header(
     "Data",
     "Data quality",
-    "Copies, leaks, contradicting labels, odd pictures and labels that the models doubt. Each "
-    "list says why, and can be taken along as corrections for the next preparation.",
+    "Duplicates, leaks, conflicting labels, outliers and likely label errors, each with a reason. "
+    "Every list can be exported as corrections for the next preparation.",
 )
-chosen = pickers.benchmark()
+benchmark = pickers.benchmark()
 try:
-    benchmarks.samples(chosen)
+    benchmarks.samples(benchmark)
 except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
-card = dataset.card(chosen)
+card = dataset.card(benchmark)
 if card is not None:
     columns = st.columns(4)
     columns[0].metric(
         "Extra copies",
         f"{card.near.extra:,}",
-        help=f"{card.exact.extra:,} bit for bit; {card.near.groups:,} groups",
+        help=f"{card.exact.extra:,} exact; {card.near.groups:,} groups",
         border=True,
     )
     columns[1].metric(
         "Test images with a copy",
         f"{card.near.across['test in either']:,}",
-        help=f"in the original train or validation; {card.exact.across['test in either']:,} "
-        "bit for bit",
+        help=f"in the original train or validation; {card.exact.across['test in either']:,} exact",
         border=True,
     )
     columns[2].metric(
@@ -62,4 +61,4 @@ view = pickers.switch("Show", VIEWS, Key.ISSUES)
     "conflicts": quality.conflicts,
     "outliers": quality.outliers,
     "labels": quality.labels,
-}[view](chosen)
+}[view](benchmark)

@@ -1,4 +1,4 @@
-"""Where models look: saliency by part of the face, by class and model, and how far to trust it."""
+"""Where models look: saliency by face region, class and model, and faithfulness of the methods."""
 
 import streamlit as st
 
@@ -11,26 +11,26 @@ from fer_core.explain.regions import framing_of, only_drawn
 theme.page_header(
     "Explain",
     "Where models look",
-    "Which parts of the face speak for each emotion, whether models agree on that, and which maps "
-    "pass the tests that a random map fails.",
+    "Which face regions are evidence for each class, whether models agree on them, and which "
+    "saliency methods are faithful.",
 )
-chosen = pickers.benchmark_with_runs()
-measured = regions.measured(chosen)
+benchmark = pickers.benchmark_with_runs()
+measured = regions.region_tables(benchmark)
 method = regions.method_picker(measured)
-masks = explanations.canonical_regions(framing_of(chosen.info))
-areas = regions.region_legend(masks, exact=only_drawn(chosen.info))
+masks = explanations.canonical_regions(framing_of(benchmark.info))
+areas = regions.region_legend(masks, exact=only_drawn(benchmark.info))
 
-st.subheader("Share of saliency by part", anchor=False)
-regions.shares_by_model(chosen, measured, method, areas)
+st.subheader("Share of saliency by region", anchor=False)
+regions.shares_by_model(benchmark, measured, method, areas)
 
-st.subheader("By emotion", anchor=False)
-run = regions.run_of(chosen, measured)
-regions.shares_by_class(chosen, run, measured[run.run_id], method, areas)
-regions.claims(measured, chosen, method)
-regions.mean_maps(chosen, run, measured[run.run_id], method)
+st.subheader("By class", anchor=False)
+run = regions.run_of(benchmark, measured)
+regions.shares_by_class(benchmark, run, measured[run.run_id], method, areas)
+regions.claims(benchmark, measured, method)
+regions.mean_maps(benchmark, run, measured[run.run_id], method)
 
-st.subheader("Do models look at the same places?", anchor=False)
-regions.agreement(chosen, measured, method)
+st.subheader("Do models use the same regions?", anchor=False)
+regions.agreement(benchmark, measured, method)
 
-st.subheader("Which maps can be believed", anchor=False)
-regions.league(chosen, run)
+st.subheader("Which methods are faithful?", anchor=False)
+regions.method_ranking(benchmark, run)

@@ -1,19 +1,17 @@
 """Benchmark report as one HTML file that opens without a server or a network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
-from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.robustness import accuracy_table
-from fer_core.evaluation.seeds import seed_spreads
-from fer_core.figures import charts, trust
+from fer_core.figures import charts, tables, trust
 from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
 from fer_core.files import atomic_path
@@ -125,24 +123,22 @@ def _intervals(
 
 
 def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
-    entries = results.entries
+    entries = (*results.entries, *results.unranked)
     yield "<h2>Leaderboard</h2>"
     for group in Group:
         slugs = [slug for slug, column in COLUMNS.items() if column.group is group]
-        slugs = [slug for slug in slugs if any(slug in entry.values for entry in entries)]
+        slugs = [slug for slug in slugs if any(slug in entry.values for entry in results.entries)]
         if not slugs:
             continue
-        with_tiers = group is Group.QUALITY
-        head = ["model", *(["tier", "95% of accuracy"] if with_tiers else [])]
-        rows = []
-        for entry in (*entries, *results.unranked):
-            row = [_title(entry)]
-            if with_tiers:
-                tier = results.tiers.get(entry.run_id, "other protocol")
-                row += [tier, _interval(entry.metrics.split.accuracy)]
-            rows.append(row + [format_value(slug, entry.values.get(slug)) for slug in slugs])
+        table = tables.leaderboard_table(entries, slugs, intervals=("accuracy",))
+        for slug in slugs:
+            table[slug] = [format_value(slug, value) for value in table[slug]]
+        if group is Group.QUALITY:
+            tiers = [results.tiers.get(entry.run_id, "other protocol") for entry in entries]
+            table.insert(1, "tier", tiers)
+        titles = {slug: label_of(slug) for slug in slugs}
         yield f"<h3>{escape(group)}</h3>"
-        yield _table([*head, *(label_of(slug) for slug in slugs)], rows)
+        yield _table(table.rename(columns=titles | {"accuracy interval": "95% of accuracy"}))
         yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
     if results.annotator_agreement is not None:
         yield _note(
@@ -152,52 +148,25 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
 
 
 def _seeds(entries: Sequence[Entry]) -> Iterator[str]:
-    spreads = seed_spreads(
-        {entry.run_id: entry.values["accuracy"] for entry in entries},
-        {entry.run_id: entry.info.recipe for entry in entries},
-    )
-    if all(len(spread.runs) == 1 for spread in spreads):
+    table = tables.seed_table(entries)
+    if table.empty:
         return
+    for column in ("mean accuracy", "lowest", "highest"):
+        table[column] = table[column].map("{:.1%}".format)
+    table["standard deviation"] = table["standard deviation"].map("{:.2%}".format)
     yield "<h3>Over seeds</h3>"
-    yield _table(
-        ["recipe", "seeds", "mean accuracy", "standard deviation", "lowest", "highest"],
-        [
-            [
-                spread.family,
-                str(len(spread.runs)),
-                f"{spread.mean:.1%}",
-                _MISSING if spread.deviation is None else f"{spread.deviation:.2%}",
-                f"{spread.low:.1%}",
-                f"{spread.high:.1%}",
-            ]
-            for spread in spreads
-        ],
-    )
+    yield _table(table)
 
 
 def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:
     if not results.comparisons:
         return
+    table = tables.significance_table(results.comparisons, titles)
+    for column in ("p", "corrected p"):
+        table[column] = [escape(tables.p_text(value)) for value in table[column]]
+    table["significant"] = table["significant"].map({True: "yes", False: "no"})
     yield "<h2>Pairwise significance</h2>"
-    yield _table(
-        [
-            "better", "worse", "only the better is right", "only the worse is right", "p",
-            "corrected p", "significant",
-        ],
-        [
-            [
-                titles[item.ordered[0]],
-                titles[item.ordered[1]],
-                str(max(item.only_first, item.only_second)),
-                str(min(item.only_first, item.only_second)),
-                f"{item.p_value:.4f}",
-                f"{item.adjusted:.4f}",
-                "yes" if item.significant else "no",
-            ]
-            for item in sorted(results.comparisons, key=lambda item: item.adjusted)
-        ],
-        escaped=True,
-    )  # fmt: skip
+    yield _table(table, escaped=True)
     yield _note(
         "McNemar's exact paired test with Holm's correction over all pairs, at the 5% level. "
         "Models of one tier do not differ significantly from the best model of that tier."
@@ -235,29 +204,20 @@ def _calibration(
 def _robustness(
     entries: Sequence[Entry], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Iterator[str]:
-    tables = {
+    curves = {
         entry.run_id: entry.robustness_table
         for entry in entries
         if entry.robustness_table is not None
     }
-    if not tables:
+    if not curves:
         return
     yield "<h2>Robustness to corruptions</h2>"
-    yield _figure(trust.corruption_curves(tables, titles, colours))
+    yield _figure(trust.corruption_curves(curves, titles, colours))
     yield _note("Mean accuracy over all corruptions, by severity.")
-    means = {run_id: accuracy_table(table).mean(axis=1) for run_id, table in tables.items()}
-    corruptions = sorted({name for mean in means.values() for name in mean.index})
-    yield _table(
-        ["corruption", *(titles[run_id] for run_id in means)],
-        [
-            [
-                escape(trust.corruption_title(name)),
-                *(f"{mean[name]:.1%}" if name in mean else _MISSING for mean in means.values()),
-            ]
-            for name in corruptions
-        ],
-        escaped=True,
-    )
+    table = tables.corruption_table(entries, titles)
+    shares = table.map(lambda share: _MISSING if np.isnan(share) else f"{share:.1%}")
+    shares.index = shares.index.map(escape)
+    yield _table(shares.rename_axis("corruption").reset_index(), escaped=True)
 
 
 def _cost(
@@ -285,41 +245,17 @@ def _training_curves(
 
 
 def _provenance(entries: Sequence[Entry]) -> Iterator[str]:
+    table = tables.provenance_table(entries).drop(columns="images")
+    table.insert(0, "model", [entry.info.title for entry in entries])
+    table["input (px)"] = [_input_size(entry) for entry in entries]
     yield "<h2>Provenance</h2>"
-    yield _table(
-        [
-            "model", "run", "init", "seed", "input (px)", "split", "preprocessing", "commit",
-            "created",
-        ],
-        [
-            [
-                _title(entry),
-                entry.run_id,
-                entry.info.init,
-                str(entry.info.seed),
-                _input_size(entry),
-                entry.report.protocol.split_hash,
-                entry.info.preprocessing_hash,
-                entry.info.git_commit or "unknown",
-                entry.info.created,
-            ]
-            for entry in entries
-        ],
-    )  # fmt: skip
+    yield _table(table)
 
 
 def _input_size(entry: Entry) -> str:
     if entry.info.image_size is None:
         return "per member" if entry.info.members else "unknown"
     return str(entry.info.image_size)
-
-
-def _title(entry: Entry) -> str:
-    return entry.info.title
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
 
 
 def _note(text: str) -> str:
@@ -333,14 +269,15 @@ def _figure(figure: go.Figure) -> str:
     return text
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, escaped: bool = False) -> str:
+def _table(table: pd.DataFrame, *, escaped: bool = False) -> str:
     """Returns an HTML table; `escaped` means that the cells are already HTML."""
 
-    def cells(values: Sequence[str], tag: str) -> str:
-        return "".join(f"<{tag}>{v if escaped else escape(v)}</{tag}>" for v in values)
+    def cells(values: Iterable[object], tag: str) -> str:
+        texts = (str(value) for value in values)
+        return "".join(f"<{tag}>{text if escaped else escape(text)}</{tag}>" for text in texts)
 
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    rows = (f"<tr>{cells(row, 'td')}</tr>" for row in table.itertuples(index=False, name=None))
     return (
-        f'<div class="scroll"><table><thead><tr>{cells(head, "th")}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="scroll"><table><thead><tr>{cells(table.columns, "th")}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from dashboard import navigation
 from fer_core.evaluation import metrics
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
@@ -17,21 +18,18 @@ from tests.support.builders import drawn_face
 
 expect.set_options(timeout=60_000)
 
-PAGES = (
-    "", "leaderboard", "confusion", "errors", "head_to_head", "trust", "compare",
-    "features", "saliency", "regions", "monitor",
-)  # fmt: skip
+PAGES = tuple(page.name for page in navigation.PAGES)
 
 
-# The schemes differ in colours alone: three pages with tables, matrices and charts stand for all.
+# The schemes differ in colours alone: five pages with tables, matrices and charts stand for all.
 SCHEMES = [(path, "light") for path in PAGES] + [
-    (path, "dark") for path in ("", "confusion", "trust")
+    (path, "dark") for path in ("overview", "confusion", "trust", "explorer", "quality")
 ]
 
 
 @pytest.mark.parametrize(("path", "scheme"), SCHEMES)
 def test_every_page_opens_without_an_error(visit, path, scheme):
-    page = visit(path, scheme)
+    page = visit("" if path == "overview" else path, scheme)
     assert page.locator("[data-testid=stException]").count() == 0
     assert page.locator("[data-testid=stAlertContentError]").count() == 0
     assert page.locator("h1").count() == 1
@@ -75,7 +73,7 @@ def test_a_click_on_a_cell_lists_exactly_its_samples(visit, served):
         true, predicted = cell(page)
         seen.add((true, predicted))
         count = matrix[labels.index(true), labels.index(predicted)]
-        heading = f"{true}, recognised" if true == predicted else f"{true} taken for {predicted}"
+        heading = f"{true}, correct" if true == predicted else f"{true} predicted as {predicted}"
         expect(page.get_by_role("heading", name=heading)).to_be_visible()
         expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
     assert len(seen) == 3
@@ -88,20 +86,20 @@ def test_a_click_on_a_header_lists_its_row_or_column(visit, served):
     click_chart(page, 0.08, 0.49)
     true, predicted = cell(page)
     assert predicted == "any"
-    expect(page.get_by_role("heading", name=f"all that is {true}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"All labelled {true}")).to_be_visible()
     count = matrix[labels.index(true)].sum()
     expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
     click_chart(page, 0.62, 0.08)
     true, predicted = cell(page)
     assert true == "any"
-    expect(page.get_by_role("heading", name=f"all taken for {predicted}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"All predicted {predicted}")).to_be_visible()
     count = matrix[:, labels.index(predicted)].sum()
     expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
 
 
-def test_the_classes_that_count_are_kept_from_page_to_page(visit):
+def test_the_scored_classes_are_kept_from_page_to_page(visit):
     page = visit("leaderboard")
-    page.get_by_role("combobox", name="Classes that count").click()
+    page.get_by_role("combobox", name="Classes", exact=True).click()
     page.get_by_role("option", name="Angry, happy, sad").click()
     in_address(page, "classes=")
     expect(page.get_by_text("30 images of angry, happy, sad").first).to_be_visible()
@@ -117,7 +115,7 @@ def test_an_error_is_opened_and_closed_again(visit):
     page.locator("[data-testid=stButton] button", has_text="60%").first.click()
     in_address(page, "sample=")
     expect(page.get_by_role("heading", name=re.compile("^Sample toy"))).to_be_visible()
-    expect(page.get_by_text("Training pictures that look most like it")).to_be_visible()
+    expect(page.get_by_text("Most similar training pictures")).to_be_visible()
     again = visit(page.url.split("/", 3)[3])
     expect(again.get_by_role("heading", name=re.compile("^Sample toy"))).to_be_visible()
     page.get_by_role("button", name="Close", exact=True).click()
@@ -141,8 +139,8 @@ def test_the_report_opens_without_a_server_or_a_network(chromium, served, tmp_pa
 
 def test_a_link_opens_the_same_cell(visit):
     page = visit("confusion?true=happy&predicted=neutral")
-    assert page.get_by_role("heading", name="happy taken for neutral").count() == 1
-    expect(page.locator("[data-testid=stImage] img")).to_have_count(3)
+    assert page.get_by_role("heading", name="happy predicted as neutral").count() == 1
+    expect(page.locator(".fs-grid img")).to_have_count(3)
 
 
 def test_choosing_a_model_is_kept_in_the_address(visit):

@@ -5,7 +5,8 @@ import shutil
 import pytest
 import streamlit as st
 
-from dashboard.cache import benchmarks
+from dashboard.cache import benchmarks, inference
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.faces import DetectedFace, DlibDetector
 from tests.support.pages import texts
 
@@ -72,9 +73,9 @@ def test_a_cached_answer_stands_on_every_file_that_it_came_from(
     shutil.copytree(toy.artifacts, artifacts)
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
 
-    def key() -> tuple[object, ...]:
-        chosen = benchmarks.benchmark("toy")
-        return benchmarks.basis(chosen, chosen.run("pair-cpu"))
+    def key() -> object:
+        benchmark = benchmarks.benchmark(ArtifactStore(artifacts).benchmark("toy"))
+        return inference.weight_stamps(benchmark.run("pair-cpu"))
 
     before = key()
     assert key() == before
@@ -88,15 +89,15 @@ def test_below_the_chosen_confidence_models_are_unsure(compare):
     assert not any("unsure" in verdict for verdict in verdicts(app))
     app.slider(key="unsure").set_value(95).run()
     assert all("unsure" in verdict for verdict in verdicts(app))
-    assert "All 4 models say unsure." in texts(app)
+    assert "All 4 models: unsure." in texts(app)
 
 
 def test_a_link_opens_the_same_view(compare):
-    app = compare(view="What if", change="Rotation")
+    app = compare(view="What if", change="Rotation")  # the view's former name
     assert app.button_group(key="change").value == "rotation"
     turns = app.dataframe[0].value
     assert list(turns.columns) == ["model", "below 0", "above 0"]
-    assert all(text == "stays" or text.startswith("at ") for text in turns["above 0"])
+    assert all(text == "unchanged" or text.startswith("at ") for text in turns["above 0"])
 
 
 def test_sliders_change_the_face_and_go_back(compare):
@@ -106,7 +107,7 @@ def test_sliders_change_the_face_and_go_back(compare):
     app.slider(key="whatif-zoom").set_value(2.0).run()
     assert not app.exception
     assert verdicts(app) != before
-    (back,) = [button for button in app.button if "back" in button.label]
+    (back,) = [button for button in app.button if button.label == "Reset"]
     back.click().run()
     assert app.slider(key="whatif-zoom").value == 1.0
     assert verdicts(app) == before
@@ -132,11 +133,11 @@ def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, d
 
 
 def test_look_alikes_come_from_training_and_test(compare, toy):
-    app = compare(toy.artifacts, toy.data, view="Look-alikes")
+    app = compare(toy.artifacts, toy.data, view="Similar pictures")
     grids = [html for html in app.html if "fs-grid" in html.proto.body]
     assert [grid.proto.body.count("<figure>") for grid in grids] == [8, 8]
-    alone = compare(view="Look-alikes")
-    assert "training prepare" in texts(alone)
+    without = compare(view="Similar pictures")
+    assert "training prepare" in texts(without)
 
 
 def test_without_models_nothing_is_asked(compare):

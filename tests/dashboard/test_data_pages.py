@@ -20,7 +20,7 @@ from tests.support.builders import SIDE, Toy, ToySource, toy_run
 from tests.support.helpers import ListSource
 from tests.support.pages import texts
 
-EXPLORER = ("Classes", "Samples", "Mean faces", "Light and sharpness", "Map", "Annotators")
+EXPLORER = ("Classes", "Samples", "Mean faces", "Image statistics", "Map", "Annotators")
 QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")
 PAGES = [("explorer", "view", view) for view in EXPLORER] + [
     ("quality", "issues", view) for view in QUALITY
@@ -77,7 +77,7 @@ def test_every_view_opens_with_and_without_pictures(page, key, view, attached, o
     shows_samples = view in ("Samples", "Duplicates", "Leaks", "Conflicting labels", "Outliers")
     if shows_samples:
         assert (pictures(app) > 0) == attached
-        assert ("are not shipped" in texts(app)) != attached
+        assert ("are not on this machine" in texts(app)) != attached
         assert app.dataframe
 
 
@@ -139,14 +139,14 @@ def test_a_region_in_the_address_lists_its_images(open_page, faulty):
     app = open_page("explorer", faulty.artifacts, faulty.data, view="Map", region=region)
     assert f"{int((x > round(cut, 4)).sum()):,} images in the region" in texts(app)
     app.button[0].click().run()
-    assert "Draw around some dots" in texts(app)
+    assert "Select a region of the map" in texts(app)
 
 
 @pytest.mark.parametrize("region", ["1,2", "a,b_c,d_e,f", "1,2_3,4_nan,1", "1,2_3_4,5,6", "<b>"])
 def test_a_nonsense_region_is_none(region, open_page, faulty):
     app = open_page("explorer", faulty.artifacts, view="Map", region=region)
     assert not app.exception
-    assert "Draw around some dots" in texts(app)
+    assert "Select a region of the map" in texts(app)
 
 
 def test_the_annotators_view_shows_their_agreement(open_page, faulty):
@@ -154,8 +154,8 @@ def test_the_annotators_view_shows_their_agreement(open_page, faulty):
     table = app.dataframe[0].value.set_index("class")
     # Four of five images: all ten for the label; the fifth 7 to 3.
     assert table["mean agreement"].between(0.6, 1).all()
-    assert "How far annotators agree" in texts(app)
-    assert "Against the other annotation" in texts(app)
+    assert "Annotator agreement" in texts(app)
+    assert "Compared with the second annotation" in texts(app)
 
 
 def test_quality_shows_the_planted_groups(open_page, faulty):
@@ -211,10 +211,8 @@ def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, f
     (first / "predictions.parquet").write_bytes(b"PAR1")
     app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
     said = "\n".join(warning.value for warning in app.warning).replace("\\", "")
-    assert f"do not judge, as their predictions cannot be read: {first.name}." in said.replace(
-        " or are for other samples", ""
-    )
-    assert "One network alone judges here" in said
+    assert f"their predictions cannot be read or are for other samples: {first.name}." in said
+    assert "Only one network is used" in said
     for run in rest:
         (run / "predictions.parquet").unlink()
     app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
@@ -247,9 +245,9 @@ def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, tmp_path):
 
 def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
     items = list(ToySource(per_class=8))
-    treatment = PrepareOptions(side=SIDE, ship_pictures=True)
+    options = PrepareOptions(side=SIDE, ship_pictures=True)
     dataset = prepare_sources(
-        [SelectedSource(ListSource(items))], treatment, tmp_path / "data" / "toy", name="toy"
+        [SelectedSource(ListSource(items))], options, tmp_path / "data" / "toy", name="toy"
     )
     publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
     shutil.rmtree(tmp_path / "data")
@@ -259,7 +257,7 @@ def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tm
     damaged.write_bytes(damaged.read_bytes()[:500])
     app = open_page("explorer", tmp_path / "artifacts", view="Samples")
     assert not app.exception
-    assert "are not shipped" in texts(app)
+    assert "are not on this machine" in texts(app)
 
 
 def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, tmp_path):

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
+from fer_core.explain.features import RankBy
+from fer_core.explain.methods import METHODS
 from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import CELLS, MeasurementProtocol
 from tests.support.pages import texts
@@ -17,7 +19,7 @@ TITLE = f"EfficientNet-Lite0 ({RUN})"
 
 
 def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> None:
-    """Writes what `explain` writes: a map on the mouth for happy, and a league."""
+    """Writes what `explain` writes: a map on the mouth for happy, and a ranking of methods."""
     random = np.random.default_rng(0)
     ids = [f"toy/{number:04d}" for number in range(28)]
     predicted = [labels[number % len(labels)] for number in range(28)]
@@ -71,13 +73,13 @@ def test_regions_without_measurements_name_the_command(open_page, toy):
 def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, explained):
     app = open_page("regions", explained, run=RUN)
     assert not app.exception
-    claims = app.dataframe[0].value.set_index("saying")
-    assert claims.loc["the smile for happy", TITLE] == "yes: 70% against 10%"
-    assert claims.loc["the brows for angry", TITLE].startswith("not shown")
-    assert "better than both controls in deletion and insertion: HiRes-CAM" in said(app)
-    league = app.dataframe[1].value.set_index("method")
-    assert league.loc["HiRes-CAM", "Deletion"].endswith("✓")
-    assert not league.loc["Baseline: random", "Deletion"].endswith("✓")
+    claims = app.dataframe[0].value.set_index("claim")
+    assert claims.loc["mouth (smile) for happy", TITLE] == "yes: 70% vs. 10%"
+    assert claims.loc["brows for angry", TITLE].startswith("not shown")
+    assert "beat both baselines in deletion and insertion: HiRes-CAM" in said(app)
+    ranking = app.dataframe[1].value.set_index("method")
+    assert ranking.loc["HiRes-CAM", "Deletion"].endswith("✓")
+    assert not ranking.loc[METHODS["random"].title, "Deletion"].endswith("✓")
     assert "Not explained yet" in texts(app)
 
 
@@ -87,10 +89,10 @@ def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
     titles = app.selectbox(key="run").options
     app.selectbox(key="run").set_value(OTHER).run()
     assert len(titles) == 2
-    assert any("no method beats both controls" in warning.value for warning in app.warning)
+    assert any("no method beats both baselines" in warning.value for warning in app.warning)
 
 
-def test_without_controls_nothing_is_said_of_a_method(open_page, explained):
+def test_without_baselines_nothing_is_said_of_a_method(open_page, explained):
     from fer_core.artifacts import read_table
 
     path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
@@ -98,8 +100,8 @@ def test_without_controls_nothing_is_said_of_a_method(open_page, explained):
     write_table(path, table[table["method"] == "hires_cam"])
     app = open_page("regions", explained, run=RUN)
     assert not app.exception
-    assert "controls have not been measured" in texts(app)
-    assert "better than both controls" not in said(app)
+    assert "baselines have not been measured" in texts(app)
+    assert "beat both baselines" not in said(app)
 
 
 def test_a_damaged_table_counts_as_none(open_page, explained):
@@ -130,16 +132,16 @@ def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page,
 
 def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts, target="happy", contrast="sad"))
-    assert "happy, not sad" in texts(app)
+    assert "happy instead of sad" in texts(app)
     assert not re.search(r"deletion \d\.\d\d", texts(app))
     app.toggle(key="curves").set_value(True).run()
     assert not app.exception
-    assert "know nothing" in texts(app)
+    assert "model-agnostic baselines" in texts(app)
     # each of the four maps has its areas
     assert len(re.findall(r"deletion 0\.\d\d · insertion 0\.\d\d", texts(app))) == 4
     app.selectbox(key="contrast").set_value("happy").run()  # with itself: no contrast
     assert not app.exception
-    assert "not happy" not in texts(app)
+    assert "instead of happy" not in texts(app)
     assert "happy ·" in texts(app)  # and still of that class
     captions = [element.value for element in app.caption]
     assert not any("angry ·" in caption or "sad ·" in caption for caption in captions)
@@ -147,16 +149,16 @@ def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
 
 def test_the_lab_explains_a_samples_true_class(open_page, toy):
     app = open_page("saliency", toy.artifacts, toy.data)
-    assert "the true class" not in app.selectbox(key="target").options
+    assert "true class" not in app.selectbox(key="target").options
     app.segmented_control(key="source").set_value("sample").run()
     label = app.selectbox(key="picture").format_func(app.selectbox(key="picture").value)
     label = label.rpartition("(")[2].rstrip(")")
-    app.selectbox(key="target").set_value("the true class").run()
+    app.selectbox(key="target").set_value("true class").run()
     assert not app.exception
     assert f"{label} ·" in texts(app)
     app.segmented_control(key="source").set_value("own").run()
     cropped(app)
-    assert app.selectbox(key="target").value == "each model's answer"
+    assert app.selectbox(key="target").value == "predicted class"
 
 
 def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
@@ -178,7 +180,7 @@ def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
     partly = [caption for caption in captions if "of 1 of 2 members" in caption]
     assert len(partly) == 2  # both attention methods; occlusion asks the ensemble itself
     # rollout knows no class
-    assert sum("whatever the class" in caption for caption in captions) == 2
+    assert sum("independent of the class" in caption for caption in captions) == 2
 
 
 def test_features_follow_the_layer_in_the_address(open_page, toy):
@@ -186,7 +188,7 @@ def test_features_follow_the_layer_in_the_address(open_page, toy):
     assert app.selectbox(key="layer").value == "blocks.1"
     app.selectbox(key="layer").set_value("blocks.4").run()
     assert "strongest of 112 channels" in texts(app)
-    app.segmented_control(key="rank").set_value("pull on the class").run()
+    app.segmented_control(key="rank").set_value(str(RankBy.PULL)).run()
     assert not app.exception
     assert len([button for button in app.button if button.key.startswith("channel-")]) == 24
     app.selectbox(key="run").set_value(OTHER).run()  # the same architecture keeps the layer

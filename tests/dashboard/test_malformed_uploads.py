@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.cache import benchmarks
+from dashboard.cache import benchmarks, inference
 from fer_core.data.faces import DlibDetector
 from fer_core.errors import ImageError
 from tests.support.malformed import uploads
@@ -12,22 +12,22 @@ def test_no_upload_breaks_the_pages(toy, monkeypatch):
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     # what is damaged but can still be decoded need not be searched for faces, which takes long
     monkeypatch.setattr(DlibDetector, "detect", lambda self, image: ())
-    chosen = benchmarks.benchmark("toy")
-    given = list(uploads())
-    assert len(given) >= 500
+    benchmark = benchmarks.benchmark(toy.benchmark)
+    files = list(uploads())
+    assert len(files) >= 500
     read, refusals = 0, []
-    for number, data in enumerate(given):
+    for number, data in enumerate(files):
         name = f"<b>{number}</b>\x00.png"
         try:
-            picture = benchmarks.picture.__wrapped__(data, name)
+            picture = inference.picture.__wrapped__(data, name)
         except ImageError as error:
             refusals.append(str(error))
             continue
         read += 1
         assert picture.mode == "RGB"
-        (whole,) = benchmarks.face_crops(chosen, data, name, cropped=True)
+        (whole,) = inference.face_crops(benchmark, data, name, cropped=True)
         assert whole.crop.width == min(picture.size)
         with pytest.raises(ImageError, match="No face was found"):
-            benchmarks.face_crops(chosen, data, name, cropped=False)
-    assert read < len(given) / 2
+            inference.face_crops(benchmark, data, name, cropped=False)
+    assert read < len(files) / 2
     assert not any("\x00" in message for message in refusals)

@@ -37,7 +37,7 @@ def values(app):
 def test_where_nothing_trains_it_says_how_to_start(open_page, toy):
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
-    assert "Nothing trains on toy" in texts(app)
+    assert "No training is in progress on toy" in texts(app)
     assert "python -m training train efficientnet_lite0 --benchmark toy" in app.code[0].value
 
 
@@ -52,7 +52,7 @@ def test_without_a_finished_run_there_is_no_table(open_page, tmp_path):
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
     assert not app.dataframe
-    assert "No training has come to the end of an epoch" in texts(app)
+    assert "No training has finished an epoch" in texts(app)
 
 
 def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
@@ -63,7 +63,7 @@ def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
     assert values(app) == {
         "Training loss": "0.800",
         "Training accuracy": "50.0%",
-        "Images a second": "100",
+        "Images/s": "100",
     }
     write_table(
         run.under_way.history_path,
@@ -78,7 +78,7 @@ def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
 def test_a_silent_training_says_how_to_go_on(open_page, toy):
     begin(toy, silence=600)
     app = open_page("monitor", toy.artifacts)
-    assert "No news for 0:10:0" in app.warning[0].value
+    assert "No update for 0:10:0" in app.warning[0].value
     commands = [code.value for code in app.code]
     assert commands == [
         "python -m training train vgg16 --benchmark toy --profile gpu --seed 2 --resume"
@@ -113,7 +113,7 @@ def test_a_half_written_state_is_no_training(open_page, toy):
     run.under_way.progress_path.write_text('{"epoch": 2')
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
-    assert "Nothing trains on toy" in texts(app)
+    assert "No training is in progress on toy" in texts(app)
 
 
 def test_a_training_that_has_no_checkpoint_yet_is_no_damaged_run(open_page, toy):

@@ -1,5 +1,7 @@
 """Where a detector's box falls on the images that a benchmark consists of."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,8 @@ from PIL import Image
 from fer_core.data import framing
 from fer_core.data.faces import CropSquare, DetectedFace, DlibDetector
 from fer_core.data.framing import measure_framing
+from fer_core.data.prepare import prepare
+from fer_core.data.sources.synthetic import SyntheticSource
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import render
 
@@ -83,3 +87,9 @@ def test_dlib_measures_drawn_faces() -> None:
     found = measure_framing(images, np.arange(36), DlibDetector(framing.WORKING_SIDE))
     assert found is not None
     assert 0.5 < found.box < 1.2
+
+
+def test_preparation_records_how_faces_lie(measured_framing: None, tmp_path: Path) -> None:
+    dataset = prepare(SyntheticSource(60, 0, 64), tmp_path / "drawn", name="drawn", side=64)
+    assert dataset.info.framing is not None
+    assert 0.5 < dataset.info.framing.box < 1.2

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -139,9 +138,8 @@ def test_names_are_echoed_printable_and_shortened_and_never_logged(client, caplo
     assert "private" not in " ".join(record.getMessage() for record in ours)
 
 
-def test_a_damaged_model_is_reported_and_the_others_answer(toy, tmp_path, caplog):
-    shutil.copytree(toy.artifacts, tmp_path / "a")
-    settings = Settings(artifacts=tmp_path / "a")
+def test_a_damaged_model_is_reported_and_the_others_answer(tmp_path, caplog, artifacts_copy):
+    settings = Settings(artifacts=artifacts_copy)
     broken = settings.open_benchmark().run(NETWORKS[2])
     broken.weights_path.write_bytes(broken.weights_path.read_bytes()[:3000])
     with TestClient(create_app(settings, QuarterDetector())) as client:

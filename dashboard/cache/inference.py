@@ -1,0 +1,152 @@
+"""Faces of visitors, and what the models predict for them.
+
+Keys are contents: the bytes of the face, and the stamps of the weight files behind a run.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.stamps import file_stamps, stamp
+from fer_core.data.imaging import open_picture
+from fer_core.errors import FerscopeError
+
+if TYPE_CHECKING:  # torch stays out of the pages that need no model
+    from fer_core.data.faces import FaceCrop, FaceDetector
+    from fer_core.predictor import Answer, Prediction, Predictor
+
+
+def weight_stamps(run: Run) -> Hashable:
+    """Returns the key of everything that a run predicts: its run.json and its weight files."""
+    files = (run.directory.info_path, *run.weight_files)
+    return (str(run.directory.root), tuple(stamp(path) for path in files))
+
+
+def _all_weight_stamps(benchmark: Benchmark) -> Hashable:
+    return (
+        str(benchmark.directory.root),
+        benchmark.info.split_hash,
+        tuple(weight_stamps(run) for run in benchmark.runs),
+    )
+
+
+def _array_content(array: NDArray[Any]) -> Hashable:
+    # Streamlit hashes a sample of a large array: two that differ in few pixels would be equal
+    return (array.tobytes(), array.shape, str(array.dtype))
+
+
+def _framing(benchmark: Benchmark) -> Hashable:
+    framing = benchmark.info.framing
+    return (framing.box, framing.drop) if framing else None
+
+
+BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
+    Benchmark: file_stamps("info_path"),
+    Run: weight_stamps,
+    np.ndarray: _array_content,
+}
+"""Hash functions of what a run computes for a face."""
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Benchmark: _all_weight_stamps})
+def predictor(benchmark: Benchmark) -> "Predictor":
+    """Returns the benchmark's predictor; models stay loaded between visits."""
+    from fer_core.predictor import Predictor
+
+    return Predictor(benchmark.directory)
+
+
+def answers_faces(run: Run) -> bool:
+    """Whether a run can predict a new face; imported predictions cannot."""
+    return run.info.kind != "imported" or run.directory.onnx_path.is_file()
+
+
+@st.cache_resource(max_entries=256, ttl=3600, show_spinner=False, hash_funcs=BY_CONTENT)
+def answer(
+    benchmark: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
+) -> "Answer | str":
+    """Returns a run's prediction and saliency map for a face, or the reason why there is none.
+
+    Args:
+        benchmark: The benchmark.
+        run: One of its runs.
+        face: In the benchmark's format: uint8, shape (H, W) or (H, W, 3).
+        explain: The explained class; the predicted one if None.
+    """
+    try:
+        return predictor(benchmark).answer(face, run.run_id, explain)
+    except FerscopeError as error:
+        return str(error)
+
+
+@st.cache_resource(
+    max_entries=64,
+    ttl=3600,
+    show_spinner="Running the models ...",
+    hash_funcs={**BY_CONTENT, Benchmark: _all_weight_stamps},
+)
+def predictions_of(
+    benchmark: Benchmark, run_ids: tuple[str, ...], faces: NDArray[np.uint8]
+) -> "dict[str, Prediction | str]":
+    """Returns the predictions of runs for faces, or the reason why a run has none.
+
+    Args:
+        benchmark: The benchmark.
+        run_ids: The runs.
+        faces: In the benchmark's format: uint8, shape (N, H, W) or (N, H, W, 3).
+    """
+    predictions = predictor(benchmark).try_predict(list(faces), run_ids)
+    return {
+        run_id: str(result) if isinstance(result, FerscopeError) else result
+        for run_id, result in predictions.items()
+    }
+
+
+@st.cache_resource(max_entries=16, ttl=600, show_spinner=False)
+def picture(data: bytes, name: str) -> Image.Image:
+    """Opens an uploaded picture.
+
+    Raises:
+        ImageError: If it is not a usable picture.
+    """
+    return open_picture(data, name)
+
+
+@st.cache_resource(
+    max_entries=16,
+    ttl=600,
+    show_spinner="Detecting faces ...",
+    hash_funcs={Benchmark: _framing},
+)
+def face_crops(
+    benchmark: Benchmark, data: bytes, name: str, *, cropped: bool
+) -> "tuple[FaceCrop, ...]":
+    """Crops the faces of a picture in the framing of the benchmark's images.
+
+    Args:
+        benchmark: The benchmark.
+        data: The uploaded file's bytes.
+        name: The uploaded file's name.
+        cropped: Whether the picture is a cropped face already.
+
+    Raises:
+        ImageError: If it is not a usable picture or shows no face.
+    """
+    from fer_core.data.faces import find_faces, whole_picture
+
+    opened = picture(data, name)
+    if cropped:
+        return (whole_picture(opened),)
+    return find_faces(opened, _face_detector(), benchmark.info.framing, name)
+
+
+@st.cache_resource(show_spinner=False)
+def _face_detector() -> "FaceDetector":
+    from fer_core.data.faces import DlibDetector
+
+    return DlibDetector()

@@ -1,0 +1,31 @@
+"""Keys of the caches: files are known by their time and size, so a replaced file is read anew."""
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+Stamp = tuple[int, int]
+
+
+def stamp(path: Path) -> Stamp:
+    """Returns the modification time in ns and the size of a file; zeros if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+def file_stamps(*paths: str) -> Callable[[Any], Hashable]:
+    """Returns a hash function for `Benchmark` or `Run`, for Streamlit's `hash_funcs`.
+
+    Args:
+        paths: Attributes of its directory that name the files a cached function reads, such as
+            `samples_path`.
+    """
+
+    def key(owner: Any) -> Hashable:  # noqa: ANN401 (anything with a directory)
+        directory = owner.directory
+        return (str(directory.root), *(stamp(getattr(directory, path)) for path in paths))
+
+    return key

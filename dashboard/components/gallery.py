@@ -1,0 +1,136 @@
+"""Faces on the page: galleries of samples, rows of mean faces, and small pictures enlarged."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from dashboard.components.text import plain
+from fer_core.records import BenchmarkInfo
+
+OPENABLE_COLUMNS = 8
+
+_STYLE = """
+<style>
+.fs-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--side), 1fr));
+  gap: .7rem .6rem; margin: .2rem 0 .6rem; }
+.fs-grid figure { margin: 0; }
+.fs-grid img { width: 100%; aspect-ratio: 1; border-radius: .45rem; display: block;
+  border-bottom: 4px solid transparent; }
+.fs-grid figcaption { font-size: .76rem; line-height: 1.35; opacity: .82; margin-top: .25rem;
+  overflow-wrap: anywhere; }
+.fs-grid b { font-weight: 600; }
+</style>
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with its caption.
+
+    Attributes:
+        picture: The picture.
+        title: First line, bold.
+        note: Second line.
+        colour: Of the line below the picture, such as the class's.
+        name: Tooltip and text alternative, such as the sample's id; the title if empty.
+    """
+
+    picture: Image.Image
+    title: str
+    note: str = ""
+    colour: str = "transparent"
+    name: str = ""
+
+
+def gallery(
+    cards: Sequence[Card], *, side: int = 104, on_open: Callable[[str], None] | None = None
+) -> None:
+    """Shows pictures with captions in rows that fill the page.
+
+    Args:
+        cards: In their order.
+        side: Smallest width of a picture on the page, in pixels.
+        on_open: Called with a card's name when its button is clicked; without it there are no
+            buttons, and all cards are one element that is quick to send.
+    """
+    if on_open is None:
+        _grid(cards, f"--side:{side}px")
+        return
+    columns = st.columns(OPENABLE_COLUMNS)
+    for index, card in enumerate(cards):
+        column = columns[index % OPENABLE_COLUMNS]
+        column.image(enlarge(card.picture, 144), width="stretch")
+        column.caption(plain(card.title))
+        column.button(
+            plain(card.note),
+            key=f"open-{card.name}",
+            help=f"Open {card.name}.",
+            on_click=on_open,
+            args=(card.name,),
+            width="stretch",
+            type="tertiary",
+        )
+
+
+def strip(pictures: Sequence[tuple[Image.Image, str]]) -> None:
+    """Shows up to eight captioned pictures, such as mean faces, in one row."""
+    columns = f"grid-template-columns:repeat({max(len(pictures), 7)},1fr)"
+    _grid([Card(picture, caption) for picture, caption in pictures], columns)
+
+
+def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]]) -> None:
+    """Shows the mean training face of each class; nothing where there are none."""
+    labels = [label for label in info.labels if f"train/{label}/mean" in faces]
+    if not labels:
+        return
+    st.subheader("The mean face of each class", anchor=False)
+    for column, label in zip(st.columns(len(labels)), labels, strict=True):
+        mean = faces[f"train/{label}/mean"].round().astype(np.uint8)
+        column.image(enlarge(Image.fromarray(mean), 160), caption=label, width="stretch")
+    st.caption(
+        "Each is the pixel mean of all training images of its class: common features are sharp, "
+        "variable ones are blurred."
+    )
+
+
+def enlarge(picture: Image.Image, side: int) -> Image.Image:
+    """Returns a small picture scaled so that browsers need not blur it further."""
+    return picture.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def need_pictures(benchmark: str) -> None:
+    """Explains how to attach a benchmark's pictures."""
+    st.info(
+        "This page needs the dataset's pictures, which are not on this machine. To see them, "
+        "prepare your own copy of the data: "
+        f"`python -m training prepare path/to/the/data --name {benchmark}`",
+        icon=":material/hide_image:",
+    )
+
+
+def _grid(cards: Sequence[Card], style: str) -> None:
+    figures = "".join(map(_figure, cards))
+    st.html(f'{_STYLE}<div class="fs-grid" style="{style}">{figures}</div>')
+
+
+def _figure(card: Card) -> str:
+    note = f"<br>{escape(card.note)}" if card.note else ""
+    name = escape(card.name or card.title, quote=True)
+    return (
+        f'<figure><img src="{_data(card.picture)}" alt="{name}" title="{name}" '
+        f'style="border-color:{escape(card.colour, quote=True)}">'
+        f"<figcaption><b>{escape(card.title)}</b>{note}</figcaption></figure>"
+    )
+
+
+def _data(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=90, method=0)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

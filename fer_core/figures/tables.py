@@ -1,0 +1,135 @@
+"""Tables that the dashboard and the HTML report share, as data frames of unformatted values."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.robustness import accuracy_table
+from fer_core.evaluation.seeds import seed_spreads
+from fer_core.evaluation.significance import Comparison
+from fer_core.figures.trust import corruption_title
+
+WITH_INTERVAL = ("accuracy", "macro_recall")
+"""Columns of the leaderboard that are followed by their 95% interval."""
+
+
+def interval(estimate: Estimate) -> str:
+    """Returns a 95% interval in percent, such as `85.9 to 88.2`."""
+    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+
+
+def leaderboard_table(
+    entries: Sequence[Entry],
+    slugs: Sequence[str],
+    tiers: Mapping[str, str] | None = None,
+    *,
+    intervals: Sequence[str] = WITH_INTERVAL,
+) -> pd.DataFrame:
+    """Returns one row a run, in the order of the entries.
+
+    Args:
+        entries: At least one.
+        slugs: Columns, as in `leaderboard_columns.COLUMNS`.
+        tiers: Tiers by run id, for the columns `rank` and `tier`; None leaves both out.
+        intervals: Slugs whose intervals follow them, as `<slug> interval`.
+
+    Returns:
+        Values by slug (shares 0 to 1, NaN if missing), with `model` in front.
+    """
+    rows = []
+    for rank, entry in enumerate(entries, start=1):
+        row: dict[str, object] = {}
+        if tiers is not None:
+            row |= {"rank": rank, "tier": tiers.get(entry.run_id, "")}
+        row["model"] = entry.info.title
+        for slug in slugs:
+            row[slug] = entry.values.get(slug, np.nan)
+            if slug in intervals:
+                row[f"{slug} interval"] = interval(getattr(entry.metrics.split, slug))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def provenance_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Returns the protocol and origin of each run, in the order of the entries."""
+    return pd.DataFrame(
+        {
+            "images": entry.metrics.split.samples,
+            "input (px)": entry.info.image_size,
+            "init": entry.info.init,
+            "seed": entry.info.seed,
+            "split": entry.report.protocol.split_hash,
+            "preprocessing": entry.info.preprocessing_hash,
+            "commit": entry.info.git_commit or "unknown",
+            "created": entry.info.created,
+            "run": entry.run_id,
+        }
+        for entry in entries
+    )
+
+
+def significance_table(
+    comparisons: Sequence[Comparison], titles: Mapping[str, str]
+) -> pd.DataFrame:
+    """Returns one row for each pair of models, most significant first.
+
+    Args:
+        comparisons: Paired tests.
+        titles: Display names by run id.
+    """
+    return pd.DataFrame(
+        {
+            "better": titles[item.ordered[0]],
+            "worse": titles[item.ordered[1]],
+            "only the better is right": max(item.only_first, item.only_second),
+            "only the worse is right": min(item.only_first, item.only_second),
+            "p": item.p_value,
+            "corrected p": item.adjusted,
+            "significant": item.significant,
+        }
+        for item in sorted(comparisons, key=lambda item: item.adjusted)
+    )
+
+
+def p_text(value: float) -> str:
+    """Returns a p-value as text; small ones as a bound."""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Returns mean and spread of the accuracy of recipes that were trained with several seeds."""
+    spreads = seed_spreads(
+        {entry.run_id: entry.values["accuracy"] for entry in entries},
+        {entry.run_id: entry.info.recipe for entry in entries},
+    )
+    return pd.DataFrame(
+        {
+            "recipe": spread.family,
+            "seeds": len(spread.runs),
+            "mean accuracy": spread.mean,
+            "standard deviation": spread.deviation,
+            "lowest": spread.low,
+            "highest": spread.high,
+        }
+        for spread in spreads
+        if len(spread.runs) > 1
+    )
+
+
+def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Returns mean accuracy over severities, one row a corruption and one column a model.
+
+    Runs without a robustness table are left out; the result is empty if there is none.
+    """
+    table = pd.DataFrame(
+        {
+            titles[entry.run_id]: accuracy_table(entry.robustness_table).mean(axis=1)
+            for entry in entries
+            if entry.robustness_table is not None
+        }
+    )
+    table.index = pd.Index([corruption_title(str(name)) for name in table.index])
+    return table
