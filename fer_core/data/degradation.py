@@ -65,31 +65,31 @@ class Degradation:
         def between(low: float, high: float) -> Tensor:
             return low + torch.rand(count, generator=generator) * (high - low)
 
-        def chosen(share: float) -> Tensor:
+        def selected(share: float) -> Tensor:
             return torch.rand(count, generator=generator) < share
 
         boxes = light = gamma = blur = noise = quality = None
         if config.erase:
-            boxes = _draw_boxes(chosen(config.erase), generator)
+            boxes = _draw_boxes(selected(config.erase), generator)
         if config.light:
             angle, strength = between(0, 2 * math.pi), between(0, config.light)
             light = torch.stack([strength * torch.cos(angle), strength * torch.sin(angle)], dim=1)
         if config.gamma:
             gamma = torch.exp(between(-config.gamma, config.gamma))
         if config.blur:
-            blur = chosen(config.blur) * between(0.3, 1)
+            blur = selected(config.blur) * between(0.3, 1)
         if config.noise:
-            deviation = chosen(config.noise) * between(0.01, 0.08)
+            deviation = selected(config.noise) * between(0.01, 0.08)
             corner = (between(0, _FIELD).floor(), between(0, _FIELD).floor())
             noise = torch.stack([deviation, *corner], dim=1)
         if config.jpeg:
-            quality = torch.where(chosen(config.jpeg), between(*_QUALITY), 100.0)
+            quality = torch.where(selected(config.jpeg), between(*_QUALITY), 100.0)
         return cls(boxes, light, gamma, blur, noise, quality)
 
-    def share(self, part: slice, device: torch.device) -> "Degradation":
+    def share(self, rows: slice, device: torch.device) -> "Degradation":
         """Returns the numbers of some of the images, on a device."""
         values = (getattr(self, field.name) for field in fields(self))
-        return Degradation(*(None if value is None else value[part].to(device) for value in values))
+        return Degradation(*(None if value is None else value[rows].to(device) for value in values))
 
     def apply(self, images: Tensor) -> Tensor:
         """Spoils images, float in 0 to 1, shape (N, C, h, w); gives the same range and shape."""
@@ -112,27 +112,27 @@ NO_DEGRADATION = Degradation()
 
 
 def _some(
-    images: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], numbers: Tensor
+    images: Tensor, selected: Tensor, change: Callable[[Tensor, Tensor], Tensor], numbers: Tensor
 ) -> Tensor:
     """Changes some of the images. A GPU changes all and keeps some: to count them takes longer."""
     if images.device.type != "cpu":
-        return torch.where(chosen.view(-1, 1, 1, 1), change(images, numbers), images)
-    if not chosen.any():
+        return torch.where(selected.view(-1, 1, 1, 1), change(images, numbers), images)
+    if not selected.any():
         return images
     changed = images.clone()
-    changed[chosen] = change(images[chosen], numbers[chosen])
+    changed[selected] = change(images[selected], numbers[selected])
     return changed
 
 
-def _draw_boxes(chosen: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_boxes(selected: Tensor, generator: torch.Generator) -> Tensor:
     """Draws boxes over eyes or mouth, in an upright face; empty ones where none is chosen."""
-    count = len(chosen)
+    count = len(selected)
     lower, across, down, width, height, grey = torch.rand(6, count, generator=generator)
     bands = torch.tensor(_BANDS)[(lower < 0.5).long()]
     centre_y = bands[:, 0] + down * (bands[:, 1] - bands[:, 0])
     centre_x = 0.2 + 0.6 * across
-    half_x = (0.1 + 0.2 * width) * chosen
-    half_y = (0.06 + 0.09 * height) * chosen
+    half_x = (0.1 + 0.2 * width) * selected
+    half_y = (0.06 + 0.09 * height) * selected
     corners = [centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y]
     return torch.stack([*(corner.clamp(0, 1) for corner in corners), grey], dim=1)
 

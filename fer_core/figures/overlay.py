@@ -16,7 +16,7 @@ SCALES = ("Inferno", "Viridis", "Turbo")
 """Colour scales of heat, from little to much."""
 
 FOR, AGAINST = (214, 84, 36), (44, 110, 186)
-"""Colours of what speaks for and against a class."""
+"""Colours of evidence for and against a class."""
 
 _LABEL = 34
 _MARGIN = 150
