@@ -7,6 +7,7 @@ matplotlib and scikit-learn. Nothing here is a sample of the world: what is miss
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -164,16 +165,18 @@ def sklearn_photographs() -> list[Image.Image]:
 
 def hopper() -> Image.Image:
     """Returns a public-domain portrait that comes with matplotlib."""
+    return _matplotlib_picture("grace_hopper.jpg")
+
+
+def _matplotlib_picture(name: str) -> Image.Image:
     from matplotlib.cbook import get_sample_data
 
-    with get_sample_data("grace_hopper.jpg") as file:
-        return open_picture(file.read(), "grace_hopper.jpg")
+    path = Path(str(get_sample_data(name, asfileobj=False)))
+    return open_picture(path.read_bytes(), name)
 
 
 def without_people() -> Iterator[Image.Image]:
     """Gives pictures in which any face is a false alarm."""
-    from matplotlib.cbook import get_sample_data
-
     for photograph in sklearn_photographs():
         yield photograph
         for row in range(3):  # parts, in which small patterns are enlarged
@@ -184,8 +187,7 @@ def without_people() -> Iterator[Image.Image]:
         for angle in (90, 180, 270):
             yield photograph.rotate(angle, expand=True)
     for name in ("logo2.png", "Minduka_Present_Blue_Pack.png"):
-        with get_sample_data(name) as file:
-            yield open_picture(file.read(), name)
+        yield _matplotlib_picture(name)
     random = np.random.default_rng(2)
     for size in (6, 12, 25, 50, 100, 200):
         noise = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
@@ -246,6 +248,8 @@ def _photographs(detector: DlibDetector) -> Iterator[Result]:
         count.add([box], detector.detect(version))
     for scale in (0.125, 0.25, 0.5, 2.0, 3.0):
         scaled = picture.resize((round(512 * scale), round(600 * scale)))
-        edges = (edge * scale for edge in (box.left, box.top, box.right, box.bottom))
-        count.add([DetectedFace(*edges, 1.0)], detector.detect(scaled))
+        left, top, right, bottom = (
+            edge * scale for edge in (box.left, box.top, box.right, box.bottom)
+        )
+        count.add([DetectedFace(left, top, right, bottom, 1.0)], detector.detect(scaled))
     yield count.result("one photograph in 12 versions: sizes, grey, blurred, darkened")

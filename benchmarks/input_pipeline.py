@@ -45,7 +45,8 @@ class PilDataset(Dataset[torch.Tensor]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return self.transform(Image.fromarray(self.images[index]))
+        augmented: torch.Tensor = self.transform(Image.fromarray(self.images[index]))
+        return augmented
 
 
 def measure() -> Iterator[Result]:
