@@ -237,9 +237,9 @@ def _copies(samples: pd.DataFrame, column: str) -> Copies:
     conflict = quality.conflicting(groups, given)
     split = samples["original_split"].to_numpy(dtype=object)
 
-    def across(one: str, *others: str) -> int:
+    def across(name: str, *others: str) -> int:
         seen = np.unique(groups[np.isin(split, others)])
-        return int(((split == one) & (groups >= 0) & np.isin(groups, seen)).sum())
+        return int(((split == name) & (groups >= 0) & np.isin(groups, seen)).sum())
 
     return Copies(
         groups=len(sizes),

@@ -35,7 +35,7 @@ class Placement:
     explained: NDArray[np.float64]
 
 
-def place(thumbnails: NDArray[np.float32]) -> Placement:
+def project(thumbnails: NDArray[np.float32]) -> Placement:
     """Places images on the axes that they vary most along.
 
     Args:

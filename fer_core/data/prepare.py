@@ -159,7 +159,7 @@ def _described(
     duplicates = find_duplicates(samples, reading.thumbnails, progress)
     assignment = draw_splits(samples, duplicates, sources, options.split)
     assignment = balance_training(samples, assignment, sources, options.balance, options.split.seed)
-    placed = embedding.place(reading.thumbnails)
+    placed = embedding.project(reading.thumbnails)
     x, y = placed.map.T
     columns = {**duplicates.columns(), **assignment.columns()}
     described = samples.assign(**columns, x=x, y=y, outlier=placed.distance)

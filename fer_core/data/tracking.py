@@ -8,14 +8,14 @@ LEAST_OVERLAP = 0.3
 PATIENCE = 3
 
 
-def overlap(one: DetectedFace, other: DetectedFace) -> float:
+def overlap(face: DetectedFace, other: DetectedFace) -> float:
     """Returns the shared area of two boxes by the area that they cover together, 0 to 1."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    width = min(face.right, other.right) - max(face.left, other.left)
+    height = min(face.bottom, other.bottom) - max(face.top, other.top)
     if width <= 0 or height <= 0:
         return 0.0
     shared = width * height
-    return shared / (one.width * one.height + other.width * other.height - shared)
+    return shared / (face.width * face.height + other.width * other.height - shared)
 
 
 def track(

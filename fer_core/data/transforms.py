@@ -174,17 +174,17 @@ class Augmentation:
         degradation = Degradation.draw(count, config, generator)
         return cls(matrices, brightness, contrast, saturation, boxes, perspective, degradation)
 
-    def share(self, part: slice, device: torch.device) -> "Augmentation":
+    def share(self, rows: slice, device: torch.device) -> "Augmentation":
         """Returns the numbers of some of the images, on a device."""
         perspective = self.perspective
         return Augmentation(
-            self.matrices[part].to(device),
-            self.brightness[part].to(device),
-            self.contrast[part].to(device),
-            self.saturation[part].to(device),
-            self.boxes[part].to(device),
-            None if perspective is None else perspective[part].to(device),
-            self.degradation.share(part, device),
+            self.matrices[rows].to(device),
+            self.brightness[rows].to(device),
+            self.contrast[rows].to(device),
+            self.saturation[rows].to(device),
+            self.boxes[rows].to(device),
+            None if perspective is None else perspective[rows].to(device),
+            self.degradation.share(rows, device),
         )
 
     def apply(self, images: Tensor, size: int) -> Tensor:

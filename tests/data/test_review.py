@@ -69,7 +69,7 @@ def test_the_map_is_a_principal_component_analysis() -> None:
     unit = flat - flat.mean(axis=1, keepdims=True)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     expected = PCA(embedding.AXES, svd_solver="full").fit(unit)
-    placed = embedding.place(images)
+    placed = embedding.project(images)
     scores = expected.transform(unit)
     for axis in (0, 1):
         assert abs(np.corrcoef(scores[:, axis], placed.map[:, axis])[0, 1]) > 0.999
@@ -83,7 +83,7 @@ def test_the_map_is_a_principal_component_analysis() -> None:
 def test_a_flat_image_has_no_place() -> None:
     images = thumbnails(50)
     images[7] = 3
-    placed = embedding.place(images)
+    placed = embedding.project(images)
     assert np.isnan(placed.map[7]).all()
     assert np.isnan(placed.distance[7])
     assert np.isfinite(np.delete(placed.map, 7, axis=0)).all()
@@ -97,7 +97,7 @@ def test_what_is_framed_otherwise_stands_far_from_the_face_space() -> None:
     images = (128 + np.einsum("nk,kij->nij", weights, patterns)).astype(np.float32)
     images += random.normal(0, 2, images.shape).astype(np.float32)
     images[123] = 128 + random.normal(0, 250, (16, 16))
-    assert np.argmax(embedding.place(images).distance) == 123
+    assert np.argmax(embedding.project(images).distance) == 123
 
 
 SQUARE = np.array([[0, 0], [2, 0], [2, 2], [0, 2]], dtype=float)
