@@ -146,17 +146,8 @@ class Augmentation:
 
         angle = uniform(math.radians(config.rotation))
         size = uniform(config.scale, 1.0)
-        shift_x, shift_y = uniform(2 * config.shift), uniform(2 * config.shift)
+        shift = torch.stack([uniform(2 * config.shift), uniform(2 * config.shift)], dim=1)
         mirrored = torch.rand(count, generator=generator) < config.flip
-        sign = torch.where(mirrored, -1.0, 1.0)
-        cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
-        matrices = torch.stack(
-            [
-                torch.stack([sign * cos, -sin, shift_x], dim=1),
-                torch.stack([sign * sin, cos, shift_y], dim=1),
-            ],
-            dim=1,
-        )
         brightness, contrast = uniform(config.brightness, 1.0), uniform(config.contrast, 1.0)
         saturation = uniform(config.saturation, 1.0)
         boxes = _draw_boxes(count, config, generator)
@@ -164,14 +155,13 @@ class Augmentation:
         # it train on the same images as before.
         if config.zoom != (1.0, 1.0):
             low, high = map(math.log, config.zoom)
-            matrices[:, :, :2] /= torch.exp(uniform((high - low) / 2, (low + high) / 2)).view(
-                -1, 1, 1
-            )
+            size = size * torch.exp(uniform((high - low) / 2, (low + high) / 2))
         perspective = None
         if config.perspective:
-            reach = config.perspective
-            perspective = torch.stack([uniform(reach), uniform(reach)], dim=1)
+            tilts = [uniform(config.perspective), uniform(config.perspective)]
+            perspective = torch.stack(tilts, dim=1)
         degradation = Degradation.draw(count, config, generator)
+        matrices = _matrices(angle, size, shift, mirrored)
         return cls(matrices, brightness, contrast, saturation, boxes, perspective, degradation)
 
     def share(self, rows: slice, device: torch.device) -> "Augmentation":
@@ -256,6 +246,14 @@ class Augmentation:
         mixed = torch.where(inside.unsqueeze(1), images[partner], images)
         pasted = inside.float().mean(dim=(1, 2)).view(-1, 1)
         return mixed, torch.lerp(targets, targets[partner], pasted)
+
+
+def _matrices(angle: Tensor, size: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
+    """Returns the inverse affine maps, shape (N, 2, 3), of turned, sized and moved images."""
+    sign = torch.where(mirrored, -1.0, 1.0)
+    cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
+    linear = torch.stack([sign * cos, -sin, sign * sin, cos], dim=1).view(-1, 2, 2)
+    return torch.cat([linear, shift.unsqueeze(2)], dim=2)
 
 
 def _draw_boxes(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
-from fer_core.data.transforms import Preprocessing
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import half_precision, save_tensors
 from fer_core.models.registry import build_model, spec_of
@@ -34,9 +33,6 @@ from fer_core.models.registry import build_model, spec_of
 SOURCE = "HSE_FaceRec_tf's MobileNet (faceres of @vladmandic/human)"
 FEATURES = "global_pooling/Mean"
 """The graph's output that a classifier reads: 1,024 pooled features."""
-
-IMAGE_SIZE = 112
-"""Side of the images that statistics are taken from: the size at which the recipe trains."""
 
 CHECKED = 64
 """Images on which the copy is compared with the graph."""
@@ -104,13 +100,13 @@ class GraphLayer:
     shift: Tensor
 
 
-def convert(path: Path, images: NDArray[np.uint8], out: Path) -> float:
+def convert(path: Path, images: Tensor, out: Path) -> float:
     """Writes the backbone of `mobilenet_face` with the weights of a graph.
 
     Args:
         path: The graph's `.json`.
-        images: Faces to take the batch norms' statistics from, uint8, shape (N, H, W) or
-            (N, H, W, 3).
+        images: Faces to take the batch norms' statistics from, as network input, shape
+            (N, 3, S, S).
         out: The safetensors file to write: kernels in float16, which is what the graph has.
 
     Returns:
@@ -121,17 +117,15 @@ def convert(path: Path, images: NDArray[np.uint8], out: Path) -> float:
         WeightsError: If the graph is another network's, or the copy does not answer as it does.
     """
     spec = spec_of("mobilenet_face")
-    config = ModelConfig(architecture=spec.key, image_size=IMAGE_SIZE)
-    size = {"side": images.shape[1], "colour": images.ndim == 4, "image_size": IMAGE_SIZE}
-    inputs = Preprocessing(**size, mean=spec.mean, std=spec.std)(images)
+    config = ModelConfig(architecture=spec.key, image_size=images.shape[-1])
     graph, model = read_graph(path), build_model(config, classes=2)
-    fill(model, layers_of(graph), inputs)
+    fill(model, layers_of(graph), images)
     backbone = {
         key: value for key, value in model.state_dict().items() if not key.startswith(spec.head)
     }
     written = half_precision(backbone)
     model.load_state_dict({key: value.float() for key, value in written.items()}, strict=False)
-    difference = _difference(model, graph, inputs[:CHECKED])
+    difference = _difference(model, graph, images[:CHECKED])
     if not difference < TOLERANCE:
         raise WeightsError(
             f"The copy's features differ from the graph's by {difference:.3g}: it is no MobileNet "
@@ -142,10 +136,10 @@ def convert(path: Path, images: NDArray[np.uint8], out: Path) -> float:
     return difference
 
 
-def _difference(model: nn.Module, graph: Graph, inputs: Tensor) -> float:
+def _difference(model: nn.Module, graph: Graph, images: Tensor) -> float:
     with torch.no_grad():
-        own = model.eval().forward_features(inputs).mean(dim=(2, 3))  # type: ignore[operator]
-        wanted = evaluate(graph, inputs.flip(1))  # the graph's channels: blue first
+        own = model.eval().forward_features(images).mean(dim=(2, 3))  # type: ignore[operator]
+        wanted = evaluate(graph, images.flip(1))  # the graph's channels: blue first
     return float((own - wanted).abs().max())
 
 

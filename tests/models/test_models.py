@@ -54,6 +54,7 @@ def test_too_small_images_are_refused():
         ("resnet34", {"patch_size": 8}, "has no patches"),
         ("vgg16", {"pool": "mean"}, "has no patches"),
         ("vgg16", {"drop_path": 0.1}, "leave out model.drop_path"),
+        ("mobilenet_face", {"drop_path": 0.1}, "leave out model.drop_path"),
         ("hf_vit_small", {"drop_path": 0.1}, "leave out model.drop_path"),
     ],
 )

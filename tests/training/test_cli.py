@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
-from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError
+from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.models.checkpoint import load_tensors, save_tensors
@@ -746,3 +746,19 @@ def test_an_override_that_is_no_yaml_is_named(shop, text, message):
     _, run = shop
     with pytest.raises(FerscopeError, match=message):
         run("train", "tiny", "--benchmark", "toy", "--set", text)
+
+
+def test_the_start_face_is_made_again_from_its_graph(shop, tmp_path):
+    from tests.models.test_face_start import GraphFile, mobilenet
+
+    _, run = shop
+    graph, out = GraphFile(tmp_path, mobilenet()), tmp_path / "start.safetensors"
+    out_of_set = ("--benchmark", "toy", "--images", "64", "--out", str(out))
+    output = run("convert-face", str(graph.path), *out_of_set)
+    assert f"wrote {out}" in output
+    assert "features differ from the graph's by" in output
+    tensors, facts = load_tensors(out)
+    assert tensors["conv_stem.weight"].shape == (32, 3, 3, 3)
+    assert 0 < facts["statistics of images"] <= 64
+    with pytest.raises(WeightsError, match=r"Give models/faceres\.json"):
+        run("convert-face", str(tmp_path / "nothing.json"), *out_of_set)

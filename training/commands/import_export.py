@@ -11,6 +11,9 @@ from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dat
 
 _HALF = (0.5, 0.5, 0.5)
 
+_FACE_IMAGE_SIZE = 112
+"""Input side in pixels at which `convert-face` takes batch statistics: that of the recipe."""
+
 
 def export(
     benchmark: Benchmark,
@@ -130,7 +133,9 @@ def convert_face(
     """
     import numpy as np
 
+    from fer_core.data.transforms import Preprocessing
     from fer_core.engine.face_weights import convert
+    from fer_core.models import spec_of
     from fer_core.models.weights import STARTS
     from training.terminal.progress import console
 
@@ -138,6 +143,8 @@ def convert_face(
     rows = dataset.rows("train")
     sample = rows[np.linspace(0, len(rows) - 1, min(images, len(rows))).astype(int)]
     path = out or STARTS / "mobilenet_face.safetensors"
-    difference = convert(source, np.asarray(dataset.images[sample]), path)
+    spec, stored = spec_of("mobilenet_face"), dataset.format
+    preprocess = Preprocessing(stored.side, stored.colour, _FACE_IMAGE_SIZE, spec.mean, spec.std)
+    difference = convert(source, preprocess(np.asarray(dataset.images[sample])), path)
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared: largest difference of features {difference:.1e}")
