@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
@@ -36,8 +36,8 @@ def _prediction_stamps(benchmark: Benchmark) -> Hashable:
     return _samples_stamp(benchmark), stamps
 
 
-_BY_SAMPLES = {Benchmark: _samples_stamp}
-_BY_PREDICTIONS = {Benchmark: _prediction_stamps}
+_BY_SAMPLES: HashFuncs = {Benchmark: _samples_stamp}
+_BY_PREDICTIONS: HashFuncs = {Benchmark: _prediction_stamps}
 
 
 @st.cache_resource(

@@ -19,7 +19,7 @@ from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.inference import BY_CONTENT, predictor
-from dashboard.cache.stamps import file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
@@ -88,7 +88,7 @@ def _normalised(request: MapRequest) -> MapRequest:
     )
 
 
-_BY_REQUEST = {**BY_CONTENT, MapRequest: lambda request: astuple(_normalised(request))}
+_BY_REQUEST: HashFuncs = {**BY_CONTENT, MapRequest: lambda request: astuple(_normalised(request))}
 
 
 @st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_REQUEST)
@@ -135,13 +135,15 @@ def curves(
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_CONTENT)
 def outline(benchmark: Benchmark, run: Run) -> "list[Layer] | str":
     """Returns the layers of a run's network, or the reason there are none."""
+    from torch import nn
+
     from fer_core.explain.features import layers
     from fer_core.explain.saliency import ExplainError
 
     def work() -> "list[Layer]":
         blank = np.zeros(predictor(benchmark).format.shape, np.uint8)
         with _borrowed(benchmark, run, blank) as (model, inputs):
-            if model.spec is None:
+            if model.spec is None or not isinstance(model.model, nn.Module):
                 raise ExplainError(f"{run.info.title} is an ensemble and has no layers.")
             return layers(model.model, model.spec, inputs)
 
@@ -161,6 +163,8 @@ def feature_maps(
         path: The layer's module path.
         target: Index of the class whose gradient ranks the channels; the predicted one if None.
     """
+    from torch import nn
+
     from fer_core.explain import features
     from fer_core.explain.saliency import ExplainError, Target
 
@@ -169,7 +173,7 @@ def feature_maps(
         layers = [] if isinstance(known, str) else known
         layer = next((layer for layer in layers if layer.path == path), None)
         with _borrowed(benchmark, run, face) as (model, inputs):
-            if layer is None or model.spec is None:
+            if layer is None or model.spec is None or not isinstance(model.model, nn.Module):
                 raise ExplainError(f"{run.info.title} has no layer {path!r}.")
             explained = None if target is None else Target(target)
             return features.feature_maps(model.model, model.spec, inputs, layer, explained)

@@ -3,7 +3,7 @@
 Keys are contents: the bytes of the face, and the stamps of the weight files behind a run.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import file_stamps, stamp
+from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
 from fer_core.data.imaging import open_picture
 from fer_core.errors import FerscopeError
 
@@ -45,7 +45,7 @@ def _framing(benchmark: Benchmark) -> Hashable:
     return (framing.box, framing.drop) if framing else None
 
 
-BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
+BY_CONTENT: HashFuncs = {
     Benchmark: file_stamps("info_path"),
     Run: weight_stamps,
     np.ndarray: _array_content,

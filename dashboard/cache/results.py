@@ -20,7 +20,7 @@ from dashboard.cache.benchmarks import (
     predictions,
     samples,
 )
-from dashboard.cache.stamps import file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
 from fer_core.errors import ArtifactError
@@ -59,7 +59,7 @@ def _result_stamps(benchmark: Benchmark) -> Hashable:
     return _samples_stamp(benchmark), tuple(_run_stamps(run) for run in benchmark.runs)
 
 
-_BY_RESULTS = {Benchmark: _result_stamps}
+_BY_RESULTS: HashFuncs = {Benchmark: _result_stamps}
 
 
 @dataclass(frozen=True)

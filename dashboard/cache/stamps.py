@@ -6,6 +6,9 @@ from typing import Any
 
 Stamp = tuple[int, int]
 
+HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
+"""Streamlit's `hash_funcs`: how a type becomes a part of a cache's key."""
+
 
 def stamp(path: Path) -> Stamp:
     """Returns the modification time in ns and the size of a file; zeros if it is missing."""

@@ -37,7 +37,8 @@ def show(benchmark: Benchmark, board: Board, sample_id: str) -> None:
         with left:
             _picture(pictures, sample_id)
             samples = benchmarks.samples(benchmark)
-            facts = samples.loc[sample_id, [name for name in _FACTS if name in samples.columns]]
+            names = [name for name in _FACTS if name in samples.columns]
+            facts = samples.loc[[sample_id], names].iloc[0]
             st.table(facts.map(_short).rename("value"))
         with right:
             _predictions(benchmark, board, position)

@@ -1,7 +1,7 @@
 """The parts of Compare on a face: changes of the face, and models' predictions side by side."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import streamlit as st
@@ -187,7 +187,7 @@ def _downloads(
 ) -> None:
     """Offers the predictions as a picture, a page, JSON and csv."""
     face = Image.fromarray(stored)
-    files = (
+    files: tuple[tuple[str, str, str, Callable[[], str | bytes]], ...] = (
         ("Picture (png)", "ferscope-face.png", "image/png",
          lambda: answers_png(answers, face, unsure_below)),
         ("Page (html)", "ferscope-face.html", "text/html",

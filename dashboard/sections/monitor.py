@@ -59,8 +59,8 @@ def card(training: Training, benchmark: str, colour: str) -> None:
             "Images/s": f"{state.images_per_second:.0f}",
         }
         if training.history is not None:
-            best = training.history.loc[training.history["accuracy"].idxmax()]
-            numbers["Best validation accuracy"] = f"{best['accuracy']:.1%}"
+            best = float(training.history["accuracy"].max())
+            numbers["Best validation accuracy"] = f"{best:.1%}"
         for column, (label, value) in zip(st.columns(4), numbers.items(), strict=False):
             column.metric(label, value)
         if training.trace is not None:
@@ -75,7 +75,7 @@ def card(training: Training, benchmark: str, colour: str) -> None:
 
 def finished_table(benchmark: Benchmark, histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Returns duration, speed and accuracy of each finished training, newest first."""
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "model": benchmark.titles[run_id],
             "test accuracy": benchmark.run(run_id).report.test.accuracy.value,
@@ -91,4 +91,4 @@ def finished_table(benchmark: Benchmark, histories: Mapping[str, pd.DataFrame]) 
         for run_id, history in histories.items()
         for info in [benchmark.run(run_id).info]
     ]
-    return pd.DataFrame(sorted(rows, key=lambda row: str(row["finished"]), reverse=True))
+    return pd.DataFrame(rows).sort_values("finished", ascending=False, ignore_index=True)

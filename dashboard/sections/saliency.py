@@ -120,7 +120,7 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
     left, right = st.columns(2)
     with left:
         target = st.selectbox("Explain class", [*known, *labels], key=Key.TARGET, bind=BIND)
-        target = true if target == TRUE else target
+        target = str(true) if target == TRUE else target
     with right:
         contrast = st.selectbox(
             "instead of", [NONE, *labels], key=Key.CONTRAST, bind=BIND,
