@@ -10,7 +10,7 @@ from dashboard.cache.results import Board, CalibrationResults, HumanComparison
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
-from fer_core.evaluation.calibration import Binning, CalibrationError
+from fer_core.evaluation.calibration import Binning, EceEstimate
 from fer_core.evaluation.leaderboard import RISKS, Entry
 from fer_core.evaluation.leaderboard_columns import label_of
 from fer_core.evaluation.slices import Slice
@@ -78,7 +78,7 @@ def calibration_table(calibration: CalibrationResults) -> None:
     st.table(pd.DataFrame(rows, index=["uncalibrated", "temperature scaled"]).T)
 
 
-def _error(error: CalibrationError) -> str:
+def _error(error: EceEstimate) -> str:
     return f"{error.value:.3f} ({error.low:.3f} to {error.high:.3f})"
 
 

@@ -62,7 +62,7 @@ def measure_run(
         device=device_title(device),
         threads=torch.get_num_threads() if device.type == "cpu" else None,
         versions=versions(),
-        measured=now(),
+        measured_at=now(),
     )
 
 

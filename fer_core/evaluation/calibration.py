@@ -98,7 +98,7 @@ def class_reliability(
 
 
 @dataclass(frozen=True)
-class CalibrationError:
+class EceEstimate:
     """Expected calibration error with its 95% bootstrap interval, 0 to 1."""
 
     value: float
@@ -106,14 +106,14 @@ class CalibrationError:
     high: float
 
 
-def expected_calibration_error(
+def ece_with_interval(
     confidence: NDArray[np.float64],
     right: NDArray[np.bool_],
     bins: int = BINS,
     how: Binning = Binning.WIDTH,
     *,
     seed: int = 0,
-) -> CalibrationError:
+) -> EceEstimate:
     """Returns the ECE with a basic bootstrap interval.
 
     Resampling adds noise to the gap of each bin, and the absolute value turns this noise into an
@@ -134,7 +134,7 @@ def expected_calibration_error(
     member[np.arange(len(count)), bin_index[first]] = gap
     sums = np.abs(np.concatenate([count[None], drawn]) @ member).sum(axis=1) / len(confidence)
     value, (low, high) = float(sums[0]), interval(sums[1:])
-    return CalibrationError(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
+    return EceEstimate(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
 
 
 def brier_score(truth: Indices, probabilities: Probabilities) -> float:
@@ -208,8 +208,8 @@ class Calibration:
         log_loss: Log loss in nats.
     """
 
-    ece: CalibrationError
-    adaptive_ece: CalibrationError
+    ece: EceEstimate
+    adaptive_ece: EceEstimate
     brier: float
     log_loss: float
 
@@ -218,8 +218,8 @@ def calibration_metrics(predictions: SplitPredictions) -> Calibration:
     """Returns the calibration metrics of predictions for at least one sample."""
     right = predictions.predicted == predictions.truth
     return Calibration(
-        expected_calibration_error(predictions.confidence, right),
-        expected_calibration_error(predictions.confidence, right, how=Binning.ADAPTIVE),
+        ece_with_interval(predictions.confidence, right),
+        ece_with_interval(predictions.confidence, right, how=Binning.ADAPTIVE),
         brier_score(predictions.truth, predictions.probabilities),
         metrics.log_loss(predictions.truth, predictions.probabilities),
     )

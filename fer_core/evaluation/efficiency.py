@@ -43,7 +43,7 @@ class Efficiency(Record):
             where the device does not report it.
         device: `cpu` or the name of the GPU.
         threads: Number of CPU threads; None on a GPU.
-        measured: Time of the measurement, UTC.
+        measured_at: Time of the measurement, UTC.
     """
 
     run_id: str
@@ -55,7 +55,7 @@ class Efficiency(Record):
     device: str
     threads: int | None
     versions: Mapping[str, str] = {}
-    measured: str = ""
+    measured_at: str = Field(default="", alias="measured")
 
     def milliseconds(self, batch_size: int = 1) -> float | None:
         """Returns the median time of a batch, or None if this batch size was not measured."""
@@ -65,7 +65,7 @@ class Efficiency(Record):
         return None
 
 
-def combined(run_id: str, members: Sequence[Efficiency], measured: str = "") -> Efficiency:
+def combined(run_id: str, members: Sequence[Efficiency], measured_at: str = "") -> Efficiency:
     """Returns the cost of an ensemble that runs its members one after another.
 
     All costs add up, because all members stay in memory and each one sees every image.
@@ -73,7 +73,7 @@ def combined(run_id: str, members: Sequence[Efficiency], measured: str = "") -> 
     Args:
         run_id: Id of the ensemble.
         members: At least one member; all measured on the same device.
-        measured: Time of the measurement, UTC.
+        measured_at: Time of the measurement, UTC.
     """
     first = members[0]
     sizes = [
@@ -106,5 +106,5 @@ def combined(run_id: str, members: Sequence[Efficiency], measured: str = "") -> 
         device=first.device,
         threads=first.threads,
         versions=first.versions,
-        measured=measured,
+        measured_at=measured_at,
     )

@@ -54,20 +54,20 @@ def greedy_weights(
         rounds: How often a member is added at most.
 
     Returns:
-        One weight a member, summing to 1; 0 for those not chosen.
+        One weight a member, summing to 1; 0 for those not best_member.
     """
-    scores = [member.split(split).aligned_with(members[0].split(split)) for member in members]
-    truth = scores[0].truth
+    predictions = [member.split(split).aligned_with(members[0].split(split)) for member in members]
+    truth = predictions[0].truth
     counts = np.zeros(len(members), dtype=np.int64)
-    total = np.zeros_like(scores[0].probabilities)
+    total = np.zeros_like(predictions[0].probabilities)
     best: tuple[tuple[float, float], NDArray[np.int64]] | None = None
     for taken in range(1, rounds + 1):
-        grades = [_grade((total + part.probabilities) / taken, truth) for part in scores]
-        chosen = max(range(len(scores)), key=grades.__getitem__)
-        counts[chosen] += 1
-        total += scores[chosen].probabilities
-        if best is None or grades[chosen] > best[0]:
-            best = (grades[chosen], counts.copy())
+        grades = [_grade((total + part.probabilities) / taken, truth) for part in predictions]
+        best_member = max(range(len(predictions)), key=grades.__getitem__)
+        counts[best_member] += 1
+        total += predictions[best_member].probabilities
+        if best is None or grades[best_member] > best[0]:
+            best = (grades[best_member], counts.copy())
     assert best is not None  # noqa: S101 (there is at least one round)
     return tuple((best[1] / best[1].sum()).tolist())
 
@@ -92,10 +92,10 @@ def average_probabilities(
 
 
 def _average_split(
-    scores: Sequence[SplitPredictions], weights: Sequence[float], shift: Sequence[float]
+    predictions: Sequence[SplitPredictions], weights: Sequence[float], shift: Sequence[float]
 ) -> SplitPredictions:
-    mean = average_probabilities([part.probabilities for part in scores], weights, shift)
-    return SplitPredictions(scores[0].labels, scores[0].ids, scores[0].truth, mean)
+    mean = average_probabilities([part.probabilities for part in predictions], weights, shift)
+    return SplitPredictions(predictions[0].labels, predictions[0].ids, predictions[0].truth, mean)
 
 
 def is_outdated(run: RunDir) -> bool:
@@ -109,7 +109,7 @@ def is_outdated(run: RunDir) -> bool:
 def members_changed(run: RunDir) -> bool:
     """Whether a member of an ensemble was made anew or deleted since, where that is known.
 
-    Its weights were chosen for other answers then. A network has no members.
+    Its weights were best_member for other answers then. A network has no members.
     """
     info = run.info()
     members = {name: made for name, made in info.teachers.items() if name in info.members}

@@ -248,7 +248,7 @@ def _temperature_values(
     scaled = calibration.scale_predictions(predictions, temperature)
     return {
         "temperature": temperature,
-        "scaled_ece": metrics.expected_calibration_error(scaled.truth, scaled.probabilities),
+        "scaled_ece": metrics.ece(scaled.truth, scaled.probabilities),
     }
 
 

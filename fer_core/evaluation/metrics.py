@@ -56,9 +56,7 @@ def log_loss(truth: Indices, probabilities: Probabilities) -> float:
     return float(-np.log(np.clip(given, _SMALLEST, 1)).mean())
 
 
-def expected_calibration_error(
-    truth: Indices, probabilities: Probabilities, bins: int = 15
-) -> float:
+def ece(truth: Indices, probabilities: Probabilities, bins: int = 15) -> float:
     """Mean gap of confidence and accuracy over bins of equal width (Guo et al. 2017).
 
     Args:
@@ -73,7 +71,10 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+def _ratio(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(
-        part, whole, out=np.full(len(whole), np.nan, dtype=np.float64), where=whole > 0
+        numerator,
+        denominator,
+        out=np.full(len(denominator), np.nan, dtype=np.float64),
+        where=denominator > 0,
     )

@@ -170,10 +170,10 @@ def worst_slices(
     """
     total, errors = len(wrong), int(wrong.sum())
     names = [str(name) for name in groups.columns]
-    parts = [(name,) for name in names] + (list(combinations(names, 2)) if depth > 1 else [])
+    combined = [(name,) for name in names] + (list(combinations(names, 2)) if depth > 1 else [])
     tallies: dict[_Conditions, tuple[int, int]] = {}
-    for part in parts:
-        tallies |= _tally(wrong, groups, part)
+    for combination in combined:
+        tallies |= _tally(wrong, groups, combination)
     kept = [
         conditions
         for conditions, (samples, _) in tallies.items()
@@ -227,13 +227,13 @@ def slice_mask(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> N
     return mask
 
 
-def _more_errors(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+def _more_errors(subset: NDArray[np.int64], superset: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns one-sided p-values of Fisher's exact test, shape (S,).
 
     Both arguments hold (samples, errors) in rows. The p-value is the upper tail of the
     hypergeometric distribution.
     """
-    tail = stats.hypergeom.sf(part[:, 1] - 1, whole[:, 0], whole[:, 1], part[:, 0])
+    tail = stats.hypergeom.sf(subset[:, 1] - 1, superset[:, 0], superset[:, 1], subset[:, 0])
     return np.asarray(tail, dtype=np.float64)
 
 

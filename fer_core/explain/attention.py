@@ -215,7 +215,7 @@ def _weighted(question: Question) -> tuple[Tensor, list[Tensor]]:
         if not tape.weights:
             raise ExplainError("This model has no attention to read. Take a CAM method.")
         gradients = torch.autograd.grad(
-            question.scores(logits).sum(), tape.weights, allow_unused=True
+            question.target_values(logits).sum(), tape.weights, allow_unused=True
         )
     layers = [
         (weights * gradient).clamp_min(0).mean(dim=1).detach()

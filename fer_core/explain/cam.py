@@ -146,7 +146,7 @@ class _AblationCam(_Signed):
 
             def ablate(
                 module: nn.Module,
-                given: object,
+                inputs: object,
                 output: Tensor,
                 left_out: range = left_out,
             ) -> Tensor:
@@ -164,7 +164,7 @@ class _AblationCam(_Signed):
         return falls
 
 
-def _asked(kind: type[_Signed]) -> Callable[[Question], tuple[Tensor, Tensor]]:
+def _method(kind: type[_Signed]) -> Callable[[Question], tuple[Tensor, Tensor]]:
     def explained(question: Question) -> tuple[Tensor, Tensor]:
         """Returns logits (N, K) and signed maps (N, h, w) on the layer's grid."""
         model, spec = question.network, question.spec
@@ -187,9 +187,9 @@ def _asked(kind: type[_Signed]) -> Callable[[Question], tuple[Tensor, Tensor]]:
     return explained
 
 
-grad_cam = _asked(_GradCam)
-grad_cam_plus_plus = _asked(_GradCamPlusPlus)
-hires_cam = _asked(_HiResCam)
-layer_cam = _asked(_LayerCam)
-eigen_cam = _asked(_EigenCam)
-ablation_cam = _asked(_AblationCam)
+grad_cam = _method(_GradCam)
+grad_cam_plus_plus = _method(_GradCamPlusPlus)
+hires_cam = _method(_HiResCam)
+layer_cam = _method(_LayerCam)
+eigen_cam = _method(_EigenCam)
+ablation_cam = _method(_AblationCam)

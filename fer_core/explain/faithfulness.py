@@ -100,16 +100,16 @@ def insertion_deletion(
     blurred = gaussian_blur(image, [kernel, kernel], [side / 8, side / 8])
     levels = np.linspace(0, 1, steps + 1)
     batch = []
-    for one in maps:
-        ranks = _enlarged(order(one.values, cells), side)
+    for saliency in maps:
+        ranks = _enlarged(order(saliency.values, cells), side)
         gone = torch.stack([ranks < level for level in levels])[:, None].to(image.device)
         batch += [torch.where(gone, plain, image), torch.where(gone, image, blurred)]
     if not batch:
         return []
     logits = answer(model, torch.cat(batch)).view(len(maps), 2, steps + 1, -1)
     curves = []
-    for one, own in zip(maps, logits, strict=True):
-        confidence = one.target.confidence(own).double().cpu().numpy()
+    for saliency, map_logits in zip(maps, logits, strict=True):
+        confidence = saliency.target.confidence(map_logits).double().cpu().numpy()
         curves.append(Curves(levels, confidence[0], confidence[1]))
     return curves
 
@@ -134,8 +134,8 @@ def road(
     side = image.shape[-1]
     pixels = image.detach().cpu().numpy()
     batch = []
-    for one in maps:
-        ranks = _enlarged(order(one.values, cells), side).numpy()
+    for saliency in maps:
+        ranks = _enlarged(order(saliency.values, cells), side).numpy()
         for share in ROAD_SHARES:
             batch += [impute(pixels, ranks >= 1 - share), impute(pixels, ranks < share)]
     if not batch:
@@ -143,15 +143,17 @@ def road(
     inputs = torch.from_numpy(np.stack(batch)).to(image.device)
     logits = answer(model, inputs).view(len(maps), len(ROAD_SHARES), 2, -1)
     results = []
-    for one, own in zip(maps, logits, strict=True):
-        confidence = one.target.confidence(own)
+    for saliency, map_logits in zip(maps, logits, strict=True):
+        confidence = saliency.target.confidence(map_logits)
         results.append(float((confidence[:, 0] - confidence[:, 1]).mean()) / 2)
     return results
 
 
-def similarity(one: NDArray[np.float32], other: NDArray[np.float32], cells: int = CELLS) -> float:
+def similarity(
+    first: NDArray[np.float32], second: NDArray[np.float32], cells: int = CELLS
+) -> float:
     """Spearman's rank correlation of two maps' cells, -1 to 1; 0 if one of them is constant."""
-    first, second = (rankdata(cell_means(values, cells)) for values in (one, other))
+    first, second = (rankdata(cell_means(values, cells)) for values in (first, second))
     if first.std() == 0 or second.std() == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
@@ -182,9 +184,9 @@ def stability(
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(inputs.shape, generator=generator).to(inputs.device)
-    again = explainer(model, inputs + noise * drawn, [one.target for one in maps])
+    again = explainer(model, inputs + noise * drawn, [saliency.target for saliency in maps])
     return np.array(
-        [similarity(one.values, other.values) for one, other in zip(maps, again, strict=True)]
+        [similarity(before.values, after.values) for before, after in zip(maps, again, strict=True)]
     )
 
 
@@ -231,10 +233,13 @@ def randomisation(
     """
     shares, rows = [], []
     for share, changed in randomised(model, parts, seed):
-        again = explainer(changed, inputs, [one.target for one in maps])
+        again = explainer(changed, inputs, [saliency.target for saliency in maps])
         shares.append(share)
         rows.append(
-            [similarity(one.values, other.values) for one, other in zip(maps, again, strict=True)]
+            [
+                similarity(before.values, after.values)
+                for before, after in zip(maps, again, strict=True)
+            ]
         )
     return np.array(shares), np.array(rows)
 

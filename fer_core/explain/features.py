@@ -267,7 +267,7 @@ def project(
     return np.asarray(plane, dtype=np.float32)
 
 
-def order_by_depth(found: Sequence[Layer]) -> dict[str, Layer]:
+def order_by_depth(layers: Sequence[Layer]) -> dict[str, Layer]:
     """Returns an early, a middle and a deep layer by those words."""
-    places = {"early": 0, "middle": (len(found) - 1) // 2, "deep": len(found) - 1}
-    return {word: found[place] for word, place in places.items()}
+    positions = {"early": 0, "middle": (len(layers) - 1) // 2, "deep": len(layers) - 1}
+    return {depth: layers[position] for depth, position in positions.items()}

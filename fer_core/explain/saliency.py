@@ -1,4 +1,4 @@
-"""What every explanation is: a signed map and the question that it answers."""
+"""Saliency maps and the questions that they answer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ LogitsFunction = Callable[[Tensor], Tensor]
 
 
 class ExplainError(FerscopeError):
-    """A model cannot be explained in the way that was asked for."""
+    """A model does not support the requested explanation."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ PREDICTED = None
 
 @dataclass(frozen=True)
 class SaliencyMap:
-    """What speaks for and against a target, place by place.
+    """Evidence for and against a target at each position.
 
     Attributes:
         values: float32, shape (S, S), the input's size; signed and unscaled: positive values
-            speak for the target. Maps of attention methods have no negative part.
+            are evidence for the target. Maps of attention methods have no negative part.
         target: What is explained.
         method: Key of the method.
         logits: The model's answer, float32, shape (K,).
@@ -70,7 +70,7 @@ class SaliencyMap:
 
     @property
     def blank(self) -> bool:
-        """Whether nothing speaks for the target, or the map is not finite."""
+        """Whether there is no evidence for the target, or the map is not finite."""
         return not (np.isfinite(self.values).all() and (self.values > 0).any())
 
 
@@ -140,8 +140,8 @@ class Question:
             for target, own in zip(self.targets, logits.detach(), strict=True)
         ]
 
-    def scores(self, logits: Tensor) -> Tensor:
-        """Returns the explained numbers, shape (N,), with their graph."""
+    def target_values(self, logits: Tensor) -> Tensor:
+        """Returns the value of each target, shape (N,), with its graph."""
         targets = self.resolve(logits)
         return torch.stack([target.score(own) for target, own in zip(targets, logits, strict=True)])
 

@@ -32,7 +32,7 @@ def heatmap(
     values: ArrayLike | Sequence[Sequence[float | None]],
     columns: Sequence[str],
     rows: Sequence[str],
-    told: str,
+    hover: str,
     form: str = ".0%",
     **more: Any,  # noqa: ANN401 (plotly's)
 ) -> go.Figure:
@@ -42,7 +42,7 @@ def heatmap(
         values: Shape (rows, columns); NaN or None leaves a cell empty.
         columns: Shown names.
         rows: Shown names.
-        told: Said on hovering.
+        hover: Hover text, as a plotly template.
         form: How numbers are written.
         more: Further attributes of `plotly.graph_objects.Heatmap`.
     """
@@ -54,7 +54,7 @@ def heatmap(
         "xgap": 3,
         "ygap": 3,
         "colorbar": {"tickformat": form, "thickness": 10},
-        "hovertemplate": f"{told}<extra></extra>",
+        "hovertemplate": f"{hover}<extra></extra>",
     }
     figure = go.Figure(go.Heatmap(z=values, x=list(columns), y=list(rows), **look | more))
     figure.update_yaxes(autorange="reversed", automargin=True)
@@ -119,8 +119,8 @@ def recall_heatmap(
 
 def matrix_heatmap(shares: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
     """Draws a confusion matrix to look at: shares of the true class, rows; shape (K, K)."""
-    told = "%{y} taken for %{x}: %{z:.1%}"
-    figure = heatmap(shares, labels, labels, told, showscale=False)
+    hover = "%{y} taken for %{x}: %{z:.1%}"
+    figure = heatmap(shares, labels, labels, hover, showscale=False)
     figure.update_yaxes(title="true")
     figure.update_xaxes(title="predicted")
     return style(figure, 120 + 40 * len(labels)).update_layout(margin={"t": 60})
@@ -139,8 +139,8 @@ def pair_heatmap(
     """
     shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
     form = ".0%" if share else ".2f"
-    told = "%{y} " + what + " %{x}: %{z:" + form + "}"
-    figure = heatmap(shown, names, names, told, form, zmin=None, zmax=None, hoverongaps=False)
+    hover = "%{y} " + what + " %{x}: %{z:" + form + "}"
+    figure = heatmap(shown, names, names, hover, form, zmin=None, zmax=None, hoverongaps=False)
     figure.update_xaxes(side="bottom", automargin=True, tickangle=-30)
     return style(figure, 150 + 36 * len(names))
 
@@ -399,8 +399,8 @@ def answers_heatmap(
         true: The labelled class; its column is marked.
     """
     names = [f"<b>{label}</b>" if label == true else label for label in labels]
-    told = "%{y}<br>%{x}: %{z:.1%}"
-    figure = heatmap(list(rows.values()), names, list(rows), told, showscale=False)
+    hover = "%{y}<br>%{x}: %{z:.1%}"
+    figure = heatmap(list(rows.values()), names, list(rows), hover, showscale=False)
     return style(figure, 70 + 34 * len(rows)).update_layout(margin={"t": 34})
 
 

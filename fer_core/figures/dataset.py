@@ -141,16 +141,16 @@ def vote_heatmap(votes: pd.DataFrame) -> go.Figure:
 def annotation_heatmap(counts: pd.DataFrame) -> go.Figure:
     """Draws how often two annotations agree: shares of the rows, counts on hovering."""
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    told = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})"
-    figure = _shares(shares, counts, told)
+    hover = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})"
+    figure = _shares(shares, counts, hover)
     figure.update_yaxes(title="this benchmark's label")
     figure.update_xaxes(title="the other annotation")
     return figure.update_layout(margin={"t": 60}, height=figure.layout.height + 30)
 
 
-def _shares(shares: pd.DataFrame, counts: pd.DataFrame, told: str) -> go.Figure:
+def _shares(shares: pd.DataFrame, counts: pd.DataFrame, hover: str) -> go.Figure:
     names = list(shares.columns), list(shares.index)
-    figure = heatmap(shares.to_numpy(), *names, told, customdata=counts.to_numpy())
+    figure = heatmap(shares.to_numpy(), *names, hover, customdata=counts.to_numpy())
     return style(figure, 90 + 42 * len(shares)).update_layout(margin={"t": 34})
 
 

@@ -17,7 +17,7 @@ LAYER = "layer"
 """Name of the outline's selection; its points hold `path`."""
 
 _METHOD_COLOURS = ("#0b7a5c", "#c2410c", "#4361a8", "#b8860b", "#7b3f8c", "#4f8f99", "#a63d5a")
-_CONTROL_COLOUR = "#9a9a9a"
+_BASELINE_COLOUR = "#9a9a9a"
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class LayerBox:
     side: int
 
 
-def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False) -> Spec:
+def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = False) -> Spec:
     """Draws a network from input to output as clickable boxes.
 
     A box is as high as its maps, and the darker the more maps there are.
 
     Args:
         layers: From input to output.
-        chosen: Path of the layer to mark.
+        selected: Path of the layer to mark.
         dark: Whether the page is dark.
     """
     side = np.array([layer.side for layer in layers], dtype=float)
@@ -53,7 +53,7 @@ def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False
             "middle": np.arange(len(layers)) + 0.5,
             "low": -half,
             "high": half,
-            "chosen": [layer.path == chosen for layer in layers],
+            "selected": [layer.path == selected for layer in layers],
             "number": [str(index + 1) for index in range(len(layers))],
         }
     )
@@ -84,7 +84,7 @@ def outline_chart(layers: Sequence[LayerBox], chosen: str, *, dark: bool = False
                     "scale": {"type": "log", "range": ramp},
                     "legend": None,
                 },
-                "stroke": outline_where("datum.chosen", dark=dark),
+                "stroke": outline_where("datum.selected", dark=dark),
             },
         },
         text={
@@ -109,13 +109,13 @@ class CurvePair:
 
 
 def curves_chart(
-    curves: Mapping[str, Mapping[str, CurvePair]], controls: Sequence[str] = ()
+    curves: Mapping[str, Mapping[str, CurvePair]], baselines: Sequence[str] = ()
 ) -> go.Figure:
     """Draws insertion above deletion, one column a model, one line a method.
 
     Args:
         curves: By model's name and method's name.
-        controls: Names of the methods drawn as grey dashes.
+        baselines: Names of the methods that are drawn as grey dashes.
     """
     models = list(curves)
     figure = make_subplots(
@@ -128,13 +128,13 @@ def curves_chart(
         horizontal_spacing=0.02,
     )
     methods = list(dict.fromkeys(name for own in curves.values() for name in own))
-    plain = [name for name in methods if name not in controls]
+    plain = [name for name in methods if name not in baselines]
     for column, model in enumerate(models, 1):
         for name, pair in curves[model].items():
-            control = name in controls
+            baseline = name in baselines
             colour = (
-                _CONTROL_COLOUR
-                if control
+                _BASELINE_COLOUR
+                if baseline
                 else _METHOD_COLOURS[plain.index(name) % len(_METHOD_COLOURS)]
             )
             for row, values in ((1, pair.insertion), (2, pair.deletion)):
@@ -146,7 +146,7 @@ def curves_chart(
                     showlegend=row == 1
                     and not any(name in curves[earlier] for earlier in models[: column - 1]),
                     mode="lines",
-                    line={"color": colour, "width": 2.4, "dash": "dot" if control else "solid"},
+                    line={"color": colour, "width": 2.4, "dash": "dot" if baseline else "solid"},
                     hovertemplate=f"{name}<br>%{{x:.0%}} of the cells: %{{y:.0%}}<extra></extra>",
                     row=row,
                     col=column,
@@ -207,8 +207,8 @@ def share_heatmap(
 def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Draws how alike models look, as a square of rank correlations."""
     names = [titles[str(run)] for run in table.index]
-    told = "%{y} and %{x}: %{z:.2f}"
-    figure = heatmap(table.to_numpy(dtype=float), names, names, told, ".2f")
+    hover = "%{y} and %{x}: %{z:.2f}"
+    figure = heatmap(table.to_numpy(dtype=float), names, names, hover, ".2f")
     figure.update_xaxes(side="bottom")
     return style(figure, 140 + 46 * len(names))
 

@@ -45,7 +45,7 @@ def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) 
 
 
 @dataclass(frozen=True)
-class Said:
+class BasePrediction:
     """What one run says of one face, or of N.
 
     Attributes:
@@ -69,7 +69,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Prediction(Said):
+class Prediction(BasePrediction):
     """What one run says of N faces.
 
     Attributes:
@@ -82,7 +82,7 @@ class Prediction(Said):
 
 
 @dataclass(frozen=True)
-class Answer(Said):
+class Answer(BasePrediction):
     """What one run says of one face, and what speaks for it.
 
     Attributes:

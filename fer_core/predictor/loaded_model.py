@@ -114,7 +114,7 @@ class LoadedModel:
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
-    def subject(self) -> BorrowedModel:
+    def borrowed(self) -> BorrowedModel:
         """Returns the model to look inside; hold `lock` while you do."""
         if self.info.kind == "imported":
             copy = self.onnx()

@@ -1,4 +1,4 @@
-"""Asks the runs of one benchmark about faces."""
+"""Predictions and explanations of the runs of one benchmark for faces."""
 
 import threading
 import time
@@ -92,7 +92,7 @@ class Predictor:
     @property
     def loaded(self) -> list[str]:
         """The runs whose models are in memory, the one unused longest first."""
-        return [slot.info.run_id for slot in self._slots.values() if slot.loaded]
+        return [loaded.info.run_id for loaded in self._slots.values() if loaded.loaded]
 
     def runs(self) -> list[RunInfo]:
         """Returns the runs that can be asked about a face, by id; damaged ones are left out."""
@@ -135,7 +135,7 @@ class Predictor:
         stored = np.stack([self._format.convert(face) for face in faces])
         single: dict[str, Prediction | FerscopeError] = {}
 
-        def one(run_id: str) -> Prediction:
+        def predict_run(run_id: str) -> Prediction:
             if run_id not in single:
                 try:
                     single[run_id] = self._predict_one(stored, run_id, batch_size)
@@ -150,8 +150,8 @@ class Predictor:
         for run_id in run_ids:
             try:
                 info = self._benchmark.run(run_id).info()
-                members = [one(name) for name in info.members]
-                results[run_id] = self._mixed(info, members) if members else one(run_id)
+                members = [predict_run(name) for name in info.members]
+                results[run_id] = self._mixed(info, members) if members else predict_run(run_id)
             except FerscopeError as error:
                 results[run_id] = error
         return results
@@ -217,16 +217,16 @@ class Predictor:
         """
         info = self._benchmark.run(run_id).info()
         with ExitStack() as stack:
-            slots = {}
+            models = {}
             for member in sorted(info.members or (run_id,)):  # one order for all: no deadlock
-                slots[member] = self._slot(member)
-                stack.enter_context(slots[member].lock)
+                models[member] = self._loaded(member)
+                stack.enter_context(models[member].lock)
             if info.members:
-                networks = [slots[member].network() for member in info.members]
+                networks = [models[member].network() for member in info.members]
                 mixed = _mean_of(networks, info.member_weights, info.logit_shift)
                 yield BorrowedModel(info, mixed, None, None, self._unit)
             else:
-                yield slots[run_id].subject()
+                yield models[run_id].borrowed()
 
     def explain(
         self,
@@ -259,16 +259,16 @@ class Predictor:
         inside = method is None or method_of(method).needs_network
         if info.members and inside:
             return self._by_members(stored, info, method, target)
-        config = None if info.members else self._slot(run_id).config
+        config = None if info.members else self._loaded(run_id).config
         chosen = method or default_method(config)
         digest = sha256(stored.tobytes()).digest()
         once = self._maps.get((digest, run_id, chosen, target, detail), _Once)
         with once.lock:  # two who ask the same at once share the answer
             if once.map is None:
-                with self.borrow(run_id) as subject:
-                    inputs = subject.prepare(stored[None])
+                with self.borrow(run_id) as borrowed:
+                    inputs = borrowed.prepare(stored[None])
                     (once.map,) = explain(
-                        subject.model, subject.config, inputs, [target], chosen, detail
+                        borrowed.model, borrowed.config, inputs, [target], chosen, detail
                     )
                 self._remember_resolved(digest, run_id, chosen, detail, target, once.map)
             return once.map
@@ -294,8 +294,8 @@ class Predictor:
         method: str | None,
         target: Target | None,
     ) -> SaliencyMap:
-        with self.borrow(info.run_id) as subject, torch.inference_mode():
-            logits = subject.model(subject.prepare(stored[None]))[0].float().cpu().numpy()
+        with self.borrow(info.run_id) as borrowed, torch.inference_mode():
+            logits = borrowed.model(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
         asked = target or Target(int(logits.argmax()))
         maps, weights = [], []
         for member, weight in zip(info.members, info.member_weights, strict=True):
@@ -312,12 +312,12 @@ class Predictor:
         return SaliencyMap(mean, asked, method or MEMBERS, logits, stands_on)
 
     def _predict_one(self, stored: NDArray[np.uint8], run_id: str, batch_size: int) -> Prediction:
-        slot = self._slot(run_id)
-        slot.load(use_onnx=self._use_onnx)
+        loaded = self._loaded(run_id)
+        loaded.load(use_onnx=self._use_onnx)
         started = time.perf_counter()
-        probabilities, backend = slot.probabilities(stored, batch_size, use_onnx=self._use_onnx)
+        probabilities, backend = loaded.probabilities(stored, batch_size, use_onnx=self._use_onnx)
         seconds = time.perf_counter() - started
-        info = slot.info
+        info = loaded.info
         temperature = self.temperature(run_id)
         labels = LabelSet(info.labels)
         return Prediction(run_id, info.title, labels, probabilities, temperature, backend, seconds)
@@ -333,9 +333,9 @@ class Predictor:
         )
 
     def _config(self, run_id: str) -> ModelConfig | None:
-        return self._slot(run_id).config
+        return self._loaded(run_id).config
 
-    def _slot(self, run_id: str) -> LoadedModel:
+    def _loaded(self, run_id: str) -> LoadedModel:
         run = self._benchmark.run(run_id)
         return self._slots.get(
             run_id, lambda: LoadedModel(run, run.info(), self._format, self._device)

@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     @app.get("/models", summary="The models, and how well they did on test images")
     def models(request: Request) -> Models:
         service = _service(request)
-        return Models(benchmark=service.name, models=service.catalogue.models())
+        return Models(benchmark=service.name, models=service.model_list.models())
 
     @app.post(
         "/predict",
@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     ) -> PredictResponse:
         service = _service(request)
         with service.gate.entered():
-            asked = service.catalogue.chosen(runs or ())
+            asked = service.model_list.select(runs or ())
             uploads = await read_uploads(request, chosen, "files", chosen.max_files)
             pictures = await service.read(uploads, cropped=cropped)
             faces = [face for picture in pictures for face in picture.stored]
@@ -109,7 +109,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
             images = picture_answers(
                 pictures,
                 answers,
-                ensemble=service.catalogue.ensemble(asked),
+                ensemble=service.model_list.ensemble(asked),
                 unsure_below=unsure_below,
                 cropped=cropped,
             )
@@ -137,7 +137,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     ) -> Response:
         service = _service(request)
         with service.gate.entered():
-            (asked,) = service.catalogue.chosen([run])
+            (asked,) = service.model_list.select([run])
             uploads = await read_uploads(request, chosen, "file", 1)
             (picture,) = await service.read(uploads, cropped=cropped)
             count = len(picture.faces)

@@ -12,7 +12,7 @@ from fer_core.serving.errors import RefusedError
 from fer_core.serving.schemas import Model
 
 
-class Catalogue:
+class ModelList:
     """The runs that can be asked.
 
     Args:
@@ -27,7 +27,7 @@ class Catalogue:
         """Returns every run with its test accuracy and what that stands on."""
         return [self._model(info) for info in self._predictor.runs()]
 
-    def chosen(self, names: Sequence[str]) -> list[RunInfo]:
+    def select(self, names: Sequence[str]) -> list[RunInfo]:
         """Returns the named runs, each once, in the order asked; all runs for no name.
 
         A name is compared with those that are there and becomes no part of a path.

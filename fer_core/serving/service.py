@@ -26,7 +26,7 @@ from fer_core.records import RunInfo
 from fer_core.serving.batching import Batcher
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.inference import CANNOT, Answers, Asker
-from fer_core.serving.model_list import Catalogue
+from fer_core.serving.model_list import ModelList
 from fer_core.serving.pictures import Picture, read_pictures
 from fer_core.serving.settings import Settings
 from fer_core.serving.uploads import Gate, Upload
@@ -66,7 +66,7 @@ class Service:
         self.name = benchmark.name
         self.gate = Gate(settings.max_requests)
         self.predictor = Predictor(benchmark, capacity=settings.models)
-        self.catalogue = Catalogue(benchmark, self.predictor)
+        self.model_list = ModelList(benchmark, self.predictor)
         self._detector = detector or DlibDetector()
         self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], Answers] = Batcher(
             Asker(self.predictor), settings.batch_faces

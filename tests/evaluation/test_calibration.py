@@ -40,8 +40,8 @@ def test_reliability_agrees_with_scikit_learn(how):
 @given(any_scores())
 def test_the_error_is_that_of_the_metrics_and_of_the_diagram(scores):
     right = scores.predicted == scores.truth
-    expected = metrics.expected_calibration_error(scores.truth, scores.probabilities)
-    found = calibration.expected_calibration_error(scores.confidence, right)
+    expected = metrics.ece(scores.truth, scores.probabilities)
+    found = calibration.ece_with_interval(scores.confidence, right)
     assert found.value == pytest.approx(expected)
     assert calibration.reliability(scores.confidence, right).ece == pytest.approx(expected)
     assert 0 <= found.low <= found.high
@@ -72,16 +72,14 @@ def test_the_interval_covers_the_true_error():
     inside = 0
     for seed in range(60):
         right = np.random.default_rng(seed).random(400) < 0.7
-        found = calibration.expected_calibration_error(np.full(400, 0.8), right, seed=seed)
+        found = calibration.ece_with_interval(np.full(400, 0.8), right, seed=seed)
         inside += found.low <= 0.1 <= found.high
     assert 51 <= inside <= 60  # 95% of 60 is 57; 51 or fewer has a chance below 1%
 
 
 def test_the_interval_of_many_samples_is_narrow_and_quick():
     scores = random_scores(100_000, seed=3)
-    found = calibration.expected_calibration_error(
-        scores.confidence, scores.predicted == scores.truth
-    )
+    found = calibration.ece_with_interval(scores.confidence, scores.predicted == scores.truth)
     assert found.high - found.low < 0.01
 
 
@@ -105,8 +103,8 @@ def test_temperature_is_found_again():
     found = calibration.fit_temperature(sharp)
     assert found == pytest.approx(2.5, rel=0.04)
     scaled = calibration.scale_predictions(sharp, found)
-    before = metrics.expected_calibration_error(truth, sharp.probabilities)
-    after = metrics.expected_calibration_error(truth, scaled.probabilities)
+    before = metrics.ece(truth, sharp.probabilities)
+    after = metrics.ece(truth, scaled.probabilities)
     assert after < 0.02 < before
 
 

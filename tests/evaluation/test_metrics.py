@@ -35,13 +35,13 @@ def test_calibration_error_by_hand():
     # two samples at .9 (one right: gap .4), two at .6 (both right: gap .4)
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     truth = np.array([0, 1, 0, 0])
-    assert metrics.expected_calibration_error(truth, probabilities, bins=10) == pytest.approx(0.4)
+    assert metrics.ece(truth, probabilities, bins=10) == pytest.approx(0.4)
 
 
 def test_a_bin_ends_with_its_upper_edge():
     # .5 belongs to the bin (0, .5], 1 to (.5, 1]: each bin's gap counts on its own
     probabilities = np.array([[0.5, 0.5], [1.0, 0.0]])
-    error = metrics.expected_calibration_error(np.array([0, 1]), probabilities, bins=2)
+    error = metrics.ece(np.array([0, 1]), probabilities, bins=2)
     assert error == pytest.approx((0.5 + 1.0) / 2)
 
 
