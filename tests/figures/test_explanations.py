@@ -98,11 +98,11 @@ def test_tiles_sheets_and_frames():
     assert region_picture(masks, 8).size == (8, 8)
 
 
-def test_the_outline_marks_the_chosen_layer_and_can_be_clicked():
+def test_the_outline_marks_the_selected_layer_and_can_be_clicked():
     layers = [LayerBox("a", "Conv2d", 8, 16), LayerBox("b", "Block", 64, 4)]
     spec = outline_chart(layers, "b")
     data = spec["data"]["values"]
-    assert [row["chosen"] for row in data] == [False, True]
+    assert [row["selected"] for row in data] == [False, True]
     assert data[0]["high"] > data[1]["high"]
     assert any(parameter["name"] == LAYER for parameter in spec["params"])
 
