@@ -153,10 +153,10 @@ def similarity(
     first: NDArray[np.float32], second: NDArray[np.float32], cells: int = CELLS
 ) -> float:
     """Spearman's rank correlation of two maps' cells, -1 to 1; 0 if one of them is constant."""
-    first, second = (rankdata(cell_means(values, cells)) for values in (first, second))
-    if first.std() == 0 or second.std() == 0:
+    ranks = [rankdata(cell_means(values, cells)) for values in (first, second)]
+    if any(values.std() == 0 for values in ranks):
         return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 Explainer = Callable[[LogitsFunction, Tensor, Sequence[Target | None]], list[SaliencyMap]]
