@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fer_core.data import quality, splits
 from fer_core.data.plan import BalancePlan, SplitPlan, TopUp
 from fer_core.data.progress import Progress
-from fer_core.data.reading import SelectedSource
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import NO_MAJORITY, SPLITS
 from fer_core.errors import DataError
 
@@ -18,6 +18,7 @@ EXCLUDED = "excluded"
 SPARE = "kept for topping up"
 OVER_WEIGHT = "over the weight of its source"
 OVER_CLASS = "over the size of its class"
+RARE = "of a class with fewer than"
 
 Rows = NDArray[np.int64]
 Texts = NDArray[np.object_]
@@ -57,12 +58,14 @@ class SplitAssignment:
         original: The split before leaks were closed.
         leak: Whether it is a test sample whose duplicate stood in train or validation.
         excluded: Why a sample takes no part; empty for those that do.
+        notes: What was drawn or changed, as sentences for the user.
     """
 
     split: Texts
     original: Texts
     leak: Mask
     excluded: Texts
+    notes: tuple[str, ...] = ()
 
     def columns(self) -> Mapping[str, NDArray[np.generic]]:
         """Returns the columns of the samples table."""
@@ -114,7 +117,8 @@ def draw_splits(
     """Assigns each sample to a split, and closes leaks on the training side.
 
     A source's own split is kept unless the plan says otherwise; what is missing is drawn, one
-    source after the other, so that every split holds each source in proportion.
+    source after the other, so that every split holds each source in proportion. Validation is
+    drawn from what training keeps once copies of test images are given up.
 
     Args:
         samples: Columns `id`, `source`, `source_split`, `label` and `excluded`.
@@ -123,34 +127,88 @@ def draw_splits(
         plan: How splits are drawn.
 
     Raises:
-        DataError: If some images of a source have a split and others none, or a class is too
-            small to draw from.
+        DataError: If some images of a source have a split and others none.
     """
-    pool = _Pool.of(samples, duplicates.groups)
-    split = samples["source_split"].to_numpy(dtype=object).copy()
     excluded = samples["excluded"].to_numpy(dtype=object).copy()
-    spare = np.zeros(len(samples), dtype=bool)
-    for source in sources:
-        rows = np.flatnonzero((samples["source"] == source.title).to_numpy())
-        if source.role == "top-up":
-            spare[rows] = True
-            held_out = np.isin(split[rows].astype(str), ("validation", "test"))
-            # a class cannot be topped up with images whose annotators disagree
-            reserved = held_out & (excluded[rows] == "") | (excluded[rows] == NO_MAJORITY)
-            excluded[rows[reserved]] = SPARE
-            split[rows] = "train"
-        else:
-            given = np.full(len(rows), None) if plan.by == "random" else split[rows]
-            split[rows] = _complete(pool.take(rows), given, plan)
-    usable = pool.usable & (excluded == "")
-    reasons = np.where(usable, _leak_reasons(duplicates, split), "")
+    split = samples["source_split"].to_numpy(dtype=object).copy()
+    spare = np.isin(samples["source"], [s.title for s in sources if s.role == "top-up"])
+    held_out = np.isin(split.astype(str), ("validation", "test"))
+    # a class cannot be topped up with images whose annotators disagree
+    reserved = (held_out & (excluded == "")) | (excluded == NO_MAJORITY)
+    excluded[spare & reserved] = SPARE
+    split[spare] = "train"
+    pool = _Pool.of(samples.assign(excluded=excluded), duplicates.groups)
+    pool, excluded = _without_rare(pool, excluded, spare, plan.min_class)
+    split, notes = _drawn_splits(samples, pool, split, sources, plan)
+    split, more = _filled_validation(pool, split, spare, plan)
+    reasons = np.where(pool.usable, _leak_reasons(duplicates, split), "")
     assignment = SplitAssignment(
-        split=np.where(usable & (reasons == ""), split, EXCLUDED),
+        split=np.where(pool.usable & (reasons == ""), split, EXCLUDED),
         original=split,
         leak=splits.leaks(duplicates.groups, split),
         excluded=np.where(excluded == "", reasons, excluded),
+        notes=(*notes, *more),
     )
     return assignment.without(np.flatnonzero(spare & (assignment.split == "train")), SPARE)
+
+
+def _without_rare(pool: "_Pool", excluded: Texts, spare: Mask, least: int) -> tuple["_Pool", Texts]:
+    """Leaves classes with fewer usable images out."""
+    if not least:
+        return pool, excluded
+    names, counts = np.unique(pool.labels[pool.usable & ~spare].astype(str), return_counts=True)
+    rare = pool.usable & np.isin(pool.labels.astype(str), names[counts < least])
+    excluded = np.where(rare, f"{RARE} {least} images", excluded)
+    return replace(pool, usable=pool.usable & ~rare), excluded
+
+
+def _drawn_splits(
+    samples: pd.DataFrame,
+    pool: "_Pool",
+    split: Texts,
+    sources: Sequence[SelectedSource],
+    plan: SplitPlan,
+) -> tuple[Texts, list[str]]:
+    """Returns the splits with what sources do not bring, and notes about it."""
+    split, notes = split.copy(), []
+    main = [source for source in sources if source.role == "all"]
+    rows_of = {s.title: np.flatnonzero((samples["source"] == s.title).to_numpy()) for s in main}
+    for title, rows in rows_of.items():
+        given = np.full(len(rows), None) if plan.by == "random" else split[rows]
+        present = {str(value) for value in split[rows] if value is not None and value == value}
+        notes += plan.notes(title, present, plan)
+        split[rows] = _with_test(pool.take(rows), given, plan)
+    tested = np.unique(pool.groups[(split == "test") & (pool.groups >= 0)])
+    free = replace(pool, usable=pool.usable & ~np.isin(pool.groups, tested))
+    for rows in rows_of.values():
+        if not (split[rows] == "validation").any():
+            split[rows] = _draw(free.take(rows), split[rows], "validation", plan)
+    return split, notes
+
+
+def _filled_validation(
+    pool: "_Pool", split: Texts, spare: Mask, plan: SplitPlan
+) -> tuple[Texts, list[str]]:
+    """Draws validation images of a class from train where all of its own were given up."""
+    split, notes = split.copy(), []
+    tested = np.unique(pool.groups[(split == "test") & (pool.groups >= 0)])
+    free = pool.usable & ~np.isin(pool.groups, tested)
+    for label in np.unique(pool.labels[pool.usable & ~spare].astype(str)):
+        of_class = free & (pool.labels == label)
+        rows = np.flatnonzero(of_class & (split == "train") & ~spare)
+        if (of_class & (split == "validation")).any() or len(rows) < 2:
+            continue
+        labels = np.full(len(rows), label, dtype=object)
+        drawn = rows[splits.stratified_split(labels, pool.groups[rows], plan.validation, plan.seed)]
+        if len(drawn):
+            members = (pool.groups >= 0) & np.isin(pool.groups, pool.groups[drawn])
+            split[drawn] = "validation"
+            split[members & (split == "train") & ~spare] = "validation"
+            notes.append(
+                f"{label} has no validation image that is no copy of a test image: "
+                f"{len(drawn)} are drawn from train."
+            )
+    return split, notes
 
 
 def balance_training(
@@ -209,27 +267,29 @@ class _Pool:
         return _Pool(self.ids[rows], self.labels[rows], self.groups[rows], self.usable[rows])
 
 
-def _complete(pool: _Pool, given: Texts, plan: SplitPlan) -> Texts:
-    """Returns one source's splits; what it does not bring is drawn."""
+def _with_test(pool: _Pool, given: Texts, plan: SplitPlan) -> Texts:
+    """Returns one source's splits, with a test split."""
     split = given.copy()
-    missing = np.array([value is None or value != value for value in split])
+    missing = np.array([value is None or value != value for value in split], dtype=bool)
     if missing.any() and not missing.all():
         raise DataError(
             f"{pool.ids[int(np.argmax(missing))]} stands in no split while other images do. Move "
-            "it into a split folder, or remove the split folders."
+            "it into a split folder, or pass --split random."
         )
     if missing.any():
         split[:] = "train"
-        split = _draw(pool, split, "test", plan)
-    if not (split == "validation").any():
-        split = _draw(pool, split, "validation", plan)
-    return split
+    if (split == "test").any():
+        return split
+    if plan.test_from == "validation" and (split == "validation").any():
+        split[split == "validation"] = "test"
+        return split
+    return _draw(pool, split, "test", plan)
 
 
 def _draw(pool: _Pool, split: Texts, name: str, plan: SplitPlan) -> Texts:
     """Returns the splits with a share of the usable training rows moved to another split."""
     rows = np.flatnonzero(pool.usable & (split == "train"))
-    if not len(rows):
+    if len(rows) < 2:
         return split
     share = plan.test if name == "test" else plan.validation
     drawn = splits.stratified_split(pool.labels[rows], pool.groups[rows], share, plan.seed)

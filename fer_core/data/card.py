@@ -17,11 +17,11 @@ from fer_core.records import BenchmarkInfo, Record
 _MARKDOWN = re.compile(r"([\[\]<>|`!\\])")
 
 
-class _Part(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SourceCard(_Part):
+class SourceCard(_Frozen):
     """One source.
 
     Attributes:
@@ -42,7 +42,7 @@ class SourceCard(_Part):
     left_out: Mapping[str, int]
 
 
-class Copies(_Part):
+class Copies(_Frozen):
     """Duplicates among the stored images.
 
     Attributes:
@@ -72,7 +72,10 @@ class DatasetCard(Record):
         outliers: Samples with extreme values, by reason; they stay in the set.
         class_weights: From inverse frequencies in train, mean 1 over the images.
         explained: Share of the variance on the two axes of the map.
-        plan: What `prepare` was told, without the folders of this machine.
+        plan: The options of `prepare`, without the folders of this machine.
+        notes: What readers assumed, what was drawn, and which classes are small.
+        groups: Persons, or originals with their altered copies, that no split cuts; 0 if none are
+            known.
     """
 
     name: str
@@ -92,6 +95,8 @@ class DatasetCard(Record):
     outliers: Mapping[str, int]
     explained: tuple[float, ...]
     plan: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    groups: int = 0
 
 
 def build_card(
@@ -101,9 +106,20 @@ def build_card(
     left_out: Mapping[str, Mapping[str, int]],
     relabelled: int,
     explained: NDArray[np.float64],
+    notes: tuple[str, ...],
     plan: Mapping[str, Any],
 ) -> DatasetCard:
-    """Builds the card of a set from its facts and samples."""
+    """Builds the card of a set from its facts and samples.
+
+    Args:
+        info: The set's facts.
+        samples: Its samples.
+        left_out: Images that were not stored, by source and reason.
+        relabelled: How many labels a relabel list changed.
+        explained: Share of the variance on the axes of the map.
+        notes: What was assumed and drawn.
+        plan: The options of `prepare`.
+    """
     reasons = outliers(samples)["reason"].value_counts()
     weights = splits.class_weights(info.counts["train"])
     return DatasetCard(
@@ -129,77 +145,25 @@ def build_card(
         outliers={str(reason): int(count) for reason, count in sorted(reasons.items())},
         explained=tuple(float(round(share, 4)) for share in explained[:2]),
         plan=plan,
+        notes=notes,
+        groups=int(samples["group"].nunique()) if "group" in samples.columns else 0,
     )
 
 
 def card_text(card: DatasetCard) -> str:
     """Returns the card as Markdown; names from outside cannot bring links or pictures into it."""
-    labels = [_plain(label) for label in next(iter(card.counts.values()))]
     lines = [
         f"# {_plain(card.title)}",
         "",
         f"Benchmark `{card.name}`, split hash `{card.split_hash}`. Images are stored as "
         f"{card.side} x {card.side} pixels, {'in colour' if card.colour else 'grey'}.",
         "",
-        "## Images",
-        "",
-        *_table(
-            ["split", *labels, "all"],
-            [
-                [split, *(f"{count:,}" for count in row.values()), f"{sum(row.values()):,}"]
-                for split, row in card.counts.items()
-            ],
-        ),
-        "",
-        "Class weights from the frequencies in train: "
-        + ", ".join(f"{_plain(name)} {weight:.2f}" for name, weight in card.class_weights.items())
-        + ".",
-        "",
+        *_images_text(card),
         "## Sources",
         "",
-    ]
-    for source in card.sources:
-        used = ", ".join(f"{count:,} in {split}" for split, count in source.used.items())
-        lines += [
-            f"### {_plain(source.title)} (`{source.name}`)",
-            "",
-            f"- Licence: {_plain(source.licence)}",
-            *([f"- Reference: {_plain(source.reference)}"] if source.reference else []),
-            f"- {source.stored:,} images stored; taken: {used or 'none'}",
-            *(
-                f"- {count:,} take no part: {_plain(reason)}"
-                for reason, count in source.excluded.items()
-            ),
-            *(
-                f"- {count:,} not stored: {_plain(reason)}"
-                for reason, count in source.left_out.items()
-            ),
-            "",
-        ]
-    lines += [
-        "## Duplicates and leaks",
-        "",
-        *_table(
-            ["", "exact", "exact or near"],
-            [
-                ["groups", f"{card.exact.groups:,}", f"{card.near.groups:,}"],
-                ["extra copies", f"{card.exact.extra:,}", f"{card.near.extra:,}"],
-                ["largest group", f"{card.exact.largest:,}", f"{card.near.largest:,}"],
-                [
-                    "groups with two labels",
-                    f"{card.exact.conflicting_groups:,}",
-                    f"{card.near.conflicting_groups:,}",
-                ],
-                *(
-                    [f"images of {where}", f"{count:,}", f"{card.near.across[where]:,}"]
-                    for where, count in card.exact.across.items()
-                ),
-            ],
-        ),
-        "",
-        f"Splits are those before leaks were closed. {card.protocol} Of the test images that are "
-        f"scored, {card.leaked_test:,} have a copy in the original train or validation.",
-        "",
+        *(line for source in card.sources for line in _source_text(source)),
+        *_notes_text(card),
+        *_duplicates_text(card),
         "## Outliers, which stay in the set",
         "",
         *([f"- {count:,} {reason}" for reason, count in card.outliers.items()] or ["None."]),
@@ -210,6 +174,85 @@ def card_text(card: DatasetCard) -> str:
     if card.skipped:
         lines += [f"{len(card.skipped):,} files could not be read; `card.json` lists them.", ""]
     return "\n".join(lines)
+
+
+def _images_text(card: DatasetCard) -> list[str]:
+    labels = [_plain(label) for label in next(iter(card.counts.values()))]
+    weights = (f"{_plain(name)} {weight:.2f}" for name, weight in card.class_weights.items())
+    return [
+        "## Images",
+        "",
+        *_table(
+            ["split", *labels, "all"],
+            [
+                [split, *(f"{count:,}" for count in row.values()), f"{sum(row.values()):,}"]
+                for split, row in card.counts.items()
+            ],
+        ),
+        "",
+        f"Class weights from the frequencies in train: {', '.join(weights)}.",
+        "",
+    ]
+
+
+def _source_text(source: SourceCard) -> list[str]:
+    used = ", ".join(f"{count:,} in {split}" for split, count in source.used.items())
+    return [
+        f"### {_plain(source.title)} (`{source.name}`)",
+        "",
+        f"- Licence: {_plain(source.licence)}",
+        *([f"- Reference: {_plain(source.reference)}"] if source.reference else []),
+        f"- {source.stored:,} images stored; taken: {used or 'none'}",
+        *(
+            f"- {count:,} take no part: {_plain(reason)}"
+            for reason, count in source.excluded.items()
+        ),
+        *(f"- {count:,} not stored: {_plain(reason)}" for reason, count in source.left_out.items()),
+        "",
+    ]
+
+
+def _notes_text(card: DatasetCard) -> list[str]:
+    persons = (
+        f"No split cuts the {card.groups:,} groups that the sources know (a person, or a picture "
+        "and its altered copies)."
+        if card.groups
+        else "The sources do not say who is shown: pictures of one person may stand in several "
+        "splits."
+    )
+    return [
+        "## How it was read and split",
+        "",
+        *(f"- {_plain(note)}" for note in card.notes),
+        f"- {persons}",
+        "",
+    ]
+
+
+def _duplicates_text(card: DatasetCard) -> list[str]:
+    kinds = (card.exact, card.near)
+    rows = {
+        "groups": [copies.groups for copies in kinds],
+        "extra copies": [copies.extra for copies in kinds],
+        "largest group": [copies.largest for copies in kinds],
+        "groups with two labels": [copies.conflicting_groups for copies in kinds],
+        **{
+            f"images of {where}": [copies.across[where] for copies in kinds]
+            for where in card.exact.across
+        },
+    }
+    return [
+        "## Duplicates and leaks",
+        "",
+        *_table(
+            ["", "exact", "exact or near"],
+            [[name, *(f"{count:,}" for count in counts)] for name, counts in rows.items()],
+        ),
+        "",
+        f"Splits are those before leaks were closed. {card.protocol} Of the test images that are "
+        f"scored, {card.leaked_test:,} have a copy in the original train or validation.",
+        "",
+    ]
 
 
 def _plain(text: str) -> str:

@@ -1,23 +1,30 @@
-"""What `prepare` is told: a frozen plan, from options or a yaml file; unknown keys are refused."""
+"""The plan of a preparation: frozen, from options or a yaml file; unknown keys are refused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from fer_core.data.sources.base import SYNTHETIC, Format
-from fer_core.data.sources.fer2013 import Labels
-from fer_core.data.sources.formats import Options
+from fer_core.data.sources.base import FORMATS, SYNTHETIC, Format
+from fer_core.data.sources.options import AnyReaderOptions, RecognisedOptions
 from fer_core.errors import DataError
 
 
-class _Part(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SourcePlan(_Part):
+class SourcePlan(_Frozen):
     """One dataset of the set, and what is taken of it."""
 
     path: str = Field(description="file or folder, `synthetic`, or owner/name on the hub")
@@ -38,34 +45,37 @@ class SourcePlan(_Part):
     role: Literal["all", "top-up"] = Field(
         default="all", description="top-up: only what `balance.top_up` asks for, in train only"
     )
-    votes: Path | None = Field(default=None, description="FER2013: fer2013new.csv")
-    labels: Labels | None = Field(default=None, description="FER2013: which annotation")
-    image: str | None = Field(default=None, description="Hugging Face: image column")
-    label: str | None = Field(default=None, description="Hugging Face: label column")
-    count: int = Field(default=1400, ge=1, description="synthetic: number of images")
-    side: int = Field(default=64, ge=1, description="synthetic: side in pixels")
-    seed: int = Field(default=0, ge=0, description="synthetic: seed of the faces")
-    faults: bool = Field(
-        default=False, description="synthetic: plant copies, wrong labels and odd pictures"
+    reader: AnyReaderOptions = Field(
+        default_factory=RecognisedOptions,
+        description="options of the reader, which stand beside the other keys in a plan",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, content: Any) -> Any:  # noqa: ANN401 (as read from yaml)
+        """Puts the reader's options together: a plan has them beside the other keys."""
+        if not isinstance(content, dict) or "reader" in content:
+            return content
+        shared = {key: value for key, value in content.items() if key in cls.model_fields}
+        options = {key: value for key, value in content.items() if key not in shared}
+        if content.get("format") in FORMATS:
+            options["format"] = content["format"]
+        return shared | {"reader": options}
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        options = content.pop("reader", {})
+        return content | {key: value for key, value in options.items() if key != "format"}
+
     @property
-    def options(self) -> Options:
-        """What the reader is told."""
-        return Options(
-            votes=self.votes,
-            labels=self.labels,
-            mapping=self.mapping or None,
-            image=self.image,
-            label=self.label,
-            count=self.count,
-            side=self.side,
-            seed=self.seed,
-            faults=self.faults,
-        )
+    def options(self) -> dict[str, Any]:
+        """The options of the reader that the plan gives, by name."""
+        options = self.reader.model_dump(exclude_unset=True)
+        return {name: value for name, value in options.items() if name != "format"}
 
 
-class CleanPlan(_Part):
+class CleanPlan(_Frozen):
     """What is set aside before anything else, with the reason."""
 
     faces: Literal["keep", "require", "crop"] = Field(
@@ -76,7 +86,7 @@ class CleanPlan(_Part):
     drop_flat: bool = Field(default=False, description="set aside pictures of one grey level")
 
 
-class SplitPlan(_Part):
+class SplitPlan(_Frozen):
     """Who stands in which split; duplicates and groups never cross."""
 
     by: Literal["source", "random"] = Field(
@@ -87,9 +97,45 @@ class SplitPlan(_Part):
         default=0.1, gt=0, lt=1, description="share of the training side, where it is drawn"
     )
     seed: int = Field(default=0, ge=0)
+    test_from: Literal["validation", "train"] = Field(
+        default="validation",
+        description="what becomes the test split of a source that has none: its validation split, "
+        "or a share of train",
+    )
+    min_class: int = Field(
+        default=0, ge=0, description="leave classes with fewer images out of the set"
+    )
+
+    def notes(self, title: str, present: Collection[str]) -> list[str]:
+        """Says what is drawn for a source.
+
+        Args:
+            title: The source.
+            present: The splits that it brings; empty for none.
+        """
+        if self.by == "random" or not present:
+            why = "its splits are not used" if present else "it has no splits"
+            return [f"{title}: {why}; test ({self.test:.0%}) and validation are drawn by class."]
+        notes = []
+        if "test" not in present:
+            from_validation = self.test_from == "validation" and "validation" in present
+            instead = (
+                "its validation split becomes the test split, and validation is drawn from train "
+                "(--test-from train draws the test split instead)"
+                if from_validation
+                else f"{self.test:.0%} of train are drawn for it"
+            )
+            notes.append(f"{title} has no test split: {instead}.")
+            if from_validation:
+                return notes
+        if "validation" not in present:
+            notes.append(
+                f"{title} has no validation split: {self.validation:.0%} of train are drawn."
+            )
+        return notes
 
 
-class TopUp(_Part):
+class TopUp(_Frozen):
     """Adds training images of one class from a source whose role is top-up."""
 
     label: str
@@ -99,7 +145,7 @@ class TopUp(_Part):
     )
 
 
-class BalancePlan(_Part):
+class BalancePlan(_Frozen):
     """How the classes of the training split are evened out; validation and test stay."""
 
     top_up: tuple[TopUp, ...] = ()
@@ -108,8 +154,8 @@ class BalancePlan(_Part):
     )
 
 
-class PrepareOptions(_Part):
-    """All that `prepare` does to what the sources give."""
+class PrepareOptions(_Frozen):
+    """How the samples of the sources are prepared."""
 
     title: str = Field(default="", description="shown; the sources' titles by default")
     side: int = Field(default=48, ge=16, le=512, description="of the stored images in pixels")
@@ -181,11 +227,18 @@ def parse_plan(content: Mapping[str, Any], name: str, folder: Path | None = None
     try:
         plan = PreparePlan.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'plan'}: {item['msg']}" for item in error.errors()
-        )
+        problems = "; ".join(f"{_where(item['loc'])}: {item['msg']}" for item in error.errors())
         raise DataError(f"The plan {name} is not valid: {problems}.") from error
     return plan if folder is None else _rooted(plan, folder)
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """Returns where a fault stands in the plan, without the models that read it."""
+    parts = list(map(str, location))
+    if "reader" in parts:
+        place = parts.index("reader")
+        parts[place : place + 2] = []
+    return ".".join(parts) or "plan"
 
 
 def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
@@ -199,5 +252,8 @@ def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
             source.format == "huggingface" and not Path(place).exists()
         )
         path = source.path if named else place
-        sources.append(source.model_copy(update={"path": path, "votes": below(source.votes)}))
+        reader = source.reader
+        if getattr(reader, "votes", None) is not None:
+            reader = reader.model_copy(update={"votes": below(reader.votes)})
+        sources.append(source.model_copy(update={"path": path, "reader": reader}))
     return plan.model_copy(update={"sources": tuple(sources), "relabel": below(plan.relabel)})

@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from fer_core.artifacts import CARD, CARD_TEXT, PICTURES, BenchmarkDir, write_table
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
-from fer_core.data.assignment import EXCLUDED, balance_training, draw_splits, find_duplicates
+from fer_core.data.assignment import (
+    EXCLUDED,
+    SplitAssignment,
+    balance_training,
+    draw_splits,
+    find_duplicates,
+)
 from fer_core.data.atomic_dir import atomic_dir
 from fer_core.data.card import DatasetCard, build_card, card_text
 from fer_core.data.faces import DetectorError, DlibDetector
@@ -23,14 +29,17 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
-from fer_core.data.reading import Reading, SelectedSource, read
+from fer_core.data.reading import Reading, read
 from fer_core.data.relabel import read_relabels, relabel
+from fer_core.data.selection import SelectedSource, open_sources
 from fer_core.data.sources.base import SPLITS, Source
-from fer_core.data.sources.formats import open_source
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo, Framing, SourceInfo
+
+FEW_IMAGES = 20
+"""Of a class in a split; fewer make intervals of its recall wider than 16 points at best."""
 
 PROTOCOL = (
     "Validation chooses; test is read once. Train gives up images whose exact or near duplicate "
@@ -75,19 +84,9 @@ def prepare_plan(
     progress: Progress = silent,
 ) -> PreparedDataset:
     """Opens the sources of a plan and prepares them; see `prepare_sources`."""
-    sources = [
-        SelectedSource(
-            open_source(source.path, source.format, source.options),
-            source.name,
-            source.mapping,
-            source.classes,
-            source.limit,
-            source.weight,
-            source.role,
-        )
-        for source in plan.sources
-    ]
-    return prepare_sources(sources, plan, folder, name=name, benchmark=benchmark, progress=progress)
+    return prepare_sources(
+        open_sources(plan), plan, folder, name=name, benchmark=benchmark, progress=progress
+    )
 
 
 def prepare_sources(
@@ -127,7 +126,7 @@ def prepare_sources(
     with atomic_dir(folder) as place:
         reading = read(sources, place, sample_format, options, progress)
         changed = relabel(reading.samples, relabels) if relabels is not None else 0
-        samples, explained = _described(reading, sources, options, progress)
+        samples, assignment, explained = _described(reading, sources, options, progress)
         framing = _framing(place, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing})
@@ -137,6 +136,7 @@ def prepare_sources(
             left_out=reading.left_out,
             relabelled=changed,
             explained=explained,
+            notes=_notes(sources, assignment, info),
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
         )
         write_table(place / "samples.parquet", samples)
@@ -153,8 +153,8 @@ def _described(
     sources: Sequence[SelectedSource],
     options: PrepareOptions,
     progress: Progress,
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Returns the samples with duplicates, splits and positions, and the variance explained."""
+) -> tuple[pd.DataFrame, SplitAssignment, NDArray[np.float64]]:
+    """Returns the samples with duplicates, splits and positions, and how these came about."""
     samples = reading.samples
     duplicates = find_duplicates(samples, reading.thumbnails, progress)
     assignment = draw_splits(samples, duplicates, sources, options.split)
@@ -163,9 +163,42 @@ def _described(
     x, y = placed.map.T
     columns = {**duplicates.columns(), **assignment.columns()}
     described = samples.assign(**columns, x=x, y=y, outlier=placed.distance)
-    return described.astype(dict.fromkeys(("excluded", "split", "original_split"), "str")), (
-        placed.explained
-    )
+    texts = dict.fromkeys(("excluded", "split", "original_split"), "str")
+    return described.astype(texts), assignment, placed.explained
+
+
+def _notes(
+    sources: Sequence[SelectedSource], assignment: SplitAssignment, info: BenchmarkInfo
+) -> tuple[str, ...]:
+    """Returns what was assumed and drawn, and which classes are too small to be measured."""
+    several = len(sources) > 1
+    read = [f"{s.title}: {note}" if several else note for s in sources for note in s.notes]
+    return (*read, *assignment.notes, *small_class_notes(info.counts))
+
+
+def small_class_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Says for which classes the intervals will be too wide to be of use.
+
+    The least width is that of Wilson's 95% interval where all or none of the images are right:
+    z^2 / (n + z^2).
+    """
+    notes = []
+    for split, what in (("test", "its recall"), ("validation", "what validation chooses")):
+        small = {name: count for name, count in counts[split].items() if 0 < count < FEW_IMAGES}
+        if small:
+            shown = ", ".join(
+                f"{name} {count} (at least {_least_width(count):.0%} wide)"
+                for name, count in sorted(small.items())
+            )
+            notes.append(
+                f"Few {split} images, so the 95% interval of {what} says little: {shown}. "
+                f"--min-class leaves rare classes out."
+            )
+    return notes
+
+
+def _least_width(count: int) -> float:
+    return 3.8415 / (count + 3.8415)
 
 
 def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
@@ -249,14 +282,17 @@ def _counts(samples: pd.DataFrame, labels: LabelSet) -> dict[str, dict[str, int]
         counts[split] = {name: tally[split, name] for name in labels.names}
         if not any(counts[split].values()):
             raise DataError(
-                f"There is no usable image in the {split} split. Add images to it, or remove the "
-                "split folders so that FERscope splits the set."
+                f"There is no usable image in the {split} split. Add images to it, or pass "
+                "--split random so that FERscope splits the set."
             )
         for name, count in counts[split].items():
             if count == 0:
+                held = sum(tally[other, name] for other in SPLITS)
                 raise DataError(
-                    f"The class {name!r} has no usable image in the {split} split. "
-                    "Add images of it, or leave the class out."
+                    f"The class {name!r} has no usable image in the {split} split; it has {held} "
+                    "in all, without copies of held-out images. Add images of it, draw new splits "
+                    f"with --split random, or leave it out: --map-class {name}=, or "
+                    f"--min-class {max(3, held + 1)}."
                 )
     return counts
 

@@ -1,10 +1,10 @@
 """From sources to one stream of images and one table of samples."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,34 +18,15 @@ from fer_core.data.faces import whole_picture
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.progress import Progress
-from fer_core.data.sources.base import Sample, Skipped, Source
-from fer_core.data.sources.folder import FolderSource
+from fer_core.data.selection import BEYOND_LIMIT, ClassFilter, SelectedSource, within_limit
+from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.storage import ImageWriter, PictureWriter
 from fer_core.errors import DataError
-from fer_core.labels import canonical_name
 
 _CHUNK = 4096
 _TEXTS = ("id", "source", "source_split", "label", "second_label", "excluded", "group", "sha1")
 _SIZES = ("width", "height")
 _MEASURES = ("brightness", "contrast", "sharpness")
-
-
-@dataclass(frozen=True)
-class SelectedSource:
-    """A source and what is taken of it; the attributes are those of `SourcePlan`."""
-
-    reader: Source
-    name: str | None = None
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    classes: tuple[str, ...] | None = None
-    limit: int | None = None
-    weight: float | None = None
-    role: Literal["all", "top-up"] = "all"
-
-    @property
-    def title(self) -> str:
-        """What stands before the keys in sample ids."""
-        return self.name or self.reader.origin.name
 
 
 @dataclass
@@ -149,73 +130,25 @@ class _Reader:
     def _taken(
         self, selected: SelectedSource, left_out: Counter[str], *, several: bool
     ) -> Iterator[Sample]:
-        reader, names = selected.reader, _Names(selected)
-        chosen = self._chosen(selected)
+        reader, names = selected.reader, ClassFilter(selected)
+        inside = within_limit(selected, self._seed)
         title = f"reading {selected.title}" if several else "reading"
         for index, item in enumerate(self._progress(reader, len(reader), title)):
-            if not chosen[index]:
-                left_out["beyond the limit"] += 1
-            elif isinstance(item, Skipped):
-                self.skipped[f"{selected.title}/{item.key}" if several else item.key] = item.reason
-            elif reason := names.refusal(item):
+            if isinstance(item, Skipped):
+                if inside[index]:
+                    key = f"{selected.title}/{item.key}" if several else item.key
+                    self.skipped[key] = item.reason
+                else:
+                    left_out[BEYOND_LIMIT] += 1
+            elif selected.classes and (reason := names.refusal(item.label)):
+                left_out[reason] += 1
+            elif not inside[index]:
+                left_out[BEYOND_LIMIT] += 1
+            elif reason := names.refusal(item.label):
                 left_out[reason] += 1
             else:
                 yield names.mapped(item)
         names.check()
-
-    def _chosen(self, selected: SelectedSource) -> NDArray[np.bool_]:
-        count = len(selected.reader)
-        mask = np.ones(count, dtype=bool)
-        if selected.limit is not None and selected.limit < count:
-            drawn = np.random.default_rng([self._seed, count]).permutation(count)
-            mask[drawn[selected.limit :]] = False
-        return mask
-
-
-class _Names:
-    """A source's class names: which are taken, and what they are called here."""
-
-    def __init__(self, selected: SelectedSource) -> None:
-        self._selected = selected
-        # Readers of class folders map names themselves: they need not read what is left out.
-        own = {} if isinstance(selected.reader, FolderSource) else selected.mapping
-        self._mapping = {canonical_name(old): canonical_name(new) for old, new in own.items()}
-        self._classes = selected.classes and {canonical_name(name) for name in selected.classes}
-        self._seen: set[str] = set()
-
-    def refusal(self, sample: Sample) -> str:
-        """Returns why a sample is not even stored, or nothing."""
-        label = sample.label
-        if label is not None:
-            self._seen.add(label)
-            if self._mapping.get(label) == "":
-                return f"the class {label} is left out"
-        if self._classes and self._mapping.get(label or "", label) not in self._classes:
-            return "not of a class that is taken"
-        return ""
-
-    def mapped(self, sample: Sample) -> Sample:
-        """Returns the sample under our class names."""
-        votes: Counter[str] = Counter()
-        for name, count in sample.votes.items():
-            votes[self._mapping.get(name) or name] += count  # of a class left out they stay its own
-        return replace(
-            sample,
-            label=self._mapped(sample.label),
-            second_label=self._mapped(sample.second_label),
-            votes=dict(votes),
-        )
-
-    def _mapped(self, label: str | None) -> str | None:
-        return None if label is None else self._mapping.get(label, label) or None
-
-    def check(self) -> None:
-        """Refuses a mapping that names no class of the source."""
-        if unknown := sorted(set(self._mapping) - self._seen):
-            raise DataError(
-                f"The mapping names {', '.join(unknown)}, but the classes of "
-                f"{self._selected.title} are {', '.join(sorted(self._seen))}. Correct the names."
-            )
 
 
 def _row(selected: SelectedSource, sample: Sample) -> dict[str, Any]:
@@ -229,7 +162,7 @@ def _row(selected: SelectedSource, sample: Sample) -> dict[str, Any]:
         "excluded": sample.excluded,
         "group": None if sample.group is None else f"{selected.title}/{sample.group}",
         **{f"{VOTE_PREFIX}{name}": count for name, count in sample.votes.items()},
-        **{name: float(value) for name, value in sample.extras.items()},
+        **sample.extras,
         "width": width,
         "height": height,
     }

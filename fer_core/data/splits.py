@@ -8,9 +8,6 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
-
-from fer_core.errors import DataError
 
 
 def leaks(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -50,6 +47,8 @@ def stratified_split(
 ) -> NDArray[np.bool_]:
     """Draws a stratified part, keeping each duplicate group on one side.
 
+    A class of two groups or more stands on both sides, however few its samples are.
+
     Args:
         labels: Class name of each sample; shape (N,).
         groups: Duplicate group, -1 for none; shape (N,).
@@ -59,34 +58,56 @@ def stratified_split(
 
     Returns:
         Shape (N,): whether a sample is in the drawn part.
-
-    Raises:
-        DataError: If a class has too few samples to stand on both sides.
     """
-    part = Fraction(share).limit_denominator(10) if share >= 0.1 else Fraction(1, round(1 / share))
-    part = min(part, Fraction(9, 10))
-    folds = part.denominator
+    drawn_share = (
+        Fraction(share).limit_denominator(10) if share >= 0.1 else Fraction(1, round(1 / share))
+    )
+    drawn_share = min(drawn_share, Fraction(9, 10))
+    folds = drawn_share.denominator
+    ungrouped = groups < 0
+    keys = np.where(ungrouped, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
     names, counts = np.unique(labels.astype(str), return_counts=True)
-    if counts.min() < folds:
-        raise DataError(
-            f"The class {str(names[counts.argmin()])!r} has {counts.min()} images; a stratified "
-            f"split into {folds} parts needs at least {folds}. Add images, or bring your own split "
-            "folders."
-        )
-    alone = groups < 0
-    keys = np.where(alone, np.arange(len(groups)) + groups.max(initial=0) + 1, groups)
-    if (together := len(np.unique(keys))) < folds:
-        raise DataError(
-            f"{len(labels)} images fall into {together} groups that must not be torn apart "
-            f"(copies, or pictures of one person), too few for a split into {folds} parts. Add "
-            "images, or bring your own split."
-        )
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    mask = np.zeros(len(labels), dtype=bool)
-    parts = splitter.split(np.zeros(len(labels)), labels.astype(str), keys)
-    for _, drawn in islice(parts, part.numerator):
-        mask[drawn] = True
+    if counts.min() < folds or len(np.unique(keys)) < folds:
+        mask = _small_split(labels.astype(str), keys, share, seed)
+    else:
+        from sklearn.model_selection import StratifiedGroupKFold  # slow to import
+
+        splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+        mask = np.zeros(len(labels), dtype=bool)
+        parts = splitter.split(np.zeros(len(labels)), labels.astype(str), keys)
+        for _, drawn in islice(parts, drawn_share.numerator):
+            mask[drawn] = True
+    for name in names:
+        _ensure_both_sides(mask, labels == name, keys)
     return mask
+
+
+def _small_split(
+    labels: NDArray[np.str_], keys: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Draws groups class by class, the rarest first, until each class has its share."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros(len(labels), dtype=bool)
+    names, counts = np.unique(labels, return_counts=True)
+    for name in names[np.argsort(counts, kind="stable")]:
+        of_class = labels == name
+        wanted = max(1, round(share * of_class.sum()))
+        for key in random.permutation(np.unique(keys[of_class & ~mask])):
+            if mask[of_class].sum() >= wanted:
+                break
+            if len(np.unique(keys[of_class & ~mask])) > 1:  # something must be left
+                mask[keys == key] = True
+    return mask
+
+
+def _ensure_both_sides(
+    mask: NDArray[np.bool_], of_class: NDArray[np.bool_], keys: NDArray[np.int64]
+) -> None:
+    """Moves the smallest group of a class that stands on one side only."""
+    for side in (True, False):
+        members, sizes = np.unique(keys[of_class & (mask != side)], return_counts=True)
+        if not (mask[of_class] == side).any() and len(members) > 1:
+            mask[keys == members[sizes.argmin()]] = side
 
 
 def split_hash(samples: pd.DataFrame) -> str:

@@ -1,13 +1,22 @@
 """Commands that make data."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_core.data.sources.base import SYNTHETIC, Format
+from fer_core.data.sources.base import SYNTHETIC, Annotation, Format
+from fer_core.data.sources.class_names import Codes
 from fer_core.project import data_root
 from training.options import Artifacts, Data, benchmark_dir
+
+if TYPE_CHECKING:
+    from fer_core.data.plan import PreparePlan
+
+_READER_OPTIONS = (
+    "votes", "labels", "codes", "any_classes", "annotation", "image", "label", "split_column",
+    "group",
+)  # fmt: skip
 
 
 def prepare(
@@ -43,7 +52,38 @@ def prepare(
     ] = None,
     map_class: Annotated[
         list[str] | None,
-        typer.Option(help="Rename a class, `theirs=ours`; `theirs=` leaves it out."),
+        typer.Option(
+            help="What a class of the set means, `name=class`; `name=` leaves it out. Repeatable."
+        ),
+    ] = None,
+    codes: Annotated[
+        Codes | None,
+        typer.Option(help="What class numbers mean.", show_default="asked where it is not certain"),
+    ] = None,
+    any_classes: Annotated[
+        bool, typer.Option("--any-classes", help="Take classes that name no known emotion.")
+    ] = False,
+    annotation: Annotated[
+        Annotation | None,
+        typer.Option(
+            help="What counts where an annotation table and class folders differ.",
+            show_default="asked",
+        ),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Column of pictures.", show_default="its usual names")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of labels.", show_default="its usual names")
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option(help="Column of splits.", show_default="its usual names")
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of persons, which no split cuts.", show_default="person, subject ..."
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take at most so many images, drawn at random.")
@@ -71,6 +111,13 @@ def prepare(
         Literal["keep", "require", "crop"],
         typer.Option(help="Look for faces: set pictures without one aside; crop to the face."),
     ] = "keep",
+    test_from: Annotated[
+        Literal["validation", "train"],
+        typer.Option(help="What becomes the test split of a set that has none."),
+    ] = "validation",
+    min_class: Annotated[
+        int, typer.Option(min=0, help="Leave out classes with fewer images than this.")
+    ] = 0,
     min_side: Annotated[
         int, typer.Option(min=0, help="Set pictures (or cropped faces) below this side aside.")
     ] = 0,
@@ -89,6 +136,10 @@ def prepare(
             "publish them: `synthetic`, or pictures of your own.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only print what would be read, and how that is known."),
+    ] = False,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
@@ -98,56 +149,45 @@ def prepare(
 
         python -m training prepare path/to/fer2013.csv --name ferplus
 
-    RAF-DB, AffectNet, Human Emotions, a folder with one subfolder a class, parquet files:
+    RAF-DB, AffectNet, FER+, CK+48, KDEF, JAFFE, ExpW, a folder with one subfolder a class, a list
+    of pictures, parquet files; in a folder, a zip or a tar file:
 
         python -m training prepare path/to/dataset --name mine --side 96
+
+    See first what would be read:
+
+        python -m training prepare path/to/dataset --dry-run
 
     Drawn faces, which need no download:
 
         python -m training prepare synthetic --name drawn --side 64
 
-    Several sources, balanced and cleaned, by a plan (see the README):
+    Several sources, balanced and cleaned, by a plan (see docs/data.md):
 
         python -m training prepare --plan mixed.yaml --name mixed
     """
-    from fer_core.data.plan import parse_plan, read_plan
-    from fer_core.data.prepare import prepare_plan, publish_facts
-    from fer_core.synthetic.face import MIN_SIDE
-    from training.terminal.progress import show_progress
-    from training.terminal.reports import print_preparation
+    from fer_core.data.preview import preview_plan
+    from fer_core.data.selection import open_sources
+    from training.terminal.preparation import print_preparation, print_previews
 
-    if not name:
+    if not name and not dry_run:
         raise typer.BadParameter("give the benchmark a name", param_hint="--name")
     if (source is None) == (plan is None):
         raise typer.BadParameter("give either a source or a --plan")
+    resolved = _plan(context)
+    sources = open_sources(resolved)
+    print_previews(preview_plan(resolved, sources), full=dry_run)
+    if dry_run:
+        return
+
+    from fer_core.data.prepare import prepare_sources, publish_facts
+    from training.terminal.progress import show_progress
+
     benchmark = benchmark_dir(name, artifacts)
-    if plan is not None:
-        _refuse_beside_plan(context)
-        resolved = read_plan(plan)
-    else:
-        reader = {
-            "path": str(source),
-            "format": format_,
-            "mapping": dict(_pair(text) for text in map_class or []),
-            "limit": limit,
-            "votes": votes,
-            "labels": labels,
-        }
-        if source == SYNTHETIC:
-            reader |= {
-                "count": count, "side": max(side, MIN_SIDE), "seed": seed, "faults": faults
-            }  # fmt: skip
-        content = {
-            "sources": [{key: value for key, value in reader.items() if value}],
-            "side": side,
-            "split": {"seed": seed, "by": split},
-            "clean": {"faces": faces, "min_side": min_side, "drop_flat": drop_flat},
-            "relabel": relabel,
-            "ship_pictures": ship_pictures,
-        }
-        resolved = parse_plan(content, "of these options")
     folder = (data or data_root()) / name
-    dataset = prepare_plan(resolved, folder, name=name, benchmark=benchmark, progress=show_progress)
+    dataset = prepare_sources(
+        sources, resolved, folder, name=name, benchmark=benchmark, progress=show_progress
+    )
     publish_facts(dataset, benchmark)
     print_preparation(dataset, benchmark)
 
@@ -163,21 +203,50 @@ def examples(
         console.print(str(path), markup=False)
 
 
+def _plan(context: typer.Context) -> "PreparePlan":
+    """Returns the plan of a file, or the one that the options make."""
+    from fer_core.data.plan import parse_plan, read_plan
+
+    options = dict(context.params)
+    if options["plan"] is not None:
+        _refuse_beside_plan(context)
+        return read_plan(options["plan"])
+    source = {
+        "path": str(options["source"]),
+        "format": options["format_"],
+        "mapping": dict(_pair(text) for text in options["map_class"] or []),
+        **{name: options[name] for name in ("limit", *_READER_OPTIONS)},
+    }
+    if options["source"] == SYNTHETIC:
+        from fer_core.synthetic.face import MIN_SIDE
+
+        source |= {name: options[name] for name in ("count", "seed", "faults")}
+        source["side"] = max(options["side"], MIN_SIDE)
+    content = {
+        "sources": [{name: value for name, value in source.items() if value}],
+        "split": {"by": options["split"]}
+        | {name: options[name] for name in ("seed", "test_from", "min_class")},
+        "clean": {name: options[name] for name in ("faces", "min_side", "drop_flat")},
+        **{name: options[name] for name in ("side", "relabel", "ship_pictures")},
+    }
+    return parse_plan(content, "of these options")
+
+
 def _refuse_beside_plan(context: typer.Context) -> None:
-    """Refuses options that a plan says itself: they would have no effect."""
-    allowed = {"plan", "name", "artifacts", "data"}
-    given = [
+    """Refuses options that a plan sets: they would have no effect."""
+    allowed = {"plan", "name", "artifacts", "data", "dry_run"}
+    ignored = [
         parameter.opts[0]
         for parameter in context.command.params
         if parameter.name not in allowed
         and getattr(context.get_parameter_source(str(parameter.name)), "name", "") == "COMMANDLINE"
     ]
-    if given:
-        raise typer.BadParameter(f"write {', '.join(given)} into the plan: it is read from there")
+    if ignored:
+        raise typer.BadParameter(f"write {', '.join(ignored)} into the plan: it is read from there")
 
 
 def _pair(text: str) -> tuple[str, str]:
-    theirs, separator, ours = text.partition("=")
+    name, separator, label = text.partition("=")
     if not separator:
-        raise typer.BadParameter(f"write {text!r} as theirs=ours")
-    return theirs, ours
+        raise typer.BadParameter(f"write {text!r} as name=class, such as 0=angry")
+    return name, label

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -14,7 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fer_core.engine.callbacks import EpochRecord, StepMetrics
+if TYPE_CHECKING:
+    from fer_core.engine.callbacks import EpochRecord, StepMetrics
 
 console = Console()
 
@@ -65,7 +66,7 @@ class TrainingBar:
             self.progress.remove_task(self._task)
             self._task = None
 
-    def on_step(self, metrics: StepMetrics) -> None:
+    def on_step(self, metrics: "StepMetrics") -> None:
         """Updates the bar."""
         fields: dict[str, Any] = {
             "epoch": f"{metrics.epoch}/{metrics.epochs}",
@@ -84,7 +85,7 @@ class TrainingBar:
                 f"{metrics.images_per_second:.0f} images/s {fields['left']} left"
             )
 
-    def on_epoch(self, record: EpochRecord) -> None:
+    def on_epoch(self, record: "EpochRecord") -> None:
         """Prints the epoch's validation metrics."""
         if self._visible:
             console.print(

@@ -3,42 +3,13 @@
 from collections.abc import Sequence
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
-from fer_core.artifacts import CARD, BenchmarkDir, RunDir
-from fer_core.data.card import DatasetCard
-from fer_core.data.prepared import PreparedDataset
+from fer_core.artifacts import RunDir
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate, Report, SplitMetrics
 from fer_core.explain.tables import METRICS
 from training.terminal.progress import console, duration
-
-MOST_SKIPPED = 20
-"""Largest number of unreadable files listed on the terminal."""
-
-
-def print_preparation(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
-    """Prints the counts of a prepared dataset, and what was left out and why."""
-    info, card = dataset.info, DatasetCard.read(dataset.folder / CARD)
-    table = Table("split", *info.labels, "all", title=escape(info.title))
-    for split, counts in info.counts.items():
-        numbers = [*counts.values(), sum(counts.values())]
-        table.add_row(split, *(f"{number:,}" for number in numbers))
-    console.print(table)
-    for source in card.sources:
-        for reason, count in {**source.excluded, **source.left_out}.items():
-            console.print(f"{source.name}: {count:,} excluded: {reason}", markup=False)
-    for key, reason in list(info.skipped.items())[:MOST_SKIPPED]:
-        console.print(f"skipped {key}: {reason}", markup=False)
-    if (more := len(info.skipped) - MOST_SKIPPED) > 0:
-        console.print(f"... and {more:,} more files; see {CARD}")
-    console.print(
-        f"{card.near.groups:,} groups of duplicates with {card.near.extra:,} extra copies, "
-        f"{card.near.conflicting_groups:,} of them with two labels"
-    )
-    console.print(f"split hash {info.split_hash}; {info.leaked_test:,} test images are leaks")
-    console.print(f"card: {benchmark.card_text_path}", markup=False, soft_wrap=True)
 
 
 def print_report(run: RunDir) -> None:

@@ -1,23 +1,30 @@
 """AffectNet in its three published forms: annotation csv, annotation arrays, class folders.
 
-AffectNet has no public test set: publications report on its validation set. So where there is no
-test part, its validation part becomes the test split, and validation is drawn from train.
+AffectNet has no public test set: publications report on its validation set, as preparation does
+with any set that has no test split.
 
 Contempt, and the codes that mean no expression, no certainty or no face, are left out unread.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
-from fer_core.data.sources.base import Origin, Skipped, Split
-from fer_core.data.sources.files import SUFFIXES, Box, ImageFile, ImageFiles, need_folder, visible
-from fer_core.data.sources.folder import SPLIT_NAMES, FolderSource
+from fer_core.data.sources.annotated import AFFECTNET_LEFT_OUT, AFFECTNET_ORIGIN
+from fer_core.data.sources.base import Skipped, Split
+from fer_core.data.sources.class_names import ClassNames
+from fer_core.data.sources.files import Box, ImageFile, ImageFiles, is_image, need_tree
+from fer_core.data.sources.folder import FolderSource
+from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.tables import NO_LABEL, PictureIndex, is_unlabelled
+from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
-from fer_core.labels import AFFECTNET_CODES, SEVEN_EMOTIONS
+from fer_core.labels import AFFECTNET_CODES
 
 COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
@@ -26,15 +33,13 @@ COLUMNS = (
 """Header of `training.csv` and `validation.csv`; some copies leave it out."""
 
 _NEEDED = ("subDirectory_filePath", "expression")
-_LISTS: Mapping[str, Split] = {"training.csv": "train", "validation.csv": "test"}
-_ARRAY_SPLITS: Mapping[str, Split] = {"train_set": "train", "val_set": "test", "test_set": "test"}
-
-ORIGIN = Origin(
-    name="affectnet",
-    title="AffectNet, seven emotions",
-    licence="Images: non-commercial research, on request from the authors.",
-    reference="arXiv:1708.03985",
+_LISTS: Mapping[str, Split] = {"training.csv": "train", "validation.csv": "validation"}
+_LAYOUT = (
+    "Give the folder of AffectNet that holds Manually_Annotated_file_lists and "
+    "Manually_Annotated_Images, or train_set and val_set"
 )
+
+ORIGIN = AFFECTNET_ORIGIN
 
 
 class AffectNetCsvSource(ImageFiles):
@@ -44,8 +49,8 @@ class AffectNetCsvSource(ImageFiles):
     kept where they are given; -2 stands for none in the files.
 
     Args:
-        path: One of the csv files, or the folder that they stand in. The pictures are looked for
-            there, and in `Manually_Annotated_Images` there or one above.
+        place: The folder or archive of the csv files and the pictures, or one above it.
+        names: How class names are understood.
 
     Raises:
         DataError: If a csv is malformed or has an unknown code (names the row), or the pictures
@@ -54,40 +59,52 @@ class AffectNetCsvSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, path: Path) -> None:
-        self.left_out: Counter[str] = Counter()
-        folder = path.parent if path.is_file() else path
-        lists = [folder / name for name in _LISTS if (folder / name).is_file()]
+    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(place, _LAYOUT)
+        lists = find_affectnet_lists(tree)
         if not lists:
             raise DataError(
-                f"{path} holds no {' and no '.join(_LISTS)}. Give the folder "
-                "Manually_Annotated_file_lists of AffectNet, or the folder above it."
+                f"{tree.shown} holds no {' and no '.join(_LISTS)} of AffectNet. {_LAYOUT}."
             )
-        tables = {csv: _read_csv(csv) for csv in lists}
-        root = _pictures(folder, next(iter(tables.values())))
+        index = PictureIndex(tree)
         items: list[ImageFile | Skipped] = []
-        for csv, table in tables.items():
-            items.extend(self._rows(csv, table, root))
-        super().__init__(folder, items)
+        self.left_out: Counter[str] = Counter()
+        for name in lists:
+            items.extend(self._rows(index, name, _read_csv(tree, name), _affectnet(names)))
+        if not any(isinstance(item, ImageFile) for item in items):
+            raise DataError(
+                f"None of AffectNet's pictures was found in {tree.shown}. Put the folder "
+                "Manually_Annotated_Images there."
+            )
+        super().__init__(tree, [*items, *tree.skipped])
 
-    def _rows(self, csv: Path, table: pd.DataFrame, root: Path) -> Iterator[ImageFile | Skipped]:
+    def _rows(
+        self, index: PictureIndex, name: str, table: pd.DataFrame, names: ClassNames
+    ) -> Iterator[ImageFile | Skipped]:
+        file = PurePosixPath(name).name
         columns = list(table.columns)
-        for number, values in enumerate(table.itertuples(index=False, name=None)):
+        for number, value in enumerate(table["expression"]):
+            if not is_unlabelled(value):
+                _code(value, f"{file}, row {number}")
+        codes = table["expression"].map(lambda value: "" if is_unlabelled(value) else _text(value))
+        counts = Counter(code for code in codes if code)
+        labels = names.read(counts, name).labels
+        for code, values in zip(codes, table.itertuples(index=False, name=None), strict=True):
             row = dict(zip(columns, values, strict=True))
-            label = _label(row["expression"], f"{csv.name}, row {number}")
-            if label not in SEVEN_EMOTIONS.names:
-                self.left_out[f"annotators say {label.replace('_', ' ')}"] += 1
-                continue
             key = str(row["subDirectory_filePath"])
-            picture = root / key
-            if Path(key).is_absolute() or ".." in Path(key).parts:
+            if not code:
+                yield Skipped(key, NO_LABEL)
+            elif not labels[code]:
+                self.left_out[_annotators_say(code)] += 1
+            elif PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
                 yield Skipped(key, "The csv's path leads out of the folder of pictures.")
-                continue
-            if not picture.is_file():
-                yield Skipped(key, f"{picture.name} is missing in {root.name}.")
-                continue
-            extras = _affect(row.get("valence"), row.get("arousal"))
-            yield ImageFile(picture, key, label, _LISTS[csv.name], extras=extras, box=_box(row))
+            elif (picture := index.find(key, name.rpartition("/")[0])) is None:
+                yield Skipped(key, f"{PurePosixPath(key).name} is missing.")
+            else:
+                extras = _affect(row.get("valence"), row.get("arousal"))
+                yield ImageFile(
+                    picture, key, labels[code], _LISTS[file], extras=extras, box=_box(row)
+                )
 
 
 class AffectNetArraysSource(ImageFiles):
@@ -96,7 +113,8 @@ class AffectNetArraysSource(ImageFiles):
     Valence and arousal are read from `<n>_val.npy` and `<n>_aro.npy` where they exist.
 
     Args:
-        path: The folder that holds `train_set` and `val_set`.
+        place: The folder or archive that holds `train_set` and `val_set`, or one above it.
+        names: How class names are understood.
 
     Raises:
         DataError: If a part or an annotation is missing or malformed. Names the file.
@@ -104,37 +122,46 @@ class AffectNetArraysSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, path: Path) -> None:
-        self.left_out: Counter[str] = Counter()
-        need_folder(path, "Give the folder of AffectNet that holds train_set and val_set")
-        parts = [name for name in _ARRAY_SPLITS if (path / name / "annotations").is_dir()]
-        if "train_set" not in parts or len(parts) < 2:
+    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(place, _LAYOUT)
+        root = find_affectnet_arrays(tree)
+        if root is None:
             raise DataError(
-                f"{path} lacks train_set/annotations, or val_set/annotations. "
-                "Give the folder of AffectNet that holds both."
+                f"{tree.shown} lacks train_set/annotations. Give the folder of AffectNet that "
+                "holds train_set and val_set."
             )
+        tree = tree.below(root)
+        self.left_out: Counter[str] = Counter()
         items: list[ImageFile] = []
-        for part in parts:
-            split = _ARRAY_SPLITS[part]
-            if part == "val_set" and "test_set" in parts:
-                split = "validation"
-            items.extend(self._part(path / part, split))
-        super().__init__(path, items)
+        for folder in sorted({name.partition("/")[0] for name in tree.files}):
+            if split_of(folder) and f"{folder}/annotations" in tree.by_folder:
+                items.extend(self._part(tree, folder, _affectnet(names)))
+        super().__init__(tree, [*items, *tree.skipped])
 
-    def _part(self, folder: Path, split: Split) -> Iterator[ImageFile]:
-        notes = folder / "annotations"
-        need_folder(folder / "images", "AffectNet's pictures stand beside their annotations")
-        for picture in visible(folder / "images"):
-            if picture.suffix.lower() not in SUFFIXES:
+    def _part(self, tree: FileTree, folder: str, names: ClassNames) -> Iterator[ImageFile]:
+        pictures = [name for name in tree.by_folder.get(f"{folder}/images", ()) if is_image(name)]
+        if not pictures:
+            raise DataError(
+                f"{tree.shown}/{folder}/images does not exist or is empty. AffectNet's pictures "
+                "stand beside their annotations."
+            )
+        notes = f"{folder}/annotations"
+        codes = {}
+        for picture in pictures:
+            note = f"{notes}/{PurePosixPath(picture).stem}_exp.npy"
+            codes[picture] = _text(_code(_number(tree, note), note))
+        labels = names.read(Counter(codes.values()), f"{tree.shown}/{folder}").labels
+        for picture, code in codes.items():
+            if not labels[code]:
+                self.left_out[_annotators_say(code)] += 1
                 continue
-            code = notes / f"{picture.stem}_exp.npy"
-            label = _label(_number(code), f"{folder.name}/annotations/{code.name}")
-            if label not in SEVEN_EMOTIONS.names:
-                self.left_out[f"annotators say {label.replace('_', ' ')}"] += 1
-                continue
-            values = [notes / f"{picture.stem}_{kind}.npy" for kind in ("val", "aro")]
-            extras = _affect(*(_number(path) if path.is_file() else None for path in values))
-            yield ImageFile(picture, f"{folder.name}/{picture.stem}", label, split, extras=extras)
+            stem = PurePosixPath(picture).stem
+            values = [f"{notes}/{stem}_{kind}.npy" for kind in ("val", "aro")]
+            extras = _affect(
+                *(_number(tree, name) if name in tree.names else None for name in values)
+            )
+            key = f"{folder}/{stem}"
+            yield ImageFile(picture, key, labels[code], split_of(folder), extras=extras)
 
 
 class AffectNetFolderSource(FolderSource):
@@ -144,83 +171,84 @@ class AffectNetFolderSource(FolderSource):
     """
 
     origin = ORIGIN
-
-    def _native_name(self, folder: str) -> str:
-        if folder.isdecimal():
-            return _label(int(folder), f"The folder {folder!r} in {self._root}")
-        return super()._native_name(folder)
-
-    def _is_foreign(self, label: str) -> bool:
-        return label not in SEVEN_EMOTIONS.names
-
-    def _split_of(self, folder: Path, folders: list[Path]) -> Split | None:
-        split = super()._split_of(folder, folders)
-        has_test = any(SPLIT_NAMES.get(other.name.lower()) == "test" for other in folders)
-        return "test" if split == "validation" and not has_test else split
+    default_codes = "affectnet"
+    foreign = AFFECTNET_LEFT_OUT
 
 
-def is_affectnet_csv(path: Path) -> bool:
-    """Whether a csv file is one of AffectNet's, by its name and first line."""
-    if path.name not in _LISTS:
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().count(",") >= len(COLUMNS) - 1
+def find_affectnet_lists(tree: FileTree) -> list[str]:
+    """Returns the annotation csv files of AffectNet's first release in a tree."""
+    return [
+        name
+        for name in tree.files
+        if PurePosixPath(name).name in _LISTS
+        and tree.text(name, 4096).partition("\n")[0].count(",") >= len(COLUMNS) - 1
+    ]
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def find_affectnet_arrays(tree: FileTree) -> str | None:
+    """Returns the folder in which AffectNet's `train_set/annotations` stands, if it does."""
+    for folder in tree.by_folder:
+        path = PurePosixPath(folder)
+        if path.name == "annotations" and split_of(path.parent.name) == "train":
+            names = tree.by_folder[folder]
+            if any(name.endswith("_exp.npy") for name in names):
+                root = path.parent.parent.as_posix()
+                return "" if root == "." else root
+    return None
+
+
+def _affectnet(names: ClassNames | None) -> ClassNames:
+    return replace(names or ClassNames(), codes="affectnet", left_out=AFFECTNET_LEFT_OUT)
+
+
+def _annotators_say(code: str) -> str:
+    return f"annotators say {AFFECTNET_CODES[int(code)].replace('_', ' ')}"
+
+
+def _read_csv(tree: FileTree, path: str) -> pd.DataFrame:
+    name = PurePosixPath(path).name
     try:
-        table = pd.read_csv(path, usecols=lambda name: name != "facial_landmarks")
+        with tree.open(path) as file:
+            table = pd.read_csv(file, usecols=lambda name: name != "facial_landmarks")
         if not set(_NEEDED) & set(table.columns) and len(table.columns) == len(COLUMNS):
-            table = pd.read_csv(path, names=list(COLUMNS))
+            with tree.open(path) as file:
+                table = pd.read_csv(file, names=list(COLUMNS))
     except Exception as error:  # pandas raises several kinds
-        raise DataError(f"{path.name} cannot be read as csv: {error}.") from error
-    if missing := [name for name in _NEEDED if name not in table.columns]:
+        raise DataError(f"{name} cannot be read as csv: {error}.") from error
+    if missing := [column for column in _NEEDED if column not in table.columns]:
         raise DataError(
-            f"{path.name} lacks the columns {', '.join(missing)}; AffectNet's header is "
+            f"{name} lacks the columns {', '.join(missing)}; AffectNet's header is "
             f"{','.join(COLUMNS)}."
         )
     if table["subDirectory_filePath"].duplicated().any():
         twice = table.loc[table["subDirectory_filePath"].duplicated(), "subDirectory_filePath"]
-        raise DataError(f"{path.name} lists {twice.iloc[0]} twice. Remove one of the rows.")
+        raise DataError(f"{name} lists {twice.iloc[0]} twice. Remove one of the rows.")
     return table
 
 
-def _pictures(folder: Path, table: pd.DataFrame) -> Path:
-    names = table["subDirectory_filePath"].astype(str).head(1000)
-    for root in (
-        folder / "Manually_Annotated_Images",
-        folder.parent / "Manually_Annotated_Images",
-        folder.parent / "Manually_Annotated" / "Manually_Annotated_Images",
-        folder,
-    ):
-        if any((root / name).is_file() for name in names):
-            return root
-    raise DataError(
-        f"None of AffectNet's pictures was found, {names.iloc[0]} for one. Put the folder "
-        f"Manually_Annotated_Images into {folder} or beside it."
-    )
-
-
-def _label(code: object, where: str) -> str:
+def _code(code: object, where: str) -> object:
     try:
-        return AFFECTNET_CODES[int(float(str(code)))]
+        AFFECTNET_CODES[int(float(str(code)))]
     except (KeyError, ValueError):
         raise DataError(
             f"{where}: expression {code!r} is unknown. AffectNet's codes are 0 to 10."
         ) from None
+    return code
 
 
-def _number(path: Path) -> float:
+def _text(code: object) -> str:
+    return str(int(float(str(code))))
+
+
+def _number(tree: FileTree, name: str) -> float:
     """Reads an array of one number, which some copies store as text."""
+    if name not in tree.names:
+        raise DataError(f"{name} is missing. Unpack the annotations completely.")
     try:
-        return float(np.load(path, allow_pickle=False).item())
-    except FileNotFoundError:
-        raise DataError(
-            f"{path.parent.parent.name}/annotations/{path.name} is missing. "
-            "Unpack the annotations completely."
-        ) from None
+        with tree.open(name) as file:
+            return float(np.load(io.BytesIO(file.read(2**16)), allow_pickle=False).item())
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path.name} holds no number ({error}). Get the file again.") from error
+        raise DataError(f"{name} holds no number ({error}). Get the file again.") from error
 
 
 def _affect(valence: float | None, arousal: float | None) -> dict[str, float]:

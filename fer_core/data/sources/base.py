@@ -15,14 +15,23 @@ SPLITS = ("train", "validation", "test")
 
 Format = Literal[
     "fer2013",
+    "ferplus",
     "affectnet",
     "rafdb",
+    "expw",
+    "kdef",
+    "jaffe",
     "human-emotions",
     "folder",
+    "list",
+    "yolo",
     "huggingface",
     "synthetic",
 ]
 FORMATS: tuple[str, ...] = get_args(Format)
+
+Annotation = Literal["table", "folder"]
+"""What counts where an annotation table and class folders differ."""
 
 NO_MAJORITY = "annotators disagree"
 """Why a sample has no label although it has votes."""
@@ -45,7 +54,8 @@ class Sample:
         votes: Annotators' votes by class name, if any.
         group: Name, within the source, of what this sample shares with others that must stay on
             one side of a split: the person shown, or the picture that it is an altered copy of.
-        extras: Further numbers that the source knows, by column name, such as `valence`.
+        extras: Further values that the source knows, by column name, such as `valence` or `age`;
+            they become slices.
     """
 
     key: str
@@ -56,7 +66,18 @@ class Sample:
     second_label: str | None = None
     votes: Mapping[str, int] = field(default_factory=dict)
     group: str | None = None
-    extras: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of a sample before its picture is read; attributes are those of `Sample`."""
+
+    key: str
+    label: str | None
+    split: Split | None
+    excluded: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +99,12 @@ class Origin:
 
 
 class Source(Protocol):
-    """A dataset format. Reading checks the whole set before the first sample is given."""
+    """A dataset format. Reading checks the whole set before the first sample is given.
+
+    A reader may have three more attributes: `notes`, what it assumed, as sentences for the user;
+    `left_out`, the number of images that it does not give, by reason; and `entries()`, which gives
+    an `Entry` or `Skipped` for each item without reading a picture.
+    """
 
     @property
     def origin(self) -> Origin:
@@ -93,3 +119,16 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
         """Gives each sample, or why it had to be skipped, in a fixed order."""
+
+
+def entries_of(source: Source) -> list[Entry | Skipped]:
+    """Returns what is known of a source's items; a source that cannot tell is read for it."""
+    listing = getattr(source, "entries", None)
+    if listing is not None:
+        return list(listing())
+    return [
+        item
+        if isinstance(item, Skipped)
+        else Entry(item.key, item.label, item.split, item.excluded, item.group)
+        for item in source
+    ]

@@ -5,8 +5,9 @@ number inside FER+'s `Image name` is not a row number. The join is checked by th
 `Usage` column, row by row, and by how often the two annotations agree.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +15,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.sources.base import NO_MAJORITY, Origin, Sample
-from fer_core.errors import DataError
-from fer_core.labels import FER2013_CODES, FERPLUS_COLUMNS, SEVEN_EMOTIONS
+from fer_core.data.sources.base import NO_MAJORITY, Entry, Origin, Sample, Skipped
+from fer_core.data.sources.class_names import NO_EMOTION, ClassNames
+from fer_core.data.sources.pixels import (
+    PixelFile,
+    PixelTable,
+    VotesFile,
+    parse_pixels,
+    read_pixel_table,
+)
+from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.tables import NO_LABEL, Columns
+from fer_core.errors import DataError, ImageError
+from fer_core.labels import FERPLUS_COLUMNS, SEVEN_EMOTIONS
 
-SIDE = 48
-_USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-_FERPLUS_NAMES = tuple(FERPLUS_COLUMNS.values())
+FERPLUS_NAMES = tuple(FERPLUS_COLUMNS.values())
 MIN_JOIN_AGREEMENT = 0.4
 """Correctly joined files agree on about 0.65 of the rows; shifted by one row, on 0.18."""
 
@@ -28,72 +37,138 @@ Labels = Literal["ferplus", "fer2013"]
 
 
 class Fer2013Source:
-    """FER2013 with either annotation as the label.
+    """FER2013 with either annotation as the label, and other sets in its layout.
+
+    A code 7 is contempt (copies of CK+ in this layout have it) and left out unless it is mapped.
+    Rows without a label or with damaged pixels are skipped.
 
     Args:
-        path: `fer2013.csv`, also as `.gz` or `.zip`.
-        votes: `fer2013new.csv`; looked for beside `path` if not given.
+        place: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
+        votes: `fer2013new.csv`; looked for beside the csv if not given.
         labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` where votes exist.
+        names: How class names are understood; numbers mean FER2013's codes by default.
+        columns: Columns that the user named.
+
+    Attributes:
+        left_out: Number of images that are left out without being read, by reason.
+        notes: What the reader assumed.
 
     Raises:
-        DataError: On a file that is missing or malformed, a wrong number of pixels, an unknown
-            code or usage, or votes that do not belong to these rows. Names the row.
+        DataError: On a file that is missing or malformed, an unknown code or usage, or votes that
+            do not belong to these rows. Names the row.
     """
 
     colour = False
 
-    def __init__(self, path: Path, votes: Path | None = None, labels: Labels | None = None) -> None:
-        beside = path.parent / "fer2013new.csv"
-        votes_path = votes or (beside if beside.is_file() else None)
-        if labels == "ferplus" and votes_path is None:
+    def __init__(
+        self,
+        place: Path | PixelFile,
+        votes: Path | None = None,
+        labels: Labels | None = None,
+        names: ClassNames | None = None,
+        columns: Columns | None = None,
+    ) -> None:
+        self._file = PixelFile.of(place)
+        votes_file = VotesFile.of(votes) if votes else self._file.votes_beside()
+        if labels == "ferplus" and votes_file is None:
             raise DataError(
-                f"FER+ labels were asked for, but {beside} does not exist. Put fer2013new.csv "
-                "beside the csv, or ask for the labels fer2013."
+                f"FER+ labels were requested, but fer2013new.csv does not exist beside "
+                f"{self._file.name}. Put it there, name it with --votes, or pass --labels fer2013."
             )
-        self._table = _read_fer2013(path)
-        self._votes = _read_votes(votes_path, self._table) if votes_path else None
-        self._labels: Labels = labels or ("ferplus" if votes_path else "fer2013")
+        self._table = read_pixel_table(self._file, columns or Columns())
+        self.notes = list(self._table.notes)
+        # with votes, classes are mapped once these are read
+        self.maps_names = votes_file is None
+        names = names if names and self.maps_names else ClassNames(codes=names and names.codes)
+        names = replace(names, codes=names.codes or "fer2013", left_out=NO_EMOTION)
+        counts = Counter(label for label in self._table.labels if label is not None)
+        reading = names.read(counts, self._file.name)
+        self.left_out = Counter(reading.left_out(counts))
+        self.notes += [note for note in reading.notes if not note.startswith("Class numbers")]
+        self._meanings = reading.labels
+        self._votes = _read_votes(votes_file, self._table, reading.labels) if votes_file else None
+        self._labels: Labels = labels or ("ferplus" if votes_file else "fer2013")
+        if self._votes is not None:
+            self.left_out.clear()  # every row has votes
+            self.notes.append(f"Votes of FER+ are read; labels are those of {self._labels}.")
 
     @property
     def origin(self) -> Origin:
         """Name, licence and reference; they name FER+ where its votes were read."""
         ferplus = self._votes is not None
-        own = self._labels == "fer2013"
+        original = self._labels == "fer2013"
         return Origin(
             name="fer2013",
-            title=f"FER2013 with {'its original labels' if own else 'FER+ votes'}",
+            title=f"FER2013 with {'its original labels' if original else 'FER+ votes'}",
             licence="Images: none stated, research use." + (" FER+ votes: MIT." if ferplus else ""),
             reference="arXiv:1307.0414" + (", arXiv:1608.01041" if ferplus else ""),
         )
 
     def __len__(self) -> int:
-        return len(self._table)
+        return sum(1 for _ in self._rows())
 
-    def __iter__(self) -> Iterator[Sample]:
-        codes = self._table["emotion"].to_numpy()
-        usages = self._table["Usage"].to_numpy()
-        for row, pixels in enumerate(self._table["pixels"]):
-            original = FER2013_CODES[int(codes[row])]
-            label: str | None = original
-            second: str | None = None
-            excluded, votes = "", {}
-            if self._votes is not None:
-                counts = self._votes[row]
-                votes = dict(zip(_FERPLUS_NAMES, counts.tolist(), strict=True))
-                if self._labels == "ferplus":
-                    label, excluded = strict_majority(counts)
-                    second = original
-                else:
-                    second = strict_majority(counts)[0]
+    def entries(self) -> Iterator[Entry | Skipped]:
+        """Gives what is known of the images without parsing their pixels."""
+        for row, problem in self._rows():
+            if problem:
+                yield Skipped(f"{row:05d}", problem)
+            else:
+                label, _, excluded = self._labelled(row)
+                table = self._table
+                yield Entry(f"{row:05d}", label, table.splits[row], excluded, table.groups[row])
+
+    def __iter__(self) -> Iterator[Sample | Skipped]:
+        pixels = self._table.pixels()
+        parsed = -1
+        for row, problem in self._rows():
+            while parsed < row:
+                text = next(pixels)
+                parsed += 1
+            key = f"{row:05d}"
+            if problem:
+                yield Skipped(key, problem)
+                continue
+            try:
+                image = parse_pixels(text, self._table.side)
+            except ImageError as error:
+                yield Skipped(key, str(error))
+                continue
+            label, second, excluded = self._labelled(row)
             yield Sample(
-                key=f"{row:05d}",
-                image=_parse_pixels(pixels, row),
+                key=key,
+                image=image,
                 label=label,
-                split=_USAGE[usages[row]],
+                split=self._table.splits[row],
                 excluded=excluded,
                 second_label=second,
-                votes=votes,
+                votes=self._votes_of(row),
+                group=self._table.groups[row],
+                extras=self._table.extras[row] if self._table.extras else {},
             )
+
+    def _rows(self) -> Iterator[tuple[int, str]]:
+        """Gives the rows that are not left out, and why they are skipped."""
+        for row, label in enumerate(self._table.labels):
+            if label is None and self._votes is None:
+                yield row, NO_LABEL
+            elif self._votes is not None or self._meanings[str(label)]:
+                yield row, ""
+
+    def _votes_of(self, row: int) -> dict[str, int]:
+        if self._votes is None:
+            return {}
+        return dict(zip(FERPLUS_NAMES, self._votes[row].tolist(), strict=True))
+
+    def _labelled(self, row: int) -> tuple[str | None, str | None, str]:
+        """Returns the label, the other annotation's label, and why there is no label."""
+        raw = self._table.labels[row]
+        original = (self._meanings[raw] or None) if raw is not None else None
+        if self._votes is None:
+            return original, None, ""
+        label, excluded = strict_majority(self._votes[row])
+        if self._labels == "ferplus":
+            return label, original, excluded
+        return original, label, ""
 
 
 def strict_majority(counts: NDArray[np.int64]) -> tuple[str | None, str]:
@@ -112,123 +187,56 @@ def strict_majority(counts: NDArray[np.int64]) -> tuple[str | None, str]:
     total = int(kept.sum())
     if total == 0 or 2 * int(kept.max()) <= total:
         return None, NO_MAJORITY
-    winner = _FERPLUS_NAMES[int(kept.argmax())]
+    winner = FERPLUS_NAMES[int(kept.argmax())]
     if winner in SEVEN_EMOTIONS.names:
         return winner, ""
     return None, f"annotators say {winner.replace('_', ' ')}"
 
 
-def _read_fer2013(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise DataError(f"{path} does not exist. Give the path of fer2013.csv (also .gz or .zip).")
-    try:
-        table = pd.read_csv(path)
-    except Exception as error:  # pandas, gzip and zip each raise their own
-        raise DataError(f"{path.name} cannot be read as csv: {error}.") from error
-    if missing := {"emotion", "pixels", "Usage"} - set(table.columns):
-        raise DataError(
-            f"{path.name} lacks the columns {', '.join(sorted(missing))}; "
-            "FER2013's layout is emotion,pixels,Usage."
-        )
-    codes = pd.to_numeric(table["emotion"], errors="coerce")
-    if not (known := codes.isin(list(FER2013_CODES))).all():
-        row = int(np.argmin(known.to_numpy()))
-        raise DataError(
-            f"{path.name}, row {row}: emotion code {table['emotion'].iloc[row]!r} is unknown. "
-            "FER2013's codes are 0 to 6; correct or remove the row."
-        )
-    table["emotion"] = codes.astype(int)
-    if not (known := table["Usage"].isin(list(_USAGE))).all():
-        row = int(np.argmin(known.to_numpy()))
-        raise DataError(
-            f"{path.name}, row {row}: usage {table['Usage'].iloc[row]!r} is unknown. "
-            f"Known: {', '.join(_USAGE)}."
-        )
-    for usage, split in _USAGE.items():
-        if not (table["Usage"] == usage).any():
-            raise DataError(
-                f"{path.name} has no row with Usage {usage}, so the {split} split is missing. "
-                "Get the complete file, or prepare your images as a folder by class."
-            )
-    for code, emotion in FER2013_CODES.items():
-        if not (table["emotion"] == code).any():
-            raise DataError(
-                f"{path.name} has no row of the class {emotion} (code {code}). "
-                "Get the complete file, or prepare your images as a folder by class."
-            )
-    return table
-
-
-def _read_votes(path: Path, table: pd.DataFrame) -> NDArray[np.int64]:
-    try:
-        votes = pd.read_csv(path)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist. Give the path of fer2013new.csv.") from None
-    except Exception as error:  # pandas raises several kinds
-        raise DataError(f"{path.name} cannot be read as csv: {error}.") from error
+def _read_votes(
+    file: VotesFile, table: PixelTable, meanings: Mapping[str, str]
+) -> NDArray[np.int64]:
+    votes = file.read()
     if missing := {"Usage", *FERPLUS_COLUMNS} - set(votes.columns):
-        raise DataError(f"{path.name} lacks the columns {', '.join(sorted(missing))}.")
-    if len(votes) != len(table):
+        raise DataError(f"{file.name} lacks the columns {', '.join(sorted(missing))}.")
+    if len(votes) != len(table.labels):
         raise DataError(
-            f"{path.name} has {len(votes)} rows and fer2013.csv {len(table)}. They are joined by "
-            "row order, so both must be complete and in their original order."
+            f"{file.name} has {len(votes)} rows and {table.name} {len(table.labels)}. They are "
+            "joined by row order, so both must be complete and in their original order. Pass "
+            "--labels fer2013 without fer2013new.csv beside it to do without the votes."
         )
-    same = (votes["Usage"] == table["Usage"]).to_numpy()
-    if not same.all():
-        row = int(np.argmin(same))
+    usages = [split_of(str(usage)) for usage in votes["Usage"]]
+    same = [usage == split for usage, split in zip(usages, table.splits, strict=True)]
+    if not all(same):
+        row = same.index(False)
         raise DataError(
-            f"{path.name}, row {row}: Usage is {votes['Usage'].iloc[row]} here and "
-            f"{table['Usage'].iloc[row]} in fer2013.csv. The files are not in the same order; "
+            f"{file.name}, row {row}: Usage is {votes['Usage'].iloc[row]} here and "
+            f"{table.usages[row]} in {table.name}. The files are not in the same order; "
             "use both as they were published."
         )
     numeric = votes[list(FERPLUS_COLUMNS)].apply(pd.to_numeric, errors="coerce")
     valid = ((numeric >= 0) & (numeric == numeric.round())).all(axis=1).to_numpy()
     if not valid.all():
         row = int(np.argmin(valid))
-        raise DataError(f"{path.name}, row {row}: votes must be whole numbers of 0 or more.")
+        raise DataError(f"{file.name}, row {row}: votes must be whole numbers of 0 or more.")
     counts: NDArray[np.int64] = numeric.to_numpy(dtype=np.int64)
-    agreement = _join_agreement(counts, table["emotion"].to_numpy())
+    original = [meanings.get(str(label), "") for label in table.labels]
+    agreement = _join_agreement(counts, original)
     if agreement < MIN_JOIN_AGREEMENT:
         raise DataError(
-            f"{path.name} does not belong to these rows: its most frequent vote equals the FER2013 "
+            f"{file.name} does not belong to these rows: its most frequent vote equals the FER2013 "
             f"label for {agreement:.0%} of the rows (about 65% when joined rightly). The rows are "
             "shifted or shuffled; use both files in their original row order."
         )
     return counts
 
 
-def _join_agreement(counts: NDArray[np.int64], codes: NDArray[np.int64]) -> float:
+def _join_agreement(counts: NDArray[np.int64], original: Sequence[str]) -> float:
     """Share of rows whose FER+ plurality equals the FER2013 label (ties and non-emotions out)."""
     emotions = counts[:, :8]
     order = np.sort(emotions, axis=1)
     clear = order[:, -1] > order[:, -2]
     if not clear.any():
         return 0.0
-    plurality = np.array(_FERPLUS_NAMES)[emotions.argmax(axis=1)]
-    original = np.array([FER2013_CODES[int(code)] for code in codes])
-    return float((plurality[clear] == original[clear]).mean())
-
-
-def _parse_pixels(text: object, row: int) -> NDArray[np.uint8]:
-    line = str(text)
-    if line.count(" ") == SIDE * SIDE - 1 and line[-1].isdigit():
-        # Four times as fast as the way below, which says what is wrong with a line.
-        with suppress(ValueError):
-            numbers = np.fromstring(line, dtype=np.int64, sep=" ")
-            if len(numbers) == SIDE * SIDE and numbers.min() >= 0 and numbers.max() <= 255:
-                return numbers.astype(np.uint8).reshape(SIDE, SIDE)
-    parts = line.split()
-    if len(parts) != SIDE * SIDE:
-        raise DataError(
-            f"fer2013.csv, row {row}: {len(parts)} pixels instead of {SIDE * SIDE}. "
-            "The file is damaged there; get it again, or remove the row from both csv files."
-        )
-    try:
-        values = np.array(parts, dtype=np.int64)
-    except (ValueError, OverflowError):
-        raise DataError(
-            f"fer2013.csv, row {row}: a pixel is not a whole number. Get the file again."
-        ) from None
-    if values.min() < 0 or values.max() > 255:
-        raise DataError(f"fer2013.csv, row {row}: a pixel is outside 0 to 255. Get it again.")
-    return values.astype(np.uint8).reshape(SIDE, SIDE)
+    plurality = np.array(FERPLUS_NAMES)[emotions.argmax(axis=1)]
+    return float((plurality[clear] == np.array(original)[clear]).mean())

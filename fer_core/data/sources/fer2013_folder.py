@@ -2,17 +2,19 @@
 
 In the widespread copy (Kaggle's `msambare/fer2013`) the `test` folder holds both of FER2013's
 held-out splits; a file's name still says which: `PublicTest` (validation) or `PrivateTest` (test).
+Other copies number the folders by FER2013's codes, 0 angry to 6 neutral.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from fer_core.data.sources.base import Origin, Split
-from fer_core.data.sources.files import ImageFile, first_image
+from fer_core.data.sources.class_names import NO_EMOTION
+from fer_core.data.sources.files import ImageFile
 from fer_core.data.sources.folder import FolderSource
 
-_USAGES: Mapping[str, Split] = {
+USAGES: Mapping[str, Split] = {
     "Training": "train",
     "PublicTest": "validation",
     "PrivateTest": "test",
@@ -28,6 +30,9 @@ class Fer2013FolderSource(FolderSource):
     Args and errors are those of `FolderSource`.
     """
 
+    default_codes = "fer2013"
+    foreign = NO_EMOTION
+
     @property
     def origin(self) -> Origin:
         """Name, licence and reference of the dataset."""
@@ -39,12 +44,20 @@ class Fer2013FolderSource(FolderSource):
         )
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
-        for file in files:
-            usage = _USAGES.get(file.path.name.partition("_")[0])
+        usages = [USAGES.get(PurePosixPath(file.name).name.partition("_")[0]) for file in files]
+        if moved := sum(
+            usage is not None and usage != file.split
+            for usage, file in zip(usages, files, strict=True)
+        ):
+            self.notes.append(
+                f"The split of {moved:,} images is that of their names (Training_, PublicTest_, "
+                "PrivateTest_), not that of their folder."
+            )
+        for file, usage in zip(files, usages, strict=True):
             yield file if usage is None else replace(file, split=usage)
 
 
-def is_fer2013_folder(path: Path) -> bool:
-    """Whether a folder's first training picture is named as FER2013's are."""
-    first = first_image(path / "train")
-    return first is not None and first.name.startswith("Training_")
+def is_fer2013_name(name: str) -> bool:
+    """Whether a file is named as FER2013's pictures are."""
+    usage, separator, rest = PurePosixPath(name).stem.partition("_")
+    return usage in USAGES and bool(separator) and rest.isdecimal()

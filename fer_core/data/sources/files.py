@@ -1,22 +1,25 @@
 """What readers of image files share: a list of files, read one at a time."""
 
-import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from fer_core.data.imaging import MAX_BYTES, open_picture
-from fer_core.data.sources.base import Sample, Skipped, Split
+from fer_core.data.imaging import open_picture
+from fer_core.data.sources.base import Entry, Sample, Skipped, Split
+from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.errors import DataError, ImageError
 
 SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
+    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm"}
+    | {".ppm", ".tif", ".tiff", ".webp"}
+    # not all of them can be read; those that cannot are listed as skipped
+    | {".apng", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".arw", ".cr2", ".dng", ".nef", ".raw"}
 )
 """Endings of the files that are taken for images, lower case; other files are ignored."""
 
@@ -33,38 +36,64 @@ class ImageFile:
     """A file to read and what is known of it; the attributes are those of `Sample`.
 
     Attributes:
+        name: Its name in the tree of files.
         box: The part of the picture to take; all of it by default.
+        share_box: The same in shares of the picture; made square around its centre.
     """
 
-    path: Path
+    name: str
     key: str
     label: str | None
     split: Split | None
     excluded: str = ""
+    second_label: str | None = None
+    votes: Mapping[str, int] = field(default_factory=dict)
     group: str | None = None
-    extras: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, float | str] = field(default_factory=dict)
     box: Box | None = None
+    share_box: tuple[float, float, float, float] | None = None
 
 
 class ImageFiles:
     """Image files and what could not be taken for one, in the order of their keys.
 
     Args:
-        root: The folder that errors name.
-        items: Its files, and what is skipped with the reason.
+        tree: Where the files are.
+        items: The files, and what is skipped with the reason.
+
+    Attributes:
+        left_out: Number of images that are left out without being read, by reason.
+        notes: What the reader assumed, as sentences for the user.
     """
 
-    def __init__(self, root: Path, items: Iterable[ImageFile | Skipped]) -> None:
-        self._root = root
+    maps_names = True
+    """Whether the reader applies the user's mapping of class names itself."""
+
+    def __init__(self, tree: FileTree, items: Iterable[ImageFile | Skipped]) -> None:
+        self._tree = tree
         self._items: Sequence[ImageFile | Skipped] = sorted(items, key=lambda item: item.key)
+        if not hasattr(self, "left_out"):
+            self.left_out: Counter[str] = Counter()
+        if not hasattr(self, "notes"):
+            self.notes: list[str] = []
 
     @cached_property
     def colour(self) -> bool:
         """Whether any of 50 readable images, evenly spaced over the list, is not grey."""
         files = [item for item in self._items if isinstance(item, ImageFile)]
-        parts = min(COLOUR_SAMPLE, len(files))
-        bounds = np.linspace(0, len(files), parts + 1).astype(int).tolist()
-        return any(_first_is_coloured(files[start:end]) for start, end in pairwise(bounds))
+        count = min(COLOUR_SAMPLE, len(files))
+        bounds = np.linspace(0, len(files), count + 1).astype(int).tolist()
+        return any(
+            _first_is_coloured(self._tree, files[start:end]) for start, end in pairwise(bounds)
+        )
+
+    def entries(self) -> Iterator[Entry | Skipped]:
+        """Gives what is known of the images without reading them."""
+        for item in self._items:
+            if isinstance(item, Skipped):
+                yield item
+            else:
+                yield Entry(item.key, item.label, item.split, item.excluded, item.group)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -86,21 +115,25 @@ class ImageFiles:
                 and (item.split, item.label) not in readable
             ):
                 where = f" of the {item.split} split" if item.split else ""
+                where = f"{item.label!r}{where} in {self._tree.shown}"
                 raise DataError(
-                    f"None of the images of the class {item.label!r}{where} in {self._root} could "
-                    f"be read, {item.key} for one. Get the files again, or leave the class out."
+                    f"None of the images of the class {where} could be read, {item.key} for one. "
+                    f"Get the files again, or leave the class out: --map-class {item.label}= ."
                 )
 
     def _read(
         self, file: ImageFile, readable: set[tuple[Split | None, str | None]]
     ) -> Sample | Skipped:
         try:
-            picture = decode(file.path)
+            picture = decode(self._tree, file.name)
         except ImageError as error:
             return Skipped(file.key, str(error))
         readable.add((file.split, file.label))
-        if file.box is not None:
-            picture = _cut(picture, file.box)
+        box = file.box
+        if file.share_box is not None:
+            box = _square(file.share_box, picture)
+        if box is not None:
+            picture = _cut(picture, box)
         image = np.asarray(picture if self.colour else picture.convert("L"), dtype=np.uint8)
         return Sample(
             key=file.key,
@@ -108,66 +141,49 @@ class ImageFiles:
             label=file.label,
             split=file.split,
             excluded=file.excluded,
+            second_label=file.second_label,
+            votes=file.votes,
             group=file.group,
             extras=file.extras,
         )
 
 
-def need_folder(path: Path, layout: str) -> None:
-    """Checks that a path is a folder.
+def need_tree(place: Path | FileTree, layout: str) -> FileTree:
+    """Returns the files of a folder or archive.
 
     Raises:
-        DataError: If it is not; says what layout is expected.
+        DataError: If it is neither; says what layout is expected.
     """
-    if not path.is_dir():
-        problem = "is not a folder" if path.exists() else "does not exist"
-        raise DataError(f"{path} {problem}. {layout}.")
+    if isinstance(place, FileTree):
+        return place
+    if not place.exists():
+        raise DataError(f"{place} does not exist. {layout}.")
+    if place.is_file() and not is_archive(place):
+        raise DataError(f"{place} is not a folder. {layout}.")
+    return open_tree(place)
 
 
-def visible(folder: Path) -> list[Path]:
-    """Returns a folder's entries by name, without hidden ones and `__MACOSX`."""
-    return [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__"))]
+def is_image(name: str) -> bool:
+    """Whether a file is taken for an image, by its ending."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def first_image(folder: Path) -> Path | None:
-    """Returns the first visible image file of a folder of class folders, if there is one."""
-    classes = [path for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
-    files = (file for place in classes for file in visible(place))
-    return next((file for file in files if file.suffix.lower() in SUFFIXES), None)
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether an image file stands anywhere below a folder; links to folders are not followed."""
-    return any(
-        Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        for _, _, names in os.walk(folder)
-        for name in names
-    )
-
-
-def printable(name: str) -> str:
-    """Returns a file's name as text that can be saved, even if its bytes are not UTF-8."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def decode(path: Path) -> Image.Image:
-    """Reads one picture as RGB.
+def decode(tree: FileTree, name: str) -> Image.Image:
+    """Reads a picture as RGB.
 
     Raises:
         ImageError: If it cannot be read or decoded, or is too large.
     """
-    name = printable(path.name)
-    try:
-        size = path.stat().st_size
-        # Checked before reading: a video with a wrong ending must not fill the memory.
-        if size > MAX_BYTES:
-            raise ImageError(
-                f"{name} is {size / 2**20:.0f} MiB large; the limit is {MAX_BYTES // 2**20} MiB."
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{name} cannot be read ({error.strerror}).") from error
-    return open_picture(data, name)
+    return open_picture(tree.read_picture(name), printable(PurePosixPath(name).name))
+
+
+def _square(shares: tuple[float, float, float, float], picture: Image.Image) -> Box:
+    """Returns a box in pixels, square so that the face is neither stretched nor cut."""
+    left, right = (share * picture.width for share in shares[::2])
+    top, bottom = (share * picture.height for share in shares[1::2])
+    side = max(right - left, bottom - top)
+    x, y = (left + right - side) / 2, (top + bottom - side) / 2
+    return (round(x), round(y), round(x + side), round(y + side))
 
 
 def _cut(picture: Image.Image, box: Box) -> Image.Image:
@@ -183,11 +199,11 @@ def is_coloured(picture: Image.Image) -> bool:
     return int((pixels.max(axis=2) - pixels.min(axis=2)).max()) > GREY_TOLERANCE
 
 
-def _first_is_coloured(files: Iterable[ImageFile]) -> bool:
+def _first_is_coloured(tree: FileTree, files: Iterable[ImageFile]) -> bool:
     """Whether the first readable picture among files is not grey; False if none is readable."""
     for file in files:
         try:
-            picture = decode(file.path)
+            picture = decode(tree, file.name)
         except ImageError:
             continue
         return is_coloured(picture)

@@ -1,225 +1,158 @@
 """A folder of images by class: `<class>/<image>`, or `<split>/<class>/<image>`."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
-from fer_core.data.sources.base import Origin, Skipped, Split
-from fer_core.data.sources.files import (
-    SUFFIXES,
-    ImageFile,
-    ImageFiles,
-    holds_images,
-    need_folder,
-    printable,
-    visible,
-)
+from fer_core.data.sources.base import Origin
+from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
+from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
+from fer_core.data.sources.files import SUFFIXES, ImageFile, ImageFiles, need_tree
+from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.subjects import NAMINGS, naming_of
+from fer_core.data.sources.tree import FileTree, printable
 from fer_core.errors import DataError
-from fer_core.labels import canonical_name
 
-SPLIT_NAMES: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "publictest": "validation",
-    "test": "test",
-    "testing": "test",
-    "privatetest": "test",
-}
-"""Names of split folders, lower case. FER2013 calls its validation split PublicTest."""
-
-_LAYOUT = "Give a folder that holds one folder of images for each class, or train and test folders"
+LAYOUT = "Give a folder that holds one folder of images for each class, or train and test folders"
 
 
 class FolderSource(ImageFiles):
-    """Images in class folders, with or without split folders above them.
+    """Images in class folders, with or without split folders above them, at any depth.
 
-    Class names are made canonical (`Anger` is `angry`) and then mapped; folders that come to the
-    same name are one class. Names beginning with a dot or two underscores (`__MACOSX`) are
-    ignored, and so are images outside of class folders. Links that lead out of the folder are
-    not followed but listed as skipped. A sample's key is its path below the folder.
+    Class names are made canonical (`Anger` is `angry`) and mapped; folders that come to the same
+    name are one class. Names beginning with a dot or two underscores (`__MACOSX`) are ignored.
+    Links that lead out of the folder are listed as skipped. A sample's key is its path below the
+    folder in which class or split folders stand. Persons that file names know (CK+, KDEF, JAFFE)
+    are groups.
 
     Args:
-        path: The folder.
+        place: The folder or archive, or one above it.
         mapping: Class names by the folder's class names, both in any case; a class that is
             mapped to an empty string is left out.
+        codes: What class numbers mean; a key of `CODE_TABLES`.
+        any_classes: Whether classes that name no emotion are taken.
 
     Attributes:
         left_out: Number of images that were left out without being read, by reason.
+        notes: What the reader assumed.
 
     Raises:
-        DataError: If the folder does not hold this layout, a class folder has no image file,
-            there are fewer than two classes, train or test is missing where there are split
-            folders, the splits differ in their classes, or the mapping names no class of the
-            folder. Names the folder.
+        DataError: If there are no class folders or several sets of them, a class folder is empty,
+            the meaning of a number is not known, no class is an emotion, there are fewer than two
+            classes, or the mapping names no class of the folder.
     """
 
-    def __init__(self, path: Path, *, mapping: Mapping[str, str] | None = None) -> None:
-        need_folder(path, _LAYOUT)
-        self._root = path
-        # Not Path.resolve: it raises on a link that leads to itself.
-        self._real_root = Path(os.path.realpath(path))
-        self._mapping = {
-            canonical_name(old): canonical_name(new) for old, new in (mapping or {}).items()
-        }
-        self._folder_classes: set[str] = set()
-        self.left_out: Counter[str] = Counter()
-        self._skipped: list[Skipped] = []
-        try:
-            files = list(self._scan())
-        except OSError as error:
-            raise DataError(
-                f"{error.filename or path} cannot be read ({error.strerror}). "
-                "Check the rights on the folder and its files."
-            ) from error
-        _check_splits(path, files)
-        self._check_mapping()
-        super().__init__(path, [*self._describe(files), *self._skipped])
+    default_codes: ClassVar[str | None] = None
+    """What class numbers mean in this dataset."""
+    foreign: ClassVar[frozenset[str]] = frozenset()
+    """Classes that are left out unless they are mapped."""
+
+    def __init__(
+        self,
+        place: Path | FileTree,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        codes: str | None = None,
+        any_classes: bool = False,
+    ) -> None:
+        tree = need_tree(place, LAYOUT)
+        self._title = tree.title
+        found, notes = choose_class_folders(tree, LAYOUT)
+        _check_folders(tree, found, mapping or {})
+        tree = tree.below(found.root)
+        if found.root:
+            notes.insert(0, f"The class folders were found in {found.root}.")
+            self._title = tree.title
+        names = ClassNames(
+            mapping=mapping or {},
+            codes=codes or self.default_codes,
+            left_out=self.foreign,
+            any_classes=any_classes,
+            formats=True,
+        )
+        counts = found.counts
+        reading = names.read(counts, str(place if isinstance(place, Path) else tree.shown))
+        self.left_out: Counter[str] = Counter(reading.left_out(counts))
+        self.notes = [*notes, *reading.notes]
+        files = _files(found, reading.labels)
+        _check_classes(tree.shown, files)
+        super().__init__(tree, [*self._describe(self._with_persons(files)), *tree.skipped])
 
     @property
     def origin(self) -> Origin:
         """The folder's name stands for the dataset's; its licence is not known."""
         return Origin(
             name="folder",
-            title=printable(self._real_root.name) or "Folder",
+            title=self._title,
             licence="Not known to FERscope: see where the images come from.",
             reference="",
         )
 
-    def _native_name(self, folder: str) -> str:
-        """Returns the class that a folder's name means, by the dataset's own codes."""
-        return canonical_name(folder)
-
-    def _is_foreign(self, label: str) -> bool:
-        """Whether a class that the mapping does not name is none of the dataset's emotions."""
-        return False
-
-    def _split_of(self, folder: Path, folders: list[Path]) -> Split | None:
-        """Returns the split that a folder beside others is, or None if it is none."""
-        return SPLIT_NAMES.get(folder.name.lower())
+    def _with_persons(self, files: list[ImageFile]) -> list[ImageFile]:
+        """Groups the images by the persons that their names know."""
+        stems = [PurePosixPath(file.name).stem for file in files]
+        naming = naming_of(stems)
+        if naming is None:
+            return files
+        named = [NAMINGS[naming](stem) for stem in stems]
+        persons = {name.group for name in named if name}
+        self.notes.append(
+            f"Files are named as in {naming}: {len(persons)} persons are groups that no split cuts."
+        )
+        return [
+            replace(file, group=name.group, extras=name.extras) if name else file
+            for file, name in zip(files, named, strict=True)
+        ]
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
         """Completes what the layout says of the files with what the dataset's names say."""
         return files
 
-    def _scan(self) -> Iterator[ImageFile]:
-        folders = list(self._subfolders(self._root))
-        by_split = [(folder, self._split_of(folder, folders)) for folder in folders]
-        if not any(split for _, split in by_split):
-            yield from self._scan_classes(self._root, folders, None)
-            return
-        for folder, split in by_split:
-            if split is not None:
-                yield from self._scan_classes(folder, list(self._subfolders(folder)), split)
-            elif holds_images(folder):
-                raise DataError(
-                    f"{folder} stands beside split folders and holds images, but is no split "
-                    "itself. Move it into a split folder or away, or remove the split folders so "
-                    "that FERscope splits the set."
-                )
 
-    def _scan_classes(
-        self, parent: Path, folders: list[Path], split: Split | None
-    ) -> Iterator[ImageFile]:
-        if not folders:
-            raise DataError(f"{parent} holds no class folders. {_LAYOUT}.")
-        for folder in folders:
-            name = self._native_name(printable(folder.name))
-            self._folder_classes.add(name)
-            label = self._mapping.get(name, "" if self._is_foreign(name) else name)
-            if label:
-                yield from self._scan_class(folder, label, split)
-            else:
-                images = sum(path.suffix.lower() in SUFFIXES for path in visible(folder))
-                self.left_out[f"the class {name} is left out"] += images
-
-    def _scan_class(self, folder: Path, label: str, split: Split | None) -> Iterator[ImageFile]:
-        files = [path for path in visible(folder) if path.suffix.lower() in SUFFIXES]
-        count = 0
-        for path in files:
-            if self._is_usable(path):
-                count += 1
-                yield ImageFile(path, self._key(path), label, split)
-        for nested in self._subfolders(folder):
-            if holds_images(nested):
-                raise DataError(
-                    f"{nested} is a folder of images inside a class folder. Move its images into "
-                    f"{folder.name}, or give the folder in which the class folders stand."
-                )
-        if count == 0:
-            raise DataError(
-                f"The class folder {folder} has no image file ({', '.join(sorted(SUFFIXES))}; "
-                "links that lead out of the folder do not count). Add images or remove the folder."
-            )
-
-    def _subfolders(self, folder: Path) -> Iterator[Path]:
-        for path in visible(folder):
-            if path.is_dir() and not self._leads_out(path):
-                yield path
-
-    def _is_usable(self, path: Path) -> bool:
-        """Whether a path is a file to read; lists it as skipped if it only looks like one."""
-        if path.is_dir() or self._leads_out(path):
-            return False
-        if not path.is_file():
-            # Reading a pipe would wait for ever.
-            self._skipped.append(
-                Skipped(self._key(path), f"{printable(path.name)} is no regular file.")
-            )
-            return False
-        return True
-
-    def _leads_out(self, path: Path) -> bool:
-        """Whether a path is a link out of the folder; if so, lists it as skipped."""
-        if not path.is_symlink():
-            return False
-        if Path(os.path.realpath(path)).is_relative_to(self._real_root):
-            return False
-        self._skipped.append(
-            Skipped(
-                self._key(path),
-                f"{printable(path.name)} is a link that leads out of the folder. "
-                "Copy what it points to into the folder.",
-            )
-        )
-        return True
-
-    def _key(self, path: Path) -> str:
-        return printable(path.relative_to(self._root).as_posix())
-
-    def _check_mapping(self) -> None:
-        if unknown := sorted(set(self._mapping) - self._folder_classes):
-            raise DataError(
-                f"The mapping names {', '.join(unknown)}, but the classes in {self._root} are "
-                f"{', '.join(sorted(self._folder_classes))}. Correct the names."
-            )
+def _files(found: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
+    start = len(found.root) + 1 if found.root else 0
+    return [
+        ImageFile(name[start:], printable(name[start:]), labels[folder.name], folder.split)
+        for folder in found.folders
+        if labels[folder.name]
+        for name in folder.images
+    ]
 
 
-def _check_splits(root: Path, files: Iterable[ImageFile]) -> None:
-    classes: dict[Split | None, set[str]] = {}
-    for file in files:
-        classes.setdefault(file.split, set()).add(str(file.label))
-    known = set().union(*classes.values())
-    if len(known) < 2:
+def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, str]) -> None:
+    """Refuses images beside split folders, and class or split folders without images."""
+    if len({folder.split is None for folder in found.folders}) > 1:
+        beside = next(folder for folder in found.folders if folder.split is None)
         raise DataError(
-            f"{root} has too few classes ({', '.join(sorted(known)) or 'none'}): at least two are "
-            "needed. Give the folder in which the class folders or split folders stand, and look "
-            "at the mapping if there is one."
+            f"{tree.shown}/{beside.folder} stands beside split folders and holds images, but is no "
+            "split itself. Move it into a split folder or away, or remove the split folders so "
+            "that FERscope splits the set."
         )
-    if None in classes:
-        return
-    for needed in ("train", "test"):
-        if needed not in classes:
-            raise DataError(
-                f"{root} has split folders but none for {needed}. Add a {needed} folder, or put "
-                "the class folders right into it so that FERscope splits the set."
-            )
-    for split, held in classes.items():
-        if missing := sorted(known - held):
-            raise DataError(
-                f"The class {missing[0]!r} has a folder in another split of {root}, but none in "
-                f"{split}. Add images of it to {split}, or leave the class out."
-            )
+    held = {folder.folder for folder in found.folders} | set(found.unsorted)
+    parents = {folder.folder.rpartition("/")[0] for folder in found.folders}
+    ignored = {name.lower() for name, label in mapping.items() if not label}
+    for folder in tree.folders:
+        parent, _, name = folder.rpartition("/")
+        if folder in held or any(other.startswith(f"{folder}/") for other in held):
+            continue
+        if parent in parents and (emotion_of(name) or code_of(name) is not None):
+            if name.lower() not in ignored:
+                raise DataError(
+                    f"The class folder {tree.shown}/{folder} has no image file "
+                    f"({', '.join(sorted(SUFFIXES)[:6])} ...; links that lead out of the folder do "
+                    f"not count). Add images or remove the folder, or pass --map-class {name}= ."
+                )
+        elif parent == found.root and split_of(name) and found.folders[0].split:
+            raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
+
+
+def _check_classes(where: str, files: list[ImageFile]) -> None:
+    classes = sorted({str(file.label) for file in files})
+    if len(classes) < 2:
+        raise DataError(
+            f"{where} has too few classes ({', '.join(classes) or 'none'}): at least two are "
+            "needed. Give the folder in which the class folders or split folders stand, and look "
+            "at --map-class if it is used."
+        )

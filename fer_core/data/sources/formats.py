@@ -1,183 +1,266 @@
-"""Every format by name, and which one a path holds."""
+"""Every format by name, and its reader."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from fer_core.data.sources.affectnet import (
     AffectNetArraysSource,
     AffectNetCsvSource,
     AffectNetFolderSource,
-    is_affectnet_csv,
+    find_affectnet_arrays,
+    find_affectnet_lists,
 )
+from fer_core.data.sources.annotated import AnnotatedSource, find_tables, is_affectnet_table
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
-from fer_core.data.sources.fer2013 import Fer2013Source, Labels
-from fer_core.data.sources.fer2013_folder import Fer2013FolderSource, is_fer2013_folder
-from fer_core.data.sources.files import first_image, visible
-from fer_core.data.sources.folder import SPLIT_NAMES, FolderSource
+from fer_core.data.sources.class_names import ClassNames
+from fer_core.data.sources.expw import ExpwSource
+from fer_core.data.sources.fer2013 import Fer2013Source
+from fer_core.data.sources.fer2013_folder import Fer2013FolderSource
+from fer_core.data.sources.ferplus_folder import FerPlusFolderSource
+from fer_core.data.sources.folder import FolderSource
 from fer_core.data.sources.huggingface import HuggingFaceSource, is_saved_dataset
 from fer_core.data.sources.human_emotions import HumanEmotionsSource
-from fer_core.data.sources.planted import PlantedSource
-from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_list
-from fer_core.data.sources.synthetic import SyntheticSource
+from fer_core.data.sources.named_files import NamedFilesSource
+from fer_core.data.sources.options import AnyReaderOptions, ReaderOptions, readers_of
+from fer_core.data.sources.pixels import PixelFile, find_pixel_tables
+from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_rafdb_lists
+from fer_core.data.sources.recognise import Place, Recognition, locate, recognise, recognise_place
+from fer_core.data.sources.tables import Columns
+from fer_core.data.sources.yolo import YoloSource
 from fer_core.errors import DataError
+
+__all__ = ["OpenedSource", "open_dataset", "open_source", "recognise"]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a reader may be told beside the path; each reader takes what concerns it.
+class OpenedSource:
+    """A reader, and how it was found.
 
     Attributes:
-        votes: FER2013: path of `fer2013new.csv`.
-        labels: FER2013: which annotation is the label.
-        mapping: Class names by the source's names; an empty one leaves the class out.
-        image: Hugging Face: name of the image column.
-        label: Hugging Face: name of the label column.
-        count: Synthetic: number of images.
-        side: Synthetic: side of the drawn images in pixels.
-        seed: Synthetic: seed of the faces.
-        faults: Synthetic: whether faults are planted and annotators simulated.
+        reader: Reads the dataset.
+        form: One of `FORMATS`.
+        reason: What told the format.
+        notes: What was assumed, as sentences for the user.
     """
 
-    votes: Path | None = None
-    labels: Labels | None = None
-    mapping: Mapping[str, str] | None = None
-    image: str | None = None
-    label: str | None = None
-    count: int = 1400
-    side: int = 64
-    seed: int = 0
-    faults: bool = False
+    reader: Source
+    form: str
+    reason: str
+    notes: tuple[str, ...] = ()
 
 
-def open_source(path: str, form: str | None = None, options: Options | None = None) -> Source:
-    """Returns the reader of a dataset.
+@dataclass(frozen=True)
+class _Request:
+    """What an opener is given."""
+
+    path: str
+    place: Place | None
+    mapping: Mapping[str, str]
+    options: ReaderOptions
+    columns: Columns = field(default_factory=Columns)
+
+    @property
+    def names(self) -> ClassNames:
+        return ClassNames(
+            mapping=self.mapping,
+            codes=getattr(self.options, "codes", None),
+            any_classes=getattr(self.options, "any_classes", False),
+        )
+
+    @property
+    def tree_place(self) -> Place:
+        return self.place or locate(self.path)
+
+
+def open_source(
+    path: str,
+    form: str | None = None,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    **options: Any,  # noqa: ANN401 (those of the reader, which checks them)
+) -> Source:
+    """Returns the reader of a dataset; see `open_dataset`."""
+    return open_dataset(path, form, mapping=mapping, options=options).reader
+
+
+def open_dataset(
+    path: str,
+    form: str | None = None,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> OpenedSource:
+    """Opens a dataset.
 
     Args:
-        path: A file or folder, `owner/name` on the Hugging Face hub, or `synthetic`.
+        path: A file, folder or archive, or a folder in an archive; `owner/name` on the Hugging Face
+            hub; or `synthetic`.
         form: One of `FORMATS`; recognised from the path if not given.
-        options: What the reader is told. The mapping reaches only the readers of class folders,
-            which need not read what it leaves out; preparation applies it to the others.
+        mapping: Class names by the source's names; an empty one leaves the class out.
+        options: Options of the reader, by name (`fer_core.data.sources.options`).
 
     Raises:
-        DataError: If the format is unknown or the path does not hold it.
+        DataError: If the format is unknown, the path does not hold it or holds several datasets,
+            an option is none of the reader's, or a class has no known meaning.
     """
-    chosen = form or recognise(path)
-    options = options or Options()
-    if form is None and chosen == "folder" and not options.mapping:
-        _require_names(Path(path))
-    if chosen not in FORMATS:
-        raise DataError(f"The format {chosen!r} is unknown. Known: {', '.join(FORMATS)}.")
-    return _OPENERS[chosen](path, options)
+    if form is not None and form not in FORMATS:
+        raise DataError(f"The format {form!r} is unknown. Known: {', '.join(FORMATS)}.")
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    columns = _columns(given)
+    place: Place | None = None
+    if path == SYNTHETIC or form == SYNTHETIC:
+        found = Recognition(SYNTHETIC, "the faces are drawn")
+    elif form == "huggingface" and not Path(path).exists():
+        found = Recognition(form, "--format says so")
+    elif form is not None:
+        found = Recognition(form, "--format says so")
+        place = locate(path)
+    else:
+        place = locate(path)
+        found = recognise_place(place, columns, given.get("annotation"))
+    request = _Request(path, place, mapping or {}, _checked(found.form, given), columns)
+    reader = _OPENERS[found.form](request)
+    notes = (*getattr(reader, "notes", ()), *found.notes)
+    return OpenedSource(reader, found.form, found.reason, notes)
 
 
-def recognise(path: str) -> str:
-    """Returns the format that a path holds, `folder` if it is none of the known datasets.
+def _columns(options: Mapping[str, Any]) -> Columns:
+    names = ("image", "label", "split_column", "group")
+    return Columns(**{name: options.get(name) for name in names})
+
+
+def _checked(form: str, options: Mapping[str, Any]) -> ReaderOptions:
+    """Returns a reader's options.
 
     Raises:
-        DataError: If the path does not exist.
+        DataError: If one is none of the reader's, or out of range.
     """
-    place = Path(path)
-    if path == SYNTHETIC:
-        return SYNTHETIC
-    if place.is_file():
-        if place.suffix == ".parquet":
-            return "huggingface"
-        return "affectnet" if is_affectnet_csv(place) else "fer2013"
-    if not place.exists():
-        # Never taken for a dataset of the hub, which `owner/name` could be, too: a mistyped path
-        # must not go to the network.
+    adapter: TypeAdapter[ReaderOptions] = TypeAdapter(AnyReaderOptions)
+    try:
+        return adapter.validate_python({"format": form, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        if first["type"] != "extra_forbidden":
+            raise DataError(f"{name}: {first['msg']}.") from error
         raise DataError(
-            f"{path} does not exist. Give a file, a folder, or `{SYNTHETIC}`; for a dataset of the "
-            "Hugging Face hub, name the format huggingface as well."
-        )
-    if find_list(place) is not None:
-        return "rafdb"
-    if (place / "train_set" / "annotations").is_dir() or _affectnet_lists(place) is not None:
-        return "affectnet"
-    if is_saved_dataset(place) or next(place.rglob("*.parquet"), None) is not None:
-        return "huggingface"
-    if is_fer2013_folder(place):
-        return "fer2013"
-    return _of_codes(place) or "folder"
+            f"--{name.replace('_', '-')} is an option of {', '.join(readers_of(name))}; this "
+            f"dataset is read as {form}. Leave it out, or say what the dataset is with --format."
+        ) from error
 
 
-def _require_names(place: Path) -> None:
-    """Refuses numbers that nobody has said the meaning of."""
-    if names := _numbers(place):
+def _fer2013(request: _Request) -> Source:
+    place = request.tree_place
+    options = request.options
+    votes, labels = getattr(options, "votes", None), getattr(options, "labels", None)
+    tables = [place.file] if place.file is not None else find_pixel_tables(place.tree)
+    if not tables:
+        return Fer2013FolderSource(place.tree, **_folder_options(request))
+    if len(tables) > 1:
         raise DataError(
-            f"The class folders of {place} are numbers ({', '.join(sorted(names))}), and nothing "
-            "says what they mean. Name the dataset with --format rafdb or --format affectnet, or "
-            "each class with --map-class 1=happy."
+            f"{request.path} holds {len(tables)} tables of pixels ({', '.join(tables[:4])}). Give "
+            "the path of one of them."
         )
+    file = PixelFile(place.tree, tables[0])
+    return Fer2013Source(file, votes, labels, request.names, request.columns)
 
 
-def _of_codes(place: Path) -> str | None:
-    """Returns the dataset whose codes name a folder's class folders, if it can be told."""
-    if not (codes := _numbers(place)):
-        return None
-    first = first_image(_class_parents(place)[0])
-    if first is not None and first.stem.endswith("_aligned"):
-        return "rafdb"
-    return "affectnet" if "0" in codes and len(codes) >= 7 else None
+def _affectnet(request: _Request) -> Source:
+    place = request.tree_place
+    tree = place.tree
+    if find_affectnet_lists(tree):
+        return AffectNetCsvSource(_lists_tree(request.path, place), request.names)
+    if find_affectnet_arrays(tree) is not None:
+        return AffectNetArraysSource(tree, request.names)
+    if getattr(request.options, "annotation", None) != "folder":
+        tables = [
+            table for table in find_tables(tree, request.columns) if is_affectnet_table(table)
+        ]
+        if tables:
+            return AnnotatedSource(tree, request.names, request.columns, tables)
+    return AffectNetFolderSource(tree, **_folder_options(request))
 
 
-def _numbers(place: Path) -> set[str]:
-    """Returns the names of a folder's class folders if all are numbers."""
-    parents = _class_parents(place)
-    names = {path.name for folder in parents for path in visible(folder) if path.is_dir()}
-    return names if all(name.isdecimal() for name in names) else set()
+def _lists_tree(path: str, place: Place) -> Any:  # noqa: ANN401 (a tree or path)
+    """Returns a place that holds AffectNet's pictures as well: they stand beside the lists."""
+    root = place.tree.root
+    if root is None:
+        return place.tree
+    if root.name == "Manually_Annotated_file_lists":
+        root = root.parent
+    return root if root.is_dir() else Path(path)
 
 
-def _class_parents(place: Path) -> list[Path]:
-    """Returns where class folders stand: in the split folders, if there are any."""
-    splits = [path for path in visible(place) if path.name.lower() in SPLIT_NAMES]
-    return [path for path in splits if path.is_dir()] or [place]
+def _rafdb(request: _Request) -> Source:
+    tree = request.tree_place.tree
+    if find_rafdb_lists(tree):
+        root = tree.root
+        if root is not None and root.name == "EmoLabel":  # the pictures stand beside it
+            return RafDbSource(root.parent, request.names)
+        return RafDbSource(tree, request.names)
+    if getattr(request.options, "annotation", None) == "table":
+        return _list(request, codes="rafdb")
+    return RafDbFolderSource(tree, **_folder_options(request))
 
 
-def _affectnet_lists(place: Path) -> Path | None:
-    for folder in (place, place / "Manually_Annotated_file_lists"):
-        if (folder / "training.csv").is_file() or (folder / "validation.csv").is_file():
-            return folder
-    return None
+def _list(request: _Request, codes: str | None = None) -> Source:
+    place = request.tree_place
+    names = request.names
+    if codes and not names.codes:
+        names = ClassNames(names.mapping, codes, names.left_out, names.any_classes)
+    if place.file is not None and place.tree.root is not None:
+        return AnnotatedSource(place.tree.root / place.file, names, request.columns)
+    tables = find_tables(place.tree, request.columns, place.file) or None
+    return AnnotatedSource(place.tree, names, request.columns, tables)
 
 
-def _fer2013(path: str, options: Options) -> Source:
-    if Path(path).is_dir():
-        return Fer2013FolderSource(Path(path), mapping=options.mapping)
-    return Fer2013Source(Path(path), options.votes, options.labels)
+def _huggingface(request: _Request) -> Source:
+    place = request.place
+    path: Any = request.path
+    if (
+        place is not None
+        and place.file is None
+        and not (place.tree.root is not None and is_saved_dataset(place.tree.root))
+    ):
+        path = place.tree
+    return HuggingFaceSource(path, request.names, request.columns)
 
 
-def _affectnet(path: str, options: Options) -> Source:
-    place = Path(path)
-    if place.is_file():
-        return AffectNetCsvSource(place)
-    if (place / "train_set" / "annotations").is_dir():
-        return AffectNetArraysSource(place)
-    if (lists := _affectnet_lists(place)) is not None:
-        return AffectNetCsvSource(lists)
-    return AffectNetFolderSource(place, mapping=options.mapping)
+def _synthetic(request: _Request) -> Source:
+    from fer_core.data.sources.planted import PlantedSource  # slow to import
+    from fer_core.data.sources.synthetic import SyntheticSource
+
+    values = request.options.model_dump()
+    reader = PlantedSource if values["faults"] else SyntheticSource
+    return reader(values["count"], values["seed"], values["side"])
 
 
-def _rafdb(path: str, options: Options) -> Source:
-    place = Path(path)
-    if find_list(place) is not None or not place.is_dir():
-        return RafDbSource(place)
-    return RafDbFolderSource(place, mapping=options.mapping)
+def _folder_options(request: _Request) -> dict[str, Any]:
+    return {
+        "mapping": request.mapping,
+        "codes": getattr(request.options, "codes", None),
+        "any_classes": getattr(request.options, "any_classes", False),
+    }
 
 
-_OPENERS: Mapping[str, Callable[[str, Options], Source]] = {
+_OPENERS: Mapping[str, Callable[[_Request], Source]] = {
     "fer2013": _fer2013,
+    "ferplus": lambda request: FerPlusFolderSource(request.tree_place.tree),
     "affectnet": _affectnet,
     "rafdb": _rafdb,
-    "human-emotions": lambda path, options: HumanEmotionsSource(
-        Path(path), mapping=options.mapping
+    "expw": lambda request: ExpwSource(request.tree_place.tree, request.names),
+    "kdef": lambda request: NamedFilesSource(request.tree_place.tree, "KDEF", request.names),
+    "jaffe": lambda request: NamedFilesSource(request.tree_place.tree, "JAFFE", request.names),
+    "human-emotions": lambda request: HumanEmotionsSource(
+        request.tree_place.tree, **_folder_options(request)
     ),
-    "folder": lambda path, options: FolderSource(Path(path), mapping=options.mapping),
-    "huggingface": lambda path, options: HuggingFaceSource(
-        path, image=options.image, label=options.label
-    ),
-    "synthetic": lambda _, options: (PlantedSource if options.faults else SyntheticSource)(
-        options.count, options.seed, options.side
-    ),
+    "folder": lambda request: FolderSource(request.tree_place.tree, **_folder_options(request)),
+    "list": _list,
+    "yolo": lambda request: YoloSource(request.tree_place.tree, request.names),
+    "huggingface": _huggingface,
+    "synthetic": _synthetic,
 }

@@ -6,26 +6,41 @@ Parquet files are read without further packages. A folder of `save_to_disk` and 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
 from fer_core.data.imaging import open_picture
-from fer_core.data.sources.base import Origin, Sample, Skipped, Split
+from fer_core.data.sources.base import Entry, Origin, Sample, Skipped, Split
+from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
-from fer_core.data.sources.folder import SPLIT_NAMES
+from fer_core.data.sources.split_names import require_known, split_in, split_of
+from fer_core.data.sources.tables import (
+    NO_LABEL,
+    Columns,
+    extra_columns,
+    extras_of,
+    group_column,
+    is_unlabelled,
+    label_column,
+    named_column,
+    split_column,
+    text_of,
+    usual_columns,
+)
+from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
 from fer_core.errors import DataError, ImageError
-from fer_core.labels import canonical_name
 
-_IMAGE_NAMES = ("image", "img", "picture", "face")
-_LABEL_NAMES = ("label", "labels", "emotion", "expression", "class")
+_IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes")
 _BATCH = 64
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -41,37 +56,59 @@ class _Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
-        """Gives images, and labels by their names where those are known."""
+    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
+        """Gives the rows, with the labels by their names where those are known."""
         ...
 
 
 class HuggingFaceSource:
     """An image classification dataset in the hub's formats.
 
-    A dataset with only one split has none for FERscope, which then splits it; one without a test
-    split is tested on its validation split.
+    Splits are known by their names (`public_test` is validation) or by a column; a dataset with
+    one part and no such column has none. Rows without a label are skipped. Columns of persons are
+    groups; the others become slices.
 
     Args:
-        place: A parquet file, a folder of them, a folder of `save_to_disk`, or `owner/name` of a
-            dataset on the hub, with `@revision` after it if it must not change.
-        image: Name of the image column; found by its usual names if not given.
-        label: Name of the label column; likewise.
+        place: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
+            `owner/name` of a dataset on the hub, with `@revision` after it if it must not change.
+        names: How class names are understood.
+        columns: Columns that the user named.
+
+    Attributes:
+        left_out: Number of images that are left out without being read, by reason.
+        notes: What the reader assumed.
 
     Raises:
-        DataError: If the dataset cannot be read or reached, or a column or the meaning of class
-            numbers is missing.
+        DataError: If the dataset cannot be read or reached, a split's name is not known, or a
+            column or the meaning of class numbers is missing.
     """
 
-    def __init__(self, place: str, *, image: str | None = None, label: str | None = None) -> None:
-        self._place = place
+    maps_names = True
+
+    def __init__(
+        self,
+        place: str | FileTree,
+        names: ClassNames | None = None,
+        columns: Columns | None = None,
+    ) -> None:
+        self._place = place if isinstance(place, str) else place.shown
+        columns = columns or Columns()
         by_name = _open(place)
-        self._parts = _splits(by_name)
-        first, *others = (rows for _, rows in self._parts)
-        shared = [name for name in first.columns if all(name in rows.columns for rows in others)]
-        self._image = _column(shared, image, _IMAGE_NAMES, "image", place)
-        self._label = _column(shared, label, _LABEL_NAMES, "label", place)
-        self._licence = first.licence
+        self._parts = list(by_name.values())
+        shared = [
+            name
+            for name in self._parts[0].columns
+            if all(name in rows.columns for rows in self._parts)
+        ]
+        self._image = _image_column(shared, columns.image, self._place)
+        self._facts = _read_facts(self._parts, [c for c in shared if c != self._image], columns)
+        self._splits = self._named_splits(list(by_name), columns)
+        counts = Counter(str(label) for label in self._facts.labels if label is not None)
+        reading = (names or ClassNames()).read(counts, self._place)
+        self._meanings = reading.labels
+        self.left_out = Counter(reading.left_out(counts))
+        self.notes = list(reading.notes)
+        self._licence = self._parts[0].licence
 
     @property
     def origin(self) -> Origin:
@@ -87,67 +124,161 @@ class HuggingFaceSource:
     @cached_property
     def colour(self) -> bool:
         """Whether one of the first 50 readable images of any split is not grey."""
-        for _, rows in self._parts:
-            for raw, _ in islice(rows.read(self._image, self._label), COLOUR_SAMPLE):
+        for rows in self._parts:
+            for row in islice(rows.read([self._image], ""), COLOUR_SAMPLE):
                 try:
-                    if is_coloured(open_picture(_bytes(raw, self._place))):
+                    if is_coloured(open_picture(_bytes(row[self._image], self._place))):
                         return True
                 except ImageError:
                     continue
         return False
 
     def __len__(self) -> int:
-        return sum(len(rows) for _, rows in self._parts)
+        return sum(1 for _ in self.entries())
+
+    def entries(self) -> Iterator[Entry | Skipped]:
+        """Gives what is known of the images without reading them."""
+        for row, label in enumerate(self._facts.labels):
+            key = self._key(row)
+            if label is None:
+                yield Skipped(key, NO_LABEL)
+            elif self._meanings[label]:
+                group = self._facts.groups[row]
+                yield Entry(key, self._meanings[label], self._splits[row], group=group)
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
         """Gives the images in the order of the files, one batch in memory at a time."""
-        for split, rows in self._parts:
-            for index, (raw, label) in enumerate(rows.read(self._image, self._label)):
-                key = f"{split or 'all'}/{index:06d}"
-                try:
-                    picture = open_picture(_bytes(raw, self._place), key)
-                except ImageError as error:
-                    yield Skipped(key, str(error))
+        items = self.entries()
+        row = -1
+        for rows in self._parts:
+            for cells in rows.read([self._image], ""):
+                row += 1
+                label = self._facts.labels[row]
+                if label is not None and not self._meanings[label]:
                     continue
-                yield Sample(
-                    key=key,
-                    image=np.asarray(picture if self.colour else picture.convert("L")),
-                    label=self._class(label, key),
-                    split=split,
-                )
+                item = next(items)
+                yield item if isinstance(item, Skipped) else self._sample(item, row, cells)
 
-    def _class(self, value: object, key: str) -> str:
-        if isinstance(value, str):
-            return canonical_name(value)
-        raise DataError(
-            f"{key} of {self._place}: nothing says what the label {value!r} means. Name the "
-            "column that holds class names with the option `label`."
+    def _sample(self, entry: Entry, row: int, cells: Mapping[str, Any]) -> Sample | Skipped:
+        try:
+            picture = open_picture(_bytes(cells[self._image], self._place), entry.key)
+        except ImageError as error:
+            return Skipped(entry.key, str(error))
+        return Sample(
+            key=entry.key,
+            image=np.asarray(picture if self.colour else picture.convert("L")),
+            label=entry.label,
+            split=entry.split,
+            group=entry.group,
+            extras=self._facts.extras[row] if self._facts.extras else {},
         )
+
+    def _key(self, row: int) -> str:
+        part = int(np.searchsorted(self._starts, row, side="right")) - 1
+        split = self._part_splits[part]
+        return f"{split or 'all'}/{row - self._starts[part]:06d}"
+
+    def _named_splits(self, names: Sequence[str], columns: Columns) -> list[Split | None]:
+        """Returns the split of each row: by its column, else by its part's name."""
+        sizes = [len(rows) for rows in self._parts]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
+        self._part_splits: list[Split | None] = [None] * len(names)
+        if self._facts.splits is not None and (len(names) == 1 or columns.split_column):
+            return list(self._facts.splits)
+        if len(names) > 1:
+            known = require_known(names, self._place)
+            self._part_splits = [known[name] for name in names]
+            if len(set(known.values())) < len(names):
+                raise DataError(
+                    f"{self._place} has the splits {', '.join(names)}, and several of them mean "
+                    "the same. Give the path of one set of them."
+                )
+        return [split for split, size in zip(self._part_splits, sizes, strict=True)
+                for _ in range(size)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the rows say beside the pictures; one item a row.
+
+    Attributes:
+        labels: Class names or numbers as text; None without a label.
+        splits: By a column of splits; None where there is none.
+        groups: Persons.
+        extras: Further values; empty where there are none.
+    """
+
+    labels: Sequence[str | None]
+    splits: Sequence[Split | None] | None
+    groups: Sequence[str | None]
+    extras: Sequence[Mapping[str, float | str]]
+
+
+def _read_facts(parts: Sequence[_Rows], names: Sequence[str], columns: Columns) -> _Facts:
+    simple = [name for name in names if all(name in rows.columns for rows in parts)]
+    head = pd.DataFrame([row for rows in parts for row in islice(rows.read(simple, ""), 2000)])
+    head = head.astype("str") if len(head) else pd.DataFrame(columns=list(simple))
+    where = "The dataset"
+    label = label_column(head, columns.label, where)
+    if label is None:
+        raise DataError(
+            f"{where} has no label column; its columns are {', '.join(names) or 'pictures only'}. "
+            "Name it with --label."
+        )
+    table = pd.DataFrame([row for rows in parts for row in rows.read(simple, label)])
+    split = split_column(table, columns.split_column, where)
+    group = group_column(simple, columns.group, where)
+    extras = extra_columns(table, (label, split))
+    values = [str(value) for value in table[split].dropna().unique()] if split else []
+    known = require_known(values, where)
+    records = table.to_dict(orient="records") if extras else []
+    return _Facts(
+        labels=[None if is_unlabelled(value) else text_of(value) for value in table[label]],
+        splits=[known.get(str(value)) for value in table[split]] if split else None,
+        groups=[None if is_unlabelled(value) else text_of(value) for value in table[group]]
+        if group
+        else [None] * len(table),
+        extras=[extras_of(row, extras) for row in records],
+    )
 
 
 @dataclass(frozen=True)
 class _Parquet:
     """Parquet files of one split; only one batch of rows is in memory."""
 
-    files: tuple[Path, ...]
+    tree: FileTree
+    files: tuple[str, ...]
     licence: str
 
     @cached_property
     def columns(self) -> Sequence[str]:
-        first, *others = (_parquet(file).schema_arrow.names for file in self.files)
+        first, *others = (self.opened(file).schema_arrow.names for file in self.files)
         return [name for name in first if all(name in names for names in others)]
 
     def __len__(self) -> int:
-        return sum(int(_parquet(file).metadata.num_rows) for file in self.files)
+        return sum(int(self.opened(file).metadata.num_rows) for file in self.files)
 
-    def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
+    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
         for file in self.files:
-            opened = _parquet(file)
+            opened = self.opened(file)
             names = _class_names(opened.schema_arrow, label)  # each file numbers its own classes
-            for batch in opened.iter_batches(batch_size=_BATCH, columns=[image, label]):
-                table = batch.to_pydict()
-                for raw, value in zip(table[image], table[label], strict=True):
-                    yield raw, _named(value, names)
+            for batch in opened.iter_batches(batch_size=_BATCH, columns=list(columns)):
+                for row in batch.to_pylist():
+                    yield row | {label: _named(row[label], names)} if label in row else row
+
+    def opened(self, file: str) -> Any:  # noqa: ANN401 (pyarrow is untyped)
+        """Opens one of the files.
+
+        Raises:
+            DataError: If it is no parquet file.
+        """
+        name = PurePosixPath(file).name
+        try:
+            if self.tree.root is not None:
+                return pq.ParquetFile(self.tree.root / file)
+            return pq.ParquetFile(self.tree.open(file))
+        except Exception as error:  # pyarrow raises several kinds
+            raise DataError(f"{name} is no readable parquet file ({error}).") from error
 
 
 @dataclass(frozen=True)
@@ -167,14 +298,16 @@ class _Loaded:
     def __len__(self) -> int:
         return len(self.data)
 
-    def read(self, image: str, label: str) -> Iterator[tuple[Any, Any]]:
+    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
         import datasets
 
-        raw = self.data.select_columns([image, label])
-        raw = raw.cast_column(image, datasets.Image(decode=False))
-        names = getattr(self.data.features[label], "names", None)
+        raw = self.data.select_columns(list(columns))
+        for column, feature in self.data.features.items():
+            if column in columns and isinstance(feature, datasets.Image):
+                raw = raw.cast_column(column, datasets.Image(decode=False))
+        names = getattr(self.data.features.get(label), "names", None)
         for row in raw:
-            yield row[image], _named(row[label], names)
+            yield row | {label: _named(row[label], names)} if label in row else dict(row)
 
 
 def _class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)
@@ -198,14 +331,16 @@ def is_saved_dataset(path: Path) -> bool:
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
-def _open(place: str) -> Mapping[str, _Rows]:
+def _open(place: str | FileTree) -> Mapping[str, _Rows]:
+    if isinstance(place, FileTree):
+        return _parquet_splits(place)
     path = Path(place)
-    if path.is_file():
-        return {"train": _Parquet((path,), "")}
-    if path.is_dir():
-        if is_saved_dataset(path):
+    if path.is_file() and not is_archive(path):
+        return {"train": _Parquet(file_tree(path), (path.name,), "")}
+    if path.exists():
+        if path.is_dir() and is_saved_dataset(path):
             return _load(lambda datasets: datasets.load_from_disk(str(path)), place)
-        return _parquet_splits(path)
+        return _parquet_splits(open_tree(path))
     if not _is_hub(place):
         raise DataError(
             f"{place} is neither a file, nor a folder, nor owner/name of a Hugging Face dataset."
@@ -235,27 +370,41 @@ def _load(call: Any, place: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an opt
     return {"train": _Loaded(loaded)}
 
 
-def _parquet_splits(folder: Path) -> Mapping[str, _Rows]:
+def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
     """Groups `data/train-00000-of-00002.parquet` and `default/train/0000.parquet` by split."""
-    by_split: dict[str, list[Path]] = {}
-    for file in sorted(folder.rglob("*.parquet")):
-        words = [re.split(r"[-_.]", file.name)[0], file.parent.name]
-        named = next((word for word in words if word.lower() in SPLIT_NAMES), "train")
-        by_split.setdefault(named.lower(), []).append(file)
-    if not by_split:
+    files = [name for name in tree.files if name.lower().endswith(".parquet")]
+    if not files:
         raise DataError(
-            f"{folder} holds no parquet file. Give the folder that the dataset was downloaded or "
-            "saved to."
+            f"{tree.shown} holds no parquet file. Give the folder that the dataset was downloaded "
+            "or saved to."
         )
-    licence = _card_licence(folder / "README.md")
-    return {name: _Parquet(tuple(files), licence) for name, files in by_split.items()}
+    licence = _card_licence(tree)
+    by_split: dict[str, list[str]] = {}
+    for file in files:
+        by_split.setdefault(_split_name(file), []).append(file)
+    if set(by_split) == {""}:  # numbered parts of one table
+        return {"train": _Parquet(tree, tuple(files), licence)}
+    return {
+        name or "(unnamed)": _Parquet(tree, tuple(names), licence)
+        for name, names in by_split.items()
+    }
 
 
-def _card_licence(card: Path) -> str:
+def _split_name(file: str) -> str:
+    """Returns what a file's name, or its folder's, says of its split; nothing for a number."""
+    path = PurePosixPath(file)
+    stem = re.sub(r"[-_.]?\d+(-of-\d+)?(-[0-9a-f]{8,})?$", "", path.stem)
+    for name in (stem, path.parent.name):
+        if split_of(name) or split_in(name):
+            return (name if split_of(name) else str(split_in(name))).lower()
+    return "" if stem.lower() in ("", "part", "data", "shard", "file", "default") else stem.lower()
+
+
+def _card_licence(tree: FileTree) -> str:
     """Returns the licence that the head of a dataset card names, or nothing."""
-    if not card.is_file():
+    if "README.md" not in tree.names:
         return ""
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---", 2)
+    parts = tree.text("README.md").split("---", 2)
     try:
         head = yaml.safe_load(parts[1]) if len(parts) == 3 else None
     except yaml.YAMLError:
@@ -264,32 +413,16 @@ def _card_licence(card: Path) -> str:
     return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
 
 
-def _splits(by_name: Mapping[str, _Rows]) -> list[tuple[Split | None, _Rows]]:
-    named = {SPLIT_NAMES.get(name.lower()): rows for name, rows in by_name.items()}
-    if len(by_name) == 1:
-        return [(None, next(iter(by_name.values())))]
-    if None in named or len(named) < len(by_name):
+def _image_column(columns: Sequence[str], name: str | None, place: str) -> str:
+    if name is not None:
+        return named_column(columns, name, "image", place)
+    found = usual_columns(columns, _IMAGE_NAMES)
+    if not found:
         raise DataError(
-            f"The splits are {', '.join(by_name)}; FERscope knows train, validation and test. "
-            "Give the files of one split."
+            f"{place} has no image column; its columns are {', '.join(columns)}. Name it with "
+            "--image."
         )
-    if "test" not in named and "validation" in named:
-        named["test"] = named.pop("validation")
-    return list(named.items())
-
-
-def _column(
-    columns: Sequence[str], given: str | None, usual: Iterable[str], what: str, place: str
-) -> str:
-    if given is not None and given in columns:
-        return given
-    found = None if given is not None else next((name for name in usual if name in columns), None)
-    if found is None:
-        raise DataError(
-            f"{place} has no {what} column{f' {given!r}' if given else ''}; its columns are "
-            f"{', '.join(columns)}. Name it with the option `{what}`."
-        )
-    return found
+    return found[0]
 
 
 def _bytes(raw: object, place: str) -> bytes:
@@ -305,13 +438,6 @@ def _bytes(raw: object, place: str) -> bytes:
     if isinstance(raw, bytes):
         return raw
     raise ImageError(f"A picture in {place} is empty or of a kind that cannot be read.")
-
-
-def _parquet(file: Path) -> Any:  # noqa: ANN401 (pyarrow is untyped)
-    try:
-        return pq.ParquetFile(file)
-    except Exception as error:  # pyarrow raises several kinds
-        raise DataError(f"{file.name} is no readable parquet file ({error}).") from error
 
 
 def _is_hub(place: str) -> bool:

@@ -7,12 +7,12 @@ side of a split; else a model would be tested on pictures that it was trained on
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from fer_core.data.sources.base import Origin
-from fer_core.data.sources.files import ImageFile, visible
+from fer_core.data.sources.files import ImageFile
 from fer_core.data.sources.folder import FolderSource
 
 COPY = re.compile(
@@ -27,17 +27,10 @@ COPY = re.compile(
 class HumanEmotionsSource(FolderSource):
     """Three classes in folders; altered copies are grouped with their originals.
 
-    Args:
-        path: The folder that holds `train` and `test`, or one or two folders above it, as the
-            published archive unpacks (`Emotions Dataset/Emotions Dataset/train`).
-        mapping: As of `FolderSource`.
+    The published archive unpacks into nested folders (`Emotions Dataset/Emotions Dataset/train`).
 
-    Raises:
-        DataError: As `FolderSource` does.
+    Args and errors are those of `FolderSource`.
     """
-
-    def __init__(self, path: Path, *, mapping: Mapping[str, str] | None = None) -> None:
-        super().__init__(_inner(path), mapping=mapping)
 
     @property
     def origin(self) -> Origin:
@@ -52,11 +45,11 @@ class HumanEmotionsSource(FolderSource):
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
         families: dict[str, list[int]] = defaultdict(list)
         for index, file in enumerate(files):
-            families[f"{file.label}/{original_name(file.path.stem)}"].append(index)
+            families[f"{file.label}/{original_name(_stem(file))}"].append(index)
         described = list(files)
         for name, members in families.items():
             # Equal names in train and test without any copy are two pictures, not one.
-            if any(COPY.search(files[index].path.stem) for index in members):
+            if any(COPY.search(_stem(files[index])) for index in members):
                 for index in members:
                     described[index] = replace(files[index], group=name)
         return described
@@ -67,13 +60,5 @@ def original_name(stem: str) -> str:
     return COPY.sub("", stem)
 
 
-def _inner(path: Path) -> Path:
-    """Follows folders that hold nothing but one other folder."""
-    for _ in range(2):
-        if not path.is_dir() or (path / "train").is_dir():
-            break
-        folders = [entry for entry in visible(path) if entry.is_dir()]
-        if len(folders) != 1:
-            break
-        path = folders[0]
-    return path
+def _stem(file: ImageFile) -> str:
+    return PurePosixPath(file.name).stem

@@ -1,12 +1,15 @@
 """RAF-DB: `list_patition_label.txt` with `aligned/` pictures, or folders named 1 to 7."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fer_core.data.sources.base import Origin, Skipped, Split
-from fer_core.data.sources.files import ImageFile, ImageFiles, need_folder
+from fer_core.data.sources.class_names import ClassNames
+from fer_core.data.sources.files import ImageFile, ImageFiles, need_tree
 from fer_core.data.sources.folder import FolderSource
+from fer_core.data.sources.tree import FileTree
 from fer_core.errors import DataError
 from fer_core.labels import RAFDB_CODES
 
@@ -30,7 +33,9 @@ class RafDbSource(ImageFiles):
     that are listed but missing are listed as skipped.
 
     Args:
-        path: The folder `basic`, one above it, or one in which the list stands beside `aligned`.
+        place: The folder `basic`, one above it, or one in which the list stands beside `aligned`;
+            or an archive of them.
+        names: How class names are understood.
 
     Raises:
         DataError: If list or pictures are not found, or a line is malformed or has an unknown
@@ -39,16 +44,22 @@ class RafDbSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, path: Path) -> None:
-        need_folder(path, f"Give the folder of RAF-DB that holds EmoLabel/{LIST_NAME}")
-        labels = find_list(path)
-        if labels is None:
+    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(place, f"Give the folder of RAF-DB that holds EmoLabel/{LIST_NAME}")
+        lists = find_rafdb_lists(tree)
+        if not lists:
             raise DataError(
-                f"{path} holds no {LIST_NAME}. Give RAF-DB's folder `basic`, with EmoLabel and "
-                "Image in it, or prepare the folder form with train and test."
+                f"{tree.shown} holds no {LIST_NAME}. Give RAF-DB's folder `basic`, with EmoLabel "
+                "and Image in it, or prepare the folder form with train and test."
             )
-        pictures = _pictures(labels)
-        super().__init__(path, _listed(labels, pictures))
+        names = replace(names or ClassNames(), codes=(names and names.codes) or "rafdb")
+        rows = list(_lines(tree, lists[0]))
+        counts = Counter(code for _, code, _ in rows)
+        reading = names.read(counts, tree.shown)
+        self.left_out = Counter(reading.left_out(counts))
+        self.notes = list(reading.notes)
+        aligned = _aligned(tree, lists[0])
+        super().__init__(tree, [*_items(tree, rows, reading.labels, aligned), *tree.skipped])
 
 
 class RafDbFolderSource(FolderSource):
@@ -58,67 +69,72 @@ class RafDbFolderSource(FolderSource):
     """
 
     origin = ORIGIN
-
-    def _native_name(self, folder: str) -> str:
-        code = int(folder) if folder.isdecimal() else None
-        if code is None:
-            return super()._native_name(folder)
-        if code not in RAFDB_CODES:
-            raise DataError(
-                f"The folder {folder!r} in {self._root} is no class of RAF-DB, whose codes are 1 "
-                "to 7. Rename or remove it."
-            )
-        return RAFDB_CODES[code]
+    default_codes = "rafdb"
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
         # The same picture has the same key in both layouts.
         for file in files:
-            stem = _stem(file.path.name)
+            stem = _stem(file.name)
             yield replace(file, key=stem) if stem.startswith(("train_", "test_")) else file
 
 
-def find_list(path: Path) -> Path | None:
-    """Returns RAF-DB's list of labels in or below a folder, or None."""
-    for folder in ("", "EmoLabel", "basic/EmoLabel"):
-        if (path / folder / LIST_NAME).is_file():
-            return path / folder / LIST_NAME
-    return None
+def find_rafdb_lists(tree: FileTree) -> list[str]:
+    """Returns RAF-DB's lists of labels in a tree."""
+    return [name for name in tree.files if PurePosixPath(name).name == LIST_NAME]
 
 
-def _pictures(labels: Path) -> Path:
-    above = labels.parent.parent
-    for folder in (above / "Image" / "aligned", labels.parent / "aligned", above / "aligned"):
-        if folder.is_dir():
-            return folder
-    raise DataError(
-        f"No folder `aligned` was found for {labels}. Unpack RAF-DB's aligned.zip into "
-        f"{above / 'Image'}."
-    )
+def is_rafdb_name(name: str) -> bool:
+    """Whether a file is named as RAF-DB's aligned pictures are."""
+    stem = PurePosixPath(name).stem
+    return stem.endswith("_aligned") and stem.startswith(("train_", "test_"))
 
 
-def _listed(labels: Path, pictures: Path) -> Iterator[ImageFile | Skipped]:
+def _aligned(tree: FileTree, list_name: str) -> dict[str, str]:
+    """Returns the aligned pictures by their names in the list."""
+    pictures = {_stem(name): name for name in tree.files if is_rafdb_name(name)}
+    if not pictures:
+        raise DataError(
+            f"No aligned picture was found for {tree.shown}/{list_name}. Unpack RAF-DB's "
+            "aligned.zip into Image/aligned."
+        )
+    return pictures
+
+
+def _lines(tree: FileTree, name: str) -> Iterator[tuple[str, str, Split]]:
+    """Gives (picture, code, split) of each line of the list."""
     seen: set[str] = set()
-    for number, line in enumerate(labels.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(tree.text(name).splitlines(), 1):
         if not line.strip():
             continue
-        name, _, code = line.strip().rpartition(" ")
-        stem = _stem(name)
+        picture, _, code = line.strip().rpartition(" ")
+        stem = _stem(picture)
         split = _SPLITS.get(stem.partition("_")[0])
         if not code.isdecimal() or int(code) not in RAFDB_CODES or split is None:
             raise DataError(
-                f"{labels.name}, line {number}: {line.strip()[:80]!r} is not of the form "
+                f"{LIST_NAME}, line {number}: {line.strip()[:80]!r} is not of the form "
                 "`train_00001.jpg 5` with a code of 1 to 7. Get the file again."
             )
         if stem in seen:
-            raise DataError(f"{labels.name}, line {number}: {name} is listed twice.")
+            raise DataError(f"{LIST_NAME}, line {number}: {picture} is listed twice.")
         seen.add(stem)
-        picture = pictures / f"{stem}_aligned.jpg"
-        if picture.is_file():
-            yield ImageFile(picture, stem, RAFDB_CODES[int(code)], split)
+        yield stem, code, split
+
+
+def _items(
+    tree: FileTree,
+    rows: Iterable[tuple[str, str, Split]],
+    labels: Mapping[str, str],
+    pictures: Mapping[str, str],
+) -> Iterator[ImageFile | Skipped]:
+    for stem, code, split in rows:
+        if not labels[code]:
+            continue
+        if stem in pictures:
+            yield ImageFile(pictures[stem], stem, labels[code], split)
         else:
-            yield Skipped(stem, f"{picture.name} is missing in {pictures.name}.")
+            yield Skipped(stem, f"{stem}_aligned.jpg is missing.")
 
 
 def _stem(name: str) -> str:
     """Returns `train_00001` for `train_00001.jpg` and `train_00001_aligned.jpg` alike."""
-    return Path(name).stem.removesuffix("_aligned")
+    return PurePosixPath(name).stem.removesuffix("_aligned")

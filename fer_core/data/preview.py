@@ -1,0 +1,97 @@
+"""What `prepare` would read, without reading a picture: the dry run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_core.data.plan import PreparePlan, SplitPlan
+from fer_core.data.selection import BEYOND_LIMIT, ClassFilter, SelectedSource, within_limit
+from fer_core.data.sources.base import SPLITS, Skipped, entries_of
+
+EXAMPLES = 5
+"""Examples of each class."""
+
+NO_SPLIT = "no split"
+
+
+@dataclass(frozen=True)
+class SourcePreview:
+    """What is known of a source before its pictures are read.
+
+    Attributes:
+        title: What stands before the keys in sample ids.
+        form: The format that it is read as.
+        reason: What told the format.
+        notes: What is assumed, and what will be drawn.
+        counts: Images by class and split; images without a class are called `no label`.
+        examples: Keys of some images by class.
+        groups: Persons, or originals with their copies, that no split will cut.
+        skipped: Why files are skipped, by key; damaged pictures show only when they are read.
+        left_out: Images that are not read, by reason.
+    """
+
+    title: str
+    form: str
+    reason: str
+    notes: Sequence[str]
+    counts: Mapping[str, Mapping[str, int]]
+    examples: Mapping[str, Sequence[str]]
+    groups: int
+    skipped: Mapping[str, str]
+    left_out: Mapping[str, int]
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that the source brings, in their usual order."""
+        present = {split for counts in self.counts.values() for split in counts}
+        return [split for split in (*SPLITS, NO_SPLIT) if split in present]
+
+
+def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
+    """Returns what a source holds, without reading a picture where its format allows it.
+
+    Raises:
+        DataError: If the mapping names no class of the source.
+    """
+    names = ClassFilter(source)
+    inside = within_limit(source, plan.seed)
+    counts: dict[str, Counter[str]] = {}
+    examples: dict[str, list[str]] = {}
+    left_out: Counter[str] = Counter(getattr(source.reader, "left_out", {}))
+    skipped: dict[str, str] = {}
+    groups: set[str] = set()
+    for item, taken in zip(entries_of(source.reader), np.asarray(inside), strict=True):
+        if isinstance(item, Skipped):
+            skipped[item.key] = item.reason
+            continue
+        reason = names.refusal(item.label) or ("" if taken else BEYOND_LIMIT)
+        if reason or item.excluded:
+            left_out[reason or item.excluded] += 1
+            continue
+        label = names.mapped_name(item.label) or "no label"
+        counts.setdefault(label, Counter())[item.split or NO_SPLIT] += 1
+        if len(examples.setdefault(label, [])) < EXAMPLES:
+            examples[label].append(item.key)
+        if item.group is not None:
+            groups.add(item.group)
+    names.check()
+    present = {split for row in counts.values() for split in row} - {NO_SPLIT}
+    drawn = plan.notes(source.title, present) if source.role == "all" else []
+    return SourcePreview(
+        title=source.title,
+        form=source.form,
+        reason=source.reason,
+        notes=(*source.notes, *drawn),
+        counts=dict(sorted(counts.items())),
+        examples=dict(sorted(examples.items())),
+        groups=len(groups),
+        skipped=skipped,
+        left_out=dict(sorted(left_out.items())),
+    )
+
+
+def preview_plan(plan: PreparePlan, sources: Sequence[SelectedSource]) -> list[SourcePreview]:
+    """Returns the previews of a plan's sources."""
+    return [preview(source, plan.split) for source in sources]

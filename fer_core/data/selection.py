@@ -1,0 +1,141 @@
+"""The sources of a plan, and what is taken of each."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.data.plan import PreparePlan
+from fer_core.data.sources.base import Entry, Sample, Source, entries_of
+from fer_core.data.sources.formats import open_dataset
+from fer_core.errors import DataError
+from fer_core.labels import canonical_name
+
+BEYOND_LIMIT = "beyond the limit"
+
+
+@dataclass(frozen=True)
+class SelectedSource:
+    """A source and what is taken of it; the other attributes are those of `SourcePlan`.
+
+    Attributes:
+        form: The format that it is read as.
+        reason: What told the format.
+        notes: What its reader assumed, as sentences for the user.
+    """
+
+    reader: Source
+    name: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
+    limit: int | None = None
+    weight: float | None = None
+    role: Literal["all", "top-up"] = "all"
+    form: str = ""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What stands before the keys in sample ids."""
+        return self.name or self.reader.origin.name
+
+
+def open_sources(plan: PreparePlan) -> list[SelectedSource]:
+    """Opens the sources of a plan.
+
+    Raises:
+        DataError: If a source cannot be read, or what it holds is ambiguous.
+    """
+    sources = []
+    for source in plan.sources:
+        opened = open_dataset(
+            source.path, source.format, mapping=source.mapping, options=source.options
+        )
+        sources.append(
+            SelectedSource(
+                opened.reader,
+                source.name,
+                source.mapping,
+                source.classes,
+                source.limit,
+                source.weight,
+                source.role,
+                opened.form,
+                opened.reason,
+                opened.notes,
+            )
+        )
+    return sources
+
+
+def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
+    """Says which of a source's items are read: with `classes`, the limit counts only theirs.
+
+    Returns:
+        Shape (items,).
+    """
+    count = len(selected.reader)
+    mask = np.ones(count, dtype=bool)
+    if selected.limit is None or selected.limit >= count:
+        return mask
+    candidates = np.arange(count)
+    if selected.classes:
+        names = ClassFilter(selected)
+        entries = entries_of(selected.reader)
+        candidates = np.flatnonzero(
+            [isinstance(item, Entry) and not names.refusal(item.label) for item in entries]
+        )
+    drawn = np.random.default_rng([seed, len(candidates)]).permutation(len(candidates))
+    mask[candidates[drawn[selected.limit :]]] = False
+    return mask
+
+
+class ClassFilter:
+    """A source's class names: which are taken, and what they are called in the set."""
+
+    def __init__(self, selected: SelectedSource) -> None:
+        self._selected = selected
+        # Readers of files map names themselves: they need not read what is left out.
+        by_reader = getattr(selected.reader, "maps_names", False)
+        mapping = {} if by_reader else selected.mapping
+        self._mapping = {canonical_name(old): canonical_name(new) for old, new in mapping.items()}
+        self._classes = selected.classes and {canonical_name(name) for name in selected.classes}
+        self._seen: set[str] = set()
+
+    def refusal(self, label: str | None) -> str:
+        """Returns why a sample of a class is not even stored, or nothing."""
+        if label is not None:
+            self._seen.add(label)
+            if self._mapping.get(label) == "":
+                return f"the class {label} is left out"
+        if self._classes and self._mapping.get(label or "", label) not in self._classes:
+            return "not of a class that is taken"
+        return ""
+
+    def mapped(self, sample: Sample) -> Sample:
+        """Returns the sample under the set's class names."""
+        votes: Counter[str] = Counter()
+        for name, count in sample.votes.items():
+            votes[self._mapping.get(name) or name] += count  # left-out classes keep their name
+        return replace(
+            sample,
+            label=self.mapped_name(sample.label),
+            second_label=self.mapped_name(sample.second_label),
+            votes=dict(votes),
+        )
+
+    def mapped_name(self, label: str | None) -> str | None:
+        """Returns a class's name in the set."""
+        return None if label is None else self._mapping.get(label, label) or None
+
+    def check(self) -> None:
+        """Refuses a mapping that names no class of the source."""
+        if unknown := sorted(set(self._mapping) - self._seen):
+            raise DataError(
+                f"--map-class names {', '.join(unknown)}, but the classes of "
+                f"{self._selected.title} are {', '.join(sorted(self._seen))}. Correct the names."
+            )

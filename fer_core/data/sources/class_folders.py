@@ -1,0 +1,188 @@
+"""Finds class folders in a tree: `<class>/<image>` or `<split>/<class>/<image>`, at any depth."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from fer_core.data.sources.base import Split
+from fer_core.data.sources.class_names import code_of, emotion_of
+from fer_core.data.sources.files import is_image
+from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.tree import FileTree
+from fer_core.errors import DataError
+
+MOST_LISTED = 8
+"""Folders that a message lists."""
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """A folder of images of one class.
+
+    Attributes:
+        folder: Its name in the tree.
+        name: The class, as the folder is called.
+        split: The split whose folder it stands in, if any.
+        images: Names of its images in the tree.
+    """
+
+    folder: str
+    name: str
+    split: Split | None
+    images: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The class folders of one dataset.
+
+    Attributes:
+        root: The folder in which they, or the split folders, stand; empty for the tree itself.
+        folders: The class folders.
+        unsorted: Images that stand in no class folder, by folder: in a split folder or the root.
+    """
+
+    root: str
+    folders: Sequence[ClassFolder]
+    unsorted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of images by class name."""
+        counts: Counter[str] = Counter()
+        for folder in self.folders:
+            counts[folder.name] += len(folder.images)
+        return counts
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return sum(len(folder.images) for folder in self.folders)
+
+    @property
+    def says_classes(self) -> bool:
+        """Whether a class is named by an emotion, or two by numbers."""
+        names = {folder.name for folder in self.folders}
+        numbers = sum(code_of(name) is not None for name in names)
+        return numbers >= 2 or any(emotion_of(name) for name in names)
+
+
+def find_class_folders(tree: FileTree) -> list[ClassFolders]:
+    """Returns each set of class folders in a tree, by the folder that they stand in."""
+    found: dict[tuple[str, ...], list[ClassFolder]] = {}
+    unsorted: Counter[str] = Counter()
+    for folder, names in tree.by_folder.items():
+        images = [name for name in names if is_image(name)]
+        if not images:
+            continue
+        parts = PurePosixPath(folder).parts
+        if not parts or split_of(parts[-1]) is not None:
+            unsorted[folder] += len(images)
+            continue
+        above = parts[:-1]
+        splits = [split for part in above if (split := split_of(part)) is not None]
+        key = tuple(part for part in above if split_of(part) is None)
+        split = splits[-1] if splits else None
+        found.setdefault(key, []).append(ClassFolder(folder, parts[-1], split, images))
+    return [
+        ClassFolders(_common(folders), folders, _below(_common(folders), unsorted))
+        for folders in found.values()
+    ]
+
+
+def _below(root: str, unsorted: Mapping[str, int]) -> dict[str, int]:
+    start = f"{root}/" if root else ""
+    return {
+        folder: count
+        for folder, count in unsorted.items()
+        if folder == root or folder.startswith(start)
+    }
+
+
+def _common(folders: Sequence[ClassFolder]) -> str:
+    """Returns the deepest folder that holds all class folders and their split folders."""
+    tops = []
+    for folder in folders:
+        above = PurePosixPath(folder.folder).parts[:-1]
+        first_split = next((n for n, part in enumerate(above) if split_of(part)), len(above))
+        tops.append(above[:first_split])
+    common: list[str] = []
+    for level in zip(*tops, strict=False):
+        if len(set(level)) > 1:
+            break
+        common.append(level[0])
+    return "/".join(common)
+
+
+def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, list[str]]:
+    """Returns the class folders of a tree that holds one dataset, and what else it holds.
+
+    Args:
+        tree: The folder or archive.
+        layout: What messages say is expected.
+
+    Returns:
+        The class folders, and notes about images that are not in them.
+
+    Raises:
+        DataError: If there are none, or several sets of them; lists these.
+    """
+    found = find_class_folders(tree)
+    _refuse_nested(tree, found)
+    candidates = [folders for folders in found if folders.says_classes] or found
+    if not candidates:
+        flat = sum(is_image(name) for name in tree.files)
+        problem = f"{flat:,} images without a class" if flat else "no class folders"
+        raise DataError(f"{tree.shown} holds {problem}. {layout}.")
+    if len(candidates) > 1:
+        found_in = {folders.root: _described(folders) for folders in candidates}
+        raise DataError(several(tree, found_in))
+    chosen = candidates[0]
+    notes = [
+        f"Not read: {other.images:,} images below {other.root or tree.title}, in folders that name "
+        f"no emotion ({', '.join(sorted(other.counts)[:3])})."
+        for other in found
+        if other is not chosen
+    ]
+    if loose := sum(chosen.unsorted.values()):
+        notes.append(f"Not read: {loose:,} images that stand in no class folder.")
+    return chosen, notes
+
+
+def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
+    """Returns the message for a tree that holds several datasets.
+
+    Args:
+        tree: The folder or archive.
+        candidates: What each is, by its name in the tree.
+    """
+    listed = "\n".join(
+        f"  {tree.shown}/{name}: {said}" for name, said in list(candidates.items())[:MOST_LISTED]
+    )
+    more = len(candidates) - MOST_LISTED
+    return (
+        f"{tree.shown} holds {len(candidates)} datasets:\n{listed}"
+        f"{f'{chr(10)}  and {more} more' if more > 0 else ''}\n"
+        "Give the path of one of them, or merge several with --plan."
+    )
+
+
+def _described(folders: ClassFolders) -> str:
+    names = sorted(folders.counts)
+    more = len(names) - MOST_LISTED
+    return f"{folders.images:,} images in the classes {', '.join(names[:MOST_LISTED])}" + (
+        f" and {more:,} more" if more > 0 else ""
+    )
+
+
+def _refuse_nested(tree: FileTree, found: Sequence[ClassFolders]) -> None:
+    """Refuses folders of images inside a class folder: nobody says what they are."""
+    for folders in found:
+        inside = PurePosixPath(folders.root)
+        if folders.root and emotion_of(inside.name) and not folders.says_classes:
+            nested = folders.folders[0].folder
+            raise DataError(
+                f"{tree.shown}/{nested} is a folder of images inside a class folder. Move its "
+                f"images into {inside.name}, or give a list with path and label."
+            )

@@ -1,0 +1,301 @@
+"""What the class names and numbers of a dataset mean; what is ambiguous is asked, never guessed."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fer_core.errors import DataError
+from fer_core.labels import (
+    AFFECTNET_CODES,
+    FER2013_CODES,
+    FERPLUS_COLUMNS,
+    RAFDB_CODES,
+    SEVEN_EMOTIONS,
+    canonical_name,
+)
+
+CONTEMPT = "contempt"
+MOST_SHOWN = 12
+"""Classes that a message names; there may be hundreds of persons."""
+
+PERSONS = 10
+"""From so many numbered classes on, the numbers are taken for persons, not for emotions."""
+
+Codes = Literal["fer2013", "affectnet", "rafdb", "ferplus", "ckplus", "alphabetical"]
+
+CODE_TABLES: Mapping[str, Mapping[int, str]] = {
+    "fer2013": {**FER2013_CODES, 7: CONTEMPT},
+    "affectnet": AFFECTNET_CODES,
+    "rafdb": RAFDB_CODES,
+    "ferplus": dict(enumerate(FERPLUS_COLUMNS.values())),
+    "ckplus": dict(
+        enumerate(("neutral", "angry", CONTEMPT, "disgust", "fear", "happy", "sad", "surprise"))
+    ),
+    "alphabetical": dict(enumerate(SEVEN_EMOTIONS.names)),
+}
+"""Numbers of the classes, by dataset. `fer2013` is ExpW's order, too; its 7 is what copies of CK+
+in the same layout use. `ckplus`: Lucey et al. 2010. `alphabetical`: what `ImageFolder` of
+torchvision and `flow_from_directory` of Keras give to folders named by emotion."""
+
+FORMAT_CODES = ("fer2013", "affectnet", "rafdb")
+"""Code tables that are a `--format` of class folders as well."""
+
+NO_EMOTION = frozenset({CONTEMPT, "none", "uncertain", "not_a_face", "unknown"})
+"""Classes that published sets have beside the seven emotions; readers of these sets leave them
+out unless they are mapped."""
+
+_FILLERS = frozenset(
+    {"face", "faces", "facial", "image", "images", "img", "imgs", "picture", "pictures", "photo"}
+    | {"photos", "emotion", "emotions", "expression", "expressions", "people", "person", "class"}
+    | {"label", "set", "data", "dataset"}
+)
+_SPELLINGS = {
+    "mad": "angry",
+    "disgusting": "disgust",
+    "scared": "fear",
+    "scare": "fear",
+    "feared": "fear",
+    "fearfull": "fear",
+    "happily": "happy",
+    "happines": "happy",
+    "smile": "happy",
+    "smiling": "happy",
+    "natural": "neutral",
+    "calm": "calm",
+    "surprised": "surprise",
+    "suprise": "surprise",
+    "suprised": "surprise",
+    "surprized": "surprise",
+    "surprising": "surprise",
+    "contemptuous": CONTEMPT,
+    "contempted": CONTEMPT,
+}
+
+
+def emotion_of(name: str) -> str | None:
+    """Returns the emotion, or contempt, that a class name means; None if it names none.
+
+    `0_angry`, `01-angry`, `Angry faces` and `ANGER` are angry; `happily surprised` is no single
+    emotion, and `bored` is none that is known.
+    """
+    words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
+    words = [word for word in words if word not in _FILLERS]
+    if len(words) != 1:
+        return None
+    known = canonical_name(_SPELLINGS.get(words[0], words[0]))
+    return known if known in (*SEVEN_EMOTIONS.names, CONTEMPT) else None
+
+
+def code_of(name: str) -> int | None:
+    """Returns the number that a class name is (`3`, `03`, `3.0`), or None if it is none."""
+    match = re.fullmatch(r"\s*(\d{1,9})(?:\.0+)?\s*", name)
+    return int(match.group(1)) if match else None
+
+
+@dataclass(frozen=True)
+class ClassReading:
+    """What each class name of a dataset means.
+
+    Attributes:
+        labels: Class by the dataset's name for it; empty where the class is left out.
+        notes: What was assumed, for the user.
+    """
+
+    labels: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def left_out(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Returns how many images are left out, by reason."""
+        reasons: dict[str, int] = {}
+        for name, count in counts.items():
+            if not self.labels[name]:
+                reason = f"the class {self.shown(name)} is left out"
+                reasons[reason] = reasons.get(reason, 0) + count
+        return reasons
+
+    def shown(self, name: str) -> str:
+        """Returns a left-out class as messages name it."""
+        return self.meanings.get(name, name)
+
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """How a reader understands class names.
+
+    Attributes:
+        mapping: Our class names by the dataset's, as the user gave them; an empty one leaves the
+            class out. Keys may be what the dataset says (`0`, `Anger`) or what it means (`angry`).
+        codes: What the numbers mean, a key of `CODE_TABLES`; None if that is not known.
+        left_out: Classes that are left out unless they are mapped.
+        any_classes: Whether classes that name no emotion are taken.
+        formats: Whether messages may offer `--format` beside `--codes`: for class folders.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    codes: str | None = None
+    left_out: frozenset[str] = frozenset()
+    any_classes: bool = False
+    formats: bool = False
+
+    def read(self, counts: Mapping[str, int], where: str) -> ClassReading:
+        """Returns what class names mean.
+
+        Args:
+            counts: Number of images by class name, as the dataset has it.
+            where: What messages call the dataset.
+
+        Raises:
+            DataError: If numbers have no known meaning, no class is a known emotion, or the
+                mapping names no class; says what would settle it.
+        """
+        mapping = self._checked_mapping(counts, where)
+        meanings = {name: self._meaning(name, where) for name in counts if name not in mapping}
+        unknown = {name: counts[name] for name, meaning in meanings.items() if meaning is None}
+        if unknown:
+            raise DataError(self._question(unknown, where, partly=len(unknown) < len(counts)))
+        known = {name: meaning for name, meaning in meanings.items() if meaning is not None}
+        labels = {
+            name: mapping[name] if name in mapping else self._kept(known[name]) for name in counts
+        }
+        reading = ClassReading(labels, tuple(self._notes(known, counts)), known)
+        emotions = {*SEVEN_EMOTIONS.names, CONTEMPT}
+        if not mapping and not self.any_classes and not emotions & set(known.values()):
+            raise DataError(_no_emotion(counts, where))
+        return reading
+
+    def _kept(self, meaning: str) -> str:
+        return "" if meaning in self.left_out else meaning
+
+    def _meaning(self, name: str, where: str) -> str | None:
+        """Returns what a name means; None for a number whose meaning is not known."""
+        code = code_of(name)
+        if code is None:
+            return emotion_of(name) or name.strip().lower()
+        if self.codes is None:
+            return name.strip() if self.any_classes else None
+        table = CODE_TABLES[self.codes]
+        if code not in table:
+            raise DataError(
+                f"{where} has the class {name}, which is none of the codes of {self.codes} "
+                f"({', '.join(f'{number} {label}' for number, label in table.items())}). Name "
+                f"another meaning of the numbers with --codes, or map it: --map-class {name}=happy "
+                f"(--map-class {name}= leaves it out)."
+            )
+        return str(table[code])
+
+    def _checked_mapping(self, counts: Mapping[str, int], where: str) -> dict[str, str]:
+        """Returns the mapping by the dataset's own names."""
+        mapping: dict[str, str] = {}
+        unused = dict(self.mapping)
+        for name in counts:
+            for key, label in self.mapping.items():
+                if self._is_meant(key, name):
+                    mapping[name] = canonical_name(label)
+                    unused.pop(key, None)
+        if unused:
+            raise DataError(
+                f"--map-class names {', '.join(map(repr, unused))}, but the classes of {where} are "
+                f"{shown_names(counts)}. Correct the names."
+            )
+        return mapping
+
+    def _is_meant(self, key: str, name: str) -> bool:
+        plain = key.strip().lower()
+        if plain == name.strip().lower():
+            return True
+        code = code_of(name)
+        if code is not None:
+            by_number = code_of(key) == code
+            meaning = CODE_TABLES[self.codes].get(code) if self.codes else None
+            return by_number or (meaning is not None and canonical_name(plain) == meaning)
+        meaning = emotion_of(name) or name.strip().lower()
+        return canonical_name(plain) == meaning or emotion_of(key) == meaning
+
+    def _notes(self, meanings: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
+        notes = []
+        if self.codes and (codes := [name for name in meanings if code_of(name) is not None]):
+            said = ", ".join(f"{name} {meanings[name]}" for name in sorted(codes, key=_number))
+            notes.append(f"Class numbers are those of {self.codes}: {said}.")
+        renamed = [
+            f"{name} as {meaning}"
+            for name, meaning in meanings.items()
+            if code_of(name) is None and canonical_name(name) != meaning
+        ]
+        if renamed:
+            notes.append(f"Read {', '.join(sorted(renamed)[:MOST_SHOWN])}.")
+        emotions = {*SEVEN_EMOTIONS.names, CONTEMPT}
+        if others := sorted({m for m in meanings.values() if m not in emotions | self.left_out}):
+            notes.append(
+                f"No known emotion, kept as classes of their own: {', '.join(others[:MOST_SHOWN])} "
+                f"(--map-class {others[0]}= leaves a class out)."
+            )
+        if CONTEMPT in meanings.values() and CONTEMPT in self.left_out:
+            notes.append("Contempt is left out; --map-class contempt=contempt keeps it.")
+        return notes
+
+    def _question(self, numbers: Mapping[str, int], where: str, *, partly: bool) -> str:
+        """Asks what numbers mean, with the counts that each meaning would give."""
+        total = sum(numbers.values())
+        ordered = sorted(numbers, key=_number)
+        maps = " ".join(f"--map-class {name}=happy" for name in ordered[:1])
+        if len(numbers) >= PERSONS:
+            return (
+                f"{where} has {len(numbers)} classes that are numbers ({shown_names(numbers)}), "
+                f"with {total:,} images: they look like persons or other categories, not emotions. "
+                "Give the folder whose subfolders are the classes, or a list with path and label. "
+                f"If they are classes, name each with {maps} ..., or take them as they are with "
+                "--any-classes."
+            )
+        readings = [
+            f"  {self._option(name):20} {_counts_under(table, numbers)}"
+            for name, table in CODE_TABLES.items()
+            if all(code_of(number) in table for number in numbers)
+        ]
+        some = "Some classes" if partly else "The classes"
+        fits = (
+            "They could mean:\n" + "\n".join(readings) + "\nSay which with one of these options, or"
+            if readings
+            else "They fit no dataset that FERscope knows. Say what they mean:"
+        )
+        return (
+            f"{some} of {where} are numbers ({', '.join(ordered)}), and nothing says what they "
+            f"mean. {fits} name each class with {maps} ... (--map-class {ordered[0]}= leaves it "
+            "out)."
+        )
+
+    def _option(self, table: str) -> str:
+        return f"--{'format' if self.formats and table in FORMAT_CODES else 'codes'} {table}"
+
+
+def _counts_under(table: Mapping[int, str], numbers: Mapping[str, int]) -> str:
+    """Returns what each number would mean, and how many images the class would have."""
+    ordered = sorted(numbers, key=_number)
+    return ", ".join(f"{n} {table[code_of(n) or 0]} ({numbers[n]:,})" for n in ordered)
+
+
+def _number(name: str) -> tuple[int, str]:
+    code = code_of(name)
+    return (-1 if code is None else code, name)
+
+
+def shown_names(names: Mapping[str, int]) -> str:
+    """Returns the names for a message; of many, the first and how many more there are."""
+    ordered = sorted(names, key=_number)
+    more = len(ordered) - MOST_SHOWN
+    return ", ".join(ordered[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _no_emotion(counts: Mapping[str, int], where: str) -> str:
+    ordered = sorted(counts, key=_number)
+    shown = ", ".join(f"{name} {counts[name]:,}" for name in ordered[:MOST_SHOWN])
+    more = len(ordered) - MOST_SHOWN
+    return (
+        f"None of the classes of {where} is a known emotion: {shown}"
+        f"{f' and {more:,} more' if more > 0 else ''} images. If they are persons or splits, give "
+        "the folder whose subfolders are the emotions, or a list with path and label. If they are "
+        f"the classes, map them (--map-class {ordered[0]}=happy), or take them as they are with "
+        "--any-classes."
+    )

@@ -1,0 +1,390 @@
+"""Csv files of pixels: a column of grey levels, one of labels, and often one of usages.
+
+Read as people have them: columns in any order, blanks around their names, a byte order mark, an
+index, semicolons, no header, no usages, classes left out, remains of an archive after the last row.
+"""
+
+import math
+import re
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.data.imaging import MIN_SIDE
+from fer_core.data.sources.base import Split
+from fer_core.data.sources.class_names import code_of, emotion_of
+from fer_core.data.sources.split_names import require_known, split_of
+from fer_core.data.sources.tables import (
+    Columns,
+    extra_columns,
+    extras_of,
+    group_column,
+    is_unlabelled,
+    label_column,
+    split_column,
+    text_of,
+)
+from fer_core.data.sources.tree import FileTree, file_tree, open_tree
+from fer_core.errors import DataError, ImageError
+
+PIXELS = "pixels"
+VOTES = "fer2013new.csv"
+_CHUNK = 1000
+_LEAST_PIXELS = MIN_SIDE * MIN_SIDE
+_HEAD = 2**20
+"""Bytes of a table's beginning that are looked at; a row of FER2013 has 8,000."""
+
+
+@dataclass(frozen=True)
+class VotesFile:
+    """`fer2013new.csv`, in a tree."""
+
+    tree: FileTree
+    path: str
+
+    @classmethod
+    def of(cls, path: Path) -> "VotesFile":
+        """Returns a file on disk.
+
+        Raises:
+            DataError: If it does not exist.
+        """
+        if not path.is_file():
+            raise DataError(f"{path} does not exist. Give the path of {VOTES} with --votes.")
+        return cls(file_tree(path), path.name)
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return PurePosixPath(self.path).name
+
+    def read(self) -> pd.DataFrame:
+        """Reads the table.
+
+        Raises:
+            DataError: If it is no csv.
+        """
+        try:
+            with self.tree.open(self.path) as file:
+                return pd.read_csv(file)
+        except Exception as error:  # pandas raises several kinds
+            raise DataError(f"{self.name} cannot be read as csv: {error}.") from error
+
+
+@dataclass(frozen=True)
+class PixelFile:
+    """A csv of pixels, in a tree."""
+
+    tree: FileTree
+    path: str
+
+    @classmethod
+    def of(cls, place: "Path | PixelFile") -> "PixelFile":
+        """Returns a file on disk, which may be packed alone in a zip.
+
+        Raises:
+            DataError: If it does not exist, or the archive holds none or several.
+        """
+        if isinstance(place, PixelFile):
+            return place
+        if not place.is_file():
+            raise DataError(
+                f"{place} does not exist. Give the path of fer2013.csv (also .gz or .zip)."
+            )
+        if place.suffix.lower() != ".zip":
+            return cls(file_tree(place), place.name)
+        tree = open_tree(place)
+        tables = find_pixel_tables(tree)
+        if len(tables) != 1:
+            raise DataError(
+                f"{place.name} holds {len(tables)} tables of pixels. Give the path of one: "
+                f"{place}/{tables[0] if tables else 'fer2013.csv'}."
+            )
+        return cls(tree, tables[0])
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return PurePosixPath(self.path).name
+
+    def votes_beside(self) -> VotesFile | None:
+        """Returns the votes of FER+ that stand beside the csv, if they do."""
+        folder = self.path.rpartition("/")[0]
+        path = f"{folder}/{VOTES}".lstrip("/")
+        if path in self.tree.names or (self.tree.root and (self.tree.root / path).is_file()):
+            return VotesFile(self.tree, path)
+        return None
+
+
+@dataclass(frozen=True)
+class PixelTable:
+    """The rows of a csv of pixels; sequences have one item a row.
+
+    Attributes:
+        name: What errors call the file.
+        labels: What the file says, as text; None without a label.
+        splits: Splits by the usages; None where there is no column of usages.
+        usages: What the file says of the split.
+        groups: Persons.
+        extras: Further values; empty where there are none.
+        side: Height and width of the pictures in pixels.
+        notes: What was assumed, for the user.
+    """
+
+    file: PixelFile
+    form: "Form"
+    labels: Sequence[str | None]
+    splits: Sequence[Split | None]
+    usages: Sequence[str]
+    groups: Sequence[str | None]
+    extras: Sequence[Mapping[str, float | str]]
+    side: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What errors call the file."""
+        return self.file.name
+
+    def pixels(self) -> Iterator[str]:
+        """Gives the pixels of each row as text, some rows in memory at a time."""
+        left = len(self.labels)
+        for chunk in self.form.chunks(self.file, [self.form.pixels]):
+            for text in chunk[self.form.pixels].head(left):
+                yield str(text)
+            left -= min(left, len(chunk))
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a csv of pixels is written.
+
+    Attributes:
+        separator: Between the columns.
+        columns: Names, without blanks around them.
+        header: Whether the first line names the columns.
+        pixels: The column of pixels.
+        side: Height and width of the first picture in pixels.
+    """
+
+    separator: str
+    columns: tuple[str, ...]
+    header: bool
+    pixels: str
+    side: int
+    encoding: str = field(default="utf-8-sig")
+
+    def chunks(self, file: PixelFile, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Reads some columns as text, `_CHUNK` rows at a time; rows of another form are left out.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
+        places = [self.columns.index(column) for column in columns]
+        try:
+            with file.tree.open(file.path) as opened, warnings.catch_warnings():
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)
+                reader = pd.read_csv(
+                    opened,
+                    sep=self.separator,
+                    header=0 if self.header else None,
+                    names=list(range(len(self.columns))),
+                    usecols=places,
+                    dtype="str",
+                    keep_default_na=False,
+                    skipinitialspace=True,
+                    encoding=self.encoding,
+                    encoding_errors="replace",
+                    on_bad_lines="skip",
+                    chunksize=_CHUNK if self.pixels in columns else 100 * _CHUNK,
+                )
+                for chunk in reader:
+                    yield chunk.rename(columns=dict(zip(places, columns, strict=True)))
+        except DataError:
+            raise
+        except Exception as error:  # pandas, gzip and zip each raise their own
+            raise DataError(f"{file.name} cannot be read as csv: {error}.") from error
+
+
+def find_pixel_tables(tree: FileTree) -> list[str]:
+    """Returns the csv files of a tree that have a column of pixels."""
+    names = [name for name in tree.files if re.search(r"\.(csv|tsv|txt)(\.gz)?$", name.lower())]
+    return [name for name in names if _form_of(PixelFile(tree, name)) is not None]
+
+
+def _form_of(file: PixelFile) -> Form | None:
+    """Returns how a file is written, if it has a column of pixels."""
+    try:
+        with file.tree.open(file.path) as opened:
+            head = _beginning(opened).decode("utf-8-sig", errors="replace")
+    except (DataError, OSError, EOFError, zlib.error):
+        return None
+    lines = [line for line in head.splitlines() if line.strip()][:2]
+    for separator in (",", ";", "\t"):
+        cells = [_cells(line, separator) for line in lines]
+        if not cells or len(cells[0]) < 2:
+            continue
+        for row in cells:
+            places = [place for place, cell in enumerate(row) if _pixel_count(cell)]
+            if places and len(cells[0]) == len(row):
+                return _form(separator, cells[0], row, places[0])
+    return None
+
+
+def _beginning(file: IO[bytes]) -> bytes:
+    return file.read(_HEAD)
+
+
+def _form(separator: str, first: list[str], row: list[str], place: int) -> Form:
+    header = row is not first
+    names = [name or f"column {number}" for number, name in enumerate(first, 1)]
+    if not header:
+        names = [f"column {number}" for number in range(1, len(row) + 1)]
+        others = [number for number in range(len(row)) if number != place]
+        for number in others:
+            if split_of(row[number]):
+                names[number] = "Usage"
+            elif len(row) <= 3:  # FER2013's columns
+                names[number] = "emotion"
+        names[place] = PIXELS
+    side = math.isqrt(_pixel_count(row[place]))
+    return Form(separator, tuple(names), header, names[place], side)
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
+
+
+def _pixel_count(cell: str) -> int:
+    """Returns how many numbers a cell holds, if they are a square picture; else 0."""
+    if len(cell) < _LEAST_PIXELS:
+        return 0
+    numbers = cell.split()
+    count = len(numbers)
+    square = math.isqrt(count) ** 2 == count
+    return count if square and count >= _LEAST_PIXELS and numbers[0].isdecimal() else 0
+
+
+def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
+    """Reads all of a csv of pixels but the pixels.
+
+    Raises:
+        DataError: If it is no such csv, lacks labels, has an unknown usage or a label that is
+            neither number nor name. Names the row.
+    """
+    form = _form_of(file)
+    if form is None:
+        raise DataError(_no_pixels(file))
+    others = [name for name in form.columns if name != form.pixels]
+    table = pd.concat(list(form.chunks(file, others)), ignore_index=True)
+    label = label_column(table, columns.label, file.name)
+    if label is None:
+        raise DataError(
+            f"{file.name} has no column of labels; its columns are {', '.join(form.columns)}. "
+            "FER2013's layout is emotion,pixels,Usage. Name the column with --label; a file "
+            "without labels (test.csv of the competition) cannot be used."
+        )
+    split = split_column(table, columns.split_column, file.name)
+    group = group_column(list(table.columns), columns.group, file.name)
+    notes = [] if form.header else ["The file has no header; FER2013's columns are assumed."]
+    count = _without_remains(table[label])
+    if count < len(table):
+        notes.append(
+            f"Not read: {len(table) - count:,} rows after the last picture, remains of an archive."
+        )
+        table = table.head(count)
+    extras = extra_columns(table, (label, split))
+    rows = table.to_dict(orient="records") if extras else []
+    return PixelTable(
+        file=file,
+        form=form,
+        labels=[_label(value, row, file.name) for row, value in enumerate(table[label])],
+        splits=_splits(table, split, file.name),
+        usages=table[split].tolist() if split else [""] * len(table),
+        groups=[None if is_unlabelled(v) else str(v) for v in table[group]]
+        if group
+        else [None] * len(table),
+        extras=[extras_of(row, extras) for row in rows],
+        side=form.side,
+        notes=tuple(notes),
+    )
+
+
+def _no_pixels(file: PixelFile) -> str:
+    try:
+        with file.tree.open(file.path) as opened:
+            line = _beginning(opened)[:2000].decode("utf-8-sig", errors="replace")
+    except (OSError, EOFError, zlib.error) as error:
+        return f"{file.name} cannot be read as csv: {error}. Get the file again."
+    columns = ", ".join(_cells(line.partition("\n")[0][:200], ",")[:12])
+    return (
+        f"{file.name} has no column of pixels; its first line is {columns!r}. FER2013's layout is "
+        "emotion,pixels,Usage; a list of pictures is read with --format list."
+    )
+
+
+def _without_remains(labels: "pd.Series[str]") -> int:
+    """Returns the number of rows up to the last one with a label of any kind."""
+    known = [
+        _is_number(value) or emotion_of(value) is not None or (value != "" and is_unlabelled(value))
+        for value in labels.tail(1000)
+    ]
+    with suppress(ValueError):
+        return len(labels) - known[::-1].index(True)
+    return len(labels)
+
+
+def _is_number(value: str) -> bool:
+    return re.fullmatch(r"\s*-?\d+(\.\d+)?\s*", value) is not None
+
+
+def _label(value: str, row: int, name: str) -> str | None:
+    if is_unlabelled(value):
+        return None
+    if _is_number(value) and code_of(value) is None:
+        raise DataError(
+            f"{name}, row {row}: emotion code {value!r} is unknown. Codes are whole numbers; "
+            "correct or remove the row."
+        )
+    code = code_of(value)
+    return str(code) if code is not None else text_of(value)
+
+
+def _splits(table: pd.DataFrame, column: str | None, name: str) -> list[Split | None]:
+    if column is None:
+        return [None] * len(table)
+    splits = require_known([value for value in table[column].unique() if value.strip()], name)
+    return [splits.get(value) for value in table[column]]
+
+
+def parse_pixels(text: str, side: int) -> NDArray[np.uint8]:
+    """Returns the picture of a cell of pixels.
+
+    Raises:
+        ImageError: If it has another number of pixels, or one is no whole number of 0 to 255.
+    """
+    count = side * side
+    if text.count(" ") == count - 1 and text[-1].isdigit():
+        # Four times as fast as the way below, which says what is wrong with a line.
+        with suppress(ValueError):
+            numbers = np.fromstring(text, dtype=np.int64, sep=" ")
+            if len(numbers) == count and numbers.min() >= 0 and numbers.max() <= 255:
+                return numbers.astype(np.uint8).reshape(side, side)
+    parts = text.split()
+    if len(parts) != count:
+        raise ImageError(f"It has {len(parts)} pixels instead of {count}: the row is damaged.")
+    try:
+        values = np.array(parts, dtype=np.int64)
+    except (ValueError, OverflowError):
+        raise ImageError("A pixel is not a whole number: the row is damaged.") from None
+    if values.min() < 0 or values.max() > 255:
+        raise ImageError("A pixel is outside 0 to 255: the row is damaged.")
+    return values.astype(np.uint8).reshape(side, side)

@@ -1,0 +1,266 @@
+"""Which dataset a path holds, and how it can be told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fer_core.data.sources.affectnet import find_affectnet_arrays, find_affectnet_lists
+from fer_core.data.sources.annotated import (
+    agreement,
+    find_tables,
+    is_affectnet_table,
+    table_counts,
+    unused_tables,
+)
+from fer_core.data.sources.base import SYNTHETIC
+from fer_core.data.sources.class_folders import find_class_folders, several
+from fer_core.data.sources.class_names import code_of, emotion_of
+from fer_core.data.sources.expw import find_expw_lists
+from fer_core.data.sources.fer2013_folder import is_fer2013_name
+from fer_core.data.sources.ferplus_folder import find_vote_lists
+from fer_core.data.sources.files import is_image
+from fer_core.data.sources.huggingface import is_saved_dataset
+from fer_core.data.sources.pixels import find_pixel_tables
+from fer_core.data.sources.rafdb import find_rafdb_lists, is_rafdb_name
+from fer_core.data.sources.subjects import naming_of
+from fer_core.data.sources.tables import AnnotationTable, Columns, is_table_name
+from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
+from fer_core.data.sources.yolo import find_labelled_pictures
+from fer_core.errors import DataError
+
+_MOST_NAMED = 0.9
+"""Share of the pictures that must be named as in a dataset to be taken for it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path leads to.
+
+    Attributes:
+        tree: The files; of a single file its folder.
+        file: The file in the tree, if the path leads to a file.
+    """
+
+    tree: FileTree
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """Which reader reads a path.
+
+    Attributes:
+        form: One of `FORMATS`.
+        reason: What told it, as a clause for people.
+        notes: What else was found.
+    """
+
+    form: str
+    reason: str
+    notes: tuple[str, ...] = ()
+
+
+def locate(path: str) -> Place:
+    """Opens a folder, an archive, a file, or a folder or file in an archive.
+
+    Raises:
+        DataError: If it does not exist or cannot be read.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return Place(open_tree(place))
+    if place.is_file():
+        return Place(open_tree(place)) if is_archive(place) else Place(file_tree(place), place.name)
+    for parent in place.parents:
+        if parent.is_file() and is_archive(parent):
+            return _inside(open_tree(parent), place.relative_to(parent).as_posix(), path)
+    # Never taken for a dataset of the hub, which `owner/name` could be, too: a mistyped path
+    # must not go to the network.
+    raise DataError(
+        f"{path} does not exist. Give a file, a folder, or `{SYNTHETIC}`; for a dataset of the "
+        "Hugging Face hub, pass --format huggingface as well."
+    )
+
+
+def _inside(tree: FileTree, name: str, path: str) -> Place:
+    if name in tree.names:
+        folder, _, file = name.rpartition("/")
+        return Place(tree.below(folder), file)
+    below = tree.below(name)
+    if not below.files:
+        raise DataError(f"{path} does not exist: {tree.shown} holds no {name}.")
+    return Place(below)
+
+
+def recognise(path: str) -> str:
+    """Returns the format that a path holds, `folder` if it is none of the known datasets.
+
+    Raises:
+        DataError: If the path does not exist or is ambiguous.
+    """
+    return SYNTHETIC if path == SYNTHETIC else recognise_place(locate(path)).form
+
+
+def recognise_place(
+    place: Place, columns: Columns | None = None, annotation: str | None = None
+) -> Recognition:
+    """Says which reader reads a place.
+
+    Args:
+        place: What the path leads to.
+        columns: Columns that the user named.
+        annotation: `table` or `folder`, if the user said what counts.
+
+    Raises:
+        DataError: If there are several datasets, or table and folders contradict each other.
+    """
+    if place.file is not None:
+        return _recognise_file(place.tree, place.file)
+    tree = place.tree
+    if published := _one_of(tree, {form: find(tree) for form, find in _PUBLISHED.items()}):
+        form, name = published
+        return Recognition(form, f"{name} is {_REASONS[form]}")
+    if tree.root is not None and is_saved_dataset(tree.root):
+        return Recognition("huggingface", "the folder was written by `save_to_disk`")
+    parquet = [name for name in tree.files if name.lower().endswith(".parquet")]
+    pixels = find_pixel_tables(tree)
+    pictured = [folders for folders in find_class_folders(tree) if folders.says_classes]
+    if parquet or pixels:
+        candidates = dict.fromkeys(pixels, "csv of pixels")
+        if parquet:
+            candidates[parquet[0].rpartition("/")[0]] = f"{len(parquet)} parquet files"
+        candidates |= {f.root: f"{f.images:,} images in class folders" for f in pictured}
+        candidates |= dict.fromkeys(_archives(tree), "an archive; unpack it first")
+        if len(candidates) > 1:
+            raise DataError(several(tree, candidates))
+        if parquet:
+            return Recognition("huggingface", f"there are {len(parquet)} parquet files")
+        return Recognition("fer2013", f"{pixels[0]} has a column of pixels")
+    if pairs := find_labelled_pictures(tree):
+        return Recognition("yolo", f"{len(pairs):,} images have label files in YOLO's form")
+    return _recognise_pictures(tree, columns or Columns(), annotation)
+
+
+def _recognise_file(tree: FileTree, name: str) -> Recognition:
+    if name.lower().endswith(".parquet"):
+        return Recognition("huggingface", "it is a parquet file")
+    if find_affectnet_lists(tree):
+        return Recognition("affectnet", f"{name} has the header of AffectNet's lists")
+    if PurePosixPath(name).name == "list_patition_label.txt":
+        return Recognition("rafdb", f"{name} is RAF-DB's list")
+    if find_pixel_tables(FileTree(tree.shown, tree.title, tree.store, (name,), prefix=tree.prefix)):
+        return Recognition("fer2013", f"{name} has a column of pixels")
+    if is_image(name):
+        raise DataError(f"{name} is a single picture. Give the folder of the pictures.")
+    if is_table_name(name) and not _may_be_pixels(tree, name):
+        return Recognition("list", f"{name} is a table or list")
+    return Recognition("fer2013", f"{name} is a csv")
+
+
+def _may_be_pixels(tree: FileTree, name: str) -> bool:
+    """Whether a table has no column of pictures, so that a message about pixels helps more."""
+    first = tree.text(name, 4096).partition("\n")[0].lower()
+    return "pixels" in first or ("emotion" in first and "usage" in first)
+
+
+def _archives(tree: FileTree) -> list[str]:
+    return [name for name in tree.files if name.lower().endswith((".zip", ".tar", ".gz", ".tgz"))
+            and not name.lower().endswith((".csv.gz", ".tsv.gz", ".txt.gz"))]  # fmt: skip
+
+
+def _vote_lists(tree: FileTree) -> list[str]:
+    return find_vote_lists(tree)[:1]  # one for each split
+
+
+def _affectnet_lists(tree: FileTree) -> list[str]:
+    folders = {name.rpartition("/")[0] for name in find_affectnet_lists(tree)}
+    return sorted(folder or "the folder" for folder in folders)
+
+
+def _affectnet_arrays(tree: FileTree) -> list[str]:
+    root = find_affectnet_arrays(tree)
+    return [] if root is None else [f"{root}/train_set".lstrip("/")]
+
+
+_PUBLISHED: dict[str, Callable[[FileTree], list[str]]] = {
+    "rafdb": find_rafdb_lists,
+    "affectnet": lambda tree: _affectnet_lists(tree) or _affectnet_arrays(tree),
+    "ferplus": _vote_lists,
+    "expw": find_expw_lists,
+}
+_REASONS = {
+    "rafdb": "RAF-DB's list of labels",
+    "affectnet": "an annotation of AffectNet",
+    "ferplus": "a list of FER+ votes",
+    "expw": "a list in ExpW's form",
+}
+
+
+def _one_of(tree: FileTree, found: dict[str, list[str]]) -> tuple[str, str] | None:
+    pairs = [(form, name) for form, names in found.items() for name in names]
+    if len(pairs) > 1:
+        raise DataError(several(tree, {name: _REASONS[form] for form, name in pairs}))
+    return pairs[0] if pairs else None
+
+
+def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None) -> Recognition:
+    """Recognises pictures by tables, file names and class folders."""
+    pictures = [name for name in tree.files if is_image(name)]
+    folders = [folders for folders in find_class_folders(tree) if folders.says_classes]
+    tables = [] if annotation == "folder" else find_tables(tree, columns)
+    named = {
+        "rafdb": _mostly(pictures, is_rafdb_name) and bool(folders),
+        "fer2013": _mostly(pictures, is_fer2013_name) and bool(folders),
+    }
+    form = next((form for form, holds in named.items() if holds), None)
+    notes: tuple[str, ...] = ()
+    if tables and annotation != "table":
+        decided = _table_or_folders(tree, tables, columns, form)
+        if decided is not None:
+            return decided
+        shown = ", ".join(table.name for table in tables[:4])
+        notes = (f"{shown} agrees with the class folders.",)
+    elif tables:
+        return Recognition("list", f"{tables[0].name} lists the pictures")
+    else:
+        notes = tuple(unused_tables(tree))
+    if form is not None:
+        example = PurePosixPath(pictures[0]).name
+        return Recognition(form, f"the files are named as in {form}, {example} for one", notes)
+    naming = naming_of([PurePosixPath(name).stem for name in pictures])
+    emotions = any(emotion_of(name) for found in folders for name in found.counts)
+    if naming in ("KDEF", "JAFFE") and not emotions:
+        return Recognition(naming.lower(), f"the files are named as in {naming}", notes)
+    return Recognition("folder", "there are folders of images", notes)
+
+
+def _mostly(pictures: list[str], test: Callable[[str], bool]) -> bool:
+    return bool(pictures) and sum(map(test, pictures)) >= _MOST_NAMED * len(pictures)
+
+
+def _table_or_folders(
+    tree: FileTree, tables: list[AnnotationTable], columns: Columns, form: str | None
+) -> Recognition | None:
+    """Returns the reading of tables beside folders; None where the folders say the same."""
+    reason = f"{tables[0].name} lists the pictures"
+    if is_affectnet_table(tables[0]):
+        return Recognition("affectnet", f"{tables[0].name} is AffectNet's table on Kaggle")
+    compared = agreement(tree, tables, columns)
+    if compared.same + compared.different == 0:
+        return Recognition("list", reason)
+    if compared.different == 0 and (compared.silent == 0 or form is not None):
+        codes = [code_of(name) for f in find_class_folders(tree) for name in f.counts]
+        return None if form is not None or None not in codes else Recognition("list", reason)
+    by_folder = ", ".join(
+        f"{name} {count:,}"
+        for folders in find_class_folders(tree)
+        for name, count in sorted(folders.counts.items())[:12]
+    )
+    raise DataError(
+        f"{tree.shown} holds class folders and {tables[0].name}, and they differ: for "
+        f"{compared.different:,} of {compared.same + compared.different:,} pictures they name "
+        f"different classes, and {compared.silent:,} pictures are not in the table.\n"
+        f"  --annotation table   {table_counts(tree, tables, columns)}\n"
+        f"  --annotation folder  {by_folder}\n"
+        "Say which counts with one of these options."
+    )

@@ -1,0 +1,77 @@
+"""Splits by any of the names that datasets have for them."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from fer_core.data.sources.base import Split
+from fer_core.errors import DataError
+
+_WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "publictest": "validation",
+    "public": "validation",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+    "privatetest": "test",
+    "private": "test",
+}
+"""FER2013 calls its validation split PublicTest and its test split PrivateTest."""
+
+_FILLERS = re.compile(
+    r"^(fer2013(plus)?|ferplus|fer|affectnet|rafdb|raf|expw|ckplus|ck|kdef|jaffe)"
+    r"(?=train|val|test|public|private)"
+    r"|(sets?|splits?|data|images?|imgs?|faces?|folders?|labels?|list)$"
+)
+KNOWN = "train, validation and test (also val, dev, public_test, private_test ...)"
+
+
+def split_of(name: str) -> Split | None:
+    """Returns the split that a folder, file or value means, or None if it is none.
+
+    `Training`, `train_set` and `FER2013Train` are train; `val`, `dev` and `PublicTest` validation;
+    `test` and `private_test` test.
+    """
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    while plain not in _WORDS and (shorter := _FILLERS.sub("", plain)) != plain:
+        plain = shorter
+    return _WORDS.get(plain)
+
+
+def split_in(name: str) -> Split | None:
+    """Returns the split that one word of a file's name means: `train_labels.csv` is train."""
+    if (split := split_of(name)) is not None:
+        return split
+    words = [split_of(word) for word in re.split(r"[^A-Za-z0-9]+", name)]
+    known = {word for word in words if word is not None}
+    return known.pop() if len(known) == 1 else None
+
+
+def split_of_path(name: str) -> Split | None:
+    """Returns the split of the innermost split folder that a file stands in, if there is one."""
+    parts = PurePosixPath(name).parts[:-1]
+    return next((split for part in reversed(parts) if (split := split_of(part))), None)
+
+
+def require_known(names: Iterable[str], where: str) -> dict[str, Split]:
+    """Returns the split of each name.
+
+    Raises:
+        DataError: If a name is no split; lists all of them.
+    """
+    splits = {name: split_of(name) for name in names}
+    if unknown := [name for name, split in splits.items() if split is None]:
+        raise DataError(
+            f"{where} has the splits {', '.join(splits)}, and {', '.join(unknown)} "
+            f"{'is' if len(unknown) == 1 else 'are'} not known: FERscope knows {KNOWN}. "
+            "Rename or remove what is not known, or draw new splits with --split random."
+        )
+    return {name: split for name, split in splits.items() if split is not None}

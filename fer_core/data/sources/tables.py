@@ -1,0 +1,388 @@
+"""Annotation tables: which column is the picture, the label, the split and the person.
+
+A table is a csv, tsv or jsonl file with a header, or a list (`path label`, one a line) without one.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from fer_core.data.sources.class_names import code_of, emotion_of
+from fer_core.data.sources.files import is_image
+from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.tree import FileTree
+from fer_core.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".list", ".jsonl")
+IMAGE_COLUMNS = (
+    "filename", "file", "filepath", "path", "pth", "imagepath", "imgpath", "imagename", "imgname",
+    "image", "img", "picture", "face", "subdirectoryfilepath", "name", "imageid", "id",
+)  # fmt: skip
+LABEL_COLUMNS = (
+    "label", "labels", "emotion", "emotions", "expression", "class", "classname", "category",
+    "target", "expressionlabel", "emotionlabel",
+)  # fmt: skip
+SPLIT_COLUMNS = ("split", "usage", "subset", "partition", "set", "phase")
+GROUP_COLUMNS = (
+    "person", "subject", "subjectid", "personid", "identity", "actor", "actorid", "participant",
+    "participantid",
+)  # fmt: skip
+"""Usual names of columns, lower case and without blanks and signs."""
+
+MOST_VALUES = 50
+"""Most different values of a column of words that is kept as a slice."""
+
+UNLABELLED = ("", "-1", "nan", "none", "null", "na", "n/a", "?")
+"""What stands for no label, lower case."""
+
+NO_LABEL = "It has no label."
+
+_RESERVED = frozenset(
+    {"id", "source", "source_split", "label", "second_label", "excluded", "group", "sha1", "split"}
+    | {"original_split", "leak", "phash", "exact_group", "duplicate_group", "given_label"}
+    | {"x", "y", "outlier", "width", "height", "brightness", "contrast", "sharpness"}
+)
+"""Columns of the samples table."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that the user named; None where the usual names are looked for."""
+
+    image: str | None = None
+    label: str | None = None
+    split_column: str | None = None
+    group: str | None = None
+
+
+def plain(name: object) -> str:
+    """Returns a column's name without case, blanks and signs: ` pth` is `pth`."""
+    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def usual_columns(columns: Iterable[str], usual: Sequence[str]) -> list[str]:
+    """Returns the columns that have a usual name, in the order of the usual names."""
+    by_plain: dict[str, list[str]] = {}
+    for column in columns:
+        by_plain.setdefault(plain(column), []).append(column)
+    return [column for name in usual for column in by_plain.get(name, [])]
+
+
+def named_column(columns: Sequence[str], name: str, option: str, where: str) -> str:
+    """Returns the column that an option names, in any case.
+
+    Raises:
+        DataError: If there is none; lists the columns.
+    """
+    for column in columns:
+        if column == name or plain(column) == plain(name) != "":
+            return column
+    raise DataError(
+        f"{where} has no column {name!r}; its columns are {', '.join(map(str, columns))}. "
+        f"Correct --{option}."
+    )
+
+
+def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | None:
+    """Returns the column of labels; None if no column has a usual name.
+
+    Raises:
+        DataError: If several columns could be it and they differ; shows the counts of each.
+    """
+    columns = list(table.columns)
+    if name is not None:
+        return named_column(columns, name, "label", where)
+    found = usual_columns(columns, LABEL_COLUMNS)
+    if not found:
+        return None
+    first, *others = found
+    differing = [other for other in others if not _agree(table[first], table[other])]
+    if differing:
+        readings = "\n".join(
+            f"  --label {column}: {_counts(table[column])}" for column in (first, *differing)
+        )
+        raise DataError(
+            f"{where} has several columns of labels, and they differ:\n{readings}\n"
+            "Say which is meant with --label."
+        )
+    return first
+
+
+def _agree(first: "pd.Series[str]", second: "pd.Series[str]") -> bool:
+    """Whether two columns say the same: each value of one goes with one value of the other."""
+    pairs = pd.DataFrame({"a": first.astype(str), "b": second.astype(str)}).drop_duplicates()
+    return not pairs["a"].duplicated().any() and not pairs["b"].duplicated().any()
+
+
+def _counts(values: "pd.Series[str]") -> str:
+    counts = values.astype(str).value_counts().sort_index()
+    shown = ", ".join(f"{name} {count:,}" for name, count in counts.head(12).items())
+    return shown + (f" and {len(counts) - 12:,} more" if len(counts) > 12 else "")
+
+
+def split_column(table: pd.DataFrame, name: str | None, where: str) -> str | None:
+    """Returns the column of splits, if there is one.
+
+    `split` and `usage` are splits whatever they hold; `set` and the like only if every value is.
+    """
+    columns = list(table.columns)
+    if name is not None:
+        return named_column(columns, name, "split-column", where)
+    for column in usual_columns(columns, SPLIT_COLUMNS):
+        certain = plain(column) in ("split", "usage")
+        if certain or all(split_of(str(value)) for value in table[column].dropna().unique()[:20]):
+            return column
+    return None
+
+
+def group_column(columns: Sequence[str], name: str | None, where: str) -> str | None:
+    """Returns the column of persons, if there is one."""
+    if name is not None:
+        return named_column(columns, name, "group", where)
+    return next(iter(usual_columns(columns, GROUP_COLUMNS)), None)
+
+
+def is_unlabelled(value: object) -> bool:
+    """Whether a cell stands for no label: empty, null or -1."""
+    return value is None or value != value or str(value).strip().lower() in UNLABELLED
+
+
+def text_of(value: object) -> str:
+    """Returns a label cell as text; numbers without a fraction as whole numbers."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+@dataclass(frozen=True)
+class ExtraColumn:
+    """A further column that becomes a slice.
+
+    Attributes:
+        name: Its name in the samples table.
+        is_number: Whether all its values are numbers.
+    """
+
+    name: str
+    is_number: bool
+
+    def value(self, cell: object) -> float | str | None:
+        """Returns a cell's value; None where it is empty."""
+        if cell is None or cell != cell or str(cell).strip() == "":
+            return None
+        return float(str(cell)) if self.is_number else str(cell).strip()
+
+
+Extras = Mapping[str, ExtraColumn]
+
+
+def extra_columns(table: pd.DataFrame, used: Iterable[str | None]) -> Extras:
+    """Returns the further columns that become slices: numbers, and words of few values."""
+    extras: dict[str, ExtraColumn] = {}
+    taken = set(used)
+    for column in table.columns:
+        name = re.sub(r"\W+", "_", str(column).strip().lower()).strip("_")
+        if column in taken or not name or name.startswith(("unnamed", "votes", "column_")):
+            continue
+        values = table[column].dropna()
+        values = values[values.astype(str).str.strip() != ""]
+        is_number = bool(pd.to_numeric(values, errors="coerce").notna().all())
+        if not len(values) or (not is_number and values.astype(str).nunique() > MOST_VALUES):
+            continue
+        if is_number and _counts_up(values):
+            continue  # an index
+        if name in _RESERVED or name in {extra.name for extra in extras.values()}:
+            name = f"{name}_column"
+        extras[str(column)] = ExtraColumn(name, is_number)
+    return extras
+
+
+def _counts_up(values: "pd.Series[str]") -> bool:
+    numbers = pd.to_numeric(values)
+    return len(numbers) > 1 and bool((numbers.diff().dropna() == 1).all())
+
+
+def extras_of(row: Mapping[str, object], columns: Extras) -> dict[str, float | str]:
+    """Returns the further values of a row."""
+    values = {extra.name: extra.value(row[column]) for column, extra in columns.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class AnnotationTable:
+    """A table or list of a dataset, all cells as text.
+
+    Attributes:
+        name: Its name in the tree.
+        rows: The cells; columns of a list without a header are called `1`, `2` ...
+        image: The column of pictures.
+        header: Whether it has a header.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    image: str
+    header: bool
+
+    @property
+    def folder(self) -> str:
+        """The folder that it stands in."""
+        return self.name.rpartition("/")[0]
+
+
+def is_table_name(name: str) -> bool:
+    """Whether a file may be a table or list, by its ending."""
+    plain_name = name.lower().removesuffix(".gz")
+    return plain_name.endswith(TABLE_SUFFIXES)
+
+
+def read_annotations(tree: FileTree, name: str, image: str | None = None) -> AnnotationTable | None:
+    """Reads a table or list of pictures; None if the file is neither.
+
+    Args:
+        tree: The dataset's files.
+        name: The file.
+        image: The column of pictures, if the user named it.
+
+    Raises:
+        DataError: If the named column is missing, or the file cannot be read.
+    """
+    head = tree.text(name, 2**16)
+    lines = [line for line in head.splitlines() if line.strip()][:50]
+    if not lines or "\0" in head:
+        return None
+    if name.lower().endswith(".jsonl"):
+        rows = _json_rows(tree.text(name))
+        header = True
+    else:
+        separator = _separator(lines)
+        if separator is None:
+            return None
+        header = _has_header(lines, separator)
+        rows = _read(tree, name, separator, header=header)
+    if rows is None or rows.empty:
+        return None
+    column = (
+        named_column(list(rows.columns), image, "image", name)
+        if image is not None
+        else _image_column(rows)
+    )
+    return None if column is None else AnnotationTable(name, rows, column, header)
+
+
+def _json_rows(text: str) -> pd.DataFrame | None:
+    try:
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        return pd.DataFrame(rows).astype("str") if rows else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _separator(lines: Sequence[str]) -> str | None:
+    r"""Returns what separates the fields: `,`, `;`, a tab, or blanks (`\s+`)."""
+    for separator in ("\t", ",", ";"):
+        if all(separator in line for line in lines):
+            return separator
+    if all(len(line.split()) >= 2 for line in lines):
+        return r"\s+"
+    return None
+
+
+def _has_header(lines: Sequence[str], separator: str) -> bool:
+    """Whether the first line names columns: it holds no picture, no code and no box."""
+    cells = [cell.strip().strip('"') for cell in re.split(separator, lines[0])]
+    if any(is_image(cell) or code_of(cell) is not None for cell in cells):
+        return False
+    names = {plain(cell) for cell in cells}
+    known = names & {*IMAGE_COLUMNS, *LABEL_COLUMNS}
+    return bool(known) or not any(emotion_of(cell) for cell in cells[1:])
+
+
+def _read(tree: FileTree, name: str, separator: str, *, header: bool) -> pd.DataFrame | None:
+    text = tree.text(name, 2**30)
+    try:
+        rows = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=0 if header else None,
+            dtype="str",
+            keep_default_na=False,
+            skipinitialspace=True,
+            engine="python" if len(separator) > 1 else "c",
+            on_bad_lines="skip",
+        )
+    except (ValueError, pd.errors.ParserError):
+        return None
+    names = [str(column).strip() for column in rows.columns]
+    rows.columns = pd.Index(
+        names if header else [str(number + 1) for number in range(len(names))]
+    )  # fmt: skip
+    return rows
+
+
+def _image_column(rows: pd.DataFrame) -> str | None:
+    """Returns the column whose cells look like picture files, or one with a usual name."""
+    for column in rows.columns:
+        head = rows[column].head(50)
+        if len(head) and sum(is_image(cell) for cell in head) * 2 >= len(head):
+            return str(column)
+    named = usual_columns([str(column) for column in rows.columns], IMAGE_COLUMNS)
+    return named[0] if named else None
+
+
+class PictureIndex:
+    """Finds the pictures that a table names.
+
+    Args:
+        tree: The dataset's files.
+    """
+
+    def __init__(self, tree: FileTree) -> None:
+        self._names = tree.names
+        self._by_end: dict[str, list[str]] = {}
+        for name in tree.files:
+            if is_image(name):
+                path = PurePosixPath(name)
+                self._by_end.setdefault(path.name.lower(), []).append(name)
+                self._by_end.setdefault(path.stem.lower(), []).append(name)
+
+    def find(self, cell: str, folder: str) -> str | None:
+        """Returns the picture that a cell names; None if there is none or several.
+
+        Args:
+            cell: A path, seen from the table, from the dataset, or from somewhere above or below.
+            folder: The table's folder.
+        """
+        path = PurePosixPath(cell.strip().replace("\\", "/").lstrip("/"))
+        if not path.name or ".." in path.parts:
+            return None
+        for start in (folder, ""):
+            if (name := f"{start}/{path}".lstrip("/")) in self._names:
+                return name
+        candidates = self._by_end.get(path.name.lower(), []) or self._by_end.get(
+            f"{path.stem}_aligned".lower(), []
+        )
+        # the more of the path agrees, the better; a tie is no answer
+        ranked = sorted(candidates, key=lambda name: -_common_end(name, path))
+        ranked = [
+            name for name in ranked if _common_end(name, path) == _common_end(ranked[0], path)
+        ]
+        near = [name for name in ranked if name.startswith(f"{folder}/")] if folder else []
+        best = near or ranked
+        return best[0] if len(best) == 1 else None
+
+
+def _common_end(name: str, path: PurePosixPath) -> int:
+    """Returns how many folders of two paths agree, from the end."""
+    pairs = zip(PurePosixPath(name).parts[-2::-1], path.parts[-2::-1], strict=False)
+    count = 0
+    for one, other in pairs:
+        if one != other:
+            break
+        count += 1
+    return count
