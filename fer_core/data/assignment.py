@@ -176,7 +176,7 @@ def _drawn_splits(
     for title, rows in rows_of.items():
         given = np.full(len(rows), None) if plan.by == "random" else split[rows]
         present = {str(value) for value in split[rows] if value is not None and value == value}
-        notes += plan.notes(title, present, plan)
+        notes += plan.notes(title, present)
         split[rows] = _with_test(pool.take(rows), given, plan)
     tested = np.unique(pool.groups[(split == "test") & (pool.groups >= 0)])
     free = replace(pool, usable=pool.usable & ~np.isin(pool.groups, tested))
@@ -365,7 +365,8 @@ def _top_up(
 
 
 def _train_counts(samples: pd.DataFrame, assignment: SplitAssignment) -> "pd.Series[int]":
-    return samples.loc[assignment.split == "train", "label"].value_counts().sort_index()
+    counts: pd.Series[int] = samples.loc[assignment.split == "train", "label"].value_counts()
+    return counts.sort_index()
 
 
 def _training(assignment: SplitAssignment, mask: Mask) -> Rows:

@@ -253,7 +253,7 @@ def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
         )
         path = source.path if named else place
         reader = source.reader
-        if getattr(reader, "votes", None) is not None:
-            reader = reader.model_copy(update={"votes": below(reader.votes)})
+        if (votes := getattr(reader, "votes", None)) is not None:
+            reader = reader.model_copy(update={"votes": below(votes)})
         sources.append(source.model_copy(update={"path": path, "reader": reader}))
     return plan.model_copy(update={"sources": tuple(sources), "relabel": below(plan.relabel)})

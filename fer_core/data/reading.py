@@ -89,9 +89,9 @@ def read(
     if rows:
         chunks.append(_table(rows))
     if not chunks:
-        titles = ", ".join(selected.reader.origin.title for selected in sources)
+        read_from = ", ".join(selected.reader.origin.title for selected in sources)
         raise DataError(
-            f"{titles} gave no readable image ({len(reader.skipped)} were skipped). Check the path."
+            f"{read_from} gave no readable image ({len(reader.skipped)} were skipped). Check the path."
         )
     samples = _joined(chunks)
     if samples["id"].duplicated().any():

@@ -100,14 +100,19 @@ def test_groups_stay_on_one_side_of_a_drawn_split(tmp_path: Path) -> None:
     assert (dataset.samples["duplicate_group"] == -1).all()
 
 
-def test_too_few_persons_to_split_are_told(tmp_path: Path) -> None:
+def test_a_few_persons_are_enough_to_split(tmp_path: Path) -> None:
     images = noise(60, side=SIDE)
     items = [
         Sample(f"{n:04d}", image, PAIR[n % 2], None, group=f"person {n // 15}")
         for n, image in enumerate(images)
     ]
-    with pytest.raises(DataError, match="fall into 4 groups"):
-        build(tmp_path, SelectedSource(ListSource(items)))
+    dataset = build(tmp_path, SelectedSource(ListSource(items)))
+    assert (dataset.samples.groupby("group")["split"].nunique() == 1).all()
+    assert dataset.samples["split"].value_counts().to_dict() == {
+        "train": 30,
+        "validation": 15,
+        "test": 15,
+    }
 
 
 def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_classes_are_renamed_and_left_out(tmp_path: Path) -> None:
     assert DatasetCard.read(dataset.folder / "card.json").sources[0].left_out == {
         "the class bored is left out": 20
     }
-    with pytest.raises(DataError, match="The mapping names fear, but the classes of list are"):
+    with pytest.raises(DataError, match="--map-class names fear, but the classes of list are"):
         build(tmp_path, SelectedSource(ListSource(items), mapping={"fear": "sad"}))
 
 
@@ -169,6 +174,18 @@ def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
     crop = whole_picture(Image.fromarray(wide)).crop
     np.testing.assert_array_equal(dataset.images[0], dataset.format.convert(crop))
     assert dataset.samples["width"].iloc[0] == 30
+
+
+def test_the_limit_counts_the_classes_that_are_taken(tmp_path: Path) -> None:
+    given = source(90, seed=1, labels=("happy", "sad", "fear"))
+    part = SelectedSource(given, classes=("happy", "sad"), limit=40)
+    dataset = build(tmp_path, part)
+    assert len(dataset.samples) == 40
+    assert set(dataset.samples["label"]) == {"happy", "sad"}
+    assert DatasetCard.read(dataset.folder / "card.json").sources[0].left_out == {
+        "beyond the limit": 20,
+        "not of a class that is taken": 30,
+    }
 
 
 def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir
-from fer_core.data.plan import PrepareOptions
+from fer_core.data.card import DatasetCard
+from fer_core.data.plan import PrepareOptions, SplitPlan
 from fer_core.data.prepare import mean_faces, prepare, prepare_sources, publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.reading import SelectedSource
@@ -204,20 +205,108 @@ def test_a_split_beside_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
     items = [*split_source().items, *samples(noise(1, seed=9, side=SIDE), ["fear"], "train", 12)]
-    with pytest.raises(DataError, match="class 'fear' has no usable image in the validation split"):
+    with pytest.raises(DataError, match="'fear' has no usable image in the validation split"):
         prepared(ListSource(items), tmp_path / "set")
 
 
 def test_an_empty_split_is_named(tmp_path: Path) -> None:
-    items = [item for item in split_source().items if item.split != "test"]
-    with pytest.raises(DataError, match="no usable image in the test split"):
+    items = [item for item in split_source().items if item.split == "test"]
+    with pytest.raises(DataError, match="no usable image in the train split"):
         prepared(ListSource(items), tmp_path / "set")
 
 
-def test_a_class_too_small_to_split_is_named(tmp_path: Path) -> None:
+def notes_of(dataset: PreparedDataset) -> str:
+    return " ".join(DatasetCard.read(dataset.folder / "card.json").notes)
+
+
+def test_validation_becomes_the_test_split_where_there_is_none(tmp_path: Path) -> None:
+    images = noise(50, side=SIDE)
+    items = samples(images[:40], ["happy", "sad"] * 20, "train")
+    items += samples(images[40:], ["happy", "sad"] * 5, "validation", 40)
+    dataset = prepared(ListSource(items), tmp_path / "set")
+    assert dataset.info.counts == {
+        "train": {"happy": 18, "sad": 18},
+        "validation": {"happy": 2, "sad": 2},
+        "test": {"happy": 5, "sad": 5},
+    }
+    assert set(column(dataset, "source_split")[40:]) == {"validation"}
+    assert "its validation split becomes the test split" in notes_of(dataset)
+
+
+def test_the_test_split_may_be_drawn_from_train_instead(tmp_path: Path) -> None:
+    images = noise(50, side=SIDE)
+    items = samples(images[:40], ["happy", "sad"] * 20, "train")
+    items += samples(images[40:], ["happy", "sad"] * 5, "validation", 40)
+    options = PrepareOptions(side=SIDE, split=SplitPlan(test_from="train"))
+    dataset = prepare_sources(
+        [SelectedSource(ListSource(items))], options, tmp_path / "set", name="tiny"
+    )
+    assert dataset.info.counts == {
+        "train": {"happy": 16, "sad": 16},
+        "validation": {"happy": 5, "sad": 5},
+        "test": {"happy": 4, "sad": 4},
+    }
+
+
+def test_a_small_class_stands_in_every_split(tmp_path: Path) -> None:
     items = samples(noise(24, side=SIDE), ["happy"] * 20 + ["sad"] * 4)
-    with pytest.raises(DataError, match=r"class 'sad' has 4 images.*at least 5"):
+    dataset = prepared(ListSource(items), tmp_path / "set")
+    assert {split: row["sad"] for split, row in dataset.info.counts.items()} == {
+        "train": 2,
+        "validation": 1,
+        "test": 1,
+    }
+    assert "sad 1 (at least 79% wide)" in notes_of(dataset)  # 3.84 / (1 + 3.84)
+
+
+def test_a_class_of_two_images_is_named_with_the_way_out(tmp_path: Path) -> None:
+    items = samples(noise(22, side=SIDE), ["happy"] * 10 + ["sad"] * 10 + ["fear"] * 2)
+    with pytest.raises(DataError, match=r"'fear' has no usable image.*it has 2 .*--min-class 3"):
         prepared(ListSource(items), tmp_path / "set")
+    options = PrepareOptions(side=SIDE, split=SplitPlan(min_class=3))
+    dataset = prepare_sources(
+        [SelectedSource(ListSource(items))], options, tmp_path / "set", name="tiny"
+    )
+    assert dataset.info.labels == ("happy", "sad")
+    assert dataset.info.excluded == {"of a class with fewer than 3 images": 2}
+
+
+def test_a_set_of_sixty_pictures_prepares(tmp_path: Path) -> None:
+    names = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+    items = samples(noise(60, side=SIDE), (names * 9)[:60])
+    dataset = prepared(ListSource(items), tmp_path / "set")
+    assert all(count >= 1 for row in dataset.info.counts.values() for count in row.values())
+    assert sum(sum(row.values()) for row in dataset.info.counts.values()) == 60
+
+
+def test_validation_is_drawn_from_what_training_keeps(tmp_path: Path) -> None:
+    """Nine of eleven sad training images are copies of test images: none of them is drawn."""
+    images = noise(60, side=SIDE)
+    train = samples(images[:22], ["happy", "sad"] * 11, "train")
+    test = samples(images[22:44], ["happy", "sad"] * 11, "test", 22)
+    for number in range(1, 18, 2):
+        item = train[number]
+        train[number] = Sample(item.key, test[number].image, item.label, item.split)
+    dataset = prepared(ListSource([*train, *test]), tmp_path / "set")
+    counts = {split: row["sad"] for split, row in dataset.info.counts.items()}
+    assert counts == {"train": 1, "validation": 1, "test": 11}
+
+
+def test_a_class_whose_validation_images_are_all_copies_gets_others(tmp_path: Path) -> None:
+    images = noise(60, side=SIDE)
+    train = samples(images[:20], ["happy", "sad"] * 10, "train")
+    validation = samples(images[20:24], ["happy", "sad"] * 2, "validation", 20)
+    test = samples(images[24:34], ["happy", "sad"] * 5, "test", 24)
+    for number in (1, 3):
+        item = validation[number]
+        validation[number] = Sample(item.key, test[number].image, item.label, item.split)
+    dataset = prepared(ListSource([*train, *validation, *test]), tmp_path / "set")
+    assert dataset.info.counts == {
+        "train": {"happy": 10, "sad": 9},
+        "validation": {"happy": 2, "sad": 1},
+        "test": {"happy": 5, "sad": 5},
+    }
+    assert "sad has no validation image that is no copy of a test image" in notes_of(dataset)
 
 
 def test_unreadable_files_are_listed_and_leave_no_gap(tmp_path: Path) -> None:

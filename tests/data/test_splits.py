@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_core.artifacts import BenchmarkDir
+from fer_core.data.assignment import Duplicates, draw_splits
+from fer_core.data.plan import SplitPlan
+from fer_core.data.quality import group_pairs, linked_pairs
+from fer_core.data.selection import SelectedSource
 from fer_core.data.splits import leaked_training, leaks, split_hash, stratified_split
-from fer_core.errors import DataError
+from tests.support.helpers import ListSource
 
+ROOT = Path(__file__).parents[2]
 PLACES = st.lists(
     st.tuples(st.integers(-1, 4), st.sampled_from(["train", "validation", "test"])),
     min_size=1,
@@ -102,11 +109,53 @@ def test_duplicate_groups_are_not_divided(seed: int) -> None:
         assert len(set(mask[groups == group])) <= 1
 
 
-def test_a_class_with_too_few_images_is_named() -> None:
-    labels = np.array(["happy"] * 20 + ["sad"] * 9, dtype=object)
-    with pytest.raises(DataError, match=r"class 'sad' has 9 images.*10 parts needs at least 10"):
-        stratified_split(labels, np.full(29, -1), 0.1, seed=0)
-    assert stratified_split(labels, np.full(29, -1), 0.2, seed=0).sum() in (5, 6)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rare", [2, 3, 9])
+def test_a_small_class_stands_on_both_sides(rare: int, seed: int) -> None:
+    labels = np.array(["happy"] * 20 + ["sad"] * rare, dtype=object)
+    mask = stratified_split(labels, np.full(20 + rare, -1), 0.1, seed)
+    assert mask[:20].sum() == 2
+    assert mask[20:].sum() == 1
+
+
+def test_a_class_of_one_group_is_not_cut() -> None:
+    labels = np.array(["happy"] * 20 + ["sad"] * 3, dtype=object)
+    mask = stratified_split(labels, np.array([-1] * 20 + [0] * 3), 0.2, seed=0)
+    assert mask[20:].sum() in (0, 3)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-1, 5)), min_size=2, max_size=40),
+    st.sampled_from([0.1, 0.2, 0.5]),
+    st.integers(0, 3),
+)
+def test_small_sets_are_split_by_group(rows: list, share: float, seed: int) -> None:
+    labels = np.array([label for label, _ in rows], dtype=object)
+    groups = np.array([group for _, group in rows])
+    mask = stratified_split(labels, groups, share, seed)
+    for group in set(groups[groups >= 0]):
+        assert len(set(mask[groups == group])) == 1
+
+
+@pytest.mark.parametrize("name", ["ferplus", "fer2013", "synthetic"])
+def test_the_splits_of_shipped_benchmarks_come_out_again(name: str) -> None:
+    benchmark = BenchmarkDir(ROOT / "artifacts" / name)
+    samples = benchmark.samples()
+    near = samples["duplicate_group"].to_numpy()
+    groups = near
+    if "group" in samples:
+        named = samples["group"].where(samples["group"].notna(), None)
+        linked = [linked_pairs([None if g < 0 else str(g) for g in near]), linked_pairs(named)]
+        groups = group_pairs(np.concatenate(linked), len(samples))
+    duplicates = Duplicates(
+        samples["phash"].to_numpy(), samples["exact_group"].to_numpy(), near, groups
+    )
+    leaky = samples["excluded"].str.startswith(("duplicate of", "belongs to"))
+    read = samples.assign(excluded=samples["excluded"].where(~leaky, ""))
+    source = SelectedSource(ListSource([]), name=samples["source"].iloc[0])
+    assignment = draw_splits(read, duplicates, [source], SplitPlan())
+    assert (assignment.excluded == samples["excluded"]).all()
+    assert split_hash(samples.assign(split=assignment.split)) == benchmark.info().split_hash
 
 
 def table(*rows: tuple[str, str, str]) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from rich.table import Table
 from fer_core.artifacts import write_table
 from fer_core.files import atomic_path
 from training.jobs.predict import Tally
+from training.terminal.preparation import MOST_SKIPPED
 from training.terminal.progress import console
-from training.terminal.reports import MOST_SKIPPED
 
 UNSURE = "unsure"
 

@@ -1,7 +1,7 @@
 """ExpW (Zhang et al. 2015): `label.lst` with one face a line, beside pictures of several faces."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -77,7 +77,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _items(
-    index: PictureIndex, name: str, lines: list[tuple[str, list[str]]], labels: dict[str, str]
+    index: PictureIndex, name: str, lines: list[tuple[str, list[str]]], labels: Mapping[str, str]
 ) -> Iterator[ImageFile | Skipped]:
     for _, cells in lines:
         label = labels[cells[-1]]

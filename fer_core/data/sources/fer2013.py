@@ -79,7 +79,9 @@ class Fer2013Source:
         self.notes = list(self._table.notes)
         # with votes, classes are mapped once these are read
         self.maps_names = votes_file is None
-        names = names if names and self.maps_names else ClassNames(codes=names and names.codes)
+        names = names or ClassNames()
+        if not self.maps_names:
+            names = ClassNames(codes=names.codes)
         names = replace(names, codes=names.codes or "fer2013", left_out=NO_EMOTION)
         counts = Counter(label for label in self._table.labels if label is not None)
         reading = names.read(counts, self._file.name)

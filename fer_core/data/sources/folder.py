@@ -66,7 +66,7 @@ class FolderSource(ImageFiles):
             notes.insert(0, f"The class folders were found in {found.root}.")
             self._title = tree.title
         names = ClassNames(
-            mapping=mapping or {},
+            mapping=_of_classes(mapping or {}, tree, found),
             codes=codes or self.default_codes,
             left_out=self.foreign,
             any_classes=any_classes,
@@ -146,6 +146,15 @@ def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, st
                 )
         elif parent == found.root and split_of(name) and found.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
+
+
+def _of_classes(
+    mapping: Mapping[str, str], tree: FileTree, found: ClassFolders
+) -> Mapping[str, str]:
+    """Returns the mapping without class folders that are empty and left out."""
+    names = {PurePosixPath(folder).name.lower() for folder in tree.folders}
+    empty = names - {name.lower() for name in found.counts}
+    return {key: label for key, label in mapping.items() if label or key.lower() not in empty}
 
 
 def _check_classes(where: str, files: list[ImageFile]) -> None:

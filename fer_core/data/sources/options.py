@@ -130,7 +130,7 @@ def _every_option() -> dict[str, Any]:
     }
 
 
-RecognisedOptions = create_model("RecognisedOptions", __base__=ReaderOptions, **_every_option())  # type: ignore[call-overload]
+RecognisedOptions = create_model("RecognisedOptions", __base__=ReaderOptions, **_every_option())
 """Options of a reader that is still to be recognised; it checks them once it is."""
 
 

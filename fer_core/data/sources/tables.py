@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 
@@ -207,7 +208,7 @@ def _counts_up(values: "pd.Series[str]") -> bool:
     return len(numbers) > 1 and bool((numbers.diff().dropna() == 1).all())
 
 
-def extras_of(row: Mapping[str, object], columns: Extras) -> dict[str, float | str]:
+def extras_of(row: Mapping[Any, Any], columns: Extras) -> dict[str, float | str]:
     """Returns the further values of a row."""
     values = {extra.name: extra.value(row[column]) for column, extra in columns.items()}
     return {name: value for name, value in values.items() if value is not None}

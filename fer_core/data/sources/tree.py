@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -298,9 +298,9 @@ def _folder_tree(root: Path) -> FileTree:
         for entry, name in _walk(root, "", real_root):
             if entry.is_symlink() and leads_out(entry.path, real_root):
                 skipped.append(Skipped(printable(name), _LEADS_OUT.format(printable(entry.name))))
-            elif entry.is_dir():
+            elif _is(entry.is_dir):
                 folders.append(name)
-            elif entry.is_file():
+            elif _is(entry.is_file):
                 files.append(name)
             else:  # reading a pipe would wait for ever
                 reason = f"{printable(entry.name)} is no regular file."
@@ -340,13 +340,21 @@ def _walk(folder: Path, prefix: str, real_root: Path) -> Iterator[tuple["os.DirE
             continue
         name = prefix + entry.name
         yield entry, name
-        if not entry.is_dir() or name.count("/") >= MAX_DEPTH:
+        if not _is(entry.is_dir) or name.count("/") >= MAX_DEPTH:
             continue
         if entry.is_symlink() and (
             leads_out(entry.path, real_root) or _leads_up(entry.path, folder)
         ):
             continue
         yield from _walk(Path(entry.path), f"{name}/", real_root)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Asks an entry for its kind; a link that leads to itself has none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _leads_up(path: str, folder: Path) -> bool:

@@ -1,0 +1,65 @@
+"""Every option that a message, a help text or a document names exists."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from training.__main__ import app
+
+ROOT = Path(__file__).parents[2]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+OF_OTHERS = {"--help", "--version"}
+"""What every command has."""
+
+
+def options() -> set[str]:
+    """Returns the options of all commands."""
+    found = set()
+    command = typer.main.get_command(app)
+    for part in command.commands.values():
+        for parameter in part.params:
+            found |= {*parameter.opts, *parameter.secondary_opts}
+    return found
+
+
+def strings(path: Path) -> list[str]:
+    """Returns the strings of a module, docstrings and parts of f-strings included."""
+    return [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+@pytest.mark.parametrize("folder", ["fer_core/data", "fer_core/synthetic", "training/commands"])
+def test_every_option_that_a_message_names_exists(folder: str) -> None:
+    known = options() | OF_OTHERS
+    unknown = {
+        f"{path.relative_to(ROOT)}: {option}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for text in strings(path)
+        for option in OPTION.findall(text)
+        if option not in known
+    }
+    assert unknown == set()
+
+
+def test_every_option_that_the_page_on_data_names_exists() -> None:
+    known = options() | OF_OTHERS
+    text = (ROOT / "docs/data.md").read_text()
+    assert {option for option in OPTION.findall(text) if option not in known} == set()
+
+
+def test_messages_name_their_options() -> None:
+    """The walk sees messages: those of the readers name these."""
+    text = " ".join(
+        value for path in (ROOT / "fer_core/data").rglob("*.py") for value in strings(path)
+    )
+    assert set(OPTION.findall(text)) >= {
+        "--annotation", "--any-classes", "--codes", "--format", "--image", "--label",
+        "--map-class", "--min-class", "--plan", "--split", "--test-from",
+        "--votes",
+    }  # fmt: skip

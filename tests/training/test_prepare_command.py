@@ -1,0 +1,87 @@
+"""`prepare` on the command line: the dry run, and the options of readers."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_core.data.prepared import PreparedDataset
+from fer_core.errors import DataError
+from tests.support.layouts import class_folders, fer2013_csv, listed, numbers, picture_rows
+from training.__main__ import app
+
+
+def prepare(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["prepare", *map(str, arguments)], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture(autouse=True)
+def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERSCOPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(tmp_path / "artifacts"))
+
+
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "set", ["happy", "01_sad"], splits=("train", "val"))
+    (folder / "train/happy/link.png").symlink_to("/nowhere")
+    said = prepare(folder, "--dry-run")
+    assert "read as folder, because there are folders of images" in said
+    assert "Read 01_sad as sad" in said
+    assert "its validation split becomes the test split" in said
+    assert "happy: train/happy/train0.png, train/happy/train1.png" in said
+    assert "skipped train/happy/link.png" in said
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_options_reach_the_reader(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "set", numbers(0, 2), count=2)
+    with pytest.raises(DataError, match="--format fer2013"):
+        prepare(folder, "--dry-run")
+    assert re.search(r"angry +│ 2 ", prepare(folder, "--dry-run", "--format", "fer2013"))
+    assert re.search(r"neutral +│ 2 ", prepare(folder, "--dry-run", "--codes", "affectnet"))
+    said = prepare(folder, "--dry-run", "--map-class", "0=sad", "--map-class", "1=happy",
+                   "--map-class", "2=")  # fmt: skip
+    assert "2 left out: the class 2 is left out" in said
+
+
+def test_a_set_is_prepared_with_its_columns(tmp_path: Path) -> None:
+    rows = [[*row, f"p{n % 6}", "mf"[n % 2]] for n, row in enumerate(picture_rows("01", 12))]
+    head = ["path", "mood", "who", "gender"]
+    listed(tmp_path / "set", rows, file="list.csv", header=head, separator=",")
+    said = prepare(
+        tmp_path / "set/list.csv", "--name", "mine", "--side", 16, "--label", "mood", "--group",
+        "who", "--codes", "affectnet", "--min-class", 3,
+    )  # fmt: skip
+    assert "Class numbers are those of affectnet: 0 neutral, 1 happy." in said
+    table = PreparedDataset.open(tmp_path / "data/mine").samples
+    assert set(table["label"]) == {"happy", "neutral"}
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    assert set(table["gender"]) == {"m", "f"}
+    card = (tmp_path / "artifacts/mine/CARD.md").read_text()
+    assert "No split cuts the 6 groups" in card
+
+
+def test_a_plan_and_options_beside_it_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic}]\n")
+    said = prepare("--plan", tmp_path / "plan.yaml", "--dry-run", "--codes", "rafdb")
+    assert "write --codes into the plan" in said.replace("\n", " ").replace("│", "")
+    assert "read as synthetic" in prepare("--plan", tmp_path / "plan.yaml", "--dry-run")
+
+
+def test_a_dry_run_loads_nothing_heavy(tmp_path: Path) -> None:
+    """So it is over in a second or two, whatever the set."""
+    path = fer2013_csv(tmp_path / "fer2013.csv")
+    code = (
+        "import sys; from training.__main__ import app\n"
+        f"app(['prepare', {str(path)!r}, '--dry-run'], standalone_mode=False)\n"
+        "print([name for name in ('torch', 'sklearn', 'timm', 'dlib') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.strip().endswith("[]"), ended.stderr[-2000:]
