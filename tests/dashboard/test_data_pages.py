@@ -12,7 +12,7 @@ from PIL import Image
 from fer_core.artifacts import ArtifactStore, RunDir, write_table
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_sources, publish_facts
-from fer_core.data.reading import SelectedSource
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet

@@ -15,7 +15,7 @@ from fer_core.data.faces import DetectedFace, whole_picture
 from fer_core.data.plan import BalancePlan, CleanPlan, PrepareOptions, SplitPlan, TopUp, read_plan
 from fer_core.data.prepare import prepare_plan, prepare_sources
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.reading import SelectedSource
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Origin, Sample
 from fer_core.data.storage import decode
 from fer_core.errors import DataError

@@ -13,7 +13,7 @@ from fer_core.data.card import DatasetCard
 from fer_core.data.plan import PrepareOptions, SplitPlan
 from fer_core.data.prepare import mean_faces, prepare, prepare_sources, publish_facts
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.reading import SelectedSource
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.folder import FolderSource

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation
 
 from fer_core.data.plan import PrepareOptions, SplitPlan
 from fer_core.data.prepare import prepare_sources
-from fer_core.data.reading import SelectedSource
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import SPLITS, Sample, Source
 from fer_core.data.sources.synthetic import (
     BALANCE,
