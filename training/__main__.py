@@ -12,7 +12,8 @@ from training.commands import dashboard, data, explain, import_export, measure, 
 
 app = typer.Typer(
     help="Train, evaluate, compare and explain facial-expression classifiers.\n\n"
-    "Start with `prepare` (a dataset), `train` (a recipe) and `dashboard` (the results).",
+    "Start with `prepare` (a dataset), `train` (a recipe) and `dashboard` (the results). The help "
+    "of each command, such as `train --help`, has an example.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

@@ -1,4 +1,4 @@
-"""The drawn portraits that ship with the dashboard, for users who have no face at hand."""
+"""Writes the example portraits of the dashboard: drawn faces, free of any data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +27,14 @@ EXAMPLES = (
     _Example(Emotion.SURPRISE, 502),
     _Example(Emotion.ANGRY, 504),
 )
-"""Chosen by eye from many seeds: different people, and expressions that read at once."""
+"""Selected by eye from many seeds: different people with clear expressions."""
 
 
 def write_examples(folder: Path) -> list[Path]:
     """Draws the example portraits, at full intensity, and writes them as `<emotion>.jpg`.
 
     Args:
-        folder: Where to write; it is made if it is missing.
+        folder: Output folder; created if it is missing.
 
     Returns:
         The files, in the order of `EXAMPLES`.

@@ -24,11 +24,11 @@ Data = Annotated[
     typer.Option(help="Folder of prepared datasets.", show_default="$FERSCOPE_DATA or data/"),
 ]
 DeviceOption = Annotated[
-    Literal["auto", "cpu"], typer.Option(help="auto uses a GPU if there is one.")
+    Literal["auto", "cpu"], typer.Option(help="Device: auto uses a GPU if there is one.")
 ]
 Profile = Annotated[
     Literal["cpu", "gpu"],
-    typer.Option(help="Size of the training: hours on a laptop's CPU, or a GPU."),
+    typer.Option(help="Training settings: cpu takes hours on a laptop, gpu needs a GPU."),
 ]
 
 Tracking = Literal["none", "offline", "online"]
@@ -55,5 +55,5 @@ def open_dataset(name: str, data: Path | None) -> PreparedDataset:
 
 
 def device_name(device: Literal["auto", "cpu"]) -> str | None:
-    """Returns the device for the jobs: None for a GPU if there is one."""
+    """Returns the jobs' device: `cpu`, or None to use a GPU if there is one."""
     return None if device == "auto" else device

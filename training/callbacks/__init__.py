@@ -1,1 +1,1 @@
-"""Callbacks of a training: progress files and Weights & Biases."""
+"""Training callbacks: progress files and Weights & Biases."""

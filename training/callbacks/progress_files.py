@@ -1,4 +1,4 @@
-"""Progress files of a running training, which the page Training monitor shows."""
+"""Progress files of a running training; the Training monitor page reads them."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
 
 POINTS = 20
-"""Points of the trace per epoch."""
+"""Points per epoch in the trace."""
 
 SECONDS = 3.0
 """Shortest time between two writes, in seconds."""

@@ -45,12 +45,12 @@ def tracked(
 
 def tracking_id(run: RunDir, resume: bool) -> str:
     """Returns a training's id at Weights & Biases, which is saved beside its checkpoints."""
-    note = run.under_way.root / "wandb_id.txt"
-    if resume and note.is_file() and CheckpointFolder(run.state_dir).has("last"):
-        return note.read_text().strip()
+    id_file = run.under_way.root / "wandb_id.txt"
+    if resume and id_file.is_file() and CheckpointFolder(run.state_dir).has("last"):
+        return id_file.read_text().strip()
     name = f"{run.benchmark.name}.{run.run_id}.{secrets.token_hex(4)}"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(note) as temporary:
+    id_file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(id_file) as temporary:
         temporary.write_text(name)
     return name
 

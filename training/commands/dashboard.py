@@ -24,8 +24,10 @@ def dashboard(
 ) -> None:
     """Serve the dashboard at http://localhost:8501.
 
-    It shows the benchmarks in the artifacts folder. Images of a benchmark that may not be published
-    are shown if the dataset is prepared in the data folder.
+    Shows the benchmarks in the artifacts folder. Images that may not be published appear only if
+    the dataset is prepared in the data folder. Writes nothing. Example:
+
+        python -m training dashboard --port 8502
     """
     spec = importlib.util.find_spec("dashboard")  # located, not imported
     if spec is None or spec.origin is None:
@@ -48,7 +50,12 @@ def serve(
     ] = None,
     artifacts: Artifacts = None,
 ) -> None:
-    """Serve predictions over HTTP at http://localhost:8000; /docs describes the API."""
+    """Serve predictions over HTTP at http://localhost:8000; /docs describes the API.
+
+    Pictures stay in memory; nothing is written. Example:
+
+        python -m training serve --benchmark ferplus --port 8080
+    """
     _require_benchmarks(artifacts)
     if benchmark:
         os.environ["FERSCOPE_BENCHMARK"] = benchmark

@@ -19,7 +19,7 @@ def explain(
         int, typer.Option(min=7, help="Number of test images, balanced over the classes.")
     ] = 56,
     drawn: Annotated[
-        int, typer.Option(min=0, help="Number of drawn faces, whose evidence is known.")
+        int, typer.Option(min=0, help="Number of drawn faces, in which the evidence is known.")
     ] = 24,
     method: Annotated[
         list[str] | None,
@@ -27,7 +27,8 @@ def explain(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample, noise and random weights.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Evaluate again what has been evaluated.")
+        bool,
+        typer.Option("--overwrite", help="Evaluate methods again and replace earlier results."),
     ] = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
@@ -39,7 +40,9 @@ def explain(
     randomisation, the pointing game on drawn faces, and the share of saliency on brows, eyes,
     nose and mouth. Two model-agnostic baselines are evaluated as well. Writes
     `faithfulness.parquet`, `regions.parquet` and `projection.parquet` of each run after each
-    method, so an interrupted command continues where it stopped.
+    method, so run the command again to continue. Example:
+
+        python -m training explain ferplus resnet34-cpu-s0 --method grad_cam
     """
     import torch
 

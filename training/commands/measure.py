@@ -23,7 +23,7 @@ Runs = Annotated[
     typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
 ]
 Split = Literal["test", "test_leak_free", "validation", "test_second_label"]
-Again = Annotated[bool, typer.Option("--again", help="Measure again what has been measured.")]
+Again = Annotated[bool, typer.Option("--again", help="Measure again even if there are results.")]
 
 
 def robustness(
@@ -41,8 +41,10 @@ def robustness(
     """Measure accuracy on corrupted test images: 14 corruptions at 5 severities.
 
     Writes `robustness.parquet` of each run. Runs that were measured on the same images are skipped,
-    so an interrupted command continues where it stopped. Compare runs only if `--images` and
-    `--seed` are the same.
+    so run the command again to continue. Results are comparable only with the same `--images` and
+    `--seed`. Example:
+
+        python -m training robustness ferplus resnet34-cpu-s0 --images 500
     """
     from fer_core.evaluation.robustness import read_robustness, summarise
     from training.jobs import measure
@@ -77,7 +79,7 @@ def efficiency(
     run: Runs = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads on a CPU.", show_default="torch's default"),
+        typer.Option(min=1, help="Number of CPU threads.", show_default="torch's default"),
     ] = None,
     again: Again = False,
     device: DeviceOption = "auto",
@@ -85,8 +87,10 @@ def efficiency(
 ) -> None:
     """Measure parameters, FLOPs, latency by batch size, and memory of runs.
 
-    Writes `efficiency.json` of each run. Run nothing else meanwhile, because latency depends on the
-    load of the machine. An ensemble costs the sum of its members.
+    Writes `efficiency.json` of each run. Latency depends on the load of the machine, so run nothing
+    else meanwhile. The cost of an ensemble is the sum of its members' costs. Example:
+
+        python -m training efficiency ferplus --threads 2
     """
     from training.jobs import measure
     from training.terminal.progress import console
@@ -138,7 +142,9 @@ def report(
     """Write the benchmark as one HTML file that opens offline, without a server.
 
     It has the leaderboard, pairwise comparisons, recall by class, confusion matrices, calibration,
-    robustness, efficiency and training curves, but no image of the dataset.
+    robustness, efficiency and training curves, but no image of the dataset. Example:
+
+        python -m training report ferplus --part test_leak_free --out ferplus.html
     """
     from fer_core.evaluation.leaderboard import Scope, read_results
     from fer_core.evaluation.subsets import classes_in

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """List the recipes with their descriptions."""
+    """List the recipes with their descriptions.
+
+    Pass one of the names to `train`. Writes nothing. Example:
+
+        python -m training recipes
+    """
     from training.terminal.progress import console
 
     for name in recipe_names(RECIPES):
@@ -48,7 +53,9 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Seed of weights, order and augmentation.", show_default="the recipe's"
+            min=0,
+            help="Seed of the initial weights, the sample order and the augmentation.",
+            show_default="the recipe's",
         ),
     ] = None,
     resume: Annotated[
@@ -59,10 +66,16 @@ def train(
         typer.Option(min=0, help="Save and stop after this time. Continue with --resume."),
     ] = None,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Test the recipe: two steps, nothing is saved.")
+        bool,
+        typer.Option(
+            "--smoke", help="Check that the recipe runs: train two steps and save nothing."
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Train a finished or interrupted run again.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Train a finished or interrupted run again from the start."
+        ),
     ] = False,
     track: Track = "none",
     device: DeviceOption = "auto",
@@ -72,7 +85,11 @@ def train(
     """Train a recipe and write the run; an ensemble recipe averages finished runs.
 
     The run's id is recipe, profile and seed, such as `resnet34-cpu-s0`. Results are written to
-    `artifacts/<benchmark>/runs/<run id>/`. To train on several GPUs:
+    `artifacts/<benchmark>/runs/<run id>/`. Example:
+
+        python -m training train resnet34 --benchmark ferplus --set optim.lr=0.001
+
+    To train on several GPUs:
 
         accelerate launch -m training train resnet34 --benchmark ferplus --profile gpu
     """
@@ -104,7 +121,7 @@ def train(
 
 
 def _is_skipped(run: RunDir, recipe: EnsembleRecipe | Recipe, policy: "RunPolicy") -> bool:
-    """Whether a run is finished and stays; says so, and how to train it again."""
+    """Returns whether a finished run is kept; then prints how to train it again."""
     from fer_core.run_commit import recover
     from training.jobs.accelerator import is_main_process
     from training.jobs.plan import Action, plan_run, run_status
@@ -126,7 +143,7 @@ def _smoke(
     device: str | None,
     seed: int,
 ) -> None:
-    """Tests a recipe, prints the result and saves nothing."""
+    """Checks that a recipe runs, prints the result and saves nothing."""
     from training.jobs.ensembles import average_runs
     from training.jobs.train import smoke_network
     from training.terminal.progress import TrainingBar, console
@@ -190,11 +207,15 @@ def benchmark(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Train all recipes, each after the runs that it needs, and print a table of results.
+    """Train all recipes and print a table of results.
 
-    Finished runs are skipped and interrupted ones are resumed. Adapters and ensembles are trained
-    again if their base or members have changed. A recipe that fails does not stop the others; the
-    table shows why. Run the command again to continue.
+    Each run is written to `artifacts/<benchmark>/runs/`. Teachers and ensemble members are trained
+    before the recipes that use them. Finished runs are skipped and interrupted ones are resumed, so
+    run the command again to continue. Adapters and ensembles are trained again if their base or
+    members have changed. A recipe that fails does not stop the others; the table shows the error.
+    For example:
+
+        python -m training benchmark ferplus --only resnet34 --only vgg16 --seeds 3
     """
     from training.callbacks.wandb import require_wandb
     from training.jobs.accelerator import require_one_process
@@ -232,8 +253,11 @@ def evaluate(
 ) -> None:
     """Predict validation and test again and rewrite a run's predictions and reports.
 
-    A network needs its prepared dataset. An ensemble averages its members' saved predictions and
-    needs no data. Ensembles that contain the run are rewritten as well.
+    Writes `predictions.parquet` and `report.json` of the run and of the ensembles that contain it.
+    A network needs its prepared dataset; an ensemble averages its members' saved predictions and
+    needs no images. Example:
+
+        python -m training evaluate ferplus resnet34-cpu-s0
     """
     from fer_core.run_commit import recover
     from training.jobs.ensembles import evaluate_ensemble
@@ -259,8 +283,10 @@ def publish(
 ) -> None:
     """Convert a run's weights to float16 for publishing, and remove its checkpoints.
 
-    The conversion is refused if it changes a validation probability by more than 0.02. Predictions
-    and reports are rewritten from the float16 weights.
+    The command fails and changes nothing if float16 changes a validation probability by more than
+    0.02. Predictions and reports are rewritten from the float16 weights. Example:
+
+        python -m training publish ferplus resnet34-cpu-s0
     """
     from training.jobs.publish import publish_run
     from training.terminal.reports import print_report

@@ -1,1 +1,1 @@
-"""The jobs behind the commands: from recipes and prepared sets to runs on disk."""
+"""The jobs behind the commands: training, evaluation, measurement, import and export of runs."""

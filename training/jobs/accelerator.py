@@ -15,17 +15,17 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from fer_core.errors import RecipeError
 
-PATIENCE = timedelta(hours=6)
+PROCESS_TIMEOUT = timedelta(hours=6)
 """How long processes wait for the first one, which may predict a dataset with teachers."""
 
 
 def is_main_process() -> bool:
-    """Whether this process prints and writes; true without `accelerate launch`."""
+    """Returns whether this is the process that prints and writes; True in a single process."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def require_one_process() -> None:
-    """Checks that this is the only process: `benchmark` trains in one.
+    """Checks that this is the only process, which `benchmark` requires.
 
     Raises:
         RecipeError: If this is one of several processes.
@@ -57,8 +57,8 @@ def is_compiled(choice: Literal["auto"] | bool, device: torch.device) -> bool:
     return bool(choice) and possible
 
 
-def forget_peak_memory(accelerator: Accelerator) -> None:
-    """Resets `peak_memory`, where the system supports it: a process may train many recipes."""
+def reset_peak_memory(accelerator: Accelerator) -> None:
+    """Resets `peak_memory` if the system supports it, because a process may train many recipes."""
     if accelerator.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(accelerator.device)
     else:
@@ -67,7 +67,7 @@ def forget_peak_memory(accelerator: Accelerator) -> None:
 
 
 def peak_memory(accelerator: Accelerator) -> str:
-    """Returns the peak memory since `forget_peak_memory`: of the GPU if one is used."""
+    """Returns the peak memory since `reset_peak_memory`, on the GPU if one is used."""
     if accelerator.device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(accelerator.device) / 2**20:,.0f} MiB"
     try:
@@ -102,12 +102,12 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
     if state and state.get("_mixed_precision") != mode:
         # accelerate keeps one precision per process, but `benchmark` trains with several
         AcceleratorState._reset_state()
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    return Accelerator(cpu=cpu, mixed_precision=mode, kwargs_handlers=[patience])
+    timeout = InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT)
+    return Accelerator(cpu=cpu, mixed_precision=mode, kwargs_handlers=[timeout])
 
 
 def _computes_in_bf16(cpu: bool) -> bool:
-    """Whether the device has bfloat16 arithmetic; emulated, it is slower than float32."""
+    """Returns whether the device has native bfloat16; emulated bfloat16 is slower than float32."""
     if not cpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities: dict[str, bool] = getattr(

@@ -1,4 +1,4 @@
-"""Runs that a training is initialised from: leak check and changes since."""
+"""Checks of the runs that a training is initialised from: leaks, and changes since."""
 
 import numpy as np
 import pandas as pd
@@ -46,12 +46,12 @@ def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: Artifac
 
 
 def has_other_recipe(run: RunDir, recipe: AnyRecipe) -> bool:
-    """Whether a finished run was trained with other settings than the present recipe."""
+    """Returns whether a finished run was trained with other settings than the recipe has now."""
     return recipe_values(run.info().recipe) != recipe_values(recipe.model_dump(mode="json"))
 
 
 def has_other_base(run: RunDir) -> bool:
-    """Whether the base of a finished adapter was retrained, so that the adapter no longer fits.
+    """Returns whether an adapter's base was retrained, so that the adapter no longer fits.
 
     False if the base cannot be loaded; loading the adapter then reports why.
     """
@@ -78,7 +78,7 @@ def _trained_on(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:
 
 
 def _among(tested: pd.DataFrame, trained_on: pd.DataFrame) -> NDArray[np.bool_]:
-    """Returns which tested images are among those trained on, shape (n,)."""
+    """Returns a mask of the test images that are also in the training images, shape (n,)."""
     same = tested["sha1"].isin(trained_on["sha1"]).to_numpy()
     columns = {"source", "id", "phash"}
     if trained_on.empty or not columns <= {*tested.columns} & {*trained_on.columns}:

@@ -1,4 +1,4 @@
-"""Training many recipes in turn, each after the runs that it needs."""
+"""Training many recipes in the order of their dependencies."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -58,16 +58,18 @@ class RecipeSet:
         return errors
 
     def queue(self, benchmark: str) -> list[tuple[int, AnyRecipe]]:
-        """Returns (seed, recipe) of all valid recipes, each run once, after the runs it needs.
+        """Returns (seed, recipe) of every run of the valid recipes, sorted by dependencies.
 
         Raises:
-            RecipeError: If recipes need one another in a cycle.
+            RecipeError: If recipes depend on one another in a cycle.
         """
         invalid = self.invalid()
         valid = [name for name in self.names if name not in invalid]
         queue: dict[str, tuple[int, AnyRecipe]] = {}
         for seed in range(self.seeds):
-            for recipe in _in_order([self.load(name, seed) for name in valid], benchmark):
+            for recipe in _sorted_by_dependency(
+                [self.load(name, seed) for name in valid], benchmark
+            ):
                 queue.setdefault(recipe.run_id, (seed, recipe))
         return list(queue.values())
 
@@ -105,7 +107,7 @@ def train_all(
             minutes = max(0.0, deadline - time.monotonic()) / 60
             job = _Job(recipe, seed, dataset, benchmark, replace(options, max_minutes=minutes))
             board.begin(recipe.run_id)
-            outcome = _reason_to_wait(job, outcomes) or _run(job, track, board.bar)
+            outcome = _blocked(job, outcomes) or _run(job, track, board.bar)
             outcomes[recipe.run_id] = outcome
             board.end(outcome)
     return [*invalid, *outcomes.values()]
@@ -113,7 +115,7 @@ def train_all(
 
 @dataclass(frozen=True)
 class _Job:
-    """One entry of the queue with what it is trained on."""
+    """An entry of the queue: a recipe with its data, benchmark and options."""
 
     recipe: AnyRecipe
     seed: int
@@ -126,20 +128,21 @@ class _Job:
         return self.benchmark.run(self.recipe.run_id)
 
 
-def _in_order(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
+def _sorted_by_dependency(recipes: Sequence[AnyRecipe], benchmark: str) -> list[AnyRecipe]:
     """Sorts recipes after the runs that they need: teachers, members and an adapter's base."""
     by_run = {recipe.run_id: recipe for recipe in recipes}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for run_id, recipe in by_run.items():
-        sorter.add(run_id, *(need for need in _needs(recipe, benchmark) if need in by_run))
+        required = _required_runs(recipe, benchmark)
+        sorter.add(run_id, *(name for name in required if name in by_run))
     try:
         return [by_run[run_id] for run_id in sorter.static_order()]
     except CycleError as error:
         cycle = " -> ".join(error.args[1])
-        raise RecipeError(f"Recipes need one another in a cycle: {cycle}.") from error
+        raise RecipeError(f"Recipes depend on one another in a cycle: {cycle}.") from error
 
 
-def _needs(recipe: AnyRecipe, benchmark: str, seed: int = 0) -> list[str]:
+def _required_runs(recipe: AnyRecipe, benchmark: str, seed: int = 0) -> list[str]:
     """Returns the runs that must be finished before a recipe is trained."""
     if isinstance(recipe, EnsembleRecipe):
         return recipe.member_runs(seed)
@@ -147,15 +150,15 @@ def _needs(recipe: AnyRecipe, benchmark: str, seed: int = 0) -> list[str]:
     return [*teachers, recipe.model.init.removeprefix(f"run:{benchmark}/")]
 
 
-def _reason_to_wait(job: _Job, outcomes: Mapping[str, Outcome]) -> Outcome | None:
-    """Returns why a run is not started: the time limit, or a run that it needs is missing."""
+def _blocked(job: _Job, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """Returns why a run cannot start: the time limit, or a missing run that it depends on."""
     recipe, benchmark = job.recipe, job.benchmark
     if job.run.info_path.is_file():
         return None
     missing = [
-        outcomes[need]
-        for need in _needs(recipe, benchmark.name, job.seed)
-        if need in outcomes and not benchmark.run(need).info_path.is_file()
+        outcomes[name]
+        for name in _required_runs(recipe, benchmark.name, job.seed)
+        if name in outcomes and not benchmark.run(name).info_path.is_file()
     ]
     if missing:
         names = ", ".join(outcome.run_id for outcome in missing)

@@ -56,7 +56,7 @@ def evaluate_ensemble(run: RunDir) -> None:
 def refresh_ensembles(member: RunDir) -> list[RunDir]:
     """Averages every ensemble of a network again after its predictions were rewritten.
 
-    Ensembles with a retrained member are skipped: they must choose their members again.
+    Ensembles with a retrained member are skipped, because they must be built again.
 
     Returns:
         The ensembles that were rewritten.

@@ -70,7 +70,7 @@ def write_run(
 def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:
     """Predicts validation and test again from a run's weights and rewrites its reports.
 
-    The report of a regression head is rewritten only if its table of targets is still there.
+    The report of a regression head is rewritten only if its table of targets still exists.
 
     Raises:
         DataError: If the dataset has another split than the run.
@@ -142,7 +142,7 @@ def write_regression(
 
 
 def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
-    """Checks that a prepared dataset has a given split.
+    """Checks that a prepared dataset has the required split.
 
     Args:
         dataset: The prepared dataset.

@@ -39,7 +39,7 @@ _Row = dict[str, object]
 
 @dataclass(frozen=True)
 class Plan:
-    """The faces that are explained, equal for all runs of a benchmark.
+    """The faces to explain; the same for all runs of a benchmark.
 
     Attributes:
         dataset: The prepared dataset.
@@ -84,9 +84,9 @@ def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> P
         seed: Seed of the sample.
     """
     test = dataset.rows("test")
-    random = np.random.default_rng(seed)
-    shuffled = random.permutation(test)
-    # the n-th image of each class before the (n + 1)-th of any
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(test)
+    # balance: the n-th image of every class comes before the (n + 1)-th of any class
     labels = pd.Series(dataset.targets(shuffled))
     order = np.lexsort((labels.to_numpy(), labels.groupby(labels).cumcount().to_numpy()))
     rows = np.sort(shuffled[order[:images]])
@@ -135,7 +135,7 @@ def explain_run(
         plan: The faces.
         progress: Shows progress over a method's faces.
         requested: Keys of methods; all that the run supports if empty.
-        overwrite: Evaluate methods again. Results under another protocol are removed.
+        overwrite: Whether to evaluate methods again; removes results under another protocol.
 
     Returns:
         The methods that were evaluated now.
@@ -150,7 +150,7 @@ def explain_run(
     protocol = plan.protocol(info)
     suitable = suitable_methods(predictor, info)
     if requested and not overwrite:
-        _require_same(run, protocol)
+        _require_same_protocol(run, protocol)
     tables = _Tables(run, protocol, overwrite=overwrite)
     todo = [
         name
@@ -193,7 +193,7 @@ class _Tables:
         return pd.concat([kept, new], ignore_index=True)
 
 
-def _require_same(run: RunDir, protocol: MeasurementProtocol) -> None:
+def _require_same_protocol(run: RunDir, protocol: MeasurementProtocol) -> None:
     """Raises ExplainError if a run's earlier results have another protocol."""
     try:
         table = read_table(run.faithfulness_path, ("id",))
@@ -230,7 +230,7 @@ def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
 
 @dataclass(frozen=True)
 class _Method:
-    """A saliency method on one run, and the faces."""
+    """A saliency method applied to one run and the faces of a plan."""
 
     predictor: Predictor
     info: RunInfo
@@ -374,7 +374,7 @@ def _randomisation(method: _Method) -> list[_Row]:
 
 
 def _on_drawn_faces(method: _Method) -> list[_Row]:
-    """Tests on drawn faces whether the evidence for the emotion is where it was drawn."""
+    """Measures on drawn faces how much of a map lies on the known evidence for the emotion."""
     plan, rows = method.plan, []
     labels = plan.dataset.labels
     targets = [Target(labels.index(str(evidence.emotion))) for evidence in plan.drawn]

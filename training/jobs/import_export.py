@@ -122,8 +122,8 @@ def import_onnx(
             f"{path.name} has the classes {', '.join(network.labels.names)}, but the benchmark has "
             f"{', '.join(dataset.labels.names)}. Import it into a benchmark with its classes."
         )
-    some_images = dataset.images[dataset.rows("train")[:32]]
-    if declared is not None and ends_in_softmax(network, some_images):
+    training_images = dataset.images[dataset.rows("train")[:32]]
+    if declared is not None and ends_in_softmax(network, training_images):
         declared = replace(declared, gives_probabilities=True)
         network = read_onnx(path, dataset.format, declared)
     ids = dataset.samples["id"].to_numpy(dtype=object)
@@ -150,7 +150,7 @@ def import_onnx(
 
 @contextmanager
 def _new_run(run: RunDir) -> Iterator[RunDir]:
-    """Yields a temporary folder that becomes the run; refuses to replace an existing run."""
+    """Yields a temporary folder that becomes the run; fails if the run exists."""
     if run.root.exists():
         raise ArtifactError(
             f"{run.benchmark.name} already has a run {run.run_id!r}. Pass another --name, or "

@@ -95,7 +95,7 @@ class TestPictures:
         return cls(np.asarray(dataset.images[rows]), rows, truth, seed)
 
     def predictions(self, probabilities: NDArray[np.float32]) -> SplitPredictions:
-        """Returns predictions of these images with the given probabilities."""
+        """Wraps probabilities as predictions of these images."""
         values = probabilities.astype(np.float64)
         return SplitPredictions(self.truth.labels, self.truth.ids, self.truth.truth, values)
 
@@ -117,7 +117,7 @@ def measure_robustness(
         pictures: The test images.
         device: Device to predict on.
         progress: Shows progress over corruptions.
-        again: Measure again even if the same images were measured.
+        again: Whether to measure again if the same images were measured.
 
     Returns:
         False if the same images were measured already.
@@ -166,7 +166,7 @@ def measure_robustness(
 
 
 def _average(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:
-    """Averages members' predictions as an ensemble does; a network's stay as they are."""
+    """Averages the members' predictions for an ensemble; returns a network's unchanged."""
     if info.kind == "network":
         return members[0]
     wide = [member.astype(np.float64) for member in members]
@@ -228,7 +228,7 @@ def measure_efficiency(
         run: A network's or an ensemble's run.
         device: Device to measure on.
         threads: Threads on a CPU; torch's default if None.
-        again: Measure again even if there are results for this device and these threads.
+        again: Whether to measure again if there are results for this device and these threads.
 
     Raises:
         FerscopeError: If the run or a member is damaged.

@@ -1,4 +1,4 @@
-"""Whether a recipe is trained, resumed, skipped or refused: one policy for all commands."""
+"""Decides whether a recipe is trained, resumed, skipped or refused; all commands use it."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +12,7 @@ from training.jobs.base_runs import has_other_base, has_other_recipe
 
 
 class RunStatus(Enum):
-    """State of a recipe's run on disk; the value describes it after the run id."""
+    """State of a recipe's run on disk; messages join the run id and the value."""
 
     NEW = "is not trained"
     INTERRUPTED = "was interrupted and has a checkpoint"

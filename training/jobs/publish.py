@@ -18,7 +18,7 @@ from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
-from training.jobs.train import weight_facts
+from training.jobs.train import weight_metadata
 
 MAX_HALF_DIFFERENCE = 0.02
 """Largest allowed change of a validation probability by float16 weights."""
@@ -76,7 +76,7 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     accelerator = make_accelerator("fp32", device)
     model.to(accelerator.device)
     with atomic_replace(run) as new:
-        save_tensors(new.weights_path, tensors, weight_facts(info))
+        save_tensors(new.weights_path, tensors, weight_metadata(info))
         write_evaluation(new, network, info, dataset, accelerator)
     run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
     shutil.rmtree(run.state_dir, ignore_errors=True)

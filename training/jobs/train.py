@@ -43,11 +43,11 @@ from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, run_lock
 from training.callbacks.progress_files import ProgressWriter
 from training.jobs.accelerator import (
-    forget_peak_memory,
     is_compiled,
     is_main_process,
     make_accelerator,
     peak_memory,
+    reset_peak_memory,
 )
 from training.jobs.base_runs import require_unseen_test
 from training.jobs.distillation import distilled_targets, load_hint_teacher, load_teachers
@@ -58,11 +58,11 @@ _SMOKE = 2  # a smoke run's steps, and its images per step and process
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a training runs, without changing its recipe.
+    """Options of a training that are not part of its recipe.
 
     Attributes:
-        resume: Continue from the last checkpoint.
-        max_minutes: Stop, resumable, after this time; None for no limit.
+        resume: Whether to continue from the last checkpoint.
+        max_minutes: Time limit, after which the training can be resumed; None for no limit.
         device: `cpu`, or None for a GPU if there is one.
         progress: Shows the progress of teachers that predict before the training.
     """
@@ -80,10 +80,10 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class _Setup:
-    """A training's recipe, data and device.
+    """The recipe, data and device of a training.
 
     Attributes:
-        compiled: Whether the network is compiled: `train.compile`, resolved on this machine.
+        compiled: Whether the network is compiled; `auto` of the recipe is resolved.
     """
 
     recipe: Recipe
@@ -98,7 +98,7 @@ class _Setup:
 
 
 @dataclass(frozen=True)
-class _Built:
+class _Components:
     """A network with its initial weights, its data and its teachers.
 
     Attributes:
@@ -156,18 +156,18 @@ def _train(
     require_unseen_test(recipe, dataset, benchmark.store)
     setup = _setup(recipe, dataset, benchmark, options.device)
     accelerator, run = setup.accelerator, setup.run
-    built = _build(setup, options.progress)
+    components = _build(setup, options.progress)
     writer = ProgressWriter(callback, run.under_way) if accelerator.is_main_process else None
     checkpoints = CheckpointFolder(run.state_dir)
     if accelerator.is_main_process and not options.resume:
         checkpoints.clear()
     accelerator.wait_for_everyone()
-    step, fingerprint = _train_step(setup, built), _fingerprint(setup, built)
-    trainer = Trainer(step, built.data, checkpoints, writer or callback, fingerprint)
+    step, fingerprint = _train_step(setup, components), _fingerprint(setup, components)
+    trainer = Trainer(step, components.data, checkpoints, writer or callback, fingerprint)
     result = trainer.fit(resume=options.resume, deadline=deadline)
     if not result.finished:
         return None
-    _finish(setup, built, result)
+    _finish(setup, components, result)
     if writer is not None:
         checkpoints.clear()
         writer.close()
@@ -181,12 +181,12 @@ def _setup(
     """Prepares the device and seeds the process."""
     accelerator = make_accelerator(recipe.train.precision, device)
     compiled = is_compiled(recipe.train.compile, accelerator.device)
-    forget_peak_memory(accelerator)
+    reset_peak_memory(accelerator)
     _seed(recipe.train.seed, recipe.train.deterministic)
     return _Setup(recipe, dataset, benchmark, accelerator, compiled)
 
 
-def _build(setup: _Setup, progress: Progress) -> _Built:
+def _build(setup: _Setup, progress: Progress) -> _Components:
     """Builds the network with its initial weights, adapter and regression head, and its data."""
     recipe, dataset = setup.recipe, setup.dataset
     model = build_model(recipe.model, len(dataset.labels))
@@ -197,7 +197,7 @@ def _build(setup: _Setup, progress: Progress) -> _Built:
     data, distillation = _distill(setup, _train_data(recipe, dataset, regression), progress)
     names = recipe.distill.teachers if recipe.distill else ()
     teachers = {name: setup.benchmark.run(name).info().created for name in names}
-    return _Built(model, initial, base, regression, data, distillation, teachers)
+    return _Components(model, initial, base, regression, data, distillation, teachers)
 
 
 def _distill(setup: _Setup, data: TrainData, progress: Progress) -> tuple[TrainData, Distillation]:
@@ -213,53 +213,63 @@ def _distill(setup: _Setup, data: TrainData, progress: Progress) -> tuple[TrainD
     return replace(data, train_targets=targets), Distillation(hint_teacher=hint_teacher)
 
 
-def _train_step(setup: _Setup, built: _Built) -> TrainStep:
+def _train_step(setup: _Setup, components: _Components) -> TrainStep:
     train = setup.recipe.train.model_copy(update={"compile": setup.compiled})
     recipe = setup.recipe.model_copy(update={"train": train})
-    counts = torch.from_numpy(built.data.train_counts)
-    return TrainStep(built.model, recipe, counts, setup.accelerator, built.distillation)
+    counts = torch.from_numpy(components.data.train_counts)
+    return TrainStep(components.model, recipe, counts, setup.accelerator, components.distillation)
 
 
-def _fingerprint(setup: _Setup, built: _Built) -> dict[str, str]:
-    """Returns what the training depends on besides its recipe, by name."""
+def _fingerprint(setup: _Setup, components: _Components) -> dict[str, str]:
+    """Returns what a checkpoint depends on besides the recipe, by name."""
     dataset, regression = setup.dataset, setup.recipe.regression
     fingerprint = {
         "split": dataset.info.split_hash,
         "classes": ", ".join(dataset.labels.names),
-        **{f"teacher {name}": created for name, created in built.teachers.items()},
+        **{f"teacher {name}": created for name, created in components.teachers.items()},
     }
-    if built.base_hash is not None:
-        fingerprint["base"] = built.base_hash
+    if components.base_hash is not None:
+        fingerprint["base"] = components.base_hash
     if regression is not None:
         fingerprint["regression targets"] = content_hash(Path(regression.table))
     return fingerprint
 
 
-def _finish(setup: _Setup, built: _Built, result: FitResult) -> None:
+def _finish(setup: _Setup, components: _Components, result: FitResult) -> None:
     """Applies the prior shift, predicts validation and test, and writes the run."""
-    recipe, model, accelerator = setup.recipe, built.model, setup.accelerator
+    recipe, model, accelerator = setup.recipe, components.model, setup.accelerator
     if not result.weights:
         raise WeightsError(
             f"No epoch of {recipe.run_id} has a finite validation metric. Lower optim.lr."
         )
     model.load_state_dict(result.weights)
-    prior_shift = _apply_prior_shift(setup, built)
-    predictions = predict_splits(model, setup.dataset, built.data.preprocessing, accelerator)
+    prior_shift = _apply_prior_shift(setup, components)
+    predictions = predict_splits(model, setup.dataset, components.data.preprocessing, accelerator)
     if accelerator.is_main_process:
-        _write(setup, built, result, _run_info(setup, built, result, prior_shift), predictions)
+        _write(
+            setup,
+            components,
+            result,
+            _run_info(setup, components, result, prior_shift),
+            predictions,
+        )
 
 
 def _write(
-    setup: _Setup, built: _Built, result: FitResult, info: RunInfo, predictions: Predictions
+    setup: _Setup,
+    components: _Components,
+    result: FitResult,
+    info: RunInfo,
+    predictions: Predictions,
 ) -> None:
     run, recipe, dataset = setup.run, setup.recipe, setup.dataset
     with atomic_replace(run) as new:
-        weights = _shipped_weights(built.model.state_dict(), recipe)
-        save_tensors(new.weights_path, weights, weight_facts(info))
-        if built.regression is not None:
+        weights = _saved_weights(components.model.state_dict(), recipe)
+        save_tensors(new.weights_path, weights, weight_metadata(info))
+        if components.regression is not None:
             spec = spec_of(recipe.model.architecture)
-            network = Network(built.model, spec, built.data.preprocessing, info)
-            write_regression(new, network, dataset, built.regression)
+            network = Network(components.model, spec, components.data.preprocessing, info)
+            write_regression(new, network, dataset, components.regression)
         if result.history:
             history = pd.DataFrame([asdict(record) for record in result.history])
             write_table(new.history_path, history)
@@ -275,11 +285,10 @@ def smoke_network(
     callback: Callback,
     device: str | None = None,
 ) -> tuple[FitResult, str]:
-    """Checks that a recipe runs: trains two steps on a few images and keeps nothing.
+    """Checks that a recipe runs: trains two steps on a few images and saves nothing.
 
-    This is the only place that replaces missing weights or teachers by none, because it tests the
-    code and not the result. A recipe that first trains the classifier only gets two more steps.
-    Nothing is compiled.
+    Only this check tolerates missing weights or teachers, because it tests the code and not the
+    result. With `train.freeze_epochs`, it trains two more steps. Nothing is compiled.
 
     Returns:
         The result, and the weights or teachers that are missing, or an empty string.
@@ -329,7 +338,7 @@ def _smoke_recipe(recipe: Recipe, batch_size: int) -> Recipe:
     return recipe.model_copy(update={"train": train, "optim": optim, "regression": None})
 
 
-def _apply_prior_shift(setup: _Setup, built: _Built) -> float:
+def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
     """Chooses the prior shift's strength on validation and adds it to the classifier's bias.
 
     Returns:
@@ -337,28 +346,28 @@ def _apply_prior_shift(setup: _Setup, built: _Built) -> float:
     """
     if setup.recipe.loss.prior == "fixed":
         return 0.0
-    dataset, data = setup.dataset, built.data
+    dataset, data = setup.dataset, components.data
     rows = data.validation_rows
     probabilities = predict_probabilities(
-        built.model, dataset.images, rows, data.preprocessing, setup.accelerator
+        components.model, dataset.images, rows, data.preprocessing, setup.accelerator
     )
     logarithms = log_frequencies(dataset.info.train_counts)
     strength = choose_prior_shift(probabilities, data.validation_targets, logarithms)
-    bias = classifier_of(built.model, spec_of(setup.recipe.model.architecture)).bias
+    bias = classifier_of(components.model, spec_of(setup.recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
     return strength
 
 
-def _shipped_weights(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
+def _saved_weights(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, Tensor]:
     """Returns the content of a run's weight file: with LoRA, the adapter and the classifier."""
     if recipe.model.lora is None:
         return dict(weights)
     return adapter_part(weights, spec_of(recipe.model.architecture))
 
 
-def weight_facts(info: RunInfo) -> dict[str, Any]:
-    """Returns the facts in a weight file's header."""
+def weight_metadata(info: RunInfo) -> dict[str, Any]:
+    """Returns the metadata in the header of a weight file."""
     return {
         "run_id": info.run_id,
         "labels": list(info.labels),
@@ -374,15 +383,15 @@ def _add_regression(
     if recipe.regression is None:
         return None
     targets = read_targets(Path(recipe.regression.table), dataset)
-    known = targets.values[dataset.rows("train")]
-    known = known[~np.isnan(known)]
-    std = float(known.std())
+    values = targets.values[dataset.rows("train")]
+    values = values[~np.isnan(values)]
+    std = float(values.std())
     if not std > 0:
         raise DataError(
             f"All training images in {recipe.regression.table} have the same target, so there is "
             "nothing to learn. Check the table."
         )
-    add_regression_head(model, spec_of(recipe.model.architecture), float(known.mean()), std)
+    add_regression_head(model, spec_of(recipe.model.architecture), float(values.mean()), std)
     return targets
 
 
@@ -419,8 +428,10 @@ def _targets(
     return np.eye(len(dataset.labels), dtype=np.float32)[dataset.targets(rows)]
 
 
-def _run_info(setup: _Setup, built: _Built, result: FitResult, prior_shift: float) -> RunInfo:
-    recipe, info, weights = setup.recipe, setup.dataset.info, list(built.model.parameters())
+def _run_info(
+    setup: _Setup, components: _Components, result: FitResult, prior_shift: float
+) -> RunInfo:
+    recipe, info, weights = setup.recipe, setup.dataset.info, list(components.model.parameters())
     spec = spec_of(recipe.model.architecture)
     return RunInfo(
         run_id=recipe.run_id,
@@ -429,17 +440,17 @@ def _run_info(setup: _Setup, built: _Built, result: FitResult, prior_shift: floa
         family=spec.family,
         recipe=recipe.model_dump(mode="json"),
         labels=setup.dataset.labels.names,
-        init=built.initial.init,
-        init_source=built.initial.source,
+        init=components.initial.init,
+        init_source=components.initial.source,
         seed=recipe.train.seed,
         image_size=recipe.model.image_size,
-        preprocessing_hash=built.data.preprocessing.hash,
+        preprocessing_hash=components.data.preprocessing.hash,
         split_hash=info.split_hash,
         parameters=sum(weight.numel() for weight in weights),
         trained_parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
-        base_hash=built.base_hash,
+        base_hash=components.base_hash,
         prior_shift=prior_shift,
-        teachers=built.teachers,
+        teachers=components.teachers,
         weights_dtype="float32",
         best_epoch=result.best_epoch,
         epochs=len(result.history),
