@@ -272,7 +272,9 @@ def test_an_imported_network_answers_and_is_explained_from_outside(copied, toy):
     np.testing.assert_allclose(theirs.probabilities, ours.probabilities, atol=1e-4)
     answer = predictor.answer(drawn_face(), "theirs", "sad")
     assert (answer.explained, answer.method) == ("sad", "Occlusion")
-    with pytest.raises(ExplainError, match="does not support a model without access to its network"):
+    with pytest.raises(
+        ExplainError, match="does not support a model without access to its network"
+    ):
         predictor.explain(drawn_face(), "theirs", "hires_cam")
 
 

@@ -1,4 +1,4 @@
-"""What annotators' votes say of a set: how far they agree, and on what they do not."""
+"""Statistics of annotator votes: agreement, and which classes are confused."""
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,14 @@ from fer_core.artifacts import VOTE_PREFIX
 
 
 def voted_classes(samples: pd.DataFrame) -> list[str]:
-    """Returns the classes that annotators could vote for; none where there are no votes."""
+    """Returns the classes that annotators could vote for; empty without votes."""
     return [
         name.removeprefix(VOTE_PREFIX) for name in samples.columns if name.startswith(VOTE_PREFIX)
     ]
 
 
 def vote_shares(samples: pd.DataFrame) -> NDArray[np.float64]:
-    """Returns each sample's distribution of votes, shape (N, voted classes); 0 without votes."""
+    """Returns the vote distribution of each sample, shape (N, voted classes); 0 without votes."""
     columns = [f"{VOTE_PREFIX}{name}" for name in voted_classes(samples)]
     votes = samples[columns].to_numpy(dtype=np.float64)
     shares: NDArray[np.float64] = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
@@ -23,16 +23,16 @@ def vote_shares(samples: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def agreement(samples: pd.DataFrame) -> NDArray[np.float64]:
-    """Returns the share of annotators that chose the most frequent class, 0 to 1, shape (N,)."""
+    """Returns the share of annotators who chose the most frequent class, 0 to 1, shape (N,)."""
     shares = vote_shares(samples)
     return shares.max(axis=1) if shares.shape[1] else np.full(len(samples), np.nan)
 
 
 def votes_by_label(samples: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
-    """Returns the mean distribution of votes of each class: what annotators take it for.
+    """Returns the mean vote distribution of each class.
 
     Returns:
-        Classes in rows, voted classes in columns (the set's own first), shares of 0 to 1.
+        Classes in rows, voted classes in columns (those of the data set first), shares of 0 to 1.
     """
     voted = voted_classes(samples)
     order = [name for name in labels if name in voted] + [n for n in voted if n not in labels]
@@ -42,7 +42,7 @@ def votes_by_label(samples: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFra
 
 
 def annotations_compared(samples: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame | None:
-    """Counts the set's labels (rows) against the other annotation (columns); None without one."""
+    """Returns a contingency table of labels (rows) and second labels (columns), or None."""
     both = samples[samples["label"].isin(labels) & samples["second_label"].isin(labels)]
     if both.empty:
         return None

@@ -1,7 +1,7 @@
-"""Where a set is written: a folder beside its place, moved there when it is complete.
+"""Atomic writing of a data set: a temporary folder that replaces the target once complete.
 
-A run that is killed or fails leaves an earlier set as it was; a second run at the same time is
-refused.
+A killed or failed preparation leaves the earlier data set unchanged; concurrent preparations of
+one data set are refused.
 """
 
 import shutil
@@ -16,24 +16,24 @@ from fer_core.files import try_lock
 FILES = frozenset(
     {"images.npy", PICTURES, "samples.parquet", "benchmark.json", "card.json", "CARD.md"}
 )
-"""What a prepared set consists of."""
+"""File names of a prepared data set."""
 
 
 @contextmanager
 def atomic_dir(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder that becomes `folder` if the block ends without an error.
+    """Yields an empty folder that replaces `folder` if the block succeeds.
 
     Raises:
-        DataError: If the folder holds something else than a prepared set, or another process is
+        DataError: If the folder contains other files than a prepared set, or another process is
             preparing it.
-        ArtifactError: If it cannot be written.
+        ArtifactError: If the folder cannot be written.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(
-            f"{folder} cannot be made ({error.strerror}). Give a folder that may be written."
+            f"{folder} cannot be created ({error.strerror}). Pass a writable folder."
         ) from error
     with try_lock(partial) as held:
         if not held:
@@ -53,7 +53,7 @@ def atomic_dir(folder: Path) -> Iterator[Path]:
 
 
 def _empty(folder: Path) -> None:
-    """Removes what a killed run left, but not the folder, which carries the lock."""
+    """Removes files of a killed preparation, but not the folder, which holds the lock."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -63,7 +63,7 @@ def _empty(folder: Path) -> None:
 
 
 def _replace_folder(new: Path, folder: Path) -> None:
-    old = _set_aside(folder)
+    old = _backup_path(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -73,31 +73,31 @@ def _replace_folder(new: Path, folder: Path) -> None:
         _recover(folder)
         raise ArtifactError(
             f"The prepared set could not be moved to {folder} ({error.strerror}). "
-            "Check that its parent folder may be written."
+            "Check that its parent folder is writable."
         ) from error
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _set_aside(folder: Path) -> Path:
+def _backup_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
 def _recover(folder: Path) -> None:
-    """Puts an earlier set back that was set aside by a run killed before its own set stood."""
-    old = _set_aside(folder)
+    """Restores the earlier data set if a preparation was killed while replacing it."""
+    old = _backup_path(folder)
     if old.is_dir() and not folder.exists():
         old.rename(folder)
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuses a folder that holds other files: atomic_dir it would delete them."""
+    """Refuses a folder with other files, because replacing it would delete them."""
     if not folder.exists():
         return
-    held = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
-    # hidden files are left by systems that show folders
-    other = sorted(name for name in held if name not in FILES and not name.startswith("."))
-    if other or (held and "benchmark.json" not in held):
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
+    # file managers create hidden files
+    other = sorted(name for name in names if name not in FILES and not name.startswith("."))
+    if other or (names and "benchmark.json" not in names):
         raise DataError(
-            f"{folder} holds something else than a prepared set ({(other or held)[0]}), and "
-            "preparing would delete it. Move it away, or give another folder or name."
+            f"{folder} contains other files than a prepared set ({(other or names)[0]}); "
+            "preparing would delete them. Move them, or pass another folder or --name."
         )

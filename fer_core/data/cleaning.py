@@ -1,4 +1,4 @@
-"""Sets pictures aside that no model should learn from, and cuts faces out."""
+"""Cleaning: excludes unusable images and crops faces."""
 
 from dataclasses import replace
 
@@ -19,14 +19,14 @@ SMALL = "smaller than"
 
 
 class Cleaner:
-    """Applies a `CleanPlan` to one sample after the other.
+    """Applies a `CleanPlan` to samples.
 
     Args:
-        plan: What is asked.
-        detector: What finds faces; dlib's by default, made only if it is needed.
+        plan: Cleaning options.
+        detector: Face detector; dlib's by default, created only if needed.
 
     Raises:
-        DetectorError: If faces are asked for and dlib is not installed.
+        DetectorError: If the plan needs faces and dlib is not installed.
     """
 
     def __init__(self, plan: CleanPlan, detector: FaceDetector | None = None) -> None:
@@ -36,32 +36,32 @@ class Cleaner:
             self._detector = DlibDetector()
 
     def clean(self, sample: Sample) -> Sample:
-        """Returns the sample, cropped if that is asked, or excluded with the reason."""
-        disputed = sample.excluded == NO_MAJORITY  # a network can still learn from its votes
-        if sample.excluded and not disputed:
+        """Returns the sample, cropped if the plan says so, or excluded with a reason."""
+        no_majority = sample.excluded == NO_MAJORITY  # votes can serve as soft labels
+        if sample.excluded and not no_majority:
             return sample
-        if sample.label is None and not disputed:
+        if sample.label is None and not no_majority:
             return replace(sample, excluded=NO_LABEL)
         if self._plan.drop_flat and is_flat(sample.image):
             return replace(sample, excluded=FLAT)
         if self._detector is not None:
             try:
-                found, *_ = find_faces(Image.fromarray(sample.image), self._detector)
+                face, *_ = find_faces(Image.fromarray(sample.image), self._detector)
             except ImageError:
                 return replace(sample, excluded=NO_FACE)
             if self._plan.faces == "crop":
-                sample = replace(sample, image=np.asarray(found.crop))
-        least = self._plan.min_side
-        if min(sample.image.shape[:2]) < least:
-            return replace(sample, excluded=f"{SMALL} {least} pixels")
+                sample = replace(sample, image=np.asarray(face.crop))
+        min_side = self._plan.min_side
+        if min(sample.image.shape[:2]) < min_side:
+            return replace(sample, excluded=f"{SMALL} {min_side} pixels")
         return sample
 
 
 def was_cleaned_away(reason: str) -> bool:
-    """Whether a reason to take no part is one of `Cleaner`'s about the picture."""
+    """Whether a reason for exclusion comes from `Cleaner` and concerns the image itself."""
     return reason in (FLAT, NO_FACE) or reason.startswith(SMALL)
 
 
 def is_flat(image: NDArray[np.uint8]) -> bool:
-    """Whether a picture has hardly more than one grey level."""
+    """Whether an image has almost no contrast."""
     return bool(quality.to_grey(image).std() < quality.FLAT_DEVIATION)

@@ -1,9 +1,9 @@
-"""Corruptions of small face pictures, in five severities: what cameras and places do to faces.
+"""Image corruptions for robustness tests, at severities 1 to 5.
 
-In the manner of Hendrycks and Dietterich (2019), "Benchmarking neural network robustness to
-common corruptions", with those that matter to a cropped face of some 48 pixels: their weather
-and glass are left out, tilted and shifted crops and covered eyes and mouths put in. Lengths are
-shares of the picture's side, so that a severity means the same at every size.
+Follows Hendrycks and Dietterich (2019), "Benchmarking neural network robustness to common
+corruptions", adapted to face crops of about 48 pixels: without weather and glass blur, with
+rotated and shifted crops and occluded eyes and mouths. Lengths are shares of the image side, so a
+severity means the same at every size.
 """
 
 import io
@@ -26,13 +26,13 @@ Apply = Callable[[Picture, float, np.random.Generator], Picture]
 
 @dataclass(frozen=True)
 class Corruption:
-    """One way in which a picture goes wrong.
+    """A corruption with its five severities.
 
     Attributes:
-        name: In tables and addresses.
-        title: For people.
-        amounts: What `apply` takes, for the severities 1 to 5.
-        apply: Changes one picture; values beyond 0 to 255 are cut off afterwards.
+        name: Key in tables and addresses.
+        title: Display name.
+        amounts: Argument of `apply` for severities 1 to 5.
+        apply: Corrupts one image; values are clipped to 0 to 255 afterwards.
     """
 
     name: str
@@ -49,33 +49,33 @@ def corrupt(
     seed: int = 0,
     keys: Sequence[int] | None = None,
 ) -> NDArray[np.uint8]:
-    """Corrupts pictures, each in a way that only its key and the seed decide.
+    """Corrupts images reproducibly.
 
-    What is drawn for a picture (noise, direction, side) is the same at every severity, and does
-    not depend on the pictures it comes with.
+    The random numbers of an image (noise, direction, side) depend only on its key, the corruption
+    and the seed: they are the same at every severity and in every batch.
 
     Args:
         images: uint8, shape (N, H, W) or (N, H, W, 3).
         name: A key of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: Of the random numbers.
-        keys: One number a picture, such as its row in the dataset; its position by default.
+        seed: Random seed.
+        keys: One integer per image, such as its row in the dataset; by default its index.
 
     Returns:
-        Corrupted copies, of the same shape.
+        Corrupted copies, uint8, of the same shape.
 
     Raises:
-        KeyError: If there is no such corruption.
+        KeyError: If the corruption is unknown.
         ValueError: If the severity is not 1 to 5.
     """
     if severity not in SEVERITIES:
         raise ValueError(f"A corruption's severity is 1 to 5, not {severity}.")
     kind = CORRUPTIONS[name]
     amount = kind.amounts[severity - 1]
-    places = range(len(images)) if keys is None else keys
+    image_keys = range(len(images)) if keys is None else keys
     code = zlib.crc32(name.encode())
     result = np.empty_like(images)
-    for index, key in enumerate(places):
+    for index, key in enumerate(image_keys):
         random = np.random.default_rng((seed, code, int(key)))
         picture = images[index].astype(np.float32)
         shaped = picture.reshape(*picture.shape[:2], -1)
@@ -101,7 +101,7 @@ def _blur(picture: Picture, amount: float, random: np.random.Generator) -> Pictu
 
 
 def _motion(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
-    """The mean of the picture along a straight line, as under a moving hand or head."""
+    """Linear motion blur in a random direction."""
     length = amount * picture.shape[0]
     angle = random.uniform(0, np.pi)
     reach = int(np.ceil(length / 2)) + 1
@@ -109,7 +109,7 @@ def _motion(picture: Picture, amount: float, random: np.random.Generator) -> Pic
     for step in np.linspace(-length / 2, length / 2, 4 * reach + 1):
         y, x = reach + step * np.sin(angle), reach + step * np.cos(angle)
         top, left = int(np.floor(y)), int(np.floor(x))
-        down, right = y - top, x - left  # each point is shared among its four neighbours
+        down, right = y - top, x - left  # bilinear weights of the four pixels
         weights = np.outer((1 - down, down), (1 - right, right))
         kernel[top : top + 2, left : left + 2] += weights
     kernel /= kernel.sum()
@@ -138,7 +138,7 @@ def _brighter(picture: Picture, amount: float, random: np.random.Generator) -> P
 
 
 def _darker(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
-    """Underexposure: less light, so dark parts sink together before the values are rounded."""
+    """Underexposure: scales the values down, so rounding loses detail in dark areas."""
     return picture * (1 - amount)
 
 
@@ -155,7 +155,7 @@ def _rotation(picture: Picture, amount: float, random: np.random.Generator) -> P
 
 
 def _shift(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
-    """A crop that missed the face by some way, in any direction."""
+    """Shifts the image in a random direction, as an inaccurate crop does."""
     angle = random.uniform(0, 2 * np.pi)
     length = amount * picture.shape[0]
     offset = (length * np.sin(angle), length * np.cos(angle), 0)
@@ -163,8 +163,11 @@ def _shift(picture: Picture, amount: float, random: np.random.Generator) -> Pict
     return moved
 
 
-def _covered(centre: float, height: float) -> Apply:
-    """Covers a band of the face with its mean grey, wider and higher with the severity."""
+def _occlusion(centre: float, height: float) -> Apply:
+    """Returns a corruption that fills a horizontal band with the mean colour.
+
+    The band's width and height grow with the severity.
+    """
 
     def apply(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
         rows, columns = picture.shape[:2]
@@ -172,15 +175,15 @@ def _covered(centre: float, height: float) -> Apply:
         top, bottom = round((centre - half) * rows), round((centre + half) * rows)
         side = round(amount * columns / 2)
         left, right = columns // 2 - side, columns // 2 + side
-        covered = picture.copy()
-        covered[max(0, top) : bottom, max(0, left) : right] = picture.mean(axis=(0, 1))
-        return covered
+        occluded = picture.copy()
+        occluded[max(0, top) : bottom, max(0, left) : right] = picture.mean(axis=(0, 1))
+        return occluded
 
     return apply
 
 
 def _shadow(picture: Picture, amount: float, random: np.random.Generator) -> Picture:
-    """Darkens one side of the face, with a soft edge near its middle."""
+    """Darkens one side of the image, with a soft edge near the centre."""
     rows, columns = picture.shape[:2]
     angle = random.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
@@ -195,11 +198,11 @@ def _to_pil(picture: Picture) -> Image.Image:
     return Image.fromarray(stored[..., 0] if stored.shape[-1] == 1 else stored)
 
 
-def _from_pil(image: Image.Image, like: Picture) -> Picture:
-    return np.asarray(image, dtype=np.float32).reshape(like.shape)
+def _from_pil(image: Image.Image, reference: Picture) -> Picture:
+    return np.asarray(image, dtype=np.float32).reshape(reference.shape)
 
 
-# Where eyes and mouth lie in a crop as FER2013's and our face finder's, as shares of its height.
+# Heights of eyes and mouth in FER2013's crops and the face detector's, as shares of the side.
 _EYES, _MOUTH = 0.37, 0.76
 
 CORRUPTIONS: Mapping[str, Corruption] = {
@@ -219,10 +222,10 @@ CORRUPTIONS: Mapping[str, Corruption] = {
         Corruption("rotation", "Tilted head", (8, 15, 23, 32, 45), _rotation),
         Corruption("shift", "Crop off centre", (0.04, 0.08, 0.12, 0.17, 0.24), _shift),
         Corruption(
-            "occluded_eyes", "Eyes covered", (0.25, 0.45, 0.65, 0.85, 1), _covered(_EYES, 0.24)
+            "occluded_eyes", "Eyes covered", (0.25, 0.45, 0.65, 0.85, 1), _occlusion(_EYES, 0.24)
         ),
         Corruption(
-            "occluded_mouth", "Mouth covered", (0.2, 0.35, 0.5, 0.7, 1), _covered(_MOUTH, 0.3)
+            "occluded_mouth", "Mouth covered", (0.2, 0.35, 0.5, 0.7, 1), _occlusion(_MOUTH, 0.3)
         ),
         Corruption("shadow", "Half in shadow", (0.3, 0.5, 0.65, 0.8, 0.92), _shadow),
     )

@@ -1,6 +1,6 @@
-"""What spoils a photograph: something in front of the face, light, the camera, the file.
+"""Image degradations for augmentation: occlusion, lighting, blur, noise and JPEG.
 
-All of it is in the frame of the stored image, so that it turns and moves with the face.
+They are applied to the stored image, before the geometric transforms.
 """
 
 import math
@@ -15,16 +15,16 @@ from torch.nn import functional as F
 from fer_core.config import AugmentConfig
 
 _BANDS = ((0.22, 0.48), (0.6, 0.9))
-"""Where eyes and mouth lie in the images of a prepared set, as shares of the height."""
+"""Vertical ranges of eyes and mouth in prepared images, as shares of the height."""
 
 _QUALITY = (20.0, 80.0)
-"""JPEG qualities that are drawn."""
+"""Range of sampled JPEG qualities."""
 
 _FIELD = 256
-"""Side of the field that noise is cut from."""
+"""Side of the precomputed noise that images are given crops of."""
 
-# Annex K of the JPEG standard (ITU-T T.81): steps of the luminance's frequencies at quality 50.
-_STEPS = (
+# Luminance quantisation table at quality 50: Annex K of the JPEG standard (ITU-T T.81).
+_QUANTISATION = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56),
@@ -38,17 +38,20 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class Degradation:
-    """Random numbers of one batch; each tensor's first axis is the image, None stands for none.
+    """Degradation parameters of one batch; the first axis of each tensor is the image.
+
+    A degradation that is None is not applied.
 
     Attributes:
-        boxes: Boxes that are covered, as shares of the side (x0, y0, x1, y1), and the grey that
-            covers them, shape (N, 5); empty boxes cover nothing.
-        light: How much brighter one side is than the middle, and to which side: (across, down),
-            shape (N, 2). The other side is as much darker.
-        gamma: Exponents, shape (N,).
-        blur: Share of a picture that is its blurred copy, shape (N,).
-        noise: Standard deviation, and the noise field's column and row to begin at, shape (N, 3).
-        quality: JPEG qualities, shape (N,); 100 and more for none.
+        boxes: Occluded boxes (x0, y0, x1, y1) as shares of the side, and their grey value in 0 to
+            1, shape (N, 5); empty boxes have no effect.
+        light: Horizontal and vertical brightness gradient, shape (N, 2): the relative brightness
+            at the edge is 1 plus the gradient, at the opposite edge 1 minus it.
+        gamma: Gamma exponents, shape (N,).
+        blur: Weight of the blurred copy, 0 to 1, shape (N,).
+        noise: Standard deviation of the noise, and column and row of the crop of the precomputed
+            noise, shape (N, 3).
+        quality: JPEG qualities, shape (N,); 100 for no compression.
     """
 
     boxes: Tensor | None = None
@@ -60,7 +63,7 @@ class Degradation:
 
     @classmethod
     def draw(cls, count: int, config: AugmentConfig, generator: torch.Generator) -> "Degradation":
-        """Draws the numbers for `count` images; nothing is drawn for what is switched off."""
+        """Samples parameters for `count` images; disabled degradations draw no random numbers."""
 
         def between(low: float, high: float) -> Tensor:
             return low + torch.rand(count, generator=generator) * (high - low)
@@ -87,34 +90,34 @@ class Degradation:
         return cls(boxes, light, gamma, blur, noise, quality)
 
     def share(self, rows: slice, device: torch.device) -> "Degradation":
-        """Returns the numbers of some of the images, on a device."""
+        """Returns the parameters of the images in `rows`, on a device."""
         values = (getattr(self, field.name) for field in fields(self))
         return Degradation(*(None if value is None else value[rows].to(device) for value in values))
 
     def apply(self, images: Tensor) -> Tensor:
-        """Spoils images, float in 0 to 1, shape (N, C, h, w); gives the same range and shape."""
+        """Degrades images, float in 0 to 1, shape (N, C, h, w); keeps range and shape."""
         if self.boxes is not None:
-            images = _cover(images, self.boxes)
+            images = _occlude(images, self.boxes)
         if self.light is not None:
-            images = _lighten(images, self.light)
+            images = _apply_light_gradient(images, self.light)
         if self.gamma is not None:
             images = images.pow(self.gamma.view(-1, 1, 1, 1))
         if self.blur is not None:
-            images = _some(images, self.blur > 0, _blur, self.blur)
+            images = _apply_to_subset(images, self.blur > 0, _blur, self.blur)
         if self.noise is not None:
-            images = _some(images, self.noise[:, 0] > 0, _disturb, self.noise)
+            images = _apply_to_subset(images, self.noise[:, 0] > 0, _add_noise, self.noise)
         if self.quality is not None:
-            images = _some(images, self.quality < 100, compress, self.quality)
+            images = _apply_to_subset(images, self.quality < 100, compress, self.quality)
         return images
 
 
 NO_DEGRADATION = Degradation()
 
 
-def _some(
+def _apply_to_subset(
     images: Tensor, selected: Tensor, change: Callable[[Tensor, Tensor], Tensor], numbers: Tensor
 ) -> Tensor:
-    """Changes some of the images. A GPU changes all and keeps some: to count them takes longer."""
+    """Applies a change to the selected images (on a GPU to all, as indexing would wait for it)."""
     if images.device.type != "cpu":
         return torch.where(selected.view(-1, 1, 1, 1), change(images, numbers), images)
     if not selected.any():
@@ -125,7 +128,7 @@ def _some(
 
 
 def _draw_boxes(selected: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws boxes over eyes or mouth, in an upright face; empty ones where none is chosen."""
+    """Samples boxes over the eyes or the mouth; boxes of unselected images are empty."""
     count = len(selected)
     lower, across, down, width, height, grey = torch.rand(6, count, generator=generator)
     bands = torch.tensor(_BANDS)[(lower < 0.5).long()]
@@ -137,18 +140,19 @@ def _draw_boxes(selected: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([*(corner.clamp(0, 1) for corner in corners), grey], dim=1)
 
 
-def _cover(images: Tensor, boxes: Tensor) -> Tensor:
+def _occlude(images: Tensor, boxes: Tensor) -> Tensor:
+    """Fills each image's box with its grey value."""
     inside = inside_boxes(boxes[:, :4], images.shape[2], images.shape[3])
     return torch.where(inside.unsqueeze(1), boxes[:, 4].view(-1, 1, 1, 1), images)
 
 
 def inside_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Returns which pixels lie in boxes.
+    """Returns masks of the pixels inside boxes.
 
     Args:
-        boxes: Shares of the side (x0, y0, x1, y1), shape (N, 4).
-        height: Rows of the images.
-        width: Their columns.
+        boxes: Boxes (x0, y0, x1, y1) as shares of the side, shape (N, 4).
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
 
     Returns:
         bool, shape (N, height, width).
@@ -160,7 +164,9 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     return inside & (columns >= x0.view(-1, 1, 1)) & (columns < x1.view(-1, 1, 1))
 
 
-def _lighten(images: Tensor, light: Tensor) -> Tensor:
+def _apply_light_gradient(images: Tensor, light: Tensor) -> Tensor:
+    """Multiplies images by a linear brightness gradient."""
+
     def centres(length: int) -> Tensor:
         return (2 * torch.arange(length, device=images.device) + 1) / length - 1
 
@@ -170,7 +176,7 @@ def _lighten(images: Tensor, light: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor, share: Tensor) -> Tensor:
-    """Mixes in a copy blurred with a binomial kernel of 5 x 5 pixels: its deviation is one."""
+    """Blends each image with a copy blurred by a 5 x 5 binomial kernel (sigma of 1 pixel)."""
     row = images.new_tensor([1, 4, 6, 4, 1]) / 16
     planes = images.flatten(0, 1).unsqueeze(1)
     padded = F.pad(planes, (2, 2, 2, 2), mode="replicate")
@@ -181,49 +187,49 @@ def _blur(images: Tensor, share: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _noise_field(device: torch.device) -> Tensor:
-    """Returns normal noise, always the same: images differ in where they begin to cut from it."""
+    """Returns fixed Gaussian noise; each image gets a random crop of it, which is fast."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(_FIELD, _FIELD, generator=generator).to(device)
 
 
-def _disturb(images: Tensor, noise: Tensor) -> Tensor:
-    """Adds normal noise, the same to all channels."""
+def _add_noise(images: Tensor, noise: Tensor) -> Tensor:
+    """Adds Gaussian noise, equal in all channels."""
     column, row = noise[:, 1].long().view(-1, 1), noise[:, 2].long().view(-1, 1)
     columns = (column + torch.arange(images.shape[3], device=images.device)) % _FIELD
     rows = (row + torch.arange(images.shape[2], device=images.device)) % _FIELD
-    cut = _noise_field(images.device)[rows.unsqueeze(2), columns.unsqueeze(1)]
-    return (images + (cut * noise[:, 0].view(-1, 1, 1)).unsqueeze(1)).clamp_(0, 1)
+    crop = _noise_field(images.device)[rows.unsqueeze(2), columns.unsqueeze(1)]
+    return (images + (crop * noise[:, 0].view(-1, 1, 1)).unsqueeze(1)).clamp_(0, 1)
 
 
 def compress(images: Tensor, quality: Tensor) -> Tensor:
-    """Does to images what JPEG does to luminance; each channel is taken for one.
+    """Applies JPEG's luminance compression to each channel separately.
 
     Args:
         images: float in 0 to 1, shape (N, C, h, w).
         quality: 1 to 100, shape (N,).
 
     Returns:
-        The same range and shape.
+        float in 0 to 1, shape (N, C, h, w).
     """
     height, width = images.shape[2:]
     padding = (0, -width % 8, 0, -height % 8)
     padded = F.pad(images, padding, mode="replicate") * 255 - 128
     count, channels, rows, columns = padded.shape
     blocks = padded.view(count, channels, rows // 8, 8, columns // 8, 8).transpose(3, 4)
-    cosines = _cosines().to(images)
-    # whole numbers, as libjpeg scales its tables
+    dct = _dct_matrix().to(images)
+    # libjpeg rounds its scaled tables down to integers.
     percent = torch.where(quality < 50, 5000 / quality.clamp(min=1), 200 - 2 * quality).floor()
-    steps = ((images.new_tensor(_STEPS) * percent.view(-1, 1, 1) + 50) / 100).floor()
+    steps = ((images.new_tensor(_QUANTISATION) * percent.view(-1, 1, 1) + 50) / 100).floor()
     steps = steps.clamp_(1, 255).view(-1, 1, 1, 1, 8, 8)
-    quantised = ((cosines @ blocks @ cosines.T) / steps).round() * steps
-    decoded = (cosines.T @ quantised @ cosines).transpose(3, 4).reshape(padded.shape)
+    quantised = ((dct @ blocks @ dct.T) / steps).round() * steps
+    decoded = (dct.T @ quantised @ dct).transpose(3, 4).reshape(padded.shape)
     return ((decoded + 128) / 255).clamp_(0, 1)[..., :height, :width]
 
 
 @lru_cache(maxsize=1)
-def _cosines() -> Tensor:
-    """Returns the matrix of the orthonormal discrete cosine transform, shape (8, 8)."""
-    places = torch.arange(8, dtype=torch.float64)
-    waves = torch.cos((2 * places + 1) * places.view(-1, 1) * math.pi / 16) / 2
+def _dct_matrix() -> Tensor:
+    """Returns the orthonormal DCT-II matrix, shape (8, 8)."""
+    positions = torch.arange(8, dtype=torch.float64)
+    waves = torch.cos((2 * positions + 1) * positions.view(-1, 1) * math.pi / 16) / 2
     waves[0] /= math.sqrt(2)
     return waves

@@ -1,4 +1,4 @@
-"""The pictures that look most like one: what a model may have learned its answer from."""
+"""Nearest neighbours of an image among the training images, by pixel correlation."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,11 +13,11 @@ _BLOCK = 4096
 
 @dataclass(frozen=True)
 class NeighbourIndex:
-    """Pictures, and small copies of them to search in.
+    """Search index of images.
 
     Attributes:
         images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map.
-        small: Block means, centred and of length 1, float16, shape (N, 256): 512 bytes a picture.
+        small: Block means with mean 0 and norm 1, float16, shape (N, 256): 512 bytes per image.
     """
 
     images: NDArray[np.uint8]
@@ -25,7 +25,7 @@ class NeighbourIndex:
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> Self:
-        """Indexes pictures of at least 16 x 16 pixels, block by block."""
+        """Builds the index; images need at least 16 x 16 pixels."""
         small = np.empty((len(images), _SIDE * _SIDE), dtype=np.float16)
         for start in range(0, len(images), _BLOCK):
             small[start : start + _BLOCK] = _unit(_reduced(images[start : start + _BLOCK]))
@@ -34,33 +34,36 @@ class NeighbourIndex:
     def nearest(
         self, picture: NDArray[np.uint8], count: int, among: NDArray[np.int64]
     ) -> list[tuple[int, float]]:
-        """Finds the pictures that correlate most with one.
+        """Returns the images with the highest correlation with an image.
 
-        Small copies choose candidates; these are ranked by the Pearson correlation of all pixels.
+        Thumbnails select candidates, which are then ranked by the Pearson correlation of all
+        pixels.
 
         Args:
-            picture: uint8, of the shape of one of the index's.
-            count: How many to return at most.
+            picture: uint8, of the shape of an indexed image.
+            count: Largest number of results.
             among: Rows that may be returned.
 
         Returns:
-            (row, correlation) pairs, most alike first.
+            (row, correlation) pairs, highest correlation first.
         """
         if not len(among):
             return []
         query = _unit(_reduced(picture[None]))[0]
-        alike = np.concatenate(
+        correlations = np.concatenate(
             [
                 self.small[among[start : start + _BLOCK]].astype(np.float32) @ query
                 for start in range(0, len(among), _BLOCK)
             ]
         )
-        kept = min(_CANDIDATES, len(among))
-        candidates = np.sort(among[np.argpartition(-alike, kept - 1)[:kept]])
-        full = _unit(_grey(self.images[candidates]).reshape(kept, -1))
+        candidate_count = min(_CANDIDATES, len(among))
+        candidates = np.sort(
+            among[np.argpartition(-correlations, candidate_count - 1)[:candidate_count]]
+        )
+        full = _unit(_grey(self.images[candidates]).reshape(candidate_count, -1))
         exact = full @ _unit(_grey(picture[None]).reshape(1, -1))[0]
         order = np.argsort(-exact, kind="stable")[:count]
-        return [(int(candidates[place]), float(exact[place])) for place in order]
+        return [(int(candidates[index]), float(exact[index])) for index in order]
 
 
 def _grey(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -78,7 +81,7 @@ def _reduced(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centres rows and scales them to length 1; flat ones become zero and correlate with none."""
+    """Returns rows with mean 0 and norm 1; flat rows become zero."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     unit: NDArray[np.float32] = np.divide(

@@ -1,4 +1,4 @@
-"""Samples that stand far from the rest in light, contrast, sharpness or framing."""
+"""Outliers in brightness, contrast, sharpness or framing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 LIMIT = 3.5
-"""Of the modified z-score; Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers."""
+"""Threshold of the modified z-score; Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers."""
 
-_TO_DEVIATION = 0.6745  # of a normal distribution's median absolute deviation
+_TO_DEVIATION = 0.6745  # scales the MAD to a normal standard deviation
 
 
 @dataclass(frozen=True)
 class ImageStatistic:
-    """A column of the samples and what its extremes mean; an empty text is no fault.
+    """An image statistic and the meaning of its extremes; an empty text means no problem.
 
     Attributes:
-        title: What the column measures.
-        low: What a very low value means.
-        high: What a very high value means.
-        ratio: Whether twice as much matters like half as much: compared as logarithms.
+        title: Display name.
+        low: Meaning of a very low value.
+        high: Meaning of a very high value.
+        ratio: Whether values are compared on a log scale.
     """
 
     title: str
@@ -32,23 +32,23 @@ class ImageStatistic:
 
 MEASURES: Mapping[str, ImageStatistic] = {
     "brightness": ImageStatistic("Brightness", "very dark", "very bright"),
-    "contrast": ImageStatistic("Contrast", "hardly any contrast", "very hard contrast", ratio=True),
-    "sharpness": ImageStatistic("Sharpness", "very blurred", "very grainy", ratio=True),
+    "contrast": ImageStatistic("Contrast", "very low contrast", "very high contrast", ratio=True),
+    "sharpness": ImageStatistic("Sharpness", "very blurred", "very noisy", ratio=True),
     "outlier": ImageStatistic("Distance from face space", "", "unlike the other faces"),
 }
 
 
 def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
-    """Lists samples with an extreme value, the most extreme first.
+    """Lists outliers, the most extreme first.
 
     Args:
-        samples: Columns `id` and any of `MEASURES`.
-        limit: Least modified z-score, 0.6745 (value - median) / median absolute deviation.
+        samples: Table with `id` and any columns of `MEASURES`.
+        limit: Threshold of the modified z-score, 0.6745 (value - median) / MAD.
 
     Returns:
-        Columns `id`, `reason`, `measure`, `value` and `score`; one row a sample and reason.
+        Columns `id`, `reason`, `measure`, `value` and `score`; one row per sample and reason.
     """
-    found = []
+    tables = []
     for name, measure in MEASURES.items():
         if name not in samples.columns:
             continue
@@ -56,7 +56,7 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
         scores = modified_z(np.log1p(values) if measure.ratio else values)
         for reason, mask in ((measure.low, scores < -limit), (measure.high, scores > limit)):
             rows = np.flatnonzero(mask & bool(reason))
-            found.append(
+            tables.append(
                 pd.DataFrame(
                     {
                         "id": samples["id"].to_numpy()[rows],
@@ -67,20 +67,20 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
                     }
                 )
             )
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if table.empty:
         return pd.DataFrame(columns=["id", "reason", "measure", "value", "score"])
     return table.sort_values(["score", "id"], ascending=[False, True], ignore_index=True)
 
 
 def modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns how many deviations a value is from the median, by the median absolute deviation.
+    """Returns modified z-scores, based on the median and the median absolute deviation.
 
     Args:
         values: Shape (N,); NaN stays NaN.
 
     Returns:
-        Shape (N,); all 0 where at least half of the values are equal.
+        Shape (N,); all 0 if at least half of the values are equal.
     """
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)

@@ -1,4 +1,4 @@
-"""PreparedDataset: uint8 images in one memory-mapped array, one table row a sample."""
+"""PreparedDataset: memory-mapped uint8 images and a table with one row per sample."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,10 @@ class PreparedDataset:
     """A dataset ready for training.
 
     Attributes:
-        info: What the set is; a copy of it stands in the benchmark's artifacts.
-        samples: One row an image, in the order of `images`.
+        info: Description of the data set; the benchmark's artifacts contain a copy.
+        samples: One row per image, in the order of `images`.
         images: uint8 memory map, shape (N, side, side) or (N, side, side, 3).
-        folder: Where the set stands.
+        folder: Folder of the data set.
     """
 
     info: BenchmarkInfo
@@ -36,12 +36,12 @@ class PreparedDataset:
         """Opens a folder that `python -m training prepare` wrote; images stay on disk.
 
         Raises:
-            DataError: If the folder is not a prepared dataset, or its files do not fit together.
+            DataError: If the folder is not a prepared dataset, or its files are inconsistent.
         """
         if not (folder / "images.npy").is_file():
             raise DataError(
                 f"There is no prepared dataset in {folder}. "
-                "Make one with: python -m training prepare --help"
+                "Create one with: python -m training prepare --help"
             )
         try:
             info = BenchmarkInfo.read(folder / "benchmark.json")
@@ -83,11 +83,11 @@ class PreparedDataset:
         return np.array([position[name] for name in names], dtype=np.int64)
 
     def soft_targets(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the distribution of votes over the classes; one-hot where it is not the label's.
+        """Returns the distribution of annotator votes over the classes.
 
-        A class with a single vote counts as none, as in the strict-majority rule. Votes stand for
-        a sample if no class has more of them than its label: one that was corrected, or whose
-        label is of another annotation, is of that label alone.
+        A class with a single vote is ignored, as in the strict-majority rule. If another class has
+        more votes than the label, because the label was corrected or comes from another
+        annotation, the target is one-hot.
 
         Returns:
             float32, shape (len(rows), classes), rows sum to 1.
@@ -99,11 +99,11 @@ class PreparedDataset:
         votes = _votes(self.samples, self.labels)
         if votes is None:
             return hard
-        chosen = votes[rows]
-        total = chosen.sum(axis=1, keepdims=True)
-        for_label = (chosen * hard).sum(axis=1) == chosen.max(axis=1)
-        stands = (total > 0) & (unlabelled | for_label)[:, None]
-        return np.where(stands, chosen / np.maximum(total, 1), hard).astype(np.float32)
+        counts = votes[rows]
+        total = counts.sum(axis=1, keepdims=True)
+        label_leads = (counts * hard).sum(axis=1) == counts.max(axis=1)
+        usable = (total > 0) & (unlabelled | label_leads)[:, None]
+        return np.where(usable, counts / np.maximum(total, 1), hard).astype(np.float32)
 
     def no_majority_rows(self) -> NDArray[np.int64]:
         """Returns the rows of `no_majority` images."""
@@ -111,39 +111,39 @@ class PreparedDataset:
 
 
 def no_majority(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.bool_]:
-    """Marks training images without a label on whose votes a network can still learn.
+    """Marks training images without a majority label whose votes can serve as soft labels.
 
-    Those are images of the original training data whose annotators disagree, with at least half of
-    the votes for the classes, and without a duplicate in validation or test.
+    These are images of the original training data whose annotators disagree, with at least half of
+    the votes for the benchmark's classes and without a duplicate in validation or test.
 
     Args:
-        samples: A set's table.
-        labels: Its classes.
+        samples: The data set's table.
+        labels: The data set's classes.
 
     Returns:
-        Shape (len(samples),).
+        Boolean mask, shape (len(samples),).
     """
     votes = _votes(samples, labels)
     if votes is None:
         return np.zeros(len(samples), dtype=bool)
     columns = [name for name in samples.columns if name.startswith(VOTE_PREFIX)]
-    every = samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
+    all_votes = samples[columns].to_numpy(dtype=np.float32).sum(axis=1)
     split = samples["original_split"].to_numpy(dtype=object)
     groups = samples["duplicate_group"].to_numpy()
     held_out = np.unique(groups[(groups >= 0) & (split != "train")])
-    chosen: NDArray[np.bool_] = (
+    mask: NDArray[np.bool_] = (
         samples["label"].isna().to_numpy()
         & (samples["excluded"] == NO_MAJORITY).to_numpy()
         & (split == "train")
-        & (votes.sum(axis=1) >= every / 2)
+        & (votes.sum(axis=1) >= all_votes / 2)
         & (votes.sum(axis=1) > 0)
         & ~np.isin(groups, held_out)
     )
-    return chosen
+    return mask
 
 
 def _votes(samples: pd.DataFrame, labels: LabelSet) -> NDArray[np.float32] | None:
-    """Votes for the classes, shape (N, classes), single ones left out; None without votes."""
+    """Returns votes by class without single votes, shape (N, classes); None without votes."""
     columns = [f"{VOTE_PREFIX}{name}" for name in labels.names]
     if not set(columns) <= set(samples.columns):
         return None

@@ -1,12 +1,12 @@
-"""How long work tells how far it is, without knowing who listens."""
+"""Progress reporting that does not depend on how progress is shown."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-"""Wraps an iterable of known length to show how far it is; gets (iterable, length, title)."""
+"""Wraps (iterable, length, title) to report progress while it is iterated."""
 
 
 def silent(items: Iterable[Any], length: int, title: str) -> Iterable[Any]:
-    """Shows nothing."""
+    """Returns the iterable without reporting progress."""
     return items

@@ -17,15 +17,15 @@ from fer_core.data.progress import Progress, silent
 THUMBNAIL_SIDE = 16
 NEAR_DUPLICATE_CORRELATION = 0.99
 FLAT_DEVIATION = 1.0
-"""Under this deviation (grey levels) an image is flat, and correlation says nothing of it."""
+"""Standard deviation in grey levels below which an image is flat and correlation meaningless."""
 
 HASH_DISTANCE = 14
-"""Most bits in which the hashes of near duplicates differ. Of FER2013's 2,982 pairs that correlate
-by 0.99 or more, 85% have equal hashes and none differs in more than 12 bits; of all its pairs 0.06%
-are within 14, so that the correlation is measured for few."""
+"""Largest Hamming distance of near duplicates' hashes. Of FER2013's 2,982 pairs with a correlation
+of at least 0.99, 85% have equal hashes and none differs in more than 12 bits; only 0.06% of all
+pairs are within 14 bits, so the correlation is computed for few."""
 
-_ROWS = 4096  # in memory at once
-_HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances stays in the processor's cache
+_ROWS = 4096  # pairs per batch
+_HASH_ROWS, _HASH_COLUMNS = 64, 8192  # a block of distances fits the CPU cache
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -38,11 +38,11 @@ def to_grey(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def statistics(image: NDArray[np.uint8]) -> dict[str, float]:
-    """Measures one image.
+    """Returns statistics of one image.
 
     Returns:
         brightness: mean grey level, 0 to 255. contrast: standard deviation of grey levels.
-        sharpness: variance of the Laplacian; low values are blurred.
+        sharpness: variance of the Laplacian; low for blurred images.
     """
     grey = to_grey(image)
     return {
@@ -70,7 +70,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=64)
 def _blocks(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns where the 16 blocks of a side begin, and how long they are."""
+    """Returns start and length of the 16 blocks along a side."""
     bounds = np.linspace(0, length, THUMBNAIL_SIDE + 1).astype(int)
     return bounds[:-1], np.diff(bounds)
 
@@ -78,8 +78,8 @@ def _blocks(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
     """Hashes images so that similar ones differ in few bits (pHash; Zauner 2010).
 
-    A bit says whether one of the 63 lowest frequencies of the cosine transform, the mean left
-    out, is above their median. Brightness and contrast do not change it.
+    Each bit tells whether one of the 63 lowest DCT frequencies (without the mean) is above their
+    median. Brightness and contrast do not change the hash.
 
     Args:
         thumbnails: Shape (N, 16, 16).
@@ -91,7 +91,7 @@ def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
     for start in range(0, len(thumbnails), _ROWS):
         block = thumbnails[start : start + _ROWS].astype(np.float64)
         low = dctn(block, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(-1, 64)
-        # Rounded: what is equal but for floating point must not decide a bit.
+        # Rounding keeps floating-point noise from changing a bit.
         low = low.round(3)
         bits = low > np.median(low[:, 1:], axis=1, keepdims=True)
         bits[:, 0] = False
@@ -105,40 +105,40 @@ def near_pairs(
     threshold: float = NEAR_DUPLICATE_CORRELATION,
     progress: Progress = silent,
 ) -> NDArray[np.int64]:
-    """Finds all pairs of images whose hashes are near and whose thumbnails correlate.
+    """Finds all pairs of images with similar hashes and correlated thumbnails.
 
     Args:
         thumbnails: Shape (N, 16, 16).
-        threshold: Least Pearson correlation of a pair.
-        progress: Shows progress.
+        threshold: Smallest Pearson correlation of a pair.
+        progress: Reports progress.
 
     Returns:
-        Index pairs (i < j), ascending, shape (P, 2). Flat images are in none.
+        Index pairs (i < j), ascending, shape (P, 2). Flat images are in no pair.
     """
-    pixels = math.prod(thumbnails.shape[1:])  # reshape cannot infer it where there is no image
+    pixels = math.prod(thumbnails.shape[1:])  # reshape cannot infer it without images
     flat = thumbnails.reshape(len(thumbnails), pixels)
     deviation = np.array([row.std() for row in flat], dtype=np.float32)
     usable = np.flatnonzero(deviation >= FLAT_DEVIATION)
     hashes = perceptual_hashes(thumbnails)[usable]
-    found = [np.empty((0, 2), dtype=np.int64)]
+    matches = [np.empty((0, 2), dtype=np.int64)]
     blocks = -(-len(hashes) // _HASH_ROWS)
     for candidates in progress(_hash_neighbours(hashes), blocks, "comparing"):
         pairs = usable[candidates]
         for start in range(0, len(pairs), _ROWS):
             part = pairs[start : start + _ROWS]
             left, right = (_unit(flat[part[:, side]]) for side in (0, 1))
-            found.append(part[np.einsum("ij,ij->i", left, right) >= threshold])
-    return np.concatenate(found).astype(np.int64)
+            matches.append(part[np.einsum("ij,ij->i", left, right) >= threshold])
+    return np.concatenate(matches).astype(np.int64)
 
 
 def _hash_neighbours(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Gives index pairs (i < j) whose hashes differ in at most `HASH_DISTANCE` bits, by rows."""
+    """Yields index pairs (i < j) whose hashes differ in at most `HASH_DISTANCE` bits."""
     for start in range(0, len(hashes), _HASH_ROWS):
-        mine = hashes[start : start + _HASH_ROWS, None]
+        row_hashes = hashes[start : start + _HASH_ROWS, None]
         pairs = []
         for other in range(start, len(hashes), _HASH_COLUMNS):
-            theirs = hashes[None, other : other + _HASH_COLUMNS]
-            near = np.bitwise_count(mine ^ theirs) <= HASH_DISTANCE
+            column_hashes = hashes[None, other : other + _HASH_COLUMNS]
+            near = np.bitwise_count(row_hashes ^ column_hashes) <= HASH_DISTANCE
             row, column = np.divmod(np.flatnonzero(near), near.shape[1])
             pairs.append(np.stack([row + start, column + other], axis=1))
         block = np.concatenate(pairs)
@@ -153,7 +153,7 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def linked_pairs(names: Sequence[str | None]) -> NDArray[np.int64]:
-    """Links each sample to the first with the same name; None is linked to none; shape (P, 2)."""
+    """Links each sample to the first one with the same name, shape (P, 2); None has no links."""
     first: dict[str, int] = {}
     pairs = [
         (first[name], index)
@@ -164,11 +164,11 @@ def linked_pairs(names: Sequence[str | None]) -> NDArray[np.int64]:
 
 
 def conflicting(groups: NDArray[np.int64], labels: pd.Series) -> NDArray[np.bool_]:
-    """Marks samples whose group carries more than one label.
+    """Marks samples whose group has more than one label.
 
     Args:
         groups: Group of each sample, -1 for none; shape (N,).
-        labels: Class names; missing ones are no conflict.
+        labels: Class names; missing labels do not conflict.
     """
     grouped = pd.Series(labels.to_numpy(), index=groups)
     kinds = grouped[groups >= 0].groupby(level=0).nunique()
@@ -185,7 +185,7 @@ def group_pairs(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
     Returns:
         Shape (count,): the group of each sample, numbered from 0 in order of first appearance,
-        or -1 for a sample that is linked to none.
+        or -1 for a sample without links.
     """
     links = sparse.coo_matrix(
         (np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count)

@@ -1,7 +1,7 @@
-"""Lists of samples that somebody should look at, each with a reason and a proposal.
+"""Lists of samples to review, each with a reason and a proposed label.
 
-A proposal is a line of a relabel list (`fer_core.data.relabel`): another label, or an empty one,
-which sets the sample aside.
+A proposal is a row of a relabel list (`fer_core.data.relabel`): another label, or an empty one to
+exclude the sample.
 """
 
 import numpy as np
@@ -11,25 +11,25 @@ from fer_core.data import quality
 from fer_core.data.relabel import COLUMNS
 
 ASIDE = ""
-"""Proposed label of a sample that is better set aside."""
+"""Proposal to exclude a sample."""
 
 
 def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
     """Lists all members of duplicate groups, largest groups first.
 
-    The first member of a group in the table's order that has a label is its original, or the first
-    where none has; the others are proposed to be set aside.
+    The first labelled member of a group in the table's order counts as the original (the first
+    member if none is labelled); the proposal is to exclude the others.
 
     Args:
         samples: A benchmark's samples.
 
     Returns:
-        Columns `group`, `size`, `id`, `split` (as the source had it), `label`, `kind` (`exact` if
-        the sample equals another one bit for bit, else `near`), `reason` and `proposal`.
+        Columns `group`, `size`, `id`, `split` (of the source), `label`, `kind` (`exact` if
+        the sample equals another bit for bit, else `near`), `reason` and `proposal`.
     """
     members = samples[samples["duplicate_group"] >= 0]
     group = members["duplicate_group"]
-    # stable: of those with a label, or without, the table's order stays
+    # a stable sort keeps the table's order among labelled and among unlabelled samples
     ordered = group[members["label"].isna().sort_values(kind="stable").index]
     first = ~ordered.duplicated().reindex(group.index)
     size = group.map(group.value_counts())
@@ -52,55 +52,58 @@ def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def leaks(samples: pd.DataFrame) -> pd.DataFrame:
-    """Lists held-out samples whose duplicate stands in a split that learns or chooses.
+    """Lists held-out samples with a duplicate in a split used for training or model selection.
 
     Returns:
         Columns `group`, `id`, `split`, `label`, `stands_in`, `same_label`, `reason` and
-        `proposal`; validation images with a copy in train, and test images with one in train or
-        validation. Preparation has closed these leaks on the training side already.
+        `proposal`: validation images with a copy in train, and test images with a copy in train or
+        validation. Preparation has already excluded the copies on the training side.
     """
     members = samples[samples["duplicate_group"] >= 0]
     split, group = members["original_split"], members["duplicate_group"]
-    found = []
+    tables = []
     for held_out, others in (("test", ("train", "validation")), ("validation", ("train",))):
-        mine = members[split == held_out]
-        where = pd.Series("", index=mine.index)
+        tested = members[split == held_out]
+        leaked_from = pd.Series("", index=tested.index)
         labels: dict[int, set[str]] = {}
         for other in others:
-            theirs = members[split == other]
-            hit = mine["duplicate_group"].isin(theirs["duplicate_group"])
-            where[hit] = where[hit].where(where[hit] == "", where[hit] + " and ") + other
+            seen = members[split == other]
+            leaked = tested["duplicate_group"].isin(seen["duplicate_group"])
+            earlier = leaked_from[leaked]
+            leaked_from[leaked] = earlier.where(earlier == "", earlier + " and ") + other
             for number, label in zip(
-                theirs["duplicate_group"], theirs["label"].fillna(""), strict=True
+                seen["duplicate_group"], seen["label"].fillna(""), strict=True
             ):
                 labels.setdefault(int(number), set()).add(label)
-        mine, where = mine[where != ""], where[where != ""]
+        tested, leaked_from = tested[leaked_from != ""], leaked_from[leaked_from != ""]
         same = [
             label in labels[int(number)]
-            for number, label in zip(mine["duplicate_group"], mine["label"].fillna(""), strict=True)
+            for number, label in zip(
+                tested["duplicate_group"], tested["label"].fillna(""), strict=True
+            )
         ]
-        found.append(
+        tables.append(
             pd.DataFrame(
                 {
-                    "group": group[mine.index],
-                    "id": mine["id"],
+                    "group": group[tested.index],
+                    "id": tested["id"],
                     "split": held_out,
-                    "label": mine["label"],
-                    "stands_in": where,
+                    "label": tested["label"],
+                    "stands_in": leaked_from,
                     "same_label": np.array(same, dtype=bool),
-                    "reason": "a copy stands in " + where,
+                    "reason": "a copy is in " + leaked_from,
                     "proposal": ASIDE,
                 }
             )
         )
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def conflicts(samples: pd.DataFrame) -> pd.DataFrame:
-    """Lists the members of duplicate groups that carry more than one label.
+    """Lists the members of duplicate groups with conflicting labels.
 
-    The proposal is the label that more than half of the labelled members carry; where there is
-    none, the members are proposed to be set aside.
+    The proposal is the label of more than half of the labelled members; without such a majority it
+    is to exclude them.
 
     Returns:
         Columns `group`, `id`, `split`, `label`, `reason` and `proposal`, by group.
@@ -111,8 +114,8 @@ def conflicts(samples: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for number, group in members.groupby("duplicate_group", sort=True):
         counts = group["label"].value_counts()
-        most = counts.index[0] if 2 * counts.iloc[0] > len(group) else ASIDE
-        said = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
+        majority = counts.index[0] if 2 * counts.iloc[0] > len(group) else ASIDE
+        labels = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
         for member in group.itertuples(index=False):
             rows.append(
                 {
@@ -120,8 +123,8 @@ def conflicts(samples: pd.DataFrame) -> pd.DataFrame:
                     "id": member.id,
                     "split": member.original_split,
                     "label": member.label,
-                    "reason": f"its copies are labelled {said}",
-                    "proposal": most,
+                    "reason": f"its copies are labelled {labels}",
+                    "proposal": majority,
                 }
             )
     columns = ["group", "id", "split", "label", "reason", "proposal"]
@@ -129,16 +132,16 @@ def conflicts(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def relabel_list(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows of a list that change something, as `prepare --relabel` reads them.
+    """Returns the rows of a review list that change a label, in the format of `prepare --relabel`.
 
     Args:
         table: Columns `id`, `label`, `proposal` and `reason`.
 
     Returns:
-        Columns `id`, `label` (the proposal), `given` and `reason`; one row a sample.
+        Columns `id`, `label` (the proposal), `given` and `reason`; one row per sample.
     """
-    given = table["label"].fillna("")
-    changed = table[(table["proposal"] != given) | (table["proposal"] == ASIDE)]
+    labels = table["label"].fillna("")
+    changed = table[(table["proposal"] != labels) | (table["proposal"] == ASIDE)]
     changed = changed.drop_duplicates("id")
     id_column, label_column = COLUMNS
     return pd.DataFrame(

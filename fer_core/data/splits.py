@@ -1,4 +1,4 @@
-"""Splits: leaks closed on the training side, stratified splitting, and the split hash."""
+"""Stratified splits, leak detection, the split hash and class weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def leaks(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Marks test samples whose duplicate stands in the original train or validation split.
+    """Marks test samples with a duplicate in the original train or validation split.
 
     Args:
         groups: Duplicate group of each sample, -1 for none; shape (N,).
@@ -23,13 +23,13 @@ def leaks(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.
 
 
 def leaked_training(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Says which samples training and validation must give up; test is never shortened.
+    """Returns which train and validation samples to exclude because of leaks.
 
-    Train gives up samples with a duplicate in validation or test, validation those with one
-    in test.
+    Train loses samples with a duplicate in validation or test, and validation those with a
+    duplicate in test. Test keeps all samples.
 
     Returns:
-        Shape (N,): the reason for each sample, empty where it may stay.
+        Reason for each sample, shape (N,); empty if the sample is kept.
     """
     reasons = np.full(len(groups), "", dtype=object)
     linked = groups >= 0
@@ -45,19 +45,19 @@ def leaked_training(groups: NDArray[np.int64], splits: NDArray[np.object_]) -> N
 def stratified_split(
     labels: NDArray[np.object_], groups: NDArray[np.int64], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Draws a stratified part, keeping each duplicate group on one side.
+    """Draws a stratified subset that does not split groups.
 
-    A class of two groups or more stands on both sides, however few its samples are.
+    A class with at least two groups has samples in both subsets, however small it is.
 
     Args:
         labels: Class name of each sample; shape (N,).
         groups: Duplicate group, -1 for none; shape (N,).
-        share: Size of the drawn part, 0 to 1; reached as so many of at most ten equal folds (below
-            a tenth, as one of more).
+        share: Size of the subset, 0 to 1, approximated by a number of at most ten equal folds
+            (below 0.1 by one of more folds).
         seed: Seed of the shuffle.
 
     Returns:
-        Shape (N,): whether a sample is in the drawn part.
+        Whether a sample is in the subset, shape (N,).
     """
     drawn_share = (
         Fraction(share).limit_denominator(10) if share >= 0.1 else Fraction(1, round(1 / share))
@@ -111,7 +111,7 @@ def _ensure_both_sides(
 
 
 def split_hash(samples: pd.DataFrame) -> str:
-    """Returns a short hash of which id stands in which split under which label."""
+    """Returns a short hash of the id, split and label of all samples."""
     rows = sorted(
         f"{row.id}\t{row.split}\t{row.label}"
         for row in samples[["id", "split", "label"]].itertuples(index=False)
@@ -122,7 +122,7 @@ def split_hash(samples: pd.DataFrame) -> str:
 def class_weights(counts: Mapping[str, int]) -> dict[str, float]:
     """Returns weights from inverse frequencies: samples / (classes * samples of the class).
 
-    This is scikit-learn's "balanced"; a class without samples weighs 0.
+    This is scikit-learn's "balanced"; a class without samples has weight 0.
     """
     total = sum(counts.values())
     return {name: total / (len(counts) * count) if count else 0.0 for name, count in counts.items()}

@@ -1,7 +1,7 @@
-"""Images on disk as one array: written in order, read in blocks, never mapped as a whole.
+"""Image storage: one npy file, written in order and read in blocks.
 
-Pages of a mapped file count as the process's memory; sets of many gigabytes are therefore written
-and read through ordinary files.
+Mapped pages count as memory of the process, so data sets of many gigabytes are written and read as
+ordinary files.
 """
 
 import io
@@ -22,24 +22,24 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.errors import ArtifactError
 
 BLOCK_BYTES = 8 * 2**20
-"""Of images read at once; sums over them take sixteen times as much."""
+"""Bytes of images per block; sums over a block take sixteen times as much."""
 
 WEBP_QUALITY = 95
-"""Of shipped pictures: a quarter of the size that they have without loss."""
+"""WebP quality of published images: a quarter of the lossless size."""
 
 
 class ImageWriter:
-    """Writes `images.npy` one image after the other.
+    """Writes `images.npy` image by image.
 
-    All of the space is taken beforehand, so that a full disk is told before hours of reading.
+    The disk space is reserved first, so a full disk is reported before hours of reading.
 
     Args:
-        path: The file; its folder exists.
-        count: Most images that will come.
-        sample_format: What each of them is like.
+        path: Path of the file; its folder must exist.
+        count: Largest number of images.
+        sample_format: Size and colour of the images.
 
     Raises:
-        ArtifactError: If the space cannot be had.
+        ArtifactError: If the disk space cannot be reserved.
     """
 
     def __init__(self, path: Path, count: int, sample_format: SampleFormat) -> None:
@@ -53,14 +53,14 @@ class ImageWriter:
                 os.posix_fallocate(self._file.fileno(), 0, size)
         except OSError as error:
             raise ArtifactError(
-                f"There is no room for the prepared images in {path.parent.parent} "
+                f"There is not enough space for the prepared images in {path.parent.parent} "
                 f"({error.strerror}). They need {size / 1e6:.0f} MB; free some space, or "
-                "give a smaller side."
+                "pass a smaller --side."
             ) from error
         self._file.write(self._header)
 
     def append(self, image: NDArray[np.uint8]) -> None:
-        """Writes the next image; it has the writer's format."""
+        """Writes the next image, which must have the writer's format."""
         self._file.write(np.ascontiguousarray(image).tobytes())
         self.count += 1
 
@@ -70,7 +70,7 @@ class ImageWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Sets the number of images to those that came, and closes the file."""
+        """Writes the actual number of images into the header and closes the file."""
         with self._file:
             header = _header(self.count, self._shape)
             if kind is None and len(header) == len(self._header):
@@ -80,10 +80,10 @@ class ImageWriter:
 
 
 def image_blocks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Gives (first row, images of the block), in order; a mapped file is read, not mapped.
+    """Yields (first row, images of the block) in order; reads a mapped file without mapping it.
 
     Args:
-        images: uint8, shape (N, ...): an array, or a memory map of a whole npy file.
+        images: uint8, shape (N, ...): an array, or a memory map of an entire npy file.
     """
     width = math.prod(images.shape[1:])
     rows = max(1, BLOCK_BYTES // max(1, width))
@@ -99,7 +99,7 @@ def image_blocks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.ui
 
 
 class PictureWriter:
-    """Writes `pictures.parquet`: pictures fit to ship, as WebP, by sample id."""
+    """Writes `pictures.parquet`: publishable images as WebP, by sample id."""
 
     _SCHEMA = pa.schema([("id", pa.string()), ("webp", pa.binary())])
     _ROWS = 512
@@ -109,7 +109,7 @@ class PictureWriter:
         self._rows: list[tuple[str, bytes]] = []
 
     def append(self, sample_id: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Writes a picture and returns it as it will be read: what ships is what is learnt."""
+        """Writes an image and returns it decoded, so that training uses the published pixels."""
         data = encode(image)
         self._rows.append((sample_id, data))
         if len(self._rows) == self._ROWS:
@@ -117,7 +117,7 @@ class PictureWriter:
         return decode(data, image.ndim == 3)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining images and closes the file."""
         self._flush()
         self._writer.close()
 
@@ -130,20 +130,20 @@ class PictureWriter:
 
 
 def encode(image: NDArray[np.uint8]) -> bytes:
-    """Returns a grey or RGB picture as WebP."""
+    """Encodes a grey or RGB image as WebP."""
     buffer = io.BytesIO()
     Image.fromarray(image).convert("RGB").save(buffer, "WEBP", quality=WEBP_QUALITY, method=6)
     return buffer.getvalue()
 
 
 def decode(data: bytes, colour: bool) -> NDArray[np.uint8]:
-    """Returns the pixels of a picture that `encode` wrote."""
+    """Decodes an image that `encode` wrote."""
     with Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
         return np.asarray(picture.convert("RGB" if colour else "L"))
 
 
 def _header(count: int, shape: tuple[int, ...]) -> bytes:
-    """Returns the head of an npy file; numpy pads it so that its length hardly varies."""
+    """Returns the header of an npy file; numpy pads it, so its length hardly varies."""
     buffer = io.BytesIO()
     facts = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
     np.lib.format.write_array_header_1_0(buffer, facts)

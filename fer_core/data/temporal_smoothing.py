@@ -1,4 +1,4 @@
-"""Steadies answers along time."""
+"""Temporal smoothing of predictions in videos."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 def smoothed(
     seconds: NDArray[np.float64], probabilities: NDArray[np.float64], span: float
 ) -> NDArray[np.float64]:
-    """Averages probabilities with an exponentially fading memory; the future is not looked at.
+    """Returns an exponential moving average of probabilities; causal.
 
-    What was seen `span` seconds ago keeps a share of 1/e (37%) of its weight, whatever the
-    frame rate, so gaps and variable rates need no care.
+    `span` is the time constant: weights decay to 1/e (37%) after `span` seconds, independent of the
+    frame rate, so gaps and variable frame rates are handled.
 
     Args:
-        seconds: Time stamps that never fall, shape (N,).
+        seconds: Non-decreasing timestamps, shape (N,).
         probabilities: Shape (N, K), rows sum to 1.
-        span: In seconds; 0 changes nothing.
+        span: Time constant in seconds; 0 disables smoothing.
 
     Returns:
         Shape (N, K), rows sum to 1.
@@ -24,7 +24,7 @@ def smoothed(
         return probabilities.copy()
     result = np.empty_like(probabilities)
     result[0] = probabilities[0]
-    kept = np.exp(-np.diff(seconds) / span)
-    for row, share in enumerate(kept, start=1):
+    decay = np.exp(-np.diff(seconds) / span)
+    for row, share in enumerate(decay, start=1):
         result[row] = share * result[row - 1] + (1 - share) * probabilities[row]
     return result

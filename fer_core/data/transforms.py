@@ -1,7 +1,7 @@
-"""From stored uint8 images to network input: one function for every caller, and augmentation.
+"""Preprocessing of stored uint8 images into network input, and batch augmentation.
 
-Training, evaluation, dashboard and service all build their input through
-`Preprocessing`; augmentation stands between its two halves, on the whole batch.
+Training, evaluation, dashboard and service all use `Preprocessing`. In training, augmentation
+runs on the whole batch between resizing and normalisation.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from fer_core.config import AugmentConfig
 from fer_core.data.degradation import NO_DEGRADATION, Degradation, inside_boxes
 from fer_core.data.imaging import SampleFormat
 
-_PIPELINE_VERSION = 1  # raise it when the arithmetic below changes
+_PIPELINE_VERSION = 1  # increase when the arithmetic below changes
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Preprocessing:
 
     Attributes:
         side: Side of the stored images in pixels.
-        colour: Stored images are RGB; grey ones are repeated over three channels.
-        image_size: Side of the network's input in pixels.
-        mean: Per channel, subtracted from values in 0 to 1.
-        std: Per channel, divides afterwards.
+        colour: Whether stored images are RGB; grey images are repeated over three channels.
+        image_size: Side of the network input in pixels.
+        mean: Mean per channel, for values in 0 to 1.
+        std: Standard deviation per channel, for values in 0 to 1.
     """
 
     side: int
@@ -42,17 +42,17 @@ class Preprocessing:
 
     @property
     def format(self) -> SampleFormat:
-        """The stored format that this input is made from."""
+        """The format of the stored images."""
         return SampleFormat(self.side, self.colour)
 
     @property
     def hash(self) -> str:
-        """Short hash of everything that decides the input tensor."""
+        """Short hash of everything that determines the input tensor."""
         content = json.dumps({"version": _PIPELINE_VERSION, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def unit(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Brings stored values to 0 to 1.
+        """Scales stored values to 0 to 1.
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
@@ -66,7 +66,7 @@ class Preprocessing:
         return batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
 
     def resize(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Scales stored images to the input size.
+        """Resizes stored images to the input size.
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
@@ -77,21 +77,21 @@ class Preprocessing:
         return self.to_size(self.unit(images))
 
     def to_size(self, images: Tensor) -> Tensor:
-        """Scales values in 0 to 1, shape (N, C, h, w), to the input size."""
+        """Resizes float images in 0 to 1, shape (N, C, h, w), to the input size."""
         size = (self.image_size, self.image_size)
         if images.shape[-2:] == size:
             return images
         return F.interpolate(images, size, mode="bilinear", antialias=True).clamp_(0, 1)
 
     def augmented(self, images: Tensor, random: "Augmentation") -> Tensor:
-        """Scales stored images to the input size with random changes.
+        """Augments stored images and resizes them to the input size.
 
-        Enlarging and moving are one bilinear sampling: faster, and less blurred, than two.
-        Shrinking comes first, since only `resize` averages the pixels that it leaves out.
+        Upscaling and the affine transform share one bilinear sampling, which is faster and blurs
+        less than two. Downscaling happens first, because only `resize` antialiases.
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
-            random: One draw an image.
+            random: Augmentation parameters, one set per image.
 
         Returns:
             float32 in 0 to 1, shape (N, C, image_size, image_size).
@@ -100,7 +100,7 @@ class Preprocessing:
         return random.apply(self.resize(images) if shrinks else self.unit(images), self.image_size)
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Maps values in 0 to 1 to the network's range; gives three channels."""
+        """Normalises images in 0 to 1 with mean and std; returns three channels."""
         mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
         std = images.new_tensor(self.std).view(1, 3, 1, 1)
         return torch.addcmul(-mean / std, images, 1 / std)
@@ -112,21 +112,20 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random numbers of one batch; each tensor's first axis is the image.
+    """Augmentation parameters of one batch; the first axis of each tensor is the image.
 
-    Drawing and applying are apart so that a process can draw for the whole batch and apply
-    its share: the result does not depend on how many processes there are.
+    Sampling and applying are separate, so each process can sample for the whole batch and apply
+    its share. The result does not depend on the number of processes.
 
     Attributes:
-        matrices: Inverse affine maps in normalised coordinates, shape (N, 2, 3).
-        brightness: Factors, shape (N,).
-        contrast: Factors, shape (N,).
-        saturation: Factors, shape (N,).
-        boxes: CutMix boxes as shares of the side (x0, y0, x1, y1), shape (N, 4); empty ones
-            change nothing.
-        perspective: How much smaller the face gets across and down the image, shape (N, 2); None
-            for none.
-        degradation: What spoils the stored images.
+        matrices: Inverse affine matrices in normalised coordinates, shape (N, 2, 3).
+        brightness: Brightness factors, shape (N,).
+        contrast: Contrast factors, shape (N,).
+        saturation: Saturation factors, shape (N,).
+        boxes: CutMix boxes (x0, y0, x1, y1) as shares of the side, shape (N, 4); empty boxes
+            have no effect.
+        perspective: Horizontal and vertical perspective, shape (N, 2); None for no perspective.
+        degradation: Parameters of occlusion, lighting, blur, noise and JPEG.
     """
 
     matrices: Tensor
@@ -139,7 +138,7 @@ class Augmentation:
 
     @classmethod
     def draw(cls, count: int, config: AugmentConfig, generator: torch.Generator) -> "Augmentation":
-        """Draws the numbers for `count` images, each image on its own."""
+        """Samples parameters for `count` images, independently per image."""
 
         def uniform(reach: float, centre: float = 0.0) -> Tensor:
             return centre + (torch.rand(count, generator=generator) * 2 - 1) * reach
@@ -151,8 +150,8 @@ class Augmentation:
         brightness, contrast = uniform(config.brightness, 1.0), uniform(config.contrast, 1.0)
         saturation = uniform(config.saturation, 1.0)
         boxes = _draw_boxes(count, config, generator)
-        # What came later is drawn later, and only where it is asked for: recipes that do without
-        # it train on the same images as before.
+        # Newer augmentations are sampled last and only if enabled, so that older recipes keep
+        # the same random sequence.
         if config.zoom != (1.0, 1.0):
             low, high = map(math.log, config.zoom)
             size = size * torch.exp(uniform((high - low) / 2, (low + high) / 2))
@@ -165,7 +164,7 @@ class Augmentation:
         return cls(matrices, brightness, contrast, saturation, boxes, perspective, degradation)
 
     def share(self, rows: slice, device: torch.device) -> "Augmentation":
-        """Returns the numbers of some of the images, on a device."""
+        """Returns the parameters of the images in `rows`, on a device."""
         perspective = self.perspective
         return Augmentation(
             self.matrices[rows].to(device),
@@ -178,14 +177,14 @@ class Augmentation:
         )
 
     def apply(self, images: Tensor, size: int) -> Tensor:
-        """Recolours, spoils, moves and mirrors images, and samples them at a size.
+        """Applies colour jitter, degradations and geometric transforms, and resizes the images.
 
         Args:
             images: float in 0 to 1, shape (N, C, h, w).
-            size: Side of the result; without random changes, bilinear enlargement.
+            size: Side of the result; bilinear upscaling if the parameters change nothing.
 
         Returns:
-            The same range, shape (N, C, size, size).
+            float in 0 to 1, shape (N, C, size, size).
         """
         changed = self.degradation.apply(self._recolour(images))
         return F.grid_sample(
@@ -203,13 +202,13 @@ class Augmentation:
         return torch.addcmul(offset, images, contrast).clamp_(0, 1)
 
     def _grid(self, size: int) -> Tensor:
-        """Returns what `affine_grid` does, shape (N, size, size, 2), in a fifth of its time.
+        """Returns the sampling grid, shape (N, size, size, 2).
 
-        With a perspective, places are those of a plane that is seen at an angle.
+        Equals `affine_grid` but takes a fifth of its time; optionally adds a perspective.
         """
         steps = torch.arange(size, device=self.matrices.device, dtype=self.matrices.dtype)
         centres = (2 * steps + 1) / size - 1
-        across = self.matrices[:, :, 0, None] * centres  # (N, 2, size): along a row
+        across = self.matrices[:, :, 0, None] * centres  # (N, 2, size)
         down = self.matrices[:, :, 1, None] * centres + self.matrices[:, :, 2, None]
         grid = torch.empty(len(self.matrices), size, size, 2, device=centres.device)
         for axis in range(2):
@@ -221,21 +220,21 @@ class Augmentation:
 
     @property
     def mixes(self) -> bool:
-        """Whether any image gets a box of its neighbour."""
+        """Whether CutMix changes any image."""
         return bool((self.boxes[:, 2] > self.boxes[:, 0]).any())
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box of each image's neighbour.
+        """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box from each image's partner.
 
-        Neighbours are the pairs (0, 1), (2, 3) and so on; batches are shuffled, so they are
-        random, and they stay together when a batch is shared among processes.
+        Partners are the pairs (0, 1), (2, 3) and so on. Batches are shuffled, so pairs are random,
+        and they stay together when a batch is split among processes.
 
         Args:
-            images: Shape (N, C, S, S).
+            images: float, shape (N, C, S, S).
             targets: Class distributions, shape (N, K).
 
         Returns:
-            Mixed images, and targets mixed by the area that was pasted.
+            Mixed images, and targets weighted by the pasted area.
         """
         count, _, height, width = images.shape
         if count < 2:
@@ -249,7 +248,7 @@ class Augmentation:
 
 
 def _matrices(angle: Tensor, size: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
-    """Returns the inverse affine maps, shape (N, 2, 3), of turned, sized and moved images."""
+    """Returns inverse affine matrices, shape (N, 2, 3), from rotation, scale, shift and flip."""
     sign = torch.where(mirrored, -1.0, 1.0)
     cos, sin = torch.cos(angle) / size, torch.sin(angle) / size
     linear = torch.stack([sign * cos, -sin, sign * sin, cos], dim=1).view(-1, 2, 2)
@@ -257,12 +256,12 @@ def _matrices(angle: Tensor, size: Tensor, shift: Tensor, mirrored: Tensor) -> T
 
 
 def _draw_boxes(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Draws boxes whose area share follows Beta(alpha, alpha), for `cutmix` of the images."""
-    chosen = torch.rand(count, generator=generator) < config.cutmix
-    # Beta through Gamma(alpha) draws; numpy takes an explicit seed, torch's Beta does not.
+    """Samples boxes with Beta(alpha, alpha) area shares; empty for images without CutMix."""
+    selected = torch.rand(count, generator=generator) < config.cutmix
+    # numpy's Beta takes an explicit seed; torch's does not.
     seed = int(torch.randint(2**31, (1,), generator=generator))
     kept = np.random.default_rng(seed).beta(config.cutmix_alpha, config.cutmix_alpha, count)
-    half = torch.from_numpy(np.sqrt(1 - kept) / 2).float() * chosen
+    half = torch.from_numpy(np.sqrt(1 - kept) / 2).float() * selected
     centre = torch.rand(count, 2, generator=generator)
     low = (centre - half.unsqueeze(1)).clamp(0, 1)
     high = (centre + half.unsqueeze(1)).clamp(0, 1)

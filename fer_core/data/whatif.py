@@ -1,6 +1,6 @@
-"""What if the face were darker, tilted, covered? One face changed by degrees, in both directions.
+"""What-if analysis: changes one face gradually, for example in brightness or rotation.
 
-The same changes as `fer_core.data.corruptions`, in amounts of the user's choice.
+Uses the transforms of `fer_core.data.corruptions` with continuous amounts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,20 +13,20 @@ from scipy import ndimage
 from fer_core.data.corruptions import CORRUPTIONS, Picture
 
 STEPS = 13
-"""Amounts that a sweep tries; odd, so that "no change" can stand in the middle."""
+"""Number of amounts in a sweep; odd, so that 0 can be in the middle."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One way to change a face by degrees.
+    """A gradual change of an image.
 
     Attributes:
-        name: In tables and addresses.
-        title: For people.
-        says: What the amounts mean.
-        low: Smallest amount; 0 changes nothing.
+        name: Key in tables and addresses.
+        title: Display name.
+        says: Meaning of the amount, shown as help.
+        low: Smallest amount; an amount of 0 changes nothing.
         high: Largest amount.
-        apply: Changes one picture by an amount; values beyond 0 to 255 are cut off afterwards.
+        apply: Changes one image by an amount; values are clipped to 0 to 255 afterwards.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Change:
 
     @property
     def amounts(self) -> NDArray[np.float64]:
-        """The amounts that a sweep tries, in rising order, 0 among them; shape (STEPS,)."""
+        """Amounts of a sweep, ascending and including 0, shape (STEPS,)."""
         if self.low == 0:
             return np.linspace(0, self.high, STEPS)
         half = STEPS // 2 + 1
@@ -46,13 +46,17 @@ class Change:
         return np.concatenate([below[:-1], np.linspace(0, self.high, half)])
 
 
-def _as(name: str) -> Callable[[Picture, float], Picture]:
-    """A corruption in an amount of choice; what it draws at random is the same each time."""
+def _corruption(name: str) -> Callable[[Picture, float], Picture]:
+    """Returns a corruption as a function of its amount, with a fixed random seed."""
     apply = CORRUPTIONS[name].apply
     return lambda picture, amount: apply(picture, amount, np.random.default_rng(0))
 
 
-_darker, _brighter, _fade = _as("darker"), _as("brighter"), _as("low_contrast")
+_darker, _brighter, _fade = (
+    _corruption("darker"),
+    _corruption("brighter"),
+    _corruption("low_contrast"),
+)
 
 
 def _brightness(picture: Picture, amount: float) -> Picture:
@@ -67,33 +71,35 @@ def _rotation(picture: Picture, amount: float) -> Picture:
 CHANGES: Mapping[str, Change] = {
     change.name: change
     for change in (
-        Change("brightness", "Brightness", "below 0 less light, above 0 overexposed", -0.88, 0.55,
+        Change("brightness", "Brightness", "negative: darker, positive: brighter", -0.88, 0.55,
                _brightness),
-        Change("contrast", "Contrast", "below 0 faded, above 0 harder", -0.88, 0.88,
+        Change("contrast", "Contrast", "negative: lower, positive: higher", -0.88, 0.88,
                lambda picture, amount: _fade(picture, -amount)),
-        Change("blur", "Blur", "width of the blur as a share of the face", 0, 0.1, _as("blur")),
-        Change("noise", "Noise", "its deviation as a share of white", 0, 0.3, _as("noise")),
-        Change("rotation", "Rotation", "degrees, clockwise above 0", -45, 45, _rotation),
-        Change("eyes", "Eyes covered", "how much of the band over the eyes", 0, 1,
-               _as("occluded_eyes")),
-        Change("mouth", "Mouth covered", "how much of the band over the mouth", 0, 1,
-               _as("occluded_mouth")),
+        Change("blur", "Blur", "standard deviation as a share of the image side", 0, 0.1,
+               _corruption("blur")),
+        Change("noise", "Noise", "standard deviation as a share of white", 0, 0.3,
+               _corruption("noise")),
+        Change("rotation", "Rotation", "degrees; positive: clockwise", -45, 45, _rotation),
+        Change("eyes", "Eyes covered", "occluded share of the eye region", 0, 1,
+               _corruption("occluded_eyes")),
+        Change("mouth", "Mouth covered", "occluded share of the mouth region", 0, 1,
+               _corruption("occluded_mouth")),
     )
 }  # fmt: skip
 
 
 def changed(stored: NDArray[np.uint8], amounts: Mapping[str, float]) -> NDArray[np.uint8]:
-    """Changes a face in several ways, one after the other in the order of `CHANGES`.
+    """Applies several changes to a face, in the order of `CHANGES`.
 
     Args:
         stored: uint8, shape (H, W) or (H, W, 3).
-        amounts: By name; 0 changes nothing, values beyond a change's range are cut off.
+        amounts: Amounts by name; 0 changes nothing, and amounts are clipped to the range.
 
     Raises:
-        KeyError: If there is no such change.
+        KeyError: If a name is unknown.
     """
     if unknown := set(amounts) - set(CHANGES):
-        raise KeyError(f"There is no change {sorted(unknown)[0]!r}.")
+        raise KeyError(f"Unknown change {sorted(unknown)[0]!r}. Known: {', '.join(CHANGES)}.")
     picture = stored.astype(np.float32).reshape(*stored.shape[:2], -1)
     for name, change in CHANGES.items():
         amount = float(np.clip(amounts.get(name, 0.0), change.low, change.high))
@@ -105,26 +111,26 @@ def changed(stored: NDArray[np.uint8], amounts: Mapping[str, float]) -> NDArray[
 def sweep(
     stored: NDArray[np.uint8], name: str, others: Mapping[str, float] | None = None
 ) -> NDArray[np.uint8]:
-    """Returns a face under every amount of one change, shape (STEPS, ...).
+    """Returns a face at each amount of one change, shape (STEPS, ...).
 
     Args:
         stored: uint8, shape (H, W) or (H, W, 3).
         name: A key of `CHANGES`.
         others: Amounts of the other changes.
     """
-    rest = {key: value for key, value in (others or {}).items() if key != name}
+    fixed = {key: value for key, value in (others or {}).items() if key != name}
     return np.stack(
-        [changed(stored, {**rest, name: float(value)}) for value in CHANGES[name].amounts]
+        [changed(stored, {**fixed, name: float(value)}) for value in CHANGES[name].amounts]
     )
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Where a model changes its mind.
+    """The point of a sweep where a model's prediction changes.
 
     Attributes:
-        amount: The smallest amount tried that does it.
-        answer: Index of its new answer.
+        amount: Smallest tested amount with another prediction.
+        answer: Index of the new predicted class.
     """
 
     amount: float
@@ -132,21 +138,21 @@ class Turn:
 
 
 def turns(amounts: Sequence[float], answers: Sequence[int]) -> tuple[Turn | None, Turn | None]:
-    """Returns where a model first changes its mind, below and above no change at all.
+    """Returns where the prediction first changes, below and above amount 0.
 
     Args:
-        amounts: In rising order, 0 among them.
-        answers: The most probable class at each.
+        amounts: Ascending amounts, including 0.
+        answers: Predicted class at each amount.
 
     Returns:
-        The turn on the way down and on the way up; None where it stays with its answer.
+        The first change below 0 and the first above 0; None if the prediction is stable there.
     """
     middle = int(np.argmin(np.abs(amounts)))
 
-    def first(places: Sequence[int]) -> Turn | None:
-        for place in places:
-            if answers[place] != answers[middle]:
-                return Turn(float(amounts[place]), int(answers[place]))
+    def first(indices: Sequence[int]) -> Turn | None:
+        for index in indices:
+            if answers[index] != answers[middle]:
+                return Turn(float(amounts[index]), int(answers[index]))
         return None
 
     return first(range(middle - 1, -1, -1)), first(range(middle + 1, len(amounts)))

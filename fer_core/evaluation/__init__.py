@@ -1,1 +1,1 @@
-"""Predictions and what is computed from them. No torch in here."""
+"""Evaluation: predictions, metrics, statistical tests and the leaderboard. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Ensembles: predictions computed from other predictions."""
+"""Ensembles: weighted averages of other runs' predictions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,12 +18,12 @@ def average(
     """Averages the members' probabilities, sample by sample (soft voting).
 
     Args:
-        members: At least two.
-        weights: One a member, summing to 1; equal ones by default.
-        shift: Added to the mean's logits, one value a class; none by default.
+        members: Predictions of at least two runs.
+        weights: One weight per member, summing to 1; equal weights by default.
+        shift: Prior shift added to the logits of the mean, one value per class; none by default.
 
     Raises:
-        ArtifactError: If members differ in classes, samples or truth.
+        ArtifactError: If members differ in classes, samples or labels.
     """
     if len(members) < 2:
         raise ArtifactError("An ensemble needs at least two members.")
@@ -42,27 +42,27 @@ def average(
 def greedy_weights(
     members: Sequence[Predictions], split: str = "validation", rounds: int = 30
 ) -> tuple[float, ...]:
-    """Chooses and weights members by greedy selection with repetition.
+    """Returns ensemble weights by greedy selection with replacement.
 
-    Each round adds the member that raises the accuracy on the split most, ties going to the
-    lower log loss; the best round wins (Caruana et al. 2004, "Ensemble selection from libraries
+    Each round adds the member that gives the highest accuracy, breaking ties by log loss. The
+    weights of the best round are returned (Caruana et al. 2004, "Ensemble selection from libraries
     of models").
 
     Args:
-        members: Candidates.
-        split: Chooses; never the test split of a reported number.
-        rounds: How often a member is added at most.
+        members: Predictions of the candidates.
+        split: Split used for selection; never the test split of a reported number.
+        rounds: Number of rounds.
 
     Returns:
-        One weight a member, summing to 1; 0 for those not best_member.
+        One weight per candidate, summing to 1; 0 for candidates that were not selected.
     """
     predictions = [member.split(split).aligned_with(members[0].split(split)) for member in members]
     truth = predictions[0].truth
     counts = np.zeros(len(members), dtype=np.int64)
     total = np.zeros_like(predictions[0].probabilities)
     best: tuple[tuple[float, float], NDArray[np.int64]] | None = None
-    for taken in range(1, rounds + 1):
-        grades = [_grade((total + part.probabilities) / taken, truth) for part in predictions]
+    for size in range(1, rounds + 1):
+        grades = [_grade((total + member.probabilities) / size, truth) for member in predictions]
         best_member = max(range(len(predictions)), key=grades.__getitem__)
         counts[best_member] += 1
         total += predictions[best_member].probabilities
@@ -83,9 +83,9 @@ def average_probabilities(
     """Returns an ensemble's probabilities from its members'.
 
     Args:
-        members: Each of shape (..., K).
-        weights: One a member, summing to 1; empty for equal ones.
-        shift: Added to the mean's logits, one value a class; empty for none.
+        members: Probabilities of each member, shape (..., K).
+        weights: One weight per member, summing to 1; empty for equal weights.
+        shift: Prior shift added to the logits of the mean, one value per class; empty for none.
     """
     mean = np.average(list(members), axis=0, weights=weights if len(weights) else None)
     return shift_logits(mean, shift)
@@ -99,29 +99,33 @@ def _average_split(
 
 
 def is_outdated(run: RunDir) -> bool:
-    """Whether a candidate of an ensemble was made anew or deleted since, where that is known.
+    """Whether a candidate of an ensemble was retrained or deleted since the selection.
 
-    Another choice might be better then; the average itself stands as long as its members do.
+    Another selection might then be better. The ensemble stays valid while its members exist.
+    Returns False if the creation times of the candidates are unknown.
     """
     return _changed(run, run.info().teachers)
 
 
 def members_changed(run: RunDir) -> bool:
-    """Whether a member of an ensemble was made anew or deleted since, where that is known.
+    """Whether a member of an ensemble was retrained or deleted since the selection.
 
-    Its weights were best_member for other answers then. A network has no members.
+    The weights were then selected for other predictions. Returns False if the creation times of
+    the members are unknown, and for networks.
     """
     info = run.info()
-    members = {name: made for name, made in info.teachers.items() if name in info.members}
+    members = {name: created for name, created in info.teachers.items() if name in info.members}
     return _changed(run, members)
 
 
-def _changed(run: RunDir, made: Mapping[str, str]) -> bool:
-    return any(_created(run.benchmark.run(name)) != created for name, created in made.items())
+def _changed(run: RunDir, creation_times: Mapping[str, str]) -> bool:
+    return any(
+        _created(run.benchmark.run(name)) != created for name, created in creation_times.items()
+    )
 
 
 def _created(run: RunDir) -> str | None:
     try:
         return run.info().created
-    except ArtifactError:  # deleted, or damaged
+    except ArtifactError:  # deleted or damaged
         return None

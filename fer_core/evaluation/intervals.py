@@ -12,14 +12,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Resampled confusion matrices of one set of samples.
+    """Bootstrap resamples of a confusion matrix.
 
-    Metrics of a confusion matrix depend on its cells alone, and drawing N samples with
-    replacement is drawing the cells from a multinomial: no sample is touched, so 300,000
-    samples cost what 3,000 do.
+    Resampling N samples with replacement equals drawing the cells of the confusion matrix from a
+    multinomial distribution, so the cost does not depend on the number of samples.
 
     Attributes:
-        matrices: Shape (resamples, K, K); each sums to N.
+        matrices: Resampled matrices, shape (resamples, K, K); each sums to N.
     """
 
     matrices: NDArray[np.int64]
@@ -37,27 +36,27 @@ class Bootstrap:
         return interval(right / self.matrices.sum(axis=(1, 2)))
 
     def recalls(self) -> NDArray[np.float64]:
-        """Returns each resample's recall by class, shape (resamples, K), NaN where absent."""
-        found = np.diagonal(self.matrices, axis1=1, axis2=2)
+        """Returns recall by resample and class, shape (resamples, K); NaN for absent classes."""
+        correct = np.diagonal(self.matrices, axis1=1, axis2=2)
         present = self.matrices.sum(axis=2)
         empty = np.full(present.shape, np.nan)
-        recalls: NDArray[np.float64] = np.divide(found, present, out=empty, where=present > 0)
+        recalls: NDArray[np.float64] = np.divide(correct, present, out=empty, where=present > 0)
         return recalls
 
     def macro_recall(self) -> tuple[float, float]:
-        """Returns the percentile interval of the mean recall of present classes."""
+        """Returns the percentile interval of the mean recall over classes with samples."""
         return interval(np.nanmean(self.recalls(), axis=1))
 
 
 def resampled_counts(
     counts: NDArray[np.int64], resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Draws resamples of a table of counts, as if its samples were drawn with replacement.
+    """Draws bootstrap resamples of a table of counts.
 
     Args:
-        counts: Samples by cell, any shape, at least one sample in all.
-        resamples: How many.
-        seed: Of the random numbers.
+        counts: Samples by cell, of any shape; at least one sample in total.
+        resamples: Number of resamples.
+        seed: Random seed.
 
     Returns:
         Shape (resamples, *counts.shape); each sums to the number of samples.
@@ -68,11 +67,11 @@ def resampled_counts(
 
 
 def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Returns Wilson's 95% interval of shares (Wilson 1927), which holds for few samples too.
+    """Returns Wilson's 95% interval of proportions (Wilson 1927), valid for small samples too.
 
     Args:
-        successes: Shape (B,).
-        trials: Shape (B,); where 0, the interval is NaN.
+        successes: Number of successes, shape (B,).
+        trials: Number of trials, shape (B,); the interval is NaN for 0 trials.
 
     Returns:
         Lower and upper ends, shape (2, B).
@@ -88,7 +87,7 @@ def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[n
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
-    """Returns the central percentile interval of resampled values, NaN left out."""
+    """Returns the central percentile interval of resampled values, ignoring NaN."""
     tail = (1 - level) / 2 * 100
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)

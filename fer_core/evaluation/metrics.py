@@ -28,19 +28,19 @@ def accuracy(matrix: NDArray[np.int64]) -> float:
 
 
 def recall(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each true class that was found; shape (K,), NaN where the class is absent."""
+    """Share of each true class predicted correctly, shape (K,); NaN for absent classes."""
     return _ratio(np.diag(matrix), matrix.sum(axis=1))
 
 
 def precision(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each predicted class that was right; shape (K,), NaN where never predicted."""
+    """Share of each predicted class that is correct, shape (K,); NaN if never predicted."""
     return _ratio(np.diag(matrix), matrix.sum(axis=0))
 
 
 def f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """Harmonic mean of precision and recall; shape (K,), NaN where the class is absent."""
-    found = np.diag(matrix)
-    score = _ratio(2 * found, matrix.sum(axis=0) + matrix.sum(axis=1))
+    correct = np.diag(matrix)
+    score = _ratio(2 * correct, matrix.sum(axis=0) + matrix.sum(axis=1))
     return np.where(matrix.sum(axis=1) > 0, score, np.nan)
 
 
@@ -52,12 +52,12 @@ def macro_recall(matrix: NDArray[np.int64]) -> float:
 
 def log_loss(truth: Indices, probabilities: Probabilities) -> float:
     """Mean negative log probability of the true class, in nats."""
-    given = probabilities[np.arange(len(truth)), truth]
-    return float(-np.log(np.clip(given, _SMALLEST, 1)).mean())
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(of_truth, _SMALLEST, 1)).mean())
 
 
 def ece(truth: Indices, probabilities: Probabilities, bins: int = 15) -> float:
-    """Mean gap of confidence and accuracy over bins of equal width (Guo et al. 2017).
+    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017).
 
     Args:
         truth: Class indices, shape (N,).
@@ -66,8 +66,8 @@ def ece(truth: Indices, probabilities: Probabilities, bins: int = 15) -> float:
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
+    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_index, weights=right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(truth))
 
 

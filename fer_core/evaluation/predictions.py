@@ -75,12 +75,12 @@ class SplitPredictions:
         new_index = np.full(len(self.labels), -1, dtype=np.int64)
         new_index[columns] = np.arange(len(columns))
         truth = new_index[self.truth]
-        kept = truth >= 0
-        selected = self.probabilities[kept][:, columns]
+        selected_rows = truth >= 0
+        selected = self.probabilities[selected_rows][:, columns]
         total = selected.sum(axis=1, keepdims=True)
         uniform = np.full_like(selected, 1 / len(columns))
         renormalised = np.divide(selected, total, out=uniform, where=total > 0)
-        return SplitPredictions(labels, self.ids[kept], truth[kept], renormalised)
+        return SplitPredictions(labels, self.ids[selected_rows], truth[selected_rows], renormalised)
 
     def relabelled(self, names: pd.Series) -> "SplitPredictions":
         """Returns the samples with labels from another annotation.

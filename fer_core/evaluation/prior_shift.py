@@ -1,9 +1,8 @@
-"""How far class frequencies speak in a model's answers.
+"""Prior shift: post-hoc logit adjustment by class frequencies.
 
-Logit adjustment and class weights make a network name rare classes more often. How much of that
-is worth its price in accuracy depends on the network; a shift of its logits by a multiple of the
-logarithm of the class frequencies gives some of it back (Menon et al. 2021, arXiv:2007.07314,
-section 4.1, either way).
+Training with logit adjustment or class weights favours rare classes, which can cost accuracy.
+Adding a multiple of the log class frequencies to the logits trades one for the other (Menon et al.
+2021, arXiv:2007.07314, section 4.1). The multiple, the strength, is selected on validation.
 """
 
 from collections.abc import Sequence
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from fer_core.evaluation.metrics import Indices, Probabilities
 
 STRENGTHS = tuple(float(value) for value in np.linspace(-0.5, 1, 31).round(2))
-"""Below 0 for the rare classes, above for the frequent ones."""
+"""Candidate strengths: negative values favour rare classes, positive ones frequent classes."""
 
 SLACK = 0.2
-"""Standard errors of the accuracy that are not worth a larger shift: as little is noise."""
+"""Tolerance in standard errors of the accuracy within which a smaller shift is preferred."""
 
 
 def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Returns the logarithm of class frequencies; a class without samples counts as one sample.
+    """Returns the log class frequencies; an absent class counts as having one sample.
 
     Args:
         counts: Training samples by class, shape (K,).
@@ -34,15 +33,15 @@ def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def choose_prior_shift(
     probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
 ) -> float:
-    """Returns the smallest shift that comes within `SLACK` of the best accuracy on validation.
+    """Returns the smallest strength with a validation accuracy within `SLACK` of the best.
 
     Args:
-        probabilities: Of validation images, shape (N, K).
-        truth: Their classes, shape (N,).
-        logarithms: From `log_frequencies`, shape (K,).
+        probabilities: Probabilities of the validation images, shape (N, K).
+        truth: True class indices, shape (N,).
+        logarithms: Log class frequencies, shape (K,).
 
     Returns:
-        One of `STRENGTHS`: what the logits have to be shifted by, in units of `logarithms`.
+        One of `STRENGTHS`: the multiple of `logarithms` to add to the logits.
     """
     logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
     accuracies = [
@@ -50,20 +49,20 @@ def choose_prior_shift(
         for strength in STRENGTHS
     ]
     best = max(accuracies)
-    enough = best - SLACK * float(np.sqrt(best * (1 - best) / len(truth)))
-    good = [one for one, got in zip(STRENGTHS, accuracies, strict=True) if got >= enough]
+    threshold = best - SLACK * float(np.sqrt(best * (1 - best) / len(truth)))
+    good = [s for s, accuracy in zip(STRENGTHS, accuracies, strict=True) if accuracy >= threshold]
     return min(good, key=abs)
 
 
 def shift_logits(probabilities: Probabilities, shift: Sequence[float]) -> Probabilities:
-    """Returns probabilities whose logits were shifted.
+    """Adds a shift to the logits of probabilities.
 
     Args:
-        probabilities: Shape (..., K), sums to 1.
-        shift: Shape (K,); an empty one changes nothing.
+        probabilities: Probabilities, shape (..., K); sum to 1.
+        shift: One value per class, shape (K,); empty for no shift.
     """
     if not len(shift):
         return probabilities
     weighted = probabilities * np.exp(np.asarray(shift) - np.max(shift))
-    found: Probabilities = weighted / weighted.sum(axis=-1, keepdims=True)
-    return found
+    shifted: Probabilities = weighted / weighted.sum(axis=-1, keepdims=True)
+    return shifted

@@ -1,4 +1,4 @@
-"""How well a score is estimated: errors and concordance, by frame and by clip. No torch."""
+"""Metrics of the regression head: errors and concordance, by frame and by clip. No torch."""
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,8 @@ def root_mean_squared_error(truth: Values, estimated: Values) -> float:
 def concordance(truth: Values, estimated: Values) -> float:
     """Lin's concordance correlation coefficient, -1 to 1 (Lin 1989).
 
-    1 only if all estimates equal the truth; a shift or another scale lowers it, which a plain
-    correlation does not see. NaN if neither varies.
+    1 means that all estimates equal the truth. Unlike Pearson's correlation it also penalises
+    offset and scale errors. NaN if both arrays are constant.
     """
     covariance = float(((truth - truth.mean()) * (estimated - estimated.mean())).mean())
     shift = float(truth.mean() - estimated.mean())
@@ -40,10 +40,10 @@ class RegressionMetrics(BaseModel):
     """Errors on one set of images or clips.
 
     Attributes:
-        count: Images or clips with a score.
-        mae, rmse: In the score's units, with 95% intervals.
-        concordance: Lin's coefficient; None where nothing varies.
-        mae_of_mean: Error of always answering the training mean: what has to be beaten.
+        count: Number of images or clips with a score.
+        mae, rmse: Errors in the score's units, with 95% intervals.
+        concordance: Lin's coefficient; None if undefined.
+        mae_of_mean: Mean absolute error of the baseline that always predicts the training mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ class RegressionMetrics(BaseModel):
 
 
 class RegressionReport(Record):
-    """`score_report.json`: by split, over frames and over clips."""
+    """`score_report.json`: regression metrics by split, over frames and over clips."""
 
     run_id: str
     frames: dict[str, RegressionMetrics]
@@ -64,7 +64,7 @@ class RegressionReport(Record):
 
 
 def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> RegressionMetrics:
-    """Measures estimates; intervals resample whole clips, since frames of one are alike.
+    """Returns metrics of estimates; the bootstrap resamples clips, whose frames are correlated.
 
     Args:
         table: Columns `score`, `estimated`, `clip`; at least one row.
@@ -77,20 +77,20 @@ def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> Regress
     order = np.argsort(codes, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])
     random = np.random.default_rng(seed)
-    drawn = []
+    resamples = []
     for _ in range(RESAMPLES):
         rows = np.concatenate(
             [members[i] for i in random.integers(len(members), size=len(members))]
         )
-        one, other = truth[rows], estimated[rows]
-        drawn.append(
+        true_scores, estimates = truth[rows], estimated[rows]
+        resamples.append(
             (
-                mean_absolute_error(one, other),
-                root_mean_squared_error(one, other),
-                concordance(one, other),
+                mean_absolute_error(true_scores, estimates),
+                root_mean_squared_error(true_scores, estimates),
+                concordance(true_scores, estimates),
             )
         )
-    resampled = np.array(drawn)
+    resampled = np.array(resamples)
     agreement = concordance(truth, estimated)
     return RegressionMetrics(
         count=len(table),
@@ -104,11 +104,11 @@ def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> Regress
 def build_regression_report(
     run_id: str, table: pd.DataFrame, training_mean: float
 ) -> RegressionReport:
-    """Measures each split over frames, and over clips by the mean of their frames.
+    """Returns metrics of each split over frames, and over clips (mean over frames).
 
     Args:
-        run_id: The run.
-        table: Columns `split`, `clip`, `score`, `estimated`; rows with a score alone.
+        run_id: Id of the run.
+        table: Columns `split`, `clip`, `score`, `estimated`; only rows with a score.
         training_mean: Mean score of the training images.
     """
     frames, clips = {}, {}

@@ -1,4 +1,4 @@
-"""Spread over seeds: how much of a difference is the luck of the draw."""
+"""Spread of a metric over training seeds."""
 
 import json
 import re
@@ -15,13 +15,13 @@ _SEEDED = re.compile(r"(?P<family>.+)-s\d+")
 
 @dataclass(frozen=True)
 class Spread:
-    """One measure over the seeds of a recipe.
+    """Statistics of one metric over the seeds of a recipe.
 
     Attributes:
         family: `<recipe>-<profile>`.
         runs: Run ids, by name.
-        mean: Of the runs' values.
-        deviation: Their standard deviation (of a sample: n - 1); None of a single run.
+        mean: Mean value.
+        deviation: Sample standard deviation (n - 1); None for a single run.
         low: Smallest value.
         high: Largest value.
     """
@@ -35,7 +35,7 @@ class Spread:
 
 
 def family_of(run_id: str) -> str:
-    """Returns `<recipe>-<profile>` of `<recipe>-<profile>-s<seed>`; other ids as they are."""
+    """Returns `<recipe>-<profile>` of `<recipe>-<profile>-s<seed>`; other ids are unchanged."""
     match = _SEEDED.fullmatch(run_id)
     return match["family"] if match else run_id
 
@@ -43,19 +43,19 @@ def family_of(run_id: str) -> str:
 def seed_spreads(
     values: Mapping[str, float], recipes: Mapping[str, Mapping[str, Any]]
 ) -> list[Spread]:
-    """Groups runs that differ by their seed alone.
+    """Groups runs that differ only in their seed.
 
     Args:
-        values: One measure by run id.
-        recipes: The recipe by run id, as saved with the run: one that was changed between two
-            seeds makes two groups.
+        values: Values of one metric by run id.
+        recipes: Resolved recipe by run id, from `run.json`. Runs of a recipe that changed between
+            seeds are in separate groups.
 
     Returns:
-        One row a recipe and profile, highest mean first.
+        One entry per recipe and profile, highest mean first.
     """
     families: dict[tuple[str, str], list[str]] = {}
     for run_id in sorted(values):
-        key = (family_of(run_id), _but_seed(recipes[run_id]))
+        key = (family_of(run_id), _without_seed(recipes[run_id]))
         families.setdefault(key, []).append(run_id)
     rows = []
     for (family, _), runs in families.items():
@@ -74,7 +74,7 @@ def seed_spreads(
     return sorted(rows, key=lambda row: -row.mean)
 
 
-def _but_seed(recipe: Mapping[str, Any]) -> str:
+def _without_seed(recipe: Mapping[str, Any]) -> str:
     values = recipe_values(recipe)
     if isinstance(train := values.get("train"), Mapping):
         values["train"] = {key: value for key, value in train.items() if key != "seed"}

@@ -1,4 +1,4 @@
-"""Selective prediction: answer only where sure, and hand the rest to a person."""
+"""Selective prediction: accept only confident predictions."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """How often a model errs if it answers only its most confident samples.
+    """Risk-coverage curve: error rate when only the most confident predictions are accepted.
 
     Attributes:
-        coverage: Share of samples answered, ascending, `1/N` to 1; shape (N,).
-        risk: Share of wrong answers among them, shape (N,).
-        threshold: Least confidence among them, shape (N,).
+        coverage: Share of accepted samples, ascending, `1/N` to 1; shape (N,).
+        risk: Error rate among the accepted samples, shape (N,).
+        threshold: Smallest confidence among the accepted samples, shape (N,).
     """
 
     coverage: NDArray[np.float64]
@@ -26,8 +26,8 @@ class RiskCoverage:
         return float(self.risk.mean())
 
     def coverage_at(self, risk: float) -> tuple[float, float] | None:
-        """Returns the largest coverage with at most this risk and its confidence; None if none."""
-        # a threshold answers all samples of its confidence
+        """Returns the largest coverage within this risk and its threshold, or None."""
+        # a threshold accepts all samples of equal confidence
         ends = np.append(self.threshold[1:] != self.threshold[:-1], True)
         allowed = np.flatnonzero((self.risk <= risk + 1e-12) & ends)
         if not len(allowed):
@@ -36,20 +36,20 @@ class RiskCoverage:
         return float(self.coverage[last]), float(self.threshold[last])
 
     def thinned(self, points: int = 200) -> "RiskCoverage":
-        """Returns the curve at so many places, evenly spread: enough to draw it."""
-        kept = np.unique(np.linspace(0, len(self.risk) - 1, points).round().astype(np.int64))
-        return RiskCoverage(self.coverage[kept], self.risk[kept], self.threshold[kept])
+        """Returns the curve at evenly spaced points, for plots."""
+        indices = np.unique(np.linspace(0, len(self.risk) - 1, points).round().astype(np.int64))
+        return RiskCoverage(self.coverage[indices], self.risk[indices], self.threshold[indices])
 
 
 def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> RiskCoverage:
     """Returns the risk-coverage curve of at least one sample.
 
-    Samples of the same confidence cannot be ranked: each counts with the share of errors among
-    them, so that the order in which samples come plays no part.
+    Samples of equal confidence each count with their mean error, so the result does not depend on
+    the order of samples.
 
     Args:
-        confidence: Shape (N,).
-        right: Whether the answer was right, shape (N,).
+        confidence: Confidence of each prediction, shape (N,).
+        right: Whether each prediction is right, shape (N,).
     """
     order = np.argsort(-confidence, kind="stable")
     ranked = confidence[order]

@@ -174,19 +174,21 @@ def worst_slices(
     tallies: dict[_Conditions, tuple[int, int]] = {}
     for combination in combined:
         tallies |= _tally(wrong, groups, combination)
-    kept = [
+    candidates = [
         conditions
         for conditions, (samples, _) in tallies.items()
         if min_size <= samples <= total - min_size
     ]
-    if not kept or not errors:
+    if not candidates or not errors:
         return []
-    counts = np.array([tallies[conditions] for conditions in kept])
+    counts = np.array([tallies[conditions] for conditions in candidates])
     p_values = _more_errors(counts, np.array([[total, errors]]))
     for position in range(2 if depth > 1 else 0):
         # a single group is its own parent here; np.where below ignores that test
-        parents = np.array([tallies[(c[position],)] if len(c) > 1 else tallies[c] for c in kept])
-        overlaps = np.array([len(conditions) > 1 for conditions in kept])
+        parents = np.array(
+            [tallies[(c[position],)] if len(c) > 1 else tallies[c] for c in candidates]
+        )
+        overlaps = np.array([len(conditions) > 1 for conditions in candidates])
         nested = _more_errors(counts, parents)
         p_values = np.where(overlaps, np.maximum(p_values, nested), p_values)
     tested = [
@@ -200,7 +202,7 @@ def worst_slices(
             float(adjusted),
         )
         for conditions, (samples, mistakes), p_value, adjusted in zip(
-            kept, counts, p_values, holm(p_values.tolist()), strict=True
+            candidates, counts, p_values, holm(p_values.tolist()), strict=True
         )
     ]
     worse = [item for item in tested if item.rate > item.elsewhere]
@@ -215,11 +217,11 @@ def slice_mask(groups: pd.DataFrame, conditions: Sequence[tuple[str, str]]) -> N
         conditions: (facet, group) pairs. A sample must match at least one group of every facet;
             it never matches an unknown facet or group.
     """
-    wanted: dict[str, list[str]] = {}
+    groups_by_facet: dict[str, list[str]] = {}
     for facet, group in conditions:
-        wanted.setdefault(facet, []).append(group)
+        groups_by_facet.setdefault(facet, []).append(group)
     mask = np.ones(len(groups), dtype=bool)
-    for facet, names in wanted.items():
+    for facet, names in groups_by_facet.items():
         if facet not in groups.columns:
             return np.zeros(len(groups), dtype=bool)
         codes = groups[facet].cat.categories.get_indexer(pd.Index(names))
@@ -246,18 +248,18 @@ def _tally(
 ) -> dict[_Conditions, tuple[int, int]]:
     """Counts samples and errors for every combination of groups of the named facets."""
     code = np.zeros(len(wrong), dtype=np.int64)
-    known = np.ones(len(wrong), dtype=bool)
+    grouped = np.ones(len(wrong), dtype=bool)
     conditions: list[_Conditions] = [()]
     for name in names:
         column = groups[name].cat
         values = column.codes.to_numpy().astype(np.int64)
-        known &= values >= 0
+        grouped &= values >= 0
         code = code * len(column.categories) + values
         conditions = [
-            (*rest, (name, str(group))) for rest in conditions for group in column.categories
+            (*prefix, (name, str(group))) for prefix in conditions for group in column.categories
         ]
-    samples = np.bincount(code[known], minlength=len(conditions))
-    errors = np.bincount(code[known & wrong], minlength=len(conditions))
+    samples = np.bincount(code[grouped], minlength=len(conditions))
+    errors = np.bincount(code[grouped & wrong], minlength=len(conditions))
     return {
         key: (int(size), int(mistakes))
         for key, size, mistakes in zip(conditions, samples, errors, strict=True)

@@ -395,7 +395,7 @@ def test_a_full_disk_is_told_before_anything_is_read(
 
 def test_a_folder_that_is_no_prepared_set_is_not_deleted(tmp_path: Path) -> None:
     root = write_images(tmp_path / "set", {"happy": noise(2), "sad": noise(2)})
-    with pytest.raises(DataError, match="holds something else than a prepared set"):
+    with pytest.raises(DataError, match="contains other files than a prepared set"):
         prepared(FolderSource(root), root)
     assert (
         sorted(path.name for path in root.rglob("*.png"))

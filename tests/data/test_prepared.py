@@ -99,7 +99,7 @@ def test_a_folder_without_a_set_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     dataset(tmp_path / "set")
     (tmp_path / "set" / name).unlink()
-    with pytest.raises(DataError, match=rf"{name} is missing in .*Prepare the set again"):
+    with pytest.raises(DataError, match=rf"{name} is missing from .*Prepare the set again"):
         PreparedDataset.open(tmp_path / "set")
 
 

@@ -145,7 +145,7 @@ def test_outliers_are_named_with_their_reason() -> None:
     assert dict(zip(found["id"], found["reason"], strict=True)) == {
         "a/3": "very dark",
         "a/4": "very bright",
-        "a/5": "hardly any contrast",
+        "a/5": "very low contrast",
         "a/6": "very blurred",
         "a/7": "unlike the other faces",
     }

@@ -53,16 +53,16 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
     ("change", "message"),
     [
         (lambda t: t.drop(columns="id"), "lacks the column 'id'"),
-        (lambda t: t.drop(index=5), r"lacks 1 of the 3 samples of test, x/5 for one"),
-        (lambda t: pd.concat([t, t[t.id == "x/5"]]), "holds the sample x/5 twice"),
+        (lambda t: t.drop(index=5), r"lacks 1 of the 3 samples of test, such as x/5"),
+        (lambda t: pd.concat([t, t[t.id == "x/5"]]), "has the sample x/5 twice"),
         (lambda t: t.drop(columns="p_sad"), "no column for sad"),
-        (lambda t: t.assign(p_contempt=0.0), r"does not know \(p_contempt\)"),
+        (lambda t: t.assign(p_contempt=0.0), r"does not have \(p_contempt\)"),
         (lambda t: t.assign(p_happy=0.0), "two columns for happy"),
-        (lambda t: t.assign(happy=t.happy * 100), "no distribution"),
-        (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "no distribution"),
-        (lambda t: t.assign(happy=t.happy + 0.006), "no distribution"),
-        (lambda t: t.assign(happy=np.nan), "no distribution"),
-        (lambda t: t.assign(happy="often"), "something else than numbers"),
+        (lambda t: t.assign(happy=t.happy * 100), "are invalid"),
+        (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "are invalid"),
+        (lambda t: t.assign(happy=t.happy + 0.006), "are invalid"),
+        (lambda t: t.assign(happy=np.nan), "are invalid"),
+        (lambda t: t.assign(happy="often"), "values that are not numbers"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named(change, message):
@@ -91,7 +91,7 @@ def test_both_kinds_of_files_are_read(tmp_path, ending):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"", "is no table"),
+        ("t.xlsx", b"", "is not a table"),
         ("t.csv", b"", "t.csv cannot be read"),
         ("t.parquet", b"PAR1", "t.parquet cannot be read"),
     ],

@@ -245,7 +245,7 @@ def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
     done = command("report", "toy", "--out", str(out), *few)
     assert done.exit_code == 0
     assert "Scored on: Test, leak-free; classes: angry, happy, sad." in out.read_text("utf-8")
-    with pytest.raises(DataError, match="No class 'sda' here"):
+    with pytest.raises(DataError, match="Unknown class 'sda'"):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
 
 

@@ -149,7 +149,7 @@ def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):
     read = read_targets(path, toy.dataset)
     assert set(read.clips[toy.dataset.rows("test")]) == {"test-clip"}
     table.assign(clip="one recording").to_csv(path, index=False)
-    with pytest.raises(DataError, match="Frames of 'one recording' stand in more than one split"):
+    with pytest.raises(DataError, match="Frames of 'one recording' are in more than one split"):
         read_targets(path, toy.dataset)
 
 
@@ -160,7 +160,7 @@ def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
     seen = table.index[toy.dataset.rows("train")[0]]
     table.loc[seen, ["score", "clip"]] = [np.nan, "test-clip"]  # learned by its class alone
     table.to_csv(path, index=False)
-    with pytest.raises(DataError, match="Frames of 'test-clip' stand in more than one split"):
+    with pytest.raises(DataError, match="Frames of 'test-clip' are in more than one split"):
         read_targets(path, toy.dataset)
 
 
@@ -181,7 +181,7 @@ def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
     assert set(read.clips[grouped.rows("validation")]) == {"two"}
     assert set(read.clips[grouped.rows("test")]) == {"carl"}
     table.assign(clip="one").to_parquet(path)
-    with pytest.raises(DataError, match="Frames of 'one' stand in more than one split"):
+    with pytest.raises(DataError, match="Frames of 'one' are in more than one split"):
         read_targets(path, grouped)
 
 
@@ -192,7 +192,7 @@ def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
         (lambda t: t.assign(score="high"), "the score of .* is 'high'"),
         (lambda t: pd.concat([t, t.iloc[[0]]]), "twice"),
         (lambda t: t.assign(id="x/" + t["id"]), "neither an image nor a group"),
-        (lambda t: t.assign(score=np.nan), "no usable image of the train split"),
+        (lambda t: t.assign(score=np.nan), "no score for any image of the train split"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named(toy, tmp_path, change, message):
