@@ -5,8 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
-# `streamlit run` puts this folder on the path, not the project's root. An editable install
-# mends that; where only requirements.txt was installed, this line does.
+# `streamlit run` puts this folder on the path, not the project's root. This line makes the
+# imports work where only requirements.txt was installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dashboard import navigation

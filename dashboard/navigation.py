@@ -1,4 +1,4 @@
-"""The pages, in the order a visitor meets them."""
+"""The list of pages, and the navigation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PageSpec:
 
     @property
     def path(self) -> str:
-        """The page's file, as Streamlit takes it."""
+        """The page's file, relative to `Home.py`."""
         return f"views/{self.name}.py"
 
 
@@ -58,13 +58,13 @@ def in_section(section: str) -> tuple[str, ...]:
 
 
 def link(name: str, text: str) -> None:
-    """Shows a link to a page: its title, then what is there."""
+    """Shows a link to a page: its title and a short description."""
     page = BY_NAME[name]
     st.page_link(page.path, label=f"**{page.title}**: {text}", icon=f":material/{page.icon}:")
 
 
 def run() -> None:
-    """Shows navigation, the benchmark picker and the chosen page."""
+    """Shows the navigation, the benchmark picker and the selected page."""
     theme.apply()
     state.accept_old_addresses()
     sections = {
@@ -85,6 +85,6 @@ def run() -> None:
     page.run()
     with st.sidebar:
         st.caption(
-            "FERscope measures classifiers of facial expressions. It does not read minds and "
-            "makes no diagnosis."
+            "FERscope evaluates facial-expression classifiers. A predicted expression does not "
+            "show what a person feels, and it is not a diagnosis."
         )

@@ -1,4 +1,4 @@
-"""Names that widgets and the address bar share: a link opens the same view."""
+"""Widget keys that are also query parameters of the address, so that a link opens the same view."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,11 +10,11 @@ from fer_core.evaluation.former_labels import FORMER_LABELS
 from fer_core.evaluation.leaderboard_columns import COLUMNS
 
 BIND: Final = "query-params"
-"""Streamlit keeps a widget bound so in the address bar, under its key."""
+"""Value of a widget's `bind`: Streamlit keeps its value in the query parameter of its key."""
 
 
 class Key(StrEnum):
-    """Keys of bound widgets, and names in the address bar."""
+    """Keys of widgets and names of query parameters."""
 
     BENCHMARK = "benchmark"
     RUN = "run"
@@ -82,7 +82,7 @@ _SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})
 """Keys with several values."""
 
 _UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS})
-"""Keys that pages write themselves; Streamlit binds the others to widgets."""
+"""Keys that pages write to the address; Streamlit binds the other keys to widgets."""
 
 _SLUGS = dict(FORMER_LABELS) | {
     column.label: column.slug for column in COLUMNS.values() if column.label != column.slug
@@ -119,11 +119,11 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
         "Light and sharpness": "statistics",
     },
 }
-"""Display texts that earlier versions wrote to the address, and the options they stand for now."""
+"""Options of today, by the display texts that earlier versions wrote to the address."""
 
 
 def accept_old_addresses() -> None:
-    """Opens links of earlier versions: their texts are translated before the widgets are made."""
+    """Translates query parameters of earlier versions, before the widgets are created."""
     for key, names in ALIASES.items():
         values = st.query_params.get_all(key)
         if not any(value in names for value in values):

@@ -1,1 +1,1 @@
-"""cache."""
+"""Cached access to benchmarks, results, predictions and explanations."""

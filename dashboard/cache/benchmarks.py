@@ -1,4 +1,4 @@
-"""Benchmarks, runs, samples and pictures, each read once for each state of their files.
+"""Cached readers of benchmarks, runs, samples and pictures.
 
 Only the modules of `dashboard.cache` cache. Their keys are stamps of the files that a function
 reads (`hash_funcs`), so a run that is trained or replaced while the dashboard runs shows up on
@@ -35,12 +35,12 @@ class Run:
     """A finished, readable run.
 
     Attributes:
-        directory: Its files.
-        info: How it came to be.
+        directory: Paths of its files.
+        info: Content of `run.json`: recipe, labels and provenance.
         report: Its stored metrics and protocol.
-        second_report: The same against the images' other annotation, if there is one.
-        weight_files: Files that its predictions for a new face depend on: its weights, those of
-            its members, and those of the bases of LoRA adapters.
+        second_report: The report against the images' second annotation; None without one.
+        weight_files: Files that its predictions for a new face depend on: its weights, its
+            members' weights, and the base weights of LoRA adapters.
     """
 
     directory: RunDir
@@ -60,10 +60,10 @@ class Benchmark:
     """A benchmark with its readable runs.
 
     Attributes:
-        directory: Its files.
-        info: Labels, counts, protocol.
-        runs: Best test accuracy first.
-        warnings: One sentence for each run that cannot be shown.
+        directory: Paths of its files.
+        info: Labels, counts and protocol.
+        runs: Its finished runs, best test accuracy first.
+        warnings: One sentence per run that cannot be shown.
         unfinished: Runs whose training is in progress or was stopped.
     """
 
@@ -79,17 +79,17 @@ class Benchmark:
 
     @property
     def titles(self) -> dict[str, str]:
-        """Display names by run id; the run id itself where two runs share a model's name."""
+        """Display names by run id; the run id itself if two runs have the same name."""
         return shown_titles({run.run_id: run.info.title for run in self.runs})
 
     @property
     def colours(self) -> dict[str, str]:
-        """Colours by run id; a training in progress has the colour that it will keep."""
+        """Colours by run id; a run keeps its colour when its training finishes."""
         return model_colours([*(run.run_id for run in self.runs), *self.unfinished])
 
 
 def benchmark_dirs() -> dict[str, BenchmarkDir]:
-    """Returns the benchmarks by name; the one with most runs, which opens first, in front."""
+    """Returns the benchmarks by name, most runs first; the dashboard opens the first."""
     directories = ArtifactStore(artifacts_root()).benchmarks()
     ordered = sorted(directories, key=lambda directory: -len(directory.runs()))
     return {directory.name: directory for directory in ordered}
@@ -170,12 +170,12 @@ def _read_run(directory: RunDir, benchmark: BenchmarkInfo) -> Run:
 
 
 def _weight_files(run: Run, runs: list[Run]) -> tuple[Path, ...]:
-    """Returns the weight files of a run, or of an ensemble's members among the given runs."""
+    """Returns the weight files of a run, or of an ensemble's members among `runs`."""
     run_ids = set(run.info.members) or {run.run_id}
-    return tuple(path for other in runs if other.run_id in run_ids for path in _own_weights(other))
+    return tuple(path for other in runs if other.run_id in run_ids for path in _weight_paths(other))
 
 
-def _own_weights(run: Run) -> list[Path]:
+def _weight_paths(run: Run) -> list[Path]:
     paths = [run.directory.weights_path, run.directory.onnx_path]
     model = run.info.recipe.get("model", {})
     kind, _, source = str(model.get("init", "")).partition(":")
@@ -190,13 +190,13 @@ def _own_weights(run: Run) -> list[Path]:
 
 @dataclass(frozen=True)
 class Training:
-    """A training that is not finished.
+    """A training in progress.
 
     Attributes:
-        directory: Its run.
-        state: Its progress.
-        history: Its epochs so far; None before the first.
-        trace: Training loss within the epochs; None at the very start.
+        directory: Paths of its run.
+        state: Epoch, step and speed.
+        history: Metrics of its finished epochs; None before the first.
+        trace: Training loss within the epochs; None before the first point.
     """
 
     directory: RunDir
@@ -208,8 +208,7 @@ class Training:
 def trainings(benchmark: Benchmark) -> list[Training]:
     """Returns the trainings in progress, most recently updated first.
 
-    They change all the time, so they are not cached. A table that cannot be read counts as
-    missing.
+    Not cached, because they change all the time. A table that cannot be read counts as missing.
     """
     current = []
     for run in benchmark.directory.runs():
@@ -291,7 +290,7 @@ class Pictures:
 
 
 def picture_stamps(benchmark: Benchmark) -> Hashable:
-    """Returns the key of `pictures`: the prepared set's files, and the benchmark's own."""
+    """Returns the key of `pictures`: stamps of the prepared dataset's and the benchmark's files."""
     folder = _prepared_folder(benchmark)
     prepared = (folder / "images.npy", folder / "benchmark.json")
     directory = benchmark.directory
@@ -307,12 +306,12 @@ def picture_stamps(benchmark: Benchmark) -> Hashable:
 def pictures(benchmark: Benchmark) -> Pictures | None:
     """Returns the benchmark's pictures, or None.
 
-    They come from the prepared set if it is on this machine, otherwise from the benchmark
-    itself, if it is one of the few whose pictures may ship.
+    They come from the prepared dataset if it is on this machine, else from the benchmark itself if
+    its licence allows it to ship pictures.
     """
     folder = _prepared_folder(benchmark)
     if (folder / "images.npy").is_file():
-        with suppress(FerscopeError):  # a set of another split
+        with suppress(FerscopeError):  # it has another split
             return _prepared_pictures(folder, benchmark.info.split_hash)
     try:
         return _shipped_pictures(benchmark)
@@ -327,7 +326,9 @@ def _prepared_folder(benchmark: Benchmark) -> Path:
 def _prepared_pictures(folder: Path, split_hash: str) -> Pictures:
     dataset = PreparedDataset.open(folder)
     if dataset.info.split_hash != split_hash:
-        raise ArtifactError(f"The prepared set in {folder} is not the one of this benchmark.")
+        raise ArtifactError(
+            f"The prepared dataset in {folder} has another split than this benchmark."
+        )
     ids = dataset.samples["id"].tolist()
     return Pictures(dataset.images, {name: row for row, name in enumerate(ids)})
 

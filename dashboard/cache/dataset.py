@@ -1,4 +1,4 @@
-"""What the pages on data read and compute: cards, review lists and label issues.
+"""Cached dataset cards, review lists and label issues of the data pages.
 
 The caching rules are those of `dashboard.cache.benchmarks`.
 """
@@ -25,7 +25,7 @@ from fer_core.evaluation.label_issues import (
 from fer_core.evaluation.predictions import Predictions
 
 MAP_POINTS = 6000
-"""Most images that the map draws; a lasso still selects among all of them."""
+"""Largest number of images drawn on the map; a lasso still selects among all images."""
 
 _samples_stamp = file_stamps("samples_path")
 _predictions_stamp = file_stamps("predictions_path")
@@ -44,7 +44,7 @@ _BY_PREDICTIONS: HashFuncs = {Benchmark: _prediction_stamps}
     max_entries=8, show_spinner=False, hash_funcs={Benchmark: file_stamps("card_path")}
 )
 def card(benchmark: Benchmark) -> DatasetCard | None:
-    """Returns the dataset card, or None for a set of an earlier version."""
+    """Returns the dataset card, or None if an earlier version prepared the dataset."""
     try:
         return DatasetCard.read(benchmark.directory.card_path)
     except ArtifactError:
@@ -61,8 +61,8 @@ def card_text(benchmark: Benchmark) -> str:
 def map_points(benchmark: Benchmark) -> pd.DataFrame:
     """Returns a random subset of up to `MAP_POINTS` samples that have map coordinates."""
     samples = benchmarks.samples(benchmark)
-    placed = samples.loc[samples["x"].notna(), ["id", "x", "y", "label"]]
-    return placed.sample(min(MAP_POINTS, len(placed)), random_state=0).sort_index()
+    points = samples.loc[samples["x"].notna(), ["id", "x", "y", "label"]]
+    return points.sample(min(MAP_POINTS, len(points)), random_state=0).sort_index()
 
 
 REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -84,11 +84,11 @@ def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Judges:
-    """The networks whose predictions are compared with the labels; all share the split.
+    """Networks on the benchmark's split whose predictions are compared with the labels.
 
     Attributes:
-        runs: Readable networks.
-        dropped: Ids of networks that cannot be read, or that predicted other samples.
+        runs: Networks with readable predictions.
+        dropped: Ids of networks whose predictions cannot be read or are of other samples.
     """
 
     runs: tuple[Run, ...]
@@ -160,7 +160,7 @@ def _networks(benchmark: Benchmark) -> list[Run]:
 
 
 def _readable_predictions(runs: Sequence[Run]) -> dict[str, Predictions]:
-    """Returns the predictions of runs that are readable and on the samples of the first."""
+    """Returns the readable predictions that have the same samples as the first readable run."""
     readable: dict[str, Predictions] = {}
     for run in runs:
         try:

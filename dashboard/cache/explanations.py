@@ -1,8 +1,7 @@
-"""What the pages on explanations read and compute, cached like `dashboard.cache.inference`.
+"""Cached saliency maps, feature maps and measurements; keys as in `dashboard.cache.inference`.
 
-A cached function's key is content: the face's bytes, the stamps of the weights, the request.
-Errors that a visitor can fix are returned as sentences, so that a problem with one model leaves
-the others on the page.
+Cache keys are the face's bytes, the stamps of the weights, and the request. Errors are returned as
+sentences, so that a problem with one model does not hide the others.
 """
 
 from collections.abc import Callable, Iterator
@@ -79,7 +78,7 @@ def default_of(run: Run) -> str:
 
 
 def _normalised(request: MapRequest) -> MapRequest:
-    """Drops the options that the method does not read, so that they make no new map."""
+    """Drops the options that the method ignores, so that they do not compute the map again."""
     method = _method(request)
     return replace(
         request,
@@ -235,7 +234,7 @@ def projection(run: Run) -> pd.DataFrame | None:
 
 @st.cache_resource(show_spinner="Drawing face regions ...")
 def canonical_regions(framing: regions.FaceLayout) -> dict[str, NDArray[np.bool_]]:
-    """Returns masks of the usual places of the face's regions in crops of that framing."""
+    """Returns masks of the average positions of the face regions in crops with that framing."""
     return regions.canonical_regions(framing=framing)
 
 
@@ -243,7 +242,7 @@ def canonical_regions(framing: regions.FaceLayout) -> dict[str, NDArray[np.bool_
 def _borrowed(
     benchmark: Benchmark, run: Run, face: NDArray[np.uint8]
 ) -> "Iterator[tuple[BorrowedModel, Tensor]]":
-    """Lends the run's model, and the face as its input, shape (1, 3, S, S)."""
+    """Yields the run's model and the face as its input, shape (1, 3, S, S)."""
     with predictor(benchmark).borrow(run.run_id) as model:
         yield model, model.prepare(face[None])
 
@@ -279,7 +278,7 @@ def _detail(benchmark: Benchmark, run: Run, request: MapRequest) -> "Detail | No
     paths = [layer.path for layer in layers]
     spec = spec_of(config.architecture)
     if spec.family == "vit" and spec.cam_layer in paths:
-        # behind it the classifier reads the class token alone: no gradient reaches a patch
+        # after it the classifier reads only the class token: no gradient reaches a patch
         paths = paths[: paths.index(spec.cam_layer) + 1]
     return Detail(module=paths[round(request.depth * (len(paths) - 1))])
 

@@ -1,6 +1,6 @@
-"""Faces of visitors, and what the models predict for them.
+"""Cached face detection, and cached predictions for new faces.
 
-Keys are contents: the bytes of the face, and the stamps of the weight files behind a run.
+Cache keys are the bytes of the face and the stamps of a run's weight files.
 """
 
 from collections.abc import Hashable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
 
 
 def weight_stamps(run: Run) -> Hashable:
-    """Returns the key of everything that a run predicts: its run.json and its weight files."""
+    """Returns the cache key of a run's predictions: stamps of its run.json and weight files."""
     files = (run.directory.info_path, *run.weight_files)
     return (str(run.directory.root), tuple(stamp(path) for path in files))
 
@@ -36,7 +36,7 @@ def _all_weight_stamps(benchmark: Benchmark) -> Hashable:
 
 
 def _array_content(array: NDArray[Any]) -> Hashable:
-    # Streamlit hashes a sample of a large array: two that differ in few pixels would be equal
+    # Streamlit hashes only a sample of a large array, and would miss a change of a few pixels
     return (array.tobytes(), array.shape, str(array.dtype))
 
 
@@ -50,7 +50,7 @@ BY_CONTENT: HashFuncs = {
     Run: weight_stamps,
     np.ndarray: _array_content,
 }
-"""Hash functions of what a run computes for a face."""
+"""Hash functions for functions that run a model on a face."""
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Benchmark: _all_weight_stamps})
@@ -61,8 +61,8 @@ def predictor(benchmark: Benchmark) -> "Predictor":
     return Predictor(benchmark.directory)
 
 
-def answers_faces(run: Run) -> bool:
-    """Whether a run can predict a new face; imported predictions cannot."""
+def can_predict(run: Run) -> bool:
+    """Returns whether a run can predict a new face; imported predictions cannot."""
     return run.info.kind != "imported" or run.directory.onnx_path.is_file()
 
 

@@ -1,4 +1,4 @@
-"""Results that pages show, computed once for each state of the files.
+"""Cached results of the result pages.
 
 A `Scope` sets which samples and classes are scored; a `Board` holds the ranked runs on one scope,
 aligned by sample. The caching rules are those of `dashboard.cache.benchmarks`.

@@ -1,4 +1,4 @@
-"""Keys of the caches: files are known by their time and size, so a replaced file is read anew."""
+"""Cache keys from files: a file counts as changed if its modification time or size changes."""
 
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 Stamp = tuple[int, int]
 
 HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
-"""Streamlit's `hash_funcs`: how a type becomes a part of a cache's key."""
+"""Type of Streamlit's `hash_funcs`: for each type, the function that makes its cache key."""
 
 
 def stamp(path: Path) -> Stamp:

@@ -1,1 +1,1 @@
-"""Pieces that several pages show."""
+"""Widgets and elements that several pages share."""

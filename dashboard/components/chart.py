@@ -1,4 +1,4 @@
-"""Charts with a caption and a button to download them."""
+"""Charts with a caption and a download button."""
 
 import plotly.graph_objects as go
 import streamlit as st

@@ -1,4 +1,4 @@
-"""Cards of all faces in a visitor's pictures, and the choice of one of them."""
+"""Cards of the detected faces, and a picker of one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MAX_FACES = 24
 
 @dataclass(frozen=True)
 class PickedFace:
-    """A face and the picture that it is from."""
+    """A face and its picture."""
 
     source: DetectedPicture
     crop: FaceCrop
@@ -32,7 +32,7 @@ class PickedFace:
 def pick_face(
     benchmark: Benchmark, pictures: Sequence[DetectedPicture], run_ids: Sequence[str]
 ) -> PickedFace:
-    """Shows all faces with the models' predictions, if there are several; returns the picked one.
+    """Shows a card per face if there are several, and returns the picked face.
 
     Args:
         benchmark: The benchmark.
@@ -66,7 +66,7 @@ def pick_face(
 def _cards(
     benchmark: Benchmark, stored: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
 ) -> list[Card]:
-    """Returns one card a face: its most frequent prediction and how many models agree."""
+    """Returns one card per face: its most frequent prediction and how many models agree."""
     results = inference.predictions_of(benchmark, tuple(run_ids), np.stack(stored))
     labels = benchmark.info.labels
     predicted = [

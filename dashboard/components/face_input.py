@@ -1,6 +1,6 @@
-"""The faces that a page works on: uploaded, photographed, an example, or a test sample.
+"""Pickers of a face: upload, camera, example or test sample.
 
-Nothing that a visitor brings is stored.
+Visitors' pictures stay in memory; nothing is written.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # torch-free, but slow to import before it is needed
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PHOTOGRAPH = "a photograph"
-"""Rear Admiral Grace Hopper, public domain; matplotlib brings it, it is not copied."""
+"""Grace Hopper, public domain; read from the installed matplotlib, which ships the picture."""
 
 UPLOAD, CAMERA, EXAMPLE = "Upload", "Camera", "Example"
 MAX_PICTURES = 12
@@ -47,7 +47,7 @@ class DetectedPicture:
     """A picture and its faces.
 
     Attributes:
-        name: The file's name, as the visitor has it.
+        name: Name of the uploaded file.
         picture: Upright, RGB.
         crops: The faces, the main one first. Without any, the picture's central square.
         problem: Why no face was detected; empty if there is one.
@@ -73,7 +73,7 @@ class StoredFace:
 
 
 def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedPicture]:
-    """Shows the ways to choose a face and returns the readable pictures.
+    """Shows the pickers of a picture and returns the readable pictures.
 
     Problems with a picture are shown on the page.
 
@@ -81,15 +81,15 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
         benchmark: The benchmark, whose framing the crops take.
         several: Whether more than one picture can be uploaded.
     """
-    way = st.segmented_control(
-        "Face from", [EXAMPLE, UPLOAD, CAMERA], default=EXAMPLE, required=True,
+    source = st.segmented_control(
+        "Picture source", [EXAMPLE, UPLOAD, CAMERA], default=EXAMPLE, required=True,
         key=Key.FACE, bind=BIND,
     )  # fmt: skip
-    uploads = _receive(way, several=several)
+    uploads = _receive(source, several=several)
     cropped = st.checkbox(
         "The picture is already a cropped face",
         key="cropped",
-        help="Skips face detection and takes the picture's central square.",
+        help="Skips face detection and uses the picture's central square.",
     )
     st.caption("Pictures stay in this machine's memory for up to an hour and are never saved.")
     if len(uploads) > MAX_PICTURES:
@@ -99,9 +99,9 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
 
 
 def stored_face(benchmark: Benchmark) -> StoredFace:
-    """Shows the choice of a face and returns it in the benchmark's format.
+    """Shows the pickers of a face and returns it in the benchmark's format.
 
-    Ends the page until there is one. Test samples are offered if the pictures are attached.
+    Stops the page until a face is picked. Test samples need the benchmark's pictures.
     """
     pictures = benchmarks.pictures(benchmark)
     if pictures is not None:
@@ -131,7 +131,7 @@ def _sample_face(benchmark: Benchmark, pictures: Pictures) -> StoredFace:
     )
     picture = pictures.get(str(sample_id))
     if picture is None:
-        st.error("This sample's picture is missing from the prepared set.")
+        st.error("This sample's picture is missing from the prepared dataset.")
         st.stop()
     return StoredFace(np.asarray(picture), str(labels[sample_id]))
 
@@ -152,12 +152,12 @@ def _open(
     return DetectedPicture(upload.name, picture, crops)
 
 
-def _receive(way: str, *, several: bool) -> list[UploadedPicture]:
-    """Shows the input for a way of choosing a face and returns the pictures it holds."""
-    if way == EXAMPLE:
+def _receive(source: str, *, several: bool) -> list[UploadedPicture]:
+    """Shows the widget of a picture source and returns its pictures."""
+    if source == EXAMPLE:
         return [_example()]
-    if way == CAMERA:
-        photograph = st.camera_input("Look at the camera", key="camera")
+    if source == CAMERA:
+        photograph = st.camera_input("Take a photograph", key="camera")
         return [UploadedPicture(photograph.getvalue(), photograph.name)] if photograph else []
     # No list of types here: a browser's file type cannot be trusted, and open_picture has the
     # clearer error.

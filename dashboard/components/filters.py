@@ -1,4 +1,4 @@
-"""What is scored: the samples, the classes, and filters on samples."""
+"""Pickers of the evaluated images and classes, and filters of images."""
 
 from collections.abc import Mapping
 
@@ -67,13 +67,15 @@ def class_picker(benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def results_scope() -> tuple[Benchmark, Scope, Board]:
-    """Begins a page on results: the picked benchmark, its scope, and the results on it.
+    """Starts a page on results: returns the picked benchmark, the scope, and the results on it.
 
-    Ends the page with the problem, or the commands to run, if there are none.
+    Without results, shows the problem or the commands to run, and stops the page.
     """
     benchmark = pickers.benchmark_with_runs()
     classes = class_picker(benchmark)
-    eval_set = pickers.switch("Scored on", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP)
+    eval_set = pickers.switch(
+        "Evaluation set", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP
+    )
     scope = Scope(eval_set, classes)
     try:
         for warning in results.leaderboard(benchmark, scope).warnings:
@@ -86,7 +88,7 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
 
 
 def describe(board: Board) -> str:
-    """Returns which images a page's numbers are measured on, for its captions."""
+    """Describes the evaluated images, for captions."""
     results = board.results
     images = results.entries[0].metrics.split.samples
     all_classes = results.labels == results.info.labels
@@ -107,14 +109,13 @@ def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:
         key=Key.WHERE,
         bind=BIND,
         placeholder="No filter",
-        help="Groups of one property are alternatives (or); different properties must all hold "
-        "(and).",
+        help="Values of the same property are combined with OR, different properties with AND.",
     )
     return [(facet, group) for facet, _, group in (text.partition(_SEPARATOR) for text in picked)]
 
 
 def confidence_filter() -> tuple[float, float]:
-    """Shows a filter on the model's confidence, and returns its ends, 0 to 1."""
+    """Shows a filter on the model's confidence, and returns its bounds, 0 to 1."""
     low, high = st.slider(
         "Model confidence",
         0,
@@ -128,12 +129,12 @@ def confidence_filter() -> tuple[float, float]:
     return low / 100, high / 100
 
 
-def passing(
+def filter_mask(
     groups: pd.DataFrame,
     conditions: list[tuple[str, str]],
     confidence: NDArray[np.float64],
     ends: tuple[float, float],
 ) -> NDArray[np.bool_]:
-    """Returns which samples pass both filters, shape (N,)."""
+    """Returns a mask of the samples that pass both filters, shape (N,)."""
     inside = slices.slice_mask(groups, conditions)
     return inside & (confidence >= ends[0]) & (confidence <= ends[1])

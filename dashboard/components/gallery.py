@@ -1,4 +1,4 @@
-"""Faces on the page: galleries of samples, rows of mean faces, and small pictures enlarged."""
+"""Galleries of faces, rows of mean faces, and enlarged pictures."""
 
 import base64
 import io
@@ -55,10 +55,10 @@ def gallery(
     """Shows pictures with captions in rows that fill the page.
 
     Args:
-        cards: In their order.
+        cards: The cards, in display order.
         side: Smallest width of a picture on the page, in pixels.
-        on_open: Called with a card's name when its button is clicked; without it there are no
-            buttons, and all cards are one element that is quick to send.
+        on_open: Called with a card's name when its button is clicked. If None, there are no
+            buttons, and the cards are one HTML element, which renders faster.
     """
     if on_open is None:
         _grid(cards, f"--side:{side}px")
@@ -86,7 +86,7 @@ def strip(pictures: Sequence[tuple[Image.Image, str]]) -> None:
 
 
 def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]]) -> None:
-    """Shows the mean training face of each class; nothing where there are none."""
+    """Shows the mean training face of each class; shows nothing if there are none."""
     labels = [label for label in info.labels if f"train/{label}/mean" in faces]
     if not labels:
         return
@@ -101,7 +101,7 @@ def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]])
 
 
 def enlarge(picture: Image.Image, side: int) -> Image.Image:
-    """Returns a small picture scaled so that browsers need not blur it further."""
+    """Returns a small picture scaled up smoothly, so that browsers do not blur it."""
     return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 

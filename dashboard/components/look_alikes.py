@@ -10,8 +10,8 @@ from dashboard.components.gallery import Card, gallery
 from fer_core.figures.palette import class_colour
 
 EXPLANATION = (
-    "Similarity is the correlation of pixels. A near match with another label often explains an "
-    "error; r near 1 is almost the same picture."
+    "Similarity is the pixel correlation r; pictures with r near 1 are almost identical. A similar "
+    "picture with another label often explains an error."
 )
 
 

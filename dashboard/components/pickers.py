@@ -1,4 +1,4 @@
-"""What a visitor picks on every page: benchmark, run, and other choices kept in the address."""
+"""Pickers that several pages share: benchmark, run, and others whose value the address keeps."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from fer_core.errors import FerscopeError
 
 
 def benchmark_picker() -> None:
-    """Shows the benchmark picker; `benchmark` returns what was picked."""
+    """Shows the benchmark picker; `benchmark` returns the picked one."""
     names = list(benchmarks.benchmark_dirs())
     if names:
         select_box(
@@ -24,7 +24,7 @@ def benchmark_picker() -> None:
 
 
 def benchmark() -> Benchmark:
-    """Returns the picked benchmark; ends the page with the commands to run if there is none."""
+    """Returns the picked benchmark; without any, shows the commands to run and stops the page."""
     directories = benchmarks.benchmark_dirs()
     if not directories:
         st.info("There is no benchmark yet. Prepare a dataset and train a first model:")
@@ -47,14 +47,14 @@ def benchmark() -> Benchmark:
 
 
 def benchmark_with_runs() -> Benchmark:
-    """Returns the picked benchmark; ends the page if it has no finished run."""
+    """Returns the picked benchmark; stops the page if it has no finished run."""
     picked = benchmark()
     need_runs(picked)
     return picked
 
 
 def need_runs(benchmark: Benchmark) -> None:
-    """Ends the page with the command to run if the benchmark has no finished run."""
+    """Without a finished run, shows the command that trains one and stops the page."""
     if benchmark.runs:
         return
     st.info(f"The benchmark {benchmark.info.name} has no finished run yet. Train one:")
@@ -91,10 +91,10 @@ def select_box(
     shown: Callable[[str], str] = str,
     help_text: str | None = None,
 ) -> str:
-    """Shows a choice of one value, the first by default, that is always in the address bar.
+    """Shows a select box, the first value by default; the address always has the value.
 
-    A widget bound by Streamlit leaves its default out of the address and writes display names
-    there: a link would break once another run is the best, or has the same name.
+    Streamlit's own binding leaves the default out of the address and writes display names there, so
+    a link would break when another run becomes the best or gets the same name.
 
     Args:
         label: The widget's label.
@@ -130,7 +130,7 @@ def multi_select(
     *,
     help_text: str | None = None,
 ) -> list[str]:
-    """Shows a choice of several values; the address bar keeps the values, not their names.
+    """Shows a multiselect; the address keeps the values, not their display names.
 
     Args:
         label: The widget's label.
@@ -155,7 +155,7 @@ def multi_select(
 
 
 def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | None = None) -> str:
-    """Shows a choice of one as buttons in a row, the first by default; kept in the address bar.
+    """Shows a segmented control, the first value by default; the address keeps the value.
 
     Args:
         label: The widget's label.
@@ -182,15 +182,15 @@ def train_command(benchmark: str) -> None:
     st.code(f"python -m training train efficientnet_lite0 --benchmark {benchmark}", language="bash")
 
 
-def within(key: Key, low: int, high: int) -> None:
-    """Clamps a number that a widget kept to its present bounds."""
+def clamp(key: Key, low: int, high: int) -> None:
+    """Clamps a widget's stored number to its present bounds."""
     value = st.session_state.get(key)
     if isinstance(value, int) and not low <= value <= high:
         st.session_state[key] = min(max(value, low), high)
 
 
 def page(count: int, size: int) -> int:
-    """Shows which page of a long list is open, if there are several.
+    """Shows a page number input if a list has several pages, and returns the page.
 
     Args:
         count: Entries of the list.
@@ -202,6 +202,6 @@ def page(count: int, size: int) -> int:
     pages = -(-count // size)
     if pages <= 1:
         return 0
-    within(Key.PAGE, 1, pages)  # another filter may have made the list shorter
+    clamp(Key.PAGE, 1, pages)  # another filter may have made the list shorter
     number = st.number_input(f"Page (of {pages:,})", 1, pages, key=Key.PAGE, bind=BIND, width=160)
     return int(number) - 1

@@ -1,4 +1,4 @@
-"""One sample in full: every model's prediction, the annotators' votes, similar pictures."""
+"""Details of one sample: every model's prediction, the annotators' votes, similar pictures."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.cache.results import Board
 from dashboard.components import chart, gallery, look_alikes
-from dashboard.components.text import plain
+from dashboard.components.text import column_title, plain
 from dashboard.state import BIND, Key
 from fer_core.figures.charts import answers_heatmap
 
@@ -18,11 +18,11 @@ _FACTS = ("second_label", "leak", "brightness", "contrast", "sharpness", "source
 
 
 def show(benchmark: Benchmark, board: Board, sample_id: str) -> None:
-    """Shows a sample of a board in full.
+    """Shows the details of a sample of a board.
 
     Args:
         benchmark: The benchmark.
-        board: Results that hold the sample.
+        board: Results that include the sample.
         sample_id: An id of the board's aligned predictions.
     """
     aligned = board.aligned
@@ -39,7 +39,7 @@ def show(benchmark: Benchmark, board: Board, sample_id: str) -> None:
             samples = benchmarks.samples(benchmark)
             names = [name for name in _FACTS if name in samples.columns]
             facts = samples.loc[[sample_id], names].iloc[0]
-            st.table(facts.map(_short).rename("value"))
+            st.table(facts.map(_short).rename(column_title).rename("value"))
         with right:
             _predictions(benchmark, board, position)
         _neighbours(benchmark, pictures, sample_id)
@@ -87,7 +87,7 @@ def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str)
         return
     row = pictures.rows.get(sample_id)
     if row is None:
-        st.caption("This sample's picture is missing from the prepared set.")
+        st.caption("This sample's picture is missing from the prepared dataset.")
         return
     stored = np.asarray(pictures.images[row])
     look_alikes.show(benchmark, pictures, results.nearest(benchmark, stored, NEIGHBOURS))

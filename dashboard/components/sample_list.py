@@ -1,4 +1,4 @@
-"""Lists of samples: which are in, in which order, and a gallery of one page of them."""
+"""Paged lists of samples, shown as a gallery and as a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
 from dashboard.components.gallery import Card, gallery, need_pictures
+from dashboard.components.text import column_title
 from dashboard.state import Key
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.figures.confusion import ANY, SELECTION
@@ -25,7 +26,7 @@ _LIGHT = ("brightness", "contrast", "sharpness")
 
 @dataclass(frozen=True)
 class Listing:
-    """Samples in the order to show; rows are made for one page at a time.
+    """Samples in display order; table rows are computed for one page at a time.
 
     Attributes:
         aligned: The runs' predictions.
@@ -83,14 +84,13 @@ class Listing:
 
 
 def show(benchmark: Benchmark, listing: Listing, name: str, *, openable: bool = False) -> None:
-    """Shows a list page by page, as faces if the pictures are attached, and as rows.
+    """Shows one page of a list as a table, and as faces if the pictures are attached.
 
     Args:
         benchmark: The benchmark.
         listing: At least one sample.
-        name: Of the csv that is offered for download.
-        openable: Whether a sample can be opened: by the button under its picture, or by picking
-            its row. It is put into the address bar as `sample`.
+        name: Name of the csv file to download.
+        openable: Whether a click on a sample's button or row opens it, as `sample` in the address.
     """
     samples = benchmarks.samples(benchmark)
     page = pickers.page(len(listing), PAGE_SIZE)
@@ -127,14 +127,14 @@ def _faces(benchmark: Benchmark, rows: pd.DataFrame, *, openable: bool) -> None:
 
 
 def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
-    """Shows samples as rows.
+    """Shows samples as a table.
 
     Args:
         rows: Columns `id`, `true`, `predicted`, `confidence`, and any others.
         openable: Whether picking a row opens its sample.
     """
     ids = [str(sample_id) for sample_id in rows["id"]]
-    # the ids are in the key: a row picked on another page or under another filter is forgotten
+    # the ids are in the key, so that another page or filter clears the selected row
     key = f"samples {ids}"
 
     def open_row() -> None:
@@ -150,6 +150,7 @@ def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
                 "confidence", min_value=0.0, max_value=1.0, format="percent"
             ),
             **{name: st.column_config.NumberColumn(format="%.1f") for name in _LIGHT},
+            "second_label": st.column_config.TextColumn(column_title("second_label")),
         },
         key=key,
         on_select=open_row if openable else "ignore",
@@ -158,12 +159,12 @@ def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
 
 
 def open_sample(sample_id: str) -> None:
-    """Puts a sample into the address bar: the page shows it."""
+    """Writes a sample's id to the address, which opens it on the page."""
     st.query_params[Key.SAMPLE] = sample_id
 
 
 def cell_in_address(labels: Sequence[str]) -> tuple[str, str] | None:
-    """Returns the (true, predicted) cell or header that the address bar names, if any."""
+    """Returns the cell of the confusion matrix in the address as (true, predicted), if any."""
     true, predicted = st.query_params.get(Key.TRUE), st.query_params.get(Key.PREDICTED)
     known = {*labels, ANY}
     if true in known and predicted in known and (true, predicted) != (ANY, ANY):
@@ -172,7 +173,7 @@ def cell_in_address(labels: Sequence[str]) -> tuple[str, str] | None:
 
 
 def follow_click(event: Any, cell: tuple[str, str] | None) -> bool:  # noqa: ANN401 (streamlit's)
-    """Puts a clicked cell into the address bar; True if it is another one than before."""
+    """Writes a clicked cell to the address; returns whether it differs from the previous cell."""
     points = event["selection"].get(SELECTION, []) if event else []
     if not points:
         return False
@@ -184,7 +185,7 @@ def follow_click(event: Any, cell: tuple[str, str] | None) -> bool:  # noqa: ANN
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:
-    """Returns which samples are in a cell, a row or a column of a run's matrix, shape (N,)."""
+    """Returns a mask of the samples in a cell, row or column of a run's matrix, shape (N,)."""
     true, predicted = cell
     inside = np.ones(len(aligned), dtype=bool)
     if true != ANY:

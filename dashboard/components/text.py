@@ -12,6 +12,11 @@ def percent(estimate: Estimate) -> str:
     return f"{estimate.value:.1%}"
 
 
+def column_title(name: str) -> str:
+    """Returns a table column's name as the page shows it, such as `second label`."""
+    return name.replace("_", " ")
+
+
 def plain(message: str) -> str:
-    """Escapes what Markdown would read in a message that may hold a name from outside."""
+    """Escapes Markdown in a message, which may contain names from outside."""
     return _MARKDOWN.sub(r"\\\1", message)

@@ -1,1 +1,1 @@
-"""sections."""
+"""The sections of the pages; each module belongs to one page."""

@@ -1,4 +1,4 @@
-"""The parts of Compare on a face: changes of the face, and models' predictions side by side."""
+"""The sections of Compare on a face: changes of the face, predictions, similar pictures."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ def crop_sliders(face: PickedFace) -> CropSquare:
 
 
 def change_sliders() -> dict[str, float]:
-    """Shows one slider a change, and returns the amounts by name."""
+    """Shows one slider per change, and returns the amounts by name."""
     columns = st.columns(2)
     amounts = {}
     for index, change in enumerate(CHANGES.values()):
@@ -66,7 +66,7 @@ def cut(benchmark: Benchmark, face: PickedFace, frame: CropSquare) -> NDArray[np
 def show_face(
     benchmark: Benchmark, face: PickedFace, frame: CropSquare, amounts: Mapping[str, float]
 ) -> NDArray[np.uint8]:
-    """Shows the picture with the crop, and the models' input; returns the latter.
+    """Shows the picture with the crop and the models' input, and returns the input.
 
     Returns:
         uint8, in the benchmark's format.
@@ -119,30 +119,30 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], stored: NDArray[np
     if not answers:
         return
     st.markdown(f"#### {agreement(answers, unsure_below)}")
-    _at_a_glance(answers, benchmark.titles)
+    _heatmap(answers, benchmark.titles)
     _side_by_side(answers, benchmark.titles, stored, unsure_below)
     _downloads(answers, stored, benchmark.info, unsure_below)
 
 
 def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
     """Returns one sentence on whether the models agree."""
-    tops = [decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in answers]
+    predicted = [decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in answers]
     if len(answers) == 1:
-        return f"{plain(answers[0].title)}: {tops[0]}."
-    if len(set(tops)) == 1:
-        return f"All {len(tops)} models: {tops[0]}."
-    ordered = sorted(dict.fromkeys(tops), key=lambda top: -tops.count(top))
-    parts = [f"{top} ({tops.count(top)})" for top in ordered]
-    return f"The models disagree: {', '.join(parts)}."
+        return f"{plain(answers[0].title)}: {predicted[0]}."
+    if len(set(predicted)) == 1:
+        return f"All {len(predicted)} models: {predicted[0]}."
+    ordered = sorted(dict.fromkeys(predicted), key=lambda name: -predicted.count(name))
+    counts = [f"{name} ({predicted.count(name)})" for name in ordered]
+    return f"The models disagree: {', '.join(counts)}."
 
 
-def _at_a_glance(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
-    """Shows all distributions as one heat map, a row a model."""
+def _heatmap(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
+    """Shows all distributions as one heat map, one row per model."""
     rows = {titles[answer.run_id]: answer.calibrated for answer in answers}
     chart.show(
         answers_heatmap(rows, answers[0].labels.names, ""),
         "answers",
-        "Calibrated probabilities, one row a model.",
+        "Calibrated probability of each class, one row per model.",
     )
 
 
@@ -172,10 +172,9 @@ def _side_by_side(
                     config={"displayModeBar": False},
                 )
     st.caption(
-        "Bright regions are evidence for the named class; without any, the face stays grey. A map "
-        "shows what influenced a model, not what a person would look at. Confidence is scaled by "
-        "each model's temperature, fitted on validation; milliseconds are for prediction and map "
-        "together."
+        "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
+        "map shows what influenced a model, not what a person would look at. Confidence is scaled "
+        "by each model's temperature, fitted on validation. Times include prediction and map."
     )
 
 
@@ -185,7 +184,7 @@ def _downloads(
     info: BenchmarkInfo,
     unsure_below: float,
 ) -> None:
-    """Offers the predictions as a picture, a page, JSON and csv."""
+    """Shows download buttons: picture, HTML page, JSON and csv."""
     face = Image.fromarray(stored)
     files: tuple[tuple[str, str, str, Callable[[], str | bytes]], ...] = (
         ("Picture (png)", "ferscope-face.png", "image/png",
@@ -209,7 +208,7 @@ def sweep_one_change(
     face: NDArray[np.uint8],
     amounts: Mapping[str, float],
 ) -> None:
-    """Shows each model's predictions over the amounts of one change, and where they change.
+    """Shows each model's predictions over the amounts of one change, and where they flip.
 
     Args:
         benchmark: The benchmark.
@@ -237,8 +236,8 @@ def sweep_one_change(
     chart.show(
         sweep_chart(rows, labels, change, amounts[name]),
         "what-if",
-        "One square a model and amount. Colour: predicted class; size: confidence. The dotted line "
-        "is the sliders' amount.",
+        "One square per model and amount. Colour: predicted class; size: confidence. Dotted line: "
+        "the slider's present value.",
     )
     columns = ["model", "above 0"] if change.low == 0 else ["model", "below 0", "above 0"]
     st.markdown("**Where each prediction changes**")

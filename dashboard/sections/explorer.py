@@ -1,4 +1,4 @@
-"""The parts of the Dataset explorer."""
+"""The sections of the Dataset explorer."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,7 @@ from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
 from dashboard.components.gallery import Card, gallery, mean_face_row, need_pictures, strip
+from dashboard.components.text import column_title
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
 from fer_core.data.embedding import inside
@@ -23,7 +24,7 @@ from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 40
 REGION_CORNERS = 24
-"""Most corners of a region that the address bar keeps."""
+"""Largest number of a region's corners in the address."""
 
 SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {
@@ -34,15 +35,17 @@ SORTS: Mapping[str, str] = {
     "outlier": "Strongest outliers first",
     "agreement": "Lowest agreement first",
 }
-_FALLING = {"outlier"}
+_DESCENDING = {"outlier"}
 MEASURE_TITLES = {name: measure.title for name, measure in MEASURES.items()} | {"width": "Size"}
 
 
 def needs_columns(samples: pd.DataFrame, *columns: str) -> bool:
-    """Returns whether columns are present; otherwise shows what to do."""
+    """Returns whether the samples have the columns; if not, shows how to add them."""
     if set(columns) <= set(samples.columns):
         return True
-    st.info("This set was prepared by an earlier FERscope. Prepare it again to see this.")
+    st.info(
+        "An earlier version of FERscope prepared this dataset. Prepare it again to see this view."
+    )
     return False
 
 
@@ -75,7 +78,7 @@ def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows the number of images by class, split and source, and the excluded ones."""
+    """Shows the number of images by class, split and source, and the reasons of exclusions."""
     labels = benchmark.info.labels
     st.plotly_chart(charts.class_balance(benchmark.info.counts, labels), key="balance")
     st.caption("Share of each class by split, without excluded images.")
@@ -85,8 +88,8 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     table = table[order] if order else table
     st.plotly_chart(dataset_figures.class_counts(table, labels), key="counts")
     st.caption(
-        f"Images by class and {by}, including excluded images that have a class; the reasons for "
-        "excluding them are listed below."
+        f"Number of images by class and {by}, including excluded images that have a class. The "
+        "reasons for exclusion are listed below."
     )
     left, right = st.columns(2, gap="large")
     with left:
@@ -106,7 +109,7 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
 
 
 def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows the samples that pass the filters, as faces or as rows."""
+    """Shows the samples that pass the filters, as faces or as a table."""
     table = filters(benchmark, samples)
     sorts = {
         name: title
@@ -119,13 +122,13 @@ def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         if sort == "agreement"
         else table[sort]
     )
-    table = table.loc[key.sort_values(ascending=sort not in _FALLING, kind="stable").index]
+    table = table.loc[key.sort_values(ascending=sort not in _DESCENDING, kind="stable").index]
     st.caption(f"{len(table):,} images")
     show_samples(benchmark, table, key="grid")
 
 
 def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
-    """Shows samples page by page: faces where there are pictures, and rows."""
+    """Shows one page of samples as a table, and as faces if there are pictures."""
     if table.empty:
         st.info("No image passes these filters.")
         return
@@ -152,7 +155,10 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
     with st.expander("Table of these images", expanded=pictures is None):
         st.dataframe(
-            shown[[name for name in facts if name in shown.columns]], hide_index=True, key=key
+            shown[[name for name in facts if name in shown.columns]],
+            hide_index=True,
+            key=key,
+            column_config={"second_label": column_title("second_label")},
         )
 
 
@@ -160,7 +166,7 @@ def mean_faces(benchmark: Benchmark) -> None:
     """Shows mean faces, their standard deviation, and the means of successive batches."""
     faces = benchmarks.mean_faces(benchmark)
     if not faces:
-        st.info("The mean faces are missing or damaged. Prepare the set again.")
+        st.info("The mean faces are missing or damaged. Prepare the dataset again.")
         return
     mean_face_row(benchmark.info, faces)
     st.markdown("**Standard deviation of each class**")
@@ -171,8 +177,8 @@ def mean_faces(benchmark: Benchmark) -> None:
     ]
     strip(spread)
     st.caption(
-        "Standard deviation of the same images, scaled to the full range: images of a class differ "
-        "most where it is bright, mostly in hair, background and mouth."
+        "Standard deviation of the pixels of each class, scaled to the full range. The images of a "
+        "class differ most in the bright areas, such as hair, background and mouth."
     )
     batches = {
         label: faces[f"batch/{label}"]
@@ -184,8 +190,8 @@ def mean_faces(benchmark: Benchmark) -> None:
         label = pickers.switch("Class", {name: name for name in batches}, Key.BATCH)
         strip([(Image.fromarray(face), f"batch {n}") for n, face in enumerate(batches[label], 1)])
         st.caption(
-            "The training images of the class in order, divided into equal batches, each averaged. "
-            "Similar batches are a sign of a homogeneous set; check one that differs."
+            "Each picture is the mean of one of up to eight parts of the class's training images, "
+            "in the order of the dataset. If one differs from the others, check its images."
         )
 
 
@@ -200,9 +206,9 @@ def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     labels = benchmark.info.labels
     groups = list(labels) if by == "label" else list(SHOWN_SPLITS)
     values = {
-        group: part
+        group: group_values
         for group in groups
-        if len(part := samples.loc[samples[by] == group, name].to_numpy(dtype=np.float64))
+        if len(group_values := samples.loc[samples[by] == group, name].to_numpy(dtype=np.float64))
     }
     colours = (
         {label: class_colour(label, labels) for label in labels}
@@ -211,32 +217,32 @@ def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     )
     log = name in MEASURES and MEASURES[name].ratio
     st.plotly_chart(dataset_figures.histogram(values, colours, titles[name], log), key="histogram")
-    st.caption(_EXPLAINED[name])
+    st.caption(_STATISTIC_HELP[name])
     summary = pd.DataFrame(
         {
-            group: np.nanquantile(part, [0.05, 0.5, 0.95])
-            for group, part in values.items()
-            if np.isfinite(part).any()
+            group: np.nanquantile(group_values, [0.05, 0.5, 0.95])
+            for group, group_values in values.items()
+            if np.isfinite(group_values).any()
         },
         index=["5% quantile", "median", "95% quantile"],
     ).T
     st.dataframe(summary, key="summary")
 
 
-_EXPLAINED = {
+_STATISTIC_HELP = {
     "brightness": "Mean grey level, 0 (black) to 255 (white).",
     "contrast": "Standard deviation of the grey levels.",
     "sharpness": "Variance of the Laplacian: low for blurred pictures, high for noisy ones.",
     "outlier": (
         "Share of a picture's variance that the principal components of all pictures do not "
-        "explain, 0 to 1: high for other framings and for pictures without a face."
+        "explain, 0 to 1; high for unusual framings and for pictures without a face."
     ),
     "width": "Width in pixels before resizing.",
 }
 
 
 def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows the map; selecting a region shows its faces."""
+    """Shows the map of all images, and the faces of the selected region."""
     if not needs_columns(samples, "x", "y"):
         return
     card = dataset.card(benchmark)
@@ -257,9 +263,9 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         st.query_params[Key.REGION] = drawn
         st.rerun()
     st.caption(
-        "Each dot is an image, placed by the first two principal components of all pictures after "
-        "normalising brightness and contrast (eigenfaces): mostly light, framing and pose. Labels "
-        f"are not used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all."
+        "Each dot is an image at its first two principal components, after normalising brightness "
+        "and contrast (eigenfaces). They reflect mostly light, framing and pose; labels are not "
+        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images."
     )
     _axis_faces(benchmark)
     if region is None:
@@ -270,13 +276,13 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     if st.button("Clear selection", icon=":material/close:"):
         del st.query_params[Key.REGION]
         st.rerun()
-    share = selected["label"].value_counts(normalize=True)
-    st.caption(", ".join(f"{label} {part:.0%}" for label, part in share.items()))
+    shares = selected["label"].value_counts(normalize=True)
+    st.caption(", ".join(f"{label} {share:.0%}" for label, share in shares.items()))
     show_samples(benchmark, selected, key="region")
 
 
 def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows how far annotators agree, their votes by label, and a second annotation."""
+    """Shows the annotators' agreement, their votes by label, and a second annotation."""
     labels = benchmark.info.labels
     taking_part = samples[samples["split"] != "excluded"]
     if annotators.voted_classes(samples):
@@ -286,12 +292,12 @@ def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         table = pd.DataFrame(
             {
                 "class": list(values),
-                "images": [len(part) for part in values.values()],
+                "images": [len(shares) for shares in values.values()],
                 "mean agreement": [
-                    part.mean() if len(part) else np.nan for part in values.values()
+                    shares.mean() if len(shares) else np.nan for shares in values.values()
                 ],
                 "unanimous": [
-                    (part == 1).mean() if len(part) else np.nan for part in values.values()
+                    (shares == 1).mean() if len(shares) else np.nan for shares in values.values()
                 ],
             }
         )
@@ -303,14 +309,14 @@ def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
             key="agreement",
         )
         st.caption(
-            "Share of the votes for the most frequent class, averaged over the images of a class, "
-            "and share of images on which all annotators agree."
+            "Mean agreement: share of the votes for the most frequent class, averaged over the "
+            "images of a class. Unanimous: share of images on which all annotators agree."
         )
         st.plotly_chart(
             dataset_figures.vote_heatmap(annotators.votes_by_label(taking_part, labels)),
             key="votes",
         )
-        st.caption("Rows: the label. Columns: the annotators' votes.")
+        st.caption("Share of the annotators' votes (columns) for the images of each label (rows).")
     else:
         st.info("This dataset has no annotator votes.", icon=":material/how_to_vote:")
     compared = annotators.annotations_compared(taking_part, labels)
@@ -340,11 +346,13 @@ def _axis_faces(benchmark: Benchmark) -> None:
     }
     if set(ends) <= faces.keys():
         strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()])
-        st.caption("The extremes of the map's axes: means of the outermost 2% of the images.")
+        st.caption(
+            "The ends of the map's axes: mean of the outermost 2% of the images at each end."
+        )
 
 
 def _drawn_region(event: object) -> str | None:
-    """Returns the corners of the selected region, as the address bar keeps them."""
+    """Returns the corners of the selected region in the format of the address."""
     selection = event["selection"] if event else {}  # type: ignore[index]
     if selection.get("lasso"):
         corners = list(zip(selection["lasso"][0]["x"], selection["lasso"][0]["y"], strict=True))

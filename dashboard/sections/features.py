@@ -1,4 +1,4 @@
-"""The parts of the Feature maps page: layers, their maps, patches and attention."""
+"""The sections of the Feature maps page."""
 
 from collections.abc import Sequence
 
@@ -43,7 +43,7 @@ def network_picker(benchmark: Benchmark) -> Run:
 def layer_picker(layers: Sequence[Layer]) -> str:
     """Shows the network's outline and a picker of its layers; returns the layer's path."""
     paths = [layer.path for layer in layers]
-    # before the box below is made, a link's layer is only in the address
+    # before the select box below is created, a link's layer is only in the address
     requested = st.session_state.get(Key.LAYER, st.query_params.get(Key.LAYER))
     if requested in paths:
         st.session_state[Key.LAYER] = requested
@@ -84,7 +84,7 @@ def layer_picker(layers: Sequence[Layer]) -> str:
 
 
 def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
-    """Shows how channels are ranked; returns the index of the class, and the ranking."""
+    """Shows pickers of the ranking and the class; returns the class index and the ranking."""
     left, right = st.columns(2)
     with left:
         by = st.segmented_control(
@@ -104,7 +104,7 @@ def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
 
 
 def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:
-    """Shows the picked channel by itself and over the face."""
+    """Shows the picked channel alone and as an overlay on the face."""
     top = maps.top(SHOWN, rank)
     channel = st.session_state.get(Key.CHANNEL)
     if channel not in range(len(maps.values)):
@@ -132,8 +132,8 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
     def enlarge(channel: int) -> None:
         st.session_state[Key.CHANNEL] = channel
 
-    for place, channel in enumerate(top.tolist()):
-        with columns[place % PER_ROW]:
+    for index, channel in enumerate(top.tolist()):
+        with columns[index % PER_ROW]:
             st.image(channel_tile(maps.values[channel]), width="stretch")
             st.button(
                 f"{channel} ({maps.pull[channel]:+.2f})",
@@ -144,9 +144,9 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
                 width="stretch",
             )
     st.caption(
-        "Each tile is one map, scaled from its smallest (black) to its largest value (white). In "
-        f"brackets: gradient x activation for *{labels[maps.target.of]}*. Click a number to "
-        "enlarge that channel; over the face, orange is positive and blue negative."
+        "Each tile is one channel's map, scaled from its smallest (black) to its largest value "
+        f"(white). In brackets: gradient x activation for *{labels[maps.target.of]}*. Click a "
+        "number to enlarge the channel; over the face, orange is positive and blue negative."
     )
 
 
@@ -167,7 +167,7 @@ def patches_and_attention(
     side = grid_side(tokens, spec.prefix_tokens)
     left, middle, right = st.columns([2, 2, 2], gap="large")
     for key, most in ((Key.BLOCK, blocks), (Key.ROW, side), (Key.COLUMN, side)):
-        pickers.within(key, 1, most)  # another network may have fewer
+        pickers.clamp(key, 1, most)  # another network may have fewer
     if st.session_state.get(Key.HEAD, MEAN) not in [MEAN, *range(1, heads + 1)]:
         st.session_state[Key.HEAD] = MEAN
     with middle:
@@ -201,7 +201,7 @@ def patches_and_attention(
 
 
 def projection(benchmark: Benchmark, run: Run) -> None:
-    """Shows test images as points, by the features that the classifier reads."""
+    """Shows the embedding of the test images in the plane."""
     table = explanations.projection(run)
     if table is None:
         st.info("The embedding of this model has not been computed yet. Run:")
@@ -209,7 +209,6 @@ def projection(benchmark: Benchmark, run: Run) -> None:
         return
     st.plotly_chart(projection_chart(table, benchmark.info.labels), key="projection")
     st.caption(
-        f"The features that the classifier reads for {len(table):,} test images, reduced by PCA "
-        "and t-SNE. Neighbours are similar; distances between far groups have no meaning. Crosses "
-        "are errors."
+        f"Penultimate-layer features of {len(table):,} test images, reduced by PCA and t-SNE. "
+        "Neighbours are similar; distances between clusters have no meaning. Crosses are errors."
     )

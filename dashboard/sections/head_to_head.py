@@ -1,4 +1,4 @@
-"""What the comparison of two models means, in sentences."""
+"""Sentences that describe the comparison of two models."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The parts of the Leaderboard page."""
+"""The sections of the Leaderboard page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +42,7 @@ def available_columns(entries: Sequence[Entry]) -> list[str]:
 
 
 def column_picker(benchmark: Benchmark, entries: Sequence[Entry]) -> list[str]:
-    """Shows which columns the table has, and returns their slugs."""
+    """Shows a picker of the table's columns, and returns their slugs."""
     slugs = available_columns(entries)
     name = benchmark.info.name
     return pickers.multi_select(
@@ -51,15 +51,15 @@ def column_picker(benchmark: Benchmark, entries: Sequence[Entry]) -> list[str]:
         [slug for slug in DEFAULT_COLUMNS if slug in slugs],
         Key.COLUMNS,
         help_text=f"Robustness and cost appear after `python -m training robustness {name}` and "
-        f"`python -m training efficiency {name}`. Robustness is measured on all classes of test "
-        "and shown only when these are scored.",
+        f"`python -m training efficiency {name}`. Robustness is measured on test with all "
+        "classes, so it is shown only for these.",
     )
 
 
 def table(
     entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Returns one row a run with its protocol, in the order of the entries."""
+    """Returns one row per run with its protocol, in the order of the entries."""
     values = tables.leaderboard_table(entries, slugs, tiers)
     return values.join(tables.provenance_table(entries)[list(_PROTOCOL)])
 
@@ -109,12 +109,12 @@ def protocol(entries: Sequence[Entry]) -> str:
         "validation; test was evaluated once."
     )
     if any(entry.info.kind == "imported" for entry in entries):
-        text += " How imported predictions were chosen is not known."
+        text += " How the checkpoints of imported predictions were chosen is unknown."
     return text
 
 
 def ranking(benchmark: Benchmark, board: Board) -> None:
-    """Shows the table of ranked runs, of those with another protocol, and the downloads."""
+    """Shows the ranked runs, the runs with another protocol, and the download buttons."""
     ranked, entries = board.results, board.results.entries
     slugs = column_picker(benchmark, entries)
     show(table(entries, slugs, ranked.tiers), key="ranked")
@@ -163,8 +163,8 @@ def intervals(benchmark: Benchmark, board: Board) -> None:
     chart.show(
         charts.interval_chart(estimates, benchmark.titles, benchmark.colours),
         "intervals",
-        f"Values on {filters.describe(board)} with 95% intervals. Where intervals overlap widely, "
-        "the order may be due to chance.",
+        f"Each model's value on {filters.describe(board)} with its 95% interval. Where "
+        "intervals overlap widely, the order may be due to chance.",
     )
 
 
@@ -175,9 +175,11 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         for slug in available_columns(entries)
         if COLUMNS[slug].group is Group.COST and not COLUMNS[slug].higher_is_better
     ]
-    slugs.sort(key=lambda slug: slug != "latency_ms")  # latency matters most in use
+    slugs.sort(
+        key=lambda slug: slug != "latency_ms"
+    )  # latency first: it matters most in production
     if not slugs:
-        st.info("The cost of these runs is not known.")
+        st.info("No cost of these runs is known.")
         return
     cost = pickers.select_box("Cost", slugs, Key.COST, shown=label_of)
     chart.show(
@@ -189,7 +191,7 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
             (label_of(cost), label_of("accuracy")),
         ),
         "cost",
-        "Up and to the left is better. The dotted line is the Pareto frontier.",
+        "Accuracy by cost; up and to the left is better. Dotted line: the Pareto frontier.",
     )
     if len(slugs) == 1:
         st.info(
@@ -200,7 +202,7 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
 
 
 def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
-    """Shows paired tests of all pairs of models, and how far they agree."""
+    """Shows significance tests and agreement of all pairs of models."""
     st.subheader("Pairwise tests", anchor=False)
     rows = tables.significance_table(board.results.comparisons, benchmark.titles)
     for column in ("p", "corrected p"):
@@ -232,13 +234,13 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
         )
     st.caption(
         f"Oracle accuracy: at least one model is right on {agreement.oracle_accuracy:.1%} of the "
-        f"images, the upper bound for choosing among their predictions. All models fail on "
+        "images, the upper bound for selecting one of the predictions. All models are wrong on "
         f"{agreement.all_wrong:.1%}."
     )
 
 
 def seeds(entries: Sequence[Entry]) -> None:
-    """Shows mean and spread over seeds; nothing where every recipe was trained once."""
+    """Shows mean and standard deviation over seeds; nothing if no recipe has several seeds."""
     rows = tables.seed_table(entries)
     if rows.empty:
         return
@@ -253,8 +255,8 @@ def seeds(entries: Sequence[Entry]) -> None:
         ),
     )
     st.caption(
-        "The same recipe trained with different random seeds. A difference between two models "
-        "that is smaller than this spread may be due to the seed."
+        "Accuracy of the same recipe trained with different random seeds. A difference between two "
+        "models that is smaller than this spread may be due to the seed."
     )
 
 
@@ -267,7 +269,7 @@ def recalls(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
             benchmark.titles,
         ),
         "recall",
-        "Share of a class's images that the model classifies correctly.",
+        "Recall: the share of a class's images that the model classifies correctly.",
     )
 
 
@@ -281,12 +283,12 @@ def training_curves(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     chart.show(
         charts.history_chart(histories, benchmark.titles, benchmark.colours, curve),
         "curves",
-        "Validation is evaluated after each epoch; a run keeps its best epoch.",
+        "Metrics after each epoch. A run keeps the weights of its best epoch on validation.",
     )
 
 
 def provenance(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
-    """Shows the origin of each run, one expander a run."""
+    """Shows the provenance of each run, one expander per run."""
     for entry in entries:
         with st.expander(plain(benchmark.titles[entry.run_id])):
             st.table(pd.Series(_facts(entry), name="value"))

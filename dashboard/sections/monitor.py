@@ -1,4 +1,4 @@
-"""The parts of the Training monitor."""
+"""The sections of the Training monitor."""
 
 import time
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def resume_command(run_id: str, benchmark: str) -> str:
 
 
 def card(training: Training, benchmark: str, colour: str) -> None:
-    """Shows how far a training has come, and its loss."""
+    """Shows the progress and the loss of a training."""
     state, run_id = training.state, training.directory.run_id
     silence = time.time() - state.updated
     with st.container(border=True):
@@ -42,8 +42,8 @@ def card(training: Training, benchmark: str, colour: str) -> None:
         )
         if silence > QUIET:
             st.warning(
-                f"No update for {duration(silence)}: it is validating, waiting, or was stopped. If "
-                "it was stopped, resume it with the options that it was started with:",
+                f"No update for {duration(silence)}: the training is validating, waiting, or was "
+                "stopped. If it was stopped, resume it with the same options:",
                 icon=":material/pause_circle:",
             )
             st.code(resume_command(run_id, benchmark), language="bash")
@@ -67,9 +67,9 @@ def card(training: Training, benchmark: str, colour: str) -> None:
             chart.show(
                 charts.trace_chart(training.trace, training.history, colour),
                 f"trace-{run_id}",
-                "Solid: training loss on augmented images, 20 points an epoch. Dotted: log loss on "
-                "validation images without augmentation. Compare the trends, not the levels: the "
-                "two losses are not on the same scale.",
+                "Solid: training loss on augmented images, 20 points per epoch. Dotted: log "
+                "loss on validation images without augmentation. Compare the trends, not the levels: "
+                "the two losses are not on the same scale.",
             )
 
 

@@ -1,4 +1,4 @@
-"""The parts of the Data quality page: lists of suspect images, each exported as a relabel list."""
+"""The sections of the Data quality page: lists of suspect images, exported as relabel lists."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,13 +21,13 @@ GROUPS_PER_PAGE = 8
 MEMBERS_SHOWN = 12
 FACES_PER_PAGE = 32
 MAX_ROWS = 1000
-"""Rows that can be edited on the page; the downloaded list holds all."""
+"""Largest number of rows to edit on the page; the download contains all rows."""
 
 _KINDS = {"all": "All", "exact": "Exact copies", "crossing": "Across splits"}
 
 
 def duplicates(benchmark: Benchmark) -> None:
-    """Shows duplicate groups as groups."""
+    """Shows the groups of duplicate images."""
     if not needs_columns(benchmarks.samples(benchmark), "duplicate_group", "exact_group"):
         return
     table = dataset.review_list(benchmark, "duplicates")
@@ -63,9 +63,9 @@ def leaks(benchmark: Benchmark) -> None:
     same = table["same_label"].mean() if len(table) else 0
     st.caption(
         f"{len(table):,} {split} images have an exact or near copy in a split that the sources "
-        f"use for training or model selection; {same:.0%} of them have the same label. The "
-        "benchmark has closed these leaks by removing the copies from training. The proposal to "
-        "exclude them is for those who want a test set without them."
+        f"use for training or model selection; {same:.0%} of them have the same label. This "
+        "benchmark has removed the copies from training, so its models have not seen them. Export "
+        f"the list to exclude the {split} images as well."
     )
     _faces(benchmark, table)
     _relabel(benchmark, table, f"leaks-{split}")
@@ -100,15 +100,15 @@ def outliers(benchmark: Benchmark) -> None:
     if reason != "all":
         table = table[table["reason"] == reason]
     st.caption(
-        "Images more than 3.5 robust deviations from the median (modified z-score), most extreme "
-        "first. Not every outlier is wrong: look before you exclude it."
+        "Images with a modified z-score above 3.5 (distance from the median in robust deviations), "
+        "most extreme first. Not every outlier is wrong: look at it before you exclude it."
     )
     _faces(benchmark, table)
     _relabel(benchmark, table, "outliers")
 
 
 def labels(benchmark: Benchmark) -> None:
-    """Shows likely label errors, and their effect on each model's accuracy."""
+    """Shows likely label errors and their effect on each model's accuracy."""
     judges = dataset.judges(benchmark)
     count = len(judges.runs)
     if judges.dropped:
@@ -119,8 +119,8 @@ def labels(benchmark: Benchmark) -> None:
         )
     if not count:
         st.info(
-            "Label errors are found from the predictions of trained networks for validation and "
-            "test images, and this benchmark has no readable one yet. Train one:"
+            "Label errors are found with the predictions of trained networks on validation and "
+            "test, and this benchmark has no readable one yet. Train one:"
         )
         pickers.train_command(benchmark.info.name)
         return
@@ -129,15 +129,15 @@ def labels(benchmark: Benchmark) -> None:
         st.success("No likely label errors.", icon=":material/check:")
         return
     st.caption(
-        f"{len(table):,} labels of validation and test are likely wrong: the mean prediction of "
-        f"{count} {'network' if count == 1 else 'networks'}, none of them trained on these "
-        "images, favours another class about as strongly as it does for images of that class "
-        "(confident learning). Lowest label quality first."
+        f"{len(table):,} labels of validation and test are likely wrong: "
+        f"{count} {'network' if count == 1 else 'networks'}, not trained on these images, on "
+        "average predict another class about as confidently as for images of that class (confident "
+        "learning). Lowest label quality first."
     )
     if count == 1:
         st.warning(
-            "Only one network is used, so its own errors count as label errors. With two or more, "
-            "each is compared with the others.",
+            "Only one network is used, so its errors count as label errors. With two or more "
+            "networks, each one's suspects come from the others.",
             icon=":material/gavel:",
         )
     if "votes_given" in table.columns:
@@ -163,7 +163,7 @@ def _label_noise(benchmark: Benchmark) -> None:
             "share of errors": [row.share for row in rows],
             "accuracy": [row.accuracy for row in rows],
             "without suspect labels": [row.accuracy_without for row in rows],
-            "judged by": ["the others" if row.judged_by_others else "itself" for row in rows],
+            "judged by": ["other networks" if row.judged_by_others else "itself" for row in rows],
         }
     ).sort_values("accuracy", ascending=False, ignore_index=True)
     st.plotly_chart(
@@ -197,7 +197,7 @@ def _label_noise(benchmark: Benchmark) -> None:
 
 
 def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
-    """Shows one page of groups, each with its faces or rows."""
+    """Shows one page of groups, as faces or as a table."""
     numbers = table["group"].unique()
     page = pickers.page(len(numbers), GROUPS_PER_PAGE)
     shown = numbers[page * GROUPS_PER_PAGE : (page + 1) * GROUPS_PER_PAGE]
@@ -246,7 +246,7 @@ def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side:
 
 
 def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
-    """Shows a list for editing, and exports it as a relabel csv."""
+    """Shows an editable list and a button that exports it as a relabel csv."""
     facts = ("quality", "votes_given", "votes_suggested", "value", "score", "stands_in")
     columns = ["id", "label", "proposal", "reason", "split"]
     columns += [column for column in facts if column in table.columns]
@@ -272,16 +272,16 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
             icon=":material/download:",
         )
         st.caption(
-            "An empty proposal excludes the image. Use the list with "
-            f"`python -m training prepare ... --relabel {file_name}` and another --name: other "
-            "labels make another benchmark."
+            "An empty proposal excludes the image. Apply the list with "
+            f"`python -m training prepare ... --relabel {file_name}` and a new --name, because "
+            "changed labels make a new benchmark."
             + (f" Only the first {MAX_ROWS:,} rows can be edited here." if len(rest) else "")
         )
 
 
 def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
     return {
-        "take": st.column_config.CheckboxColumn("export", help="Clear to keep the label."),
+        "take": st.column_config.CheckboxColumn("export", help="Uncheck to keep the label."),
         "proposal": st.column_config.SelectboxColumn(
             "proposal", options=["", *labels], help="Empty: exclude the image."
         ),

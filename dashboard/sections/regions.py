@@ -1,4 +1,4 @@
-"""The parts of the page Where models look: regions, claims, agreement, ranking of methods."""
+"""The sections of the page Where models look."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,7 +35,7 @@ CLAIMS = {
 
 
 def region_tables(benchmark: Benchmark) -> RegionTables:
-    """Returns the runs' tables; ends the page with the command to run if there is none."""
+    """Returns the runs' tables; without any, shows the command to run and stops the page."""
     by_run = {
         run.run_id: table
         for run in benchmark.runs
@@ -48,7 +48,7 @@ def region_tables(benchmark: Benchmark) -> RegionTables:
     missing = [
         benchmark.titles[run.run_id]
         for run in benchmark.runs
-        if run.run_id not in by_run and inference.answers_faces(run)
+        if run.run_id not in by_run and inference.can_predict(run)
     ]
     if missing:
         st.caption(
@@ -87,16 +87,16 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
     left, right = st.columns([1, 4], gap="large", vertical_alignment="center")
     left.image(region_picture(masks), width="stretch")
     where = (
-        "The average position of brows, eyes, nose and mouth. These faces are drawn, so the exact "
-        "regions of each face are known, and its saliency is summed over them."
+        "The average position of brows, eyes, nose and mouth. The saliency of each face is summed "
+        "over its exact regions, which are known because these faces are drawn."
         if exact
-        else "The assumed position of brows, eyes, nose and mouth in every crop: their average on "
-        "drawn faces, in the framing of the dataset. It is inexact for turned faces; the drawn "
+        else "The assumed position of brows, eyes, nose and mouth in every crop: the average over "
+        "drawn faces in the framing of the dataset. It is inexact for turned faces. The drawn "
         "faces of the last table have exact masks."
     )
     right.caption(
-        f"{where} A region gets more saliency than by chance if its share of the saliency is "
-        "larger than its share of the picture (orange below); blue is less."
+        f"{where} Orange below: the region's share of the saliency is larger than its share of the "
+        "picture, so it gets more saliency than by chance. Blue: less."
     )
     return areas(masks)
 
@@ -111,7 +111,7 @@ def shares_by_model(
         if len(rows := _of(benchmark.run(run_id), table, method))
     }
     if not rows:
-        st.info("This method was measured on none of the models.")
+        st.info("This method was not measured on any model.")
         return
     st.plotly_chart(
         share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()), key="by-model"
@@ -140,7 +140,7 @@ def shares_by_class(
     shares = rows.groupby("predicted")[list(PARTS)].mean()
     order = [label for label in benchmark.info.labels if label in shares.index]
     st.plotly_chart(share_heatmap(shares.loc[order], areas, dark=theme.is_dark()), key="by-class")
-    st.caption("Rows are predicted classes.")
+    st.caption("Mean share of positive saliency by region, one row per predicted class.")
 
 
 def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
@@ -156,7 +156,7 @@ def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
             if result is None:
                 row[benchmark.titles[run_id]] = "not measured"
                 continue
-            word = {True: "yes", False: "no, the opposite", None: "not shown"}[result.holds]
+            word = {True: "yes", False: "no, the opposite", None: "inconclusive"}[result.holds]
             shares = f"{result.share:.0%} vs. {result.others:.0%}"
             row[benchmark.titles[run_id]] = f"{word}: {shares}"
         rows.append(row)
@@ -165,8 +165,8 @@ def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
     st.markdown("**Do common claims hold?**")
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="claims")
     st.caption(
-        "Share of saliency on the region when the model predicts that class, vs. other classes. "
-        "Yes or no only if the 95% bootstrap interval of the difference excludes 0."
+        "Share of saliency on the region if the model predicts that class, vs. other classes. "
+        "Inconclusive: the 95% bootstrap interval of the difference includes 0."
     )
 
 
@@ -183,7 +183,9 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
         grey = np.full((48, 48), 128, np.uint8) if mean is None else mean.round().astype(np.uint8)
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)
         column.image(heat_overlay(picture, maps[label]), caption=label, width="stretch")
-    st.caption("Mean maps over the faces with that prediction, each scaled to its maximum.")
+    st.caption(
+        "Mean saliency over the images with that prediction, each map scaled to its maximum."
+    )
 
 
 def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
@@ -194,7 +196,7 @@ def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
         if len(rows := _of(benchmark.run(run_id), table, method))
     }
     if len(rows_by_run) < 2:
-        st.info("It takes two explained models to compare them.")
+        st.info("Two explained models are needed for a comparison.")
         return
     st.plotly_chart(
         agreement_heatmap(tables.agreement(rows_by_run), benchmark.titles), key="agreement"
@@ -207,7 +209,7 @@ def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
 
 
 def method_ranking(benchmark: Benchmark, run: Run) -> None:
-    """Shows how faithful each method is on a model, compared with the baselines."""
+    """Shows the faithfulness of each method on a model, compared with the baselines."""
     table = explanations.faithfulness(run)
     command = f"python -m training explain {benchmark.info.name} {run.run_id}"
     if table is None:
@@ -218,14 +220,13 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
     _conclusion(plain(benchmark.titles[run.run_id]), table, faithful, command)
     st.dataframe(_ranking_rows(table, faithful), hide_index=True, key="ranking")
     st.caption(
-        "Means with 95% bootstrap intervals over faces; ✓ if the method beats both baselines on "
-        "the same faces (not defined for stability and randomisation). Deletion: low is good, the "
-        "model loses confidence when salient cells are removed. Insertion: high is good. ROAD: as "
-        "deletion, with removed cells inpainted; above 0 is good. Stability: 1 if noise does not "
-        "change the map. Randomisation: similarity to the maps of a network with random weights; "
-        "near 0 is good. Pointing game and mass on evidence: how often the maximum, and how much "
-        "of the map, lies on the regions of drawn faces that make the expression, explained for "
-        "that expression."
+        "Means with 95% bootstrap intervals over faces. ✓: the method beats both baselines on the "
+        "same faces (not defined for stability and randomisation). Deletion: confidence "
+        "while salient cells are removed; lower is better. Insertion: the same while they are "
+        "revealed; higher is better. ROAD: deletion with inpainting; above 0 is good. Stability: 1 "
+        "if noise does not change the map. Randomisation: similarity to the maps of a network with "
+        "random weights; near 0 is good. Pointing game: how often the maximum lies on the regions "
+        "of a drawn face that form its expression. Mass on evidence: the share of the map on them."
     )
     st.download_button(
         "Download (csv)",
@@ -258,7 +259,7 @@ def _conclusion(title: str, table: pd.DataFrame, faithful: Sequence[str], comman
 
 
 def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
-    """Returns one row a method, faithful ones first and baselines last."""
+    """Returns one row per method, faithful ones first and baselines last."""
     rows = []
     for key, of_method in table.groupby("method", sort=False):
         method = str(key)
@@ -274,7 +275,7 @@ def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
 
 
 def _several(benchmark: Benchmark, by_run: RegionTables, method: str) -> bool:
-    """Whether the models' maps are not all of one method."""
+    """Returns whether the models' maps come from different methods."""
     return len({_key(benchmark.run(run_id), method) for run_id in by_run}) > 1
 
 
@@ -283,8 +284,8 @@ def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
         return ""
     return (
         " The default method differs between CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
-        "ensembles (their members' maps), so differences can come from the method: to compare "
-        "models only, pick occlusion above, which suits all."
+        "ensembles (their members' maps), so differences can come from the method. To compare only "
+        "models, pick occlusion above, which every model supports."
     )
 
 

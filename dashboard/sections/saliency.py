@@ -1,4 +1,4 @@
-"""The parts of the Saliency lab: a grid of methods and models."""
+"""The sections of the Saliency lab: a grid of methods and models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ Tests = Mapping[tuple[str, str], "Curves"]
 
 
 @dataclass(frozen=True)
-class Look:
+class OverlayStyle:
     """Options of the overlays."""
 
     opacity: float
@@ -56,19 +56,19 @@ class Look:
 
 @dataclass(frozen=True)
 class Grid:
-    """Maps of one face, one row a method and one column a model.
+    """Maps of one face, one row per method and one column per model.
 
     Attributes:
         runs: The models.
         methods: Keys of the methods.
         cells: Each map, or the reason why there is none.
-        look: Options of the overlays.
+        style: Options of the overlays.
     """
 
     runs: Sequence[Run]
     methods: Sequence[str]
     cells: Cells
-    look: Look
+    style: OverlayStyle
 
 
 def title_of(method: str) -> str:
@@ -78,7 +78,7 @@ def title_of(method: str) -> str:
 
 def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
     """Shows pickers of models and methods; imported predictions have no network."""
-    runs = [run for run in benchmark.runs if inference.answers_faces(run)]
+    runs = [run for run in benchmark.runs if inference.can_predict(run)]
     titles = benchmark.titles
     picked = st.pills(
         "Models",
@@ -107,7 +107,7 @@ def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
 
 
 def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | None) -> MapRequest:
-    """Shows which class is explained and which layer is read; returns the request without a method.
+    """Shows pickers of the explained class and the layer; returns the request without a method.
 
     Args:
         labels: The classes.
@@ -146,14 +146,14 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
     )
 
 
-def look() -> Look:
+def overlay_style() -> OverlayStyle:
     """Shows the options of the overlays."""
     left, right = st.columns(2)
     with left:
         opacity = st.slider("Opacity", 0, 100, 62, 2, key=Key.OPACITY, bind=BIND, format="%d%%")
     with right:
         scale = st.selectbox("Colours", [*SCALES, SIGNED], key=Key.SCALE, bind=BIND)
-    return Look(opacity / 100, scale)
+    return OverlayStyle(opacity / 100, scale)
 
 
 def compute(
@@ -172,11 +172,11 @@ def compute(
 
 
 def wants_test() -> bool:
-    """Shows the switch that tests the faithfulness of each map."""
+    """Shows a toggle; returns whether to test the faithfulness of each map."""
     return st.toggle(
         "Test each map on this face", key=Key.CURVES, bind=BIND,
         help="Does the prediction change when salient regions are removed? Runs each model 26 "
-        "times a map.",
+        "times per map.",
     )  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def test(
 
 
 def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]) -> None:
-    """Shows the grid, one row a method, and offers it as one picture."""
+    """Shows the grid, one row per method, and a button that downloads it as one picture."""
     picture = Image.fromarray(face)
     tiles: list[list[Image.Image | None]] = []
     notes: list[list[str]] = []
@@ -210,8 +210,8 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
         tiles.append([tile for tile, _ in row])
         notes.append([note for _, note in row])
     st.caption(
-        "Bright regions are evidence for the class; a map without any shows the bare face. Each "
-        "map is scaled by itself, so brightness cannot be compared between maps."
+        "Bright regions are evidence for the class; without evidence, the face stays grey. Each "
+        "map is scaled separately, so brightness cannot be compared between maps."
     )
     st.download_button(
         "All maps (png)",
@@ -241,7 +241,7 @@ def _row(
                 column.caption(f"{title}: {plain(cell.split('. ', 1)[0].rstrip('.'))}.")
                 row.append((None, ""))
                 continue
-            tile = grid.look.draw(picture, cell.values)
+            tile = grid.style.draw(picture, cell.values)
             tested = tests.get((method, run.run_id))
             notes = [_explains(cell, benchmark.info.labels), *_areas(tested)]
             column.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
@@ -267,11 +267,11 @@ def faithfulness(benchmark: Benchmark, runs: Sequence[Run], tests: Tests) -> Non
         return
     st.plotly_chart(curves_chart(drawn, [title_of(name) for name in BASELINES]), key="curves-chart")
     st.caption(
-        "Probability of the explained class. Insertion: the most salient cells are revealed first "
-        "in a blurred face; a faithful map rises early. Deletion: they are covered first; a "
-        "faithful map falls early. Dotted: model-agnostic baselines. The areas under both curves "
-        "are below each map. One face proves little; *Where models look* has averages with "
-        "intervals."
+        "Probability of the explained class by share of cells. Insertion: the most salient cells "
+        "are revealed first in a blurred face; a faithful map rises early. Deletion: they are "
+        "covered first; a faithful map falls early. Dotted: model-agnostic baselines. The areas "
+        "under both curves are below each map. One face is not enough to judge a method: *Where "
+        "models look* has averages with intervals."
     )
 
 
@@ -287,10 +287,10 @@ def _explains(cell: SaliencyMap, labels: Sequence[str]) -> str:
     name = labels[cell.target.of]
     if cell.target.against is not None:
         name = f"{name} instead of {labels[cell.target.against]}"
-    raised = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
-    share = float(raised[cell.target.of] / raised.sum())
+    exponentials = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
+    probability = float(exponentials[cell.target.of] / exponentials.sum())
     empty = " · no evidence for it" if cell.blank else ""
-    return f"{name} · {share:.0%}{empty}{_members(cell)}"
+    return f"{name} · {probability:.0%}{empty}{_members(cell)}"
 
 
 def _areas(tested: "Curves | None") -> list[str]:
@@ -301,7 +301,7 @@ def _areas(tested: "Curves | None") -> list[str]:
 
 
 def _members(cell: SaliencyMap) -> str:
-    """Returns how many members an ensemble's map averages, where the method does not suit all."""
+    """Returns how many members an ensemble's map averages, if some do not support the method."""
     if cell.members is None or cell.members[0] == cell.members[1]:
         return ""
-    return f" · of {cell.members[0]} of {cell.members[1]} members that the method suits"
+    return f" · mean of the {cell.members[0]} of {cell.members[1]} members that support the method"

@@ -1,4 +1,4 @@
-"""The parts of the Trust page."""
+"""The sections of the Trust page."""
 
 from collections.abc import Mapping, Sequence
 
@@ -49,9 +49,9 @@ def reliability(
         chart.show(
             figures.reliability_diagram(curves, colours),
             "reliability",
-            "Accuracy by confidence; the larger the dot, the more images. On the dotted line "
-            "calibration is perfect; above it the model is underconfident, below overconfident. "
-            "Bars are 95% intervals.",
+            "Accuracy by confidence; larger dots have more images. Dotted line: perfect "
+            "calibration; above it the model is underconfident, below it overconfident. Bars: 95% "
+            "intervals.",
         )
     with right:
         label = st.selectbox("Class", board.aligned.labels.names, key=Key.LABEL, bind=BIND)
@@ -61,8 +61,8 @@ def reliability(
                 {label: class_colour(label, benchmark.info.labels)},
             ),
             "reliability-class",
-            f"Predicted probability of {plain(label)} on every image against how often the label "
-            f"is {plain(label)}.",
+            f"Share of images labelled {plain(label)} by the predicted probability of "
+            f"{plain(label)}, over all images.",
         )
 
 
@@ -83,7 +83,7 @@ def _error(error: EceEstimate) -> str:
 
 
 def temperature_sentence(title: str, temperature: float | None) -> str:
-    """Returns what the fitted temperature means for a model.
+    """Describes what the fitted temperature says about a model.
 
     Args:
         title: The model's display name.
@@ -99,14 +99,14 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
         meaning = "it is underconfident"
     return (
         f"The temperature of {plain(title)}, fitted on validation, is {temperature:.2f}: "
-        f"{meaning}. Scaling changes confidences but no prediction, and test images are not used "
+        f"{meaning}. Scaling changes confidences but no predicted class. Test images are not used "
         "in the fit. ECE is the mean gap between confidence and accuracy, with 95% bootstrap "
         "intervals."
     )
 
 
 def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
-    """Shows risk-coverage curves, and how much each model can answer at a given risk."""
+    """Shows risk-coverage curves, and each model's coverage at several risks."""
     titles = benchmark.titles
     chart.show(
         figures.risk_coverage_chart(
@@ -115,8 +115,8 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
             benchmark.colours,
         ),
         "risk-coverage",
-        "Error rate if the model answers only its most confident images and leaves the others to "
-        "a person, by the share that it answers (coverage).",
+        "Error rate (risk) if the model predicts only its most confident images and abstains on "
+        "the others, by the share that it predicts (coverage).",
     )
     rows = [
         {"model": titles[run_id], "AURC": entry.values["aurc"]}
@@ -186,7 +186,7 @@ def human_agreement(comparison: HumanComparison, title: str) -> None:
 
 
 def slices(tested: Sequence[Slice]) -> None:
-    """Shows the slices on which a model errs more than elsewhere."""
+    """Shows the slices on which a model has more errors than on the other images."""
     significant = [item for item in tested if item.significant]
     if not significant:
         st.info("No slice has significantly more errors, corrected for the number of slices.")
@@ -214,14 +214,14 @@ def slices(tested: Sequence[Slice]) -> None:
         column_config=dict.fromkeys(("error rate", "error rate elsewhere"), percent),
     )
     st.caption(
-        "Every property and every intersection of two was tested (Fisher's exact test, one-sided; "
-        "Holm's correction over all; at least 30 images). An intersection must be worse than both "
-        "of its properties. The Confusion matrix and the Error explorer filter by these properties."
+        "Tested: every property and every intersection of two with at least 30 images (Fisher's "
+        "exact test, one-sided, Holm's correction). An intersection must be worse than both of its "
+        "properties. The Confusion matrix and the Error explorer can filter by these properties."
     )
 
 
 def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
-    """Shows accuracy on corrupted images; the command to run if it was not measured."""
+    """Shows accuracy on corrupted images, or the command that measures it."""
     measured = {
         run_id: entry.robustness_table
         for run_id, entry in entries.items()
@@ -248,8 +248,8 @@ def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
             None if corruption in (None, ALL_CORRUPTIONS) else corruption,
         ),
         "corruption",
-        "Accuracy by severity, from clean (0) to 5, on the corrupted test images of all classes, "
-        "independent of the scope above.",
+        "Accuracy by severity, from 0 (clean) to 5, on corrupted test images of all classes; the "
+        "evaluation set and classes picked above do not apply.",
     )
     _corruption_tables(benchmark, [entries[run_id] for run_id in measured])
 

@@ -20,12 +20,12 @@ VIEWS = {
 theme.page_header(
     "Try",
     "Compare on a face",
-    "Choose a face: all models predict its expression side by side, each with a saliency map of "
-    "the evidence.",
+    "Pick a face to see every model's prediction side by side, each with a saliency map of the "
+    "evidence for it.",
 )
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
-runs = [run.run_id for run in benchmark.runs if inference.answers_faces(run)]
+runs = [run.run_id for run in benchmark.runs if inference.can_predict(run)]
 source, preview = st.columns([2, 3], gap="large")
 with source:
     pictures = face_input(benchmark, several=True)

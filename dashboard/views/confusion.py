@@ -1,4 +1,4 @@
-"""Confusion matrix: a click on a cell lists the samples behind it."""
+"""Confusion matrix: a click on a cell lists its samples."""
 
 import numpy as np
 import streamlit as st
@@ -49,9 +49,9 @@ with first:
 with second:
     ends = filters.confidence_filter()
 row = aligned.row(run_id)
-kept = filters.passing(groups, conditions, aligned.confidence[row], ends)
+kept = filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
 if not kept.any():
-    st.info("No image passes these filters. Remove one of them.", icon=":material/filter_alt:")
+    st.info("No image passes these filters. Remove a filter.", icon=":material/filter_alt:")
     st.stop()
 
 labels = aligned.labels.names
@@ -77,7 +77,7 @@ with chart:
     if other is None or minus is None:
         st.caption(
             f"{len(truth):,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
-            "correct predictions, red ones errors; the stronger, the larger the share of the "
+            "correct predictions, red cells are errors; stronger colours are larger shares of the "
             f"{'column' if show == Normalisation.BY_PREDICTION else 'row'}."
         )
     else:

@@ -1,4 +1,4 @@
-"""Error explorer: the errors of a model one by one, most confident first."""
+"""Error explorer: a model's errors, most confident first."""
 
 import numpy as np
 import streamlit as st
@@ -31,7 +31,7 @@ with left:
 with right:
     label = st.selectbox("True class", [ALL_CLASSES, *aligned.labels.names], key=Key.LABEL,
                          bind=BIND)  # fmt: skip
-# with a single model the kinds are all the same
+# with a single model all kinds list the same samples
 kinds = KINDS if len(aligned.runs) > 1 else {"errors": KINDS["errors"]}
 kind = pickers.switch("Show", kinds, Key.FAIL)
 groups = results.facets(benchmark, scope)
@@ -50,7 +50,7 @@ inside = {
     "alone": wrong & (models_right == len(aligned.runs) - 1),
     "unlike": ~wrong & (models_right == 1),
 }[kind]
-inside = inside & filters.passing(groups, conditions, aligned.confidence[row], ends)
+inside = inside & filters.filter_mask(groups, conditions, aligned.confidence[row], ends)
 if label != ALL_CLASSES:
     inside &= aligned.truth == aligned.labels.index(str(label))
 
@@ -59,12 +59,12 @@ if opened is not None:
     if np.isin(aligned.ids, [opened]).any():
         sample_detail.show(benchmark, board, opened)
     else:
-        st.info("The sample in the address is not among those scored here.")
+        st.info("The sample in the address is not in this evaluation set.")
 
 listing = sample_list.Listing.of(aligned, run_id, inside)
 st.caption(
-    f"{len(listing):,} samples. {plain(benchmark.titles[run_id])} errs on {int(wrong.sum()):,} of "
-    f"{filters.describe(board)}."
+    f"{len(listing):,} samples shown. {plain(benchmark.titles[run_id])} is wrong on "
+    f"{int(wrong.sum()):,} of {filters.describe(board)}."
 )
 if not len(listing):
     st.info("No sample is left. Remove a filter, or show other errors.", icon=":material/check:")

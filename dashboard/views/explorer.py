@@ -1,4 +1,4 @@
-"""Dataset explorer: the contents of a benchmark, with and without its pictures."""
+"""Dataset explorer: the images of a benchmark, their labels and statistics."""
 
 import streamlit as st
 
@@ -22,8 +22,8 @@ VIEWS = {
 theme.page_header(
     "Data",
     "Dataset explorer",
-    "The images that models are trained and tested on: how many there are by class, what they "
-    "look like, and how far annotators agree on them.",
+    "The images that models are trained and tested on: counts by class, mean faces, image "
+    "statistics and annotator agreement.",
 )
 benchmark = pickers.benchmark()
 theme.class_chips(benchmark.info.labels)

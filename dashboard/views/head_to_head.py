@@ -1,4 +1,4 @@
-"""Head to head: which samples one model gets right and another wrong, and is it significant."""
+"""Head to head: the samples on which two models differ, and whether this is significant."""
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ theme.page_header(
 benchmark, _, board = filters.results_scope()
 aligned, titles = board.aligned, benchmark.titles
 if len(aligned.runs) < 2:
-    st.info("It takes two finished runs to compare. Train another one:")
+    st.info("A comparison needs two finished runs. Train another one:")
     pickers.train_command(benchmark.info.name)
     st.stop()
 left, right = st.columns(2)
@@ -59,8 +59,8 @@ gains, losses = (
 chart.show(
     charts.change_bars(gains, losses, aligned.labels.names),
     "change",
-    f"Images by true class: to the right those that only {plain(titles[new])} has right, to the "
-    f"left those that only {plain(titles[old])} has right.",
+    f"Number of images by true class. Right: only {plain(titles[new])} is correct. Left: only "
+    f"{plain(titles[old])} is correct.",
 )
 
 st.subheader("The images", anchor=False)
@@ -68,6 +68,6 @@ kind = pickers.switch("Show", head_to_head.OUTCOMES, Key.CHANGE)
 listing = sample_list.Listing.of(aligned, new, outcomes[kind], {old: titles[old]})
 st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
 if not len(listing):
-    st.info("There is no such image.")
+    st.info("No image has this outcome.")
     st.stop()
 sample_list.show(benchmark, listing, f"{new}-against-{old}-{kind}")

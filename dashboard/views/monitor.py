@@ -55,8 +55,8 @@ if histories:
     chart.show(
         charts.history_chart(histories, titles, benchmark.colours, curve),
         "epochs",
-        "Measured on validation after each epoch, with averaged weights if the recipe averages "
-        "them (these lag behind in the first epochs). The best epoch on validation is kept; test "
+        "Metrics on validation after each epoch, with averaged weights (EMA) if the recipe uses "
+        "them; these lag behind in the first epochs. The best epoch on validation is kept; test "
         "images are not used.",
     )
 else:

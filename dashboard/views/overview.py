@@ -1,4 +1,4 @@
-"""Overview: the state of the benchmark on one screen, and where to go next."""
+"""Overview: the main results of the benchmark, and links to the pages with more."""
 
 import streamlit as st
 
@@ -60,7 +60,7 @@ with left:
         + (f" Not ranked, because measured under another protocol: {unranked}." if unranked else "")
     )
 with right:
-    st.subheader("Where to go", anchor=False)
+    st.subheader("Next steps", anchor=False)
     navigation.link("leaderboard", "all metrics, with intervals")
     navigation.link("confusion", "click a cell to see its faces")
     navigation.link("compare", "all models on your own face")

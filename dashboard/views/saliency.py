@@ -1,4 +1,4 @@
-"""Saliency lab: methods against models on one face, and whether the maps are faithful."""
+"""Saliency lab: maps of several methods and models for one face, and their faithfulness."""
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ with left:
 with right:
     runs, methods = saliency.pickers(benchmark)
     request = saliency.request_picker(benchmark.info.labels, methods, face.label)
-    look = saliency.look()
+    style = saliency.overlay_style()
     tested = saliency.wants_test()
 if not runs or not methods:
     st.info("Pick at least one model and one method.")
@@ -28,6 +28,6 @@ if not runs or not methods:
 with st.spinner("Running the models ..."):
     cells = saliency.compute(benchmark, runs, methods, face.pixels, request)
     tests = saliency.test(benchmark, runs, methods, face.pixels, request) if tested else {}
-saliency.show(benchmark, saliency.Grid(runs, methods, cells, look), tests, face.pixels)
+saliency.show(benchmark, saliency.Grid(runs, methods, cells, style), tests, face.pixels)
 if tested:
     saliency.faithfulness(benchmark, runs, tests)

@@ -202,7 +202,7 @@ def test_label_issues_score_each_model_without_them(open_page, faulty):
     among, errors = table["likely label errors among them"], table["test errors"]
     assert (among >= 4).all()  # the six that both models doubt
     np.testing.assert_allclose(table["share of errors"], among / errors)
-    assert set(table["judged by"]) == {"the others"}
+    assert set(table["judged by"]) == {"other networks"}
 
 
 def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, faulty, tmp_path):

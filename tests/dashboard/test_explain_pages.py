@@ -75,7 +75,7 @@ def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, expl
     assert not app.exception
     claims = app.dataframe[0].value.set_index("claim")
     assert claims.loc["mouth (smile) for happy", TITLE] == "yes: 70% vs. 10%"
-    assert claims.loc["brows for angry", TITLE].startswith("not shown")
+    assert claims.loc["brows for angry", TITLE].startswith("inconclusive")
     assert "beat both baselines in deletion and insertion: HiRes-CAM" in said(app)
     ranking = app.dataframe[1].value.set_index("method")
     assert ranking.loc["HiRes-CAM", "Deletion"].endswith("✓")

@@ -281,7 +281,7 @@ def test_a_single_run_is_enough_or_the_page_says_why(page, open_page, tmp_path):
     app = open_page(page, toy.artifacts)
     assert not app.exception
     if page == "head_to_head":
-        assert "It takes two finished runs" in texts(app)
+        assert "A comparison needs two finished runs" in texts(app)
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
