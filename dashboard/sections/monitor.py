@@ -67,9 +67,9 @@ def card(training: Training, benchmark: str, colour: str) -> None:
             chart.show(
                 charts.trace_chart(training.trace, training.history, colour),
                 f"trace-{run_id}",
-                "Solid: training loss on augmented images, 20 points per epoch. Dotted: log "
-                "loss on validation images without augmentation. Compare the trends, not the levels: "
-                "the two losses are not on the same scale.",
+                "Solid: training loss on augmented images, 20 points per epoch. Dotted: log loss "
+                "on validation images without augmentation. Compare the trends, not the levels, "
+                "because the two losses are on different scales.",
             )
 
 

@@ -304,4 +304,4 @@ def _members(cell: SaliencyMap) -> str:
     """Returns how many members an ensemble's map averages, if some do not support the method."""
     if cell.members is None or cell.members[0] == cell.members[1]:
         return ""
-    return f" · mean of the {cell.members[0]} of {cell.members[1]} members that support the method"
+    return f" · from {cell.members[0]} of {cell.members[1]} members; the others do not support it"

@@ -177,7 +177,7 @@ def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
     app.pills(key="methods").set_value(["chefer", "rollout", "occlusion"]).run()
     assert not app.exception
     captions = [element.value for element in app.caption]
-    partly = [caption for caption in captions if "of 1 of 2 members" in caption]
+    partly = [caption for caption in captions if "from 1 of 2 members" in caption]
     assert len(partly) == 2  # both attention methods; occlusion asks the ensemble itself
     # rollout knows no class
     assert sum("independent of the class" in caption for caption in captions) == 2
