@@ -108,7 +108,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
         anew.model_copy(update={"created": "2031-01-01T00:00:00+00:00"}).write(run.info_path)
         return np.full((len(few_conditions), 8, 7), 1 / 7, np.float32)
 
-    monkeypatch.setattr(measure, "_network_answers", meanwhile)
+    monkeypatch.setattr(measure, "_corrupted_predictions", meanwhile)
     with pytest.raises(ArtifactError, match="was retrained during"):
         measured()
     assert not run.robustness_path.exists()
@@ -226,7 +226,7 @@ def test_the_efficiency_command_skips_what_is_measured(command, place):
         ).write(place.run(name).efficiency_path)  # fmt: skip
     done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
     assert done.exit_code == 0
-    assert "3.0 M parameters, 2.00 G operations, batches of 1: 4.0 ms" in done.output
+    assert "3.0 M parameters, 2.00 GFLOPs, latency by batch size 4.0 ms at 1" in done.output
 
 
 def test_the_report_command_writes_one_file(command, place, tmp_path):
@@ -244,7 +244,7 @@ def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
     few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
     done = command("report", "toy", "--out", str(out), *few)
     assert done.exit_code == 0
-    assert "Scored on: Test, leak-free; classes: angry, happy, sad." in out.read_text("utf-8")
+    assert "Evaluated on: Test, leak-free. Classes: angry, happy, sad." in out.read_text("utf-8")
     with pytest.raises(DataError, match="Unknown class 'sda'"):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
 
