@@ -104,6 +104,7 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
     Key.GROUPS: {"Bit for bit": "exact"},
     Key.LABEL: {"every class": "all classes"},
     Key.PAIRS: {"Errors the other mends": "complementarity"},
+    Key.RANK: {"pull on the class": "gradient x activation"},
     Key.SCALE: {"For and against": "Evidence for and against"},
     Key.SORT: {"Least like a face first": "outlier", "Most disputed first": "agreement"},
     Key.SOURCE: {"A face of yours, or a drawn one": "own", "A test sample": "sample"},

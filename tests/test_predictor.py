@@ -176,7 +176,7 @@ def test_a_borrowed_ensemble_answers_as_predictions_are_averaged(predictor, toy)
 
 def test_a_method_that_suits_no_member_is_refused(predictor):
     face = predictor.format.convert(drawn_face())
-    with pytest.raises(ExplainError, match="suits no member"):
+    with pytest.raises(ExplainError, match="does not support any member"):
         predictor.explain(face, "pair-cpu", "chefer")
     with pytest.raises(ExplainError, match="does not support"):
         predictor.explain(face, RUNS[0], "chefer")

@@ -122,7 +122,7 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
     st.markdown(
         f"**The {len(top)} strongest of {maps.layer.channels} channels of `{maps.layer.path}`**"
     )
-    if rank is RankBy.PULL and not maps.pull.any():
+    if rank is RankBy.RELEVANCE and not maps.relevance.any():
         st.caption(
             "After this layer the classifier reads only the class token, so gradient x activation "
             "is zero at every patch and channels are shown in order. Pick an earlier layer."
@@ -136,7 +136,7 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
         with columns[index % PER_ROW]:
             st.image(channel_tile(maps.values[channel]), width="stretch")
             st.button(
-                f"{channel} ({maps.pull[channel]:+.2f})",
+                f"{channel} ({maps.relevance[channel]:+.2f})",
                 key=f"channel-{channel}",
                 on_click=enlarge,
                 args=(channel,),

@@ -1,1 +1,1 @@
-"""Explanations of a model on one face."""
+"""Explanations: saliency methods, faithfulness metrics, feature maps and facial regions."""

@@ -1,9 +1,8 @@
-"""What a ViT's tokens gather from one another, and what of it speaks for a class.
+"""Attention-based saliency for ViTs.
 
-Attention is read without touching the model. Each of the project's ViTs (timm's, transformers',
-our own) calls one fused function, which never forms the attention matrix. `AttentionTape`
-stands in for that function in the calling thread only, so nothing has to be undone in the model
-and other threads notice nothing.
+All supported ViTs (timm, transformers, `scratch_vit`) call PyTorch's fused attention, which never
+materialises the attention matrix. `AttentionTape` replaces that function in the calling thread
+only, so neither the model nor other threads are affected.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +18,11 @@ from fer_core.models.tokens import grid_side
 
 
 class AttentionTape(TorchFunctionMode):
-    """Keeps the attention of every block that runs while it is entered.
+    """Context manager that records the attention weights of every block.
 
     Attributes:
-        weights: One tensor a block in order, (N, heads, T, T); each row sums to 1. They carry
-            the graph where gradients are on.
+        weights: One tensor per block in order, shape (N, heads, T, T); rows sum to 1. They are
+            part of the autograd graph if gradients are enabled.
     """
 
     def __init__(self) -> None:
@@ -54,8 +53,7 @@ class AttentionTape(TorchFunctionMode):
     ) -> Tensor:
         if attn_mask is not None or is_causal or dropout_p:
             raise ExplainError(
-                "Masked attention and dropout are not explained: patches see all patches. Put the "
-                "model into evaluation mode."
+                "Masked attention and dropout are not supported. Set the model to evaluation mode."
             )
         factor = query.shape[-1] ** -0.5 if scale is None else scale
         weights = (query @ key.transpose(-2, -1) * factor).softmax(dim=-1)
@@ -64,32 +62,32 @@ class AttentionTape(TorchFunctionMode):
 
 
 def attention(model: LogitsFunction, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs a ViT and returns its logits and all its attention.
+    """Runs a ViT and returns its logits and attention weights.
 
     Returns:
-        Logits (N, K), and attention (N, blocks, heads, T, T): who (row) looks at whom (column).
+        Logits (N, K), and attention (N, blocks, heads, T, T) from query (row) to key (column).
 
     Raises:
-        ExplainError: If the model has no attention.
+        ExplainError: If the model has no attention blocks.
     """
     tape = AttentionTape()
     with torch.no_grad(), tape:
         logits = model(inputs)
     if not tape.weights:
-        raise ExplainError("This model has no attention to read. Take a CAM method.")
+        raise ExplainError("This model has no attention blocks. Use a CAM method.")
     return logits, torch.stack(tape.weights, dim=1)
 
 
 def rollout(layers: Tensor, residual: float = 0.5) -> Tensor:
-    """Follows attention through all blocks (Abnar and Zuidema 2020, arXiv:2005.00928).
+    """Attention rollout (Abnar and Zuidema 2020, arXiv:2005.00928).
 
     Args:
         layers: Attention averaged over heads, shape (N, blocks, T, T); rows sum to 1.
-        residual: Share of each token that passes a block by its skip connection.
+        residual: Weight of the skip connection in each block.
 
     Returns:
-        How much of each input token (column) each output token (row) holds: (N, T, T), rows sum
-        to 1.
+        Contribution of each input token (column) to each output token (row), shape (N, T, T);
+        rows sum to 1.
     """
     identity = torch.eye(layers.shape[-1], device=layers.device)
     mixed = identity.expand(len(layers), -1, -1)
@@ -99,14 +97,14 @@ def rollout(layers: Tensor, residual: float = 0.5) -> Tensor:
 
 
 def relevance(layers: Sequence[Tensor]) -> Tensor:
-    """Adds up what each block passes on (Chefer et al. 2021, arXiv:2103.15679, eq. 5 and 6).
+    """Accumulates relevance over blocks (Chefer et al. 2021, arXiv:2103.15679, eq. 5 and 6).
 
     Args:
         layers: Positive part of attention times gradient, averaged over heads: (N, T, T) each.
 
     Returns:
-        Relevance of each input token (column) for each output token (row), (N, T, T); the
-        identity where nothing is passed on.
+        Relevance of each input token (column) for each output token (row), shape (N, T, T); the
+        identity if all inputs are zero.
     """
     count = layers[0].shape[-1]
     total = torch.eye(count, device=layers[0].device).expand(len(layers[0]), -1, -1)
@@ -116,12 +114,12 @@ def relevance(layers: Sequence[Tensor]) -> Tensor:
 
 
 def looked_at(matrix: Tensor, prefix: int, mean_pooled: bool) -> Tensor:
-    """Returns what the classifier's input holds of each patch.
+    """Returns the contribution of each patch to the classifier's input.
 
     Args:
         matrix: Output tokens in rows, input tokens in columns, (N, T, T).
-        prefix: Tokens before the patches.
-        mean_pooled: Whether the classifier reads the mean of the patches; the first token if not.
+        prefix: Number of tokens before the patches.
+        mean_pooled: Whether the classifier reads the mean of the patches, not the first token.
 
     Returns:
         Shape (N, side, side).
@@ -132,14 +130,14 @@ def looked_at(matrix: Tensor, prefix: int, mean_pooled: bool) -> Tensor:
 
 
 def attention_from(layers: Tensor, block: int, head: int | None, token: int, prefix: int) -> Tensor:
-    """Returns where a token looks: attention to each patch, shape (N, side, side).
+    """Returns the attention of a token to each patch, shape (N, side, side).
 
     Args:
-        layers: As `attention` gives it, (N, blocks, heads, T, T).
-        block: From 0; negative ones count from the last.
-        head: One head, or their mean if None.
-        token: Row of the token that looks; 0 is the class token where there is one.
-        prefix: Tokens before the patches.
+        layers: Attention from `attention`, shape (N, blocks, heads, T, T).
+        block: Index of the block; negative indices count from the end.
+        head: Index of the head; None for the mean over heads.
+        token: Index of the query token; 0 is the class token, if there is one.
+        prefix: Number of tokens before the patches.
 
     Raises:
         ExplainError: If there is no such block or head.
@@ -150,7 +148,7 @@ def attention_from(layers: Tensor, block: int, head: int | None, token: int, pre
 
 
 def last_attention(question: Question) -> tuple[Tensor, Tensor]:
-    """What the classifier's token looks at in one block; the last, all heads, by default."""
+    """Attention of the classifier's token in one block; by default the last, mean over heads."""
     logits, layers = attention(question.network, question.inputs)
     block = -1 if question.detail.block is None else question.detail.block
     matrix = _matrix(layers, block, question.detail.head)
@@ -158,7 +156,7 @@ def last_attention(question: Question) -> tuple[Tensor, Tensor]:
 
 
 def _matrix(layers: Tensor, block: int, head: int | None) -> Tensor:
-    """Returns one block's attention of one head, or of their mean, (N, T, T).
+    """Returns the attention of one block and head (or the mean over heads), (N, T, T).
 
     Raises:
         ExplainError: If there is no such block or head.
@@ -169,12 +167,12 @@ def _matrix(layers: Tensor, block: int, head: int | None) -> Tensor:
     if head is None:
         return layers[:, block].mean(dim=1)
     if not 0 <= head < heads:
-        raise ExplainError(f"This network has {heads} heads in a block.")
+        raise ExplainError(f"This network has {heads} heads per block.")
     return layers[:, block, head]
 
 
 def attention_rollout(question: Question) -> tuple[Tensor, Tensor]:
-    """Attention followed through all blocks; the same for every class."""
+    """Attention rollout; independent of the class."""
     logits, layers = attention(question.network, question.inputs)
     mixed = rollout(layers.mean(dim=2))
     return logits, looked_at(mixed, question.spec.prefix_tokens, question.mean_pooled)
@@ -183,13 +181,13 @@ def attention_rollout(question: Question) -> tuple[Tensor, Tensor]:
 def gradient_rollout(question: Question) -> tuple[Tensor, Tensor]:
     """Rollout of attention weighted by its gradient, for one class.
 
-    Gildenblat's variant of rollout: the positive part of attention times gradient takes the place
-    of attention, and rows are scaled to sum to 1 with the skip connection.
+    Gildenblat's variant of rollout replaces attention by the positive part of attention times
+    gradient and normalises rows, including the skip connection, to sum to 1.
     """
     logits, layers = _weighted(question)
     identity = torch.eye(layers[0].shape[-1], device=layers[0].device)
     normalised = [layer / layer.sum(dim=-1, keepdim=True).clamp_min(1e-12) for layer in layers]
-    # A row that passes nothing on keeps its own token.
+    # An all-zero row becomes the identity.
     steps = [
         torch.where(layer.sum(dim=-1, keepdim=True) > 0, scaled, identity)
         for layer, scaled in zip(layers, normalised, strict=True)
@@ -202,18 +200,18 @@ def chefer(question: Question) -> tuple[Tensor, Tensor]:
     """Relevance of each patch for one class (Chefer et al. 2021, arXiv:2103.15679)."""
     logits, layers = _weighted(question)
     total = relevance(layers)
-    own = torch.eye(total.shape[-1], device=total.device)
-    return logits, looked_at(total - own, question.spec.prefix_tokens, question.mean_pooled)
+    identity = torch.eye(total.shape[-1], device=total.device)
+    return logits, looked_at(total - identity, question.spec.prefix_tokens, question.mean_pooled)
 
 
 def _weighted(question: Question) -> tuple[Tensor, list[Tensor]]:
-    """Returns logits and, a block, the head mean of (gradient * attention)+, (N, T, T)."""
+    """Returns logits and, per block, the mean over heads of (gradient * attention)+, (N, T, T)."""
     tape = AttentionTape()
     with torch.enable_grad(), tape:
-        # a gradient asked for at the input: frozen weights would cut the graph
+        # the input needs a gradient, because frozen weights would cut the graph
         logits = question.network(question.inputs.detach().requires_grad_(True))
         if not tape.weights:
-            raise ExplainError("This model has no attention to read. Take a CAM method.")
+            raise ExplainError("This model has no attention blocks. Use a CAM method.")
         gradients = torch.autograd.grad(
             question.target_values(logits).sum(), tape.weights, allow_unused=True
         )

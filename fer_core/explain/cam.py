@@ -1,7 +1,7 @@
-"""Class activation maps of CNNs and ViTs, by the library grad-cam, kept signed and unscaled.
+"""Class activation maps of CNNs and ViTs with the grad-cam library, signed and unscaled.
 
-The library clips and scales every map on its own; here each map keeps its sign and size, so
-that maps of several inputs and models can be compared.
+The library clips and rescales every map. Here maps keep sign and scale, so that maps of several
+inputs and models can be compared.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from fer_core.models.tokens import to_grid
 _BATCH = 32
 
 _MAX_SIDE = 56
-"""Of the maps that Eigen-CAM decomposes; larger ones are averaged down first."""
+"""Largest side of the activations that Eigen-CAM decomposes; larger ones are average-pooled."""
 
 
-class _Pick:
-    """The explained number of one output, as the library asks for it."""
+class _LibraryTarget:
+    """A `Target` in the interface of the grad-cam library."""
 
     def __init__(self, target: Target | None) -> None:
         self.target = target
@@ -35,10 +35,10 @@ class _Pick:
         return target.score(logits)
 
 
-class _Signed(BaseCAM):  # type: ignore[misc]
-    """Keeps sign and scale.
+class _SignedCam(BaseCAM):  # type: ignore[misc]
+    """Base class that keeps sign and scale of the maps.
 
-    The gradient is asked for at the input, so that frozen weights gather none.
+    The input requires a gradient, so that networks with frozen weights work.
     """
 
     def __init__(self, model: nn.Module, layer: nn.Module, reshape: Any) -> None:  # noqa: ANN401
@@ -56,9 +56,9 @@ class _Signed(BaseCAM):  # type: ignore[misc]
     def compute_cam_per_layer(
         self, input_tensor: Tensor, targets: list[Any], eigen_smooth: bool
     ) -> list[NDArray[np.float32]]:
-        seen = self.activations_and_grads
-        activation = seen.activations[0].numpy()
-        gradient = seen.gradients[0].numpy() if self.gradients else None
+        hooks = self.activations_and_grads
+        activation = hooks.activations[0].numpy()
+        gradient = hooks.gradients[0].numpy() if self.gradients else None
         layer = self.target_layers[0]
         return [
             self.get_cam_image(input_tensor, layer, targets, activation, gradient, eigen_smooth)
@@ -70,32 +70,32 @@ class _Signed(BaseCAM):  # type: ignore[misc]
         return cam_per_target_layer[0]
 
 
-class _GradCam(_Signed, GradCAM):  # type: ignore[misc]
+class _GradCam(_SignedCam, GradCAM):  # type: ignore[misc]
     pass
 
 
-class _GradCamPlusPlus(_Signed, GradCAMPlusPlus):  # type: ignore[misc]
+class _GradCamPlusPlus(_SignedCam, GradCAMPlusPlus):  # type: ignore[misc]
     pass
 
 
-class _HiResCam(_Signed, HiResCAM):  # type: ignore[misc]
+class _HiResCam(_SignedCam, HiResCAM):  # type: ignore[misc]
     pass
 
 
-class _LayerCam(_Signed, LayerCAM):  # type: ignore[misc]
+class _LayerCam(_SignedCam, LayerCAM):  # type: ignore[misc]
     pass
 
 
-class _EigenCam(_Signed, EigenCAM):  # type: ignore[misc]
-    """The first principal component of the activations, turned so that strong places are positive.
+class _EigenCam(_SignedCam, EigenCAM):  # type: ignore[misc]
+    """First principal component of the activations, positive where activations are strong.
 
-    A principal component has no sign of its own: the library's map is as often inverted as not.
+    The sign of a principal component is arbitrary, so the library's map may be inverted.
     """
 
     gradients = False
 
     def get_cam_image(self, *args: Any, **options: Any) -> NDArray[np.float32]:  # noqa: ANN401
-        # the library decomposes a matrix of places by places: gigabytes for early layers
+        # the library decomposes a (positions, positions) matrix: gigabytes for early layers
         step = -(-args[3].shape[-1] // _MAX_SIDE)
         activations = F.avg_pool2d(torch.from_numpy(args[3]), step).numpy()
         maps: NDArray[np.float32] = super().get_cam_image(
@@ -103,16 +103,16 @@ class _EigenCam(_Signed, EigenCAM):  # type: ignore[misc]
         )
         energy = np.square(activations).sum(axis=1)
         energy = energy - energy.mean(axis=(1, 2), keepdims=True)
-        along = (maps * energy).sum(axis=(1, 2), keepdims=True)
-        return np.where(along < 0, -maps, maps)
+        correlation = (maps * energy).sum(axis=(1, 2), keepdims=True)
+        return np.where(correlation < 0, -maps, maps)
 
 
-class _AblationCam(_Signed):
-    """Weighs each channel by how far the explained number falls without it.
+class _AblationCam(_SignedCam):
+    """Weights each channel by the drop of the target when the channel is ablated.
 
-    The paper divides the fall by the number itself; that changes only the map's scale, and its
-    sign where the number is negative, so it is left out. The library's own version exchanges
-    modules of the model, which is not undone if a forward pass fails.
+    The paper divides the drop by the target, which changes only the scale of the map (and its sign
+    for a negative target), so this is omitted. The library's implementation replaces modules of
+    the model and does not restore them if a forward pass fails.
     """
 
     gradients = False
@@ -121,23 +121,23 @@ class _AblationCam(_Signed):
         self,
         input_tensor: Tensor,
         target_layer: nn.Module,
-        targets: list[_Pick],
+        targets: list[_LibraryTarget],
         activations: NDArray[np.float32],
         _grads: None,
     ) -> NDArray[np.float32]:
         self.activations_and_grads.release()
-        # The explained class stays that of the whole network.
+        # The target is the class that the intact network predicts.
         fixed = [
-            pick.target or Target(int(own.argmax()))
-            for pick, own in zip(targets, self.outputs, strict=True)
+            pick.target or Target(int(logits.argmax()))
+            for pick, logits in zip(targets, self.outputs, strict=True)
         ]
         rows = [
-            self._falls(one, target_layer, target, target.score(own), activations.shape[1])
-            for one, target, own in zip(input_tensor, fixed, self.outputs, strict=True)
+            self._drops(image, target_layer, target, target.score(logits), activations.shape[1])
+            for image, target, logits in zip(input_tensor, fixed, self.outputs, strict=True)
         ]
         return np.stack(rows)
 
-    def _falls(
+    def _drops(
         self, image: Tensor, layer: nn.Module, target: Target, whole: Tensor, channels: int
     ) -> NDArray[np.float32]:
         scores = []
@@ -150,9 +150,9 @@ class _AblationCam(_Signed):
                 output: Tensor,
                 left_out: range = left_out,
             ) -> Tensor:
-                kept = torch.ones(len(left_out), channels, device=output.device)
-                kept[torch.arange(len(left_out)), torch.tensor(left_out)] = 0
-                return output * (kept[:, None] if output.ndim == 3 else kept[:, :, None, None])
+                mask = torch.ones(len(left_out), channels, device=output.device)
+                mask[torch.arange(len(left_out)), torch.tensor(left_out)] = 0
+                return output * (mask[:, None] if output.ndim == 3 else mask[:, :, None, None])
 
             handle = layer.register_forward_hook(ablate)
             try:
@@ -164,7 +164,7 @@ class _AblationCam(_Signed):
         return falls
 
 
-def _method(kind: type[_Signed]) -> Callable[[Question], tuple[Tensor, Tensor]]:
+def _method(kind: type[_SignedCam]) -> Callable[[Question], tuple[Tensor, Tensor]]:
     def explained(question: Question) -> tuple[Tensor, Tensor]:
         """Returns logits (N, K) and signed maps (N, h, w) on the layer's grid."""
         model, spec = question.network, question.spec
@@ -175,7 +175,7 @@ def _method(kind: type[_Signed]) -> Callable[[Question], tuple[Tensor, Tensor]]:
             return output if output.ndim == 4 else to_grid(output, prefix)
 
         cam = kind(model, layer, reshape)
-        picks = [_Pick(target) for target in question.targets]
+        picks = [_LibraryTarget(target) for target in question.targets]
         try:
             with torch.set_grad_enabled(kind.gradients):
                 maps = cam(question.inputs, picks)

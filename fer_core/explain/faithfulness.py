@@ -1,8 +1,8 @@
-"""Whether a map can be believed: what the model says when the marked places go or come.
+"""Faithfulness metrics: insertion, deletion, ROAD, stability and weight randomisation.
 
-Every map is first averaged over the same coarse cells and only their order counts, so that a
-fine map and a coarse one remove the same shapes. A method must beat maps that know nothing of
-the model (`BASELINES` of `fer_core.explain.tables`).
+Maps are averaged over a coarse grid of cells and only the ranking of cells counts, so that fine
+and coarse maps remove regions of the same shape. A faithful method beats the model-agnostic
+baselines (`BASELINES` of `fer_core.explain.tables`).
 """
 
 import copy
@@ -30,12 +30,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """The model's confidence in the target while cells go or come.
+    """Confidence in the target while cells are deleted or inserted.
 
     Attributes:
-        shares: Share of cells changed, 0 to 1, shape (steps + 1,).
-        deletion: Confidence as the most salient cells are painted over first; low is good.
-        insertion: Confidence as they are first to appear in a blurred picture; high is good.
+        shares: Share of changed cells, 0 to 1, shape (steps + 1,).
+        deletion: Confidence when the most salient cells are deleted first; lower is better.
+        insertion: Confidence when they are first inserted into a blurred image; higher is better.
     """
 
     shares: Floats
@@ -44,12 +44,12 @@ class Curves:
 
     @property
     def deletion_area(self) -> float:
-        """Area under the deletion curve, 0 to 1; low if the map is faithful."""
+        """Area under the deletion curve, 0 to 1; lower is better."""
         return float(np.trapezoid(self.deletion, self.shares))
 
     @property
     def insertion_area(self) -> float:
-        """Area under the insertion curve, 0 to 1; high if the map is faithful."""
+        """Area under the insertion curve, 0 to 1; higher is better."""
         return float(np.trapezoid(self.insertion, self.shares))
 
 
@@ -61,9 +61,9 @@ def cell_means(values: NDArray[np.float32], cells: int = CELLS) -> Floats:
 
 
 def order(values: NDArray[np.float32], cells: int = CELLS) -> Floats:
-    """Returns each cell's rank as a share of all, 0 for the most salient, (cells, cells).
+    """Returns the relative rank of each cell, 0 for the most salient, shape (cells, cells).
 
-    Equal cells are ranked in a fixed random order: a blank map must not remove rows from the top.
+    Ties are broken by a fixed random order, so that a blank map does not delete from the top.
     """
     means = cell_means(values, cells).ravel()
     ties = np.random.default_rng(0).permutation(means.size)
@@ -81,14 +81,14 @@ def insertion_deletion(
 ) -> list[Curves]:
     """Insertion and deletion curves (Petsiuk et al. 2018, arXiv:1806.07421).
 
-    Deleted cells take the picture's mean colour; insertion starts from a strong blur. All maps of
-    one picture are asked about in one batch.
+    Deleted cells get the image's mean colour; insertion starts from a strongly blurred image. All
+    maps of an image are evaluated in one batch.
 
     Args:
         model: Any function to logits.
         image: Input, shape (3, S, S).
         maps: Maps of that image.
-        steps: Changes from the whole picture to none of it.
+        steps: Number of steps from the intact to the fully changed image.
         cells: Cells a side.
 
     Returns:
@@ -102,8 +102,8 @@ def insertion_deletion(
     batch = []
     for saliency in maps:
         ranks = _enlarged(order(saliency.values, cells), side)
-        gone = torch.stack([ranks < level for level in levels])[:, None].to(image.device)
-        batch += [torch.where(gone, plain, image), torch.where(gone, image, blurred)]
+        masks = torch.stack([ranks < level for level in levels])[:, None].to(image.device)
+        batch += [torch.where(masks, plain, image), torch.where(masks, image, blurred)]
     if not batch:
         return []
     logits = answer(model, torch.cat(batch)).view(len(maps), 2, steps + 1, -1)
@@ -117,10 +117,10 @@ def insertion_deletion(
 def road(
     model: LogitsFunction, image: Tensor, maps: Sequence[SaliencyMap], cells: int = CELLS
 ) -> list[float]:
-    """ROAD (Rong et al. 2022, arXiv:2202.00449): least minus most relevant first, halved.
+    """ROAD (Rong et al. 2022, arXiv:2202.00449): half of least minus most relevant first.
 
-    Removed cells are imputed from their surroundings. Above 0 the model loses less confidence
-    when what the map calls unimportant goes than when what it calls important does.
+    Removed cells are imputed from their neighbours. A value above 0 means that removing the least
+    relevant cells costs less confidence than removing the most relevant ones.
 
     Args:
         model: Any function to logits.
@@ -129,7 +129,7 @@ def road(
         cells: Cells a side.
 
     Returns:
-        For each map, in -0.5 to 0.5.
+        One value per map, -0.5 to 0.5; higher is better.
     """
     side = image.shape[-1]
     pixels = image.detach().cpu().numpy()
@@ -152,7 +152,7 @@ def road(
 def similarity(
     first: NDArray[np.float32], second: NDArray[np.float32], cells: int = CELLS
 ) -> float:
-    """Spearman's rank correlation of two maps' cells, -1 to 1; 0 if one of them is constant."""
+    """Spearman's rank correlation of two maps over cells, -1 to 1; 0 if a map is constant."""
     ranks = [rankdata(cell_means(values, cells)) for values in (first, second)]
     if any(values.std() == 0 for values in ranks):
         return 0.0
@@ -160,7 +160,7 @@ def similarity(
 
 
 Explainer = Callable[[LogitsFunction, Tensor, Sequence[Target | None]], list[SaliencyMap]]
-"""Explains inputs of a model by one method."""
+"""Function (model, inputs, targets) that returns one saliency map per input."""
 
 
 def stability(
@@ -171,36 +171,39 @@ def stability(
     noise: float = 0.04,
     seed: int = 0,
 ) -> Floats:
-    """Similarity of each map to that of the same input with a little noise, shape (N,).
+    """Similarity of each map to the map of the same input with added noise, shape (N,).
 
     Args:
-        explainer: Gives the maps.
-        model: What it explains.
-        inputs: Shape (N, 3, S, S).
-        maps: Their maps; the noisy inputs are explained for the same targets.
-        noise: Deviation of the noise in the inputs' normalised units; by default about 5 of 255
-            grey values where the deviation of a channel is a half.
-        seed: Of the noise.
+        explainer: Computes the maps.
+        model: Explained model.
+        inputs: Normalised input, shape (N, 3, S, S).
+        maps: Maps of the inputs; the noisy inputs are explained for the same targets.
+        noise: Standard deviation of the noise in normalised units; the default is about 5 of 255
+            grey levels for a normalisation with std 0.5.
+        seed: Random seed of the noise.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(inputs.shape, generator=generator).to(inputs.device)
-    again = explainer(model, inputs + noise * drawn, [saliency.target for saliency in maps])
+    gaussian = torch.randn(inputs.shape, generator=generator).to(inputs.device)
+    noisy_maps = explainer(model, inputs + noise * gaussian, [saliency.target for saliency in maps])
     return np.array(
-        [similarity(before.values, after.values) for before, after in zip(maps, again, strict=True)]
+        [
+            similarity(before.values, after.values)
+            for before, after in zip(maps, noisy_maps, strict=True)
+        ]
     )
 
 
 def randomised(
     model: nn.Module, parts: int = 4, seed: int = 0
 ) -> Iterator[tuple[float, nn.Module]]:
-    """Yields copies of a network whose weights are random from the output down, ever further.
+    """Yields a network with progressively randomised weights, from the output to the input.
 
-    Cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292). Every tensor keeps its mean
-    and deviation, so that the copies compute numbers of the usual size.
+    Cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292). Each tensor keeps its mean and
+    standard deviation, so that activations stay in their usual range.
 
     Yields:
-        The share of weight tensors that are random, above 0 up to 1, and the copy (one object,
-        changed between the steps).
+        Share of randomised weight tensors, above 0 to 1, and the network (the same copy,
+        modified in place between steps).
     """
     generator = torch.Generator().manual_seed(seed)
     changed = copy.deepcopy(model)
@@ -209,10 +212,10 @@ def randomised(
     for start, end in pairwise(bounds.tolist()):
         with torch.no_grad():
             for tensor in tensors[start:end]:
-                drawn = torch.randn(tensor.shape, generator=generator).to(tensor)
+                gaussian = torch.randn(tensor.shape, generator=generator).to(tensor)
                 spread = tensor.std() if tensor.numel() > 1 else torch.zeros(())
-                # a constant tensor (fresh norms and biases) is made random too
-                tensor.copy_(tensor.mean() + drawn * torch.clamp(spread, min=1e-2))
+                # the clamp also randomises constant tensors, such as fresh norms and biases
+                tensor.copy_(tensor.mean() + gaussian * torch.clamp(spread, min=1e-2))
         yield float(end) / len(tensors), changed
 
 
@@ -224,12 +227,12 @@ def randomisation(
     parts: int = 4,
     seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """Similarity of maps to those of ever more random copies of the network.
+    """Similarity of maps to those of progressively randomised copies of the network.
 
-    A map that stays the same shows the picture, not the model.
+    A map that stays similar depends on the image and not on the model.
 
     Returns:
-        Shares of random weights, shape (parts,), and similarities, shape (parts, N).
+        Shares of randomised weights, shape (parts,), and similarities, shape (parts, N).
     """
     shares, rows = [], []
     for share, changed in randomised(model, parts, seed):
@@ -245,5 +248,5 @@ def randomisation(
 
 
 def _enlarged(ranks: Floats, side: int) -> Tensor:
-    """Scales cells to (side, side) without blending them."""
+    """Upsamples cells to (side, side) by nearest neighbour."""
     return F.interpolate(torch.from_numpy(ranks)[None, None], (side, side), mode="nearest")[0, 0]

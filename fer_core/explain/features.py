@@ -1,7 +1,7 @@
-"""What a network's layers hold: an outline of its layers, their maps, a ViT's patches.
+"""Feature maps: the layers of a network, their activations, embeddings, and a ViT's patches.
 
-Layers are found by running the network once and looking at what comes out, so that nothing has
-to be written down for a new architecture.
+Layers are discovered by running the network once and inspecting the outputs, so a new architecture
+needs no configuration.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ from fer_core.models.tokens import to_grid
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer whose output is a map over the picture.
+    """A layer whose output is a spatial feature map.
 
     Attributes:
         path: Module path in the network.
-        kind: Its class's name.
-        channels: Maps it gives.
-        side: Their height and width.
+        kind: Class name of the module.
+        channels: Number of channels.
+        side: Height and width of the feature map.
     """
 
     path: str
@@ -39,45 +39,47 @@ class Layer:
 
 
 class RankBy(StrEnum):
-    """Which channels are shown first."""
+    """Order in which channels are shown."""
 
     ACTIVATION = "activation"
-    PULL = "pull on the class"
+    RELEVANCE = "gradient x activation"
 
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """One layer's maps of one picture.
+    """Feature maps of one layer for one image.
 
     Attributes:
         layer: The layer.
         values: float32, shape (C, side, side).
-        pull: How much each channel moves the target's score, signed, shape (C,): the sum over
-            places of activation times gradient.
-        target: What it pulls on.
+        relevance: Gradient x activation of each channel, summed over positions, signed, shape
+            (C,).
+        target: Target whose gradient is used.
     """
 
     layer: Layer
     values: NDArray[np.float32]
-    pull: NDArray[np.float32]
+    relevance: NDArray[np.float32]
     target: Target
 
     def top(self, count: int, by: RankBy) -> NDArray[np.int64]:
-        """Returns the numbers of the strongest channels, strongest first."""
-        strength = self.pull if by is RankBy.PULL else np.abs(self.values).mean(axis=(1, 2))
+        """Returns the indices of the strongest channels, strongest first."""
+        strength = (
+            self.relevance if by is RankBy.RELEVANCE else np.abs(self.values).mean(axis=(1, 2))
+        )
         return np.argsort(-strength, kind="stable")[:count].astype(np.int64)
 
 
 def layers(model: nn.Module, spec: ModelSpec, inputs: Tensor) -> list[Layer]:
     """Returns the layers of a network from input to output.
 
-    Blocks are not looked into; a row of plain convolutions, norms and activations counts as one
-    layer a convolution, read after its activation.
+    Blocks count as one layer. In plain sequences of convolutions, norms and activations, each
+    convolution with its norm and activation counts as one layer.
 
     Args:
         model: In evaluation mode.
         spec: Its architecture.
-        inputs: One input or more, shape (N, 3, S, S).
+        inputs: At least one input, shape (N, 3, S, S).
     """
     shapes: dict[nn.Module, tuple[int, int]] = {}
 
@@ -103,64 +105,66 @@ def feature_maps(
     layer: Layer,
     target: Target | None = None,
 ) -> FeatureMaps:
-    """Runs a network on one input and returns a layer's maps and their pull on a target.
+    """Returns a layer's feature maps of one input and the relevance of its channels.
 
     Args:
-        model: In evaluation mode; left without hooks, whatever happens.
+        model: Network in evaluation mode; hooks are always removed.
         spec: Its architecture.
-        inputs: Shape (1, 3, S, S).
+        inputs: Normalised input, shape (1, 3, S, S).
         layer: One of `layers`.
-        target: The predicted class by default.
+        target: Target of the relevance; the predicted class by default.
     """
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def keep(module: nn.Module, _: object, output: Any) -> None:  # noqa: ANN401 (a hook's protocol)
-        kept.append(output[0] if isinstance(output, tuple) else output)
+        outputs.append(output[0] if isinstance(output, tuple) else output)
 
     with _hooked([model.get_submodule(layer.path)], keep), torch.enable_grad():
-        # a gradient asked for at the input: frozen weights would cut the graph
+        # the input needs a gradient, because frozen weights would cut the graph
         logits = model(inputs.detach().requires_grad_(True))
-        asked = target or Target(int(logits[0].argmax()))
-        (gradient,) = torch.autograd.grad(asked.score(logits[0]), kept[0])
-    values = _grid_of(kept[0].detach(), spec.prefix_tokens)
-    pulls = _grid_of(gradient, spec.prefix_tokens)
-    if values is None or pulls is None:
-        raise ExplainError(f"{layer.path} gives no map over the picture.")
-    pull = (values * pulls).sum(dim=(2, 3))[0]
-    return FeatureMaps(layer, values[0].float().cpu().numpy(), pull.float().cpu().numpy(), asked)
+        resolved = target or Target(int(logits[0].argmax()))
+        (gradient,) = torch.autograd.grad(resolved.score(logits[0]), outputs[0])
+    values = _grid_of(outputs[0].detach(), spec.prefix_tokens)
+    gradients = _grid_of(gradient, spec.prefix_tokens)
+    if values is None or gradients is None:
+        raise ExplainError(f"The output of {layer.path} is not a spatial feature map.")
+    relevance = (values * gradients).sum(dim=(2, 3))[0]
+    return FeatureMaps(
+        layer, values[0].float().cpu().numpy(), relevance.float().cpu().numpy(), resolved
+    )
 
 
 def penultimate(
     model: LogitsFunction, spec: ModelSpec, inputs: Tensor, batch_size: int = 64
 ) -> NDArray[np.float32]:
-    """Returns what the classifier reads of each input, shape (N, D).
+    """Returns the embedding that the classifier receives, shape (N, D).
 
     Args:
-        model: A network in evaluation mode; left without hooks, whatever happens.
-        spec: Its architecture, which names the classifier.
+        model: Network in evaluation mode; hooks are always removed.
+        spec: Architecture, which names the classifier module.
         inputs: Shape (N, 3, S, S).
-        batch_size: Inputs a step.
+        batch_size: Batch size.
     """
     if not isinstance(model, nn.Module):
-        raise ExplainError("Only a network has features; of this model only answers are known.")
-    kept: list[Tensor] = []
+        raise ExplainError("This model has no accessible network, so its features cannot be read.")
+    outputs: list[Tensor] = []
     head = model.get_submodule(spec.head)
-    handle = head.register_forward_pre_hook(lambda _, given: kept.append(given[0].detach()))
+    handle = head.register_forward_pre_hook(lambda _, given: outputs.append(given[0].detach()))
     try:
         with torch.no_grad():
             for start in range(0, len(inputs), batch_size):
                 model(inputs[start : start + batch_size])
     finally:
         handle.remove()
-    features: NDArray[np.float32] = torch.cat(kept).flatten(1).float().cpu().numpy()
+    features: NDArray[np.float32] = torch.cat(outputs).flatten(1).float().cpu().numpy()
     return features
 
 
 def patches(image: NDArray[np.uint8], patch: int) -> NDArray[np.uint8]:
-    """Cuts a picture as a ViT does; shape (rows, columns, patch, patch, ...).
+    """Splits an image into patches as a ViT does; shape (rows, columns, patch, patch, ...).
 
     Args:
-        image: The picture at the network's input size, (S, S) or (S, S, 3); `patch` divides S.
+        image: Image at the input size, shape (S, S) or (S, S, 3); `patch` must divide S.
         patch: Side of a patch in pixels.
     """
     side = image.shape[0] // patch
@@ -169,7 +173,7 @@ def patches(image: NDArray[np.uint8], patch: int) -> NDArray[np.uint8]:
 
 
 def _grid_of(output: object, prefix: int) -> Tensor | None:
-    """Returns an output as maps (N, C, h, w) if it is a square map or a row of tokens."""
+    """Returns an output as maps (N, C, h, w) if it is a square map or a token sequence."""
     if isinstance(output, tuple) and output:
         output = output[0]
     if not isinstance(output, Tensor) or not output.is_floating_point():
@@ -188,7 +192,7 @@ _CHAINS = (nn.Sequential, nn.ModuleList)
 
 
 def _candidates(root: nn.Module, shapes: dict[nn.Module, tuple[int, int]]) -> Iterator[nn.Module]:
-    """Goes through wrappers and one chain deep: blocks and plain layers, in order."""
+    """Yields blocks and plain layers in order, descending into wrappers and one container."""
     for child in root.children():
         if isinstance(child, _CHAINS):
             yield from child.children()
@@ -199,7 +203,7 @@ def _candidates(root: nn.Module, shapes: dict[nn.Module, tuple[int, int]]) -> It
 
 
 def _groups(modules: Iterator[nn.Module]) -> Iterator[nn.Module]:
-    """Joins each plain convolution with the norm and activation behind it; keeps blocks."""
+    """Yields blocks, and for each plain convolution the last of its norm and activation."""
     last: nn.Module | None = None
     for module in modules:
         plain = not any(next(child.parameters(), None) is not None for child in module.children())
@@ -239,15 +243,15 @@ def _hooked(modules: Any, hook: Any) -> Iterator[None]:  # noqa: ANN401 (torch's
 def project(
     features: NDArray[np.float32], seed: int = 0, components: int = 30
 ) -> NDArray[np.float32]:
-    """Lays features out on a plane so that neighbours stay neighbours: PCA, then t-SNE.
+    """Projects features to 2-D with PCA followed by t-SNE.
 
-    Distances between far groups mean nothing (van der Maaten and Hinton 2008). Too few points
-    for t-SNE are projected by PCA alone.
+    Distances between distant clusters are not meaningful (van der Maaten and Hinton 2008). With
+    too few points for t-SNE, only PCA is used.
 
     Args:
-        features: Shape (N, D), N at least 3.
-        seed: Of t-SNE.
-        components: Of the PCA.
+        features: Features, shape (N, D) with N at least 3.
+        seed: Random seed of t-SNE.
+        components: Number of principal components.
 
     Returns:
         Shape (N, 2).
@@ -268,6 +272,6 @@ def project(
 
 
 def order_by_depth(layers: Sequence[Layer]) -> dict[str, Layer]:
-    """Returns an early, a middle and a deep layer by those words."""
+    """Returns an early, a middle and a deep layer by the keys `early`, `middle` and `deep`."""
     positions = {"early": 0, "middle": (len(layers) - 1) // 2, "deep": len(layers) - 1}
     return {depth: layers[position] for depth, position in positions.items()}

@@ -1,4 +1,4 @@
-"""Gradients at the input."""
+"""Gradient-based saliency at the input."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,12 @@ STEPS = 24
 def integrated_gradients(question: Question, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), summed over channels.
 
-    The path leads from the image's own mean colour to the image, by the midpoint rule, so a map
-    sums to the score of the image less that of the plain colour, within the rule's error.
+    The baseline is a plain image of the mean colour, and the integral uses the midpoint rule. A
+    map sums to the target of the image minus that of the baseline, up to the rule's error.
 
     Args:
-        question: What is explained; its model needs gradients, not a registered architecture.
-        steps: Points of the path.
+        question: Explained model and inputs; the model must be differentiable.
+        steps: Number of points on the path.
 
     Returns:
         Logits (N, K) and signed maps (N, S, S).

@@ -1,7 +1,7 @@
-"""Maps against drawn faces, where it is known which parts make the expression.
+"""Ground truth for saliency maps: drawn faces whose expressive regions are known.
 
-A face's parts count as evidence for an emotion where the emotion moves them: the brows of a
-frown, the mouth of a smile. Needs no torch.
+A facial region is evidence for an emotion if the expression changes it, such as the brows of a
+frown or the mouth of a smile. Imports no torch.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from fer_core.records import Framing
 from fer_core.synthetic.face import REGIONS, render
 
 _MOST = 0.9
-"""Share of a set's pictures that must be what is drawn again; planted faults spoil a few."""
+"""Smallest share of images that must equal their redrawn face; planted faults change a few."""
 
 _CHANGE = 12.0
-"""Grey values by which a pixel must differ from the same face at rest to count as changed."""
+"""Mean difference in grey levels from the neutral face above which a region counts as changed."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A drawn face and the place of what makes its expression.
+    """A drawn face and the mask of the regions that show its expression.
 
     Attributes:
         image: uint8, (side, side, 3), RGB.
-        emotion: What the face shows.
-        mask: Bool, (side, side): where parts of the face differ from the same face at rest.
+        emotion: Emotion that the face shows.
+        mask: Bool, (side, side): regions that differ from the neutral face.
     """
 
     image: NDArray[np.uint8]
@@ -42,32 +42,32 @@ class Evidence:
 def draw_evidence(
     seed: int, emotion: Emotion, side: int = 96, framing: Framing | None = None
 ) -> Evidence | None:
-    """Draws a face at full strength and finds what its expression changes.
+    """Draws a face at full intensity and returns it with its evidence mask.
 
-    The same person in the same scene is drawn with the expression and without; brows, eyes, nose
-    and mouth of both, where the pictures differ, are the evidence.
+    The same person is drawn in the same scene with and without the expression. Brows, eyes, nose
+    and mouth are evidence if the two images differ there.
 
     Args:
-        seed: Of person and scene.
-        emotion: The expression.
-        side: Height and width of the result.
-        framing: Of the crops that a model learned from: it is shown faces as near as those. As
-            drawn by default.
+        seed: Seed of person and scene.
+        emotion: Emotion to draw.
+        side: Height and width of the image in pixels.
+        framing: Framing of the model's training images, which the face is cropped to match; None
+            keeps the drawn framing.
 
     Returns:
-        None if nothing visible changes: a hand may cover the mouth that would smile.
+        None if no visible region changes, for example because a hand covers the mouth.
     """
     box, own_drop = BOXES[DRAWN]
     part = min(1.0, box / framing.box) if framing else 1.0
     whole = round(side / part)
     face = render(seed, emotion, side=whole, intensity=1.0)
-    rest = render(seed, emotion, side=whole, intensity=0.0)
+    neutral = render(seed, emotion, side=whole, intensity=0.0)
     changed = np.abs(
-        face.image.astype(np.float64).mean(axis=2) - rest.image.astype(np.float64).mean(axis=2)
+        face.image.astype(np.float64).mean(axis=2) - neutral.image.astype(np.float64).mean(axis=2)
     )
     parts = np.zeros((whole, whole), dtype=bool)
     for name in REGIONS:
-        region = face.masks[name] | rest.masks[name]
+        region = face.masks[name] | neutral.masks[name]
         if region.any() and changed[region].mean() > _CHANGE:
             parts |= region
     drop = framing.drop if framing else own_drop
@@ -81,14 +81,14 @@ def draw_evidence(
 def drawn_masks(
     dataset: PreparedDataset, rows: NDArray[np.int64]
 ) -> list[Mapping[str, NDArray[np.bool_]]] | None:
-    """Draws a synthetic set's faces again, and returns where the parts of each are.
+    """Redraws the faces of a synthetic data set and returns their region masks.
 
     Args:
-        dataset: A set made by `SyntheticSource` or `PlantedSource` with the seed 0.
-        rows: Which of its images; none of the planted copies.
+        dataset: Data set from `SyntheticSource` or `PlantedSource` with seed 0.
+        rows: Rows of the images; planted copies are not supported.
 
     Returns:
-        By image: bool masks of the set's side by region; None if these are not those faces.
+        Per image: bool masks by region at the data set's size; None if the images differ.
     """
     keys = [str(name).rpartition("/")[2] for name in dataset.samples["id"]]
     count, side = sum(key.isdigit() for key in keys), dataset.info.side
@@ -104,12 +104,12 @@ def drawn_masks(
 
 
 def hit(saliency: NDArray[np.float32], mask: NDArray[np.bool_], tolerance: int = 0) -> bool:
-    """The pointing game (Zhang et al. 2018, arXiv:1608.00507): is the peak on the evidence?
+    """Pointing game (Zhang et al. 2018, arXiv:1608.00507): whether the peak is on the evidence.
 
     Args:
         saliency: Signed map, shape (h, w).
-        mask: The evidence, shape (h, w).
-        tolerance: Pixels by which the peak may miss.
+        mask: Evidence mask, shape (h, w).
+        tolerance: Allowed distance from the evidence in pixels.
     """
     if not np.isfinite(saliency).all() or saliency.max() <= 0:
         return False
@@ -120,7 +120,7 @@ def hit(saliency: NDArray[np.float32], mask: NDArray[np.bool_], tolerance: int =
 
 
 def mass_inside(saliency: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """Returns the share of positive saliency on the evidence; 0 if nothing is positive."""
+    """Returns the share of positive saliency on the evidence; 0 without positive saliency."""
     positive = np.maximum(np.nan_to_num(saliency).astype(np.float64), 0)
     total = float(positive.sum())
     return float(positive[mask].sum()) / total if total > 0 else 0.0

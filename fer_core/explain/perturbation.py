@@ -31,14 +31,14 @@ def occlusion(question: Question, windows: int = WINDOWS) -> tuple[Tensor, Tenso
     size = max(2, round(side / windows))
     offsets = sorted({*range(0, side - size, max(1, size // 2)), side - size})
     maps = []
-    for image, target, own in zip(inputs, question.resolve(logits), logits, strict=True):
+    for image, target, intact in zip(inputs, question.resolve(logits), logits, strict=True):
         copies = image.repeat(len(offsets) ** 2, 1, 1, 1)
         covers = torch.zeros(len(copies), side, side, device=inputs.device)
         plain = image.mean(dim=(1, 2)).view(-1, 1, 1)
         for index, (top, left) in enumerate((y, x) for y in offsets for x in offsets):
             copies[index, :, top : top + size, left : left + size] = plain
             covers[index, top : top + size, left : left + size] = 1
-        drops = target.score(own) - target.score(answer(question.model, copies))
+        drops = target.score(intact) - target.score(answer(question.model, copies))
         maps.append((drops.view(-1, 1, 1) * covers).sum(dim=0) / covers.sum(dim=0))
     return logits, torch.stack(maps)
 
@@ -48,14 +48,14 @@ def random_baseline(question: Question) -> tuple[Tensor, Tensor]:
     maps = []
     for image in question.inputs:
         seed = zlib.crc32(image.detach().cpu().contiguous().numpy().tobytes())
-        drawn = np.random.default_rng(seed).random((BASELINE_GRID, BASELINE_GRID))
-        maps.append(torch.from_numpy(drawn.astype(np.float32)))
+        noise = np.random.default_rng(seed).random((BASELINE_GRID, BASELINE_GRID))
+        maps.append(torch.from_numpy(noise.astype(np.float32)))
     return answer(question.model, question.inputs), torch.stack(maps)
 
 
 def centre_baseline(question: Question) -> tuple[Tensor, Tensor]:
-    """Returns the same bump in the centre of every image: what framing alone achieves."""
+    """Returns the same centred Gaussian for every image, which only exploits the framing."""
     side = question.inputs.shape[-1]
-    away = (torch.arange(side) + 0.5) / side - 0.5
-    bump = torch.exp(-(away[:, None] ** 2 + away[None] ** 2) / (2 * 0.25**2))
+    offset = (torch.arange(side) + 0.5) / side - 0.5
+    bump = torch.exp(-(offset[:, None] ** 2 + offset[None] ** 2) / (2 * 0.25**2))
     return answer(question.model, question.inputs), bump.repeat(len(question.inputs), 1, 1)

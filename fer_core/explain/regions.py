@@ -1,8 +1,7 @@
-"""Which parts of a face a map lies on. Needs no torch.
+"""Shares of saliency by facial region. Imports no torch.
 
-Of a drawn face the parts are known exactly. A photograph's are not, but benchmarks frame faces
-alike: the drawn faces' masks, moved to the benchmark's framing and averaged, say where a part
-usually is.
+Drawn faces have exact region masks. For photographs, which a benchmark frames consistently, the
+masks of drawn faces are aligned with the benchmark's framing and averaged.
 """
 
 from collections.abc import Mapping
@@ -19,19 +18,19 @@ from fer_core.synthetic.face import REGIONS, render
 
 REST = "rest"
 PARTS = (*REGIONS, REST)
-"""Brows, eyes, nose, mouth, and everything else."""
+"""Regions of an image: brows, eyes, nose, mouth, and everything else."""
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class FaceLayout:
-    """Where eyes and mouth stand in a crop, as shares of its side.
+    """Position of eyes and mouth in a crop, as shares of its side.
 
     Attributes:
-        eyes: Height of the eyes' middle, from the top.
-        mouth: Height of the mouth's middle.
-        spread: Distance of each eye's middle from the vertical centre line.
+        eyes: Vertical position of the eyes' centre, from the top.
+        mouth: Vertical position of the mouth's centre.
+        spread: Horizontal distance of each eye's centre from the middle.
     """
 
     eyes: float
@@ -40,13 +39,13 @@ class FaceLayout:
 
 
 FER2013 = FaceLayout(eyes=0.37, mouth=0.79, spread=0.18)
-"""Read off the mean face of FER2013's training images."""
+"""Layout of FER2013, measured on the mean face of its training images."""
 
 DRAWN = FaceLayout(eyes=0.47, mouth=0.75, spread=0.13)
-"""Of the faces that `fer_core.data.synthetic` draws."""
+"""Layout of the synthetic source's drawn faces."""
 
 BOXES = {FER2013: (0.857, 0.084), DRAWN: (0.656, 0.086)}
-"""Where a face detector's box lies in the two: side and drop, as in a benchmark's framing."""
+"""Box and drop of the face detector's box in both layouts, as in a benchmark's framing."""
 
 _FACES = 42
 _SIDE = 64
@@ -54,22 +53,24 @@ _LEVEL = 0.3
 
 
 def only_drawn(info: BenchmarkInfo) -> bool:
-    """Whether all pictures of a benchmark are drawn, so that their parts can be known exactly."""
+    """Whether all images of a benchmark are drawn, so that exact region masks exist."""
     return all(source.name == SYNTHETIC for source in info.sources)
 
 
 def framing_of(info: BenchmarkInfo) -> FaceLayout:
-    """Returns where eyes and mouth stand in a benchmark's crops.
+    """Returns the position of eyes and mouth in a benchmark's crops.
 
-    They keep their place in the face detector's box, whose place in the crops was measured.
+    It is derived from the measured position of the face detector's box.
     """
-    known = DRAWN if only_drawn(info) else FER2013
+    reference = DRAWN if only_drawn(info) else FER2013
     if info.framing is None:
-        return known
-    box, drop = BOXES[known]
+        return reference
+    box, drop = BOXES[reference]
     scale = info.framing.box / box
     rise = 0.5 + info.framing.drop - scale * (0.5 + drop)
-    return FaceLayout(scale * known.eyes + rise, scale * known.mouth + rise, scale * known.spread)
+    return FaceLayout(
+        scale * reference.eyes + rise, scale * reference.mouth + rise, scale * reference.spread
+    )
 
 
 def shares(saliency: NDArray[np.float32], masks: Masks) -> dict[str, float]:
@@ -77,10 +78,10 @@ def shares(saliency: NDArray[np.float32], masks: Masks) -> dict[str, float]:
 
     Args:
         saliency: Signed map, shape (h, w).
-        masks: Bool, shape (h, w), by region; where regions overlap, the earlier of `PARTS` counts.
+        masks: Bool masks by region, shape (h, w); where they overlap, the first of `PARTS` counts.
 
     Returns:
-        NaN everywhere if nothing is positive.
+        Shares by region; NaN without positive saliency.
     """
     positive = np.maximum(saliency.astype(np.float64), 0)
     total = float(positive.sum())
@@ -90,32 +91,32 @@ def shares(saliency: NDArray[np.float32], masks: Masks) -> dict[str, float]:
 
 
 def areas(masks: Masks) -> dict[str, float]:
-    """Returns the share of the picture that each of `PARTS` covers: what an even map would give."""
+    """Returns the area share of each of `PARTS`, which equals the shares of a uniform map."""
     return {part: float(mask.mean()) for part, mask in partition(masks).items()}
 
 
 def partition(masks: Masks) -> dict[str, NDArray[np.bool_]]:
-    """Returns disjoint masks for `PARTS` that cover the whole picture."""
-    left = np.ones(next(iter(masks.values())).shape, dtype=bool)
+    """Returns disjoint masks for `PARTS` that cover the image."""
+    unassigned = np.ones(next(iter(masks.values())).shape, dtype=bool)
     parts = {}
     for name in REGIONS:
-        parts[name] = masks[name] & left
-        left = left & ~masks[name]
-    return {**parts, REST: left}
+        parts[name] = masks[name] & unassigned
+        unassigned = unassigned & ~masks[name]
+    return {**parts, REST: unassigned}
 
 
 def canonical_regions(
     side: int = 96, framing: FaceLayout = FER2013, faces: int = _FACES
 ) -> dict[str, NDArray[np.bool_]]:
-    """Returns where brows, eyes, nose and mouth usually are in a benchmark's crops.
+    """Returns average masks of brows, eyes, nose and mouth for a benchmark's framing.
 
-    Each drawn face is moved so that its own eyes and mouth stand where the framing has them; a
-    region is where at least `_LEVEL` of the faces, slightly blurred, have that part.
+    Drawn faces are aligned by their eyes and mouth. A pixel belongs to a region if the region's
+    slightly blurred masks cover it in at least `_LEVEL` of the faces.
 
     Args:
         side: Height and width of the masks.
-        framing: Of the benchmark's crops.
-        faces: How many faces are drawn; equal arguments give equal masks.
+        framing: Position of eyes and mouth in the benchmark's crops.
+        faces: Number of drawn faces. Equal arguments give equal masks.
 
     Returns:
         Disjoint bool masks by region, shape (side, side).
@@ -141,7 +142,7 @@ def canonical_regions(
 def _to_framing(
     masks: Masks, framing: FaceLayout, side: int
 ) -> dict[str, NDArray[np.float64]] | None:
-    """Moves and stretches masks so that eyes and mouth stand where the framing has them."""
+    """Aligns masks with a layout by translation and scaling."""
     size = len(masks["eyes"])
     eyes, mouth = np.argwhere(masks["eyes"]) / size, np.argwhere(masks["mouth"]) / size
     if len(eyes) < 6 or len(mouth) < 6:

@@ -1,4 +1,4 @@
-"""Saliency maps and the questions that they answer."""
+"""Saliency maps, their targets, and the input of explanation methods."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from fer_core.errors import FerscopeError
 from fer_core.models import ModelSpec, spec_of
 
 LogitsFunction = Callable[[Tensor], Tensor]
-"""Anything that maps inputs (N, 3, S, S) to logits (N, K): a network, an ensemble, an ONNX file."""
+"""Function from inputs (N, 3, S, S) to logits (N, K): a network, an ensemble or an ONNX model."""
 
 
 class ExplainError(FerscopeError):
@@ -23,30 +23,30 @@ class ExplainError(FerscopeError):
 
 @dataclass(frozen=True)
 class Target:
-    """What is explained: the logit of a class, or how far it lies above another's.
+    """Target of an explanation: the logit of a class, or its difference from another's.
 
     Attributes:
         of: Index of the class.
-        against: Index of the class to contrast it with ("why happy and not surprise").
+        against: Index of the class to contrast with ("why happy and not surprise").
     """
 
     of: int
     against: int | None = None
 
     def score(self, logits: Tensor) -> Tensor:
-        """Returns the explained number for logits of shape (..., K); shape (...)."""
-        own = logits[..., self.of]
-        return own if self.against is None else own - logits[..., self.against]
+        """Returns the target's value for logits of shape (..., K); shape (...)."""
+        value = logits[..., self.of]
+        return value if self.against is None else value - logits[..., self.against]
 
     def confidence(self, logits: Tensor) -> Tensor:
-        """Returns the probability of the class, among the two if contrasted; shape (...)."""
+        """Returns the class probability (of the two classes if contrasted), shape (...)."""
         if self.against is None:
             return logits.softmax(dim=-1)[..., self.of]
         return torch.sigmoid(self.score(logits))
 
 
 PREDICTED = None
-"""Stands for the class that the model itself predicts."""
+"""Target that stands for the predicted class."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class SaliencyMap:
     """Evidence for and against a target at each position.
 
     Attributes:
-        values: float32, shape (S, S), the input's size; signed and unscaled: positive values
-            are evidence for the target. Maps of attention methods have no negative part.
-        target: What is explained.
+        values: float32, shape (S, S), at the input size, signed and unscaled; positive values are
+            evidence for the target. Attention methods have no negative values.
+        target: Explained target.
         method: Key of the method.
-        logits: The model's answer, float32, shape (K,).
-        members: Of an ensemble's mean map: how many members it stands on, and of how many.
+        logits: Logits of the model, float32, shape (K,).
+        members: For an ensemble's mean map: number of explained members, and of all members.
     """
 
     values: NDArray[np.float32]
@@ -76,12 +76,12 @@ class SaliencyMap:
 
 @dataclass(frozen=True)
 class Detail:
-    """Where inside the network a method reads; each method's own choice by default.
+    """Position in the network that a method reads; by default the method's choice.
 
     Attributes:
         module: Path of the module whose output a CAM reads.
-        block: Attention block, from 0; negative ones count from the last.
-        head: One head of that block; their mean by default.
+        block: Index of the attention block; negative indices count from the end.
+        head: Index of the head; None for the mean over heads.
     """
 
     module: str | None = None
@@ -91,14 +91,14 @@ class Detail:
 
 @dataclass(frozen=True)
 class Question:
-    """Everything that a method needs.
+    """Input of an explanation method.
 
     Attributes:
         model: A network in evaluation mode, or any function to logits.
-        config: How the network was built; None if `model` is no network of the registry.
+        config: Configuration of the network; None if `model` is only a function.
         inputs: Network input, shape (N, 3, S, S).
-        targets: One an input; `PREDICTED` for the model's own answer.
-        detail: Where to read.
+        targets: One target per input; `PREDICTED` for the predicted class.
+        detail: Position in the network to read.
     """
 
     model: LogitsFunction
@@ -116,8 +116,8 @@ class Question:
         """
         if not isinstance(self.model, nn.Module) or self.config is None:
             raise ExplainError(
-                "This method looks inside a network, and only answers are known of this model. "
-                "Take occlusion, which needs no more than answers."
+                "This method needs access to the network, which this model does not provide. "
+                "Use occlusion, which needs predictions only."
             )
         return self.model
 
@@ -125,30 +125,30 @@ class Question:
     def spec(self) -> ModelSpec:
         """The network's architecture."""
         if self.config is None:
-            raise ExplainError("Only answers are known of this model, not its architecture.")
+            raise ExplainError("The architecture of this model is unknown.")
         return spec_of(self.config.architecture)
 
     @property
     def mean_pooled(self) -> bool:
-        """Whether a ViT's classifier reads the patches' mean and not the class token."""
+        """Whether a ViT's classifier reads the mean of the patches rather than the class token."""
         return self.config is not None and self.config.pool == "mean"
 
     def resolve(self, logits: Tensor) -> list[Target]:
-        """Returns the targets, with the predicted class where none was named."""
+        """Returns the targets, replacing `PREDICTED` by the predicted class."""
         return [
-            target or Target(int(own.argmax()))
-            for target, own in zip(self.targets, logits.detach(), strict=True)
+            target or Target(int(row.argmax()))
+            for target, row in zip(self.targets, logits.detach(), strict=True)
         ]
 
     def target_values(self, logits: Tensor) -> Tensor:
-        """Returns the value of each target, shape (N,), with its graph."""
+        """Returns the value of each target, shape (N,), with its autograd graph."""
         targets = self.resolve(logits)
-        return torch.stack([target.score(own) for target, own in zip(targets, logits, strict=True)])
+        return torch.stack([target.score(row) for target, row in zip(targets, logits, strict=True)])
 
 
 @torch.no_grad()
 def answer(model: LogitsFunction, inputs: Tensor, batch_size: int = 64) -> Tensor:
-    """Returns logits without a graph, a batch at a time; shape (N, K)."""
+    """Returns logits in batches without gradients, shape (N, K)."""
     parts = [
         model(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)
     ]
@@ -156,7 +156,7 @@ def answer(model: LogitsFunction, inputs: Tensor, batch_size: int = 64) -> Tenso
 
 
 def to_side(maps: Tensor, side: int) -> Tensor:
-    """Scales maps (N, h, w) to (N, side, side), bilinearly."""
+    """Resizes maps (N, h, w) to (N, side, side) bilinearly."""
     if maps.shape[-2:] == (side, side):
         return maps
     return F.interpolate(maps[:, None].float(), (side, side), mode="bilinear")[:, 0]

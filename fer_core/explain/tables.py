@@ -212,27 +212,29 @@ def claim(
         None if no face, or every face, is predicted as the class.
     """
     rows = regions[(regions["method"] == method) & regions[region].notna()]
-    own = rows.loc[rows["predicted"] == label, region].to_numpy(dtype=float)
-    rest = rows.loc[rows["predicted"] != label, region].to_numpy(dtype=float)
-    if not len(own) or not len(rest):
+    predicted = rows.loc[rows["predicted"] == label, region].to_numpy(dtype=float)
+    others = rows.loc[rows["predicted"] != label, region].to_numpy(dtype=float)
+    if not len(predicted) or not len(others):
         return None
     random = np.random.default_rng(seed)
     draws = [
         values[random.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
-        for values in (own, rest)
+        for values in (predicted, others)
     ]
     low, high = np.percentile(draws[0] - draws[1], [2.5, 97.5])
-    return Claim(float(own.mean()), float(rest.mean()), float(low), float(high), len(own))
+    return Claim(
+        float(predicted.mean()), float(others.mean()), float(low), float(high), len(predicted)
+    )
 
 
 def mean_maps(
     regions: pd.DataFrame, method: str, by: str = "predicted"
 ) -> dict[str, NDArray[np.float32]]:
     """Returns the mean of the maps of each class, float32, (CELLS, CELLS), signed."""
-    own = regions[regions["method"] == method]
+    rows = regions[regions["method"] == method]
     return {
         str(name): _maps(group).mean(axis=0).reshape(CELLS, CELLS)
-        for name, group in own.groupby(by, sort=True)
+        for name, group in rows.groupby(by, sort=True)
     }
 
 
@@ -251,15 +253,15 @@ def agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         if len(table)
     }
     result = pd.DataFrame(np.nan, index=list(tables), columns=list(tables))
-    for one, own in ranked.items():
-        for other, theirs in ranked.items():
+    for first, first_maps in ranked.items():
+        for second, second_maps in ranked.items():
             values = [
-                float(np.corrcoef(own[key], theirs[key])[0, 1])
-                for key in own.keys() & theirs.keys()
-                if own[key].std() > 0 and theirs[key].std() > 0
+                float(np.corrcoef(first_maps[key], second_maps[key])[0, 1])
+                for key in first_maps.keys() & second_maps.keys()
+                if first_maps[key].std() > 0 and second_maps[key].std() > 0
             ]
             if values:
-                result.loc[one, other] = float(np.mean(values))
+                result.loc[first, second] = float(np.mean(values))
     return result
 
 

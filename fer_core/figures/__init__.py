@@ -1,1 +1,1 @@
-"""Typed results as plotly figures. No streamlit, no torch."""
+"""Charts and image overlays of results. Imports neither streamlit nor torch."""

@@ -1,4 +1,4 @@
-"""Plotly figures of reports, histories and answers."""
+"""Plotly charts of metrics, training histories and predictions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ GRID = "rgba(128,128,128,.2)"
 
 
 def style(figure: go.Figure, height: int) -> go.Figure:
-    """Gives a figure the application's frame: no background, quiet grid, room for labels."""
+    """Applies the common layout to a figure: transparent background, margins and legend."""
     return figure.update_layout(
         height=height,
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
@@ -36,14 +36,14 @@ def heatmap(
     form: str = ".0%",
     **more: Any,  # noqa: ANN401 (plotly's)
 ) -> go.Figure:
-    """Draws numbers, by default shares from 0 to 1, as cells; the first row is on top.
+    """Draws a heatmap, by default of shares from 0 to 1; the first row is on top.
 
     Args:
         values: Shape (rows, columns); NaN or None leaves a cell empty.
         columns: Shown names.
         rows: Shown names.
         hover: Hover text, as a plotly template.
-        form: How numbers are written.
+        form: Number format of the cells.
         more: Further attributes of `plotly.graph_objects.Heatmap`.
     """
     look = {
@@ -65,10 +65,10 @@ def heatmap(
 def interval_chart(
     estimates: Mapping[str, Estimate], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws each run's value of a metric as a dot with its 95% interval, best on top.
+    """Draws the value of a metric with its 95% interval for each run, best on top.
 
     Args:
-        estimates: By run id, at least one.
+        estimates: Estimates by run id, at least one.
         titles: Names by run id.
         colours: Colours by run id.
     """
@@ -103,7 +103,7 @@ def recall_heatmap(
     """Draws recall by run (rows, in the given order) and class (columns).
 
     Args:
-        recalls: By run id, one value a class, None where the class has no samples.
+        recalls: Recall of each class by run id; None for classes without samples.
         labels: Class names.
         titles: Names by run id.
     """
@@ -111,15 +111,15 @@ def recall_heatmap(
         [list(values) for values in recalls.values()],
         labels,
         [titles[run_id] for run_id in recalls],
-        "%{y}<br>%{x}: %{z:.1%} found",
+        "%{y}<br>%{x}: recall %{z:.1%}",
         textfont={"size": 14},
     )
     return style(figure, 90 + 42 * len(recalls)).update_layout(margin={"t": 34})
 
 
 def matrix_heatmap(shares: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
-    """Draws a confusion matrix to look at: shares of the true class, rows; shape (K, K)."""
-    hover = "%{y} taken for %{x}: %{z:.1%}"
+    """Draws a static confusion matrix of row shares, shape (K, K); true classes in rows."""
+    hover = "%{y} predicted as %{x}: %{z:.1%}"
     figure = heatmap(shares, labels, labels, hover, showscale=False)
     figure.update_yaxes(title="true")
     figure.update_xaxes(title="predicted")
@@ -132,15 +132,17 @@ def pair_heatmap(
     """Draws a number for each pair of runs.
 
     Args:
-        values: Shape (R, R); the diagonal is left empty.
+        values: Values, shape (R, R); the diagonal is left empty.
         names: Shown names, in the order of the rows.
-        what: Said on hovering: `<row> <what> <column>: value`.
+        what: Hover text between the names: `<row> <what> <column>: value`.
         share: Whether values are shown in percent.
     """
-    shown = np.where(np.eye(len(names), dtype=bool), np.nan, values)
+    off_diagonal = np.where(np.eye(len(names), dtype=bool), np.nan, values)
     form = ".0%" if share else ".2f"
     hover = "%{y} " + what + " %{x}: %{z:" + form + "}"
-    figure = heatmap(shown, names, names, hover, form, zmin=None, zmax=None, hoverongaps=False)
+    figure = heatmap(
+        off_diagonal, names, names, hover, form, zmin=None, zmax=None, hoverongaps=False
+    )
     figure.update_xaxes(side="bottom", automargin=True, tickangle=-30)
     return style(figure, 150 + 36 * len(names))
 
@@ -152,14 +154,14 @@ def cost_chart(
     colours: Mapping[str, str],
     axes: tuple[str, str],
 ) -> go.Figure:
-    """Draws what runs reach against what they cost, with the front that nothing beats.
+    """Draws a metric against a cost, with the Pareto front.
 
     Args:
-        cost: By run id, above 0; drawn on a logarithmic axis.
-        gain: Shares in 0 to 1 by run id; runs must stand in both to be drawn.
+        cost: Cost by run id, above 0; on a logarithmic axis.
+        gain: Metric by run id, 0 to 1. Only runs in both mappings are drawn.
         titles: Names by run id.
         colours: Colours by run id.
-        axes: Names of the two axes.
+        axes: Titles of both axes.
     """
     figure = go.Figure()
     front = pareto_front(cost, gain)
@@ -168,22 +170,22 @@ def cost_chart(
         y=[gain[run_id] for run_id in front],
         mode="lines",
         line={"color": "rgba(128,128,128,.7)", "dash": "dot", "shape": "hv"},
-        name="nothing is both cheaper and better",
+        name="Pareto front",
         hoverinfo="skip",
     )
     runs = sorted(set(cost) & set(gain))
-    drawn = [gain[run_id] for run_id in runs]
-    low, high = _share_range(drawn)
+    values = [gain[run_id] for run_id in runs]
+    low, high = _share_range(values)
     across = _within_0_and_1(np.log([cost[run_id] for run_id in runs]))
-    up = (np.array(drawn) - low) / (high - low)
-    places = _name_places(across, up, [titles[run_id] for run_id in runs])
-    for run_id, place in zip(runs, places, strict=True):
+    up = (np.array(values) - low) / (high - low)
+    positions = _label_positions(across, up, [titles[run_id] for run_id in runs])
+    for run_id, position in zip(runs, positions, strict=True):
         figure.add_scatter(
             x=[cost[run_id]],
             y=[gain[run_id]],
             mode="markers+text",
             text=[titles[run_id]],
-            textposition=place,
+            textposition=position,
             cliponaxis=False,
             marker={
                 "size": 14,
@@ -202,54 +204,56 @@ def cost_chart(
 
 
 def _within_0_and_1(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Brings values to 0 to 1; values that are all equal to 0."""
+    """Scales values to 0 to 1; equal values become 0."""
     lowest = float(values.min(initial=np.inf))
     spread = float(values.max(initial=-np.inf)) - lowest
     return (values - lowest) / (spread if spread > 0 else 1.0)
 
 
-def _name_places(
+def _label_positions(
     across: NDArray[np.floating], up: NDArray[np.floating], names: Sequence[str]
 ) -> list[str]:
-    """Chooses where names stand at their dots, so that they cover neither each other nor a dot.
+    """Returns label positions that avoid overlaps of labels with markers and other labels.
 
-    Greedy from the highest dot down; a name that fits nowhere stands where it would alone.
+    Greedy from the highest marker down; a label that does not fit gets the default position.
 
     Args:
-        across: Places from the left edge of the chart to the right, 0 to 1.
-        up: Places from the lower edge to the upper, 0 to 1.
-        names: In the same order.
+        across: Horizontal positions of the markers, 0 to 1.
+        up: Vertical positions of the markers, 0 to 1.
+        names: Labels in the same order.
 
     Returns:
         plotly's `textposition` by name.
     """
     letter, line, dot = 0.011, 0.055, (0.012, 0.025)  # of a chart of about 650 by 330 px
-    taken = [
+    occupied = [
         (x - dot[0], y - dot[1], x + dot[0], y + dot[1]) for x, y in zip(across, up, strict=True)
     ]
-    places = [""] * len(names)
+    positions = [""] * len(names)
     for index in np.argsort(-up, kind="stable"):
         x, y, width = across[index], up[index], letter * len(names[index])
-        sides = ("right", "left") if x <= 0.5 else ("left", "right")  # names stay inside the chart
+        sides = ("right", "left") if x <= 0.5 else ("left", "right")  # keep labels inside the chart
         options = {}
         for side in sides:
             left = x if side == "right" else x - width
             options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + line)
             options[f"bottom {side}"] = (left, y - dot[1] - line, left + width, y - dot[1])
-        free = (name for name, box in options.items() if not any(_meet(box, b) for b in taken))
-        place = next(free, f"top {sides[0]}")
-        taken.append(options[place])
-        places[index] = place
-    return places
+        free = (
+            name for name, box in options.items() if not any(_overlap(box, b) for b in occupied)
+        )
+        position = next(free, f"top {sides[0]}")
+        occupied.append(options[position])
+        positions[index] = position
+    return positions
 
 
-def _meet(box: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Returns whether two boxes (left, low, right, high) share an area."""
+def _overlap(box: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, low, right, high) overlap."""
     return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 def _share_range(values: Sequence[float]) -> tuple[float, float]:
-    """Ends of an axis around some shares: room for dots and names, never beyond 0 and 1."""
+    """Returns an axis range with room for markers and labels, within 0 to 1."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = max(0.25 * (high - low), 0.02)
     return max(0.0, low - room), min(1.0, high + room)
@@ -258,11 +262,11 @@ def _share_range(values: Sequence[float]) -> tuple[float, float]:
 def change_bars(
     gains: Mapping[str, int], losses: Mapping[str, int], labels: Sequence[str]
 ) -> go.Figure:
-    """Draws what one model gains and loses against another by class.
+    """Draws, by class, the images that one model fixes and breaks relative to another.
 
     Args:
-        gains: Images by class that only the second model has right.
-        losses: Images by class that only the first has right.
+        gains: Number of images by class that only the second model gets right.
+        losses: Number of images by class that only the first model gets right.
         labels: Class names in canonical order.
     """
     order = list(labels)
@@ -292,7 +296,7 @@ def change_bars(
     )
     figure.update_layout(barmode="relative", showlegend=False)
     figure.update_xaxes(
-        title="images: broken to the left, fixed to the right",
+        title="images (left: broken, right: fixed)",
         range=[-reach * 1.1, reach * 1.3],
         gridcolor=GRID,
         zerolinecolor="rgba(128,128,128,.8)",
@@ -307,7 +311,7 @@ def history_chart(
     colours: Mapping[str, str],
     column: str,
 ) -> go.Figure:
-    """Draws one column of training histories over epochs, one line a run.
+    """Draws one column of training histories over epochs, one line per run.
 
     Args:
         histories: `history.parquet` by run id.
@@ -337,12 +341,12 @@ def history_chart(
 
 
 def trace_chart(trace: pd.DataFrame, history: pd.DataFrame | None, colour: str) -> go.Figure:
-    """Draws a training's loss within its epochs, and the validation loss after each.
+    """Draws the training loss within epochs and the validation loss after each epoch.
 
     Args:
         trace: Columns epoch (a fraction, 0 at the start) and loss.
-        history: Columns epoch (from 1) and log_loss; None before the first epoch's end.
-        colour: Of the run.
+        history: Columns epoch (from 1) and log_loss; None before the end of the first epoch.
+        colour: Colour of the run.
     """
     figure = go.Figure()
     figure.add_scatter(
@@ -368,7 +372,7 @@ def trace_chart(trace: pd.DataFrame, history: pd.DataFrame | None, colour: str) 
 
 
 def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) -> go.Figure:
-    """Draws one distribution over the classes, canonical order from the top; shape (K,)."""
+    """Draws class probabilities as bars in canonical order, shape (K,)."""
     order = list(labels)
     figure = go.Figure(
         go.Bar(
@@ -384,19 +388,19 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
     )
     figure.update_xaxes(range=[0, 1], visible=False, fixedrange=True)
     figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True)
-    # "100%" beside a full bar needs the same room in a narrow card as in a wide one.
+    # The margin is fixed, so that "100%" beside a full bar also fits in a narrow card.
     return style(figure, 40 + 27 * len(order)).update_layout(margin_r=40)
 
 
 def answers_heatmap(
     rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], true: str
 ) -> go.Figure:
-    """Draws several distributions over the classes, one a row, in the given order from the top.
+    """Draws class probabilities of several models as a heatmap, one row per model.
 
     Args:
-        rows: Shares by shown name, each of shape (K,).
+        rows: Probabilities by display name in row order, each of shape (K,).
         labels: Class names.
-        true: The labelled class; its column is marked.
+        true: True class, whose column is marked.
     """
     names = [f"<b>{label}</b>" if label == true else label for label in labels]
     hover = "%{y}<br>%{x}: %{z:.1%}"
@@ -405,7 +409,7 @@ def answers_heatmap(
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> go.Figure:
-    """Draws the number of images by split (rows) and class (colours), as shares of the split."""
+    """Draws the class balance of each split as stacked bars of shares."""
     figure = go.Figure()
     splits = list(counts)
     for label in labels:

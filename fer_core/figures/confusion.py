@@ -1,4 +1,4 @@
-"""The confusion matrix as a clickable chart."""
+"""Clickable confusion matrix."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from fer_core.figures.vega import Spec, clickable_boxes, outline_where, quantity
 
 SELECTION = "cell"
-"""Name of the chart's selection parameter; its points hold `truth` and `predicted`."""
+"""Name of the chart's selection parameter; selected points have `truth` and `predicted`."""
 
 ANY = "any"
-"""Stands for every class where a row's or a column's header was clicked."""
+"""Stands for all classes if a row or column header was clicked."""
 
 
 class Normalisation(StrEnum):
-    """What a cell shows."""
+    """Normalisation of the cells."""
 
     COUNTS = "Counts"
     BY_TRUTH = "By true class"
@@ -25,7 +25,7 @@ class Normalisation(StrEnum):
 
 
 def normalise(matrix: NDArray[np.int64], how: Normalisation) -> NDArray[np.float64]:
-    """Returns counts or shares of a matrix with true classes in rows; empty rows give 0."""
+    """Returns counts or shares of a confusion matrix; empty rows and columns become 0."""
     if how is Normalisation.COUNTS:
         return matrix.astype(np.float64)
     axis = 1 if how is Normalisation.BY_TRUTH else 0
@@ -47,20 +47,20 @@ def confusion_chart(
 ) -> Spec:
     """Draws a confusion matrix whose cells, row headers and column headers can be clicked.
 
-    Colour is the share of the true class in counts too: raw counts would show nothing but
-    which class is frequent. Right answers are green, mistakes red. Of a difference, green is
-    what got better (more right answers, fewer mistakes) and red what got worse.
+    Colour always encodes the share of the true class, because counts would mainly show class
+    frequencies. Correct predictions are green, errors red. In a difference, green marks
+    improvements (more correct predictions, fewer errors) and red the opposite.
 
-    Headers are rectangles of the same layer as the cells, since axis labels take no clicks; in
-    the selection, a header has `ANY` for the other class.
+    Headers are rectangles in the same layer as the cells, because axis labels are not clickable.
+    In the selection, a header has `ANY` as the other class.
 
     Args:
-        matrix: Counts, true classes in rows, shape (K, K).
+        matrix: Counts with true classes in rows, shape (K, K).
         labels: Class names in the matrix's order.
-        how: What the cells show.
+        how: Normalisation of the cells.
         selected: (true, predicted) class of the cell or header to outline.
-        minus: Counts of another model, to be taken off.
-        dark: Whether the page is dark.
+        minus: Counts of another model to subtract.
+        dark: Whether the dark theme is active.
     """
     count = len(labels)
     shade = _shades(matrix, how, minus)
@@ -77,7 +77,7 @@ def confusion_chart(
     )
     rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
     total = max(int(matrix.sum()), 1)
-    # a total that is zero has no share of anything
+    # avoid division by zero
     heads = pd.DataFrame(
         {
             "truth": [*labels, *([ANY] * count)],
@@ -147,7 +147,7 @@ def confusion_chart(
 
 
 def _axis(field: str, title: str, side: str, order: Sequence[str]) -> Spec:
-    """An axis that shows its title alone: the headers are part of the chart."""
+    """Returns an axis without labels, because the headers are part of the chart."""
     hidden = dict.fromkeys(("labels", "ticks", "domain", "grid"), False)
     return {
         "field": field,
@@ -161,13 +161,13 @@ def _axis(field: str, title: str, side: str, order: Sequence[str]) -> Spec:
 def _shades(
     matrix: NDArray[np.int64], how: Normalisation, minus: NDArray[np.int64] | None
 ) -> NDArray[np.float64]:
-    """Signed colour of each cell: good above 0, bad below; the root lets small shares be seen."""
+    """Returns signed colour values: above 0 is good; a square root makes small shares visible."""
     scaled = Normalisation.BY_TRUTH if how is Normalisation.COUNTS else how
     good = 2 * np.eye(len(matrix)) - 1
     if minus is None:
         return np.sqrt(normalise(matrix, scaled)) * good
     change = normalise(matrix, scaled) - normalise(minus, scaled)
-    # a change of a tenth is a large one: it gets nearly the full colour
+    # a difference of 0.1 is large and gets almost the full colour
     shades: NDArray[np.float64] = np.sign(change) * np.sqrt(np.minimum(1, np.abs(change) * 6))
     return shades * good
 
@@ -186,7 +186,7 @@ def _texts(
 
 
 def most_confused(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
-    """Lists mistakes, most frequent first.
+    """Returns confused pairs of classes, most frequent first.
 
     Returns:
         Columns `true`, `predicted`, `images`, `share of true class` (0 to 1).

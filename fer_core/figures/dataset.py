@@ -1,4 +1,4 @@
-"""Plotly figures of a dataset: counts, distributions, the map, the votes."""
+"""Plotly charts of a data set: class counts, distributions, PCA map and annotator votes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,13 +30,13 @@ def class_counts(counts: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
         labels: The classes.
     """
     figure = go.Figure()
-    others = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-    for place, group in enumerate(counts.columns):
+    palette = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
+    for index, group in enumerate(counts.columns):
         figure.add_bar(
             x=list(labels),
             y=counts[group].reindex(list(labels), fill_value=0),
             name=str(group),
-            marker={"color": SPLITS.get(str(group), others[place % len(others)])},
+            marker={"color": SPLITS.get(str(group), palette[index % len(palette)])},
             hovertemplate=f"%{{x}}, {group}: %{{y:,}}<extra></extra>",
         )
     figure.update_layout(barmode="stack")
@@ -47,24 +47,24 @@ def class_counts(counts: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
 def histogram(
     values: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str], title: str, log: bool
 ) -> go.Figure:
-    """Draws the distribution of a measure in several groups as lines over common bins.
+    """Draws the distribution of a statistic in several groups as lines over common bins.
 
     Args:
-        values: Values by group; NaN is left out.
+        values: Values by group; NaN is ignored.
         colours: Colours by group.
-        title: What is measured.
-        log: Whether the axis is logarithmic; values of 0 are left out then.
+        title: Axis title.
+        log: Whether the axis is logarithmic; values of 0 are then ignored.
     """
     figure = go.Figure()
-    kept = {name: v[np.isfinite(v) & ((v > 0) | (not log))] for name, v in values.items()}
-    everything = np.concatenate(list(kept.values())) if kept else np.array([])
+    finite = {name: v[np.isfinite(v) & ((v > 0) | (not log))] for name, v in values.items()}
+    everything = np.concatenate(list(finite.values())) if finite else np.array([])
     if len(everything):
         low, high = np.quantile(everything, [0.001, 0.999])
         if low == high:
             low, high = low * 0.9 - 1e-6, high * 1.1 + 1e-6
         edges = np.geomspace(low, high, BINS) if log else np.linspace(low, high, BINS)
         centres = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
-        for name, part in kept.items():
+        for name, part in finite.items():
             count, _ = np.histogram(part.clip(low, high), edges)
             figure.add_scatter(
                 x=centres,
@@ -85,24 +85,24 @@ def dataset_map(
     region: NDArray[np.float64] | None,
     shares: Sequence[float],
 ) -> go.Figure:
-    """Draws where images stand in the face space, coloured by class, ready for the lasso.
+    """Draws the PCA map of images, coloured by class; supports lasso selection.
 
     Args:
-        points: Columns `id`, `x`, `y`, `label` (missing: no class).
+        points: Columns `id`, `x`, `y` and `label` (may be missing).
         labels: The classes.
-        region: Corners of the chosen region, shape (K, 2).
-        shares: Share of the variance on each axis.
+        region: Corners of the selected region, shape (K, 2).
+        shares: Explained variance ratio of each axis.
     """
     figure = go.Figure()
     named = points["label"].where(points["label"].isin(list(labels)), "no class")
     for label in [*labels, "no class"]:
-        mine = points[named == label]
-        if mine.empty:
+        members = points[named == label]
+        if members.empty:
             continue
         figure.add_scattergl(
-            x=mine["x"],
-            y=mine["y"],
-            text=mine["id"],
+            x=members["x"],
+            y=members["y"],
+            text=members["id"],
             name=label,
             mode="markers",
             marker={
@@ -125,7 +125,7 @@ def dataset_map(
             showlegend=False,
         )
     for axis, share in zip(("x", "y"), shares, strict=False):
-        title = f"{'first' if axis == 'x' else 'second'} axis, {share:.0%} of the variance"
+        title = f"principal component {1 if axis == 'x' else 2} ({share:.0%} of the variance)"
         update = figure.update_xaxes if axis == "x" else figure.update_yaxes
         update(title=title, gridcolor=_GRID, zeroline=False, showticklabels=False)
     figure.update_layout(dragmode="lasso", legend={"itemsizing": "constant"})
@@ -133,18 +133,18 @@ def dataset_map(
 
 
 def vote_heatmap(votes: pd.DataFrame) -> go.Figure:
-    """Draws the mean share of votes: the set's classes in rows, what was voted in columns."""
-    figure = _shares(votes, votes, "%{y}: %{z:.1%} of the votes say %{x}")
+    """Draws mean vote shares: classes of the data set in rows, voted classes in columns."""
+    figure = _shares(votes, votes, "%{y}: %{z:.1%} of the votes for %{x}")
     return figure.update_xaxes(labelalias={name: name.replace("_", " ") for name in votes.columns})
 
 
 def annotation_heatmap(counts: pd.DataFrame) -> go.Figure:
-    """Draws how often two annotations agree: shares of the rows, counts on hovering."""
+    """Draws the agreement of two annotations as row shares; hover shows counts."""
     shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    hover = "%{y} here, %{x} there: %{customdata:,} images (%{z:.1%})"
+    hover = "label %{y}, second label %{x}: %{customdata:,} images (%{z:.1%})"
     figure = _shares(shares, counts, hover)
-    figure.update_yaxes(title="this benchmark's label")
-    figure.update_xaxes(title="the other annotation")
+    figure.update_yaxes(title="label")
+    figure.update_xaxes(title="second label")
     return figure.update_layout(margin={"t": 60}, height=figure.layout.height + 30)
 
 
@@ -157,10 +157,10 @@ def _shares(shares: pd.DataFrame, counts: pd.DataFrame, hover: str) -> go.Figure
 def cleared_chart(
     rows: Sequence[tuple[str, str, float, float]],
 ) -> go.Figure:
-    """Draws each run's test accuracy on all labels (hollow) and without suspect ones (full).
+    """Draws test accuracy with (hollow) and without (filled) suspect labels for each run.
 
     Args:
-        rows: (title, colour, accuracy, accuracy without), best last.
+        rows: Tuples (title, colour, accuracy, accuracy without suspect labels), best last.
     """
     figure = go.Figure()
     for title, colour, every, without in rows:

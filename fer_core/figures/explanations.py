@@ -1,4 +1,4 @@
-"""Figures of layers, regions, faithfulness curves and projections."""
+"""Charts of layers, facial regions, faithfulness curves and embeddings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fer_core.figures.palette import class_colour
 from fer_core.figures.vega import Spec, clickable_boxes, outline_where
 
 LAYER = "layer"
-"""Name of the outline's selection; its points hold `path`."""
+"""Name of the selection parameter of the outline; selected points have `path`."""
 
 _METHOD_COLOURS = ("#0b7a5c", "#c2410c", "#4361a8", "#b8860b", "#7b3f8c", "#4f8f99", "#a63d5a")
 _BASELINE_COLOUR = "#9a9a9a"
@@ -22,7 +22,7 @@ _BASELINE_COLOUR = "#9a9a9a"
 
 @dataclass(frozen=True)
 class LayerBox:
-    """A layer of an outline: its path, a name, how many maps it gives and of which side."""
+    """A layer in the outline: module path, name, number of channels and side of its maps."""
 
     path: str
     kind: str
@@ -33,10 +33,10 @@ class LayerBox:
 def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = False) -> Spec:
     """Draws a network from input to output as clickable boxes.
 
-    A box is as high as its maps, and the darker the more maps there are.
+    The height of a box encodes the size of the feature maps, its shade the number of channels.
 
     Args:
-        layers: From input to output.
+        layers: Layers from input to output.
         selected: Path of the layer to mark.
         dark: Whether the page is dark.
     """
@@ -101,7 +101,7 @@ def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = Fal
 
 @dataclass(frozen=True)
 class CurvePair:
-    """A map's curves: shares of cells changed, confidence under deletion and insertion."""
+    """Curves of a saliency map: shares of changed cells, confidence in deletion and insertion."""
 
     shares: NDArray[np.float64]
     deletion: NDArray[np.float64]
@@ -111,11 +111,11 @@ class CurvePair:
 def curves_chart(
     curves: Mapping[str, Mapping[str, CurvePair]], baselines: Sequence[str] = ()
 ) -> go.Figure:
-    """Draws insertion above deletion, one column a model, one line a method.
+    """Draws insertion and deletion curves, one column per model and one line per method.
 
     Args:
-        curves: By model's name and method's name.
-        baselines: Names of the methods that are drawn as grey dashes.
+        curves: Curves by model name and method name.
+        baselines: Names of the baselines, which are drawn as grey dashed lines.
     """
     models = list(curves)
     figure = make_subplots(
@@ -127,7 +127,7 @@ def curves_chart(
         vertical_spacing=0.08,
         horizontal_spacing=0.02,
     )
-    methods = list(dict.fromkeys(name for own in curves.values() for name in own))
+    methods = list(dict.fromkeys(name for by_method in curves.values() for name in by_method))
     plain = [name for name in methods if name not in baselines]
     for column, model in enumerate(models, 1):
         for name, pair in curves[model].items():
@@ -166,11 +166,11 @@ def curves_chart(
 def share_heatmap(
     shares: pd.DataFrame, areas: Mapping[str, float], *, dark: bool = False
 ) -> go.Figure:
-    """Draws shares of saliency by row and facial part, coloured by how they compare with area.
+    """Draws shares of saliency by facial region, coloured relative to the region's area.
 
     Args:
-        shares: Rows are models or classes, columns the parts; 0 to 1.
-        areas: Share of the picture that each part covers.
+        shares: Shares 0 to 1, models or classes in rows and regions in columns.
+        areas: Area share of each region.
         dark: Whether the page is dark.
     """
     parts = list(shares.columns)
@@ -181,7 +181,7 @@ def share_heatmap(
             z=np.log2(np.clip(ratio, 0.25, 4)),
             zmin=-2,
             zmax=2,
-            x=[f"{part}<br>{areas[part]:.0%} of the picture" for part in parts],
+            x=[f"{part}<br>{areas[part]:.0%} of the area" for part in parts],
             y=[str(name) for name in shares.index],
             colorscale=[[0, "#2c6eba"], [0.5, empty], [1, "#d65424"]],
             text=[[f"{value:.0%}" for value in row] for row in shares.to_numpy(dtype=float)],
@@ -193,7 +193,7 @@ def share_heatmap(
             colorbar={
                 "thickness": 10,
                 "tickvals": [-2, -1, 0, 1, 2],
-                "ticktext": ["1/4", "1/2", "even", "x 2", "x 4"],
+                "ticktext": ["1/4", "1/2", "1", "x 2", "x 4"],
             },
             hovertemplate="%{y}, %{x}: %{text} of the saliency, %{customdata:.1f} times its area"
             "<extra></extra>",
@@ -205,7 +205,7 @@ def share_heatmap(
 
 
 def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
-    """Draws how alike models look, as a square of rank correlations."""
+    """Draws rank correlations between the saliency maps of models."""
     names = [titles[str(run)] for run in table.index]
     hover = "%{y} and %{x}: %{z:.2f}"
     figure = heatmap(table.to_numpy(dtype=float), names, names, hover, ".2f")
@@ -214,7 +214,7 @@ def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figu
 
 
 def projection_chart(table: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
-    """Draws faces as points by what the classifier reads of them, coloured by true class.
+    """Draws the 2-D projection of embeddings, coloured by true class.
 
     Args:
         table: `projection.parquet`.
@@ -222,13 +222,13 @@ def projection_chart(table: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
     """
     figure = go.Figure()
     for label in labels:
-        own = table[table["label"] == label]
-        # right answers first: the legend takes the first point's symbol
-        own = own.iloc[np.argsort((own["predicted"] != label).to_numpy(), kind="stable")]
-        wrong = (own["predicted"] != label).to_numpy()
+        rows = table[table["label"] == label]
+        # correct predictions first: the legend shows the symbol of the first point
+        rows = rows.iloc[np.argsort((rows["predicted"] != label).to_numpy(), kind="stable")]
+        wrong = (rows["predicted"] != label).to_numpy()
         figure.add_scattergl(
-            x=own["x"],
-            y=own["y"],
+            x=rows["x"],
+            y=rows["y"],
             name=label,
             mode="markers",
             marker={
@@ -237,8 +237,8 @@ def projection_chart(table: pd.DataFrame, labels: Sequence[str]) -> go.Figure:
                 "symbol": np.where(wrong, "x", "circle").tolist(),
                 "opacity": 0.8,
             },
-            customdata=own[["id", "predicted"]].to_numpy(),
-            hovertemplate=f"{label}, taken for %{{customdata[1]}}<br>%{{customdata[0]}}"
+            customdata=rows[["id", "predicted"]].to_numpy(),
+            hovertemplate=f"{label}, predicted %{{customdata[1]}}<br>%{{customdata[0]}}"
             "<extra></extra>",
         )
     figure.update_xaxes(visible=False)

@@ -1,4 +1,4 @@
-"""Saliency maps over a face, alone and as sheets."""
+"""Images of saliency maps over faces, patches and channels, and grids of them."""
 
 import io
 import textwrap
@@ -13,7 +13,7 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 
 OPACITY = 0.62
 SCALES = ("Inferno", "Viridis", "Turbo")
-"""Colour scales of heat, from little to much."""
+"""Colour scales of heatmaps, from low to high."""
 
 FOR, AGAINST = (214, 84, 36), (44, 110, 186)
 """Colours of evidence for and against a class."""
@@ -38,14 +38,13 @@ def heat_overlay(
     opacity: float = OPACITY,
     scale: str = SCALES[0],
 ) -> Image.Image:
-    """Lays what speaks for a class over a face, as heat.
+    """Overlays the evidence for a class on a face as a heatmap.
 
-    Only here is the map clipped to its positive part and scaled: where nothing speaks for the
-    class, the bare face is shown. A map that is positive everywhere, as attention is, is shown
-    from its smallest value on.
+    The map is clipped to its positive part and scaled; without evidence only the face is shown.
+    For maps that are positive everywhere, such as attention, the smallest value is subtracted.
 
     Args:
-        face: Any mode and size; shown in grey so that the heat stands out.
+        face: Image of any mode and size; shown in grey so that the heatmap stands out.
         saliency: Signed map, shape (h, w).
         opacity: Of the strongest place, 0 to 1.
         scale: One of `SCALES`.
@@ -64,10 +63,10 @@ def heat_overlay(
 def signed_overlay(
     face: Image.Image, saliency: NDArray[np.float32], *, opacity: float = OPACITY
 ) -> Image.Image:
-    """Lays what speaks for (`FOR`) and against (`AGAINST`) a class over a face.
+    """Overlays evidence for (`FOR`) and against (`AGAINST`) a class on a face.
 
     Args:
-        face: Any mode and size; shown in grey.
+        face: Image of any mode and size; shown in grey.
         saliency: Signed map, shape (h, w).
         opacity: Of the strongest place, 0 to 1.
 
@@ -80,11 +79,11 @@ def signed_overlay(
 
 
 def outlined(picture: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    """Draws a frame around a box.
+    """Draws the outline of a box on an image.
 
     Args:
-        picture: Any mode.
-        box: Left, top, right and bottom, as shares of the picture's width and height.
+        picture: Image of any mode.
+        box: Left, top, right and bottom, as shares of the image's width and height.
     """
     framed = picture.convert("RGB")
     left, right = box[0] * framed.width, box[2] * framed.width
@@ -98,9 +97,9 @@ def patch_sheet(cut: NDArray[np.uint8], side: int = 336, gap: int = 3) -> Image.
     """Shows patches with gaps between them, as a ViT receives them.
 
     Args:
-        cut: uint8, shape (rows, columns, p, p) or (rows, columns, p, p, 3).
-        side: Height and width of the picture, about.
-        gap: Pixels between patches.
+        cut: Patches, uint8, shape (rows, columns, p, p) or (rows, columns, p, p, 3).
+        side: Approximate height and width of the result in pixels.
+        gap: Gap between patches in pixels.
     """
     count = len(cut)
     size = max(4, side // count - gap)
@@ -113,7 +112,7 @@ def patch_sheet(cut: NDArray[np.uint8], side: int = 336, gap: int = 3) -> Image.
 
 
 def channel_tile(values: NDArray[np.float32], side: int = 112) -> Image.Image:
-    """Shows one channel in grey from its smallest to its largest value, cells kept sharp."""
+    """Returns a channel as a grey image, min-max scaled and upsampled by nearest neighbour."""
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
     tile = Image.fromarray((scaled * 255).round().astype(np.uint8))
@@ -121,11 +120,11 @@ def channel_tile(values: NDArray[np.float32], side: int = 112) -> Image.Image:
 
 
 PARTS = {"brows": "#D55E00", "eyes": "#009E73", "nose": "#0072B2", "mouth": "#E69F00"}
-"""Colours of facial parts, from the palette of Okabe and Ito (2008)."""
+"""Colours of facial regions, from the palette of Okabe and Ito (2008)."""
 
 
 def region_picture(masks: Mapping[str, NDArray[np.bool_]], side: int = 192) -> Image.Image:
-    """Shows where the parts of a face are: coloured, on transparent ground, RGBA."""
+    """Returns the region masks as a coloured RGBA image with transparent background."""
     height, width = next(iter(masks.values())).shape
     pixels = np.zeros((height, width, 4), np.uint8)
     pixels[..., :3], pixels[..., 3] = 128, 40
@@ -142,14 +141,14 @@ def overlay_sheet(
     notes: Sequence[Sequence[str]] = (),
     side: int = 224,
 ) -> bytes:
-    """Returns a labelled grid of pictures as PNG.
+    """Returns a labelled grid of images as PNG.
 
     Args:
-        tiles: One list a row; None leaves a place empty.
-        rows: Names of the rows.
-        columns: Names of the columns.
-        notes: What stands under each tile; none if empty.
-        side: Height and width of a tile.
+        tiles: One list per row; None leaves a cell empty.
+        rows: Row labels.
+        columns: Column labels.
+        notes: Captions below the tiles; empty for none.
+        side: Height and width of a tile in pixels.
     """
     wrapped = [[_wrapped(note, side // _LETTER) for note in line] for line in notes]
     heads = [_wrapped(name, side // _LETTER) for name in columns]
@@ -177,17 +176,17 @@ def overlay_sheet(
 
 
 def _wrapped(text: str, width: int) -> str:
-    """Breaks lines that are longer than so many letters."""
+    """Wraps lines at a number of characters."""
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _fitted(
     face: Image.Image, values: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the grey face and the map scaled to a magnitude of about 1, in one size.
+    """Returns the grey face and the map, scaled to a magnitude of about 1, at a common size.
 
-    The scale is the magnitude that one place in 200 exceeds: in maps as fine as pixels, one
-    outlier would leave all else dark.
+    The scale is the 99.5th percentile of the magnitude, so that a single outlier in a fine map
+    does not darken the rest.
     """
     height, width = values.shape
     size = (max(face.width, width), max(face.height, height))

@@ -1,7 +1,7 @@
-"""Colours: one an emotion, one a model, the same on every page.
+"""Colours of emotions and models, consistent on all pages.
 
-Emotions take the palette of Okabe and Ito (2008), which people with any common colour
-vision tell apart; models take Paul Tol's "muted" scheme, so that the two never mix.
+Emotions use the colour-blind safe palette of Okabe and Ito (2008), models Paul Tol's "muted"
+scheme, so that the two cannot be confused.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _MODELS = (
 
 
 def class_colour(label: str, labels: Sequence[str]) -> str:
-    """Returns the colour of a class; classes that are no emotion get one by their place."""
+    """Returns the colour of a class; other classes than emotions get one by their index."""
     if label in EMOTIONS:
         return EMOTIONS[label]
     others = [name for name in labels if name not in EMOTIONS]
@@ -48,5 +48,5 @@ def class_colour(label: str, labels: Sequence[str]) -> str:
 
 
 def model_colours(run_ids: Sequence[str]) -> dict[str, str]:
-    """Returns a colour for each run of a benchmark, by its place in the sorted list of all."""
+    """Returns the colour of each run of a benchmark, by its index in the sorted list of all."""
     return {run_id: _MODELS[index % len(_MODELS)] for index, run_id in enumerate(sorted(run_ids))}

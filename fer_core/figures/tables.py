@@ -28,10 +28,10 @@ def leaderboard_table(
     *,
     intervals: Sequence[str] = WITH_INTERVAL,
 ) -> pd.DataFrame:
-    """Returns one row a run, in the order of the entries.
+    """Returns one row per run, in the order of the entries.
 
     Args:
-        entries: At least one.
+        entries: Results of at least one run.
         slugs: Columns, as in `leaderboard_columns.COLUMNS`.
         tiers: Tiers by run id, for the columns `rank` and `tier`; None leaves both out.
         intervals: Slugs whose intervals follow them, as `<slug> interval`.
@@ -120,7 +120,7 @@ def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:
 
 
 def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Returns mean accuracy over severities, one row a corruption and one column a model.
+    """Returns mean accuracy over severities, one row per corruption and one column per model.
 
     Runs without a robustness table are left out; the result is empty if there is none.
     """

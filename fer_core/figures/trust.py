@@ -1,4 +1,4 @@
-"""Figures on how far a model can be trusted: calibration, selective prediction, corruption."""
+"""Charts of calibration, selective prediction, robustness and human agreement."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ from fer_core.figures.charts import GRID, style
 def reliability_diagram(
     curves: Mapping[str, Reliability], colours: Mapping[str, str], *, intervals: bool = True
 ) -> go.Figure:
-    """Draws how often a given confidence was right; on the diagonal, confidence is honest.
+    """Draws a reliability diagram; on the diagonal, confidence equals accuracy.
 
     Args:
-        curves: By shown name.
-        colours: By shown name.
-        intervals: Whether each dot carries its 95% interval.
+        curves: Reliability curves by display name.
+        colours: Colours by display name.
+        intervals: Whether to show 95% intervals.
     """
     figure = go.Figure()
     figure.add_scatter(
@@ -28,7 +28,7 @@ def reliability_diagram(
         y=[0, 1],
         mode="lines",
         line={"color": "rgba(128,128,128,.7)", "dash": "dot"},
-        name="honest",
+        name="perfect calibration",
         hoverinfo="skip",
     )
     for name, curve in curves.items():
@@ -51,23 +51,19 @@ def reliability_diagram(
             marker={"size": 5 + 11 * (curve.count / largest) ** 0.5, "color": colours[name]},
             customdata=curve.count,
             hovertemplate=(
-                "%{customdata:,} images<br>said %{x:.1%}, came true %{y:.1%}<extra>%{fullData.name}"
-                "</extra>"
+                "%{customdata:,} images<br>confidence %{x:.1%}, accuracy %{y:.1%}"
+                "<extra>%{fullData.name}</extra>"
             ),
         )
-    figure.update_xaxes(
-        title="confidence given", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID
-    )
-    figure.update_yaxes(
-        title="share that was right", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID
-    )
+    figure.update_xaxes(title="confidence", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID)
+    figure.update_yaxes(title="accuracy", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID)
     return style(figure, 420)
 
 
 def risk_coverage_chart(
     curves: Mapping[str, RiskCoverage], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws the share of wrong answers among the most confident ones, one line a run."""
+    """Draws the risk-coverage curve of each run."""
     figure = go.Figure()
     for run_id, curve in curves.items():
         thin = curve.thinned()
@@ -79,21 +75,21 @@ def risk_coverage_chart(
             line={"color": colours[run_id], "width": 2.5},
             customdata=thin.threshold,
             hovertemplate=(
-                "%{x:.0%} answered, %{y:.1%} of them wrong<br>confidence from %{customdata:.1%}"
+                "coverage %{x:.0%}, error rate %{y:.1%}<br>confidence at least %{customdata:.1%}"
                 "<extra>%{fullData.name}</extra>"
             ),
         )
     figure.update_xaxes(
-        title="share of images answered, most confident first", tickformat=".0%", gridcolor=GRID
+        title="coverage (most confident images first)", tickformat=".0%", gridcolor=GRID
     )
     figure.update_yaxes(
-        title="wrong among the answered", tickformat=".0%", gridcolor=GRID, rangemode="tozero"
+        title="risk (error rate)", tickformat=".0%", gridcolor=GRID, rangemode="tozero"
     )
     return style(figure, 380)
 
 
 def corruption_title(name: str) -> str:
-    """Returns a corruption's name for people; the name itself if it is none of ours."""
+    """Returns the display name of a corruption; unknown names are returned unchanged."""
     return CORRUPTIONS[name].title if name in CORRUPTIONS else name
 
 
@@ -103,21 +99,21 @@ def corruption_curves(
     colours: Mapping[str, str],
     corruption: str | None = None,
 ) -> go.Figure:
-    """Draws accuracy by corruption severity, one line a run; 0 is clean.
+    """Draws accuracy by corruption severity, one line per run; severity 0 is clean.
 
     Args:
         tables: `robustness.parquet` by run id.
         titles: Names by run id.
         colours: Colours by run id.
-        corruption: Which; the mean of all by default.
+        corruption: Key of the corruption; by default the mean over all.
     """
     figure = go.Figure()
     for run_id, table in tables.items():
         clean = table[table["corruption"] == CLEAN]
-        rest = table[table["corruption"] != CLEAN]
+        corrupted = table[table["corruption"] != CLEAN]
         if corruption is not None:
-            rest = rest[rest["corruption"] == corruption]
-        means = rest.groupby("severity")["accuracy"].mean()
+            corrupted = corrupted[corrupted["corruption"] == corruption]
+        means = corrupted.groupby("severity")["accuracy"].mean()
         figure.add_scatter(
             x=[0, *means.index],
             y=[float(clean["accuracy"].iloc[0]), *means],
@@ -134,10 +130,10 @@ def corruption_curves(
 
 
 def agreement_bars(table: pd.DataFrame) -> go.Figure:
-    """Draws accuracy by how many annotators agreed, with intervals and numbers of images.
+    """Draws accuracy by annotator agreement, with intervals and numbers of images.
 
     Args:
-        table: As of `people.accuracy_by_agreement`.
+        table: Table from `human_votes.accuracy_by_agreement`.
     """
     figure = go.Figure(
         go.Bar(
@@ -160,6 +156,6 @@ def agreement_bars(table: pd.DataFrame) -> go.Figure:
             hovertemplate="%{x}: %{y:.1%} of %{customdata:,} images<extra></extra>",
         )
     )
-    figure.update_xaxes(title="annotators who agree (images in the bars)")
+    figure.update_xaxes(title="annotator agreement (number of images in the bars)")
     figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, range=[0, 1.03])
     return style(figure, 340)

@@ -1,8 +1,8 @@
 """Charts whose marks can be clicked, as Vega-Lite specifications.
 
-Vega-Lite, not plotly: in Streamlit a click on a plotly heat map delivers nothing, while a
-rectangle mark of Vega-Lite delivers its fields exactly. Written as plain dictionaries, since
-Altair checks every part against a schema: a tenth of a second at each rerun of a page.
+In Streamlit, clicks on a plotly heatmap are not reported, while Vega-Lite rectangles report their
+fields. Specifications are plain dictionaries, because Altair's schema validation takes a tenth of a
+second per rerun.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,22 +26,22 @@ def clickable_boxes(
     text: Spec,
     height: int,
 ) -> Spec:
-    """Returns a chart of rectangles with texts on them, of which a click selects one.
+    """Returns a chart of labelled rectangles; a click selects one.
 
     Args:
-        table: One row a box.
+        table: One row per rectangle.
         selection: Name of the selection parameter.
-        fields: Columns that a selected point holds.
+        fields: Columns that a selected point contains.
         shared: Encodings of both layers.
         boxes: `mark` and `encoding` of the rectangles.
         text: `mark` and `encoding` of the texts.
-        height: In pixels.
+        height: Height in pixels.
     """
     click = {"type": "point", "fields": list(fields), "on": "click"}
     return {
         "data": {"values": table.to_dict("records")},
         "height": height,
-        # without naming its layer, the selection would belong to the texts as well
+        # without a layer name the selection would also apply to the texts
         "params": [{"name": selection, "select": click, "views": [_BOXES]}],
         "encoding": dict(shared),
         "layer": [
@@ -63,7 +63,7 @@ def clickable_boxes(
 
 
 def outline_where(condition: str, *, dark: bool) -> Spec:
-    """Returns a stroke that is drawn where a condition on the datum holds."""
+    """Returns a stroke encoding that outlines data matching a condition."""
     return {
         "condition": {"test": condition, "value": "#ffffff" if dark else "#111111"},
         "value": "transparent",
@@ -71,5 +71,5 @@ def outline_where(condition: str, *, dark: bool) -> Spec:
 
 
 def quantity(field: str, *, form: str) -> Spec:
-    """Returns a tooltip's line for a number."""
+    """Returns a tooltip entry for a number."""
     return {"field": field, "type": "quantitative", "format": form}

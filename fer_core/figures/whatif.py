@@ -1,4 +1,4 @@
-"""How answers turn as one face is changed by degrees."""
+"""Chart of predictions while a face changes gradually."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,34 +16,33 @@ _ROW = 34
 def sweep_chart(
     rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], change: Change, now: float
 ) -> go.Figure:
-    """Draws every model's answer along the amounts of one change, a row a model.
+    """Draws each model's prediction over the amounts of one change, one row per model.
 
     Args:
-        rows: By shown name, in the given order from the top: probabilities at each amount of the
-            change, shape (STEPS, K).
+        rows: Probabilities at each amount by display name, in row order, shape (STEPS, K).
         labels: Class names.
-        change: What was changed.
-        now: The amount that the page's face has.
+        change: The change.
+        now: Current amount.
 
     Returns:
-        Squares in the colour of the most probable class, larger where it is surer.
+        Squares in the colour of the predicted class; their size encodes confidence.
     """
     figure = go.Figure()
     amounts = change.amounts
     for name, probabilities in rows.items():
         best = probabilities.argmax(axis=1)
-        sure = probabilities.max(axis=1)
-        tops = [labels[place] for place in best]
+        confidence = probabilities.max(axis=1)
+        tops = [labels[index] for index in best]
         figure.add_scatter(
             x=amounts,
             y=[name] * len(amounts),
             mode="markers",
             marker={
                 "symbol": "square",
-                "size": 8 + 18 * sure,
+                "size": 8 + 18 * confidence,
                 "color": [class_colour(top, labels) for top in tops],
             },
-            customdata=np.stack([tops, sure], axis=1, dtype=object),
+            customdata=np.stack([tops, confidence], axis=1, dtype=object),
             hovertemplate=f"%{{y}}<br>{change.title} %{{x:.2f}}: "
             "%{customdata[0]} %{customdata[1]:.0%}<extra></extra>",
             showlegend=False,

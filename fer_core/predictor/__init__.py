@@ -1,4 +1,4 @@
-"""A benchmark's runs as one answerer for new faces: lazy, shared, bounded."""
+"""Inference with the runs of a benchmark: lazy loading, thread-safe, bounded memory."""
 
 from fer_core.predictor.answers import (
     Answer,

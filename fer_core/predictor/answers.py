@@ -1,4 +1,4 @@
-"""What runs say of faces."""
+"""Predictions and explanations of runs for faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Probabilities = NDArray[np.float64]
 
 
 class Backend(StrEnum):
-    """What computed a run's answer."""
+    """Inference backend of a prediction."""
 
     TORCH = "PyTorch"
     ONNX = "ONNX Runtime"
@@ -23,22 +23,22 @@ class Backend(StrEnum):
 
 
 def calibrated(probabilities: Probabilities, temperature: float | None) -> Probabilities:
-    """Returns probabilities scaled by a temperature; None, where none was fitted, changes nothing.
+    """Returns temperature-scaled probabilities; None leaves them unchanged.
 
     Args:
-        probabilities: Shape (..., K), sums to 1.
-        temperature: Above 0, fitted on validation.
+        probabilities: Probabilities, shape (..., K); sum to 1.
+        temperature: Temperature above 0, fitted on validation.
     """
     return probabilities if temperature is None else scale_confidence(probabilities, temperature)
 
 
 def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) -> str | None:
-    """Returns the most probable class, or None where its probability lies below a threshold.
+    """Returns the most probable class, or None if its probability is below a threshold.
 
     Args:
-        probabilities: Shape (K,).
+        probabilities: Class probabilities, shape (K,).
         labels: The classes.
-        unsure_below: 0 to 1; 0 always answers.
+        unsure_below: Threshold, 0 to 1; with 0 a class is always returned.
     """
     best = int(probabilities.argmax())
     return labels.names[best] if probabilities[best] >= unsure_below else None
@@ -46,14 +46,14 @@ def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) 
 
 @dataclass(frozen=True)
 class BasePrediction:
-    """What one run says of one face, or of N.
+    """Prediction of one run for one face or N faces.
 
     Attributes:
         run_id: The run.
-        title: Its model's name.
+        title: Name of the model.
         labels: The classes.
-        probabilities: As the model gives them, shape (K,) or (N, K), rows sum to 1.
-        temperature: Fitted on the run's validation predictions; None where these are missing.
+        probabilities: Uncalibrated probabilities, shape (K,) or (N, K); rows sum to 1.
+        temperature: Fitted on the run's validation predictions; None if they are missing.
     """
 
     run_id: str
@@ -64,17 +64,17 @@ class BasePrediction:
 
     @property
     def calibrated(self) -> Probabilities:
-        """The probabilities at the run's temperature, of the same shape."""
+        """Temperature-scaled probabilities, of the same shape."""
         return calibrated(self.probabilities, self.temperature)
 
 
 @dataclass(frozen=True)
 class Prediction(BasePrediction):
-    """What one run says of N faces.
+    """Prediction of one run for N faces.
 
     Attributes:
-        backend: What computed it.
-        seconds: Time for all N faces, without loading; of an ensemble, its members' together.
+        backend: Inference backend.
+        seconds: Inference time for all N faces without loading; summed over an ensemble's members.
     """
 
     backend: Backend
@@ -83,13 +83,13 @@ class Prediction(BasePrediction):
 
 @dataclass(frozen=True)
 class Answer(BasePrediction):
-    """What one run says of one face, and what speaks for it.
+    """Prediction of one run for one face, with its explanation.
 
     Attributes:
-        explained: The class that the map explains.
-        saliency: Signed map of that class, shape (MAP_SIDE, MAP_SIDE). Of an ensemble: the
-            weighted mean of its members' maps, each scaled to a largest magnitude of 1.
-        method: Title of the method that gave the map.
+        explained: Class that the saliency map explains.
+        saliency: Signed saliency map, shape (MAP_SIDE, MAP_SIDE). For an ensemble the weighted
+            mean of its members' maps, each scaled to a largest magnitude of 1.
+        method: Title of the saliency method.
         seconds: Time of prediction and explanation, without loading.
     """
 
@@ -113,15 +113,15 @@ def ensemble_prediction(
     title: str,
     temperature: float | None,
 ) -> Prediction:
-    """Returns the weighted mean of members' predictions of the same faces.
+    """Returns an ensemble's prediction from its members' predictions of the same faces.
 
     Args:
-        members: At least one.
-        weights: One a member, summing to 1.
-        shift: Added to the mean's logits, one value a class; empty for none.
-        run_id: The ensemble's run.
-        title: Its name.
-        temperature: Its own.
+        members: Predictions of at least one member.
+        weights: One weight per member, summing to 1.
+        shift: Prior shift added to the logits of the mean, one value per class; empty for none.
+        run_id: Id of the ensemble.
+        title: Name of the ensemble.
+        temperature: Temperature of the ensemble.
     """
     mean = average_probabilities([member.probabilities for member in members], weights, shift)
     seconds = sum(member.seconds for member in members)

@@ -1,4 +1,4 @@
-"""Answers for one face as files: a table, a picture, JSON, and a page that opens anywhere."""
+"""Exports predictions for one face: table, image, JSON and a self-contained HTML page."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ LIMITS = (
     "light and poses that are rare there. Do not use it for diagnosis, or for decisions about "
     "people."
 )
-"""What such a model can and cannot know; shown wherever a face is judged."""
+"""Limits of expression recognition; shown wherever predictions for a face are shown."""
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -41,10 +41,10 @@ h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; 
 
 
 def answers_table(answers: Sequence[Answer], unsure_below: float = 0.0) -> pd.DataFrame:
-    """Returns one row a model.
+    """Returns a table with one row per model.
 
-    Its columns: run, model, label (None where unsure), most likely, confidence, temperature, and
-    for each class the probability as it is shown (`happy`) and before calibration (`happy, raw`).
+    Columns: run, model, label (None if unsure), most likely, confidence, temperature, and for each
+    class the calibrated (`happy`) and the uncalibrated probability (`happy, raw`).
 
     Args:
         answers: Of one face.
@@ -69,7 +69,7 @@ def answers_table(answers: Sequence[Answer], unsure_below: float = 0.0) -> pd.Da
 
 
 def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: float = 0.0) -> bytes:
-    """Returns the face and every model's overlay in one row, as PNG.
+    """Returns the face and each model's saliency overlay in one row, as PNG.
 
     Args:
         answers: Of one face.
@@ -79,7 +79,7 @@ def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: floa
     tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
     titles = _titles(answers)
     names = [
-        "what the models see",
+        "model input",
         *(f"{titles[answer.run_id]}: {_verdict(answer, unsure_below)}" for answer in answers),
     ]
     return overlay_sheet([tiles], [""], names)
@@ -88,12 +88,12 @@ def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: floa
 def answers_json(
     answers: Sequence[Answer], info: BenchmarkInfo, unsure_below: float = 0.0
 ) -> dict[str, Any]:
-    """Returns the answers as plain values.
+    """Returns the predictions as JSON-serialisable values.
 
     Args:
         answers: Of one face.
         info: The benchmark that the runs belong to.
-        unsure_below: Calibrated probability below which a model's label is None.
+        unsure_below: Threshold of the calibrated probability; below it the label is None.
     """
     return {
         "benchmark": info.name,
@@ -121,7 +121,7 @@ def answers_json(
 def answers_html(
     answers: Sequence[Answer], face: Image.Image, info: BenchmarkInfo, unsure_below: float = 0.0
 ) -> str:
-    """Returns one page with the face, every model's answer and overlay; it needs no network.
+    """Returns a self-contained HTML page with the face and each model's prediction and overlay.
 
     Args:
         answers: Of one face.
@@ -138,8 +138,8 @@ def answers_html(
         f"<title>FERscope: one face, {len(answers)} models</title><style>{_STYLE}</style></head>"
         f"<body><h1>One face, {len(answers)} models</h1>"
         f'<p class="note">Trained on {escape(info.title)} (split {escape(info.split_hash)}). '
-        "Confidence is scaled by each model's temperature, fitted on validation.</p>"
-        f'<p class="seen"><img src="{_data(enlarged)}" alt="the face as the models see it"></p>'
+        "Confidence is temperature-scaled; temperatures are fitted on validation.</p>"
+        f'<p class="seen"><img src="{_data(enlarged)}" alt="the cropped face"></p>'
         f'<div class="models">{cards}</div><p class="note">{escape(LIMITS)}</p></body></html>\n'
     )
 
@@ -149,9 +149,9 @@ def _titles(answers: Sequence[Answer]) -> dict[str, str]:
 
 
 def _verdict(answer: Answer, unsure_below: float) -> str:
-    shown = f"{answer.top} {answer.calibrated.max():.0%}"
+    text = f"{answer.top} {answer.calibrated.max():.0%}"
     sure = decide(answer.calibrated, answer.labels, unsure_below)
-    return shown if sure else f"unsure (most likely {shown})"
+    return text if sure else f"unsure (most likely {text})"
 
 
 def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) -> str:
@@ -166,8 +166,8 @@ def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) ->
     return (
         f'<div class="model"><h2>{escape(title)}</h2>'
         f"<p><b>{escape(_verdict(answer, unsure_below))}</b></p>"
-        f'<img src="{overlay}" alt="what speaks for {escape(answer.explained)}">'
-        f'<p class="note">What speaks for {escape(answer.explained)} ({escape(answer.method)})</p>'
+        f'<img src="{overlay}" alt="evidence for {escape(answer.explained)}">'
+        f'<p class="note">Evidence for {escape(answer.explained)} ({escape(answer.method)})</p>'
         f"{bars}</div>"
     )
 

@@ -1,4 +1,4 @@
-"""One run's model in memory, its ONNX copy, and the lock that hooks and gradients need."""
+"""A run's model in memory: the network, its ONNX export, and a lock for hooks and gradients."""
 
 import threading
 from collections.abc import Callable
@@ -24,14 +24,14 @@ from fer_core.records import RunInfo
 
 @dataclass(frozen=True)
 class BorrowedModel:
-    """A run's model for as long as it is borrowed.
+    """Exclusive access to a run's model.
 
     Attributes:
-        info: The run.
-        model: A network, or a mere function to logits: of an ensemble, or of an ONNX file.
-        config: The network's configuration; None for a mere function.
-        spec: The network's architecture; None for a mere function.
-        prepare: Makes input (N, 3, S, S) on the model's device from stored images.
+        info: Metadata of the run.
+        model: A network, or a function to logits for an ensemble or an ONNX file.
+        config: Configuration of the network; None for a function.
+        spec: Architecture of the network; None for a function.
+        prepare: Preprocesses stored images into input (N, 3, S, S) on the model's device.
     """
 
     info: RunInfo
@@ -42,16 +42,16 @@ class BorrowedModel:
 
 
 class LoadedModel:
-    """A run that answers by itself: a network, or an imported ONNX file.
+    """A run with its own model: a network, or an imported ONNX file.
 
-    What it needs is loaded when it is first asked for. Whoever looks inside the network holds
-    `lock` meanwhile; an ONNX session needs none.
+    Models are loaded lazily. Hold `lock` while using hooks or gradients of the network; ONNX
+    sessions need no lock.
 
     Args:
-        run: The run's files.
-        info: Its record.
-        stored: Format of the images that it will be asked about.
-        device: Where the network runs.
+        run: Files of the run.
+        info: Metadata of the run.
+        stored: Format of the stored images.
+        device: Device of the network.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class LoadedModel:
 
     @property
     def config(self) -> ModelConfig | None:
-        """How the network is built; None for an imported file."""
+        """Configuration of the network; None for an imported ONNX file."""
         recipe = parse_recipe(self.info.recipe) if self.info.kind == "network" else None
         return recipe.model if isinstance(recipe, Recipe) else None
 
     @property
     def loaded(self) -> bool:
-        """Whether a model is in memory."""
+        """Whether the model is in memory."""
         return self._network is not None or self._copy is not None
 
     def network(self) -> Network:
-        """Returns the network on its device, without gradients.
+        """Returns the network on its device, with gradients disabled for parameters.
 
         Raises:
             ArtifactError: If the run is damaged.
@@ -92,10 +92,10 @@ class LoadedModel:
             return self._network
 
     def onnx(self) -> OnnxNetwork | None:
-        """Returns the imported file, or a CPU network's ONNX copy if it is of the same weights.
+        """Returns the imported ONNX model, or a CPU network's export if its weights are current.
 
         Raises:
-            ArtifactError: If the run was imported as predictions alone.
+            ArtifactError: If the run was imported as predictions only.
             WeightsError: If an imported file is damaged.
         """
         with self.lock:
@@ -105,20 +105,20 @@ class LoadedModel:
             return self._copy
 
     def load(self, *, use_onnx: bool) -> OnnxNetwork | Network:
-        """Returns what answers: the ONNX file where it may and can, else the network.
+        """Returns the model for inference: ONNX if allowed and available, else the network.
 
         Raises:
-            ArtifactError: If the run is damaged, or was imported as predictions alone.
+            ArtifactError: If the run is damaged, or was imported as predictions only.
             WeightsError: If its weights are missing or damaged.
         """
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
     def borrowed(self) -> BorrowedModel:
-        """Returns the model to look inside; hold `lock` while you do."""
+        """Returns the model for explanations; hold `lock` while using it."""
         if self.info.kind == "imported":
             copy = self.onnx()
-            assert copy is not None  # noqa: S101 (an imported file is there, or was refused)
+            assert copy is not None  # noqa: S101 (an imported run has a file)
             return BorrowedModel(self.info, copy.logits, None, None, copy.preprocessing)
         network = self.network()
 
@@ -130,26 +130,26 @@ class LoadedModel:
     def probabilities(
         self, stored: NDArray[np.uint8], batch_size: int, *, use_onnx: bool
     ) -> tuple[Probabilities, Backend]:
-        """Predicts stored images, uint8 (N, ...); gives shape (N, K).
+        """Returns probabilities of stored images, uint8 (N, ...); shape (N, K).
 
         Raises:
-            ArtifactError: As `load`, or if an answer is not finite.
+            ArtifactError: As `load`, or if a prediction is not finite.
             WeightsError: As `load`.
         """
-        asked = self.load(use_onnx=use_onnx)
-        if isinstance(asked, OnnxNetwork):
+        model = self.load(use_onnx=use_onnx)
+        if isinstance(model, OnnxNetwork):
             rows = np.arange(len(stored))
-            result, backend = asked.probabilities(stored, rows, batch_size), Backend.ONNX
+            result, backend = model.probabilities(stored, rows, batch_size), Backend.ONNX
         else:
             with self.lock:
                 logits = predict_logits(
-                    asked.model, stored, asked.preprocessing, batch_size=batch_size
+                    model.model, stored, model.preprocessing, batch_size=batch_size
                 )
             result = logits.double().softmax(dim=-1).cpu().numpy()
             backend = Backend.TORCH
         if not np.isfinite(result).all():
             raise ArtifactError(
-                f"{self.info.run_id} gives no finite answer; its weights are damaged."
+                f"The predictions of {self.info.run_id} are not finite; its weights are damaged."
             )
         return result, backend
 

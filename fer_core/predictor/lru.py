@@ -1,4 +1,4 @@
-"""A bounded memory of what was used last."""
+"""A thread-safe LRU cache."""
 
 import threading
 from collections import OrderedDict
@@ -10,10 +10,10 @@ Value = TypeVar("Value")
 
 
 class LRUCache(Generic[Key, Value]):
-    """Keeps the values used last; threads may share it.
+    """Keeps the most recently used values; thread-safe.
 
     Args:
-        capacity: Values kept; the one unused longest makes room.
+        capacity: Largest number of values; the least recently used is evicted.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -22,9 +22,9 @@ class LRUCache(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Returns a key's value; the first asker of a new key makes it.
+        """Returns the value of a key, creating it if it is missing.
 
-        `make` runs under the lock, so it must be quick.
+        `make` runs under the lock, so it must be fast.
         """
         with self._lock:
             if key not in self._values:
@@ -35,11 +35,11 @@ class LRUCache(Generic[Key, Value]):
             return self._values[key]
 
     def keys(self) -> list[Key]:
-        """Returns the keys, the one unused longest first."""
+        """Returns the keys, least recently used first."""
         with self._lock:
             return list(self._values)
 
     def values(self) -> list[Value]:
-        """Returns the values, the one unused longest first."""
+        """Returns the values, least recently used first."""
         with self._lock:
             return list(self._values.values())

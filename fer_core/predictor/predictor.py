@@ -37,7 +37,7 @@ from fer_core.predictor.lru import LRUCache
 from fer_core.records import Framing, RunInfo
 
 MAP_SIDE = 224
-"""Side in pixels of the saliency maps that answers carry."""
+"""Side in pixels of the saliency maps in answers."""
 
 BATCH_SIZE = 64
 _MAPS_KEPT = 256
@@ -46,14 +46,14 @@ Face = Image.Image | NDArray[np.uint8]
 
 
 class Predictor:
-    """Answers for the networks and ensembles of one benchmark; safe to share among threads.
+    """Inference and explanations with the networks and ensembles of one benchmark; thread-safe.
 
     Args:
-        benchmark: Where the runs are.
-        device: Where networks run; a GPU where there is one, by default.
-        capacity: Models kept in memory; the one unused longest makes room.
-        use_onnx: Whether an exported copy answers in the network's place, on a CPU; explanations
-            always come from the network.
+        benchmark: Directory of the benchmark.
+        device: Device of the networks; by default a GPU, if there is one.
+        capacity: Largest number of models in memory; the least recently used is evicted.
+        use_onnx: Whether to use ONNX exports for predictions on a CPU; explanations always use the
+            network.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Predictor:
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._use_onnx = use_onnx
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
-        self._maps: LRUCache[tuple[object, ...], _Once] = LRUCache(_MAPS_KEPT)
+        self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
         self._temperatures: dict[str, float | None] = {}
 
     @property
     def format(self) -> SampleFormat:
-        """The stored format that faces are brought to before any network sees them."""
+        """The format that faces are converted to before preprocessing."""
         return self._format
 
     @property
@@ -86,52 +86,52 @@ class Predictor:
 
     @property
     def framing(self) -> Framing | None:
-        """How the benchmark's images frame their faces, where it was measured."""
+        """Position of faces in the benchmark's images; None if it was not measured."""
         return self._info.framing
 
     @property
     def loaded(self) -> list[str]:
-        """The runs whose models are in memory, the one unused longest first."""
+        """Ids of the runs whose models are in memory, least recently used first."""
         return [loaded.info.run_id for loaded in self._slots.values() if loaded.loaded]
 
     def runs(self) -> list[RunInfo]:
-        """Returns the runs that can be asked about a face, by id; damaged ones are left out."""
-        found = []
+        """Returns the runs that can predict, by id; damaged runs are left out."""
+        usable = []
         for run in self._benchmark.runs():
             try:
                 info = run.info()
             except ArtifactError:
                 continue
             if info.kind != "imported" or run.onnx_path.is_file():
-                found.append(info)
-        return found
+                usable.append(info)
+        return usable
 
     def predict(
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
     ) -> list[Prediction]:
-        """Predicts several faces with several runs, each network once for all of them.
+        """Predicts several faces with several runs; each network runs cached on all faces.
 
         Args:
             faces: At least one cropped face or stored image.
-            run_ids: Networks' and ensembles' runs.
-            batch_size: Faces that a network sees at a time.
+            run_ids: Ids of networks and ensembles.
+            batch_size: Largest number of faces per forward pass.
 
         Returns:
-            One prediction of all faces a run.
+            One prediction per run, each for all faces.
 
         Raises:
             ArtifactError: If a run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
         """
-        given = self.try_predict(faces, run_ids, batch_size).values()
-        if problems := [result for result in given if isinstance(result, FerscopeError)]:
+        results = self.try_predict(faces, run_ids, batch_size).values()
+        if problems := [result for result in results if isinstance(result, FerscopeError)]:
             raise problems[0]
-        return [result for result in given if isinstance(result, Prediction)]
+        return [result for result in results if isinstance(result, Prediction)]
 
     def try_predict(
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
     ) -> dict[str, Prediction | FerscopeError]:
-        """As `predict`; a run that cannot answer gives its error and leaves the others alone."""
+        """Like `predict`, but returns the error of a failing run in place of its prediction."""
         stored = np.stack([self._format.convert(face) for face in faces])
         single: dict[str, Prediction | FerscopeError] = {}
 
@@ -162,12 +162,12 @@ class Predictor:
         Args:
             face: The cropped face, or a stored image.
             run_id: A network's or an ensemble's run.
-            explain: The class whose saliency is wanted; the predicted one by default.
+            explain: Class to explain; the predicted class by default.
 
         Raises:
             ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
-            DataError: If `explain` is no class of the run.
+            DataError: If `explain` is not a class of the run.
         """
         info = self._benchmark.run(run_id).info()
         labels = LabelSet(info.labels)
@@ -176,7 +176,9 @@ class Predictor:
         explained = self.explain(face, run_id, None, target)
         probabilities = torch.softmax(torch.from_numpy(explained.logits).double(), dim=0).numpy()
         if not np.isfinite(probabilities).all():
-            raise ArtifactError(f"{run_id} gives no finite answer; its weights are damaged.")
+            raise ArtifactError(
+                f"The predictions of {run_id} are not finite; its weights are damaged."
+            )
         return Answer(
             run_id,
             info.title,
@@ -190,9 +192,9 @@ class Predictor:
         )
 
     def temperature(self, run_id: str) -> float | None:
-        """Returns the temperature that suits a run's validation predictions.
+        """Returns the temperature fitted on a run's validation predictions.
 
-        None where these are missing or damaged: the answer then stays as the model gives it.
+        None if they are missing or damaged; probabilities are then not calibrated.
         """
         if run_id not in self._temperatures:
             run = self._benchmark.run(run_id)
@@ -206,10 +208,10 @@ class Predictor:
 
     @contextmanager
     def borrow(self, run_id: str) -> Iterator[BorrowedModel]:
-        """Gives a run's model to the caller alone: nobody else asks it meanwhile.
+        """Yields a run's model for exclusive use.
 
-        An ensemble's function takes stored images in 0 to 1 and three channels, and returns the
-        logarithm of the mean of its members' probabilities, shifted as its answers are.
+        The function of an ensemble takes stored images with three channels in 0 to 1 and returns
+        the log of its members' mean probabilities, including the prior shift.
 
         Raises:
             ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
@@ -218,7 +220,7 @@ class Predictor:
         info = self._benchmark.run(run_id).info()
         with ExitStack() as stack:
             models = {}
-            for member in sorted(info.members or (run_id,)):  # one order for all: no deadlock
+            for member in sorted(info.members or (run_id,)):  # a fixed order prevents deadlocks
                 models[member] = self._loaded(member)
                 stack.enter_context(models[member].lock)
             if info.members:
@@ -238,40 +240,40 @@ class Predictor:
     ) -> SaliencyMap:
         """Explains one run on one face.
 
-        A method that looks inside explains an ensemble by its members: the weighted mean of their
-        maps, each scaled to a largest magnitude of 1, of those that it suits. The last maps are
-        remembered: an ensemble mostly needs those that its members have just given.
+        If the method needs a network, an ensemble's map is the weighted mean of the maps of the
+        members that support the method, each scaled to a largest magnitude of 1. Recent maps are
+        cached, because an ensemble often needs maps that its members have just computed.
 
         Args:
             face: The cropped face, or a stored image.
             run_id: A network's or an ensemble's run.
-            method: A key of `fer_core.explain.methods.METHODS`; the default of each network.
-            target: What is explained; the run's predicted class by default.
-            detail: Where inside the network to read.
+            method: A key of `fer_core.explain.methods.METHODS`; by default that of the network.
+            target: Target to explain; the predicted class by default.
+            detail: Position in the network that the method reads.
 
         Raises:
             ArtifactError: As `borrow`.
             WeightsError: As `borrow`.
-            ExplainError: If the method is unknown or does not suit the model.
+            ExplainError: If the method is unknown or does not support the model.
         """
         stored = self._format.convert(face)
         info = self._benchmark.run(run_id).info()
-        inside = method is None or method_of(method).needs_network
-        if info.members and inside:
+        needs_network = method is None or method_of(method).needs_network
+        if info.members and needs_network:
             return self._by_members(stored, info, method, target)
         config = None if info.members else self._loaded(run_id).config
-        chosen = method or default_method(config)
+        selected = method or default_method(config)
         digest = sha256(stored.tobytes()).digest()
-        once = self._maps.get((digest, run_id, chosen, target, detail), _Once)
-        with once.lock:  # two who ask the same at once share the answer
-            if once.map is None:
+        cached = self._maps.get((digest, run_id, selected, target, detail), _CachedMap)
+        with cached.lock:  # concurrent equal requests share one computation
+            if cached.map is None:
                 with self.borrow(run_id) as borrowed:
                     inputs = borrowed.prepare(stored[None])
-                    (once.map,) = explain(
-                        borrowed.model, borrowed.config, inputs, [target], chosen, detail
+                    (cached.map,) = explain(
+                        borrowed.model, borrowed.config, inputs, [target], selected, detail
                     )
-                self._remember_resolved(digest, run_id, chosen, detail, target, once.map)
-            return once.map
+                self._remember_resolved(digest, run_id, selected, detail, target, cached.map)
+            return cached.map
 
     def _remember_resolved(
         self,
@@ -282,9 +284,9 @@ class Predictor:
         target: Target | None,
         explained: SaliencyMap,
     ) -> None:
-        """Notes a map of "the predicted class" under the name of that class as well."""
+        """Caches a map of the predicted class under that class as well."""
         if target is None:
-            same = self._maps.get((digest, run_id, method, explained.target, detail), _Once)
+            same = self._maps.get((digest, run_id, method, explained.target, detail), _CachedMap)
             same.map = explained
 
     def _by_members(
@@ -296,20 +298,22 @@ class Predictor:
     ) -> SaliencyMap:
         with self.borrow(info.run_id) as borrowed, torch.inference_mode():
             logits = borrowed.model(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
-        asked = target or Target(int(logits.argmax()))
+        resolved = target or Target(int(logits.argmax()))
         maps, weights = [], []
         for member, weight in zip(info.members, info.member_weights, strict=True):
             if method is None or method_of(method) in methods_for(self._config(member)):
-                values = self.explain(stored, member, method, asked).values
+                values = self.explain(stored, member, method, resolved).values
                 maps.append(
                     _unit_peak(to_side(torch.from_numpy(values)[None], MAP_SIDE)[0].numpy())
                 )
                 weights.append(weight)
         if not maps or not any(weights):
-            raise ExplainError(f"{method_of(str(method)).title} suits no member of {info.title}.")
+            raise ExplainError(
+                f"{method_of(str(method)).title} does not support any member of {info.title}."
+            )
         mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
-        stands_on = (len(maps), len(info.members))
-        return SaliencyMap(mean, asked, method or MEMBERS, logits, stands_on)
+        coverage = (len(maps), len(info.members))
+        return SaliencyMap(mean, resolved, method or MEMBERS, logits, coverage)
 
     def _predict_one(self, stored: NDArray[np.uint8], run_id: str, batch_size: int) -> Prediction:
         loaded = self._loaded(run_id)
@@ -347,8 +351,8 @@ class Predictor:
         return plain(stored).to(self._device)
 
 
-class _Once:
-    """A map that is made once, by the first who asks."""
+class _CachedMap:
+    """A saliency map that is computed once, and its lock."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -358,17 +362,18 @@ class _Once:
 def _mean_of(
     networks: Sequence[Network], weights: Sequence[float], shift: Sequence[float]
 ) -> LogitsFunction:
-    """Returns a function from unit images to the shifted logarithm of the mean probability."""
+    """Returns a function from images in 0 to 1 to the log of the mean probability, shifted."""
 
     def logits(images: Tensor) -> Tensor:
         total: Tensor | None = None
         for network, weight in zip(networks, weights, strict=True):
-            own = network.preprocessing
-            part = weight * network.model(own.normalise(own.to_size(images))).softmax(dim=-1)
-            total = part if total is None else total + part
+            preprocessing = network.preprocessing
+            inputs = preprocessing.normalise(preprocessing.to_size(images))
+            weighted = weight * network.model(inputs).softmax(dim=-1)
+            total = weighted if total is None else total + weighted
         assert total is not None  # noqa: S101 (an ensemble has members)
-        found = total.clamp_min(1e-12).log()
-        return found + torch.tensor(shift).to(found) if shift else found
+        log_mean = total.clamp_min(1e-12).log()
+        return log_mean + torch.tensor(shift).to(log_mean) if shift else log_mean
 
     return logits
 

@@ -56,7 +56,7 @@ def test_layers_are_found_from_input_to_output(key, size, count, first, last):
     middle = order_by_depth(found)["middle"]
     maps = feature_maps(model, spec, torch.randn(1, 3, size, size), middle)
     assert maps.values.shape == (middle.channels, middle.side, middle.side)
-    assert np.abs(maps.pull).max() > 0
+    assert np.abs(maps.relevance).max() > 0
 
 
 class TwoChannels(nn.Module):
@@ -72,17 +72,17 @@ class TwoChannels(nn.Module):
         return self.head(self.features(images).mean(dim=(2, 3)))
 
 
-def test_maps_and_pull_by_hand():
+def test_maps_and_relevance_by_hand():
     model, spec = TwoChannels().eval(), spec_of("tiny_cnn")
     image = torch.rand(1, 3, 4, 4)
     (layer,) = layers(model, spec, image)
     assert layer == Layer("features", "Conv2d", 2, 4)
     maps = feature_maps(model, spec, image, layer, Target(0))
     np.testing.assert_allclose(maps.values, image[0, :2], rtol=1e-6)
-    # the logit is 2 mean(red) - 3 mean(green): each channel's part of it is its pull
+    # the logit is 2 mean(red) - 3 mean(green): each channel's part of it is its relevance
     means = image[0].mean(dim=(1, 2))
-    np.testing.assert_allclose(maps.pull, [2 * means[0], -3 * means[1]], rtol=1e-5)
-    assert maps.pull.sum() == pytest.approx(float(model(image)[0, 0].detach()), rel=1e-5)
+    np.testing.assert_allclose(maps.relevance, [2 * means[0], -3 * means[1]], rtol=1e-5)
+    assert maps.relevance.sum() == pytest.approx(float(model(image)[0, 0].detach()), rel=1e-5)
 
 
 def test_channels_are_ranked_by_strength_or_pull():
@@ -90,7 +90,7 @@ def test_channels_are_ranked_by_strength_or_pull():
     pull = np.array([0.5, -2, 0.1], np.float32)
     maps = FeatureMaps(Layer("x", "Conv2d", 3, 2), values, pull, Target(0))
     assert maps.top(2, RankBy.ACTIVATION).tolist() == [1, 2]
-    assert maps.top(3, RankBy.PULL).tolist() == [0, 2, 1]
+    assert maps.top(3, RankBy.RELEVANCE).tolist() == [0, 2, 1]
 
 
 def test_hooks_are_removed_when_the_network_raises():
@@ -113,7 +113,7 @@ def test_penultimate_features_give_the_logits():
     features = penultimate(model, spec, images, batch_size=2)
     expected = model(images)
     torch.testing.assert_close(model.head(torch.from_numpy(features)), expected)
-    with pytest.raises(ExplainError, match="Only a network"):
+    with pytest.raises(ExplainError, match="no accessible network"):
         penultimate(lambda images: images, spec, images)
 
 
