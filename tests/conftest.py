@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data import prepare
 from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
 from tests.support.builders import Toy, toy_benchmark
@@ -47,3 +48,9 @@ def measured_framing(monkeypatch):
 def artifacts_copy(toy, tmp_path) -> Path:
     """A copy of the toy benchmark's artifacts, to change or damage."""
     return shutil.copytree(toy.artifacts, tmp_path / "artifacts")
+
+
+@pytest.fixture
+def benchmark_copy(artifacts_copy) -> BenchmarkDir:
+    """A copy of the toy benchmark, to change or damage."""
+    return ArtifactStore(artifacts_copy).benchmark("toy")

@@ -1,6 +1,5 @@
 """The predictor: networks and ensembles answer, share memory, and stay safe among threads."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -98,7 +97,7 @@ def test_another_preprocessing_is_refused(toy, monkeypatch):
         load_network(toy.benchmark.run(RUNS[0]), SampleFormat(48, False))
 
 
-def test_damaged_weights_do_not_answer(toy, artifacts_copy):
+def test_damaged_weights_do_not_answer(artifacts_copy):
     benchmark = ArtifactStore(artifacts_copy).benchmark("toy")
     weights = benchmark.run(RUNS[1]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
@@ -182,13 +181,6 @@ def test_a_method_that_suits_no_member_is_refused(predictor):
         predictor.explain(face, RUNS[0], "chefer")
 
 
-@pytest.fixture
-def copied(toy, tmp_path):
-    """A benchmark that a test may change."""
-    shutil.copytree(toy.artifacts, tmp_path / "a")
-    return ArtifactStore(tmp_path / "a").benchmark("toy")
-
-
 def test_a_batch_gets_the_answers_of_its_faces_one_at_a_time(predictor):
     faces = [drawn_face(side) for side in (100, 140, 180)]
     given = predictor.predict(faces, RUNS, batch_size=2)
@@ -227,9 +219,11 @@ def test_the_temperature_is_the_one_that_suits_validation(predictor, toy, run_id
     assert predictor.answer(drawn_face(), run_id).temperature == prediction.temperature
 
 
-def test_a_run_without_validation_predictions_answers_uncalibrated(copied):
-    copied.run(RUNS[0]).predictions_path.unlink()
-    (prediction,) = Predictor(copied, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
+def test_a_run_without_validation_predictions_answers_uncalibrated(benchmark_copy):
+    benchmark_copy.run(RUNS[0]).predictions_path.unlink()
+    (prediction,) = Predictor(benchmark_copy, torch.device("cpu")).predict(
+        [drawn_face()], [RUNS[0]]
+    )
     assert prediction.temperature is None
     np.testing.assert_array_equal(prediction.calibrated, prediction.probabilities)
 
@@ -241,32 +235,34 @@ def test_an_answer_below_the_threshold_is_unsure():
     assert decide(probabilities, SEVEN_EMOTIONS, 0.0) == "happy"
 
 
-def test_an_exported_copy_answers_in_the_networks_place(copied, toy):
-    run = copied.run(RUNS[0])
+def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, toy):
+    run = benchmark_copy.run(RUNS[0])
     export_run(run, toy.dataset.format, run.onnx_path, toy.dataset)
     faces = [drawn_face(side) for side in (100, 150)]
-    (copy,) = Predictor(copied, torch.device("cpu")).predict(faces, [RUNS[0]])
-    (network,) = Predictor(copied, torch.device("cpu"), use_onnx=False).predict(faces, [RUNS[0]])
+    (copy,) = Predictor(benchmark_copy, torch.device("cpu")).predict(faces, [RUNS[0]])
+    (network,) = Predictor(benchmark_copy, torch.device("cpu"), use_onnx=False).predict(
+        faces, [RUNS[0]]
+    )
     assert (copy.backend, network.backend) == (Backend.ONNX, Backend.TORCH)
     np.testing.assert_allclose(copy.probabilities, network.probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "of other weights"])
-def test_a_copy_that_cannot_be_trusted_is_left_aside(copied, toy, trouble):
-    run = copied.run(RUNS[0])
+def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, toy, trouble):
+    run = benchmark_copy.run(RUNS[0])
     if trouble == "damaged":
         run.onnx_path.write_bytes(b"no network")
     else:
-        export_run(copied.run(RUNS[1]), toy.dataset.format, run.onnx_path, toy.dataset)
-    (given,) = Predictor(copied, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
+        export_run(benchmark_copy.run(RUNS[1]), toy.dataset.format, run.onnx_path, toy.dataset)
+    (given,) = Predictor(benchmark_copy, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
     assert given.backend is Backend.TORCH
 
 
-def test_an_imported_network_answers_and_is_explained_from_outside(copied, toy):
-    exported = copied.root / "net.onnx"
-    export_run(copied.run(RUNS[0]), toy.dataset.format, exported, toy.dataset)
-    import_onnx(exported, toy.dataset, copied, copied.run("theirs"), title="Theirs")
-    predictor = Predictor(copied, torch.device("cpu"))
+def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_copy, toy):
+    exported = benchmark_copy.root / "net.onnx"
+    export_run(benchmark_copy.run(RUNS[0]), toy.dataset.format, exported, toy.dataset)
+    import_onnx(exported, toy.dataset, benchmark_copy, benchmark_copy.run("theirs"), title="Theirs")
+    predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]
     theirs, ours = predictor.predict([drawn_face()], ["theirs", RUNS[0]])
     np.testing.assert_allclose(theirs.probabilities, ours.probabilities, atol=1e-4)
@@ -294,10 +290,10 @@ def test_an_ensemble_takes_the_maps_that_its_members_gave(toy, monkeypatch):
     assert len(made) == 3
 
 
-def test_a_damaged_run_leaves_the_others_alone(copied):
-    weights = copied.run(RUNS[2]).weights_path
+def test_a_damaged_run_leaves_the_others_alone(benchmark_copy):
+    weights = benchmark_copy.run(RUNS[2]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
-    predictor = Predictor(copied, torch.device("cpu"))
+    predictor = Predictor(benchmark_copy, torch.device("cpu"))
     given = predictor.try_predict([drawn_face()], [*RUNS, "../../etc"])
     assert [isinstance(given[name], Prediction) for name in RUNS] == [True, True, False, False]
     assert isinstance(given["pair-cpu"], WeightsError)

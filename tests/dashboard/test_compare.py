@@ -1,7 +1,5 @@
 """Compare on a face, through the application's entry."""
 
-import shutil
-
 import pytest
 import streamlit as st
 
@@ -46,12 +44,10 @@ def test_every_model_answers(compare):
     assert "does not know what the person feels" in texts(app)
 
 
-def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    weights = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "model.safetensors"
+def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, artifacts_copy):
+    weights = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    app = compare(artifacts)
+    app = compare(artifacts_copy)
     said = app.warning[0].value.replace("\\", "")  # escaped for Markdown
     assert "efficientnet_lite0-cpu-s1" in said
     assert "damaged" in said
@@ -67,19 +63,17 @@ def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, toy, tmp_path
     ["pair-cpu/run.json", "resnet34-cpu-s0/model.safetensors", "resnet34-cpu-s0/model.onnx"],
 )
 def test_a_cached_answer_stands_on_every_file_that_it_came_from(
-    toy, tmp_path, monkeypatch, changed
+    monkeypatch, changed, artifacts_copy
 ):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts_copy))
 
     def key() -> object:
-        benchmark = benchmarks.benchmark(ArtifactStore(artifacts).benchmark("toy"))
+        benchmark = benchmarks.benchmark(ArtifactStore(artifacts_copy).benchmark("toy"))
         return inference.weight_stamps(benchmark.run("pair-cpu"))
 
     before = key()
     assert key() == before
-    with (artifacts / "toy" / "runs" / changed).open("ab") as file:
+    with (artifacts_copy / "toy" / "runs" / changed).open("ab") as file:
         file.write(b" ")
     assert key() != before
 

@@ -54,6 +54,12 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return Toy(root / "artifacts", root / "data", benchmark, dataset)
 
 
+@pytest.fixture
+def faulty_copy(faulty: Toy, tmp_path: Path) -> Path:
+    """A copy of the faulty benchmark's artifacts, to change or damage."""
+    return shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
+
+
 def _doubt(run: RunDir, labels: LabelSet) -> None:
     """Lets a run say with certainty that the first six test labels are the next class's."""
     read = Predictions.read(run.predictions_path, labels)
@@ -89,10 +95,9 @@ def test_without_any_benchmark_a_page_says_what_to_run(page, open_page, tmp_path
 
 
 @pytest.mark.parametrize("page", ["explorer", "quality"])
-def test_damaged_samples_are_one_error(page, open_page, faulty, tmp_path):
-    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
-    (tmp_path / "artifacts" / "toy" / "samples.parquet").write_bytes(b"PAR1")
-    app = open_page(page, tmp_path / "artifacts")
+def test_damaged_samples_are_one_error(page, open_page, faulty_copy):
+    (faulty_copy / "toy" / "samples.parquet").write_bytes(b"PAR1")
+    app = open_page(page, faulty_copy)
     assert not app.exception
     assert "samples.parquet" in app.error[0].value.replace("\\", "")
 
@@ -205,42 +210,39 @@ def test_label_issues_score_each_model_without_them(open_page, faulty):
     assert set(table["judged by"]) == {"other networks"}
 
 
-def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, faulty, tmp_path):
-    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
-    first, *rest = sorted((tmp_path / "artifacts" / "toy" / "runs").iterdir())
+def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, faulty_copy):
+    first, *rest = sorted((faulty_copy / "toy" / "runs").iterdir())
     (first / "predictions.parquet").write_bytes(b"PAR1")
-    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+    app = open_page("quality", faulty_copy, issues="Likely label errors")
     said = "\n".join(warning.value for warning in app.warning).replace("\\", "")
     assert f"their predictions cannot be read or are for other samples: {first.name}." in said
     assert "Only one network is used" in said
     for run in rest:
         (run / "predictions.parquet").unlink()
-    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+    app = open_page("quality", faulty_copy, issues="Likely label errors")
     assert not app.exception
     assert not app.success
     assert "no readable one yet" in texts(app)
 
 
-def test_without_runs_label_issues_say_how_to_train(open_page, faulty, tmp_path):
-    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
-    shutil.rmtree(tmp_path / "artifacts" / "toy" / "runs")
-    app = open_page("quality", tmp_path / "artifacts", issues="Likely label errors")
+def test_without_runs_label_issues_say_how_to_train(open_page, faulty_copy):
+    shutil.rmtree(faulty_copy / "toy" / "runs")
+    app = open_page("quality", faulty_copy, issues="Likely label errors")
     assert not app.exception
     assert "python -m training train" in app.code[0].value
 
 
-def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, tmp_path):
+def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, faulty_copy):
     """No card, no map, no hashes, no sizes."""
-    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
-    place = tmp_path / "artifacts" / "toy"
+    place = faulty_copy / "toy"
     (place / "card.json").unlink()
     (place / "CARD.md").unlink()
     old = faulty.dataset.samples.drop(columns=["x", "y", "outlier", "phash", "width", "height"])
     write_table(place / "samples.parquet", old)
     for page, key, view in PAGES:
-        app = open_page(page, tmp_path / "artifacts", **{key: view})
+        app = open_page(page, faulty_copy, **{key: view})
         assert not app.exception, (page, view)
-    assert "Prepare it again" in texts(open_page("explorer", tmp_path / "artifacts", view="Map"))
+    assert "Prepare it again" in texts(open_page("explorer", faulty_copy, view="Map"))
 
 
 def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
@@ -260,9 +262,8 @@ def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tm
     assert "are not on this machine" in texts(app)
 
 
-def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, tmp_path):
+def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, faulty_copy):
     """Statistics, lists and map of a large table come in time; pictures are never needed."""
-    shutil.copytree(faulty.artifacts, tmp_path / "artifacts")
     count = 300_000
     random = np.random.default_rng(0)
     rows = faulty.dataset.samples.sample(count, replace=True, random_state=0)
@@ -272,10 +273,10 @@ def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, tmp_pat
         exact_group=-1,
         x=random.normal(size=count).astype(np.float32),
     )
-    write_table(tmp_path / "artifacts" / "toy" / "samples.parquet", rows)
+    write_table(faulty_copy / "toy" / "samples.parquet", rows)
     slow = {}
     for page, key, view in PAGES[:-1]:
-        app = open_page(page, tmp_path / "artifacts", **{key: view})
+        app = open_page(page, faulty_copy, **{key: view})
         assert not app.exception, (page, view)
         started = time.process_time()
         app.run()

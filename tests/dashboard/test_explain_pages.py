@@ -1,7 +1,6 @@
 """The pages on explanations, on tables and networks of the test's choice."""
 
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
 TITLE = f"EfficientNet-Lite0 ({RUN})"
 
 
-def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> None:
+def write_tables(run, labels, *, faithful: bool, inverse: bool = False) -> None:
     """Writes what `explain` writes: a map on the mouth for happy, and a ranking of methods."""
     random = np.random.default_rng(0)
     ids = [f"toy/{number:04d}" for number in range(28)]
@@ -41,23 +40,19 @@ def write_tables(place, labels, *, faithful: bool, inverse: bool = False) -> Non
             )
         )  # fmt: skip
     protocol = MeasurementProtocol("run", "split", 28, "hash", 0, 0)
-    write_table(place.faithfulness_path, protocol.stamp(pd.concat(rows, ignore_index=True)))
-    write_table(place.regions_path, protocol.stamp(pd.concat(places, ignore_index=True)))
+    write_table(run.faithfulness_path, protocol.stamp(pd.concat(rows, ignore_index=True)))
+    write_table(run.regions_path, protocol.stamp(pd.concat(places, ignore_index=True)))
     points = pd.DataFrame({"id": ids, "label": predicted, "predicted": predicted})
-    write_table(place.projection_path, protocol.stamp(points.assign(x=0.0, y=1.0)))
+    write_table(run.projection_path, protocol.stamp(points.assign(x=0.0, y=1.0)))
 
 
 @pytest.fixture
-def explained(toy, tmp_path):
+def explained(toy, artifacts_copy, benchmark_copy):
     """The toy benchmark with two explained runs: one faithful, one not."""
-    from fer_core.artifacts import ArtifactStore
-
-    shutil.copytree(toy.artifacts, tmp_path / "artifacts")
-    benchmark = ArtifactStore(tmp_path / "artifacts").benchmark("toy")
     labels = toy.dataset.labels.names
-    write_tables(benchmark.run(RUN), labels, faithful=True)
-    write_tables(benchmark.run(OTHER), labels, faithful=False, inverse=True)
-    return tmp_path / "artifacts"
+    write_tables(benchmark_copy.run(RUN), labels, faithful=True)
+    write_tables(benchmark_copy.run(OTHER), labels, faithful=False, inverse=True)
+    return artifacts_copy
 
 
 def said(app) -> str:

@@ -62,12 +62,10 @@ def test_the_benchmark_with_most_runs_opens_first_and_a_link_opens_any(open_page
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    broken = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1"
+def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, artifacts_copy):
+    broken = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1"
     (broken / "report.json").write_text('{"schema_version": 1, "run_id"')
-    app = open_page(page, artifacts)
+    app = open_page(page, artifacts_copy)
     assert not app.exception
     warnings = [warning.value.replace("\\", "") for warning in app.warning]
     assert len(warnings) == 1
@@ -75,26 +73,25 @@ def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, toy, 
     assert "report.json" in warnings[0]
 
 
-def test_a_half_written_and_a_newer_run_are_named(open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    runs = artifacts / "toy" / "runs"
+def test_a_half_written_and_a_newer_run_are_named(open_page, artifacts_copy):
+    runs = artifacts_copy / "toy" / "runs"
     (runs / "efficientnet_lite0-cpu-s1" / "run.json").unlink()
     newer = runs / "pair-cpu" / "run.json"
     newer.write_text(newer.read_text().replace('"schema_version": 1', '"schema_version": 99'))
-    app = open_page("leaderboard", artifacts)
+    app = open_page("leaderboard", artifacts_copy)
     said = "\n".join(warning.value for warning in app.warning)
     assert "run.json is missing" in said
     assert "newer FERscope" in said
     assert len(app.dataframe[0].value) == 2
 
 
-def test_an_average_of_members_made_anew_is_a_warning_and_stays(open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    place = ArtifactStore(artifacts).benchmark("toy").run("efficientnet_lite0-cpu-s0")
-    place.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(place.info_path)
-    app = open_page("leaderboard", artifacts)
+def test_an_average_of_members_made_anew_is_a_warning_and_stays(
+    open_page, artifacts_copy, benchmark_copy
+):
+    member = benchmark_copy.run("efficientnet_lite0-cpu-s0")
+    info = member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"})
+    info.write(member.info_path)
+    app = open_page("leaderboard", artifacts_copy)
     said = [warning.value.replace("\\", "") for warning in app.warning]
     assert len(said) == 1
     assert "pair-cpu: a member was retrained or deleted" in said[0]
@@ -134,12 +131,10 @@ def test_leaderboard_puts_models_that_do_not_differ_significantly_into_one_tier(
     assert sorted(map(tuple, counts.tolist()))[-1] == (17, 17)
 
 
-def test_leaderboard_shows_other_protocols_apart(open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    report = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "report.json"
+def test_leaderboard_shows_other_protocols_apart(open_page, toy, artifacts_copy):
+    report = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "report.json"
     report.write_text(report.read_text().replace(toy.dataset.info.split_hash, "another-split"))
-    app = open_page("leaderboard", artifacts)
+    app = open_page("leaderboard", artifacts_copy)
     assert len(app.dataframe[0].value) == 3
     assert list(app.dataframe[1].value["run"]) == ["efficientnet_lite0-cpu-s1"]
     assert "rank" not in app.dataframe[1].value
@@ -222,12 +217,10 @@ def votes(toy, artifacts):
 
 
 @pytest.fixture
-def full(toy, tmp_path):
+def full(toy, artifacts_copy):
     """The toy benchmark with votes, robustness and cost."""
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    votes(toy, artifacts)
-    for run in ArtifactStore(artifacts).benchmark("toy").runs():
+    votes(toy, artifacts_copy)
+    for run in ArtifactStore(artifacts_copy).benchmark("toy").runs():
         rows = [("clean", 0, 0.7), *(("blur", s, 0.7 - s / 10) for s in range(1, 6))]
         table = pd.DataFrame(rows, columns=["corruption", "severity", "accuracy"])
         table = table.assign(images=70, seed=0, samples_hash="x", macro_recall=0.5, log_loss=1.0)
@@ -237,7 +230,7 @@ def full(toy, tmp_path):
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
             peak_memory_bytes=4_000_000, device="cpu", threads=1,
         ).write(run.efficiency_path)  # fmt: skip
-    return artifacts
+    return artifacts_copy
 
 
 def test_robustness_is_no_column_where_other_classes_count(open_page, full):
@@ -251,16 +244,14 @@ def test_robustness_is_no_column_where_other_classes_count(open_page, full):
     assert summary.loc["corrupted accuracy"].tolist() == [pytest.approx(0.4)] * 4
 
 
-def test_overview_leaves_out_what_is_not_ranked(open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    best = open_page("overview", artifacts).metric[3].help.split(";")[0]
-    for run in ArtifactStore(artifacts).benchmark("toy").runs():
+def test_overview_leaves_out_what_is_not_ranked(open_page, toy, artifacts_copy):
+    best = open_page("overview", artifacts_copy).metric[3].help.split(";")[0]
+    for run in ArtifactStore(artifacts_copy).benchmark("toy").runs():
         if run.info().title == best:
             text = run.report_path.read_text()
             run.report_path.write_text(text.replace(toy.dataset.info.split_hash, "another"))
             break
-    app = open_page("overview", artifacts)
+    app = open_page("overview", artifacts_copy)
     values = {metric.label: metric.value for metric in app.metric}
     assert values["Models compared"] == "3"
     assert "measured under another protocol: 1" in texts(app)
@@ -285,12 +276,10 @@ def test_a_single_run_is_enough_or_the_page_says_why(page, open_page, tmp_path):
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
-def test_damaged_predictions_are_one_warning(page, open_page, toy, tmp_path):
-    artifacts = tmp_path / "artifacts"
-    shutil.copytree(toy.artifacts, artifacts)
-    broken = artifacts / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "predictions.parquet"
+def test_damaged_predictions_are_one_warning(page, open_page, artifacts_copy):
+    broken = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "predictions.parquet"
     broken.write_bytes(broken.read_bytes()[:200])
-    app = open_page(page, artifacts)
+    app = open_page(page, artifacts_copy)
     assert not app.exception
     (warning,) = app.warning
     assert "efficientnet" in warning.value

@@ -1,7 +1,5 @@
 """Robustness tables, efficiency records and results, by hand."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,27 +145,23 @@ def test_results_follow_part_and_classes(toy):
     assert {entry.metrics.split.samples for entry in three.entries} == {30}
 
 
-def test_a_damaged_run_is_one_warning(toy, tmp_path):
-    place = type(toy.benchmark)(tmp_path / "toy")
-    shutil.copytree(toy.benchmark.root, place.root)
-    path = place.run("resnet34-cpu-s0").predictions_path
+def test_a_damaged_run_is_one_warning(benchmark_copy):
+    path = benchmark_copy.run("resnet34-cpu-s0").predictions_path
     whole = pd.read_parquet(path)
     write_table(path, whole.iloc[:-5])
-    found = read_results(place)
-    assert len(found.entries) == 3
-    assert len(found.warnings) == 1
-    assert "resnet34-cpu-s0" in found.warnings[0]
-    assert "test samples" in found.warnings[0]
+    results = read_results(benchmark_copy)
+    assert len(results.entries) == 3
+    assert len(results.warnings) == 1
+    assert "resnet34-cpu-s0" in results.warnings[0]
+    assert "test samples" in results.warnings[0]
 
 
-def test_classes_without_validation_images_give_no_temperature(toy, tmp_path):
-    place = type(toy.benchmark)(tmp_path / "toy")
-    shutil.copytree(toy.benchmark.root, place.root)
-    for run in place.runs():
+def test_classes_without_validation_images_give_no_temperature(benchmark_copy):
+    for run in benchmark_copy.runs():
         table = pd.read_parquet(run.predictions_path)
         gone = (table["split"] == "validation") & table["y_true"].isin(["angry", "sad"])
         write_table(run.predictions_path, table[~gone])
-    found = read_results(place, Scope(classes=("angry", "sad")))
+    found = read_results(benchmark_copy, Scope(classes=("angry", "sad")))
     assert len(found.entries) == 4
     assert "temperature" not in found.entries[0].values
-    assert "temperature" in read_results(place).entries[0].values
+    assert "temperature" in read_results(benchmark_copy).entries[0].values

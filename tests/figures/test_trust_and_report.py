@@ -127,25 +127,23 @@ def test_changes_go_left_and_right_of_zero():
 
 
 @pytest.fixture
-def place(toy, tmp_path):
+def measured_benchmark(benchmark_copy):
     """A copy of the toy benchmark with cost, robustness, and a name from outside."""
-    place = type(toy.benchmark)(tmp_path / "toy")
-    shutil.copytree(toy.benchmark.root, place.root)
     for name in ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"):
-        run = place.run(name)
+        run = benchmark_copy.run(name)
         write_table(run.robustness_path, corrupted(0.6 if name.startswith("r") else 0.5))
         Efficiency(
             run_id=name, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
             peak_memory_bytes=4_000_000, device="cpu", threads=1,
         ).write(run.efficiency_path)  # fmt: skip
-    info = place.run("resnet34-cpu-s0").info_path
+    info = benchmark_copy.run("resnet34-cpu-s0").info_path
     info.write_text(info.read_text().replace("EfficientNet-Lite0", "<script>alert(1)</script>"))
-    return place
+    return benchmark_copy
 
 
-def test_the_report_holds_everything_once_and_escapes_names(place, tmp_path):
-    results = read_results(place)
+def test_the_report_holds_everything_once_and_escapes_names(measured_benchmark, tmp_path):
+    results = read_results(measured_benchmark)
     page = render_report(results)
     assert page.count("plotly.js v") == 1
     assert "<script src" not in page
@@ -163,8 +161,8 @@ def test_the_report_holds_everything_once_and_escapes_names(place, tmp_path):
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_results_carry_robustness_and_cost(place):
-    entries = {entry.run_id: entry for entry in read_results(place).entries}
+def test_results_carry_robustness_and_cost(measured_benchmark):
+    entries = {entry.run_id: entry for entry in read_results(measured_benchmark).entries}
     values = entries["efficientnet_lite0-cpu-s0"].values
     assert values["gflops"] == 2.0
     assert values["latency_ms"] == 7.5
@@ -175,11 +173,9 @@ def test_results_carry_robustness_and_cost(place):
     assert "latency_ms" not in entries["pair-cpu"].values
 
 
-def test_a_report_of_nothing_says_so(toy, tmp_path):
-    place = type(toy.benchmark)(tmp_path / "toy")
-    shutil.copytree(toy.benchmark.root, place.root)
-    shutil.rmtree(place.root / "runs")
-    assert "There are no runs to report" in render_report(read_results(place))
+def test_a_report_of_nothing_says_so(benchmark_copy):
+    shutil.rmtree(benchmark_copy.root / "runs")
+    assert "There are no runs to report" in render_report(read_results(benchmark_copy))
 
 
 def test_values_are_formatted_by_kind():

@@ -130,10 +130,16 @@ def test_an_adapter_without_its_base_says_what_it_needs(toy):
         load_network(run, toy.dataset.format)
 
 
-def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
+def beside_its_base(toy):
+    """Returns a second benchmark, and a copy of the base's benchmark in the same store."""
     other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
-    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
-    base = other.benchmark.store.benchmark("toy")
+    base = other.benchmark.store.benchmark(toy.benchmark.name)
+    shutil.copytree(toy.benchmark.root, base.root)
+    return other, base
+
+
+def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
+    other, base = beside_its_base(toy)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
     require_unseen_test(recipe, other.dataset, other.benchmark.store)  # the same split
     samples = base.samples()
@@ -163,9 +169,7 @@ def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
 
 
 def test_a_base_that_knows_them_at_another_size_is_refused_too(toy):
-    other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
-    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
-    base = other.benchmark.store.benchmark("toy")
+    other, base = beside_its_base(toy)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
     samples = base.samples()
     tested = (samples["split"] == "test").to_numpy()
@@ -184,9 +188,7 @@ def test_a_base_that_knows_them_at_another_size_is_refused_too(toy):
 
 
 def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_takes_that(toy):
-    other = toy_benchmark(toy.artifacts.parent / "other", runs=0, name="other")
-    shutil.copytree(toy.benchmark.root, other.benchmark.store.benchmark("toy").root)
-    base = other.benchmark.store.benchmark("toy")
+    other, base = beside_its_base(toy)
     samples = base.samples().astype({"label": object})
     tested = samples["split"] == "test"
     samples.loc[tested, ["split", "original_split", "label"]] = ["excluded", "train", None]

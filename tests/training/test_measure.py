@@ -1,6 +1,5 @@
 """The commands that measure: what they write, and that they go on where they stopped."""
 
-import shutil
 from typing import get_args
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.artifacts import write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine import efficiency
 from fer_core.engine.efficiency import count_flops, measure_run
@@ -36,13 +35,6 @@ def quiet(items, length, title):
 
 
 @pytest.fixture
-def place(toy, tmp_path):
-    """A copy of the toy benchmark, to write into."""
-    shutil.copytree(toy.benchmark.root, tmp_path / "toy")
-    return ArtifactStore(tmp_path).benchmark("toy")
-
-
-@pytest.fixture
 def few_conditions(monkeypatch):
     few = (CONDITIONS[0], ("blur", 1), ("noise", 5))
     monkeypatch.setattr(measure, "CONDITIONS", few)
@@ -50,9 +42,9 @@ def few_conditions(monkeypatch):
     return few
 
 
-def test_robustness_is_written_and_resumed(place, toy, few_conditions):
+def test_robustness_is_written_and_resumed(benchmark_copy, toy, few_conditions):
     pictures = measure.TestPictures.draw(toy.dataset, 12, seed=0)
-    run = place.run("resnet34-cpu-s0")
+    run = benchmark_copy.run("resnet34-cpu-s0")
 
     def measured(**more):
         return measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet, **more)
@@ -68,12 +60,12 @@ def test_robustness_is_written_and_resumed(place, toy, few_conditions):
     assert measure.measure_robustness(run, toy.dataset, other, CPU, quiet)
 
 
-def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
+def test_an_ensemble_averages_what_its_members_say(benchmark_copy, toy, few_conditions):
     pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
-    run = place.run("pair-cpu")
+    run = benchmark_copy.run("pair-cpu")
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
     members = [
-        np.load(place.run(name).corrupted_path)["answers"].astype(np.float64)
+        np.load(benchmark_copy.run(name).corrupted_path)["answers"].astype(np.float64)
         for name in run.info().members
     ]
     mean = pictures.predictions(np.mean(members, axis=0)[2])
@@ -83,10 +75,10 @@ def test_an_ensemble_averages_what_its_members_say(place, toy, few_conditions):
 
 
 def test_what_was_measured_on_an_earlier_training_is_measured_again(
-    place, toy, few_conditions, monkeypatch
+    benchmark_copy, toy, few_conditions, monkeypatch
 ):
     pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
-    run = place.run("resnet34-cpu-s0")
+    run = benchmark_copy.run("resnet34-cpu-s0")
 
     def measured(which=run):
         return measure.measure_robustness(which, toy.dataset, pictures, CPU, quiet)
@@ -98,7 +90,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
     assert measured()
     assert not measured()
     with pytest.raises(ArtifactError, match="A member of pair-cpu was retrained"):
-        measured(place.run("pair-cpu"))
+        measured(benchmark_copy.run("pair-cpu"))
     # what an earlier version wrote does not say of which training it is
     write_table(run.robustness_path, before.drop(columns="run_created"))
     assert not measured()
@@ -115,16 +107,16 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"no archive"])
-def test_damaged_kept_answers_are_asked_for_again(place, toy, few_conditions, damage):
+def test_damaged_kept_answers_are_asked_for_again(benchmark_copy, toy, few_conditions, damage):
     pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
-    run = place.run("resnet34-cpu-s0")
+    run = benchmark_copy.run("resnet34-cpu-s0")
     run.corrupted_path.parent.mkdir(exist_ok=True)
     run.corrupted_path.write_bytes(damage)
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
 
 
-def test_cost_on_other_threads_is_measured_anew(place, monkeypatch):
-    run = place.run("resnet34-cpu-s0")
+def test_cost_on_other_threads_is_measured_anew(benchmark_copy, monkeypatch):
+    run = benchmark_copy.run("resnet34-cpu-s0")
     kept = Efficiency(
         run_id=run.run_id, parameters=1, flops=1, weight_bytes=1, latency=(),
         peak_memory_bytes=None, device="cpu", threads=2,
@@ -146,17 +138,17 @@ def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
     np.testing.assert_array_equal(everything.rows, toy.dataset.rows("test"))
 
 
-def test_runs_that_are_not_there_are_named(place):
+def test_runs_that_are_not_there_are_named(benchmark_copy):
     with pytest.raises(ArtifactError, match="nonsense-cpu-s0"):
-        measure.requested_runs(place, ["nonsense-cpu-s0"])
-    names = [run.run_id for run in measure.requested_runs(place, [])]
+        measure.requested_runs(benchmark_copy, ["nonsense-cpu-s0"])
+    names = [run.run_id for run in measure.requested_runs(benchmark_copy, [])]
     assert names[-1] == "pair-cpu"  # ensembles last
     assert len(names) == 4
 
 
-def test_efficiency_of_a_network(place, toy, monkeypatch):
+def test_efficiency_of_a_network(benchmark_copy, toy, monkeypatch):
     monkeypatch.setattr(efficiency, "REPEATS", 5)
-    run = place.run("resnet34-cpu-s0")
+    run = benchmark_copy.run("resnet34-cpu-s0")
     threads = torch.get_num_threads()
     found = measure_run(run, toy.dataset.format, CPU, threads=1)
     torch.set_num_threads(threads)
@@ -167,9 +159,9 @@ def test_efficiency_of_a_network(place, toy, monkeypatch):
     assert (found.device, found.threads) == ("cpu", 1)
 
 
-def test_operations_are_counted_as_by_hand(place, toy):
+def test_operations_are_counted_as_by_hand(benchmark_copy, toy):
     """A network of one linear layer: 2 * inputs * outputs."""
-    network = load_network(place.run("resnet34-cpu-s0"), toy.dataset.format)
+    network = load_network(benchmark_copy.run("resnet34-cpu-s0"), toy.dataset.format)
     side = network.info.image_size
     object.__setattr__(
         network, "model", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side**2, 7))
@@ -178,22 +170,22 @@ def test_operations_are_counted_as_by_hand(place, toy):
     assert count_flops(network, images) == 2 * 3 * side**2 * 7
 
 
-def test_an_ensembles_cost_is_the_sum_of_its_members(place):
+def test_an_ensembles_cost_is_the_sum_of_its_members(benchmark_copy):
     for name, value in (("efficientnet_lite0-cpu-s0", 2.0), ("resnet34-cpu-s0", 3.0)):
         Efficiency(
             run_id=name, parameters=1, flops=1, weight_bytes=1,
             latency=({"batch_size": 1, "milliseconds": value, "repeats": 5},),
             peak_memory_bytes=None, device="cpu", threads=1,
-        ).write(place.run(name).efficiency_path)  # fmt: skip
-    run = place.run("pair-cpu")
+        ).write(benchmark_copy.run(name).efficiency_path)  # fmt: skip
+    run = benchmark_copy.run("pair-cpu")
     assert measure.measure_efficiency(run, CPU).milliseconds(1) == 5.0
     assert Efficiency.read(run.efficiency_path).milliseconds(1) == 5.0
 
 
 @pytest.fixture
-def command(place, toy, monkeypatch):
+def command(benchmark_copy, toy, monkeypatch):
     """Runs a command on the copy."""
-    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(place.root.parent))
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(benchmark_copy.root.parent))
     monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
     monkeypatch.setattr(console, "width", 200)
 
@@ -203,34 +195,34 @@ def command(place, toy, monkeypatch):
     return run
 
 
-def test_the_robustness_command_goes_on_past_a_damaged_run(command, place, few_conditions):
-    weights = place.run("efficientnet_lite0-cpu-s1").weights_path
+def test_the_robustness_command_goes_on_past_a_damaged_run(command, benchmark_copy, few_conditions):
+    weights = benchmark_copy.run("efficientnet_lite0-cpu-s1").weights_path
     weights.write_bytes(weights.read_bytes()[:1000])
     done = command("robustness", "toy", "--images", "8", "--device", "cpu")
     assert done.exit_code == 1
     assert "efficientnet_lite0-cpu-s1" in done.output
     assert "% clean" in done.output
-    assert place.run("pair-cpu").robustness_path.is_file()
-    assert not place.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
+    assert benchmark_copy.run("pair-cpu").robustness_path.is_file()
+    assert not benchmark_copy.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
     again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
     assert again.exit_code == 0
     assert "measured before" in again.output
 
 
-def test_the_efficiency_command_skips_what_is_measured(command, place):
+def test_the_efficiency_command_skips_what_is_measured(command, benchmark_copy):
     for name in ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"):
         Efficiency(
             run_id=name, parameters=1_500_000, flops=10**9, weight_bytes=1,
             latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
             peak_memory_bytes=None, device="cpu", threads=1,
-        ).write(place.run(name).efficiency_path)  # fmt: skip
+        ).write(benchmark_copy.run(name).efficiency_path)  # fmt: skip
     done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
     assert done.exit_code == 0
     assert "3.0 M parameters, 2.00 GFLOPs, latency by batch size 4.0 ms at 1" in done.output
 
 
-def test_the_report_command_writes_one_file(command, place, tmp_path):
-    place.run("pair-cpu").report_path.write_text("{")
+def test_the_report_command_writes_one_file(command, benchmark_copy, tmp_path):
+    benchmark_copy.run("pair-cpu").report_path.write_text("{")
     done = command("report", "toy", "--out", str(tmp_path / "out.html"))
     assert done.exit_code == 0
     assert "3 runs" in done.output
@@ -249,9 +241,11 @@ def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
 
 
-def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy, few_conditions):
-    run = place.run("theirs")
-    source = place.runs()[0]
+def test_imported_runs_are_left_out_and_named_when_asked_for(
+    command, benchmark_copy, few_conditions
+):
+    run = benchmark_copy.run("theirs")
+    source = benchmark_copy.runs()[0]
     run.root.mkdir()
     for path in (source.predictions_path, source.report_path):
         (run.root / path.name).write_bytes(path.read_bytes())
@@ -259,7 +253,7 @@ def test_imported_runs_are_left_out_and_named_when_asked_for(command, place, toy
         update={"run_id": "theirs", "kind": "imported", "recipe": {}, "members": ()}
     )
     info.write(run.info_path)
-    assert "theirs" not in [one.run_id for one in measure.requested_runs(place, [])]
+    assert "theirs" not in [one.run_id for one in measure.requested_runs(benchmark_copy, [])]
     for name in ("robustness", "efficiency"):
         result = command(name, "toy", "theirs")
         assert result.exit_code == 1
