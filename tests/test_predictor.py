@@ -1,5 +1,6 @@
 """The predictor: networks and ensembles answer, share memory, and stay safe among threads."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -27,6 +28,14 @@ RUNS = ("efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "resnet34-cpu-
 @pytest.fixture(scope="module")
 def predictor(toy):
     return Predictor(toy.benchmark, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def exported(toy, tmp_path_factory):
+    """The first run as ONNX; an export takes seconds."""
+    path = tmp_path_factory.mktemp("exported") / "net.onnx"
+    export_run(toy.benchmark.run(RUNS[0]), toy.dataset.format, path, toy.dataset)
+    return path
 
 
 @pytest.mark.parametrize("run_id", RUNS)
@@ -235,9 +244,8 @@ def test_an_answer_below_the_threshold_is_unsure():
     assert decide(probabilities, SEVEN_EMOTIONS, 0.0) == "happy"
 
 
-def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, toy):
-    run = benchmark_copy.run(RUNS[0])
-    export_run(run, toy.dataset.format, run.onnx_path, toy.dataset)
+def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, exported):
+    shutil.copy(exported, benchmark_copy.run(RUNS[0]).onnx_path)
     faces = [drawn_face(side) for side in (100, 150)]
     (copy,) = Predictor(benchmark_copy, torch.device("cpu")).predict(faces, [RUNS[0]])
     (network,) = Predictor(benchmark_copy, torch.device("cpu"), use_onnx=False).predict(
@@ -248,19 +256,17 @@ def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, toy):
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "of other weights"])
-def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, toy, trouble):
-    run = benchmark_copy.run(RUNS[0])
+def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, exported, trouble):
+    run = benchmark_copy.run(RUNS[1])
     if trouble == "damaged":
         run.onnx_path.write_bytes(b"no network")
     else:
-        export_run(benchmark_copy.run(RUNS[1]), toy.dataset.format, run.onnx_path, toy.dataset)
-    (given,) = Predictor(benchmark_copy, torch.device("cpu")).predict([drawn_face()], [RUNS[0]])
+        shutil.copy(exported, run.onnx_path)
+    (given,) = Predictor(benchmark_copy, torch.device("cpu")).predict([drawn_face()], [run.run_id])
     assert given.backend is Backend.TORCH
 
 
-def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_copy, toy):
-    exported = benchmark_copy.root / "net.onnx"
-    export_run(benchmark_copy.run(RUNS[0]), toy.dataset.format, exported, toy.dataset)
+def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_copy, toy, exported):
     import_onnx(exported, toy.dataset, benchmark_copy, benchmark_copy.run("theirs"), title="Theirs")
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]

@@ -253,12 +253,12 @@ def test_a_teacher_may_be_a_copy(toy, tmp_path):
 
 
 def test_a_copy_of_other_weights_is_not_trusted(toy, tmp_path):
-    run = toy_run(toy.benchmark, toy.dataset, 1)
+    run = toy_run(toy.benchmark, toy.dataset, 1, "tiny_cnn", "tiny_cnn")
     assert exported_copy(run, STORED) is None
     export_run(run, STORED, run.onnx_path, toy.dataset)
     assert exported_copy(run, STORED) is not None
     assert exported_copy(run, SampleFormat(64, False)) is None  # prepared anew at another size
-    other = toy_run(toy.benchmark, toy.dataset, 2)
+    other = toy_run(toy.benchmark, toy.dataset, 2, "tiny_cnn", "tiny_cnn")
     run.weights_path.write_bytes(other.weights_path.read_bytes())
     assert exported_copy(run, STORED) is None
     run.onnx_path.write_bytes(b"no network")
