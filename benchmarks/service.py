@@ -26,7 +26,7 @@ from PIL import Image
 
 from benchmarks.result import Result, seconds
 from fer_core.artifacts import BenchmarkDir
-from fer_core.data.faces import DlibDetector
+from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.imaging import open_picture
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
@@ -82,7 +82,7 @@ def measure() -> Iterator[Result]:
         f"{FLAT_MIB} MiB",
         grown < FLAT_MIB,
     )
-    detector, picture = DlibDetector(), open_picture(drawn_faces()[0]).resize((640, 640))
+    detector, picture = CenterFaceDetector(), open_picture(drawn_faces()[0]).resize((640, 640))
     yield Result(
         "finding faces in a picture of 640 pixels, on top of that",
         f"{1000 * seconds(lambda: detector.detect(picture)):.0f} ms",

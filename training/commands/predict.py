@@ -40,6 +40,12 @@ def predict(
     smooth: Annotated[
         float, typer.Option(min=0, help="Videos: smooth predictions over this many seconds.")
     ] = 0.0,
+    all_frames: Annotated[
+        bool, typer.Option("--all-frames", help="Animated images: read all frames, not only one.")
+    ] = False,
+    jitter: Annotated[
+        bool, typer.Option("--jitter", help="Average predictions over five crops of each face.")
+    ] = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
 ) -> None:
@@ -47,18 +53,19 @@ def predict(
 
     The table has one row per face and run, in videos per frame: file, frame, seconds, face number,
     box, detection score, answer, confidence and the probability of every class, temperature-scaled
-    where a temperature was fitted. In videos, a person keeps their face number. Unreadable files
-    are listed and skipped.
+    where a temperature was fitted. Images and frames without a face have rows without a face. In
+    videos, a person keeps their face number. Small square images without a detected face are
+    treated as cropped faces; their rows have a note. Unreadable files are listed and skipped.
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """
     import torch
 
-    from fer_core.data.faces import DlibDetector
+    from fer_core.data.centerface import CenterFaceDetector
     from fer_core.errors import ArtifactError, DataError
     from fer_core.predictor import Predictor
     from training.jobs.predict import PredictOptions, find_files, predict_files, usable_runs
-    from training.terminal.predictions import print_tally, write_predictions
+    from training.terminal.predictions import print_tally, write_predictions, write_skipped
     from training.terminal.progress import console, show_progress
 
     if out.suffix.lower() not in (".parquet", ".csv"):
@@ -82,9 +89,17 @@ def predict(
         console.print(f"{name} is skipped: {reason}", markup=False)
     if not run_ids:
         raise ArtifactError(f"{benchmark} has no run that can predict. Train one first.")
-    options = PredictOptions(1 / fps if fps else every, smooth, unsure_below)
-    detector = None if cropped else DlibDetector()
+    options = PredictOptions(
+        every=1 / fps if fps else every,
+        all_frames=all_frames,
+        smooth=smooth,
+        unsure_below=unsure_below,
+        jitter=jitter,
+    )
+    detector = None if cropped else CenterFaceDetector()
     tally = predict_files(files, predictor, run_ids, detector, show_progress, options)
     write_predictions(out, tally.table)
     print_tally(tally)
+    if skipped := write_skipped(out, tally.skipped):
+        console.print(f"all skipped files: {skipped}", markup=False, soft_wrap=True)
     console.print(f"{len(tally.table):,} rows in {out}", markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """Writing and printing the predictions of files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from fer_core.artifacts import write_table
 from fer_core.files import atomic_path
+from fer_core.predictor.table import NO_FACE
 from training.jobs.predict import Tally
 from training.terminal.preparation import MOST_SKIPPED
 from training.terminal.progress import console
@@ -31,6 +33,21 @@ def write_predictions(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, index=False, float_format="%.6g")
 
 
+def write_skipped(path: Path, skipped: Mapping[str, str]) -> Path | None:
+    """Writes the list of skipped files beside the table if it is too long for the screen.
+
+    Returns:
+        The list's path; None if the screen shows all of it.
+    """
+    if len(skipped) <= MOST_SKIPPED:
+        return None
+    list_path = path.with_suffix(".skipped.csv")
+    rows = pd.DataFrame({"file": list(skipped), "reason": list(skipped.values())})
+    with atomic_path(list_path) as temporary:
+        rows.to_csv(temporary, index=False)
+    return list_path
+
+
 def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
     """Summarises a video in spans of equal length.
 
@@ -48,11 +65,13 @@ def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
     edges = np.linspace(first, last, min(lines, moments) + 1)
     span = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, len(edges) - 2)
     column = "smoothed_answer" if "smoothed_answer" in table else "answer"
+    has_face = table["confidence"].notna() if "confidence" in table else table["run"].notna()
     rows = []
     for number in range(len(edges) - 1):
         row: dict[str, object] = {"start": edges[number], "end": edges[number + 1]}
         for run in table["run"].unique():
-            answers = table.loc[(span == number) & (table["run"] == run), column].fillna(UNSURE)
+            selected = (span == number) & (table["run"] == run) & has_face
+            answers = table.loc[selected, column].fillna(UNSURE)
             counts = answers.value_counts()
             share = counts.max() / len(answers) if len(answers) else 0.0
             row[run] = f"{counts.index[0]} {share:.0%}" if len(answers) else "no face"
@@ -62,7 +81,7 @@ def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
 
 def print_tally(tally: Tally) -> None:
     """Prints counts by class and run, timelines of videos, and skipped files."""
-    table = tally.table
+    table = tally.table[tally.table["confidence"].notna()]
     names = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
     answers = table["answer"].fillna(UNSURE)
     classes = [*names, UNSURE] if (answers == UNSURE).any() else names
@@ -71,21 +90,27 @@ def print_tally(tally: Tally) -> None:
     for run, row in counts.iterrows():
         shown.add_row(escape(str(run)), *(f"{int(row.get(name, 0)):,}" for name in classes))
     console.print(shown)
-    videos = table[table["seconds"].notna()]
+    videos = tally.table[tally.table["seconds"].notna()]
     for number, (file, rows) in enumerate(videos.groupby("file", sort=False)):
         if number == MOST_VIDEOS:
             more = videos["file"].nunique() - MOST_VIDEOS
             console.print(f"... and {more} more videos; see the table")
             break
         _print_timeline(str(file), rows)
-    console.print(
-        f"{tally.pictures:,} images and {tally.frames:,} video frames; "
-        f"{tally.faceless:,} of them without a face"
-    )
-    for name, reason in list(tally.skipped.items())[:MOST_SKIPPED]:
-        console.print(f"skipped {name}: {reason}", markup=False)
-    if (more := len(tally.skipped) - MOST_SKIPPED) > 0:
-        console.print(f"... and {more:,} more files")
+    console.print(f"{tally.pictures:,} images and {tally.frames:,} video frames")
+    if tally.faceless_frames:
+        console.print(f"{tally.faceless_frames:,} frames without a readable face")
+    _print_files("without a face", tally.faceless)
+    _print_files("treated as a cropped face", dict.fromkeys(tally.cropped, NO_FACE))
+    _print_files("skipped", tally.skipped)
+
+
+def _print_files(title: str, files: Mapping[str, str]) -> None:
+    """Prints the first files of a kind, each with the reason."""
+    for name, reason in list(files.items())[:MOST_SKIPPED]:
+        console.print(f"{title} {name}: {reason}", markup=False)
+    if (more := len(files) - MOST_SKIPPED) > 0:
+        console.print(f"... and {more:,} more files {title}")
 
 
 def _print_timeline(file: str, rows: pd.DataFrame) -> None:

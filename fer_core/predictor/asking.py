@@ -1,0 +1,145 @@
+"""Asks runs about the faces of many pictures or frames, a batch at a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_core.data.faces import (
+    FaceCrop,
+    FaceDetector,
+    detect_all,
+    jittered,
+    looks_cropped,
+    picture_faces,
+    whole_picture,
+)
+from fer_core.predictor.answers import Prediction
+from fer_core.predictor.predictor import Predictor
+from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting
+
+JITTER = 5
+"""Crops of a face whose answers are averaged with `jitter`."""
+
+_FACES = 64
+_PICTURES = 8
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A picture, or one frame of a video or animation.
+
+    Attributes:
+        file: What it is called in the table.
+        image: Upright, RGB.
+        frame: The frame's number; None for a picture.
+        seconds: The frame's time; None for a picture.
+    """
+
+    file: str
+    image: Image.Image
+    frame: int | None = None
+    seconds: float | None = None
+
+
+class FaceAsker:
+    """Looks for faces in pictures and asks runs about them.
+
+    Args:
+        predictor: Who is asked.
+        run_ids: At least one run.
+        detector: What finds faces; None takes each picture or frame as one face.
+        jitter: Whether each answer is the mean over five crops of the face.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        run_ids: Sequence[str],
+        detector: FaceDetector | None,
+        *,
+        jitter: bool = False,
+    ) -> None:
+        self._predictor, self._run_ids, self._detector = predictor, list(run_ids), detector
+        self._each = JITTER if jitter else 1
+        self._waiting: list[NDArray[np.uint8]] = []
+        self._answers: list[list[Prediction]] = []
+
+    def look(self, moments: Iterable[Moment]) -> Iterator[tuple[Moment, list[Sighting]]]:
+        """Finds the faces of pictures and frames, some at a time, and notes them for the runs.
+
+        Gives each moment with its faces; one that shows none has a single sighting without a face.
+        """
+        left = iter(moments)
+        while batch := list(islice(left, _PICTURES)):
+            for moment, (faces, crops) in zip(batch, self._faces(batch), strict=True):
+                self._add(moment.image, crops)
+                yield moment, faces
+
+    def answers(self) -> list[Prediction]:
+        """Returns what each run says of the faces that are `answered`, in their order.
+
+        Raises:
+            ArtifactError: If a run is damaged.
+            WeightsError: If its weights are missing or damaged.
+        """
+        if self._waiting or not self._answers:
+            self._ask()
+        return [_joined(parts) for parts in zip(*self._answers, strict=True)]
+
+    def _faces(self, batch: Sequence[Moment]) -> Iterator[tuple[list[Sighting], list[FaceCrop]]]:
+        images = [moment.image for moment in batch]
+        if self._detector is None:
+            for moment in batch:
+                yield _taken_whole(moment, "")
+            return
+        detected = detect_all(images, self._detector)
+        for moment, boxes in zip(batch, detected, strict=True):
+            faces = picture_faces(moment.image, self._detector, self._predictor.framing, boxes)
+            if not boxes and moment.frame is None and looks_cropped(moment.image):
+                yield _taken_whole(moment, TAKEN_AS_CROP)
+                continue
+            crops = list(faces.crops)
+            at = (moment.file, moment.frame, moment.seconds)
+            seen = [Sighting(*at, place, crop.face) for place, crop in enumerate(crops)]
+            small = enumerate(faces.too_small, start=len(seen))
+            seen += [Sighting(*at, place, face, TOO_SMALL) for place, face in small]
+            yield seen or [Sighting(*at, None, None, NO_FACE)], crops
+
+    def _add(self, image: Image.Image, crops: Sequence[FaceCrop]) -> None:
+        for crop in crops:
+            versions = jittered(image, crop.frame) if self._each > 1 else (crop.crop,)
+            self._waiting += [self._predictor.format.convert(version) for version in versions]
+        if len(self._waiting) >= _FACES:
+            self._ask()
+
+    def _ask(self) -> None:
+        count = len(self._waiting) // self._each
+        # Without any face, one that is not kept tells which runs answer, and with which classes.
+        faces = self._waiting or [np.zeros(self._predictor.format.shape, np.uint8)] * self._each
+        given = self._predictor.predict(faces, self._run_ids)
+        self._answers.append([_mean_of_each(one, self._each, count) for one in given])
+        self._waiting = []
+
+
+def _taken_whole(moment: Moment, note: str) -> tuple[list[Sighting], list[FaceCrop]]:
+    crop = whole_picture(moment.image)
+    return [Sighting(moment.file, moment.frame, moment.seconds, 0, crop.face, note)], [crop]
+
+
+def _mean_of_each(prediction: Prediction, each: int, count: int) -> Prediction:
+    """Returns the mean over the `each` crops of every face, of the first `count` faces."""
+    values = prediction.probabilities
+    means = values.reshape(-1, each, values.shape[1]).mean(axis=1)
+    return replace(prediction, probabilities=means[:count])
+
+
+def _joined(parts: Sequence[Prediction]) -> Prediction:
+    return replace(
+        parts[0],
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        seconds=sum(part.seconds for part in parts),
+    )

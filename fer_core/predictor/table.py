@@ -1,0 +1,158 @@
+"""One table of what runs say of the faces in pictures and videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.data.faces import DetectedFace
+from fer_core.data.temporal_smoothing import smoothed
+from fer_core.data.tracking import track
+from fer_core.predictor.answers import Prediction, decide
+
+NO_FACE = "no face found"
+TOO_SMALL = "too small to be read"
+TAKEN_AS_CROP = "no face found: the whole picture is taken as a cropped face"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A face in a picture or frame, or the lack of one; the picture is not kept.
+
+    Attributes:
+        file: The picture's or video's name.
+        frame: The frame's number; None for a picture.
+        seconds: The frame's time; None for a picture.
+        place: Number of the face in the picture, from 0; None without a face.
+        face: Its box; None without a face.
+        note: What the reader of the table should know; empty for most faces.
+    """
+
+    file: str
+    frame: int | None
+    seconds: float | None
+    place: int | None
+    face: DetectedFace | None
+    note: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether runs were asked about it."""
+        return self.face is not None and self.note != TOO_SMALL
+
+
+def tabulate(
+    sightings: Sequence[Sighting],
+    looked: Mapping[str, Sequence[int]],
+    answers: Sequence[Prediction],
+    *,
+    smooth: float = 0.0,
+    unsure_below: float = 0.0,
+) -> pd.DataFrame:
+    """Returns one row a face and run, and one a run of each picture or frame without a face.
+
+    The columns are `file`, `frame` and `seconds` (of videos), `face` (of pictures: 0 is the
+    largest; of videos: one number a person; empty without a face), `left`, `top`, `right`,
+    `bottom` (pixels), `score` (the detector's; 1 without one), `note`, `run`, `answer` (None
+    where unsure or without a face), `confidence`, `temperature` (None where not fitted),
+    `p_<label>` (at that temperature), and with smoothing `smoothed_answer` and
+    `smoothed_<label>` (of videos).
+
+    Args:
+        sightings: In the order of files and frames.
+        looked: The frames of each video, with faces or without: an absence has a length.
+        answers: Of each run, about the sightings that are `answered`, in their order.
+        smooth: Seconds of the memory with which a video's answers are steadied.
+        unsure_below: Least probability of a named class, 0 to 1.
+    """
+    boxes = [
+        (face.left, face.top, face.right, face.bottom, face.score) if face else (np.nan,) * 5
+        for face in (seen.face for seen in sightings)
+    ]
+    base = pd.DataFrame(
+        {
+            "file": [seen.file for seen in sightings],
+            "frame": pd.array([seen.frame for seen in sightings], dtype="Int64"),
+            "seconds": pd.array([seen.seconds for seen in sightings], dtype="Float64"),
+            "face": pd.array(number_people(sightings, looked), dtype="Int64"),
+        }
+    )
+    base[["left", "top", "right", "bottom", "score"]] = np.array(boxes).reshape(-1, 5)
+    base["note"] = [seen.note for seen in sightings]
+    answered = np.array([seen.answered for seen in sightings], dtype=bool)
+    parts = [_answers(base, answered, one, smooth, unsure_below) for one in answers]
+    # one row a face and run, the runs of a face below each other
+    order = np.arange(len(parts) * len(base)).reshape(len(parts), len(base)).T.ravel()
+    return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+
+
+def _answers(
+    base: pd.DataFrame,
+    answered: NDArray[np.bool_],
+    prediction: Prediction,
+    smooth: float,
+    unsure_below: float,
+) -> pd.DataFrame:
+    names = prediction.labels.names
+
+    def named(rows: NDArray[np.float64]) -> list[str | None]:
+        return [
+            None if np.isnan(row).any() else decide(row, prediction.labels, unsure_below)
+            for row in rows
+        ]
+
+    values = np.full((len(base), len(names)), np.nan)
+    values[answered] = prediction.calibrated
+    columns: dict[str, Any] = {
+        "run": prediction.run_id,
+        "answer": named(values),
+        "confidence": values.max(axis=1),
+        "temperature": prediction.temperature,
+    }
+    columns |= {f"p_{name}": values[:, k] for k, name in enumerate(names)}
+    if smooth > 0 and base["seconds"].notna().any():
+        steady = _smoothed(base, answered, values, smooth)
+        columns["smoothed_answer"] = named(steady)
+        columns |= {f"smoothed_{name}": steady[:, k] for k, name in enumerate(names)}
+    return base.assign(**columns)
+
+
+def _smoothed(
+    base: pd.DataFrame, answered: NDArray[np.bool_], values: NDArray[np.float64], span: float
+) -> NDArray[np.float64]:
+    """Steadies each person's answers; rows of pictures, and those without an answer, stay NaN."""
+    steady = np.full_like(values, np.nan)
+    timed = np.flatnonzero(answered & base["seconds"].notna().to_numpy())
+    seconds = base["seconds"].to_numpy(dtype=np.float64, na_value=np.nan)
+    for rows in base.iloc[timed].groupby(["file", "face"]).indices.values():
+        places = timed[rows]
+        steady[places] = smoothed(seconds[places], values[places], span)
+    return steady
+
+
+def number_people(
+    sightings: Sequence[Sighting], looked: Mapping[str, Sequence[int]]
+) -> list[int | None]:
+    """Returns each sighting's number: its place in a picture, its person's in a video.
+
+    Args:
+        sightings: All faces, and where there is none.
+        looked: The frames of each video, with faces or without.
+    """
+    numbers = [seen.place for seen in sightings]
+    videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
+    for index, seen in enumerate(sightings):
+        if seen.frame is not None and seen.face is not None:
+            videos[seen.file][seen.frame].append(index)
+    for frames in videos.values():
+        boxes = [
+            [face for index in indices if (face := sightings[index].face) is not None]
+            for indices in frames.values()
+        ]
+        for indices, people in zip(frames.values(), track(boxes), strict=True):
+            for index, person in zip(indices, people, strict=True):
+                numbers[index] = person
+    return numbers
