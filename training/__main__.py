@@ -30,6 +30,7 @@ for command in (
     explain.explain,
     import_export.export,
     import_export.import_,
+    import_export.convert_detector,
     import_export.convert_face,
     measure.robustness,
     measure.efficiency,

@@ -83,8 +83,8 @@ class Landmarks:
         return cls(*((float(x), float(y)) for x, y in points))
 
 
-def _between(one: Point, other: Point) -> Point:
-    return (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
+def _between(first: Point, second: Point) -> Point:
+    return (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
 
 
 @dataclass(frozen=True)

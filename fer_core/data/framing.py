@@ -52,7 +52,7 @@ def measure_framing(
         if place == PATIENCE and not boxes:
             break
         image = Image.fromarray(np.asarray(images[row])).convert("RGB")
-        face = _measured(image, detector)
+        face = _locate(image, detector)
         if face is not None:
             side, square = max(image.size), face.square
             boxes.append((square.side / side, square.y / side - 0.5))
@@ -63,7 +63,7 @@ def measure_framing(
     return Framing(box=box, drop=drop, images=len(chosen), detected=len(boxes), spread=(low, high))
 
 
-def _measured(image: Image.Image, detector: FaceDetector) -> DetectedFace | None:
+def _locate(image: Image.Image, detector: FaceDetector) -> DetectedFace | None:
     """Returns the box of the face in a crop, in its pixels."""
     if isinstance(detector, MeasuringDetector):
         return detector.inside([image])[0]
@@ -74,5 +74,10 @@ def _measured(image: Image.Image, detector: FaceDetector) -> DetectedFace | None
         return None
     face = max(faces, key=lambda face: face.score * face.width * face.height)
     by = max(image.size) / _SIDE
-    edges = (face.left, face.top, face.right, face.bottom)
-    return DetectedFace(*((edge - border) * by for edge in edges), score=face.score)
+    return DetectedFace(
+        left=(face.left - border) * by,
+        top=(face.top - border) * by,
+        right=(face.right - border) * by,
+        bottom=(face.bottom - border) * by,
+        score=face.score,
+    )

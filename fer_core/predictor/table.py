@@ -26,7 +26,7 @@ class Sighting:
         file: The picture's or video's name.
         frame: The frame's number; None for a picture.
         seconds: The frame's time; None for a picture.
-        place: Number of the face in the picture, from 0; None without a face.
+        index: Number of the face in the picture, from 0; None without a face.
         face: Its box; None without a face.
         note: What the reader of the table should know; empty for most faces.
     """
@@ -34,7 +34,7 @@ class Sighting:
     file: str
     frame: int | None
     seconds: float | None
-    place: int | None
+    index: int | None
     face: DetectedFace | None
     note: str = ""
 
@@ -77,7 +77,7 @@ def tabulate(
             "file": [seen.file for seen in sightings],
             "frame": pd.array([seen.frame for seen in sightings], dtype="Int64"),
             "seconds": pd.array([seen.seconds for seen in sightings], dtype="Float64"),
-            "face": pd.array(number_people(sightings, looked), dtype="Int64"),
+            "face": pd.array(face_numbers(sightings, looked), dtype="Int64"),
         }
     )
     base[["left", "top", "right", "bottom", "score"]] = np.array(boxes).reshape(-1, 5)
@@ -133,26 +133,26 @@ def _smoothed(
     return steady
 
 
-def number_people(
+def face_numbers(
     sightings: Sequence[Sighting], looked: Mapping[str, Sequence[int]]
 ) -> list[int | None]:
-    """Returns each sighting's number: its place in a picture, its person's in a video.
+    """Returns each sighting's number: its index in a picture, its person's in a video.
 
     Args:
         sightings: All faces, and where there is none.
         looked: The frames of each video, with faces or without.
     """
-    numbers = [seen.place for seen in sightings]
+    numbers = [seen.index for seen in sightings]
     videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
-    for index, seen in enumerate(sightings):
+    for row, seen in enumerate(sightings):
         if seen.frame is not None and seen.face is not None:
-            videos[seen.file][seen.frame].append(index)
+            videos[seen.file][seen.frame].append(row)
     for frames in videos.values():
         boxes = [
-            [face for index in indices if (face := sightings[index].face) is not None]
-            for indices in frames.values()
+            [face for row in rows if (face := sightings[row].face) is not None]
+            for rows in frames.values()
         ]
-        for indices, people in zip(frames.values(), track(boxes), strict=True):
-            for index, person in zip(indices, people, strict=True):
-                numbers[index] = person
+        for rows, people in zip(frames.values(), track(boxes), strict=True):
+            for row, person in zip(rows, people, strict=True):
+                numbers[row] = person
     return numbers

@@ -87,11 +87,11 @@ def test_framings_follow_the_detectors_box():
 
     assert framing_of(info("fer2013", None)) == FER2013
     assert framing_of(info("synthetic", None)) == DRAWN
-    same = framing_of(info("fer2013", (0.857, 0.084)))
+    same = framing_of(info("fer2013", (1.011, 0.01)))
     assert (same.eyes, same.mouth, same.spread) == pytest.approx((0.37, 0.79, 0.18))
     # a crop twice as wide around the same face, its box in the middle
-    wide = framing_of(info("theirs", (0.857 / 2, 0.0)))
-    assert wide.eyes == pytest.approx(0.5 + (0.37 - 0.584) / 2)
+    wide = framing_of(info("theirs", (1.011 / 2, 0.0)))
+    assert wide.eyes == pytest.approx(0.5 + (0.37 - 0.51) / 2)
     assert wide.spread == pytest.approx(0.09)
     assert only_drawn(info("synthetic", None))
     assert not only_drawn(info("fer2013", None))
@@ -99,16 +99,16 @@ def test_framings_follow_the_detectors_box():
 
 def test_evidence_is_framed_as_the_crops_are():
     """In FER+'s framing a face is larger than it is drawn."""
-    close = BoxFraming(box=0.857, drop=0.084, images=1, found=1, spread=(0.8, 0.9))
+    close = BoxFraming(box=1.011, drop=0.01, images=1, found=1, spread=(0.8, 0.9))
     for seed in range(6):
-        # 96 / (0.656 / 0.857) = 125 px in all; the window starts at 125 * 0.586 - 96 * 0.584 = 17
-        plain = draw_evidence(seed, Emotion.HAPPY, 125)
+        # 96 / (0.795 / 1.011) = 122 px in all; the window starts at 122 * 0.543 - 96 * 0.51 = 17
+        plain = draw_evidence(seed, Emotion.HAPPY, 122)
         framed = draw_evidence(seed, Emotion.HAPPY, 96, close)
         if plain is None:
             assert framed is None
             continue
-        np.testing.assert_array_equal(framed.image, plain.image[17:113, 14:110])
-        np.testing.assert_array_equal(framed.mask, plain.mask[17:113, 14:110])
+        np.testing.assert_array_equal(framed.image, plain.image[17:113, 13:109])
+        np.testing.assert_array_equal(framed.mask, plain.mask[17:113, 13:109])
 
 
 def test_a_drawn_sets_parts_are_known_exactly(tmp_path):

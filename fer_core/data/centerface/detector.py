@@ -84,14 +84,14 @@ class CenterFaceDetector(FaceDetector):
             ]
             for picture in pictures
         ]
-        found = self._look(pictures, first)
+        candidates = self._look(pictures, first)
         further = [
             self._tiles(picture, views[0], seen)
-            for picture, views, seen in zip(pictures, first, found, strict=True)
+            for picture, views, seen in zip(pictures, first, candidates, strict=True)
         ]
-        found = self._merged(found, self._look(pictures, further))
-        found = self._looked_closer(pictures, found)
-        return [_faces(seen) for seen in found]
+        candidates = self._merged(candidates, self._look(pictures, further))
+        candidates = self._looked_closer(pictures, candidates)
+        return [_faces(seen) for seen in candidates]
 
     def inside(self, crops: Sequence[Image.Image]) -> list[DetectedFace | None]:
         """Measures where the face lies in crops that show one, each looked at by itself.
@@ -130,11 +130,11 @@ class CenterFaceDetector(FaceDetector):
             for pair in zip(some, more, strict=True)
         ]
 
-    def _tiles(self, picture: Image.Image, first: View, found: Candidates) -> list[View]:
+    def _tiles(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
         """Returns tiles where the first look showed small faces or none, if they show more."""
         looks = self._looks
         scale = first.size[0] / picture.width
-        if len(found) and float((found.sizes * scale).min()) >= looks.small:
+        if len(candidates) and float((candidates.sizes * scale).min()) >= looks.small:
             return []
         finer = min(looks.tile_scale, (looks.most_tiles**0.5 * looks.tile_side) / max(picture.size))
         if finer <= 1.2 * scale:
@@ -142,14 +142,14 @@ class CenterFaceDetector(FaceDetector):
         return tiles(picture, finer, looks.tile_side, _TILE_LAP)
 
     def _looked_closer(
-        self, pictures: Sequence[Image.Image], found: list[Candidates]
+        self, pictures: Sequence[Image.Image], candidates: list[Candidates]
     ) -> list[Candidates]:
         """Looks at doubtful boxes again, each in the middle of a view of its own."""
         sure, accepted = self._looks.sure, self._looks.accepted
-        doubtful = [np.flatnonzero(seen.scores < sure) for seen in found]
+        doubtful = [np.flatnonzero(seen.confidences < sure) for seen in candidates]
         views = [
             [_close(picture, box) for box in seen.boxes[rows]]
-            for picture, seen, rows in zip(pictures, found, doubtful, strict=True)
+            for picture, seen, rows in zip(pictures, candidates, doubtful, strict=True)
         ]
         flat = [(index, view) for index, parts in enumerate(views) for view in parts]
         results = self._network.look(
@@ -157,8 +157,8 @@ class CenterFaceDetector(FaceDetector):
         )
         confirmed: list[Candidates] = []
         place = 0
-        for seen, rows in zip(found, doubtful, strict=True):
-            parts = [seen.take(seen.scores >= sure)]
+        for seen, rows in zip(candidates, doubtful, strict=True):
+            parts = [seen.take(seen.confidences >= sure)]
             for row in rows:
                 again = flat[place][1].to_picture(results[place])
                 parts.append(_same(seen.boxes[row], again))
@@ -179,16 +179,16 @@ def _close(picture: Image.Image, box: NDArray[np.float32]) -> View:
     return View(left, top, right, bottom, (min(size[0], _CLOSE_SIDE), min(size[1], _CLOSE_SIDE)))
 
 
-def _same(box: NDArray[np.float32], found: Candidates) -> Candidates:
+def _same(box: NDArray[np.float32], candidates: Candidates) -> Candidates:
     """Returns the best box that shows what `box` shows; none if there is none."""
-    shared, _ = overlaps(box, found.boxes)
-    same = found.take(shared >= 0.3)
-    return same.take(np.array([same.scores.argmax()])) if len(same) else same
+    shared, _ = overlaps(box, candidates.boxes)
+    same = candidates.take(shared >= 0.3)
+    return same.take(np.array([same.confidences.argmax()])) if len(same) else same
 
 
-def _largest(found: Candidates) -> Candidates:
+def _largest(candidates: Candidates) -> Candidates:
     """Returns the box with the largest product of score and area."""
-    return found.take(np.argsort(-found.scores * found.sizes**2)[:1])
+    return candidates.take(np.argsort(-candidates.confidences * candidates.sizes**2)[:1])
 
 
 def _mean_box(looks: Sequence[Candidates]) -> DetectedFace | None:
@@ -196,13 +196,22 @@ def _mean_box(looks: Sequence[Candidates]) -> DetectedFace | None:
         return None
     box = np.mean([look.boxes[0] for look in looks], axis=0)
     points = np.mean([look.landmarks[0] for look in looks], axis=0)
-    score = float(np.mean([look.scores[0] for look in looks]))
-    return DetectedFace(*map(float, box), score=score, landmarks=Landmarks.of(points))
+    score = float(np.mean([look.confidences[0] for look in looks]))
+    return _face(box, score, points)
 
 
-def _faces(found: Candidates) -> tuple[DetectedFace, ...]:
+def _faces(candidates: Candidates) -> tuple[DetectedFace, ...]:
     return tuple(
-        DetectedFace(*map(float, box), score=float(score), landmarks=Landmarks.of(points))
-        for box, score, points in zip(found.boxes, found.scores, found.landmarks, strict=True)
+        _face(box, float(confidence), points)
+        for box, confidence, points in zip(
+            candidates.boxes, candidates.confidences, candidates.landmarks, strict=True
+        )
         if box[0] < box[2] and box[1] < box[3]
     )
+
+
+def _face(
+    box: NDArray[np.floating], confidence: float, points: NDArray[np.floating]
+) -> DetectedFace:
+    left, top, right, bottom = (float(edge) for edge in box)
+    return DetectedFace(left, top, right, bottom, confidence, Landmarks.of(points))

@@ -70,8 +70,9 @@ class CenterFaceNetwork:
                 maps = self._session.run(
                     OUTPUTS, {INPUT: np.ascontiguousarray(images, dtype=np.float32)}
                 )
-                for index, *parts in zip(batch, *maps, strict=True):
-                    results[index] = decode(*parts, threshold)
+                for place, index in enumerate(batch):
+                    heatmap, log_size, offset, landmarks = (part[place] for part in maps)
+                    results[index] = decode(heatmap, log_size, offset, landmarks, threshold)
         return results
 
 

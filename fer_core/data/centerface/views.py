@@ -49,17 +49,17 @@ class View:
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Returns the view of an RGB picture, shape (*canvas, 3)."""
         box = (self.left, self.top, self.right, self.bottom)
-        part = image.resize(self.size, Image.Resampling.BILINEAR, box, reducing_gap=1.1)
+        tile = image.resize(self.size, Image.Resampling.BILINEAR, box, reducing_gap=1.1)
         canvas = np.full((*self.canvas, 3), BACKGROUND, dtype=np.uint8)
         rows = slice(self.border, self.border + self.size[1])
-        canvas[rows, self.border : self.border + self.size[0]] = np.asarray(part)
+        canvas[rows, self.border : self.border + self.size[0]] = np.asarray(tile)
         return canvas
 
-    def to_picture(self, found: Candidates) -> Candidates:
+    def to_picture(self, candidates: Candidates) -> Candidates:
         """Moves boxes from the view's pixels to the picture's."""
         across, down = self.scale
         shift = (self.left - self.border * across, self.top - self.border * down)
-        return found.placed((across, down), shift)
+        return candidates.placed((across, down), shift)
 
 
 def whole(image: Image.Image, side: int, most_enlarged: float, border: float = 0.0) -> View:
@@ -94,14 +94,14 @@ def tiles(image: Image.Image, scale: float, side: int, lap: int) -> list[View]:
     ]
 
 
-def _cuts(length: int, part: int, lap: int) -> list[tuple[int, int]]:
+def _cuts(length: int, tile: int, lap: int) -> list[tuple[int, int]]:
     """Returns equal parts, evenly spaced over a length."""
-    if length <= part:
+    if length <= tile:
         return [(0, length)]
-    count = -(-(length - lap) // (part - lap))
+    count = -(-(length - lap) // (tile - lap))
     return [
-        (start, start + part)
-        for start in np.linspace(0, length - part, count).round().astype(int).tolist()
+        (start, start + tile)
+        for start in np.linspace(0, length - tile, count).round().astype(int).tolist()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Asks runs about the faces of many pictures or frames, a batch at a time."""
+"""Predicts the faces of many images or video frames in batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -45,13 +45,13 @@ class Moment:
     seconds: float | None = None
 
 
-class FaceAsker:
-    """Looks for faces in pictures and asks runs about them.
+class FacePredictor:
+    """Detects faces in images and predicts them with several runs.
 
     Args:
-        predictor: Who is asked.
+        predictor: Predictor of the runs' benchmark.
         run_ids: At least one run.
-        detector: What finds faces; None takes each picture or frame as one face.
+        detector: Face detector; None takes each image or frame as one face.
         jitter: Whether each answer is the mean over five crops of the face.
     """
 
@@ -66,10 +66,10 @@ class FaceAsker:
         self._predictor, self._run_ids, self._detector = predictor, list(run_ids), detector
         self._each = JITTER if jitter else 1
         self._waiting: list[NDArray[np.uint8]] = []
-        self._answers: list[list[Prediction]] = []
+        self._batches: list[list[Prediction]] = []
 
-    def look(self, moments: Iterable[Moment]) -> Iterator[tuple[Moment, list[Sighting]]]:
-        """Finds the faces of pictures and frames, some at a time, and notes them for the runs.
+    def detect(self, moments: Iterable[Moment]) -> Iterator[tuple[Moment, list[Sighting]]]:
+        """Detects the faces of images and frames in batches and queues them for prediction.
 
         Gives each moment with its faces; one that shows none has a single sighting without a face.
         """
@@ -79,16 +79,16 @@ class FaceAsker:
                 self._add(moment.image, crops)
                 yield moment, faces
 
-    def answers(self) -> list[Prediction]:
-        """Returns what each run says of the faces that are `answered`, in their order.
+    def predictions(self) -> list[Prediction]:
+        """Returns each run's prediction of the faces that are `answered`, in their order.
 
         Raises:
             ArtifactError: If a run is damaged.
             WeightsError: If its weights are missing or damaged.
         """
-        if self._waiting or not self._answers:
-            self._ask()
-        return [_joined(parts) for parts in zip(*self._answers, strict=True)]
+        if self._waiting or not self._batches:
+            self._predict()
+        return [_joined(parts) for parts in zip(*self._batches, strict=True)]
 
     def _faces(self, batch: Sequence[Moment]) -> Iterator[tuple[list[Sighting], list[FaceCrop]]]:
         images = [moment.image for moment in batch]
@@ -114,14 +114,14 @@ class FaceAsker:
             versions = jittered(image, crop.frame) if self._each > 1 else (crop.crop,)
             self._waiting += [self._predictor.format.convert(version) for version in versions]
         if len(self._waiting) >= _FACES:
-            self._ask()
+            self._predict()
 
-    def _ask(self) -> None:
+    def _predict(self) -> None:
         count = len(self._waiting) // self._each
         # Without any face, one that is not kept tells which runs answer, and with which classes.
         faces = self._waiting or [np.zeros(self._predictor.format.shape, np.uint8)] * self._each
         given = self._predictor.predict(faces, self._run_ids)
-        self._answers.append([_mean_of_each(one, self._each, count) for one in given])
+        self._batches.append([_mean_of_each(one, self._each, count) for one in given])
         self._waiting = []
 
 

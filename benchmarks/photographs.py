@@ -1,0 +1,125 @@
+"""Face detection on photographs of people, with known boxes.
+
+The project ships no photograph. `FERSCOPE_PHOTOGRAPHS` names a folder of pictures with a table
+`boxes.csv`: file, left, top, right, bottom (pixels) and `kind`. A `face` has to be found, `unclear`
+(blurred, covered, from behind) counts neither way, `mask` is a face with a mask, and a column
+`turned` tells faces in profile. A file without rows shows nobody.
+"""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from benchmarks.result import Result, seconds
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.faces import SMALLEST_READABLE, DetectedFace, FaceDetector
+from fer_core.data.imaging import open_picture
+from fer_core.data.picture_files import is_readable
+from fer_core.data.tracking import overlap
+
+FOLDER = "FERSCOPE_PHOTOGRAPHS"
+_LEAST_OVERLAP = 0.3
+_DARK = 60  # mean brightness of a face, 0 to 255
+_SIZES = ((0, 24), (24, 48), (48, 100), (100, 10_000))
+
+
+def measure() -> Iterator[Result]:
+    """Counts faces found and missed by size, mask, profile and darkness, and false alarms."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        yield Result("photographs of people", f"not measured: {FOLDER} names no folder")
+        return
+    counts: dict[str, list[bool]] = defaultdict(list)
+    times, false, pictures = [], 0, 0
+    boxes = pd.read_csv(Path(folder) / "boxes.csv")
+    detector = CenterFaceDetector()
+    for path in sorted(file for file in Path(folder).iterdir() if is_readable(file)):
+        image = open_picture(path.read_bytes(), path.name)
+        started = time.perf_counter()
+        detected = detector.detect(image)
+        times.append(time.perf_counter() - started)
+        pictures += 1
+        false += _count(image, detected, boxes[boxes["file"] == path.name], counts)
+    for name, hits in counts.items():
+        yield Result(name, f"{sum(hits)} of {len(hits)} ({np.mean(hits):.1%})")
+    yield Result(
+        f"false alarms of {SMALLEST_READABLE} pixels and more",
+        f"{false} in {pictures} photographs",
+        asked="at most 2 in 100",
+        reached=false <= 0.02 * pictures,
+    )
+    yield Result("median time for a photograph", f"{1000 * median(times):.0f} ms")
+    yield from _against_dlib(Path(folder), detector)
+
+
+def _count(
+    image: Image.Image,
+    detected: tuple[DetectedFace, ...],
+    truth: pd.DataFrame,
+    counts: dict[str, list[bool]],
+) -> int:
+    """Adds the faces of a picture to the counts; returns its false alarms."""
+    left = list(detected)
+    for row in truth.sort_values("kind", key=lambda kind: kind == "unclear").itertuples():
+        box = DetectedFace(row.left, row.top, row.right, row.bottom, 1.0)
+        best = max(left, key=lambda face: overlap(box, face), default=None)
+        hit = best is not None and overlap(box, best) >= _LEAST_OVERLAP
+        if best is not None and hit:
+            left.remove(best)
+        if row.kind == "unclear":
+            continue
+        low, high = next((low, high) for low, high in _SIZES if low <= box.size < high)
+        name = f"{low} to {high} pixels" if high < 10_000 else f"{low} pixels and more"
+        counts[name].append(hit)
+        if box.size >= SMALLEST_READABLE:
+            counts["all of 24 pixels and more"].append(hit)
+            for kind in _kinds(image, box, row):
+                counts[kind].append(hit)
+    return sum(face.size >= SMALLEST_READABLE for face in left)
+
+
+def _kinds(image: Image.Image, box: DetectedFace, row: object) -> Iterator[str]:
+    """Names what is special about a face."""
+    if getattr(row, "kind", "") == "mask":
+        yield "with a mask"
+    part = image.crop((int(box.left), int(box.top), int(box.right), int(box.bottom))).convert("L")
+    if np.asarray(part).mean() < _DARK:
+        yield "dark (mean brightness of the face below 60)"
+    if getattr(row, "turned", False) is True:
+        yield "turned away, up to profile"
+
+
+def _against_dlib(folder: Path, detector: FaceDetector) -> Iterator[Result]:
+    """Compares the time for 1 megapixel with the detector of earlier versions, if it is here."""
+    path = next(file for file in sorted(folder.iterdir()) if is_readable(file))
+    image = open_picture(path.read_bytes(), path.name).resize((1200, 833))
+    ours = _milliseconds(lambda: detector.detect(image))
+    try:
+        import dlib
+    except ImportError:
+        yield Result("time for 1 megapixel", f"{ours:.0f} ms", asked="30 ms", reached=ours <= 30)
+        return
+    hog = dlib.get_frontal_face_detector()
+
+    def old() -> None:
+        hog.run(np.asarray(image.resize((800, 555))), 0, 0.0)
+
+    theirs = _milliseconds(old)
+    yield Result(
+        "time for 1 megapixel",
+        f"{ours:.0f} ms",
+        against=f"dlib HOG at 800 px, same run: {theirs:.0f} ms",
+        asked="30 ms",
+        reached=ours <= 30,
+    )
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    return 1000 * seconds(call, 9)
