@@ -9,7 +9,7 @@ The project ships no photograph. `FERSCOPE_PHOTOGRAPHS` names a folder of pictur
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +26,7 @@ from fer_core.data.tracking import overlap
 
 FOLDER = "FERSCOPE_PHOTOGRAPHS"
 _LEAST_OVERLAP = 0.3
+_EDGES = ("left", "top", "right", "bottom")
 _DARK = 60  # mean brightness of a face, 0 to 255
 _SIZES = ((0, 24), (24, 48), (48, 100), (100, 10_000))
 
@@ -67,13 +68,15 @@ def _count(
 ) -> int:
     """Adds the faces of a picture to the counts; returns its false alarms."""
     left = list(detected)
-    for row in truth.sort_values("kind", key=lambda kind: kind == "unclear").itertuples():
-        box = DetectedFace(row.left, row.top, row.right, row.bottom, 1.0)
+    order = truth.sort_values("kind", key=lambda kind: kind == "unclear")
+    for row in order.to_dict("records"):
+        left_edge, top, right, bottom = (float(row[name]) for name in _EDGES)
+        box = DetectedFace(left_edge, top, right, bottom, 1.0)
         best = max(left, key=lambda face: overlap(box, face), default=None)
         hit = best is not None and overlap(box, best) >= _LEAST_OVERLAP
         if best is not None and hit:
             left.remove(best)
-        if row.kind == "unclear":
+        if row["kind"] == "unclear":
             continue
         low, high = next((low, high) for low, high in _SIZES if low <= box.size < high)
         name = f"{low} to {high} pixels" if high < 10_000 else f"{low} pixels and more"
@@ -85,14 +88,14 @@ def _count(
     return sum(face.size >= SMALLEST_READABLE for face in left)
 
 
-def _kinds(image: Image.Image, box: DetectedFace, row: object) -> Iterator[str]:
+def _kinds(image: Image.Image, box: DetectedFace, row: Mapping[Hashable, object]) -> Iterator[str]:
     """Names what is special about a face."""
-    if getattr(row, "kind", "") == "mask":
+    if row["kind"] == "mask":
         yield "with a mask"
     part = image.crop((int(box.left), int(box.top), int(box.right), int(box.bottom))).convert("L")
     if np.asarray(part).mean() < _DARK:
         yield "dark (mean brightness of the face below 60)"
-    if getattr(row, "turned", False) is True:
+    if row.get("turned") is True:
         yield "turned away, up to profile"
 
 
@@ -102,7 +105,7 @@ def _against_dlib(folder: Path, detector: FaceDetector) -> Iterator[Result]:
     image = open_picture(path.read_bytes(), path.name).resize((1200, 833))
     ours = _milliseconds(lambda: detector.detect(image))
     try:
-        import dlib
+        import dlib  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         yield Result("time for 1 megapixel", f"{ours:.0f} ms", target="30 ms", reached=ours <= 30)
         return

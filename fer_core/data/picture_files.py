@@ -52,6 +52,11 @@ def is_readable(path: PurePath) -> bool:
     return path.suffix.lower() in readable_suffixes()
 
 
+def looks_like_picture(path: PurePath) -> bool:
+    """Whether a file's ending is that of a picture, readable or not."""
+    return is_readable(path) or unreadable_picture(path) is not None
+
+
 def unreadable_picture(path: PurePath) -> str | None:
     """Returns why a file that looks like a picture cannot be read, and what helps.
 

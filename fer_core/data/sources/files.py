@@ -11,17 +11,10 @@ import numpy as np
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
+from fer_core.data.picture_files import looks_like_picture
 from fer_core.data.sources.base import Entry, Sample, Skipped, Split
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.errors import DataError, ImageError
-
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm"}
-    | {".ppm", ".tif", ".tiff", ".webp"}
-    # not all of them can be read; those that cannot are listed as skipped
-    | {".apng", ".avif", ".heic", ".heif", ".jp2", ".jxl", ".arw", ".cr2", ".dng", ".nef", ".raw"}
-)
-"""Endings of the files that are taken for images, lower case; other files are ignored."""
 
 COLOUR_SAMPLE = 50
 GREY_TOLERANCE = 8
@@ -164,8 +157,11 @@ def need_tree(place: Path | FileTree, layout: str) -> FileTree:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is taken for an image, by its ending."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    """Whether a file is taken for an image, by its ending.
+
+    Not all of them can be read; those that cannot are listed as skipped.
+    """
+    return looks_like_picture(PurePosixPath(name))
 
 
 def decode(tree: FileTree, name: str) -> Image.Image:

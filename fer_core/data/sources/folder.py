@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from fer_core.data.picture_files import readable_suffixes
 from fer_core.data.sources.base import Origin
 from fer_core.data.sources.class_folders import ClassFolders, choose_class_folders
 from fer_core.data.sources.class_names import ClassNames, code_of, emotion_of
-from fer_core.data.sources.files import SUFFIXES, ImageFile, ImageFiles, need_tree
+from fer_core.data.sources.files import ImageFile, ImageFiles, need_tree
 from fer_core.data.sources.split_names import split_of
 from fer_core.data.sources.subjects import NAMINGS, naming_of
 from fer_core.data.sources.tree import FileTree, printable
@@ -141,8 +142,8 @@ def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, st
             if name.lower() not in ignored:
                 raise DataError(
                     f"The class folder {tree.shown}/{folder} has no image file "
-                    f"({', '.join(sorted(SUFFIXES)[:6])} ...; links that lead out of the folder do "
-                    f"not count). Add images or remove the folder, or pass --map-class {name}= ."
+                    f"({', '.join(sorted(readable_suffixes())[:6])} ...; links that lead out "
+                    f"of it do not count). Add images or remove the folder, or pass --map-class {name}= ."
                 )
         elif parent == found.root and split_of(name) and found.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
