@@ -143,7 +143,8 @@ def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, st
                 raise DataError(
                     f"The class folder {tree.shown}/{folder} has no image file "
                     f"({', '.join(sorted(readable_suffixes())[:6])} ...; links that lead out "
-                    f"of it do not count). Add images or remove the folder, or pass --map-class {name}= ."
+                    "of it do not count). Add images or remove the folder, or pass "
+                    f"--map-class {name}= ."
                 )
         elif parent == found.root and split_of(name) and found.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
