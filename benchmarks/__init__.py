@@ -1,1 +1,1 @@
-"""Measurements of speed and memory: `python -m benchmarks`. Leave the machine alone meanwhile."""
+"""Benchmarks of speed, memory and detection: `python -m benchmarks`, on an idle machine."""

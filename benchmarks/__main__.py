@@ -38,7 +38,7 @@ def main(
         list[str] | None, typer.Option(help=f"One of {', '.join(MEASURES)}; may be repeated.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1000, help="Test samples of the benchmark that `scale` constructs.")
+        int, typer.Option(min=1000, help="Test samples of the benchmark of `scale`.")
     ] = 300_000,
 ) -> None:
     """Measure speed, memory and face detection; print each figure with its target."""

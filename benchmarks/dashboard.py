@@ -1,4 +1,4 @@
-"""The dashboard on the shipped runs: cold start, warm reruns, Compare on a face, memory."""
+"""Dashboard with the published runs: cold start, warm reruns, Compare on a face, memory."""
 
 import json
 import time
@@ -41,7 +41,7 @@ print(json.dumps({{"faces": faces, "models": models, "rss": memory}}))
 
 
 def measure() -> Iterator[Result]:
-    """Measures pages in processes of their own, through the application's entry."""
+    """Measures pages in separate processes, through the application's entry point."""
     times = []
     for _ in range(3):
         started = time.perf_counter()
@@ -56,17 +56,17 @@ def measure() -> Iterator[Result]:
         yield Result(
             f"{page}, warm rerun (median)",
             f"{1000 * rerun:.0f} ms",
-            f"processor {1000 * pages.processor[page]:.0f} ms",
+            f"CPU time {1000 * pages.processor[page]:.0f} ms",
             f"{RERUN_MS} ms",
             1000 * rerun < RERUN_MS,
         )
-    found = json.loads(python(_FACES.format(home=str(HOME))).splitlines()[-1])
-    faces = sorted(found["faces"][1:])
+    measurement = json.loads(python(_FACES.format(home=str(HOME))).splitlines()[-1])
+    faces = sorted(measurement["faces"][1:])
     yield Result(
-        f"Compare on a new face, {found['models']} models with overlays",
+        f"Compare on a new face, {measurement['models']} models with overlays",
         f"{1000 * faces[len(faces) // 2]:.0f} ms",
     )
-    memory = found["rss"] / 2**30
+    memory = measurement["rss"] / 2**30
     yield Result(
         "peak resident memory, all models loaded",
         f"{memory:.2f} GiB",

@@ -1,7 +1,7 @@
-"""Recall and false alarms of the face detector, on pictures that can be had anywhere.
+"""Recall and false positives of the face detector, on images that anyone can reproduce.
 
-Drawn faces are set into photographs and plain grounds at known places; photographs come with
-matplotlib and scikit-learn. Nothing here is a sample of the world: what is missing is printed.
+Drawn faces are pasted into photographs and plain backgrounds at known positions; photographs come
+with matplotlib and scikit-learn. The images are not representative; untested cases are printed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from fer_core.synthetic.face import SyntheticFace, portrait, render
 CANVAS = (800, 600)
 PEOPLE = 40
 WIDTHS = (20, 30, 40, 60, 80, 100, 140, 200, 280)
-"""Widths of faces in pixels, of a canvas 800 pixels wide."""
+"""Face widths in pixels, on a canvas 800 pixels wide."""
 
 LEAST_OVERLAP = 0.3
 UNTESTED = (
@@ -35,37 +35,37 @@ UNTESTED = (
 
 @dataclass
 class Count:
-    """What was found of what was there."""
+    """Detection counts: faces, matches, false positives and images."""
 
-    there: int = 0
+    faces: int = 0
     matched: int = 0
     false: int = 0
     pictures: int = 0
 
     def add(self, truth: Sequence[DetectedFace], detected: Sequence[DetectedFace]) -> None:
-        """Counts one picture."""
-        left = list(detected)
+        """Counts the detections of one image."""
+        unmatched = list(detected)
         for face in truth:
-            best = max(left, key=lambda box: overlap(face, box), default=None)
+            best = max(unmatched, key=lambda box: overlap(face, box), default=None)
             if best is not None and overlap(face, best) >= LEAST_OVERLAP:
-                left.remove(best)
+                unmatched.remove(best)
                 self.matched += 1
-        self.there += len(truth)
-        self.false += len(left)
+        self.faces += len(truth)
+        self.false += len(unmatched)
         self.pictures += 1
 
     def result(self, what: str) -> Result:
-        """Returns the line of the table."""
-        false = f"{self.false} false alarms in {self.pictures} pictures"
-        if not self.there:
+        """Returns the row of the table."""
+        false = f"{self.false} false positives in {self.pictures} images"
+        if not self.faces:
             return Result(what, false)
         return Result(
-            what, f"{self.matched} of {self.there} ({self.matched / self.there:.0%})", false
+            what, f"{self.matched} of {self.faces} ({self.matched / self.faces:.0%})", false
         )
 
 
 def measure() -> Iterator[Result]:
-    """Counts faces that are found, missed and made up."""
+    """Counts detected and missed faces, and false positives."""
     detector = CenterFaceDetector()
     random = np.random.default_rng(0)
     for width in WIDTHS:
@@ -78,7 +78,7 @@ def measure() -> Iterator[Result]:
     for number in range(PEOPLE // 2):
         picture, truth = scene(number, [80, 100, 120, 140], random)
         count.add(truth, detector.detect(picture))
-    yield count.result("four drawn faces in a picture, 80 to 140 pixels wide")
+    yield count.result("four drawn faces per image, 80 to 140 pixels wide")
     yield from _by_tone(detector)
     yield from _turned(detector)
     count = Count()
@@ -86,7 +86,7 @@ def measure() -> Iterator[Result]:
     for number in range(3 * PEOPLE):
         face = render(number, emotions[number % len(emotions)], side=192)
         count.add([box_of(face)], detector.detect(Image.fromarray(face.image)))
-    yield count.result("tight drawn snapshots: any pose and light, some with a hand or hair before")
+    yield count.result("tight drawn crops: any pose and light, some occluded by a hand or hair")
     yield from _photographs(detector)
     count = Count()
     for picture in without_people():
@@ -97,14 +97,14 @@ def measure() -> Iterator[Result]:
 
 
 @lru_cache(maxsize=PEOPLE)
-def drawn(number: int) -> SyntheticFace:
-    """Returns a posed portrait of a person."""
+def drawn_portrait(number: int) -> SyntheticFace:
+    """Returns a drawn portrait of a person."""
     emotions = list(PROTOTYPES)
     return portrait(number, emotions[number % len(emotions)], 384)
 
 
 def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0) -> DetectedFace:
-    """Returns the box around brows, eyes, nose and mouth down to the chin, as detectors draw it."""
+    """Returns the box from the brows to the chin, as face detectors define it."""
     rows, columns = np.nonzero(face.masks["face"])
     first = np.nonzero(face.masks["brows"])[0]
     upper = float(first.min() if len(first) else rows.min())
@@ -120,27 +120,27 @@ def box_of(face: SyntheticFace, scale: float = 1.0, left: int = 0, top: int = 0)
 def scene(
     number: int, widths: Sequence[int], random: np.random.Generator
 ) -> tuple[Image.Image, list[DetectedFace]]:
-    """Sets portraits into a ground, each in a cell of its own so that none covers another.
+    """Pastes portraits into a background, each in its own cell, so that they do not overlap.
 
     Args:
-        number: Of the first person and of the ground.
-        widths: Of the faces, in pixels.
-        random: Decides the places.
+        number: Index of the first person and of the background.
+        widths: Face widths in pixels.
+        random: Random generator for the positions.
 
     Returns:
-        The picture and the boxes of the faces.
+        The image and the boxes of the faces.
     """
     picture = backgrounds()[number % len(backgrounds())].copy()
     truth = []
     across = 1 if len(widths) == 1 else 2
     width_of, height_of = CANVAS[0] // across, CANVAS[1] // -(-len(widths) // across)
-    for place, width in enumerate(widths):
-        face = drawn((number + 7 * place) % PEOPLE)
+    for index, width in enumerate(widths):
+        face = drawn_portrait((number + 7 * index) % PEOPLE)
         columns = np.nonzero(face.masks["face"])[1]
         scale = width / (columns.max() + 1 - columns.min())
         side = round(face.image.shape[0] * scale)
         tile = Image.fromarray(face.image).resize((side, side), Image.Resampling.LANCZOS)
-        row, column = divmod(place, across)
+        row, column = divmod(index, across)
         left = column * width_of + int(random.integers(0, max(1, width_of - side)))
         top = row * height_of + int(random.integers(0, max(1, height_of - side)))
         picture.paste(tile, (left, top))
@@ -150,7 +150,7 @@ def scene(
 
 @lru_cache(maxsize=1)
 def backgrounds() -> tuple[Image.Image, ...]:
-    """Returns two photographs without people, a plain ground and soft noise."""
+    """Returns two photographs without people, a plain background and smooth noise."""
     noise = np.random.default_rng(1).integers(60, 200, (30, 40, 3), dtype=np.uint8)
     return (
         *(photograph.resize(CANVAS) for photograph in sklearn_photographs()),
@@ -179,10 +179,10 @@ def _matplotlib_picture(name: str) -> Image.Image:
 
 
 def without_people() -> Iterator[Image.Image]:
-    """Gives pictures in which any face is a false alarm."""
+    """Yields images without faces, in which every detection is a false positive."""
     for photograph in sklearn_photographs():
         yield photograph
-        for row in range(3):  # parts, in which small patterns are enlarged
+        for row in range(3):  # enlarged crops
             for column in range(4):
                 width, height = photograph.width // 4, photograph.height // 3
                 box = (column * width, row * height, (column + 1) * width, (row + 1) * height)
@@ -199,8 +199,11 @@ def without_people() -> Iterator[Image.Image]:
 
 
 def _by_tone(detector: FaceDetector) -> Iterator[Result]:
-    """Splits the drawn people by how bright their faces are in the picture."""
-    tones = [float(drawn(n).image[drawn(n).masks["face"]].mean() / 255) for n in range(PEOPLE)]
+    """Groups the drawn faces by brightness."""
+    tones = [
+        float(drawn_portrait(n).image[drawn_portrait(n).masks["face"]].mean() / 255)
+        for n in range(PEOPLE)
+    ]
     order = np.argsort(tones)
     for name, part in zip(
         ("darkest", "middle", "brightest"), np.array_split(order, 3), strict=True
@@ -210,24 +213,26 @@ def _by_tone(detector: FaceDetector) -> Iterator[Result]:
             for width in (90, 120, 160):
                 picture, truth = scene(int(number), [width], random)
                 count.add(truth, detector.detect(picture))
-        shown = f"{tones[part[0]]:.2f} to {tones[part[-1]]:.2f}"
-        yield count.result(f"the {name} third of drawn faces (mean brightness {shown})")
+        tone_range = f"{tones[part[0]]:.2f} to {tones[part[-1]]:.2f}"
+        yield count.result(f"the {name} third of drawn faces (mean brightness {tone_range})")
 
 
 def _turned(detector: FaceDetector) -> Iterator[Result]:
     for angle in (15, 30, 45):
         count = Count()
         for number in range(PEOPLE // 2):
-            picture = Image.fromarray(drawn(number).image)
+            picture = Image.fromarray(drawn_portrait(number).image)
             side = picture.width
             for signed in (-angle, angle):
                 turned = picture.rotate(signed, Image.Resampling.BICUBIC, fillcolor=(150, 150, 150))
-                count.add([_turn(box_of(drawn(number)), signed, side)], detector.detect(turned))
-        yield count.result(f"drawn portraits turned by {angle} degrees")
+                count.add(
+                    [_turn(box_of(drawn_portrait(number)), signed, side)], detector.detect(turned)
+                )
+        yield count.result(f"drawn portraits rotated by {angle} degrees")
 
 
 def _turn(box: DetectedFace, degrees: float, side: int) -> DetectedFace:
-    """Moves a box's centre as a turn of the picture does; its size stays."""
+    """Rotates the centre of a box about the image centre; keeps its size."""
     angle = np.deg2rad(degrees)
     x = (box.left + box.right - side) / 2
     y = (box.top + box.bottom - side) / 2
@@ -240,7 +245,7 @@ def _turn(box: DetectedFace, degrees: float, side: int) -> DetectedFace:
 
 
 def _photographs(detector: FaceDetector) -> Iterator[Result]:
-    """One portrait in many versions; its box was measured by eye."""
+    """Tests variants of one portrait, whose box was annotated by hand."""
     picture = hopper()
     box = DetectedFace(165, 145, 370, 330, 1.0)
     versions = [picture, picture.convert("L").convert("RGB")]

@@ -1,4 +1,4 @@
-"""Images a second from stored uint8 to augmented network input, against torchvision on PIL."""
+"""Throughput of the input pipeline, compared with torchvision transforms on PIL images."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ from fer_core.config import AugmentConfig
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.batches import TrainBatches
 
-IMAGES, BATCH, ASKED = 1024, 128, 10
+IMAGES, BATCH, TARGET = 1024, 128, 10
 HALF = (0.5, 0.5, 0.5)
 CONFIG = AugmentConfig()
 
 
 class PilDataset(Dataset[torch.Tensor]):
-    """The usual way: one picture at a time through torchvision's transforms."""
+    """Reference pipeline: torchvision transforms on one PIL image at a time."""
 
     def __init__(self, images: NDArray[np.uint8], size: int) -> None:
         self.images = images
@@ -57,23 +57,23 @@ def measure() -> Iterator[Result]:
     for size in (48, 64, 96):
         preprocessing = Preprocessing(48, False, size, HALF, HALF)
 
-        def ours(preprocessing: Preprocessing = preprocessing) -> None:
+        def batched(preprocessing: Preprocessing = preprocessing) -> None:
             for batch in batches.epoch(0):
                 images = preprocessing.augmented(batch.images, batch.augmentation)
                 preprocessing.normalise(images)
 
-        def theirs(workers: int, size: int = size) -> None:
+        def per_image(workers: int, size: int = size) -> None:
             loader = DataLoader(PilDataset(images, size), BATCH, shuffle=True, num_workers=workers)
             for _ in loader:
                 pass
 
-        own = IMAGES / seconds(ours)
-        other = IMAGES / min(seconds(lambda: theirs(0), 3), seconds(lambda: theirs(2), 3))
+        rate = IMAGES / seconds(batched)
+        reference = IMAGES / min(seconds(lambda: per_image(0), 3), seconds(lambda: per_image(2), 3))
         yield Result(
             f"input pipeline, 48 to {size} px",
-            f"{own:,.0f} images/s",
-            f"{other:,.0f} images/s (torchvision on PIL, the faster of 0 and 2 workers): "
-            f"{own / other:.1f} times",
-            f"{ASKED} times",
-            own / other >= ASKED,
+            f"{rate:,.0f} images/s",
+            f"{reference:,.0f} images/s (torchvision on PIL, the faster of 0 and 2 workers): "
+            f"{rate / reference:.1f} times",
+            f"{TARGET} times",
+            rate / reference >= TARGET,
         )

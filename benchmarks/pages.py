@@ -1,4 +1,4 @@
-"""Times pages through the application's own entry, in a process of their own."""
+"""Measures dashboard pages in a separate process, through the application's entry point."""
 
 import json
 import os
@@ -43,12 +43,11 @@ print(json.dumps(result))
 
 @dataclass(frozen=True)
 class Warm:
-    """What the pages took.
+    """Timing of the pages.
 
     Attributes:
         reruns: Median seconds of a warm rerun, by page.
-        processor: Mean seconds of processor time for such a rerun; far below the former where
-            the machine is busy with other things.
+        processor: Mean CPU seconds of a warm rerun; far below `reruns` if the machine is busy.
         first: Seconds of the first visit, by page; the first page fills most caches.
         memory: Peak resident memory in bytes.
     """
@@ -79,7 +78,7 @@ def warm(pages: Sequence[str], artifacts: str | None = None) -> Warm:
 
     Args:
         pages: Names of views.
-        artifacts: Folder of benchmarks; the project's own by default.
+        artifacts: Folder of benchmarks; by default that of the project.
     """
     environment = {} if artifacts is None else {"FERSCOPE_ARTIFACTS": artifacts}
     script = _WARM.format(home=str(HOME), pages=tuple(pages))

@@ -1,7 +1,7 @@
-"""Preparing a large set: images a second and peak memory, in a process of its own.
+"""Preparation of a large data set: throughput and peak memory, in a separate process.
 
-Faces are drawn once and varied by light, shift and noise, so that preparation is measured and not
-the drawing. `FERSCOPE_PREPARE_IMAGES` changes the number of images.
+A few drawn faces are varied by light, shift and noise, so that drawing does not dominate the time.
+`FERSCOPE_PREPARE_IMAGES` sets the number of images.
 """
 
 import json
@@ -56,7 +56,7 @@ print(json.dumps({{
 
 
 def measure() -> Iterator[Result]:
-    """Prepares `IMAGES` colour images of 112 pixels."""
+    """Measures the preparation of `IMAGES` colour images of 112 pixels."""
     with tempfile.TemporaryDirectory() as folder:
         script = _PREPARE.format(images=IMAGES, side=SIDE, drawn=DRAWN, folder=folder)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -64,7 +64,7 @@ def measure() -> Iterator[Result]:
         raise RuntimeError(done.stderr[-2000:])
     found = json.loads(done.stdout.splitlines()[-1])
     yield Result(
-        f"prepare, {IMAGES:,} colour images of {SIDE} px (the set's facts: "
+        f"prepare, {IMAGES:,} colour images of {SIDE} px (statistics: "
         f"{found['published']:.0f} s more)",
         f"{IMAGES / found['seconds']:,.0f} images/s",
     )

@@ -1,4 +1,4 @@
-"""What a measurement gives."""
+"""Result of a measurement."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        what: What was measured.
-        value: The figure with its unit.
-        against: The obvious alternative measured in the same run, if any.
-        target: The required value, if any.
-        reached: Whether the target was reached; None without one.
+        what: Name of the measurement.
+        value: Measured value with its unit.
+        against: Alternative measured in the same run, if any.
+        target: Target value, if any.
+        reached: Whether the target was reached; None without a target.
     """
 
     what: str
@@ -26,7 +26,7 @@ class Result:
 
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Returns the median time of a call, after one to warm up."""
+    """Returns the median time of a call in seconds, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""The result pages on a large constructed benchmark: warm reruns and memory."""
+"""Result pages with a large synthetic benchmark: warm reruns and memory."""
 
 import tempfile
 import time
@@ -23,26 +23,26 @@ PAGES = navigation.in_section("Results")
 
 
 def measure(samples: int = 300_000) -> Iterator[Result]:
-    """Writes a benchmark with 12 runs on so many test samples, and measures each page on it.
+    """Measures each page with a synthetic benchmark of 12 runs.
 
     Args:
-        samples: Test samples; a tenth as many validation samples come on top.
+        samples: Number of test samples; there are a tenth as many validation samples.
     """
     with tempfile.TemporaryDirectory() as folder:
         construct(Path(folder), samples)
         started = time.perf_counter()
-        found = warm(PAGES, artifacts=folder)
+        timing = warm(PAGES, artifacts=folder)
         spent = time.perf_counter() - started
-    for page, rerun in found.reruns.items():
+    for page, rerun in timing.reruns.items():
         yield Result(
             f"{page}, {samples:,} samples and {RUNS} runs, warm rerun (median)",
             f"{1000 * rerun:.0f} ms",
-            f"processor {1000 * found.processor[page]:.0f} ms, first visit "
-            f"{found.first[page]:.1f} s",
+            f"CPU time {1000 * timing.processor[page]:.0f} ms, first visit "
+            f"{timing.first[page]:.1f} s",
             f"{RERUN_S:.0f} s",
             rerun < RERUN_S,
         )
-    memory = found.memory / 2**30
+    memory = timing.memory / 2**30
     yield Result(
         f"peak resident memory, {samples:,} samples and {RUNS} runs, all pages ({spent:.0f} s)",
         f"{memory:.2f} GiB",
@@ -53,7 +53,7 @@ def measure(samples: int = 300_000) -> Iterator[Result]:
 
 
 def construct(folder: Path, samples: int) -> BenchmarkDir:
-    """Writes a benchmark with constructed samples and predictions, no pictures, no weights."""
+    """Writes a benchmark with random samples and predictions, without images and weights."""
     random = np.random.default_rng(0)
     names = np.array(SEVEN_EMOTIONS.names, dtype=object)
     total = samples + int(samples * VALIDATION_SHARE)

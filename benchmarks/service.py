@@ -1,7 +1,6 @@
-"""The service on the shipped runs under load: times, errors, throughput, memory.
+"""Load test of the service with the published runs: latency, errors, throughput, memory.
 
-`FERSCOPE_SERVICE_SECONDS` changes how long the load lasts, `FERSCOPE_SERVICE_CLIENTS` how many
-clients there are.
+`FERSCOPE_SERVICE_SECONDS` sets the duration, `FERSCOPE_SERVICE_CLIENTS` the number of clients.
 """
 
 import http.client
@@ -44,12 +43,12 @@ _CROPPED = "/predict?cropped=true"
 
 @dataclass
 class Load:
-    """What clients saw.
+    """Requests of a load test.
 
     Attributes:
-        times: Seconds of each request that was answered.
-        errors: Requests that were not answered with 200.
-        lasted: Seconds of the whole.
+        times: Latency of each successful request in seconds.
+        errors: Number of requests without status 200.
+        lasted: Duration of the test in seconds.
     """
 
     times: list[float] = field(default_factory=list)
@@ -58,12 +57,12 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answered requests a second."""
+        """Successful requests per second."""
         return len(self.times) / self.lasted
 
 
 def measure() -> Iterator[Result]:
-    """Measures the service in a process of its own, through the loopback, on the shipped runs."""
+    """Measures the service in a separate process with the published runs, over loopback."""
     benchmark = Settings().open_benchmark()
     yield from throughput(benchmark, "shipped runs", SECONDS)
     bodies = [form(face) for face in drawn_faces()]
@@ -84,18 +83,18 @@ def measure() -> Iterator[Result]:
     )
     detector, picture = CenterFaceDetector(), open_picture(drawn_faces()[0]).resize((640, 640))
     yield Result(
-        "finding faces in a picture of 640 pixels, on top of that",
+        "additional face detection in an image of 640 pixels",
         f"{1000 * seconds(lambda: detector.detect(picture)):.0f} ms",
     )
 
 
 def throughput(benchmark: BenchmarkDir, what: str, lasting: float = 15.0) -> Iterator[Result]:
-    """Measures a benchmark's service under load against its models one image at a time.
+    """Compares a service under load with its models run on one image at a time.
 
     Args:
-        benchmark: The benchmark.
-        what: What the rows call it.
-        lasting: Seconds of load.
+        benchmark: Benchmark to serve.
+        what: Name of the benchmark in the table.
+        lasting: Duration of the load in seconds.
     """
     faces = drawn_faces()
     bodies = [form(face) for face in faces]
@@ -110,32 +109,32 @@ def throughput(benchmark: BenchmarkDir, what: str, lasting: float = 15.0) -> Ite
         f"service ({what}), {CLIENTS} clients for {lasting:g} s, cropped faces",
         f"median {np.median(times):.0f} ms, 95th percentile {np.percentile(times, 95):.0f} ms",
     )
-    yield Result("errors under that load", str(load.errors), "", "0", load.errors == 0)
-    alone, own = one_at_a_time(benchmark, faces)
+    yield Result("errors under this load", str(load.errors), "", "0", load.errors == 0)
+    single_rate, single_cpu = one_at_a_time(benchmark, faces)
     yield Result(
-        "processor time a picture, HTTP included",
+        "CPU time per image, including HTTP",
         f"{1000 * spent / max(1, len(load.times)):.1f} ms",
-        f"{1000 * own:.1f} ms",
+        f"{1000 * single_cpu:.1f} ms",
     )
     yield Result(
         f"throughput of the service ({what}) against PyTorch models one image at a time",
-        f"{load.rate:.1f} pictures/s, {load.rate / alone:.1f} times",
-        f"{alone:.1f} pictures/s",
+        f"{load.rate:.1f} images/s, {load.rate / single_rate:.1f} times",
+        f"{single_rate:.1f} images/s",
         f"{RATIO:g} times",
-        load.rate >= RATIO * alone,
+        load.rate >= RATIO * single_rate,
     )
 
 
 def drawn_faces() -> list[bytes]:
     """Returns drawn faces as PNG files."""
     emotions = list(PROTOTYPES)
-    found = []
+    files = []
     for number in range(FACES):
         image = Image.fromarray(render(number, emotions[number % len(emotions)]).image)
         buffer = io.BytesIO()
         image.resize((SIDE, SIDE)).save(buffer, "PNG")
-        found.append(buffer.getvalue())
-    return found
+        files.append(buffer.getvalue())
+    return files
 
 
 def form(content: bytes) -> bytes:
@@ -145,13 +144,12 @@ def form(content: bytes) -> bytes:
 
 
 def one_at_a_time(benchmark: BenchmarkDir, faces: list[bytes]) -> tuple[float, float]:
-    """Measures a loop that calls each network on one image.
+    """Measures a loop that runs each network on one image at a time.
 
-    The same PNG files and networks as the service has, through the same decoding and
-    preprocessing, no HTTP.
+    It uses the same PNG files, networks, decoding and preprocessing as the service, without HTTP.
 
     Returns:
-        Pictures a second, and seconds of processor time a picture.
+        Images per second, and CPU seconds per image.
     """
     predictor = Predictor(benchmark, torch.device("cpu"))
     runs = [info.run_id for info in predictor.runs() if info.kind == "network"]
@@ -176,7 +174,7 @@ def one_at_a_time(benchmark: BenchmarkDir, faces: list[bytes]) -> tuple[float, f
 
 @contextmanager
 def serving(benchmark: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
-    """Starts the service of a benchmark on a free port; gives the port and its process."""
+    """Starts the service of a benchmark on a free port; yields the port and the process."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -196,21 +194,21 @@ def serving(benchmark: BenchmarkDir) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def under_load(port: int, bodies: list[bytes], lasting: float) -> Load:
-    """Lets all clients ask for some seconds, each one request after the other."""
+    """Runs all clients for some seconds; each sends its requests sequentially."""
     loads = [Load() for _ in range(CLIENTS)]
     started = time.perf_counter()
     threads = [
         threading.Thread(
-            target=_client, args=(port, bodies[n:] + bodies[:n], one, started + lasting)
+            target=_client, args=(port, bodies[n:] + bodies[:n], load, started + lasting)
         )
-        for n, one in enumerate(loads)
+        for n, load in enumerate(loads)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    times = [each for one in loads for each in one.times]
-    return Load(times, sum(one.errors for one in loads), time.perf_counter() - started)
+    times = [latency for load in loads for latency in load.times]
+    return Load(times, sum(load.errors for load in loads), time.perf_counter() - started)
 
 
 def _client(port: int, bodies: list[bytes], load: Load, until: float) -> None:

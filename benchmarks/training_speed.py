@@ -1,4 +1,4 @@
-"""Images a second of training steps, against a bare PyTorch loop on the same model."""
+"""Training throughput, compared with a minimal PyTorch loop on the same model."""
 
 import contextlib
 import math
@@ -23,11 +23,11 @@ from training.options import RECIPES
 STEPS, WARM_UP = 8, 3
 
 LEAST = 0.95
-"""Share of a bare loop's speed that the training loop must keep."""
+"""Smallest throughput relative to the minimal loop."""
 
 
 class _Clock:
-    """Notes when each step ends, and stops the training after enough of them."""
+    """Callback that records the end of each step and stops the training after enough steps."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -38,31 +38,31 @@ class _Clock:
             raise StopIteration
 
     def on_epoch(self, record: object) -> None:
-        raise AssertionError("the measurement ends inside the first epoch")
+        raise AssertionError("the measurement must end within the first epoch")
 
 
 def measure() -> Iterator[Result]:
     """Measures each network recipe of the cpu profile at its full image size, uncompiled."""
     for name in recipe_names(RECIPES):
         recipe = load_recipe(RECIPES, name, "cpu")
-        # an adapter's recipe trains a part of a network that another recipe trains
+        # adapters are skipped: their network is measured with another recipe
         if isinstance(recipe, Recipe) and recipe.model.lora is None:
             train = recipe.train.model_copy(
                 update={"compile": False, "progressive_size": 0, "progressive_epochs": 0}
             )
             recipe = recipe.model_copy(update={"train": train})
-            own, bare = _loop(recipe), _bare(recipe)
+            rate, reference = _training_rate(recipe), _reference_rate(recipe)
             yield Result(
                 f"training {name}, {recipe.model.image_size} px, batch {train.batch_size}, "
                 f"{train.precision}",
-                f"{own:.0f} images/s",
-                f"{bare:.0f} images/s (bare PyTorch loop): {own / bare:.0%}",
-                target="at least 95% of the bare loop",
-                reached=own / bare >= LEAST,
+                f"{rate:.0f} images/s",
+                f"{reference:.0f} images/s (minimal PyTorch loop): {rate / reference:.0%}",
+                target="at least 95% of the minimal loop",
+                reached=rate / reference >= LEAST,
             )
 
 
-def _loop(recipe: Recipe) -> float:
+def _training_rate(recipe: Recipe) -> float:
     size, count = recipe.train.batch_size, recipe.train.batch_size * (WARM_UP + STEPS + 1)
     images = np.random.default_rng(0).integers(0, 255, (count, 48, 48), dtype=np.uint8)
     spec = spec_of(recipe.model.architecture)
@@ -90,7 +90,7 @@ def _loop(recipe: Recipe) -> float:
     return STEPS * size / (clock.times[-1] - clock.times[WARM_UP - 1])
 
 
-def _bare(recipe: Recipe) -> float:
+def _reference_rate(recipe: Recipe) -> float:
     size = recipe.train.batch_size
     side = recipe.model.image_size
     model = build_model(recipe.model, 7).to(memory_format=torch.channels_last)

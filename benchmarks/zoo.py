@@ -1,7 +1,6 @@
-"""One face through the whole zoo: every architecture at its size of the cpu profile, untrained.
+"""Inference with all architectures at the image size of the cpu profile, untrained.
 
-Speed does not depend on what a network has learned, so each recipe trains for two steps on drawn
-faces; where weights are not needed for what is measured, they need not be there.
+Speed does not depend on the weights, so each recipe trains for only two steps on drawn faces.
 """
 
 import tempfile
@@ -46,7 +45,7 @@ _REPEATS = 7
 
 @dataclass(frozen=True)
 class Zoo:
-    """The constructed benchmark."""
+    """The benchmark with one run per architecture."""
 
     benchmark: BenchmarkDir
     dataset: PreparedDataset
@@ -54,7 +53,7 @@ class Zoo:
 
 
 def measure() -> Iterator[Result]:
-    """Measures answers, overlays and the service over all networks and their ensemble."""
+    """Measures predictions, overlays and the service with all networks and their ensemble."""
     with untrained() as zoo:
         run_ids = [*zoo.networks, "all_ensemble-cpu"]
         faces = _faces(zoo)
@@ -73,7 +72,7 @@ def measure() -> Iterator[Result]:
 
 @contextmanager
 def untrained() -> Iterator[Zoo]:
-    """Gives a benchmark of drawn faces with a run of each network and their ensemble."""
+    """Yields a benchmark of drawn faces with a run of each network and their ensemble."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         dataset = prepare(
@@ -98,8 +97,8 @@ def untrained() -> Iterator[Zoo]:
 
 def _faces(zoo: Zoo) -> list[np.ndarray]:
     emotions = list(PROTOTYPES)
-    drawn = [render(900 + n, emotions[n % len(emotions)]).image for n in range(_REPEATS + 1)]
-    return [zoo.dataset.format.convert(face) for face in drawn]
+    images = [render(900 + n, emotions[n % len(emotions)]).image for n in range(_REPEATS + 1)]
+    return [zoo.dataset.format.convert(face) for face in images]
 
 
 def _answers(
@@ -107,7 +106,7 @@ def _answers(
 ) -> Iterator[Result]:
     times = [_timed(partial(predictor.predict, [face], run_ids)) for face in faces][1:]
     yield Result(
-        f"one new face, {len(run_ids)} distributions, warm, {backend} (median)",
+        f"one new face, {len(run_ids)} predictions, warm, {backend} (median)",
         f"{1000 * median(times):.0f} ms",
         "",
         f"{ANSWERS_MS} ms",
@@ -124,7 +123,7 @@ def _overlays(
 
     times = [_timed(partial(all_answers, face)) for face in faces][1:]
     yield Result(
-        f"one new face, {len(run_ids)} answers with overlays, warm (median)",
+        f"one new face, {len(run_ids)} predictions with overlays, warm (median)",
         f"{median(times):.2f} s",
         "",
         f"{OVERLAYS_S:g} s",
@@ -132,13 +131,13 @@ def _overlays(
     )
     slowest, seconds = "", 0.0
     for run_id in networks:
-        # a contrast was not asked for above, so nothing is remembered
+        # a contrastive target is new, so no map is cached
         explained = partial(predictor.explain, run_id=run_id, target=Target(3, against=5))
-        own = [_timed(partial(explained, face)) for face in faces]
-        if median(own[1:]) > seconds:
-            slowest, seconds = run_id, median(own[1:])
+        times_of_run = [_timed(partial(explained, face)) for face in faces]
+        if median(times_of_run[1:]) > seconds:
+            slowest, seconds = run_id, median(times_of_run[1:])
     yield Result(
-        f"one map of one model; the slowest is {slowest} (median)",
+        f"one map of the slowest model, {slowest} (median)",
         f"{1000 * seconds:.0f} ms",
         "",
         f"{MAP_MS} ms",

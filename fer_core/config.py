@@ -20,7 +20,7 @@ RENAMED_KEYS: Mapping[str, str] = {
     "train.small_epochs": "train.progressive_epochs",
     "score": "regression",
 }
-"""Recipe keys of earlier versions and their present names."""
+"""Recipe keys of earlier versions and their current names."""
 
 _RENAMED_MONITORS = {"score_error": "regression_error"}
 
@@ -28,7 +28,7 @@ _RENAMED_MONITORS = {"score_error": "regression_error"}
 def current_keys(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns recipe values with keys of earlier versions renamed.
 
-    An old key stays where its new name is set as well, so that validation refuses it.
+    If both the old and the new key are set, the old one stays, so that validation rejects it.
     """
     values = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()
@@ -101,7 +101,7 @@ class AugmentConfig(_Section):
     contrast: float = Field(default=0.2, ge=0, lt=1, description="largest relative change")
     saturation: float = Field(default=0.2, ge=0, lt=1, description="no effect on grey images")
     cutmix: float = Field(default=0.0, ge=0, le=1, description="share of images mixed by CutMix")
-    cutmix_alpha: float = Field(default=1.0, gt=0, description="of the Beta distribution")
+    cutmix_alpha: float = Field(default=1.0, gt=0, description="alpha of the Beta distribution")
     zoom: tuple[float, float] = Field(
         default=(1.0, 1.0),
         description="smallest and largest further scale of the face, log-uniform; below 1 the "
@@ -160,7 +160,9 @@ class OptimConfig(_Section):
 
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the classifier")
     min_lr: float = Field(default=1e-6, ge=0, description="learning rate at the end")
-    weight_decay: float = Field(default=0.02, ge=0, description="of matrices and kernels")
+    weight_decay: float = Field(
+        default=0.02, ge=0, description="weight decay of matrices and kernels"
+    )
     warmup_epochs: float = Field(default=1.0, ge=0, description="epochs of linear warm-up")
     backbone_lr: float = Field(
         default=1.0, gt=0, le=1, description="learning rate of the backbone, as a share of lr"
@@ -238,7 +240,9 @@ class TrainConfig(_Section):
     progressive_epochs: int = Field(
         default=0, ge=0, description="progressive resizing: epochs at progressive_size"
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, order and augmentation")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="seed of weights, order and augmentation"
+    )
     deterministic: bool = Field(default=False, description="use deterministic kernels only")
 
 

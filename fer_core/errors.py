@@ -1,20 +1,20 @@
-"""The errors that FERscope raises on purpose.
+"""Exceptions of FERscope.
 
-Each message says what is wrong, names the thing, and ends with the remedy, so
-that command line and dashboard can show it as it is.
+Each message names the cause and ends with the remedy, so that the command line and the dashboard
+can show it unchanged.
 """
 
 
 class FerscopeError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base class of all errors that a user can cause and fix."""
 
 
 class DataError(FerscopeError):
-    """A dataset file does not hold what its format promises."""
+    """A data set file violates its format."""
 
 
 class ImageError(FerscopeError):
-    """A picture cannot be used."""
+    """An image cannot be used."""
 
 
 class DetectorError(FerscopeError):
@@ -22,12 +22,12 @@ class DetectorError(FerscopeError):
 
 
 class RecipeError(FerscopeError):
-    """A recipe is unknown, or one of its keys is."""
+    """A recipe or one of its keys is unknown or invalid."""
 
 
 class WeightsError(FerscopeError):
-    """The asked initial weights or checkpoint cannot be had, or do not fit."""
+    """Initial weights or a checkpoint are missing, damaged or incompatible."""
 
 
 class ArtifactError(FerscopeError):
-    """A file under `artifacts/` is missing, corrupt, half-written or newer than this code."""
+    """A file under `artifacts/` is missing, corrupt, incomplete or of a newer version."""

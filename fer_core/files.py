@@ -1,4 +1,4 @@
-"""Atomic writes: a reader sees the old file or the new one, never a half of one."""
+"""Atomic writes, locks, hashes and JSON. Readers never see a partially written file."""
 
 import errno
 import hashlib
@@ -23,8 +23,8 @@ if sys.platform != "win32":
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is renamed to `path`.
 
-    The temporary name is unique, so two writers at once do not mix their bytes:
-    the last one to finish wins. On any error it is removed and `path` stays as it was.
+    The temporary name is unique, so concurrent writers do not interfere; the last one to finish
+    wins. On any error the temporary file is removed and `path` is unchanged.
 
     Raises:
         ArtifactError: If the disk is full or the folder cannot be written.
@@ -36,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         usual = temporary.stat().st_mode
         temporary.unlink()
         yield temporary
-        temporary.chmod(usual)  # safetensors writes for the owner alone
+        temporary.chmod(usual)  # safetensors creates files that only the owner can read
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -46,11 +46,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ArtifactError(
                 f"The disk is full: {path.name} could not be saved. The earlier file is "
-                f"untouched. Free some space in {path.parent} and run the command again."
+                f"unchanged. Free some space in {path.parent} and run the command again."
             ) from error
         raise ArtifactError(
             f"{path} could not be saved ({error.strerror or error}). Check that the folder exists "
-            "and may be written."
+            "and is writable."
         ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -58,16 +58,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 DAMAGED_ARRAYS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for an `.npz` file that is cut, empty or no such file, or lacks an array."""
+"""Exceptions of numpy for an `.npz` file that is damaged, missing or lacks an array."""
 
 
 @contextmanager
 def try_lock(folder: Path) -> Iterator[bool]:
-    """Holds a lock on a folder that exists; the system drops it when the process ends.
+    """Locks an existing folder; the lock is released when the process ends.
 
     Yields:
-        False if another process holds it, or has moved the folder meanwhile. True on Windows,
-        which knows no such lock.
+        False if another process holds the lock or has moved the folder. Always True on Windows,
+        where locking is not supported.
     """
     if sys.platform == "win32":
         yield True
@@ -91,7 +91,7 @@ def content_hash(path: Path) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes plain values as indented JSON, atomically; NaN is refused."""
+    """Writes plain values as indented JSON, atomically; NaN is an error."""
     with atomic_path(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -101,7 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        ArtifactError: If the file is missing or does not hold a JSON object.
+        ArtifactError: If the file is missing or not a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -110,5 +110,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path.name} in {path.parent.name} is corrupt: {error}.") from error
     if not isinstance(content, dict):
-        raise ArtifactError(f"{path.name} in {path.parent.name} does not hold a JSON object.")
+        raise ArtifactError(f"{path.name} in {path.parent.name} is not a JSON object.")
     return content

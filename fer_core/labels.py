@@ -1,7 +1,7 @@
-"""Emotions, their one canonical order, and how each dataset writes them.
+"""Emotions, their canonical order, and the codes of each data set.
 
-The canonical order is alphabetical. Readers map their native codes here, once;
-everything after a reader speaks of labels by name or by canonical index.
+The canonical order is alphabetical. Readers map native codes to emotions; all other code uses
+names or canonical indices.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from fer_core.errors import DataError
 
 
 class Emotion(StrEnum):
-    """A basic emotion (Ekman), as FER datasets label it."""
+    """Emotion classes of FER data sets (Ekman's basic emotions and neutral)."""
 
     ANGRY = "angry"
     DISGUST = "disgust"
@@ -26,7 +26,7 @@ class Emotion(StrEnum):
 
 @dataclass(frozen=True)
 class LabelSet:
-    """An ordered set of class names; column `i` of any score array is `names[i]`.
+    """An ordered set of class names; column `i` of any probability array is `names[i]`.
 
     Attributes:
         names: Class names in canonical (alphabetical) order, at least two.
@@ -48,7 +48,7 @@ class LabelSet:
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Self:
-        """Builds a label set from names in any order, with repeats allowed."""
+        """Builds a label set from names in any order; duplicates are allowed."""
         return cls(tuple(sorted({str(name) for name in names})))
 
     def __len__(self) -> int:
@@ -134,10 +134,10 @@ _ALIASES: Mapping[str, Emotion] = {
 
 
 def canonical_name(name: str) -> str:
-    """Returns the emotion that a folder or class name means, or the name itself, lower case.
+    """Returns the emotion for a folder or class name, or the name in lower case if unknown.
 
-    `Anger`, `angry` and `ANGRY` all give `angry`; a name that is no known
-    emotion (`boredom`) is a class of its own.
+    `Anger`, `angry` and `ANGRY` all give `angry`; an unknown name such as `boredom` becomes its
+    own class.
     """
     plain = name.strip().lower()
     return _ALIASES.get(plain, plain)

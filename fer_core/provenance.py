@@ -1,4 +1,4 @@
-"""Where a result comes from: commit, library versions, hardware, time."""
+"""Provenance of a result: commit, library versions, hardware and time."""
 
 import os
 import platform
@@ -11,14 +11,14 @@ _LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pandas")
 
 
 def git_commit(folder: Path) -> str | None:
-    """Returns the commit of a checkout, with `+` if files were changed since; None without git."""
+    """Returns the commit of a checkout, with `+` for uncommitted changes; None without git."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
-        done = subprocess.run(  # noqa: S603 (fixed command, no shell)
+        result = subprocess.run(  # noqa: S603 (fixed command, no shell)
             command, capture_output=True, text=True, check=True, timeout=10
         )
-        return done.stdout.strip()
+        return result.stdout.strip()
 
     try:
         commit = git("rev-parse", "--short=12", "HEAD")
@@ -29,21 +29,21 @@ def git_commit(folder: Path) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python and of the libraries that decide a result."""
-    found = {"python": platform.python_version()}
+    """Returns the versions of Python and of the libraries that affect results."""
+    installed = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def hardware(device: str) -> dict[str, str]:
-    """Returns device, architecture and number of cores; no name of the machine."""
+    """Returns device, CPU architecture and number of cores, but no host name."""
     return {"device": device, "machine": platform.machine(), "cores": str(os.cpu_count())}
 
 
 def now() -> str:
-    """Returns the time in UTC, ISO 8601, to the second."""
+    """Returns the current UTC time in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

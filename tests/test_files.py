@@ -120,7 +120,7 @@ def test_nan_is_refused_and_the_old_json_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b'{"a": 1', "is corrupt"), (b"\xff\xfe", "is corrupt"), (b"[1]", "does not hold a JSON")],
+    [(b'{"a": 1', "is corrupt"), (b"\xff\xfe", "is corrupt"), (b"[1]", "is not a JSON")],
 )
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "file.json"

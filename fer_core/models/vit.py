@@ -1,4 +1,4 @@
-"""Vision Transformers of timm and transformers, and the registration of our own."""
+"""Registration of Vision Transformers: timm, transformers and `scratch_vit`."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -28,7 +28,7 @@ def _timm_vit(name: str) -> Callable[[ModelConfig, int], nn.Module]:
             drop_rate=config.drop_rate,
             drop_path_rate=config.drop_path,
             global_pool={"token": "token", "mean": "avg"}[config.pool],
-            fc_norm=False,  # the last norm keeps its place, so that weights fit either way
+            fc_norm=False,  # keeps the final norm's name for both kinds of pooling
             **options,
         )
         return model
@@ -54,7 +54,7 @@ def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
 
 
 class LogitsOnly(nn.Module):
-    """A transformers classifier as a plain function from images to logits."""
+    """Wraps a transformers classifier to return only logits."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class LogitsOnly(nn.Module):
 
 def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], nn.Module]:
     def build(config: ModelConfig, classes: int) -> nn.Module:
-        # imported here: it takes seconds, and no other architecture needs it
+        # a slow import that no other architecture needs
         from transformers import ViTConfig, ViTForImageClassification
 
         if config.pool != "token":
@@ -76,7 +76,9 @@ def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], 
                 "transformers' ViT classifier reads the class token; set model.pool=token."
             )
         if config.drop_path:
-            raise RecipeError("transformers' ViT skips no branches; leave out model.drop_path.")
+            raise RecipeError(
+                "transformers' ViT does not support stochastic depth. Remove model.drop_path."
+            )
         options: dict[str, Any] = {"num_labels": classes}
         shape = ViTConfig(
             image_size=config.image_size,
@@ -105,7 +107,7 @@ _HF_4_TO_5 = {
 
 
 def _hf_names(state: State, model: nn.Module) -> State:
-    """Takes a checkpoint of transformers 4 or 5, of the bare ViT or of the classifier."""
+    """Renames checkpoints of transformers 4 or 5, of the backbone or of the classifier."""
     renamed = {}
     for key, value in state.items():
         name = key if key.startswith(("vit.", "classifier.")) else f"vit.{key}"

@@ -121,7 +121,7 @@ def _from_hub(repository: str) -> _Source:
 
     try:
         file = Path(hf_hub_download(repository, "model.safetensors"))
-    except Exception as error:  # the client raises many kinds
+    except Exception as error:  # the client raises many exception types
         raise WeightsError(
             f"{repository} cannot be downloaded from the hub ({type(error).__name__}). Download "
             "its model.safetensors elsewhere and set model.init=file:<path>."
@@ -161,7 +161,7 @@ def _load_pth(file: Path) -> Mapping[str, Tensor]:
     try:
         # weights_only keeps pickle from running code
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
+    except Exception as error:  # torch raises many exception types for damaged files
         raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
     for key in ("state_dict", "model"):  # common wrappers of training scripts
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):

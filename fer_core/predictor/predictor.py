@@ -109,7 +109,7 @@ class Predictor:
     def predict(
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
     ) -> list[Prediction]:
-        """Predicts several faces with several runs; each network runs cached on all faces.
+        """Predicts several faces with several runs; each network runs once on all faces.
 
         Args:
             faces: At least one cropped face or stored image.

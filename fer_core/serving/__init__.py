@@ -1,1 +1,1 @@
-"""The HTTP service over the predictor: `uvicorn fer_core.serving.app:app`."""
+"""HTTP service of a benchmark's models: `uvicorn fer_core.serving.app:app`."""

@@ -1,4 +1,4 @@
-"""The application: `uvicorn fer_core.serving.app:app --host localhost --port 8000`."""
+"""FastAPI application: `uvicorn fer_core.serving.app:app --host localhost --port 8000`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,40 +18,38 @@ from fer_core.serving.service import Service
 from fer_core.serving.settings import Settings
 from fer_core.serving.uploads import read_uploads
 
-_SAYS = """
-Every model of one benchmark, asked about the faces in pictures.
+_DESCRIPTION = """
+Facial expression recognition with all models of one benchmark.
 
-An answer names the expression that human annotators would most likely give to a picture; it does
-not tell what a person feels. Uploads are worked on in memory and forgotten; nothing of them is
-written to disk or logged.
+A model predicts the expression that human annotators would most likely choose for an image. It
+does not tell what a person feels. Uploads are processed in memory only and are neither written to
+disk nor logged.
 """
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The form is malformed or cut off."},
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The form is malformed or incomplete."},
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The request or a file is too large."},
-    415: {"model": Problem, "description": "The body is no multipart form."},
-    422: {"model": Problem, "description": "A parameter or picture cannot be used."},
-    503: {"model": Problem, "description": "Too many requests are under way; see Retry-After."},
+    415: {"model": Problem, "description": "The body is not a multipart form."},
+    422: {"model": Problem, "description": "A parameter or an image is invalid."},
+    503: {"model": Problem, "description": "Too many concurrent requests; see Retry-After."},
 }
 
-Cropped = Annotated[
-    bool, Query(description="The pictures are cropped faces: look for none in them.")
-]
+Cropped = Annotated[bool, Query(description="The images are cropped faces; skip face detection.")]
 
 
 def create_app(settings: Settings | None = None, detector: FaceDetector | None = None) -> FastAPI:
-    """Builds the application; models load when they are first asked.
+    """Creates the application; models are loaded at their first request.
 
     Args:
-        settings: Read from the environment by default.
-        detector: What finds faces; CenterFace by default.
+        settings: Settings; by default read from the environment.
+        detector: Face detector; CenterFace by default.
     """
-    chosen = settings or Settings.from_environment()
+    config = settings or Settings.from_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = Service(chosen, detector)
+        app.state.service = Service(config, detector)
         try:
             yield
         finally:
@@ -60,12 +58,12 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     app = FastAPI(
         title="FERscope",
         version=__version__,
-        description=_SAYS,
+        description=_DESCRIPTION,
         lifespan=lifespan,
     )
     errors.install(app)
 
-    @app.get("/health", summary="Whether the service answers")
+    @app.get("/health", summary="Health of the service")
     def health(request: Request) -> Health:
         service = _service(request)
         available = len(service.predictor.runs())
@@ -77,16 +75,16 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
             version=__version__,
         )
 
-    @app.get("/models", summary="The models, and how well they did on test images")
+    @app.get("/models", summary="Models with their test accuracy")
     def models(request: Request) -> Models:
         service = _service(request)
         return Models(benchmark=service.name, models=service.model_list.models())
 
     @app.post(
         "/predict",
-        summary="What the models say of every face in one or many pictures",
-        responses=_REFUSALS,
-        openapi_extra=_form("files", chosen.max_files),
+        summary="Predict the expressions of all faces in images",
+        responses=_ERRORS,
+        openapi_extra=_form("files", config.max_files),
     )
     async def predict(
         request: Request,
@@ -96,20 +94,20 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
         cropped: Cropped = False,
         unsure_below: Annotated[
             float,
-            Query(ge=0, le=1, description="Name no class below this calibrated probability."),
+            Query(ge=0, le=1, description="Return no label below this calibrated probability."),
         ] = 0.0,
     ) -> PredictResponse:
         service = _service(request)
         with service.gate.entered():
-            asked = service.model_list.select(runs or ())
-            uploads = await read_uploads(request, chosen, "files", chosen.max_files)
+            selected = service.model_list.select(runs or ())
+            uploads = await read_uploads(request, config, "files", config.max_files)
             pictures = await service.read(uploads, cropped=cropped)
             faces = [face for picture in pictures for face in picture.stored]
-            answers = await service.ask(faces, asked)
+            answers = await service.ask(faces, selected)
             images = picture_answers(
                 pictures,
                 answers,
-                ensemble=service.model_list.ensemble(asked),
+                ensemble=service.model_list.ensemble(selected),
                 unsure_below=unsure_below,
                 cropped=cropped,
             )
@@ -118,61 +116,64 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
 
     @app.post(
         "/explain",
-        summary="What speaks for a class, as heat over a face",
+        summary="Explain a prediction as a heatmap over the face",
         response_class=Response,
-        responses=_REFUSALS | {200: _PNG},
+        responses=_ERRORS | {200: _PNG},
         openapi_extra=_form("file", 1),
     )
     async def explain(
         request: Request,
-        run: Annotated[str, Query(description="A run's id.")],
+        run: Annotated[str, Query(description="Run id.")],
         method: Annotated[
-            str | None, Query(description="Such as grad_cam; the run's default one if left out.")
+            str | None,
+            Query(description="Saliency method, such as grad_cam; by default that of the run."),
         ] = None,
         target: Annotated[
-            str | None, Query(description="A class; the predicted one if left out.")
+            str | None, Query(description="Class to explain; by default the predicted class.")
         ] = None,
-        face: Annotated[int, Query(ge=0, le=10_000, description="0 is the largest face.")] = 0,
+        face: Annotated[
+            int, Query(ge=0, le=10_000, description="Index of the face; 0 is the largest.")
+        ] = 0,
         cropped: Cropped = False,
     ) -> Response:
         service = _service(request)
         with service.gate.entered():
-            (asked,) = service.model_list.select([run])
-            uploads = await read_uploads(request, chosen, "file", 1)
+            (info,) = service.model_list.select([run])
+            uploads = await read_uploads(request, config, "file", 1)
             (picture,) = await service.read(uploads, cropped=cropped)
             count = len(picture.faces)
             if face >= count:
                 raise RefusedError(
-                    422, "no_such_face", f"The picture shows {count} faces; they count from 0."
+                    422, "no_such_face", f"The image has {count} faces; indices start at 0."
                 )
-            shown = await service.explain(picture.stored[face], asked, method, target)
+            overlay = await service.explain(picture.stored[face], info, method, target)
             headers = {
-                "X-Explained-Class": quote(shown.explained),
-                "X-Method": quote(shown.method),
+                "X-Explained-Class": quote(overlay.explained),
+                "X-Method": quote(overlay.method),
                 "X-Faces": str(count),
             }
-            return Response(shown.png, media_type="image/png", headers=headers)
+            return Response(overlay.png, media_type="image/png", headers=headers)
 
     return app
 
 
 _PNG: dict[str, Any] = {
-    "description": "The face in grey with heat where something speaks for the class.",
+    "description": "The face in grey, with a heatmap of the evidence for the class.",
     "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     "headers": {
         "X-Explained-Class": {
             "description": "The explained class, percent-encoded.",
             "schema": {"type": "string"},
         },
-        "X-Method": {"description": "Key of the method.", "schema": {"type": "string"}},
-        "X-Faces": {"description": "Faces in the picture.", "schema": {"type": "integer"}},
+        "X-Method": {"description": "Key of the saliency method.", "schema": {"type": "string"}},
+        "X-Faces": {"description": "Number of faces in the image.", "schema": {"type": "integer"}},
     },
 }
 
 
 def _form(field: str, most: int) -> dict[str, Any]:
-    """Describes the body, which `uploads` reads itself to keep it in memory."""
-    file = {"type": "string", "format": "binary", "description": "A picture file."}
+    """Returns the OpenAPI schema of the body, which `uploads` parses without FastAPI."""
+    file = {"type": "string", "format": "binary", "description": "An image file."}
     several = {"type": "array", "items": file, "minItems": 1, "maxItems": most}
     schema = {
         "type": "object",

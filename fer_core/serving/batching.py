@@ -1,4 +1,4 @@
-"""Lets requests that arrive while the models are busy share the next pass."""
+"""Dynamic batching: requests that arrive while the models are busy share the next pass."""
 
 import threading
 from collections import deque
@@ -20,16 +20,16 @@ class _Waiting(Generic[Item, Key, Result]):
 
 
 class Batcher(Generic[Item, Key, Result]):
-    """Gathers requests for one worker thread.
+    """Batches requests for one worker thread.
 
-    A request that finds the worker idle starts at once: nothing is delayed to fill a batch.
-    Those that come meanwhile wait, and the next pass takes the oldest one and all others of the
-    same key that fit. If a pass fails, each of its requests is worked on alone, so that only the
-    one to blame fails.
+    A request starts immediately if the worker is idle; requests are never delayed to fill a batch.
+    Later requests wait, and the next pass takes the oldest one and all others with the same key
+    that fit. If a pass fails, its requests are retried one by one, so that only the faulty one
+    fails.
 
     Args:
-        work: Gives one result an item, in their order; called in the worker thread only.
-        most: Items of a pass; a single request may hold more.
+        work: Returns one result per item, in order; called only in the worker thread.
+        most: Largest number of items per pass; a single request may have more.
     """
 
     def __init__(self, work: Callable[[Sequence[Item], Key], Sequence[Result]], most: int) -> None:
@@ -41,11 +41,11 @@ class Batcher(Generic[Item, Key, Result]):
         self._thread.start()
 
     def submit(self, items: Sequence[Item], key: Key) -> "Future[list[Result]]":
-        """Hands items in.
+        """Submits items.
 
         Args:
-            items: At least one.
-            key: What the work needs beside the items; only equal keys share a pass.
+            items: At least one item.
+            key: Further argument of `work`; only requests with equal keys share a pass.
 
         Raises:
             RuntimeError: If the batcher is closed.
@@ -59,7 +59,7 @@ class Batcher(Generic[Item, Key, Result]):
         return request.future
 
     def close(self) -> None:
-        """Works off what waits, takes nothing more, and ends the worker."""
+        """Finishes waiting requests, rejects new ones, and stops the worker."""
         with self._news:
             self._closed = True
             self._news.notify()

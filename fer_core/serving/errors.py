@@ -1,4 +1,4 @@
-"""Answers to requests that cannot be met: one form for all of them."""
+"""Error responses: all errors have the form of `Problem`."""
 
 import logging
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class RefusedError(Exception):
-    """A request that is refused.
+    """A request that is rejected.
 
     Args:
-        status: The HTTP status.
-        error: A short name that programs can compare.
-        detail: What is wrong and how to mend it.
-        retry_after: Seconds after which it is worth to try again, if it is.
+        status: HTTP status.
+        error: Machine-readable error code.
+        detail: Cause and remedy.
+        retry_after: Seconds after which to retry; None if retrying does not help.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of an application answer in the form of `Problem`."""
+    """Installs handlers that return every error as a `Problem`."""
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -57,20 +57,20 @@ async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     names = {404: "not_found", 405: "method_not_allowed"}
     headers = dict(error.headers) if error.headers else None
-    detail = f"{error.detail}. What there is stands in /docs."
+    detail = f"{error.detail}. See /docs for the endpoints."
     return _answer(error.status_code, names.get(error.status_code, "refused"), detail, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
-    """Names the parameter and the rule, but does not give back what was sent."""
+    """Names the parameter and the rule without echoing the sent value."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    found = [
+    problems = [
         f"{printable_name('.'.join(str(part) for part in problem['loc'][1:]))}: {problem['msg']}"
         for problem in error.errors()
     ]
-    return _answer(422, "invalid_parameter", "; ".join(found) + ".")
+    return _answer(422, "invalid_parameter", "; ".join(problems) + ".")
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    """Nobody reads this: the client left while it was sending."""
+    """Handles a client that disconnected during the upload; nobody reads the response."""
     return Response(status_code=400)

@@ -1,4 +1,4 @@
-"""Asks all models about a batch of faces; one that is damaged does not silence the others."""
+"""Batched inference with several models; a damaged model does not affect the others."""
 
 import logging
 import time
@@ -14,18 +14,18 @@ from fer_core.predictor import Prediction, Predictor
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 60.0
-"""After this time a run that could not answer is tried again: a repair needs no restart."""
+"""Seconds after which a failed run is retried, so that a repair needs no restart."""
 
-CANNOT = "This model cannot answer: its files are damaged or missing. The server's log says more."
+CANNOT = "This model cannot predict: its files are damaged or missing. See the server's log."
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the asked runs say of one face.
+    """Predictions of the requested runs for one face.
 
     Attributes:
-        predictions: Each of one face, in the order in which the runs were asked.
-        problems: Runs that could not answer, with what the client is told.
+        predictions: One prediction per run, in the order of the request.
+        problems: Message by id of each run that failed.
     """
 
     predictions: tuple[Prediction, ...]
@@ -33,11 +33,11 @@ class Answers:
 
 
 class Asker:
-    """Asks a predictor, and leaves out the runs that lately failed.
+    """Runs a predictor, skipping runs that failed recently.
 
     Args:
-        predictor: Who is asked.
-        clock: Seconds on any scale that only grows.
+        predictor: Predictor of the benchmark.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(self, predictor: Predictor, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,19 +45,21 @@ class Asker:
         self._failed: dict[str, float] = {}
 
     def __call__(self, faces: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]) -> list[Answers]:
-        """Returns one set of answers a face.
+        """Returns the predictions of each face.
 
         Args:
-            faces: At least one stored image.
-            run_ids: Runs of the benchmark.
+            faces: At least one image in the stored format.
+            run_ids: Ids of the requested runs.
         """
         now = self._clock()
-        sound = [name for name in run_ids if self._failed.get(name, -np.inf) < now - RETRY_SECONDS]
-        given = self._predictor.try_predict(faces, sound) if sound else {}
-        predictions = [said for said in given.values() if isinstance(said, Prediction)]
-        for name, said in given.items():
-            if isinstance(said, FerscopeError):
-                log.error("%s cannot answer: %s", name, said)
+        healthy = [
+            name for name in run_ids if self._failed.get(name, -np.inf) < now - RETRY_SECONDS
+        ]
+        results = self._predictor.try_predict(faces, healthy) if healthy else {}
+        predictions = [result for result in results.values() if isinstance(result, Prediction)]
+        for name, result in results.items():
+            if isinstance(result, FerscopeError):
+                log.error("%s cannot predict: %s", name, result)
                 self._failed[name] = now
         answered = {prediction.run_id for prediction in predictions}
         problems = {name: CANNOT for name in run_ids if name not in answered}

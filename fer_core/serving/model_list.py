@@ -1,4 +1,4 @@
-"""What the service's benchmark holds."""
+"""The models of the service's benchmark."""
 
 from collections.abc import Sequence
 
@@ -13,27 +13,27 @@ from fer_core.serving.schemas import Model
 
 
 class ModelList:
-    """The runs that can be asked.
+    """The runs that can predict.
 
     Args:
-        benchmark: Where they are.
-        predictor: Who asks them.
+        benchmark: Directory of the benchmark.
+        predictor: Predictor of the benchmark.
     """
 
     def __init__(self, benchmark: BenchmarkDir, predictor: Predictor) -> None:
         self._benchmark, self._predictor = benchmark, predictor
 
     def models(self) -> list[Model]:
-        """Returns every run with its test accuracy and what that stands on."""
+        """Returns all runs with their test accuracy and its protocol."""
         return [self._model(info) for info in self._predictor.runs()]
 
     def select(self, names: Sequence[str]) -> list[RunInfo]:
-        """Returns the named runs, each once, in the order asked; all runs for no name.
+        """Returns the named runs in order without duplicates; all runs if no name is given.
 
-        A name is compared with those that are there and becomes no part of a path.
+        Names are only compared with known runs and never become part of a path.
 
         Raises:
-            RefusedError: If there is no run of a name.
+            RefusedError: If a run is unknown.
         """
         known = {info.run_id: info for info in self._predictor.runs()}
         for name in names:
@@ -47,11 +47,11 @@ class ModelList:
         return [known[name] for name in dict.fromkeys(names or known)]
 
     def ensemble(self, runs: Sequence[RunInfo]) -> str | None:
-        """Returns the ensemble that was best on validation, if there is one among the runs."""
-        found = [info.run_id for info in runs if info.kind == "ensemble"]
-        if len(found) < 2:
-            return found[0] if found else None
-        return max(found, key=self._validation)
+        """Returns the ensemble with the best validation accuracy among the runs, if any."""
+        ensembles = [info.run_id for info in runs if info.kind == "ensemble"]
+        if len(ensembles) < 2:
+            return ensembles[0] if ensembles else None
+        return max(ensembles, key=self._validation)
 
     def _validation(self, run_id: str) -> float:
         report = self._report(run_id)

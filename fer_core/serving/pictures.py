@@ -1,4 +1,4 @@
-"""From uploads to faces, one picture in memory at a time."""
+"""Detection of faces in uploads, decoding one image at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class Picture:
     """An upload and its faces.
 
     Attributes:
-        name: Printable and shortened.
-        size: Width and height in pixels; None where it could not be read.
-        faces: Boxes, largest first.
+        name: File name, printable and shortened.
+        size: Width and height in pixels; None if the image could not be read.
+        faces: Face boxes, largest first.
         stored: The faces in the benchmark's format.
-        too_small: Boxes of faces in which no expression can be read.
-        problem: Why there is no face, if there is none.
-        error: Its short name, if there is a problem.
+        too_small: Boxes of faces that are too small for expression recognition.
+        problem: Reason if there is no face.
+        error: Error code of the problem.
     """
 
     name: str
@@ -50,16 +50,16 @@ def read_pictures(
     stored: SampleFormat,
     framing: Framing | None,
 ) -> list[Picture]:
-    """Finds the faces of uploads and empties the list, so that their memory is free early.
+    """Detects the faces in uploads and empties the list to free memory early.
 
     Args:
-        uploads: At least one.
-        detector: What finds faces; None takes each picture as a face.
-        stored: The benchmark's format.
-        framing: How the benchmark's images frame their faces.
+        uploads: At least one upload.
+        detector: Face detector; None treats each image as a cropped face.
+        stored: Stored format of the benchmark.
+        framing: Position of faces in the benchmark's images.
 
     Raises:
-        RefusedError: If there is one upload only, and no face in it.
+        RefusedError: If the only upload has no face.
     """
     pictures = list(_read(uploads, detector, stored, framing))
     if len(pictures) == 1 and pictures[0].problem is not None:
@@ -83,21 +83,21 @@ def _read(
             continue
         upload.data.clear()
         if detector is None:
-            found = PictureFaces((whole_picture(image),))
+            detected = PictureFaces((whole_picture(image),))
         else:
-            found = picture_faces(image, detector, framing)
-        problem = None if found.crops else _no_face(name, found.too_small)
+            detected = picture_faces(image, detector, framing)
+        problem = None if detected.crops else _no_face(name, detected.too_small)
         yield Picture(
             name,
             image.size,
-            tuple(crop.face for crop in found.crops),
-            tuple(stored.convert(crop.crop) for crop in found.crops),
-            found.too_small,
+            tuple(crop.face for crop in detected.crops),
+            tuple(stored.convert(crop.crop) for crop in detected.crops),
+            detected.too_small,
             problem,
             "no_face" if problem else None,
         )
 
 
 def _no_face(name: str, too_small: Sequence[DetectedFace]) -> str:
-    remedy = "Ask with cropped=true if the picture is a cropped face already."
+    remedy = "Set cropped=true if the image is a cropped face."
     return f"{no_face(name, too_small)} {remedy}"

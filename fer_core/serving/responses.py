@@ -1,4 +1,4 @@
-"""From predictions to the JSON that clients get."""
+"""Conversion of predictions to the JSON response."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,14 +19,14 @@ def picture_answers(
     unsure_below: float,
     cropped: bool,
 ) -> list[PictureAnswer]:
-    """Puts pictures and what was said of their faces together.
+    """Combines images with the predictions for their faces.
 
     Args:
-        pictures: In the order of the upload.
-        answers: One a face, over all pictures.
-        ensemble: The run that stands apart.
-        unsure_below: Least calibrated probability of a named class, 0 to 1.
-        cropped: Whether detection was skipped, so that scores mean nothing.
+        pictures: Images in the order of the upload.
+        answers: Predictions of each face, over all images.
+        ensemble: Run that is reported separately as the ensemble.
+        unsure_below: Threshold of the calibrated probability, 0 to 1; below it there is no label.
+        cropped: Whether detection was skipped, so that there are no detection scores.
     """
     left = iter(answers)
     return [
@@ -51,12 +51,12 @@ def _faces(
     cropped: bool,
 ) -> Iterator[FaceAnswer]:
     for face in picture.faces:
-        said = {p.run_id: _model(p, unsure_below) for p in next(answers).predictions}
+        by_run = {p.run_id: _model(p, unsure_below) for p in next(answers).predictions}
         yield FaceAnswer(
             box=_box(face),
             score=None if cropped else round(face.score, 3),
-            ensemble=said.pop(ensemble, None) if ensemble else None,
-            models=list(said.values()),
+            ensemble=by_run.pop(ensemble, None) if ensemble else None,
+            models=list(by_run.values()),
         )
 
 
@@ -68,7 +68,7 @@ def _box(face: DetectedFace) -> Box:
 
 
 def _model(prediction: Prediction, unsure_below: float) -> ModelAnswer:
-    """Gives the answer for the one face of a prediction."""
+    """Converts a prediction for a single face."""
     raw, calibrated = prediction.probabilities[0], prediction.calibrated[0]
     names = prediction.labels.names
     return ModelAnswer(

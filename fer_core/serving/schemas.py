@@ -1,4 +1,4 @@
-"""What the service answers."""
+"""Response schemas of the service."""
 
 from typing import Literal
 
@@ -22,10 +22,10 @@ class _Answer(BaseModel):
 
 
 class Problem(_Answer):
-    """Why a request was refused."""
+    """Reason why a request was rejected."""
 
-    error: str = Field(description="A short name that programs can compare.")
-    detail: str = Field(description="What is wrong and how to mend it.")
+    error: str = Field(description="Machine-readable error code.")
+    detail: str = Field(description="Cause and remedy.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,44 +41,43 @@ class Problem(_Answer):
 
 
 class Health(_Answer):
-    """Whether the service answers, and with what."""
+    """Health of the service."""
 
     status: Literal["ok", "no models"]
     benchmark: str = Field(examples=["ferplus"])
-    models_available: int = Field(description="Runs that can be asked.", examples=[8])
-    models_loaded: int = Field(description="Models in memory now.", examples=[3])
+    models_available: int = Field(description="Number of available models.", examples=[8])
+    models_loaded: int = Field(description="Number of models in memory.", examples=[3])
     version: str = Field(examples=["0.1.0"])
 
 
 class Model(_Answer):
-    """A run that can be asked about a face."""
+    """A model of the benchmark."""
 
     id: str = Field(examples=["efficientnet_lite0-cpu-s0"])
     title: str = Field(examples=["EfficientNet-Lite0"])
     family: str = Field(examples=["cnn"])
     kind: Literal["network", "ensemble", "imported"]
     labels: list[str] = Field(examples=[list(_SHARES)])
-    image_size: int | None = Field(description="Side of its input in pixels.", examples=[96])
+    image_size: int | None = Field(description="Input side in pixels.", examples=[96])
     test_accuracy: Estimate | None = Field(
-        description="Share of the benchmark's test images that it gets right, with its 95% "
-        "interval; null where the run has no readable report."
+        description="Test accuracy with its 95% interval; null if the run has no readable report."
     )
-    protocol: Protocol | None = Field(description="What that number stands on.")
+    protocol: Protocol | None = Field(description="Evaluation protocol of the accuracy.")
     temperature: float | None = Field(
-        description="Scales its probabilities to its validation images; null where not fitted.",
+        description="Temperature fitted on validation; null if it was not fitted.",
         examples=[1.21],
     )
 
 
 class Models(_Answer):
-    """The runs of the service's benchmark."""
+    """The models of the service's benchmark."""
 
     benchmark: str = Field(examples=["ferplus"])
     models: list[Model]
 
 
 class Box(_Answer):
-    """A box in the pixels of the upright picture; it may reach beyond the edges."""
+    """A box in pixels of the upright image; it may extend beyond the edges."""
 
     left: float = Field(examples=[163.1])
     top: float = Field(examples=[144.6])
@@ -87,12 +86,12 @@ class Box(_Answer):
 
 
 class ModelAnswer(_Answer):
-    """What one run says of one face."""
+    """Prediction of one model for one face."""
 
     id: str = Field(examples=["efficientnet_lite0-cpu-s0"])
     title: str = Field(examples=["EfficientNet-Lite0"])
     label: str | None = Field(
-        description="The most probable class, or null where its calibrated probability lies "
+        description="The most probable class, or null if its calibrated probability is "
         "below `unsure_below`.",
         examples=["happy"],
     )
@@ -100,47 +99,49 @@ class ModelAnswer(_Answer):
         description="Calibrated probability of the most probable class.", examples=[0.82]
     )
     probabilities: dict[str, float] = Field(
-        description="As the model gives them.", examples=[_SHARES]
+        description="Uncalibrated class probabilities.", examples=[_SHARES]
     )
     calibrated: dict[str, float] = Field(
-        description="Scaled by the run's temperature; the same where none was fitted.",
+        description="Temperature-scaled class probabilities; unscaled if there is no temperature.",
         examples=[_SHARES],
     )
 
 
 class FaceAnswer(_Answer):
-    """One face and what the runs say of it."""
+    """One face with the predictions of all models."""
 
     box: Box
     score: float | None = Field(
-        description="The detector's own measure of certainty; null with `cropped`.",
+        description="Detection score; null with `cropped`.",
         examples=[1.9],
     )
-    models: list[ModelAnswer] = Field(description="Every asked run but `ensemble`.")
+    models: list[ModelAnswer] = Field(
+        description="Predictions of all requested runs except `ensemble`."
+    )
     ensemble: ModelAnswer | None = Field(
-        description="Of the asked ensembles the one that was best on validation, if any was asked."
+        description="Prediction of the requested ensemble with the best validation accuracy."
     )
 
 
 class PictureAnswer(_Answer):
-    """One picture and its faces."""
+    """One image and its faces."""
 
-    name: str = Field(description="The file's name, printable and shortened.", examples=["a.jpg"])
-    width: int | None = Field(description="Of the upright picture, in pixels.", examples=[512])
+    name: str = Field(description="File name, printable and shortened.", examples=["a.jpg"])
+    width: int | None = Field(description="Width of the upright image in pixels.", examples=[512])
     height: int | None = Field(examples=[600])
-    faces: list[FaceAnswer] = Field(description="Largest first.")
+    faces: list[FaceAnswer] = Field(description="Faces, largest first.")
     too_small: list[Box] = Field(
-        default=[], description="Faces below 24 pixels: found, but too small to be read."
+        default=[], description="Detected faces below 24 pixels, which are too small to read."
     )
-    problem: str | None = Field(description="Why there is no face, if there is none.")
+    problem: str | None = Field(description="Reason if there is no face.")
 
 
 class PredictResponse(_Answer):
-    """What the runs say of the faces in the pictures, in the order of the upload."""
+    """Predictions for all images, in the order of the upload."""
 
     benchmark: str = Field(examples=["ferplus"])
     images: list[PictureAnswer]
     problems: dict[str, str] = Field(
-        description="Runs that were asked and could not answer, each with the reason.",
+        description="Reason by id of each requested run that failed.",
         examples=[{}],
     )

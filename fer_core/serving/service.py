@@ -1,4 +1,4 @@
-"""What the routes stand on: models, detector, batcher and limits of one running service."""
+"""State of a running service: models, detector, batcher and limits."""
 
 import asyncio
 import io
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Overlay:
-    """An explanation as a picture.
+    """An explanation as an image.
 
     Attributes:
-        png: The face in grey with what speaks for the class as heat, `MAP_SIDE` pixels a side.
-        explained: The class.
-        method: Key of the method.
+        png: The face in grey with a heatmap of the evidence, `MAP_SIDE` pixels per side.
+        explained: Explained class.
+        method: Key of the saliency method.
     """
 
     png: bytes
@@ -51,15 +51,15 @@ class Overlay:
 
 
 class Service:
-    """One benchmark's models for many clients.
+    """Serves the models of one benchmark to concurrent clients.
 
     Args:
-        settings: What the service was told.
-        detector: What finds faces; dlib's by default.
+        settings: Settings of the service.
+        detector: Face detector; CenterFace by default.
 
     Raises:
-        ArtifactError: If there is no such benchmark.
-        DetectorError: If the default detector cannot be had.
+        ArtifactError: If the benchmark does not exist.
+        DetectorError: If the default detector is not available.
     """
 
     def __init__(self, settings: Settings, detector: FaceDetector | None = None) -> None:
@@ -72,19 +72,19 @@ class Service:
         self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], Answers] = Batcher(
             Asker(self.predictor), settings.batch_faces
         )
-        # Pictures are large: no more are open at once than there are processors to decode them.
+        # Decoded images are large, so at most one per CPU core is open at a time.
         self._readers = CapacityLimiter(os.cpu_count() or 1)
         self._explainers = CapacityLimiter(1)
 
     def close(self) -> None:
-        """Answers what waits and ends the worker."""
+        """Finishes waiting requests and stops the worker."""
         self._batcher.close()
 
     async def read(self, uploads: list[Upload], *, cropped: bool) -> list[Picture]:
-        """Finds the faces of uploads; empties the list.
+        """Detects the faces in uploads; empties the list.
 
         Raises:
-            RefusedError: If there is one upload only, and no face in it.
+            RefusedError: If the only upload has no face.
         """
         detector = None if cropped else self._detector
         return await run_sync(
@@ -99,7 +99,7 @@ class Service:
     async def ask(
         self, faces: Sequence[NDArray[np.uint8]], runs: Sequence[RunInfo]
     ) -> list[Answers]:
-        """Returns what runs say of each face, in a pass shared with whoever else waits."""
+        """Returns the predictions of runs for each face, batched with other waiting requests."""
         if not faces:
             return []
         names = tuple(info.run_id for info in runs)
@@ -108,23 +108,23 @@ class Service:
     async def explain(
         self, face: NDArray[np.uint8], run: RunInfo, method: str | None, target: str | None
     ) -> Overlay:
-        """Shows what speaks for a class.
+        """Explains a class as a heatmap.
 
         Args:
-            face: A stored image.
-            run: Who is asked.
-            method: Key of a method; the run's default one for None.
-            target: The class; the predicted one for None.
+            face: Image in the stored format.
+            run: Run to explain.
+            method: Key of the saliency method; None for the run's default.
+            target: Class to explain; None for the predicted class.
 
         Raises:
-            RefusedError: If there is no such method or class, or the method does not suit the run.
+            RefusedError: If the method or class is unknown, or the method does not support the run.
         """
         labels = LabelSet(run.labels)
         if target is not None and target not in labels.names:
             raise RefusedError(
                 422,
                 "unknown_target",
-                f"{run.run_id} knows no class {printable_name(target)!r}. "
+                f"{run.run_id} has no class {printable_name(target)!r}. "
                 f"Known: {', '.join(labels.names)}.",
             )
         if method is not None and method not in METHODS:
@@ -133,9 +133,9 @@ class Service:
                 "unknown_method",
                 f"There is no method {printable_name(method)!r}. Known: {', '.join(METHODS)}.",
             )
-        asked = None if target is None else Target(labels.index(target))
+        resolved = None if target is None else Target(labels.index(target))
         return await run_sync(
-            self._explain, face, run.run_id, method, asked, labels, limiter=self._explainers
+            self._explain, face, run.run_id, method, resolved, labels, limiter=self._explainers
         )
 
     def _explain(
@@ -147,14 +147,14 @@ class Service:
         labels: LabelSet,
     ) -> Overlay:
         try:
-            found = self.predictor.explain(face, run_id, method, target)
+            explanation = self.predictor.explain(face, run_id, method, target)
         except ExplainError as error:
             raise RefusedError(422, "unsuited_method", str(error)) from None
         except FerscopeError:
-            log.exception("%s cannot answer", run_id)
+            log.exception("%s cannot be explained", run_id)
             raise RefusedError(503, "damaged_model", f"{run_id}: {CANNOT}") from None
         picture = Image.fromarray(face).resize((MAP_SIDE, MAP_SIDE), Image.Resampling.BICUBIC)
-        values = to_side(torch.from_numpy(found.values)[None], MAP_SIDE)[0].numpy()
+        values = to_side(torch.from_numpy(explanation.values)[None], MAP_SIDE)[0].numpy()
         buffer = io.BytesIO()
         heat_overlay(picture, values).save(buffer, "PNG")
-        return Overlay(buffer.getvalue(), labels.names[found.target.of], found.method)
+        return Overlay(buffer.getvalue(), labels.names[explanation.target.of], explanation.method)

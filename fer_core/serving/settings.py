@@ -1,4 +1,4 @@
-"""What the service may be told from outside."""
+"""Settings of the service."""
 
 import os
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ class Settings(BaseModel):
     """The service's settings; each can be set as `FERSCOPE_<NAME>` in the environment.
 
     Attributes:
-        artifacts: Folder of benchmarks and runs.
-        benchmark: The benchmark whose runs answer; `ferplus` where it is there, else the first.
+        artifacts: Folder of the benchmarks.
+        benchmark: Benchmark to serve; by default `ferplus` if it exists, else the first.
         max_body_mib: Largest request body in MiB.
         max_file_mib: Largest file in MiB.
-        max_files: Most pictures in one request.
-        max_requests: Uploads that may be under way at once; one more is told to come back.
-        batch_faces: Faces that one pass of the models takes from all waiting requests.
-        upload_seconds: Longest time that a request may take to send its body.
-        models: Models kept in memory; the one unused longest makes room.
+        max_files: Largest number of images per request.
+        max_requests: Largest number of concurrent uploads; further ones are told to retry.
+        batch_faces: Largest number of faces per forward pass, over all waiting requests.
+        upload_seconds: Time limit in seconds for receiving a request body.
+        models: Largest number of models in memory; the least recently used is evicted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,10 +46,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Reads the settings; empty variables count as not set.
+        """Reads the settings from the environment; empty variables count as unset.
 
         Raises:
-            pydantic.ValidationError: If one is out of range; it names the setting.
+            pydantic.ValidationError: If a setting is out of range.
         """
         names = {f"{PREFIX}{name.upper()}": name for name in cls.model_fields}
         return cls.model_validate(
@@ -67,22 +67,22 @@ class Settings(BaseModel):
         return self.max_file_mib * _MIB
 
     def open_benchmark(self) -> BenchmarkDir:
-        """Returns the benchmark whose runs answer.
+        """Returns the benchmark to serve.
 
         Raises:
-            ArtifactError: If there is none, or not the one that was asked for.
+            ArtifactError: If there is no benchmark, or not the one in the settings.
         """
         store = ArtifactStore(self.artifacts)
-        found = {place.name: place for place in store.benchmarks()}
-        if self.benchmark is not None and self.benchmark not in found:
+        benchmarks = {directory.name: directory for directory in store.benchmarks()}
+        if self.benchmark is not None and self.benchmark not in benchmarks:
             raise ArtifactError(
                 f"There is no benchmark {self.benchmark!r} in {self.artifacts}. "
-                f"Known: {', '.join(found) or 'none'}. Set {PREFIX}BENCHMARK to one of these."
+                f"Known: {', '.join(benchmarks) or 'none'}. Set {PREFIX}BENCHMARK to one of these."
             )
-        if not found:
+        if not benchmarks:
             raise ArtifactError(
                 f"There is no benchmark in {self.artifacts}. "
                 f"Set {PREFIX}ARTIFACTS to the folder that holds them."
             )
-        name = self.benchmark or (PREFERRED if PREFERRED in found else next(iter(found)))
-        return found[name]
+        name = self.benchmark or (PREFERRED if PREFERRED in benchmarks else next(iter(benchmarks)))
+        return benchmarks[name]

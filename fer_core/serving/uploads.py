@@ -1,8 +1,6 @@
-"""Reads uploads: in memory only, and no further than the limits go.
+"""Reads multipart uploads in memory, within the limits.
 
-Starlette's own form parser keeps each file in a spooled temporary file, which moves to disk when
-it grows. Here a part is a byte array from its first byte to its last, so there is nothing that
-could move.
+Starlette's form parser spools large files to disk. Here each part stays in a byte array.
 """
 
 import asyncio
@@ -19,7 +17,7 @@ from fer_core.serving.errors import RefusedError
 from fer_core.serving.settings import Settings
 
 RETRY_AFTER = 2
-"""Seconds after which a refused client may try again: a few passes of the models."""
+"""Value of Retry-After in seconds: a few forward passes."""
 
 
 @dataclass
@@ -27,9 +25,9 @@ class Upload:
     """One file of a request.
 
     Attributes:
-        field_name: The form's field.
-        name: The file's name as the client gave it; never shown or logged as it is.
-        data: Its content.
+        field_name: Name of the form field.
+        name: File name from the client; never shown or logged unchanged.
+        data: Content of the file.
     """
 
     field_name: str = ""
@@ -38,10 +36,10 @@ class Upload:
 
 
 class Gate:
-    """Counts the uploads under way.
+    """Limits the number of concurrent uploads.
 
     Args:
-        most: As many may be under way at once.
+        most: Largest number of concurrent uploads.
     """
 
     def __init__(self, most: int) -> None:
@@ -49,16 +47,16 @@ class Gate:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Lets one request in; for the event loop's thread only.
+        """Admits one request; call it only in the event loop's thread.
 
         Raises:
-            RefusedError: If as many as may be are inside already.
+            RefusedError: If the limit is reached.
         """
         if self._inside >= self._most:
             raise RefusedError(
                 503,
                 "busy",
-                f"{self._most} requests are under way, which is the limit. "
+                f"The limit of {self._most} concurrent requests is reached. "
                 f"Try again in {RETRY_AFTER} seconds.",
                 retry_after=RETRY_AFTER,
             )
@@ -75,17 +73,17 @@ async def read_uploads(
     """Reads the files of a multipart request.
 
     Args:
-        request: Whose body was not read yet.
-        settings: The limits.
-        field_name: The only field that may occur.
-        most: Files that may be sent.
+        request: Request whose body has not been read.
+        settings: Limits of the service.
+        field_name: Name of the only allowed field.
+        most: Largest number of files.
 
     Returns:
-        At least one file.
+        At least one upload.
 
     Raises:
-        RefusedError: If the request is no multipart form, breaks a limit, is cut off, or takes too
-            long.
+        RefusedError: If the request is not a multipart form, exceeds a limit, is incomplete, or
+            takes too long.
     """
     _check_length(request, settings)
     content_type, options = parse_options_header(request.headers.get("content-type"))
@@ -94,7 +92,7 @@ async def read_uploads(
         raise RefusedError(
             415,
             "not_multipart",
-            "Send pictures as multipart/form-data, such as with: "
+            "Send images as multipart/form-data, for example: "
             f"curl -F {field_name}=@face.jpg <address>",
         )
     form = _Form(boundary, settings, field_name, most)
@@ -110,8 +108,8 @@ async def read_uploads(
         raise RefusedError(
             408,
             "too_slow",
-            f"The body took longer than {settings.upload_seconds:g} seconds. Send smaller "
-            "pictures, or fewer at once.",
+            f"The upload took longer than {settings.upload_seconds:g} seconds. Send smaller "
+            "images, or fewer at once.",
         ) from None
     return form.uploads()
 
@@ -127,18 +125,18 @@ def _body_too_large(settings: Settings) -> RefusedError:
         413,
         "body_too_large",
         f"The request is larger than the limit of {settings.max_body_mib} MiB. Send fewer "
-        "pictures at once, or scale them down to about 2000 pixels on the longer side.",
+        "images at once, or scale them down to about 2000 pixels on the longer side.",
     )
 
 
 def _malformed(why: str) -> RefusedError:
     return RefusedError(
-        400, "malformed_form", f"The body is no valid multipart form: {why}. Send it again."
+        400, "malformed_form", f"The body is not a valid multipart form: {why}. Send it again."
     )
 
 
 class _Form:
-    """Takes a multipart body in pieces."""
+    """Incremental parser of a multipart body."""
 
     def __init__(self, boundary: bytes, settings: Settings, field_name: str, most: int) -> None:
         self._settings, self._field_name, self._most = settings, field_name, most
@@ -160,23 +158,23 @@ class _Form:
                 },
             )
         except FormParserError:
-            raise _malformed("its boundary cannot be used") from None
+            raise _malformed("its boundary is invalid") from None
 
     def write(self, chunk: bytes) -> None:
         try:
             self._parser.write(chunk)
         except FormParserError:
-            raise _malformed("its parts cannot be told apart") from None
+            raise _malformed("its parts cannot be separated") from None
 
     def uploads(self) -> list[Upload]:
         if not self._parts:
             raise RefusedError(
                 422,
                 "no_picture",
-                f"The form holds no file. Send one in the field {self._field_name!r}.",
+                f"The form has no file. Send one in the field {self._field_name!r}.",
             )
         if not self._ended:
-            raise _malformed("it is cut off")
+            raise _malformed("it is incomplete")
         return self._parts
 
     def _begin(self) -> None:
@@ -184,8 +182,8 @@ class _Form:
             raise RefusedError(
                 422,
                 "too_many_files",
-                f"The request holds more files than the limit of {self._most}. "
-                "Send the others in further requests.",
+                f"The request has more files than the limit of {self._most}. "
+                "Send the rest in further requests.",
             )
         self._parts.append(Upload())
         self._disposition = b""
@@ -211,13 +209,13 @@ class _Form:
                 422,
                 "unknown_field",
                 f"The form has a field {printable_name(part.field_name)!r}. "
-                f"Send files in the field {self._field_name!r} and all else in the address.",
+                f"Send files in the field {self._field_name!r} and parameters in the query string.",
             )
         if b"filename" not in options:
             raise RefusedError(
                 422,
                 "not_a_file",
-                f"The field {self._field_name!r} holds text. Send a file, such as with: "
+                f"The field {self._field_name!r} has text. Send a file, for example: "
                 f"curl -F {self._field_name}=@face.jpg <address>",
             )
         part.name = options[b"filename"].decode("utf-8", "replace")
@@ -229,7 +227,7 @@ class _Form:
                 413,
                 "file_too_large",
                 f"{printable_name(part.name or '')} is larger than the limit of "
-                f"{self._settings.max_file_mib} MiB a file. Save it with fewer pixels or as a "
+                f"{self._settings.max_file_mib} MiB per file. Save it with fewer pixels or as a "
                 "JPEG file.",
             )
         part.data += data[start:end]

@@ -150,7 +150,7 @@ class TestReading:
                     node["attr"]["padding"]["s"] = valid
             small.write()
         with pytest.raises(
-            WeightsError, match=r"Give models/faceres\.json .*faceres\.bin beside it"
+            WeightsError, match=r"Pass models/faceres\.json .*faceres\.bin beside it"
         ):
             read_graph(small.path)
 

@@ -759,5 +759,5 @@ def test_the_start_face_is_made_again_from_its_graph(shop, tmp_path):
     tensors, facts = load_tensors(out)
     assert tensors["conv_stem.weight"].shape == (32, 3, 3, 3)
     assert 0 < facts["statistics of images"] <= 64
-    with pytest.raises(WeightsError, match=r"Give models/faceres\.json"):
+    with pytest.raises(WeightsError, match=r"Pass models/faceres\.json"):
         run("convert-face", str(tmp_path / "nothing.json"), *out_of_set)
