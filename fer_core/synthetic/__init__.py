@@ -1,1 +1,1 @@
-"""synthetic."""
+"""Procedurally drawn faces with known expression, action units and region masks."""

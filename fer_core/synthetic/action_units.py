@@ -1,8 +1,8 @@
-"""Facial action units and how emotions use them.
+"""Facial action units and their combinations in emotions.
 
-Ekman & Friesen's Facial Action Coding System (1978) names the visible movements of
-the face; their EMFACS (1983, and Ekman, Friesen & Hager, "FACS Investigator's Guide", 2002)
-lists which of them together read as an emotion. `PROTOTYPES` follows those lists.
+Ekman & Friesen's Facial Action Coding System (1978) defines the visible movements of the face.
+`PROTOTYPES` follows EMFACS (1983, and Ekman, Friesen & Hager, "FACS Investigator's Guide", 2002),
+which lists the combinations that express an emotion.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from fer_core.labels import Emotion
 
 @dataclass(frozen=True)
 class ActionUnits:
-    """Intensity of each drawn movement: 0 is rest, 1 is FACS's strongest level (E).
+    """Intensity of each action unit: 0 is neutral, 1 is the strongest FACS level (E).
 
-    The number in each field's comment is the movement's number in FACS.
+    The comment of each field is its number in FACS.
     """
 
     inner_brow_raise: float = 0.0  # 1
@@ -32,10 +32,10 @@ class ActionUnits:
     lip_corner_depress: float = 0.0  # 15
     chin_raise: float = 0.0  # 17
     lip_stretch: float = 0.0  # 20
-    lip_tighten: float = 0.0  # 23, with the pressing of 24
+    lip_tighten: float = 0.0  # 23, combined with 24 (lip press)
     lip_part: float = 0.0  # 25
-    jaw_drop: float = 0.0  # 26, at its strongest the mouth stretch 27
-    lid_droop: float = 0.0  # 43, at its strongest closed eyes
+    jaw_drop: float = 0.0  # 26; at 1 it is 27 (mouth stretch)
+    lid_droop: float = 0.0  # 43; at 1 the eyes are closed
 
     def __post_init__(self) -> None:
         for name, value in self.as_mapping().items():
@@ -52,11 +52,11 @@ UNIT_NAMES = tuple(field.name for field in fields(ActionUnits))
 
 @dataclass(frozen=True)
 class Prototype:
-    """One way in which a face shows an emotion.
+    """A combination of action units that expresses an emotion.
 
     Attributes:
-        units: The movements at full expression.
-        weight: How often this way is drawn, relative to the emotion's other ways.
+        units: Action units at full intensity.
+        weight: Sampling weight relative to the emotion's other prototypes.
     """
 
     units: ActionUnits
@@ -65,7 +65,7 @@ class Prototype:
 
 PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
     Emotion.ANGRY: (
-        # 4+5+7+23: the pressed mouth of controlled anger.
+        # 4+5+7+23: controlled anger with pressed lips
         Prototype(
             ActionUnits(
                 brow_lower=1.0,
@@ -77,7 +77,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
             ),
             1.2,
         ),
-        # 4+5+7+10+23+25(+26): bared teeth; shares the raised lip with disgust.
+        # 4+5+7+10+23+25(+26): bared teeth; the raised upper lip also occurs in disgust
         Prototype(
             ActionUnits(
                 brow_lower=1.0,
@@ -92,7 +92,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
         ),
     ),
     Emotion.DISGUST: (
-        # 9+15(+17): the wrinkled nose.
+        # 9+15(+17): wrinkled nose
         Prototype(
             ActionUnits(
                 brow_lower=0.55,
@@ -104,7 +104,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
                 chin_raise=0.5,
             ),
         ),
-        # 9+10+25: the raised upper lip.
+        # 9+10+25: raised upper lip
         Prototype(
             ActionUnits(
                 brow_lower=0.5,
@@ -118,7 +118,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
         ),
     ),
     Emotion.FEAR: (
-        # 1+2+4+5+20+25: shares brows and lids with surprise, the stretched mouth is its own.
+        # 1+2+4+5+20+25: brows and lids as in surprise, with stretched lips
         Prototype(
             ActionUnits(
                 inner_brow_raise=1.0,
@@ -130,7 +130,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
                 lip_part=0.8,
             ),
         ),
-        # 1+2+4+5+20+26: the jaw falls too.
+        # 1+2+4+5+20+26: with jaw drop
         Prototype(
             ActionUnits(
                 inner_brow_raise=0.9,
@@ -144,16 +144,16 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
         ),
     ),
     Emotion.HAPPY: (
-        # 6+12+25: the open smile.
+        # 6+12+25: open smile
         Prototype(
             ActionUnits(cheek_raise=0.8, lip_corner_pull=1.0, lip_part=0.9, jaw_drop=0.12), 1.4
         ),
-        # 6+12: the closed smile.
+        # 6+12: closed smile
         Prototype(ActionUnits(cheek_raise=0.7, lip_corner_pull=0.9)),
     ),
     Emotion.NEUTRAL: (Prototype(ActionUnits()),),
     Emotion.SAD: (
-        # 1+4+15(+17): oblique brows over a mouth turned down.
+        # 1+4+15(+17): oblique brows and lowered lip corners
         Prototype(
             ActionUnits(
                 inner_brow_raise=0.9,
@@ -164,7 +164,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
             ),
             1.2,
         ),
-        # 1+4+11/15 with lowered eyes; close to neutral when faint.
+        # 1+4+11/15 with lowered eyes; close to neutral at low intensity
         Prototype(
             ActionUnits(
                 inner_brow_raise=0.8,
@@ -187,7 +187,7 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
             ),
             1.3,
         ),
-        # 1+2+5+25: astonished, the jaw hardly moves.
+        # 1+2+5+25: with little jaw movement
         Prototype(
             ActionUnits(
                 inner_brow_raise=1.0,
@@ -199,43 +199,43 @@ PROTOTYPES: Mapping[Emotion, tuple[Prototype, ...]] = {
         ),
     ),
 }
-"""Emotion -> the ways in which it is shown, after EMFACS. Movements are shared on purpose: fear
-and surprise raise brows and lids, anger and disgust lower the brows and may raise the lip, and
-faint sadness is nearly neutral, which is also where people and models err."""
+"""Prototypes by emotion, after EMFACS. Emotions share action units: fear and surprise raise brows
+and lids, anger and disgust lower the brows and may raise the lip, and weak sadness is almost
+neutral. Annotators and models confuse the same pairs."""
 
 FAINTEST, FULL = 0.3, 1.0
-"""Range of a drawn expression's intensity. Below 0.3 even its author could not name it."""
+"""Range of sampled intensities; expressions below 0.3 are not recognisable."""
 
 _STRAY = 0.22
-"""Largest intensity of a movement that has nothing to do with the emotion."""
+"""Largest intensity of an action unit that is unrelated to the emotion."""
 
 
 def draw_intensity(rng: np.random.Generator) -> float:
-    """Draws how strongly an emotion shows, from faint to full, with more full than faint ones."""
+    """Samples the intensity of an expression; high intensities are more frequent."""
     return FAINTEST + (FULL - FAINTEST) * float(np.sqrt(rng.random()))
 
 
 def draw_units(
     rng: np.random.Generator, emotion: Emotion, intensity: float, stray: float = 1.0
 ) -> ActionUnits:
-    """Draws the movements of one face.
+    """Samples the action units of one face.
 
     Args:
-        rng: Source of chance.
-        emotion: What the face shows.
-        intensity: 0 to 1; scales the prototype.
-        stray: 0 to 1; how much unrelated movement and personal deviation there is.
+        rng: Random generator.
+        emotion: Emotion to express.
+        intensity: Scale of the prototype, 0 to 1.
+        stray: Amount of unrelated action units and individual variation, 0 to 1.
 
     Returns:
-        The prototype, scaled, with each movement a little more or less, plus faint others.
+        The scaled prototype with individual variation and weak unrelated action units.
     """
-    ways = PROTOTYPES[emotion]
-    weights = np.array([way.weight for way in ways])
-    way = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
-    own = 1.0 + stray * rng.uniform(-0.3, 0.12, len(UNIT_NAMES))
+    prototypes = PROTOTYPES[emotion]
+    weights = np.array([prototype.weight for prototype in prototypes])
+    units = prototypes[int(rng.choice(len(prototypes), p=weights / weights.sum()))].units
+    variation = 1.0 + stray * rng.uniform(-0.3, 0.12, len(UNIT_NAMES))
     unrelated = stray * _STRAY * rng.random(len(UNIT_NAMES)) * (rng.random(len(UNIT_NAMES)) < 0.3)
-    drawn = {
-        name: min(1.0, value * intensity * float(own[i]) + float(unrelated[i]))
-        for i, (name, value) in enumerate(way.units.as_mapping().items())
+    intensities = {
+        name: min(1.0, value * intensity * float(variation[i]) + float(unrelated[i]))
+        for i, (name, value) in enumerate(units.as_mapping().items())
     }
-    return replace(way.units, **drawn)
+    return replace(units, **intensities)

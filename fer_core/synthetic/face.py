@@ -1,4 +1,4 @@
-"""From a seed and an emotion to a picture of a face."""
+"""Renders a face from a seed and an emotion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,25 +22,25 @@ from fer_core.synthetic.shapes import (
 )
 
 REGIONS = ("brows", "eyes", "nose", "mouth")
-"""Parts of a face whose masks are known; `face` is the whole of it."""
+"""Facial regions with masks; `face` is the mask of the whole face."""
 
 MIN_SIDE = 32
-"""Smallest side in pixels at which eyes are still more than a dot."""
+"""Smallest side in pixels at which eyes are visible."""
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SyntheticFace:
-    """A drawn face and everything that is known about it.
+    """A drawn face with its ground truth.
 
     Attributes:
         image: uint8, (side, side, 3), RGB.
-        masks: Where each of `REGIONS` and `face` is seen, bool, (side, side). What hair, a hand or
-            a spectacle frame covers does not count. The eyes are the openings between the lids.
-        emotion: What the face shows.
-        intensity: How strongly, 0 to 1.
-        units: The movements that were drawn.
+        masks: Visible area of each of `REGIONS` and of `face`, bool, (side, side). Areas covered
+            by hair, a hand or glasses are excluded. The eyes are the openings between the lids.
+        emotion: Emotion that the face shows.
+        intensity: Intensity of the expression, 0 to 1.
+        units: Action units of the face.
     """
 
     image: NDArray[np.uint8]
@@ -58,42 +58,42 @@ def render(
     intensity: float | None = None,
     identity: int | None = None,
 ) -> SyntheticFace:
-    """Draws a snapshot of a face, tightly framed: any pose, light and background.
+    """Draws a tightly cropped face with random pose, light and background.
 
     Equal arguments give equal bytes.
 
     Args:
-        seed: Decides everything that the other arguments leave open.
-        emotion: What the face shows.
+        seed: Seed of everything that the other arguments do not determine.
+        emotion: Emotion to draw.
         side: Height and width in pixels, at least `MIN_SIDE`.
-        intensity: How strongly it shows it, 0 to 1; drawn from faint to full by default.
-        identity: Number of the person, so that several pictures may show the same one; by default
-            each seed is another person.
+        intensity: Intensity of the expression, 0 to 1; sampled by default.
+        identity: Number of the person, to draw several images of one person; by default each seed
+            is another person.
 
     Raises:
         ValueError: If a number is outside its range.
     """
     _check(seed, side, intensity)
     chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion)]))
-    drawn = draw_intensity(chance) if intensity is None else intensity
-    units = draw_units(chance, emotion, drawn)
+    strength = draw_intensity(chance) if intensity is None else intensity
+    units = draw_units(chance, emotion, strength)
     person = _person(seed if identity is None else identity)
-    return _compose(person, units, draw_scene(chance), side, chance, emotion, drawn)
+    return _compose(person, units, draw_scene(chance), side, chance, emotion, strength)
 
 
 def portrait(
     seed: int, emotion: Emotion, side: int = 512, *, intensity: float = 1.0
 ) -> SyntheticFace:
-    """Draws a posed photograph: good light, neck and shoulders, nothing before the face.
+    """Draws a portrait in good light with neck and shoulders and without occlusion.
 
-    The face takes about half of the width. Equal arguments give equal bytes, and the person is
-    the one that `render` draws for the same seed.
+    The face spans about half of the width. Equal arguments give equal images, and the person is the
+    same as in `render` with the same seed.
 
     Args:
-        seed: Decides person and circumstances.
-        emotion: What the face shows.
+        seed: Seed of person and scene.
+        emotion: Emotion to draw.
         side: Height and width in pixels, at least `MIN_SIDE`.
-        intensity: How strongly it shows it, 0 to 1.
+        intensity: Intensity of the expression, 0 to 1.
 
     Raises:
         ValueError: If a number is outside its range.
@@ -118,7 +118,7 @@ def _ordinal(emotion: Emotion) -> int:
 
 
 def _person(number: int) -> Identity:
-    # A stream of its own: the person does not change with the expression.
+    # A separate random stream, so that the person does not depend on the expression.
     return draw_identity(np.random.default_rng(np.random.SeedSequence([number, 1 << 20])))
 
 
@@ -159,7 +159,7 @@ def _compose(
     )
     paint.catchlights(lit, eyes, opening, pixel, light.key)
     face = cover(head.distance, pixel)
-    seen = face.copy()
+    visibility = face.copy()
     if hair is not None:
         lx, ly, _ = light.direction
         shift = (-round(0.06 * ly / pixel), -round(0.06 * lx / pixel))
@@ -167,12 +167,12 @@ def _compose(
     lay(picture, lit, face)
     if hair is not None and lit_hair is not None:
         lay(picture, lit_hair, hair.front)
-        seen *= 1.0 - hair.front
+        visibility *= 1.0 - hair.front
     if identity.glasses:
-        seen *= 1.0 - surroundings.glasses(picture, head, identity, light)
-    seen *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance)
+        visibility *= 1.0 - surroundings.glasses(picture, head, identity, light)
+    visibility *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance)
 
-    visible = seen > 0.5
+    visible = visibility > 0.5
     masks = {
         "brows": visible & (brows.distance < 0.0),
         "eyes": visible & (eyes.opening < 0.0),
@@ -184,17 +184,17 @@ def _compose(
 
 
 def _develop(picture: Planes, camera: Camera, chance: np.random.Generator) -> NDArray[np.uint8]:
-    """Turns linear light into display values, as a camera does."""
+    """Converts linear light to display values with exposure, saturation, blur and noise."""
     light = picture * np.float32(camera.exposure)
-    # A shoulder instead of a hard edge: highlights keep their colour longer.
+    # Soft highlight compression keeps colours in highlights.
     light = light * (1.0 + light * 0.18) / (1.0 + light * 0.55)
-    shown = np.sqrt(np.clip(light * 1.15, 0.0, 1.0))
-    grey: Field = 0.30 * shown[0] + 0.59 * shown[1] + 0.11 * shown[2]
-    shown = grey + np.float32(camera.saturation) * (shown - grey)
+    display = np.sqrt(np.clip(light * 1.15, 0.0, 1.0))
+    grey: Field = 0.30 * display[0] + 0.59 * display[1] + 0.11 * display[2]
+    display = grey + np.float32(camera.saturation) * (display - grey)
     side = picture.shape[1]
     if camera.blur > 0.0:
-        shown = np.stack([blur(plane, camera.blur * side) for plane in shown])
-    noise = chance.standard_normal(shown.shape, dtype=np.float32)
-    shown = shown + np.float32(camera.noise) * noise
-    values = np.clip(shown * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
+        display = np.stack([blur(plane, camera.blur * side) for plane in display])
+    noise = chance.standard_normal(display.shape, dtype=np.float32)
+    display = display + np.float32(camera.noise) * noise
+    values = np.clip(display * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
     return np.ascontiguousarray(values.transpose(1, 2, 0))

@@ -1,8 +1,8 @@
-"""Who is drawn: the parts of a face that stay when the expression changes.
+"""Identity of a drawn person: the traits that do not depend on the expression.
 
 Lengths are in face units: the eyes lie on v = 0, v points down, and the face is
-about 1.7 units wide. The proportions are those of drawing manuals (eyes at half the head's
-height, nose and mouth by thirds) with the spread that people have.
+about 1.7 units wide. The proportions follow drawing manuals (eyes at half the head's height, nose
+and mouth by thirds) with natural variation.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fer_core.synthetic.field import Rgb, linear
 
 
 class Hair(StrEnum):
-    """How the hair is worn."""
+    """Hair style."""
 
     BALD = "bald"
     BUZZ = "buzz"
@@ -28,7 +28,7 @@ class Hair(StrEnum):
 
 
 class Beard(StrEnum):
-    """Hair on the lower face."""
+    """Beard style."""
 
     NONE = "none"
     STUBBLE = "stubble"
@@ -48,7 +48,7 @@ SKIN = (
     (94, 62, 45),
     (68, 46, 37),
 )
-"""Display colours from the lightest human skin to the darkest; people lie between neighbours."""
+"""Display colours of skin from light to dark; skin colours are interpolated between them."""
 
 _HAIR = {
     "black": (28, 24, 24),
@@ -67,7 +67,7 @@ _LIPS = ((168, 52, 62), (140, 36, 56), (198, 92, 92))
 
 @dataclass(frozen=True)
 class Identity:
-    """One person. Lengths in face units, angles in radians, colours in linear light."""
+    """Traits of one person: lengths in face units, angles in radians, colours in linear light."""
 
     half_width: float
     chin: float
@@ -112,7 +112,7 @@ class Identity:
 
 
 def draw_identity(rng: np.random.Generator) -> Identity:
-    """Draws a person; each trait varies by itself except where people's traits go together."""
+    """Samples a person; traits are independent unless they are correlated in people."""
     male = float(np.clip(rng.normal(0.5, 0.4), 0.0, 1.0))
     age = float(rng.beta(1.6, 2.4))
     tone = float(rng.uniform(0.0, len(SKIN) - 1.001))

@@ -1,4 +1,4 @@
-"""The colours of a face: skin, brows, eyes, lips, what an open mouth shows, and beard."""
+"""Colours of a face: skin, brows, eyes, lips, inside of the mouth, and beard."""
 
 import numpy as np
 
@@ -26,13 +26,13 @@ _TONGUE: Rgb = (0.36, 0.10, 0.09)
 
 
 def scaled(colour: Rgb, factor: float) -> Rgb:
-    """Returns a colour made darker or brighter."""
+    """Returns a colour multiplied by a factor."""
     red, green, blue = colour
     return red * factor, green * factor, blue * factor
 
 
 def skin(head: Head, identity: Identity, rng: np.random.Generator) -> Planes:
-    """Returns the bare skin's albedo, with the ruddy and the tanned places of a face."""
+    """Returns the albedo of the skin, with ruddy and tanned areas."""
     a, v = np.abs(head.u), head.v
     shape = head.u.shape
     albedo = np.empty((3, *shape), dtype=np.float32)
@@ -55,10 +55,10 @@ def skin(head: Head, identity: Identity, rng: np.random.Generator) -> Planes:
 
 
 def lips(albedo: Planes, mouth: Mouth, identity: Identity, pixel: float) -> Field:
-    """Paints lips and opening.
+    """Paints the lips and the inside of the mouth.
 
     Returns:
-        Shine of the mouth's parts, to be multiplied with the light's.
+        Gloss factor of the mouth, which multiplies the gloss of the light.
     """
     outline = cover(mouth.lips, pixel)
     soft = np.clip(0.5 - mouth.lips * (1.0 / 0.018), 0.0, 1.0)
@@ -85,7 +85,7 @@ def _inside(albedo: Planes, mouth: Mouth, opening: Field, pixel: float) -> None:
     tongue = mouth.y - (mouth.lower_inner - 0.45 * mouth.gape + 0.05 * mouth.along**2)
     if mouth.gape > 0.12:
         lay(inside, _TONGUE, step(-0.01, 0.05, tongue) * step(0.95, 0.6, reach))
-    # Teeth hang from the upper jaw: lips that part show them first, a dropped jaw leaves them.
+    # The upper teeth are visible as soon as the lips part and do not move with the jaw.
     edge = mouth.upper_inner + 0.012 + min(0.075, 0.8 * mouth.gape) * (1.0 - 0.25 * reach**2)
     teeth = cover(mouth.y - edge, pixel) * step(0.97, 0.80, reach)
     gaps = bell(np.abs((mouth.along * 5.5) % 1.0 - 0.5) - 0.5, 0.07)
@@ -101,7 +101,7 @@ def _inside(albedo: Planes, mouth: Mouth, opening: Field, pixel: float) -> None:
 
 
 def nostrils(albedo: Planes, head: Head, nose: Nose, identity: Identity) -> None:
-    """Paints the nostrils and the shade under the nose's tip."""
+    """Paints the nostrils and the shadow under the nose."""
     a, v = np.abs(head.u), head.v
     at = (nose.width * 0.47, nose.base + 0.004)
     hole = bump(a + 0.35 * (v - at[1]), v, at, (nose.width * 0.28, 0.022))
@@ -128,7 +128,7 @@ def eyes(
     glow = 0.75 + 0.75 * step(0.3, 0.9, shape.iris) * step(-0.04, 0.07, shape.y)
     lay(ball, (planes(identity.iris) * glow).astype(np.float32), cover(shape.iris - 0.86, edge))
     lay(ball, (0.006, 0.005, 0.005), cover(shape.iris - 0.42, edge * 1.2))
-    # The lid and its lashes shade the upper part of the ball.
+    # Lid and lashes cast a shadow on the upper part of the eyeball.
     ball *= 1.0 - 0.62 * bell(np.maximum(shape.y - shape.upper, 0.0), 0.030)
     lay(albedo, ball, opening)
 
@@ -146,7 +146,7 @@ def eyes(
 
 
 def catchlights(picture: Planes, shape: Eyes, opening: Field, pixel: float, key: float) -> None:
-    """Adds the light's reflection in the eyes, after shading: it does not depend on it."""
+    """Adds the reflections of the light in the eyes, after shading."""
     spot = cover(shape.catchlight - 0.017, pixel) * opening
     lay(picture, (0.9, 0.9, 0.9), spot * np.float32(min(1.0, 0.55 + 0.4 * key)))
 
@@ -154,7 +154,7 @@ def catchlights(picture: Planes, shape: Eyes, opening: Field, pixel: float, key:
 def brows(
     albedo: Planes, head: Head, shape: Brows, identity: Identity, rng: np.random.Generator
 ) -> Field:
-    """Paints the brows' hairs.
+    """Paints the hairs of the brows.
 
     Returns:
         Coverage of the brows' outline.
@@ -166,7 +166,7 @@ def brows(
     hairs = grain(table, lean, 2.3)
     density = np.clip(0.88 + 0.16 * hairs, 0.0, 1.0) * step(-0.06, 0.14, shape.along)
     colour = scaled(identity.hair_colour, 0.55)
-    # Fair hair still leaves a brow that is darker than the skin.
+    # Even fair brows are darker than the skin.
     limit = 0.30 * sum(identity.skin) / max(sum(colour), 1e-6)
     colour = scaled(colour, min(1.0, limit))
     lay(albedo, colour, soft * density * np.float32(0.72 + 0.25 * identity.brow_density))
@@ -197,7 +197,7 @@ def beard(
     spot = bump(u, mouth.y - mouth.lower_outer, (0.0, 0.03), (0.16, 0.035))
     chin = chin * (1.0 - 0.75 * spot)
     cheeks = cheeks * (1.0 - 0.75 * spot)
-    where = {
+    coverage_by_style = {
         Beard.STUBBLE: np.maximum(moustache, np.maximum(cheeks, chin)),
         Beard.FULL: np.maximum(moustache, np.maximum(cheeks, chin)),
         Beard.GOATEE: np.maximum(moustache, chin),
@@ -205,4 +205,8 @@ def beard(
     }[identity.beard]
     strength = 0.36 if identity.beard is Beard.STUBBLE else 0.86
     texture = np.clip(0.88 + 0.08 * fine, 0.0, 1.0)
-    lay(albedo, scaled(identity.hair_colour, 0.75), where * lip_clear * texture * strength)
+    lay(
+        albedo,
+        scaled(identity.hair_colour, 0.75),
+        coverage_by_style * lip_clear * texture * strength,
+    )

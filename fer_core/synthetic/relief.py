@@ -1,8 +1,8 @@
-"""The face's relief and how light falls on it.
+"""Relief of the face and its shading.
 
-The face is a height field: a smooth head plus bumps and grooves that identity, age and
-movement give. Its slope gives the shading, its neighbourhood the occlusion of ambient light,
-and a short walk towards the key light the cast shadows of nose and brow.
+The face is a height field: a smooth head plus bumps and grooves from identity, age and action
+units. Its slope determines the shading, its neighbourhood the ambient occlusion, and ray marching
+towards the key light the shadows of nose and brows.
 """
 
 import math
@@ -55,7 +55,7 @@ def _nose(a: Field, u: Field, v: Field, identity: Identity, nose: Nose) -> Field
     height += 0.085 * bump(u, v, (0.0, base - 0.075), (0.085, 0.075)) * underside
     wing = bump(a, v, (width * 0.80, base - 0.045), (width * 0.30, 0.055))
     height += 0.085 * wing * step(base + 0.04, base - 0.02, v)
-    # The groove round the wing sets the nose off from the cheek.
+    # The groove between the wing of the nose and the cheek.
     ring = np.sqrt(((a - width * 0.72) / (width * 0.42)) ** 2 + ((v - base + 0.05) / 0.085) ** 2)
     height -= 0.012 * bell(ring - 1.0, 0.26) * step(width * 0.7, width * 1.0, a)
     height -= 0.016 * bump(a, v, (0.0, base + 0.10), (0.028, 0.06))
@@ -79,7 +79,7 @@ def _lips(mouth: Mouth) -> Field:
     lower = 0.5 * (mouth.lower_outer + mouth.lower_inner)
     height = 0.030 * arch * bell(mouth.y - upper, 0.036)
     height += 0.045 * arch * bell(mouth.y - lower, 0.042)
-    # The groove over the chin, and the dents beside the corners.
+    # The groove above the chin, and the dimples beside the lip corners.
     height -= 0.045 * arch * bell(mouth.y - mouth.lower_outer - 0.055, 0.05)
     height -= 0.020 * bump(np.abs(mouth.along), mouth.y, (1.03, mouth.corner), (0.10, 0.035))
     inside = np.clip(-mouth.opening * 20.0, 0.0, 1.0)
@@ -102,7 +102,7 @@ def _soft_parts(
     off = a - fold_u
     height -= 0.022 * strength * window * bell(off, 0.034)
     height += 0.026 * strength * window * bell(off - 0.085, 0.085)
-    # Corners drawn down pull a fold towards the jaw; a raised chin bulges.
+    # Lowered lip corners form a fold towards the jaw; a raised chin bulges.
     corner_u = mouth.half_width + 0.02
     down = units.lip_corner_depress + 0.25 * identity.age
     height -= (
@@ -129,16 +129,16 @@ def _wrinkles(
         height += 0.022 * furrow * bump(a, v, (0.12, -0.17), (0.05, 0.06))
     if units.nose_wrinkle > 0.1:
         folds = np.sin((v + 0.5 * a) * (2.0 * np.pi / 0.065))
-        place = bump(a, v, (0.03, -0.02), (0.09, 0.09))
-        height += 0.011 * units.nose_wrinkle * folds * place
+        area = bump(a, v, (0.03, -0.02), (0.09, 0.09))
+        height += 0.011 * units.nose_wrinkle * folds * area
         height -= 0.02 * units.nose_wrinkle * bump(a - 0.4 * v, v, (0.10, 0.10), (0.022, 0.09))
     squint = 0.7 * units.cheek_raise + 0.35 * units.lid_tighten + 0.25 * identity.age
     if squint > 0.1:
         under = eyes.y - eyes.lower - 0.045
         height -= 0.012 * squint * bell(under, 0.016) * np.exp(-((eyes.along - 0.1) ** 4))
         rays = np.sin(np.arctan2(eyes.y, eyes.along - 0.7) * 11.0)
-        place = bump(eyes.along, eyes.y, (1.55, 0.0), (0.35, 0.10))
-        height += 0.0065 * squint * wear * rays * place
+        area = bump(eyes.along, eyes.y, (1.55, 0.0), (0.35, 0.10))
+        height += 0.0065 * squint * wear * rays * area
     return height
 
 
@@ -147,8 +147,8 @@ class Shading:
     """Light on a surface.
 
     Attributes:
-        diffuse: What the surface's own colour is multiplied by, (3, H, W).
-        gloss: Shine, (H, W).
+        diffuse: Factor of the albedo, shape (3, H, W).
+        gloss: Specular reflection, shape (H, W).
     """
 
     diffuse: Planes
@@ -156,7 +156,7 @@ class Shading:
 
 
 _SKIN_WRAP = (0.38, 0.24, 0.18)
-"""How far light bleeds past the terminator in red, green and blue: skin is translucent."""
+"""Subsurface scattering of skin past the terminator, in red, green and blue."""
 
 _PLAIN_WRAP = (0.2, 0.2, 0.2)
 
@@ -164,21 +164,21 @@ _PLAIN_WRAP = (0.2, 0.2, 0.2)
 def shade(
     height: Field, light: Light, pixel: float, *, skin: bool = True, cast: bool = True
 ) -> Shading:
-    """Lights a relief.
+    """Shades a relief.
 
     Args:
         height: Height towards the viewer in face units.
-        light: The lights.
+        light: Lights of the scene.
         pixel: Size of a pixel in face units.
-        skin: Whether light bleeds under the surface.
-        cast: Whether ambient occlusion and cast shadows are drawn.
+        skin: Whether to apply subsurface scattering.
+        cast: Whether to apply ambient occlusion and cast shadows.
     """
     down, right = np.gradient(height, np.float32(pixel))
     length = 1.0 / np.sqrt(right * right + down * down + 1.0)
     lx, ly, lz = light.direction
     norm = math.hypot(lx, ly, lz + 1.0)
     facing = (lz - lx * right - ly * down) * length
-    # Blinn's half vector: midway between light and viewer.
+    # Blinn's half vector, between the directions to the light and the viewer
     shine = np.clip((lz + 1.0 - lx * right - ly * down) * length * (1.0 / norm), 0.0, 1.0)
     shine = shine**2
     broad = shine**4
@@ -194,7 +194,7 @@ def shade(
         gloss *= 1.0 - shadow
     else:
         key_light, sky = np.full_like(height, key), np.full_like(height, open_sky)
-    # The sky is above and the ground throws back little: surfaces facing down get less.
+    # Ambient light comes mainly from above, so surfaces that face down get less.
     sky = sky * (0.85 - 0.25 * down * length)
     fill = (
         0.16 * key * np.clip((0.5 * lz + 0.9 * math.copysign(1.0, lx) * right) * length, 0.0, 1.0)
@@ -207,7 +207,7 @@ def shade(
 
 
 def _cast_shadow(height: Field, light: Light, pixel: float) -> Field:
-    """Walks from each point towards the light; what rises above the ray shadows it."""
+    """Marches from each point towards the light; relief above the ray casts a shadow."""
     lx, ly, lz = light.direction
     flat = math.hypot(lx, ly)
     if flat < 0.05:
@@ -223,7 +223,7 @@ def _cast_shadow(height: Field, light: Light, pixel: float) -> Field:
 
 
 def _shifted(field: Field, dx: int, dy: int) -> Field:
-    """Returns the field's value `dx` pixels to the right and `dy` down, 0 beyond the border."""
+    """Returns the field shifted by `dx` pixels to the left and `dy` up, padded with 0."""
     height, width = field.shape
     moved = np.zeros_like(field)
     moved[max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)] = field[
@@ -233,7 +233,7 @@ def _shifted(field: Field, dx: int, dy: int) -> Field:
 
 
 def apply(albedo: Planes, shading: Shading, gloss: float | Field = 1.0) -> Planes:
-    """Returns the colour that a surface of this albedo shows under this light."""
+    """Returns the colour of a surface with this albedo under this shading."""
     white = planes((1.0, 0.98, 0.95))
-    shown: Planes = albedo * shading.diffuse + white * (shading.gloss * gloss)
-    return shown
+    colour: Planes = albedo * shading.diffuse + white * (shading.gloss * gloss)
+    return colour

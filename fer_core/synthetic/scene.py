@@ -1,4 +1,4 @@
-"""How a face is seen: pose, light, what stands before and behind it, and the camera."""
+"""Scene of a face: pose, light, background, occluders and camera."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from fer_core.synthetic.field import Rgb, linear
 
 
 class Occluder(StrEnum):
-    """What covers a part of the face."""
+    """Object that covers a part of the face."""
 
     NONE = "none"
     HAND = "hand"
@@ -18,7 +18,7 @@ class Occluder(StrEnum):
 
 @dataclass(frozen=True)
 class Pose:
-    """How the head is held. Angles in radians; positive yaw turns the nose to the right."""
+    """Head pose. Angles in radians; positive yaw turns the nose to the right."""
 
     roll: float
     yaw: float
@@ -28,14 +28,14 @@ class Pose:
 
 @dataclass(frozen=True)
 class Light:
-    """A key light, a weak fill from the other side, and light from everywhere.
+    """A key light, a weak fill light from the other side, and ambient light.
 
     Attributes:
-        direction: Unit vector to the key light; x to the right, y down, z to the viewer.
-        key: Strength of the key light.
-        ambient: Strength of the light from everywhere.
-        tint: Colour of the key light, linear, about 1 a channel.
-        gloss: Shine of the skin.
+        direction: Unit vector to the key light; x right, y down, z towards the viewer.
+        key: Intensity of the key light.
+        ambient: Intensity of the ambient light.
+        tint: Linear colour of the key light, about 1 per channel.
+        gloss: Specular reflectance of the skin.
     """
 
     direction: tuple[float, float, float]
@@ -47,14 +47,14 @@ class Light:
 
 @dataclass(frozen=True)
 class Camera:
-    """How the picture is framed and what the sensor does to it.
+    """Framing and image degradation.
 
     Attributes:
-        half_view: Half of the picture's side in face units.
-        centre: What stands in the picture's middle, in face units.
+        half_view: Half of the image side in face units.
+        centre: Position of the image centre in face units.
         blur: Standard deviation of the blur as a share of the side.
         noise: Standard deviation of the noise in display values of 0 to 1.
-        exposure: Factor on the light.
+        exposure: Exposure factor.
         saturation: 0 is grey, 1 is full colour.
     """
 
@@ -68,7 +68,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything about a picture that is neither the person nor the expression."""
+    """All properties of an image except person and expression."""
 
     pose: Pose
     light: Light
@@ -79,7 +79,7 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    """Draws the circumstances of a snapshot, tightly cropped as faces in datasets are."""
+    """Samples the scene of a tight crop, as in FER data sets."""
     azimuth = float(rng.uniform(-1.15, 1.15))
     elevation = float(rng.uniform(0.05, 1.0))
     key = float(rng.uniform(0.5, 1.25))
@@ -116,7 +116,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
 
 
 def draw_studio(rng: np.random.Generator) -> Scene:
-    """Draws the circumstances of a posed photograph: good light, nothing before the face."""
+    """Samples the scene of a portrait in good light without occlusion."""
     side = float(rng.choice([-1.0, 1.0]))
     return Scene(
         pose=Pose(

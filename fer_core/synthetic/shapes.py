@@ -1,7 +1,7 @@
-"""Where everything on a face is: the curves that identity, movement and pose give.
+"""Geometry of facial features from identity, action units and pose.
 
-Feature coordinates (u, v) live on the turned head: u is 0 on the nose's ridge, v is 0 on the line
-of the eyes. Both sides of the face share one computation in |u|.
+Feature coordinates (u, v) are attached to the head: u is 0 on the ridge of the nose, v is 0 on the
+line of the eyes. Both sides of the face are computed together from |u|.
 """
 
 import math
@@ -21,14 +21,14 @@ _DEPTH = 0.82
 
 @dataclass(frozen=True)
 class Head:
-    """The head's outline and surface on the pixel grid.
+    """Outline and surface of the head on the pixel grid.
 
     Attributes:
-        x: Head plane, to the right, turned with the head's roll.
-        y: Head plane, down.
-        u: Feature coordinate across.
-        v: Feature coordinate down.
-        gauge: 0 in the head's middle, 1 on its outline.
+        x: Horizontal coordinate in the head plane, rotated by the roll.
+        y: Vertical coordinate in the head plane, downwards.
+        u: Horizontal feature coordinate.
+        v: Vertical feature coordinate, downwards.
+        gauge: 0 in the centre of the head, 1 on its outline.
         depth: Height of the smooth head towards the viewer.
         pixel: Size of a pixel in face units.
     """
@@ -43,14 +43,14 @@ class Head:
 
     @property
     def distance(self) -> Field:
-        """Signed distance to the outline, negative inside, exact near the outline only."""
+        """Signed distance to the outline, negative inside; exact only near the outline."""
         return (self.gauge - 1.0) * 0.9
 
 
 def shape_head(
     identity: Identity, units: ActionUnits, pose: Pose, camera: Camera, side: int
 ) -> Head:
-    """Places the head in a picture of `side` x `side` pixels."""
+    """Computes the head's geometry in an image of `side` x `side` pixels."""
     pixel = 2.0 * camera.half_view / side
     line = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(pixel) - camera.half_view
     right = line[None, :] + np.float32(camera.centre[0])
@@ -63,7 +63,7 @@ def shape_head(
     below = np.clip((y - _MIDDLE) * (1.0 / (chin - _MIDDLE)), 0.0, 1.6)
     down_share = np.where(y > _MIDDLE, below, (y - _MIDDLE) * (1.0 / _CROWN))
     narrowing = 1.0 - identity.jaw_taper * below * below * (0.45 + 0.55 * below)
-    # Below the chin the taper would reach zero; nothing is drawn there, but it must stay finite.
+    # The taper must stay above zero below the chin, although nothing is drawn there.
     across = x / (identity.half_width * np.maximum(narrowing, 0.2))
     a2, b2 = across * across, down_share * down_share
     round_gauge = np.sqrt(a2 + b2)
@@ -74,23 +74,23 @@ def shape_head(
 
     u = (x - math.sin(pose.yaw) * depth) * (1.0 / math.cos(pose.yaw))
     v = y - math.sin(pose.pitch) * depth
-    # Nobody is quite symmetric: one side sits a little higher.
+    # Faces are slightly asymmetric: one side is a little higher.
     v = v + identity.skew * u
     return Head(x, y, u, v, gauge, depth, pixel)
 
 
 @dataclass(frozen=True)
 class Eyes:
-    """Both eyes, folded onto one side.
+    """Geometry of both eyes in mirrored coordinates.
 
     Attributes:
-        along: -1 at the inner corner, 1 at the outer.
+        along: -1 at the inner corner, 1 at the outer corner.
         y: v relative to the eye's axis.
-        upper: The upper lid's edge in y.
-        lower: The lower lid's edge in y.
+        upper: Edge of the upper lid in y.
+        lower: Edge of the lower lid in y.
         opening: Signed distance to the opening between the lids.
         iris: Distance from the iris' centre, in iris radii.
-        gap: From the upper lid's edge to its fold.
+        gap: Distance from the edge of the upper lid to its fold.
     """
 
     along: Field
@@ -107,7 +107,7 @@ IRIS = 0.088
 
 
 def shape_eyes(head: Head, identity: Identity, units: ActionUnits, pose: Pose) -> Eyes:
-    """Places the lids and irises."""
+    """Computes the geometry of lids and irises."""
     a = np.abs(head.u)
     sign = np.sign(head.u)
     along = (a - identity.eye_x) * (1.0 / identity.eye_width)
@@ -130,7 +130,7 @@ def shape_eyes(head: Head, identity: Identity, units: ActionUnits, pose: Pose) -
         - 0.030 * units.cheek_raise
         - 0.012 * units.nose_wrinkle
     )
-    # Brows pull the upper lid: lowered ones press its inner half, raised inner ends lift it.
+    # Lowered brows press down the inner half of the upper lid; raised inner brows lift it.
     slant = 0.20 - 0.45 * units.brow_lower + 0.40 * units.inner_brow_raise
     top = up * closing + 0.02 * units.lid_droop * (closing - 1.0)
     upper = -top * dome * (1.0 - slant * 0.6 * along)
@@ -140,7 +140,7 @@ def shape_eyes(head: Head, identity: Identity, units: ActionUnits, pose: Pose) -
     du = a - (identity.eye_x - 0.006) - sign * np.float32(gaze_x)
     dv = y - np.float32(gaze_y - 0.012)
     iris = np.sqrt(du * du + dv * dv) * (1.0 / IRIS)
-    # The catchlight sits on the same side of both eyes, so it needs the unfolded coordinate.
+    # The catchlight is on the same side of both eyes, so it uses the unmirrored coordinate.
     catchlight = np.sqrt((sign * du + 0.030) ** 2 + (dv + 0.030) ** 2)
     gap = 0.030 + 0.025 * identity.lid_fold + 0.012 * units.inner_brow_raise
     gap -= 0.010 * units.brow_lower + 0.012 * units.upper_lid_raise
@@ -149,10 +149,10 @@ def shape_eyes(head: Head, identity: Identity, units: ActionUnits, pose: Pose) -
 
 @dataclass(frozen=True)
 class Brows:
-    """Both brows, folded onto one side.
+    """Geometry of both brows in mirrored coordinates.
 
     Attributes:
-        along: 0 at the inner end, 1 at the outer.
+        along: 0 at the inner end, 1 at the outer end.
         across: v relative to the brow's centre line.
         distance: Signed distance to the brow's outline.
     """
@@ -163,7 +163,7 @@ class Brows:
 
 
 def shape_brows(head: Head, identity: Identity, units: ActionUnits) -> Brows:
-    """Places the brows."""
+    """Computes the geometry of the brows."""
     a = np.abs(head.u)
     inner = 0.125 - 0.045 * units.brow_lower + 0.01 * units.inner_brow_raise
     outer = identity.eye_x + 0.275
@@ -196,12 +196,12 @@ def shape_brows(head: Head, identity: Identity, units: ActionUnits) -> Brows:
 
 @dataclass(frozen=True)
 class Nose:
-    """The nose.
+    """Geometry of the nose.
 
     Attributes:
-        distance: Signed distance to its outline, from the root to under the nostrils.
-        base: v of its underside.
-        width: Half of its width at the wings.
+        distance: Signed distance to the outline, from the root to below the nostrils.
+        base: v of the underside.
+        width: Half of the width at the wings.
     """
 
     distance: Field
@@ -210,7 +210,7 @@ class Nose:
 
 
 def shape_nose(head: Head, identity: Identity, units: ActionUnits) -> Nose:
-    """Places the nose."""
+    """Computes the geometry of the nose."""
     base = identity.nose_length - 0.030 * units.nose_wrinkle - 0.008 * units.upper_lip_raise
     width = identity.nose_width * (
         1.0
@@ -226,7 +226,7 @@ def shape_nose(head: Head, identity: Identity, units: ActionUnits) -> Nose:
 
 @dataclass(frozen=True)
 class Mouth:
-    """Lips and opening.
+    """Geometry of lips and mouth opening.
 
     Attributes:
         along: -1 to 1 between the corners, signed.
@@ -240,8 +240,8 @@ class Mouth:
         opening: Signed distance to the opening.
         half_width: Half of the width.
         corner: y of the corners.
-        at: v of the middle.
-        gape: Height of the opening at its middle.
+        at: v of the mouth's centre.
+        gape: Height of the opening at its centre.
     """
 
     along: Field
@@ -260,7 +260,7 @@ class Mouth:
 
 
 def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
-    """Places the mouth."""
+    """Computes the geometry of the mouth."""
     part = units.lip_part
     gate = max(part, units.jaw_drop)
     smile, drop, stretch = units.lip_corner_pull, units.jaw_drop, units.lip_stretch
@@ -289,7 +289,7 @@ def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
     low = 0.022 * part + 0.25 * drop
     low += (0.055 * smile + 0.050 * stretch + 0.02 * units.upper_lip_raise) * part
     upper_inner = middle - up * arch * (1.2 - 0.2 * arch)
-    # A dropped jaw rounds the opening, a smile keeps its corners sharp.
+    # A jaw drop rounds the opening; a smile keeps the corners sharp.
     lower_inner = middle + low * (arch + drop * (1.0 - 0.7 * smile) * (dome - arch))
 
     thin = 1.0 - 0.55 * units.lip_tighten - 0.25 * smile - 0.25 * stretch

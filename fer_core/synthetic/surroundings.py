@@ -1,4 +1,4 @@
-"""What surrounds a face: backdrop, body, ears, hair, glasses, and what may cover it."""
+"""Surroundings of a face: background, body, ears, hair, glasses and occluders."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from fer_core.synthetic.shapes import Head
 
 
 def backdrop(side: int, scene: Scene, rng: np.random.Generator) -> Planes:
-    """Returns a softly lit wall, out of focus, with a few blurred patches."""
+    """Returns a blurred background with a soft gradient and a few patches."""
     line = np.linspace(-1.0, 1.0, side, dtype=np.float32)
     x, y = np.meshgrid(line, line)
     lx, ly, _ = scene.light.direction
@@ -81,7 +81,7 @@ def body(picture: Planes, head: Head, identity: Identity, light: Light) -> None:
 
 
 def _chin_line(head: Head, identity: Identity) -> Field:
-    """Returns the y of the jaw's lower edge for each x, roughly."""
+    """Returns the approximate y of the lower edge of the jaw for each x."""
     share = np.clip(np.abs(head.x) / (identity.half_width * 0.98), 0.0, 1.0)
     line: Field = identity.chin * np.sqrt(1.0 - 0.75 * share * share)
     return line
@@ -97,7 +97,7 @@ def _collar(x: Field, y: Field, identity: Identity, neck: float) -> Field:
 
 
 def ears(picture: Planes, head: Head, identity: Identity, scene: Scene) -> None:
-    """Draws the ears; a turned head shows less of the far one."""
+    """Draws the ears; yaw hides part of the far ear."""
     turn = math.sin(scene.pose.yaw)
     width = 0.105 * np.clip(1.0 + 1.8 * turn * np.sign(head.x), 0.25, 1.4)
     a = np.abs(head.x) - (identity.half_width * 0.985)
@@ -116,13 +116,13 @@ def ears(picture: Planes, head: Head, identity: Identity, scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Coiffure:
-    """Hair, ready to be lit.
+    """Unlit hair.
 
     Attributes:
-        back: Coverage of what lies behind head and neck.
-        front: Coverage of what lies over the head.
-        colour: Colour with strands, before light.
-        height: Relief.
+        back: Coverage of the hair behind head and neck.
+        front: Coverage of the hair over the head.
+        colour: Unlit colour with strands.
+        height: Relief of the hair.
     """
 
     back: Field
@@ -145,7 +145,7 @@ _VOLUME = {
 
 
 def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffure | None:
-    """Shapes the hair; None for the bald."""
+    """Returns the hair; None for a bald head."""
     style = identity.hair
     table = rng.standard_normal(256).astype(np.float32)
     if style is Hair.BALD:
@@ -170,10 +170,10 @@ def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffu
     flow = _flow(head, identity, radius) + 0.011 * wild
     fine = 0.6 * mottle(rng, x.shape, 60) if curly else grain(table, flow, 110.0)
     coarse = wild if curly else grain(table, flow, 24.0)
-    bare = _bare_skin(head, identity, strands, wild)
+    skin_distance = _bare_skin(head, identity, strands, wild)
     outline = outline + 0.006 * fine
-    # Single hairs make the hairline: it is soft, and ragged along the strands.
-    growth = step(-0.035, 0.03, bare + 0.016 * fine)
+    # The hairline is soft and ragged along the strands.
+    growth = step(-0.035, 0.03, skin_distance + 0.016 * fine)
     front = cover(outline, pixel) * growth
     back = cover(outline, pixel) if ends > 0.2 else cover(np.maximum(outline, y), pixel)
     if style is Hair.BUN:
@@ -183,7 +183,7 @@ def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffu
     band = bell(np.clip(radius, 0.0, 2.0) - 0.86, 0.11) * step(0.1, -0.5, y)
     shine = 0.0 if curly else 0.55
     tone = 1.0 + 0.15 * fine + 0.16 * coarse + shine * band * (1.0 + 0.5 * fine)
-    tone = np.clip(tone, 0.3, 2.2) * (0.6 + 0.4 * step(0.0, 0.16, np.abs(bare)))
+    tone = np.clip(tone, 0.3, 2.2) * (0.6 + 0.4 * step(0.0, 0.16, np.abs(skin_distance)))
     colour = (planes(identity.hair_colour) * tone).astype(np.float32)
     height = 0.75 * np.sqrt(np.clip(1.0 - 0.95 * radius * radius, 0.02, 1.0))
     height = height + (0.03 if style is Hair.CURLY else 0.004) * coarse
@@ -193,7 +193,7 @@ def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffu
 
 
 def _bare_skin(head: Head, identity: Identity, strands: Field, wild: Field) -> Field:
-    """Signed distance to the part of the head that hair leaves free, negative inside."""
+    """Returns the signed distance to the skin that is free of hair, negative inside."""
     u, v, a = head.u, head.v, np.abs(head.u)
     style, line = identity.hair, identity.hairline
     part = u - identity.parting
@@ -213,7 +213,7 @@ def _bare_skin(head: Head, identity: Identity, strands: Field, wild: Field) -> F
 
 
 def _flow(head: Head, identity: Identity, radius: Field) -> Field:
-    """Returns a coordinate that stays the same along a strand."""
+    """Returns a coordinate that is constant along a strand."""
     if identity.hair in (Hair.SHORT, Hair.SWEPT, Hair.BUN):
         return np.arctan2(head.x - identity.parting * 0.6, 0.35 - head.y) * 0.8
     if identity.hair is Hair.FRINGE:
@@ -225,7 +225,7 @@ def glasses(picture: Planes, head: Head, identity: Identity, light: Light) -> Fi
     """Draws glasses.
 
     Returns:
-        Coverage of the frame; the lenses hide nothing.
+        Coverage of the frame; the lenses are transparent.
     """
     a, v = np.abs(head.u), head.v
     half_w, half_h = 0.285, 0.20 + 0.03 * identity.glasses_round
@@ -256,10 +256,10 @@ def glasses(picture: Planes, head: Head, identity: Identity, light: Light) -> Fi
 def occluder(
     picture: Planes, head: Head, identity: Identity, scene: Scene, rng: np.random.Generator
 ) -> Field:
-    """Draws what stands before the face, if anything.
+    """Draws the occluder, if any.
 
     Returns:
-        Its coverage.
+        Coverage of the occluder.
     """
     if scene.occluder is Occluder.HAND:
         return _hand(picture, head, identity, scene)
@@ -269,7 +269,7 @@ def occluder(
 
 
 def _hand(picture: Planes, head: Head, identity: Identity, scene: Scene) -> Field:
-    """A hand before a cheek or the chin: a palm and four fingers as rounded bars."""
+    """Draws a hand over a cheek or the chin: a palm and four fingers as rounded bars."""
     px, py, turn = scene.occluder_place
     side = 1.0 if px >= 0.0 else -1.0
     angle = side * (0.15 + 0.7 * turn)
@@ -299,7 +299,7 @@ def _hand(picture: Planes, head: Head, identity: Identity, scene: Scene) -> Fiel
 def _strand(
     picture: Planes, head: Head, identity: Identity, scene: Scene, rng: np.random.Generator
 ) -> Field:
-    """A lock of hair that falls over an eye."""
+    """Draws a strand of hair over an eye."""
     px, py, bend = scene.occluder_place
     side = 1.0 if px >= 0.0 else -1.0
     fall = np.clip((head.y + 1.0) * (1.0 / 1.5), 0.0, 1.2)
