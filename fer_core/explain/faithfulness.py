@@ -156,7 +156,7 @@ def similarity(
     ranks = [rankdata(cell_means(values, cells)) for values in (first, second)]
     if any(values.std() == 0 for values in ranks):
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 Explainer = Callable[[LogitsFunction, Tensor, Sequence[Target | None]], list[SaliencyMap]]
