@@ -75,6 +75,8 @@ class Key(StrEnum):
     CHANNEL = "channel"
     CURVES = "curves"
     WHICH = "which"
+    WEIGHT = "weight"
+    LINEAGE = "lineage"
     UNSURE = "unsure"
 
 

@@ -49,6 +49,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+LEAST_MACRO_RECALL: Any = Field(
+    default=0.0,
+    ge=0,
+    le=1,
+    description="prior=accuracy: choose the most accurate strength among those with at least this "
+    "macro-recall on validation; 0: among all",
+)
+"""Field of networks and ensembles."""
+
+
 class LoraConfig(_Section):
     """LoRA: low-rank updates of frozen layers (Hu et al. 2021, arXiv:2106.09685)."""
 
@@ -153,6 +163,7 @@ class LossConfig(_Section):
         description="prior shift after training: accuracy chooses its strength on validation, "
         "fixed applies none",
     )
+    least_macro_recall: float = LEAST_MACRO_RECALL
 
 
 class OptimConfig(_Section):
@@ -320,6 +331,7 @@ class EnsembleRecipe(_Section):
         description="prior shift of the mean: accuracy chooses its strength on validation, fixed "
         "applies none",
     )
+    least_macro_recall: float = LEAST_MACRO_RECALL
     title: str = Field(default="", description="display name; default: the members' titles")
 
     @property

@@ -145,6 +145,17 @@ def benchmark(directory: BenchmarkDir) -> Benchmark:
     return Benchmark(directory, info, tuple(runs), tuple(warnings), tuple(unfinished))
 
 
+def find_run(benchmark_name: str, run_id: str) -> RunInfo | None:
+    """Returns a run's metadata from any benchmark; None if there is no such readable run."""
+    directory = benchmark_dirs().get(benchmark_name)
+    if directory is None:
+        return None
+    with suppress(FerscopeError):
+        runs = benchmark(directory).runs
+        return next((run.info for run in runs if run.run_id == run_id), None)
+    return None
+
+
 def _is_training(run: RunDir) -> bool:
     return run.under_way.progress_path.is_file()
 

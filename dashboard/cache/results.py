@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dashboard.cache.benchmarks import (
     Benchmark,
+    find_run,
     picture_stamps,
     pictures,
     predictions,
@@ -29,6 +30,7 @@ from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
 from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
+from fer_core.evaluation.diversity import effective_members as count_effective_members
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
 from fer_core.evaluation.leaderboard import (
     BenchmarkResults,
@@ -38,7 +40,10 @@ from fer_core.evaluation.leaderboard import (
     select_predictions,
     validation_predictions,
 )
+from fer_core.evaluation.lineage import Lineage, trace_lineage
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.prior_shift import PriorCurves
+from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
@@ -107,6 +112,43 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
 def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
     """Returns how far the ranked runs agree in their predictions and errors."""
     return measure_agreement(board(benchmark, scope).aligned)
+
+
+def lineage(benchmark: Benchmark, run_id: str) -> Lineage:
+    """Returns a run's lineage; its ancestors are cached with their benchmarks."""
+    return trace_lineage(benchmark.run(run_id).info, benchmark.info.name, find_run)
+
+
+def effective_members(benchmark: Benchmark, scope: Scope, run_id: str) -> float | None:
+    """Returns the effective number of independent members of an ensemble on a scope.
+
+    None if a member is not ranked; NaN if it cannot be computed.
+    """
+    aligned, members = board(benchmark, scope).aligned, benchmark.run(run_id).info.members
+    if not members or not set(members) <= set(aligned.runs):
+        return None
+    return count_effective_members(~aligned.right[[aligned.row(member) for member in members]])
+
+
+@st.cache_resource(
+    max_entries=_BOARDS, show_spinner="Computing trade-offs ...", hash_funcs=_BY_RESULTS
+)
+def prior_curves(benchmark: Benchmark, scope: Scope) -> dict[str, PriorCurves]:
+    """Returns accuracy and macro-recall by prior shift of the ranked runs.
+
+    Runs are left out where no validation image has the scored classes.
+    """
+    curves = {}
+    for run_id, scored in board(benchmark, scope).aligned.predictions.items():
+        run = benchmark.run(run_id)
+        validation = validation_predictions(predictions(run), samples(benchmark), scope.classes)
+        if validation is not None:
+            all_counts = dict(
+                zip(benchmark.info.label_set.names, benchmark.info.train_counts, strict=True)
+            )
+            counts = np.array([all_counts[name] for name in scored.labels.names])
+            curves[run_id] = measure_prior_curves(validation, scored, counts, run.info.prior_shift)
+    return curves
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner="Computing slices ...", hash_funcs=_BY_RESULTS)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.components import filters
-from dashboard.sections import leaderboard
+from dashboard.sections import leaderboard, lineage, trade_off
 
 theme.page_header(
     "Results",
@@ -24,6 +24,9 @@ leaderboard.intervals(benchmark, board)
 st.subheader("Accuracy vs. cost", anchor=False)
 leaderboard.costs(benchmark, ranked.entries)
 
+st.subheader("Accuracy vs. macro-recall", anchor=False)
+trade_off.trade_off(benchmark, scope)
+
 if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
 leaderboard.seeds(ranked.entries)
@@ -33,6 +36,9 @@ leaderboard.recalls(benchmark, ranked)
 
 st.subheader("Training curves", anchor=False)
 leaderboard.training_curves(benchmark, every_run)
+
+st.subheader("Lineage", anchor=False)
+lineage.lineage(benchmark, scope, every_run)
 
 st.subheader("Provenance of each run", anchor=False)
 leaderboard.provenance(benchmark, every_run)

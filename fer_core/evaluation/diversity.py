@@ -47,6 +47,27 @@ def complementarity(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> floa
     return float((second & ~first).sum() / errors) if errors else float("nan")
 
 
+def effective_members(wrong: NDArray[np.bool_]) -> float:
+    """Returns the effective number of independent members of an ensemble.
+
+    This is the participation ratio `(sum of l)^2 / (sum of l^2)` of the eigenvalues `l` of the
+    correlation matrix of the members' errors (Kish 1965 for equal correlations; Bretherton et al.
+    1999 for effective degrees of freedom). It is R if errors are uncorrelated and 1 if all members
+    err on the same samples. All members count equally, whatever their weights.
+
+    Args:
+        wrong: Whether each member errs on each sample, shape (R, N), at least one member.
+
+    Returns:
+        1 to R; NaN if a member is right, or wrong, on every sample.
+    """
+    if np.any(wrong.all(axis=1) | ~wrong.any(axis=1)):
+        return float("nan")
+    correlation = np.atleast_2d(np.corrcoef(wrong))
+    # the trace is the sum of the eigenvalues, the squared Frobenius norm that of their squares
+    return float(np.trace(correlation) ** 2 / np.square(correlation).sum())
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Agreement of all pairs of runs.

@@ -6,14 +6,20 @@ Adding a multiple of the log class frequencies to the logits trades one for the 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.evaluation import metrics
 from fer_core.evaluation.metrics import Indices, Probabilities
+from fer_core.evaluation.predictions import SplitPredictions
 
 STRENGTHS = tuple(float(value) for value in np.linspace(-0.5, 1, 31).round(2))
 """Candidate strengths: negative values favour rare classes, positive ones frequent classes."""
+
+CURVE_STRENGTHS = tuple(float(value) for value in np.linspace(-1, 1, 41).round(2))
+"""Strengths of a curve; more towards the rare classes than `STRENGTHS`."""
 
 SLACK = 0.2
 """Tolerance in standard errors of the accuracy within which a smaller shift is preferred."""
@@ -30,28 +36,153 @@ def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return frequencies
 
 
+@dataclass(frozen=True)
+class TradeOff:
+    """Accuracy and macro-recall of a model at one strength of the prior shift.
+
+    Attributes:
+        shift: Strength: the multiple of the log class frequencies that is added to the logits.
+        accuracy: 0 to 1.
+        macro_recall: 0 to 1.
+    """
+
+    shift: float
+    accuracy: float
+    macro_recall: float
+
+    def utility(self, weight: float) -> float:
+        """Returns the weighted mean of accuracy and macro-recall.
+
+        Args:
+            weight: Weight of macro-recall, 0 to 1.
+        """
+        return (1 - weight) * self.accuracy + weight * self.macro_recall
+
+
+def trade_off_curve(
+    probabilities: Probabilities,
+    truth: Indices,
+    logarithms: NDArray[np.float64],
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[TradeOff, ...]:
+    """Measures accuracy and macro-recall at each strength of the prior shift.
+
+    Args:
+        probabilities: Shape (N, K).
+        truth: True classes, shape (N,), at least one.
+        logarithms: From `log_frequencies`, shape (K,).
+        strengths: Strengths of the shift, added to the probabilities' logits.
+
+    Returns:
+        One point per strength, in their order.
+    """
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    curve = []
+    for strength in strengths:
+        predicted = (logits + strength * logarithms).argmax(axis=1)
+        matrix = metrics.confusion_matrix(truth, predicted, len(logarithms))
+        point = TradeOff(strength, metrics.accuracy(matrix), metrics.macro_recall(matrix))
+        curve.append(point)
+    return tuple(curve)
+
+
+@dataclass(frozen=True)
+class PriorCurves:
+    """What a run gives up for macro-recall: chosen on validation, read on other samples.
+
+    Attributes:
+        validation: One point per strength, on validation.
+        scored: The same strengths on the evaluated samples.
+        applied: Strength that the run was finished with.
+    """
+
+    validation: tuple[TradeOff, ...]
+    scored: tuple[TradeOff, ...]
+    applied: float
+
+    def at(self, shift: float) -> TradeOff:
+        """Returns the point of the evaluated samples whose strength is nearest."""
+        return min(self.scored, key=lambda point: abs(point.shift - shift))
+
+    def chosen_by(self, weight: float) -> TradeOff:
+        """Returns the point of the evaluated samples whose strength is best on validation.
+
+        Args:
+            weight: Weight of macro-recall against accuracy, 0 to 1.
+        """
+        return self.at(best_trade_off(self.validation, weight).shift)
+
+    @property
+    def useful(self) -> tuple[TradeOff, ...]:
+        """Points of the evaluated samples from the most accurate to the highest macro-recall.
+
+        Both ends are chosen on validation. The strength of the run itself is always included.
+        """
+        ends = [self.chosen_by(0.0).shift, self.chosen_by(1.0).shift, self.at(self.applied).shift]
+        return tuple(point for point in self.scored if min(ends) <= point.shift <= max(ends))
+
+
+def prior_curves(
+    validation: SplitPredictions,
+    scored: SplitPredictions,
+    counts: NDArray[np.int64],
+    applied: float,
+) -> PriorCurves:
+    """Returns a run's curves of accuracy and macro-recall by strength of the prior shift.
+
+    Args:
+        validation: The run's predictions on validation, at least one.
+        scored: Its predictions on the evaluated samples, at least one, for the same classes.
+        counts: Training samples of these classes, shape (K,).
+        applied: Strength that the predictions include already.
+    """
+    logarithms = log_frequencies(counts)
+    further = [strength - applied for strength in CURVE_STRENGTHS]
+    both = []
+    for part in (validation, scored):
+        curve = trade_off_curve(part.probabilities, part.truth, logarithms, further)
+        pairs = zip(curve, CURVE_STRENGTHS, strict=True)
+        both.append(tuple(replace(point, shift=strength) for point, strength in pairs))
+    return PriorCurves(both[0], both[1], applied)
+
+
+def best_trade_off(curve: Sequence[TradeOff], weight: float) -> TradeOff:
+    """Returns the point with the highest utility; of equal ones, the smallest shift.
+
+    Args:
+        curve: At least one point, measured on validation.
+        weight: Weight of macro-recall against accuracy, 0 to 1.
+    """
+    return max(curve, key=lambda point: (point.utility(weight), -abs(point.shift)))
+
+
 def choose_prior_shift(
-    probabilities: Probabilities, truth: Indices, logarithms: NDArray[np.float64]
+    probabilities: Probabilities,
+    truth: Indices,
+    logarithms: NDArray[np.float64],
+    least_macro_recall: float = 0.0,
 ) -> float:
     """Returns the smallest strength with a validation accuracy within `SLACK` of the best.
+
+    Only strengths with the required macro-recall are compared. If there is none, it returns the
+    strength with the highest macro-recall; of equal ones, the smallest.
 
     Args:
         probabilities: Probabilities of the validation images, shape (N, K).
         truth: True class indices, shape (N,).
         logarithms: Log class frequencies, shape (K,).
+        least_macro_recall: Required macro-recall on validation, 0 to 1; 0 requires nothing.
 
     Returns:
         One of `STRENGTHS`: the multiple of `logarithms` to add to the logits.
     """
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
-    accuracies = [
-        float(np.mean((logits + strength * logarithms).argmax(axis=1) == truth))
-        for strength in STRENGTHS
-    ]
-    best = max(accuracies)
+    curve = trade_off_curve(probabilities, truth, logarithms)
+    allowed = [point for point in curve if point.macro_recall >= least_macro_recall]
+    if not allowed:
+        return best_trade_off(curve, weight=1.0).shift
+    best = max(point.accuracy for point in allowed)
     threshold = best - SLACK * float(np.sqrt(best * (1 - best) / len(truth)))
-    good = [s for s, accuracy in zip(STRENGTHS, accuracies, strict=True) if accuracy >= threshold]
-    return min(good, key=abs)
+    return min((point.shift for point in allowed if point.accuracy >= threshold), key=abs)
 
 
 def shift_logits(probabilities: Probabilities, shift: Sequence[float]) -> Probabilities:

@@ -9,7 +9,12 @@ from sklearn.metrics import cohen_kappa_score
 
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.aligned import AlignedPredictions
-from fer_core.evaluation.diversity import agreement, complementarity, kappa
+from fer_core.evaluation.diversity import (
+    agreement,
+    complementarity,
+    effective_members,
+    kappa,
+)
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.leaderboard_columns import pareto_front, prediction_metrics
 from fer_core.evaluation.seeds import family_of, seed_spreads
@@ -47,6 +52,36 @@ def test_agreement_by_hand():
     np.testing.assert_allclose(found.complementarity, [[0, 0.5], [0.5, 0]])
     assert found.kappa[0, 1] == found.kappa[1, 0] == pytest.approx(0)
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
+
+
+def test_identical_members_count_as_one():
+    errors = np.array([True, False, False, True, False])
+    assert effective_members(np.stack([errors] * 4)) == pytest.approx(1)
+    assert effective_members(errors[None]) == pytest.approx(1)
+    # errors where the other is right: correlation -1, one member says all about the other
+    assert effective_members(np.stack([errors, ~errors])) == pytest.approx(1)
+
+
+def test_independent_members_count_in_full():
+    # every combination of the three members' errors once: all correlations are zero
+    wrong = np.array([[index >> bit & 1 for index in range(8)] for bit in range(3)], dtype=bool)
+    assert effective_members(wrong) == pytest.approx(3)
+    assert effective_members(wrong[:2]) == pytest.approx(2)
+
+
+def test_effective_members_of_equally_correlated_errors():
+    # 1 err on 1, 2; 2 errs on 1, 3; of 6: covariance 1/6 - 1/9 = 1/18, variance 2/9, so r = 1/4
+    wrong = np.zeros((2, 6), dtype=bool)
+    wrong[0, [0, 1]] = wrong[1, [0, 2]] = True
+    assert effective_members(wrong) == pytest.approx(4 / (2 + 2 / 16))
+    # a copy of a member adds nothing but its own weight: 9 / (3 + 2 + 4/16)
+    assert effective_members(wrong[[0, 1, 1]]) == pytest.approx(9 / (3 + 2 + 4 / 16))
+
+
+def test_effective_members_need_errors_and_right_answers():
+    some = np.array([True, False])
+    assert np.isnan(effective_members(np.stack([some, [False, False]])))
+    assert np.isnan(effective_members(np.stack([some, [True, True]])))
 
 
 def test_runs_are_aligned():

@@ -56,13 +56,14 @@ def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypat
 def test_the_choice_is_made_on_validation(toy, monkeypatch):
     seen = []
 
-    def noting(probabilities, truth, logarithms):
-        seen.append((probabilities.shape, truth.tolist(), logarithms))
-        return prior_shift.choose_prior_shift(probabilities, truth, logarithms)
+    def noting(probabilities, truth, logarithms, least_macro_recall):
+        seen.append((probabilities.shape, truth.tolist(), logarithms, least_macro_recall))
+        return prior_shift.choose_prior_shift(probabilities, truth, logarithms, least_macro_recall)
 
     monkeypatch.setattr(train_job, "choose_prior_shift", noting)
-    train(toy, "noted")
-    ((shape, truth, logarithms),) = seen
+    train(toy, "noted", least_macro_recall=0.1)
+    ((shape, truth, logarithms, least),) = seen
+    assert least == 0.1
     rows = toy.dataset.rows("validation")
     assert shape == (len(rows), 7)
     assert truth == toy.dataset.targets(rows).tolist()
@@ -73,11 +74,17 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
 def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
     logarithms = np.log(np.arange(1, 8) / 28)
-    monkeypatch.setattr(ensembles, "choose_prior_shift", lambda *_: -0.3)
+    required = []
+    monkeypatch.setattr(
+        ensembles, "choose_prior_shift", lambda *values: (required.append(values[3]), -0.3)[1]
+    )
     monkeypatch.setattr(ensembles, "log_frequencies", lambda _: logarithms)
     names = ("efficientnet_lite0", "resnet34")
-    recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=names)
+    recipe = EnsembleRecipe(
+        kind="ensemble", name="both", profile="cpu", members=names, least_macro_recall=0.76
+    )
     run = build_ensemble(recipe, toy.benchmark)
+    assert required == [0.76]
     info = run.info()
     assert info.prior_shift == -0.3
     np.testing.assert_allclose(info.logit_shift, -0.3 * logarithms, atol=1e-6)

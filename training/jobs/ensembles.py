@@ -147,5 +147,7 @@ def _prior_shift(
         return 0.0, ()
     logarithms = log_frequencies(benchmark.info().train_counts)
     validation = mean.split("validation")
-    strength = choose_prior_shift(validation.probabilities, validation.truth, logarithms)
+    strength = choose_prior_shift(
+        validation.probabilities, validation.truth, logarithms, recipe.least_macro_recall
+    )
     return strength, tuple((strength * logarithms).round(6).tolist()) if strength else ()

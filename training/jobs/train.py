@@ -352,7 +352,9 @@ def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
         components.model, dataset.images, rows, data.preprocessing, setup.accelerator
     )
     logarithms = log_frequencies(dataset.info.train_counts)
-    strength = choose_prior_shift(probabilities, data.validation_targets, logarithms)
+    strength = choose_prior_shift(
+        probabilities, data.validation_targets, logarithms, setup.recipe.loss.least_macro_recall
+    )
     bias = classifier_of(components.model, spec_of(setup.recipe.model.architecture)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
