@@ -91,7 +91,8 @@ def read(
     if not chunks:
         read_from = ", ".join(selected.reader.origin.title for selected in sources)
         raise DataError(
-            f"{read_from} gave no readable image ({len(reader.skipped)} were skipped). Check the path."
+            f"{read_from} gave no readable image ({len(reader.skipped)} were skipped). "
+            "Check the path."
         )
     samples = _joined(chunks)
     if samples["id"].duplicated().any():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from fer_core.data.plan import parse_plan
@@ -91,6 +92,7 @@ def tar_called_csv(root: Path) -> Path:
 
 
 def kaggle_zip(root: Path) -> Path:
+    root.mkdir(exist_ok=True)
     fer2013_csv(root / "x/fer2013/fer2013.csv")
     (root / "x/fer2013/README").write_text("Cite us.\n")
     return zipped(root / "x", root / "archive.zip")
@@ -149,6 +151,26 @@ def beside_folders(*, moved: int) -> Callable[[Path], Path]:
     return write
 
 
+def pixels_parquet(root: Path) -> Path:
+    """FER2013's csv as a parquet file."""
+    table = pd.read_csv(fer2013_csv(root / "a.csv", usages=None, columns=("emotion", "pixels")))
+    table.to_parquet(root / "a.parquet")
+    return root / "a.parquet"
+
+
+def two_lists(root: Path) -> Path:
+    listed(root, picture_rows(SEVEN, 1), file="a.txt")
+    return listed(root, picture_rows([*SEVEN[1:], SEVEN[0]], 1), file="b.txt")
+
+
+def two_configurations(root: Path) -> Path:
+    for name in ("fer2013", "ferplus"):
+        for split in ("train", "test"):
+            parquet(root / name / split / "0000.parquet", ["happy", "sad"])
+    return root
+
+
+RAF_LIST = "basic/EmoLabel/list_patition_label.txt"
 FER = even(SEVEN)
 READ = [
     Read("fer2013 csv", lambda r: fer2013_csv(r / "fer2013.csv"), "fer2013", FER),
@@ -184,7 +206,16 @@ READ = [
         notes=("remains of an archive",)),
     Read("csv with rows without a label", lambda r: fer2013_csv(
         r / "a.csv", codes=[*range(7), "", "-1"]), "fer2013", FER, skipped=12),
-    Read("csv of larger pictures", lambda r: fer2013_csv(r / "a.csv", side=64), "fer2013", FER),
+    Read("csv of larger pictures", lambda r: fer2013_csv(r / "a.csv", side=64), "fer2013", FER,
+         {"codes": "fer2013"}),
+    Read("RAF-DB's list as a file", lambda r: rafdb_list(r) / RAF_LIST, "rafdb",
+         even(SEVEN, ("train", "test"), 3)),
+    Read("a list whose names have no ending", lambda r: listed(
+        r, picture_rows(SEVEN), names_without_ending=True), "list", even(SEVEN, (NO_SPLIT,), 3)),
+    Read("a list with the label first", lambda r: listed(
+        r, picture_rows(SEVEN), label_first=True), "list", even(SEVEN, (NO_SPLIT,), 3)),
+    Read("parquet of pixels", pixels_parquet, "huggingface", even(SEVEN, (NO_SPLIT,), 2),
+         {"codes": "fer2013"}),
     Read("csv with persons", lambda r: fer2013_csv(
         r / "a.csv", columns=("emotion", "pixels", "Usage", "person", "age")), "fer2013", FER,
         groups=2),
@@ -364,6 +395,19 @@ REFUSED = [
             ("--votes is an option of fer2013", "read as folder"), {"votes": "x.csv"}),
     Refused("a mapping of no class", lambda r: class_folders(r, ["happy", "sad"]),
             ("'hapy'", "happy, sad"), {"mapping": {"hapy": "happy"}}),
+    Refused("a csv of codes 1 to 7", lambda r: fer2013_csv(r / "a.csv", codes=range(1, 8)),
+            ("--codes fer2013", "--codes rafdb", "1 surprise (6)", "1 disgust (6)")),
+    Refused("a csv of labels with numbers", lambda r: fer2013_csv(
+        r / "a.csv", names={"emotion": "label"}), ("--codes fer2013", "--codes alphabetical")),
+    Refused("two lists of the same pictures", two_lists,
+            ("a.txt and b.txt", "differ for 7", "Give the path")),
+    Refused("a table with a label column of another name", lambda r: listed(
+        r, picture_rows([1, 2]), file="t.csv", header=["file", "mood"], separator=","),
+        ("t.csv", "its columns are file, mood", "--label")),
+    Refused("parquet files of two configurations", two_configurations,
+            ("2 datasets", "fer2013", "ferplus")),
+    Refused("a folder that holds an archive", lambda r: kaggle_zip(r / "y").parent,
+            ("archive.zip",)),
     Refused("a path that does not exist", lambda r: r / "nothing",
             ("does not exist", "--format huggingface")),
 ]  # fmt: skip

@@ -278,12 +278,17 @@ def listed(
     file: str = "labels.txt",
     header: Sequence[str] | None = None,
     separator: str = " ",
+    label_first: bool = False,
+    names_without_ending: bool = False,
 ) -> Path:
-    """Writes a list, and the picture of each row (the first cell) that has a suffix."""
+    """Writes a list, and the picture of each row; the first cell names it."""
     pictures = Pictures()
     lines = [separator.join(header)] if header else []
     for row in rows:
-        lines.append(separator.join(map(str, row)))
+        cells = [str(cell) for cell in row]
+        if names_without_ending:
+            cells[0] = Path(cells[0]).stem
+        lines.append(separator.join(cells[::-1] if label_first else cells))
         path = (root / file).parent / str(row[0])
         if not path.exists():
             pictures.save(path)

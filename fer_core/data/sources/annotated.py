@@ -201,7 +201,7 @@ def find_tables(
     index = PictureIndex(tree)
     tables = []
     for name in [named] if named else _candidates(tree):
-        table = read_annotations(tree, name, columns.image if named else None)
+        table = read_annotations(tree, name, columns.image if named else None, index)
         if table is None:
             if named:
                 raise DataError(f"{name} is no table or list of pictures. {LAYOUT}.")
@@ -210,8 +210,8 @@ def find_tables(
         if not any(index.find(cell, table.folder) for cell in head):
             if named:
                 raise DataError(
-                    f"{name} names no picture beside it, {head.iloc[0]!r} for one. Put it into the "
-                    "folder of the pictures, or name the column of pictures with --image."
+                    f"{name} names no picture beside it, {head.iloc[0]!r} for one. Give the folder "
+                    "that holds both, or name the column of pictures with --image."
                 )
             continue
         if named or _label(table, columns, ask=False) is not None:
@@ -266,6 +266,8 @@ def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -
     """Gives the rows of the tables; a picture that is listed with two labels has a problem."""
     index = PictureIndex(tree)
     seen: dict[str, str] = {}
+    table_of: dict[str, str] = {}
+    conflicts: Counter[tuple[str, str]] = Counter()
     rows: list[_Row] = []
     for table in tables:
         for row in _table_rows(index, table, columns):
@@ -273,8 +275,16 @@ def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -
                 rows.append(row)
                 if not row.problem:
                     seen[row.name] = row.label
+                    table_of[row.name] = table.name
             elif seen[row.name] != row.label:
+                conflicts[table_of[row.name], table.name] += 1
                 seen[row.name] = "\0"
+    for (first, second), count in conflicts.items():
+        if first != second:
+            raise DataError(
+                f"{first} and {second} in {tree.shown} list the same pictures and differ for "
+                f"{count:,} of them. Give the path of one of them: {tree.shown}/{first}."
+            )
     twice = "It is listed twice, with different labels."
     for row in rows:
         conflict = not row.problem and seen[row.name] == "\0"
@@ -355,6 +365,21 @@ def table_counts(tree: FileTree, tables: Sequence[AnnotationTable], columns: Col
     """Returns the number of pictures by label, as the tables say it."""
     counts = Counter(row.label for row in _rows(tree, tables, columns) if not row.problem)
     return ", ".join(f"{label} {count:,}" for label, count in sorted(counts.items())[:12])
+
+
+def ask_for_labels(tree: FileTree, columns: Columns) -> None:
+    """Asks for the column of labels if a table names the pictures, but no column is known for it.
+
+    Raises:
+        DataError: If there is such a table; lists its columns.
+    """
+    index = PictureIndex(tree)
+    for name in _candidates(tree):
+        table = read_annotations(tree, name, None, index)
+        if table is not None and any(
+            index.find(cell, table.folder) for cell in table.rows[table.image].head(50)
+        ):
+            _label(table, columns, ask=True)
 
 
 def unused_tables(tree: FileTree) -> list[str]:

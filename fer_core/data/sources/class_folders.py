@@ -9,7 +9,7 @@ from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
 from fer_core.data.sources.split_names import split_of
-from fer_core.data.sources.tree import FileTree
+from fer_core.data.sources.tree import ARCHIVES, FileTree
 from fer_core.errors import DataError
 
 MOST_LISTED = 8
@@ -134,7 +134,9 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     if not candidates:
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
-        raise DataError(f"{tree.shown} holds {problem}. {layout}.")
+        archives = [name for name in tree.files if name.lower().endswith(ARCHIVES)]
+        inside = f" It holds the archive {archives[0]}: give its path." if archives else ""
+        raise DataError(f"{tree.shown} holds {problem}.{inside} {layout}.")
     if len(candidates) > 1:
         found_in = {folders.root: _described(folders) for folders in candidates}
         raise DataError(several(tree, found_in))

@@ -46,7 +46,8 @@ class Fer2013Source:
         place: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
         votes: `fer2013new.csv`; looked for beside the csv if not given.
         labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` where votes exist.
-        names: How class names are understood; numbers mean FER2013's codes by default.
+        names: How class names are understood. Numbers mean FER2013's codes where the column is
+            called `emotion` and the pictures have 48 x 48 pixels, as in FER2013.
         columns: Columns that the user named.
 
     Attributes:
@@ -82,7 +83,8 @@ class Fer2013Source:
         names = names or ClassNames()
         if not self.maps_names:
             names = ClassNames(codes=names.codes)
-        names = replace(names, codes=names.codes or "fer2013", left_out=NO_EMOTION)
+        codes = names.codes or ("fer2013" if self._table.is_fer2013 else None)
+        names = replace(names, codes=codes, left_out=NO_EMOTION)
         counts = Counter(label for label in self._table.labels if label is not None)
         reading = names.read(counts, self._file.name)
         self.left_out = Counter(reading.left_out(counts))

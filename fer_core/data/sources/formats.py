@@ -1,7 +1,7 @@
 """Every format by name, and its reader."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,14 @@ class OpenedSource:
 
 @dataclass(frozen=True)
 class _Request:
-    """What an opener is given."""
+    """What an opener is given; `is_named` says whether the user named the format."""
 
     path: str
     place: Place | None
     mapping: Mapping[str, str]
     options: ReaderOptions
     columns: Columns = field(default_factory=Columns)
+    is_named: bool = False
 
     @property
     def names(self) -> ClassNames:
@@ -122,7 +123,9 @@ def open_dataset(
     else:
         place = locate(path)
         found = recognise_place(place, columns, given.get("annotation"))
-    request = _Request(path, place, mapping or {}, _checked(found.form, given), columns)
+    request = _Request(
+        path, place, mapping or {}, _checked(found.form, given), columns, form is not None
+    )
     reader = _OPENERS[found.form](request)
     notes = (*getattr(reader, "notes", ()), *found.notes)
     return OpenedSource(reader, found.form, found.reason, notes)
@@ -165,8 +168,11 @@ def _fer2013(request: _Request) -> Source:
             f"{request.path} holds {len(tables)} tables of pixels ({', '.join(tables[:4])}). Give "
             "the path of one of them."
         )
+    names = request.names
+    if request.is_named and names.codes is None:
+        names = replace(names, codes="fer2013")
     file = PixelFile(place.tree, tables[0])
-    return Fer2013Source(file, votes, labels, request.names, request.columns)
+    return Fer2013Source(file, votes, labels, names, request.columns)
 
 
 def _affectnet(request: _Request) -> Source:
@@ -199,9 +205,9 @@ def _rafdb(request: _Request) -> Source:
     tree = request.tree_place.tree
     if find_rafdb_lists(tree):
         root = tree.root
-        if root is not None and root.name == "EmoLabel":  # the pictures stand beside it
-            return RafDbSource(root.parent, request.names)
-        return RafDbSource(tree, request.names)
+        if root is not None:  # the pictures stand beside the list, or beside its folder
+            root = root.parent if root.name == "EmoLabel" else root
+        return RafDbSource(root or tree, request.names)
     if getattr(request.options, "annotation", None) == "table":
         return _list(request, codes="rafdb")
     return RafDbFolderSource(tree, **_folder_options(request))

@@ -5,6 +5,7 @@ Parquet files are read without further packages. A folder of `save_to_disk` and 
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +19,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import yaml
+from PIL import Image
 
 from fer_core.data.imaging import open_picture
 from fer_core.data.sources.base import Entry, Origin, Sample, Skipped, Split
+from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
+from fer_core.data.sources.pixels import parse_pixels
 from fer_core.data.sources.split_names import require_known, split_in, split_of
 from fer_core.data.sources.tables import (
     NO_LABEL,
@@ -40,7 +44,7 @@ from fer_core.data.sources.tables import (
 from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
 from fer_core.errors import DataError, ImageError
 
-_IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes")
+_IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes", "pixels")
 _BATCH = 64
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -127,7 +131,7 @@ class HuggingFaceSource:
         for rows in self._parts:
             for row in islice(rows.read([self._image], ""), COLOUR_SAMPLE):
                 try:
-                    if is_coloured(open_picture(_bytes(row[self._image], self._place))):
+                    if is_coloured(_picture(row[self._image], self._place, "")):
                         return True
                 except ImageError:
                     continue
@@ -161,7 +165,7 @@ class HuggingFaceSource:
 
     def _sample(self, entry: Entry, row: int, cells: Mapping[str, Any]) -> Sample | Skipped:
         try:
-            picture = open_picture(_bytes(cells[self._image], self._place), entry.key)
+            picture = _picture(cells[self._image], self._place, entry.key)
         except ImageError as error:
             return Skipped(entry.key, str(error))
         return Sample(
@@ -379,6 +383,9 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
             "or saved to."
         )
     licence = _card_licence(tree)
+    sets = {_set_of(file): file.rpartition("/")[0] for file in files}
+    if len(sets) > 1:
+        raise DataError(several(tree, dict.fromkeys(sets.values(), "parquet files")))
     by_split: dict[str, list[str]] = {}
     for file in files:
         by_split.setdefault(_split_name(file), []).append(file)
@@ -388,6 +395,12 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
         name or "(unnamed)": _Parquet(tree, tuple(names), licence)
         for name, names in by_split.items()
     }
+
+
+def _set_of(file: str) -> tuple[str, ...]:
+    """Returns the folders of a file that are no splits: each configuration has its own."""
+    parts = PurePosixPath(file).parts[:-1]
+    return tuple(part for part in parts if split_in(part) is None)
 
 
 def _split_name(file: str) -> str:
@@ -423,6 +436,18 @@ def _image_column(columns: Sequence[str], name: str | None, place: str) -> str:
             "--image."
         )
     return found[0]
+
+
+def _picture(raw: object, place: str, key: str) -> Image.Image:
+    """Opens an image cell: an encoded picture, or grey levels as text or list, as FER2013 has them.
+
+    Raises:
+        ImageError: If it is neither, or damaged.
+    """
+    if isinstance(raw, (str, list)):
+        text = raw if isinstance(raw, str) else " ".join(map(str, np.ravel(raw)))
+        return Image.fromarray(parse_pixels(text, math.isqrt(len(text.split())))).convert("RGB")
+    return open_picture(_bytes(raw, place), key)
 
 
 def _bytes(raw: object, place: str) -> bytes:

@@ -29,6 +29,7 @@ from fer_core.data.sources.tables import (
     group_column,
     is_unlabelled,
     label_column,
+    plain,
     split_column,
     text_of,
 )
@@ -38,6 +39,7 @@ from fer_core.errors import DataError, ImageError
 PIXELS = "pixels"
 VOTES = "fer2013new.csv"
 _CHUNK = 1000
+_FER2013_SIDE = 48
 _LEAST_PIXELS = MIN_SIDE * MIN_SIDE
 _HEAD = 2**20
 """Bytes of a table's beginning that are looked at; a row of FER2013 has 8,000."""
@@ -136,6 +138,8 @@ class PixelTable:
         groups: Persons.
         extras: Further values; empty where there are none.
         side: Height and width of the pictures in pixels.
+        is_fer2013: Whether numbers are FER2013's codes for sure: the column is called `emotion`,
+            pictures have 48 x 48 pixels, and the codes do not run from 1 to 7 as RAF-DB's do.
         notes: What was assumed, for the user.
     """
 
@@ -147,6 +151,7 @@ class PixelTable:
     groups: Sequence[str | None]
     extras: Sequence[Mapping[str, float | str]]
     side: int
+    is_fer2013: bool
     notes: tuple[str, ...] = ()
 
     @property
@@ -303,10 +308,11 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
         table = table.head(count)
     extras = extra_columns(table, (label, split))
     rows = table.to_dict(orient="records") if extras else []
+    labels = [_label(value, row, file.name) for row, value in enumerate(table[label])]
     return PixelTable(
         file=file,
         form=form,
-        labels=[_label(value, row, file.name) for row, value in enumerate(table[label])],
+        labels=labels,
         splits=_splits(table, split, file.name),
         usages=table[split].tolist() if split else [""] * len(table),
         groups=[None if is_unlabelled(v) else str(v) for v in table[group]]
@@ -314,8 +320,14 @@ def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
         else [None] * len(table),
         extras=[extras_of(row, extras) for row in rows],
         side=form.side,
+        is_fer2013=_is_fer2013(label, form.side, labels),
         notes=tuple(notes),
     )
+
+
+def _is_fer2013(column: str, side: int, labels: Sequence[str | None]) -> bool:
+    from_1_to_7 = "0" not in labels and "7" in labels
+    return plain(column) == "emotion" and side == _FER2013_SIDE and not from_1_to_7
 
 
 def _no_pixels(file: PixelFile) -> str:

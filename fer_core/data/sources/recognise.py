@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from fer_core.data.sources.affectnet import find_affectnet_arrays, find_affectnet_lists
 from fer_core.data.sources.annotated import (
     agreement,
+    ask_for_labels,
     find_tables,
     is_affectnet_table,
     table_counts,
@@ -231,6 +232,8 @@ def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None
     emotions = any(emotion_of(name) for found in folders for name in found.counts)
     if naming in ("KDEF", "JAFFE") and not emotions:
         return Recognition(naming.lower(), f"the files are named as in {naming}", notes)
+    if not folders and not tables:
+        ask_for_labels(tree, columns)
     return Recognition("folder", "there are folders of images", notes)
 
 

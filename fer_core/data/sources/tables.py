@@ -38,6 +38,9 @@ GROUP_COLUMNS = (
 MOST_VALUES = 50
 """Most different values of a column of words that is kept as a slice."""
 
+FEW_VALUES = 10
+"""Up to so many different whole numbers are categories."""
+
 UNLABELLED = ("", "-1", "nan", "none", "null", "na", "n/a", "?")
 """What stands for no label, lower case."""
 
@@ -176,7 +179,7 @@ class ExtraColumn:
         """Returns a cell's value; None where it is empty."""
         if cell is None or cell != cell or str(cell).strip() == "":
             return None
-        return float(str(cell)) if self.is_number else str(cell).strip()
+        return float(str(cell)) if self.is_number else text_of(cell)
 
 
 Extras = Mapping[str, ExtraColumn]
@@ -192,11 +195,14 @@ def extra_columns(table: pd.DataFrame, used: Iterable[str | None]) -> Extras:
             continue
         values = table[column].dropna()
         values = values[values.astype(str).str.strip() != ""]
-        is_number = bool(pd.to_numeric(values, errors="coerce").notna().all())
+        numbers = pd.to_numeric(values, errors="coerce")
+        is_number = bool(numbers.notna().all())
         if not len(values) or (not is_number and values.astype(str).nunique() > MOST_VALUES):
             continue
         if is_number and _counts_up(values):
             continue  # an index
+        if is_number and numbers.nunique() <= FEW_VALUES and (numbers % 1 == 0).all():
+            is_number = False  # a code, such as 0 and 1 for a gender
         if name in _RESERVED or name in {extra.name for extra in extras.values()}:
             name = f"{name}_column"
         extras[str(column)] = ExtraColumn(name, is_number)
@@ -242,13 +248,16 @@ def is_table_name(name: str) -> bool:
     return plain_name.endswith(TABLE_SUFFIXES)
 
 
-def read_annotations(tree: FileTree, name: str, image: str | None = None) -> AnnotationTable | None:
+def read_annotations(
+    tree: FileTree, name: str, image: str | None, index: "PictureIndex"
+) -> AnnotationTable | None:
     """Reads a table or list of pictures; None if the file is neither.
 
     Args:
         tree: The dataset's files.
         name: The file.
         image: The column of pictures, if the user named it.
+        index: The dataset's pictures.
 
     Raises:
         DataError: If the named column is missing, or the file cannot be read.
@@ -271,7 +280,7 @@ def read_annotations(tree: FileTree, name: str, image: str | None = None) -> Ann
     column = (
         named_column(list(rows.columns), image, "image", name)
         if image is not None
-        else _image_column(rows)
+        else _image_column(rows, index, name.rpartition("/")[0])
     )
     return None if column is None else AnnotationTable(name, rows, column, header)
 
@@ -326,11 +335,15 @@ def _read(tree: FileTree, name: str, separator: str, *, header: bool) -> pd.Data
     return rows
 
 
-def _image_column(rows: pd.DataFrame) -> str | None:
-    """Returns the column whose cells look like picture files, or one with a usual name."""
+def _image_column(rows: pd.DataFrame, index: "PictureIndex", folder: str) -> str | None:
+    """Returns the column whose cells name pictures, or one with a usual name."""
     for column in rows.columns:
         head = rows[column].head(50)
         if len(head) and sum(is_image(cell) for cell in head) * 2 >= len(head):
+            return str(column)
+    for column in rows.columns:  # names without endings
+        head = rows[column].head(10)
+        if len(head) and all(index.find(cell, folder) for cell in head):
             return str(column)
     named = usual_columns([str(column) for column in rows.columns], IMAGE_COLUMNS)
     return named[0] if named else None
