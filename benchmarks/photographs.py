@@ -1,9 +1,9 @@
 """Face detection on photographs of people, with known boxes.
 
-The project ships no photograph. `FERSCOPE_PHOTOGRAPHS` names a folder of pictures with a table
-`boxes.csv`: file, left, top, right, bottom (pixels) and `kind`. A `face` has to be found, `unclear`
-(blurred, covered, from behind) counts neither way, `mask` is a face with a mask, and a column
-`turned` tells faces in profile. A file without rows shows nobody.
+The project includes no photographs. `FERSCOPE_PHOTOGRAPHS` is a folder of images with a table
+`boxes.csv`: file, left, top, right, bottom (pixels) and `kind`. The kind is `face`, `mask` (a face
+with a mask) or `unclear` (blurred, covered or from behind; ignored). The column `turned` marks
+faces in profile. Files without rows have no faces.
 """
 
 import os
@@ -32,10 +32,10 @@ _SIZES = ((0, 24), (24, 48), (48, 100), (100, 10_000))
 
 
 def measure() -> Iterator[Result]:
-    """Counts faces found and missed by size, mask, profile and darkness, and false alarms."""
+    """Measures recall by size, mask, profile and darkness, and counts false positives."""
     folder = os.environ.get(FOLDER)
     if not folder:
-        yield Result("photographs of people", f"not measured: {FOLDER} names no folder")
+        yield Result("photographs of people", f"not measured: {FOLDER} is not set")
         return
     counts: dict[str, list[bool]] = defaultdict(list)
     times, false, pictures = [], 0, 0
@@ -51,7 +51,7 @@ def measure() -> Iterator[Result]:
     for name, hits in counts.items():
         yield Result(name, f"{sum(hits)} of {len(hits)} ({np.mean(hits):.1%})")
     yield Result(
-        f"false alarms of {SMALLEST_READABLE} pixels and more",
+        f"false positives of {SMALLEST_READABLE} pixels and more",
         f"{false} in {pictures} photographs",
         target="at most 2 in 100",
         reached=false <= 0.02 * pictures,
@@ -66,7 +66,7 @@ def _count(
     truth: pd.DataFrame,
     counts: dict[str, list[bool]],
 ) -> int:
-    """Adds the faces of a picture to the counts; returns its false alarms."""
+    """Adds the faces of an image to the counts; returns its number of false positives."""
     left = list(detected)
     order = truth.sort_values("kind", key=lambda kind: kind == "unclear")
     for row in order.to_dict("records"):
@@ -89,7 +89,7 @@ def _count(
 
 
 def _kinds(image: Image.Image, box: DetectedFace, row: Mapping[Hashable, object]) -> Iterator[str]:
-    """Names what is special about a face."""
+    """Yields the groups that a face belongs to."""
     if row["kind"] == "mask":
         yield "with a mask"
     part = image.crop((int(box.left), int(box.top), int(box.right), int(box.bottom))).convert("L")
@@ -100,7 +100,7 @@ def _kinds(image: Image.Image, box: DetectedFace, row: Mapping[Hashable, object]
 
 
 def _against_dlib(folder: Path, detector: FaceDetector) -> Iterator[Result]:
-    """Compares the time for 1 megapixel with the detector of earlier versions, if it is here."""
+    """Compares the time for 1 megapixel with dlib's detector, if it is installed."""
     path = next(file for file in sorted(folder.iterdir()) if is_readable(file))
     image = open_picture(path.read_bytes(), path.name).resize((1200, 833))
     ours = _milliseconds(lambda: detector.detect(image))

@@ -22,7 +22,7 @@ from fer_core.predictor.predictor import Predictor
 from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting
 
 JITTER = 5
-"""Crops of a face whose answers are averaged with `jitter`."""
+"""Number of crops per face that are averaged with `jitter`."""
 
 _FACES = 64
 _PICTURES = 8
@@ -30,13 +30,13 @@ _PICTURES = 8
 
 @dataclass(frozen=True)
 class Moment:
-    """A picture, or one frame of a video or animation.
+    """An image, or a frame of a video or animation.
 
     Attributes:
-        file: What it is called in the table.
-        image: Upright, RGB.
-        frame: The frame's number; None for a picture.
-        seconds: The frame's time; None for a picture.
+        file: Name in the table.
+        image: Upright RGB image.
+        frame: Index of the frame; None for an image.
+        seconds: Time of the frame; None for an image.
     """
 
     file: str
@@ -50,9 +50,9 @@ class FacePredictor:
 
     Args:
         predictor: Predictor of the runs' benchmark.
-        run_ids: At least one run.
-        detector: Face detector; None takes each image or frame as one face.
-        jitter: Whether each answer is the mean over five crops of the face.
+        run_ids: Ids of at least one run.
+        detector: Face detector; None treats each image or frame as a cropped face.
+        jitter: Whether to average predictions over five crops of each face.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FacePredictor:
     def detect(self, moments: Iterable[Moment]) -> Iterator[tuple[Moment, list[Sighting]]]:
         """Detects the faces of images and frames in batches and queues them for prediction.
 
-        Gives each moment with its faces; one that shows none has a single sighting without a face.
+        Yields each image or frame with its faces, or with one record without a face.
         """
         left = iter(moments)
         while batch := list(islice(left, _PICTURES)):
@@ -80,7 +80,7 @@ class FacePredictor:
                 yield moment, faces
 
     def predictions(self) -> list[Prediction]:
-        """Returns each run's prediction of the faces that are `answered`, in their order.
+        """Returns the prediction of each run for the faces that are `answered`, in their order.
 
         Raises:
             ArtifactError: If a run is damaged.
@@ -118,10 +118,10 @@ class FacePredictor:
 
     def _predict(self) -> None:
         count = len(self._waiting) // self._each
-        # Without any face, one that is not kept tells which runs answer, and with which classes.
+        # Without faces, a dummy face is predicted to get the runs and their classes.
         faces = self._waiting or [np.zeros(self._predictor.format.shape, np.uint8)] * self._each
-        given = self._predictor.predict(faces, self._run_ids)
-        self._batches.append([_mean_of_each(one, self._each, count) for one in given])
+        predictions = self._predictor.predict(faces, self._run_ids)
+        self._batches.append([_mean_of_each(item, self._each, count) for item in predictions])
         self._waiting = []
 
 
@@ -131,7 +131,7 @@ def _taken_whole(moment: Moment, note: str) -> tuple[list[Sighting], list[FaceCr
 
 
 def _mean_of_each(prediction: Prediction, each: int, count: int) -> Prediction:
-    """Returns the mean over the `each` crops of every face, of the first `count` faces."""
+    """Returns the mean over the `each` crops of each of the first `count` faces."""
     values = prediction.probabilities
     means = values.reshape(-1, each, values.shape[1]).mean(axis=1)
     return replace(prediction, probabilities=means[:count])

@@ -1,4 +1,4 @@
-"""One table of what runs say of the faces in pictures and videos."""
+"""Table of predictions for the faces in images and videos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ TAKEN_AS_CROP = "no face found: the whole picture is taken as a cropped face"
 
 @dataclass(frozen=True)
 class Sighting:
-    """A face in a picture or frame, or the lack of one; the picture is not kept.
+    """A face in an image or video frame, or a record that there is none.
 
     Attributes:
-        file: The picture's or video's name.
-        frame: The frame's number; None for a picture.
-        seconds: The frame's time; None for a picture.
-        index: Number of the face in the picture, from 0; None without a face.
-        face: Its box; None without a face.
-        note: What the reader of the table should know; empty for most faces.
+        file: Name of the image or video.
+        frame: Index of the frame; None for an image.
+        seconds: Time of the frame; None for an image.
+        index: Index of the face in the image, from 0; None without a face.
+        face: Face box; None without a face.
+        note: Remark for the table; empty for most faces.
     """
 
     file: str
@@ -40,7 +40,7 @@ class Sighting:
 
     @property
     def answered(self) -> bool:
-        """Whether runs were asked about it."""
+        """Whether runs predict this face."""
         return self.face is not None and self.note != TOO_SMALL
 
 
@@ -52,21 +52,20 @@ def tabulate(
     smooth: float = 0.0,
     unsure_below: float = 0.0,
 ) -> pd.DataFrame:
-    """Returns one row a face and run, and one a run of each picture or frame without a face.
+    """Returns one row per face and run, and one per run for each image or frame without a face.
 
-    The columns are `file`, `frame` and `seconds` (of videos), `face` (of pictures: 0 is the
-    largest; of videos: one number a person; empty without a face), `left`, `top`, `right`,
-    `bottom` (pixels), `score` (the detector's; 1 without one), `note`, `run`, `answer` (None
-    where unsure or without a face), `confidence`, `temperature` (None where not fitted),
-    `p_<label>` (at that temperature), and with smoothing `smoothed_answer` and
-    `smoothed_<label>` (of videos).
+    The columns are `file`, `frame` and `seconds` (videos only), `face` (images: 0 is the largest;
+    videos: one number per person; empty without a face), `left`, `top`, `right`, `bottom` (in
+    pixels), `score` (of the detector; 1 without a detector), `note`, `run`, `answer` (None if
+    unsure or without a face), `confidence`, `temperature` (None if not fitted), `p_<label>`
+    (temperature-scaled), and with smoothing `smoothed_answer` and `smoothed_<label>` (videos only).
 
     Args:
-        sightings: In the order of files and frames.
-        looked: The frames of each video, with faces or without: an absence has a length.
-        answers: Of each run, about the sightings that are `answered`, in their order.
-        smooth: Seconds of the memory with which a video's answers are steadied.
-        unsure_below: Least probability of a named class, 0 to 1.
+        sightings: Faces in the order of files and frames.
+        looked: Frames of each video, with or without faces; tracking needs the gaps.
+        answers: Prediction of each run for the sightings that are `answered`, in their order.
+        smooth: Time constant of the smoothing of videos in seconds; 0 disables it.
+        unsure_below: Threshold of the calibrated probability, 0 to 1; below it there is no label.
     """
     boxes = [
         (face.left, face.top, face.right, face.bottom, face.score) if face else (np.nan,) * 5
@@ -84,7 +83,7 @@ def tabulate(
     base["note"] = [seen.note for seen in sightings]
     answered = np.array([seen.answered for seen in sightings], dtype=bool)
     parts = [_answers(base, answered, one, smooth, unsure_below) for one in answers]
-    # one row a face and run, the runs of a face below each other
+    # sorted by face, then by run
     order = np.arange(len(parts) * len(base)).reshape(len(parts), len(base)).T.ravel()
     return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
 
@@ -123,24 +122,24 @@ def _answers(
 def _smoothed(
     base: pd.DataFrame, answered: NDArray[np.bool_], values: NDArray[np.float64], span: float
 ) -> NDArray[np.float64]:
-    """Steadies each person's answers; rows of pictures, and those without an answer, stay NaN."""
+    """Smooths the predictions of each person; other rows, such as those of images, stay NaN."""
     steady = np.full_like(values, np.nan)
     timed = np.flatnonzero(answered & base["seconds"].notna().to_numpy())
     seconds = base["seconds"].to_numpy(dtype=np.float64, na_value=np.nan)
     for rows in base.iloc[timed].groupby(["file", "face"]).indices.values():
-        places = timed[rows]
-        steady[places] = smoothed(seconds[places], values[places], span)
+        indices = timed[rows]
+        steady[indices] = smoothed(seconds[indices], values[indices], span)
     return steady
 
 
 def face_numbers(
     sightings: Sequence[Sighting], looked: Mapping[str, Sequence[int]]
 ) -> list[int | None]:
-    """Returns each sighting's number: its index in a picture, its person's in a video.
+    """Returns the number of each face: its index in an image, or the person's number in a video.
 
     Args:
-        sightings: All faces, and where there is none.
-        looked: The frames of each video, with faces or without.
+        sightings: Faces, and records without a face.
+        looked: Frames of each video, with or without faces.
     """
     numbers = [seen.index for seen in sightings]
     videos = {name: {frame: list[int]() for frame in frames} for name, frames in looked.items()}
