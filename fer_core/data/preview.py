@@ -1,4 +1,4 @@
-"""What `prepare` would read, without reading a picture: the dry run."""
+"""Dry run of `prepare`: what it would read, without decoding images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,25 +11,25 @@ from fer_core.data.selection import BEYOND_LIMIT, ClassFilter, SelectedSource, w
 from fer_core.data.sources.base import SPLITS, Skipped, entries_of
 
 EXAMPLES = 5
-"""Examples of each class."""
+"""Number of examples per class."""
 
 NO_SPLIT = "no split"
 
 
 @dataclass(frozen=True)
 class SourcePreview:
-    """What is known of a source before its pictures are read.
+    """Summary of a source before its images are read.
 
     Attributes:
-        title: What stands before the keys in sample ids.
-        form: The format that it is read as.
-        reason: What told the format.
-        notes: What is assumed, and what will be drawn.
+        title: Prefix of the sample ids.
+        form: Detected or selected format.
+        reason: Reason for this format.
+        notes: Assumptions, and splits that will be drawn.
         counts: Images by class and split; images without a class are called `no label`.
         examples: Keys of some images by class.
-        groups: Persons, or originals with their copies, that no split will cut.
-        skipped: Why files are skipped, by key; damaged pictures show only when they are read.
-        left_out: Images that are not read, by reason.
+        groups: Number of groups (persons, or originals with copies) that splits do not divide.
+        skipped: Reason by key of each skipped file; damaged images are detected only on reading.
+        left_out: Number of images that are not read, by reason.
     """
 
     title: str
@@ -44,16 +44,16 @@ class SourcePreview:
 
     @property
     def splits(self) -> list[str]:
-        """The splits that the source brings, in their usual order."""
+        """Splits of the source, in canonical order."""
         present = {split for counts in self.counts.values() for split in counts}
         return [split for split in (*SPLITS, NO_SPLIT) if split in present]
 
 
 def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
-    """Returns what a source holds, without reading a picture where its format allows it.
+    """Returns the preview of a source, without decoding images if the format allows it.
 
     Raises:
-        DataError: If the mapping names no class of the source.
+        DataError: If the mapping contains an unknown class.
     """
     names = ClassFilter(source)
     inside = within_limit(source, plan.seed)

@@ -130,8 +130,8 @@ class TrainStep:
             loss = loss + hint_loss
         if batch.regression_targets is not None and self.recipe.regression is not None:
             head = regression_head_of(self.model, self.spec)
-            wanted = batch.regression_targets.to(logits.device)
-            loss = loss + self.recipe.regression.weight * head.loss(head.take(), wanted)
+            regression_targets = batch.regression_targets.to(logits.device)
+            loss = loss + self.recipe.regression.weight * head.loss(head.take(), regression_targets)
         self._update(loss)
         correct = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).sum()
         count = torch.full_like(correct, len(targets))

@@ -128,11 +128,11 @@ def ece_with_interval(
     )
     count = np.bincount(cell).astype(np.int64)
     gap = np.bincount(cell, weights=right - confidence) / count
-    drawn = resampled_counts(count, ECE_RESAMPLES, seed)
+    resampled = resampled_counts(count, ECE_RESAMPLES, seed)
     # one column per bin, one row per cell: the gap that the cell adds to its bin
     member = np.zeros((len(count), bins))
     member[np.arange(len(count)), bin_index[first]] = gap
-    sums = np.abs(np.concatenate([count[None], drawn]) @ member).sum(axis=1) / len(confidence)
+    sums = np.abs(np.concatenate([count[None], resampled]) @ member).sum(axis=1) / len(confidence)
     value, (low, high) = float(sums[0]), interval(sums[1:])
     return EceEstimate(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
 

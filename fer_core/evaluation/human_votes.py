@@ -46,13 +46,13 @@ class Votes:
         columns = [f"{VOTE_PREFIX}{name}" for name in labels.names]
         if not set(columns) <= set(samples.columns):
             return None
-        rest = [
+        other_columns = [
             name for name in samples.columns if name.startswith(VOTE_PREFIX) and name not in columns
         ]
         rows = samples.index.get_indexer(pd.Index(ids))
         known = (rows >= 0)[:, None]
         counts = samples[columns].to_numpy(dtype=np.float64)[rows]
-        others = samples[rest].to_numpy(dtype=np.float64)[rows]
+        others = samples[other_columns].to_numpy(dtype=np.float64)[rows]
         votes = cls(
             np.nan_to_num(np.where(known, counts, 0)), np.nan_to_num(np.where(known, others, 0))
         )
@@ -214,10 +214,10 @@ def human_agreement(votes: Votes, predicted: Indices) -> HumanAgreement | None:
     decidable, agreed, model_agreed = np.zeros(classes), np.zeros(classes), 0.0
     for option in range(counts.shape[1]):
         weight = np.divide(counts[:, option], total, out=np.zeros(len(total)), where=total > 0)
-        rest = counts.copy()
-        rest[:, option] -= 1
-        label = rest.argmax(axis=1)
-        decided = (rest.max(axis=1) > (total - 1) / 2) & (label < classes) & (weight > 0)
+        remaining = counts.copy()
+        remaining[:, option] -= 1
+        label = remaining.argmax(axis=1)
+        decided = (remaining.max(axis=1) > (total - 1) / 2) & (label < classes) & (weight > 0)
         decidable += np.bincount(label[decided], weights=weight[decided], minlength=classes)
         model_agreed += float(weight[decided & (label == predicted)].sum())
         if option < classes:

@@ -62,8 +62,10 @@ def resampled_counts(
         Shape (resamples, *counts.shape); each sums to the number of samples.
     """
     total = int(counts.sum())
-    drawn = np.random.default_rng(seed).multinomial(total, counts.ravel() / total, size=resamples)
-    return drawn.reshape(resamples, *counts.shape)
+    resampled = np.random.default_rng(seed).multinomial(
+        total, counts.ravel() / total, size=resamples
+    )
+    return resampled.reshape(resamples, *counts.shape)
 
 
 def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Lineage of a run: the runs and weights that it was made from, back to where they end.
+"""Lineage of a run: all runs and initial weights that it descends from.
 
 A network descends from its initial weights and from the teachers that it was distilled from, an
 ensemble from its members. `run.json` names teachers and members with their creation times, so a
-run that was retrained under the same id is recognised: what the descendant was made from is gone.
+run that was retrained under the same id is recognised: the original ancestor no longer exists.
 A lineage can be repeated from the files only if no ancestor is gone and no run descends from
 another training of its own id.
 """
@@ -27,7 +27,7 @@ class Link(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether an ancestor is still there."""
+    """Whether an ancestor is still available."""
 
     PRESENT = "present"
     """A run whose files are the ones that were used."""
@@ -54,7 +54,7 @@ class Ancestor:
         benchmark: Benchmark of a run; empty for weights that are no run.
         name: Run id, or the source of the weights.
         created: Creation time of a run; empty if unknown.
-        status: Whether it is still there.
+        status: Whether it is still available.
     """
 
     key: str
@@ -117,7 +117,7 @@ class Lineage:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the run can be made again from files that are still there."""
+        """Whether the run can be reproduced from available files."""
         return not self.vanished and not self.cycles
 
     @property
@@ -137,7 +137,7 @@ FindRun = Callable[[str, str], RunInfo | None]
 
 
 def trace_lineage(info: RunInfo, benchmark: str, find: FindRun) -> Lineage:
-    """Follows a run's initial weights, teachers and members to their starts.
+    """Traces a run's initial weights, teachers and members to their origins.
 
     Args:
         info: Metadata of the run.
@@ -151,7 +151,7 @@ def trace_lineage(info: RunInfo, benchmark: str, find: FindRun) -> Lineage:
 
 @dataclass
 class _Tracer:
-    """Collects ancestors; each training is followed once."""
+    """Collects ancestors; visits each training once."""
 
     find: FindRun
     ancestors: dict[str, Ancestor] = field(default_factory=dict)

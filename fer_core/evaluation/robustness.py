@@ -142,8 +142,8 @@ def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, pd.DataFrame]:
     clean = float(table.loc[table["corruption"] == CLEAN, "accuracy"].iloc[0])
-    rest = table[table["corruption"] != CLEAN]
-    return clean, rest.pivot(index="corruption", columns="severity", values="accuracy")
+    corrupted = table[table["corruption"] != CLEAN]
+    return clean, corrupted.pivot(index="corruption", columns="severity", values="accuracy")
 
 
 def _ratio(errors: pd.Series, baseline: pd.Series) -> float | None:

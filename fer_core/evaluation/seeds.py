@@ -59,16 +59,16 @@ def seed_spreads(
         families.setdefault(key, []).append(run_id)
     rows = []
     for (family, _), runs in families.items():
-        drawn = np.array([values[run_id] for run_id in runs])
-        deviation = float(drawn.std(ddof=1)) if len(runs) > 1 else None
+        values_of_runs = np.array([values[run_id] for run_id in runs])
+        deviation = float(values_of_runs.std(ddof=1)) if len(runs) > 1 else None
         rows.append(
             Spread(
                 family,
                 tuple(runs),
-                float(drawn.mean()),
+                float(values_of_runs.mean()),
                 deviation,
-                float(drawn.min()),
-                float(drawn.max()),
+                float(values_of_runs.min()),
+                float(values_of_runs.max()),
             )
         )
     return sorted(rows, key=lambda row: -row.mean)

@@ -170,8 +170,8 @@ def difference(
     """
     cells = truth * 4 + first * 2 + second
     table = np.bincount(cells, minlength=4 * classes).reshape(classes, 4)
-    drawn = resampled_counts(table.astype(np.int64), seed=seed)
-    accuracy, recall = _differences(np.concatenate([table[None], drawn]))
+    resampled = resampled_counts(table.astype(np.int64), seed=seed)
+    accuracy, recall = _differences(np.concatenate([table[None], resampled]))
     return Difference(
         (float(accuracy[0]), *interval(accuracy[1:])), (float(recall[0]), *interval(recall[1:]))
     )

@@ -149,7 +149,7 @@ def penultimate(
         raise ExplainError("This model has no accessible network, so its features cannot be read.")
     outputs: list[Tensor] = []
     head = model.get_submodule(spec.head)
-    handle = head.register_forward_pre_hook(lambda _, given: outputs.append(given[0].detach()))
+    handle = head.register_forward_pre_hook(lambda _, inputs: outputs.append(inputs[0].detach()))
     try:
         with torch.no_grad():
             for start in range(0, len(inputs), batch_size):
