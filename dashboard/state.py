@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from fer_core.evaluation.former_labels import FORMER_LABELS
+from fer_core.evaluation.former_labels import FORMER_LABELS, FORMER_RANKINGS
 from fer_core.evaluation.leaderboard_columns import COLUMNS
 
 BIND: Final = "query-params"
@@ -106,7 +106,7 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
     Key.GROUPS: {"Bit for bit": "exact"},
     Key.LABEL: {"every class": "all classes"},
     Key.PAIRS: {"Errors the other mends": "complementarity"},
-    Key.RANK: {"pull on the class": "gradient x activation"},
+    Key.RANK: FORMER_RANKINGS,
     Key.SCALE: {"For and against": "Evidence for and against"},
     Key.SORT: {"Least like a face first": "outlier", "Most disputed first": "agreement"},
     Key.SOURCE: {"A face of yours, or a drawn one": "own", "A test sample": "sample"},

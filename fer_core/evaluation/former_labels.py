@@ -1,4 +1,4 @@
-"""Labels that leaderboard columns had in earlier versions; old links still use them."""
+"""Labels of earlier versions, which old links still use."""
 
 from collections.abc import Mapping
 
@@ -14,4 +14,7 @@ FORMER_LABELS: Mapping[str, str] = {
     "operations (G)": "gflops",
     "images/s, batches of 32": "throughput_32",
 }
-"""Slugs by former label."""
+"""Slugs of leaderboard columns, by former label."""
+
+FORMER_RANKINGS: Mapping[str, str] = {"pull on the class": "gradient x activation"}
+"""Ways to rank channels of a feature map, by former label."""
