@@ -1,6 +1,7 @@
 """The house rules: which room may import which."""
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -129,3 +130,22 @@ def test_tests_share_code_through_support_alone():
         if target.startswith("tests.") and not target.startswith("tests.support")
     ]
     assert not breaches
+
+
+def mirrored() -> set[str]:
+    """Returns the test file that belongs to each module, relative to `tests`."""
+    paths = set()
+    for _, path in modules():
+        package = path.relative_to(ROOT).parent
+        folder = package.relative_to("fer_core") if package.parts[0] == "fer_core" else package
+        paths.add((folder / f"test_{path.name}").as_posix())
+    return paths
+
+
+def test_a_test_file_mirrors_a_module_or_is_listed():
+    files = {
+        path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")
+    }
+    table = re.findall(r"^\| `([\w/]+\.py)` \|", (ROOT / "tests/README.md").read_text(), re.M)
+    assert sorted(files - mirrored() - set(table)) == []
+    assert sorted(set(table) - (files - mirrored())) == []  # each row is needed

@@ -1,0 +1,36 @@
+"""The cost of ensembles, and the file of a measurement."""
+
+import pytest
+
+from fer_core.evaluation.efficiency import Efficiency, Latency, combined
+
+
+def cost(run_id: str, milliseconds: float, memory: int | None = 100) -> Efficiency:
+    return Efficiency(
+        run_id=run_id,
+        parameters=10,
+        flops=20,
+        weight_bytes=30,
+        latency=(
+            Latency(batch_size=1, milliseconds=milliseconds, repeats=5),
+            Latency(batch_size=8, milliseconds=4 * milliseconds, repeats=7),
+        ),
+        peak_memory_bytes=memory,
+        device="cpu",
+        threads=1,
+    )
+
+
+def test_an_ensemble_costs_the_sum_of_its_members():
+    found = combined("pair", [cost("a", 2.0), cost("b", 3.0)])
+    assert (found.parameters, found.flops, found.weight_bytes) == (20, 40, 60)
+    assert found.milliseconds(1) == 5.0
+    assert found.latency[1].images_per_second == pytest.approx(8 / 0.02)
+    assert found.milliseconds(32) is None
+    assert found.peak_memory_bytes == 200
+    assert combined("pair", [cost("a", 2.0), cost("b", 3.0, None)]).peak_memory_bytes is None
+
+
+def test_efficiency_goes_round(tmp_path):
+    cost("a", 2.0).write(tmp_path / "efficiency.json")
+    assert Efficiency.read(tmp_path / "efficiency.json") == cost("a", 2.0)

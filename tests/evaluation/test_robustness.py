@@ -1,0 +1,81 @@
+"""Robustness tables and their summaries, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import write_table
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.robustness import (
+    accuracy_table,
+    read_robustness,
+    robustness_row,
+    same_images,
+    summarise,
+)
+from tests.support.constructed import make_scores
+
+
+def table(clean: float, blur: tuple[float, float], noise: tuple[float, float], seed: int = 0):
+    rows = [("clean", 0, clean), ("blur", 1, blur[0]), ("blur", 2, blur[1])]
+    rows += [("noise", 1, noise[0]), ("noise", 2, noise[1])]
+    return pd.DataFrame(
+        {
+            "corruption": [name for name, _, _ in rows],
+            "severity": [severity for _, severity, _ in rows],
+            "images": 10,
+            "seed": seed,
+            "samples_hash": "abc",
+            "accuracy": [accuracy for _, _, accuracy in rows],
+            "macro_recall": 0.5,
+            "log_loss": 1.0,
+        }
+    )
+
+
+def test_corruption_errors_by_hand():
+    found = summarise(table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.8, (0.6, 0.4), (0.6, 0.2)))
+    assert found.clean == 0.9
+    assert found.corrupted == pytest.approx(0.65)
+    assert found.retained == pytest.approx(0.65 / 0.9)
+    assert found.worst == ("noise", pytest.approx(0.6))
+    # blur errs .2 and .4, its baseline .4 and .6; noise .3 and .5 to .4 and .8
+    assert found.mce == pytest.approx((0.6 + 0.8 / 1.2) / 2)
+    # beyond clean, blur errs .1 and .3 to .2 and .4; noise .2 and .4 to .2 and .6
+    assert found.relative_mce == pytest.approx((0.4 / 0.6 + 0.6 / 0.8) / 2)
+
+
+def test_the_baseline_has_an_error_of_one():
+    one = table(0.9, (0.8, 0.6), (0.7, 0.5))
+    found = summarise(one, one)
+    assert found.mce == pytest.approx(1)
+    assert found.relative_mce == pytest.approx(1)
+
+
+def test_a_baseline_of_other_pictures_is_left_aside():
+    one, other = table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.9, (0.8, 0.6), (0.7, 0.5), seed=1)
+    assert not same_images(one, other)
+    assert summarise(one, other).mce is None
+
+
+def test_rows_are_measured_and_named_by_their_samples():
+    scores = make_scores([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
+    found = robustness_row("blur", 2, scores, seed=3)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["macro_recall"] == pytest.approx(0.75)
+    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.1, 0.8]).mean())
+    others = make_scores([0, 1, 1], scores.probabilities, prefix="other")
+    assert robustness_row("blur", 2, others, seed=3)["samples_hash"] != found["samples_hash"]
+
+
+def test_tables_are_checked_when_read(tmp_path):
+    path = tmp_path / "robustness.parquet"
+    whole = table(0.9, (0.8, 0.6), (0.7, 0.5))
+    write_table(path, whole)
+    assert accuracy_table(read_robustness(path)).loc["blur", 2] == 0.6
+    write_table(path, whole[whole["corruption"] != "clean"])
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
+        read_robustness(path)
+    write_table(path, pd.concat([whole, table(0.9, (1, 1), (1, 1), seed=1).tail(1)]))
+    with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
+        read_robustness(path)

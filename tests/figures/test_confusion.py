@@ -1,0 +1,81 @@
+"""The confusion matrix's chart, by hand."""
+
+import numpy as np
+import pytest
+
+from fer_core.figures.confusion import (
+    ANY,
+    SELECTION,
+    Normalisation,
+    confusion_chart,
+    most_confused,
+    normalise,
+)
+
+MATRIX = np.array([[3, 1], [2, 4]])
+
+
+LABELS = ("angry", "happy")
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (Normalisation.COUNTS, [[3, 1], [2, 4]]),
+        (Normalisation.BY_TRUTH, [[0.75, 0.25], [1 / 3, 2 / 3]]),
+        (Normalisation.BY_PREDICTION, [[0.6, 0.2], [0.4, 0.8]]),
+    ],
+)
+def test_normalisation_by_hand(how, expected):
+    np.testing.assert_allclose(normalise(MATRIX, how), expected)
+
+
+def test_an_empty_class_gives_zeros_not_errors():
+    assert normalise(np.array([[0, 0], [1, 1]]), Normalisation.BY_TRUTH)[0].tolist() == [0, 0]
+
+
+def test_most_confused_lists_mistakes_only_most_frequent_first():
+    table = most_confused(MATRIX, LABELS)
+    assert table.to_dict("records") == [
+        {"true": "happy", "predicted": "angry", "images": 2, "share of true class": 2 / 6},
+        {"true": "angry", "predicted": "happy", "images": 1, "share of true class": 1 / 4},
+    ]
+
+
+def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", "angry"))
+    assert [param["name"] for param in spec["params"]] == [SELECTION]
+    rows = spec["data"]["values"]
+    cells = {(row["truth"], row["predicted"]): row for row in rows}
+    assert cells["happy", "angry"]["text"] == "2"
+    assert [pair for pair, row in cells.items() if row["selected"]] == [("happy", "angry")]
+    assert cells["happy", "happy"]["shade"] > 0 > cells["happy", "angry"]["shade"]
+
+
+def test_rows_and_columns_have_headers_to_click():
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", ANY))
+    rows = spec["data"]["values"]
+    heads = {(row["truth"], row["predicted"]): row for row in rows if row["head"]}
+    assert set(heads) == {(name, ANY) for name in LABELS} | {(ANY, name) for name in LABELS}
+    assert heads["happy", ANY]["count"] == 6
+    assert heads[ANY, "happy"]["count"] == 5
+    assert heads["happy", ANY]["selected"]
+    assert heads[ANY, "happy"]["text"] == "happy"
+
+
+def test_a_difference_is_green_where_it_is_better():
+    other = np.array([[2, 2], [1, 5]])
+    spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other)
+    rows = spec["data"]["values"]
+    cells = {(row["truth"], row["predicted"]): row for row in rows if not row["head"]}
+    assert {pair: row["text"] for pair, row in cells.items()} == {
+        ("angry", "angry"): "+1", ("angry", "happy"): "-1",
+        ("happy", "angry"): "+1", ("happy", "happy"): "-1",
+    }  # fmt: skip
+    assert cells["angry", "angry"]["shade"] > 0  # more right
+    assert cells["angry", "happy"]["shade"] > 0  # fewer mistakes
+    assert cells["happy", "angry"]["shade"] < 0
+    assert cells["happy", "happy"]["shade"] < 0
+    shares = confusion_chart(MATRIX, LABELS, Normalisation.BY_TRUTH, minus=other)
+    texts = [row["text"] for row in shares["data"]["values"] if not row["head"]]
+    assert texts == ["+25.0", "-25.0", "+16.7", "-16.7"]

@@ -1,0 +1,87 @@
+"""The HTML report of a benchmark."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import write_table
+from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.evaluation.leaderboard import read_results
+from fer_core.evaluation.robustness import CLEAN
+from fer_core.figures.html_report import format_value, render_report, write_report
+
+
+def corrupted(accuracy: float = 0.5) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "corruption": [CLEAN, "blur", "blur", "noise", "noise"],
+            "severity": [0, 1, 2, 1, 2],
+            "images": 10,
+            "seed": 0,
+            "samples_hash": "abc",
+            "accuracy": [0.9, accuracy, 0.4, 0.7, 0.2],
+            "macro_recall": 0.5,
+            "log_loss": 1.0,
+        }
+    )
+
+
+@pytest.fixture
+def measured_benchmark(benchmark_copy):
+    """A copy of the toy benchmark with cost, robustness, and a name from outside."""
+    for name in ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"):
+        run = benchmark_copy.run(name)
+        write_table(run.robustness_path, corrupted(0.6 if name.startswith("r") else 0.5))
+        Efficiency(
+            run_id=name, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
+            latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),
+            peak_memory_bytes=4_000_000, device="cpu", threads=1,
+        ).write(run.efficiency_path)  # fmt: skip
+    info = benchmark_copy.run("resnet34-cpu-s0").info_path
+    info.write_text(info.read_text().replace("EfficientNet-Lite0", "<script>alert(1)</script>"))
+    return benchmark_copy
+
+
+def test_the_report_holds_everything_once_and_escapes_names(measured_benchmark, tmp_path):
+    results = read_results(measured_benchmark)
+    page = render_report(results)
+    assert page.count("plotly.js v") == 1
+    assert "<script src" not in page
+    assert "<link" not in page.split("</head>")[1]
+    assert "<script>alert(1)</script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    headings = ("Leaderboard", "Pairwise significance", "Recall by class", "Calibration")
+    headings += ("Robustness to corruptions", "Training curves", "Accuracy against latency (ms)")
+    for heading in headings:
+        assert f">{heading}<" in page, heading
+    assert "75.7%" in page
+    assert "<img" not in page
+    assert "data:image" not in page.split("</head>")[1]
+    write_report(tmp_path / "report.html", results)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_results_carry_robustness_and_cost(measured_benchmark):
+    entries = {entry.run_id: entry for entry in read_results(measured_benchmark).entries}
+    values = entries["efficientnet_lite0-cpu-s0"].values
+    assert values["gflops"] == 2.0
+    assert values["latency_ms"] == 7.5
+    assert values["memory_mb"] == 4.0
+    assert values["corrupted_accuracy"] == pytest.approx(0.45)
+    assert entries["resnet34-cpu-s0"].values["mce"] == pytest.approx(1)  # it is the baseline
+    assert values["mce"] > 1
+    assert "latency_ms" not in entries["pair-cpu"].values
+
+
+def test_a_report_of_nothing_says_so(benchmark_copy):
+    shutil.rmtree(benchmark_copy.root / "runs")
+    assert "There are no runs to report" in render_report(read_results(benchmark_copy))
+
+
+def test_values_are_formatted_by_kind():
+    assert format_value("accuracy", 0.8613) == "86.1%"
+    assert format_value("log_loss", 0.39412) == "0.394"
+    assert format_value("throughput_32", 1234.5) == "1,234"
+    assert format_value("weights_mb", 123.44) == "123.4"
+    assert format_value("mce", None) == format_value("mce", float("nan")) == "–"  # noqa: RUF001
