@@ -133,12 +133,15 @@ def test_tests_share_code_through_support_alone():
 
 
 def mirrored() -> set[str]:
-    """Returns the test file that belongs to each module, relative to `tests`."""
+    """Returns the test file of each module and package, relative to `tests`."""
     paths = set()
     for _, path in modules():
         package = path.relative_to(ROOT).parent
         folder = package.relative_to("fer_core") if package.parts[0] == "fer_core" else package
-        paths.add((folder / f"test_{path.name}").as_posix())
+        if path.name == "__init__.py":  # a package tested by one file beside its folder
+            paths.add((folder.parent / f"test_{folder.name}.py").as_posix())
+        else:
+            paths.add((folder / f"test_{path.name}").as_posix())
     return paths
 
 
