@@ -147,6 +147,11 @@ class RunDir:
         return self.root / "robustness.parquet"
 
     @property
+    def framing_path(self) -> Path:
+        """`framing.parquet`: metrics on framing-shifted validation and test images."""
+        return self.root / "framing.parquet"
+
+    @property
     def efficiency_path(self) -> Path:
         """`efficiency.json`: size, FLOPs, latency and memory."""
         return self.root / "efficiency.json"
@@ -155,6 +160,11 @@ class RunDir:
     def corrupted_path(self) -> Path:
         """Predictions on corrupted images, reused for ensembles; not in git."""
         return self.state_dir / "corrupted.npz"
+
+    @property
+    def framing_cache_path(self) -> Path:
+        """Predictions on framing-shifted images, reused for ensembles; not in git."""
+        return self.state_dir / "framing.npz"
 
     def soft_targets_path(self, key: str) -> Path:
         """Returns where soft targets for students are cached; not in git.

@@ -55,6 +55,7 @@ _run_stamps = file_stamps(
     "predictions_path",
     "history_path",
     "robustness_path",
+    "framing_path",
     "efficiency_path",
 )
 

@@ -254,6 +254,38 @@ def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
     _corruption_tables(benchmark, [entries[run_id] for run_id in measured])
 
 
+def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> None:
+    """Shows accuracy by framing shift; the command to run if it was not measured.
+
+    Args:
+        benchmark: The benchmark.
+        entries: Ranked runs by id.
+        split: `validation` or `test`.
+    """
+    measured = {
+        run_id: rows
+        for run_id, entry in entries.items()
+        if entry.framing_table is not None
+        and not (rows := entry.framing_table[entry.framing_table["split"] == split]).empty
+    }
+    if not measured:
+        st.info("Framing shifts are not measured yet. Measure them:")
+        st.code(f"python -m training robustness {benchmark.info.name} --framing", language="bash")
+        return
+    counts = sorted({int(rows["images"].iloc[0]) for rows in measured.values()})
+    chart.show(
+        figures.framing_curves(measured, benchmark.titles, benchmark.colours),
+        "framing",
+        f"Accuracy if the crop is tighter, wider or rotated, on {_or(counts)} images of {split}, "
+        "all classes. A margin is added on each side, as a share of the image's side; beyond the "
+        "stored image its edge pixels are repeated.",
+    )
+
+
+def _or(counts: Sequence[int]) -> str:
+    return " or ".join(f"{count:,}" for count in counts)
+
+
 def _corruption_tables(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     """Shows mean accuracy by corruption and model, and the summaries."""
     table = tables.corruption_table(entries, benchmark.titles)
@@ -277,7 +309,7 @@ def _corruption_tables(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         }
     )
     st.caption(
-        f"Mean accuracy over the five severities, on {' or '.join(f'{n:,}' for n in images)} test "
+        f"Mean accuracy over the five severities, on {_or(images)} test "
         "images. mCE is the error relative to ResNet-34, relative mCE the increase of the error "
         "relative to ResNet-34's; below 1 is better (Hendrycks and Dietterich 2019). Both need a "
         "ResNet-34 that was measured on the same images."

@@ -37,3 +37,6 @@ trust.slices(results.worst_slices(benchmark, scope, run_id))
 
 st.subheader("Robustness to corruptions", anchor=False)
 trust.robustness(benchmark, entries)
+
+st.subheader("Robustness to framing", anchor=False)
+trust.framing(benchmark, entries, scope.framing_split or "test")

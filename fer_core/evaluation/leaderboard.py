@@ -8,7 +8,7 @@ import pandas as pd
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.evaluation import leaderboard_columns, robustness
+from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.efficiency import Efficiency
@@ -50,6 +50,12 @@ class Scope:
         """Whether this is the whole test set; robustness is measured only there."""
         return self.eval_set == TEST and not self.classes
 
+    @property
+    def framing_split(self) -> str | None:
+        """Split whose framing shifts belong to this scope; None if they were not measured on it."""
+        whole_splits = (TEST, VALIDATION)
+        return self.eval_set if self.eval_set in whole_splits and not self.classes else None
+
 
 @dataclass(frozen=True)
 class RunSource:
@@ -90,6 +96,7 @@ class Entry:
         robustness_table: `robustness.parquet`; None without one.
         robustness_values: Robustness values by column slug on the full test set; empty without a
             robustness table.
+        framing_table: `framing.parquet`; None without one.
     """
 
     info: RunInfo
@@ -102,6 +109,7 @@ class Entry:
     history: pd.DataFrame | None
     robustness_table: pd.DataFrame | None
     robustness_values: Mapping[str, float]
+    framing_table: pd.DataFrame | None
 
     @property
     def run_id(self) -> str:
@@ -309,10 +317,12 @@ def _evaluate(
     if table is not None:
         summary = robustness.summarise(table, baseline)
         robustness_values = leaderboard_columns.robustness_values(summary)
+    framing_table = _framing_table(run.directory)
     values = {
         **metrics.values,
         **_cost_values(run),
         **(robustness_values if scope.is_full_test else {}),
+        **_framing_values(framing_table, scope),
     }
     correct = selected.predicted == selected.truth
     curve = risk_coverage(selected.confidence, correct)
@@ -327,6 +337,7 @@ def _evaluate(
         history=_history(run.directory),
         robustness_table=table,
         robustness_values=robustness_values,
+        framing_table=framing_table,
     )
     return entry, selected
 
@@ -364,6 +375,20 @@ def _robustness_table(run: RunDir) -> pd.DataFrame | None:
     except ArtifactError:
         return None
     return table
+
+
+def _framing_table(run: RunDir) -> pd.DataFrame | None:
+    try:
+        return framing_shifts.read_framing(run.framing_path)
+    except ArtifactError:
+        return None
+
+
+def _framing_values(table: pd.DataFrame | None, scope: Scope) -> dict[str, float]:
+    if table is None or scope.framing_split is None:
+        return {}
+    result = framing_shifts.summarise_framing(table, scope.framing_split)
+    return {} if result is None else leaderboard_columns.framing_values(result)
 
 
 def _efficiency(run: RunDir) -> Efficiency | None:

@@ -10,6 +10,7 @@ from fer_core.evaluation import calibration, human_votes, metrics
 from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.former_labels import FORMER_LABELS
+from fer_core.evaluation.framing_shifts import FramingResult
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import SplitMetrics, split_metrics
@@ -140,6 +141,16 @@ _ALL = (
     Column(
         "relative_mce", "relative mCE", Group.ROBUSTNESS, Kind.NUMBER, False,
         "mCE of the error increase over clean images.",
+    ),
+    Column(
+        "framing-accuracy", "accuracy, framing shifted", Group.ROBUSTNESS, Kind.SHARE, True,
+        "Mean accuracy over images with margins of -10%, +10% and +20% and images rotated by 10 "
+        "and 20 degrees.",
+    ),
+    Column(
+        "framing-drop", "accuracy lost at +10% margin", Group.ROBUSTNESS, Kind.SHARE, False,
+        "Accuracy on the stored images minus accuracy with a tenth of the side added on each "
+        "side.",
     ),
     Column(
         "parameters_m", "parameters (M)", Group.COST, Kind.NUMBER, False,
@@ -279,6 +290,14 @@ def robustness_values(robustness: Robustness) -> dict[str, float]:
         values["mce"] = robustness.mce
     if robustness.relative_mce is not None:
         values["relative_mce"] = robustness.relative_mce
+    return values
+
+
+def framing_values(result: FramingResult) -> dict[str, float]:
+    """Returns the columns that follow from a table of framing shifts, by slug."""
+    values = {"framing-accuracy": result.shifted}
+    if result.drop is not None:
+        values["framing-drop"] = result.drop
     return values
 
 

@@ -41,12 +41,15 @@ def robustness_row(
     corruption: str, severity: int, predictions: SplitPredictions, seed: int
 ) -> dict[str, object]:
     """Returns one row of the table from the predictions for corrupted images."""
+    return {"corruption": corruption, "severity": severity, **measurement(predictions, seed)}
+
+
+def measurement(predictions: SplitPredictions, seed: int) -> dict[str, object]:
+    """Returns the metrics of changed images, and which images these are."""
     matrix = metrics.confusion_matrix(
         predictions.truth, predictions.predicted, len(predictions.labels)
     )
     return {
-        "corruption": corruption,
-        "severity": severity,
         "images": len(predictions),
         "seed": seed,
         "samples_hash": samples_hash(predictions),

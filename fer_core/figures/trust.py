@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fer_core.data.corruptions import CORRUPTIONS
+from fer_core.data.framing_shifts import FRAMING_SHIFTS
 from fer_core.evaluation.calibration import Reliability
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import RiskCoverage
@@ -127,6 +128,34 @@ def corruption_curves(
         title="accuracy", tickformat=".0%", gridcolor=GRID, rangemode="tozero", zeroline=False
     )
     return style(figure, 380)
+
+
+def framing_curves(
+    tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str], colours: Mapping[str, str]
+) -> go.Figure:
+    """Draws accuracy by framing shift, one line per run.
+
+    Args:
+        tables: One split of `framing.parquet` by run id.
+        titles: Display names by run id.
+        colours: Colours by run id.
+    """
+    figure = go.Figure()
+    for run_id, table in tables.items():
+        accuracy = table.set_index(["change", "amount"])["accuracy"]
+        shifts = [item for item in FRAMING_SHIFTS if (item.change, item.amount) in accuracy.index]
+        figure.add_scatter(
+            x=[item.title for item in shifts],
+            y=[float(accuracy[item.change, item.amount]) for item in shifts],
+            mode="lines+markers",
+            name=titles[run_id],
+            line={"color": colours[run_id], "width": 2},
+            hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
+        )
+    order = [item.title for item in FRAMING_SHIFTS]
+    figure.update_xaxes(categoryorder="array", categoryarray=order, gridcolor=GRID)
+    figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
+    return style(figure, 340)
 
 
 def agreement_bars(table: pd.DataFrame) -> go.Figure:

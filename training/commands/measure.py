@@ -1,5 +1,6 @@
 """Commands that measure finished runs, and the HTML report."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,12 @@ from training.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from fer_core.artifacts import RunDir
+    from fer_core.data.prepared import PreparedDataset
 
 Runs = Annotated[
     list[str] | None,
@@ -30,9 +36,17 @@ def robustness(
     benchmark: Benchmark,
     run: Runs = None,
     images: Annotated[
-        int, typer.Option(min=0, help="Number of test images, drawn at random; 0 for all.")
+        int,
+        typer.Option(min=0, help="Number of images per split, drawn at random; 0 for all."),
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample and of the corruptions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of the changes.")] = 0,
+    framing: Annotated[
+        bool,
+        typer.Option(
+            "--framing",
+            help="Measure framing shifts of validation and test images instead of corruptions.",
+        ),
+    ] = False,
     again: Again = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
@@ -40,24 +54,47 @@ def robustness(
 ) -> None:
     """Measure accuracy on corrupted test images: 14 corruptions at 5 severities.
 
-    Writes `robustness.parquet` of each run. Runs that were measured on the same images are skipped,
-    so run the command again to continue. Results are comparable only with the same `--images` and
-    `--seed`. Example:
+    Writes `robustness.parquet` of each run. With --framing it writes `framing.parquet` instead:
+    validation and test images with margins of -10%, +10% and +20% of the side on each side (beyond
+    the stored image its edge pixels are repeated), and rotated by 10 and 20 degrees. Runs that were
+    measured on the same images are skipped, so run the command again to continue. Results are
+    comparable only with the same `--images` and `--seed`. Example:
 
         python -m training robustness ferplus resnet34-cpu-s0 --images 500
     """
+    from training.jobs import measure
+
+    paths = benchmark_dir(benchmark, artifacts)
+    dataset = open_dataset(benchmark, data)
+    runs = measure.requested_runs(paths, run or [])
+    sample = _Sample(images, seed, again, _device(device))
+    failed = (_framing if framing else _corruptions)(runs, dataset, sample)
+    if failed:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Which images are measured, and how."""
+
+    images: int
+    seed: int
+    again: bool
+    device: "torch.device"
+
+
+def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> bool:
+    """Measures corruptions and prints a line per run; returns whether a run failed."""
     from fer_core.evaluation.robustness import read_robustness, summarise
     from training.jobs import measure
     from training.terminal.progress import console, show_progress
 
-    paths = benchmark_dir(benchmark, artifacts)
-    dataset = open_dataset(benchmark, data)
-    pictures = measure.TestPictures.draw(dataset, images, seed)
+    pictures = measure.SampledPictures.draw(dataset, sample.images, sample.seed)
     failed = False
-    for run_dir in measure.requested_runs(paths, run or []):
+    for run_dir in runs:
         try:
             new = measure.measure_robustness(
-                run_dir, dataset, pictures, _device(device), show_progress, again=again
+                run_dir, dataset, pictures, sample.device, show_progress, again=sample.again
             )
         except FerscopeError as error:  # a damaged run does not stop the others
             failed = True
@@ -70,8 +107,43 @@ def robustness(
             f"lowest {accuracy:.1%} ({worst}){'' if new else '; measured before'}",
             markup=False,
         )
-    if failed:
-        raise typer.Exit(1)
+    return failed
+
+
+def _framing(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> bool:
+    """Measures framing shifts and prints a line per run; returns whether a run failed."""
+    from fer_core.evaluation.framing_shifts import read_framing, summarise_framing
+    from training.jobs import framing_shifts
+    from training.terminal.progress import console, show_progress
+
+    pictures = framing_shifts.draw_splits(dataset, sample.images, sample.seed)
+    failed = False
+    for run_dir in runs:
+        try:
+            new = framing_shifts.measure_framing_shifts(
+                run_dir, dataset, pictures, sample.device, show_progress, again=sample.again
+            )
+        except FerscopeError as error:  # a damaged run does not stop the others
+            failed = True
+            console.print(f"{run_dir.run_id}: {error}", markup=False)
+            continue
+        table = read_framing(run_dir.framing_path)
+        parts = []
+        for split in pictures:
+            if (result := summarise_framing(table, split)) is not None:
+                drop = (
+                    ""
+                    if result.drop is None
+                    else f", {-100 * result.drop:+.1f} points at margin +10%"
+                )
+                parts.append(
+                    f"{split} {result.unchanged:.1%} unchanged, {result.shifted:.1%} shifted{drop}"
+                )
+        console.print(
+            f"{run_dir.run_id}: {'; '.join(parts)}{'' if new else '; measured before'}",
+            markup=False,
+        )
+    return failed
 
 
 def efficiency(

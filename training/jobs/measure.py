@@ -65,8 +65,8 @@ def _require_network_or_ensemble(info: RunInfo) -> None:
 
 
 @dataclass(frozen=True)
-class TestPictures:
-    """Test images on which robustness is measured.
+class SampledPictures:
+    """Images of one split on which robustness is measured.
 
     Attributes:
         images: uint8, shape (N, side, side) or (N, side, side, 3).
@@ -75,17 +75,17 @@ class TestPictures:
         seed: Seed of the sample and of the corruptions.
     """
 
-    __test__ = False  # not a pytest class
-
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
     truth: SplitPredictions
     seed: int
 
     @classmethod
-    def draw(cls, dataset: PreparedDataset, count: int, seed: int) -> "TestPictures":
-        """Draws test images without replacement; all if `count` is 0 or larger than the split."""
-        rows = dataset.rows("test")
+    def draw(
+        cls, dataset: PreparedDataset, count: int, seed: int, split: str = "test"
+    ) -> "SampledPictures":
+        """Draws images without replacement; all if `count` is 0 or larger than the split."""
+        rows = dataset.rows(split)
         if 0 < count < len(rows):
             rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
         ids = dataset.samples["id"].to_numpy(dtype=object)[rows]
@@ -103,7 +103,7 @@ class TestPictures:
 def measure_robustness(
     run: RunDir,
     dataset: PreparedDataset,
-    pictures: TestPictures,
+    pictures: SampledPictures,
     device: torch.device,
     progress: Progress,
     *,
@@ -128,17 +128,7 @@ def measure_robustness(
     info = run.info()
     if not again and _is_measured(run, info, pictures):
         return False
-    _require_network_or_ensemble(info)
-    if info.split_hash != dataset.info.split_hash:
-        raise ArtifactError(
-            f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
-            "Prepare the data again with the same options."
-        )
-    if info.kind == "ensemble" and members_changed(run):
-        raise ArtifactError(
-            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
-            "Train the ensemble again, then measure it."
-        )
+    require_measurable(run, info, dataset)
     names = info.members or (run.run_id,)
     members = [
         _corrupted_predictions(
@@ -155,7 +145,7 @@ def measure_robustness(
         [
             robustness_row(name, severity, pictures.predictions(probabilities), pictures.seed)
             for (name, severity), probabilities in zip(
-                CONDITIONS, _average(members, info), strict=True
+                CONDITIONS, average_members(members, info), strict=True
             )
         ]
     )
@@ -165,15 +155,40 @@ def measure_robustness(
     return True
 
 
-def _average(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:
-    """Averages the members' predictions for an ensemble; returns a network's unchanged."""
+def require_measurable(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> None:
+    """Checks that a run can be measured on a prepared dataset.
+
+    Raises:
+        ArtifactError: If it was imported, has another split, or is an ensemble with a changed
+            member.
+    """
+    _require_network_or_ensemble(info)
+    if info.split_hash != dataset.info.split_hash:
+        raise ArtifactError(
+            f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
+            "Prepare the data again with the same options."
+        )
+    if info.kind == "ensemble" and members_changed(run):
+        raise ArtifactError(
+            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
+            "Train the ensemble again, then measure it."
+        )
+
+
+def average_members(members: Sequence[NDArray[np.float32]], info: RunInfo) -> NDArray[np.float32]:
+    """Averages members' predictions as an ensemble does; a network's stay as they are.
+
+    Args:
+        members: Probabilities, each of shape (..., K).
+        info: Metadata of the network or ensemble.
+    """
     if info.kind == "network":
         return members[0]
     wide = [member.astype(np.float64) for member in members]
     return average_probabilities(wide, info.member_weights, info.logit_shift).astype(np.float32)
 
 
-def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:
+def _is_measured(run: RunDir, info: RunInfo, pictures: SampledPictures) -> bool:
     try:
         table = read_robustness(run.robustness_path)
     except ArtifactError:
@@ -184,20 +199,25 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: TestPictures) -> bool:
     return same and created == info.created and len(table) == len(CONDITIONS)
 
 
+def input_stamp(run: RunDir, pictures: SampledPictures) -> str:
+    """Returns what cached predictions of a network depend on: the images and its weights."""
+    weights = run.weights_path.stat() if run.weights_path.is_file() else None
+    pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
+    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels}"
+    return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
+
+
 def _corrupted_predictions(
     run: RunDir,
     stored: SampleFormat,
-    pictures: TestPictures,
+    pictures: SampledPictures,
     device: torch.device,
     progress: Progress,
     *,
     again: bool,
 ) -> NDArray[np.float32]:
     """Predicts each condition, shape (conditions, N, K); cached for ensembles."""
-    weights = run.weights_path.stat() if run.weights_path.is_file() else None
-    pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
-    stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels} {CONDITIONS}"
-    stamp += f" {weights.st_size} {weights.st_mtime_ns}" if weights else ""
+    stamp = f"{CONDITIONS} {input_stamp(run, pictures)}"
     if not again:
         try:
             with np.load(run.corrupted_path, allow_pickle=False) as cache:

@@ -43,7 +43,7 @@ def few_conditions(monkeypatch):
 
 
 def test_robustness_is_written_and_resumed(benchmark_copy, toy, few_conditions):
-    pictures = measure.TestPictures.draw(toy.dataset, 12, seed=0)
+    pictures = measure.SampledPictures.draw(toy.dataset, 12, seed=0)
     run = benchmark_copy.run("resnet34-cpu-s0")
 
     def measured(**more):
@@ -56,12 +56,12 @@ def test_robustness_is_written_and_resumed(benchmark_copy, toy, few_conditions):
     assert not measured()
     assert measured(again=True)
     pd.testing.assert_frame_equal(read_robustness(run.robustness_path), table)
-    other = measure.TestPictures.draw(toy.dataset, 12, seed=1)
+    other = measure.SampledPictures.draw(toy.dataset, 12, seed=1)
     assert measure.measure_robustness(run, toy.dataset, other, CPU, quiet)
 
 
 def test_an_ensemble_averages_what_its_members_say(benchmark_copy, toy, few_conditions):
-    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
     run = benchmark_copy.run("pair-cpu")
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
     members = [
@@ -77,7 +77,7 @@ def test_an_ensemble_averages_what_its_members_say(benchmark_copy, toy, few_cond
 def test_what_was_measured_on_an_earlier_training_is_measured_again(
     benchmark_copy, toy, few_conditions, monkeypatch
 ):
-    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
     run = benchmark_copy.run("resnet34-cpu-s0")
 
     def measured(which=run):
@@ -108,7 +108,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"no archive"])
 def test_damaged_kept_answers_are_asked_for_again(benchmark_copy, toy, few_conditions, damage):
-    pictures = measure.TestPictures.draw(toy.dataset, 8, seed=0)
+    pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
     run = benchmark_copy.run("resnet34-cpu-s0")
     run.corrupted_path.parent.mkdir(exist_ok=True)
     run.corrupted_path.write_bytes(damage)
@@ -130,11 +130,11 @@ def test_cost_on_other_threads_is_measured_anew(benchmark_copy, monkeypatch):
 
 
 def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
-    pictures = measure.TestPictures.draw(toy.dataset, 20, seed=4)
+    pictures = measure.SampledPictures.draw(toy.dataset, 20, seed=4)
     assert len(set(pictures.rows)) == 20
     assert set(pictures.rows) <= set(toy.dataset.rows("test"))
     np.testing.assert_array_equal(pictures.images, toy.dataset.images[pictures.rows])
-    everything = measure.TestPictures.draw(toy.dataset, 0, seed=4)
+    everything = measure.SampledPictures.draw(toy.dataset, 0, seed=4)
     np.testing.assert_array_equal(everything.rows, toy.dataset.rows("test"))
 
 
