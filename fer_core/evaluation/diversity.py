@@ -51,9 +51,9 @@ def effective_members(wrong: NDArray[np.bool_]) -> float:
     """Returns the effective number of independent members of an ensemble.
 
     This is the participation ratio `(sum of l)^2 / (sum of l^2)` of the eigenvalues `l` of the
-    correlation matrix of the members' errors (Kish 1965 for equal correlations; Bretherton et al.
-    1999 for effective degrees of freedom). It is R if errors are uncorrelated and 1 if all members
-    err on the same samples. All members count equally, whatever their weights.
+    correlation matrix of the members' errors (effective degrees of freedom of Bretherton et al.
+    1999). It is R if errors are uncorrelated and 1 if all members err on the same samples. All
+    members count equally, whatever their weights.
 
     Args:
         wrong: Whether each member errs on each sample, shape (R, N), at least one member.
