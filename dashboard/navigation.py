@@ -45,6 +45,8 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("saliency", "Explain", "Saliency lab", "biotech"),
     PageSpec("regions", "Explain", "Where models look", "visibility"),
     PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
+    PageSpec("video", "Try", "Video", "movie"),
+    PageSpec("live", "Try", "Live", "videocam"),
     PageSpec("monitor", "Runs", "Training monitor", "monitoring"),
 )
 """Every page; navigation, tests and benchmarks read this list."""

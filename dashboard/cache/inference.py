@@ -27,7 +27,8 @@ def weight_stamps(run: Run) -> Hashable:
     return (str(run.directory.root), tuple(stamp(path) for path in files))
 
 
-def _all_weight_stamps(benchmark: Benchmark) -> Hashable:
+def all_weight_stamps(benchmark: Benchmark) -> Hashable:
+    """Returns the key of everything that all runs of a benchmark predict."""
     return (
         str(benchmark.directory.root),
         benchmark.info.split_hash,
@@ -53,7 +54,7 @@ BY_CONTENT: HashFuncs = {
 """Hash functions for functions that run a model on a face."""
 
 
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Benchmark: _all_weight_stamps})
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Benchmark: all_weight_stamps})
 def predictor(benchmark: Benchmark) -> "Predictor":
     """Returns the benchmark's predictor; models stay loaded between visits."""
     from fer_core.predictor import Predictor
@@ -88,7 +89,7 @@ def answer(
     max_entries=64,
     ttl=3600,
     show_spinner="Running the models ...",
-    hash_funcs={**BY_CONTENT, Benchmark: _all_weight_stamps},
+    hash_funcs={**BY_CONTENT, Benchmark: all_weight_stamps},
 )
 def predictions_of(
     benchmark: Benchmark, run_ids: tuple[str, ...], faces: NDArray[np.uint8]

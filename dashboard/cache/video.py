@@ -1,0 +1,89 @@
+"""Uploaded videos and their predictions, in memory for a while.
+
+The key is the content of the upload and the weight files behind the runs.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from PIL import Image
+
+from dashboard.cache import inference
+from dashboard.cache.benchmarks import Benchmark
+from fer_core.errors import FerscopeError
+
+if TYPE_CHECKING:  # torch stays out of the pages that need no model
+    import pandas as pd
+
+    from fer_core.data.faces import FaceDetector
+
+VIDEO_SIDE = 640
+"""Longer side at which frames are searched, in one look: small faces in the distance are left."""
+
+
+@st.cache_resource(show_spinner=False)
+def video_detector() -> "FaceDetector":
+    """Returns a detector with one look at each frame."""
+    from fer_core.data.centerface import CenterFaceDetector
+    from fer_core.data.centerface.detector import Looks
+
+    return CenterFaceDetector(Looks(side=VIDEO_SIDE, most_tiles=0))
+
+
+@st.cache_resource(
+    max_entries=2,
+    ttl=1800,
+    show_spinner=False,
+    hash_funcs={Benchmark: inference.all_weight_stamps},
+)
+def predictions(
+    benchmark: Benchmark,
+    run_ids: tuple[str, ...],
+    upload: tuple[bytes, str],
+    settings: tuple[float, float],
+    _progress: Callable[[float], None],
+) -> "pd.DataFrame | str":
+    """Returns the table of a video's predictions, or the reason why there is none.
+
+    Args:
+        benchmark: The benchmark.
+        run_ids: The runs.
+        upload: The file's bytes and name.
+        settings: Seconds between frames, and the time constant of the smoothing.
+        _progress: Called with the share that is done, 0 to 1.
+    """
+    from fer_core.predictor.video import VideoOptions, predict_video
+
+    def shown(items: Iterator[Any], length: int, title: str) -> Iterator[Any]:
+        for count, item in enumerate(items, start=1):
+            yield item
+            _progress(min(1.0, count / max(1, length)))
+
+    every, smooth = settings
+    try:
+        return predict_video(
+            (io.BytesIO(upload[0]), upload[1]),
+            inference.predictor(benchmark),
+            run_ids,
+            video_detector(),
+            VideoOptions(every, smooth),
+            shown,
+        )
+    except FerscopeError as error:
+        return str(error)
+
+
+@st.cache_resource(max_entries=16, ttl=600, show_spinner="Opening the frame ...")
+def frame(data: bytes, name: str, number: int) -> Image.Image | None:
+    """Returns one frame of an uploaded video; None if it cannot be read."""
+    from fer_core.data.video import read_frames
+
+    try:
+        for one in read_frames(io.BytesIO(data), None, name):
+            if one.number == number:
+                return one.image
+    except FerscopeError:
+        return None
+    return None

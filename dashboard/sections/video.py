@@ -1,0 +1,118 @@
+"""A video's predictions over time: timeline, changes, and the frame of a moment."""
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from dashboard.cache import video
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.text import plain
+from fer_core.data.faces import DetectedFace
+from fer_core.figures.boxes import BoxLabel, draw_boxes
+from fer_core.figures.palette import class_colour
+from fer_core.predictor.table import TOO_SMALL
+from fer_core.predictor.video import answer_changes
+
+_NO_FACE = "no face"
+_SELECT = "moment"
+
+
+def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
+    """Shows each person's answers by model over time; returns the clicked frame's number."""
+    column = _column(table)
+    labels = benchmark.info.labels
+    rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
+    rows["answer"] = table[column].fillna(_NO_FACE)
+    rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
+    rows["model"] = rows["run"].map(benchmark.titles)
+    rows = rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
+    domain = [*labels, _NO_FACE]
+    colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
+    chart = (
+        alt.Chart(rows)
+        .mark_tick(thickness=4, size=22)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds"),
+            y=alt.Y("person:N", title=None),
+            row=alt.Row("model:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left")),
+            color=alt.Color("answer:N", scale=alt.Scale(domain=domain, range=colours), title=None),
+            tooltip=["model", "person", alt.Tooltip("seconds:Q", format=".2f"), "answer",
+                     alt.Tooltip("confidence:Q", format=".0%")],
+        )
+        .properties(height=alt.Step(26), width=760)
+        .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
+    )  # fmt: skip
+    event = st.altair_chart(chart, on_select="rerun", selection_mode=[_SELECT], key="timeline")
+    points = event.get("selection", {}).get(_SELECT, [])
+    return int(points[0]["frame"]) if points else None
+
+
+def moment(
+    benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str], number: int
+) -> None:
+    """Shows a frame with the boxes of its faces and every model's answers."""
+    rows = table[table["frame"] == number]
+    picture = video.frame(*upload, number)
+    if picture is None or rows.empty:
+        st.warning("This frame cannot be read again.")
+        return
+    column = _column(table)
+    first = rows[rows["run"] == rows["run"].iloc[0]]
+    boxes = [_label(row, column) for row in first.to_dict("records") if pd.notna(row["left"])]
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.image(
+            draw_boxes(picture, boxes, benchmark.info.labels),
+            caption=f"Frame {number}, {float(rows['seconds'].iloc[0]):.2f} s",
+        )
+    with right:
+        shown = rows[rows["face"].notna()]
+        answers = pd.DataFrame(
+            {
+                "person": [f"person {face + 1}" for face in shown["face"]],
+                "model": shown["run"].map(benchmark.titles).to_numpy(),
+                "answer": shown[column].fillna("").to_numpy(),
+                "confidence": shown["confidence"].to_numpy(),
+            }
+        )
+        st.dataframe(
+            answers,
+            hide_index=True,
+            column_config={"confidence": st.column_config.NumberColumn(format="percent")},
+        )
+
+
+def changes(benchmark: Benchmark, table: pd.DataFrame) -> None:
+    """Lists the moments at which an answer changes."""
+    rows = answer_changes(table)
+    if rows.empty:
+        st.caption("No answer changes.")
+        return
+    rows["model"] = rows["run"].map(benchmark.titles)
+    rows["person"] = [f"person {face + 1}" for face in rows["face"]]
+    st.dataframe(rows[["seconds", "person", "model", "before", "after"]], hide_index=True)
+
+
+def download(table: pd.DataFrame, name: str) -> None:
+    """Offers the whole table as csv."""
+    csv = table.to_csv(index=False, float_format="%.6g").encode()
+    st.download_button(
+        "Download the table (csv)",
+        csv,
+        file_name=f"{plain(name).rpartition('.')[0] or 'video'}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+    )
+
+
+def _column(table: pd.DataFrame) -> str:
+    return "smoothed_answer" if "smoothed_answer" in table else "answer"
+
+
+def _label(row: "dict[str, object]", column: str) -> BoxLabel:
+    edges = [float(str(row[edge])) for edge in ("left", "top", "right", "bottom")]
+    face = DetectedFace(edges[0], edges[1], edges[2], edges[3], float(str(row["score"])))
+    answer = row[column] if isinstance(row[column], str) else None
+    number = f"person {int(str(row['face'])) + 1}"
+    note = TOO_SMALL if row["note"] == TOO_SMALL else answer or "unsure"
+    return BoxLabel(face, f"{number}: {note}", str(answer) if answer else None)

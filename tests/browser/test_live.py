@@ -1,0 +1,87 @@
+"""The live page with a drawn clip in the camera's place."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_core.labels import Emotion
+from fer_core.synthetic.face import portrait
+from tests.browser.conftest import FLAGS
+from tests.support.browser import settled
+
+pytest.importorskip("streamlit_webrtc")
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    """A Chromium whose camera plays a drawn face (y4m: raw frames, 4:2:0)."""
+    path = tmp_path_factory.mktemp("camera") / "face.y4m"
+    image = portrait(3, Emotion.HAPPY, 384).image
+    frame = np.full((480, 640, 3), 140, np.uint8)
+    frame[48:432, 128:512] = image
+    # ITU-R BT.601, studio range
+    red, green, blue = (frame[..., channel].astype(float) for channel in range(3))
+    luma = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
+    chroma = (
+        128 - 0.148 * red - 0.291 * green + 0.439 * blue,
+        128 + 0.439 * red - 0.368 * green - 0.071 * blue,
+    )
+    planes = [luma, *(plane[::2, ::2] for plane in chroma)]
+    raw = b"".join(plane.round().clip(0, 255).astype(np.uint8).tobytes() for plane in planes)
+    with path.open("wb") as file:
+        file.write(b"YUV4MPEG2 W640 H480 F15:1 Ip A1:1 C420jpeg\n")
+        for _ in range(30):
+            file.write(b"FRAME\n" + raw)
+    program = os.environ.get("FERSCOPE_CHROMIUM") or shutil.which("chromium")
+    if program is None:
+        pytest.fail("There is no Chromium. Install it, or name one in FERSCOPE_CHROMIUM.")
+    from playwright.sync_api import sync_playwright
+
+    flags = [
+        *FLAGS,
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={path}",
+    ]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=flags)
+        context = browser.new_context(permissions=["camera"])
+        yield context
+        browser.close()
+
+
+def test_boxes_and_bars_come_back_with_the_cameras_frames(camera, address):
+    page = camera.new_page()
+    page.set_default_timeout(90_000)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"{address}/live")
+    settled(page)
+    frame = page.frame_locator("iframe[title*='webrtc']")
+    frame.get_by_role("button", name="Start").click()
+    video = frame.locator("video")
+    video.wait_for()
+    page.wait_for_timeout(15_000)
+    # The drawn background is grey: the box's colour and the bars can only come from the models.
+    coloured = video.evaluate(
+        """video => {
+            const canvas = document.createElement('canvas');
+            canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+            const context = canvas.getContext('2d');
+            context.drawImage(video, 0, 0);
+            const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+            let dark = 0;
+            for (let index = 0; index < data.length; index += 4) {
+                dark += data[index] < 45 && data[index + 1] < 45 && data[index + 2] < 45;
+            }
+            return {width: canvas.width, share: dark / (canvas.width * canvas.height)};
+        }"""
+    )
+    assert coloured["width"] == 640
+    assert coloured["share"] > 0.02  # the panel behind the bars
+    rate = page.get_by_text("frames per second").first.inner_text()
+    assert float(rate.split(" ")[0]) >= 1
+    assert all(url.startswith((address, "blob:", "data:")) for url in requests)
+    page.close()
