@@ -19,6 +19,7 @@ from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components.pickers import switch
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.data.faces import looks_cropped
 from fer_core.data.imaging import SampleFormat
 from fer_core.errors import FerscopeError, ImageError
 
@@ -95,7 +96,19 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
     if len(uploads) > MAX_PICTURES:
         st.warning(f"Only the first {MAX_PICTURES} of {len(uploads)} pictures are used.")
     opened = [_open(benchmark, upload, cropped=cropped) for upload in uploads[:MAX_PICTURES]]
-    return [picture for picture in opened if picture is not None]
+    pictures = [picture for picture in opened if picture is not None]
+    if any(picture.problem and looks_cropped(picture.picture) for picture in pictures):
+        st.button(
+            "Treat as a cropped face",
+            icon=":material/crop:",
+            key="treat-as-cropped",
+            on_click=_treat_as_cropped,
+        )
+    return pictures
+
+
+def _treat_as_cropped() -> None:
+    st.session_state["cropped"] = True
 
 
 def stored_face(benchmark: Benchmark) -> StoredFace:
