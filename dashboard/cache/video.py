@@ -4,7 +4,7 @@ The key is the content of the upload and the weight files behind the runs.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -43,7 +43,7 @@ def predictions(
     run_ids: tuple[str, ...],
     upload: tuple[bytes, str],
     settings: tuple[float, float],
-    _progress: Callable[[float], None],
+    _progress: Callable[[float], object],
 ) -> "pd.DataFrame | str":
     """Returns the table of a video's predictions, or the reason why there is none.
 
@@ -56,7 +56,7 @@ def predictions(
     """
     from fer_core.predictor.video import VideoOptions, predict_video
 
-    def shown(items: Iterator[Any], length: int, title: str) -> Iterator[Any]:
+    def shown(items: Iterable[Any], length: int, title: str) -> Iterator[Any]:
         for count, item in enumerate(items, start=1):
             yield item
             _progress(min(1.0, count / max(1, length)))
@@ -81,9 +81,9 @@ def frame(data: bytes, name: str, number: int) -> Image.Image | None:
     from fer_core.data.video import read_frames
 
     try:
-        for one in read_frames(io.BytesIO(data), None, name):
-            if one.number == number:
-                return one.image
+        for video_frame in read_frames(io.BytesIO(data), None, name):
+            if video_frame.number == number:
+                return video_frame.image
     except FerscopeError:
         return None
     return None
