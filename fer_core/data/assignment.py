@@ -174,10 +174,10 @@ def _drawn_splits(
     main = [source for source in sources if source.role == "all"]
     rows_of = {s.title: np.flatnonzero((samples["source"] == s.title).to_numpy()) for s in main}
     for title, rows in rows_of.items():
-        given = np.full(len(rows), None) if plan.by == "random" else split[rows]
+        source_split = np.full(len(rows), None) if plan.by == "random" else split[rows]
         present = {str(value) for value in split[rows] if value is not None and value == value}
         notes += plan.notes(title, present)
-        split[rows] = _with_test(pool.take(rows), given, plan)
+        split[rows] = _with_test(pool.take(rows), source_split, plan)
     tested = np.unique(pool.groups[(split == "test") & (pool.groups >= 0)])
     free = replace(pool, usable=pool.usable & ~np.isin(pool.groups, tested))
     for rows in rows_of.values():
@@ -234,8 +234,8 @@ def balance_training(
     """
     random = np.random.default_rng([seed, len(samples)])
     assignment = _weigh(samples, assignment, sources, random)
-    for wish in plan.top_up:
-        assignment = _top_up(samples, assignment, wish, random)
+    for top_up in plan.top_up:
+        assignment = _top_up(samples, assignment, top_up, random)
     if plan.most is None:
         return assignment
     counts = _train_counts(samples, assignment)
@@ -267,9 +267,9 @@ class _Pool:
         return _Pool(self.ids[rows], self.labels[rows], self.groups[rows], self.usable[rows])
 
 
-def _with_test(pool: _Pool, given: Texts, plan: SplitPlan) -> Texts:
+def _with_test(pool: _Pool, source_split: Texts, plan: SplitPlan) -> Texts:
     """Returns one source's splits, with a test split."""
-    split = given.copy()
+    split = source_split.copy()
     missing = np.array([value is None or value != value for value in split], dtype=bool)
     if missing.any() and not missing.all():
         raise DataError(
@@ -342,20 +342,20 @@ def _weigh(
 def _top_up(
     samples: pd.DataFrame,
     assignment: SplitAssignment,
-    wish: TopUp,
+    top_up: TopUp,
     random: np.random.Generator,
 ) -> SplitAssignment:
-    in_source = samples["source"] == wish.source
-    candidates = (in_source & (samples["label"] == wish.label)).to_numpy()
+    in_source = samples["source"] == top_up.source
+    candidates = (in_source & (samples["label"] == top_up.label)).to_numpy()
     if not candidates.any():
         labels = sorted(samples.loc[in_source, "label"].dropna().unique())
         raise DataError(
-            f"{wish.source} has no {wish.label!r} to top up with; it has {', '.join(labels)}."
+            f"{top_up.source} has no {top_up.label!r} to top up with; it has {', '.join(labels)}."
         )
     counts = _train_counts(samples, assignment)
-    others = counts.drop(wish.label, errors="ignore")
-    target = {"mean": others.mean(), "largest": others.max()}.get(str(wish.to), wish.to)
-    missing = max(0, round(float(target)) - int(counts.get(wish.label, 0)))
+    others = counts.drop(top_up.label, errors="ignore")
+    target = {"mean": others.mean(), "largest": others.max()}.get(str(top_up.to), top_up.to)
+    missing = max(0, round(float(target)) - int(counts.get(top_up.label, 0)))
     rows = np.flatnonzero(candidates & (assignment.excluded == SPARE))
     held_out = samples["source_split"].isin(["validation", "test"]).to_numpy()
     taken = _drawn(rows[~held_out[rows]], missing, random)

@@ -35,7 +35,8 @@ class SourcePlan(_Frozen):
         description="stands before the keys in sample ids; the dataset's own name by default",
     )
     mapping: Mapping[str, str] = Field(
-        default={}, description="our class names by theirs; an empty one leaves the class out"
+        default={},
+        description="class names of the set by the source's; an empty one leaves the class out",
     )
     classes: tuple[str, ...] | None = Field(default=None, description="take only these classes")
     limit: int | None = Field(default=None, ge=1, description="most images, drawn at random")
@@ -125,12 +126,12 @@ class SplitPlan(_Frozen):
                 if from_validation
                 else f"{self.test:.0%} of train are drawn for it"
             )
-            notes.append(f"{title} has no test split: {instead}.")
+            notes.append(f"{title}: it has no test split; {instead}.")
             if from_validation:
                 return notes
         if "validation" not in present:
             notes.append(
-                f"{title} has no validation split: {self.validation:.0%} of train are drawn."
+                f"{title}: it has no validation split; {self.validation:.0%} of train are drawn."
             )
         return notes
 
@@ -189,10 +190,10 @@ class PreparePlan(PrepareOptions):
                 "a source of the role top-up has no weight: balance.top_up says how much"
             )
         spare = {source.name for source in self.sources if source.role == "top-up"}
-        for wish in self.balance.top_up:
-            if wish.source not in spare:
+        for top_up in self.balance.top_up:
+            if top_up.source not in spare:
                 raise ValueError(
-                    f"balance.top_up names {wish.source!r}, but no source has that name and the "
+                    f"balance.top_up names {top_up.source!r}, but no source has that name and the "
                     "role top-up"
                 )
         return self

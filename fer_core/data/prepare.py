@@ -123,11 +123,11 @@ def prepare_sources(
         options.colour, any(source.reader.colour for source in sources)
     )
     sample_format = SampleFormat(options.side, colour)
-    with atomic_dir(folder) as place:
-        reading = read(sources, place, sample_format, options, progress)
+    with atomic_dir(folder) as partial:
+        reading = read(sources, partial, sample_format, options, progress)
         changed = relabel(reading.samples, relabels) if relabels is not None else 0
         samples, assignment, explained = _described(reading, sources, options, progress)
-        framing = _framing(place, samples, progress)
+        framing = _framing(partial, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing})
         card = build_card(
@@ -139,10 +139,10 @@ def prepare_sources(
             notes=_notes(sources, assignment, info),
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
         )
-        write_table(place / "samples.parquet", samples)
-        card.write(place / CARD)
-        _write_text(place / CARD_TEXT, card_text(card))
-        info.write(place / "benchmark.json")
+        write_table(partial / "samples.parquet", samples)
+        card.write(partial / CARD)
+        _write_text(partial / CARD_TEXT, card_text(card))
+        info.write(partial / "benchmark.json")
         if benchmark is not None:
             _require_no_other_runs(benchmark, info.split_hash)
     return PreparedDataset.open(folder)
@@ -234,13 +234,13 @@ def _require_no_other_runs(benchmark: BenchmarkDir, split_hash: str) -> None:
             )
 
 
-def _framing(place: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
+def _framing(partial: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
     """Returns how faces lie in the training images; None without a detector."""
     try:
         detector = CenterFaceDetector()
     except DetectorError:
         return None
-    images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
+    images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
     rows = np.flatnonzero(samples["split"] == "train")
     return measure_framing(images, rows, detector, progress=progress)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.data.plan import PreparePlan
-from fer_core.data.sources.base import Entry, Sample, Source, entries_of
+from fer_core.data.sources.base import Sample, SampleEntry, Source, entries_of
 from fer_core.data.sources.formats import open_dataset
 from fer_core.errors import DataError
 from fer_core.labels import canonical_name
@@ -23,7 +23,7 @@ class SelectedSource:
 
     Attributes:
         form: The format that it is read as.
-        reason: What told the format.
+        reason: What the format was recognised by.
         notes: What its reader assumed, as sentences for the user.
     """
 
@@ -73,7 +73,7 @@ def open_sources(plan: PreparePlan) -> list[SelectedSource]:
 
 
 def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
-    """Says which of a source's items are read: with `classes`, the limit counts only theirs.
+    """Says which of a source's items are read: with `classes`, the limit counts only these classes.
 
     Returns:
         Shape (items,).
@@ -87,7 +87,7 @@ def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
         names = ClassFilter(selected)
         entries = entries_of(selected.reader)
         candidates = np.flatnonzero(
-            [isinstance(item, Entry) and not names.refusal(item.label) for item in entries]
+            [isinstance(item, SampleEntry) and not names.refusal(item.label) for item in entries]
         )
     drawn = np.random.default_rng([seed, len(candidates)]).permutation(len(candidates))
     mask[candidates[drawn[selected.limit :]]] = False

@@ -12,8 +12,13 @@ from fer_core.synthetic.action_units import ActionUnits, draw_intensity, draw_un
 from fer_core.synthetic.field import Field, Planes, blur, cover, lay
 from fer_core.synthetic.identity import Identity, draw_identity
 from fer_core.synthetic.relief import apply, raise_face, shade
-from fer_core.synthetic.scene import Camera, Scene, draw_scene, draw_studio
+from fer_core.synthetic.scene import Camera, Light, Scene, draw_scene, draw_studio
 from fer_core.synthetic.shapes import (
+    Brows,
+    Eyes,
+    Head,
+    Mouth,
+    Nose,
     shape_brows,
     shape_eyes,
     shape_head,
@@ -78,7 +83,8 @@ def render(
     strength = draw_intensity(chance) if intensity is None else intensity
     units = draw_units(chance, emotion, strength)
     person = _person(seed if identity is None else identity)
-    return _compose(person, units, draw_scene(chance), side, chance, emotion, strength)
+    image, masks = _compose(person, units, draw_scene(chance), side, chance)
+    return SyntheticFace(image, masks, emotion, strength, units)
 
 
 def portrait(
@@ -101,7 +107,8 @@ def portrait(
     _check(seed, side, intensity)
     chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion), 1]))
     units = draw_units(chance, emotion, intensity, stray=0.3)
-    return _compose(_person(seed), units, draw_studio(chance), side, chance, emotion, intensity)
+    image, masks = _compose(_person(seed), units, draw_studio(chance), side, chance)
+    return SyntheticFace(image, masks, emotion, intensity, units)
 
 
 def _check(seed: int, side: int, intensity: float | None) -> None:
@@ -128,14 +135,15 @@ def _compose(
     scene: Scene,
     side: int,
     chance: np.random.Generator,
-    emotion: Emotion,
-    intensity: float,
-) -> SyntheticFace:
+) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+    """Draws a person in a scene; returns the image, and the masks of the visible parts."""
     head = shape_head(identity, units, scene.pose, scene.camera, side)
-    eyes = shape_eyes(head, identity, units, scene.pose)
-    brows = shape_brows(head, identity, units)
-    nose = shape_nose(head, identity, units)
-    mouth = shape_mouth(head, identity, units)
+    parts = _Parts(
+        shape_eyes(head, identity, units, scene.pose),
+        shape_brows(head, identity, units),
+        shape_nose(head, identity, units),
+        shape_mouth(head, identity, units),
+    )
     hair = surroundings.coiffure(head, identity, chance)
     pixel, light = head.pixel, scene.light
 
@@ -147,17 +155,7 @@ def _compose(
     surroundings.body(picture, head, identity, light)
     surroundings.ears(picture, head, identity, scene)
 
-    albedo = paint.skin(head, identity, chance)
-    paint.nostrils(albedo, head, nose, identity)
-    paint.beard(albedo, head, identity, mouth, chance)
-    gloss = paint.lips(albedo, mouth, identity, pixel)
-    opening = paint.eyes(albedo, eyes, identity, units, pixel)
-    hairs = paint.brows(albedo, head, brows, identity, chance)
-    height = raise_face(head, identity, units, eyes, nose, mouth)
-    lit = apply(
-        albedo, shade(height, light, pixel), gloss * (1.0 - np.maximum(opening, 0.85 * hairs))
-    )
-    paint.catchlights(lit, eyes, opening, pixel, light.key)
+    lit = _lit_skin(head, parts, identity, units, light, chance)
     face = cover(head.distance, pixel)
     visibility = face.copy()
     if hair is not None:
@@ -172,15 +170,51 @@ def _compose(
         visibility *= 1.0 - surroundings.glasses(picture, head, identity, light)
     visibility *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance)
 
-    visible = visibility > 0.5
-    masks = {
-        "brows": visible & (brows.distance < 0.0),
-        "eyes": visible & (eyes.opening < 0.0),
-        "nose": visible & (nose.distance < 0.0),
-        "mouth": visible & (mouth.lips < 0.0),
-        "face": visible,
-    }
-    return SyntheticFace(_develop(picture, scene.camera, chance), masks, emotion, intensity, units)
+    return _develop(picture, scene.camera, chance), parts.masks(visibility > 0.5)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The shapes of a face's parts."""
+
+    eyes: Eyes
+    brows: Brows
+    nose: Nose
+    mouth: Mouth
+
+    def masks(self, visible: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """Returns where each part is visible."""
+        return {
+            "brows": visible & (self.brows.distance < 0.0),
+            "eyes": visible & (self.eyes.opening < 0.0),
+            "nose": visible & (self.nose.distance < 0.0),
+            "mouth": visible & (self.mouth.lips < 0.0),
+            "face": visible,
+        }
+
+
+def _lit_skin(
+    head: Head,
+    parts: _Parts,
+    identity: Identity,
+    units: ActionUnits,
+    light: Light,
+    chance: np.random.Generator,
+) -> Planes:
+    """Paints the face and lights it."""
+    pixel = head.pixel
+    albedo = paint.skin(head, identity, chance)
+    paint.nostrils(albedo, head, parts.nose, identity)
+    paint.beard(albedo, head, identity, parts.mouth, chance)
+    gloss = paint.lips(albedo, parts.mouth, identity, pixel)
+    opening = paint.eyes(albedo, parts.eyes, identity, units, pixel)
+    hairs = paint.brows(albedo, head, parts.brows, identity, chance)
+    height = raise_face(head, identity, units, parts.eyes, parts.nose, parts.mouth)
+    lit = apply(
+        albedo, shade(height, light, pixel), gloss * (1.0 - np.maximum(opening, 0.85 * hairs))
+    )
+    paint.catchlights(lit, parts.eyes, opening, pixel, light.key)
+    return lit
 
 
 def _develop(picture: Planes, camera: Camera, chance: np.random.Generator) -> NDArray[np.uint8]:

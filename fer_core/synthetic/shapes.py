@@ -292,14 +292,9 @@ def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
     # A jaw drop rounds the opening; a smile keeps the corners sharp.
     lower_inner = middle + low * (arch + drop * (1.0 - 0.7 * smile) * (dome - arch))
 
-    thin = 1.0 - 0.55 * units.lip_tighten - 0.25 * smile - 0.25 * stretch
-    upper_thick = identity.upper_lip * (thin - 0.15 * units.upper_lip_raise)
-    upper_thick *= 1.0 - 0.12 * drop
-    lower_thick = identity.lower_lip * (thin - 0.1 * drop + 0.12 * units.chin_raise)
-    peaks = 0.82 + 0.38 * bell(np.abs(along) - 0.27, 0.22) - 0.20 * bell(along, 0.11)
-    raised = units.upper_lip_raise * (1.0 - gate) * 0.022
-    upper_outer = upper_inner - (upper_thick * peaks + raised) * arch
-    lower_outer = lower_inner + lower_thick * (0.55 * arch + 0.45 * dome)
+    upper, lower = _lip_heights(identity, units, along, arch)
+    upper_outer = upper_inner - upper
+    lower_outer = lower_inner + lower
     ends = (np.abs(along) - 1.0) * half_width
     lips = np.maximum(np.maximum(upper_outer - y, y - lower_outer), ends)
     opening = np.maximum(np.maximum(upper_inner - y, y - lower_inner), ends + 0.01)
@@ -318,6 +313,23 @@ def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
         at,
         up + low,
     )
+
+
+def _lip_heights(
+    identity: Identity, units: ActionUnits, along: Field, arch: Field
+) -> tuple[Field, Field]:
+    """Returns the heights of upper and lower lip along the mouth."""
+    smile, drop, stretch = units.lip_corner_pull, units.jaw_drop, units.lip_stretch
+    gate = max(units.lip_part, drop)
+    thin = 1.0 - 0.55 * units.lip_tighten - 0.25 * smile - 0.25 * stretch
+    upper_thick = identity.upper_lip * (thin - 0.15 * units.upper_lip_raise)
+    upper_thick *= 1.0 - 0.12 * drop
+    lower_thick = identity.lower_lip * (thin - 0.1 * drop + 0.12 * units.chin_raise)
+    peaks = 0.82 + 0.38 * bell(np.abs(along) - 0.27, 0.22) - 0.20 * bell(along, 0.11)
+    raised = units.upper_lip_raise * (1.0 - gate) * 0.022
+    upper: Field = (upper_thick * peaks + raised) * arch
+    lower: Field = lower_thick * (0.55 * arch + 0.45 * np.sqrt(arch))
+    return upper, lower
 
 
 __all__ = [

@@ -466,5 +466,5 @@ def test_synthetic_needs_no_path() -> None:
 
 
 def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(DataError, match="'ckplus' is unknown"):
-        open_source("x", "ckplus")
+    with pytest.raises(DataError, match="'celeba' is unknown"):
+        open_source("x", "celeba")

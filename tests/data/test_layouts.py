@@ -21,6 +21,7 @@ from tests.support.layouts import (
     affectnet_csv,
     affectnet_kaggle,
     ck48,
+    ckplus,
     class_folders,
     expw,
     fer2013_csv,
@@ -265,6 +266,10 @@ READ = [
     Read("CK+48", ck48, "folder",
          even({"contempt", *SEVEN} - {"neutral"}, (NO_SPLIT,), 15), groups=5,
          notes=("5 persons are groups",)),
+    Read("CK+ as published", ckplus, "ckplus",
+         {label: {NO_SPLIT: 2 + (label in ("angry", "contempt"))}
+          for label in {"contempt", *SEVEN} - {"neutral"}}, groups=3,
+         notes=("last frame of each labelled sequence", "1 angry, 2 contempt")),
     Read("class folders with numbers and words",
          lambda r: class_folders(r, ["0_angry", "01-happy", "Sad faces", "SURPRISED"]), "folder",
          even(["angry", "happy", "sad", "surprise"], (NO_SPLIT,)), notes=("0_angry as angry",)),
@@ -285,6 +290,10 @@ READ = [
     Read("lists by split", lambda r: listed(
         listed(r, picture_rows(SEVEN, 2, "a"), file="train.txt"), picture_rows(SEVEN, 2, "b"),
         file="test.txt"), "list", even(SEVEN, ("train", "test"))),
+    Read("a table with names and their numbers", lambda r: listed(
+        r, [[*row, n % 7] for n, row in enumerate(picture_rows(SEVEN))],
+        file="t.csv", header=["file", "emotion", "label"], separator=","), "list",
+        even(SEVEN, (NO_SPLIT,), 3)),
     Read("a table with persons", with_persons, "list", even(SEVEN, (NO_SPLIT,), 5), groups=5),
     Read("imagefolder with metadata.csv", metadata_csv, "list", even(SEVEN, ("train", "test"), 3)),
     Read("a table with rows without a label", unlabelled, "list",
@@ -399,6 +408,12 @@ REFUSED = [
             ("--codes fer2013", "--codes rafdb", "1 surprise (6)", "1 disgust (6)")),
     Refused("a csv of labels with numbers", lambda r: fer2013_csv(
         r / "a.csv", names={"emotion": "label"}), ("--codes fer2013", "--codes alphabetical")),
+    Refused("an unknown split folder", lambda r: class_folders(
+        r, ["happy", "sad"], splits=("train", "val", "extra")), ("extra is not known",)),
+    Refused("two columns of labels", lambda r: listed(
+        r, [[*row, SEVEN[n % 5]] for n, row in enumerate(picture_rows(SEVEN))],
+        file="t.csv", header=["file", "emotion", "label"], separator=","),
+        ("--label emotion: angry 3", "--label label: angry 5")),
     Refused("two lists of the same pictures", two_lists,
             ("a.txt and b.txt", "differ for 7", "Give the path")),
     Refused("a table with a label column of another name", lambda r: listed(

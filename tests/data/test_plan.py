@@ -488,7 +488,7 @@ def test_two_runs_of_a_plan_write_the_same_bytes(plan: Path, tmp_path: Path) -> 
             ", weight: 1}\n  - {path: synthetic, name: x, role: top-up, weight: 1}",
             "role top-up has no weight",
         ),
-        ("format: folder", "format: ckplus", r"sources\.1\.format"),
+        ("format: folder", "format: celeba", r"sources\.1\.format"),
         ("{most: mean}", "{top_up: [{label: sad, source: x}]}", "'x', but no source"),
         ("side: 24", "side: [", "cannot be read"),
     ],

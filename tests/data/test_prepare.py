@@ -388,7 +388,7 @@ def test_a_full_disk_is_told_before_anything_is_read(
 
     monkeypatch.setattr("fer_core.data.storage.os.posix_fallocate", full)
     source = ListSource(split_source().items, error=AssertionError("was read"))
-    with pytest.raises(ArtifactError, match=r"no room .*\(No space left on device\).*free some"):
+    with pytest.raises(ArtifactError, match=r"not enough space .*\(No space left on device\).*free some"):
         prepared(source, tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
 
@@ -411,7 +411,7 @@ def test_a_set_with_files_of_others_in_it_is_not_replaced(tmp_path: Path, kept: 
     mine = tmp_path / "set" / kept
     mine.parent.mkdir(parents=True, exist_ok=True)
     mine.write_text("mine")
-    with pytest.raises(DataError, match=rf"something else .*\({kept.partition('/')[0]}\)"):
+    with pytest.raises(DataError, match=rf"other files .*\({kept.partition('/')[0]}\)"):
         prepared(split_source(), tmp_path / "set")
     assert mine.read_text() == "mine"
 

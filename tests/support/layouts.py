@@ -271,6 +271,22 @@ def ck48(root: Path) -> Path:
     return root
 
 
+def ckplus(root: Path) -> Path:
+    """The published form: sequences, of which some have a label for their last frame."""
+    pictures = Pictures()
+    for person in ("S005", "S010", "S011"):
+        for take in range(1, 8):
+            stem = f"{person}_{take:03d}"
+            for frame in (1, 2, 3):
+                folder = root / "cohn-kanade-images" / person / f"{take:03d}"
+                pictures.save(folder / f"{stem}_{frame:08d}.png")
+            label = root / "Emotion" / person / f"{take:03d}" / f"{stem}_00000003_emotion.txt"
+            label.parent.mkdir(parents=True)
+            if person != "S011" or take < 3:  # not every sequence has a label
+                label.write_text(f"   {take}.0000000e+00\n")
+    return root
+
+
 def listed(
     root: Path,
     rows: Iterable[Sequence[object]],

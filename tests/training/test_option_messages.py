@@ -12,8 +12,8 @@ from training.__main__ import app
 ROOT = Path(__file__).parents[2]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*(?![a-z0-9-]|\.[a-z])")
 """An option; Streamlit's have a dot in them."""
-OF_OTHERS = {"--help", "--version"}
-"""What every command has."""
+OF_OTHERS = {"--help", "--version", "--upgrade", "--force-reinstall", "--no-deps"}
+"""What every command has, and pip's."""
 
 
 def options() -> set[str]:

@@ -49,7 +49,7 @@ class AffectNetCsvSource(ImageFiles):
     kept where they are given; -2 stands for none in the files.
 
     Args:
-        place: The folder or archive of the csv files and the pictures, or one above it.
+        location: The folder or archive of the csv files and the pictures, or one above it.
         names: How class names are understood.
 
     Raises:
@@ -59,8 +59,8 @@ class AffectNetCsvSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
-        tree = need_tree(place, _LAYOUT)
+    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(location, _LAYOUT)
         lists = find_affectnet_lists(tree)
         if not lists:
             raise DataError(
@@ -113,7 +113,7 @@ class AffectNetArraysSource(ImageFiles):
     Valence and arousal are read from `<n>_val.npy` and `<n>_aro.npy` where they exist.
 
     Args:
-        place: The folder or archive that holds `train_set` and `val_set`, or one above it.
+        location: The folder or archive that holds `train_set` and `val_set`, or one above it.
         names: How class names are understood.
 
     Raises:
@@ -122,8 +122,8 @@ class AffectNetArraysSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
-        tree = need_tree(place, _LAYOUT)
+    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(location, _LAYOUT)
         root = find_affectnet_arrays(tree)
         if root is None:
             raise DataError(
@@ -135,10 +135,10 @@ class AffectNetArraysSource(ImageFiles):
         items: list[ImageFile] = []
         for folder in sorted({name.partition("/")[0] for name in tree.files}):
             if split_of(folder) and f"{folder}/annotations" in tree.by_folder:
-                items.extend(self._part(tree, folder, _affectnet(names)))
+                items.extend(self._subset(tree, folder, _affectnet(names)))
         super().__init__(tree, [*items, *tree.skipped])
 
-    def _part(self, tree: FileTree, folder: str, names: ClassNames) -> Iterator[ImageFile]:
+    def _subset(self, tree: FileTree, folder: str, names: ClassNames) -> Iterator[ImageFile]:
         pictures = [name for name in tree.by_folder.get(f"{folder}/images", ()) if is_image(name)]
         if not pictures:
             raise DataError(

@@ -49,7 +49,7 @@ class AnnotatedSource(ImageFiles):
     the second label.
 
     Args:
-        place: The folder or archive, or one table in it.
+        location: The folder or archive, or one table in it.
         names: How class names are understood.
         columns: Columns that the user named.
         tables: The tables, if they are known; looked for otherwise.
@@ -66,16 +66,16 @@ class AnnotatedSource(ImageFiles):
 
     def __init__(
         self,
-        place: Path | FileTree,
+        location: Path | FileTree,
         names: ClassNames | None = None,
         columns: Columns | None = None,
         tables: Sequence[AnnotationTable] | None = None,
     ) -> None:
         columns = columns or Columns()
-        tree, named = _opened(place)
+        tree, named = _opened(location)
         tables = tables or find_tables(tree, columns, named)
         if not tables:
-            raise DataError(f"{place} holds no table or list of pictures. {LAYOUT}.")
+            raise DataError(f"{location} holds no table or list of pictures. {LAYOUT}.")
         self._tables = tables
         self.is_affectnet = is_affectnet_table(tables[0])
         names = names or ClassNames()
@@ -172,11 +172,11 @@ class _Row:
     problem: str = ""
 
 
-def _opened(place: Path | FileTree) -> tuple[FileTree, str | None]:
+def _opened(location: Path | FileTree) -> tuple[FileTree, str | None]:
     """Returns the tree, and the name of the table in it if a file was given."""
-    if isinstance(place, Path) and place.is_file() and not is_archive(place):
-        return open_tree(place.parent), place.name
-    return need_tree(place, LAYOUT), None
+    if isinstance(location, Path) and location.is_file() and not is_archive(location):
+        return open_tree(location.parent), location.name
+    return need_tree(location, LAYOUT), None
 
 
 def is_affectnet_table(table: AnnotationTable) -> bool:
@@ -192,7 +192,7 @@ def find_tables(
     Args:
         tree: The dataset's files.
         columns: Columns that the user named.
-        named: The only file to look at; what is wrong with it is told.
+        named: The only file to look at; errors say what is wrong with it.
 
     Raises:
         DataError: If the named file is no such table.
@@ -331,7 +331,7 @@ def _folder_class(name: str, names: ClassNames) -> str | None:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class TableComparison:
     """How far tables and class folders say the same of the pictures.
 
     Attributes:
@@ -345,7 +345,9 @@ class Agreement:
     silent: int
 
 
-def agreement(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -> Agreement:
+def compare_tables(
+    tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns
+) -> TableComparison:
     """Compares the labels of tables with the names of the folders; numbers with numbers."""
     same = different = 0
     listed = set()
@@ -358,7 +360,7 @@ def agreement(tree: FileTree, tables: Sequence[AnnotationTable], columns: Column
             agree = comparable[0][0] == comparable[0][1]
             same, different = same + agree, different + (not agree)
     silent = sum(is_image(name) and name not in listed for name in tree.files)
-    return Agreement(same, different, silent)
+    return TableComparison(same, different, silent)
 
 
 def table_counts(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -> str:

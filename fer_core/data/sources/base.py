@@ -19,6 +19,7 @@ Format = Literal[
     "affectnet",
     "rafdb",
     "expw",
+    "ckplus",
     "kdef",
     "jaffe",
     "human-emotions",
@@ -70,7 +71,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SampleEntry:
     """What is known of a sample before its picture is read; attributes are those of `Sample`."""
 
     key: str
@@ -103,7 +104,7 @@ class Source(Protocol):
 
     A reader may have three more attributes: `notes`, what it assumed, as sentences for the user;
     `left_out`, the number of images that it does not give, by reason; and `entries()`, which gives
-    an `Entry` or `Skipped` for each item without reading a picture.
+    an `SampleEntry` or `Skipped` for each item without reading a picture.
     """
 
     @property
@@ -121,7 +122,7 @@ class Source(Protocol):
         """Gives each sample, or why it had to be skipped, in a fixed order."""
 
 
-def entries_of(source: Source) -> list[Entry | Skipped]:
+def entries_of(source: Source) -> list[SampleEntry | Skipped]:
     """Returns what is known of a source's items; a source that cannot tell is read for it."""
     listing = getattr(source, "entries", None)
     if listing is not None:
@@ -129,6 +130,6 @@ def entries_of(source: Source) -> list[Entry | Skipped]:
     return [
         item
         if isinstance(item, Skipped)
-        else Entry(item.key, item.label, item.split, item.excluded, item.group)
+        else SampleEntry(item.key, item.label, item.split, item.excluded, item.group)
         for item in source
     ]

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.files import is_image
-from fer_core.data.sources.split_names import split_of
+from fer_core.data.sources.split_names import require_known, split_of
 from fer_core.data.sources.tree import ARCHIVES, FileTree
 from fer_core.errors import DataError
 
@@ -70,7 +70,7 @@ class ClassFolders:
 
 def find_class_folders(tree: FileTree) -> list[ClassFolders]:
     """Returns each set of class folders in a tree, by the folder that they stand in."""
-    found: dict[tuple[str, ...], list[ClassFolder]] = {}
+    sets: dict[tuple[str, ...], list[ClassFolder]] = {}
     unsorted: Counter[str] = Counter()
     for folder, names in tree.by_folder.items():
         images = [name for name in names if is_image(name)]
@@ -84,10 +84,10 @@ def find_class_folders(tree: FileTree) -> list[ClassFolders]:
         splits = [split for part in above if (split := split_of(part)) is not None]
         key = tuple(part for part in above if split_of(part) is None)
         split = splits[-1] if splits else None
-        found.setdefault(key, []).append(ClassFolder(folder, parts[-1], split, images))
+        sets.setdefault(key, []).append(ClassFolder(folder, parts[-1], split, images))
     return [
         ClassFolders(_common(folders), folders, _below(_common(folders), unsorted))
-        for folders in found.values()
+        for folders in sets.values()
     ]
 
 
@@ -128,9 +128,9 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
     Raises:
         DataError: If there are none, or several sets of them; lists these.
     """
-    found = find_class_folders(tree)
-    _refuse_nested(tree, found)
-    candidates = [folders for folders in found if folders.says_classes] or found
+    sets = find_class_folders(tree)
+    _refuse_nested(tree, sets)
+    candidates = [folders for folders in sets if folders.says_classes] or sets
     if not candidates:
         flat = sum(is_image(name) for name in tree.files)
         problem = f"{flat:,} images without a class" if flat else "no class folders"
@@ -138,13 +138,14 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         inside = f" It holds the archive {archives[0]}: give its path." if archives else ""
         raise DataError(f"{tree.shown} holds {problem}.{inside} {layout}.")
     if len(candidates) > 1:
+        _refuse_unknown_splits(tree, candidates)
         found_in = {folders.root: _described(folders) for folders in candidates}
         raise DataError(several(tree, found_in))
     chosen = candidates[0]
     notes = [
         f"Not read: {other.images:,} images below {other.root or tree.title}, in folders that name "
         f"no emotion ({', '.join(sorted(other.counts)[:3])})."
-        for other in found
+        for other in sets
         if other is not chosen
     ]
     if loose := sum(chosen.unsorted.values()):
@@ -170,6 +171,24 @@ def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
     )
 
 
+def _refuse_unknown_splits(tree: FileTree, candidates: Sequence[ClassFolders]) -> None:
+    """Refuses a folder of class folders beside split folders: its name is no known split."""
+    for folders in candidates:
+        splits = {folder.split for folder in folders.folders} - {None}
+        beside = [
+            PurePosixPath(other.root).name
+            for other in candidates
+            if other.root
+            and other.root.rpartition("/")[0] == folders.root
+            and all(folder.split is None for folder in other.folders)
+            and set(other.counts) & set(folders.counts)
+        ]
+        if splits and beside:
+            require_known(
+                [*sorted(map(str, splits)), *beside], f"{tree.shown}/{folders.root}".rstrip("/")
+            )
+
+
 def _described(folders: ClassFolders) -> str:
     names = sorted(folders.counts)
     more = len(names) - MOST_LISTED
@@ -178,9 +197,9 @@ def _described(folders: ClassFolders) -> str:
     )
 
 
-def _refuse_nested(tree: FileTree, found: Sequence[ClassFolders]) -> None:
+def _refuse_nested(tree: FileTree, sets: Sequence[ClassFolders]) -> None:
     """Refuses folders of images inside a class folder: nobody says what they are."""
-    for folders in found:
+    for folders in sets:
         inside = PurePosixPath(folders.root)
         if folders.root and emotion_of(inside.name) and not folders.says_classes:
             nested = folders.folders[0].folder

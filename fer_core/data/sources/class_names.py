@@ -84,7 +84,7 @@ def emotion_of(name: str) -> str | None:
     if len(words) != 1:
         return None
     known = canonical_name(_SPELLINGS.get(words[0], words[0]))
-    return known if known in (*SEVEN_EMOTIONS.names, CONTEMPT) else None
+    return str(known) if known in (*SEVEN_EMOTIONS.names, CONTEMPT) else None
 
 
 def code_of(name: str) -> int | None:
@@ -193,7 +193,7 @@ class ClassNames:
         for name in counts:
             for key, label in self.mapping.items():
                 if self._is_meant(key, name):
-                    mapping[name] = canonical_name(label)
+                    mapping[name] = str(canonical_name(label))
                     unused.pop(key, None)
         if unused:
             raise DataError(

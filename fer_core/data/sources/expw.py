@@ -24,15 +24,15 @@ class ExpwSource(ImageFiles):
     FER2013. Faces of one picture are a group.
 
     Args:
-        place: The folder or archive, or one above it.
+        location: The folder or archive, or one above it.
         names: How class names are understood.
 
     Raises:
         DataError: If there is no list or a line is malformed. Names the line.
     """
 
-    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
-        tree = need_tree(place, _LAYOUT)
+    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(location, _LAYOUT)
         lists = find_expw_lists(tree)
         if not lists:
             raise DataError(f"{tree.shown} holds no {LIST} of ExpW. {_LAYOUT}.")

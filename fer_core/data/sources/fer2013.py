@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.sources.base import NO_MAJORITY, Entry, Origin, Sample, Skipped
+from fer_core.data.sources.base import NO_MAJORITY, Origin, Sample, SampleEntry, Skipped
 from fer_core.data.sources.class_names import NO_EMOTION, ClassNames
 from fer_core.data.sources.pixels import (
     PixelFile,
@@ -43,7 +43,7 @@ class Fer2013Source:
     Rows without a label or with damaged pixels are skipped.
 
     Args:
-        place: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
+        location: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
         votes: `fer2013new.csv`; looked for beside the csv if not given.
         labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` where votes exist.
         names: How class names are understood. Numbers mean FER2013's codes where the column is
@@ -63,13 +63,13 @@ class Fer2013Source:
 
     def __init__(
         self,
-        place: Path | PixelFile,
+        location: Path | PixelFile,
         votes: Path | None = None,
         labels: Labels | None = None,
         names: ClassNames | None = None,
         columns: Columns | None = None,
     ) -> None:
-        self._file = PixelFile.of(place)
+        self._file = PixelFile.of(location)
         votes_file = VotesFile.of(votes) if votes else self._file.votes_beside()
         if labels == "ferplus" and votes_file is None:
             raise DataError(
@@ -111,7 +111,7 @@ class Fer2013Source:
     def __len__(self) -> int:
         return sum(1 for _ in self._rows())
 
-    def entries(self) -> Iterator[Entry | Skipped]:
+    def entries(self) -> Iterator[SampleEntry | Skipped]:
         """Gives what is known of the images without parsing their pixels."""
         for row, problem in self._rows():
             if problem:
@@ -119,7 +119,9 @@ class Fer2013Source:
             else:
                 label, _, excluded = self._labelled(row)
                 table = self._table
-                yield Entry(f"{row:05d}", label, table.splits[row], excluded, table.groups[row])
+                yield SampleEntry(
+                    f"{row:05d}", label, table.splits[row], excluded, table.groups[row]
+                )
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
         pixels = self._table.pixels()

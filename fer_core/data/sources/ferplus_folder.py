@@ -32,7 +32,7 @@ class FerPlusFolderSource(ImageFiles):
     """Pictures of FER2013 in three folders, labelled by the strict majority of FER+ votes.
 
     Args:
-        place: The folder or archive, or one above it.
+        location: The folder or archive, or one above it.
 
     Raises:
         DataError: If no votes are found, or a row of a list is malformed. Names the row.
@@ -40,8 +40,8 @@ class FerPlusFolderSource(ImageFiles):
 
     maps_names = False
 
-    def __init__(self, place: Path | FileTree) -> None:
-        tree = need_tree(place, LAYOUT)
+    def __init__(self, location: Path | FileTree) -> None:
+        tree = need_tree(location, LAYOUT)
         votes = _all_votes(tree)
         if not votes:
             raise DataError(f"{tree.shown} holds no {LIST} and no {VOTES} of FER+. {LAYOUT}.")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fer_core.data.imaging import open_picture
 from fer_core.data.picture_files import looks_like_picture
-from fer_core.data.sources.base import Entry, Sample, Skipped, Split
+from fer_core.data.sources.base import Sample, SampleEntry, Skipped, Split
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.errors import DataError, ImageError
 
@@ -80,13 +80,13 @@ class ImageFiles:
             _first_is_coloured(self._tree, files[start:end]) for start, end in pairwise(bounds)
         )
 
-    def entries(self) -> Iterator[Entry | Skipped]:
+    def entries(self) -> Iterator[SampleEntry | Skipped]:
         """Gives what is known of the images without reading them."""
         for item in self._items:
             if isinstance(item, Skipped):
                 yield item
             else:
-                yield Entry(item.key, item.label, item.split, item.excluded, item.group)
+                yield SampleEntry(item.key, item.label, item.split, item.excluded, item.group)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -141,19 +141,19 @@ class ImageFiles:
         )
 
 
-def need_tree(place: Path | FileTree, layout: str) -> FileTree:
+def need_tree(location: Path | FileTree, layout: str) -> FileTree:
     """Returns the files of a folder or archive.
 
     Raises:
         DataError: If it is neither; says what layout is expected.
     """
-    if isinstance(place, FileTree):
-        return place
-    if not place.exists():
-        raise DataError(f"{place} does not exist. {layout}.")
-    if place.is_file() and not is_archive(place):
-        raise DataError(f"{place} is not a folder. {layout}.")
-    return open_tree(place)
+    if isinstance(location, FileTree):
+        return location
+    if not location.exists():
+        raise DataError(f"{location} does not exist. {layout}.")
+    if location.is_file() and not is_archive(location):
+        raise DataError(f"{location} is not a folder. {layout}.")
+    return open_tree(location)
 
 
 def is_image(name: str) -> bool:

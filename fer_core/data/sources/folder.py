@@ -29,7 +29,7 @@ class FolderSource(ImageFiles):
     are groups.
 
     Args:
-        place: The folder or archive, or one above it.
+        location: The folder or archive, or one above it.
         mapping: Class names by the folder's class names, both in any case; a class that is
             mapped to an empty string is left out.
         codes: What class numbers mean; a key of `CODE_TABLES`.
@@ -52,32 +52,32 @@ class FolderSource(ImageFiles):
 
     def __init__(
         self,
-        place: Path | FileTree,
+        location: Path | FileTree,
         *,
         mapping: Mapping[str, str] | None = None,
         codes: str | None = None,
         any_classes: bool = False,
     ) -> None:
-        tree = need_tree(place, LAYOUT)
+        tree = need_tree(location, LAYOUT)
         self._title = tree.title
-        found, notes = choose_class_folders(tree, LAYOUT)
-        _check_folders(tree, found, mapping or {})
-        tree = tree.below(found.root)
-        if found.root:
-            notes.insert(0, f"The class folders were found in {found.root}.")
+        classes, notes = choose_class_folders(tree, LAYOUT)
+        _check_folders(tree, classes, mapping or {})
+        tree = tree.below(classes.root)
+        if classes.root:
+            notes.insert(0, f"The class folders were found in {classes.root}.")
             self._title = tree.title
         names = ClassNames(
-            mapping=_of_classes(mapping or {}, tree, found),
+            mapping=_of_classes(mapping or {}, tree, classes),
             codes=codes or self.default_codes,
             left_out=self.foreign,
             any_classes=any_classes,
             formats=True,
         )
-        counts = found.counts
-        reading = names.read(counts, str(place if isinstance(place, Path) else tree.shown))
+        counts = classes.counts
+        reading = names.read(counts, str(location if isinstance(location, Path) else tree.shown))
         self.left_out: Counter[str] = Counter(reading.left_out(counts))
         self.notes = [*notes, *reading.notes]
-        files = _files(found, reading.labels)
+        files = _files(classes, reading.labels)
         _check_classes(tree.shown, files)
         super().__init__(tree, [*self._describe(self._with_persons(files)), *tree.skipped])
 
@@ -112,27 +112,27 @@ class FolderSource(ImageFiles):
         return files
 
 
-def _files(found: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
-    start = len(found.root) + 1 if found.root else 0
+def _files(classes: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
+    start = len(classes.root) + 1 if classes.root else 0
     return [
         ImageFile(name[start:], printable(name[start:]), labels[folder.name], folder.split)
-        for folder in found.folders
+        for folder in classes.folders
         if labels[folder.name]
         for name in folder.images
     ]
 
 
-def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, str]) -> None:
+def _check_folders(tree: FileTree, classes: ClassFolders, mapping: Mapping[str, str]) -> None:
     """Refuses images beside split folders, and class or split folders without images."""
-    if len({folder.split is None for folder in found.folders}) > 1:
-        beside = next(folder for folder in found.folders if folder.split is None)
+    if len({folder.split is None for folder in classes.folders}) > 1:
+        beside = next(folder for folder in classes.folders if folder.split is None)
         raise DataError(
             f"{tree.shown}/{beside.folder} stands beside split folders and holds images, but is no "
             "split itself. Move it into a split folder or away, or remove the split folders so "
             "that FERscope splits the set."
         )
-    held = {folder.folder for folder in found.folders} | set(found.unsorted)
-    parents = {folder.folder.rpartition("/")[0] for folder in found.folders}
+    held = {folder.folder for folder in classes.folders} | set(classes.unsorted)
+    parents = {folder.folder.rpartition("/")[0] for folder in classes.folders}
     ignored = {name.lower() for name, label in mapping.items() if not label}
     for folder in tree.folders:
         parent, _, name = folder.rpartition("/")
@@ -146,16 +146,16 @@ def _check_folders(tree: FileTree, found: ClassFolders, mapping: Mapping[str, st
                     "of it do not count). Add images or remove the folder, or pass "
                     f"--map-class {name}= ."
                 )
-        elif parent == found.root and split_of(name) and found.folders[0].split:
+        elif parent == classes.root and split_of(name) and classes.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")
 
 
 def _of_classes(
-    mapping: Mapping[str, str], tree: FileTree, found: ClassFolders
+    mapping: Mapping[str, str], tree: FileTree, classes: ClassFolders
 ) -> Mapping[str, str]:
     """Returns the mapping without class folders that are empty and left out."""
     names = {PurePosixPath(folder).name.lower() for folder in tree.folders}
-    empty = names - {name.lower() for name in found.counts}
+    empty = names - {name.lower() for name in classes.counts}
     return {key: label for key, label in mapping.items() if label or key.lower() not in empty}
 
 

@@ -16,6 +16,7 @@ from fer_core.data.sources.affectnet import (
 )
 from fer_core.data.sources.annotated import AnnotatedSource, find_tables, is_affectnet_table
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Source
+from fer_core.data.sources.ckplus import CkPlusSource
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.expw import ExpwSource
 from fer_core.data.sources.fer2013 import Fer2013Source
@@ -28,7 +29,13 @@ from fer_core.data.sources.named_files import NamedFilesSource
 from fer_core.data.sources.options import AnyReaderOptions, ReaderOptions, readers_of
 from fer_core.data.sources.pixels import PixelFile, find_pixel_tables
 from fer_core.data.sources.rafdb import RafDbFolderSource, RafDbSource, find_rafdb_lists
-from fer_core.data.sources.recognise import Place, Recognition, locate, recognise, recognise_place
+from fer_core.data.sources.recognise import (
+    Location,
+    Recognition,
+    locate,
+    recognise,
+    recognise_location,
+)
 from fer_core.data.sources.tables import Columns
 from fer_core.data.sources.yolo import YoloSource
 from fer_core.errors import DataError
@@ -43,7 +50,7 @@ class OpenedSource:
     Attributes:
         reader: Reads the dataset.
         form: One of `FORMATS`.
-        reason: What told the format.
+        reason: What the format was recognised by.
         notes: What was assumed, as sentences for the user.
     """
 
@@ -58,7 +65,7 @@ class _Request:
     """What an opener is given; `is_named` says whether the user named the format."""
 
     path: str
-    place: Place | None
+    location: Location | None
     mapping: Mapping[str, str]
     options: ReaderOptions
     columns: Columns = field(default_factory=Columns)
@@ -73,8 +80,8 @@ class _Request:
         )
 
     @property
-    def tree_place(self) -> Place:
-        return self.place or locate(self.path)
+    def tree_location(self) -> Location:
+        return self.location or locate(self.path)
 
 
 def open_source(
@@ -112,19 +119,19 @@ def open_dataset(
         raise DataError(f"The format {form!r} is unknown. Known: {', '.join(FORMATS)}.")
     given = {name: value for name, value in (options or {}).items() if value is not None}
     columns = _columns(given)
-    place: Place | None = None
+    location: Location | None = None
     if path == SYNTHETIC or form == SYNTHETIC:
         found = Recognition(SYNTHETIC, "the faces are drawn")
     elif form == "huggingface" and not Path(path).exists():
         found = Recognition(form, "--format says so")
     elif form is not None:
         found = Recognition(form, "--format says so")
-        place = locate(path)
+        location = locate(path)
     else:
-        place = locate(path)
-        found = recognise_place(place, columns, given.get("annotation"))
+        location = locate(path)
+        found = recognise_location(location, columns, given.get("annotation"))
     request = _Request(
-        path, place, mapping or {}, _checked(found.form, given), columns, form is not None
+        path, location, mapping or {}, _checked(found.form, given), columns, form is not None
     )
     reader = _OPENERS[found.form](request)
     notes = (*getattr(reader, "notes", ()), *found.notes)
@@ -157,12 +164,12 @@ def _checked(form: str, options: Mapping[str, Any]) -> ReaderOptions:
 
 
 def _fer2013(request: _Request) -> Source:
-    place = request.tree_place
+    location = request.tree_location
     options = request.options
     votes, labels = getattr(options, "votes", None), getattr(options, "labels", None)
-    tables = [place.file] if place.file is not None else find_pixel_tables(place.tree)
+    tables = [location.file] if location.file is not None else find_pixel_tables(location.tree)
     if not tables:
-        return Fer2013FolderSource(place.tree, **_folder_options(request))
+        return Fer2013FolderSource(location.tree, **_folder_options(request))
     if len(tables) > 1:
         raise DataError(
             f"{request.path} holds {len(tables)} tables of pixels ({', '.join(tables[:4])}). Give "
@@ -171,15 +178,15 @@ def _fer2013(request: _Request) -> Source:
     names = request.names
     if request.is_named and names.codes is None:
         names = replace(names, codes="fer2013")
-    file = PixelFile(place.tree, tables[0])
+    file = PixelFile(location.tree, tables[0])
     return Fer2013Source(file, votes, labels, names, request.columns)
 
 
 def _affectnet(request: _Request) -> Source:
-    place = request.tree_place
-    tree = place.tree
+    location = request.tree_location
+    tree = location.tree
     if find_affectnet_lists(tree):
-        return AffectNetCsvSource(_lists_tree(request.path, place), request.names)
+        return AffectNetCsvSource(_lists_tree(request.path, location), request.names)
     if find_affectnet_arrays(tree) is not None:
         return AffectNetArraysSource(tree, request.names)
     if getattr(request.options, "annotation", None) != "folder":
@@ -191,18 +198,18 @@ def _affectnet(request: _Request) -> Source:
     return AffectNetFolderSource(tree, **_folder_options(request))
 
 
-def _lists_tree(path: str, place: Place) -> Any:  # noqa: ANN401 (a tree or path)
+def _lists_tree(path: str, location: Location) -> Any:  # noqa: ANN401 (a tree or path)
     """Returns a place that holds AffectNet's pictures as well: they stand beside the lists."""
-    root = place.tree.root
+    root = location.tree.root
     if root is None:
-        return place.tree
+        return location.tree
     if root.name == "Manually_Annotated_file_lists":
         root = root.parent
     return root if root.is_dir() else Path(path)
 
 
 def _rafdb(request: _Request) -> Source:
-    tree = request.tree_place.tree
+    tree = request.tree_location.tree
     if find_rafdb_lists(tree):
         root = tree.root
         if root is not None:  # the pictures stand beside the list, or beside its folder
@@ -214,25 +221,25 @@ def _rafdb(request: _Request) -> Source:
 
 
 def _list(request: _Request, codes: str | None = None) -> Source:
-    place = request.tree_place
+    location = request.tree_location
     names = request.names
     if codes and not names.codes:
         names = ClassNames(names.mapping, codes, names.left_out, names.any_classes)
-    if place.file is not None and place.tree.root is not None:
-        return AnnotatedSource(place.tree.root / place.file, names, request.columns)
-    tables = find_tables(place.tree, request.columns, place.file) or None
-    return AnnotatedSource(place.tree, names, request.columns, tables)
+    if location.file is not None and location.tree.root is not None:
+        return AnnotatedSource(location.tree.root / location.file, names, request.columns)
+    tables = find_tables(location.tree, request.columns, location.file) or None
+    return AnnotatedSource(location.tree, names, request.columns, tables)
 
 
 def _huggingface(request: _Request) -> Source:
-    place = request.place
+    location = request.location
     path: Any = request.path
     if (
-        place is not None
-        and place.file is None
-        and not (place.tree.root is not None and is_saved_dataset(place.tree.root))
+        location is not None
+        and location.file is None
+        and not (location.tree.root is not None and is_saved_dataset(location.tree.root))
     ):
-        path = place.tree
+        path = location.tree
     return HuggingFaceSource(path, request.names, request.columns)
 
 
@@ -255,18 +262,19 @@ def _folder_options(request: _Request) -> dict[str, Any]:
 
 _OPENERS: Mapping[str, Callable[[_Request], Source]] = {
     "fer2013": _fer2013,
-    "ferplus": lambda request: FerPlusFolderSource(request.tree_place.tree),
+    "ferplus": lambda request: FerPlusFolderSource(request.tree_location.tree),
     "affectnet": _affectnet,
     "rafdb": _rafdb,
-    "expw": lambda request: ExpwSource(request.tree_place.tree, request.names),
-    "kdef": lambda request: NamedFilesSource(request.tree_place.tree, "KDEF", request.names),
-    "jaffe": lambda request: NamedFilesSource(request.tree_place.tree, "JAFFE", request.names),
+    "expw": lambda request: ExpwSource(request.tree_location.tree, request.names),
+    "ckplus": lambda request: CkPlusSource(request.tree_location.tree, request.names),
+    "kdef": lambda request: NamedFilesSource(request.tree_location.tree, "KDEF", request.names),
+    "jaffe": lambda request: NamedFilesSource(request.tree_location.tree, "JAFFE", request.names),
     "human-emotions": lambda request: HumanEmotionsSource(
-        request.tree_place.tree, **_folder_options(request)
+        request.tree_location.tree, **_folder_options(request)
     ),
-    "folder": lambda request: FolderSource(request.tree_place.tree, **_folder_options(request)),
+    "folder": lambda request: FolderSource(request.tree_location.tree, **_folder_options(request)),
     "list": _list,
-    "yolo": lambda request: YoloSource(request.tree_place.tree, request.names),
+    "yolo": lambda request: YoloSource(request.tree_location.tree, request.names),
     "huggingface": _huggingface,
     "synthetic": _synthetic,
 }

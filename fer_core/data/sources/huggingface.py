@@ -22,7 +22,7 @@ import yaml
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
-from fer_core.data.sources.base import Entry, Origin, Sample, Skipped, Split
+from fer_core.data.sources.base import Origin, Sample, SampleEntry, Skipped, Split
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
@@ -73,7 +73,7 @@ class HuggingFaceSource:
     groups; the others become slices.
 
     Args:
-        place: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
+        location: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
             `owner/name` of a dataset on the hub, with `@revision` after it if it must not change.
         names: How class names are understood.
         columns: Columns that the user named.
@@ -91,13 +91,13 @@ class HuggingFaceSource:
 
     def __init__(
         self,
-        place: str | FileTree,
+        location: str | FileTree,
         names: ClassNames | None = None,
         columns: Columns | None = None,
     ) -> None:
-        self._place = place if isinstance(place, str) else place.shown
+        self._place = location if isinstance(location, str) else location.shown
         columns = columns or Columns()
-        by_name = _open(place)
+        by_name = _open(location)
         self._parts = list(by_name.values())
         shared = [
             name
@@ -140,7 +140,7 @@ class HuggingFaceSource:
     def __len__(self) -> int:
         return sum(1 for _ in self.entries())
 
-    def entries(self) -> Iterator[Entry | Skipped]:
+    def entries(self) -> Iterator[SampleEntry | Skipped]:
         """Gives what is known of the images without reading them."""
         for row, label in enumerate(self._facts.labels):
             key = self._key(row)
@@ -148,7 +148,7 @@ class HuggingFaceSource:
                 yield Skipped(key, NO_LABEL)
             elif self._meanings[label]:
                 group = self._facts.groups[row]
-                yield Entry(key, self._meanings[label], self._splits[row], group=group)
+                yield SampleEntry(key, self._meanings[label], self._splits[row], group=group)
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
         """Gives the images in the order of the files, one batch in memory at a time."""
@@ -163,7 +163,7 @@ class HuggingFaceSource:
                 item = next(items)
                 yield item if isinstance(item, Skipped) else self._sample(item, row, cells)
 
-    def _sample(self, entry: Entry, row: int, cells: Mapping[str, Any]) -> Sample | Skipped:
+    def _sample(self, entry: SampleEntry, row: int, cells: Mapping[str, Any]) -> Sample | Skipped:
         try:
             picture = _picture(cells[self._image], self._place, entry.key)
         except ImageError as error:
@@ -335,39 +335,39 @@ def is_saved_dataset(path: Path) -> bool:
     return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
-def _open(place: str | FileTree) -> Mapping[str, _Rows]:
-    if isinstance(place, FileTree):
-        return _parquet_splits(place)
-    path = Path(place)
+def _open(location: str | FileTree) -> Mapping[str, _Rows]:
+    if isinstance(location, FileTree):
+        return _parquet_splits(location)
+    path = Path(location)
     if path.is_file() and not is_archive(path):
         return {"train": _Parquet(file_tree(path), (path.name,), "")}
     if path.exists():
         if path.is_dir() and is_saved_dataset(path):
-            return _load(lambda datasets: datasets.load_from_disk(str(path)), place)
+            return _load(lambda datasets: datasets.load_from_disk(str(path)), location)
         return _parquet_splits(open_tree(path))
-    if not _is_hub(place):
+    if not _is_hub(location):
         raise DataError(
-            f"{place} is neither a file, nor a folder, nor owner/name of a Hugging Face dataset."
+            f"{location} is neither a file, nor a folder, nor owner/name of a Hugging Face dataset."
         )
-    name, _, revision = place.partition("@")
-    return _load(lambda datasets: datasets.load_dataset(name, revision=revision or None), place)
+    name, _, revision = location.partition("@")
+    return _load(lambda datasets: datasets.load_dataset(name, revision=revision or None), location)
 
 
-def _load(call: Any, place: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an optional package's)
+def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an optional package's)
     try:
         import datasets
     except ImportError as error:
         raise DataError(
-            f"Reading {place} needs the package `datasets`. Install it with: "
+            f"Reading {location} needs the package `datasets`. Install it with: "
             "pip install 'ferscope[hf]'. Parquet files can be read without it."
         ) from error
     try:
         loaded = call(datasets)
     except Exception as error:  # the hub's client raises many kinds
         raise DataError(
-            f"The Hugging Face dataset {place} cannot be opened ({type(error).__name__}: {error}). "
-            "Check its name and the connection, or download its parquet files elsewhere and give "
-            "their folder."
+            f"The Hugging Face dataset {location} cannot be opened ({type(error).__name__}: "
+            f"{error}). Check its name and the connection, or download its parquet files elsewhere "
+            "and give their folder."
         ) from error
     if isinstance(loaded, datasets.DatasetDict):
         return {str(name): _Loaded(part) for name, part in loaded.items()}
@@ -426,19 +426,19 @@ def _card_licence(tree: FileTree) -> str:
     return ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
 
 
-def _image_column(columns: Sequence[str], name: str | None, place: str) -> str:
+def _image_column(columns: Sequence[str], name: str | None, location: str) -> str:
     if name is not None:
-        return named_column(columns, name, "image", place)
+        return named_column(columns, name, "image", location)
     found = usual_columns(columns, _IMAGE_NAMES)
     if not found:
         raise DataError(
-            f"{place} has no image column; its columns are {', '.join(columns)}. Name it with "
+            f"{location} has no image column; its columns are {', '.join(columns)}. Name it with "
             "--image."
         )
     return found[0]
 
 
-def _picture(raw: object, place: str, key: str) -> Image.Image:
+def _picture(raw: object, location: str, key: str) -> Image.Image:
     """Opens an image cell: an encoded picture, or grey levels as text or list, as FER2013 has them.
 
     Raises:
@@ -447,23 +447,23 @@ def _picture(raw: object, place: str, key: str) -> Image.Image:
     if isinstance(raw, (str, list)):
         text = raw if isinstance(raw, str) else " ".join(map(str, np.ravel(raw)))
         return Image.fromarray(parse_pixels(text, math.isqrt(len(text.split())))).convert("RGB")
-    return open_picture(_bytes(raw, place), key)
+    return open_picture(_bytes(raw, location), key)
 
 
-def _bytes(raw: object, place: str) -> bytes:
+def _bytes(raw: object, location: str) -> bytes:
     """Returns the encoded picture of an image cell: bytes, or `{bytes, path}`."""
     if isinstance(raw, Mapping):
         if isinstance(raw.get("bytes"), bytes):
             return bytes(raw["bytes"])
         if raw.get("path"):
             raise ImageError(
-                f"The picture {raw['path']} stands outside of the files of {place}. "
+                f"The picture {raw['path']} stands outside of the files of {location}. "
                 "Download the dataset with its pictures embedded."
             )
     if isinstance(raw, bytes):
         return raw
-    raise ImageError(f"A picture in {place} is empty or of a kind that cannot be read.")
+    raise ImageError(f"A picture in {location} is empty or of a kind that cannot be read.")
 
 
-def _is_hub(place: str) -> bool:
-    return _HUB_ID.fullmatch(place) is not None and not Path(place).exists()
+def _is_hub(location: str) -> bool:
+    return _HUB_ID.fullmatch(location) is not None and not Path(location).exists()

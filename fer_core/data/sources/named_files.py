@@ -32,7 +32,7 @@ class NamedFilesSource(ImageFiles):
     """Pictures by name, in any folders; persons are groups, conditions are slices.
 
     Args:
-        place: The folder or archive, or one above it.
+        location: The folder or archive, or one above it.
         naming: `KDEF` or `JAFFE`.
         names: How class names are understood.
 
@@ -41,9 +41,9 @@ class NamedFilesSource(ImageFiles):
     """
 
     def __init__(
-        self, place: Path | FileTree, naming: str, names: ClassNames | None = None
+        self, location: Path | FileTree, naming: str, names: ClassNames | None = None
     ) -> None:
-        tree = need_tree(place, f"Give the folder of {naming}")
+        tree = need_tree(location, f"Give the folder of {naming}")
         pictures = [name for name in tree.files if is_image(name)]
         named = {name: NAMINGS[naming](PurePosixPath(name).stem) for name in pictures}
         labels = Counter(str(file.label) for file in named.values() if file)

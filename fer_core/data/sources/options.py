@@ -1,4 +1,4 @@
-"""Options of the readers: one model a reader, told apart by its format."""
+"""Options of the readers: one model per reader, discriminated by its format."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ RECOGNISED = "recognised"
 
 
 class ReaderOptions(BaseModel):
-    """What a reader may be told beside the path."""
+    """Options of a reader beside the path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,9 +69,9 @@ class ExpwOptions(_Classes):
 
 
 class NamedFilesOptions(_Classes):
-    """KDEF and JAFFE."""
+    """KDEF, JAFFE and CK+."""
 
-    format: Literal["kdef", "jaffe"]
+    format: Literal["kdef", "jaffe", "ckplus"]
 
 
 class FolderOptions(_Table):
@@ -137,7 +137,7 @@ RecognisedOptions = create_model("RecognisedOptions", __base__=ReaderOptions, **
 def tag(value: Any) -> str:  # noqa: ANN401 (anything may stand in a plan)
     """Returns which model reads a source's options."""
     form = value.get("format") if isinstance(value, dict) else getattr(value, "format", None)
-    if form in ("kdef", "jaffe"):
+    if form in ("kdef", "jaffe", "ckplus"):
         return "kdef"
     if form == "human-emotions":
         return "folder"

@@ -89,26 +89,26 @@ class PixelFile:
     path: str
 
     @classmethod
-    def of(cls, place: "Path | PixelFile") -> "PixelFile":
+    def of(cls, location: "Path | PixelFile") -> "PixelFile":
         """Returns a file on disk, which may be packed alone in a zip.
 
         Raises:
             DataError: If it does not exist, or the archive holds none or several.
         """
-        if isinstance(place, PixelFile):
-            return place
-        if not place.is_file():
+        if isinstance(location, PixelFile):
+            return location
+        if not location.is_file():
             raise DataError(
-                f"{place} does not exist. Give the path of fer2013.csv (also .gz or .zip)."
+                f"{location} does not exist. Give the path of fer2013.csv (also .gz or .zip)."
             )
-        if place.suffix.lower() != ".zip":
-            return cls(file_tree(place), place.name)
-        tree = open_tree(place)
+        if location.suffix.lower() != ".zip":
+            return cls(file_tree(location), location.name)
+        tree = open_tree(location)
         tables = find_pixel_tables(tree)
         if len(tables) != 1:
             raise DataError(
-                f"{place.name} holds {len(tables)} tables of pixels. Give the path of one: "
-                f"{place}/{tables[0] if tables else 'fer2013.csv'}."
+                f"{location.name} holds {len(tables)} tables of pixels. Give the path of one: "
+                f"{location}/{tables[0] if tables else 'fer2013.csv'}."
             )
         return cls(tree, tables[0])
 
@@ -238,7 +238,7 @@ def _form_of(file: PixelFile) -> Form | None:
         if not cells or len(cells[0]) < 2:
             continue
         for row in cells:
-            places = [place for place, cell in enumerate(row) if _pixel_count(cell)]
+            places = [location for location, cell in enumerate(row) if _pixel_count(cell)]
             if places and len(cells[0]) == len(row):
                 return _form(separator, cells[0], row, places[0])
     return None
@@ -248,20 +248,20 @@ def _beginning(file: IO[bytes]) -> bytes:
     return file.read(_HEAD)
 
 
-def _form(separator: str, first: list[str], row: list[str], place: int) -> Form:
+def _form(separator: str, first: list[str], row: list[str], location: int) -> Form:
     header = row is not first
     names = [name or f"column {number}" for number, name in enumerate(first, 1)]
     if not header:
         names = [f"column {number}" for number in range(1, len(row) + 1)]
-        others = [number for number in range(len(row)) if number != place]
+        others = [number for number in range(len(row)) if number != location]
         for number in others:
             if split_of(row[number]):
                 names[number] = "Usage"
             elif len(row) <= 3:  # FER2013's columns
                 names[number] = "emotion"
-        names[place] = PIXELS
-    side = math.isqrt(_pixel_count(row[place]))
-    return Form(separator, tuple(names), header, names[place], side)
+        names[location] = PIXELS
+    side = math.isqrt(_pixel_count(row[location]))
+    return Form(separator, tuple(names), header, names[location], side)
 
 
 def _cells(line: str, separator: str) -> list[str]:

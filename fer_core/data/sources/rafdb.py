@@ -33,8 +33,8 @@ class RafDbSource(ImageFiles):
     that are listed but missing are listed as skipped.
 
     Args:
-        place: The folder `basic`, one above it, or one in which the list stands beside `aligned`;
-            or an archive of them.
+        location: The folder `basic`, one above it, or one in which the list stands beside
+            `aligned`; or an archive of them.
         names: How class names are understood.
 
     Raises:
@@ -44,8 +44,8 @@ class RafDbSource(ImageFiles):
 
     origin = ORIGIN
 
-    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
-        tree = need_tree(place, f"Give the folder of RAF-DB that holds EmoLabel/{LIST_NAME}")
+    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(location, f"Give the folder of RAF-DB that holds EmoLabel/{LIST_NAME}")
         lists = find_rafdb_lists(tree)
         if not lists:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Which dataset a path holds, and how it can be told."""
+"""Recognises which dataset a path holds, and says by what."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from pathlib import Path, PurePosixPath
 
 from fer_core.data.sources.affectnet import find_affectnet_arrays, find_affectnet_lists
 from fer_core.data.sources.annotated import (
-    agreement,
     ask_for_labels,
+    compare_tables,
     find_tables,
     is_affectnet_table,
     table_counts,
     unused_tables,
 )
 from fer_core.data.sources.base import SYNTHETIC
+from fer_core.data.sources.ckplus import find_ckplus_labels
 from fer_core.data.sources.class_folders import find_class_folders, several
 from fer_core.data.sources.class_names import code_of, emotion_of
 from fer_core.data.sources.expw import find_expw_lists
@@ -34,7 +35,7 @@ _MOST_NAMED = 0.9
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """What a path leads to.
 
     Attributes:
@@ -52,7 +53,7 @@ class Recognition:
 
     Attributes:
         form: One of `FORMATS`.
-        reason: What told it, as a clause for people.
+        reason: What it was recognised by, as a clause.
         notes: What else was found.
     """
 
@@ -61,20 +62,24 @@ class Recognition:
     notes: tuple[str, ...] = ()
 
 
-def locate(path: str) -> Place:
+def locate(path: str) -> Location:
     """Opens a folder, an archive, a file, or a folder or file in an archive.
 
     Raises:
         DataError: If it does not exist or cannot be read.
     """
-    place = Path(path)
-    if place.is_dir():
-        return Place(open_tree(place))
-    if place.is_file():
-        return Place(open_tree(place)) if is_archive(place) else Place(file_tree(place), place.name)
-    for parent in place.parents:
+    location = Path(path)
+    if location.is_dir():
+        return Location(open_tree(location))
+    if location.is_file():
+        return (
+            Location(open_tree(location))
+            if is_archive(location)
+            else Location(file_tree(location), location.name)
+        )
+    for parent in location.parents:
         if parent.is_file() and is_archive(parent):
-            return _inside(open_tree(parent), place.relative_to(parent).as_posix(), path)
+            return _inside(open_tree(parent), location.relative_to(parent).as_posix(), path)
     # Never taken for a dataset of the hub, which `owner/name` could be, too: a mistyped path
     # must not go to the network.
     raise DataError(
@@ -83,14 +88,14 @@ def locate(path: str) -> Place:
     )
 
 
-def _inside(tree: FileTree, name: str, path: str) -> Place:
+def _inside(tree: FileTree, name: str, path: str) -> Location:
     if name in tree.names:
         folder, _, file = name.rpartition("/")
-        return Place(tree.below(folder), file)
+        return Location(tree.below(folder), file)
     below = tree.below(name)
     if not below.files:
         raise DataError(f"{path} does not exist: {tree.shown} holds no {name}.")
-    return Place(below)
+    return Location(below)
 
 
 def recognise(path: str) -> str:
@@ -99,25 +104,25 @@ def recognise(path: str) -> str:
     Raises:
         DataError: If the path does not exist or is ambiguous.
     """
-    return SYNTHETIC if path == SYNTHETIC else recognise_place(locate(path)).form
+    return SYNTHETIC if path == SYNTHETIC else recognise_location(locate(path)).form
 
 
-def recognise_place(
-    place: Place, columns: Columns | None = None, annotation: str | None = None
+def recognise_location(
+    location: Location, columns: Columns | None = None, annotation: str | None = None
 ) -> Recognition:
     """Says which reader reads a place.
 
     Args:
-        place: What the path leads to.
+        location: What the path leads to.
         columns: Columns that the user named.
         annotation: `table` or `folder`, if the user said what counts.
 
     Raises:
         DataError: If there are several datasets, or table and folders contradict each other.
     """
-    if place.file is not None:
-        return _recognise_file(place.tree, place.file)
-    tree = place.tree
+    if location.file is not None:
+        return _recognise_file(location.tree, location.file)
+    tree = location.tree
     if published := _one_of(tree, {form: find(tree) for form, find in _PUBLISHED.items()}):
         form, name = published
         return Recognition(form, f"{name} is {_REASONS[form]}")
@@ -188,17 +193,19 @@ _PUBLISHED: dict[str, Callable[[FileTree], list[str]]] = {
     "affectnet": lambda tree: _affectnet_lists(tree) or _affectnet_arrays(tree),
     "ferplus": _vote_lists,
     "expw": find_expw_lists,
+    "ckplus": lambda tree: find_ckplus_labels(tree)[:1],
 }
 _REASONS = {
     "rafdb": "RAF-DB's list of labels",
     "affectnet": "an annotation of AffectNet",
     "ferplus": "a list of FER+ votes",
     "expw": "a list in ExpW's form",
+    "ckplus": "a label of CK+",
 }
 
 
-def _one_of(tree: FileTree, found: dict[str, list[str]]) -> tuple[str, str] | None:
-    pairs = [(form, name) for form, names in found.items() for name in names]
+def _one_of(tree: FileTree, matches: dict[str, list[str]]) -> tuple[str, str] | None:
+    pairs = [(form, name) for form, names in matches.items() for name in names]
     if len(pairs) > 1:
         raise DataError(several(tree, {name: _REASONS[form] for form, name in pairs}))
     return pairs[0] if pairs else None
@@ -229,7 +236,7 @@ def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None
         example = PurePosixPath(pictures[0]).name
         return Recognition(form, f"the files are named as in {form}, {example} for one", notes)
     naming = naming_of([PurePosixPath(name).stem for name in pictures])
-    emotions = any(emotion_of(name) for found in folders for name in found.counts)
+    emotions = any(emotion_of(name) for matches in folders for name in matches.counts)
     if naming in ("KDEF", "JAFFE") and not emotions:
         return Recognition(naming.lower(), f"the files are named as in {naming}", notes)
     if not folders and not tables:
@@ -248,7 +255,7 @@ def _table_or_folders(
     reason = f"{tables[0].name} lists the pictures"
     if is_affectnet_table(tables[0]):
         return Recognition("affectnet", f"{tables[0].name} is AffectNet's table on Kaggle")
-    compared = agreement(tree, tables, columns)
+    compared = compare_tables(tree, tables, columns)
     if compared.same + compared.different == 0:
         return Recognition("list", reason)
     if compared.different == 0 and (compared.silent == 0 or form is not None):

@@ -104,6 +104,8 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     found = usual_columns(columns, LABEL_COLUMNS)
     if not found:
         return None
+    # of columns that say the same, names need no explanation and numbers do
+    found.sort(key=lambda column: all(code_of(str(value)) is not None for value in table[column]))
     first, *others = found
     differing = [other for other in others if not _agree(table[first], table[other])]
     if differing:
@@ -118,8 +120,15 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
 
 
 def _agree(first: "pd.Series[str]", second: "pd.Series[str]") -> bool:
-    """Whether two columns say the same: each value of one goes with one value of the other."""
+    """Whether two columns say the same: each value of one goes with one value of the other.
+
+    Where both are emotions they must be the same, where both are numbers the numbers.
+    """
     pairs = pd.DataFrame({"a": first.astype(str), "b": second.astype(str)}).drop_duplicates()
+    for read in (emotion_of, code_of):
+        a, b = pairs["a"].map(read), pairs["b"].map(read)
+        if a.notna().all() and b.notna().all():
+            return bool((a == b).all())
     return not pairs["a"].duplicated().any() and not pairs["b"].duplicated().any()
 
 

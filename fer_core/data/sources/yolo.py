@@ -40,15 +40,15 @@ class YoloSource(ImageFiles):
     A set whose classes are AffectNet's eight is read as AffectNet: contempt is left out.
 
     Args:
-        place: The folder or archive, or one above it.
+        location: The folder or archive, or one above it.
         names: How class names are understood.
 
     Raises:
         DataError: If there are no labels, or nothing says what the class numbers mean.
     """
 
-    def __init__(self, place: Path | FileTree, names: ClassNames | None = None) -> None:
-        tree = need_tree(place, _LAYOUT)
+    def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
+        tree = need_tree(location, _LAYOUT)
         pictures = find_labelled_pictures(tree)
         if not pictures:
             raise DataError(f"{tree.shown} holds no pictures with labels of YOLO. {_LAYOUT}.")
@@ -92,8 +92,8 @@ def find_labelled_pictures(tree: FileTree) -> dict[str, str]:
         path = PurePosixPath(name)
         if "images" not in path.parts[:-1] or not is_image(name):
             continue
-        place = len(path.parts) - 2 - path.parts[-2::-1].index("images")
-        label = PurePosixPath(*path.parts[:place], "labels", *path.parts[place + 1 :])
+        location = len(path.parts) - 2 - path.parts[-2::-1].index("images")
+        label = PurePosixPath(*path.parts[:location], "labels", *path.parts[location + 1 :])
         if (text := label.with_suffix(".txt").as_posix()) in tree.names:
             pairs[name] = text
     return pairs
