@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fer_core.data.sources.base import SPLITS, Origin, Sample
+from fer_core.data.sources.base import SPLITS, Origin, Sample, SampleEntry
 from fer_core.data.sources.synthetic import SHARES, SyntheticSource
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import SyntheticFace
@@ -98,6 +98,17 @@ class PlantedSource:
     def __len__(self) -> int:
         return len(self._drawn) + len(self._originals)
 
+    def entries(self) -> Iterator[SampleEntry]:
+        """Yields what is known of the images without drawing them."""
+        for index in range(len(self._drawn)):
+            label = self._label(index, np.random.default_rng([self._seed, index, 2]))
+            yield SampleEntry(f"{index:06d}", str(label), self._drawn.split(index))
+        for number, original in enumerate(self._originals.tolist()):
+            random = np.random.default_rng([self._seed, original, 3])
+            _shade(number, random)
+            label = self._copied_label(original, random)
+            yield SampleEntry(self._copy_key(number), str(label), str(self._splits[number]))
+
     def __iter__(self) -> Iterator[Sample]:
         for index in range(len(self._drawn)):
             yield self._annotated(index)
@@ -111,11 +122,19 @@ class PlantedSource:
         return Sample(
             key=f"{index:06d}",
             image=self._image(face, index),
-            label=_other(face.emotion, random) if index in self._wrong else face.emotion,
+            label=self._label(index, random),
             split=self._drawn.split(index),
             second_label=face.emotion,
             votes=_votes(face.emotion, face.intensity, random),
         )
+
+    def _label(self, index: int, random: np.random.Generator) -> Emotion:
+        emotion = self._drawn.emotion(index)
+        return _other(emotion, random) if index in self._wrong else emotion
+
+    def _copied_label(self, original: int, random: np.random.Generator) -> Emotion:
+        emotion = self._drawn.emotion(original)
+        return _other(emotion, random) if random.random() < CONFLICTS else emotion
 
     def _image(self, face: SyntheticFace, index: int) -> NDArray[np.uint8]:
         return _spoilt(face.image, index % 3) if index in self._odd else face.image
@@ -124,15 +143,12 @@ class PlantedSource:
         random = np.random.default_rng([self._seed, original, 3])
         face = self._drawn.face(original)
         image = self._image(face, original)
-        if number % 3:  # nearly the same: a little paler or darker
-            image = (image * random.uniform(0.8, 0.95) + random.uniform(2, 12)).astype(np.uint8)
-        label = face.emotion
-        if random.random() < CONFLICTS:
-            label = _other(face.emotion, random)
+        if (shade := _shade(number, random)) is not None:
+            image = (image * shade[0] + shade[1]).astype(np.uint8)
         return Sample(
             key=self._copy_key(number),
             image=image,
-            label=label,
+            label=self._copied_label(original, random),
             split=str(self._splits[number]),
             second_label=face.emotion,
             votes=_votes(face.emotion, face.intensity, random),
@@ -141,6 +157,11 @@ class PlantedSource:
     @staticmethod
     def _copy_key(number: int) -> str:
         return f"copy{number:04d}"
+
+
+def _shade(number: int, random: np.random.Generator) -> tuple[float, float] | None:
+    """Returns how a copy is paler or darker than its original; None for an exact copy."""
+    return (random.uniform(0.8, 0.95), random.uniform(2, 12)) if number % 3 else None
 
 
 def _other(emotion: Emotion, random: np.random.Generator) -> Emotion:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_core.data.sources.base import SPLITS, Origin, Sample, Split
+from fer_core.data.sources.base import SPLITS, Origin, Sample, SampleEntry, Split
 from fer_core.errors import DataError
 from fer_core.labels import Emotion
 from fer_core.synthetic.action_units import PROTOTYPES, ActionUnits
@@ -105,6 +105,17 @@ class SyntheticSource:
 
     def __len__(self) -> int:
         return len(self._plans)
+
+    def entries(self) -> Iterator[SampleEntry]:
+        """Yields what is known of the images without drawing them."""
+        for index, plan in enumerate(self._plans):
+            yield SampleEntry(
+                f"{index:06d}", str(plan.emotion), plan.split, group=f"person {plan.identity}"
+            )
+
+    def emotion(self, index: int) -> Emotion:
+        """Returns the emotion that an image shows."""
+        return self._plans[index].emotion
 
     def __iter__(self) -> Iterator[Sample]:
         for index, plan in enumerate(self._plans):

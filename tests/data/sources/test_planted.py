@@ -49,6 +49,17 @@ def test_labels_differ_from_what_was_drawn_just_where_planted(
     assert wrong == source.planted.wrong_labels
 
 
+def test_entries_say_the_same_without_drawing(
+    source: PlantedSource, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SyntheticSource, "face", None)
+    for reader, drawn in ((source, samples), (SyntheticSource(COUNT, seed=4, side=SIDE), samples)):
+        entries = list(reader.entries())
+        assert len(entries) == len(reader)
+        assert [entry.split for entry in entries] == [s.split for s in drawn][: len(entries)]
+    assert [entry.label for entry in source.entries()] == [s.label for s in samples]
+
+
 def test_what_is_not_odd_is_the_plain_drawing(source: PlantedSource, samples: list[Sample]) -> None:
     plain = SyntheticSource(COUNT, seed=4, side=SIDE)
     odd = {int(key) for key in source.planted.odd}
