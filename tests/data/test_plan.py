@@ -11,7 +11,7 @@ from PIL import Image
 
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.cleaning import Cleaner
-from fer_core.data.faces import DetectedFace, whole_picture
+from fer_core.data.faces import FER2013, CropSquare, DetectedFace, whole_picture
 from fer_core.data.plan import BalancePlan, CleanPlan, PrepareOptions, SplitPlan, TopUp, read_plan
 from fer_core.data.prepare import prepare_plan, prepare_sources
 from fer_core.data.prepared import PreparedDataset
@@ -298,22 +298,23 @@ def bright_square(side: int, at: int, size: int) -> np.ndarray:
 
 
 def test_cleaning_says_why() -> None:
-    cleaner = Cleaner(CleanPlan(faces="crop", min_side=20, drop_flat=True), Finder())
+    cleaner = Cleaner(CleanPlan(faces="crop", min_side=40, drop_flat=True), Finder())
 
     def reason(image: np.ndarray) -> str:
         return cleaner.clean(Sample("a", image, "happy", None)).excluded
 
     assert reason(np.full((40, 40), 9, np.uint8)) == "flat or blank"
     assert reason(noise(1, side=40)[0] // 4) == "no face was found"
-    assert reason(bright_square(40, 10, 5)) == "smaller than 20 pixels"
-    assert reason(bright_square(60, 10, 30)) == ""
+    assert reason(bright_square(60, 10, 30)) == "smaller than 40 pixels"
+    assert reason(bright_square(120, 20, 80)) == ""
 
 
 def test_cropping_takes_the_face_and_requiring_keeps_the_picture() -> None:
     sample = Sample("a", bright_square(90, 30, 30), "happy", None)
     crop = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample).image
     kept = Cleaner(CleanPlan(faces="require"), Finder()).clean(sample).image
-    assert crop.shape == (35, 35)  # 30 / 0.86
+    side = CropSquare.around(DetectedFace(30, 30, 60, 60, 1.0), FER2013).side
+    assert crop.shape == (side, side)
     assert kept is sample.image
 
 
@@ -331,7 +332,7 @@ def test_a_reason_of_the_source_is_kept() -> None:
 def test_disputed_images_are_cropped_like_the_others() -> None:
     sample = Sample("a", bright_square(90, 30, 30), None, None, "annotators disagree")
     cleaned = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample)
-    assert (cleaned.image.shape, cleaned.excluded) == ((35, 35), "annotators disagree")
+    assert (cleaned.image.shape, cleaned.excluded) == ((30, 30), "annotators disagree")
 
 
 def test_what_is_set_aside_is_told(tmp_path: Path) -> None:
