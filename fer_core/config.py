@@ -1,7 +1,8 @@
 """Recipes: all settings of a training run, as frozen pydantic models.
 
 A recipe file lists only what differs from the defaults below, plus one block of changes per
-profile (`cpu`, `gpu`). The resolved recipe is saved in `run.json`, so a run can be reproduced
+profile (`cpu`, `gpu`, `gpu_offline`). What all recipes share in a profile is in
+`profiles/<profile>.yaml` beside them. The resolved recipe is saved in `run.json`, so a run can be reproduced
 without the file. Keys of earlier versions (`RENAMED_KEYS`) are still read.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fer_core.errors import RecipeError
+from fer_core.errors import NoProfileError, RecipeError
 
 RENAMED_KEYS: Mapping[str, str] = {
     "loss.disputed": "loss.no_majority",
@@ -312,6 +313,33 @@ class Recipe(_Section):
         progressive = epoch < self.train.progressive_epochs
         return self.train.progressive_size if progressive else self.model.image_size
 
+    def with_epochs(self, epochs: int) -> "Recipe":
+        """Returns the recipe with another number of epochs and its phases in proportion.
+
+        Phases are the warm-up, the epochs with a frozen backbone, those at a smaller size, those
+        with hints, and the patience of early stopping.
+        """
+        if epochs == self.train.epochs:
+            return self
+        share = epochs / self.train.epochs
+        train, optim = self.train, self.optim
+        patience = max(1, round(share * train.patience)) if train.patience else 0
+        progressive = int(share * train.progressive_epochs)
+        phases = {
+            "epochs": epochs,
+            "freeze_epochs": int(share * train.freeze_epochs),
+            "progressive_epochs": progressive,
+            "progressive_size": train.progressive_size if progressive else 0,
+            "patience": patience,
+        }
+        warmup = min(1.0, share) * optim.warmup_epochs
+        content = self.model_dump()
+        content["train"] |= phases
+        content["optim"]["warmup_epochs"] = warmup
+        if self.distill is not None:
+            content["distill"]["hint_epochs"] = round(share * self.distill.hint_epochs)
+        return Recipe.model_validate(content)
+
 
 class EnsembleRecipe(_Section):
     """An average of other runs' probabilities; nothing is trained.
@@ -346,7 +374,8 @@ class EnsembleRecipe(_Section):
 
 AnyRecipe = Recipe | EnsembleRecipe
 
-PROFILES = ("cpu", "gpu")
+PROFILES = ("cpu", "gpu", "gpu_offline")
+"""Sizes of training; `gpu_offline` needs no network: it starts only from included weights."""
 
 
 def recipe_names(folder: Path) -> list[str]:
@@ -357,15 +386,16 @@ def recipe_names(folder: Path) -> list[str]:
 def load_recipe(
     folder: Path, name: str, profile: str = "cpu", overrides: Sequence[str] = ()
 ) -> AnyRecipe:
-    """Resolves a recipe: defaults, then the file, then its profile, then overrides.
+    """Resolves a recipe: defaults, the file, what its profile shares, its profile, overrides.
 
     Args:
         folder: Folder of recipe files.
         name: File name without `.yaml`.
-        profile: `cpu` or `gpu`.
+        profile: `cpu`, `gpu` or `gpu_offline`.
         overrides: `section.key=value` strings; values are parsed as YAML.
 
     Raises:
+        NoProfileError: If the recipe does without this profile; says why.
         RecipeError: On an unknown recipe, profile or key, or a value out of range.
     """
     if name not in recipe_names(folder):
@@ -373,26 +403,47 @@ def load_recipe(
         raise RecipeError(f"There is no recipe {name!r}. Known recipes: {known}.")
     if profile not in PROFILES:
         raise RecipeError(f"There is no profile {profile!r}. Profiles: {', '.join(PROFILES)}.")
+    content = _read_yaml(folder / f"{name}.yaml")
+    changes = _profile_changes(name, profile, content.pop("profiles", None) or {})
+    shared: dict[str, Any] = {}
+    if content.get("kind") != "ensemble":  # an ensemble has none of a network's keys
+        shared = _read_yaml(folder / "profiles" / f"{profile}.yaml", optional=True)
+    merged = _merge(current_keys(content), current_keys(shared))
+    merged = _merge(merged, current_keys(changes))
+    for text in overrides:
+        merged = _merge(merged, current_keys(_parse_override(text)))
+    return parse_recipe({**merged, "name": name, "profile": profile})
+
+
+def _read_yaml(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """Reads a recipe file or what a profile shares; an optional file may be missing."""
+    if optional and not path.is_file():
+        return {}
     try:
-        content = yaml.safe_load((folder / f"{name}.yaml").read_text()) or {}
+        content = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
-        raise RecipeError(f"Recipe {name}.yaml is not valid YAML: {error}.") from error
+        raise RecipeError(f"Recipe {path.name} is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
-        raise RecipeError(f"Recipe {name}.yaml must be a mapping of keys to values.")
-    profiles = content.pop("profiles", None) or {}
+        raise RecipeError(f"Recipe {path.name} must be a mapping of keys to values.")
+    return content
+
+
+def _profile_changes(name: str, profile: str, profiles: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Returns a profile's block of a recipe file; a text there says why there is none."""
     if not isinstance(profiles, dict):
-        raise RecipeError(f"Recipe {name!r}: profiles must be a mapping with the keys cpu and gpu.")
+        raise RecipeError(
+            f"Recipe {name!r}: profiles must be a mapping with the keys {', '.join(PROFILES)}."
+        )
     if unknown := sorted(map(str, set(profiles) - set(PROFILES))):
         raise RecipeError(f"Recipe {name!r} has unknown profiles: {', '.join(unknown)}.")
     changes = profiles.get(profile) or {}
+    if isinstance(changes, str):
+        raise NoProfileError(f"Recipe {name!r} has no profile {profile}: {changes}")
     if not isinstance(changes, dict):
         raise RecipeError(
             f"Recipe {name!r}: profile {profile} must be a mapping of keys to values."
         )
-    merged = _merge(current_keys(content), current_keys(changes))
-    for text in overrides:
-        merged = _merge(merged, current_keys(_parse_override(text)))
-    return parse_recipe({**merged, "name": name, "profile": profile})
+    return changes
 
 
 def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:

@@ -25,6 +25,10 @@ class RecipeError(FerscopeError):
     """A recipe or one of its keys is unknown or invalid."""
 
 
+class NoProfileError(RecipeError):
+    """A recipe has no such profile, on purpose."""
+
+
 class WeightsError(FerscopeError):
     """Initial weights or a checkpoint are missing, damaged or incompatible."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.config import (
+    PROFILES,
     EnsembleRecipe,
     Recipe,
     load_recipe,
@@ -13,8 +14,8 @@ from fer_core.config import (
     recipe_names,
     recipe_values,
 )
-from fer_core.errors import RecipeError
-from fer_core.models import architectures, build_model
+from fer_core.errors import NoProfileError, RecipeError
+from fer_core.models import architectures, build_model, spec_of
 from fer_core.project import ROOT
 from training.options import RECIPES
 
@@ -146,9 +147,13 @@ def test_an_unknown_recipe_cannot_be_a_path(folder):
         load_recipe(folder / "sub", "../mine")
 
 
-@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", recipe_names(RECIPES))
 def test_every_shipped_recipe_resolves(name, profile):
+    if (name, profile) == ("vit_base_lora", "gpu_offline"):
+        with pytest.raises(NoProfileError, match=r"no profile gpu_offline: ViT-Base .*weights"):
+            load_recipe(RECIPES, name, profile)
+        return
     recipe = load_recipe(RECIPES, name, profile)
     assert recipe.description
     if isinstance(recipe, EnsembleRecipe):
@@ -162,3 +167,60 @@ def test_a_recipe_names_the_architectures_that_exist(folder):
     recipe = load_recipe(folder, "mine", "cpu", ["model.architecture=alexnet"])
     with pytest.raises(RecipeError, match=r"no architecture 'alexnet'\. Known: .*resnet34"):
         build_model(recipe.model, 7)
+
+
+@pytest.mark.parametrize("name", recipe_names(RECIPES))
+def test_offline_recipes_start_from_included_weights_and_own_runs(name):
+    if name == "vit_base_lora":
+        return
+    recipe = load_recipe(RECIPES, name, "gpu_offline")
+    if isinstance(recipe, EnsembleRecipe):
+        return
+    source = spec_of(recipe.model.architecture).imagenet or ""
+    included = {"scratch", "face"} | ({"imagenet"} if source.startswith("wheel:") else set())
+    kind, _, run = recipe.model.init.partition(":")
+    assert kind in included or (kind == "run" and run.endswith("-gpu_offline-s0"))
+    teachers = recipe.distill.teachers if recipe.distill else ()
+    assert all(teacher.endswith("-gpu_offline-s0") for teacher in teachers)
+    assert 64 <= recipe.model.image_size <= 224
+    if recipe.model.lora is None:
+        assert 100 <= recipe.train.epochs <= 300
+        assert recipe.train.ema_decay > 0
+    if spec_of(recipe.model.architecture).family == "vit" and recipe.model.lora is None:
+        assert teachers
+
+
+def test_what_a_profile_shares_goes_before_its_block(folder):
+    shared = folder / "profiles"
+    shared.mkdir()
+    (shared / "gpu.yaml").write_text("model: {image_size: 100}\noptim: {lr: 0.5}\n")
+    assert load_recipe(folder, "mine", "cpu").optim.lr == 0.01
+    gpu = load_recipe(folder, "mine", "gpu")
+    assert (gpu.model.image_size, gpu.optim.lr) == (224, 0.5)
+    assert recipe_names(folder) == ["mine"]
+    (shared / "gpu.yaml").write_text("[1]")
+    with pytest.raises(RecipeError, match=r"gpu\.yaml must be a mapping"):
+        load_recipe(folder, "mine", "gpu")
+
+
+def test_fewer_epochs_shorten_each_phase_in_proportion(folder):
+    recipe = load_recipe(
+        folder,
+        "mine",
+        "cpu",
+        [
+            "train={epochs: 100, freeze_epochs: 10, patience: 20, progressive_size: 32,"
+            " progressive_epochs: 40}",
+            "optim.warmup_epochs=5",
+            "distill={teachers: [a], hint_epochs: 30}",
+        ],
+    )
+    short = recipe.with_epochs(10)
+    assert recipe.with_epochs(100) == recipe
+    assert (short.train.epochs, short.train.freeze_epochs, short.train.patience) == (10, 1, 2)
+    assert (short.train.progressive_size, short.train.progressive_epochs) == (32, 4)
+    assert short.optim.warmup_epochs == pytest.approx(0.5)
+    assert short.distill is not None
+    assert short.distill.hint_epochs == 3
+    one = recipe.with_epochs(1)
+    assert (one.train.freeze_epochs, one.train.progressive_size, one.train.patience) == (0, 0, 1)

@@ -27,8 +27,11 @@ DeviceOption = Annotated[
     Literal["auto", "cpu"], typer.Option(help="Device: auto uses a GPU if there is one.")
 ]
 Profile = Annotated[
-    Literal["cpu", "gpu"],
-    typer.Option(help="Training settings: cpu takes hours on a laptop, gpu needs a GPU."),
+    Literal["cpu", "gpu", "gpu_offline"],
+    typer.Option(
+        help="Training settings: cpu takes hours on a laptop, gpu needs a GPU, gpu_offline needs "
+        "a GPU but no network."
+    ),
 ]
 
 Tracking = Literal["none", "offline", "online"]
