@@ -2,8 +2,8 @@
 
 A recipe file lists only what differs from the defaults below, plus one block of changes per
 profile (`cpu`, `gpu`, `gpu_offline`). What all recipes share in a profile is in
-`profiles/<profile>.yaml` beside them. The resolved recipe is saved in `run.json`, so a run can be reproduced
-without the file. Keys of earlier versions (`RENAMED_KEYS`) are still read.
+`profiles/<profile>.yaml` beside them. The resolved recipe is saved in `run.json`, so a run can be
+reproduced without the file. Keys of earlier versions (`RENAMED_KEYS`) are still read.
 """
 
 from collections.abc import Mapping, Sequence

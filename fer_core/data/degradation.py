@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fer_core.config import AugmentConfig
+from fer_core.data.constants import constant
 
 _BANDS = ((0.22, 0.48), (0.6, 0.9))
 """Vertical ranges of eyes and mouth in prepared images, as shares of the height."""
@@ -89,7 +90,7 @@ class Degradation:
             quality = torch.where(selected(config.jpeg), between(*_QUALITY), 100.0)
         return cls(boxes, light, gamma, blur, noise, quality)
 
-    def share(self, rows: slice, device: torch.device) -> "Degradation":
+    def share(self, rows: slice | Tensor, device: torch.device) -> "Degradation":
         """Returns the parameters of the images in `rows`, on a device."""
         values = (getattr(self, field.name) for field in fields(self))
         return Degradation(*(None if value is None else value[rows].to(device) for value in values))
@@ -157,7 +158,7 @@ def inside_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     Returns:
         bool, shape (N, height, width).
     """
-    x0, y0, x1, y1 = (boxes * boxes.new_tensor([width, height] * 2)).round().unbind(1)
+    x0, y0, x1, y1 = (boxes * constant((width, height) * 2, boxes)).round().unbind(1)
     rows = torch.arange(height, device=boxes.device).view(1, -1, 1)
     columns = torch.arange(width, device=boxes.device).view(1, 1, -1)
     inside = (rows >= y0.view(-1, 1, 1)) & (rows < y1.view(-1, 1, 1))
@@ -177,7 +178,7 @@ def _apply_light_gradient(images: Tensor, light: Tensor) -> Tensor:
 
 def _blur(images: Tensor, share: Tensor) -> Tensor:
     """Blends each image with a copy blurred by a 5 x 5 binomial kernel (sigma of 1 pixel)."""
-    row = images.new_tensor([1, 4, 6, 4, 1]) / 16
+    row = constant((1, 4, 6, 4, 1), images) / 16
     planes = images.flatten(0, 1).unsqueeze(1)
     padded = F.pad(planes, (2, 2, 2, 2), mode="replicate")
     down = F.conv2d(padded, row.view(1, 1, 5, 1))
@@ -216,20 +217,20 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
     padded = F.pad(images, padding, mode="replicate") * 255 - 128
     count, channels, rows, columns = padded.shape
     blocks = padded.view(count, channels, rows // 8, 8, columns // 8, 8).transpose(3, 4)
-    dct = _dct_matrix().to(images)
+    dct = _dct_matrix(images.dtype, images.device)
     # libjpeg rounds its scaled tables down to integers.
     percent = torch.where(quality < 50, 5000 / quality.clamp(min=1), 200 - 2 * quality).floor()
-    steps = ((images.new_tensor(_QUANTISATION) * percent.view(-1, 1, 1) + 50) / 100).floor()
+    steps = ((constant(_QUANTISATION, images) * percent.view(-1, 1, 1) + 50) / 100).floor()
     steps = steps.clamp_(1, 255).view(-1, 1, 1, 1, 8, 8)
     quantised = ((dct @ blocks @ dct.T) / steps).round() * steps
     decoded = (dct.T @ quantised @ dct).transpose(3, 4).reshape(padded.shape)
     return ((decoded + 128) / 255).clamp_(0, 1)[..., :height, :width]
 
 
-@lru_cache(maxsize=1)
-def _dct_matrix() -> Tensor:
+@lru_cache(maxsize=4)
+def _dct_matrix(dtype: torch.dtype, device: torch.device) -> Tensor:
     """Returns the orthonormal DCT-II matrix, shape (8, 8)."""
     positions = torch.arange(8, dtype=torch.float64)
     waves = torch.cos((2 * positions + 1) * positions.view(-1, 1) * math.pi / 16) / 2
     waves[0] /= math.sqrt(2)
-    return waves
+    return waves.to(device, dtype)

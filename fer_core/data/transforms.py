@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fer_core.config import AugmentConfig
+from fer_core.data.constants import constant
 from fer_core.data.degradation import NO_DEGRADATION, Degradation, inside_boxes
 from fer_core.data.imaging import SampleFormat
 
@@ -101,8 +102,8 @@ class Preprocessing:
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalises images in 0 to 1 with mean and std; returns three channels."""
-        mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
-        std = images.new_tensor(self.std).view(1, 3, 1, 1)
+        mean = constant(self.mean, images).view(1, 3, 1, 1)
+        std = constant(self.std, images).view(1, 3, 1, 1)
         return torch.addcmul(-mean / std, images, 1 / std)
 
     def __call__(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -163,7 +164,7 @@ class Augmentation:
         matrices = _matrices(angle, size, shift, mirrored)
         return cls(matrices, brightness, contrast, saturation, boxes, perspective, degradation)
 
-    def share(self, rows: slice, device: torch.device) -> "Augmentation":
+    def share(self, rows: slice | Tensor, device: torch.device) -> "Augmentation":
         """Returns the parameters of the images in `rows`, on a device."""
         perspective = self.perspective
         return Augmentation(
@@ -193,7 +194,7 @@ class Augmentation:
 
     def _recolour(self, images: Tensor) -> Tensor:
         if images.shape[1] == 3:
-            luma = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+            luma = constant((0.299, 0.587, 0.114), images).view(1, 3, 1, 1)
             grey = (images * luma).sum(dim=1, keepdim=True)
             images = torch.lerp(grey, images, self.saturation.view(-1, 1, 1, 1))
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
@@ -219,9 +220,14 @@ class Augmentation:
         return grid
 
     @property
+    def mixed(self) -> Tensor:
+        """Which images get a box of their neighbour, bool, shape (N,)."""
+        return self.boxes[:, 2] > self.boxes[:, 0]
+
+    @property
     def mixes(self) -> bool:
-        """Whether CutMix changes any image."""
-        return bool((self.boxes[:, 2] > self.boxes[:, 0]).any())
+        """Whether CutMix changes any image; on a GPU, reading it waits for the device."""
+        return bool(self.mixed.any())
 
     def mix(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """CutMix (Yun et al. 2019, arXiv:1905.04899): pastes a box from each image's partner.

@@ -94,10 +94,10 @@ class TrainCheckpoints:
             ) from error
         return _state(facts), torch.tensor(facts["totals"], dtype=torch.float64)
 
-    def save_best(self, train_step: TrainStep, state: TrainState) -> None:
+    def save_best(self, weights: Mapping[str, Tensor], state: TrainState) -> None:
         """Saves the evaluated weights of the best epoch."""
         facts = {"epoch": state.best_epoch, "criterion": state.best_criterion}
-        self.folder.save(_best(state), train_step.evaluated.state_dict(), facts)
+        self.folder.save(_best(state), weights, facts)
 
     def drop_earlier(self, state: TrainState) -> None:
         """Removes the weights of earlier best epochs."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_core.config import AugmentConfig
+from fer_core.data.constants import constant
 from fer_core.data.transforms import Augmentation
 from fer_core.engine.batches import step_seed
 from fer_core.engine.hints import HintTeacher
@@ -68,10 +69,12 @@ class Teacher:
             ]
         )
         weights = self.weights or [1 / len(predictions)] * len(predictions)
-        mean = torch.einsum("m,mnk->nk", predictions.new_tensor(weights), predictions)
+        mean = torch.einsum("m,mnk->nk", constant(tuple(weights), predictions), predictions)
         if not len(self.shift):
             return mean
-        return torch.softmax(mean.log() + mean.new_tensor(self.shift) / self.temperature, dim=1)
+        return torch.softmax(
+            mean.log() + constant(tuple(self.shift), mean) / self.temperature, dim=1
+        )
 
 
 @dataclass(frozen=True)

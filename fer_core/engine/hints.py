@@ -66,7 +66,7 @@ class HintTeacher:
         """
         size = student_map.shape[-2:]
         teacher_map = F.interpolate(teacher_map, size, mode="bilinear", antialias=True)
-        matrix = _orthonormal(teacher_map.shape[1], student_map.shape[1]).to(student_map.device)
+        matrix = _orthonormal(teacher_map.shape[1], student_map.shape[1], student_map.device)
         projected = torch.einsum("cd,ndhw->nchw", matrix, student_map.float())
         return self.weight * F.mse_loss(projected, teacher_map)
 
@@ -115,7 +115,7 @@ def captured(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterat
 
 
 @lru_cache(maxsize=8)
-def _orthonormal(rows: int, columns: int) -> Tensor:
+def _orthonormal(rows: int, columns: int, device: torch.device | None = None) -> Tensor:
     """Returns a fixed matrix with orthonormal rows or columns; the same one in every process."""
     generator = torch.Generator().manual_seed(0)
-    return nn.init.orthogonal_(torch.empty(rows, columns), generator=generator)
+    return nn.init.orthogonal_(torch.empty(rows, columns), generator=generator).to(device)

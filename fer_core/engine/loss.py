@@ -32,8 +32,10 @@ class SoftCrossEntropy:
             logits: Shape (N, K).
             targets: Class distributions, shape (N, K).
         """
-        device = logits.device
+        if self._weights.device != logits.device:  # once: a copy per batch would wait for the GPU
+            self._weights = self._weights.to(logits.device)
+            self._offset = self._offset.to(logits.device)
         targets = targets * (1 - self._smoothing) + self._smoothing / targets.shape[1]
-        adjusted = logits.float() + self._offset.to(device)
-        terms = -targets * F.log_softmax(adjusted, dim=1) * self._weights.to(device)
+        adjusted = logits.float() + self._offset
+        terms = -targets * F.log_softmax(adjusted, dim=1) * self._weights
         return torch.sum(terms, dim=1).mean()

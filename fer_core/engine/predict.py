@@ -14,7 +14,7 @@ from fer_core.models.regression_head import regression_head_of
 @torch.inference_mode()
 def predict_logits(
     model: nn.Module,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Tensor,
     preprocessing: Preprocessing,
     *,
     rows: NDArray[np.int64] | None = None,
@@ -24,7 +24,8 @@ def predict_logits(
 
     Args:
         model: The network; its mode is restored afterwards.
-        images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map.
+        images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map, or a tensor on the
+            model's device.
         preprocessing: The network's input pipeline.
         rows: Rows to predict, in order; all by default.
         batch_size: Images per step.
@@ -39,18 +40,24 @@ def predict_logits(
     parts = []
     try:
         for start in range(0, len(rows), batch_size):
-            stored = np.asarray(images[rows[start : start + batch_size]])
-            parts.append(model(preprocessing(torch.from_numpy(stored).to(device))).float())
+            stored = _stored(images, rows[start : start + batch_size])
+            parts.append(model(preprocessing(stored.to(device))).float())
     finally:
         model.train(training)
     return torch.cat(parts)
+
+
+def _stored(images: NDArray[np.uint8] | Tensor, rows: NDArray[np.int64]) -> Tensor:
+    if isinstance(images, Tensor):
+        return images[torch.from_numpy(rows).to(images.device)]
+    return torch.from_numpy(np.asarray(images[rows]))
 
 
 @torch.inference_mode()
 def predict_regression(
     model: nn.Module,
     spec: ModelSpec,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Tensor,
     rows: NDArray[np.int64],
     preprocessing: Preprocessing,
     *,
@@ -72,7 +79,7 @@ def predict_regression(
 
 def predict_probabilities(
     model: nn.Module,
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Tensor,
     rows: NDArray[np.int64],
     preprocessing: Preprocessing,
     accelerator: Accelerator,

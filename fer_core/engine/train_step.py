@@ -143,11 +143,14 @@ class TrainStep:
         augmentation = batch.augmentation.share(slice(None), device)
         images = preprocessing.augmented(batch.images.to(device), augmentation)
         targets = batch.targets.to(device)
-        if batch.augmentation.mixes:  # read on the CPU: reading the copy would wait for the GPU
+        if batch.mixes:
             images, targets = augmentation.mix(images, targets)
         teacher, distill = self.distillation.teacher, self.recipe.distill
         if teacher is not None and distill is not None:
-            targets = torch.lerp(targets, teacher(images), distill.weight)
+            # on a CPU teachers predict in float32, as their runs did
+            with self.accelerator.autocast() if device.type != "cpu" else nullcontext():
+                soft_targets = teacher(images).float()
+            targets = torch.lerp(targets, soft_targets, distill.weight)
         return images, targets
 
     def _update(self, loss: Tensor) -> None:
@@ -155,8 +158,12 @@ class TrainStep:
         self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.optim.clip_norm)
         self.prepared_optimizer.step()
         self.prepared_optimizer.zero_grad()
-        if self.average is not None:
+        if self.average is None:
+            return
+        if self.accelerator.device.type == "cpu":
             self.average.update_parameters(self.model)
+        else:
+            update_average(self.average, self.model, self.recipe.train.ema_decay)
 
     def _forward(self, inputs: Tensor, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns the logits, and the hint loss in epochs that have one."""
@@ -230,6 +237,30 @@ def warming_average(decay: float) -> Callable[[_Weights, _Weights, Tensor | int]
 
     def update(averaged: _Weights, current: _Weights, steps: Tensor | int) -> None:
         count = int(steps)
-        get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))(averaged, current, steps)
+        get_ema_multi_avg_fn(_warm(decay, count))(averaged, current, steps)
 
     return update
+
+
+@torch.no_grad()
+def update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
+    """Does what `AveragedModel.update_parameters` does, without waiting for a GPU.
+
+    torch's own copies the number of steps to the GPU, and `warming_average` reads it back: both
+    wait for all work before. Counters of batches are copied instead of averaged.
+    """
+    count = int(average.n_averaged)  # on the CPU
+    share = 1 - _warm(decay, count) if count else 1.0
+    averaged = [*average.module.parameters(), *average.module.buffers()]
+    current = [*model.parameters(), *model.buffers()]
+    pairs = [(old.detach(), new.detach()) for old, new in zip(averaged, current, strict=True)]
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    others = [pair for pair in pairs if not pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], share)
+    if others:
+        torch._foreach_copy_([old for old, _ in others], [new for _, new in others])
+    average.n_averaged += 1
+
+
+def _warm(decay: float, count: int) -> float:
+    return min(decay, (1 + count) / (10 + count))

@@ -9,10 +9,16 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.batches import TrainBatches, divisible, step_seed
+from fer_core.engine.batches import (
+    ResidentBatches,
+    TrainBatches,
+    divisible,
+    resident,
+    step_seed,
+)
 from fer_core.engine.callbacks import Callback, EpochRecord, FitResult, StepMetrics, TrainState
 from fer_core.engine.checkpoints import TrainCheckpoints
 from fer_core.engine.optim import learning_rate
@@ -26,7 +32,13 @@ CHECKPOINT_STEPS = 200
 """Steps between checkpoints within an epoch."""
 
 DEADLINE_STEPS = 10
-"""Steps between checks of the deadline, which all processes make together."""
+"""Steps between checks of the deadline, which all processes make together.
+
+A GPU reports as often: to read the loss waits until it has done all work before.
+"""
+
+SAVE_SECONDS = 20.0
+"""Least time between checkpoints at the end of epochs on a GPU, where an epoch takes a second."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Trainer:
     ) -> None:
         self.train_step, self.data, self.callback = train_step, data, callback
         self.recipe, self.accelerator = train_step.recipe, train_step.accelerator
+        # On a GPU the images are copied once; they are None on a CPU or if they are too many.
+        self.on_device = resident(data.images, self.accelerator.device)
         self.batches = self._batches()
         self.checkpoints = TrainCheckpoints(folder, fingerprint or {}).including(
             {
@@ -88,11 +102,18 @@ class Trainer:
         )
         self.state = TrainState()
         # sums of loss, correct predictions and images in the current epoch, on this process
-        self.totals = torch.zeros(3, dtype=torch.float64)
+        self.totals = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
+        self._unsaved_best: dict[str, Tensor] = {}
+        self._last_save = time.monotonic()
 
-    def _batches(self) -> TrainBatches:
+    @property
+    def images(self) -> NDArray[np.uint8] | Tensor:
+        """All stored images, on the device if they are resident there."""
+        return self.data.images if self.on_device is None else self.on_device
+
+    def _batches(self) -> TrainBatches | ResidentBatches:
         config, data, processes = self.recipe.train, self.data, self.accelerator.num_processes
-        return TrainBatches(
+        batches = TrainBatches(
             data.images,
             data.train_rows,
             data.train_targets,
@@ -103,6 +124,7 @@ class Trainer:
             processes,
             data.train_regression,
         )
+        return batches if self.on_device is None else ResidentBatches(batches, self.on_device)
 
     def fit(self, *, resume: bool = False, deadline: float = math.inf) -> FitResult:
         """Trains until the last epoch, early stopping or the deadline.
@@ -119,7 +141,7 @@ class Trainer:
         if resume and self.checkpoints.resumable:
             self.state, totals = self.checkpoints.load(self.train_step)
             # equal shares: each process goes on to add its own batches
-            self.totals = totals / self.accelerator.num_processes
+            self.totals = (totals / self.accelerator.num_processes).to(self.totals.device)
         while self.state.epoch < self.recipe.train.epochs and not self._out_of_patience():
             if not self._train_epoch(deadline):
                 self._save()
@@ -141,13 +163,15 @@ class Trainer:
         for batch in self.batches.epoch(epoch, first=first):
             self._seed_step()
             rate = self.learning_rate(epoch * self.batches.steps + self.state.step)
-            self.totals += self.train_step.step(batch, preprocessing, rate).cpu()
+            self.totals += self.train_step.step(batch, preprocessing, rate)
             self.state.step += 1
             step = self.state.step
-            elapsed = time.monotonic() - started
-            self.state.epoch_seconds = seconds_before + elapsed
-            self._report_step(step - first, elapsed)
             due = step % DEADLINE_STEPS == 0 or step == self.batches.steps
+            if due or self.accelerator.device.type == "cpu":
+                totals = self.totals.tolist()  # waits for a GPU, so it comes before the clock
+                elapsed = time.monotonic() - started
+                self.state.epoch_seconds = seconds_before + elapsed
+                self._report_step(totals, step - first, elapsed)
             if due and self._time_is_up(deadline):
                 return False
             if step % CHECKPOINT_STEPS == 0 and step < self.batches.steps:
@@ -171,8 +195,8 @@ class Trainer:
         warmup = round(optim.warmup_epochs * steps)
         return learning_rate(step, optim, warmup, self.recipe.train.epochs * steps)
 
-    def _report_step(self, done: int, elapsed: float) -> None:
-        loss, correct, count = self.totals.tolist()
+    def _report_step(self, totals: list[float], done: int, elapsed: float) -> None:
+        loss, correct, count = totals
         speed = done * self.batches.batch_size / max(elapsed, 1e-9)
         steps, epochs = self.batches.steps, self.recipe.train.epochs
         steps_left = (epochs - self.state.epoch) * steps - self.state.step
@@ -190,6 +214,8 @@ class Trainer:
         )
 
     def _time_is_up(self, deadline: float) -> bool:
+        if self.accelerator.num_processes == 1:
+            return time.monotonic() > deadline
         late = torch.tensor([float(time.monotonic() > deadline)], device=self.accelerator.device)
         return bool(broadcast(late).item())  # the first process's clock decides for all
 
@@ -205,13 +231,17 @@ class Trainer:
         self.totals.zero_()
         if improved:
             state.best_criterion, state.best_epoch = criterion, state.epoch
-            if self.accelerator.is_main_process:
-                self.checkpoints.save_best(self.train_step, state)
-        self._save()
-        if improved and self.accelerator.is_main_process:
-            # only now: a training that is killed before this line resumes with the earlier best
-            self.checkpoints.drop_earlier(state)
+            self._unsaved_best = _copy(self.train_step.evaluated)
+        if self._save_is_due():
+            self._save()
         self.callback.on_epoch(record)
+
+    def _save_is_due(self) -> bool:
+        """Whether an epoch ends with a checkpoint; always, except in short epochs on a GPU."""
+        if self.accelerator.device.type == "cpu" or self.accelerator.num_processes > 1:
+            return True
+        ended = self.state.epoch == self.recipe.train.epochs or self._out_of_patience()
+        return ended or time.monotonic() - self._last_save >= SAVE_SECONDS
 
     def _validate(self) -> EpochRecord:
         """Returns the epoch's record: training means and validation metrics at its image size.
@@ -223,7 +253,7 @@ class Trainer:
         preprocessing = self._preprocessing(state.epoch)
         probabilities = predict_probabilities(
             self.train_step.evaluated,
-            data.images,
+            self.images,
             data.validation_rows,
             preprocessing,
             self.accelerator,
@@ -252,7 +282,7 @@ class Trainer:
         predicted = predict_regression(
             self.train_step.evaluated,
             self.train_step.spec,
-            self.data.images,
+            self.images,
             self.data.validation_rows,
             preprocessing,
         )
@@ -272,9 +302,9 @@ class Trainer:
             WeightsError: If the loss is not finite; the last checkpoint stays.
         """
         totals = self.totals
-        if self.accelerator.num_processes > 1:  # one device alone may not support float64
-            reduced = self.accelerator.reduce(totals.to(self.accelerator.device), reduction="sum")
-            totals = reduced.cpu()
+        if self.accelerator.num_processes > 1:
+            totals = self.accelerator.reduce(totals, reduction="sum")
+        totals = totals.cpu()
         if not math.isfinite(float(totals[0])):
             raise WeightsError(
                 f"The training of {self.recipe.run_id} diverged in epoch {self.state.epoch + 1}: "
@@ -286,7 +316,15 @@ class Trainer:
     def _save(self) -> None:
         totals = self._finite_totals()
         if self.accelerator.is_main_process:
+            improved = bool(self._unsaved_best)
+            if improved:
+                self.checkpoints.save_best(self._unsaved_best, self.state)
             self.checkpoints.save(self.train_step, self.state, totals)
+            if improved:
+                # only now: a training that is killed before this line resumes with the earlier best
+                self.checkpoints.drop_earlier(self.state)
+        self._unsaved_best = {}
+        self._last_save = time.monotonic()
         self.accelerator.wait_for_everyone()
 
     def _result(self, finished: bool) -> FitResult:
@@ -298,3 +336,8 @@ class Trainer:
             weights=self.checkpoints.best_weights(state),
             seconds=state.seconds + state.epoch_seconds,
         )
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    """Returns a copy of the weights: those of the network go on changing until it is saved."""
+    return {key: value.detach().clone() for key, value in model.state_dict().items()}

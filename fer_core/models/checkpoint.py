@@ -50,6 +50,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """Reads the facts of a file of `save_tensors`.
+
+    Raises:
+        WeightsError: If the file is missing, truncated or not in safetensors format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {}).get("facts", "{}")))
+    except (SafetensorError, ValueError, OSError) as error:
+        raise WeightsError(
+            f"{path.name} of {path.parent.name!r} cannot be read ({error})."
+        ) from error
+
+
 def load_weights(
     model: nn.Module,
     path: Path,
@@ -121,6 +136,14 @@ class CheckpointFolder:
             WeightsError: If it is missing or damaged.
         """
         return load_tensors(self.folder / f"{name}.safetensors")
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Reads the facts of a checkpoint without its tensors.
+
+        Raises:
+            WeightsError: If it is missing or damaged.
+        """
+        return read_facts(self.folder / f"{name}.safetensors")
 
     def clear(self) -> None:
         """Removes all checkpoints."""

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from fer_core.config import AugmentConfig
-from fer_core.engine.batches import TrainBatches, divisible, step_seed
+from fer_core.engine.batches import (
+    ResidentBatches,
+    TrainBatches,
+    divisible,
+    resident,
+    step_seed,
+)
 from fer_core.errors import RecipeError
 
 IMAGES = np.arange(30, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
@@ -72,3 +78,49 @@ def test_step_seeds_do_not_collide():
         step_seed(s, e, k, p) for s in (0, 1) for e in (0, 1) for k in range(20) for p in (0, 1)
     }
     assert len(seeds) == 160
+
+
+def on_device(**options) -> ResidentBatches:
+    return ResidentBatches(batches(**options), torch.from_numpy(IMAGES))
+
+
+def test_resident_batches_have_the_same_images_in_the_same_order():
+    for plain, held in zip(batches().epoch(1), on_device().epoch(1), strict=True):
+        assert torch.equal(plain.images, held.images)
+        assert torch.equal(plain.targets, held.targets)
+        assert held.mixes == held.augmentation.mixes
+
+
+def test_resident_batches_of_an_epoch_start_at_any_step():
+    whole, rest = list(on_device().epoch(0)), list(on_device().epoch(0, first=2))
+    assert len(whole) == 3
+    assert torch.equal(whole[2].images, rest[0].images)
+    assert torch.equal(whole[2].augmentation.matrices, rest[0].augmentation.matrices)
+    steps = [batch.augmentation.matrices for batch in [*whole, *on_device().epoch(1)]]
+    assert not any(torch.equal(a, b) for i, a in enumerate(steps) for b in steps[:i])
+
+
+def test_two_processes_share_each_resident_batch():
+    for whole, left, right in zip(
+        on_device().epoch(0),
+        on_device(process=0, processes=2).epoch(0),
+        on_device(process=1, processes=2).epoch(0),
+        strict=True,
+    ):
+        assert torch.equal(torch.cat([left.images, right.images]), whole.images)
+        boxes = torch.cat([left.augmentation.boxes, right.augmentation.boxes])
+        assert torch.equal(boxes, whole.augmentation.boxes)
+
+
+def test_resident_regression_targets_stay_with_their_images():
+    values = ROWS.astype(np.float32)
+    for batch in on_device(regression_targets=values).epoch(0):
+        assert batch.regression_targets is not None
+        assert torch.equal(batch.regression_targets, batch.images[:, 0, 0].float())
+
+
+def test_images_are_resident_on_a_gpu_with_room_only(monkeypatch):
+    assert resident(IMAGES, torch.device("cpu")) is None
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4 * IMAGES.nbytes - 1, 10**9))
+    assert resident(IMAGES, gpu) is None

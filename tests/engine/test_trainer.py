@@ -7,10 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
+from fer_core.engine.batches import ResidentBatches
 from fer_core.engine.callbacks import FitResult
 from fer_core.engine.distillation import Distillation
-from fer_core.engine.train_step import synchronised, warming_average
+from fer_core.engine.train_step import synchronised, update_average, warming_average
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models import build_model
@@ -422,3 +426,74 @@ def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture
     assert shared(2, "cuda")
     torch.testing.assert_close(model(inputs), before)
     assert list(model.state_dict()) == names
+
+
+def test_the_average_without_waiting_is_that_of_torch():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    averages = [
+        AveragedModel(model, multi_avg_fn=warming_average(0.9), use_buffers=True) for _ in range(2)
+    ]
+    for _ in range(30):
+        with torch.no_grad():
+            for value in model.state_dict().values():
+                value += 1 if value.ndim == 0 else torch.randn_like(value)
+        averages[0].update_parameters(model)
+        update_average(averages[1], model, 0.9)
+    for one, other in zip(*(average.module.parameters() for average in averages), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert averages[0].n_averaged == averages[1].n_averaged == 30
+    assert averages[1].module[1].num_batches_tracked == model[1].num_batches_tracked
+
+
+def test_with_resident_images_a_resumed_training_reaches_the_same_weights(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("fer_core.engine.trainer.CHECKPOINT_STEPS", 3)
+    monkeypatch.setattr(
+        "fer_core.engine.trainer.resident", lambda images, _: torch.from_numpy(np.array(images))
+    )
+    parts = {"augment": {"cutmix": 0.5, "jpeg": 0.5, "noise": 0.5}}
+    whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts)
+    assert isinstance(whole.batches, ResidentBatches)
+    expected = whole.fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(dataset, tmp_path / "cut", Watcher(7), **parts).fit()
+    resumed = trainer(dataset, tmp_path / "cut", Watcher(), **parts).fit(resume=True)
+    for key, value in weights(expected).items():
+        np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
+
+
+def test_the_best_weights_are_those_of_their_epoch_even_if_saved_later(
+    dataset, tmp_path, monkeypatch
+):
+    accuracies = iter([0.5, 0.6, 0.4, 0.3])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    late = trainer(dataset, tmp_path / "late", Watcher(), train={"epochs": 4})
+    monkeypatch.setattr(late, "_save_is_due", lambda: late.state.epoch == 4)
+    result = late.fit()
+    monkeypatch.undo()
+    accuracies = iter([0.5, 0.6, 0.4, 0.3])
+    monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
+    each = trainer(dataset, tmp_path / "each", Watcher(), train={"epochs": 4}).fit()
+    assert (result.best_epoch, each.best_epoch) == (2, 2)
+    for key, value in weights(each).items():
+        np.testing.assert_array_equal(weights(result)[key], value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_step_on_a_gpu_does_not_wait_for_it(dataset, tmp_path):
+    parts = {
+        "augment": {"cutmix": 0.5, "erase": 0.5, "blur": 0.5, "noise": 0.5, "jpeg": 0.5},
+        "train": {"ema_decay": 0.9},
+    }
+    made = trainer(dataset, tmp_path, Watcher(), Accelerator(), **parts)
+    made.train_step.set_phase(frozen=False, hints=False)
+    batches = made.batches.epoch(0)
+    made.train_step.step(next(batches), made.data.preprocessing, 1e-3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in batches:
+            made.totals += made.train_step.step(batch, made.data.preprocessing, 1e-3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -127,5 +127,7 @@ def test_the_shipped_recipes_teach_one_another_in_some_order(profile):
     recipes = [load_recipe(RECIPES, name, profile) for name in names]
     students = [recipe for recipe in recipes if isinstance(recipe, Recipe) and recipe.distill]
     taught_by = {recipe.run_id: set(recipe.distill.teachers) for recipe in students}
-    assert {run for runs in taught_by.values() for run in runs} <= {recipe.run_id for recipe in recipes}
+    assert {run for runs in taught_by.values() for run in runs} <= {
+        recipe.run_id for recipe in recipes
+    }
     TopologicalSorter(taught_by).prepare()  # raises where two wait for each other

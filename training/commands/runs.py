@@ -23,6 +23,7 @@ from training.options import (
 
 if TYPE_CHECKING:
     from fer_core.data.prepared import PreparedDataset
+    from training.jobs.benchmark import Fit
     from training.jobs.plan import RunPolicy
     from training.jobs.train import TrainOptions
 
@@ -202,6 +203,17 @@ def benchmark(
         float | None,
         typer.Option(min=0, help="Stop after this time. Run the command again to continue."),
     ] = None,
+    fit_epochs: Annotated[
+        bool | None,
+        typer.Option(
+            "--fit-epochs/--no-fit-epochs",
+            help="Measure speeds first, and shorten trainings so that they fit in --max-minutes.",
+            show_default="on with --profile gpu_offline",
+        ),
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Print the plan of --fit-epochs and stop.")
+    ] = False,
     track: Track = "none",
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
@@ -224,6 +236,7 @@ def benchmark(
     from training.terminal.progress import show_progress
 
     require_one_process()
+    fit = _fit(profile, max_minutes, fit_epochs, plan_only=plan_only)
     unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
     if unknown:
         raise RecipeError(
@@ -239,9 +252,24 @@ def benchmark(
         benchmark_dir(benchmark, artifacts),
         TrainOptions(False, max_minutes, device_name(device), show_progress),
         track,
+        fit,
     )
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _fit(
+    profile: str, max_minutes: float | None, fit_epochs: bool | None, *, plan_only: bool
+) -> "Fit":
+    """Returns whether `benchmark` plans epochs for its time limit."""
+    from training.jobs.benchmark import Fit
+
+    if max_minutes is None and (fit_epochs or plan_only):
+        raise RecipeError("Epochs are planned for a time limit. Add --max-minutes.")
+    if plan_only:
+        return Fit.PLAN_ONLY
+    wanted = profile == "gpu_offline" if fit_epochs is None else fit_epochs
+    return Fit.EPOCHS if wanted and max_minutes is not None else Fit.NO
 
 
 def evaluate(

@@ -3,25 +3,42 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.errors import RecipeError
+from fer_core.errors import NoProfileError, RecipeError
 from fer_core.evaluation.report import Report
 from fer_core.run_commit import recover
 from training.callbacks.wandb import tracked
 from training.jobs.ensembles import build_ensemble
-from training.jobs.plan import Action, RunPolicy, plan_run, run_status
+from training.jobs.plan import Action, plan_run, run_status
+from training.jobs.run_queue import (
+    POLICY,
+    Entry,
+    FixedQueue,
+    PlannedQueue,
+    RunQueue,
+    is_skipped,
+    required_runs,
+    plannable_runs,
+)
+from training.jobs.speed import measure_speeds
 from training.jobs.train import TrainOptions, train_network
 from training.options import Tracking
-from training.terminal.benchmark import BenchmarkBoard, Outcome
+from training.terminal.benchmark import BenchmarkBoard, Outcome, show_plan
 from training.terminal.progress import TrainingBar
 
-POLICY = RunPolicy(resume=True, refresh=True)
-"""Finished runs are skipped, outdated ones trained again, and interrupted ones resumed."""
+
+class Fit(Enum):
+    """Whether epochs are planned for the time limit."""
+
+    NO = "no"
+    EPOCHS = "epochs"
+    PLAN_ONLY = "plan only"
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class RecipeSet:
     Attributes:
         folder: Folder of recipe files.
         names: Their names.
-        profile: `cpu` or `gpu`.
+        profile: `cpu`, `gpu` or `gpu_offline`.
         seeds: Each recipe is trained with the seeds 0 to seeds - 1.
     """
 
@@ -47,15 +64,17 @@ class RecipeSet:
             return recipe
         return load_recipe(self.folder, name, self.profile, [f"train.seed={seed}"])
 
-    def invalid(self) -> dict[str, str]:
-        """Returns the recipes that cannot be parsed, and why."""
-        errors = {}
+    def invalid(self) -> list[Outcome]:
+        """Returns an outcome for each recipe without this profile or that cannot be parsed."""
+        outcomes = []
         for name in self.names:
             try:
                 self.load(name, 0)
+            except NoProfileError as error:
+                outcomes.append(Outcome(name, f"skipped: {error}", None, 0.0))
             except RecipeError as error:
-                errors[name] = f"RecipeError: {error}"
-        return errors
+                outcomes.append(Outcome(name, f"RecipeError: {error}", None, 0.0, failed=True))
+        return outcomes
 
     def queue(self, benchmark: str) -> list[tuple[int, AnyRecipe]]:
         """Returns (seed, recipe) of every run of the valid recipes, sorted by dependencies.
@@ -63,7 +82,7 @@ class RecipeSet:
         Raises:
             RecipeError: If recipes depend on one another in a cycle.
         """
-        invalid = self.invalid()
+        invalid = {outcome.run_id for outcome in self.invalid()}
         valid = [name for name in self.names if name not in invalid]
         queue: dict[str, tuple[int, AnyRecipe]] = {}
         for seed in range(self.seeds):
@@ -80,6 +99,7 @@ def train_all(
     benchmark: BenchmarkDir,
     options: TrainOptions,
     track: Tracking = "none",
+    fit: Fit = Fit.NO,
 ) -> list[Outcome]:
     """Trains recipes in turn; one that fails does not stop the others.
 
@@ -89,28 +109,66 @@ def train_all(
         benchmark: Where runs are written.
         options: Device and progress; the time limit is for all trainings together.
         track: Whether and where trainings are logged with Weights & Biases.
+        fit: Whether epochs are planned for the time limit.
 
     Returns:
         One outcome per run, in the order of training.
     """
     deadline = options.deadline
-    invalid = [
-        Outcome(name, reason, None, 0.0, failed=True) for name, reason in recipes.invalid().items()
-    ]
-    queue = recipes.queue(benchmark.name)
-    outcomes: dict[str, Outcome] = {}
-    shown = [*(outcome.run_id for outcome in invalid), *(recipe.run_id for _, recipe in queue)]
-    with BenchmarkBoard(shown) as board:
-        for outcome in invalid:
+    entries, early = recipes.queue(benchmark.name), recipes.invalid()
+    queue: RunQueue = FixedQueue(list(entries))
+    if fit is not Fit.NO:
+        planned, failures = _planned_queue(entries, dataset, benchmark, options, deadline)
+        queue, early = planned, [*early, *failures]
+        show_plan(planned.plan(), planned.runs)
+        if fit is Fit.PLAN_ONLY:
+            return early
+    outcomes = {outcome.run_id: outcome for outcome in early}
+    with BenchmarkBoard([*outcomes, *(made.run_id for _, made in entries)]) as board:
+        for outcome in early:
             board.end(outcome)
-        for seed, recipe in queue:
+        while (entry := queue.take()) is not None:
             minutes = max(0.0, deadline - time.monotonic()) / 60
-            job = _Job(recipe, seed, dataset, benchmark, replace(options, max_minutes=minutes))
-            board.begin(recipe.run_id)
+            limited = replace(options, max_minutes=minutes)
+            job = _Job(entry[1], entry[0], dataset, benchmark, limited)
+            board.begin(job.run.run_id)
             outcome = _blocked(job, outcomes) or _run(job, track, board.bar)
-            outcomes[recipe.run_id] = outcome
+            outcomes[job.run.run_id] = outcome
             board.end(outcome)
-    return [*invalid, *outcomes.values()]
+        for run_id, reason in queue.left_out().items():
+            outcomes[run_id] = Outcome(run_id, f"not started: {reason}", None, 0.0)
+            board.end(outcomes[run_id])
+    return list(outcomes.values())
+
+
+def _planned_queue(
+    entries: list[Entry],
+    dataset: PreparedDataset,
+    benchmark: BenchmarkDir,
+    options: TrainOptions,
+    deadline: float,
+) -> tuple[PlannedQueue, list[Outcome]]:
+    """Measures the speed of each network that is not finished, and returns the planned queue.
+
+    Returns:
+        The queue, and an outcome for each run whose speed cannot be measured.
+    """
+    networks = {
+        made.name: made
+        for _, made in entries
+        if isinstance(made, Recipe) and not is_skipped(benchmark.run(made.run_id), made)
+    }
+    speeds, failures = measure_speeds(
+        list(networks.values()), dataset, options.device, options.progress
+    )
+    valid = [entry for entry in entries if entry[1].name not in failures]
+    runs = plannable_runs(valid, speeds, dataset, benchmark)
+    outcomes = [
+        Outcome(made.run_id, failures[made.name], None, 0.0, failed=True)
+        for _, made in entries
+        if made.name in failures
+    ]
+    return PlannedQueue(valid, runs, lambda: deadline - time.monotonic()), outcomes
 
 
 @dataclass(frozen=True)
@@ -133,21 +191,13 @@ def _sorted_by_dependency(recipes: Sequence[AnyRecipe], benchmark: str) -> list[
     by_run = {recipe.run_id: recipe for recipe in recipes}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for run_id, recipe in by_run.items():
-        required = _required_runs(recipe, benchmark)
+        required = required_runs(recipe, benchmark)
         sorter.add(run_id, *(name for name in required if name in by_run))
     try:
         return [by_run[run_id] for run_id in sorter.static_order()]
     except CycleError as error:
         cycle = " -> ".join(error.args[1])
         raise RecipeError(f"Recipes depend on one another in a cycle: {cycle}.") from error
-
-
-def _required_runs(recipe: AnyRecipe, benchmark: str, seed: int = 0) -> list[str]:
-    """Returns the runs that must be finished before a recipe is trained."""
-    if isinstance(recipe, EnsembleRecipe):
-        return recipe.member_runs(seed)
-    teachers = list(recipe.distill.teachers) if recipe.distill else []
-    return [*teachers, recipe.model.init.removeprefix(f"run:{benchmark}/")]
 
 
 def _blocked(job: _Job, outcomes: Mapping[str, Outcome]) -> Outcome | None:
@@ -157,7 +207,7 @@ def _blocked(job: _Job, outcomes: Mapping[str, Outcome]) -> Outcome | None:
         return None
     missing = [
         outcomes[name]
-        for name in _required_runs(recipe, benchmark.name, job.seed)
+        for name in required_runs(recipe, benchmark.name, job.seed)
         if name in outcomes and not benchmark.run(name).info_path.is_file()
     ]
     if missing:

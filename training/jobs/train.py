@@ -194,7 +194,7 @@ def _build(setup: _Setup, progress: Progress) -> _Components:
     base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
     add_adapter(model, recipe.model)
     regression = _add_regression(model, recipe, dataset)
-    data, distillation = _distill(setup, _train_data(recipe, dataset, regression), progress)
+    data, distillation = _distill(setup, train_data(recipe, dataset, regression), progress)
     names = recipe.distill.teachers if recipe.distill else ()
     teachers = {name: setup.benchmark.run(name).info().created for name in names}
     return _Components(model, initial, base, regression, data, distillation, teachers)
@@ -312,7 +312,7 @@ def smoke_network(
             distillation = Distillation(teachers, load_hint_teacher(recipe.distill, *where))
     except FerscopeError as error:
         missing.append(str(error))
-    data = _train_data(recipe, dataset, limit=_SMOKE * batch_size)
+    data = train_data(recipe, dataset, limit=_SMOKE * batch_size)
     counts = torch.from_numpy(data.train_counts)
     step = TrainStep(model, recipe, counts, accelerator, distillation)
     with tempfile.TemporaryDirectory() as folder:
@@ -397,7 +397,7 @@ def _add_regression(
     return targets
 
 
-def _train_data(
+def train_data(
     recipe: Recipe,
     dataset: PreparedDataset,
     regression: RegressionTargets | None = None,

@@ -1,6 +1,6 @@
 """The table of a `benchmark` command: outcomes of many trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group
@@ -8,7 +8,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from training.terminal.progress import TrainingBar, console
+from training.jobs.time_plan import PlannableRun, TimePlan
+from training.terminal.progress import TrainingBar, console, duration
 
 WAITING = "waiting"
 
@@ -83,3 +84,31 @@ class BenchmarkBoard:
             minutes = f"{state.minutes:.1f}"
             table.add_row(run_id, escape(state.status), accuracy, minutes, style=style)
         return table
+
+
+def show_plan(plan: TimePlan, runs: Mapping[str, PlannableRun]) -> None:
+    """Prints a plan with the measured speeds that it rests on.
+
+    Args:
+        plan: The plan.
+        runs: What it was made from, by run id.
+    """
+    table = Table("run", "images/s", "validation images/s", "peak memory", "epochs", "time")
+    for planned in plan.runs:
+        run = runs[planned.run_id]
+        if not run.epochs:
+            table.add_row(run.run_id, "", "", "", "", "")
+            continue
+        speed = run.speed
+        table.add_row(
+            run.run_id,
+            f"{speed.training:,.0f}",
+            f"{speed.prediction:,.0f}",
+            speed.peak_memory,
+            f"{planned.epochs} of {planned.of_epochs}",
+            duration(planned.seconds),
+        )
+    for run_id, reason in plan.left_out.items():
+        table.add_row(run_id, "", "", "", "left out", escape(reason), style="dim")
+    console.print(table)
+    console.print(f"planned: {duration(plan.seconds)}")

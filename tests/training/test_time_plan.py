@@ -1,0 +1,195 @@
+"""Plans of epochs for a time limit: the rules of docs/training.md, with made-up speeds."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.config import EnsembleRecipe, Recipe
+from tests.support.builders import toy_recipe
+from training.jobs.run_queue import FixedQueue, PlannedQueue
+from training.jobs.time_plan import (
+    LEAST_SHARE,
+    RESERVE,
+    MeasuredSpeed,
+    PlannableRun,
+    Workload,
+    plan_epochs,
+    with_teaching,
+)
+
+FAST = MeasuredSpeed(training=100.0, prediction=1000.0, start_seconds=2.0)
+
+
+def run(run_id: str, epochs: int = 100, images: int = 100, **more) -> PlannableRun:
+    """A run of which an epoch takes `images` / 100 seconds, after a start of two seconds."""
+    return PlannableRun(run_id, epochs, Workload(images, 0), more.pop("speed", FAST), **more)
+
+
+def seconds(wanted: float) -> float:
+    """Returns the time limit of which `wanted` seconds are planned."""
+    return wanted / (1 - RESERVE)
+
+
+def planned(runs, wanted: float) -> dict[str, int]:
+    return {made.run_id: made.epochs for made in plan_epochs(runs, seconds(wanted)).runs}
+
+
+def test_the_time_of_a_run_is_start_predictions_and_epochs():
+    speed = MeasuredSpeed(training=50.0, prediction=200.0, start_seconds=3.0)
+    one = PlannableRun("a", 10, Workload(training=100, validation=40, once=400), speed)
+    # 3 s, 400 / 200 s, and ten times 100 / 50 s and 40 / 200 s
+    assert one.seconds(10) == pytest.approx(3 + 2 + 10 * 2.2)
+
+
+def test_with_time_enough_every_recipe_keeps_its_epochs():
+    assert planned([run("a"), run("b", 30)], 102 + 32) == {"a": 100, "b": 30}
+
+
+def test_too_little_time_shortens_all_by_the_same_share():
+    # of 134 s, 4 are starts; 65 s for 130 s of epochs halve them
+    assert planned([run("a"), run("b", 30)], 4 + 65) == {"a": 50, "b": 15}
+
+
+def test_longest_first_and_ensembles_last():
+    ensemble = PlannableRun("all", 0, Workload(0, 0), FAST, needs=("short", "long"))
+    plan = plan_epochs([ensemble, run("short", 10), run("long", 90), run("mid", 50)], seconds(1000))
+    assert [made.run_id for made in plan.runs] == ["long", "mid", "short", "all"]
+    assert plan.runs[-1].seconds == 0
+
+
+def test_a_teacher_goes_before_its_student_and_with_its_time():
+    runs = [run("student", 80, needs=("teacher",)), run("teacher", 10), run("other", 85)]
+    order = [made.run_id for made in plan_epochs(runs, seconds(1000)).runs]
+    assert order == ["teacher", "other", "student"]  # 94, 87 and 82 s
+
+
+def test_a_teachers_predictions_are_counted_once():
+    taught = with_teaching([run("teacher"), run("one"), run("two")], {"teacher": 8})
+    # 8 views of 100 images at 1000 images/s
+    assert [made.fixed_seconds for made in taught] == pytest.approx([2.8, 2.0, 2.0])
+
+
+def test_what_does_not_fit_with_its_fewest_epochs_is_left_out_with_its_students():
+    runs = [run("slow", 1000), run("student", 20, needs=("slow",)), run("quick", 50)]
+    plan = plan_epochs(runs, seconds(60))
+    assert [made.run_id for made in plan.runs] == ["quick"]
+    assert plan.left_out["slow"] == "100 of 1000 epochs take 102 s, and 60 s are left"
+    assert plan.left_out["student"] == "needs slow"
+
+
+def test_a_run_is_not_shortened_below_its_fewest_epochs():
+    # 28 s remain after the starts: a tenth of "long" is 20 epochs; its share would be 24.3 of 200
+    # while that of "costly" (a start of 10 s more) is the same share of 30
+    plan = planned([run("long", 200), run("short", 30)], 4 + 20 + 3)
+    assert plan == {"long": 20, "short": 3}
+
+
+def test_an_interrupted_run_keeps_its_epochs_and_costs_what_is_left_of_them():
+    cut = run("cut", 100, fixed_epochs=40, done_epochs=30)
+    assert cut.seconds(40) == 12
+    # 12 s and 2 s of a start leave 50 s of 100
+    assert planned([cut, run("new")], 12 + 2 + 50) == {"cut": 40, "new": 50}
+
+
+def test_without_time_everything_is_left_out():
+    for left in (0.0, -5.0):
+        plan = plan_epochs([run("a"), run("b")], left)
+        assert plan.runs == ()
+        assert set(plan.left_out) == {"a", "b"}
+
+
+def test_a_cycle_is_refused():
+    with pytest.raises(ValueError, match="cycle"):
+        plan_epochs([run("a", needs=("b",)), run("b", needs=("a",))], 10)
+
+
+speeds = st.builds(
+    MeasuredSpeed,
+    training=st.floats(1, 1e5),
+    prediction=st.floats(1, 1e5),
+    start_seconds=st.floats(0, 60),
+)
+
+
+@st.composite
+def many(draw) -> list[PlannableRun]:
+    made: list[PlannableRun] = []
+    for index in range(draw(st.integers(0, 8))):
+        needs = draw(st.sets(st.sampled_from([other.run_id for other in made]))) if made else set()
+        work = Workload(draw(st.integers(1, 30000)), draw(st.integers(0, 4000)))
+        made.append(
+            PlannableRun(
+                f"r{index}", draw(st.integers(1, 300)), work, draw(speeds), tuple(sorted(needs))
+            )
+        )
+    return draw(st.permutations(made))
+
+
+@given(many(), st.floats(0, 2000))
+def test_every_plan_fits_keeps_the_order_of_needs_and_loses_no_run(runs, limit):
+    plan = plan_epochs(runs, limit)
+    assert plan.seconds <= (1 - RESERVE) * limit + 1e-6
+    order = [made.run_id for made in plan.runs]
+    assert sorted([*order, *plan.left_out]) == sorted(made.run_id for made in runs)
+    by_id = {made.run_id: made for made in runs}
+    for place, made in enumerate(plan.runs):
+        source = by_id[made.run_id]
+        assert set(source.needs) <= set(order[:place])
+        assert math.ceil(LEAST_SHARE * source.epochs) <= made.epochs <= source.epochs
+
+
+class Clock:
+    """Time that passes only when a training is said to take some."""
+
+    def __init__(self, limit: float) -> None:
+        self.left = limit
+
+    def __call__(self) -> float:
+        return self.left
+
+
+def entry(name: str, epochs: int) -> tuple[int, Recipe]:
+    made = toy_recipe(name)
+    return 0, made.model_copy(update={"train": made.train.model_copy(update={"epochs": epochs})})
+
+
+def test_the_queue_plans_anew_before_each_run_and_shortens_what_follows_a_slow_one():
+    both = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("a", "b"))
+    entries = [(0, both), entry("a", 100), entry("b", 60), entry("c", 30), entry("done", 9)]
+    runs = {
+        made.run_id: made
+        for made in (
+            PlannableRun("both-cpu", 0, Workload(0, 0), FAST, ("a-cpu-s0", "b-cpu-s0")),
+            run("a-cpu-s0", 100),
+            run("b-cpu-s0", 60),
+            run("c-cpu-s0", 30),
+        )
+    }
+    clock = Clock(seconds(6 + 190))
+    plans: list[int] = []
+    queue = PlannedQueue(entries, runs, clock, lambda plan: plans.append(len(plan.runs)))
+
+    def take() -> tuple[str, int]:
+        taken = queue.take()
+        assert taken is not None
+        made = taken[1]
+        return made.run_id, made.train.epochs if isinstance(made, Recipe) else 0
+
+    assert take() == ("done-cpu-s0", 9)  # finished: handed out without a plan
+    assert take() == ("a-cpu-s0", 100)
+    clock.left = seconds(4 + 45)  # twice as slow as measured: 45 s are left of 90
+    assert take() == ("b-cpu-s0", 30)
+    clock.left = seconds(1)  # a tenth of 30 epochs takes 5 s
+    assert take() == ("both-cpu", 0)
+    assert queue.take() is None
+    assert dict(queue.left_out()) == {"c-cpu-s0": "3 of 30 epochs take 5 s, and 1 s are left"}
+    assert plans == [4, 3, 1]
+
+
+def test_the_plain_queue_gives_all_in_order():
+    entries = [entry("b", 1), entry("a", 1)]
+    queue = FixedQueue(list(entries))
+    assert [queue.take(), queue.take(), queue.take()] == [*entries, None]
+    assert queue.left_out() == {}
