@@ -9,6 +9,7 @@ from rich.table import Table
 from benchmarks import (
     dashboard,
     detection,
+    gpu_training,
     input_pipeline,
     memory,
     preparation,
@@ -24,6 +25,7 @@ MEASURES = {
     "pipeline": input_pipeline.measure,
     "prepare": preparation.measure,
     "training": training_speed.measure,
+    "gpu": gpu_training.measure,
     "memory": memory.measure,
     "dashboard": dashboard.measure,
     "scale": scale.measure,

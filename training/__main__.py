@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 for command in (
     data.prepare,
+    data.pack,
+    data.unpack,
     runs.recipes,
     runs.train,
     runs.benchmark,

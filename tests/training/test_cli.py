@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ from tests.support.builders import toy_benchmark, toy_recipe
 from tests.support.tfjs_graph import GraphFile, mobilenet
 from training import __main__ as cli
 from training.commands import runs
+from training.jobs.speed import EnoughStepsError, Stopwatch, measure_speed
+from training.jobs.time_plan import MeasuredSpeed
 from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar, console
 
@@ -309,6 +312,109 @@ def test_benchmark_says_at_once_that_tracking_is_not_installed(shop, monkeypatch
     with pytest.raises(RecipeError, match="pip install wandb"):
         run("benchmark", "toy", "--device", "cpu", "--track", "offline")
     assert not toy.benchmark.runs()
+
+
+def made_up_speeds(monkeypatch, toy, seconds: float) -> list[str]:
+    """Lets each network be measured as if one of its epochs took some seconds."""
+    measured: list[str] = []
+    images = len(toy.dataset.rows("train"))
+
+    def measure(recipes, *_):
+        measured.extend(recipe.name for recipe in recipes)
+        speed = MeasuredSpeed(images / seconds, 1e9, 0.0, "1 MiB")
+        return {recipe.name: speed for recipe in recipes}, {}
+
+    monkeypatch.setattr("training.jobs.benchmark.measure_speeds", measure)
+    return measured
+
+
+def test_benchmark_shortens_trainings_to_fit_a_time_limit(shop, monkeypatch):
+    toy, run = shop
+    measured = made_up_speeds(monkeypatch, toy, 200)
+    options = ("benchmark", "toy", "--device", "cpu", "--max-minutes", "9", "--fit-epochs")
+    said = run(*options, "--plan-only")
+    assert not toy.benchmark.runs()
+    output = run(*options)
+    # four epochs of 200 s do not fit into nine tenths of 540 s, two do
+    for text in (said, output):
+        assert text.count("1 of 2") == 2
+        assert "planned: 0:06:40" in text
+    for name in ("tiny", "tiny_two"):
+        info = toy.benchmark.run(f"{name}-cpu-s0").info()
+        assert (info.epochs, info.recipe["train"]["epochs"]) == (1, 1)
+    assert toy.benchmark.run("both-cpu").info_path.exists()
+    measured.clear()
+    again = run(*options)
+    assert measured == []  # finished runs are not measured
+    assert "already finished" in again
+
+
+def test_a_run_that_does_not_fit_is_left_out_and_said_so(shop, monkeypatch):
+    toy, run = shop
+    made_up_speeds(monkeypatch, toy, 400)
+    output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "9", "--fit-epochs")
+    lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
+    assert "finished" in lines["tiny-cpu-s0"]
+    assert "not started: 1 of 2 epochs take 400 s" in lines["tiny_two-cpu-s0"]
+    assert "not started" in lines["both-cpu"]
+    assert toy.benchmark.run("tiny-cpu-s0").info().epochs == 1
+
+
+def test_an_interrupted_training_keeps_its_epochs_in_a_new_plan(shop, monkeypatch):
+    toy, run = shop
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
+    made_up_speeds(monkeypatch, toy, 200)
+    options = ("--device", "cpu", "--max-minutes", "9", "--fit-epochs")
+    assert "2 of 2" in run("benchmark", "toy", *options, "--only", "tiny", "--only", "tiny_two")
+    assert toy.benchmark.run("tiny-cpu-s0").info().epochs == 2
+
+
+def test_epochs_are_planned_for_a_limit_only(shop):
+    _, run = shop
+    for option in ("--fit-epochs", "--plan-only"):
+        with pytest.raises(RecipeError, match="Add --max-minutes"):
+            run("benchmark", "toy", option)
+
+
+def test_a_recipe_without_the_profile_is_skipped_and_is_no_failure(shop):
+    toy, run = shop
+    (runs.RECIPES / "online.yaml").write_text(f"{RECIPE}  gpu_offline: its weights are online.\n")
+    output = run("benchmark", "toy", "--profile", "gpu_offline", "--device", "cpu")
+    lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
+    assert "skipped: Recipe 'online' has no profile gpu_offline: its weights" in lines["online"]
+    assert toy.benchmark.run("tiny-gpu_offline-s0").info().epochs == 2
+    assert not toy.benchmark.run("online-gpu_offline-s0").info_path.exists()
+
+
+def test_speeds_are_measured_with_the_training_loop(shop):
+    toy, _ = shop
+    speed = measure_speed(toy_recipe(model={"architecture": "tiny_cnn"}), toy.dataset, "cpu")
+    assert speed.training > 0
+    assert speed.prediction > 0
+    assert speed.start_seconds > 0
+    assert speed.peak_memory.endswith("MiB")
+    assert not toy.benchmark.runs()
+
+
+def test_a_speed_is_that_of_the_steps_after_the_warm_up():
+    times = iter([0.0, 5.0, 6.0, 6.5, 7.0, 7.5])  # the first step takes 5 s, the others half
+    watch = Stopwatch(lambda: next(times), warm_up=2, steps=3)
+    for step in range(1, 5):
+        watch.on_step(SimpleNamespace(step=step))
+    with pytest.raises(EnoughStepsError):
+        watch.on_step(SimpleNamespace(step=5))
+    assert (watch.warm, watch.seconds_per_step) == (6.0, 0.5)
+
+
+def test_a_packed_set_is_restored(shop, tmp_path):
+    toy, run = shop
+    packed = tmp_path / "packed"
+    assert "MiB" in run("pack", "toy", str(packed))
+    shutil.rmtree(toy.data / "toy")
+    shutil.rmtree(toy.artifacts)
+    assert f"{len(toy.dataset.images)} images" in run("unpack", str(packed))
+    assert toy.benchmark.info() == toy.dataset.info
+    run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
 
 
 def test_recipes_that_need_one_another_are_named(shop):

@@ -80,10 +80,10 @@ def test_what_does_not_fit_with_its_fewest_epochs_is_left_out_with_its_students(
 
 
 def test_a_run_is_not_shortened_below_its_fewest_epochs():
-    # 28 s remain after the starts: a tenth of "long" is 20 epochs; its share would be 24.3 of 200
-    # while that of "costly" (a start of 10 s more) is the same share of 30
-    plan = planned([run("long", 200), run("short", 30)], 4 + 20 + 3)
-    assert plan == {"long": 20, "short": 3}
+    # 100 s of epochs and 12 of a start for the one, 300 and 2 for the other: a tenth of both is
+    # 40 s, so that 41 s leave the second one second more than its fewest epochs
+    assert planned([run("one"), run("two", 300)], 4 + 41) == {"one": 10, "two": 30}
+    assert planned([run("one", 5), run("two", 300)], 4 + 31) == {"one": 1, "two": 30}
 
 
 def test_an_interrupted_run_keeps_its_epochs_and_costs_what_is_left_of_them():

@@ -8,7 +8,7 @@ import typer
 from fer_core.data.sources.base import SYNTHETIC, Annotation, Format
 from fer_core.data.sources.class_names import Codes
 from fer_core.project import data_root
-from training.options import Artifacts, Data, benchmark_dir
+from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset
 
 if TYPE_CHECKING:
     from fer_core.data.plan import PreparePlan
@@ -190,6 +190,43 @@ def prepare(
     )
     publish_facts(dataset, benchmark)
     print_preparation(dataset, benchmark)
+
+
+def pack(
+    benchmark: Benchmark,
+    folder: Annotated[Path, typer.Argument(help="Where the packed set is written.")],
+    data: Data = None,
+) -> None:
+    """Pack a prepared set into small files, for a machine without a network.
+
+    Images become lossless WebP. `unpack` restores the set bit for bit.
+    """
+    from fer_core.data.packing import pack as pack_set
+    from training.terminal.progress import console, show_progress
+
+    pack_set(open_dataset(benchmark, data), folder, show_progress)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    console.print(f"{folder}: {size / 2**20:.1f} MiB", markup=False)
+
+
+def unpack(
+    folder: Annotated[Path, typer.Argument(help="A folder that `pack` wrote.")],
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Restore a packed set, and check each file against the original."""
+    from fer_core.data.packing import packed_name
+    from fer_core.data.packing import unpack as unpack_set
+    from training.terminal.progress import console, show_progress
+
+    name = packed_name(folder)
+    benchmark = benchmark_dir(name, artifacts)
+    dataset = unpack_set(folder, (data or data_root()) / name, show_progress)
+    if not benchmark.info_path.is_file():
+        from fer_core.data.prepare import publish_facts
+
+        publish_facts(dataset, benchmark)
+    console.print(f"{dataset.folder}: {len(dataset.images)} images", markup=False)
 
 
 def examples(

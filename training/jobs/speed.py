@@ -36,11 +36,11 @@ _PREDICTED = 1024
 Clock = Callable[[], float]
 
 
-class _EnoughStepsError(Exception):
-    """The measurement is over."""
+class EnoughStepsError(Exception):
+    """A measurement is over."""
 
 
-class _Stopwatch:
+class Stopwatch:
     """Ends a training after enough steps.
 
     Attributes:
@@ -55,6 +55,11 @@ class _Stopwatch:
         self._first: tuple[int, float] | None = None
 
     def on_step(self, metrics: StepMetrics) -> None:
+        """Reads the clock.
+
+        Raises:
+            EnoughStepsError: After the last step that is measured.
+        """
         now = self.clock()
         if self._first is None:
             self.seconds_per_step, self.warm = (now - self.started) / metrics.step, now
@@ -64,10 +69,15 @@ class _Stopwatch:
         step, since = self._first
         self.seconds_per_step = (now - since) / (metrics.step - step)
         if metrics.step >= step + self.steps:
-            raise _EnoughStepsError
+            raise EnoughStepsError
 
     def on_epoch(self, record: EpochRecord) -> None:
-        raise _EnoughStepsError
+        """Ends the measurement in an epoch that is shorter.
+
+        Raises:
+            EnoughStepsError: Always.
+        """
+        raise EnoughStepsError
 
 
 def measure_speed(
@@ -97,10 +107,10 @@ def measure_speed(
     add_adapter(model, recipe.model)
     data = train_data(recipe, dataset)
     step = TrainStep(model, recipe, torch.from_numpy(data.train_counts), accelerator)
-    watch = _Stopwatch(clock, WARM_UP, STEPS)
+    watch = Stopwatch(clock, WARM_UP, STEPS)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(step, data, CheckpointFolder(Path(folder)), watch)
-        with suppress(_EnoughStepsError):
+        with suppress(EnoughStepsError):
             trainer.fit()
     prediction = _prediction_speed(trainer, clock)
     return MeasuredSpeed(

@@ -1,0 +1,83 @@
+"""Packed sets come back bit for bit, and damage is noticed."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data.packing import pack, packed_name, unpack
+from fer_core.errors import ArtifactError, DataError
+from tests.support.builders import toy_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return toy_dataset(tmp_path / "data", per_class=60)  # more images than one strip holds
+
+
+def test_a_set_comes_back_bit_for_bit(dataset, tmp_path):
+    folder = pack(dataset, tmp_path / "packed")
+    assert len(list(folder.glob("*.webp"))) == 2
+    assert packed_name(folder) == "toy"
+    assert not (folder / "images.npy").exists()
+    again = unpack(folder, tmp_path / "other" / "toy")
+    for path in dataset.folder.iterdir():
+        assert (again.folder / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_colour_images_come_back_bit_for_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_core.data.packing._STRIP_PIXELS", 100)
+    random = np.random.default_rng(0)
+    for name in ("Happy", "Sad"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = random.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{index}.png")
+    from fer_core.data.prepare import prepare
+    from fer_core.data.sources.folder import FolderSource
+
+    made = prepare(FolderSource(tmp_path / "set"), tmp_path / "c", name="c", side=48)
+    assert made.info.colour
+    again = unpack(pack(made, tmp_path / "packed"), tmp_path / "again")
+    np.testing.assert_array_equal(again.images, made.images)
+
+
+def test_damage_is_noticed_and_an_earlier_set_stays(dataset, tmp_path):
+    folder = pack(dataset, tmp_path / "packed")
+    target = tmp_path / "other"
+    before = unpack(folder, target).info
+    strip = folder / "000000000.webp"
+    with Image.open(strip) as picture:
+        pixels = np.array(picture)
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(strip, lossless=True)
+    with pytest.raises(DataError, match=r"images\.npy is not what was packed"):
+        unpack(folder, target)
+    strip.write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"000000000\.webp cannot be read"):
+        unpack(folder, target)
+    strip.unlink()
+    with pytest.raises(DataError, match=r"000000000\.webp cannot be read"):
+        unpack(folder, target)
+    assert unpack(pack(dataset, folder), target).info == before
+
+
+def test_another_folder_is_not_a_packed_set(dataset, tmp_path):
+    with pytest.raises(DataError, match="is not a packed set"):
+        packed_name(tmp_path)
+    folder = pack(dataset, tmp_path / "packed")
+    facts = json.loads((folder / "pack.json").read_text())
+    facts["hashes"]["../../escape"] = "0"
+    (folder / "pack.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="which no set has"):
+        unpack(folder, tmp_path / "other")
+    (folder / "pack.json").write_text("{}")
+    with pytest.raises(DataError, match="lacks a key"):
+        packed_name(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="cannot be written"):
+        pack(dataset, tmp_path / "file")
