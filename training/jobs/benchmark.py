@@ -23,8 +23,8 @@ from training.jobs.run_queue import (
     PlannedQueue,
     RunQueue,
     is_skipped,
-    required_runs,
     plannable_runs,
+    required_runs,
 )
 from training.jobs.speed import measure_speeds
 from training.jobs.train import TrainOptions, train_network

@@ -19,7 +19,7 @@ from fer_core.models import build_model
 from fer_core.models.adapters import add_adapter
 from fer_core.models.checkpoint import CheckpointFolder
 from training.jobs.accelerator import (
-    forget_peak_memory,
+    reset_peak_memory,
     is_compiled,
     make_accelerator,
     peak_memory,
@@ -99,7 +99,7 @@ def measure_speed(
     """
     started = clock()
     accelerator = make_accelerator(recipe.train.precision, device)
-    forget_peak_memory(accelerator)
+    reset_peak_memory(accelerator)
     torch.backends.cudnn.benchmark = not recipe.train.deterministic
     compiled = is_compiled(recipe.train.compile, accelerator.device)
     recipe = _measured(recipe, compiled=compiled)

@@ -70,7 +70,7 @@ def student(toy, name="student", **distill):
 
 def data_of(toy):
     recipe = toy_recipe(model={"architecture": "tiny_cnn"})
-    return train._train_data(recipe, toy.dataset)
+    return train.train_data(recipe, toy.dataset)
 
 
 def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
