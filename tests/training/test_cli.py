@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -315,15 +316,23 @@ def test_benchmark_says_at_once_that_tracking_is_not_installed(shop, monkeypatch
 
 
 def made_up_speeds(monkeypatch, toy, seconds: float) -> list[str]:
-    """Lets each network be measured as if one of its epochs took some seconds."""
+    """Lets each epoch of a network take some seconds, on a clock of its own."""
     measured: list[str] = []
     images = len(toy.dataset.rows("train"))
+    past = [0.0]
 
     def measure(recipes, *_):
         measured.extend(recipe.name for recipe in recipes)
         speed = MeasuredSpeed(images / seconds, 1e9, 0.0, "1 MiB")
         return {recipe.name: speed for recipe in recipes}, {}
 
+    def train(recipe, *arguments):
+        past[0] += seconds * recipe.train.epochs
+        return train_network(recipe, *arguments)
+
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + past[0])
+    monkeypatch.setattr("training.jobs.benchmark.time", clock)
+    monkeypatch.setattr("training.jobs.benchmark.train_network", train)
     monkeypatch.setattr("training.jobs.benchmark.measure_speeds", measure)
     return measured
 
