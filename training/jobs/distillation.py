@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir, RunDir
-from fer_core.config import DistillConfig
+from fer_core.config import PROFILES, DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.engine.distillation import Teacher, Teachers, mean_predictions
@@ -133,7 +133,7 @@ def _infos(
         if not run.info_path.is_file():
             raise RecipeError(
                 f"The recipe's teacher {name} is not a finished run of {benchmark.name}. "
-                f"Train it first (python -m training train {name.rsplit('-', 2)[0]} --benchmark "
+                f"Train it first (python -m training train {_options(name)} --benchmark "
                 f"{benchmark.name}), or train without teachers: --set distill=null."
             )
         info = run.info()
@@ -149,6 +149,13 @@ def _infos(
             )
         infos.append(info)
     return infos
+
+
+def _options(run_id: str) -> str:
+    """Returns the recipe and profile, as options of `train`, that a run id consists of."""
+    recipe, _, rest = run_id.partition("-")
+    profile = rest.partition("-")[0]
+    return f"{recipe} --profile {profile}" if profile in PROFILES[1:] else recipe
 
 
 def _members(info: RunInfo, benchmark: BenchmarkDir) -> list[RunDir]:

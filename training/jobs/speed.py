@@ -19,10 +19,10 @@ from fer_core.models import build_model
 from fer_core.models.adapters import add_adapter
 from fer_core.models.checkpoint import CheckpointFolder
 from training.jobs.accelerator import (
-    reset_peak_memory,
     is_compiled,
     make_accelerator,
     peak_memory,
+    reset_peak_memory,
 )
 from training.jobs.time_plan import MeasuredSpeed
 from training.jobs.train import train_data
