@@ -38,7 +38,7 @@ class Steps:
     """Steps of a measurement; a GPU reports every ten."""
 
     warm_up: int = 20
-    measured: int = 50
+    timed: int = 50
 
 
 def measure() -> Iterator[Result]:
@@ -70,7 +70,7 @@ def compare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> Result:
 
 def _loop(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
     # one step more than is measured: the epoch must not end before
-    count = recipe.train.batch_size * (steps.warm_up + steps.measured + 1)
+    count = recipe.train.batch_size * (steps.warm_up + steps.timed + 1)
     images = np.random.default_rng(0).integers(0, 255, (count, 48, 48), dtype=np.uint8)
     spec, rows = spec_of(recipe.model.architecture), np.arange(count)
     data = TrainData(
@@ -84,7 +84,7 @@ def _loop(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
     )
     counts = torch.from_numpy(data.train_counts)
     step = TrainStep(build_model(recipe.model, CLASSES), recipe, counts, accelerator)
-    watch = Stopwatch(time.perf_counter, steps.warm_up, steps.measured)
+    watch = Stopwatch(time.perf_counter, steps.warm_up, steps.timed)
     with tempfile.TemporaryDirectory() as folder, suppress(EnoughStepsError):
         Trainer(step, data, CheckpointFolder(Path(folder)), watch).fit()
     return recipe.train.batch_size / watch.seconds_per_step
@@ -98,7 +98,7 @@ def _bare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
     images = images.contiguous(memory_format=torch.channels_last)
     targets = torch.arange(size, device=device) % CLASSES
     started = 0.0
-    for step in range(steps.warm_up + steps.measured):
+    for step in range(steps.warm_up + steps.timed):
         if step == steps.warm_up:
             _wait(device)
             started = time.perf_counter()
@@ -108,7 +108,7 @@ def _bare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
         optimizer.step()
         optimizer.zero_grad()
     _wait(device)
-    return steps.measured * size / (time.perf_counter() - started)
+    return steps.timed * size / (time.perf_counter() - started)
 
 
 def _wait(device: torch.device) -> None:

@@ -102,7 +102,7 @@ def measure_speed(
     reset_peak_memory(accelerator)
     torch.backends.cudnn.benchmark = not recipe.train.deterministic
     compiled = is_compiled(recipe.train.compile, accelerator.device)
-    recipe = _measured(recipe, compiled=compiled)
+    recipe = _full_size(recipe, compiled=compiled)
     model = build_model(recipe.model, len(dataset.labels))
     add_adapter(model, recipe.model)
     data = train_data(recipe, dataset)
@@ -139,7 +139,7 @@ def measure_speeds(
     return speeds, failures
 
 
-def _measured(recipe: Recipe, *, compiled: bool) -> Recipe:
+def _full_size(recipe: Recipe, *, compiled: bool) -> Recipe:
     """Returns the recipe without phases that are faster than the rest."""
     train = recipe.train.model_copy(
         update={
