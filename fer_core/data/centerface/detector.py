@@ -42,6 +42,7 @@ class Looks:
 
 _ENLARGED = 2.0
 _NEAR_BORDER = 0.25
+_LARGE = 160  # pixels of the first look, from which faces are better seen smaller
 _TILE_LAP = 96
 _CLOSE_SIDE = 128
 _CLOSE_SHARE = 0.4
@@ -76,20 +77,14 @@ class CenterFaceDetector(FaceDetector):
     def detect_batch(self, images: Sequence[Image.Image]) -> list[tuple[DetectedFace, ...]]:
         """Returns the faces of each picture; views of one size go through the network together."""
         pictures = [image if image.mode == "RGB" else image.convert("RGB") for image in images]
-        looks = self._looks
-        first = [
-            [
-                whole(picture, looks.side, _ENLARGED),
-                whole(picture, looks.near_side, _ENLARGED, _NEAR_BORDER),
+        views = [whole(picture, self._looks.side, _ENLARGED) for picture in pictures]
+        candidates = self._look(pictures, [[view] for view in views])
+        for further in (self._near, self._tiles):
+            more = [
+                further(picture, view, seen)
+                for picture, view, seen in zip(pictures, views, candidates, strict=True)
             ]
-            for picture in pictures
-        ]
-        candidates = self._look(pictures, first)
-        further = [
-            self._tiles(picture, views[0], seen)
-            for picture, views, seen in zip(pictures, first, candidates, strict=True)
-        ]
-        candidates = self._merged(candidates, self._look(pictures, further))
+            candidates = self._merged(candidates, self._look(pictures, more))
         candidates = self._looked_closer(pictures, candidates)
         return [_faces(seen) for seen in candidates]
 
@@ -129,6 +124,14 @@ class CenterFaceDetector(FaceDetector):
             best_of_each(Candidates.joined(list(pair))) if len(pair[1]) else pair[0]
             for pair in zip(some, more, strict=True)
         ]
+
+    def _near(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
+        """Returns a smaller view if there may be a face that fills the picture."""
+        scale = first.size[0] / picture.width
+        sure = candidates.confidences >= self._looks.sure
+        if sure.any() and float((candidates.sizes * scale).max()) < _LARGE:
+            return []
+        return [whole(picture, self._looks.near_side, _ENLARGED, _NEAR_BORDER)]
 
     def _tiles(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
         """Returns tiles where the first look showed small faces or none, if they show more."""
