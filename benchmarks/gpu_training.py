@@ -92,7 +92,7 @@ def _loop(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
 
 def _bare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
     size, side, device = recipe.train.batch_size, recipe.model.image_size, accelerator.device
-    model = build_model(recipe.model, CLASSES).to(device, memory_format=torch.channels_last)
+    model = build_model(recipe.model, CLASSES).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     images = torch.randn(size, 3, side, side, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
