@@ -26,7 +26,8 @@ def tiny_network(path: Path) -> Path:
     random = np.random.default_rng(0)
     names, nodes, weights = ("537", "538", "539", "540"), [], []
     for name, channels in zip(names, (1, 2, 2, 10), strict=True):
-        values = random.normal(size=(channels, 3, 4, 4)).astype(np.float32)
+        # float16 holds them exactly, so that the converted network is the same function
+        values = random.normal(size=(channels, 3, 4, 4)).astype(np.float16).astype(np.float32)
         weights.append(numpy_helper.from_array(values, f"w{name}"))
         nodes.append(
             helper.make_node(
@@ -89,6 +90,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_the_shipped_weights_are_the_published_ones(tmp_path: Path) -> None:
     convert(ORIGINAL, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == WEIGHTS.read_bytes()
+
+
+def test_kernels_are_stored_in_half_precision(tmp_path: Path) -> None:
+    convert(tiny_network(tmp_path / "a.onnx"), tmp_path / "b.onnx")
+    stored = onnx.load(str(tmp_path / "b.onnx")).graph.initializer
+    assert {weight.data_type for weight in stored} == {TensorProto.FLOAT16}
 
 
 def test_maps_become_boxes_and_landmarks() -> None:

