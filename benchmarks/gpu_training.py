@@ -23,7 +23,7 @@ from fer_core.engine.trainer import TrainData, Trainer
 from fer_core.errors import NoProfileError
 from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import CheckpointFolder
-from training.jobs.accelerator import make_accelerator, peak_memory
+from training.jobs.accelerator import make_accelerator, peak_memory, reset_peak_memory
 from training.jobs.speed import EnoughStepsError, Stopwatch
 from training.options import RECIPES
 
@@ -57,6 +57,7 @@ def measure() -> Iterator[Result]:
 
 def compare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> Result:
     """Measures the loop and the bare steps of a recipe, one after the other."""
+    reset_peak_memory(accelerator)
     own, bare = _loop(recipe, accelerator, steps), _bare(recipe, accelerator, steps)
     return Result(
         f"training {recipe.name}, {recipe.model.image_size} px, batch {recipe.train.batch_size}, "
