@@ -12,19 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import settled
+from tests.support.browser import FLAGS, settled
 from tests.support.builders import Toy, toy_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "test-screenshots"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 
 
 def pytest_collection_modifyitems(items):

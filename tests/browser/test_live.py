@@ -9,8 +9,7 @@ import pytest
 
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import portrait
-from tests.browser.conftest import FLAGS
-from tests.support.browser import settled
+from tests.support.browser import FLAGS, settled
 
 pytest.importorskip("streamlit_webrtc")
 

@@ -1,4 +1,13 @@
-"""Waiting for a page in a real browser."""
+"""Chromium's flags, and waiting for a page in it."""
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 STILL_FOR = 150
 """Milliseconds; between a click and the script that it starts, nothing seems to run either."""
