@@ -116,7 +116,7 @@ class TestReading:
         small.write()
         graph = read_graph(small.path)
         assert "age" not in {node.name for node in graph.until(FEATURES)}
-        with pytest.raises(WeightsError, match=r"operation Softmax \(age\) is not known"):
+        with pytest.raises(WeightsError, match=r"operation Softmax \(age\) is not supported"):
             evaluate(graph, inputs(1), "age")
         with pytest.raises(WeightsError, match="no node 'gaze'"):
             graph.until("gaze")

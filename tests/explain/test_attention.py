@@ -125,7 +125,7 @@ def test_a_patch_looks_where_its_row_says():
 
 @pytest.mark.parametrize(("tokens", "prefix"), [(6, 1), (1, 1), (0, 1)])
 def test_tokens_that_form_no_square_are_refused(tokens, prefix):
-    with pytest.raises(FerscopeError, match="no square"):
+    with pytest.raises(FerscopeError, match="do not form a square"):
         grid_side(tokens, prefix)
 
 

@@ -53,9 +53,9 @@ def test_too_small_images_are_refused():
     [
         ("resnet34", {"patch_size": 8}, "has no patches"),
         ("vgg16", {"pool": "mean"}, "has no patches"),
-        ("vgg16", {"drop_path": 0.1}, "leave out model.drop_path"),
-        ("mobilenet_face", {"drop_path": 0.1}, "leave out model.drop_path"),
-        ("hf_vit_small", {"drop_path": 0.1}, "leave out model.drop_path"),
+        ("vgg16", {"drop_path": 0.1}, "Remove model.drop_path"),
+        ("mobilenet_face", {"drop_path": 0.1}, "Remove model.drop_path"),
+        ("hf_vit_small", {"drop_path": 0.1}, "Remove model.drop_path"),
     ],
 )
 def test_a_value_that_means_nothing_to_a_network_is_refused(key, option, message):
