@@ -47,9 +47,9 @@ def _person(number=0):
 
 
 def _drawn(person, side=192):
-    return face_module._compose(
-        person, ActionUnits(), _scene(), side, np.random.default_rng(0), Emotion.NEUTRAL, 0.0
-    )
+    units = ActionUnits()
+    image, masks = face_module._compose(person, units, _scene(), side, np.random.default_rng(0))
+    return face_module.SyntheticFace(image, masks, Emotion.NEUTRAL, 0.0, units)
 
 
 def _eye_area(units, number=0):
@@ -102,7 +102,7 @@ class TestRender:
         monkeypatch.setattr(
             face_module,
             "_compose",
-            lambda identity, *_: people.append(identity),
+            lambda identity, *_: (people.append(identity), {}),
         )
         render(5, Emotion.HAPPY)
         render(99, Emotion.ANGRY, identity=5)
