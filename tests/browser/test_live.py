@@ -15,7 +15,7 @@ pytest.importorskip("streamlit_webrtc")
 
 
 @pytest.fixture(scope="module")
-def camera(tmp_path_factory):
+def camera(tmp_path_factory, chromium):
     """A Chromium whose camera plays a drawn face (y4m: raw frames, 4:2:0)."""
     path = tmp_path_factory.mktemp("camera") / "face.y4m"
     image = portrait(3, Emotion.HAPPY, 384).image
@@ -35,21 +35,15 @@ def camera(tmp_path_factory):
         for _ in range(30):
             file.write(b"FRAME\n" + raw)
     program = os.environ.get("FERSCOPE_CHROMIUM") or shutil.which("chromium")
-    if program is None:
-        pytest.fail("There is no Chromium. Install it, or name one in FERSCOPE_CHROMIUM.")
-    from playwright.sync_api import sync_playwright
-
     flags = [
         *FLAGS,
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={path}",
     ]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=flags)
-        context = browser.new_context(permissions=["camera"])
-        yield context
-        browser.close()
+    browser = chromium.browser_type.launch(executable_path=program, args=flags)
+    yield browser.new_context(permissions=["camera"])
+    browser.close()
 
 
 def test_boxes_and_bars_come_back_with_the_cameras_frames(camera, address):
