@@ -75,8 +75,10 @@ def test_boxes_and_bars_come_back_with_the_cameras_frames(camera, address):
     )
     assert coloured["width"] == 640
     assert coloured["share"] > 0.02  # the panel behind the bars
-    rate = page.get_by_text("frames per second").first.inner_text()
-    assert float(rate.split(" ")[0]) > 0  # frames flow; speed depends on what else runs
+    # At least one frame a second, once the models are warm; a busy machine may take a while.
+    page.wait_for_function(
+        "() => /(^|\\s)([1-9]\\d*)\\.\\d frames per second/.test(document.body.innerText)"
+    )
     hosts = {urlsplit(url).hostname for url in requests if url.startswith(("http", "ws"))}
     assert not any("google" in str(host) or "stun" in str(host) for host in hosts), hosts
     page.close()
