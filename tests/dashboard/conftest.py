@@ -1,15 +1,30 @@
 """The application, through its own entry, on a benchmark of the test's choice."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from tests.support.pages import HOME
 
 TIMEOUT = 60
 _open: list[Path] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_packages_read_once() -> Iterator[None]:
+    """Caches streamlit's search for components, which reads every package's metadata at each run.
+
+    It took nine tenths of a page's time. A server searches once, when it starts.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        scan = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 @pytest.fixture

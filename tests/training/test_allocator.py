@@ -16,7 +16,7 @@ from training.allocator import keep_freed_memory
 if sys.argv[1] != "default":
     assert keep_freed_memory() == (sys.argv[1] == "keep")
 for _ in range(40):
-    torch.ones(16 * 2**20)  # 64 MiB
+    torch.ones(9 * 2**20)  # 36 MiB: more than malloc ever keeps by itself
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
@@ -35,7 +35,7 @@ def page_faults(how: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_kept_memory_is_asked_for_once():
-    pages = 64 * 2**20 // resource.getpagesize()
+    pages = 36 * 2**20 // resource.getpagesize()
     default = page_faults("default")
     saved = default - page_faults("keep")
     assert 25 * pages < saved < 40 * pages  # alignment takes some blocks before one is found again
