@@ -73,7 +73,7 @@ def _loop(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> float:
     # one step more than is measured: the epoch must not end before
     count = recipe.train.batch_size * (steps.warm_up + steps.timed + 1)
     images = np.random.default_rng(0).integers(0, 255, (count, 48, 48), dtype=np.uint8)
-    spec, rows = spec_of(recipe.model.architecture), np.arange(count)
+    spec, rows = spec_of(recipe.model), np.arange(count)
     data = TrainData(
         images,
         Preprocessing(48, False, recipe.model.image_size, spec.mean, spec.std),

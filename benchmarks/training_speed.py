@@ -65,7 +65,7 @@ def measure() -> Iterator[Result]:
 def _training_rate(recipe: Recipe) -> float:
     size, count = recipe.train.batch_size, recipe.train.batch_size * (WARM_UP + STEPS + 1)
     images = np.random.default_rng(0).integers(0, 255, (count, 48, 48), dtype=np.uint8)
-    spec = spec_of(recipe.model.architecture)
+    spec = spec_of(recipe.model)
     rows = np.arange(count)
     data = TrainData(
         images,

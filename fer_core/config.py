@@ -68,6 +68,9 @@ class LoraConfig(_Section):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout before each update")
 
 
+Rgb = tuple[float, float, float]
+
+
 class ModelConfig(_Section):
     """Architecture and initial weights."""
 
@@ -88,6 +91,15 @@ class ModelConfig(_Section):
         default=0.0, ge=0, lt=1, description="dropout before the classifier or in the blocks"
     )
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth rate")
+    mean: Rgb | None = Field(
+        default=None, description="input mean for pixels in 0 to 1; default: the architecture's"
+    )
+    std: Rgb | None = Field(
+        default=None, description="input standard deviation; default: the architecture's"
+    )
+    hub_config: Mapping[str, Any] = Field(
+        default={}, description="hf: content of the model's config.json"
+    )
     lora: LoraConfig | None = Field(
         default=None, description="train a LoRA adapter and the classifier; freeze the rest"
     )

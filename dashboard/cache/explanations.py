@@ -276,7 +276,7 @@ def _detail(benchmark: Benchmark, run: Run, request: MapRequest) -> "Detail | No
         # a ViT's outline is its patches, then its blocks
         return Detail(block=round(request.depth * (len(layers) - 2)), head=request.head)
     paths = [layer.path for layer in layers]
-    spec = spec_of(config.architecture)
+    spec = spec_of(config)
     if spec.family == "vit" and spec.cam_layer in paths:
         # after it the classifier reads only the class token: no gradient reaches a patch
         paths = paths[: paths.index(spec.cam_layer) + 1]

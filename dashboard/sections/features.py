@@ -162,7 +162,7 @@ def patches_and_attention(
     """
     import torch
 
-    spec = spec_of(config.architecture)
+    spec = spec_of(config)
     blocks, heads, tokens, _ = layers.shape
     side = grid_side(tokens, spec.prefix_tokens)
     left, middle, right = st.columns([2, 2, 2], gap="large")

@@ -36,8 +36,10 @@ class Network:
 
 def preprocessing_of(recipe: Recipe, stored: SampleFormat) -> Preprocessing:
     """Returns a recipe's preprocessing for images of a stored format."""
-    spec = spec_of(recipe.model.architecture)
-    return Preprocessing(stored.side, stored.colour, recipe.model.image_size, spec.mean, spec.std)
+    model, spec = recipe.model, spec_of(recipe.model)
+    return Preprocessing(
+        stored.side, stored.colour, model.image_size, spec.mean_of(model), spec.std_of(model)
+    )
 
 
 def load_network(run: RunDir, stored: SampleFormat) -> Network:
@@ -62,7 +64,7 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
             "would be wrong. Train it again with this version."
         )
     model = build_model(recipe.model, len(info.labels))
-    spec, names = spec_of(recipe.model.architecture), None
+    spec, names = spec_of(recipe.model), None
     if recipe.model.lora is not None:
         _load_base(model, recipe, info, run)
         add_adapter(model, recipe.model)
@@ -82,7 +84,7 @@ def _load_base(model: nn.Module, recipe: Recipe, info: RunInfo, run: RunDir) -> 
         raise WeightsError(
             f"{run.run_id} is an adapter and needs its base weights. {error}"
         ) from error
-    if base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash:
+    if base_hash(model, spec_of(recipe.model)) != info.base_hash:
         raise WeightsError(
             f"{run.run_id} is an adapter, and its base weights ({recipe.model.init}) have changed. "
             "Train the adapter again, or restore its base."

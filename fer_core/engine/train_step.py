@@ -50,7 +50,7 @@ class TrainStep:
     ) -> None:
         self.recipe, self.accelerator = recipe, accelerator
         self.distillation = distillation or Distillation()
-        self.spec = spec_of(recipe.model.architecture)
+        self.spec = spec_of(recipe.model)
         self.loss = SoftCrossEntropy(recipe.loss, class_counts)
         if recipe.train.channels_last:
             model = model.to(memory_format=torch.channels_last)

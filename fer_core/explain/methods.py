@@ -162,7 +162,7 @@ def methods_for(config: ModelConfig | None) -> list[Method]:
     """Returns the methods that support an architecture; None means any function to logits."""
     if config is None:
         return [method for method in METHODS.values() if not method.needs_network]
-    family = spec_of(config.architecture).family
+    family = spec_of(config).family
     return [method for method in METHODS.values() if family in method.families]
 
 
@@ -176,7 +176,7 @@ def default_method(config: ModelConfig | None) -> str:
     """
     if config is None:
         return "occlusion"
-    return "chefer" if spec_of(config.architecture).family == "vit" else "hires_cam"
+    return "chefer" if spec_of(config).family == "vit" else "hires_cam"
 
 
 def explain(
@@ -212,7 +212,7 @@ def explain(
     if selected not in methods_for(config):
         name = "a model without access to its network"
         if config is not None:
-            name = spec_of(config.architecture).title
+            name = spec_of(config).title
         supported = ", ".join(other.key for other in methods_for(config))
         raise ExplainError(f"{selected.title} does not support {name}. Use one of: {supported}.")
     question = Question(model, config, inputs, targets, detail or Detail())

@@ -126,7 +126,7 @@ class Question:
         """The network's architecture."""
         if self.config is None:
             raise ExplainError("The architecture of this model is unknown.")
-        return spec_of(self.config.architecture)
+        return spec_of(self.config)
 
     @property
     def mean_pooled(self) -> bool:

@@ -29,7 +29,7 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
     Raises:
         RecipeError: If the architecture supports no adapter.
     """
-    spec = spec_of(config.architecture)
+    spec = spec_of(config)
     if config.lora is None:
         return
     if not spec.lora_targets:

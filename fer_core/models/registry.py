@@ -70,6 +70,14 @@ class ModelSpec:
         available = ("scratch", *(init for init, source in optional.items() if source))
         return (*available, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
 
+    def mean_of(self, config: ModelConfig) -> Rgb:
+        """Returns the input mean per channel: the recipe's, or the architecture's."""
+        return config.mean or self.mean
+
+    def std_of(self, config: ModelConfig) -> Rgb:
+        """Returns the input standard deviation per channel."""
+        return config.std or self.std
+
     def patch_of(self, config: ModelConfig) -> int | None:
         """Returns the patch side in pixels; None for a CNN."""
         return None if self.patch is None else config.patch_size or self.patch
@@ -95,12 +103,21 @@ def architectures() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def spec_of(key: str) -> ModelSpec:
+def spec_of(architecture: str | ModelConfig) -> ModelSpec:
     """Returns an architecture.
+
+    Args:
+        architecture: A registered key, or a recipe's model section, which may name another
+            library's architecture as well (`timm:convnext_atto`).
 
     Raises:
         RecipeError: If it is unknown; lists the known ones.
     """
+    from fer_core.models.external import external_spec, is_external  # imports this module
+
+    key = architecture if isinstance(architecture, str) else architecture.architecture
+    if isinstance(architecture, ModelConfig) and is_external(key):
+        return external_spec(architecture)
     try:
         return _REGISTRY[key]
     except KeyError:
@@ -120,7 +137,7 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
         RecipeError: If the architecture is unknown, does not support the image size, or does not
             have one of the options.
     """
-    spec = spec_of(config.architecture)
+    spec = spec_of(config)
     _require_size(spec, config.image_size, "model.image_size")
     if spec.family == "cnn" and (config.patch_size or config.pool != "token"):
         raise RecipeError(
@@ -141,7 +158,7 @@ def check_progressive_size(recipe: Recipe) -> None:
     Raises:
         RecipeError: If the first size is too small, or the network supports one size only.
     """
-    spec, size = spec_of(recipe.model.architecture), recipe.train.progressive_size
+    spec, size = spec_of(recipe.model), recipe.train.progressive_size
     if not size:
         return
     if spec.patch is not None:

@@ -5,10 +5,11 @@ from typing import Any, cast
 
 import timm
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-from torch import Tensor, nn
+from torch import nn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
+from fer_core.models.external import LogitsOnly
 from fer_core.models.registry import HALF, ModelSpec, State, register
 from fer_core.models.scratch_vit import ScratchViT
 
@@ -51,19 +52,6 @@ def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
         drop_path=config.drop_path,
         pool=config.pool,
     )
-
-
-class LogitsOnly(nn.Module):
-    """Wraps a transformers classifier to return only logits."""
-
-    def __init__(self, classifier: nn.Module) -> None:
-        super().__init__()
-        self.model = classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps (N, 3, S, S) to logits (N, K)."""
-        logits: Tensor = self.model(pixel_values=images).logits
-        return logits
 
 
 def _hf_vit(width: int, depth: int, heads: int) -> Callable[[ModelConfig, int], nn.Module]:

@@ -62,7 +62,7 @@ def initialise(
     Raises:
         WeightsError: If the source cannot be read or does not fit; lists the alternatives.
     """
-    spec = spec_of(config.architecture)
+    spec = spec_of(config)
     kind, _, where = config.init.partition(":")
     if kind == "scratch":
         return InitialWeights("scratch", "")

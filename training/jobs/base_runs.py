@@ -65,7 +65,7 @@ def has_other_base(run: RunDir) -> bool:
         initialise(model, recipe.model, info.labels, run.benchmark.store)
     except FerscopeError:
         return False
-    return base_hash(model, spec_of(recipe.model.architecture)) != info.base_hash
+    return base_hash(model, spec_of(recipe.model)) != info.base_hash
 
 
 def _trained_on(recipe: AnyRecipe, benchmark: BenchmarkDir) -> pd.DataFrame:

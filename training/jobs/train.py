@@ -191,7 +191,7 @@ def _build(setup: _Setup, progress: Progress) -> _Components:
     recipe, dataset = setup.recipe, setup.dataset
     model = build_model(recipe.model, len(dataset.labels))
     initial = initialise(model, recipe.model, dataset.labels.names, setup.benchmark.store)
-    base = base_hash(model, spec_of(recipe.model.architecture)) if recipe.model.lora else None
+    base = base_hash(model, spec_of(recipe.model)) if recipe.model.lora else None
     add_adapter(model, recipe.model)
     regression = _add_regression(model, recipe, dataset)
     data, distillation = _distill(setup, train_data(recipe, dataset, regression), progress)
@@ -267,7 +267,7 @@ def _write(
         weights = _saved_weights(components.model.state_dict(), recipe)
         save_tensors(new.weights_path, weights, weight_metadata(info))
         if components.regression is not None:
-            spec = spec_of(recipe.model.architecture)
+            spec = spec_of(recipe.model)
             network = Network(components.model, spec, components.data.preprocessing, info)
             write_regression(new, network, dataset, components.regression)
         if result.history:
@@ -355,7 +355,7 @@ def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
     strength = choose_prior_shift(
         probabilities, data.validation_targets, logarithms, setup.recipe.loss.least_macro_recall
     )
-    bias = classifier_of(components.model, spec_of(setup.recipe.model.architecture)).bias
+    bias = classifier_of(components.model, spec_of(setup.recipe.model)).bias
     with torch.no_grad():
         bias.add_(strength * torch.from_numpy(logarithms).to(bias))
     return strength
@@ -365,7 +365,7 @@ def _saved_weights(weights: Mapping[str, Tensor], recipe: Recipe) -> dict[str, T
     """Returns the content of a run's weight file: with LoRA, the adapter and the classifier."""
     if recipe.model.lora is None:
         return dict(weights)
-    return adapter_part(weights, spec_of(recipe.model.architecture))
+    return adapter_part(weights, spec_of(recipe.model))
 
 
 def weight_metadata(info: RunInfo) -> dict[str, Any]:
@@ -393,7 +393,7 @@ def _add_regression(
             f"All training images in {recipe.regression.table} have the same target, so there is "
             "nothing to learn. Check the table."
         )
-    add_regression_head(model, spec_of(recipe.model.architecture), float(values.mean()), std)
+    add_regression_head(model, spec_of(recipe.model), float(values.mean()), std)
     return targets
 
 
@@ -434,7 +434,7 @@ def _run_info(
     setup: _Setup, components: _Components, result: FitResult, prior_shift: float
 ) -> RunInfo:
     recipe, info, weights = setup.recipe, setup.dataset.info, list(components.model.parameters())
-    spec = spec_of(recipe.model.architecture)
+    spec = spec_of(recipe.model)
     return RunInfo(
         run_id=recipe.run_id,
         kind="network",

@@ -1,0 +1,52 @@
+"""Architectures of other libraries: what is read from a network by running it on shapes."""
+
+import pytest
+import torch
+from transformers import ViTConfig
+
+from fer_core.config import ModelConfig
+from fer_core.errors import RecipeError
+from fer_core.models import build_model, spec_of
+
+
+def vit_config() -> dict:
+    return ViTConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=32,
+    ).to_dict()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("timm:resnet18", ("cnn", "fc", 0, None)),
+        ("timm:convnext_atto", ("cnn", "head.fc", 0, None)),
+        ("timm:vit_tiny_patch16_224", ("vit", "head", 1, 16)),
+        ("torchvision:resnet18", ("cnn", "fc", 0, None)),
+        ("hf:me/faces", ("vit", "model.classifier", 1, 8)),
+    ],
+)
+def test_the_specification_is_read_from_the_network(architecture, expected):
+    config = ModelConfig(
+        architecture=architecture,
+        image_size=64,
+        hub_config=vit_config() | {"image_size": 64} if architecture.startswith("hf:") else {},
+    )
+    spec = spec_of(config)
+    assert (spec.family, spec.head, spec.prefix_tokens, spec.patch) == expected
+    model = build_model(config, 7).eval()
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+    model.get_submodule(spec.cam_layer)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("timm:no_such_net", "timm has no architecture 'no_such_net'"),
+        ("torchvision:no_such_net", "torchvision has no architecture"),
+        ("hf:me/faces", "needs model.hub_config"),
+    ],
+)
+def test_unknown_architectures_are_named(architecture, message):
+    with pytest.raises(RecipeError, match=message):
+        spec_of(ModelConfig(architecture=architecture, image_size=64))
