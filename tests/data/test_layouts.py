@@ -283,6 +283,15 @@ READ = [
     Read("one split folder of another name", lambda r: class_folders(
         r, ["happy", "sad"], splits=("Train_set", "public_test", "private-test")), "folder",
         even(["happy", "sad"])),
+    Read("persons inside the classes", lambda r: class_folders(
+        r, ["happy/p01", "happy/p02", "sad/p01", "sad/p03"]), "folder",
+        even(["happy", "sad"], (NO_SPLIT,), 4), groups=3, notes=("are taken for persons",)),
+    Read("numbered persons inside the classes of splits", lambda r: class_folders(
+        r, ["happy/1", "happy/2", "sad/1", "sad/2"], splits=("train", "test")), "folder",
+        even(["happy", "sad"], ("train", "test"), 4), groups=2),
+    Read("splits inside the classes", lambda r: class_folders(
+        r / "Dataset", ["train", "val", "test"], splits=["angry", "sad"]), "folder",
+        even(["angry", "sad"])),
     Read("a list with names", lambda r: listed(r, picture_rows(SEVEN)), "list",
          even(SEVEN, (NO_SPLIT,), 3)),
     Read("a list with codes and --codes", lambda r: listed(r, picture_rows(range(7))), "list",

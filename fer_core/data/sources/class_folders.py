@@ -1,9 +1,13 @@
-"""Finds class folders in a tree: `<class>/<image>` or `<split>/<class>/<image>`, at any depth."""
+"""Finds class folders in a tree: `<class>/<image>`, with or without splits, at any depth.
+
+Split folders may stand above or inside the class folders, and folders of persons inside them.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Literal
 
 from fer_core.data.sources.base import Split
 from fer_core.data.sources.class_names import code_of, emotion_of
@@ -23,14 +27,16 @@ class ClassFolder:
     Attributes:
         folder: Its name in the tree.
         name: The class, as the folder is called.
-        split: The split whose folder it stands in, if any.
+        split: The split whose folder it stands in or that it is a folder of, if any.
         images: Names of its images in the tree.
+        group: The person whose folder inside the class folder this is, if any.
     """
 
     folder: str
     name: str
     split: Split | None
     images: Sequence[str]
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,23 +78,55 @@ def find_class_folders(tree: FileTree) -> list[ClassFolders]:
     """Returns each set of class folders in a tree, by the folder that they stand in."""
     sets: dict[tuple[str, ...], list[ClassFolder]] = {}
     unsorted: Counter[str] = Counter()
-    for folder, names in tree.by_folder.items():
-        images = [name for name in names if is_image(name)]
-        if not images:
-            continue
+    images_of = {
+        folder: images
+        for folder, names in tree.by_folder.items()
+        if (images := [name for name in names if is_image(name)])
+    }
+    deep = _inner_folders([PurePosixPath(folder).parts for folder in images_of])
+    for folder, images in images_of.items():
         parts = PurePosixPath(folder).parts
-        if not parts or split_of(parts[-1]) is not None:
+        splits = [split for part in parts if (split := split_of(part)) is not None]
+        names = [part for part in parts if split_of(part) is None]
+        group = names.pop() if deep == "persons" else None
+        if not names or (deep is None and split_of(parts[-1]) is not None):
             unsorted[folder] += len(images)
             continue
-        above = parts[:-1]
-        splits = [split for part in above if (split := split_of(part)) is not None]
-        key = tuple(part for part in above if split_of(part) is None)
         split = splits[-1] if splits else None
-        sets.setdefault(key, []).append(ClassFolder(folder, parts[-1], split, images))
+        found = ClassFolder(folder, names[-1], split, images, group)
+        sets.setdefault(tuple(names[:-1]), []).append(found)
     return [
         ClassFolders(_common(folders), folders, _below(_common(folders), unsorted))
         for folders in sets.values()
     ]
+
+
+def _inner_folders(folders: Sequence[tuple[str, ...]]) -> Literal["persons", "splits"] | None:
+    """Returns what the folders inside class folders are, where every image is in such a folder.
+
+    Args:
+        folders: The parts of the paths of all folders with images.
+
+    Returns:
+        None unless every folder stands in one that is named by an emotion, and there are two
+        emotions at least. One kind of inner folders: splits, or else persons.
+    """
+    if not all(len(parts) > 1 and _class_above(parts) for parts in folders):
+        return None
+    if len({_class_above(parts) for parts in folders}) < 2:
+        return None
+    are_splits = [split_of(parts[-1]) is not None for parts in folders]
+    if all(are_splits):
+        return "splits"
+    names = {parts[-1] for parts in folders}
+    any_class = any(emotion_of(name) for name in names)
+    return None if any(are_splits) or any_class else "persons"
+
+
+def _class_above(parts: tuple[str, ...]) -> str | None:
+    """Returns the emotion that the folder above is named by; split folders stand between."""
+    names = [part for part in parts[:-1] if split_of(part) is None]
+    return emotion_of(names[-1]) if names else None
 
 
 def _below(root: str, unsorted: Mapping[str, int]) -> dict[str, int]:
@@ -104,7 +142,8 @@ def _common(folders: Sequence[ClassFolder]) -> str:
     """Returns the deepest folder that holds all class folders and their split folders."""
     tops = []
     for folder in folders:
-        above = PurePosixPath(folder.folder).parts[:-1]
+        parts = PurePosixPath(folder.folder).parts
+        above = parts[: len(parts) - 1 - parts[::-1].index(folder.name)]
         first_split = next((n for n, part in enumerate(above) if split_of(part)), len(above))
         tops.append(above[:first_split])
     common: list[str] = []

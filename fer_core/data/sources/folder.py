@@ -92,7 +92,14 @@ class FolderSource(ImageFiles):
         )
 
     def _with_persons(self, files: list[ImageFile]) -> list[ImageFile]:
-        """Groups the images by the persons that their names know."""
+        """Groups the images by the persons that folders or file names know."""
+        if folders := {file.group for file in files if file.group}:
+            shown = ", ".join(sorted(folders)[:3])
+            self.notes.append(
+                f"The {len(folders)} folders inside the class folders ({shown}, ...) are taken for "
+                "persons: groups that no split cuts."
+            )
+            return files
         stems = [PurePosixPath(file.name).stem for file in files]
         naming = naming_of(stems)
         if naming is None:
@@ -115,7 +122,13 @@ class FolderSource(ImageFiles):
 def _files(classes: ClassFolders, labels: Mapping[str, str]) -> list[ImageFile]:
     start = len(classes.root) + 1 if classes.root else 0
     return [
-        ImageFile(name[start:], printable(name[start:]), labels[folder.name], folder.split)
+        ImageFile(
+            name[start:],
+            printable(name[start:]),
+            labels[folder.name],
+            folder.split,
+            group=folder.group,
+        )
         for folder in classes.folders
         if labels[folder.name]
         for name in folder.images

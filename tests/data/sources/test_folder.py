@@ -369,6 +369,21 @@ def test_images_nested_in_a_class_are_not_dropped_in_silence(tmp_path: Path) -> 
         FolderSource(tmp_path)
 
 
+def test_folders_of_persons_inside_the_classes_are_groups(tmp_path: Path) -> None:
+    write_images(
+        tmp_path, {f"{label}/{person}": GREY[:2] for label in ("sad", "happy") for person in "ab"}
+    )
+    source = FolderSource(tmp_path)
+    groups = {(item.key, item.label, item.group) for item in only_samples(source)}
+    assert len(groups) == 8
+    assert {(label, group) for _, label, group in groups} == {
+        (label, person) for label in ("sad", "happy") for person in "ab"
+    }
+    assert "The 2 folders inside the class folders (a, b, ...) are taken for persons" in " ".join(
+        source.notes
+    )
+
+
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
     source = FolderSource(two_classes(tmp_path))
     first, second = only_samples(source), only_samples(source)
