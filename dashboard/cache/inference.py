@@ -17,7 +17,7 @@ from fer_core.data.imaging import open_picture
 from fer_core.errors import FerscopeError
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
-    from fer_core.data.faces import FaceCrop, FaceDetector
+    from fer_core.data.faces import FaceDetector, PictureFaces
     from fer_core.predictor import Answer, Prediction, Predictor
 
 
@@ -124,9 +124,7 @@ def picture(data: bytes, name: str) -> Image.Image:
     show_spinner="Detecting faces ...",
     hash_funcs={Benchmark: _framing},
 )
-def face_crops(
-    benchmark: Benchmark, data: bytes, name: str, *, cropped: bool
-) -> "tuple[FaceCrop, ...]":
+def picture_faces(benchmark: Benchmark, data: bytes, name: str, *, cropped: bool) -> "PictureFaces":
     """Crops the faces of a picture in the framing of the benchmark's images.
 
     Args:
@@ -135,15 +133,19 @@ def face_crops(
         name: The uploaded file's name.
         cropped: Whether the picture is a cropped face already.
 
+    Returns:
+        The faces; without any where none is detected.
+
     Raises:
-        ImageError: If it is not a usable picture or shows no face.
+        ImageError: If it is not a usable picture.
+        DetectorError: If the detector cannot be loaded.
     """
-    from fer_core.data.faces import find_faces, whole_picture
+    from fer_core.data import faces
 
     opened = picture(data, name)
     if cropped:
-        return (whole_picture(opened),)
-    return find_faces(opened, _face_detector(), benchmark.info.framing, name)
+        return faces.PictureFaces((faces.whole_picture(opened),))
+    return faces.picture_faces(opened, _face_detector(), benchmark.info.framing)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,5 +1,7 @@
 """The drawing of live predictions, one for each visit."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -7,6 +9,8 @@ from streamlit.runtime.state import SessionStateProxy
 
 from dashboard.cache import inference
 from dashboard.cache.benchmarks import Benchmark
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.efficiency import Efficiency
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from dashboard.sections.live import LiveFaces
@@ -22,6 +26,23 @@ def live_faces(benchmark: Benchmark, state: SessionStateProxy) -> "LiveFaces":
         state[key] = LiveFaces(inference.predictor(benchmark), _detector(), [])
     drawing: LiveFaces = state[key]
     return drawing
+
+
+def fastest_run(benchmark: Benchmark, run_ids: Sequence[str]) -> list[str]:
+    """Returns the run with the lowest measured latency for one image, as a list of one.
+
+    Args:
+        benchmark: The benchmark.
+        run_ids: Runs that can predict, best first; the first is returned if none is measured.
+    """
+    latency: dict[str, float] = {}
+    for run_id in run_ids:
+        with suppress(ArtifactError):
+            path = benchmark.run(run_id).directory.efficiency_path
+            milliseconds = Efficiency.read(path).milliseconds(1)
+            if milliseconds is not None:
+                latency[run_id] = milliseconds
+    return [min(latency, key=latency.__getitem__)] if latency else list(run_ids[:1])
 
 
 @st.cache_resource(show_spinner=False)

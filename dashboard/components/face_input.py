@@ -3,8 +3,8 @@
 Visitors' pictures stay in memory; nothing is written.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components.pickers import switch
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
-from fer_core.data.faces import looks_cropped
-from fer_core.data.imaging import SampleFormat
-from fer_core.errors import FerscopeError, ImageError
+from fer_core.data.faces import no_face, whole_picture
+from fer_core.data.imaging import SampleFormat, printable_name
+from fer_core.errors import DetectorError, ImageError
 
 if TYPE_CHECKING:  # torch-free, but slow to import before it is needed
-    from fer_core.data.faces import FaceCrop
+    from fer_core.data.faces import DetectedFace, FaceCrop
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PHOTOGRAPH = "a photograph"
@@ -50,14 +50,16 @@ class DetectedPicture:
     Attributes:
         name: Name of the uploaded file.
         picture: Upright, RGB.
-        crops: The faces, the main one first. Without any, the picture's central square.
+        crops: The faces, the main one first; or the region that the user picks.
         problem: Why no face was detected; empty if there is one.
+        too_small: Faces that are too small for a prediction.
     """
 
     name: str
     picture: Image.Image
     crops: tuple["FaceCrop", ...]
     problem: str = ""
+    too_small: tuple["DetectedFace", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,36 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
         st.warning(f"Only the first {MAX_PICTURES} of {len(uploads)} pictures are used.")
     opened = [_open(benchmark, upload, cropped=cropped) for upload in uploads[:MAX_PICTURES]]
     pictures = [picture for picture in opened if picture is not None]
-    if any(picture.problem and looks_cropped(picture.picture) for picture in pictures):
+    faceless = [picture for picture in pictures if not picture.crops]
+    if not (faceless and _pick_by_hand(faceless)):
+        return pictures
+    return [
+        picture if picture.crops else replace(picture, crops=(whole_picture(picture.picture),))
+        for picture in pictures
+    ]
+
+
+def _pick_by_hand(faceless: Sequence[DetectedPicture]) -> bool:
+    """Lists the pictures without a face, and returns whether the user picks the region instead."""
+    listed = "\n".join(f"- {plain(picture.problem)}" for picture in faceless)
+    count = len(faceless)
+    st.warning(
+        plain(faceless[0].problem) if count == 1 else f"{count} pictures have no face:\n{listed}",
+        icon=":material/no_photography:",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Treat as a cropped face",
             icon=":material/crop:",
             key="treat-as-cropped",
             on_click=_treat_as_cropped,
+            help="Uses the central square of each picture.",
         )
-    return pictures
+        return st.toggle(
+            "Pick the region by hand",
+            key="by-hand",
+            help="Shows the picture with a square that you move to the face.",
+        )
 
 
 def _treat_as_cropped() -> None:
@@ -125,8 +149,7 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
     if not detected:
         st.stop()
     first = detected[0]
-    if first.problem:
-        st.error(plain(first.problem), icon=":material/no_photography:")
+    if not first.crops:
         st.stop()
     stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
     return StoredFace(stored_format.convert(first.crops[0].crop))
@@ -158,11 +181,11 @@ def _open(
         st.error(plain(str(error)), icon=":material/no_photography:")
         return None
     try:
-        crops = inference.face_crops(benchmark, upload.data, upload.name, cropped=cropped)
-    except FerscopeError as error:
-        whole = inference.face_crops(benchmark, upload.data, upload.name, cropped=True)
-        return DetectedPicture(upload.name, picture, whole, str(error))
-    return DetectedPicture(upload.name, picture, crops)
+        faces = inference.picture_faces(benchmark, upload.data, upload.name, cropped=cropped)
+    except DetectorError as error:
+        return DetectedPicture(upload.name, picture, (), str(error))
+    problem = "" if faces.crops else no_face(printable_name(upload.name), faces.too_small)
+    return DetectedPicture(upload.name, picture, faces.crops, problem, faces.too_small)
 
 
 def _receive(source: str, *, several: bool) -> list[UploadedPicture]:

@@ -15,9 +15,10 @@ from dashboard.components.face_cards import PickedFace
 from dashboard.components.gallery import enlarge, need_pictures, strip
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
-from fer_core.data.faces import CropSquare
+from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
+from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import heat_overlay, outlined
 from fer_core.figures.whatif import sweep_chart
@@ -73,16 +74,22 @@ def show_face(
     """
     stored = changed(cut(benchmark, face, frame), amounts)
     picture, model_input = st.columns(2)
-    picture.image(_framed(face.source.picture, frame), width="stretch")
-    picture.caption("The picture and the crop.")
+    small = face.source.too_small
+    boxes = [BoxLabel(small_face, "too small") for small_face in small]
+    marked = draw_boxes(face.source.picture, boxes, benchmark.info.labels)
+    picture.image(_framed(marked, frame), width="stretch")
+    picture.caption(
+        "The picture and the crop."
+        + (f" Faces under {SMALLEST_READABLE} pixels get no prediction." if small else "")
+    )
     model_input.image(enlarge(Image.fromarray(stored), _SHOWN), width="stretch")
     side = benchmark.info.side
     model_input.caption(
         f"The models' input: {side} x {side} pixels, framed like the training images."
     )
     if face.source.problem:
-        st.warning(
-            f"{plain(face.source.problem)} Or move the crop to the face yourself, below.",
+        st.info(
+            "No face was detected here. Move the crop to the face with the sliders below.",
             icon=":material/crop_free:",
         )
     return stored

@@ -45,9 +45,16 @@ if not pictures:
 if not run_ids:
     st.info("Pick at least one model.")
     st.stop()
+with_faces = [picture for picture in pictures if picture.crops]
+if not with_faces:
+    st.stop()
 
-face = pick_face(benchmark, pictures, run_ids)
-with st.expander("Change the face: crop, light, occlusion", icon=":material/tune:"):
+face = pick_face(benchmark, with_faces, run_ids)
+with st.expander(
+    "Change the face: crop, light, occlusion",
+    icon=":material/tune:",
+    expanded=bool(face.source.problem),
+):
     crop, changes = st.columns([1, 2], gap="large")
     with crop:
         frame = compare.crop_sliders(face)

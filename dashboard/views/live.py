@@ -27,7 +27,7 @@ runs = [run.run_id for run in benchmark.runs if inference.can_predict(run)]
 run_ids = st.pills(
     "Models (bars show their mean)",
     runs,
-    default=runs[:1],
+    default=cache.fastest_run(benchmark, runs),
     selection_mode="multi",
     format_func=benchmark.titles.__getitem__,
     key=Key.RUNS,

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboard.cache import benchmarks, live
 from dashboard.cache import video as cache
 from dashboard.sections.live import LiveFaces
+from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.predictor import Predictor
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
@@ -34,6 +36,26 @@ def test_the_video_page_shows_a_timeline_and_the_table(toy, open_page, monkeypat
     app.file_uploader(key="video").set_value([("notes.mp4", b"text", "video/mp4")]).run()
     assert not app.exception
     assert any("is no video that can be read" in error.value for error in app.error)
+
+
+def test_the_live_page_starts_with_the_fastest_measured_run(toy, benchmark_copy):
+    run_ids = [run.run_id for run in benchmarks.benchmark(benchmark_copy).runs]
+    measured = {run_ids[1]: 9.0, run_ids[2]: 7.5}
+    for run_id, milliseconds in measured.items():
+        Efficiency(
+            run_id=run_id,
+            parameters=1,
+            operations=1,
+            weight_bytes=1,
+            latency=(Latency(batch_size=1, milliseconds=milliseconds, repeats=5),),
+            peak_memory_bytes=None,
+            device="cpu",
+            threads=1,
+        ).write(benchmark_copy.run(run_id).efficiency_path)
+    benchmark = benchmarks.benchmark(benchmark_copy)
+    assert live.fastest_run(benchmark, run_ids) == [run_ids[2]]
+    assert live.fastest_run(benchmark, run_ids[:2]) == [run_ids[1]]
+    assert live.fastest_run(benchmark, run_ids[:1]) == run_ids[:1]
 
 
 def test_live_frames_get_boxes_and_bars(toy):

@@ -108,12 +108,35 @@ def test_sliders_change_the_face_and_go_back(compare):
     assert verdicts(app) == before
 
 
-def test_where_no_face_is_found_the_frame_can_be_placed(open_page, toy, detector):
+def test_a_picture_without_a_face_has_no_predictions_until_the_region_is_picked(
+    open_page, toy, detector
+):
     detector()
     app = open_page("compare", toy.artifacts)
     assert not app.exception
     assert "No face was found" in app.warning[0].value.replace("\\", "")
-    assert len(verdicts(app)) == 4  # of the middle of the picture, until the frame is moved
+    assert verdicts(app) == []
+    app.toggle(key="by-hand").set_value(True).run()
+    assert not app.exception
+    assert "Move the crop to the face" in texts(app)
+    assert len(verdicts(app)) == 4
+
+
+def test_one_click_treats_a_picture_as_a_cropped_face(open_page, toy, detector):
+    detector()
+    app = open_page("compare", toy.artifacts)
+    app.button(key="treat-as-cropped").click().run()
+    assert not app.exception
+    assert app.checkbox(key="cropped").value
+    assert len(verdicts(app)) == 4
+
+
+def test_faces_that_are_too_small_are_marked(open_page, toy, detector):
+    detector(DetectedFace(60, 60, 150, 150, 1.0), DetectedFace(10, 10, 30, 30, 0.9))
+    app = open_page("compare", toy.artifacts)
+    assert not app.exception
+    assert "Faces under 24 pixels get no prediction" in texts(app)
+    assert len(verdicts(app)) == 4
 
 
 def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, detector):
