@@ -6,7 +6,16 @@ import typer
 
 from fer_core.errors import FerscopeError
 from training.allocator import keep_freed_memory
-from training.commands import dashboard, data, explain, import_export, measure, predict, runs
+from training.commands import (
+    dashboard,
+    data,
+    explain,
+    import_export,
+    measure,
+    predict,
+    recommend,
+    runs,
+)
 
 # Commands import torch inside their functions, so that --help is fast.
 
@@ -37,6 +46,7 @@ for command in (
     measure.robustness,
     measure.efficiency,
     measure.report,
+    recommend.recommend,
     data.examples,
     dashboard.dashboard,
     dashboard.serve,

@@ -1,0 +1,179 @@
+"""Candidates of a verdict: what is known of each comparable run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from fer_core.artifacts import BenchmarkDir
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.leaderboard import RunSource, check_matches_report, comparable_runs
+from fer_core.evaluation.licences import weight_licences
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.report import Report, SplitMetrics
+from fer_core.evaluation.seeds import seed_spreads
+from fer_core.records import BenchmarkInfo, shown_titles
+
+
+class Split(StrEnum):
+    """Splits for which every run has predictions."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that may be recommended.
+
+    Attributes:
+        run_id: Id of the run.
+        title: Display name.
+        is_ensemble: Whether it is an ensemble.
+        validation: Its validation predictions.
+        test: Its test predictions.
+        validation_metrics: Metrics of the validation predictions.
+        test_metrics: Metrics of the test predictions.
+        milliseconds: Median latency at batch size 1; None if it was not measured.
+        megabytes: Size of the weight files in MB; None if it was not measured.
+        device: Device of the latency, such as `cpu, 2 threads`; empty if it was not measured.
+        licences: Licences of the weights.
+        has_model: Whether it can predict new faces; False for imported predictions.
+        trained_once: Whether no other run trained its recipe with another seed.
+    """
+
+    run_id: str
+    title: str
+    is_ensemble: bool
+    validation: SplitPredictions
+    test: SplitPredictions
+    validation_metrics: SplitMetrics
+    test_metrics: SplitMetrics
+    milliseconds: float | None = None
+    megabytes: float | None = None
+    device: str = ""
+    licences: tuple[str, ...] = ()
+    has_model: bool = True
+    trained_once: bool = True
+
+    def on(self, split: Split) -> SplitPredictions:
+        """Returns the predictions for a split."""
+        return self.validation if split is Split.VALIDATION else self.test
+
+    def recall(self, label: str) -> float | None:
+        """Returns the validation recall of a class, 0 to 1; None without a sample of it."""
+        return self.validation_metrics.recalls[self.validation.labels.index(label)]
+
+
+@dataclass(frozen=True)
+class CandidateSet:
+    """The runs of a benchmark, read for a verdict.
+
+    Attributes:
+        comparable: Runs with the benchmark's protocol, aligned by sample.
+        others: Display names of runs that were measured under another protocol.
+        warnings: One sentence for each run that could not be read.
+    """
+
+    comparable: tuple[Candidate, ...]
+    others: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def candidates_in(benchmark: BenchmarkDir) -> CandidateSet:
+    """Reads a benchmark's finished runs; a run that cannot be read becomes a warning.
+
+    Raises:
+        ArtifactError: If the benchmark cannot be read, or none of its runs.
+    """
+    info = benchmark.info()
+    sources, problems = [], []
+    for run in benchmark.runs():
+        if not run.info_path.is_file():
+            continue
+        try:
+            load = partial(Predictions.read, run.predictions_path, info.label_set)
+            sources.append(RunSource(run, run.info(), Report.read(run.report_path), load))
+        except FerscopeError as error:
+            problems.append(f"{run.run_id}: {error}")
+    return read_candidates(info, sources, problems)
+
+
+def read_candidates(
+    info: BenchmarkInfo, runs: Sequence[RunSource], warnings: Sequence[str] = ()
+) -> CandidateSet:
+    """Reads the predictions and costs of a benchmark's runs.
+
+    Args:
+        info: Metadata of the benchmark.
+        runs: Finished runs.
+        warnings: Warnings about runs that are not in `runs`; they are kept in the result.
+
+    Raises:
+        ArtifactError: If no run can be read.
+    """
+    titles = shown_titles({run.run_id: run.info.title for run in runs})
+    ranked = comparable_runs({run.run_id: run.report for run in runs}, info.split_hash)
+    candidates: list[Candidate] = []
+    problems = list(warnings)
+    for run in runs:
+        if run.run_id not in ranked:
+            continue
+        try:
+            candidates.append(_candidate(run, runs, titles[run.run_id], candidates[:1]))
+        except FerscopeError as error:
+            problems.append(f"{run.run_id}: {error}")
+    if not candidates:
+        reason = problems[0] if problems else "Train a model first."
+        raise ArtifactError(f"{info.name} has no run to recommend. {reason}")
+    others = tuple(titles[run.run_id] for run in runs if run.run_id not in ranked)
+    return CandidateSet(tuple(candidates), others, tuple(problems))
+
+
+def _candidate(
+    run: RunSource, runs: Sequence[RunSource], title: str, first: Sequence[Candidate]
+) -> Candidate:
+    predictions = run.load()
+    check_matches_report(run.directory, predictions, run.report)
+    validation, test = predictions.split("validation"), predictions.split("test")
+    for other in first:  # all are in the sample order of the first
+        validation = validation.aligned_with(other.validation)
+        test = test.aligned_with(other.test)
+    efficiency = _efficiency(run)
+    infos = {other.run_id: other.info for other in runs}
+    return Candidate(
+        run_id=run.run_id,
+        title=title,
+        is_ensemble=run.info.kind == "ensemble",
+        validation=validation,
+        test=test,
+        validation_metrics=run.report.validation,
+        test_metrics=run.report.test,
+        milliseconds=efficiency.milliseconds(1) if efficiency else None,
+        megabytes=efficiency.weight_bytes / 1e6 if efficiency else None,
+        device=_device(efficiency) if efficiency else "",
+        licences=weight_licences(run.info, infos.get),
+        has_model=run.info.kind != "imported" or run.directory.onnx_path.is_file(),
+        trained_once=_trained_once(run, runs),
+    )
+
+
+def _device(efficiency: Efficiency) -> str:
+    threads = f", {efficiency.threads} threads" if efficiency.threads else ""
+    return f"{efficiency.device}{threads}"
+
+
+def _trained_once(run: RunSource, runs: Sequence[RunSource]) -> bool:
+    spreads = seed_spreads(
+        {other.run_id: other.report.test.accuracy.value for other in runs},
+        {other.run_id: other.info.recipe for other in runs},
+    )
+    return not any(run.run_id in spread.runs and len(spread.runs) > 1 for spread in spreads)
+
+
+def _efficiency(run: RunSource) -> Efficiency | None:
+    try:
+        return Efficiency.read(run.directory.efficiency_path)
+    except ArtifactError:
+        return None

@@ -1,0 +1,305 @@
+"""The words of a verdict: one sentence with numbers, and the reasons.
+
+Numbers: shares in percent, differences in percentage points with 95% paired bootstrap intervals,
+both on test. A difference is positive if the run that the sentence is about is better.
+"""
+
+import math
+
+from fer_core.evaluation.constraints import Limit, Loosening, Violation
+from fer_core.evaluation.error_costs import CostDifference, ErrorCosts
+from fer_core.evaluation.recommendation import (
+    AS_FAST,
+    Assessment,
+    AssessmentStatus,
+    RecallCheck,
+    Recommendation,
+)
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.verdict import Verdict
+from fer_core.evaluation.weaknesses import Confusion
+
+WIDE = 0.2
+"""Width of a recall's interval from which the class counts as too small."""
+
+RULE = (
+    "Among the models within the constraints, take those that are not significantly worse on "
+    "validation than the best (paired test on the cost of errors, Holm's correction, 5% level). Of "
+    "these take the fastest by median latency at batch size 1; among models up to 10% slower than "
+    "the fastest, take the smallest. Validation decides; the numbers shown are those of test."
+)
+"""The rule, in words."""
+
+OTHER_PROTOCOL = "measured under another protocol, so it cannot be compared"
+"""Why a run that is not comparable is not recommended."""
+
+
+def headline(verdict: Verdict) -> str:
+    """Returns the verdict in one sentence."""
+    recommendation = verdict.recommendation
+    pick, best = recommendation.recommended, recommendation.best_run
+    if pick is None or best is None:
+        return "No model is within these constraints."
+    if pick is not best and best.difference is not None:
+        gap = points(best.difference, recommendation.costs)
+        return (
+            f"Ship {pick.title}: statistically tied with {best.title} ({gap} on test)"
+            f"{_instead(pick, best)}."
+        )
+    inside = [
+        item for item in recommendation.others if item.status is not AssessmentStatus.EXCLUDED
+    ]
+    tied = sum(item.status is AssessmentStatus.TIED for item in inside)
+    if not inside:
+        reason = "it is the only model within the constraints"
+    elif tied:
+        reason = (
+            f"it has the lowest cost on validation and is the fastest of the {tied + 1} models "
+            "that are statistically tied there"
+        )
+    else:
+        reason = "every other model within the constraints is significantly worse on validation"
+    return f"Ship {pick.title}: {_quality(pick, recommendation.costs)}{_at(pick)}; {reason}."
+
+
+def contradictions(verdict: Verdict) -> tuple[str, ...]:
+    """Returns one sentence for each result on test that contradicts the choice on validation."""
+    recommendation = verdict.recommendation
+    sentences = [
+        f"Test contradicts this choice: {item.title} is significantly better there "
+        f"({_gain(item, recommendation.costs)}, corrected p {p_text(item.test_p)})."
+        for item in recommendation.contradictions
+    ]
+    sentences += [
+        f"On test its recall of {check.label} is {interval_text(check.test)}, below the "
+        f"{check.least:.0%} that the constraint asks for."
+        for check in recommendation.recalls
+        if check.test is not None and not check.holds_on_test
+    ]
+    return tuple(sentences)
+
+
+def reason(item: Assessment, recommendation: Recommendation) -> str:
+    """Returns why a run is not the recommended one, in one clause."""
+    if item.status is AssessmentStatus.EXCLUDED:
+        return "; ".join(map(violation_text, item.violations))
+    gain = _gain(item, recommendation.costs)
+    on_test = f"{gain} on test" + (", significantly better there" if item.better_on_test else "")
+    if item.status is AssessmentStatus.WORSE:
+        p_value = p_text(item.validation_p)
+        return f"significantly worse on validation (corrected p {p_value}); {on_test}"
+    pick = recommendation.recommended
+    return f"statistically tied ({on_test}){_drawback(item, pick)}"
+
+
+def violation_text(violation: Violation) -> str:
+    """Returns how a run violates a constraint."""
+    match violation.limit:
+        case Limit.RECALL if violation.value is None:
+            return f"validation has no image of {violation.label}"
+        case Limit.RECALL:
+            return (
+                f"recall of {violation.label} is {violation.value:.1%} on validation, below "
+                f"{violation.allowed:.0%}"
+            )
+        case Limit.LATENCY if violation.value is None:
+            return "its latency was not measured"
+        case Limit.LATENCY:
+            return f"{ms_text(violation.value)}, over the limit of {violation.allowed:g} ms"
+        case Limit.SIZE if violation.value is None:
+            return "its size was not measured"
+        case Limit.SIZE:
+            return f"{mb_text(violation.value)}, over the limit of {violation.allowed:g} MB"
+        case Limit.KIND:
+            return "it is an ensemble" if violation.text == "ensemble" else "it is no ensemble"
+        case Limit.LICENCE:
+            return f"licence of the weights: {violation.text or 'unknown'}"
+        case _:
+            return "it consists of imported predictions, so there is no model to ship"
+
+
+def loosening_text(loosening: Loosening) -> str:
+    """Returns what to change so that a run is left."""
+    steps = " and ".join(map(_step, loosening.needed))
+    return f"{steps[0].upper()}{steps[1:]}: then {loosening.title} is left."
+
+
+def _step(violation: Violation) -> str:
+    value, allowed = violation.value or 0.0, violation.allowed or 0.0
+    match violation.limit:
+        case Limit.RECALL:
+            lower = math.floor(100 * value + 1e-9)
+            return f"lower the least recall of {violation.label} from {allowed:.0%} to {lower}%"
+        case Limit.LATENCY:
+            return f"raise the latency limit from {allowed:g} to {_rounded_up(value):g} ms"
+        case Limit.SIZE:
+            return f"raise the size limit from {allowed:g} to {_rounded_up(value):g} MB"
+        case Limit.KIND:
+            return f"allow {'ensembles' if violation.text == 'ensemble' else 'single networks'}"
+        case _:
+            return f"allow the licence {violation.text}"
+
+
+def _rounded_up(value: float) -> float:
+    return math.ceil(10 * value - 1e-9) / 10
+
+
+def confusion_text(confusion: Confusion) -> str:
+    """Returns a confusion in one sentence."""
+    return (
+        f"{confusion.share:.1%} [{100 * confusion.low:.1f}, {100 * confusion.high:.1f}] of "
+        f"{confusion.total:,} {confusion.truth} images are taken for {confusion.predicted} "
+        f"({confusion.images:,} images, {confusion.cost_share:.0%} of the cost of all errors)."
+    )
+
+
+def limits(verdict: Verdict) -> tuple[str, ...]:
+    """Returns what the data cannot tell about the recommended run, one sentence each."""
+    sentences = [*_small_classes(verdict), *map(_uncertain_recall, verdict.recommendation.recalls)]
+    tied = [
+        item for item in verdict.recommendation.assessments if item.status is AssessmentStatus.TIED
+    ]
+    if tied:
+        names = ", ".join(item.title for item in tied)
+        sentences.append(
+            f"Validation cannot rank the recommended model and {names}: their differences are not "
+            "significant."
+        )
+    best = verdict.recommendation.best_run
+    if best is not None and best.is_ensemble:
+        sentences.append(
+            f"The members and weights of {best.title} may have been chosen on validation, so its "
+            "result there is optimistic."
+        )
+    if verdict.trained_once:
+        sentences.append(
+            "The recommended model was trained with one seed: how much another training would "
+            "differ is not known."
+        )
+    if not verdict.describes_persons:
+        sentences.append(
+            "The data do not describe persons (age, sex, skin tone), so nothing is known about "
+            "differences between such groups."
+        )
+    if verdict.device:
+        sentences.append(
+            f"Latency was measured on {verdict.device}; another machine may be faster or slower, "
+            "and may order the models differently."
+        )
+    sentences += [
+        f"Licences of weights say nothing about the images. {source.title}: {source.licence}"
+        for source in verdict.benchmark.sources
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _small_classes(verdict: Verdict) -> list[str]:
+    if verdict.test_metrics is None:
+        return []
+    return [
+        f"{row.label} has {row.samples:,} test images: its recall of {row.recall.value:.1%} may be "
+        f"anywhere from {row.recall.low:.1%} to {row.recall.high:.1%}."
+        if row.recall is not None
+        else f"{row.label} has no test image: nothing is known about it."
+        for row in verdict.test_metrics.classes
+        if row.recall is None or row.recall.high - row.recall.low > WIDE
+    ]
+
+
+def _uncertain_recall(check: RecallCheck) -> str:
+    if not check.validation.low < check.least < check.validation.high:
+        return ""
+    return (
+        f"The recall of {check.label} on validation is {interval_text(check.validation)}; whether "
+        f"it really is at least {check.least:.0%} is not certain."
+    )
+
+
+def points(difference: CostDifference, costs: ErrorCosts, sign: float = 1.0) -> str:
+    """Returns a difference in points of quality, or of cost if the costs are no such metric.
+
+    Args:
+        difference: Of mean costs per image.
+        costs: Costs of errors.
+        sign: 1 if a positive difference means that the described run is better, -1 if it means
+            that it is worse.
+    """
+    ends = sorted((sign * 100 * difference.low, sign * 100 * difference.high))
+    value = sign * 100 * difference.value
+    if costs.quality is not None:
+        return (
+            f"{_signed(value)} points of {costs.quality} [{_signed(ends[0])}, {_signed(ends[1])}]"
+        )
+    low, high = _signed(-ends[1]), _signed(-ends[0])
+    return f"cost per 100 images {_signed(-value)} [{low}, {high}]"
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def _gain(item: Assessment, costs: ErrorCosts) -> str:
+    return "" if item.difference is None else points(item.difference, costs, -1.0)
+
+
+def _quality(item: Assessment, costs: ErrorCosts) -> str:
+    if costs.quality is None:
+        return f"cost {100 * item.test_cost:.1f} per 100 images on test"
+    estimate = item.accuracy if costs.quality == "accuracy" else item.macro_recall
+    return f"{costs.quality} {interval_text(estimate)} on test"
+
+
+def _at(item: Assessment) -> str:
+    return "" if item.milliseconds is None else f" at {ms_text(item.milliseconds)}"
+
+
+def _instead(pick: Assessment, best: Assessment) -> str:
+    if pick.milliseconds is None or best.milliseconds is None:
+        return _at(pick)
+    smaller = pick.megabytes is not None and pick.megabytes < (best.megabytes or 0)
+    if smaller and best.milliseconds <= AS_FAST * pick.milliseconds:
+        sizes = f"{mb_text(pick.megabytes)} instead of {mb_text(best.megabytes)}"
+        return f" and about as fast, at {sizes}"
+    return f" at {ms_text(pick.milliseconds)} instead of {ms_text(best.milliseconds)}"
+
+
+def _drawback(item: Assessment, pick: Assessment | None) -> str:
+    """Returns why a tied run is not recommended."""
+    if pick is None:
+        return ""
+    if item.milliseconds is None:
+        return ", but its latency was not measured" if pick.milliseconds is not None else ""
+    sizes = (item.megabytes, pick.megabytes)
+    larger = None not in sizes and (sizes[0] or 0) > (sizes[1] or 0)
+    if pick.milliseconds is None or (larger and item.milliseconds <= AS_FAST * pick.milliseconds):
+        return f", about as fast, but {mb_text(sizes[0])} instead of {mb_text(sizes[1])}"
+    return f", but {ms_text(item.milliseconds)} instead of {ms_text(pick.milliseconds)}"
+
+
+def interval_text(estimate: Estimate | None) -> str:
+    """Returns a share with its interval in percent, such as `88.1% [86.9, 89.2]`."""
+    if estimate is None:
+        return "unknown"
+    return f"{estimate.value:.1%} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def ms_text(value: float | None) -> str:
+    """Returns a latency, such as `7.9 ms` or `82 ms`."""
+    return "not measured" if value is None else f"{_three_digits(value)} ms"
+
+
+def mb_text(value: float | None) -> str:
+    """Returns a size, such as `7.0 MB` or `121 MB`."""
+    return "not measured" if value is None else f"{_three_digits(value)} MB"
+
+
+def p_text(value: float | None) -> str:
+    """Returns a p-value; small ones as a bound."""
+    if value is None:
+        return "unknown"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"

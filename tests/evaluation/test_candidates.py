@@ -1,0 +1,68 @@
+"""Candidates, read from the files of a benchmark."""
+
+import pytest
+
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.candidates import candidates_in
+from fer_core.evaluation.efficiency import Efficiency, Latency
+
+
+def write_efficiency(run, milliseconds, weight_bytes=7_000_000):
+    Efficiency(
+        run_id=run.run_id,
+        parameters=10,
+        flops=20,
+        weight_bytes=weight_bytes,
+        latency=(Latency(batch_size=1, milliseconds=milliseconds, repeats=3),),
+        peak_memory_bytes=None,
+        device="cpu",
+        threads=2,
+    ).write(run.efficiency_path)
+
+
+def test_what_is_known_of_each_run(benchmark_copy):
+    write_efficiency(benchmark_copy.run("resnet34-cpu-s0"), 12.5)
+    runs = {item.run_id: item for item in candidates_in(benchmark_copy).comparable}
+    assert len(runs) == 4
+    known, unknown = runs["resnet34-cpu-s0"], runs["pair-cpu"]
+    assert (known.milliseconds, known.megabytes, known.device) == (12.5, 7.0, "cpu, 2 threads")
+    assert (unknown.milliseconds, unknown.megabytes, unknown.device) == (None, None, "")
+    assert (known.is_ensemble, unknown.is_ensemble) == (False, True)
+    assert known.licences == ("Apache-2.0",)
+    assert known.has_model
+    # seeds 0 and 1 of one recipe, and one seed of another
+    assert [runs[f"efficientnet_lite0-cpu-s{seed}"].trained_once for seed in (0, 1)] == [False] * 2
+    assert known.trained_once
+    assert known.recall("angry") == known.validation_metrics.classes[0].recall.value
+    ids = [item.test.ids.tolist() for item in runs.values()]
+    assert all(one == ids[0] for one in ids)
+
+
+def test_damaged_runs_and_other_protocols_are_named(benchmark_copy):
+    (benchmark_copy.run("pair-cpu").predictions_path).write_bytes(b"no table")
+    (benchmark_copy.run("efficientnet_lite0-cpu-s1").report_path).write_text("{")
+    report = benchmark_copy.run("resnet34-cpu-s0").report_path
+    split_hash = benchmark_copy.info().split_hash
+    report.write_text(report.read_text().replace(split_hash, "another"))
+    read = candidates_in(benchmark_copy)
+    assert [item.run_id for item in read.comparable] == ["efficientnet_lite0-cpu-s0"]
+    assert read.others == ("EfficientNet-Lite0 (resnet34-cpu-s0)",)
+    assert [warning.split(":")[0] for warning in read.warnings] == [
+        "efficientnet_lite0-cpu-s1",
+        "pair-cpu",
+    ]
+
+
+def test_imported_predictions_are_no_model(benchmark_copy):
+    run = benchmark_copy.run("resnet34-cpu-s0")
+    run.info().model_copy(update={"kind": "imported"}).write(run.info_path)
+    runs = {item.run_id: item for item in candidates_in(benchmark_copy).comparable}
+    assert not runs["resnet34-cpu-s0"].has_model
+    assert runs["resnet34-cpu-s0"].licences == ("unknown",)
+
+
+def test_without_a_readable_run_the_reason_is_the_error(benchmark_copy):
+    for run in benchmark_copy.runs():
+        run.report_path.write_text("{")
+    with pytest.raises(ArtifactError, match=r"no run to recommend.*report\.json"):
+        candidates_in(benchmark_copy)

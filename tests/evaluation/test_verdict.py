@@ -1,0 +1,52 @@
+"""The verdict of a benchmark, from its files."""
+
+import numpy as np
+
+from fer_core.evaluation.candidates import candidates_in
+from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.recommendation import recommend
+from fer_core.evaluation.verdict import build_verdict, read_verdict
+
+
+def test_a_verdict_has_the_weaknesses_of_the_recommended_run(toy):
+    verdict = read_verdict(toy.benchmark)
+    pick = verdict.recommended
+    assert pick is not None
+    report = next(run for run in toy.benchmark.runs() if run.run_id == pick.run_id)
+    assert verdict.test_metrics.accuracy.value == pick.accuracy.value
+    assert report.run_id == pick.run_id
+    assert len(verdict.weaknesses.confusions) == 3
+    assert all(item.truth != item.predicted for item in verdict.weaknesses.confusions)
+    assert not verdict.describes_persons
+    assert verdict.device == ""
+
+
+def test_slices_may_come_from_a_cache_and_three_are_kept(toy):
+    candidates = candidates_in(toy.benchmark)
+    samples = toy.benchmark.samples().set_index("id", drop=False)
+    result = recommend(candidates.comparable, Constraints(), ErrorCosts())
+    calls = []
+
+    def find(candidate):
+        calls.append(candidate.run_id)
+        return list(range(5))
+
+    verdict = build_verdict(toy.benchmark.info(), samples, candidates, result, find)
+    assert calls == [result.recommended_id]
+    assert verdict.weaknesses.slices == (0, 1, 2)
+
+
+def test_without_a_run_there_are_no_weaknesses(toy):
+    verdict = read_verdict(toy.benchmark, Constraints.of(max_ms=1))  # no latency was measured
+    assert verdict.recommended is None
+    assert verdict.weaknesses is None
+    assert verdict.test_metrics is None
+
+
+def test_columns_on_the_person_are_noticed(toy):
+    candidates = candidates_in(toy.benchmark)
+    samples = toy.benchmark.samples().set_index("id", drop=False)
+    result = recommend(candidates.comparable, Constraints(), ErrorCosts())
+    with_age = samples.assign(age=np.arange(len(samples)))
+    assert build_verdict(toy.benchmark.info(), with_age, candidates, result).describes_persons

@@ -1,0 +1,177 @@
+"""The words of a verdict: exact sentences of constructed cases."""
+
+import pandas as pd
+import pytest
+
+from fer_core.evaluation import verdict_text
+from fer_core.evaluation.candidates import CandidateSet
+from fer_core.evaluation.constraints import Constraints, ModelKind
+from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.recommendation import recommend
+from fer_core.evaluation.verdict import build_verdict
+from fer_core.records import BenchmarkInfo, SourceInfo
+from tests.support.candidates import LABELS, candidate, with_errors
+
+TRUTH = [0, 1, 2] * 20
+INFO = BenchmarkInfo(
+    name="toy",
+    title="Toy",
+    labels=LABELS.names,
+    sources=(SourceInfo(name="toy", title="Toy faces", licence="CC0", reference="none"),),
+    side=48,
+    colour=False,
+    split_hash="abc",
+    counts={},
+    excluded={},
+    leaked_test=0,
+    skipped={},
+    protocol="",
+)
+
+
+def run(name, errors, test=None, **known):
+    known = {"device": "cpu, 2 threads", **known}
+    answers = None if test is None else with_errors(TRUTH, test)
+    return candidate(name, TRUTH, with_errors(TRUTH, errors), answers, **known)
+
+
+def verdict(runs, constraints=None, costs="equal"):
+    result = recommend(runs, constraints or Constraints(), ErrorCosts.parse([costs]))
+    first = runs[0].test
+    samples = pd.DataFrame({"id": first.ids}).set_index("id", drop=False)
+    return build_verdict(INFO, samples, CandidateSet(tuple(runs)), result)
+
+
+def reasons(given):
+    result = given.recommendation
+    return {item.run_id: verdict_text.reason(item, result) for item in result.others}
+
+
+def test_a_tie_is_said_with_the_difference_and_the_latencies():
+    given = verdict(
+        [run("best", [0], milliseconds=82.4), run("fast", [1, 2, 3], milliseconds=7.94)]
+    )
+    text = verdict_text.headline(given)
+    # 3 errors against 1 of 60: -3.3 points
+    assert text.startswith("Ship Fast: statistically tied with Best (-3.3 points of accuracy [")
+    assert text.endswith("] on test) at 7.9 ms instead of 82 ms.")
+    assert reasons(given)["best"].startswith("statistically tied (+3.3 points of accuracy [")
+    assert reasons(given)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
+
+
+def test_a_single_best_run_is_said_with_its_accuracy():
+    given = verdict([run("best", []), run("bad", range(20))])
+    assert verdict_text.headline(given) == (
+        "Ship Best: accuracy 100.0% [100.0, 100.0] on test at 10 ms; every other model within the "
+        "constraints is significantly worse on validation."
+    )
+    assert reasons(given)["bad"].startswith(
+        "significantly worse on validation (corrected p below 0.001); -33.3 points of accuracy ["
+    )
+
+
+def test_the_only_run_and_the_fastest_best_run():
+    only = verdict([run("only", [0])])
+    assert verdict_text.headline(only).endswith("it is the only model within the constraints.")
+    both = verdict([run("best", [0], milliseconds=5.0), run("slow", [1, 2], milliseconds=9.0)])
+    assert verdict_text.headline(both).endswith(
+        "it has the lowest cost on validation and is the fastest of the 2 models that are "
+        "statistically tied there."
+    )
+
+
+def test_a_model_as_fast_but_larger_says_its_size():
+    given = verdict([run("best", [0], megabytes=30.0, milliseconds=9.9), run("small", [1])])
+    assert verdict_text.headline(given).endswith("and about as fast, at 10 MB instead of 30 MB.")
+    assert reasons(given)["best"].endswith("about as fast, but 30 MB instead of 10 MB")
+
+
+def test_costs_without_a_metric_are_said_as_costs():
+    given = verdict(
+        [run("best", [], milliseconds=50.0), run("fast", [1], milliseconds=2.0)], costs="*>sad=5"
+    )
+    # one happy image taken for sad: 5 of 60 images
+    assert "(cost per 100 images +8.3 [" in verdict_text.headline(given)
+    assert "(cost per 100 images -8.3 [" in reasons(given)["best"]
+
+
+def test_every_violated_constraint_is_named():
+    runs = [
+        run("good", [], licences=("MIT",), milliseconds=2.0),
+        run("slow", [], milliseconds=40.0, megabytes=200.0, licences=("MIT",)),
+        run("unknown", [], milliseconds=None, megabytes=None, licences=("MIT",)),
+        run("mixed", [0, 3, 6], is_ensemble=True, licences=("MIT", "unverified")),
+        run("table", [], has_model=False, licences=("MIT",)),
+    ]
+    constraints = Constraints.of(min_recall={"angry": 0.9}, max_ms=20, max_mb=50,
+                                 kind=ModelKind.SINGLE, licences=["MIT"])  # fmt: skip
+    assert reasons(verdict(runs, constraints)) == {
+        "slow": "40 ms, over the limit of 20 ms; 200 MB, over the limit of 50 MB",
+        "unknown": "its latency was not measured; its size was not measured",
+        "mixed": "recall of angry is 85.0% on validation, below 90%; it is an ensemble; "
+        "licence of the weights: MIT, unverified",
+        "table": "it consists of imported predictions, so there is no model to ship",
+    }
+
+
+def test_without_a_run_the_smallest_change_is_named():
+    given = verdict(
+        [run("slow", [0], milliseconds=23.41), run("poor", range(0, 30, 3), milliseconds=4.0)],
+        Constraints.of(max_ms=20, min_recall={"angry": 0.9}),
+    )
+    assert verdict_text.headline(given) == "No model is within these constraints."
+    assert list(map(verdict_text.loosening_text, given.recommendation.loosenings)) == [
+        "Raise the latency limit from 20 to 23.5 ms: then Slow is left.",
+        "Lower the least recall of angry from 90% to 50%: then Poor is left.",
+    ]
+
+
+def test_contradictions_by_test_are_said():
+    pick = run("pick", [], test=range(0, 36, 3), milliseconds=1.0)  # 12 of 20 angry
+    other = run("other", [0], test=[], milliseconds=9.0)
+    given = verdict([pick, other], Constraints.of(min_recall={"angry": 0.9}))
+    better, recall = verdict_text.contradictions(given)
+    assert better.startswith(
+        "Test contradicts this choice: Other is significantly better there (+20.0 points of "
+        "accuracy ["
+    )
+    assert better.endswith("corrected p below 0.001).")
+    assert recall == (
+        "On test its recall of angry is 40.0% [21.9, 61.3], below the 90% that the constraint "
+        "asks for."
+    )
+    assert "significantly better there" in reasons(given)["other"]
+
+
+def test_what_the_data_cannot_tell():
+    pick = run("pick", [0, 3], test=[0, 3, 6, 9, 12, 15, 18, 21, 24, 27], milliseconds=1.0)
+    other = run("other", [1], milliseconds=9.0, is_ensemble=True)
+    text = verdict_text.limits(verdict([pick, other], Constraints.of(min_recall={"angry": 0.8})))
+    assert (
+        "angry has 20 test images: its recall of 50.0% may be anywhere from 29.9% to 70.1%." in text
+    )
+    assert not any(sentence.startswith("happy") for sentence in text)  # 20 of 20 is narrow enough
+    assert any("whether it really is at least 80% is not certain" in sentence for sentence in text)
+    assert (
+        "Validation cannot rank the recommended model and Other: their differences are not "
+        "significant." in text
+    )
+    assert any("Other may have been chosen on validation" in sentence for sentence in text)
+    assert any(sentence.startswith("Latency was measured on cpu, 2 threads") for sentence in text)
+    assert text[-1].endswith("Toy faces: CC0")
+
+
+def test_a_confusion_is_said_with_its_interval():
+    given = verdict([run("only", range(0, 18, 3))])
+    assert verdict_text.confusion_text(given.weaknesses.confusions[0]) == (
+        "30.0% [14.5, 51.9] of 20 angry images are taken for happy (6 images, 100% of the cost of "
+        "all errors)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "not measured"), (7.94, "7.9 ms"), (9.96, "10 ms"), (1234, "1,234 ms")],
+)
+def test_latencies_have_two_or_more_digits(value, text):
+    assert verdict_text.ms_text(value) == text

@@ -1,0 +1,96 @@
+"""`recommend`: text, JSON and errors."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_core.errors import DataError
+from fer_core.evaluation import verdict_text
+from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.evaluation.verdict import read_verdict
+from training import __main__ as cli
+from training.terminal.progress import console
+
+
+@pytest.fixture
+def recommend(benchmark_copy, monkeypatch):
+    """Returns a function that runs the command on a benchmark with measured latencies."""
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(benchmark_copy.root.parent))
+    monkeypatch.setattr(console, "width", 400)
+    for number, run in enumerate(benchmark_copy.runs()):
+        Efficiency(
+            run_id=run.run_id,
+            parameters=10,
+            flops=20,
+            weight_bytes=(number + 1) * 10**6,
+            latency=(Latency(batch_size=1, milliseconds=10.0 * (number + 1), repeats=3),),
+            peak_memory_bytes=None,
+            device="cpu",
+            threads=2,
+        ).write(run.efficiency_path)
+
+    def run_(*arguments: str):
+        return CliRunner().invoke(cli.app, ["recommend", "toy", *arguments], catch_exceptions=False)
+
+    return run_
+
+
+def test_text_has_every_part_of_the_verdict(recommend, benchmark_copy):
+    result = recommend("--max-ms", "35")
+    assert result.exit_code == 0
+    verdict = read_verdict(benchmark_copy, Constraints.of(max_ms=35))
+    assert verdict_text.headline(verdict) in result.output
+    for title in (
+        "Why not the others",
+        "Where it fails (test)",
+        "What the data cannot tell",
+        "Rule",
+    ):
+        assert title in result.output
+    for item in verdict.recommendation.others:
+        assert verdict_text.reason(item, verdict.recommendation) in result.output
+    assert "40 ms, over the limit of 35 ms" in result.output
+
+
+def test_json_has_the_same_numbers(recommend, benchmark_copy):
+    result = recommend("--json", "--cost", "balanced", "--min-recall", "angry=.2,sad=.1")
+    content = json.loads(result.output)
+    assert content["constraints"]["min_recall"] == {"angry": 0.2, "sad": 0.1}
+    assert content["cost"] == "balanced"
+    assert content["verdict"].startswith("Ship ")
+    models = {model["run"]: model for model in content["models"]}
+    assert set(models) == {run.run_id for run in benchmark_copy.runs()}
+    pick = models[content["recommended"]]
+    assert (pick["status"], pick["reason"], pick["difference"]) == ("recommended", None, None)
+    assert [check["class"] for check in content["recalls"]] == ["angry", "sad"]
+    assert len(content["weaknesses"]["confusions"]) == 3
+
+
+def test_without_a_run_the_status_is_1_and_the_advice_is_printed(recommend):
+    result = recommend("--max-ms", "5", "--json")
+    content = json.loads(result.output)
+    assert result.exit_code == 1
+    assert content["recommended"] is None
+    assert content["weaknesses"] is None
+    (advice,) = content["loosen"]
+    assert advice["advice"].startswith("Raise the latency limit from 5 to 10 ms: then ")
+    assert advice["constraints"] == [
+        {"limit": "latency", "class": None, "allowed": 5.0, "value": 10.0}
+    ]
+    assert "Raise the latency limit" in recommend("--max-ms", "5").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--min-recall", "calm=.5"], "no class 'calm'"),
+        (["--min-recall", "angry"], "cannot be read"),
+        (["--cost", "calm>angry=2"], "Unknown label 'calm'"),
+        (["--max-mb", "-1"], "must be above 0"),
+    ],
+)
+def test_errors_name_the_option(recommend, arguments, message):
+    with pytest.raises(DataError, match=message):
+        recommend(*arguments)

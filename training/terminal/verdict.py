@@ -1,0 +1,54 @@
+"""Printing a verdict."""
+
+import json
+
+from fer_core.evaluation import verdict_text
+from fer_core.evaluation.verdict import Verdict
+from fer_core.evaluation.verdict_json import verdict_json
+from training.terminal.progress import console
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Prints a verdict as text, in the order of the start page."""
+    _line(verdict_text.headline(verdict), style="bold")
+    for sentence in (*verdict_text.contradictions(verdict), *verdict.warnings):
+        _line(sentence, style="yellow")
+    recommendation = verdict.recommendation
+    for loosening in recommendation.loosenings:
+        _line(f"- {verdict_text.loosening_text(loosening)}")
+    _section("Why not the others")
+    for item in recommendation.others:
+        _line(f"- {item.title}: {verdict_text.reason(item, recommendation)}")
+    for title in verdict.other_protocol:
+        _line(f"- {title}: {verdict_text.OTHER_PROTOCOL}")
+    if verdict.weaknesses is not None:
+        _section("Where it fails (test)")
+        for part in verdict.weaknesses.slices:
+            _line(f"- {part.statement}")
+        for confusion in verdict.weaknesses.confusions:
+            _line(f"- {verdict_text.confusion_text(confusion)}")
+    _section("What the data cannot tell")
+    for sentence in verdict_text.limits(verdict):
+        _line(f"- {sentence}")
+    _section("Rule")
+    _line(verdict_text.RULE)
+    _line(f"Benchmark {verdict.benchmark.name}, split {verdict.benchmark.split_hash}.")
+
+
+def print_json(verdict: Verdict) -> None:
+    """Prints a verdict as one JSON object."""
+    console.print(
+        json.dumps(verdict_json(verdict), indent=2),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _section(title: str) -> None:
+    console.print()
+    _line(title, style="bold")
+
+
+def _line(text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, highlight=False)
