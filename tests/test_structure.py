@@ -102,6 +102,28 @@ def test_only_the_cache_package_caches():
             assert "st.cache_" not in path.read_text(), name
 
 
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Returns the number of lines of a function's body without its docstring."""
+    body = function.body[ast.get_docstring(function) is not None :]
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_the_body_of_a_function_is_counted_without_signature_and_docstring():
+    (function,) = ast.parse('def f(\n    x,\n):\n    """Text."""\n    y = x\n\n    return y').body
+    assert body_lines(function) == 3
+
+
+@pytest.mark.parametrize("package", ["fer_core", "training", "dashboard", "benchmarks"])
+def test_no_function_exceeds_40_lines(package):
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name} has {body_lines(node)} lines"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > 40
+    ]
+    assert long == []
+
+
 def test_shipped_weights_stay_within_what_a_clone_can_bear():
     listed = subprocess.run(
         ["git", "ls-files", "-z", "artifacts"],

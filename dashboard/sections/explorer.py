@@ -1,6 +1,6 @@
 """The sections of the Dataset explorer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -284,42 +284,17 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
 def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows the annotators' agreement, their votes by label, and a second annotation."""
     labels = benchmark.info.labels
-    taking_part = samples[samples["split"] != "excluded"]
+    used = samples[samples["split"] != "excluded"]
     if annotators.voted_classes(samples):
         st.subheader("Annotator agreement", anchor=False)
-        agreement = annotators.agreement(taking_part)
-        values = {label: agreement[(taking_part["label"] == label).to_numpy()] for label in labels}
-        table = pd.DataFrame(
-            {
-                "class": list(values),
-                "images": [len(shares) for shares in values.values()],
-                "mean agreement": [
-                    shares.mean() if len(shares) else np.nan for shares in values.values()
-                ],
-                "unanimous": [
-                    (shares == 1).mean() if len(shares) else np.nan for shares in values.values()
-                ],
-            }
-        )
-        bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-        st.dataframe(
-            table,
-            hide_index=True,
-            column_config={"mean agreement": bar, "unanimous": bar},
-            key="agreement",
-        )
-        st.caption(
-            "Mean agreement: share of the votes for the most frequent class, averaged over the "
-            "images of a class. Unanimous: share of images on which all annotators agree."
-        )
+        _agreement_by_class(used, labels)
         st.plotly_chart(
-            dataset_figures.vote_heatmap(annotators.votes_by_label(taking_part, labels)),
-            key="votes",
+            dataset_figures.vote_heatmap(annotators.votes_by_label(used, labels)), key="votes"
         )
         st.caption("Share of the annotators' votes (columns) for the images of each label (rows).")
     else:
         st.info("This dataset has no annotator votes.", icon=":material/how_to_vote:")
-    compared = annotators.annotations_compared(taking_part, labels)
+    compared = annotators.annotations_compared(used, labels)
     if compared is not None:
         st.subheader("Compared with the second annotation", anchor=False)
         st.plotly_chart(dataset_figures.annotation_heatmap(compared), key="annotations")
@@ -328,6 +303,30 @@ def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
             f"The two annotations of the same {compared.to_numpy().sum():,} images agree on "
             f"{agree:.1%} of them."
         )
+
+
+def _agreement_by_class(samples: pd.DataFrame, labels: Sequence[str]) -> None:
+    agreement = pd.Series(annotators.agreement(samples), index=samples.index)
+    by_class = agreement.groupby(samples["label"])
+    table = pd.DataFrame(
+        {
+            "images": by_class.size(),
+            "mean agreement": by_class.mean(),
+            "unanimous": (agreement == 1).groupby(samples["label"]).mean(),
+        }
+    )
+    table = table.reindex(list(labels)).fillna({"images": 0}).astype({"images": "int64"})
+    bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    st.dataframe(
+        table.rename_axis("class").reset_index(),
+        hide_index=True,
+        column_config={"mean agreement": bar, "unanimous": bar},
+        key="agreement",
+    )
+    st.caption(
+        "Mean agreement: share of the votes for the most frequent class, averaged over the "
+        "images of a class. Unanimous: share of images on which all annotators agree."
+    )
 
 
 def _grey_image(values: NDArray[np.float32]) -> Image.Image:

@@ -152,9 +152,24 @@ def labels(benchmark: Benchmark) -> None:
 
 
 def _label_noise(benchmark: Benchmark) -> None:
+    """Shows each model's accuracy with and without the images whose label is suspect."""
     st.subheader("Effect on accuracy", anchor=False)
-    rows = dataset.label_noise(benchmark)
-    titles = benchmark.titles
+    rows = sorted(dataset.label_noise(benchmark), key=lambda row: row.accuracy)
+    titles, colours = benchmark.titles, benchmark.colours
+    st.plotly_chart(
+        dataset_figures.cleared_chart(
+            [
+                (titles[row.run_id], colours[row.run_id], row.accuracy, row.accuracy_without)
+                for row in rows
+            ]
+        ),
+        key="label-noise",
+    )
+    st.caption(
+        "Hollow: accuracy on all test images. Solid: without the images whose label is suspect. "
+        "The solid value is not a better estimate: models make similar errors, so a hard image can "
+        "look like a label error, and the remaining images are easier."
+    )
     table = pd.DataFrame(
         {
             "model": [titles[row.run_id] for row in rows],
@@ -165,29 +180,10 @@ def _label_noise(benchmark: Benchmark) -> None:
             "without suspect labels": [row.accuracy_without for row in rows],
             "judged by": ["other networks" if row.judged_by_others else "itself" for row in rows],
         }
-    ).sort_values("accuracy", ascending=False, ignore_index=True)
-    st.plotly_chart(
-        dataset_figures.cleared_chart(
-            [
-                (
-                    titles[row.run_id],
-                    benchmark.colours[row.run_id],
-                    row.accuracy,
-                    row.accuracy_without,
-                )
-                for row in sorted(rows, key=lambda row: row.accuracy)
-            ]
-        ),
-        key="label-noise",
-    )
-    st.caption(
-        "Hollow: accuracy on all test images. Solid: without the images whose label is suspect. "
-        "The solid value is not a better estimate: models make similar errors, so a hard image can "
-        "look like a label error, and the remaining images are easier."
     )
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        table,
+        table.iloc[::-1],
         hide_index=True,
         column_config=dict.fromkeys(
             ("share of errors", "accuracy", "without suspect labels"), percent

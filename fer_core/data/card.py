@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,27 +100,38 @@ class DatasetCard(Record):
     groups: int = 0
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What the card reports of `prepare`.
+
+    Attributes:
+        left_out: Number of images that were not stored, by source and reason.
+        relabelled: Number of labels that a relabel list changed.
+        explained: Share of the variance on the axes of the map.
+        notes: Assumptions of the readers and choices of the split.
+        plan: The options of `prepare`.
+    """
+
+    left_out: Mapping[str, Mapping[str, int]]
+    relabelled: int
+    explained: NDArray[np.float64]
+    notes: tuple[str, ...]
+    plan: Mapping[str, Any]
+
+
 def build_card(
     info: BenchmarkInfo,
     samples: pd.DataFrame,
-    *,
-    left_out: Mapping[str, Mapping[str, int]],
-    relabelled: int,
-    explained: NDArray[np.float64],
-    notes: tuple[str, ...],
-    plan: Mapping[str, Any],
+    preparation: Preparation,
 ) -> DatasetCard:
-    """Builds the card of a set from its facts and samples.
+    """Builds the card of a dataset.
 
     Args:
-        info: The set's facts.
+        info: The dataset's `benchmark.json`.
         samples: Its samples.
-        left_out: Images that were not stored, by source and reason.
-        relabelled: How many labels a relabel list changed.
-        explained: Share of the variance on the axes of the map.
-        notes: What was assumed and drawn.
-        plan: The options of `prepare`.
+        preparation: How it was prepared.
     """
+    left_out = preparation.left_out
     reasons = outliers(samples)["reason"].value_counts()
     weights = splits.class_weights(info.counts["train"])
     return DatasetCard(
@@ -138,14 +150,14 @@ def build_card(
             for source in info.sources
         ),
         skipped=info.skipped,
-        relabelled=relabelled,
+        relabelled=preparation.relabelled,
         exact=_copies(samples, "exact_group"),
         near=_copies(samples, "duplicate_group"),
         leaked_test=info.leaked_test,
         outliers={str(reason): int(count) for reason, count in sorted(reasons.items())},
-        explained=tuple(float(round(share, 4)) for share in explained[:2]),
-        plan=plan,
-        notes=notes,
+        explained=tuple(float(round(share, 4)) for share in preparation.explained[:2]),
+        plan=preparation.plan,
+        notes=preparation.notes,
         groups=int(samples["group"].nunique()) if "group" in samples.columns else 0,
     )
 

@@ -22,7 +22,7 @@ from fer_core.data.assignment import (
     find_duplicates,
 )
 from fer_core.data.atomic_dir import atomic_dir
-from fer_core.data.card import DatasetCard, build_card, card_text
+from fer_core.data.card import DatasetCard, Preparation, build_card, card_text
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.framing import measure_framing
 from fer_core.data.imaging import SampleFormat
@@ -130,15 +130,14 @@ def prepare_sources(
         framing = _framing(partial, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing})
-        card = build_card(
-            info,
-            samples,
+        preparation = Preparation(
             left_out=reading.left_out,
             relabelled=changed,
             explained=explained,
             notes=_notes(sources, assignment, info),
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
         )
+        card = build_card(info, samples, preparation)
         write_table(partial / "samples.parquet", samples)
         card.write(partial / CARD)
         _write_text(partial / CARD_TEXT, card_text(card))

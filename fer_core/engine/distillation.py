@@ -88,15 +88,27 @@ class Teachers:
         return torch.stack([teacher(images) for teacher in self.all]).mean(dim=0)
 
 
+@dataclass(frozen=True)
+class AugmentedViews:
+    """Augmented copies of an image whose predictions are averaged.
+
+    Attributes:
+        count: Copies per image.
+        temperature: Softmax temperature; above 1 it softens the predictions.
+        seed: Seed of the augmentations.
+    """
+
+    count: int
+    temperature: float = 1.0
+    seed: int = 0
+
+
 @torch.no_grad()
 def mean_predictions(
     network: Network | OnnxNetwork,
     images: NDArray[np.uint8],
     rows: NDArray[np.int64],
-    *,
-    views: int,
-    temperature: float = 1.0,
-    seed: int = 0,
+    views: AugmentedViews,
     batch_size: int = 128,
 ) -> Iterator[NDArray[np.float32]]:
     """Predicts augmented copies of each image and averages them, batch by batch.
@@ -108,9 +120,7 @@ def mean_predictions(
         network: In evaluation mode.
         images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
         rows: Rows to predict.
-        views: Augmented copies per image.
-        temperature: Softmax temperature; above 1 it softens the predictions.
-        seed: Seed of the augmentations.
+        views: How the images are augmented and the predictions softened.
         batch_size: Images per step.
 
     Yields:
@@ -122,12 +132,13 @@ def mean_predictions(
     for start in range(0, len(rows), batch_size):
         stored = torch.from_numpy(np.asarray(images[rows[start : start + batch_size]])).to(device)
         predictions = []
-        for view in range(views):
-            generator = torch.Generator().manual_seed(step_seed(seed, view, start))
+        for view in range(views.count):
+            generator = torch.Generator().manual_seed(step_seed(views.seed, view, start))
             augmentation = Augmentation.draw(len(stored), AugmentConfig(), generator)
             augmentation = augmentation.share(slice(None), device)
             augmented = network.preprocessing.augmented(stored, augmentation)
-            predictions.append(torch.softmax(_logits(network, augmented) / temperature, dim=1))
+            logits = _logits(network, augmented)
+            predictions.append(torch.softmax(logits / views.temperature, dim=1))
         yield torch.stack(predictions).mean(dim=0).float().cpu().numpy()
 
 

@@ -40,7 +40,7 @@ class AttentionTape(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         return self._attend(*args, **(kwargs or {}))
 
-    def _attend(
+    def _attend(  # noqa: PLR0913 (the signature of the replaced function)
         self,
         query: Tensor,
         key: Tensor,

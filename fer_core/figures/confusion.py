@@ -62,46 +62,14 @@ def confusion_chart(
         minus: Counts of another model to subtract.
         dark: Whether the dark theme is active.
     """
-    count = len(labels)
-    shade = _shades(matrix, how, minus)
-    cells = pd.DataFrame(
-        {
-            "truth": np.repeat(list(labels), count),
-            "predicted": np.tile(list(labels), count),
-            "count": matrix.ravel(),
-            "share of true class": normalise(matrix, Normalisation.BY_TRUTH).ravel(),
-            "share of predicted class": normalise(matrix, Normalisation.BY_PREDICTION).ravel(),
-            "shade": shade.ravel(),
-            "text": _texts(matrix, how, minus),
-        }
+    table = pd.concat(
+        [_cells(matrix, labels, how, minus), _headers(matrix, labels)], ignore_index=True
     )
-    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
-    total = max(int(matrix.sum()), 1)
-    # avoid division by zero
-    heads = pd.DataFrame(
-        {
-            "truth": [*labels, *([ANY] * count)],
-            "predicted": [*([ANY] * count), *labels],
-            "count": [*rows, *columns],
-            "share of true class": [*(rows > 0).astype(np.float64), *(columns / total)],
-            "share of predicted class": [*(rows / total), *(columns > 0).astype(np.float64)],
-            "shade": 0.0,
-            "text": [*labels, *labels],
-        }
-    )
-    table = pd.concat([cells, heads], ignore_index=True)
     table["head"] = (table["truth"] == ANY) | (table["predicted"] == ANY)
     table["selected"] = [
         pair == selected for pair in zip(table["truth"], table["predicted"], strict=True)
     ]
-    empty, ink = ("#22262e", "#d7d9de") if dark else ("#f4f2ee", "#33302b")
     order = [ANY, *labels]
-    shades = {
-        "domain": [-0.75, 0, 1],
-        "range": ["#c2410c", empty, "#0b7a5c"],
-        "interpolate": "lab",
-        "clamp": True,
-    }
     chart = clickable_boxes(
         table,
         selection=SELECTION,
@@ -109,41 +77,93 @@ def confusion_chart(
         shared={
             "x": _axis("predicted", "predicted", "top", order),
             "y": _axis("truth", "true", "left", order),
-            "tooltip": [
-                {"field": "truth", "type": "nominal", "title": "true"},
-                {"field": "predicted", "type": "nominal"},
-                quantity("count", form=","),
-                quantity("share of true class", form=".1%"),
-                quantity("share of predicted class", form=".1%"),
-            ],
+            "tooltip": _TOOLTIP,
         },
-        boxes={
-            "mark": {"cornerRadius": 4, "strokeWidth": 2.5},
-            "encoding": {
-                "color": {
-                    "field": "shade",
-                    "type": "quantitative",
-                    "scale": shades,
-                    "legend": None,
-                },
-                "stroke": outline_where("datum.selected", dark=dark),
-            },
-        },
-        text={
-            "mark": {"fontSize": 14},
-            "encoding": {
-                "text": {"field": "text", "type": "nominal"},
-                "size": {"condition": {"test": "datum.head", "value": 13}, "value": 14},
-                "color": {
-                    "condition": {"test": "abs(datum.shade) > 0.5", "value": "#ffffff"},
-                    "value": ink,
-                },
-            },
-        },
-        height=56 * (count + 1),
+        boxes=_boxes(dark=dark),
+        text=_text(dark=dark),
     )
+    chart["height"] = 56 * len(order)
     chart["config"]["scale"] = {"bandPaddingInner": 0.05}
     return chart
+
+
+_TOOLTIP = [
+    {"field": "truth", "type": "nominal", "title": "true"},
+    {"field": "predicted", "type": "nominal"},
+    quantity("count", form=","),
+    quantity("share of true class", form=".1%"),
+    quantity("share of predicted class", form=".1%"),
+]
+
+
+def _cells(
+    matrix: NDArray[np.int64],
+    labels: Sequence[str],
+    how: Normalisation,
+    minus: NDArray[np.int64] | None,
+) -> pd.DataFrame:
+    """Returns one row per cell, with its classes, values, colour and text."""
+    return pd.DataFrame(
+        {
+            "truth": np.repeat(list(labels), len(labels)),
+            "predicted": np.tile(list(labels), len(labels)),
+            "count": matrix.ravel(),
+            "share of true class": normalise(matrix, Normalisation.BY_TRUTH).ravel(),
+            "share of predicted class": normalise(matrix, Normalisation.BY_PREDICTION).ravel(),
+            "shade": _shades(matrix, how, minus).ravel(),
+            "text": _texts(matrix, how, minus),
+        }
+    )
+
+
+def _headers(matrix: NDArray[np.int64], labels: Sequence[str]) -> pd.DataFrame:
+    """Returns one row per row header, then one per column header, with the columns of `_cells`."""
+    anything = [ANY] * len(labels)
+    rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
+    total = max(int(matrix.sum()), 1)  # avoids a division by zero
+    return pd.DataFrame(
+        {
+            "truth": [*labels, *anything],
+            "predicted": [*anything, *labels],
+            "count": [*rows, *columns],
+            "share of true class": [*(rows > 0).astype(np.float64), *(columns / total)],
+            "share of predicted class": [*(rows / total), *(columns > 0).astype(np.float64)],
+            "shade": 0.0,
+            "text": [*labels, *labels],
+        }
+    )
+
+
+def _boxes(*, dark: bool) -> Spec:
+    """Returns mark and encoding of the rectangles."""
+    shades = {
+        "domain": [-0.75, 0, 1],
+        "range": ["#c2410c", "#22262e" if dark else "#f4f2ee", "#0b7a5c"],
+        "interpolate": "lab",
+        "clamp": True,
+    }
+    return {
+        "mark": {"cornerRadius": 4, "strokeWidth": 2.5},
+        "encoding": {
+            "color": {"field": "shade", "type": "quantitative", "scale": shades, "legend": None},
+            "stroke": outline_where("datum.selected", dark=dark),
+        },
+    }
+
+
+def _text(*, dark: bool) -> Spec:
+    """Returns mark and encoding of the texts, which are white on dark colours."""
+    return {
+        "mark": {"fontSize": 14},
+        "encoding": {
+            "text": {"field": "text", "type": "nominal"},
+            "size": {"condition": {"test": "datum.head", "value": 13}, "value": 14},
+            "color": {
+                "condition": {"test": "abs(datum.shade) > 0.5", "value": "#ffffff"},
+                "value": "#d7d9de" if dark else "#33302b",
+            },
+        },
+    }
 
 
 def _axis(field: str, title: str, side: str, order: Sequence[str]) -> Spec:

@@ -40,53 +40,12 @@ def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = Fal
         selected: Path of the layer to mark.
         dark: Whether the page is dark.
     """
-    side = np.array([layer.side for layer in layers], dtype=float)
-    half = 0.25 + 0.75 * np.sqrt(side / side.max())
-    table = pd.DataFrame(
-        {
-            "path": [layer.path for layer in layers],
-            "kind": [layer.kind for layer in layers],
-            "maps": [f"{layer.channels} maps of {layer.side} x {layer.side}" for layer in layers],
-            "channels": [layer.channels for layer in layers],
-            "left": np.arange(len(layers)) + 0.06,
-            "right": np.arange(len(layers)) + 0.94,
-            "middle": np.arange(len(layers)) + 0.5,
-            "low": -half,
-            "high": half,
-            "selected": [layer.path == selected for layer in layers],
-            "number": [str(index + 1) for index in range(len(layers))],
-        }
-    )
-    ramp = ["#2c4a45", "#3ecf9f"] if dark else ["#cfe5dc", "#0b7a5c"]
-    across = {"domain": [0, len(layers)], "nice": False}
-    up = {"domain": [-1.08, 1.08], "nice": False}
-    return clickable_boxes(
-        table,
+    chart = clickable_boxes(
+        _outline_table(layers, selected),
         selection=LAYER,
         fields=("path",),
-        shared={
-            "tooltip": [
-                {"field": "path", "type": "nominal", "title": "layer"},
-                {"field": "kind", "type": "nominal"},
-                {"field": "maps", "type": "nominal"},
-            ]
-        },
-        boxes={
-            "mark": {"cornerRadius": 5, "strokeWidth": 3},
-            "encoding": {
-                "x": {"field": "left", "type": "quantitative", "axis": None, "scale": across},
-                "x2": {"field": "right"},
-                "y": {"field": "low", "type": "quantitative", "axis": None, "scale": up},
-                "y2": {"field": "high"},
-                "color": {
-                    "field": "channels",
-                    "type": "quantitative",
-                    "scale": {"type": "log", "range": ramp},
-                    "legend": None,
-                },
-                "stroke": outline_where("datum.selected", dark=dark),
-            },
-        },
+        shared={"tooltip": _OUTLINE_TOOLTIP},
+        boxes=_outline_boxes(len(layers), dark=dark),
         text={
             "mark": {"fontSize": 13},
             "encoding": {
@@ -95,8 +54,61 @@ def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = Fal
                 "color": {"value": "#ffffff" if dark else "#23211d"},
             },
         },
-        height=130,
     )
+    chart["height"] = 130
+    return chart
+
+
+_OUTLINE_TOOLTIP = [
+    {"field": "path", "type": "nominal", "title": "layer"},
+    {"field": "kind", "type": "nominal"},
+    {"field": "maps", "type": "nominal"},
+]
+
+
+def _outline_table(layers: Sequence[LayerBox], selected: str) -> pd.DataFrame:
+    """Returns one row per layer, with the corners of its box."""
+    side = np.array([layer.side for layer in layers], dtype=float)
+    half = 0.25 + 0.75 * np.sqrt(side / side.max())
+    index = np.arange(len(layers))
+    return pd.DataFrame(
+        {
+            "path": [layer.path for layer in layers],
+            "kind": [layer.kind for layer in layers],
+            "maps": [f"{layer.channels} maps of {layer.side} x {layer.side}" for layer in layers],
+            "channels": [layer.channels for layer in layers],
+            "left": index + 0.06,
+            "right": index + 0.94,
+            "middle": index + 0.5,
+            "low": -half,
+            "high": half,
+            "selected": [layer.path == selected for layer in layers],
+            "number": [str(number) for number in index + 1],
+        }
+    )
+
+
+def _outline_boxes(layers: int, *, dark: bool) -> Spec:
+    """Returns mark and encoding of the layers' boxes."""
+    ramp = ["#2c4a45", "#3ecf9f"] if dark else ["#cfe5dc", "#0b7a5c"]
+    across = {"domain": [0, layers], "nice": False}
+    up = {"domain": [-1.08, 1.08], "nice": False}
+    return {
+        "mark": {"cornerRadius": 5, "strokeWidth": 3},
+        "encoding": {
+            "x": {"field": "left", "type": "quantitative", "axis": None, "scale": across},
+            "x2": {"field": "right"},
+            "y": {"field": "low", "type": "quantitative", "axis": None, "scale": up},
+            "y2": {"field": "high"},
+            "color": {
+                "field": "channels",
+                "type": "quantitative",
+                "scale": {"type": "log", "range": ramp},
+                "legend": None,
+            },
+            "stroke": outline_where("datum.selected", dark=dark),
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -127,40 +139,48 @@ def curves_chart(
         vertical_spacing=0.08,
         horizontal_spacing=0.02,
     )
-    methods = list(dict.fromkeys(name for by_method in curves.values() for name in by_method))
-    plain = [name for name in methods if name not in baselines]
-    for column, model in enumerate(models, 1):
-        for name, pair in curves[model].items():
-            baseline = name in baselines
-            colour = (
-                _BASELINE_COLOUR
-                if baseline
-                else _METHOD_COLOURS[plain.index(name) % len(_METHOD_COLOURS)]
-            )
+    lines = _method_lines(curves, baselines)
+    in_legend: set[str] = set()
+    for column, by_method in enumerate(curves.values(), 1):
+        for name, pair in by_method.items():
             for row, values in ((1, pair.insertion), (2, pair.deletion)):
                 figure.add_scatter(
                     x=pair.shares,
                     y=values,
                     name=name,
                     legendgroup=name,
-                    showlegend=row == 1
-                    and not any(name in curves[earlier] for earlier in models[: column - 1]),
+                    showlegend=name not in in_legend,
                     mode="lines",
-                    line={"color": colour, "width": 2.4, "dash": "dot" if baseline else "solid"},
+                    line=lines[name],
                     hovertemplate=f"{name}<br>%{{x:.0%}} of the cells: %{{y:.0%}}<extra></extra>",
                     row=row,
                     col=column,
                 )
+                in_legend.add(name)
     figure.update_xaxes(tickformat=".0%", gridcolor="rgba(128,128,128,.15)", zeroline=False)
     figure.update_yaxes(
         range=[-0.02, 1.02], tickformat=".0%", gridcolor="rgba(128,128,128,.2)", zeroline=False
     )
     figure.update_annotations(font_size=12)
-    figure.update_yaxes(title="insertion", row=1, col=1)
-    figure.update_yaxes(title="deletion", row=2, col=1)
+    for row, title in ((1, "insertion"), (2, "deletion")):
+        figure.update_yaxes(title=title, row=row, col=1)
     return style(figure, 420).update_layout(
         margin={"t": 56}, legend={"y": 1.12, "yanchor": "bottom"}
     )
+
+
+def _method_lines(
+    curves: Mapping[str, Mapping[str, CurvePair]], baselines: Sequence[str]
+) -> dict[str, dict[str, object]]:
+    """Returns the line style of each method, the same for all models."""
+    names = list(dict.fromkeys(name for by_method in curves.values() for name in by_method))
+    methods = [name for name in names if name not in baselines]
+    lines: dict[str, dict[str, object]] = {
+        name: {"color": _METHOD_COLOURS[index % len(_METHOD_COLOURS)], "width": 2.4}
+        for index, name in enumerate(methods)
+    }
+    dotted = {"color": _BASELINE_COLOUR, "width": 2.4, "dash": "dot"}
+    return lines | {name: dotted for name in names if name in baselines}
 
 
 def share_heatmap(

@@ -24,9 +24,8 @@ def clickable_boxes(
     shared: Mapping[str, Any],
     boxes: Spec,
     text: Spec,
-    height: int,
 ) -> Spec:
-    """Returns a chart of labelled rectangles; a click selects one.
+    """Returns a chart of labelled rectangles; a click selects one. The caller sets its `height`.
 
     Args:
         table: One row per rectangle.
@@ -35,12 +34,10 @@ def clickable_boxes(
         shared: Encodings of both layers.
         boxes: `mark` and `encoding` of the rectangles.
         text: `mark` and `encoding` of the texts.
-        height: Height in pixels.
     """
     click = {"type": "point", "fields": list(fields), "on": "click"}
     return {
         "data": {"values": table.to_dict("records")},
-        "height": height,
         # without a layer name the selection would also apply to the texts
         "params": [{"name": selection, "select": click, "views": [_BOXES]}],
         "encoding": dict(shared),

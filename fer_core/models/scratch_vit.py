@@ -5,6 +5,8 @@ position embeddings are added. Blocks of self-attention and MLP follow; the fina
 the logits.
 """
 
+from dataclasses import dataclass
+
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
@@ -71,16 +73,31 @@ class Block(nn.Module):
         return result
 
 
+@dataclass(frozen=True)
+class ViTShape:
+    """Sizes of a vision transformer.
+
+    Attributes:
+        image_size: Input side in pixels.
+        patch_size: Side of a patch in pixels; divides `image_size`.
+        width: Size of a token.
+        depth: Number of blocks.
+        heads: Attention heads per block; divides `width`.
+    """
+
+    image_size: int
+    patch_size: int
+    width: int = 192
+    depth: int = 8
+    heads: int = 4
+
+
 class ScratchViT(nn.Module):
     """The complete network.
 
     Args:
         classes: Number of logits.
-        image_size: Input side in pixels.
-        patch_size: Side of a patch in pixels; divides `image_size`.
-        width: Size of a token.
-        depth: Number of blocks.
-        heads: Attention heads per block.
+        shape: Sizes of the network.
         drop_rate: Dropout rate in the MLPs.
         drop_path: Stochastic depth rate of the last block; it increases linearly with depth.
         pool: What the classifier reads: the class token, or the mean of the patch tokens.
@@ -89,12 +106,8 @@ class ScratchViT(nn.Module):
     def __init__(
         self,
         classes: int,
+        shape: ViTShape,
         *,
-        image_size: int,
-        patch_size: int,
-        width: int = 192,
-        depth: int = 8,
-        heads: int = 4,
         drop_rate: float = 0.0,
         drop_path: float = 0.0,
         pool: str = "token",
@@ -103,13 +116,14 @@ class ScratchViT(nn.Module):
         if pool not in ("token", "mean"):
             raise ValueError(f"pool must be token or mean, not {pool!r}")
         self.pool = pool
-        patches = (image_size // patch_size) ** 2
+        width, depth = shape.width, shape.depth
+        patches = (shape.image_size // shape.patch_size) ** 2
         # patch embedding: a convolution whose stride equals its kernel size
-        self.patches = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
+        self.patches = nn.Conv2d(3, width, shape.patch_size, stride=shape.patch_size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.positions = nn.Parameter(torch.zeros(1, 1 + patches, width))
         skips = [drop_path * index / max(1, depth - 1) for index in range(depth)]
-        self.blocks = nn.Sequential(*(Block(width, heads, drop_rate, skip) for skip in skips))
+        self.blocks = nn.Sequential(*(Block(width, shape.heads, drop_rate, skip) for skip in skips))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
         self.apply(_initialise)

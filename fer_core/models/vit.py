@@ -11,7 +11,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
 from fer_core.models.external import LogitsOnly
 from fer_core.models.registry import HALF, ModelSpec, State, register
-from fer_core.models.scratch_vit import ScratchViT
+from fer_core.models.scratch_vit import ScratchViT, ViTShape
 
 _REFERENCE = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 
@@ -46,8 +46,7 @@ def _resampled(state: State, model: nn.Module) -> State:
 def _scratch_vit(config: ModelConfig, classes: int) -> nn.Module:
     return ScratchViT(
         classes,
-        image_size=config.image_size,
-        patch_size=config.patch_size or 8,
+        ViTShape(config.image_size, config.patch_size or 8),
         drop_rate=config.drop_rate,
         drop_path=config.drop_path,
         pool=config.pool,

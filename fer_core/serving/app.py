@@ -35,7 +35,32 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Too many concurrent requests; see Retry-After."},
 }
 
+_PNG: dict[str, Any] = {
+    "description": "The face in grey, with a heatmap of the evidence for the class.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {
+        "X-Explained-Class": {
+            "description": "The explained class, percent-encoded.",
+            "schema": {"type": "string"},
+        },
+        "X-Method": {"description": "Key of the saliency method.", "schema": {"type": "string"}},
+        "X-Faces": {"description": "Number of faces in the image.", "schema": {"type": "integer"}},
+    },
+}
+
 Cropped = Annotated[bool, Query(description="The images are cropped faces; skip face detection.")]
+Runs = Annotated[list[str] | None, Query(description="Run ids, repeatable; all runs by default.")]
+UnsureBelow = Annotated[
+    float, Query(ge=0, le=1, description="Return no label below this calibrated probability.")
+]
+Method = Annotated[
+    str | None,
+    Query(description="Saliency method, such as grad_cam; by default that of the run."),
+]
+Target = Annotated[
+    str | None, Query(description="Class to explain; by default the predicted class.")
+]
+Face = Annotated[int, Query(ge=0, le=10_000, description="Index of the face; 0 is the largest.")]
 
 
 def create_app(settings: Settings | None = None, detector: FaceDetector | None = None) -> FastAPI:
@@ -62,24 +87,33 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
         lifespan=lifespan,
     )
     errors.install(app)
+    app.get("/health", summary="Health of the service")(health)
+    app.get("/models", summary="Models with their test accuracy")(models)
+    _add_predict(app, config)
+    _add_explain(app, config)
+    return app
 
-    @app.get("/health", summary="Health of the service")
-    def health(request: Request) -> Health:
-        service = _service(request)
-        available = len(service.predictor.runs())
-        return Health(
-            status="ok" if available else "no models",
-            benchmark=service.name,
-            models_available=available,
-            models_loaded=len(service.predictor.loaded),
-            version=__version__,
-        )
 
-    @app.get("/models", summary="Models with their test accuracy")
-    def models(request: Request) -> Models:
-        service = _service(request)
-        return Models(benchmark=service.name, models=service.model_list.models())
+def health(request: Request) -> Health:
+    """Reports whether there are models, and how many of them are loaded."""
+    service = _service(request)
+    available = len(service.predictor.runs())
+    return Health(
+        status="ok" if available else "no models",
+        benchmark=service.name,
+        models_available=available,
+        models_loaded=len(service.predictor.loaded),
+        version=__version__,
+    )
 
+
+def models(request: Request) -> Models:
+    """Lists the models with their test accuracy and calibration."""
+    service = _service(request)
+    return Models(benchmark=service.name, models=service.model_list.models())
+
+
+def _add_predict(app: FastAPI, config: Settings) -> None:
     @app.post(
         "/predict",
         summary="Predict the expressions of all faces in images",
@@ -88,14 +122,9 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     )
     async def predict(
         request: Request,
-        runs: Annotated[
-            list[str] | None, Query(description="Run ids, repeatable; all runs by default.")
-        ] = None,
+        runs: Runs = None,
         cropped: Cropped = False,
-        unsure_below: Annotated[
-            float,
-            Query(ge=0, le=1, description="Return no label below this calibrated probability."),
-        ] = 0.0,
+        unsure_below: UnsureBelow = 0.0,
     ) -> PredictResponse:
         service = _service(request)
         with service.gate.entered():
@@ -114,6 +143,8 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
             problems = dict(answers[0].problems) if answers else {}
             return PredictResponse(benchmark=service.name, images=images, problems=problems)
 
+
+def _add_explain(app: FastAPI, config: Settings) -> None:
     @app.post(
         "/explain",
         summary="Explain a prediction as a heatmap over the face",
@@ -124,16 +155,9 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     async def explain(
         request: Request,
         run: Annotated[str, Query(description="Run id.")],
-        method: Annotated[
-            str | None,
-            Query(description="Saliency method, such as grad_cam; by default that of the run."),
-        ] = None,
-        target: Annotated[
-            str | None, Query(description="Class to explain; by default the predicted class.")
-        ] = None,
-        face: Annotated[
-            int, Query(ge=0, le=10_000, description="Index of the face; 0 is the largest.")
-        ] = 0,
+        method: Method = None,
+        target: Target = None,
+        face: Face = 0,
         cropped: Cropped = False,
     ) -> Response:
         service = _service(request)
@@ -153,22 +177,6 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
                 "X-Faces": str(count),
             }
             return Response(overlay.png, media_type="image/png", headers=headers)
-
-    return app
-
-
-_PNG: dict[str, Any] = {
-    "description": "The face in grey, with a heatmap of the evidence for the class.",
-    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-    "headers": {
-        "X-Explained-Class": {
-            "description": "The explained class, percent-encoded.",
-            "schema": {"type": "string"},
-        },
-        "X-Method": {"description": "Key of the saliency method.", "schema": {"type": "string"}},
-        "X-Faces": {"description": "Number of faces in the image.", "schema": {"type": "integer"}},
-    },
-}
 
 
 def _form(field: str, most: int) -> dict[str, Any]:

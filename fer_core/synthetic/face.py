@@ -144,7 +144,7 @@ def _compose(
         shape_nose(head, identity, units),
         shape_mouth(head, identity, units),
     )
-    hair = surroundings.coiffure(head, identity, chance)
+    hair = surroundings.hair_layers(head, identity, chance)
     pixel, light = head.pixel, scene.light
 
     picture = surroundings.backdrop(side, scene, chance)

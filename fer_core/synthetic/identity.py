@@ -7,8 +7,10 @@ and mouth by thirds) with natural variation.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_core.synthetic.field import Rgb, linear
 
@@ -113,68 +115,152 @@ class Identity:
 
 def draw_identity(rng: np.random.Generator) -> Identity:
     """Samples a person; traits are independent unless they are correlated in people."""
+    draw = _draw_common(rng)
+    return Identity(
+        **_draw_head(draw),
+        **_draw_eyes(draw),
+        **_draw_nose_and_mouth(draw),
+        **_draw_hair_and_clothes(draw),
+    )
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """A random generator and what several traits depend on.
+
+    Attributes:
+        rng: Random generator; the order of its uses determines the person.
+        male: 0 (typically female traits) to 1 (typically male traits).
+        age: 0 to 1.
+        dark: Darkness of the skin, 0 to 1.
+        skin: Display colour of the skin.
+        hair: Hair style.
+        hair_colour: In linear light.
+        lips: Display colour of the lips, with make-up.
+        dye: Display colour of the clothes' dye.
+        iris: Display colour of the irises.
+    """
+
+    rng: np.random.Generator
+    male: float
+    age: float
+    dark: float
+    skin: NDArray[np.float64]
+    hair: Hair
+    hair_colour: Rgb
+    lips: NDArray[np.float64]
+    dye: NDArray[np.float64]
+    iris: tuple[int, int, int]
+
+    def normal(self, mean: float, deviation: float) -> float:
+        """Draws a normal number, at most two deviations from the mean."""
+        return float(mean + deviation * np.clip(self.rng.normal(), -2.0, 2.0))
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """Draws a uniform number."""
+        return float(self.rng.uniform(low, high))
+
+
+def _draw_common(rng: np.random.Generator) -> _Draw:
     male = float(np.clip(rng.normal(0.5, 0.4), 0.0, 1.0))
     age = float(rng.beta(1.6, 2.4))
-    tone = float(rng.uniform(0.0, len(SKIN) - 1.001))
-    skin = np.array(SKIN[int(tone)]) + (tone % 1.0) * (
-        np.array(SKIN[int(tone) + 1]) - np.array(SKIN[int(tone)])
+    skin, dark = _draw_skin(rng)
+    return _Draw(
+        rng,
+        male,
+        age,
+        dark,
+        skin,
+        hair=_draw_hair(rng, male, age, dark),
+        hair_colour=_draw_hair_colour(rng, age, dark),
+        lips=_draw_lips(rng, skin, male),
+        dye=rng.uniform(60, 255, 3),
+        iris=_IRIS[min(len(_IRIS) - 1, int(rng.integers(1, len(_IRIS)) * (1.0 - dark) ** 0.6))],
     )
+
+
+def _draw_skin(rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
+    """Returns a display colour and its darkness, 0 to 1."""
+    tone = float(rng.uniform(0.0, len(SKIN) - 1.001))
+    light, dark = np.array(SKIN[int(tone)]), np.array(SKIN[int(tone) + 1])
+    skin = light + (tone % 1.0) * (dark - light)
     skin = np.clip(skin + rng.normal(0.0, (3.0, 2.0, 4.0)), 20, 255)
-    dark = tone / (len(SKIN) - 1)
-    hair = _draw_hair(rng, male, age, dark)
-    hair_colour = _draw_hair_colour(rng, age, dark)
-    fullness = 0.8 + 0.25 * (1.0 - male) + 0.25 * dark
+    return skin, tone / (len(SKIN) - 1)
 
-    def spread(mean: float, deviation: float) -> float:
-        return float(mean + deviation * np.clip(rng.normal(), -2.0, 2.0))
 
+def _draw_lips(
+    rng: np.random.Generator, skin: NDArray[np.float64], male: float
+) -> NDArray[np.float64]:
     natural = skin * np.array((0.86, 0.60, 0.60)) + np.array((8.0, 2.0, 6.0))
     painted = np.array(_LIPS[int(rng.integers(len(_LIPS)))]) * (0.6 + 0.4 * skin[0] / 250)
     makeup = float(rng.random() < 0.55 * (1.0 - male)) * rng.uniform(0.4, 0.9)
-    dye = rng.uniform(60, 255, 3)
-    iris = _IRIS[min(len(_IRIS) - 1, int(rng.integers(1, len(_IRIS)) * (1.0 - dark) ** 0.6))]
-    return Identity(
-        half_width=spread(0.86 + 0.02 * male, 0.03),
-        chin=spread(1.15 + 0.05 * male, 0.035),
-        jaw_taper=spread(0.40 - 0.10 * male, 0.05),
-        jaw_square=float(np.clip(spread(0.15 + 0.5 * male, 0.15), 0.0, 1.0)),
-        cheekbones=spread(1.0, 0.25),
-        age=age,
-        skin=linear(skin.tolist()),
-        ruddiness=float(rng.uniform(0.3, 1.0)),
-        freckles=float((rng.random() < 0.2) * rng.uniform(0.3, 1.0) * (1.0 - dark)),
-        eye_x=spread(0.365, 0.016),
-        eye_width=spread(0.200 - 0.010 * male, 0.010),
-        eye_open=spread(1.10 - 0.08 * male, 0.09),
-        eye_tilt=spread(-0.03, 0.04),
-        lid_fold=float(rng.uniform(0.0, 1.0)),
-        lashes=float(np.clip(1.0 - male + 0.2 * rng.normal(), 0.15, 1.0)),
-        iris=linear(iris),
-        brow_y=spread(-0.235 + 0.02 * male, 0.018),
-        brow_thick=spread(0.030 + 0.012 * male, 0.006),
-        brow_arch=spread(0.045 - 0.02 * male, 0.015),
-        brow_density=float(rng.uniform(0.6, 1.0)),
-        nose_length=spread(0.42 + 0.015 * male, 0.025),
-        nose_width=spread(0.155 + 0.015 * male + 0.03 * dark, 0.014),
-        nose_bridge=spread(1.0 + 0.15 * male - 0.2 * dark, 0.14),
-        mouth_y=spread(0.70, 0.02),
-        mouth_width=spread(0.30 + 0.015 * male, 0.02),
-        upper_lip=spread(0.062 * fullness, 0.010),
-        lower_lip=spread(0.085 * fullness, 0.012),
-        lip_colour=linear((natural + makeup * (painted - natural)).tolist()),
-        resting_corners=spread(0.004, 0.014),
-        skew=spread(0.0, 0.012),
-        hair=hair,
-        hair_colour=hair_colour,
-        hairline=spread(-0.80 - 0.07 * male * age, 0.04),
-        parting=float(rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.4)),
-        beard=_draw_beard(rng, male),
-        glasses=bool(rng.random() < 0.17),
-        glasses_round=float(rng.uniform(0.0, 1.0)),
-        glasses_colour=linear(rng.choice(((30, 28, 30), (74, 44, 26), (120, 120, 128)))),
-        clothes=linear((rng.uniform(0.15, 0.9) * (0.5 * dye.mean() + 0.5 * dye)).tolist()),
-        collar=int(rng.integers(3)),
-    )
+    lips: NDArray[np.float64] = natural + makeup * (painted - natural)
+    return lips
+
+
+def _draw_head(draw: _Draw) -> dict[str, Any]:
+    male = draw.male
+    return {
+        "half_width": draw.normal(0.86 + 0.02 * male, 0.03),
+        "chin": draw.normal(1.15 + 0.05 * male, 0.035),
+        "jaw_taper": draw.normal(0.40 - 0.10 * male, 0.05),
+        "jaw_square": float(np.clip(draw.normal(0.15 + 0.5 * male, 0.15), 0.0, 1.0)),
+        "cheekbones": draw.normal(1.0, 0.25),
+        "age": draw.age,
+        "skin": linear(draw.skin.tolist()),
+        "ruddiness": draw.uniform(0.3),
+        "freckles": float((draw.rng.random() < 0.2) * draw.uniform(0.3) * (1.0 - draw.dark)),
+    }
+
+
+def _draw_eyes(draw: _Draw) -> dict[str, Any]:
+    male = draw.male
+    return {
+        "eye_x": draw.normal(0.365, 0.016),
+        "eye_width": draw.normal(0.200 - 0.010 * male, 0.010),
+        "eye_open": draw.normal(1.10 - 0.08 * male, 0.09),
+        "eye_tilt": draw.normal(-0.03, 0.04),
+        "lid_fold": draw.uniform(),
+        "lashes": float(np.clip(1.0 - male + 0.2 * draw.rng.normal(), 0.15, 1.0)),
+        "iris": linear(draw.iris),
+        "brow_y": draw.normal(-0.235 + 0.02 * male, 0.018),
+        "brow_thick": draw.normal(0.030 + 0.012 * male, 0.006),
+        "brow_arch": draw.normal(0.045 - 0.02 * male, 0.015),
+        "brow_density": draw.uniform(0.6),
+    }
+
+
+def _draw_nose_and_mouth(draw: _Draw) -> dict[str, Any]:
+    male, dark = draw.male, draw.dark
+    fullness = 0.8 + 0.25 * (1.0 - male) + 0.25 * dark
+    return {
+        "nose_length": draw.normal(0.42 + 0.015 * male, 0.025),
+        "nose_width": draw.normal(0.155 + 0.015 * male + 0.03 * dark, 0.014),
+        "nose_bridge": draw.normal(1.0 + 0.15 * male - 0.2 * dark, 0.14),
+        "mouth_y": draw.normal(0.70, 0.02),
+        "mouth_width": draw.normal(0.30 + 0.015 * male, 0.02),
+        "upper_lip": draw.normal(0.062 * fullness, 0.010),
+        "lower_lip": draw.normal(0.085 * fullness, 0.012),
+        "lip_colour": linear(draw.lips.tolist()),
+        "resting_corners": draw.normal(0.004, 0.014),
+        "skew": draw.normal(0.0, 0.012),
+    }
+
+
+def _draw_hair_and_clothes(draw: _Draw) -> dict[str, Any]:
+    rng, dye = draw.rng, draw.dye
+    return {
+        "hair": draw.hair,
+        "hair_colour": draw.hair_colour,
+        "hairline": draw.normal(-0.80 - 0.07 * draw.male * draw.age, 0.04),
+        "parting": float(rng.choice([-1.0, 1.0]) * rng.uniform(0.0, 0.4)),
+        "beard": _draw_beard(rng, draw.male),
+        "glasses": bool(rng.random() < 0.17),
+        "glasses_round": draw.uniform(),
+        "glasses_colour": linear(rng.choice(((30, 28, 30), (74, 44, 26), (120, 120, 128)))),
+        "clothes": linear((rng.uniform(0.15, 0.9) * (0.5 * dye.mean() + 0.5 * dye)).tolist()),
+        "collar": int(rng.integers(3)),
+    }
 
 
 def _draw_hair(rng: np.random.Generator, male: float, age: float, dark: float) -> Hair:

@@ -261,43 +261,25 @@ class Mouth:
 
 def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
     """Computes the geometry of the mouth."""
-    part = units.lip_part
-    gate = max(part, units.jaw_drop)
-    smile, drop, stretch = units.lip_corner_pull, units.jaw_drop, units.lip_stretch
-    half_width = identity.mouth_width * (
-        1.0
-        + 0.26 * smile
-        + 0.22 * stretch
-        - 0.10 * units.lip_tighten
-        - 0.28 * drop * (1.0 - smile)
-        - 0.06 * units.chin_raise
-        + 0.05 * units.upper_lip_raise
-    )
+    smile, drop = units.lip_corner_pull, units.jaw_drop
+    half_width = _mouth_half_width(identity, units)
     at = identity.mouth_y - 0.035 * units.chin_raise - 0.02 * units.upper_lip_raise + 0.01 * smile
     along = head.u * (1.0 / half_width)
     y = head.v - at
     t2 = np.minimum(along * along, 1.3)
     arch = np.clip(1.0 - t2, 0.0, 1.0)
-    dome = np.sqrt(arch)
 
-    rise = -0.125 * smile + identity.resting_corners
-    fall = 0.105 * units.lip_corner_depress + 0.035 * stretch + 0.015 * units.upper_lip_raise
-    fall += 0.01 * units.chin_raise
-    corner = rise + fall
+    rise, fall = _corner_shifts(identity, units)
     middle = rise * t2 + fall * t2 * (0.35 + 0.65 * t2) + 0.008 * bell(along, 0.2)
-    up = 0.010 * gate + (0.040 * smile + 0.060 * units.upper_lip_raise) * gate + 0.035 * drop
-    low = 0.022 * part + 0.25 * drop
-    low += (0.055 * smile + 0.050 * stretch + 0.02 * units.upper_lip_raise) * part
+    up, low = _opening_heights(units)
     upper_inner = middle - up * arch * (1.2 - 0.2 * arch)
     # A jaw drop rounds the opening; a smile keeps the corners sharp.
-    lower_inner = middle + low * (arch + drop * (1.0 - 0.7 * smile) * (dome - arch))
+    lower_inner = middle + low * (arch + drop * (1.0 - 0.7 * smile) * (np.sqrt(arch) - arch))
 
     upper, lower = _lip_heights(identity, units, along, arch)
     upper_outer = upper_inner - upper
     lower_outer = lower_inner + lower
     ends = (np.abs(along) - 1.0) * half_width
-    lips = np.maximum(np.maximum(upper_outer - y, y - lower_outer), ends)
-    opening = np.maximum(np.maximum(upper_inner - y, y - lower_inner), ends + 0.01)
     return Mouth(
         along,
         y,
@@ -306,13 +288,45 @@ def shape_mouth(head: Head, identity: Identity, units: ActionUnits) -> Mouth:
         upper_inner,
         lower_inner,
         lower_outer,
-        lips,
-        opening,
-        half_width,
-        corner,
-        at,
-        up + low,
+        lips=np.maximum(np.maximum(upper_outer - y, y - lower_outer), ends),
+        opening=np.maximum(np.maximum(upper_inner - y, y - lower_inner), ends + 0.01),
+        half_width=half_width,
+        corner=rise + fall,
+        at=at,
+        gape=up + low,
     )
+
+
+def _mouth_half_width(identity: Identity, units: ActionUnits) -> float:
+    smile = units.lip_corner_pull
+    return identity.mouth_width * (
+        1.0
+        + 0.26 * smile
+        + 0.22 * units.lip_stretch
+        - 0.10 * units.lip_tighten
+        - 0.28 * units.jaw_drop * (1.0 - smile)
+        - 0.06 * units.chin_raise
+        + 0.05 * units.upper_lip_raise
+    )
+
+
+def _corner_shifts(identity: Identity, units: ActionUnits) -> tuple[float, float]:
+    """Returns how far a smile moves the mouth corners and how far other units lower them."""
+    rise = -0.125 * units.lip_corner_pull + identity.resting_corners
+    fall = 0.105 * units.lip_corner_depress + 0.035 * units.lip_stretch
+    fall += 0.015 * units.upper_lip_raise
+    fall += 0.01 * units.chin_raise
+    return rise, fall
+
+
+def _opening_heights(units: ActionUnits) -> tuple[float, float]:
+    """Returns the heights of the opening above and below the line where closed lips meet."""
+    part, smile, drop = units.lip_part, units.lip_corner_pull, units.jaw_drop
+    gate = max(part, drop)
+    up = 0.010 * gate + (0.040 * smile + 0.060 * units.upper_lip_raise) * gate + 0.035 * drop
+    low = 0.022 * part + 0.25 * drop
+    low += (0.055 * smile + 0.050 * units.lip_stretch + 0.02 * units.upper_lip_raise) * part
+    return up, low
 
 
 def _lip_heights(

@@ -115,7 +115,7 @@ def ears(picture: Planes, head: Head, identity: Identity, scene: Scene) -> None:
 
 
 @dataclass(frozen=True)
-class Coiffure:
+class HairLayers:
     """Unlit hair.
 
     Attributes:
@@ -142,57 +142,77 @@ _VOLUME = {
     Hair.BOB: 0.14,
     Hair.LONG: 0.13,
 }
+"""Thickness of the hair over the head."""
+
+_ENDS = {Hair.BOB: 0.98, Hair.LONG: 2.15, Hair.CURLY: 0.42}
+"""y of the lower edge of hair that also falls behind the neck."""
 
 
-def coiffure(head: Head, identity: Identity, rng: np.random.Generator) -> Coiffure | None:
+def hair_layers(head: Head, identity: Identity, rng: np.random.Generator) -> HairLayers | None:
     """Returns the hair; None for a bald head."""
     style = identity.hair
     table = rng.standard_normal(256).astype(np.float32)
     if style is Hair.BALD:
         return None
-    x, y, pixel = head.x, head.y, head.pixel
-    volume = _VOLUME[style]
-    lift = 0.06 if style is Hair.SWEPT else 0.0
-    centre = -0.05
-    upward = np.minimum(y - centre, 0.0) * (1.0 / (1.20 + volume + lift))
-    sideways = x * (1.0 / (identity.half_width + 0.02 + 0.75 * volume))
-    radius = np.sqrt(sideways * sideways + upward * upward)
-    outer = (radius - 1.0) * 0.95
-    wild = mottle(rng, x.shape, 22)
-    if style is Hair.CURLY:
-        outer = outer + 0.022 * wild
-    ends = {Hair.BOB: 0.98, Hair.LONG: 2.15, Hair.CURLY: 0.42}.get(style, 0.14)
+    x = head.x
+    radius = _hair_radius(head, identity)
+    clumps = mottle(rng, x.shape, 22)
+    ends = _ENDS.get(style, 0.14)
     strands = 0.5 * grain(table, radius * 10.0 if ends > 0.2 else x * 10.0, 2.0)
-    flare = 0.07 * step(0.2, 0.9, y) if style in (Hair.BOB, Hair.LONG) else 0.0
-    outline = np.maximum(outer - flare, y - ends - 0.03 * strands)
+    outline = _hair_outline(head, style, radius, clumps, ends + 0.03 * strands)
 
     curly = style in (Hair.CURLY, Hair.BUZZ)
-    flow = _flow(head, identity, radius) + 0.011 * wild
+    flow = _flow(head, identity, radius) + 0.011 * clumps
     fine = 0.6 * mottle(rng, x.shape, 60) if curly else grain(table, flow, 110.0)
-    coarse = wild if curly else grain(table, flow, 24.0)
-    skin_distance = _bare_skin(head, identity, strands, wild)
+    coarse = clumps if curly else grain(table, flow, 24.0)
+    skin_distance = _bare_skin(head, identity, strands, clumps)
     outline = outline + 0.006 * fine
     # The hairline is soft and ragged along the strands.
     growth = step(-0.035, 0.03, skin_distance + 0.016 * fine)
-    front = cover(outline, pixel) * growth
-    back = cover(outline, pixel) if ends > 0.2 else cover(np.maximum(outline, y), pixel)
-    if style is Hair.BUN:
-        knot = np.sqrt((x / 0.36) ** 2 + ((y + 1.36) / 0.27) ** 2)
-        back = np.maximum(back, cover((knot - 1.0) * 0.3, pixel))
+    front = cover(outline, head.pixel) * growth * (0.75 if style is Hair.BUZZ else 1.0)
 
-    band = bell(np.clip(radius, 0.0, 2.0) - 0.86, 0.11) * step(0.1, -0.5, y)
+    band = bell(np.clip(radius, 0.0, 2.0) - 0.86, 0.11) * step(0.1, -0.5, head.y)
     shine = 0.0 if curly else 0.55
     tone = 1.0 + 0.15 * fine + 0.16 * coarse + shine * band * (1.0 + 0.5 * fine)
     tone = np.clip(tone, 0.3, 2.2) * (0.6 + 0.4 * step(0.0, 0.16, np.abs(skin_distance)))
     colour = (planes(identity.hair_colour) * tone).astype(np.float32)
     height = 0.75 * np.sqrt(np.clip(1.0 - 0.95 * radius * radius, 0.02, 1.0))
     height = height + (0.03 if style is Hair.CURLY else 0.004) * coarse
-    if style is Hair.BUZZ:
-        front = front * 0.75
-    return Coiffure(back, front, colour, height)
+    return HairLayers(_hair_behind(head, style, outline), front, colour, height)
 
 
-def _bare_skin(head: Head, identity: Identity, strands: Field, wild: Field) -> Field:
+def _hair_radius(head: Head, identity: Identity) -> Field:
+    """Returns the distance from the head's centre: 1 on the outside of the hair."""
+    volume = _VOLUME[identity.hair]
+    lift = 0.06 if identity.hair is Hair.SWEPT else 0.0
+    upward = np.minimum(head.y + 0.05, 0.0) * (1.0 / (1.20 + volume + lift))
+    sideways = head.x * (1.0 / (identity.half_width + 0.02 + 0.75 * volume))
+    radius: Field = np.sqrt(sideways * sideways + upward * upward)
+    return radius
+
+
+def _hair_outline(head: Head, style: Hair, radius: Field, clumps: Field, ends: Field) -> Field:
+    """Returns the signed distance to the hair's outline; `ends` is the y of its lower edge."""
+    outer = (radius - 1.0) * 0.95
+    if style is Hair.CURLY:
+        outer = outer + 0.022 * clumps
+    flare = 0.07 * step(0.2, 0.9, head.y) if style in (Hair.BOB, Hair.LONG) else 0.0
+    outline: Field = np.maximum(outer - flare, head.y - ends)
+    return outline
+
+
+def _hair_behind(head: Head, style: Hair, outline: Field) -> Field:
+    """Returns the coverage of the hair behind head and neck."""
+    if style in _ENDS:
+        return cover(outline, head.pixel)
+    behind = cover(np.maximum(outline, head.y), head.pixel)
+    if style is not Hair.BUN:
+        return behind
+    knot = np.sqrt((head.x / 0.36) ** 2 + ((head.y + 1.36) / 0.27) ** 2)
+    return np.maximum(behind, cover((knot - 1.0) * 0.3, head.pixel))
+
+
+def _bare_skin(head: Head, identity: Identity, strands: Field, clumps: Field) -> Field:
     """Returns the signed distance to the skin that is free of hair, negative inside."""
     u, v, a = head.u, head.v, np.abs(head.u)
     style, line = identity.hair, identity.hairline
@@ -203,7 +223,7 @@ def _bare_skin(head: Head, identity: Identity, strands: Field, wild: Field) -> F
         Hair.BOB: line + 0.42 * part * part,
         Hair.LONG: line + 0.50 * part * part,
         Hair.SWEPT: line - 0.02 + 0.10 * u * identity.parting + 0.16 * u * u + 0.015 * strands,
-        Hair.CURLY: line + 0.03 + 0.15 * u * u + 0.03 * wild,
+        Hair.CURLY: line + 0.03 + 0.15 * u * u + 0.03 * clumps,
     }.get(style, line + 0.22 * u * u + 0.012 * strands)
     if style in (Hair.BOB, Hair.LONG):
         curtain = side - 0.02 - 0.12 * step(-0.1, 0.9, v)

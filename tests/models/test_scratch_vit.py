@@ -1,15 +1,14 @@
-"""Our own ViT: shapes, attention, and what its parts mean."""
+"""The scratch ViT: shapes, attention, tokens and pooling."""
 
 import pytest
 import torch
 
-from fer_core.models.scratch_vit import Attention, ScratchViT
+from fer_core.models.scratch_vit import Attention, ScratchViT, ViTShape
 
 
 def vit(**options) -> ScratchViT:
     torch.manual_seed(0)
-    shape = {"image_size": 32, "patch_size": 8, "width": 16, "depth": 3, "heads": 2}
-    return ScratchViT(5, **{**shape, **options}).eval()
+    return ScratchViT(5, ViTShape(32, 8, width=16, depth=3, heads=2), **options).eval()
 
 
 def test_attention_maps_are_distributions_over_all_tokens():
@@ -18,7 +17,7 @@ def test_attention_maps_are_distributions_over_all_tokens():
     torch.testing.assert_close(maps.sum(-1), torch.ones(2, 3, 2, 17))
 
 
-def test_the_shown_attention_is_the_one_that_is_used():
+def test_attention_weights_are_those_of_forward():
     torch.manual_seed(0)
     attention = Attention(16, 2)
     tokens = torch.randn(1, 5, 16)
@@ -45,11 +44,11 @@ def test_without_positions_the_order_of_patches_does_not_matter():
 
 
 @pytest.mark.parametrize("pool", ["token", "mean"])
-def test_both_poolings_reach_every_weight(pool):
+def test_every_weight_gets_a_gradient_with_both_poolings(pool):
     model = vit(pool=pool)
     model(torch.randn(2, 3, 32, 32)).square().sum().backward()
-    silent = [name for name, weight in model.named_parameters() if weight.grad is None]
-    assert silent == []
+    without_gradient = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert without_gradient == []
 
 
 def test_an_unknown_pooling_is_refused():

@@ -1,10 +1,16 @@
 """The command that evaluates saliency methods."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_core.artifacts import RunDir
 from training.options import Artifacts, Benchmark, Data, DeviceOption, benchmark_dir, open_dataset
+
+if TYPE_CHECKING:
+    from fer_core.predictor import Predictor
+    from training.jobs.explain import Plan
 
 
 def explain(
@@ -46,14 +52,12 @@ def explain(
     """
     import torch
 
-    from fer_core.artifacts import read_table
     from fer_core.errors import ArtifactError, FerscopeError
     from fer_core.explain.methods import method_of
-    from fer_core.explain.tables import MEMBERS, faithful_methods, rank_methods
+    from fer_core.explain.tables import MEMBERS
     from fer_core.predictor import Predictor
-    from training.jobs.explain import explain_run, make_plan, suitable_methods
-    from training.terminal.progress import console, show_progress
-    from training.terminal.reports import print_ranking
+    from training.jobs.explain import make_plan
+    from training.terminal.progress import console
 
     paths = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
@@ -71,24 +75,34 @@ def explain(
     failed = False
     for run in requested:
         try:
-            if run.info().kind == "imported" and not run.onnx_path.is_file():
-                console.print(f"{run.run_id} has predictions only: nothing to explain.")
-                continue
-            if method and not set(method) & set(suitable_methods(predictor, run.info())):
-                console.print(f"{run.run_id} does not support {', '.join(method)}.")
-                continue
-            done = explain_run(
-                predictor, run, plan, show_progress, method or (), overwrite=overwrite
-            )
-            table = rank_methods(read_table(run.faithfulness_path, ("method", "metric", "value")))
+            _explain(predictor, run, plan, method or (), overwrite=overwrite)
         except FerscopeError as error:
             if runs:
                 raise
             failed = True
             console.print(f"[red]{run.run_id}[/] is skipped: {error}")
-            continue
-        print_ranking(run.run_id, table, faithful_methods(table))
-        if not done:
-            console.print("Evaluated before. Evaluate again with --overwrite.")
     if failed:
         raise typer.Exit(1)
+
+
+def _explain(
+    predictor: "Predictor", run: RunDir, plan: "Plan", methods: Sequence[str], *, overwrite: bool
+) -> None:
+    """Evaluates a run's saliency methods and prints their ranking."""
+    from fer_core.artifacts import read_table
+    from fer_core.explain.tables import faithful_methods, rank_methods
+    from training.jobs.explain import explain_run, suitable_methods
+    from training.terminal.progress import console, show_progress
+    from training.terminal.reports import print_ranking
+
+    if run.info().kind == "imported" and not run.onnx_path.is_file():
+        console.print(f"{run.run_id} has predictions only: nothing to explain.")
+        return
+    if methods and not set(methods) & set(suitable_methods(predictor, run.info())):
+        console.print(f"{run.run_id} does not support {', '.join(methods)}.")
+        return
+    done = explain_run(predictor, run, plan, show_progress, methods, overwrite=overwrite)
+    table = rank_methods(read_table(run.faithfulness_path, ("method", "metric", "value")))
+    print_ranking(run.run_id, table, faithful_methods(table))
+    if not done:
+        console.print("Evaluated before. Evaluate again with --overwrite.")

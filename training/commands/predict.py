@@ -1,11 +1,15 @@
 """The command that predicts image and video files."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from training.options import Artifacts, DeviceOption, benchmark_dir
+
+if TYPE_CHECKING:
+    from fer_core.predictor import Predictor
 
 
 def predict(
@@ -62,9 +66,9 @@ def predict(
     import torch
 
     from fer_core.data.centerface import CenterFaceDetector
-    from fer_core.errors import ArtifactError, DataError
+    from fer_core.errors import DataError
     from fer_core.predictor import Predictor
-    from training.jobs.predict import PredictOptions, find_files, predict_files, usable_runs
+    from training.jobs.predict import PredictOptions, find_files, predict_files
     from training.terminal.predictions import print_tally, write_predictions, write_skipped
     from training.terminal.progress import console, show_progress
 
@@ -76,19 +80,7 @@ def predict(
     predictor = Predictor(
         benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
     )
-    known = [info.run_id for info in predictor.runs()]
-    if unknown := [name for name in run or [] if name not in known]:
-        raise ArtifactError(
-            f"{benchmark} has no run {unknown[0]!r} that can predict. Known: "
-            f"{', '.join(known) or 'none'}."
-        )
-    run_ids, damaged = usable_runs(predictor, list(dict.fromkeys(run or known)))
-    for name, reason in damaged.items():
-        if run:
-            raise ArtifactError(reason)
-        console.print(f"{name} is skipped: {reason}", markup=False)
-    if not run_ids:
-        raise ArtifactError(f"{benchmark} has no run that can predict. Train one first.")
+    run_ids = _select_runs(predictor, benchmark, run or ())
     options = PredictOptions(
         every=1 / fps if fps else every,
         all_frames=all_frames,
@@ -103,3 +95,29 @@ def predict(
     if skipped := write_skipped(out, tally.skipped):
         console.print(f"all skipped files: {skipped}", markup=False, soft_wrap=True)
     console.print(f"{len(tally.table):,} rows in {out}", markup=False, soft_wrap=True)
+
+
+def _select_runs(predictor: "Predictor", benchmark: str, requested: Sequence[str]) -> list[str]:
+    """Returns the requested runs, or all; prints which damaged runs are skipped.
+
+    Raises:
+        ArtifactError: If a requested run is unknown or damaged, or if no run can predict.
+    """
+    from fer_core.errors import ArtifactError
+    from training.jobs.predict import usable_runs
+    from training.terminal.progress import console
+
+    known = [info.run_id for info in predictor.runs()]
+    if unknown := [name for name in requested if name not in known]:
+        raise ArtifactError(
+            f"{benchmark} has no run {unknown[0]!r} that can predict. Known: "
+            f"{', '.join(known) or 'none'}."
+        )
+    run_ids, damaged = usable_runs(predictor, list(dict.fromkeys(requested or known)))
+    for name, reason in damaged.items():
+        if requested:
+            raise ArtifactError(reason)
+        console.print(f"{name} is skipped: {reason}", markup=False)
+    if not run_ids:
+        raise ArtifactError(f"{benchmark} has no run that can predict. Train one first.")
+    return run_ids

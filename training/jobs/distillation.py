@@ -12,7 +12,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import PROFILES, DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.distillation import Teacher, Teachers, mean_predictions
+from fer_core.engine.distillation import AugmentedViews, Teacher, Teachers, mean_predictions
 from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
@@ -198,8 +198,7 @@ def _predict(
         network,
         data.images,
         data.train_rows,
-        views=config.views,
-        temperature=config.temperature,
+        AugmentedViews(config.views, config.temperature),
         batch_size=_BATCH,
     )
     length = -(-len(data.train_rows) // _BATCH)

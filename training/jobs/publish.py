@@ -1,6 +1,7 @@
 """Converting a run's weights to float16 for publishing."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from fer_core import provenance
 from fer_core.artifacts import RunDir
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
-from fer_core.engine.networks import load_network
+from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError
 from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
@@ -43,16 +44,35 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         return run
     require_split(dataset, info.split_hash, run.run_id)
     _require_regression_targets(info)
+    tensors = half_precision(load_tensors(run.weights_path)[0])
+    published = _round_weights(network, tensors, dataset)
+    info = info.model_copy(update={"weights_dtype": "float16", "published": published})
+    accelerator = make_accelerator("fp32", device)
+    model.to(accelerator.device)
+    with atomic_replace(run) as new:
+        save_tensors(new.weights_path, tensors, weight_metadata(info))
+        write_evaluation(new, network, info, dataset, accelerator)
+    run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
+    shutil.rmtree(run.state_dir, ignore_errors=True)
+    return run
+
+
+def _round_weights(
+    network: Network, tensors: Mapping[str, torch.Tensor], dataset: PreparedDataset
+) -> dict[str, Any]:
+    """Sets a network's weights to their float16 copy and returns how its predictions changed.
+
+    Raises:
+        ArtifactError: If a validation probability changes by more than `MAX_HALF_DIFFERENCE`.
+    """
     rows = dataset.rows("validation")
 
     def probabilities() -> torch.Tensor:
-        return torch.softmax(
-            predict_logits(model, dataset.images, network.preprocessing, rows=rows), 1
-        )
+        logits = predict_logits(network.model, dataset.images, network.preprocessing, rows=rows)
+        return torch.softmax(logits, 1)
 
     before = probabilities()
-    tensors = half_precision(load_tensors(run.weights_path)[0])
-    model.load_state_dict(
+    network.model.load_state_dict(
         {
             key: value.float() if value.is_floating_point() else value
             for key, value in tensors.items()
@@ -63,24 +83,15 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     difference = float((before - after).abs().max())
     if not difference <= MAX_HALF_DIFFERENCE:  # also if it is NaN, because a weight overflows
         raise ArtifactError(
-            f"float16 weights change a probability of {run.run_id} by {difference:.3f}, more than "
-            f"{MAX_HALF_DIFFERENCE}. The run is unchanged; publish it in float32."
+            f"float16 weights change a probability of {network.info.run_id} by {difference:.3f}, "
+            f"more than {MAX_HALF_DIFFERENCE}. The run is unchanged; publish it in float32."
         )
-    published: dict[str, Any] = {
+    return {
         "dtype": "float16",
         "largest_probability_difference": difference,
         "same_decision": float((before.argmax(1) == after.argmax(1)).float().mean()),
         "at": provenance.now(),
     }
-    info = info.model_copy(update={"weights_dtype": "float16", "published": published})
-    accelerator = make_accelerator("fp32", device)
-    model.to(accelerator.device)
-    with atomic_replace(run) as new:
-        save_tensors(new.weights_path, tensors, weight_metadata(info))
-        write_evaluation(new, network, info, dataset, accelerator)
-    run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
-    shutil.rmtree(run.state_dir, ignore_errors=True)
-    return run
 
 
 def _require_regression_targets(info: RunInfo) -> None:

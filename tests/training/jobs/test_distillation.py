@@ -12,7 +12,7 @@ from fer_core.data.transforms import Augmentation, Preprocessing
 from fer_core.engine import distillation as engine
 from fer_core.engine import hints
 from fer_core.engine.batches import step_seed
-from fer_core.engine.distillation import Teacher, mean_predictions
+from fer_core.engine.distillation import AugmentedViews, Teacher, mean_predictions
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import DataError, RecipeError, WeightsError
@@ -77,9 +77,7 @@ def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
     network = brightness(toy)
     images, rows = np.asarray(toy.dataset.images), np.array([5, 2, 9])
     given = np.concatenate(
-        list(
-            mean_predictions(network, images, rows, views=3, temperature=2.0, seed=4, batch_size=2)
-        )
+        list(mean_predictions(network, images, rows, AugmentedViews(3, 2.0, seed=4), batch_size=2))
     )
     expected = np.zeros((3, 2))
     for start, part in ((0, rows[:2]), (2, rows[2:])):
@@ -111,8 +109,8 @@ def test_targets_are_labels_and_answers_mixed(toy, monkeypatch):
     config = DistillConfig(teachers=("tiny-cpu-s0", "tiny-cpu-s1"), weight=0.6, views=2)
     said = {}
 
-    def steps(network, images, rows, **options):
-        assert options["views"] == 2
+    def steps(network, images, rows, views, **_):
+        assert views == AugmentedViews(2)
         rest = np.random.default_rng(len(said)).dirichlet(np.ones(7), len(rows))
         said[network.info.run_id] = rest.astype(np.float32)
         yield said[network.info.run_id]
@@ -156,7 +154,7 @@ def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
     shift = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     made.info().model_copy(update={"logit_shift": shift}).write(made.info_path)
 
-    def even(network, images, rows, **_):
+    def even(network, images, rows, *_, **__):
         yield np.full((len(rows), 7), 1 / 7, np.float32)
 
     monkeypatch.setattr(distillation, "mean_predictions", even)
@@ -176,9 +174,9 @@ def test_a_teacher_that_is_not_finished_is_named_with_the_remedy(toy):
 def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, monkeypatch):
     asked = []
 
-    def counting(network, *args, **options):
-        asked.append(options["views"])
-        yield from engine.mean_predictions(network, *args, **options)
+    def counting(network, images, rows, views, **options):
+        asked.append(views.count)
+        yield from engine.mean_predictions(network, images, rows, views, **options)
 
     monkeypatch.setattr(distillation, "mean_predictions", counting)
     assert student(toy, views=2).info().teachers == {"tiny-cpu-s0": "2026-01-01T00:00:00+00:00"}
