@@ -44,21 +44,25 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
             }
             for item in recommendation.loosenings
         ],
-        "recalls": [
-            {
-                "class": check.label,
-                "least": check.least,
-                "validation": check.validation.model_dump(),
-                "test": None if check.test is None else check.test.model_dump(),
-                "holds_on_test": check.holds_on_test,
-            }
-            for check in recommendation.recalls
-        ],
+        "recalls": _recalls(recommendation),
         "weaknesses": _weaknesses(verdict.weaknesses),
         "limits": list(verdict_text.limits(verdict)),
         "rule": verdict_text.RULE,
         "warnings": list(verdict.warnings),
     }
+
+
+def _recalls(recommendation: Recommendation) -> list[dict[str, Any]]:
+    return [
+        {
+            "class": check.label,
+            "least": check.least,
+            "validation": check.validation.model_dump(),
+            "test": None if check.test is None else check.test.model_dump(),
+            "holds_on_test": check.holds_on_test,
+        }
+        for check in recommendation.recalls
+    ]
 
 
 def _assessment(item: Assessment, recommendation: Recommendation) -> dict[str, Any]:
