@@ -94,6 +94,24 @@ class Framing(BaseModel):
         return self.drop / self.box
 
 
+class Corrections(BaseModel):
+    """Corrections of validation and test images, which made this benchmark from another one.
+
+    Attributes:
+        base_split_hash: Split hash of the benchmark without the corrections.
+        listed: Rows of the relabel list, those of training images included.
+        counts: Changed images by split (of validation and test).
+        labels: New label by sample id; an empty one removes the image.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_split_hash: str
+    listed: int
+    counts: Mapping[str, int]
+    labels: Mapping[str, str]
+
+
 class BenchmarkInfo(Record):
     """`benchmark.json`: labels, sources, split and counts of a benchmark.
 
@@ -107,6 +125,7 @@ class BenchmarkInfo(Record):
         skipped: Unreadable files and the reason.
         framing: Position of faces in the images; None if too few were detected or none were
             searched for.
+        corrections: Corrections of validation and test images; None if there are none.
     """
 
     name: str
@@ -122,6 +141,7 @@ class BenchmarkInfo(Record):
     skipped: Mapping[str, str]
     protocol: str
     framing: Framing | None = None
+    corrections: Corrections | None = None
 
     @property
     def label_set(self) -> LabelSet:

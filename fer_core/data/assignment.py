@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.data import quality, splits
-from fer_core.data.plan import BalancePlan, SplitPlan, TopUp
+from fer_core.data.outliers import RULES, outliers
+from fer_core.data.plan import BalancePlan, OutlierRule, SplitPlan, TopUp
 from fer_core.data.progress import Progress
 from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import NO_MAJORITY, SPLITS
@@ -19,6 +20,7 @@ SPARE = "kept for topping up"
 OVER_WEIGHT = "over the weight of its source"
 OVER_CLASS = "over the size of its class"
 RARE = "of a class with fewer than"
+OUTLIER = "outlier in train:"
 
 Rows = NDArray[np.int64]
 Texts = NDArray[np.object_]
@@ -245,6 +247,29 @@ def balance_training(
         assignment = assignment.without(
             _drawn(rows, len(rows) - int(most), random), OVER_CLASS
         )  # fmt: skip
+    return assignment
+
+
+def without_outliers(
+    samples: pd.DataFrame, assignment: SplitAssignment, rule: OutlierRule | None
+) -> SplitAssignment:
+    """Excludes training images that are outliers among the training images.
+
+    Args:
+        samples: Columns `id` and the rule's measures.
+        assignment: Where the samples stand.
+        rule: The rule; None excludes nothing.
+    """
+    if rule is None:
+        return assignment
+    rows = np.flatnonzero(assignment.split == "train")
+    training = samples.iloc[rows][["id", *rule.measures]]
+    limit = RULES[rule.rule] if rule.limit is None else rule.limit
+    found = outliers(training, limit, rule.rule).drop_duplicates("id").set_index("id")["reason"]
+    for reason in sorted(found.unique()):
+        of_reason = training["id"].isin(found.index[found == reason]).to_numpy()
+        text = f"{OUTLIER} {reason} ({rule.rule} over {limit:g})"
+        assignment = assignment.without(rows[of_reason], text)
     return assignment
 
 

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-LIMIT = 3.5
-"""Threshold of the modified z-score; Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers."""
+RULES: Mapping[str, float] = {"modified-z": 3.5, "z-score": 3.0, "iqr": 1.5}
+"""Default limit by rule: Iglewicz & Hoaglin 1993, How to Detect and Handle Outliers; three standard
+deviations; Tukey 1977, Exploratory Data Analysis."""
+
+LIMIT = RULES["modified-z"]
 
 _TO_DEVIATION = 0.6745  # scales the MAD to a normal standard deviation
 
@@ -38,12 +41,15 @@ MEASURES: Mapping[str, ImageStatistic] = {
 }
 
 
-def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
+def outliers(
+    samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-z"
+) -> pd.DataFrame:
     """Lists outliers, the most extreme first.
 
     Args:
         samples: Table with `id` and any columns of `MEASURES`.
-        limit: Threshold of the modified z-score, 0.6745 (value - median) / MAD.
+        limit: Largest absolute score of an image that is no outlier.
+        rule: One of `RULES`; see `outlier_scores`.
 
     Returns:
         Columns `id`, `reason`, `measure`, `value` and `score`; one row per sample and reason.
@@ -53,7 +59,7 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
         if name not in samples.columns:
             continue
         values = samples[name].to_numpy(dtype=np.float64)
-        scores = modified_z(np.log1p(values) if measure.ratio else values)
+        scores = outlier_scores(np.log1p(values) if measure.ratio else values, rule)
         for reason, mask in ((measure.low, scores < -limit), (measure.high, scores > limit)):
             rows = np.flatnonzero(mask & bool(reason))
             tables.append(
@@ -71,6 +77,31 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=["id", "reason", "measure", "value", "score"])
     return table.sort_values(["score", "id"], ascending=[False, True], ignore_index=True)
+
+
+def outlier_scores(values: NDArray[np.float64], rule: str) -> NDArray[np.float64]:
+    """Returns how far values lie out; negative for low ones.
+
+    Args:
+        values: Shape (N,); NaN stays NaN.
+        rule: `modified-z`: 0.6745 (value - median) / MAD. `z-score`: (value - mean) / standard
+            deviation. `iqr`: distance below the first or above the third quartile, in interquartile
+            ranges; 0 between them.
+
+    Returns:
+        Shape (N,); all 0 if the values do not vary.
+    """
+    if rule == "modified-z":
+        return modified_z(values)
+    if not np.isfinite(values).any():
+        return np.full(len(values), np.nan)
+    if rule == "z-score":
+        away, spread = values - np.nanmean(values), float(np.nanstd(values))
+    else:
+        low, high = np.nanquantile(values, (0.25, 0.75))
+        away = np.maximum(values - high, 0) - np.maximum(low - values, 0)
+        spread = float(high - low)
+    return away / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
 
 
 def modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:

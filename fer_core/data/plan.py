@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -76,8 +77,27 @@ class SourcePlan(_Frozen):
         return {name: value for name, value in options.items() if name != "format"}
 
 
+class OutlierRule(_Frozen):
+    """Which training images are excluded as outliers; validation and test keep theirs.
+
+    The statistics that say what is usual come from the training images alone.
+    """
+
+    rule: Literal["modified-z", "z-score", "iqr"] = Field(
+        default="modified-z", description="median and MAD; mean and deviation; Tukey's fences"
+    )
+    limit: float | None = Field(
+        default=None, gt=0, description="3.5 (modified-z), 3 (z-score) or 1.5 (iqr) by default"
+    )
+    measures: tuple[Literal["brightness", "contrast", "sharpness", "outlier"], ...] = Field(
+        default=("brightness", "contrast", "sharpness", "outlier"),
+        min_length=1,
+        description="what is looked at; outlier is the distance from the other faces",
+    )
+
+
 class CleanPlan(_Frozen):
-    """What is set aside before anything else, with the reason."""
+    """What is set aside, with the reason."""
 
     faces: Literal["keep", "require", "crop"] = Field(
         default="keep",
@@ -85,6 +105,14 @@ class CleanPlan(_Frozen):
     )
     min_side: int = Field(default=0, ge=0, description="of the picture, or of the cropped face")
     drop_flat: bool = Field(default=False, description="set aside pictures of one grey level")
+    outliers: OutlierRule | None = Field(
+        default=None, description="a rule, or its name; of training images only"
+    )
+
+    @field_validator("outliers", mode="before")
+    @classmethod
+    def _rule_by_name(cls, value: Any) -> Any:  # noqa: ANN401 (as read from yaml)
+        return {"rule": value} if isinstance(value, str) else value
 
 
 class SplitPlan(_Frozen):
@@ -166,6 +194,10 @@ class PrepareOptions(_Frozen):
     balance: BalancePlan = BalancePlan()
     relabel: Path | None = Field(
         default=None, description="csv with id and label; an empty label sets the sample aside"
+    )
+    new_benchmark: bool = Field(
+        default=False,
+        description="let `relabel` change validation and test images, which makes another benchmark",
     )
     ship_pictures: bool = Field(
         default=False,

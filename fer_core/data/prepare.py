@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import (
     EXCLUDED,
+    Duplicates,
     SplitAssignment,
     balance_training,
     draw_splits,
     find_duplicates,
+    without_outliers,
 )
 from fer_core.data.atomic_dir import atomic_dir
 from fer_core.data.card import DatasetCard, Preparation, build_card, card_text
@@ -30,13 +32,19 @@ from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.data.reading import Reading, read
-from fer_core.data.relabel import read_relabels, relabel
+from fer_core.data.relabel import (
+    correction_record,
+    read_relabels,
+    refuse_scored_changes,
+    relabel,
+    scored_changes,
+)
 from fer_core.data.selection import SelectedSource, open_sources
 from fer_core.data.sources.base import SPLITS, Source
 from fer_core.errors import ArtifactError, DataError, DetectorError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
-from fer_core.records import BenchmarkInfo, Framing, SourceInfo
+from fer_core.records import BenchmarkInfo, Corrections, Framing, SourceInfo
 
 FEW_IMAGES = 20
 """Of a class in a split; fewer make intervals of its recall wider than 16 points at best."""
@@ -119,22 +127,24 @@ def prepare_sources(
             runs on another split.
     """
     relabels = read_relabels(options.relabel) if options.relabel else None
+    if benchmark is not None and options.new_benchmark:
+        _require_new_name(benchmark)
     colour = {"grey": False, "rgb": True}.get(
         options.colour, any(source.reader.colour for source in sources)
     )
     sample_format = SampleFormat(options.side, colour)
     with atomic_dir(folder) as partial:
         reading = read(sources, partial, sample_format, options, progress)
-        changed = relabel(reading.samples, relabels) if relabels is not None else 0
-        samples, assignment, explained = _described(reading, sources, options, progress)
+        described = _described(reading, sources, options, relabels, progress)
+        samples = described.samples
         framing = _framing(partial, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
-        info = info.model_copy(update={"framing": framing})
+        info = info.model_copy(update={"framing": framing, "corrections": described.corrections})
         preparation = Preparation(
             left_out=reading.left_out,
-            relabelled=changed,
-            explained=explained,
-            notes=_notes(sources, assignment, info),
+            relabelled=described.relabelled,
+            explained=described.explained,
+            notes=_notes(sources, described.notes, info),
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
         )
         card = build_card(info, samples, preparation)
@@ -147,32 +157,95 @@ def prepare_sources(
     return PreparedDataset.open(folder)
 
 
+@dataclass(frozen=True)
+class _Described:
+    """The samples with duplicates, splits and positions, and how these came about.
+
+    Attributes:
+        samples: One row per image.
+        notes: What was drawn or changed, as sentences for the user.
+        explained: Share of the variance on the axes of the map.
+        relabelled: Samples that the relabel list changed.
+        corrections: Its changes of validation and test images.
+    """
+
+    samples: pd.DataFrame
+    notes: tuple[str, ...]
+    explained: NDArray[np.float64]
+    relabelled: int = 0
+    corrections: Corrections | None = None
+
+
 def _described(
     reading: Reading,
     sources: Sequence[SelectedSource],
     options: PrepareOptions,
+    relabels: "pd.Series[str] | None",
     progress: Progress,
-) -> tuple[pd.DataFrame, SplitAssignment, NDArray[np.float64]]:
-    """Returns the samples with duplicates, splits and positions, and how these came about."""
-    samples = reading.samples
-    duplicates = find_duplicates(samples, reading.thumbnails, progress)
-    assignment = draw_splits(samples, duplicates, sources, options.split)
-    assignment = balance_training(samples, assignment, sources, options.balance, options.split.seed)
+) -> _Described:
     placed = embedding.project(reading.thumbnails)
     x, y = placed.map.T
-    columns = {**duplicates.columns(), **assignment.columns()}
-    described = samples.assign(**columns, x=x, y=y, outlier=placed.distance)
-    texts = dict.fromkeys(("excluded", "split", "original_split"), "str")
-    return described.astype(texts), assignment, placed.explained
+    samples = reading.samples.assign(x=x, y=y, outlier=placed.distance)
+    duplicates = find_duplicates(samples, reading.thumbnails, progress)
+    drawn = draw_splits(samples, duplicates, sources, options.split)
+    before = _assigned(samples, duplicates, drawn, sources, options)
+    if relabels is None:
+        return _Described(before, drawn.notes, placed.explained)
+    corrected = samples.copy()
+    relabelled = relabel(corrected, relabels)
+    # splits are drawn before the corrections, so that these move no other image
+    kept = corrected.assign(source_split=drawn.original)
+    split = options.split.model_copy(update={"by": "source"})
+    again = draw_splits(kept, duplicates, sources, split)
+    after = _assigned(corrected, duplicates, again, sources, options)
+    changes = scored_changes(before, after)
+    if not options.new_benchmark:
+        refuse_scored_changes(changes)
+    return _Described(
+        after,
+        tuple(dict.fromkeys((*drawn.notes, *again.notes))),
+        placed.explained,
+        relabelled,
+        correction_record(changes, relabels, splits.split_hash(before)),
+    )
+
+
+def _assigned(
+    samples: pd.DataFrame,
+    duplicates: Duplicates,
+    drawn: SplitAssignment,
+    sources: Sequence[SelectedSource],
+    options: PrepareOptions,
+) -> pd.DataFrame:
+    """Returns the samples with their splits, once training is cleaned and balanced."""
+    cleaned = without_outliers(samples, drawn, options.clean.outliers)
+    assignment = balance_training(samples, cleaned, sources, options.balance, options.split.seed)
+    positions = ["x", "y", "outlier"]  # last in the table, as in earlier versions
+    described = samples.drop(columns=positions).assign(
+        **duplicates.columns(), **assignment.columns(), **samples[positions]
+    )
+    return described.astype(dict.fromkeys(("excluded", "split", "original_split"), "str"))
 
 
 def _notes(
-    sources: Sequence[SelectedSource], assignment: SplitAssignment, info: BenchmarkInfo
+    sources: Sequence[SelectedSource], drawn: Sequence[str], info: BenchmarkInfo
 ) -> tuple[str, ...]:
     """Returns what was assumed and drawn, and which classes are too small to be measured."""
     several = len(sources) > 1
     read = [f"{s.title}: {note}" if several else note for s in sources for note in s.notes]
-    return (*read, *assignment.notes, *small_class_notes(info.counts))
+    return (*read, *drawn, *_correction_notes(info), *small_class_notes(info.counts))
+
+
+def _correction_notes(info: BenchmarkInfo) -> list[str]:
+    if info.corrections is None:
+        return []
+    number = " and ".join(
+        f"{count:,} {split}" for split, count in sorted(info.corrections.counts.items())
+    )
+    return [
+        f"A relabel list changed {number} images, which score the runs: this is another benchmark "
+        f"than the one with the split hash {info.corrections.base_split_hash}."
+    ]
 
 
 def small_class_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -231,6 +304,15 @@ def _require_no_other_runs(benchmark: BenchmarkDir, split_hash: str) -> None:
                 f"The benchmark {benchmark.name!r} has runs on another split (hash {earlier}, this "
                 f"set {split_hash}). Prepare this set under another --name."
             )
+
+
+def _require_new_name(benchmark: BenchmarkDir) -> None:
+    """Refuses to turn an existing benchmark into one with other labels."""
+    if benchmark.info_path.is_file() and benchmark.info().corrections is None:
+        raise ArtifactError(
+            f"The benchmark {benchmark.name!r} exists with the labels of its sources. Corrected "
+            "validation and test labels make another benchmark: give it another --name."
+        )
 
 
 def _framing(partial: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:

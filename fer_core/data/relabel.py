@@ -1,5 +1,10 @@
-"""A list of corrected labels: what the Data quality page exports, `prepare` reads back."""
+"""A list of corrected labels: what the Data quality page exports, `prepare` reads back.
 
+Corrections of training images are ordinary work. Corrections of validation and test images change
+what runs are scored on, so they make another benchmark and are refused unless it is asked for.
+"""
+
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +12,12 @@ import pandas as pd
 
 from fer_core.data.cleaning import was_cleaned_away
 from fer_core.errors import DataError
+from fer_core.records import Corrections
 
 COLUMNS = ("id", "label")
+HELD_OUT = ("validation", "test")
+"""Splits whose images score the runs."""
+
 SET_ASIDE = "set aside by the relabel list"
 
 
@@ -66,3 +75,66 @@ def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     changed = (new.fillna("") != samples["label"].fillna("")) | (reasons != samples["excluded"])
     samples["label"], samples["excluded"] = new, reasons
     return int(changed.sum())
+
+
+def scored_changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Lists the validation and test images that corrections change.
+
+    Args:
+        before: Columns `id`, `split` and `label`, without the corrections.
+        after: The same samples in the same order, with the corrections.
+
+    Returns:
+        Columns `id`, `split` (before, or after for an image that was added) and `label` (the
+        corrected one, empty for an image that was removed).
+    """
+    held_before, held_after = before["split"].isin(HELD_OUT), after["split"].isin(HELD_OUT)
+    same_label = before["label"].fillna("") == after["label"].fillna("")
+    changed = (held_before | held_after) & ((before["split"] != after["split"]) | ~same_label)
+    return pd.DataFrame(
+        {
+            "id": before["id"][changed],
+            "split": before["split"].where(held_before, after["split"])[changed],
+            "label": after["label"].fillna("").where(held_after, "")[changed],
+        }
+    ).reset_index(drop=True)
+
+
+def refuse_scored_changes(changes: pd.DataFrame) -> None:
+    """Refuses corrections of validation and test images.
+
+    Args:
+        changes: Table from `scored_changes`.
+
+    Raises:
+        DataError: If there is any.
+    """
+    if changes.empty:
+        return
+    counts = changes["split"].value_counts()
+    number = " and ".join(f"{counts[name]:,} {name}" for name in HELD_OUT[::-1] if name in counts)
+    raise DataError(
+        f"The relabel list changes {number} images, such as {changes['id'].iloc[0]}. Runs are "
+        "scored on these images, so changing them makes another benchmark. Take these rows out of "
+        "the list, or pass --new-benchmark and a new --name."
+    )
+
+
+def correction_record(
+    changes: pd.DataFrame, labels: "pd.Series[str]", base_split_hash: str
+) -> Corrections | None:
+    """Returns what `benchmark.json` records of corrections; None if no scored image changed.
+
+    Args:
+        changes: Table from `scored_changes`.
+        labels: The relabel list.
+        base_split_hash: Split hash of the samples without the corrections.
+    """
+    if changes.empty:
+        return None
+    return Corrections(
+        base_split_hash=base_split_hash,
+        listed=len(labels),
+        counts=dict(sorted(Counter(changes["split"].tolist()).items())),
+        labels=dict(zip(changes["id"], changes["label"], strict=True)),
+    )

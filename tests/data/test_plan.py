@@ -9,16 +9,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fer_core.artifacts import ArtifactStore
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.cleaning import Cleaner
 from fer_core.data.faces import FER2013, CropSquare, DetectedFace, whole_picture
 from fer_core.data.plan import BalancePlan, CleanPlan, PrepareOptions, SplitPlan, TopUp, read_plan
-from fer_core.data.prepare import prepare_plan, prepare_sources
+from fer_core.data.prepare import prepare_plan, prepare_sources, publish_facts
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Origin, Sample
 from fer_core.data.storage import decode
-from fer_core.errors import DataError
+from fer_core.errors import ArtifactError, DataError
 from tests.support.helpers import ListSource, noise, samples, write_images
 
 SIDE = 16
@@ -350,16 +351,98 @@ def relabels(folder: Path, rows: list[tuple[str, str]]) -> Path:
 
 
 def test_a_relabel_list_changes_labels_and_sets_aside(tmp_path: Path) -> None:
-    path = relabels(tmp_path, [("list/0000", "Sad"), ("list/0013", ""), ("list/0002", "happy")])
+    path = relabels(tmp_path, [("list/0000", "Sad"), ("list/0004", ""), ("list/0002", "happy")])
     dataset = build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)), relabel=path)
     table = dataset.samples.set_index("id")
     assert (table.loc["list/0000", "label"], table.loc["list/0000", "given_label"]) == (
         "sad",
         "happy",
     )
-    assert table.loc["list/0013", "excluded"] == "set aside by the relabel list"
-    assert dataset.info.counts["train"] == {"happy": 2, "sad": 4}
+    assert table.loc["list/0004", "excluded"] == "set aside by the relabel list"
+    assert dataset.info.counts["train"] == {"happy": 1, "sad": 4}
+    assert dataset.info.corrections is None
     assert DatasetCard.read(dataset.folder / "card.json").relabelled == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("list/0012", "sad"), ("list/0013", "")], "changes 2 test images, such as list/0012"),
+        ([("list/0006", ""), ("list/0012", "sad")], "changes 1 test and 1 validation images"),
+    ],
+)
+def test_corrections_of_scored_images_are_refused(tmp_path: Path, rows, message: str) -> None:
+    of_source = SelectedSource(source(6, seed=1, splits=THREE))
+    with pytest.raises(DataError, match=message) as refused:
+        build(tmp_path, of_source, relabel=relabels(tmp_path, rows))
+    assert "--new-benchmark" in str(refused.value)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_label_that_stays_is_no_correction_of_a_scored_image(tmp_path: Path) -> None:
+    path = relabels(tmp_path, [("list/0012", "happy"), ("list/0001", "happy")])
+    dataset = build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)), relabel=path)
+    assert dataset.samples.set_index("id").loc["list/0001", "given_label"] == "sad"
+
+
+def test_a_new_benchmark_records_the_corrections_of_scored_images(tmp_path: Path) -> None:
+    of_source = SelectedSource(source(6, seed=1, splits=THREE))
+    old = build(tmp_path, of_source)
+    rows = [("list/0000", "sad"), ("list/0006", ""), ("list/0012", "sad"), ("list/0013", "sad")]
+    new = build(tmp_path, of_source, relabel=relabels(tmp_path, rows), new_benchmark=True)
+    assert new.info.split_hash != old.info.split_hash
+    corrections = new.info.corrections
+    assert corrections.base_split_hash == old.info.split_hash
+    assert corrections.listed == 4
+    assert corrections.counts == {"test": 1, "validation": 1}
+    assert corrections.labels == {"list/0006": "", "list/0012": "sad"}
+    assert old.info.split_hash in (new.folder / "CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_new_benchmark_needs_a_new_name(tmp_path: Path) -> None:
+    of_source = SelectedSource(source(6, seed=1, splits=THREE))
+    store = ArtifactStore(tmp_path / "artifacts")
+    publish_facts(build(tmp_path, of_source), store.benchmark("old"))
+    path = relabels(tmp_path, [("list/0012", "sad")])
+    options = PrepareOptions(side=SIDE, relabel=path, new_benchmark=True)
+    with pytest.raises(ArtifactError, match="give it another --name"):
+        prepare_sources(
+            [of_source], options, tmp_path / "b", name="old", benchmark=store.benchmark("old")
+        )
+    prepare_sources(
+        [of_source], options, tmp_path / "b", name="new", benchmark=store.benchmark("new")
+    )
+
+
+def test_training_corrections_move_no_image_between_drawn_splits(tmp_path: Path) -> None:
+    of_source = SelectedSource(source(60, seed=1))
+    old = build(tmp_path, of_source)
+    held_out = old.samples[old.samples["split"] != "train"]
+    rows = [(name, "sad") for name in old.samples.loc[old.samples["split"] == "train", "id"][::3]]
+    new = build(tmp_path, of_source, relabel=relabels(tmp_path, rows))
+    again = new.samples[new.samples["split"] != "train"]
+    assert again[["id", "split", "label"]].equals(held_out[["id", "split", "label"]])
+
+
+@pytest.mark.parametrize("rule", ["modified-z", "z-score", "iqr"])
+def test_outliers_are_excluded_from_train_only(tmp_path: Path, rule: str) -> None:
+    items = list(source(30, seed=1, splits=THREE).items)
+    for n in (3, 40, 70):  # one in each split: much darker than the others
+        items[n] = replace(items[n], image=(items[n].image // 8).astype(np.uint8))
+    clean = CleanPlan.model_validate({"outliers": {"rule": rule, "measures": ["brightness"]}})
+    dataset = build(tmp_path, SelectedSource(ListSource(items)), clean=clean)
+    excluded = dataset.samples[dataset.samples["excluded"] != ""]
+    assert "list/0003" in excluded["id"].tolist()
+    assert set(excluded["original_split"]) == {"train"}
+    card = DatasetCard.read(dataset.folder / "card.json")
+    assert all(name.startswith("outlier in train: very") for name in card.sources[0].excluded)
+    assert sum(card.sources[0].excluded.values()) == len(excluded)
+
+
+def test_a_plan_names_the_rule_for_outliers(tmp_path: Path) -> None:
+    assert CleanPlan.model_validate({"outliers": "iqr"}).outliers.rule == "iqr"
+    with pytest.raises(ValueError, match="modified-z"):
+        CleanPlan.model_validate({"outliers": "two-sigma"})
 
 
 def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> None:

@@ -124,10 +124,25 @@ def prepare(
     drop_flat: Annotated[
         bool, typer.Option("--drop-flat", help="Set pictures of one grey level aside.")
     ] = False,
+    outliers: Annotated[
+        Literal["modified-z", "z-score", "iqr"] | None,
+        typer.Option(
+            help="Exclude training images that are outliers by this rule; validation and test "
+            "keep theirs."
+        ),
+    ] = None,
     relabel: Annotated[
         Path | None,
         typer.Option(help="A csv with id and label, as the Data quality page exports it."),
     ] = None,
+    new_benchmark: Annotated[
+        bool,
+        typer.Option(
+            "--new-benchmark",
+            help="Let --relabel change validation and test images. That makes another benchmark, "
+            "which needs another --name.",
+        ),
+    ] = False,
     ship_pictures: Annotated[
         bool,
         typer.Option(
@@ -263,8 +278,10 @@ def _plan(context: typer.Context) -> "PreparePlan":
         "sources": [{name: value for name, value in source.items() if value}],
         "split": {"by": options["split"]}
         | {name: options[name] for name in ("seed", "test_from", "min_class")},
-        "clean": {name: options[name] for name in ("faces", "min_side", "drop_flat")},
-        **{name: options[name] for name in ("side", "relabel", "ship_pictures")},
+        "clean": {
+            name: options[name] for name in ("faces", "min_side", "drop_flat", "outliers")
+        },
+        **{name: options[name] for name in ("side", "relabel", "new_benchmark", "ship_pictures")},
     }
     return parse_plan(content, "of these options")
 
