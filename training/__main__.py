@@ -47,6 +47,7 @@ for command in (
     measure.efficiency,
     measure.report,
     recommend.recommend,
+    measure.compare_labels,
     data.examples,
     dashboard.dashboard,
     dashboard.serve,

@@ -15,19 +15,27 @@ from numpy.typing import NDArray
 
 from dashboard.cache.benchmarks import (
     Benchmark,
+    benchmark_dirs,
     find_run,
     picture_stamps,
     pictures,
     predictions,
     samples,
 )
-from dashboard.cache.stamps import HashFuncs, file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import calibration, human_votes, slices
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Binning, Calibration, Reliability
+from fer_core.evaluation.corrected_labels import (
+    LabelComparison,
+    compare_labels,
+    find_base,
+    find_corrected,
+)
 from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.diversity import effective_members as count_effective_members
@@ -118,6 +126,44 @@ def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
 def lineage(benchmark: Benchmark, run_id: str) -> Lineage:
     """Returns a run's lineage; its ancestors are cached with their benchmarks."""
     return trace_lineage(benchmark.run(run_id).info, benchmark.info.name, find_run)
+
+
+def _label_pair_stamps(pair: "LabelPair") -> Hashable:
+    runs = (run for side in (pair.base, pair.corrected) for run in side.runs())
+    sides = tuple(
+        (stamp(side.info_path), stamp(side.samples_path)) for side in (pair.base, pair.corrected)
+    )
+    return sides, tuple((stamp(run.info_path), stamp(run.predictions_path)) for run in runs)
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """A benchmark and one that corrects its validation or test labels."""
+
+    base: BenchmarkDir
+    corrected: BenchmarkDir
+
+
+def label_pairs(benchmark: Benchmark) -> list[LabelPair]:
+    """Returns the benchmark with each one that corrects it, or that it corrects."""
+    own, everything = benchmark.directory, list(benchmark_dirs().values())
+    pairs = [LabelPair(own, other) for other in find_corrected(own, everything)]
+    base = find_base(own, everything)
+    return pairs if base is None else [*pairs, LabelPair(base, own)]
+
+
+@st.cache_resource(
+    max_entries=_BOARDS,
+    show_spinner="Scoring under both labels ...",
+    hash_funcs={LabelPair: _label_pair_stamps},
+)
+def label_comparison(pair: LabelPair) -> LabelComparison:
+    """Returns the scores of every run under the given and the corrected labels.
+
+    Raises:
+        ArtifactError: If a benchmark cannot be read, or their classes differ.
+    """
+    return compare_labels(pair.base, pair.corrected)
 
 
 def effective_members(benchmark: Benchmark, scope: Scope, run_id: str) -> float | None:

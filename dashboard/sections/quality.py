@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -64,8 +65,8 @@ def leaks(benchmark: Benchmark) -> None:
     st.caption(
         f"{len(table):,} {split} images have an exact or near copy in a split that the sources "
         f"use for training or model selection; {same:.0%} of them have the same label. This "
-        "benchmark has removed the copies from training, so its models have not seen them. Export "
-        f"the list to exclude the {split} images as well."
+        "benchmark has removed the copies from training, so its models have not seen them. The "
+        f"{split} images stay: the leak-free score leaves them out instead."
     )
     _faces(benchmark, table)
     _relabel(benchmark, table, f"leaks-{split}")
@@ -242,21 +243,27 @@ def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side:
 
 
 def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
-    """Shows an editable list and a button that exports it as a relabel csv."""
+    """Shows an editable list and a button that exports it as a relabel csv.
+
+    Validation and test images are not exported unless the visitor ticks them.
+    """
     facts = ("quality", "votes_given", "votes_suggested", "value", "score", "stands_in")
     columns = ["id", "label", "proposal", "reason", "split"]
     columns += [column for column in facts if column in table.columns]
+    scored = review.scored(benchmarks.samples(benchmark), table["id"])
+    rows = table[columns].assign(take=~scored, caution=np.where(scored, review.SCORED, ""))
+    columns.insert(3, "caution")
     with st.expander("Edit and export the corrections", expanded=True):
         edited = st.data_editor(
-            table[columns].head(MAX_ROWS).assign(take=True),
+            rows.head(MAX_ROWS),
             hide_index=True,
             disabled=[column for column in columns if column != "proposal"],
-            column_order=["take", *columns],
+            column_order=["take", *columns] if scored.any() else _without(["take", *columns]),
             column_config=_editing(benchmark.info.labels),
             key=f"list-{name}",
         )
-        rest = table[columns].iloc[MAX_ROWS:]
-        kept = pd.concat([edited[edited["take"]].drop(columns="take"), rest])
+        kept = pd.concat([edited, rows.iloc[MAX_ROWS:]])
+        kept = kept[kept["take"]].drop(columns="take")
         kept["proposal"] = kept["proposal"].fillna("")
         relabels = review.relabel_list(kept)
         file_name = f"{benchmark.info.name}-relabel-{name}.csv"
@@ -267,12 +274,36 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
             mime="text/csv",
             icon=":material/download:",
         )
-        st.caption(
-            "An empty proposal excludes the image. Apply the list with "
-            f"`python -m training prepare ... --relabel {file_name}` and a new --name, because "
-            "changed labels make a new benchmark."
-            + (f" Only the first {MAX_ROWS:,} rows can be edited here." if len(rest) else "")
+        changes_scored = bool((kept["caution"] != "").any())
+        st.caption(_how_to_apply(file_name, int(scored.sum()), changes_scored))
+        if len(rows) > MAX_ROWS:
+            st.caption(f"Only the first {MAX_ROWS:,} rows can be edited here.")
+
+
+def _without(columns: Sequence[str]) -> list[str]:
+    return [column for column in columns if column != "caution"]
+
+
+def _how_to_apply(file_name: str, scored: int, changes_scored: bool) -> str:
+    """Returns what to do with the exported list."""
+    command = f"python -m training prepare ... --relabel {file_name}"
+    text = "An empty proposal excludes the image. "
+    if scored and not changes_scored:
+        text += (
+            f"{scored:,} of these images are in validation or test. Runs are scored on them, so "
+            "they are not exported unless you tick them. "
         )
+    if changes_scored:
+        return text + (
+            "Validation or test images are ticked: the result is another benchmark, on which "
+            "earlier scores do not hold. Apply the list with "
+            f"`{command} --new-benchmark` and a new --name; the Leaderboard then shows every run "
+            "under both labels."
+        )
+    return text + (
+        f"Apply the list with `{command}` and a new --name: changed training labels make another "
+        "split hash."
+    )
 
 
 def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
@@ -280,6 +311,9 @@ def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
         "take": st.column_config.CheckboxColumn("export", help="Uncheck to keep the label."),
         "proposal": st.column_config.SelectboxColumn(
             "proposal", options=["", *labels], help="Empty: exclude the image."
+        ),
+        "caution": st.column_config.TextColumn(
+            "caution", help="Tick such a row only if you want another benchmark."
         ),
         "quality": st.column_config.NumberColumn("label quality", format="%.3f"),
         "votes_given": st.column_config.NumberColumn("votes for the label", format="percent"),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.components import filters
-from dashboard.sections import leaderboard, lineage, trade_off
+from dashboard.sections import corrected_labels, leaderboard, lineage, trade_off
 
 theme.page_header(
     "Results",
@@ -30,6 +30,7 @@ trade_off.trade_off(benchmark, scope)
 if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
 leaderboard.seeds(ranked.entries)
+corrected_labels.corrected_labels(benchmark)
 
 st.subheader("Recall by class", anchor=False)
 leaderboard.recalls(benchmark, ranked)

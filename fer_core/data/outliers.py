@@ -41,9 +41,7 @@ MEASURES: Mapping[str, ImageStatistic] = {
 }
 
 
-def outliers(
-    samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-z"
-) -> pd.DataFrame:
+def outliers(samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-z") -> pd.DataFrame:
     """Lists outliers, the most extreme first.
 
     Args:

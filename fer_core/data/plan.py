@@ -197,7 +197,7 @@ class PrepareOptions(_Frozen):
     )
     new_benchmark: bool = Field(
         default=False,
-        description="let `relabel` change validation and test images, which makes another benchmark",
+        description="let `relabel` change validation and test images: another benchmark",
     )
     ship_pictures: bool = Field(
         default=False,

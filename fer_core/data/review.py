@@ -6,12 +6,33 @@ exclude the sample.
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fer_core.data import quality
-from fer_core.data.relabel import COLUMNS
+from fer_core.data.relabel import COLUMNS, HELD_OUT
 
 ASIDE = ""
 """Proposal to exclude a sample."""
+
+SCORED = "scored images: would make another benchmark"
+"""Caution beside a proposal that concerns a validation or test image."""
+
+
+def scored(samples: pd.DataFrame, ids: "pd.Series[str]") -> NDArray[np.bool_]:
+    """Whether corrections concern images that runs are scored on.
+
+    Args:
+        samples: A benchmark's samples.
+        ids: Ids of the samples to correct, shape (M,).
+
+    Returns:
+        Shape (M,): true for images of validation and test, and for those that would join them once
+        they have a label.
+    """
+    splits = samples["split"].isin(HELD_OUT)
+    joins = samples["original_split"].isin(HELD_OUT) & samples["label"].isna()
+    mask: NDArray[np.bool_] = ids.isin(samples.loc[splits | joins, "id"]).to_numpy()
+    return mask
 
 
 def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import accuracy_table
@@ -133,3 +134,30 @@ def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.
     )
     table.index = pd.Index([corruption_title(str(name)) for name in table.index])
     return table
+
+
+def label_comparison_table(comparison: LabelComparison) -> pd.DataFrame:
+    """Returns test accuracy under the given and the corrected labels, one row per run.
+
+    Returns:
+        Columns `model`, `trained on` (the benchmark), and for each labelling the rank (1 is best),
+        accuracy (0 to 1, NaN if missing) and interval; last the `difference`.
+    """
+    table = pd.DataFrame(
+        {
+            "model": row.title,
+            "trained on": row.benchmark,
+            "given labels": row.given.value if row.given else np.nan,
+            "given interval": interval(row.given) if row.given else "",
+            "corrected labels": row.corrected.value if row.corrected else np.nan,
+            "corrected interval": interval(row.corrected) if row.corrected else "",
+        }
+        for row in comparison.runs
+    )
+    if table.empty:
+        return table
+    for name in ("given", "corrected"):
+        ranked = table[f"{name} labels"].rank(ascending=False, method="min").astype("Int64")
+        position = list(table.columns).index(f"{name} labels")
+        table.insert(position, f"{name} rank", ranked)
+    return table.assign(difference=table["corrected labels"] - table["given labels"])

@@ -171,7 +171,19 @@ def test_quality_shows_the_planted_groups(open_page, faulty):
     assert values["Groups with two labels"] == "1"
     listed = app.dataframe[0].value
     assert {"list/leak", "list/twin", "list/dark"} <= set(listed["id"])
-    assert listed["take"].all()
+    scored = listed["split"].isin(["validation", "test"])
+    assert scored.any()
+    assert (listed["take"] == ~scored).all()
+    assert set(listed.loc[scored, "caution"]) == {"scored images: would make another benchmark"}
+    assert set(listed.loc[~scored, "caution"]) == {""}
+    assert "not exported unless you tick them" in texts(app)
+
+
+def test_leaks_of_test_are_listed_with_their_reason_and_not_exported(open_page, faulty):
+    app = open_page("quality", faulty.artifacts, faulty.data, issues="Leaks")
+    listed = app.dataframe[-1].value
+    assert listed["reason"].tolist() == ["a copy is in train"]
+    assert not listed["take"].any()
 
 
 def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_path):

@@ -278,9 +278,7 @@ def _plan(context: typer.Context) -> "PreparePlan":
         "sources": [{name: value for name, value in source.items() if value}],
         "split": {"by": options["split"]}
         | {name: options[name] for name in ("seed", "test_from", "min_class")},
-        "clean": {
-            name: options[name] for name in ("faces", "min_side", "drop_flat", "outliers")
-        },
+        "clean": {name: options[name] for name in ("faces", "min_side", "drop_flat", "outliers")},
         **{name: options[name] for name in ("side", "relabel", "new_benchmark", "ship_pictures")},
     }
     return parse_plan(content, "of these options")

@@ -233,6 +233,28 @@ def report(
     console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)
 
 
+def compare_labels(
+    base: Annotated[str, typer.Argument(help="Benchmark with the given labels, such as ferplus.")],
+    corrected: Annotated[str, typer.Argument(help="Benchmark that `--new-benchmark` made of it.")],
+    artifacts: Artifacts = None,
+) -> None:
+    """Score every run of two benchmarks under the labels of both. Writes nothing.
+
+    `prepare --relabel ... --new-benchmark` corrects validation or test labels under a new name.
+
+    Example:
+        python -m training compare-labels ferplus ferplus-corrected
+    """
+    from fer_core.evaluation import corrected_labels
+    from training.terminal.reports import print_label_comparison
+
+    print_label_comparison(
+        corrected_labels.compare_labels(
+            benchmark_dir(base, artifacts), benchmark_dir(corrected, artifacts)
+        )
+    )
+
+
 def _device(device: str) -> "torch.device":
     import torch
 

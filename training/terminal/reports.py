@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from fer_core.artifacts import RunDir
+from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate, Report, SplitMetrics
 from fer_core.explain.tables import METRICS
@@ -66,6 +68,31 @@ def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> 
     console.print(shown)
     console.print(
         f"Better than both baselines in deletion and insertion: {', '.join(faithful) or 'none'}."
+    )
+
+
+def print_label_comparison(comparison: LabelComparison) -> None:
+    """Prints the accuracy of every run under the given and the corrected test labels."""
+    table = Table(
+        "model",
+        "trained on",
+        f"{comparison.base} ({comparison.given_images:,} images)",
+        f"{comparison.corrected} ({comparison.corrected_images:,} images)",
+        title="test accuracy",
+    )
+    for row in comparison.runs:
+        cells = (
+            "" if estimate is None else _estimate(estimate)
+            for estimate in (row.given, row.corrected)
+        )
+        table.add_row(escape(row.title), row.benchmark, *cells)
+    console.print(table)
+    for warning in comparison.warnings:
+        console.print(f"skipped: {warning}", markup=False)
+    console.print(
+        f"The corrections change {comparison.relabelled:,} test labels and remove "
+        f"{comparison.removed:,} test images. Scores under the corrected labels are too high for "
+        "models that helped to propose them."
     )
 
 

@@ -1,0 +1,45 @@
+"""Scores under given and corrected test labels on the Leaderboard page."""
+
+import streamlit as st
+
+from dashboard.cache import results
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.text import plain
+from fer_core.errors import FerscopeError
+from fer_core.figures.tables import label_comparison_table
+
+
+def corrected_labels(benchmark: Benchmark) -> None:
+    """Shows every run under both labels; nothing if no benchmark corrects another here."""
+    for pair in results.label_pairs(benchmark):
+        st.subheader("Under given and corrected labels", anchor=False)
+        try:
+            comparison = results.label_comparison(pair)
+        except FerscopeError as error:
+            st.error(plain(str(error)))
+            continue
+        percent = st.column_config.NumberColumn(format="percent")
+        st.dataframe(
+            label_comparison_table(comparison),
+            hide_index=True,
+            key=f"labels-{pair.corrected.name}",
+            column_config={
+                "given rank": st.column_config.NumberColumn("#", width="small"),
+                "given labels": percent,
+                "given interval": st.column_config.TextColumn("95% (%)"),
+                "corrected rank": st.column_config.NumberColumn("# ", width="small"),
+                "corrected labels": percent,
+                "corrected interval": st.column_config.TextColumn("95% (%) "),
+                "difference": percent,
+            },
+        )
+        st.caption(
+            f"Test accuracy of every run. {plain(comparison.base)} has the given labels "
+            f"({comparison.given_images:,} images), {plain(comparison.corrected)} the corrected "
+            f"ones ({comparison.corrected_images:,}): {comparison.relabelled:,} labels are "
+            f"changed, {comparison.removed:,} images removed. They are two benchmarks; a score "
+            "under corrected labels is too high for models that helped to propose them. A run "
+            "without predictions for all images of a benchmark has no score there."
+        )
+        for warning in comparison.warnings:
+            st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")

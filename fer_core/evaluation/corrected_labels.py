@@ -1,0 +1,146 @@
+"""A benchmark with corrected test labels beside the one that it was made from.
+
+Corrections are often proposed by the models that are then scored on them, which lifts their scores.
+So every run is scored under both labels, and neither replaces the other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fer_core.artifacts import BenchmarkDir
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.report import Estimate, split_metrics
+
+
+@dataclass(frozen=True)
+class ScoredTwice:
+    """Test accuracy of a run under the given and under the corrected labels.
+
+    Attributes:
+        benchmark: Benchmark that the run belongs to.
+        run_id: Id of the run.
+        title: Display name of the run.
+        given: Accuracy under the labels of the base benchmark; None if the run has no predictions
+            for some of its test images.
+        corrected: Accuracy under the corrected labels; None likewise.
+    """
+
+    benchmark: str
+    run_id: str
+    title: str
+    given: Estimate | None
+    corrected: Estimate | None
+
+
+@dataclass(frozen=True)
+class LabelComparison:
+    """All runs of two benchmarks that differ in their test labels.
+
+    Attributes:
+        base: Name of the benchmark with the given labels.
+        corrected: Name of the benchmark with the corrected labels.
+        given_images: Test images under the given labels.
+        corrected_images: Test images under the corrected labels.
+        relabelled: Test images with another label.
+        removed: Test images that the corrections removed.
+        runs: The runs, highest accuracy under the given labels first.
+        warnings: One sentence for each run that cannot be read.
+    """
+
+    base: str
+    corrected: str
+    given_images: int
+    corrected_images: int
+    relabelled: int
+    removed: int
+    runs: tuple[ScoredTwice, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def find_base(corrected: BenchmarkDir, others: Iterable[BenchmarkDir]) -> BenchmarkDir | None:
+    """Returns the benchmark that another one corrects; None if it is not there or there is none."""
+    corrections = corrected.info().corrections
+    if corrections is None:
+        return None
+    for other in others:
+        if other.root != corrected.root and _split_hash(other) == corrections.base_split_hash:
+            return other
+    return None
+
+
+def find_corrected(base: BenchmarkDir, others: Iterable[BenchmarkDir]) -> list[BenchmarkDir]:
+    """Returns the benchmarks that correct test or validation labels of another one."""
+    split_hash = base.info().split_hash
+    return [other for other in others if _base_hash(other) == split_hash]
+
+
+def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparison:
+    """Scores every run of both benchmarks under both labels.
+
+    Raises:
+        ArtifactError: If a benchmark cannot be read, or their classes differ.
+    """
+    labels = base.info().label_set
+    if corrected.info().label_set != labels:
+        raise ArtifactError(
+            f"{base.name} and {corrected.name} have different classes, so their runs cannot be "
+            "scored under both labels."
+        )
+    given, new = _test_labels(base), _test_labels(corrected)
+    rows: list[ScoredTwice] = []
+    warnings: list[str] = []
+    for benchmark in (base, corrected):
+        for run in benchmark.runs():
+            if not run.info_path.is_file():
+                continue
+            try:
+                test = Predictions.read(run.predictions_path, labels).split("test")
+                title = run.info().title
+            except FerscopeError as error:
+                warnings.append(f"{benchmark.name}/{run.run_id}: {error}")
+                continue
+            rows.append(
+                ScoredTwice(
+                    benchmark.name, run.run_id, title, _accuracy(test, given), _accuracy(test, new)
+                )
+            )
+    both = given.index.intersection(new.index)
+    return LabelComparison(
+        base=base.name,
+        corrected=corrected.name,
+        given_images=len(given),
+        corrected_images=len(new),
+        relabelled=int((given[both] != new[both]).sum()),
+        removed=len(given.index.difference(new.index)),
+        runs=tuple(sorted(rows, key=lambda row: -(row.given.value if row.given else -1))),
+        warnings=tuple(warnings),
+    )
+
+
+def _accuracy(test: SplitPredictions, labels: "pd.Series[str]") -> Estimate | None:
+    scored = test.relabelled(labels)
+    return split_metrics(scored).accuracy if len(scored) == len(labels) else None
+
+
+def _test_labels(benchmark: BenchmarkDir) -> "pd.Series[str]":
+    samples = benchmark.samples()
+    test = samples[samples["split"] == "test"]
+    return pd.Series(test["label"].to_numpy(), index=test["id"].to_numpy())
+
+
+def _split_hash(benchmark: BenchmarkDir) -> str:
+    try:
+        return benchmark.info().split_hash
+    except ArtifactError:
+        return ""
+
+
+def _base_hash(benchmark: BenchmarkDir) -> str:
+    try:
+        corrections = benchmark.info().corrections
+    except ArtifactError:
+        return ""
+    return corrections.base_split_hash if corrections else ""
