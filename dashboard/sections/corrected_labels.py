@@ -35,7 +35,7 @@ def corrected_labels(benchmark: Benchmark) -> None:
         )
         st.caption(
             f"Test accuracy of every run. {plain(comparison.base)} has the given labels "
-            f"({comparison.given_images:,} images), {plain(comparison.corrected)} the corrected "
+            f"({comparison.base_images:,} images), {plain(comparison.corrected)} the corrected "
             f"ones ({comparison.corrected_images:,}): {comparison.relabelled:,} labels are "
             f"changed, {comparison.removed:,} images removed. They are two benchmarks; a score "
             "under corrected labels is too high for models that helped to propose them. A run "

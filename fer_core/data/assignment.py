@@ -256,14 +256,14 @@ def without_outliers(
     """Excludes training images that are outliers among the training images.
 
     Args:
-        samples: Columns `id` and the rule's measures.
+        samples: Columns `id` and the rule's statistics.
         assignment: Where the samples stand.
         rule: The rule; None excludes nothing.
     """
     if rule is None:
         return assignment
     rows = np.flatnonzero(assignment.split == "train")
-    training = samples.iloc[rows][["id", *rule.measures]]
+    training = samples.iloc[rows][["id", *rule.statistics]]
     limit = RULES[rule.rule] if rule.limit is None else rule.limit
     found = outliers(training, limit, rule.rule).drop_duplicates("id").set_index("id")["reason"]
     for reason in sorted(found.unique()):

@@ -89,7 +89,7 @@ class OutlierRule(_Frozen):
     limit: float | None = Field(
         default=None, gt=0, description="3.5 (modified-z), 3 (z-score) or 1.5 (iqr) by default"
     )
-    measures: tuple[Literal["brightness", "contrast", "sharpness", "outlier"], ...] = Field(
+    statistics: tuple[Literal["brightness", "contrast", "sharpness", "outlier"], ...] = Field(
         default=("brightness", "contrast", "sharpness", "outlier"),
         min_length=1,
         description="what is looked at; outlier is the distance from the other faces",

@@ -23,16 +23,16 @@ class ScoredTwice:
         benchmark: Benchmark that the run belongs to.
         run_id: Id of the run.
         title: Display name of the run.
-        given: Accuracy under the labels of the base benchmark; None if the run has no predictions
+        base_accuracy: Accuracy under the labels of the base benchmark; None if the run has no predictions
             for some of its test images.
-        corrected: Accuracy under the corrected labels; None likewise.
+        corrected_accuracy: Accuracy under the corrected labels; None likewise.
     """
 
     benchmark: str
     run_id: str
     title: str
-    given: Estimate | None
-    corrected: Estimate | None
+    base_accuracy: Estimate | None
+    corrected_accuracy: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class LabelComparison:
     Attributes:
         base: Name of the benchmark with the given labels.
         corrected: Name of the benchmark with the corrected labels.
-        given_images: Test images under the given labels.
+        base_images: Test images under the given labels.
         corrected_images: Test images under the corrected labels.
         relabelled: Test images with another label.
         removed: Test images that the corrections removed.
@@ -52,7 +52,7 @@ class LabelComparison:
 
     base: str
     corrected: str
-    given_images: int
+    base_images: int
     corrected_images: int
     relabelled: int
     removed: int
@@ -111,11 +111,13 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
     return LabelComparison(
         base=base.name,
         corrected=corrected.name,
-        given_images=len(given),
+        base_images=len(given),
         corrected_images=len(new),
         relabelled=int((given[both] != new[both]).sum()),
         removed=len(given.index.difference(new.index)),
-        runs=tuple(sorted(rows, key=lambda row: -(row.given.value if row.given else -1))),
+        runs=tuple(
+            sorted(rows, key=lambda row: -(row.base_accuracy.value if row.base_accuracy else -1))
+        ),
         warnings=tuple(warnings),
     )
 

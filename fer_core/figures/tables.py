@@ -147,10 +147,12 @@ def label_comparison_table(comparison: LabelComparison) -> pd.DataFrame:
         {
             "model": row.title,
             "trained on": row.benchmark,
-            "given labels": row.given.value if row.given else np.nan,
-            "given interval": interval(row.given) if row.given else "",
-            "corrected labels": row.corrected.value if row.corrected else np.nan,
-            "corrected interval": interval(row.corrected) if row.corrected else "",
+            "given labels": row.base_accuracy.value if row.base_accuracy else np.nan,
+            "given interval": interval(row.base_accuracy) if row.base_accuracy else "",
+            "corrected labels": row.corrected_accuracy.value if row.corrected_accuracy else np.nan,
+            "corrected interval": interval(row.corrected_accuracy)
+            if row.corrected_accuracy
+            else "",
         }
         for row in comparison.runs
     )

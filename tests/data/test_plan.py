@@ -429,7 +429,7 @@ def test_outliers_are_excluded_from_train_only(tmp_path: Path, rule: str) -> Non
     items = list(source(30, seed=1, splits=THREE).items)
     for n in (3, 40, 70):  # one in each split: much darker than the others
         items[n] = replace(items[n], image=(items[n].image // 8).astype(np.uint8))
-    clean = CleanPlan.model_validate({"outliers": {"rule": rule, "measures": ["brightness"]}})
+    clean = CleanPlan.model_validate({"outliers": {"rule": rule, "statistics": ["brightness"]}})
     dataset = build(tmp_path, SelectedSource(ListSource(items)), clean=clean)
     excluded = dataset.samples[dataset.samples["excluded"] != ""]
     assert "list/0003" in excluded["id"].tolist()

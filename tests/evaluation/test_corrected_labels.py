@@ -34,13 +34,13 @@ def corrected(benchmark_copy):
 
 def test_each_run_is_scored_under_both_labels(benchmark_copy, corrected):
     comparison = compare_labels(benchmark_copy, corrected)
-    assert (comparison.given_images, comparison.corrected_images) == (70, 69)
+    assert (comparison.base_images, comparison.corrected_images) == (70, 69)
     assert (comparison.relabelled, comparison.removed) == (1, 1)
     scores = {row.run_id: row for row in comparison.runs}
     # seed 0 errs on every fourth image, so it has the first two right: 53 of 70, then 51 of 69
     first = scores["efficientnet_lite0-cpu-s0"]
-    assert first.given.value == pytest.approx(53 / 70)
-    assert first.corrected.value == pytest.approx(51 / 69)
+    assert first.base_accuracy.value == pytest.approx(53 / 70)
+    assert first.corrected_accuracy.value == pytest.approx(51 / 69)
     table = label_comparison_table(comparison)
     assert table["given rank"].min() == 1
     assert table["difference"].iloc[0] == pytest.approx(51 / 69 - 53 / 70)
@@ -52,8 +52,8 @@ def test_a_run_without_predictions_for_some_images_has_no_score_there(benchmark_
     test = table.index[table["split"] == "test"]
     write_table(run.predictions_path, table.drop(index=test[1]))  # the removed image
     row = next(r for r in compare_labels(benchmark_copy, corrected).runs if r.run_id == run.run_id)
-    assert row.given is None
-    assert row.corrected.value == pytest.approx(51 / 69)
+    assert row.base_accuracy is None
+    assert row.corrected_accuracy.value == pytest.approx(51 / 69)
 
 
 def test_the_two_benchmarks_find_each_other(benchmark_copy, corrected):

@@ -76,14 +76,14 @@ def print_label_comparison(comparison: LabelComparison) -> None:
     table = Table(
         "model",
         "trained on",
-        f"{comparison.base} ({comparison.given_images:,} images)",
+        f"{comparison.base} ({comparison.base_images:,} images)",
         f"{comparison.corrected} ({comparison.corrected_images:,} images)",
         title="test accuracy",
     )
     for row in comparison.runs:
         cells = (
             "" if estimate is None else _estimate(estimate)
-            for estimate in (row.given, row.corrected)
+            for estimate in (row.base_accuracy, row.corrected_accuracy)
         )
         table.add_row(escape(row.title), row.benchmark, *cells)
     console.print(table)
