@@ -23,8 +23,8 @@ class ScoredTwice:
         benchmark: Benchmark that the run belongs to.
         run_id: Id of the run.
         title: Display name of the run.
-        base_accuracy: Accuracy under the labels of the base benchmark; None if the run has no predictions
-            for some of its test images.
+        base_accuracy: Accuracy under the labels of the base benchmark; None if predictions
+            for some of its test images are missing.
         corrected_accuracy: Accuracy under the corrected labels; None likewise.
     """
 
