@@ -364,7 +364,8 @@ class EnsembleRecipe(_Section):
     name: str
     profile: str
     description: str = ""
-    members: tuple[str, ...] = Field(min_length=2, description="recipe names")
+    members: tuple[str, ...] = Field(default=(), description="recipe names")
+    runs: tuple[str, ...] = Field(default=(), description="ids of runs, instead of members")
     method: Literal["mean", "greedy"] = "mean"
     prior: Literal["accuracy", "fixed"] = Field(
         default="accuracy",
@@ -374,13 +375,23 @@ class EnsembleRecipe(_Section):
     least_macro_recall: float = LEAST_MACRO_RECALL
     title: str = Field(default="", description="display name; default: the members' titles")
 
+    @model_validator(mode="after")
+    def _has_members(self) -> Self:
+        if bool(self.members) == bool(self.runs):
+            raise ValueError("an ensemble has either members or runs")
+        if len(set(self.members or self.runs)) < 2:
+            raise ValueError("an ensemble has at least two different members")
+        return self
+
     @property
     def run_id(self) -> str:
-        """The run's id: recipe name and profile; an ensemble has no seed."""
-        return f"{self.name}-{self.profile}"
+        """The run's id: recipe name and profile (an ensemble has no seed); the name for runs."""
+        return self.name if self.runs else f"{self.name}-{self.profile}"
 
     def member_runs(self, seed: int = 0) -> list[str]:
         """Returns the ids of the runs that are averaged."""
+        if self.runs:
+            return list(dict.fromkeys(self.runs))
         return [f"{name}-{self.profile}-s{seed}" for name in self.members]
 
 

@@ -66,6 +66,55 @@ class LabelSet:
             raise DataError(f"Unknown label {name!r}; known: {', '.join(self.names)}.") from None
 
 
+@dataclass(frozen=True)
+class OutputClasses:
+    """Class of each output of a model that was trained elsewhere.
+
+    Attributes:
+        names: Class of each output, in order: the benchmark's name where there is one, else the
+            model's.
+        labels: The benchmark's classes.
+    """
+
+    names: tuple[str, ...]
+    labels: LabelSet
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Output of each class of the benchmark; -1 for a class that the model does not have."""
+        return tuple(
+            self.names.index(label) if label in self.names else -1 for label in self.labels.names
+        )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Classes of the model that the benchmark does not have."""
+        return tuple(name for name in self.names if name not in self.labels.names)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Classes of the benchmark that the model does not have."""
+        return tuple(label for label in self.labels.names if label not in self.names)
+
+    def notes(self) -> list[str]:
+        """Returns a sentence on classes left out and one on missing classes, if there are any."""
+        notes = []
+        if self.left_out:
+            notes.append(
+                f"Left out, because the benchmark does not have it: {', '.join(self.left_out)}. "
+                "The probabilities of the other classes are renormalised."
+            )
+        if self.missing:
+            notes.append(
+                f"The model cannot predict {', '.join(self.missing)}: the probability is 0, and "
+                "the run is shown apart from the ranking."
+            )
+        return notes
+
+
+ABSENT = -1e4
+"""Logit of a class that a model does not have; its probability is 0."""
+
 SEVEN_EMOTIONS = LabelSet.of(Emotion)
 
 FER2013_CODES: Mapping[int, Emotion] = {

@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fer_core.errors import ArtifactError
 from fer_core.files import read_json, write_json
-from fer_core.labels import LabelSet
+from fer_core.labels import LabelSet, OutputClasses
 
 SCHEMA_VERSION = 1
+
+ELSEWHERE = "elsewhere"
+"""Initialisation of imported runs, and preprocessing of imported predictions."""
 
 
 class Record(BaseModel):
@@ -164,6 +167,8 @@ class RunInfo(Record):
             for imported runs.
         init_source: Source of the initial weights.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
+        outputs: Class of each output of a model that was trained elsewhere, in its own order; empty
+            if they are `labels`.
         image_size: Input side in pixels; None for an ensemble or if unknown.
         preprocessing_hash: Hash of the input pipeline; members' hashes joined for an ensemble;
             `elsewhere` for imported predictions.
@@ -191,6 +196,7 @@ class RunInfo(Record):
     labels: tuple[str, ...]
     init: str
     init_source: str
+    outputs: tuple[str, ...] = ()
     seed: int
     image_size: int | None
     preprocessing_hash: str
@@ -213,6 +219,23 @@ class RunInfo(Record):
     versions: Mapping[str, str] = {}
     hardware: Mapping[str, str] = {}
     created: str = ""
+
+    @property
+    def backend(self) -> Literal["torch", "onnx", "members", "none"]:
+        """What predicts new images: a network, an ONNX file, the members, or nothing."""
+        if self.kind != "imported":
+            return "torch" if self.kind == "network" else "members"
+        return "none" if self.preprocessing_hash == ELSEWHERE else "onnx"
+
+    @property
+    def trained_elsewhere(self) -> bool:
+        """Whether the model was imported, so that the choice of its checkpoint is unknown."""
+        return self.init == ELSEWHERE
+
+    @property
+    def classes(self) -> OutputClasses:
+        """The model's own classes and the benchmark's."""
+        return OutputClasses(self.outputs or self.labels, LabelSet(self.labels))
 
 
 class TrainingState(Record):

@@ -19,6 +19,7 @@ LEVELS = {
     "fer_core.config": 1,
     "fer_core.records": 1,
     "fer_core.artifacts": 1,
+    "fer_core.abilities": 1.5,
     "fer_core.run_commit": 1.5,
     "fer_core.synthetic": 1.5,
     "fer_core.data": 2,

@@ -11,6 +11,7 @@ from training.commands import (
     data,
     explain,
     import_export,
+    import_model,
     measure,
     predict,
     recommend,
@@ -35,12 +36,12 @@ for command in (
     runs.recipes,
     runs.train,
     runs.benchmark,
+    runs.ensemble,
     runs.evaluate,
     runs.publish,
     predict.predict,
     explain.explain,
     import_export.export,
-    import_export.import_,
     import_export.convert_detector,
     import_export.convert_face,
     measure.robustness,
@@ -53,6 +54,7 @@ for command in (
     dashboard.serve,
 ):
     app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
+app.command("import", cls=import_model.ImportCommand)(import_model.import_)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.inference import BY_CONTENT, predictor
+from dashboard.cache.inference import BY_CONTENT, abilities, predictor
 from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig, Recipe, parse_recipe
@@ -143,7 +143,7 @@ def outline(benchmark: Benchmark, run: Run) -> "list[Layer] | str":
         blank = np.zeros(predictor(benchmark).format.shape, np.uint8)
         with _borrowed(benchmark, run, blank) as (model, inputs):
             if model.spec is None or not isinstance(model.model, nn.Module):
-                raise ExplainError(f"{run.info.title} is an ensemble and has no layers.")
+                raise ExplainError(abilities(run).reason)
             return layers(model.model, model.spec, inputs)
 
     return _or_reason(work)

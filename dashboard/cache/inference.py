@@ -13,6 +13,7 @@ from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
+from fer_core.abilities import Abilities, abilities_of
 from fer_core.data.imaging import open_picture
 from fer_core.errors import FerscopeError
 
@@ -62,9 +63,14 @@ def predictor(benchmark: Benchmark) -> "Predictor":
     return Predictor(benchmark.directory)
 
 
+def abilities(run: Run) -> Abilities:
+    """Returns what a run can do, and why not more."""
+    return abilities_of(run.directory, run.info)
+
+
 def can_predict(run: Run) -> bool:
     """Returns whether a run can predict a new face; imported predictions cannot."""
-    return run.info.kind != "imported" or run.directory.onnx_path.is_file()
+    return abilities(run).predicts
 
 
 @st.cache_resource(max_entries=256, ttl=3600, show_spinner=False, hash_funcs=BY_CONTENT)

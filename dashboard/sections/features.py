@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import theme
-from dashboard.cache import explanations
+from dashboard.cache import explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import pickers
+from dashboard.components.excluded import excluded_note
 from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
 from fer_core.explain.attention import attention_from
@@ -32,11 +33,12 @@ MEAN = "mean of all"
 
 
 def network_picker(benchmark: Benchmark) -> Run:
-    """Shows a picker of the networks, best first; ensembles have no layers."""
-    networks = [run for run in benchmark.runs if run.info.kind == "network"]
+    """Shows a picker of the networks, best first, and why other runs are not offered."""
+    networks = [run for run in benchmark.runs if inference.abilities(run).has_layers]
     if not networks:
         st.info("This benchmark has no trained network, so there are no layers to show.")
         st.stop()
+    excluded_note(benchmark, lambda abilities: abilities.has_layers)
     return benchmark.run(pickers.run_picker(benchmark, [run.run_id for run in networks]))
 
 

@@ -108,9 +108,18 @@ def protocol(entries: Sequence[Entry]) -> str:
         f"{'with' if augmented else 'without'} test-time augmentation. Checkpoints were chosen on "
         "validation; test was evaluated once."
     )
-    if any(entry.info.kind == "imported" for entry in entries):
-        text += " How the checkpoints of imported predictions were chosen is unknown."
+    if any(entry.info.trained_elsewhere for entry in entries):
+        text += " How the checkpoints of imported models were chosen is unknown."
     return text
+
+
+def imported(entries: Sequence[Entry]) -> None:
+    """Shows where imported models come from and which classes they lack or have beside."""
+    for entry in entries:
+        if entry.info.trained_elsewhere:
+            notes = " ".join(entry.info.classes.notes())
+            source = f"{entry.info.title} was imported from {entry.info.init_source}. {notes}"
+            st.caption(plain(source.strip()))
 
 
 def ranking(benchmark: Benchmark, board: Board) -> None:
@@ -130,8 +139,9 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
             "measures the models in the same way."
         )
     if ranked.unranked:
-        st.markdown("**Measured under another protocol** (not ranked)")
+        st.markdown("**Measured under another protocol, or without some classes** (not ranked)")
         show(table(ranked.unranked, slugs), key="unranked")
+    imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
 
 

@@ -9,9 +9,10 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import explanations, inference
+from dashboard.cache import explanations
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
+from dashboard.components.excluded import predicting_runs
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.explain.methods import METHODS
@@ -77,8 +78,9 @@ def title_of(method: str) -> str:
 
 
 def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
-    """Shows pickers of models and methods; imported predictions have no network."""
-    runs = [run for run in benchmark.runs if inference.can_predict(run)]
+    """Shows pickers of models and methods."""
+    offered = predicting_runs(benchmark)
+    runs = [run for run in benchmark.runs if run.run_id in offered]
     titles = benchmark.titles
     picked = st.pills(
         "Models",

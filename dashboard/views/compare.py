@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import inference
 from dashboard.components import pickers
+from dashboard.components.excluded import predicting_runs
 from dashboard.components.face_cards import pick_face
 from dashboard.components.face_input import face_input
 from dashboard.sections import compare
@@ -25,7 +25,7 @@ theme.page_header(
 )
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
-runs = [run.run_id for run in benchmark.runs if inference.can_predict(run)]
+runs = predicting_runs(benchmark)
 source, preview = st.columns([2, 3], gap="large")
 with source:
     pictures = face_input(benchmark, several=True)

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import inference
 from dashboard.cache import live as cache
 from dashboard.components import pickers
+from dashboard.components.excluded import predicting_runs
 from dashboard.state import BIND, Key
 from fer_core.predictor.export import LIMITS
 
@@ -23,7 +23,7 @@ theme.page_header(
 )
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
-runs = [run.run_id for run in benchmark.runs if inference.can_predict(run)]
+runs = predicting_runs(benchmark)
 run_ids = st.pills(
     "Models (bars show their mean)",
     runs,

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import inference
 from dashboard.cache import video as cache
 from dashboard.components import pickers
+from dashboard.components.excluded import predicting_runs
 from dashboard.components.text import plain
 from dashboard.sections import video
 from dashboard.state import BIND, Key
@@ -22,7 +22,7 @@ theme.page_header(
 )
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
-runs = [run.run_id for run in benchmark.runs if inference.can_predict(run)]
+runs = predicting_runs(benchmark)
 uploaded = st.file_uploader("A video with faces", key="video")
 st.caption("Videos stay in this machine's memory for up to half an hour and are never saved.")
 run_ids = st.pills(

@@ -14,7 +14,7 @@ from fer_core.data.transforms import Augmentation
 from fer_core.engine.batches import step_seed
 from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network
-from fer_core.engine.onnx import OnnxNetwork
+from fer_core.engine.onnx_network import OnnxNetwork
 
 SoftTargets = Callable[[Tensor], Tensor]
 """Maps images in [0, 1], shape (N, C, H, W), to class distributions, shape (N, K)."""

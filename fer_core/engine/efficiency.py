@@ -5,6 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
-from fer_core.engine.networks import Network, load_network
+from fer_core.engine.classifiers import Classifier, load_classifier
+from fer_core.engine.networks import Network
+from fer_core.engine.onnx_flops import count_onnx_flops
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency, Latency
 from fer_core.provenance import now, versions
 
@@ -28,42 +32,62 @@ def device_title(device: torch.device) -> str:
 def measure_run(
     run: RunDir, stored: SampleFormat, device: torch.device, threads: int | None = None
 ) -> Efficiency:
-    """Loads a network and measures it.
+    """Loads a run's network or ONNX file and measures it.
 
-    Call it in a new process: peak memory is that of the whole process and never falls.
+    ONNX files always run on the CPU. Call it in a new process: peak memory is that of the whole
+    process and never falls.
 
     Args:
-        run: A network's run.
+        run: A network's run, or an imported ONNX file's.
         stored: Format of the benchmark's images.
         device: The device to measure on.
         threads: Threads on a CPU; torch's default if None.
 
     Raises:
-        ArtifactError: If the run is an ensemble, or damaged.
+        ArtifactError: If the run is an ensemble, holds predictions only, or is damaged.
         WeightsError: If its weights are missing or damaged.
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    onnx = run.info().backend == "onnx"
+    device = torch.device("cpu") if onnx else device
     before = _peak_memory(device)
-    network = load_network(run, stored)
-    network.model.to(device).requires_grad_(False)
+    model = load_classifier(run, stored, device, threads)
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (max(BATCH_SIZES), *stored.shape), dtype=np.uint8)
     images = torch.from_numpy(pictures).to(device)
-    latency = tuple(_latency(network, images[:size]) for size in BATCH_SIZES)
+    latency = tuple(_latency(model, images[:size]) for size in BATCH_SIZES)
     memory = _peak_memory(device)
+    cost = _onnx_cost(run, model) if isinstance(model, OnnxNetwork) else _torch_cost(model, images)
     return Efficiency(
         run_id=run.run_id,
-        parameters=sum(weight.numel() for weight in network.model.parameters()),
-        flops=count_flops(network, images[:1]),
-        weight_bytes=run.weights_path.stat().st_size,
+        parameters=cost.parameters,
+        flops=cost.flops,
+        weight_bytes=(run.onnx_path if onnx else run.weights_path).stat().st_size,
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),
         device=device_title(device),
-        threads=torch.get_num_threads() if device.type == "cpu" else None,
+        threads=(threads or torch.get_num_threads()) if device.type == "cpu" else None,
         versions=versions(),
         measured_at=now(),
     )
+
+
+class _Cost(NamedTuple):
+    parameters: int
+    flops: int | None
+
+
+def _torch_cost(model: Classifier, images: torch.Tensor) -> _Cost:
+    assert isinstance(model, Network)  # noqa: S101 (all that is no ONNX network)
+    count = sum(weight.numel() for weight in model.model.parameters())
+    return _Cost(count, count_flops(model, images[:1]))
+
+
+def _onnx_cost(run: RunDir, model: OnnxNetwork) -> _Cost:
+    size = model.preprocessing.image_size
+    shape = model.layout.arrange(torch.zeros(1, 3, size, size)).shape
+    return _Cost(model.parameters or 0, count_onnx_flops(run.onnx_path, shape))
 
 
 def count_flops(network: Network, images: torch.Tensor) -> int:
@@ -78,10 +102,10 @@ def count_flops(network: Network, images: torch.Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def _latency(network: Network, images: torch.Tensor) -> Latency:
+def _latency(model: Classifier, images: torch.Tensor) -> Latency:
     @torch.inference_mode()
     def forward() -> None:
-        network.model(network.preprocessing(images))
+        model.logits(model.preprocessing(images))
         if images.device.type == "cuda":
             torch.cuda.synchronize(images.device)
 

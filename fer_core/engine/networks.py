@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from fer_core.artifacts import RunDir
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
+from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
+from fer_core.models.outputs import select_outputs
 from fer_core.models.regression_head import add_regression_head
 from fer_core.models.weights import initialise
 from fer_core.records import RunInfo
@@ -32,6 +37,33 @@ class Network:
     spec: ModelSpec
     preprocessing: Preprocessing
     info: RunInfo
+
+    def logits(self, inputs: Tensor, batch_size: int = 64) -> Tensor:
+        """Predicts normalised inputs (N, 3, S, S) on the network's device; shape (N, K)."""
+        parts = [
+            self.model(inputs[start : start + batch_size])
+            for start in range(0, len(inputs), batch_size)
+        ]
+        return torch.cat(parts)
+
+    def probabilities(
+        self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 128
+    ) -> NDArray[np.float64]:
+        """Predicts rows of stored images.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+            rows: Rows to predict, in order.
+            batch_size: Images per step.
+
+        Returns:
+            Shape (len(rows), K), rows sum to 1.
+        """
+        logits = predict_logits(
+            self.model, images, self.preprocessing, rows=rows, batch_size=batch_size
+        )
+        probabilities: NDArray[np.float64] = logits.double().softmax(dim=1).cpu().numpy()
+        return probabilities
 
 
 def preprocessing_of(recipe: Recipe, stored: SampleFormat) -> Preprocessing:
@@ -63,7 +95,7 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
             f"{info.preprocessing_hash}, here {preprocessing.hash}), so its predictions "
             "would be wrong. Train it again with this version."
         )
-    model = build_model(recipe.model, len(info.labels))
+    model = build_model(recipe.model, len(info.classes.names))
     spec, names = spec_of(recipe.model), None
     if recipe.model.lora is not None:
         _load_base(model, recipe, info, run)
@@ -72,7 +104,8 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
         add_regression_head(model, spec)
     if recipe.model.lora is not None:
         names = adapter_part(model.state_dict(), spec)
-    load_weights(model, run.weights_path, names, info.labels)
+    load_weights(model, run.weights_path, names, info.classes.names)
+    select_outputs(model, info.classes)
     return Network(model.eval(), spec, preprocessing, info)
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_core.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from fer_core.engine.networks import Network
-from fer_core.engine.predict import predict_logits
+from fer_core.engine.classifiers import Classifier
 from fer_core.evaluation.robustness import CLEAN
 
 CONDITIONS: tuple[tuple[str, int], ...] = (
@@ -19,7 +17,7 @@ CONDITIONS: tuple[tuple[str, int], ...] = (
 
 
 def corrupted_probabilities(
-    network: Network,
+    model: Classifier,
     images: NDArray[np.uint8],
     keys: NDArray[np.int64],
     *,
@@ -29,7 +27,7 @@ def corrupted_probabilities(
     """Predicts images under each of `CONDITIONS`, in their order.
 
     Args:
-        network: On the device to use.
+        model: A network on the device to use, or an ONNX network.
         images: uint8, shape (N, H, W) or (N, H, W, 3).
         keys: Shape (N,); seeds each image's corruption.
         seed: Seed of the corruptions.
@@ -42,7 +40,5 @@ def corrupted_probabilities(
         changed = images
         if name != CLEAN:
             changed = corrupt(images, name, severity, seed=seed, keys=keys.tolist())
-        logits = predict_logits(
-            network.model, changed, network.preprocessing, batch_size=batch_size
-        )
-        yield torch.softmax(logits.double(), dim=1).float().cpu().numpy()
+        rows = np.arange(len(changed))
+        yield model.probabilities(changed, rows, batch_size).astype(np.float32)

@@ -36,7 +36,8 @@ class Efficiency(Record):
     Attributes:
         parameters: Number of parameters.
         flops: Floating-point operations of one image's forward pass; a multiply-add counts as
-            two. The key in the file is `operations`.
+            two. None for an ONNX file whose operators hide products. The key in the file is
+            `operations`.
         weight_bytes: Size of the weight files.
         latency: Latency by batch size, ascending.
         peak_memory_bytes: Peak memory above what was in use before the model was loaded; None
@@ -48,7 +49,7 @@ class Efficiency(Record):
 
     run_id: str
     parameters: int
-    flops: int = Field(alias="operations")
+    flops: int | None = Field(alias="operations")
     weight_bytes: int
     latency: tuple[Latency, ...]
     peak_memory_bytes: int | None
@@ -81,11 +82,12 @@ def combined(run_id: str, members: Sequence[Efficiency], measured_at: str = "") 
         for entry in first.latency
         if all(member.milliseconds(entry.batch_size) is not None for member in members)
     ]
+    counted = [member.flops for member in members]
     memory = [member.peak_memory_bytes for member in members]
     return Efficiency(
         run_id=run_id,
         parameters=sum(member.parameters for member in members),
-        flops=sum(member.flops for member in members),
+        flops=None if any(flops is None for flops in counted) else sum(filter(None, counted)),
         weight_bytes=sum(member.weight_bytes for member in members),
         latency=tuple(
             Latency(

@@ -1,6 +1,6 @@
 """Import of external predictions: validation and alignment with a benchmark."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, PREFIX, Predictions, SplitPredictions
-from fer_core.labels import LabelSet, canonical_name
+from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
 ROUNDING = 5e-3
 """Tolerance for the sum of external probabilities; allows rounding to three decimals."""
@@ -32,30 +32,71 @@ def read_external_table(path: Path) -> pd.DataFrame:
     raise DataError(f"{path.name} is not a table. Pass a .csv or .parquet file.")
 
 
+def class_columns(table: pd.DataFrame, labels: LabelSet, name: str) -> list[str]:
+    """Returns the columns of a table that hold probabilities of classes.
+
+    These are the columns named `p_<class>`, those named as a class of the benchmark (also by a
+    synonym), and, where these do not sum to 1, all other columns of numbers in 0 to 1.
+
+    Args:
+        table: As `read_external_table` returns it.
+        labels: The benchmark's classes.
+        name: File name for error messages.
+
+    Raises:
+        DataError: If there is no column `id` or no column of a class.
+    """
+    if "id" not in table.columns:
+        raise DataError(f"{name} lacks the column 'id'; it has {', '.join(table.columns[:12])}.")
+    others = [str(column) for column in table.columns if column != "id"]
+    named = [column for column in others if _is_class(column, labels)]
+    if named and _sum_to_one(table[named]):
+        return named
+    numbers = [column for column in others if column in named or _is_share(table[column])]
+    if numbers and _sum_to_one(table[numbers]):
+        return numbers
+    if not named:
+        raise DataError(
+            f"{name} has no column of a class ({', '.join(labels.names)}). Add one column of "
+            "probabilities per class."
+        )
+    return named
+
+
+def class_name(column: str) -> str:
+    """Returns the class that a column names: `happy` for `p_happy`."""
+    return column.removeprefix(PREFIX)
+
+
 def external_predictions(
-    table: pd.DataFrame, labels: LabelSet, samples: pd.DataFrame, name: str
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    classes: OutputClasses,
+    samples: pd.DataFrame,
+    name: str,
 ) -> Predictions:
     """Validates a table of probabilities and aligns it with the benchmark's samples and classes.
 
+    Classes that the benchmark does not have are left out and the others renormalised; classes that
+    the table does not have get probability 0. Other columns and samples of other splits are
+    ignored. Rows and columns may be in any order.
+
     Args:
-        table: Column `id` and one column of probabilities per class, named such as `happy` or
-            `p_happy` (common synonyms are accepted). Other columns and samples of other splits are
-            ignored. Rows and columns may be in any order.
-        labels: The benchmark's classes.
+        table: Column `id` and one column of probabilities per class.
+        columns: The columns of probabilities.
+        classes: Their classes, in the same order.
         samples: The benchmark's samples, with `id`, `split` and `label`.
         name: File name for error messages.
 
     Raises:
-        DataError: If a class or sample is missing, a class is unknown, an id is duplicated, or the
-            probabilities of a row are invalid.
+        DataError: If a sample is missing, an id is duplicated, or the probabilities of a row are
+            invalid.
     """
-    if "id" not in table.columns:
-        raise DataError(f"{name} lacks the column 'id'; it has {', '.join(table.columns[:12])}.")
-    columns = _columns(table.columns, labels, name)
     if table["id"].duplicated().any():
         duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
         raise DataError(f"{name} has the sample {duplicate} twice.")
-    by_id = table.set_index("id")[columns]
+    labels = classes.labels
+    by_id = table.set_index("id")[list(columns)]
     splits = {}
     for split in EVALUATED:
         rows = samples[samples["split"] == split]
@@ -67,42 +108,45 @@ def external_predictions(
                 f"such as {rows['id'].iloc[int(np.argmax(missing))]}. Predict every sample of "
                 "validation and test; samples.parquet of the benchmark lists them."
             )
-        probabilities = _distributions(selected, name)
+        probabilities = _selected(_distributions(selected, classes, name), classes)
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(rows["label"]))
         ids = rows["id"].to_numpy(dtype=object)
         splits[split] = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
     return Predictions(splits)
 
 
-def _columns(names: Collection[str], labels: LabelSet, file_name: str) -> list[str]:
-    """Returns the column of each class, in the order of the classes."""
-    by_class: dict[str, str] = {}
-    unknown = []
-    for name in names:
-        label = canonical_name(name.removeprefix(PREFIX))
-        if label in labels.names:
-            if label in by_class:
-                raise DataError(
-                    f"{file_name} has two columns for {label}: {by_class[label]}, {name}."
-                )
-            by_class[label] = name
-        elif name.startswith(PREFIX):
-            unknown.append(name)
-    if unknown:
-        raise DataError(
-            f"{file_name} has classes that the benchmark does not have "
-            f"({', '.join(unknown)}); its classes are {', '.join(labels.names)}. Remove them "
-            "and renormalise the others to sum to 1."
-        )
-    if missing := [label for label in labels.names if label not in by_class]:
-        raise DataError(
-            f"{file_name} has no column for {', '.join(missing)}. Add one column of probabilities "
-            "per class."
-        )
-    return [by_class[label] for label in labels.names]
+def _is_class(column: str, labels: LabelSet) -> bool:
+    plain = canonical_name(class_name(column))
+    return column.startswith(PREFIX) or plain in labels.names
 
 
-def _distributions(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
+def _is_share(column: pd.Series) -> bool:
+    """Whether a column has numbers in 0 to 1 only."""
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return numeric and bool(column.between(0, 1).all())
+
+
+def _sum_to_one(table: pd.DataFrame) -> bool:
+    try:
+        sums = table.to_numpy(dtype=np.float64).sum(axis=1)
+    except (TypeError, ValueError):
+        return False
+    return bool((np.abs(sums - 1) <= ROUNDING).all())
+
+
+def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np.float64]:
+    """Returns the benchmark's classes, renormalised; uniform where all of them are 0."""
+    padded = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
+    chosen: NDArray[np.float64] = padded[:, list(classes.columns)]  # -1 is the column of zeros
+    sums = chosen.sum(axis=1, keepdims=True)
+    present = np.array([column >= 0 for column in classes.columns], dtype=np.float64)
+    uniform = np.broadcast_to(present / present.sum(), chosen.shape)
+    return np.where(sums > 0, chosen / np.where(sums > 0, sums, 1.0), uniform)
+
+
+def _distributions(
+    table: pd.DataFrame, classes: OutputClasses, name: str
+) -> NDArray[np.float64]:
     try:
         values = table.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -111,9 +155,10 @@ def _distributions(table: pd.DataFrame, name: str) -> NDArray[np.float64]:
     bad = ~((np.abs(sums - 1) <= ROUNDING) & (values >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))
+        lacks = f", and there is no column for {', '.join(classes.missing)}"
         raise DataError(
             f"{name}: the probabilities of {table.index[row]} are invalid (they sum to "
-            f"{sums[row]:.3f}). Pass probabilities, not logits or percentages."
+            f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities, not logits or percentages."
         )
     scaled: NDArray[np.float64] = values / sums[:, None]
     return scaled

@@ -284,14 +284,16 @@ def baseline_robustness(runs: Sequence[RunDir]) -> pd.DataFrame | None:
 def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]:
     """Returns the ids of the runs that are ranked: those measured on the benchmark's split.
 
-    If there is none, it returns the runs of the most common protocol.
+    A run that lacks a class of the benchmark is ranked only if all do. If no run was measured on
+    the split, it returns the runs of the most common protocol.
     """
     protocols = {run_id: report.protocol.comparable for run_id, report in reports.items()}
     if not protocols:
         return []
     candidates = list(protocols.values())
-    same_split = [key for key in candidates if key[1] == split_hash]
-    most_common = max(same_split or candidates, key=candidates.count)
+    same_split = [key for key in candidates if key[1] == split_hash] or candidates
+    all_classes = [key for key in same_split if not key[-1]] or same_split
+    most_common = max(all_classes, key=candidates.count)
     return [run_id for run_id, key in protocols.items() if key == most_common]
 
 

@@ -303,10 +303,9 @@ def framing_values(result: FramingResult) -> dict[str, float]:
 
 def efficiency_values(efficiency: Efficiency) -> dict[str, float]:
     """Returns the columns that follow from an efficiency record, by slug."""
-    values = {
-        "gflops": efficiency.flops / 1e9,
-        "weights_mb": efficiency.weight_bytes / 1e6,
-    }
+    values = {"weights_mb": efficiency.weight_bytes / 1e6}
+    if efficiency.flops is not None:
+        values["gflops"] = efficiency.flops / 1e9
     single, batch = efficiency.milliseconds(1), efficiency.milliseconds(32)
     if single is not None:
         values["latency_ms"] = single

@@ -80,7 +80,11 @@ class SplitMetrics(_FrozenModel):
 
 
 class Protocol(_FrozenModel):
-    """Evaluation protocol of a run; only runs that agree in `comparable` are ranked together."""
+    """Evaluation protocol of a run; only runs that agree in `comparable` are ranked together.
+
+    Attributes:
+        missing_classes: Classes of the benchmark that a model from elsewhere cannot predict.
+    """
 
     label_source: str
     split_hash: str
@@ -90,15 +94,17 @@ class Protocol(_FrozenModel):
     seed: int
     image_size: int | None
     preprocessing_hash: str
+    missing_classes: tuple[str, ...] = ()
 
     @property
-    def comparable(self) -> tuple[str, str, int, bool]:
+    def comparable(self) -> tuple[str, str, int, bool, tuple[str, ...]]:
         """Fields that must agree for two runs to be ranked together."""
         return (
             self.label_source,
             self.split_hash,
             self.test_samples,
             self.test_time_augmentation,
+            self.missing_classes,
         )
 
 

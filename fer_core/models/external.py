@@ -61,6 +61,19 @@ def external_spec(config: ModelConfig) -> ModelSpec:
     return _spec(config.architecture, config.image_size, options)
 
 
+def default_size(architecture: str) -> int | None:
+    """Returns the input side that an architecture was designed for; None if it is unknown."""
+    library, _, name = architecture.partition(":")
+    if library == "torchvision":
+        return 224
+    if library != "timm":
+        return None
+    import timm
+
+    facts = timm.get_pretrained_cfg(name)
+    return None if facts is None else int(facts.input_size[-1])
+
+
 @lru_cache(maxsize=64)
 def _spec(architecture: str, image_size: int, hub_config: str) -> ModelSpec:
     library, _, name = architecture.partition(":")
@@ -69,7 +82,15 @@ def _spec(architecture: str, image_size: int, hub_config: str) -> ModelSpec:
     )
     with torch.device("meta"):
         model = _build(config, _PROBE_CLASSES).eval()
-    probed = _probe(model, image_size)
+    try:
+        probed = _probe(model, image_size)
+    except FerscopeError:
+        raise
+    except Exception as error:  # networks raise many exception types
+        raise RecipeError(
+            f"{architecture} cannot read images of {image_size} px: {error}. Set another image "
+            "size."
+        ) from error
     mean, std = _normalisation(library, model)
     return ModelSpec(
         key=architecture,
@@ -141,11 +162,25 @@ def _transformers(name: str, config: ModelConfig, classes: int) -> nn.Module:
     values = dict(config.hub_config)
     if not values:
         raise RecipeError(f"hf:{name} needs model.hub_config, the content of its config.json.")
-    for key in ("id2label", "label2id", "num_labels"):
-        values.pop(key, None)
-    kind = values.pop("model_type", None)
-    shape = AutoConfig.for_model(kind, **values, num_labels=classes)
+    shape = AutoConfig.for_model(values.pop("model_type", None), **values, num_labels=classes)
     return LogitsOnly(AutoModelForImageClassification.from_config(shape))
+
+
+_NOT_BUILT = (
+    "id2label",
+    "label2id",
+    "num_labels",
+    "transformers_version",
+    "dtype",
+    "_name_or_path",
+)
+"""Keys of config.json that do not describe how a network is built."""
+
+
+def hub_values(model: LogitsOnly) -> dict[str, Any]:
+    """Returns `model.hub_config` of a transformers network: what is needed to build it again."""
+    values: dict[str, Any] = json.loads(model.model.config.to_json_string(use_diff=True))  # type: ignore[union-attr, operator]
+    return {key: value for key, value in values.items() if key not in _NOT_BUILT}
 
 
 @dataclass(frozen=True)

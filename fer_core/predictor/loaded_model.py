@@ -12,9 +12,10 @@ from torch import Tensor
 from fer_core.artifacts import RunDir
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.data.imaging import SampleFormat
+from fer_core.engine.classifiers import Classifier, open_onnx
 from fer_core.engine.networks import Network, load_network
-from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
-from fer_core.engine.predict import predict_logits
+from fer_core.engine.onnx import exported_copy
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import ArtifactError
 from fer_core.explain.saliency import LogitsFunction
 from fer_core.models import ModelSpec
@@ -114,6 +115,15 @@ class LoadedModel:
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
+    def classifier(self) -> Classifier:
+        """Returns the network, or the imported ONNX model; not a network's export.
+
+        Raises:
+            ArtifactError: As `load`.
+            WeightsError: As `load`.
+        """
+        return self.load(use_onnx=False)
+
     def borrowed(self) -> BorrowedModel:
         """Returns the model for explanations; hold `lock` while using it."""
         if self.info.kind == "imported":
@@ -136,16 +146,12 @@ class LoadedModel:
             ArtifactError: As `load`, or if a prediction is not finite.
             WeightsError: As `load`.
         """
-        model = self.load(use_onnx=use_onnx)
+        model, rows = self.load(use_onnx=use_onnx), np.arange(len(stored))
         if isinstance(model, OnnxNetwork):
-            rows = np.arange(len(stored))
             result, backend = model.probabilities(stored, rows, batch_size), Backend.ONNX
         else:
             with self.lock:
-                logits = predict_logits(
-                    model.model, stored, model.preprocessing, batch_size=batch_size
-                )
-            result = logits.double().softmax(dim=-1).cpu().numpy()
+                result = model.probabilities(stored, rows, batch_size)
             backend = Backend.TORCH
         if not np.isfinite(result).all():
             raise ArtifactError(
@@ -157,9 +163,4 @@ class LoadedModel:
         if self.info.kind != "imported":
             on_cpu = self._device.type == "cpu"
             return exported_copy(self._run, self._stored) if on_cpu else None
-        if not self._run.onnx_path.is_file():
-            raise ArtifactError(
-                f"{self.info.title} was imported as predictions; it has no network to ask about a "
-                "face."
-            )
-        return read_onnx(self._run.onnx_path, self._stored)
+        return open_onnx(self._run, self.info, self._stored)

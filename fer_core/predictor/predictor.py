@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
-from fer_core.engine.networks import Network
+from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.predictions import Predictions
@@ -102,7 +103,7 @@ class Predictor:
                 info = run.info()
             except ArtifactError:
                 continue
-            if info.kind != "imported" or run.onnx_path.is_file():
+            if abilities_of(run, info).predicts:
                 usable.append(info)
         return usable
 
@@ -224,8 +225,8 @@ class Predictor:
                 models[member] = self._loaded(member)
                 stack.enter_context(models[member].lock)
             if info.members:
-                networks = [models[member].network() for member in info.members]
-                mixed = _mean_of(networks, info.member_weights, info.logit_shift)
+                loaded = [models[member].classifier() for member in info.members]
+                mixed = _mean_of(loaded, info.member_weights, info.logit_shift)
                 yield BorrowedModel(info, mixed, None, None, self._unit)
             else:
                 yield models[run_id].borrowed()
@@ -360,16 +361,16 @@ class _CachedMap:
 
 
 def _mean_of(
-    networks: Sequence[Network], weights: Sequence[float], shift: Sequence[float]
+    models: Sequence[Classifier], weights: Sequence[float], shift: Sequence[float]
 ) -> LogitsFunction:
     """Returns a function from images in 0 to 1 to the log of the mean probability, shifted."""
 
     def logits(images: Tensor) -> Tensor:
         total: Tensor | None = None
-        for network, weight in zip(networks, weights, strict=True):
-            preprocessing = network.preprocessing
+        for model, weight in zip(models, weights, strict=True):
+            preprocessing = model.preprocessing
             inputs = preprocessing.normalise(preprocessing.to_size(images))
-            weighted = weight * network.model(inputs).softmax(dim=-1)
+            weighted = weight * model.logits(inputs).softmax(dim=-1).to(images.device)
             total = weighted if total is None else total + weighted
         assert total is not None  # noqa: S101 (an ensemble has members)
         log_mean = total.clamp_min(1e-12).log()

@@ -11,7 +11,8 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine import onnx as ours
 from fer_core.engine.distillation import Teacher
 from fer_core.engine.networks import Network
-from fer_core.engine.onnx import OnnxInput, export_onnx, exported_copy, read_onnx
+from fer_core.engine.onnx import export_onnx, exported_copy
+from fer_core.engine.onnx_network import OnnxInput, count_parameters, read_onnx
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.evaluation.predictions import Predictions
@@ -125,7 +126,7 @@ def test_a_network_that_ends_in_softmax_is_not_softmaxed_again(toy, tmp_path):
     for name in ("logits", "shares"):
         runs[name] = toy.benchmark.run(name)
         path = tmp_path / f"{name}.onnx"
-        import_onnx(path, toy.dataset, toy.benchmark, runs[name], title=name, declared=given)
+        import_onnx(path, toy.dataset, runs[name], title=name, declared=given)
     one, other = (
         Predictions.read(run.predictions_path, toy.dataset.labels).split("test").probabilities
         for run in runs.values()
@@ -152,7 +153,8 @@ def test_a_fixed_batch_is_filled_up(tmp_path, faces):
         (["n", 3, 48, 48], 7, None, "does not declare its input and classes"),
         (["n", 3, 64, 64], 7, OnnxInput(48, HALF, HALF, LABELS), "takes images of 64 px"),
         (["n", 3, 48, 48], 8, OnnxInput(48, HALF, HALF, LABELS), "8 outputs for 7 labels"),
-        (["n", 48, 48, 3], 7, OnnxInput(48, HALF, HALF, LABELS), r"shape \(N, 3, S, S\)"),
+        (["n", 48, 48, 4], 7, OnnxInput(48, HALF, HALF, LABELS), r"shape \(N, 3, S, S\)"),
+        (["n", "c", "h", "w"], 7, OnnxInput(None, HALF, HALF, LABELS), "Pass --image-size"),
     ],
 )
 def test_a_network_that_does_not_fit_is_named(tmp_path, shape, classes, given, message):
@@ -278,4 +280,4 @@ def test_weights_of_any_precision_are_counted(tmp_path, kind, expected):
         helper.make_model(helper.make_graph([], "weights", [], [], initializer=[kept, shape])),
         tmp_path / "model.onnx",
     )
-    assert ours._parameters(tmp_path / "model.onnx") == expected
+    assert count_parameters(tmp_path / "model.onnx") == expected

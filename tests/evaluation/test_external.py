@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fer_core.engine.class_matching import match_classes
 from fer_core.errors import DataError
-from fer_core.evaluation.external import external_predictions, read_external_table
+from fer_core.evaluation.external import (
+    class_columns,
+    class_name,
+    external_predictions,
+    read_external_table,
+)
+from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -28,9 +35,16 @@ def table(rows: int = 8, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def predictions(made: pd.DataFrame, name: str = "theirs.csv") -> Predictions:
+    """Imports a table as the command does."""
+    columns = class_columns(made, LABELS, name)
+    classes = match_classes([class_name(column) for column in columns], LABELS, name)
+    return external_predictions(made, columns, classes, SAMPLES, name)
+
+
 def test_columns_find_their_classes_and_samples_their_splits():
     made = table()
-    read = external_predictions(made, LABELS, SAMPLES, "theirs.csv")
+    read = predictions(made)
     test = read.split("test")
     assert test.ids.tolist() == ["x/4", "x/5", "x/6"]
     assert test.truth.tolist() == [2, 0, 1]
@@ -43,8 +57,8 @@ def test_columns_find_their_classes_and_samples_their_splits():
 def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
     made = table()
     shuffled = made.iloc[list(order), list(columns)]
-    one = external_predictions(made, LABELS, SAMPLES, "a").split("test")
-    other = external_predictions(shuffled, LABELS, SAMPLES, "b").split("test")
+    one = predictions(made).split("test")
+    other = predictions(shuffled).split("test")
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
     assert one.ids.tolist() == other.ids.tolist()
 
@@ -55,9 +69,8 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
         (lambda t: t.drop(columns="id"), "lacks the column 'id'"),
         (lambda t: t.drop(index=5), r"lacks 1 of the 3 samples of test, such as x/5"),
         (lambda t: pd.concat([t, t[t.id == "x/5"]]), "has the sample x/5 twice"),
-        (lambda t: t.drop(columns="p_sad"), "no column for sad"),
-        (lambda t: t.assign(p_contempt=0.0), r"does not have \(p_contempt\)"),
-        (lambda t: t.assign(p_happy=0.0), "two columns for happy"),
+        (lambda t: t.drop(columns="p_sad"), "there is no column for sad"),
+        (lambda t: t.assign(p_happy=0.0), "two outputs for the class happy"),
         (lambda t: t.assign(happy=t.happy * 100), "are invalid"),
         (lambda t: t.assign(happy=-t.happy, p_sad=t.p_sad + 2 * t.happy), "are invalid"),
         (lambda t: t.assign(happy=t.happy + 0.006), "are invalid"),
@@ -67,22 +80,40 @@ def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
 )
 def test_a_table_that_does_not_fit_is_named(change, message):
     with pytest.raises(DataError, match=message):
-        external_predictions(change(table()), LABELS, SAMPLES, "theirs.csv")
+        predictions(change(table()))
 
 
 def test_probabilities_rounded_to_three_decimals_are_a_distribution():
     made = table()
     made.loc[:, ["happy", "p_sad", "Anger"]] = [[0.334, 0.334, 0.334]] * 8
-    read = external_predictions(made, LABELS, SAMPLES, "rounded.csv").split("test")
+    read = predictions(made).split("test")
     np.testing.assert_allclose(read.probabilities, 1 / 3)
+
+
+def test_other_classes_are_left_out_and_the_rest_renormalised():
+    """Found in the field: eight columns of an eight-class library, without a prefix."""
+    made = pd.DataFrame({"id": SAMPLES["id"], "Anger": 0.1, "Contempt": 0.2, "Happiness": 0.5})
+    made["Sadness"], made["face"] = 0.2, "frontal"
+    made.loc[5, ["Anger", "Contempt", "Happiness", "Sadness"]] = [0.0, 1.0, 0.0, 0.0]
+    columns = class_columns(made, LABELS, "t")
+    assert columns == ["Anger", "Contempt", "Happiness", "Sadness"]
+    assert match_classes(columns, LABELS, "t").left_out == ("contempt",)
+    read = predictions(made).split("test")
+    np.testing.assert_allclose(read.probabilities[0], [1 / 8, 5 / 8, 2 / 8])
+    np.testing.assert_allclose(read.probabilities[1], 1 / 3)  # nothing but contempt
+
+
+def test_a_missing_class_gets_no_probability():
+    made = pd.DataFrame({"id": SAMPLES["id"], "angry": 0.25, "sad": 0.75})
+    np.testing.assert_allclose(predictions(made).split("test").probabilities[0], [0.25, 0, 0.75])
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_both_kinds_of_files_are_read(tmp_path, ending):
     made, path = table(), tmp_path / f"t{ending}"
     made.to_csv(path, index=False) if ending == ".csv" else made.to_parquet(path)
-    read = external_predictions(read_external_table(path), LABELS, SAMPLES, path.name)
-    expected = external_predictions(made, LABELS, SAMPLES, "memory")
+    read = predictions(read_external_table(path))
+    expected = predictions(made)
     np.testing.assert_allclose(
         read.split("test").probabilities, expected.split("test").probabilities, rtol=1e-12
     )

@@ -267,7 +267,7 @@ def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, exported, t
 
 
 def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_copy, toy, exported):
-    import_onnx(exported, toy.dataset, benchmark_copy, benchmark_copy.run("theirs"), title="Theirs")
+    import_onnx(exported, toy.dataset, benchmark_copy.run("theirs"), title="Theirs")
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]
     theirs, ours = predictor.predict([drawn_face()], ["theirs", RUNS[0]])

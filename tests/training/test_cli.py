@@ -576,9 +576,9 @@ def test_predictions_from_elsewhere_stand_on_the_leaderboard(shop, tmp_path):
     with pytest.raises(FerscopeError, match="already has a run 'theirs'"):
         run("import", "toy", str(theirs), "--name", "theirs")
     theirs.write_text("id,p_happy\nx,1\n")
-    with pytest.raises(FerscopeError, match="no column for angry"):
+    with pytest.raises(FerscopeError, match="Fewer than two classes"):
         run("import", "toy", str(theirs), "--name", "broken")
-    with pytest.raises(RecipeError, match=r"are for \.onnx files"):
+    with pytest.raises(RecipeError, match="are for models"):
         run("import", "toy", str(theirs), "--name", "broken", "--image-size", "48")
     assert not toy.benchmark.run("broken").root.exists()
 
@@ -597,7 +597,7 @@ def test_an_exported_network_comes_back_with_the_same_scores(shop):
     )
     assert one.test.confusion == other.test.confusion
     assert other.test.log_loss == pytest.approx(one.test.log_loss, abs=1e-4)
-    with pytest.raises(FerscopeError, match="needs both --labels and --image-size"):
+    with pytest.raises(FerscopeError, match="7 outputs for 2 labels"):
         run("import", "toy", str(path), "--name", "again", "--labels", "angry,happy")
 
 

@@ -89,14 +89,15 @@ def _explain(
     predictor: "Predictor", run: RunDir, plan: "Plan", methods: Sequence[str], *, overwrite: bool
 ) -> None:
     """Evaluates a run's saliency methods and prints their ranking."""
+    from fer_core.abilities import abilities_of
     from fer_core.artifacts import read_table
     from fer_core.explain.tables import faithful_methods, rank_methods
     from training.jobs.explain import explain_run, suitable_methods
     from training.terminal.progress import console, show_progress
     from training.terminal.reports import print_ranking
 
-    if run.info().kind == "imported" and not run.onnx_path.is_file():
-        console.print(f"{run.run_id} has predictions only: nothing to explain.")
+    if not (abilities := abilities_of(run)).predicts:
+        console.print(f"{run.run_id} cannot be explained: {abilities.reason}", markup=False)
         return
     if methods and not set(methods) & set(suitable_methods(predictor, run.info())):
         console.print(f"{run.run_id} does not support {', '.join(methods)}.")

@@ -1,15 +1,12 @@
-"""Commands that export runs as ONNX and import models and predictions."""
+"""Commands that export runs as ONNX and convert networks of other projects."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fer_core.errors import RecipeError
 from fer_core.project import data_root
 from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset
-
-_HALF = (0.5, 0.5, 0.5)
 
 _FACE_IMAGE_SIZE = 112
 """Input side in pixels for the batch statistics of `convert-face`; the recipe's image size."""
@@ -46,80 +43,6 @@ def export(
     shown = "test images" if prepared else "drawn faces (the dataset is not prepared here)"
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared on {CHECKED} {shown}: largest difference {difference:.1e}")
-
-
-def import_(
-    benchmark: Benchmark,
-    file: Annotated[
-        Path, typer.Argument(help="Predictions (.csv, .parquet) or a network (.onnx).")
-    ],
-    name: Annotated[str, typer.Option(help="Id of the new run.")],
-    title: Annotated[
-        str | None, typer.Option(help="Display name.", show_default="the run id")
-    ] = None,
-    augmented: Annotated[
-        bool,
-        typer.Option(
-            "--augmented", help="The predictions of the table used test-time augmentation."
-        ),
-    ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Classes of an ONNX file from elsewhere: in output order, with commas."),
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=8, help="Input side in pixels of an ONNX file from elsewhere.")
-    ] = None,
-    mean: Annotated[
-        tuple[float, float, float],
-        typer.Option(help="Input mean of an ONNX file from elsewhere, for pixels in 0 to 1."),
-    ] = _HALF,
-    std: Annotated[
-        tuple[float, float, float],
-        typer.Option(help="Input standard deviation of an ONNX file from elsewhere."),
-    ] = _HALF,
-    artifacts: Artifacts = None,
-    data: Data = None,
-) -> None:
-    r"""Import a model that was trained elsewhere as a run.
-
-    Writes the run to `artifacts/<benchmark>/runs/<name>/`.
-
-    Predictions: a table with a column `id` and a column of probabilities per class, for every
-    validation and test sample (listed in the benchmark's samples.parquet):
-
-        python -m training import ferplus theirs.csv --name theirs --title "Their model"
-
-    A network: an ONNX file of `export`, or one from elsewhere with its input and classes:
-
-        python -m training import ferplus net.onnx --name net --image-size 64 \
-            --labels angry,disgust,fear,happy,neutral,sad,surprise
-    """
-    from fer_core.engine.onnx import OnnxInput
-    from fer_core.labels import canonical_name
-    from training.jobs.import_export import import_onnx, import_table
-    from training.terminal.reports import print_report
-
-    paths = benchmark_dir(benchmark, artifacts)
-    run = paths.run(name)
-    if file.suffix.lower() != ".onnx":
-        if labels is not None or image_size is not None or (mean, std) != (_HALF, _HALF):
-            raise RecipeError(
-                "--labels, --image-size, --mean and --std are for .onnx files. Remove them: the "
-                "columns of a table name its classes."
-            )
-        print_report(import_table(file, paths, run, title=title or name, augmented=augmented))
-        return
-    if augmented:
-        raise RecipeError("--augmented is for tables of predictions. Remove it for an .onnx file.")
-    if (labels is None) != (image_size is None):
-        raise RecipeError("An .onnx file from elsewhere needs both --labels and --image-size.")
-    declared = None
-    if labels is not None and image_size is not None:
-        names = tuple(canonical_name(label) for label in labels.split(","))
-        declared = OnnxInput(image_size, mean, std, names)
-    dataset = open_dataset(benchmark, data)
-    print_report(import_onnx(file, dataset, paths, run, title=title or name, declared=declared))
 
 
 def convert_face(

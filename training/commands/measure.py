@@ -180,12 +180,16 @@ def efficiency(
         times = ", ".join(f"{t.milliseconds:.1f} ms at {t.batch_size}" for t in result.latency)
         console.print(
             f"{run_dir.run_id}: {result.parameters / 1e6:.1f} M parameters, "
-            f"{result.flops / 1e9:.2f} GFLOPs, latency by batch size {times}; {result.device}"
+            f"{_gflops(result.flops)}, latency by batch size {times}; {result.device}"
             + (f", {result.threads} threads" if result.threads else ""),
             markup=False,
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _gflops(flops: int | None) -> str:
+    return "FLOPs unknown" if flops is None else f"{flops / 1e9:.2f} GFLOPs"
 
 
 def report(

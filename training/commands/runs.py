@@ -1,12 +1,12 @@
 """Commands that train, evaluate and publish runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fer_core.artifacts import BenchmarkDir, RunDir
-from fer_core.config import EnsembleRecipe, Recipe, load_recipe, recipe_names
+from fer_core.config import EnsembleRecipe, Recipe, load_recipe, parse_recipe, recipe_names
 from fer_core.errors import FerscopeError, RecipeError
 from training.options import (
     RECIPES,
@@ -190,6 +190,71 @@ def _train(
         console.print("Time limit reached; the checkpoint is saved. Continue with --resume.")
         return
     print_report(finished)
+
+
+def ensemble(
+    benchmark: Benchmark,
+    runs: Annotated[
+        list[str], typer.Argument(help="Ids of finished runs, at least two; imported ones too.")
+    ],
+    weights: Annotated[
+        Literal["equal", "greedy"],
+        typer.Option(help="equal, or greedy: chosen on validation (Caruana et al. 2004)."),
+    ] = "equal",
+    prior: Annotated[
+        Literal["accuracy", "fixed"],
+        typer.Option(help="Prior shift of the mean: chosen on validation, or none (fixed)."),
+    ] = "accuracy",
+    name: Annotated[str, typer.Option(help="Id of the new run.")] = "ensemble",
+    title: Annotated[
+        str, typer.Option(help="Display name.", show_default="the members' titles")
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing ensemble of this name.")
+    ] = False,
+    artifacts: Artifacts = None,
+) -> None:
+    """Average finished runs of any kind, by their ids, and write the ensemble as a run.
+
+    Needs no images: it averages saved predictions. For example:
+
+        python -m training ensemble ferplus resnet34-cpu-s0 theirs --weights greedy --name both
+    """
+    from training.jobs.ensembles import build_ensemble
+    from training.terminal.reports import print_report
+
+    paths = benchmark_dir(benchmark, artifacts)
+    run_dir = paths.run(name)
+    if run_dir.info_path.is_file():
+        if run_dir.info().kind != "ensemble":
+            raise RecipeError(f"{name} is a run that is no ensemble. Pass another --name.")
+        if not overwrite:
+            raise RecipeError(f"There is an ensemble {name}. Pass another --name, or --overwrite.")
+    content = {
+        "kind": "ensemble",
+        "name": name,
+        "profile": "cpu",
+        "runs": runs,
+        "method": "greedy" if weights == "greedy" else "mean",
+        "prior": prior,
+        "title": title,
+    }
+    recipe = parse_recipe(content)
+    assert isinstance(recipe, EnsembleRecipe)  # noqa: S101 (its kind)
+    finished = build_ensemble(recipe, paths)
+    print_report(finished)
+    _print_members(finished)
+
+
+def _print_members(run: RunDir) -> None:
+    from fer_core.abilities import abilities_of
+    from training.terminal.progress import console
+
+    info = run.info()
+    shares = zip(info.members, info.member_weights, strict=True)
+    console.print(f"weights: {', '.join(f'{member} {weight:.2f}' for member, weight in shares)}")
+    if not abilities_of(run, info).predicts:
+        console.print(abilities_of(run, info).reason, markup=False)
 
 
 def benchmark(

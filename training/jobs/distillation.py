@@ -12,10 +12,12 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import PROFILES, DistillConfig
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
+from fer_core.engine.classifiers import open_onnx
 from fer_core.engine.distillation import AugmentedViews, Teacher, Teachers, mean_predictions
 from fer_core.engine.hints import HintTeacher
 from fer_core.engine.networks import Network, load_network
-from fer_core.engine.onnx import OnnxNetwork, exported_copy, read_onnx
+from fer_core.engine.onnx import exported_copy
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import average_probabilities, members_changed
@@ -165,8 +167,10 @@ def _members(info: RunInfo, benchmark: BenchmarkDir) -> list[RunDir]:
 
 def _load(run: RunDir, dataset: PreparedDataset, accelerator: Accelerator) -> Network | OnnxNetwork:
     """Loads a teacher; on a CPU, its ONNX copy if it was exported, which is faster."""
-    if run.info().kind == "imported":
-        return read_onnx(_model_file(run), dataset.format)
+    info = run.info()
+    if info.kind == "imported":
+        _model_file(run)
+        return open_onnx(run, info, dataset.format)
     on_cpu = accelerator.device.type == "cpu"
     if on_cpu and (copy := exported_copy(run, dataset.format)) is not None:
         return copy

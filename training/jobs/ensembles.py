@@ -86,7 +86,7 @@ def average_runs(
     if missing := [run.run_id for run in candidates if not run.info_path.is_file()]:
         raise ArtifactError(
             f"{recipe.name} averages runs of {benchmark.name} that are not finished: "
-            f"{', '.join(missing)}. Train them first, or set others with --set members=[...]."
+            f"{', '.join(missing)}. Train or import them first, or name others."
         )
     infos = [run.info() for run in candidates]
     if len({info.split_hash for info in infos}) > 1:

@@ -12,7 +12,9 @@ from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.targets import RegressionTargets, read_targets
 from fer_core.data.transforms import Preprocessing
+from fer_core.engine.classifiers import open_onnx
 from fer_core.engine.networks import Network, load_network
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.predict import predict_probabilities, predict_regression
 from fer_core.errors import DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
@@ -37,6 +39,19 @@ def predict_splits(
         probabilities = predict_probabilities(
             model, dataset.images, rows, preprocessing, accelerator
         )
+        splits[split] = SplitPredictions(
+            dataset.labels, ids[rows], dataset.targets(rows), probabilities
+        )
+    return Predictions(splits)
+
+
+def predict_with(network: OnnxNetwork, dataset: PreparedDataset) -> Predictions:
+    """Predicts validation and test with an ONNX network."""
+    ids = dataset.samples["id"].to_numpy(dtype=object)
+    splits = {}
+    for split in EVALUATED:
+        rows = dataset.rows(split)
+        probabilities = network.probabilities(dataset.images, rows)
         splits[split] = SplitPredictions(
             dataset.labels, ids[rows], dataset.targets(rows), probabilities
         )
@@ -74,11 +89,16 @@ def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = Non
 
     Raises:
         DataError: If the dataset has another split than the run.
+        ArtifactError: If the run was imported as predictions.
     """
     recover(run)
-    network = load_network(run, dataset.format)
-    info = network.info
+    info = run.info()
     require_split(dataset, info.split_hash, run.run_id)
+    if info.kind == "imported":
+        predictions = predict_with(open_onnx(run, info, dataset.format), dataset)
+        with atomic_replace(run) as new:
+            return write_run(new, info, predictions, dataset.samples)
+    network = load_network(run, dataset.format)
     accelerator = make_accelerator("fp32", device)
     network.model.to(accelerator.device)
     with atomic_replace(run) as new:
@@ -169,4 +189,5 @@ def _protocol(info: RunInfo, predictions: Predictions, label_source: str) -> Pro
         image_size=info.image_size,
         preprocessing_hash=info.preprocessing_hash,
         test_time_augmentation=info.test_time_augmentation,
+        missing_classes=info.classes.missing,
     )

@@ -12,8 +12,7 @@ from fer_core.data.framing_shifts import FRAMING_SHIFTS, PADDING, FramingShift, 
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.networks import Network, load_network
-from fer_core.engine.predict import predict_logits
+from fer_core.engine.classifiers import Classifier, load_classifier
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.framing_shifts import framing_row, read_framing
 from fer_core.evaluation.predictions import EVALUATED
@@ -142,25 +141,23 @@ class _FramedPredictions:
     def complete(self, progress: Progress) -> dict[Condition, NDArray[np.float32]]:
         """Predicts what is not saved yet, and returns probabilities by condition."""
         conditions = _conditions(self._pictures)
-        network: Network | None = None
+        model: Classifier | None = None
         for split, shift in progress(conditions, len(conditions), self._run.run_id):
             if _key(split, shift) in self._done:
                 continue
-            if network is None:
-                network = load_network(self._run, self._stored)
-                network.model.to(self._device).requires_grad_(False)
-            self._done[_key(split, shift)] = self._predict(network, split, shift)
+            if model is None:
+                model = load_classifier(self._run, self._stored, self._device)
+            self._done[_key(split, shift)] = self._predict(model, split, shift)
             self._write()
         return {
             (split, shift): self._done[_key(split, shift)].astype(np.float32)
             for split, shift in conditions
         }
 
-    def _predict(self, network: Network, split: str, shift: FramingShift) -> NDArray[np.float16]:
+    def _predict(self, model: Classifier, split: str, shift: FramingShift) -> NDArray[np.float16]:
         drawn = self._pictures[split]
         images = shift_framing(drawn.images, shift, seed=drawn.seed, keys=drawn.rows.tolist())
-        logits = predict_logits(network.model, images, network.preprocessing)
-        probabilities = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        probabilities = model.probabilities(images, np.arange(len(images)))
         if not np.isfinite(probabilities).all():
             raise ArtifactError(
                 f"The predictions of {self._run.run_id} are not finite; its weights are damaged. "

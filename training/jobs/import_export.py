@@ -1,6 +1,6 @@
 """Exporting runs as ONNX, and importing models and predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,24 +11,24 @@ from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
+from fer_core.engine.class_matching import match_classes
 from fer_core.engine.networks import load_network
-from fer_core.engine.onnx import (
-    OnnxInput,
-    ends_in_softmax,
-    export_onnx,
-    keep_onnx,
-    read_onnx,
+from fer_core.engine.onnx import export_onnx, keep_onnx
+from fer_core.engine.onnx_network import OnnxInput, ends_in_softmax, read_onnx
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.external import (
+    class_columns,
+    class_name,
+    external_predictions,
+    read_external_table,
 )
-from fer_core.errors import ArtifactError, DataError
-from fer_core.evaluation.external import external_predictions, read_external_table
-from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.files import content_hash
-from fer_core.labels import LabelSet
-from fer_core.records import RunInfo
+from fer_core.labels import OutputClasses
+from fer_core.records import ELSEWHERE, RunInfo
 from fer_core.run_commit import atomic_replace
 from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
-from training.jobs.evaluate import require_split, write_run
+from training.jobs.evaluate import predict_with, require_split, write_run
 
 CHECKED = 64
 """Number of images on which an ONNX copy is compared with its network."""
@@ -62,7 +62,13 @@ def export_run(
 
 
 def import_table(
-    path: Path, benchmark: BenchmarkDir, run: RunDir, *, title: str, augmented: bool = False
+    path: Path,
+    benchmark: BenchmarkDir,
+    run: RunDir,
+    *,
+    title: str,
+    augmented: bool = False,
+    mapping: Mapping[str, str] | None = None,
 ) -> RunDir:
     """Adds a table of predictions as a run.
 
@@ -72,18 +78,21 @@ def import_table(
         run: Where the run is written.
         title: Display name of the model.
         augmented: Whether the predictions used test-time augmentation.
+        mapping: The benchmark's class by the table's name for it, for unknown names.
 
     Raises:
         DataError: If the table does not fit the benchmark.
         ArtifactError: If the run exists.
     """
     labels = benchmark.info().label_set
-    predictions = external_predictions(
-        read_external_table(path), labels, benchmark.samples(), path.name
-    )
-    info = _imported_info(path, run, labels, title)
+    table = read_external_table(path)
+    columns = class_columns(table, labels, path.name)
+    names = [class_name(column) for column in columns]
+    classes = match_classes(names, labels, path.name, mapping)
+    predictions = external_predictions(table, columns, classes, benchmark.samples(), path.name)
+    info = _imported_info(path, run, classes, title)
     info = info.model_copy(update={"test_time_augmentation": augmented})
-    with _new_run(run) as new:
+    with new_run(run) as new:
         write_run(new, info, predictions, benchmark.samples())
     return run
 
@@ -91,11 +100,11 @@ def import_table(
 def import_onnx(
     path: Path,
     dataset: PreparedDataset,
-    benchmark: BenchmarkDir,
     run: RunDir,
     *,
     title: str,
     declared: OnnxInput | None = None,
+    mapping: Mapping[str, str] | None = None,
 ) -> RunDir:
     """Predicts validation and test with an ONNX file and adds the result as a run.
 
@@ -105,36 +114,29 @@ def import_onnx(
     Args:
         path: The ONNX file.
         dataset: The prepared dataset.
-        benchmark: The benchmark to predict.
-        run: Where the run is written.
+        run: Where the run is written, in the benchmark to predict.
         title: Display name of the model.
         declared: Input and classes of a file from elsewhere; None for a file of `export_run`.
+        mapping: The benchmark's class by the file's name for it, for unknown names.
 
     Raises:
         WeightsError: If the file is not an image classifier, or its input is not declared.
-        DataError: If its classes or the dataset's split differ from the benchmark's.
+        DataError: If its classes cannot be matched, or the dataset's split differs from the
+            benchmark's.
         ArtifactError: If the run exists.
     """
+    benchmark = run.benchmark
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
-    network = read_onnx(path, dataset.format, declared)
-    if network.labels != dataset.labels:
-        raise DataError(
-            f"{path.name} has the classes {', '.join(network.labels.names)}, but the benchmark has "
-            f"{', '.join(dataset.labels.names)}. Import it into a benchmark with its classes."
-        )
+    read = read_onnx(path, dataset.format, declared)
+    classes = match_classes(read.classes.names, dataset.labels, path.name, mapping)
+    network = replace(read, classes=classes)
     training_images = dataset.images[dataset.rows("train")[:32]]
-    if declared is not None and ends_in_softmax(network, training_images):
-        declared = replace(declared, gives_probabilities=True)
-        network = read_onnx(path, dataset.format, declared)
-    ids = dataset.samples["id"].to_numpy(dtype=object)
-    splits = {}
-    for split in EVALUATED:
-        rows = dataset.rows(split)
-        probabilities = network.probabilities(dataset.images, rows)
-        splits[split] = SplitPredictions(
-            dataset.labels, ids[rows], dataset.targets(rows), probabilities
-        )
-    info = _imported_info(path, run, dataset.labels, title)
+    probabilities = network.gives_probabilities or (
+        declared is not None and ends_in_softmax(network, training_images)
+    )
+    network = replace(network, gives_probabilities=probabilities)
+    predictions = predict_with(network, dataset)
+    info = _imported_info(path, run, classes, title)
     info = info.model_copy(
         update={
             "image_size": network.preprocessing.image_size,
@@ -142,14 +144,14 @@ def import_onnx(
             "parameters": network.parameters,
         }
     )
-    with _new_run(run) as new:
-        write_run(new, info, Predictions(splits), benchmark.samples())
-        keep_onnx(path, new.onnx_path, declared)
+    with new_run(run) as new:
+        write_run(new, info, predictions, benchmark.samples())
+        keep_onnx(path, new.onnx_path, network)
     return run
 
 
 @contextmanager
-def _new_run(run: RunDir) -> Iterator[RunDir]:
+def new_run(run: RunDir) -> Iterator[RunDir]:
     """Yields a temporary folder that becomes the run; fails if the run exists."""
     if run.root.exists():
         raise ArtifactError(
@@ -160,7 +162,7 @@ def _new_run(run: RunDir) -> Iterator[RunDir]:
         yield new
 
 
-def _imported_info(path: Path, run: RunDir, labels: LabelSet, title: str) -> RunInfo:
+def _imported_info(path: Path, run: RunDir, classes: OutputClasses, title: str) -> RunInfo:
     """Returns the `run.json` of predictions from elsewhere."""
     return RunInfo(
         run_id=run.run_id,
@@ -168,12 +170,13 @@ def _imported_info(path: Path, run: RunDir, labels: LabelSet, title: str) -> Run
         title=title,
         family="imported",
         recipe={},
-        labels=labels.names,
-        init="elsewhere",
+        labels=classes.labels.names,
+        init=ELSEWHERE,
         init_source=path.name,
+        outputs=() if classes.names == classes.labels.names else classes.names,
         seed=0,
         image_size=None,
-        preprocessing_hash="elsewhere",
+        preprocessing_hash=ELSEWHERE,
         split_hash=run.benchmark.info().split_hash,
         parameters=None,
         versions=provenance.versions(),

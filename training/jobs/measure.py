@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
+from fer_core.engine.classifiers import load_classifier
 from fer_core.engine.efficiency import device_title, measure_run
-from fer_core.engine.networks import load_network
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency, combined
@@ -36,8 +37,8 @@ def requested_runs(benchmark: BenchmarkDir, names: Sequence[str]) -> list[RunDir
     """
     runs = [benchmark.run(name) for name in names] or benchmark.runs()
     finished = [run for run in runs if run.info_path.is_file()]
-    if not names:  # imported runs cannot be measured
-        finished = [run for run in finished if _kind(run) != "imported"]
+    if not names:
+        finished = [run for run in finished if _predicts(run)]
     if names and len(finished) < len(runs):
         missing = ", ".join(run.run_id for run in runs if run not in finished)
         raise ArtifactError(f"There is no finished run {missing} in {benchmark.root}.")
@@ -56,12 +57,17 @@ def _kind(run: RunDir) -> str:
         return ""  # measuring it reports the damage
 
 
-def _require_network_or_ensemble(info: RunInfo) -> None:
-    if info.kind == "imported":
-        raise ArtifactError(
-            f"{info.run_id} was imported; only networks trained here and their ensembles can be "
-            "measured."
-        )
+def _predicts(run: RunDir) -> bool:
+    try:
+        return abilities_of(run).predicts
+    except ArtifactError:
+        return True  # measuring it reports the damage
+
+
+def _require_predicts(run: RunDir) -> None:
+    abilities = abilities_of(run)
+    if not abilities.predicts:
+        raise ArtifactError(f"{run.run_id} cannot be measured: {abilities.reason}")
 
 
 @dataclass(frozen=True)
@@ -159,10 +165,10 @@ def require_measurable(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> 
     """Checks that a run can be measured on a prepared dataset.
 
     Raises:
-        ArtifactError: If it was imported, has another split, or is an ensemble with a changed
+        ArtifactError: If it cannot predict, has another split, or is an ensemble with a changed
             member.
     """
-    _require_network_or_ensemble(info)
+    _require_predicts(run)
     if info.split_hash != dataset.info.split_hash:
         raise ArtifactError(
             f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
@@ -180,9 +186,9 @@ def average_members(members: Sequence[NDArray[np.float32]], info: RunInfo) -> ND
 
     Args:
         members: Probabilities, each of shape (..., K).
-        info: Metadata of the network or ensemble.
+        info: Metadata of the run.
     """
-    if info.kind == "network":
+    if info.kind != "ensemble":
         return members[0]
     wide = [member.astype(np.float64) for member in members]
     return average_probabilities(wide, info.member_weights, info.logit_shift).astype(np.float32)
@@ -201,7 +207,8 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: SampledPictures) -> bool:
 
 def input_stamp(run: RunDir, pictures: SampledPictures) -> str:
     """Returns what cached predictions of a network depend on: the images and its weights."""
-    weights = run.weights_path.stat() if run.weights_path.is_file() else None
+    file = run.onnx_path if run.info().kind == "imported" else run.weights_path
+    weights = file.stat() if file.is_file() else None
     pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
     stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels}"
     return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
@@ -225,9 +232,8 @@ def _corrupted_predictions(
                     return np.asarray(cache["answers"], dtype=np.float32)
         except DAMAGED_ARRAYS:
             pass
-    network = load_network(run, stored)
-    network.model.to(device).requires_grad_(False)
-    steps = corrupted_probabilities(network, pictures.images, pictures.rows, seed=pictures.seed)
+    model = load_classifier(run, stored, device)
+    steps = corrupted_probabilities(model, pictures.images, pictures.rows, seed=pictures.seed)
     predictions = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
     if not np.isfinite(predictions).all():
         raise ArtifactError(
@@ -256,8 +262,8 @@ def measure_efficiency(
     if not again and (earlier := _earlier_efficiency(run, device, threads)) is not None:
         return earlier
     info = run.info()
-    _require_network_or_ensemble(info)
-    if info.kind == "network":
+    _require_predicts(run)
+    if info.kind != "ensemble":
         benchmark = run.benchmark.info()
         stored = SampleFormat(benchmark.side, benchmark.colour)
         # a new process, because peak memory never falls

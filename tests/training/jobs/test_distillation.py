@@ -232,7 +232,7 @@ def test_an_imported_network_teaches_and_imported_predictions_do_not(toy, tmp_pa
     run = toy.benchmark.run("tiny-cpu-s0")
     export_run(run, toy.dataset.format, tmp_path / "theirs.onnx", toy.dataset)
     theirs = toy.benchmark.run("theirs")
-    import_onnx(tmp_path / "theirs.onnx", toy.dataset, toy.benchmark, theirs, title="Theirs")
+    import_onnx(tmp_path / "theirs.onnx", toy.dataset, theirs, title="Theirs")
     accelerator = make_accelerator("fp32", "cpu")
     images = torch.rand(3, 1, 48, 48)
     answers = [

@@ -155,12 +155,12 @@ def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
     toy, run, _ = explained
     export_run(toy.benchmark.run(RUN), toy.dataset.format, tmp_path / "net.onnx", toy.dataset)
     theirs = toy.benchmark.run("theirs")
-    import_onnx(tmp_path / "net.onnx", toy.dataset, toy.benchmark, theirs, title="Theirs")
+    import_onnx(tmp_path / "net.onnx", toy.dataset, theirs, title="Theirs")
     try:
         run("theirs", "--method", "centre", "--method", "occlusion")
         assert set(read_table(theirs.regions_path)["method"]) == {"centre", "occlusion"}
         theirs.onnx_path.unlink()
-        assert "has predictions only" in run("theirs")
+        assert "its model.onnx is missing" in run("theirs")
     finally:
         shutil.rmtree(theirs.root)
 

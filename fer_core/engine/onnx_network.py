@@ -1,0 +1,344 @@
+"""ONNX networks, from here or elsewhere: their input, their classes, and their answers."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.transforms import Preprocessing
+from fer_core.errors import WeightsError
+from fer_core.labels import LabelSet, OutputClasses
+from fer_core.models.outputs import select_columns
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FACTS = "ferscope"
+"""Key of the metadata that hold a file's input and classes."""
+
+_DTYPES: Mapping[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class OnnxInput:
+    """Input and classes of an ONNX file that does not declare them in its metadata.
+
+    Attributes:
+        image_size: Input side in pixels; None where the graph fixes it.
+        mean: Input mean per channel, for values in 0 to 1.
+        std: Input standard deviation per channel.
+        labels: Classes in the order of the outputs.
+        gives_probabilities: Whether the outputs are probabilities rather than logits.
+    """
+
+    image_size: int | None
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    labels: tuple[str, ...]
+    gives_probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class OnnxLayout:
+    """How a graph takes images.
+
+    Attributes:
+        channels: 3, or 1 for the mean of the three.
+        channels_last: (N, S, S, C) rather than (N, C, S, S).
+        dtype: Precision of the input.
+    """
+
+    channels: int
+    channels_last: bool
+    dtype: Any
+
+    def arrange(self, inputs: torch.Tensor) -> NDArray[Any]:
+        """Converts normalised inputs (N, 3, S, S) to the graph's input."""
+        batch = inputs.detach().cpu().numpy()
+        if self.channels == 1:
+            batch = batch.mean(axis=1, keepdims=True)
+        if self.channels_last:
+            batch = batch.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(batch, dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """An ONNX classifier, ready to predict.
+
+    Attributes:
+        session: ONNX Runtime's session.
+        layout: How it takes images.
+        preprocessing: Converts stored images to its input.
+        classes: Its outputs and the classes of its answers.
+        parameters: Number of weights in the file; None if unknown.
+        weights_hash: Hash of the weight file that was exported; None if unknown.
+        gives_probabilities: Whether the outputs are probabilities; their logarithms are logits.
+    """
+
+    session: "onnxruntime.InferenceSession"
+    layout: OnnxLayout
+    preprocessing: Preprocessing
+    classes: OutputClasses
+    parameters: int | None
+    weights_hash: str | None = None
+    gives_probabilities: bool = False
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of its answers, in canonical order."""
+        return self.classes.labels
+
+    def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+        """Predicts normalised inputs.
+
+        Args:
+            inputs: Shape (N, 3, S, S).
+            batch_size: Inputs per step, unless the graph fixes it.
+
+        Returns:
+            Shape (N, K) in the order of `labels`, on the CPU.
+
+        Raises:
+            WeightsError: If the graph fails, or its outputs are not finite or have another shape.
+        """
+        outputs = self.outputs(inputs, batch_size)
+        if self.gives_probabilities:
+            outputs = outputs.clamp_min(1e-12).log()
+        return select_columns(outputs, self.classes.columns)
+
+    def outputs(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+        """Returns the graph's own outputs for normalised inputs, shape (N, outputs).
+
+        Args:
+            inputs: Shape (N, 3, S, S).
+            batch_size: Inputs per step, unless the graph fixes it.
+
+        Raises:
+            WeightsError: As `logits`.
+        """
+        graph_input = self.session.get_inputs()[0]
+        fixed = graph_input.shape[0]
+        step = fixed if isinstance(fixed, int) else batch_size
+        parts = []
+        for start in range(0, len(inputs), step):
+            batch = self.layout.arrange(inputs[start : start + step])
+            count = len(batch)
+            if isinstance(fixed, int) and count < step:
+                batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
+            try:
+                answers = np.asarray(self.session.run(None, {graph_input.name: batch})[0])
+            except Exception as error:  # ONNX Runtime raises many kinds
+                raise WeightsError(
+                    f"The ONNX file cannot predict inputs of shape {batch.shape}: {error} "
+                    "Check the image size."
+                ) from error
+            parts.append(answers[:count] if answers.ndim else answers[None])
+        answers = np.concatenate(parts)
+        if answers.ndim != 2 or answers.shape[1] != len(self.classes.names):
+            raise WeightsError(
+                f"The ONNX file has outputs of shape {answers.shape} for {len(inputs)} images and "
+                f"{len(self.classes.names)} classes. Check its classes."
+            )
+        if not np.isfinite(answers).all():
+            raise WeightsError("The outputs of the ONNX file are not finite.")
+        return torch.from_numpy(answers.astype(np.float32, copy=False))
+
+    def probabilities(
+        self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
+    ) -> NDArray[np.float64]:
+        """Predicts stored images.
+
+        Args:
+            images: uint8, shape (N, H, W) or (N, H, W, 3).
+            rows: Rows to predict, in order.
+            batch_size: Images per step, unless the graph fixes it.
+
+        Returns:
+            Shape (len(rows), K) in the order of `labels`, rows sum to 1.
+        """
+        parts = []
+        for start in range(0, len(rows), batch_size):
+            batch = images[rows[start : start + batch_size]]
+            inputs = self.preprocessing(np.asarray(batch))
+            parts.append(self.logits(inputs, batch_size).numpy())
+        logits = np.concatenate(parts).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return result
+
+
+def read_onnx(
+    path: Path,
+    stored: SampleFormat,
+    declared: OnnxInput | None = None,
+    labels: LabelSet | None = None,
+    threads: int | None = None,
+) -> OnnxNetwork:
+    """Opens an ONNX classifier with one image input.
+
+    Args:
+        path: The file.
+        stored: Format of the images to predict.
+        declared: Its input and classes; None for a file whose metadata has them.
+        labels: Classes of the answers; by default the file's own.
+        threads: Threads of ONNX Runtime; its default if None.
+
+    Raises:
+        WeightsError: If the file is not such a network, or does not match what is declared.
+    """
+    session = _session(path, threads)
+    facts = json.loads(session.get_modelmeta().custom_metadata_map.get(FACTS, "{}"))
+    declared = declared or (_from_facts(facts) if facts else None)
+    if declared is None:
+        raise WeightsError(
+            f"{path.name} does not declare its input and classes. Pass --labels, --image-size "
+            "unless the graph fixes it, and --mean and --std if needed."
+        )
+    size = _image_size(session, declared, path.name)
+    _check_outputs(session, declared, path.name)
+    preprocessing = Preprocessing(stored.side, stored.colour, size, declared.mean, declared.std)
+    return OnnxNetwork(
+        session,
+        _layout(session, size, path.name),
+        preprocessing,
+        OutputClasses(declared.labels, labels or LabelSet.of(declared.labels)),
+        count_parameters(path),
+        facts.get("weights_hash"),
+        declared.gives_probabilities,
+    )
+
+
+def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
+    """Whether a network's outputs are probabilities: not negative, with rows that sum to 1.
+
+    Args:
+        network: As read.
+        images: Some stored images, shape (N, H, W) or (N, H, W, 3).
+    """
+    outputs = network.outputs(network.preprocessing(images))
+    return bool((outputs >= 0).all() and (outputs.sum(dim=1) - 1).abs().max() < 1e-3)
+
+
+def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    # Several sessions and PyTorch share a process. Spinning threads take the cores from each other
+    # (measured: four times slower for eight networks).
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises many kinds for damaged files
+        raise WeightsError(f"{path.name} cannot be read as an ONNX network: {error}") from error
+
+
+def _from_facts(facts: Mapping[str, Any]) -> OnnxInput:
+    return OnnxInput(
+        image_size=int(facts["image_size"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+        labels=tuple(facts["labels"]),
+        gives_probabilities=bool(facts.get("gives_probabilities", False)),
+    )
+
+
+def _image_size(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> int:
+    """Returns the input side in pixels, which the graph fixes or the user declares."""
+    inputs = session.get_inputs()
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    candidates = list(_layouts(shape)) if len(shape) == 4 else []
+    if not candidates or inputs[0].type not in _DTYPES:
+        raise WeightsError(
+            f"{name} must have one floating-point input of shape (N, 3, S, S), (N, 1, S, S), "
+            f"(N, S, S, 3) or (N, S, S, 1), not {[(item.type, item.shape) for item in inputs]}."
+        )
+    channels_last = candidates[0][1]
+    sides = {side for side in _sides(shape, last=channels_last) if isinstance(side, int)}
+    for side in sides:
+        if declared.image_size is not None and side != declared.image_size:
+            raise WeightsError(
+                f"{name} takes images of {side} px, but {declared.image_size} px were declared. "
+                f"Pass --image-size {side}."
+            )
+    size = declared.image_size or next(iter(sides), None)
+    if size is None:
+        raise WeightsError(f"{name} does not fix the size of its input. Pass --image-size.")
+    return size
+
+
+def _sides(shape: list[Any], *, last: bool) -> list[Any]:
+    return shape[1:3] if last else shape[2:4]
+
+
+def _layouts(shape: list[Any]) -> Iterator[tuple[int, bool]]:
+    """Yields the (channels, channels_last) that an input shape allows; symbolic axes fit all."""
+    if shape[1] in (1, 3):
+        yield shape[1], False
+        return
+    if shape[3] in (1, 3):
+        yield shape[3], True
+        return
+    for last in (False, True):
+        axis = shape[3 if last else 1]
+        sides = {side for side in _sides(shape, last=last) if isinstance(side, int)}
+        if not isinstance(axis, int) and len(sides) < 2:
+            yield from ((3, last), (1, last))
+
+
+def _layout(session: "onnxruntime.InferenceSession", size: int, name: str) -> OnnxLayout:
+    """Returns how a graph takes images; symbolic axes are settled by trying a blank image."""
+    import onnxruntime
+
+    graph_input = session.get_inputs()[0]
+    dtype = _DTYPES[graph_input.type]
+    layouts = [OnnxLayout(*found, dtype) for found in _layouts(graph_input.shape)]
+    if len(layouts) == 1:
+        return layouts[0]
+    batch = graph_input.shape[0] if isinstance(graph_input.shape[0], int) else 1
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4  # what does not fit is no error here
+    for layout in layouts:
+        blank = layout.arrange(torch.zeros(batch, 3, size, size))
+        try:
+            session.run(None, {graph_input.name: blank}, quiet)
+        except Exception:  # noqa: S112 (ONNX Runtime raises many kinds; the next layout is tried)
+            continue
+        return layout
+    raise WeightsError(
+        f"{name} predicts no image of {size} px with 3 or 1 channels. Check --image-size."
+    )
+
+
+def _check_outputs(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> None:
+    outputs = session.get_outputs()
+    classes = outputs[0].shape[-1] if outputs[0].shape else None
+    if isinstance(classes, int) and classes != len(declared.labels):
+        raise WeightsError(
+            f"{name} has {classes} outputs for {len(declared.labels)} labels "
+            f"({', '.join(declared.labels)})."
+        )
+
+
+def count_parameters(path: Path) -> int | None:
+    """Counts the stored weights of any precision; None if the graph has no initializers."""
+    import onnx
+
+    kinds = onnx.TensorProto
+    weighing = {
+        kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE, kinds.INT8, kinds.UINT8,
+    }  # fmt: skip
+    weights = onnx.load(str(path)).graph.initializer
+    return sum(int(np.prod(w.dims)) for w in weights if w.data_type in weighing) or None

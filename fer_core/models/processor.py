@@ -1,0 +1,91 @@
+"""Input of a transformers model: `preprocessor_config.json` as size, mean and std."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fer_core.config import Rgb
+from fer_core.errors import WeightsError
+from fer_core.models.published import InputOptions
+
+
+def read_processor(
+    processor: Mapping[str, Any], config: Mapping[str, Any], options: InputOptions, name: str
+) -> tuple[InputOptions, list[str]]:
+    """Returns a model's complete input, and notes on what differs from its image processor.
+
+    Args:
+        processor: Content of `preprocessor_config.json`; empty if there is none.
+        config: Content of `config.json`.
+        options: What the user gave; it takes precedence.
+        name: The model, for messages.
+
+    Raises:
+        WeightsError: If a value is missing or of no use here; says which option gives it.
+    """
+    mean, std = options.mean, options.std
+    if (mean is None or std is None) and not processor:
+        raise WeightsError(
+            f"{name} has no preprocessor_config.json, so its input is unknown. Pass --mean and "
+            "--std, such as --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5."
+        )
+    own_mean, own_std = _normalisation(processor, name) if processor else (None, None)
+    size = options.image_size or _side(processor, config, name)
+    notes = []
+    if processor.get("do_center_crop") and options.image_size is None:
+        notes.append(
+            "Its image processor crops the centre after resizing; here the whole face is resized."
+        )
+    if processor.get("do_flip_channel_order"):
+        notes.append("The model reads BGR images. Its answers for colour images may be wrong.")
+    return InputOptions(size, mean or own_mean, std or own_std), notes
+
+
+def _normalisation(processor: Mapping[str, Any], name: str) -> tuple[Rgb, Rgb]:
+    """Returns mean and std for values in 0 to 1."""
+    factor: Any = processor.get("rescale_factor", 1 / 255)
+    scale = 255 * float(factor) if processor.get("do_rescale", True) else 255.0
+    offset = 1.0 if processor.get("rescale_offset") else 0.0
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if processor.get("do_normalize", True):
+        mean = _rgb(processor.get("image_mean"), "image_mean", name)
+        std = _rgb(processor.get("image_std"), "image_std", name)
+    shifted = tuple((value + offset) / scale for value in mean)
+    scaled = tuple(value / scale for value in std)
+    return (shifted[0], shifted[1], shifted[2]), (scaled[0], scaled[1], scaled[2])
+
+
+def _rgb(values: object, key: str, name: str) -> Rgb:
+    numbers: list[Any] = values if isinstance(values, list) else [values]
+    if len(numbers) == 1:
+        numbers = numbers * 3
+    if len(numbers) != 3 or not all(isinstance(value, int | float) for value in numbers):
+        raise WeightsError(
+            f"preprocessor_config.json of {name} has no usable {key} ({values}). Pass --mean and "
+            "--std."
+        )
+    return (float(numbers[0]), float(numbers[1]), float(numbers[2]))
+
+
+def _side(processor: Mapping[str, Any], config: Mapping[str, Any], name: str) -> int:
+    """Returns the side of the network's input in pixels."""
+    crop = processor.get("crop_size") if processor.get("do_center_crop") else None
+    for size in (crop, processor.get("size"), config.get("image_size")):
+        side = _square(size, name)
+        if side is not None:
+            return side
+    raise WeightsError(f"The files of {name} do not say the input size. Pass --image-size.")
+
+
+def _square(size: object, name: str) -> int | None:
+    if isinstance(size, Mapping):
+        if "height" in size and "width" in size:
+            size = [size["height"], size["width"]]
+        else:
+            size = size.get("shortest_edge")
+    if isinstance(size, list) and len(size) == 2:
+        if size[0] != size[1]:
+            raise WeightsError(
+                f"{name} takes images of {size[0]} x {size[1]} px; only square input is supported."
+            )
+        size = size[0]
+    return size if isinstance(size, int) and size > 0 else None

@@ -1,0 +1,42 @@
+"""Classifiers that were trained elsewhere, as read from files: network, weights, input, classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fer_core.config import ModelConfig, Rgb
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Input of a network as the user gives it; None for what its files say.
+
+    Attributes:
+        image_size: Input side in pixels.
+        mean: Input mean per channel, for values in 0 to 1.
+        std: Input standard deviation per channel.
+    """
+
+    image_size: int | None = None
+    mean: Rgb | None = None
+    std: Rgb | None = None
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A network that was trained elsewhere.
+
+    Attributes:
+        config: How it is built again; complete without its files.
+        outputs: Class of each output in its own words, in order.
+        tensors: Its state dict, with the names of the built network.
+        source: Where it comes from, with the commit or the file's name.
+        notes: Sentences on what was converted, assumed or left out.
+    """
+
+    config: ModelConfig
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    source: str
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,88 @@
+"""Weights of a timm or torchvision network in a file of their own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from fer_core.config import ModelConfig
+from fer_core.errors import WeightsError
+from fer_core.models.checkpoint import load_tensors
+from fer_core.models.external import default_size
+from fer_core.models.published import InputOptions, PublishedModel
+from fer_core.models.registry import build_model, spec_of
+from fer_core.models.state_dicts import fit_state
+from fer_core.models.weights import read_pickled_tensors
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
+
+
+def read_weights_file(
+    path: Path, architecture: str, outputs: tuple[str, ...], options: InputOptions
+) -> PublishedModel:
+    """Reads a file of weights.
+
+    Args:
+        path: safetensors, or a state dict of torch, which is read without running code from it.
+        architecture: `timm:<name>`, `torchvision:<name>`, or a name of a recipe's architecture.
+        outputs: Classes in output order; those in the file's header if empty.
+        options: Input; the architecture's where None.
+
+    Raises:
+        WeightsError: If the file is damaged, a pickle with code, or does not fit; names what.
+        RecipeError: If there is no such architecture.
+    """
+    if architecture.startswith("hf:"):
+        raise WeightsError(
+            "A network of transformers is imported from its folder, which has config.json. Give "
+            "the folder, or hub:owner/name."
+        )
+    tensors, labels = _read(path)
+    classes = outputs or labels
+    if not classes:
+        raise WeightsError(
+            f"{path.name} does not name its classes. Pass --labels with the classes in output "
+            "order."
+        )
+    size = options.image_size or default_size(architecture)
+    if size is None:
+        raise WeightsError(f"The input size of {architecture} is unknown. Pass --image-size.")
+    config = ModelConfig(
+        architecture=architecture,
+        init=f"file:{path.name}",
+        image_size=size,
+        mean=options.mean,
+        std=options.std,
+    )
+    spec = spec_of(config)
+    config = config.model_copy(update={"mean": spec.mean_of(config), "std": spec.std_of(config)})
+    fitted = fit_state(tensors, build_model(config, len(classes)), path.name)
+    notes = [
+        *fitted.notes,
+        *_assumed(options, config),
+    ]
+    return PublishedModel(config, classes, fitted.tensors, path.name, tuple(notes))
+
+
+def _assumed(options: InputOptions, config: ModelConfig) -> list[str]:
+    """Returns a note on the input that the architecture's defaults gave."""
+    assumed = []
+    if options.image_size is None:
+        assumed.append(f"--image-size {config.image_size}")
+    if options.mean is None and config.mean is not None:
+        assumed.append(f"--mean {','.join(f'{value:g}' for value in config.mean)}")
+    if options.std is None and config.std is not None:
+        assumed.append(f"--std {','.join(f'{value:g}' for value in config.std)}")
+    if not assumed:
+        return []
+    return [f"The architecture's defaults were used for its input: {' '.join(assumed)}."]
+
+
+def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """Returns tensors, and the classes that the header names."""
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file {path}.")
+    if path.suffix == ".safetensors":
+        tensors, facts = load_tensors(path)
+        return tensors, tuple(facts.get("labels", ()))
+    return read_pickled_tensors(path), ()

@@ -1,0 +1,320 @@
+"""Models of other projects become runs by one command and get what trained runs get."""
+
+import json
+import struct
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+
+from fer_core.abilities import abilities_of
+from fer_core.engine.classifiers import load_classifier
+from fer_core.engine.networks import load_network
+from fer_core.errors import DataError, FerscopeError, RecipeError, WeightsError
+from fer_core.evaluation.efficiency import Efficiency
+from fer_core.evaluation.leaderboard import read_results
+from fer_core.explain.features import feature_maps, layers
+from fer_core.explain.methods import methods_for
+from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.predictor import Predictor
+from tests.support import stand_ins
+from tests.support.builders import toy_benchmark
+from training import __main__ as cli
+from training.jobs import measure
+
+LABELS = SEVEN_EMOTIONS.names
+IMPORTED = ("vit", "convnext", "eight")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A benchmark, three imported models, their originals, and the command line."""
+    root = tmp_path_factory.mktemp("import")
+    toy = toy_benchmark(root / "toy", per_class=12)
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
+    monkeypatch.setenv("FERSCOPE_DATA", str(toy.data))
+
+    def run(*arguments: str) -> None:
+        cli.app([*map(str, arguments)], standalone_mode=False)
+
+    vit = stand_ins.hub_vit(root / "vit")
+    convnext = stand_ins.timm_state(root / "convnext.pth")
+    eight = stand_ins.onnx_net(root / "eight.onnx")
+    run("import", "toy", root / "vit")
+    run("import", "toy", root / "convnext.pth", "--architecture", "timm:convnext_atto",
+        "--labels", ",".join(LABELS), "--image-size", "32")  # fmt: skip
+    run("import", "toy", eight, "--image-size", "48", "--labels", ",".join(stand_ins.EIGHT),
+        "--mean", "0", "0", "0", "--std", "1,1,1")  # fmt: skip
+    run("ensemble", "toy", *IMPORTED, "efficientnet_lite0-cpu-s0", "--name", "all")
+    yield toy, run, {"vit": vit, "convnext": convnext, "eight": eight}
+    monkeypatch.undo()
+
+
+def faces(toy, count: int = 6):
+    return np.asarray(toy.dataset.images[toy.dataset.rows("test")[:count]])
+
+
+def expected_input(toy, side: int, mean, std) -> torch.Tensor:
+    """The input as torchvision makes it."""
+    from torchvision.transforms import v2
+
+    images = torch.from_numpy(faces(toy))[:, None].expand(-1, 3, -1, -1)
+    resize = v2.Resize((side, side), antialias=True)
+    scaled = resize(images.float() / 255).clamp(0, 1)
+    return v2.Normalize(mean, std)(scaled)
+
+
+def test_logits_are_those_of_the_original_library(shop):
+    toy, _, originals = shop
+    networks = {
+        name: load_network(toy.benchmark.run(name), toy.dataset.format)
+        for name in ("vit", "convnext")
+    }
+    with torch.inference_mode():
+        ours = {name: net.logits(net.preprocessing(faces(toy))) for name, net in networks.items()}
+        inputs = expected_input(toy, 32, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
+        vit = originals["vit"](pixel_values=inputs).logits
+        inputs = expected_input(toy, 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        convnext = originals["convnext"](inputs)
+    order = [stand_ins.CANONICAL.index(label) for label in LABELS]
+    torch.testing.assert_close(ours["vit"], vit[:, order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours["convnext"], convnext, atol=1e-5, rtol=0)
+
+
+def test_contempt_is_left_out_and_the_others_renormalised(shop):
+    toy, _, originals = shop
+    info = toy.benchmark.run("eight").info()
+    assert info.classes.left_out == ("contempt",)
+    session = onnxruntime.InferenceSession(str(originals["eight"]))
+    images = (faces(toy)[:, None] / 255).astype(np.float32)
+    answers = session.run(None, {"images": images})[0]
+    shares = np.exp(answers) / np.exp(answers).sum(axis=1, keepdims=True)
+    names = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
+    kept = shares[:, [names.index(label) for label in LABELS]]
+    model = load_classifier(toy.benchmark.run("eight"), toy.dataset.format, CPU)
+    ours = model.probabilities(faces(toy), np.arange(6))
+    np.testing.assert_allclose(ours, kept / kept.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_all_are_ranked_with_their_ensemble(shop):
+    toy, _, _ = shop
+    results = read_results(toy.benchmark)
+    assert not results.warnings
+    assert {*IMPORTED, "all"} <= {entry.run_id for entry in results.entries}
+    assert set(toy.benchmark.run("all").info().members) == {
+        *IMPORTED, "efficientnet_lite0-cpu-s0",
+    }  # fmt: skip
+
+
+def test_each_is_measured_like_a_trained_run(shop):
+    toy, _, _ = shop
+    pictures = measure.SampledPictures.draw(toy.dataset, 2, seed=0)
+
+    def silent(items, _length, _title):
+        return items
+
+    for name in (*IMPORTED, "all"):
+        run = toy.benchmark.run(name)
+        assert measure.measure_robustness(run, toy.dataset, pictures, CPU, silent)
+        assert len(pd.read_parquet(run.robustness_path)) == 71
+    shown = {entry.run_id: entry for entry in read_results(toy.benchmark).entries}
+    assert all(shown[name].robustness_values for name in (*IMPORTED, "all"))
+
+
+def test_an_onnx_file_has_the_cost_of_its_operators(shop):
+    from fer_core.engine.efficiency import measure_run
+
+    toy, _, _ = shop
+    run = toy.benchmark.run("eight")
+    cost = measure_run(run, toy.dataset.format, CPU, threads=1)
+    assert cost.parameters == 6 * 9 + 6 * 8 + 8
+    assert cost.flops == 2 * (6 * 23 * 23 * 9) + 2 * (6 * 8)
+    assert cost.milliseconds(1) > 0
+    assert cost.weight_bytes == run.onnx_path.stat().st_size
+    cost.write(run.efficiency_path)
+    assert Efficiency.read(run.efficiency_path) == cost
+
+
+def test_evaluating_again_changes_nothing(shop):
+    toy, run, _ = shop
+    before = {name: pd.read_parquet(toy.benchmark.run(name).predictions_path) for name in IMPORTED}
+    for name, table in before.items():
+        run("evaluate", "toy", name, "--device", "cpu")
+        again = pd.read_parquet(toy.benchmark.run(name).predictions_path)
+        pd.testing.assert_frame_equal(again, table, atol=1e-6)
+
+
+def test_each_answers_for_a_face_with_a_map(shop):
+    toy, _, _ = shop
+    predictor = Predictor(toy.benchmark, CPU)
+    face = faces(toy)[0]
+    for name in (*IMPORTED, "all"):
+        answer = predictor.answer(face, name)
+        assert answer.probabilities.sum() == pytest.approx(1)
+        assert np.isfinite(answer.saliency).all()
+        assert answer.saliency.std() > 0
+
+
+def test_networks_have_feature_maps_and_every_saliency_method(shop):
+    toy, _, _ = shop
+    predictor = Predictor(toy.benchmark, CPU)
+    for name, family in (("vit", "vit"), ("convnext", "cnn")):
+        assert abilities_of(toy.benchmark.run(name)).has_layers
+        with predictor.borrow(name) as model:
+            inputs = model.prepare(faces(toy, 1))
+            found = layers(model.model, model.spec, inputs)
+            assert feature_maps(model.model, model.spec, inputs, found[-1]).values.ndim == 3
+            methods = methods_for(model.config)
+        assert ("chefer" in [method.key for method in methods]) == (family == "vit")
+        for method in methods:
+            explained = predictor.explain(faces(toy)[0], name, method.key)
+            assert np.isfinite(explained.values).all(), method.key
+
+
+def test_what_an_onnx_file_cannot_do_is_said(shop):
+    toy, _, _ = shop
+    abilities = abilities_of(toy.benchmark.run("eight"))
+    assert (abilities.predicts, abilities.has_layers) == (True, False)
+    assert "layers and gradients cannot be read" in abilities.reason
+    predictor = Predictor(toy.benchmark, CPU)
+    with pytest.raises(FerscopeError, match="Grad-CAM does not support"):
+        predictor.explain(faces(toy)[0], "eight", "grad_cam")
+    mixed = predictor.explain(faces(toy)[0], "all", "occlusion")
+    assert mixed.values.std() > 0
+
+
+def test_a_model_without_a_class_is_shown_apart(shop, tmp_path, capsys):
+    toy, run, _ = shop
+    names = tuple(name for name in stand_ins.SHUFFLED if name != "disgust")
+    stand_ins.hub_vit(tmp_path / "six", names)
+    run("import", "toy", tmp_path / "six", "--title", "Six classes")
+    assert "The model cannot predict disgust" in " ".join(capsys.readouterr().out.split())
+    results = read_results(toy.benchmark)
+    assert "six" in {entry.run_id for entry in results.unranked}
+    table = pd.read_parquet(toy.benchmark.run("six").predictions_path)
+    assert (table["p_disgust"] == 0).all()
+
+
+def test_a_hub_name_records_the_commit(shop, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    toy, run, _ = shop
+    stand_ins.hub_vit(tmp_path / "vit")
+    stand_ins.hub_cache(tmp_path / "cache", tmp_path / "vit", "me/faces")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    run("import", "toy", "hub:me/faces")
+    info = toy.benchmark.run("faces").info()
+    assert info.init_source == f"hub me/faces@{'c' * 40}"
+    assert info.recipe["model"]["architecture"] == "hf:me/faces"
+    with pytest.raises(WeightsError, match=r"me/faces@gone is not in the local cache"):
+        run("import", "toy", "hub:me/faces@gone", "--name", "gone")
+    assert not toy.benchmark.run("gone").root.exists()
+
+
+def _edit(folder, name, **changes):
+    content = json.loads((folder / name).read_text())
+    content.update(changes)
+    (folder / name).write_text(json.dumps(content))
+
+
+def _pickled(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def _huge_header(folder):
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", 10 * 2**30) + b"{}")
+
+
+def _other_head(folder):
+    names = {"0": "angry", "1": "happy", "2": "sad"}
+    _edit(folder, "config.json", id2label=names, label2id={v: int(k) for k, v in names.items()})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), r"has no config\.json"),
+        (lambda f: _edit(f, "config.json", model_type="no_such_model"), "no_such_model"),
+        (lambda f: _edit(f, "config.json", auto_map={"AutoModel": "x.y"}), "needs code"),
+        (_pickled, r"pytorch_model\.bin.*refused"),
+        (_huge_header, "not a safetensors file: .*header too large"),
+        (lambda f: (f / "config.json").write_text("{"), r"config\.json of .* is damaged"),
+        (_other_head, r"other shape: .*classifier"),
+        (lambda f: (f / "preprocessor_config.json").unlink(), "Pass --mean and --std"),
+        (
+            lambda f: _edit(f, "config.json", id2label={str(i): f"LABEL_{i}" for i in range(7)}),
+            "Fewer than two classes",
+        ),
+        (
+            lambda f: _edit(
+                f,
+                "config.json",
+                id2label=dict(enumerate(("joy", "Happy", *LABELS[:3], "sad", "neutral"))),
+            ),
+            "two outputs for the class happy",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_imported_is_named_and_nothing_is_written(
+    shop, tmp_path, damage, message
+):
+    toy, run, _ = shop
+    stand_ins.hub_vit(tmp_path / "bad")
+    damage(tmp_path / "bad")
+    with pytest.raises(FerscopeError, match=message):
+        run("import", "toy", tmp_path / "bad")
+    assert not toy.benchmark.run("bad").root.exists()
+
+
+class _Code:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ((), RecipeError, "Name their network with --architecture"),
+        (("--architecture", "timm:convnext_atto"), WeightsError, "Pass --labels"),
+        (
+            ("--architecture", "timm:convnext_atto", "--labels", "angry,happy"),
+            WeightsError,
+            r"other shape: head\.fc\.weight \(7, 320\) for \(2, 320\)",
+        ),
+        (
+            ("--architecture", "timm:resnet18", "--labels", ",".join(LABELS)),
+            WeightsError,
+            r"missing: conv1\.weight, .* and \d+ more; not in the network: module\.stem",
+        ),
+        (("--map-class", "x"), RecipeError, "write it as THEIRS=OURS"),
+        (("--mean", "0.5,0.5"), RecipeError, "write three numbers"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(shop, tmp_path, options, error, message):
+    toy, run, _ = shop
+    stand_ins.timm_state(tmp_path / "net.pth.tar")
+    with pytest.raises(error, match=message):
+        run("import", "toy", tmp_path / "net.pth.tar", "--image-size", "32", *options)
+    assert not toy.benchmark.run("net").root.exists()
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(shop, tmp_path, capsys):
+    _, run, _ = shop
+    torch.save({"state_dict": _Code()}, tmp_path / "evil.pt")
+    with pytest.raises(WeightsError, match="refused, because it could run anything"):
+        run("import", "toy", tmp_path / "evil.pt", "--architecture", "timm:resnet18",
+            "--labels", ",".join(LABELS))  # fmt: skip
+    assert "must not run" not in capsys.readouterr().out
+
+
+def test_a_source_that_is_no_model_is_named(shop, tmp_path):
+    _, run, _ = shop
+    with pytest.raises(DataError, match="There is no file or folder nowhere"):
+        run("import", "toy", "nowhere")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"notes\.txt is no kind of file"):
+        run("import", "toy", tmp_path / "notes.txt")

@@ -1,0 +1,343 @@
+"""The command that imports models and predictions as runs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from fer_core.errors import DataError, RecipeError
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    benchmark_dir,
+    device_name,
+    open_dataset,
+)
+
+if TYPE_CHECKING:
+    from fer_core.artifacts import BenchmarkDir, RunDir
+    from fer_core.data.prepared import PreparedDataset
+    from fer_core.models.published import InputOptions, PublishedModel
+
+HALF = (0.5, 0.5, 0.5)
+_TABLES = (".csv", ".parquet", ".pq")
+_TRIPLES = ("--mean", "--std")
+
+Rgb = tuple[float, float, float]
+
+
+class ImportCommand(TyperCommand):
+    """Reads `--mean 0 0 0` as `--mean 0,0,0`, because earlier versions took three values."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (click's)
+        """Joins the three values of an option, then parses as usual."""
+        joined: list[str] = []
+        rest = list(args)
+        while rest:
+            joined.append(rest.pop(0))
+            if joined[-1] in _TRIPLES and len(rest) >= 3 and all(map(_is_number, rest[:3])):
+                joined.append(",".join(rest[:3]))
+                rest = rest[3:]
+        return super().parse_args(ctx, joined)
+
+
+def import_(
+    benchmark: Benchmark,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="hub:owner/name[@revision], a folder of transformers, weights (.safetensors, "
+            ".pth, .pt), an .onnx file, or predictions (.csv, .parquet)."
+        ),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(help="Id of the new run.", show_default="the source's last part"),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Display name.", show_default="the run id")
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="Architecture of a file of weights: timm:convnext_atto, torchvision:resnet18, or "
+            "one of this project, such as resnet34."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="The model's classes in output order, with commas.",
+            show_default="those that its files name",
+        ),
+    ] = None,
+    map_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A class of the model and the benchmark's: LABEL_0=angry. Without a class "
+            "(other=) it is left out. May be repeated; synonyms need none."
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Input side in pixels.", show_default="what the files say"),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,G,B",
+            help="Input mean for pixels in 0 to 1, such as 0.5,0.5,0.5.",
+            show_default="what the files say; 0.5,0.5,0.5 for .onnx",
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,G,B",
+            help="Input standard deviation.",
+            show_default="what the files say; 0.5,0.5,0.5 for .onnx",
+        ),
+    ] = None,
+    augmented: Annotated[
+        bool,
+        typer.Option(
+            "--augmented", help="The predictions of the table used test-time augmentation."
+        ),
+    ] = False,
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    r"""Import a model that was trained elsewhere as a run.
+
+    Writes the run to `artifacts/<benchmark>/runs/<name>/`. A model predicts validation and test of
+    the prepared dataset; its classes are matched by name with the benchmark's. Weights are stored
+    as safetensors. Pickles that need code to be opened are refused.
+
+        python -m training import ferplus hub:owner/name
+
+        python -m training import ferplus weights.pth --architecture timm:convnext_atto \
+            --labels angry,disgust,fear,happy,neutral,sad,surprise --image-size 224
+
+        python -m training import ferplus net.onnx \
+            --labels neutral,happiness,surprise,sadness,anger,disgust,fear,contempt
+
+    Predictions: a table with a column `id` and a column of probabilities per class, for every
+    validation and test sample (listed in the benchmark's samples.parquet):
+
+        python -m training import ferplus theirs.csv --title "Their model"
+    """
+    from fer_core.models.published import InputOptions
+    from training.terminal.reports import print_report
+
+    paths = benchmark_dir(benchmark, artifacts)
+    request = _Request(
+        source=source,
+        title=title or name or default_name(source),
+        architecture=architecture,
+        labels=tuple(part.strip() for part in labels.split(",")) if labels else (),
+        mapping=dict(_pair(text) for text in map_class or ()),
+        options=InputOptions(image_size, _triple("--mean", mean), _triple("--std", std)),
+        augmented=augmented,
+        device=device_name(device),
+    )
+    run = paths.run(name or default_name(source))
+    finished = _import(request, paths, run, data)
+    print_report(finished)
+    _print_notes(finished)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The options of `import`."""
+
+    source: str
+    title: str
+    architecture: str | None
+    labels: tuple[str, ...]
+    mapping: dict[str, str]
+    options: "InputOptions"
+    augmented: bool
+    device: str | None
+
+    @property
+    def suffix(self) -> str:
+        """The source's file extension in lower case."""
+        return Path(self.source).suffix.lower()
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the source is a repository of the hub or a folder."""
+        return self.source.startswith("hub:") or Path(self.source).is_dir()
+
+
+def _import(
+    request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
+) -> "RunDir":
+    """Imports a source by its kind."""
+    from fer_core.models.weight_files import SUFFIXES
+
+    given = request.options
+    describes_input = (given.image_size, given.mean, given.std) != (None, None, None)
+    if request.augmented and request.suffix not in _TABLES:
+        raise RecipeError("--augmented is for tables of predictions. Remove it for a model.")
+    if request.architecture and (request.is_folder or request.suffix not in SUFFIXES):
+        raise RecipeError(
+            "--architecture is for files of weights. Remove it: other sources say what they are."
+        )
+    if request.is_folder:
+        return _import_published(_read_folder(request), request, benchmark, run, data)
+    if not Path(request.source).is_file():
+        raise DataError(
+            f"There is no file or folder {request.source}. Models of the hub are written "
+            "hub:owner/name."
+        )
+    if request.suffix in _TABLES:
+        if request.labels or describes_input:
+            raise RecipeError(
+                "--labels, --image-size, --mean and --std are for models. Remove them: the columns "
+                "of a table name its classes."
+            )
+        return _import_table(request, benchmark, run)
+    if request.suffix == ".onnx":
+        return _import_onnx(request, benchmark, run, data)
+    if request.suffix in SUFFIXES:
+        return _import_published(_read_weights(request), request, benchmark, run, data)
+    raise DataError(
+        f"{Path(request.source).name} is no kind of file that can be imported. Give one of "
+        f"{', '.join((*_TABLES, '.onnx', *SUFFIXES))}, a folder or hub:owner/name."
+    )
+
+
+def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -> "RunDir":
+    from training.jobs.import_export import import_table
+
+    return import_table(
+        Path(request.source),
+        benchmark,
+        run,
+        title=request.title,
+        augmented=request.augmented,
+        mapping=request.mapping,
+    )
+
+
+def _import_onnx(
+    request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
+) -> "RunDir":
+    from fer_core.engine.onnx_network import OnnxInput
+    from training.jobs.import_export import import_onnx
+
+    given = request.options
+    if given.image_size is not None and not request.labels:
+        raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
+    declared = None
+    if request.labels:
+        declared = OnnxInput(
+            given.image_size, given.mean or HALF, given.std or HALF, request.labels
+        )
+    return import_onnx(
+        Path(request.source),
+        open_dataset(benchmark.name, data),
+        run,
+        title=request.title,
+        declared=declared,
+        mapping=request.mapping,
+    )
+
+
+def _read_folder(request: _Request) -> "PublishedModel":
+    from fer_core.models.hub import open_folder, read_folder
+
+    return read_folder(open_folder(request.source), request.options, request.labels)
+
+
+def _read_weights(request: _Request) -> "PublishedModel":
+    from fer_core.models.weight_files import read_weights_file
+
+    if request.architecture is None:
+        raise RecipeError(
+            f"{Path(request.source).name} holds weights alone. Name their network with "
+            "--architecture, such as timm:convnext_atto."
+        )
+    return read_weights_file(
+        Path(request.source), request.architecture, request.labels, request.options
+    )
+
+
+def _import_published(
+    published: "PublishedModel",
+    request: _Request,
+    benchmark: "BenchmarkDir",
+    run: "RunDir",
+    data: Path | None,
+) -> "RunDir":
+    from training.jobs.import_network import import_network
+    from training.terminal.progress import console
+
+    for note in published.notes:
+        console.print(note, markup=False)
+    dataset: PreparedDataset = open_dataset(benchmark.name, data)
+    return import_network(
+        published,
+        dataset,
+        run,
+        title=request.title,
+        mapping=request.mapping,
+        device=request.device,
+    )
+
+
+def _print_notes(run: "RunDir") -> None:
+    """Prints what the run cannot do and which classes were left out."""
+    from fer_core.abilities import abilities_of
+    from training.terminal.progress import console
+
+    info = run.info()
+    for note in (*info.classes.notes(), abilities_of(run, info).reason):
+        if note:
+            console.print(note, markup=False)
+
+
+def default_name(source: str) -> str:
+    """Returns the run id for a source: its last part without revision and extension."""
+    if source.startswith("hub:"):
+        last = source.removeprefix("hub:").partition("@")[0].rpartition("/")[2]
+    else:
+        path = Path(source).resolve()
+        last = path.name if path.is_dir() else path.name.partition(".")[0]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "imported"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, target = text.partition("=")
+    if not separator or not name:
+        raise RecipeError(f"--map-class {text}: write it as THEIRS=OURS, such as LABEL_0=angry.")
+    return name, target.strip()
+
+
+def _triple(option: str, text: str | None) -> Rgb | None:
+    """Parses three numbers, or one for all channels."""
+    if text is None:
+        return None
+    parts = re.split(r"[,\s]+", text.strip("[]() "))
+    if not all(map(_is_number, parts)) or len(parts) not in (1, 3):
+        raise RecipeError(f"{option} {text}: write three numbers, such as {option} 0.5,0.5,0.5.")
+    values = [float(part) for part in parts] * (3 if len(parts) == 1 else 1)
+    numbers = (values[0], values[1], values[2])
+    if option == "--std" and min(numbers) <= 0:
+        raise RecipeError(f"--std {text}: a standard deviation is positive.")
+    return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
