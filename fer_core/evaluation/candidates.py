@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency
@@ -154,7 +155,7 @@ def _candidate(
         megabytes=efficiency.weight_bytes / 1e6 if efficiency else None,
         device=_device(efficiency) if efficiency else "",
         licences=weight_licences(run.info, infos.get),
-        has_model=run.info.kind != "imported" or run.directory.onnx_path.is_file(),
+        has_model=abilities_of(run.directory, run.info).predicts,
         trained_once=_trained_once(run, runs),
     )
 

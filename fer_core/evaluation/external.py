@@ -108,7 +108,7 @@ def external_predictions(
                 f"such as {rows['id'].iloc[int(np.argmax(missing))]}. Predict every sample of "
                 "validation and test; samples.parquet of the benchmark lists them."
             )
-        probabilities = _selected(_distributions(selected, classes, name), classes)
+        probabilities = _selected(_checked(selected, classes, name), classes)
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(rows["label"]))
         ids = rows["id"].to_numpy(dtype=object)
         splits[split] = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
@@ -144,9 +144,7 @@ def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np
     return np.where(sums > 0, chosen / np.where(sums > 0, sums, 1.0), uniform)
 
 
-def _distributions(
-    table: pd.DataFrame, classes: OutputClasses, name: str
-) -> NDArray[np.float64]:
+def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[np.float64]:
     try:
         values = table.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -158,7 +156,7 @@ def _distributions(
         lacks = f", and there is no column for {', '.join(classes.missing)}"
         raise DataError(
             f"{name}: the probabilities of {table.index[row]} are invalid (they sum to "
-            f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities, not logits or percentages."
+            f"{sums[row]:.3f}{lacks if classes.missing else ''}). Pass probabilities, not logits "
+            "or percentages."
         )
-    scaled: NDArray[np.float64] = values / sums[:, None]
-    return scaled
+    return values
