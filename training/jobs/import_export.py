@@ -90,7 +90,7 @@ def import_table(
     names = [class_name(column) for column in columns]
     classes = match_classes(names, labels, path.name, mapping)
     predictions = external_predictions(table, columns, classes, benchmark.samples(), path.name)
-    info = _imported_info(path, run, classes, title)
+    info = imported_info(path.name, run, classes, title)
     info = info.model_copy(update={"test_time_augmentation": augmented})
     with new_run(run) as new:
         write_run(new, info, predictions, benchmark.samples())
@@ -136,7 +136,7 @@ def import_onnx(
     )
     network = replace(network, gives_probabilities=probabilities)
     predictions = predict_with(network, dataset)
-    info = _imported_info(path, run, classes, title)
+    info = imported_info(path.name, run, classes, title)
     info = info.model_copy(
         update={
             "image_size": network.preprocessing.image_size,
@@ -162,8 +162,15 @@ def new_run(run: RunDir) -> Iterator[RunDir]:
         yield new
 
 
-def _imported_info(path: Path, run: RunDir, classes: OutputClasses, title: str) -> RunInfo:
-    """Returns the `run.json` of predictions from elsewhere."""
+def imported_info(source: str, run: RunDir, classes: OutputClasses, title: str) -> RunInfo:
+    """Returns the `run.json` of predictions from elsewhere.
+
+    Args:
+        source: Where they come from.
+        run: The run.
+        classes: The model's classes and the benchmark's.
+        title: Display name of the model.
+    """
     return RunInfo(
         run_id=run.run_id,
         kind="imported",
@@ -172,7 +179,7 @@ def _imported_info(path: Path, run: RunDir, classes: OutputClasses, title: str) 
         recipe={},
         labels=classes.labels.names,
         init=ELSEWHERE,
-        init_source=path.name,
+        init_source=source,
         outputs=() if classes.names == classes.labels.names else classes.names,
         seed=0,
         image_size=None,

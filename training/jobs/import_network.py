@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
 
-from fer_core import provenance
 from fer_core.artifacts import RunDir
 from fer_core.config import Recipe
 from fer_core.data.prepared import PreparedDataset
@@ -15,11 +15,9 @@ from fer_core.models import build_model, spec_of
 from fer_core.models.checkpoint import save_tensors
 from fer_core.models.outputs import select_outputs
 from fer_core.models.published import PublishedModel
-from fer_core.project import ROOT
-from fer_core.records import ELSEWHERE, RunInfo
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
-from training.jobs.import_export import new_run
+from training.jobs.import_export import imported_info, new_run
 
 PROFILE = "imported"
 """Profile in the recipe of an imported network."""
@@ -62,30 +60,22 @@ def import_network(
     model = build_model(recipe.model, len(classes.names))
     model.load_state_dict(dict(published.tensors))
     select_outputs(model, classes)
-    model.eval()
     accelerator = make_accelerator("fp32", device)
     preprocessing = preprocessing_of(recipe, dataset.format)
-    _require_finite(model, preprocessing(dataset.images[dataset.rows("train")[:8]]), published)
+    _require_finite(
+        model.eval(), preprocessing(dataset.images[dataset.rows("train")[:8]]), published.source
+    )
     spec = spec_of(recipe.model)
-    info = RunInfo(
-        run_id=run.run_id,
-        kind="network",
-        title=title,
-        family=spec.family,
-        recipe=recipe.model_dump(mode="json"),
-        labels=classes.labels.names,
-        init=ELSEWHERE,
-        init_source=published.source,
-        outputs=() if classes.names == classes.labels.names else classes.names,
-        seed=0,
-        image_size=recipe.model.image_size,
-        preprocessing_hash=preprocessing.hash,
-        split_hash=dataset.info.split_hash,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        weights_dtype="float32",
-        git_commit=provenance.git_commit(ROOT),
-        versions=provenance.versions(),
-        created=provenance.now(),
+    info = imported_info(published.source, run, classes, title).model_copy(
+        update={
+            "kind": "network",
+            "family": spec.family,
+            "recipe": recipe.model_dump(mode="json"),
+            "image_size": recipe.model.image_size,
+            "preprocessing_hash": preprocessing.hash,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "weights_dtype": "float32",
+        }
     )
     with new_run(run) as new:
         save_tensors(new.weights_path, published.tensors, {"labels": classes.names})
@@ -95,10 +85,6 @@ def import_network(
 
 
 @torch.inference_mode()
-def _require_finite(
-    model: torch.nn.Module, inputs: torch.Tensor, published: PublishedModel
-) -> None:
+def _require_finite(model: nn.Module, inputs: Tensor, source: str) -> None:
     if not torch.isfinite(model(inputs)).all():
-        raise WeightsError(
-            f"The predictions of {published.source} are not finite; its weights are damaged."
-        )
+        raise WeightsError(f"The predictions of {source} are not finite; its weights are damaged.")
