@@ -56,10 +56,11 @@ def read_table(
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
-        raise ArtifactError(f"{path.name} is missing from {path.parent}.") from None
+        raise ArtifactError(f"{path.name} is missing from {path.parent.name!r}.") from None
     except Exception as error:  # pyarrow raises many kinds for damaged files
+        reason = str(error).replace(str(path), path.name)  # folders are not for visitors
         raise ArtifactError(
-            f"{path.name} of {path.parent.name!r} is corrupt or incomplete: {error}."
+            f"{path.name} of {path.parent.name!r} is corrupt or incomplete: {reason}."
         ) from error
     table = table.rename(columns=dict(aliases or {}))
     if missing := [name for name in columns if name not in table.columns]:
@@ -207,6 +208,35 @@ class RunDir:
     def info(self) -> RunInfo:
         """Reads `run.json`."""
         return RunInfo.read(self.info_path)
+
+    def checked_info(self, benchmark: BenchmarkInfo) -> RunInfo:
+        """Reads `run.json` and checks that it is this run's and of this benchmark's classes.
+
+        Raises:
+            ArtifactError: If it is missing or damaged, belongs to another run or to other classes,
+                or if a file is a symbolic link to a place outside the benchmark's folder.
+        """
+        self._require_inside()
+        info = self.info()
+        if info.run_id != self.run_id:
+            raise ArtifactError(
+                f"its run.json belongs to {info.run_id!r}. Rename the folder, or restore run.json."
+            )
+        if info.labels != benchmark.labels:
+            raise ArtifactError(
+                f"its classes ({', '.join(info.labels)}) are not the benchmark's. Train or import "
+                "it for this benchmark."
+            )
+        return info
+
+    def _require_inside(self) -> None:
+        home = self.root.parent.resolve()
+        for path in (self.root, *self.root.iterdir()):
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise ArtifactError(
+                    f"{path.name} is a symbolic link to a place outside the artifacts. Copy the "
+                    "files here instead."
+                )
 
     def history(self) -> pd.DataFrame:
         """Reads `history.parquet`."""

@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(f"{path.name} is missing from {path.parent}.") from None
+        raise ArtifactError(f"{path.name} is missing from {path.parent.name!r}.") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path.name} in {path.parent.name} is corrupt: {error}.") from error
     if not isinstance(content, dict):

@@ -167,17 +167,12 @@ def _read_run(directory: RunDir, benchmark: BenchmarkInfo) -> Run:
         ArtifactError: If it is damaged, or belongs to another run or other classes.
     """
     second = directory.second_report_path
-    run = Run(
+    return Run(
         directory,
-        directory.info(),
+        directory.checked_info(benchmark),
         Report.read(directory.report_path),
         Report.read(second) if second.is_file() else None,
     )
-    if run.run_id != directory.run_id:
-        raise ArtifactError(f"its run.json belongs to {run.run_id!r}.")
-    if run.info.labels != benchmark.labels:
-        raise ArtifactError("its classes are not the benchmark's.")
-    return run
 
 
 def _weight_files(run: Run, runs: list[Run]) -> tuple[Path, ...]:

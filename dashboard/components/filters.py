@@ -71,15 +71,15 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
 
     Without results, shows the problem or the commands to run, and stops the page.
     """
-    benchmark = pickers.benchmark_with_runs()
+    benchmark = pickers.benchmark_with_runs(show_warnings=False)
     classes = class_picker(benchmark)
     eval_set = pickers.switch(
         "Evaluation set", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP
     )
     scope = Scope(eval_set, classes)
     try:
-        for warning in results.leaderboard(benchmark, scope).warnings:
-            st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
+        warnings = results.leaderboard(benchmark, scope).warnings
+        pickers.run_problems([*benchmark.warnings, *warnings])
         board = results.board(benchmark, scope)
     except FerscopeError as error:
         st.error(plain(str(error)))

@@ -23,8 +23,12 @@ def benchmark_picker() -> None:
         )
 
 
-def benchmark() -> Benchmark:
-    """Returns the picked benchmark; without any, shows the commands to run and stops the page."""
+def benchmark(*, show_warnings: bool = True) -> Benchmark:
+    """Returns the picked benchmark; without any, shows the commands to run and stops the page.
+
+    Args:
+        show_warnings: Whether to list the runs that cannot be read.
+    """
     directories = benchmarks.benchmark_dirs()
     if not directories:
         st.info("There is no benchmark yet. Prepare a dataset and train a first model:")
@@ -41,14 +45,28 @@ def benchmark() -> Benchmark:
     except FerscopeError as error:
         st.error(plain(str(error)))
         st.stop()
-    for warning in picked.warnings:
-        st.warning(f"A run is left out. {plain(warning)}", icon=":material/warning:")
+    if show_warnings:
+        run_problems(picked.warnings)
     return picked
 
 
-def benchmark_with_runs() -> Benchmark:
-    """Returns the picked benchmark; stops the page if it has no finished run."""
-    picked = benchmark()
+def run_problems(warnings: Sequence[str]) -> None:
+    """Lists the runs that cannot be shown in full, and why, under one folded line."""
+    if not warnings:
+        return
+    count = len(warnings)
+    title = "1 run has a problem" if count == 1 else f"{count} runs have problems"
+    with st.expander(f"{title}. See which", icon=":material/warning:"):
+        st.markdown("\n".join(f"- {plain(warning)}" for warning in warnings))
+
+
+def benchmark_with_runs(*, show_warnings: bool = True) -> Benchmark:
+    """Returns the picked benchmark; stops the page if it has no finished run.
+
+    Args:
+        show_warnings: Whether to list the runs that cannot be read.
+    """
+    picked = benchmark(show_warnings=show_warnings)
     need_runs(picked)
     return picked
 

@@ -15,6 +15,7 @@ from dashboard.components import pickers
 from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.components.text import column_title
 from dashboard.state import Key
+from fer_core.csv_text import csv_text
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.figures.confusion import ANY, SELECTION
 from fer_core.figures.palette import class_colour
@@ -99,7 +100,7 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, openable: bool = 
     sample_table(rows, openable=openable)
     st.download_button(
         f"Download these {len(listing):,} samples (csv)",
-        lambda: listing.rows(samples).to_csv(index=False),
+        lambda: csv_text(listing.rows(samples)),
         file_name=f"{benchmark.info.name}-{name}.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -3,6 +3,7 @@
 import re
 
 from fer_core.evaluation.report import Estimate
+from fer_core.project import artifacts_root, data_root
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~$:])")
 
@@ -18,5 +19,17 @@ def column_title(name: str) -> str:
 
 
 def plain(message: str) -> str:
-    """Escapes Markdown in a message, which may contain names from outside."""
-    return _MARKDOWN.sub(r"\\\1", message)
+    """Escapes Markdown in a message, which may contain names from outside.
+
+    The server's folders are shortened to `artifacts` and `data`: visitors need not know where
+    they are.
+    """
+    return _MARKDOWN.sub(r"\\\1", _without_folders(message))
+
+
+def _without_folders(message: str) -> str:
+    for folder, name in ((artifacts_root(), "artifacts"), (data_root(), "data")):
+        for path in {folder, folder.resolve()}:
+            if path.is_absolute():
+                message = message.replace(str(path), name)
+    return message

@@ -15,6 +15,7 @@ from dashboard.components.face_cards import PickedFace
 from dashboard.components.gallery import enlarge, need_pictures, strip
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.csv_text import csv_text
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
@@ -201,7 +202,7 @@ def _downloads(
         ("Data (json)", "ferscope-face.json", "application/json",
          lambda: json.dumps(answers_json(answers, info, unsure_below), indent=2)),
         ("Table (csv)", "ferscope-face.csv", "text/csv",
-         lambda: answers_table(answers, unsure_below).to_csv(index=False)),
+         lambda: csv_text(answers_table(answers, unsure_below))),
     )  # fmt: skip
     for column, (label, name, mime, make) in zip(st.columns(len(files)), files, strict=True):
         column.download_button(

@@ -12,6 +12,7 @@ from dashboard.cache.results import Board
 from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
+from fer_core.csv_text import csv_text
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, Scope
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
@@ -149,7 +150,7 @@ def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     left, right, _ = st.columns([1, 1, 2])
     left.download_button(
         "Table (csv)",
-        lambda: table(ranked.entries, list(COLUMNS), ranked.tiers).to_csv(index=False),
+        lambda: csv_text(table(ranked.entries, list(COLUMNS), ranked.tiers)),
         file_name=f"{benchmark.info.name}-leaderboard.csv",
         mime="text/csv",
         icon=":material/download:",

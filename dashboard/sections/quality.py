@@ -14,6 +14,7 @@ from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.components.text import plain
 from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
+from fer_core.csv_text import csv_text
 from fer_core.data import review
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
@@ -269,7 +270,7 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
         file_name = f"{benchmark.info.name}-relabel-{name}.csv"
         st.download_button(
             f"Download {len(relabels):,} corrections (csv)",
-            relabels.to_csv(index=False),
+            csv_text(relabels),
             file_name=file_name,
             mime="text/csv",
             icon=":material/download:",

@@ -14,6 +14,7 @@ from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.csv_text import csv_text
 from fer_core.explain import tables
 from fer_core.explain.methods import METHODS
 from fer_core.explain.regions import PARTS, areas
@@ -230,7 +231,7 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
     )
     st.download_button(
         "Download (csv)",
-        table.to_csv(index=False),
+        csv_text(table),
         file_name=f"{run.run_id}-faithfulness.csv",
         mime="text/csv",
         icon=":material/download:",

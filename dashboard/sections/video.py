@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.cache import video
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.text import plain
+from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.palette import class_colour
@@ -95,7 +96,7 @@ def changes(benchmark: Benchmark, table: pd.DataFrame) -> None:
 
 def download(table: pd.DataFrame, name: str) -> None:
     """Offers the whole table as csv."""
-    csv = table.to_csv(index=False, float_format="%.6g").encode()
+    csv = csv_text(table, "%.6g").encode()
     st.download_button(
         "Download the table (csv)",
         csv,

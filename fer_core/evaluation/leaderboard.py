@@ -9,6 +9,7 @@ import pandas as pd
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
+from fer_core.evaluation.agreement import largest_agreement
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.efficiency import Efficiency
@@ -206,6 +207,13 @@ def build_leaderboard(
     ranked = comparable_runs(
         {run_id: entry.report for run_id, entry in entries.items()}, info.split_hash
     )
+    agreement = largest_agreement(
+        {run_id: predictions[run_id] for run_id in ranked}, samples["label"]
+    )
+    for run_id, problem in agreement.problems.items():
+        problems.append(f"{run_id}: {problem}")
+        del entries[run_id]
+    ranked = list(agreement.run_ids)
     best_first = _best_first([entries[run_id] for run_id in ranked])
     in_order = {entry.run_id: predictions[entry.run_id] for entry in best_first}
     return BenchmarkResults(
@@ -261,13 +269,23 @@ def check_matches_report(run: RunDir, predictions: Predictions, report: Report) 
     """Checks that predictions and report belong together.
 
     Raises:
-        ArtifactError: If the predictions have another number of test samples than the report.
+        ArtifactError: If the predictions have another number of test samples or another accuracy
+            than the report.
     """
-    count, expected = len(predictions.split(TEST)), report.protocol.test_samples
+    test = predictions.split(TEST)
+    count, expected = len(test), report.protocol.test_samples
+    remedy = "Evaluate the run again with `python -m training evaluate`."
     if count != expected:
         raise ArtifactError(
             f"predictions.parquet of {run.run_id!r} has {count} test samples, but its report has "
-            f"{expected}. Evaluate the run again with `python -m training evaluate`."
+            f"{expected}. {remedy}"
+        )
+    accuracy = float((test.predicted == test.truth).mean())
+    reported = report.test.accuracy.value
+    if abs(accuracy - reported) > 0.5 / count:
+        raise ArtifactError(
+            f"predictions.parquet of {run.run_id!r} has an accuracy of {accuracy:.1%}, but its "
+            f"report has {reported:.1%}. {remedy}"
         )
 
 
@@ -299,8 +317,9 @@ def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]
 
 def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
     """Reads a run's files once, so that every damaged one raises here."""
+    info = run.checked_info(benchmark)
     predictions = Predictions.read(run.predictions_path, benchmark.label_set)
-    return RunSource(run, run.info(), Report.read(run.report_path), lambda: predictions)
+    return RunSource(run, info, Report.read(run.report_path), lambda: predictions)
 
 
 def _evaluate(

@@ -14,7 +14,7 @@ from dashboard.components import sample_list
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.support.builders import toy_benchmark
-from tests.support.pages import HOME, texts
+from tests.support.pages import HOME, problems, texts
 
 RESULT_PAGES = navigation.in_section("Results")
 PAGES = tuple(
@@ -69,7 +69,7 @@ def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, artif
     (broken / "report.json").write_text('{"schema_version": 1, "run_id"')
     app = open_page(page, artifacts_copy)
     assert not app.exception
-    warnings = [warning.value.replace("\\", "") for warning in app.warning]
+    warnings = problems(app)
     assert len(warnings) == 1
     assert "efficientnet_lite0-cpu-s1" in warnings[0]
     assert "report.json" in warnings[0]
@@ -81,7 +81,7 @@ def test_a_half_written_and_a_newer_run_are_named(open_page, artifacts_copy):
     newer = runs / "pair-cpu" / "run.json"
     newer.write_text(newer.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     app = open_page("leaderboard", artifacts_copy)
-    said = "\n".join(warning.value for warning in app.warning)
+    said = "\n".join(problems(app))
     assert "run.json is missing" in said
     assert "newer FERscope" in said
     assert len(app.dataframe[0].value) == 2
@@ -94,7 +94,7 @@ def test_an_average_of_members_made_anew_is_a_warning_and_stays(
     info = member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"})
     info.write(member.info_path)
     app = open_page("leaderboard", artifacts_copy)
-    said = [warning.value.replace("\\", "") for warning in app.warning]
+    said = problems(app)
     assert len(said) == 1
     assert "pair-cpu: a member was retrained or deleted" in said[0]
     assert len(app.dataframe[0].value) == 4
@@ -284,9 +284,9 @@ def test_damaged_predictions_are_one_warning(page, open_page, artifacts_copy):
     broken.write_bytes(broken.read_bytes()[:200])
     app = open_page(page, artifacts_copy)
     assert not app.exception
-    (warning,) = app.warning
-    assert "efficientnet" in warning.value
-    assert "predictions.parquet" in warning.value
+    (warning,) = problems(app)
+    assert "efficientnet" in warning
+    assert "predictions.parquet" in warning
 
 
 def test_old_addresses_open_the_same_view(open_page, full, toy):

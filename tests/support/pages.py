@@ -11,3 +11,14 @@ def texts(app: AppTest) -> str:
     """Returns all plain text of a page."""
     kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def problems(app: AppTest) -> list[str]:
+    """Returns the lines of the folded list of runs that have problems, unescaped."""
+    return [
+        line.removeprefix("- ").replace("\\", "")
+        for folded in app.expander
+        if "See which" in folded.label
+        for element in folded.markdown
+        for line in element.value.splitlines()
+    ]

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fer_core.artifacts import write_table
+from fer_core.csv_text import csv_text
 from fer_core.files import atomic_path
 from fer_core.predictor.table import NO_FACE
 from training.jobs.predict import Tally
@@ -30,7 +31,7 @@ def write_predictions(path: Path, table: pd.DataFrame) -> None:
         write_table(path, table)
         return
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        temporary.write_text(csv_text(table, "%.6g"), encoding="utf-8")
 
 
 def write_skipped(path: Path, skipped: Mapping[str, str]) -> Path | None:
@@ -44,7 +45,7 @@ def write_skipped(path: Path, skipped: Mapping[str, str]) -> Path | None:
     list_path = path.with_suffix(".skipped.csv")
     rows = pd.DataFrame({"file": list(skipped), "reason": list(skipped.values())})
     with atomic_path(list_path) as temporary:
-        rows.to_csv(temporary, index=False)
+        temporary.write_text(csv_text(rows), encoding="utf-8")
     return list_path
 
 

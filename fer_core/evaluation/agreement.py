@@ -1,0 +1,106 @@
+"""Which runs have predictions for the same samples with the same labels, and can be compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.predictions import SplitPredictions
+
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The largest set of runs that can be compared.
+
+    Attributes:
+        run_ids: The runs, in the order given.
+        problems: Why each other run cannot be compared with them, by run id.
+    """
+
+    run_ids: tuple[str, ...]
+    problems: Mapping[str, str]
+
+
+def largest_agreement(
+    predictions: Mapping[str, SplitPredictions], truth: pd.Series | None = None
+) -> Agreement:
+    """Finds the largest set of runs that agree on samples and labels.
+
+    Args:
+        predictions: Predictions by run id.
+        truth: The benchmark's own label by sample id; decides between sets of equal size.
+    """
+    sets: list[list[str]] = []
+    for run_id, part in predictions.items():
+        for runs in sets:
+            if _agree(part, predictions[runs[0]]):
+                runs.append(run_id)
+                break
+        else:
+            sets.append([run_id])
+    if not sets:
+        return Agreement((), {})
+    largest = max(sets, key=lambda runs: (len(runs), _share_true(predictions[runs[0]], truth)))
+    reference = predictions[largest[0]]
+    return Agreement(
+        tuple(largest),
+        {
+            run_id: _difference(part, reference)
+            for run_id, part in predictions.items()
+            if run_id not in largest
+        },
+    )
+
+
+def _agree(part: SplitPredictions, reference: SplitPredictions) -> bool:
+    try:
+        part.aligned_with(reference)
+    except ArtifactError:
+        return False
+    return True
+
+
+def _share_true(part: SplitPredictions, truth: pd.Series | None) -> float:
+    """Returns the share of samples whose label is the benchmark's own."""
+    if truth is None or not len(part):
+        return 0.0
+    names = np.array(part.labels.names, dtype=object)[part.truth]
+    return float((truth.reindex(part.ids).to_numpy(dtype=object) == names).mean())
+
+
+def _difference(part: SplitPredictions, reference: SplitPredictions) -> str:
+    """Returns what distinguishes a run's samples from those of the others, and the remedy."""
+    if part.labels != reference.labels:
+        return (
+            f"its classes are {', '.join(part.labels.names)}, those of the other runs are "
+            f"{', '.join(reference.labels.names)}. Import or train it with the same classes."
+        )
+    labels, others = (pd.Series(item.truth, index=item.ids) for item in (part, reference))
+    lacking, extra = (
+        first.index.difference(second.index, sort=False)
+        for first, second in ((others, labels), (labels, others))
+    )
+    shared = labels.index.intersection(others.index, sort=False)
+    relabelled = shared[(labels[shared] != others[shared]).to_numpy()]
+    differences = [
+        text
+        for text, ids in (
+            (f"lack {len(lacking):,} of {len(others):,} samples", lacking),
+            (f"have {len(extra):,} samples that the other runs do not have", extra),
+            (f"have another label for {len(relabelled):,} samples", relabelled),
+        )
+        for text in ([f"{text} ({_examples(ids)})"] if len(ids) else [])
+    ]
+    return (
+        f"its predictions {' and '.join(differences)}. Evaluate or import it again on this "
+        "benchmark."
+    )
+
+
+def _examples(ids: Sequence[object]) -> str:
+    shown = ", ".join(str(sample_id)[:60] for sample_id in ids[:_LISTED])
+    return shown + (", ..." if len(ids) > _LISTED else "")
