@@ -9,9 +9,9 @@ import pandas as pd
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
-from fer_core.evaluation.agreement import largest_agreement
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.calibration import Reliability, reliability
+from fer_core.evaluation.comparable import largest_comparable_set
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard_columns import RunMetrics
@@ -207,13 +207,13 @@ def build_leaderboard(
     ranked = comparable_runs(
         {run_id: entry.report for run_id, entry in entries.items()}, info.split_hash
     )
-    agreement = largest_agreement(
+    comparable = largest_comparable_set(
         {run_id: predictions[run_id] for run_id in ranked}, samples["label"]
     )
-    for run_id, problem in agreement.problems.items():
+    for run_id, problem in comparable.problems.items():
         problems.append(f"{run_id}: {problem}")
         del entries[run_id]
-    ranked = list(agreement.run_ids)
+    ranked = list(comparable.run_ids)
     best_first = _best_first([entries[run_id] for run_id in ranked])
     in_order = {entry.run_id: predictions[entry.run_id] for entry in best_first}
     return BenchmarkResults(

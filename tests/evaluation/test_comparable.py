@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fer_core.evaluation.agreement import largest_agreement
+from fer_core.evaluation.comparable import largest_comparable_set
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -18,7 +18,7 @@ def predictions(ids: str, truth: str) -> SplitPredictions:
 
 
 def test_the_largest_set_is_kept_and_each_other_run_has_its_reason():
-    agreement = largest_agreement(
+    comparable = largest_comparable_set(
         {
             "relabelled": predictions("abcd", "hhss"),
             "one": predictions("abcd", "hsss"),
@@ -27,8 +27,8 @@ def test_the_largest_set_is_kept_and_each_other_run_has_its_reason():
             "others": predictions("abxy", "hsss"),
         }
     )
-    assert agreement.run_ids == ("one", "reordered")
-    assert agreement.problems == {
+    assert comparable.run_ids == ("one", "reordered")
+    assert comparable.problems == {
         "relabelled": "its predictions have another label for 1 samples (b). Evaluate or import it "
         "again on this benchmark.",
         "shorter": "its predictions lack 1 of 4 samples (d). Evaluate or import it again on this "
@@ -41,8 +41,8 @@ def test_the_largest_set_is_kept_and_each_other_run_has_its_reason():
 def test_between_sets_of_equal_size_the_benchmarks_labels_decide():
     parts = {"wrong": predictions("ab", "ss"), "right": predictions("ab", "hs")}
     truth = pd.Series({"a": "happy", "b": "sad", "c": "sad"})
-    assert largest_agreement(parts, truth).run_ids == ("right",)
-    assert largest_agreement(parts).run_ids == ("wrong",)
+    assert largest_comparable_set(parts, truth).run_ids == ("right",)
+    assert largest_comparable_set(parts).run_ids == ("wrong",)
 
 
 def test_ids_of_another_type_are_a_difference():
@@ -54,10 +54,10 @@ def test_ids_of_another_type_are_a_difference():
         "b": predictions("123", "hss"),
         "numbers": numbers,
     }
-    agreement = largest_agreement(parts)
-    assert agreement.run_ids == ("a", "b")
-    assert "lack 3 of 3 samples" in agreement.problems["numbers"]
+    comparable = largest_comparable_set(parts)
+    assert comparable.run_ids == ("a", "b")
+    assert "lack 3 of 3 samples" in comparable.problems["numbers"]
 
 
 def test_no_runs_agree_on_nothing():
-    assert largest_agreement({}).run_ids == ()
+    assert largest_comparable_set({}).run_ids == ()

@@ -13,7 +13,7 @@ _LISTED = 3
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ComparableRuns:
     """The largest set of runs that can be compared.
 
     Attributes:
@@ -25,9 +25,9 @@ class Agreement:
     problems: Mapping[str, str]
 
 
-def largest_agreement(
+def largest_comparable_set(
     predictions: Mapping[str, SplitPredictions], truth: pd.Series | None = None
-) -> Agreement:
+) -> ComparableRuns:
     """Finds the largest set of runs that agree on samples and labels.
 
     Args:
@@ -35,51 +35,51 @@ def largest_agreement(
         truth: The benchmark's own label by sample id; decides between sets of equal size.
     """
     sets: list[list[str]] = []
-    for run_id, part in predictions.items():
+    for run_id, split in predictions.items():
         for runs in sets:
-            if _agree(part, predictions[runs[0]]):
+            if _agree(split, predictions[runs[0]]):
                 runs.append(run_id)
                 break
         else:
             sets.append([run_id])
     if not sets:
-        return Agreement((), {})
+        return ComparableRuns((), {})
     largest = max(sets, key=lambda runs: (len(runs), _share_true(predictions[runs[0]], truth)))
     reference = predictions[largest[0]]
-    return Agreement(
+    return ComparableRuns(
         tuple(largest),
         {
-            run_id: _difference(part, reference)
-            for run_id, part in predictions.items()
+            run_id: _difference(split, reference)
+            for run_id, split in predictions.items()
             if run_id not in largest
         },
     )
 
 
-def _agree(part: SplitPredictions, reference: SplitPredictions) -> bool:
+def _agree(split: SplitPredictions, reference: SplitPredictions) -> bool:
     try:
-        part.aligned_with(reference)
+        split.aligned_with(reference)
     except ArtifactError:
         return False
     return True
 
 
-def _share_true(part: SplitPredictions, truth: pd.Series | None) -> float:
+def _share_true(split: SplitPredictions, truth: pd.Series | None) -> float:
     """Returns the share of samples whose label is the benchmark's own."""
-    if truth is None or not len(part):
+    if truth is None or not len(split):
         return 0.0
-    names = np.array(part.labels.names, dtype=object)[part.truth]
-    return float((truth.reindex(part.ids).to_numpy(dtype=object) == names).mean())
+    names = np.array(split.labels.names, dtype=object)[split.truth]
+    return float((truth.reindex(split.ids).to_numpy(dtype=object) == names).mean())
 
 
-def _difference(part: SplitPredictions, reference: SplitPredictions) -> str:
+def _difference(split: SplitPredictions, reference: SplitPredictions) -> str:
     """Returns what distinguishes a run's samples from those of the others, and the remedy."""
-    if part.labels != reference.labels:
+    if split.labels != reference.labels:
         return (
-            f"its classes are {', '.join(part.labels.names)}, those of the other runs are "
+            f"its classes are {', '.join(split.labels.names)}, those of the other runs are "
             f"{', '.join(reference.labels.names)}. Import or train it with the same classes."
         )
-    labels, others = (pd.Series(item.truth, index=item.ids) for item in (part, reference))
+    labels, others = (pd.Series(item.truth, index=item.ids) for item in (split, reference))
     lacking, extra = (
         first.index.difference(second.index, sort=False)
         for first, second in ((others, labels), (labels, others))
