@@ -11,7 +11,7 @@ from fer_core.records import RunInfo
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "<script>", "x" * 200])
-def test_names_from_outside_cannot_leave_the_store(tmp_path, name):
+def test_names_cannot_escape_the_artifacts_folder(tmp_path, name):
     store = ArtifactStore(tmp_path)
     with pytest.raises(ArtifactError, match="not a valid benchmark name"):
         store.benchmark(name)
@@ -19,7 +19,7 @@ def test_names_from_outside_cannot_leave_the_store(tmp_path, name):
         store.benchmark("fine").run(name)
 
 
-def test_an_empty_store_has_no_benchmarks(tmp_path):
+def test_an_empty_folder_has_no_benchmarks(tmp_path):
     assert ArtifactStore(tmp_path / "nowhere").benchmarks() == []
 
 

@@ -35,7 +35,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_profile_and_overrides_are_laid_over_the_file(folder):
+def test_profile_and_overrides_are_merged_into_the_recipe(folder):
     cpu = load_recipe(folder, "mine", "cpu", ["optim.lr=0.5", "train.epochs=3"])
     assert (cpu.model.image_size, cpu.optim.lr, cpu.train.epochs) == (48, 0.5, 3)
     gpu = load_recipe(folder, "mine", "gpu")
@@ -73,7 +73,7 @@ def test_wrong_keys_and_values_are_named(folder, override, message):
         ("{tpu: {}, 5: {}}", "unknown profiles: 5, tpu"),
     ],
 )
-def test_profiles_that_are_none_are_named(folder, profiles, message):
+def test_unknown_profiles_are_named(folder, profiles, message):
     content = f"model: {{architecture: resnet34}}\nprofiles: {profiles}\n"
     (folder / "wrong.yaml").write_text(content)
     with pytest.raises(RecipeError, match=message):
@@ -170,7 +170,7 @@ def test_a_recipe_names_the_architectures_that_exist(folder):
 
 
 @pytest.mark.parametrize("name", recipe_names(RECIPES))
-def test_offline_recipes_start_from_included_weights_and_own_runs(name):
+def test_offline_recipes_use_included_weights_and_runs_of_the_benchmark(name):
     if name == "vit_base_lora":
         return
     recipe = load_recipe(RECIPES, name, "gpu_offline")
@@ -190,7 +190,7 @@ def test_offline_recipes_start_from_included_weights_and_own_runs(name):
         assert teachers
 
 
-def test_what_a_profile_shares_goes_before_its_block(folder):
+def test_a_recipes_profile_block_overrides_the_shared_profile(folder):
     shared = folder / "profiles"
     shared.mkdir()
     (shared / "gpu.yaml").write_text("model: {image_size: 100}\noptim: {lr: 0.5}\n")

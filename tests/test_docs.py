@@ -34,7 +34,7 @@ def slug(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_point_to_existing_targets(page):
     broken = []
     for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
         name, _, anchor = link.partition("#")
@@ -48,7 +48,7 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_training_commands_are_understood(page):
+def test_documented_commands_parse(page):
     group = typer.main.get_command(app)
     for line in training_commands(page):
         arguments = [word for word in line if word not in ("&", "...")]
@@ -58,7 +58,7 @@ def test_training_commands_are_understood(page):
         command.make_parser(context).parse_args(args=arguments[1:])  # raises on unknown options
 
 
-def test_training_commands_are_found():
+def test_the_docs_contain_training_commands():
     assert ["recipes"] in training_commands(ROOT / "README.md")
     assert len(training_commands(ROOT / "README.md")) >= 15
 

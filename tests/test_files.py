@@ -28,14 +28,14 @@ def test_the_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     assert names(path.parent) == ["file.txt"]
 
 
-def test_others_may_read_it_as_they_may_any_new_file(tmp_path: Path) -> None:
+def test_file_permissions_follow_the_umask(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "weights") as temporary:
         temporary.touch(mode=0o600)  # as safetensors does
     (tmp_path / "usual").touch()
     assert (tmp_path / "weights").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_a_file_that_nobody_wrote_is_an_error_and_the_old_one_stays(tmp_path: Path) -> None:
+def test_a_file_that_is_not_written_is_an_error_and_the_old_one_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     path.write_text("old")
     with pytest.raises(ArtifactError, match=r"file\.txt could not be saved"), atomic_path(path):
@@ -44,7 +44,7 @@ def test_a_file_that_nobody_wrote_is_an_error_and_the_old_one_stays(tmp_path: Pa
 
 
 @pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt()])
-def test_a_failure_leaves_the_old_file_and_nothing_else(
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary_file(
     tmp_path: Path, error: BaseException
 ) -> None:
     path = tmp_path / "file.txt"
@@ -56,7 +56,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_says_what_to_do_and_leaves_no_partial_file(
+def test_a_full_disk_names_the_remedy_and_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def full(_: int) -> None:
@@ -74,9 +74,7 @@ def test_a_full_disk_says_what_to_do_and_leaves_no_partial_file(
     assert names(tmp_path) == ["file.txt"]
 
 
-def test_another_failure_of_the_system_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_os_errors_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -89,7 +87,7 @@ def test_another_failure_of_the_system_is_named(
     assert names(tmp_path) == []
 
 
-def test_two_writers_at_once_do_not_mix_and_the_last_to_finish_wins(tmp_path: Path) -> None:
+def test_of_two_concurrent_writers_the_last_wins(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     first, second = atomic_path(path), atomic_path(path)
     one, two = first.__enter__(), second.__enter__()
@@ -109,7 +107,7 @@ def test_json_round_trip_keeps_text_readable(tmp_path: Path) -> None:
     assert "Gefühle" in path.read_text(encoding="utf-8")
 
 
-def test_nan_is_refused_and_the_old_json_stays(tmp_path: Path) -> None:
+def test_nan_is_refused_and_the_old_json_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     write_json(path, {"loss": 1.0})
     with pytest.raises(ValueError, match="JSON compliant"):

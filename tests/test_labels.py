@@ -54,7 +54,7 @@ def test_each_ferplus_column_in_file_order() -> None:
     ]
 
 
-def test_an_emotion_reads_as_its_name() -> None:
+def test_the_text_of_an_emotion_is_its_name() -> None:
     assert f"{Emotion.HAPPY}" == "happy"
 
 

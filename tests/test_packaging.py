@@ -44,7 +44,7 @@ def test_pins_hold_on_every_platform():
     assert [name for name in PINS if name.startswith(("nvidia", "cuda", "triton"))] == []
 
 
-def test_every_make_target_that_a_person_calls_says_what_it_does():
+def test_every_public_make_target_has_a_description():
     targets = re.findall(r"^[a-z-]+:(?!=).*", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert len(targets) > 10
     assert [line for line in targets if " ## " not in line and "former name" not in line] == []

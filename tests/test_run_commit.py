@@ -48,13 +48,13 @@ def test_a_run_is_trained_by_one_process_at_a_time(run):
     assert not begun.root.exists()
 
 
-def test_a_run_made_anew_keeps_nothing_of_the_earlier_one(run):
+def test_a_retrained_run_keeps_no_file_of_the_earlier_one(run):
     make_anew(run)
     assert set(files(run)) == {"run.json", "model.safetensors", "predictions.parquet"}
     assert not run.state_dir.exists()
 
 
-def test_the_same_run_keeps_what_is_not_written_anew(run):
+def test_an_updated_run_keeps_files_that_are_not_rewritten(run):
     before = files(run)
     with atomic_replace(run) as place:
         write_new(run, place, run.info().created)
@@ -79,7 +79,7 @@ def test_an_error_while_files_are_written_changes_nothing(run):
 
 
 @pytest.mark.parametrize("call", range(9))
-def test_killed_at_any_move_and_settled_is_the_new_run(run, monkeypatch, call):
+def test_recover_completes_a_commit_killed_at_any_move(run, monkeypatch, call):
     """The process ends at its n-th change to the disk; the next command goes on from there."""
     real = {name: getattr(Path, name) for name in ("replace", "unlink", "rmdir")}
     done: list[str] = []
@@ -109,7 +109,7 @@ def test_killed_at_any_move_and_settled_is_the_new_run(run, monkeypatch, call):
     assert run.info().created.startswith("2030")
 
 
-def test_files_that_cannot_be_put_in_place_wait_for_it(run, monkeypatch):
+def test_files_that_cannot_be_moved_are_kept_for_recovery(run, monkeypatch):
     real = Path.replace
 
     def refused(path, target):

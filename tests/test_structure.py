@@ -70,12 +70,12 @@ def modules():
             yield name.removesuffix(".__init__"), path
 
 
-def test_every_module_stands_in_a_known_room():
+def test_every_module_is_in_a_known_package():
     homeless = [name for name, _ in modules() if name != "fer_core" and room(name) is None]
     assert not homeless
 
 
-def test_imports_point_down():
+def test_imports_point_to_lower_levels():
     breaches = []
     for name, path in modules():
         here = room(name)
@@ -126,7 +126,7 @@ def test_no_function_exceeds_40_lines(package):
     assert long == []
 
 
-def test_shipped_weights_stay_within_what_a_clone_can_bear():
+def test_shipped_weights_stay_below_the_size_limits():
     listed = subprocess.run(
         ["git", "ls-files", "-z", "artifacts"],
         cwd=ROOT,

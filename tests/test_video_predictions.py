@@ -54,7 +54,7 @@ def test_a_video_gives_a_row_a_frame_face_and_run(tmp_path, predictor):
         )  # fmt: skip
 
 
-def test_changes_are_found_by_person_and_run():
+def test_changes_are_detected_by_person_and_run():
     table = pd.DataFrame(
         {
             "frame": [0, 0, 1, 2, 2, 3, 3],

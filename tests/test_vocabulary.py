@@ -125,7 +125,7 @@ def test_labels_use_no_retired_words():
     assert uses == []
 
 
-def test_one_class_has_one_name():
+def test_class_names_are_unique():
     classes = Counter(
         node.name
         for path, tree in modules("fer_core", "training", "dashboard")

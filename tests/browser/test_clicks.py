@@ -97,7 +97,7 @@ def test_a_click_on_a_header_lists_its_row_or_column(visit, served):
     expect(page.get_by_text(f"{count} samples, most confident first")).to_be_visible()
 
 
-def test_the_scored_classes_are_kept_from_page_to_page(visit):
+def test_the_class_filter_is_kept_across_pages(visit):
     page = visit("leaderboard")
     page.get_by_role("combobox", name="Classes", exact=True).click()
     page.get_by_role("option", name="Angry, happy, sad").click()
@@ -110,7 +110,7 @@ def test_the_scored_classes_are_kept_from_page_to_page(visit):
     expect(page.get_by_text(re.compile(r"^30 images, "))).to_be_visible()
 
 
-def test_an_error_is_opened_and_closed_again(visit):
+def test_an_error_opens_in_the_detail_view_and_closes(visit):
     page = visit("errors?run=efficientnet_lite0-cpu-s1")
     page.locator("[data-testid=stButton] button", has_text="60%").first.click()
     in_address(page, "sample=")
@@ -123,7 +123,7 @@ def test_an_error_is_opened_and_closed_again(visit):
     assert "sample=" not in page.url
 
 
-def test_the_report_opens_without_a_server_or_a_network(chromium, served, tmp_path):
+def test_the_html_report_opens_offline(chromium, served, tmp_path):
     target = tmp_path / "report.html"
     write_report(target, read_results(served.benchmark))
     context = chromium.new_context(offline=True)
@@ -137,13 +137,13 @@ def test_the_report_opens_without_a_server_or_a_network(chromium, served, tmp_pa
     context.close()
 
 
-def test_a_link_opens_the_same_cell(visit):
+def test_a_link_restores_the_selected_cell(visit):
     page = visit("confusion?true=happy&predicted=neutral")
     assert page.get_by_role("heading", name="happy predicted as neutral").count() == 1
     expect(page.locator(".fs-grid img")).to_have_count(3)
 
 
-def test_choosing_a_model_is_kept_in_the_address(visit):
+def test_a_model_selection_is_kept_in_the_address(visit):
     page = visit("confusion")
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name="EfficientNet-Lite0 number 1").click()
@@ -167,7 +167,7 @@ def png(side: int = 240) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_uploaded_photograph_is_answered_by_every_model(visit):
+def test_every_model_predicts_an_uploaded_photograph(visit):
     page = visit("compare?face=Upload")
     page.get_by_text("The picture is already a cropped face").click()
     settled(page)
@@ -178,7 +178,7 @@ def test_an_uploaded_photograph_is_answered_by_every_model(visit):
     expect(page.locator("[data-testid=stImage] img")).to_have_count(6)
 
 
-def test_an_example_face_is_found_and_answered(visit):
+def test_every_model_predicts_an_example_face(visit):
     page = visit("compare?face=Example")
     expect(page.locator("[data-testid=stPlotlyChart]")).to_have_count(5)
 
@@ -191,7 +191,7 @@ def test_an_example_face_is_found_and_answered(visit):
         ("wall.png", None, "No face"),
     ],
 )
-def test_a_bad_picture_is_one_message_and_the_page_goes_on(visit, name, data, message):
+def test_an_unreadable_image_shows_one_error_and_the_page_stays_usable(visit, name, data, message):
     if data is None:
         buffer = io.BytesIO()
         drawn_face().crop((0, 0, 20, 20)).resize((200, 200)).save(buffer, "PNG")
@@ -205,7 +205,7 @@ def test_a_bad_picture_is_one_message_and_the_page_goes_on(visit, name, data, me
     assert page.locator("input[type=file]").count() == 1
 
 
-def test_a_click_on_the_outline_opens_that_layer(visit):
+def test_a_click_on_the_outline_selects_the_layer(visit):
     page = visit("features")
     chart = page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
     box = chart.first.bounding_box()
@@ -218,7 +218,7 @@ def test_a_click_on_the_outline_opens_that_layer(visit):
     expect(again.get_by_role("combobox", name="Layer")).to_have_value(re.compile("6: blocks.4"))
 
 
-def test_a_channel_is_enlarged_by_a_click(visit):
+def test_a_click_on_a_channel_enlarges_it(visit):
     page = visit("features")
     button = page.get_by_role("button", name=re.compile(r"^\d+ \([+-]")).nth(5)
     number = button.inner_text().split()[0]

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.support.browser import settled
 
 
-def test_a_lasso_on_the_map_shows_its_faces_and_a_link_keeps_them(visit):
+def test_a_lasso_on_the_map_lists_its_faces_and_a_link_restores_it(visit):
     page = visit("explorer?view=Map")
     layer = page.locator("[data-testid=stPlotlyChart] .nsewdrag").first
     layer.wait_for()
@@ -37,7 +37,7 @@ def test_a_lasso_on_the_map_shows_its_faces_and_a_link_keeps_them(visit):
     expect(again.get_by_text("Select a region of the map")).to_be_visible()
 
 
-def test_picked_classes_are_kept_in_the_address(visit):
+def test_selected_classes_are_kept_in_the_address(visit):
     page = visit("explorer?view=Samples")
     page.get_by_role("button", name="happy", exact=True).click()
     page.wait_for_url(re.compile(r"emotions="))

@@ -46,7 +46,7 @@ def camera(tmp_path_factory, chromium):
     browser.close()
 
 
-def test_boxes_and_bars_come_back_with_the_cameras_frames(camera, address):
+def test_camera_frames_return_with_boxes_and_bars(camera, address):
     page = camera.new_page()
     page.set_default_timeout(90_000)
     requests: list[str] = []

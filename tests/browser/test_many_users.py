@@ -25,7 +25,7 @@ def picture(user: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_ten_visitors_at_once_each_get_their_own_answer(address, served):
+def test_ten_concurrent_users_get_their_own_predictions(address, served):
     visitors = [Visitor(address, "compare", "face=Upload") for _ in range(USERS)]
     for visitor in visitors:
         visitor.run()

@@ -88,14 +88,14 @@ def test_every_view_opens_with_and_without_pictures(page, key, view, attached, o
 
 
 @pytest.mark.parametrize("page", ["explorer", "quality"])
-def test_without_any_benchmark_a_page_says_what_to_run(page, open_page, tmp_path):
+def test_without_benchmarks_a_page_shows_the_command_to_run(page, open_page, tmp_path):
     app = open_page(page, tmp_path)
     assert not app.exception
     assert "There is no benchmark yet" in texts(app)
 
 
 @pytest.mark.parametrize("page", ["explorer", "quality"])
-def test_damaged_samples_are_one_error(page, open_page, faulty_copy):
+def test_damaged_samples_show_one_error(page, open_page, faulty_copy):
     (faulty_copy / "toy" / "samples.parquet").write_bytes(b"PAR1")
     app = open_page(page, faulty_copy)
     assert not app.exception
@@ -128,7 +128,7 @@ def test_samples_are_filtered_sorted_and_paged_from_the_address(open_page, fault
     assert len(rows) == 10
 
 
-def test_a_page_that_is_gone_is_the_last_one(open_page, faulty):
+def test_a_page_number_beyond_the_end_shows_the_last_page(open_page, faulty):
     app = open_page("explorer", faulty.artifacts, view="Samples", page="8")
     assert app.number_input(key="page").value == 8
     app.selectbox(key="split").set_value("test").run()
@@ -148,7 +148,7 @@ def test_a_region_in_the_address_lists_its_images(open_page, faulty):
 
 
 @pytest.mark.parametrize("region", ["1,2", "a,b_c,d_e,f", "1,2_3,4_nan,1", "1,2_3_4,5,6", "<b>"])
-def test_a_nonsense_region_is_none(region, open_page, faulty):
+def test_an_invalid_region_is_ignored(region, open_page, faulty):
     app = open_page("explorer", faulty.artifacts, view="Map", region=region)
     assert not app.exception
     assert "Select a region of the map" in texts(app)
@@ -163,7 +163,7 @@ def test_the_annotators_view_shows_their_agreement(open_page, faulty):
     assert "Compared with the second annotation" in texts(app)
 
 
-def test_quality_shows_the_planted_groups(open_page, faulty):
+def test_quality_shows_the_planted_duplicate_groups(open_page, faulty):
     app = open_page("quality", faulty.artifacts, faulty.data)
     values = {metric.label: metric.value for metric in app.metric}
     assert values["Extra copies"] == "3"  # the dark one correlates with its original
@@ -186,7 +186,7 @@ def test_leaks_of_test_are_listed_with_their_reason_and_not_exported(open_page, 
     assert not listed["take"].any()
 
 
-def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_path):
+def test_prepare_reads_the_exported_relabel_lists(open_page, faulty, tmp_path):
     app = open_page("quality", faulty.artifacts, issues="Conflicting labels")
     listed = app.dataframe[-1].value
     assert set(listed["proposal"]) == {""}
@@ -210,7 +210,7 @@ def test_each_list_is_a_relabel_csv_that_prepare_reads(open_page, faulty, tmp_pa
     assert sorted(aside) == sorted(listed["id"])
 
 
-def test_label_issues_score_each_model_without_them(open_page, faulty):
+def test_label_issues_show_each_models_accuracy_without_them(open_page, faulty):
     app = open_page("quality", faulty.artifacts, issues="Likely label errors")
     listed, table = app.dataframe[0].value, app.dataframe[1].value
     assert 4 <= len(listed) <= 6
@@ -222,7 +222,7 @@ def test_label_issues_score_each_model_without_them(open_page, faulty):
     assert set(table["judged by"]) == {"other networks"}
 
 
-def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, faulty_copy):
+def test_unreadable_networks_are_named_and_do_not_count_as_no_label_issues(open_page, faulty_copy):
     first, *rest = sorted((faulty_copy / "toy" / "runs").iterdir())
     (first / "predictions.parquet").write_bytes(b"PAR1")
     app = open_page("quality", faulty_copy, issues="Likely label errors")
@@ -237,14 +237,14 @@ def test_judges_that_cannot_be_read_are_named_and_give_no_all_clear(open_page, f
     assert "no readable one yet" in texts(app)
 
 
-def test_without_runs_label_issues_say_how_to_train(open_page, faulty_copy):
+def test_without_runs_label_issues_show_the_train_command(open_page, faulty_copy):
     shutil.rmtree(faulty_copy / "toy" / "runs")
     app = open_page("quality", faulty_copy, issues="Likely label errors")
     assert not app.exception
     assert "python -m training train" in app.code[0].value
 
 
-def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, faulty_copy):
+def test_a_dataset_of_an_earlier_version_opens(open_page, faulty, faulty_copy):
     """No card, no map, no hashes, no sizes."""
     place = faulty_copy / "toy"
     (place / "card.json").unlink()
@@ -257,7 +257,7 @@ def test_a_set_of_an_earlier_version_still_opens(open_page, faulty, faulty_copy)
     assert "Prepare it again" in texts(open_page("explorer", faulty_copy, view="Map"))
 
 
-def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tmp_path):
+def test_shipped_images_are_shown_without_a_prepared_dataset(open_page, faulty, tmp_path):
     items = list(ToySource(per_class=8))
     options = PrepareOptions(side=SIDE, ship_pictures=True)
     dataset = prepare_sources(
@@ -274,7 +274,7 @@ def test_shipped_pictures_are_shown_without_a_prepared_set(open_page, faulty, tm
     assert "are not on this machine" in texts(app)
 
 
-def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, faulty_copy):
+def test_pages_open_quickly_with_300_000_samples(open_page, faulty, faulty_copy):
     """Statistics, lists and map of a large table come in time; pictures are never needed."""
     count = 300_000
     random = np.random.default_rng(0)
@@ -296,7 +296,7 @@ def test_three_hundred_thousand_samples_are_no_burden(open_page, faulty, faulty_
     assert max(slow.values()) < 1.5, slow  # processor time; the bar of 0.3 s is for 36,000
 
 
-def test_a_class_without_a_colour_and_odd_names_are_harmless(open_page, tmp_path):
+def test_unknown_classes_and_special_characters_in_names_are_shown(open_page, tmp_path):
     items = [
         Sample(**{**vars(sample), "key": f"<b>{n}", "label": f"<i>{sample.label}"})
         for n, sample in enumerate(ToySource(per_class=8))

@@ -59,13 +59,13 @@ def said(app) -> str:
     return texts(app) + "\n".join(str(element.value) for element in app.success)
 
 
-def test_regions_without_measurements_name_the_command(open_page, toy):
+def test_regions_without_measurements_show_the_command(open_page, toy):
     app = open_page("regions", toy.artifacts)
     assert "has been explained" in texts(app)
     assert app.code[0].value == "python -m training explain toy"
 
 
-def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, explained):
+def test_regions_show_claims_agreement_and_faithful_methods(open_page, explained):
     app = open_page("regions", explained, run=RUN)
     assert not app.exception
     claims = app.dataframe[0].value.set_index("claim")
@@ -78,7 +78,7 @@ def test_regions_tell_claims_agreement_and_which_maps_to_believe(open_page, expl
     assert "Not explained yet" in texts(app)
 
 
-def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
+def test_a_model_without_a_faithful_method_is_named(open_page, explained):
     app = open_page("regions", explained, run="efficientnet_lite0-cpu-s1")
     assert not app.exception
     titles = app.selectbox(key="run").options
@@ -87,7 +87,7 @@ def test_a_model_without_a_faithful_method_is_said_so(open_page, explained):
     assert any("no method beats both baselines" in warning.value for warning in app.warning)
 
 
-def test_without_baselines_nothing_is_said_of_a_method(open_page, explained):
+def test_without_baselines_no_method_is_called_faithful(open_page, explained):
     from fer_core.artifacts import read_table
 
     path = explained / "toy" / "runs" / RUN / "faithfulness.parquet"
@@ -99,7 +99,7 @@ def test_without_baselines_nothing_is_said_of_a_method(open_page, explained):
     assert "beat both baselines" not in said(app)
 
 
-def test_a_damaged_table_counts_as_none(open_page, explained):
+def test_a_damaged_table_is_ignored(open_page, explained):
     for run in (RUN, OTHER):
         path = explained / "toy" / "runs" / run / "regions.parquet"
         path.write_bytes(path.read_bytes()[:200])
@@ -114,7 +114,7 @@ def cropped(app):
     return app
 
 
-def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page, toy):
+def test_the_saliency_lab_shows_methods_by_models_and_explains_empty_cells(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts))
     assert len(app.get("image")) == 4  # the default of each run
     app.pills(key="methods").set_value(["grad_cam", "chefer", "occlusion"]).run()
@@ -125,7 +125,7 @@ def test_the_lab_shows_methods_by_models_and_says_why_a_cell_is_empty(open_page,
     assert "does not support any member of" in texts(app)
 
 
-def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
+def test_the_saliency_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts, target="happy", contrast="sad"))
     assert "happy instead of sad" in texts(app)
     assert not re.search(r"deletion \d\.\d\d", texts(app))
@@ -142,7 +142,7 @@ def test_the_lab_contrasts_two_classes_and_tests_maps(open_page, toy):
     assert not any("angry ·" in caption or "sad ·" in caption for caption in captions)
 
 
-def test_the_lab_explains_a_samples_true_class(open_page, toy):
+def test_the_saliency_lab_explains_a_samples_true_class(open_page, toy):
     app = open_page("saliency", toy.artifacts, toy.data)
     assert "true class" not in app.selectbox(key="target").options
     app.segmented_control(key="source").set_value("sample").run()
@@ -156,7 +156,7 @@ def test_the_lab_explains_a_samples_true_class(open_page, toy):
     assert app.selectbox(key="target").value == "predicted class"
 
 
-def test_a_method_that_suits_some_members_says_of_how_many(open_page, tmp_path):
+def test_a_method_that_some_members_support_shows_how_many(open_page, tmp_path):
     from fer_core.config import EnsembleRecipe
     from tests.support.builders import toy_benchmark, toy_run
     from training.jobs.ensembles import build_ensemble
@@ -191,7 +191,7 @@ def test_features_follow_the_layer_in_the_address(open_page, toy):
     assert app.selectbox(key="layer").value == "blocks.4"
 
 
-def test_a_link_opens_its_layer(open_page, toy):
+def test_a_link_restores_the_layer(open_page, toy):
     link = "blocks.4"
     app = open_page("features", toy.artifacts, toy.data)
     shown = next(
@@ -202,7 +202,7 @@ def test_a_link_opens_its_layer(open_page, toy):
     assert "strongest of 112 channels" in texts(app)
 
 
-def test_another_vit_may_have_fewer_blocks_and_patches(open_page, tmp_path):
+def test_switching_to_a_vit_with_fewer_blocks_and_patches(open_page, tmp_path):
     from tests.support.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)
@@ -217,7 +217,7 @@ def test_another_vit_may_have_fewer_blocks_and_patches(open_page, tmp_path):
     assert app.slider(key="block").value == 2
 
 
-def test_a_test_sample_can_be_explained_where_pictures_are(open_page, toy):
+def test_a_test_sample_can_be_explained_if_images_are_attached(open_page, toy):
     app = open_page("features", toy.artifacts, toy.data)
     app.segmented_control(key="source").set_value("sample").run()
     assert not app.exception
@@ -245,7 +245,7 @@ def test_a_vit_shows_patches_and_attention(open_page, tmp_path):
     assert "patches" not in texts(app)
 
 
-def test_the_lab_reads_at_a_depth_and_a_head_and_says_where_there_is_none(open_page, tmp_path):
+def test_the_saliency_lab_selects_depth_and_head(open_page, tmp_path):
     from tests.support.builders import toy_benchmark, toy_run
 
     toy = toy_benchmark(tmp_path, runs=0)

@@ -23,7 +23,7 @@ def lines(app):
     return [(line["x"], line["y"]) for line in chart["data"]]
 
 
-def test_the_columns_follow_the_scored_split(measured, open_page):
+def test_framing_columns_follow_the_evaluated_split(measured, open_page):
     columns = ["framing-accuracy", "framing-drop"]
     table = open_page("leaderboard", measured, columns=columns).dataframe[0].value
     assert table["framing-accuracy"].tolist() == [pytest.approx(0.766)] * 4
@@ -49,12 +49,12 @@ def test_trust_draws_one_line_per_run(measured, open_page):
     assert "its edge pixels are repeated" in texts(app)
 
 
-def test_without_a_measurement_trust_names_the_command(open_page, toy):
+def test_without_a_measurement_trust_shows_the_command(open_page, toy):
     app = open_page("trust", toy.artifacts)
     assert any("robustness toy --framing" in code.value for code in app.code)
 
 
-def test_a_damaged_table_is_as_if_it_were_not_measured(measured, benchmark_copy, open_page):
+def test_a_damaged_table_counts_as_not_measured(measured, benchmark_copy, open_page):
     benchmark_copy.run("pair-cpu").framing_path.write_bytes(b"damaged")
     app = open_page("trust", measured)
     assert not app.exception

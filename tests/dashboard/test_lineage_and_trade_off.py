@@ -17,7 +17,7 @@ def test_the_ensembles_lineage_and_effective_members(open_page, toy):
     assert "Every ancestor is still there" in app.success[0].value
 
 
-def test_a_vanished_teacher_is_named(open_page, artifacts_copy):
+def test_a_missing_teacher_is_named(open_page, artifacts_copy):
     run = ArtifactStore(artifacts_copy).benchmark("toy").run("efficientnet_lite0-cpu-s1")
     info = run.info().model_copy(update={"teachers": {"gone-cpu-s0": "2020-01-01"}})
     info.write(run.info_path)
@@ -40,7 +40,7 @@ def test_without_rare_classes_no_shift_is_chosen(open_page, toy):
     assert table["accuracy"].max() == pytest.approx(53 / 70)
 
 
-def test_the_slider_chooses_on_validation(open_page, artifacts_copy):
+def test_the_slider_selects_on_validation(open_page, artifacts_copy):
     benchmark = ArtifactStore(artifacts_copy).benchmark("toy")
     info = benchmark.info()
     # "angry" is ten times as frequent in training as in validation and test

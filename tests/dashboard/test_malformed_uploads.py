@@ -6,7 +6,7 @@ from fer_core.errors import ImageError
 from tests.support.malformed import uploads
 
 
-def test_no_upload_breaks_the_pages(toy, monkeypatch):
+def test_malformed_uploads_do_not_break_the_pages(toy, monkeypatch):
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(toy.artifacts))
     # what is damaged but can still be decoded need not be searched for faces, which takes long
     monkeypatch.setattr(CenterFaceDetector, "detect", lambda self, image: ())

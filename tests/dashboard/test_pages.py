@@ -25,7 +25,7 @@ PAGES = tuple(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_without_any_benchmark_a_page_says_what_to_run(page, open_page, tmp_path):
+def test_without_benchmarks_a_page_shows_the_command_to_run(page, open_page, tmp_path):
     app = open_page(page, tmp_path)
     assert not app.exception
     assert "There is no benchmark yet" in texts(app)
@@ -33,7 +33,7 @@ def test_without_any_benchmark_a_page_says_what_to_run(page, open_page, tmp_path
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_without_runs_a_page_says_how_to_train(page, open_page, tmp_path):
+def test_without_runs_a_page_shows_the_train_command(page, open_page, tmp_path):
     toy = toy_benchmark(tmp_path, runs=0)
     app = open_page(page, toy.artifacts)
     assert not app.exception
@@ -64,7 +64,7 @@ def test_the_benchmark_with_most_runs_opens_first_and_a_link_opens_any(open_page
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_damaged_run_is_one_warning_and_the_others_stay(page, open_page, artifacts_copy):
+def test_a_damaged_run_shows_one_warning_and_others_are_shown(page, open_page, artifacts_copy):
     broken = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1"
     (broken / "report.json").write_text('{"schema_version": 1, "run_id"')
     app = open_page(page, artifacts_copy)
@@ -87,7 +87,7 @@ def test_a_half_written_and_a_newer_run_are_named(open_page, artifacts_copy):
     assert len(app.dataframe[0].value) == 2
 
 
-def test_an_average_of_members_made_anew_is_a_warning_and_stays(
+def test_an_ensemble_with_retrained_members_shows_a_warning(
     open_page, artifacts_copy, benchmark_copy
 ):
     member = benchmark_copy.run("efficientnet_lite0-cpu-s0")
@@ -100,7 +100,7 @@ def test_an_average_of_members_made_anew_is_a_warning_and_stays(
     assert len(app.dataframe[0].value) == 4
 
 
-def test_overview_counts_what_is_there(open_page, toy):
+def test_overview_shows_counts_and_the_best_accuracy(open_page, toy):
     app = open_page("overview", toy.artifacts)
     values = {metric.label: metric.value for metric in app.metric}
     assert values == {
@@ -143,7 +143,7 @@ def test_leaderboard_shows_other_protocols_apart(open_page, toy, artifacts_copy)
     assert "rank" not in app.dataframe[1].value
 
 
-def test_leaderboard_scores_the_second_labels_too(open_page, toy):
+def test_leaderboard_evaluates_second_labels(open_page, toy):
     app = open_page("leaderboard", toy.artifacts, scored="Test, second labels")
     table = app.dataframe[0].value
     test = toy.dataset.samples.query("split == 'test'")
@@ -181,14 +181,14 @@ def test_a_cell_in_the_address_lists_its_samples(open_page, toy):
     assert "prepare your own copy" in texts(app)
 
 
-def test_with_pictures_the_samples_are_shown(open_page, toy):
+def test_with_images_attached_the_samples_are_shown(open_page, toy):
     app = open_page("confusion", toy.artifacts, toy.data, true="happy", predicted="happy")
     assert "prepare your own copy" not in texts(app)
     assert any("<figure>" in block.proto.body for block in app.html)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_nonsense_address_opens_the_plain_page(page, open_page, toy):
+def test_an_invalid_address_opens_the_default_page(page, open_page, toy):
     nonsense = {
         "run": "../../etc", "true": "<b>", "predicted": "x", "scored": "nonsense", "minus": "?",
         "classes": "none", "only": "bored", "where": "a: b", "sure": "500", "page": "-3",
@@ -199,7 +199,7 @@ def test_a_nonsense_address_opens_the_plain_page(page, open_page, toy):
     assert app.title[0].value
 
 
-def test_a_name_from_outside_is_shown_as_it_is():
+def test_markdown_in_names_is_escaped():
     from dashboard.components.text import plain
 
     assert plain("[me](http://x) **a** $b$ :smile: <i>") == (
@@ -236,7 +236,7 @@ def full(toy, artifacts_copy):
     return artifacts_copy
 
 
-def test_robustness_is_no_column_where_other_classes_count(open_page, full):
+def test_robustness_has_no_column_for_a_subset_of_classes(open_page, full):
     app = open_page("leaderboard", full, columns="corrupted_accuracy")
     assert app.dataframe[0].value["corrupted_accuracy"].tolist() == [pytest.approx(0.4)] * 4
     app = open_page("leaderboard", full, classes="Angry, happy, sad", columns="corrupted_accuracy")
@@ -247,7 +247,7 @@ def test_robustness_is_no_column_where_other_classes_count(open_page, full):
     assert summary.loc["corrupted accuracy"].tolist() == [pytest.approx(0.4)] * 4
 
 
-def test_overview_leaves_out_what_is_not_ranked(open_page, toy, artifacts_copy):
+def test_overview_excludes_runs_that_are_not_ranked(open_page, toy, artifacts_copy):
     best = open_page("overview", artifacts_copy).metric[3].help.split(";")[0]
     for run in ArtifactStore(artifacts_copy).benchmark("toy").runs():
         if run.info().title == best:
@@ -261,7 +261,7 @@ def test_overview_leaves_out_what_is_not_ranked(open_page, toy, artifacts_copy):
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
-def test_with_everything_measured_a_page_opens(page, open_page, full, toy):
+def test_a_page_opens_with_all_measurements(page, open_page, full, toy):
     app = open_page(page, full, toy.data)
     assert not app.exception
     assert not app.error
@@ -270,7 +270,7 @@ def test_with_everything_measured_a_page_opens(page, open_page, full, toy):
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
-def test_a_single_run_is_enough_or_the_page_says_why(page, open_page, tmp_path):
+def test_a_page_opens_with_a_single_run_or_explains_why_not(page, open_page, tmp_path):
     toy = toy_benchmark(tmp_path, runs=1, per_class=16)
     app = open_page(page, toy.artifacts)
     assert not app.exception
@@ -279,7 +279,7 @@ def test_a_single_run_is_enough_or_the_page_says_why(page, open_page, tmp_path):
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
-def test_damaged_predictions_are_one_warning(page, open_page, artifacts_copy):
+def test_damaged_predictions_show_one_warning(page, open_page, artifacts_copy):
     broken = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "predictions.parquet"
     broken.write_bytes(broken.read_bytes()[:200])
     app = open_page(page, artifacts_copy)
@@ -308,7 +308,7 @@ def test_every_view_is_a_page_of_the_navigation():
 
 
 @pytest.mark.parametrize("page", RESULT_PAGES)
-def test_a_subset_of_the_classes_is_followed(page, open_page, toy):
+def test_pages_follow_a_subset_of_the_classes(page, open_page, toy):
     app = open_page(page, toy.artifacts, classes="Angry, happy, sad")
     assert not app.exception
     if page == "leaderboard":
@@ -320,14 +320,14 @@ def test_a_subset_of_the_classes_is_followed(page, open_page, toy):
     assert "Pick at least two classes" in texts(custom)
 
 
-def test_the_caption_counts_what_is_scored(open_page, toy):
+def test_the_caption_counts_the_evaluated_images(open_page, toy):
     benchmark = toy.dataset.info.counts
     for scored, split in (("Test", "test"), ("Validation", "validation")):
         app = open_page("leaderboard", toy.artifacts, scored=scored)
         assert f"{sum(benchmark[split].values())} images ({split})" in texts(app)
 
 
-def test_leaderboard_shows_the_columns_asked_for(open_page, full):
+def test_leaderboard_shows_the_selected_columns(open_page, full):
     app = open_page("leaderboard", full, columns=["aurc", "latency_ms", "mce"])
     table = app.dataframe[0].value
     assert {"aurc", "latency_ms", "mce"} <= set(table)
@@ -354,7 +354,7 @@ def test_a_row_header_lists_its_samples(open_page, toy):
     assert "10 samples" in texts(app)
 
 
-def test_a_minus_b_lists_where_they_differ(open_page, toy):
+def test_the_difference_of_two_matrices_lists_the_samples_that_differ(open_page, toy):
     app = open_page(
         "confusion",
         toy.artifacts,
@@ -370,7 +370,7 @@ def test_a_minus_b_lists_where_they_differ(open_page, toy):
     assert ((rows["predicted"] == "happy") != (rows[other] == "happy")).all()
 
 
-def test_errors_are_the_wrong_ones_surest_first(open_page, toy):
+def test_errors_are_listed_most_confident_first(open_page, toy):
     app = open_page("errors", toy.artifacts, toy.data, label="sad")
     rows = app.dataframe[0].value
     assert set(rows["true"]) == {"sad"}
@@ -384,7 +384,7 @@ def test_errors_are_the_wrong_ones_surest_first(open_page, toy):
     assert "No sample is left" in texts(everyone)  # two seeds never err on the same sample
 
 
-def test_benchmark_and_run_always_stand_in_the_address(open_page, toy):
+def test_the_address_always_contains_benchmark_and_run(open_page, toy):
     app = open_page("errors", toy.artifacts)
     best = app.selectbox(key="run").value
     assert "toy" in app.query_params["benchmark"]
@@ -401,7 +401,7 @@ def test_benchmark_and_run_always_stand_in_the_address(open_page, toy):
     assert not app.warning
 
 
-def test_what_a_link_names_and_is_not_there_is_said(open_page, toy):
+def test_a_link_to_something_missing_shows_a_message(open_page, toy):
     app = open_page("errors", toy.artifacts, benchmark="gone", run="[a](b)")
     said = [warning.value for warning in app.warning]
     assert len(said) == 2
@@ -412,7 +412,7 @@ def test_what_a_link_names_and_is_not_there_is_said(open_page, toy):
     assert not app.warning
 
 
-def test_a_picked_row_is_opened_at_once_and_only_once(monkeypatch):
+def test_a_selected_row_opens_exactly_once(monkeypatch):
     """AppTest cannot pick a row: the table is stood in for, its callback is the gallery's own."""
     made = {}
     monkeypatch.setattr(sample_list.st, "dataframe", lambda table, **rest: made.update(rest))
@@ -444,7 +444,7 @@ def test_an_opened_sample_shows_every_model(open_page, full, toy):
     assert "sample" not in app.query_params
 
 
-def test_head_to_head_counts_and_says_what_they_mean(open_page, toy):
+def test_head_to_head_counts_and_interprets_the_difference(open_page, toy):
     one, other = "efficientnet_lite0-cpu-s1", "efficientnet_lite0-cpu-s0"
     app = open_page("head_to_head", toy.artifacts, run=one, against=other)
     counts = {metric.label: int(metric.value) for metric in app.metric}
@@ -455,7 +455,7 @@ def test_head_to_head_counts_and_says_what_they_mean(open_page, toy):
     assert "are equally accurate" in texts(app)
 
 
-def test_trust_says_what_the_temperature_means(open_page, full):
+def test_trust_interprets_the_temperature(open_page, full):
     app = open_page("trust", full, run="pair-cpu")
     said = texts(app)
     assert "fitted on validation" in said
@@ -464,7 +464,7 @@ def test_trust_says_what_the_temperature_means(open_page, full):
     assert any("Out of focus" in list(table.value.index) for table in app.dataframe)
 
 
-def test_trust_without_robustness_says_what_to_run(open_page, toy):
+def test_trust_without_robustness_shows_the_command(open_page, toy):
     app = open_page("trust", toy.artifacts)
     assert "python -m training robustness toy" in [code.value for code in app.code]
 

@@ -72,7 +72,7 @@ def test_live_frames_get_boxes_and_bars(toy):
     assert faces.rate > 0
 
 
-def test_a_run_that_cannot_answer_is_named_in_the_frame(toy):
+def test_a_run_that_cannot_predict_is_named_in_the_frame(toy):
     faces = LiveFaces(Predictor(toy.benchmark), QuarterDetector(), ["no-such-run"])
     picture = Image.open(io.BytesIO(png(1, side=200))).convert("RGB")
     assert faces.draw(picture).tobytes() != picture.tobytes()

@@ -57,7 +57,7 @@ def answers(path: Path, name: str, values: np.ndarray) -> list[np.ndarray]:
     return session.run(None, {name: values})
 
 
-def test_a_converted_network_answers_as_before_and_takes_any_size(tmp_path: Path) -> None:
+def test_the_converted_detector_keeps_its_outputs_and_accepts_any_size(tmp_path: Path) -> None:
     source, target = tiny_network(tmp_path / "a.onnx"), tmp_path / "b.onnx"
     convert(source, target)
     pixels = np.random.default_rng(1).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_a_converted_network_answers_as_before_and_takes_any_size(tmp_path: Path
     assert "counter" not in {weight.name for weight in model.graph.initializer}
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_onnx_files_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "a.onnx"
     text.write_text("no network")
     with pytest.raises(DataError, match="is no ONNX file"):
@@ -117,14 +117,14 @@ def test_maps_become_boxes_and_landmarks() -> None:
     assert len(decode(heatmap, log_size, offset, landmarks, 0.8)) == 0
 
 
-def test_the_best_box_of_a_face_is_kept() -> None:
+def test_overlapping_boxes_are_reduced_to_the_best() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 0, 40, 10], [2, 2, 8, 8]], np.float32)
     confidences = np.array([0.6, 0.9, 0.5, 0.7], np.float32)
     kept = best_of_each(Candidates(boxes, confidences, np.zeros((4, 5, 2), np.float32)))
     np.testing.assert_array_equal(kept.boxes, boxes[[1, 2]])  # the small box lies in the best one
 
 
-def test_boxes_move_from_a_view_to_its_picture() -> None:
+def test_boxes_are_mapped_from_a_view_to_the_image() -> None:
     view = View(100, 50, 300, 150, size=(50, 25), border=10)  # 4 pixels of the picture a pixel
     assert view.canvas == (64, 96)
     box = np.array([[10, 10, 35, 35]], np.float32)
@@ -138,7 +138,7 @@ def test_boxes_move_from_a_view_to_its_picture() -> None:
     assert (pixels[35:] == 128).all()
 
 
-def test_tiles_cover_a_picture_and_lap() -> None:
+def test_tiles_cover_the_image_and_overlap() -> None:
     parts = tiles(Image.new("L", (1500, 600)), 1.0, side=640, lap=96)
     assert all(part.size == (640, 600) for part in parts)
     lefts = [part.left for part in parts]

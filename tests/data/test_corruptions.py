@@ -15,7 +15,7 @@ def change(name: str, severity: int, image=GREY) -> float:
     return float(np.abs(after.astype(float) - image).mean())
 
 
-def test_there_are_those_that_were_promised():
+def test_the_list_of_corruptions():
     asked = {
         "noise", "blur", "motion_blur", "low_resolution", "jpeg", "brighter", "darker",
         "low_contrast", "rotation", "shift", "occluded_eyes", "occluded_mouth", "shadow",
@@ -25,14 +25,14 @@ def test_there_are_those_that_were_promised():
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_each_strength_changes_more_than_the_one_before(name):
+def test_each_severity_changes_more_than_the_last(name):
     changes = [change(name, severity) for severity in SEVERITIES]
     assert changes[0] > 0.2
     assert changes == sorted(changes)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_key_and_the_seed_decide_and_nothing_else(name):
+def test_corruptions_depend_on_key_and_seed_only(name):
     batch = np.stack([GREY, GREY[:, ::-1], GREY])
     whole = corrupt(batch, name, 3, seed=5, keys=[10, 11, 12])
     alone = corrupt(batch[1:2], name, 3, seed=5, keys=[11])
@@ -43,7 +43,7 @@ def test_the_key_and_the_seed_decide_and_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", ["noise", "specks", "motion_blur", "shift", "shadow"])
-def test_pictures_are_corrupted_each_in_its_own_way(name):
+def test_images_are_corrupted_differently(name):
     one, other = corrupt(np.stack([GREY, GREY]), name, 4)
     assert (one != other).any()
     again = corrupt(GREY[None], name, 4, seed=1)[0]
@@ -68,7 +68,7 @@ def test_brightness_by_hand():
     assert (corrupt(np.full((1, 16, 16), 240, dtype=np.uint8), "brighter", 5) == 255).all()
 
 
-def test_occlusions_cover_their_part_and_leave_the_rest():
+def test_occlusions_leave_other_pixels_unchanged():
     for name, rows in (("occluded_eyes", slice(13, 22)), ("occluded_mouth", slice(30, 43))):
         after = corrupt(GREY[None], name, 5)[0]
         assert len(np.unique(after[rows])) == 1
@@ -84,12 +84,12 @@ def test_a_shadow_darkens_and_never_lightens():
     assert after.min() < 40
 
 
-def test_motion_keeps_the_light():
+def test_motion_blur_keeps_the_mean():
     flat = np.full((1, 32, 32), 77, dtype=np.uint8)
     assert (corrupt(flat, "motion_blur", 5) == 77).all()
 
 
-def test_nonsense_is_refused():
+def test_invalid_arguments_are_refused():
     with pytest.raises(KeyError):
         corrupt(GREY[None], "weather", 1)
     with pytest.raises(ValueError, match="1 to 5"):

@@ -60,7 +60,7 @@ def rafdb(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("place", ["", "basic", "basic/EmoLabel"])
-def test_rafdb_by_its_list(rafdb: Path, place: str) -> None:
+def test_rafdb_is_read_by_its_list(rafdb: Path, place: str) -> None:
     assert recognise(str(rafdb / place)) == "rafdb"
     samples = given(open_source(str(rafdb / place)))
     assert len(samples) == 14
@@ -102,7 +102,7 @@ def test_a_malformed_line_of_rafdb_is_named(rafdb: Path, line: str) -> None:
         RafDbSource(rafdb)
 
 
-def test_rafdb_without_pictures_says_what_to_unpack(tmp_path: Path) -> None:
+def test_rafdb_without_images_names_the_archive_to_unpack(tmp_path: Path) -> None:
     (tmp_path / "EmoLabel").mkdir()
     (tmp_path / "EmoLabel/list_patition_label.txt").write_text("train_00001.jpg 1\n")
     with pytest.raises(DataError, match=r"aligned\.zip"):
@@ -137,7 +137,7 @@ def affectnet_csv(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "place", ["", "Manually_Annotated_file_lists", "Manually_Annotated_file_lists/training.csv"]
 )
-def test_affectnet_by_its_csv(affectnet_csv: Path, place: str) -> None:
+def test_affectnet_is_read_by_its_csv(affectnet_csv: Path, place: str) -> None:
     assert recognise(str(affectnet_csv / place)) == "affectnet"
     source = open_source(str(affectnet_csv / place))
     samples = given(source)
@@ -154,7 +154,7 @@ def test_affectnet_by_its_csv(affectnet_csv: Path, place: str) -> None:
     }
 
 
-def test_affectnet_keeps_valence_and_arousal_and_cuts_the_face_out(affectnet_csv: Path) -> None:
+def test_affectnet_keeps_valence_and_arousal_and_crops_the_face(affectnet_csv: Path) -> None:
     sample = given(AffectNetCsvSource(affectnet_csv))["0/03abc.jpg"]
     assert sample.extras == {"valence": 0.25, "arousal": -0.5}
     assert sample.image.shape == (12, 12, 3)  # the box, 12 by 10, made square
@@ -171,7 +171,7 @@ def test_an_unknown_code_of_affectnet_names_its_row(affectnet_csv: Path) -> None
         AffectNetCsvSource(affectnet_csv)
 
 
-def test_a_path_of_affectnet_that_leads_out_is_not_followed(affectnet_csv: Path) -> None:
+def test_an_affectnet_path_outside_the_folder_is_not_read(affectnet_csv: Path) -> None:
     csv = affectnet_csv / "Manually_Annotated_file_lists/training.csv"
     csv.write_text(csv.read_text().replace("0/02abc.jpg", "../../outside.jpg"))
     skipped = [item for item in AffectNetCsvSource(affectnet_csv) if isinstance(item, Skipped)]
@@ -193,7 +193,7 @@ def affectnet_arrays(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_affectnet_by_its_arrays(affectnet_arrays: Path) -> None:
+def test_affectnet_is_read_by_its_annotation_arrays(affectnet_arrays: Path) -> None:
     source = open_source(str(affectnet_arrays))
     assert isinstance(source, AffectNetArraysSource)
     samples = given(source)
@@ -215,19 +215,19 @@ def test_a_missing_annotation_of_affectnet_is_named(affectnet_arrays: Path) -> N
         AffectNetArraysSource(affectnet_arrays)
 
 
-def test_affectnet_without_its_pictures_says_where_they_stand(affectnet_arrays: Path) -> None:
+def test_affectnet_without_images_names_their_folder(affectnet_arrays: Path) -> None:
     shutil.rmtree(affectnet_arrays / "val_set/images")
     with pytest.raises(DataError, match=r"val_set/images does not exist.*beside their annotations"):
         AffectNetArraysSource(affectnet_arrays)
 
 
-def test_no_pickle_in_an_annotation_is_opened(affectnet_arrays: Path) -> None:
+def test_pickled_annotations_are_refused(affectnet_arrays: Path) -> None:
     np.save(affectnet_arrays / "val_set/annotations/3_exp.npy", np.array([{"a": 1}], dtype=object))
     with pytest.raises(DataError, match=r"3_exp\.npy holds no number"):
         AffectNetArraysSource(affectnet_arrays)
 
 
-def test_affectnet_folders_by_their_codes(tmp_path: Path) -> None:
+def test_affectnet_folders_are_read_by_code(tmp_path: Path) -> None:
     parts = ("train", "val")
     for number, part in enumerate(parts):
         for code in range(8):
@@ -242,7 +242,7 @@ def test_affectnet_folders_by_their_codes(tmp_path: Path) -> None:
     assert source.left_out == {"the class contempt is left out": len(parts)}
 
 
-def test_contempt_stays_where_the_user_asks_for_it(tmp_path: Path) -> None:
+def test_contempt_is_kept_on_request(tmp_path: Path) -> None:
     for number, part in enumerate(("train", "val")):
         for code in (0, 7):
             picture(tmp_path / part / str(code) / "a.jpg", seed=10 * number + code)
@@ -250,7 +250,7 @@ def test_contempt_stays_where_the_user_asks_for_it(tmp_path: Path) -> None:
     assert {sample.label for sample in given(source).values()} == {"neutral", "contempt"}
 
 
-def test_numbers_that_nothing_explains_are_refused(tmp_path: Path) -> None:
+def test_class_numbers_without_names_are_refused(tmp_path: Path) -> None:
     for number in range(4):
         picture(tmp_path / str(1 + number % 2) / f"{number}.jpg", seed=number)
     with pytest.raises(DataError, match=r"(?s)are numbers \(1, 2\).*--map-class 1=happy"):
@@ -261,7 +261,7 @@ def test_numbers_that_nothing_explains_are_refused(tmp_path: Path) -> None:
     assert {sample.label for sample in unnamed.values()} == {"1", "2"}
 
 
-def test_fer2013_folders_get_their_three_splits_back(tmp_path: Path) -> None:
+def test_fer2013_folders_get_their_three_splits(tmp_path: Path) -> None:
     """In the widespread copy, `test` holds PublicTest and PrivateTest together."""
     for number, label in enumerate(("angry", "happy")):
         picture(tmp_path / f"train/{label}/Training_{number}.jpg", number, colour=False)
@@ -295,7 +295,7 @@ def human_emotions(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_human_emotions_groups_altered_copies_with_their_originals(human_emotions: Path) -> None:
+def test_human_emotions_groups_augmented_copies_with_their_originals(human_emotions: Path) -> None:
     samples = given(HumanEmotionsSource(human_emotions))
     assert {sample.label for sample in samples.values()} == {"angry", "happy", "sad"}
     groups = {key: sample.group for key, sample in samples.items() if "happy" in key}
@@ -321,7 +321,7 @@ def test_human_emotions_groups_altered_copies_with_their_originals(human_emotion
         ("12_1", "12_1"),
     ],
 )
-def test_names_of_altered_copies(stem: str, original: str) -> None:
+def test_names_of_augmented_copies_give_the_original(stem: str, original: str) -> None:
     assert original_name(stem) == original
 
 
@@ -349,7 +349,7 @@ def write_parquet(path: Path, labels: list, *, names: list[str] | None = None, s
 NAMES = ["Anger", "happiness", "neutral"]
 
 
-def test_parquet_files_in_the_layout_of_the_hub(tmp_path: Path) -> None:
+def test_parquet_files_in_hub_layout(tmp_path: Path) -> None:
     write_parquet(tmp_path / "data/train-00000-of-00002.parquet", [0, 1, 2], names=NAMES)
     write_parquet(tmp_path / "data/train-00001-of-00002.parquet", [2, 0], names=NAMES, start=10)
     write_parquet(tmp_path / "data/test-00000-of-00001.parquet", [1, 0, 2], names=NAMES, start=20)
@@ -374,7 +374,7 @@ def test_parquet_files_in_the_layout_of_the_hub(tmp_path: Path) -> None:
     )
 
 
-def test_each_parquet_file_numbers_its_own_classes(tmp_path: Path) -> None:
+def test_each_parquet_file_has_its_own_class_codes(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train-0.parquet", [0, 1, 2], names=["happy", "angry", "sad"])
     write_parquet(tmp_path / "train-1.parquet", [0, 1], names=["angry", "sad"], start=10)
     write_parquet(tmp_path / "test-0.parquet", [0, 1, 2], names=["sad", "happy", "angry"], start=20)
@@ -389,7 +389,7 @@ def test_each_parquet_file_numbers_its_own_classes(tmp_path: Path) -> None:
     ]
 
 
-def test_a_column_that_one_split_lacks_is_named(tmp_path: Path) -> None:
+def test_a_column_missing_in_one_split_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train-0.parquet", ["happy", "sad"])
     path = write_parquet(tmp_path / "test-0.parquet", ["happy", "sad"], start=5)
     pq.write_table(pq.read_table(path).rename_columns(["image", "emotion"]), path)
@@ -397,12 +397,12 @@ def test_a_column_that_one_split_lacks_is_named(tmp_path: Path) -> None:
         HuggingFaceSource(str(tmp_path))
 
 
-def test_one_split_is_none(tmp_path: Path) -> None:
+def test_a_single_split_counts_as_none(tmp_path: Path) -> None:
     source = HuggingFaceSource(str(write_parquet(tmp_path / "all.parquet", ["sad", "joy"])))
     assert [(item.label, item.split) for item in source] == [("sad", None), ("happy", None)]
 
 
-def test_validation_stays_validation_where_there_is_no_test(tmp_path: Path) -> None:
+def test_validation_stays_validation_without_a_test_split(tmp_path: Path) -> None:
     write_parquet(tmp_path / "default/train/0000.parquet", ["sad", "happy"])
     write_parquet(tmp_path / "default/validation/0000.parquet", ["sad", "happy"], start=9)
     assert {item.split for item in HuggingFaceSource(str(tmp_path))} == {"train", "validation"}
@@ -429,7 +429,7 @@ def test_a_damaged_cell_is_skipped_and_a_damaged_file_named(tmp_path: Path) -> N
         HuggingFaceSource(str(path))
 
 
-def test_a_folder_of_save_to_disk(tmp_path: Path) -> None:
+def test_a_save_to_disk_folder_is_read(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     features = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=["sad", "Fear"])}
@@ -443,13 +443,13 @@ def test_a_folder_of_save_to_disk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples["train/000002"].image, noise(4, side=24, colour=True)[2])
 
 
-def test_a_dataset_that_cannot_be_reached_is_one_clear_error() -> None:
+def test_an_unreachable_dataset_is_one_error() -> None:
     pytest.importorskip("datasets")
     with pytest.raises(DataError, match=r"owner/name-7cls cannot be opened.*download its parquet"):
         open_source("owner/name-7cls", "huggingface")
 
 
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch) -> None:
+def test_without_the_hf_extra_the_error_names_it(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install 'ferscope\[hf\]'"):
         open_source("owner/name", "huggingface")

@@ -31,7 +31,7 @@ def pictures(count: int, channels: int = 1, side: int = 48) -> Tensor:
 
 
 class TestOff:
-    def test_nothing_is_drawn_and_nothing_changes(self) -> None:
+    def test_without_degradations_images_are_unchanged(self) -> None:
         generator = torch.Generator().manual_seed(3)
         before = generator.get_state()
         nothing = Degradation.draw(5, AugmentConfig(), generator)
@@ -39,7 +39,7 @@ class TestOff:
         images = pictures(5)
         assert nothing.apply(images) is images
 
-    def test_a_recipe_without_the_new_options_draws_what_it_always_drew(self) -> None:
+    def test_recipes_without_degradations_draw_the_same_numbers(self) -> None:
         """The order of draws, written down again: recipes of old train on the same images."""
         config = AugmentConfig(rotation=15, scale=0.15, shift=0.1, brightness=0.25, cutmix=0.25)
         drawn = Augmentation.draw(6, config, torch.Generator().manual_seed(11))
@@ -62,7 +62,7 @@ class TestOff:
         assert torch.equal(drawn.boxes[:, 2] > drawn.boxes[:, 0], chosen)
         assert drawn.perspective is None
 
-    def test_what_is_new_is_drawn_after_what_was_there(self) -> None:
+    def test_degradations_do_not_change_the_draws_of_other_augmentations(self) -> None:
         def whole(**options: object) -> Augmentation:
             config = AugmentConfig(cutmix=0.5, **options)
             return Augmentation.draw(8, config, torch.Generator().manual_seed(5))
@@ -73,14 +73,14 @@ class TestOff:
 
 
 class TestCovering:
-    def test_a_box_is_filled_with_its_grey(self) -> None:
+    def test_an_occlusion_box_has_its_grey_value(self) -> None:
         boxes = torch.tensor([[0.25, 0.5, 0.75, 0.75, 0.3], [0.5, 0.5, 0.5, 0.5, 0.9]])
         covered = Degradation(boxes=boxes).apply(torch.ones(2, 3, 8, 8))
         expected = torch.ones(2, 3, 8, 8)
         expected[0, :, 4:6, 2:6] = 0.3
         torch.testing.assert_close(covered, expected)
 
-    def test_boxes_lie_over_eyes_or_mouth_in_the_share_that_is_asked(self) -> None:
+    def test_occlusion_boxes_cover_eyes_or_mouth_at_the_configured_rate(self) -> None:
         boxes = draw(2000, erase=0.25).boxes
         assert boxes is not None
         x0, y0, x1, y1, grey = boxes.unbind(1)
@@ -98,7 +98,7 @@ class TestCovering:
 
 
 class TestLight:
-    def test_one_side_is_brighter_and_the_other_as_much_darker(self) -> None:
+    def test_a_light_gradient_brightens_one_side_and_darkens_the_other(self) -> None:
         lit = Degradation(light=torch.tensor([[0.4, 0.0], [0.0, -0.2]])).apply(
             torch.full((2, 1, 4, 4), 0.5)
         )
@@ -107,7 +107,7 @@ class TestLight:
         ramp = 0.5 * (1 - 0.2 * torch.tensor([-0.75, -0.25, 0.25, 0.75]))
         torch.testing.assert_close(lit[1, 0], ramp.view(4, 1).expand(4, 4))
 
-    def test_light_comes_from_all_sides_and_no_stronger_than_asked(self) -> None:
+    def test_light_gradients_have_all_directions_and_at_most_the_configured_strength(self) -> None:
         light = draw(1000, light=0.3).light
         assert light is not None
         strength = light.norm(dim=1)
@@ -121,7 +121,7 @@ class TestLight:
         torch.testing.assert_close(changed[0, 0, 0], torch.tensor([0.0, 0.5, 1.0]))
         torch.testing.assert_close(changed[1, 0, 0], torch.tensor([0.0, 0.0625, 1.0]))
 
-    def test_gammas_reach_is_a_logarithm_either_way(self) -> None:
+    def test_gamma_is_drawn_on_a_log_scale(self) -> None:
         gamma = draw(1000, gamma=0.3).gamma
         assert gamma is not None
         assert math.exp(-0.3) <= float(gamma.min()) < 0.76
@@ -130,7 +130,7 @@ class TestLight:
 
 
 class TestCamera:
-    def test_a_point_is_blurred_to_the_binomial_kernel(self) -> None:
+    def test_blur_of_a_point_is_the_binomial_kernel(self) -> None:
         images = torch.zeros(2, 1, 9, 9)
         images[:, 0, 4, 4] = 1.0
         blurred = Degradation(blur=torch.tensor([1.0, 0.0])).apply(images)
@@ -139,7 +139,7 @@ class TestCamera:
         torch.testing.assert_close(blurred[0].sum(), torch.tensor(1.0))
         assert torch.equal(blurred[1], images[1])
 
-    def test_a_share_of_blur_mixes_and_flat_stays_flat(self) -> None:
+    def test_partial_blur_interpolates_and_keeps_flat_images(self) -> None:
         images = pictures(1, 3)
         whole = Degradation(blur=torch.ones(1)).apply(images)
         half = Degradation(blur=torch.full((1,), 0.5)).apply(images)
@@ -147,7 +147,7 @@ class TestCamera:
         flat = torch.full((1, 3, 6, 6), 0.3)
         torch.testing.assert_close(Degradation(blur=torch.ones(1)).apply(flat), flat)
 
-    def test_noise_has_its_deviation_and_is_the_same_to_all_channels(self) -> None:
+    def test_noise_has_the_configured_deviation_and_equals_across_channels(self) -> None:
         grey = torch.full((2, 3, 48, 48), 0.5)
         noise = torch.tensor([[0.05, 10.0, 250.0], [0.0, 3.0, 4.0]])
         noisy = Degradation(noise=noise).apply(grey)
@@ -157,7 +157,7 @@ class TestCamera:
         assert abs(float(difference[0].mean())) < 0.005
         assert torch.equal(noisy[1], grey[1])
 
-    def test_noise_of_another_corner_is_other_noise(self) -> None:
+    def test_noise_differs_between_crops_of_the_noise_field(self) -> None:
         grey = torch.full((2, 1, 16, 16), 0.5)
         noise = torch.tensor([[0.05, 0.0, 0.0], [0.05, 1.0, 0.0]])
         first, second = Degradation(noise=noise).apply(grey)
@@ -167,7 +167,7 @@ class TestCamera:
 
 class TestJpeg:
     @pytest.mark.parametrize("quality", [15, 40, 60, 90])
-    def test_it_does_what_pillow_does(self, quality: int) -> None:
+    def test_compression_equals_pillows_jpeg(self, quality: int) -> None:
         ramp = np.add.outer(np.arange(48.0), 2 * np.arange(48.0))
         waves = 60 * np.sin(np.arange(48) / 3)[:, None] * np.cos(np.arange(48) / 5)
         image = np.clip(40 + ramp + waves, 0, 255).astype(np.uint8)
@@ -182,21 +182,21 @@ class TestJpeg:
         assert np.sum(blocks <= 1) >= 31
         assert np.abs(made - wanted).mean() < 0.5
 
-    def test_sides_that_no_block_divides_and_colours(self) -> None:
+    def test_compression_handles_any_side_and_colour(self) -> None:
         images = pictures(2, 3, side=21)
         changed = compress(images, torch.tensor([30.0, 80.0]))
         assert changed.shape == images.shape
         loss = (changed - images).abs().mean(dim=(1, 2, 3))
         assert float(loss[0]) > float(loss[1]) > 0
 
-    def test_a_flat_picture_survives(self) -> None:
+    def test_compression_keeps_flat_images(self) -> None:
         images = torch.full((1, 1, 16, 16), 0.5)
         changed = compress(images, torch.tensor([20.0]))
         assert float((changed - images).abs().max()) < 0.02
 
 
 @pytest.mark.parametrize("option", ["blur", "noise", "jpeg"])
-def test_images_that_are_not_chosen_stay_as_they_are_to_the_bit(option: str) -> None:
+def test_unselected_images_are_unchanged_bit_for_bit(option: str) -> None:
     drawn = draw(200, **{option: 0.15})
     images = pictures(200, side=16)
     changed = (drawn.apply(images) != images).flatten(1).any(1)
@@ -205,7 +205,7 @@ def test_images_that_are_not_chosen_stay_as_they_are_to_the_bit(option: str) -> 
     assert torch.equal(nothing.apply(images[:4]), images[:4])
 
 
-def test_the_callers_images_are_left_alone() -> None:
+def test_the_input_is_not_modified() -> None:
     images = pictures(8)
     before = images.clone()
     draw(8, **EVERYTHING).apply(images)
@@ -221,7 +221,7 @@ def test_the_callers_images_are_left_alone() -> None:
     st.sampled_from([1, 3]),
     st.integers(9, 50),
 )
-def test_whatever_is_drawn_values_stay_in_range(options, channels, side) -> None:
+def test_values_stay_in_range_for_every_draw(options, channels, side) -> None:
     images = pictures(6, channels, side).round()  # only black and white: the hardest case
     changed = draw(6, **options).apply(images)
     assert changed.shape == images.shape
@@ -236,14 +236,14 @@ class TestZoom:
         assert float(drawn.matrices[:, [0, 1], [1, 0]].abs().max()) < 1e-7
         return 1 / drawn.matrices[:, 0, 0]
 
-    def test_sizes_fill_their_range_evenly_on_a_logarithmic_scale(self) -> None:
+    def test_zooms_are_log_uniform(self) -> None:
         sizes = self.zoomed(0.7, 1.25)
         assert 0.7 - 1e-5 <= float(sizes.min()) < 0.71
         assert 1.24 < float(sizes.max()) <= 1.25 + 1e-5
         middle = math.sqrt(0.7 * 1.25)
         assert 0.45 < float((sizes < middle).float().mean()) < 0.55
 
-    def test_twice_the_size_shows_the_middle_half(self) -> None:
+    def test_zoom_by_two_shows_the_middle_half(self) -> None:
         config = AugmentConfig(
             flip=0, rotation=0, scale=0, shift=0, brightness=0, contrast=0, zoom=(2, 2)
         )
@@ -255,11 +255,11 @@ class TestZoom:
         torch.testing.assert_close(drawn.apply(images, 16), enlarged[..., 8:24, 8:24])
 
     @pytest.mark.parametrize("zoom", [(1.2, 0.8), (0.0, 1.0), (1.0, 11.0)])
-    def test_a_range_that_is_none_is_refused(self, zoom: tuple[float, float]) -> None:
+    def test_an_invalid_zoom_range_is_refused(self, zoom: tuple[float, float]) -> None:
         with pytest.raises((RecipeError, ValueError), match="zoom must be two sizes"):
             AugmentConfig(zoom=zoom)
 
-    def test_a_recipe_keeps_it_through_json(self) -> None:
+    def test_zoom_survives_a_json_round_trip(self) -> None:
         recipe = toy_recipe("tiny_cnn")
         changed = recipe.model_copy(update={"augment": AugmentConfig(zoom=(0.7, 1.25))})
         again = type(recipe).model_validate(changed.model_dump(mode="json"))
@@ -276,7 +276,7 @@ class TestPerspective:
         still = Augmentation.draw(len(tilts), config, torch.Generator())
         return replace(still, perspective=torch.tensor(tilts))
 
-    def test_places_divide_by_their_depth(self) -> None:
+    def test_perspective_coordinates_by_hand(self) -> None:
         """By hand, at 2 px: centres at -0.5 and 0.5, tilted by 0.2 across."""
         grid = self.drawn((0.2, 0.0))._grid(2)
         left, right = -0.5 / 0.9, 0.5 / 1.1
@@ -285,7 +285,7 @@ class TestPerspective:
         )
         torch.testing.assert_close(grid[0], expected)
 
-    def test_no_tilt_changes_nothing_and_tilts_mirror(self) -> None:
+    def test_zero_tilt_is_the_identity_and_opposite_tilts_mirror(self) -> None:
         images = pictures(3, side=24)
         images[2] = images[1].flip(1)
         same, one, other = self.drawn((0.0, 0.0), (0.1, 0.05), (0.1, -0.05)).apply(images, 24)
@@ -293,7 +293,7 @@ class TestPerspective:
         torch.testing.assert_close(one, other.flip(1), rtol=0, atol=1e-4)
         assert not torch.allclose(one, images[1], atol=1e-2)
 
-    def test_draws_stay_within_their_reach(self) -> None:
+    def test_draws_stay_within_the_configured_range(self) -> None:
         config = AugmentConfig(perspective=0.08)
         tilts = Augmentation.draw(1000, config, torch.Generator().manual_seed(0)).perspective
         assert tilts is not None
@@ -302,7 +302,7 @@ class TestPerspective:
         assert float(tilts.abs().max()) <= 0.08 + 1e-6
 
 
-def test_shares_of_a_batch_give_what_the_whole_gives() -> None:
+def test_shards_of_a_batch_equal_the_whole_batch() -> None:
     config = AugmentConfig(zoom=(0.7, 1.25), perspective=0.1, **EVERYTHING | {"blur": 0.5})
     images = pictures(12, side=24)
     drawn = Augmentation.draw(12, config, torch.Generator().manual_seed(2))

@@ -111,7 +111,7 @@ def test_crop_keeps_grey() -> None:
     assert (np.asarray(crop) == 77).all()
 
 
-def test_default_framing_undoes_what_was_measured() -> None:
+def test_the_default_framing_inverts_the_measured_one() -> None:
     """A box 1.011 as wide as FER2013's frame, 0.01 of it below its centre, gives the frame."""
     side, left, top = 100, 50, 30
     x, y, half = left + side / 2, top + side / 2 + 1.0, 50.55
@@ -148,7 +148,7 @@ class MeasuredDetector(FixedDetector):
         return [self.within for _ in crops]
 
 
-def test_a_crop_is_corrected_by_what_is_measured_in_it() -> None:
+def test_a_crop_is_corrected_by_its_measured_framing() -> None:
     # The first square is 40 wide at (80, 80). The face in it is 33 wide and high around (22, 20):
     # a box of three quarters belongs into a square of 44 around (102, 100).
     framing = Framing(box=0.75, drop=0.0, images=1, found=1, spread=(0.75, 0.75))
@@ -162,7 +162,7 @@ def test_a_crop_is_corrected_by_what_is_measured_in_it() -> None:
         assert crop.frame == CropSquare(80, 80, 40)
 
 
-def test_jitter_moves_and_scales_about_the_frame() -> None:
+def test_jitter_shifts_and_scales_the_crop() -> None:
     picture = coordinates(200, 200)
     crops = jittered(picture, CropSquare(50, 50, 100))
     assert [crop.width for crop in crops] == [100, 94, 106, 100, 100]
@@ -174,7 +174,7 @@ def test_jitter_moves_and_scales_about_the_frame() -> None:
     [((48, 48), True), ((100, 112), True), ((256, 256), True), ((257, 257), False),
      ((31, 31), False), ((100, 116), False), ((16, 16), False)],
 )  # fmt: skip
-def test_what_may_be_a_cropped_face(size: tuple[int, int], cropped: bool) -> None:
+def test_which_images_may_be_cropped_faces(size: tuple[int, int], cropped: bool) -> None:
     noise = np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8)
     assert looks_cropped(Image.fromarray(noise)) == cropped
     assert not looks_cropped(Image.new("L", size, 128))  # flat
@@ -186,7 +186,7 @@ def test_empty_boxes_are_refused(box: tuple[float, float, float, float]) -> None
         DetectedFace(*box, score=1)
 
 
-def test_a_frame_is_moved_and_zoomed_about_its_middle() -> None:
+def test_a_crop_is_shifted_and_zoomed_about_its_centre() -> None:
     frame = CropSquare(left=10, top=20, side=40)
     assert frame.moved() == frame
     assert frame.moved(zoom=2) == CropSquare(20, 30, 20)
@@ -198,7 +198,7 @@ def test_a_frame_is_moved_and_zoomed_about_its_middle() -> None:
 # --- choosing ---------------------------------------------------------------------------------
 
 
-def test_score_times_area_chooses() -> None:
+def test_the_face_with_the_largest_score_times_area_is_chosen() -> None:
     sharp_but_small = DetectedFace(0, 0, 40, 40, 2.0)  # 3200
     nearest = DetectedFace(30, 30, 100, 100, 0.9)  # 4410
     large_false_alarm = DetectedFace(0, 0, 190, 190, 0.1)  # 3610
@@ -208,14 +208,14 @@ def test_score_times_area_chooses() -> None:
     np.testing.assert_array_equal(found[0].crop, CropSquare.around(nearest, FER2013).cut(image))
 
 
-def test_faces_are_cut_out_in_the_framing_that_is_asked() -> None:
+def test_faces_are_cropped_in_the_requested_framing() -> None:
     wide = framed(0.5, 0.25)
     face = DetectedFace(80, 80, 120, 120, 1)
     (found,) = find_faces(coordinates(200, 200), FixedDetector(face), wide)
     assert rows_and_columns(found.crop) == (list(range(50, 130)), list(range(60, 140)))
 
 
-def test_no_face_tells_what_to_do() -> None:
+def test_without_a_face_the_error_names_the_remedy() -> None:
     with pytest.raises(ImageError) as caught:
         find_faces(Image.new("RGB", (800, 600)), FixedDetector(), name="holi\x00day.jpg")
     assert str(caught.value) == (
@@ -224,7 +224,7 @@ def test_no_face_tells_what_to_do() -> None:
     )
 
 
-def test_small_faces_are_named_and_not_answered_for() -> None:
+def test_small_faces_are_reported_without_predictions() -> None:
     small, large = DetectedFace(0, 0, 20, 24, 1.0), DetectedFace(30, 30, 60, 60, 1.0)
     image = coordinates(100, 100)
     faces = picture_faces(image, FixedDetector(small, large))
@@ -238,12 +238,12 @@ def test_small_faces_are_named_and_not_answered_for() -> None:
     )
 
 
-def test_no_face_in_a_nameless_picture() -> None:
+def test_without_a_face_an_unnamed_image_gives_a_readable_error() -> None:
     with pytest.raises(ImageError, match=r"^No face was found in the picture\. Use "):
         find_faces(Image.new("RGB", (20, 20)), FixedDetector())
 
 
-def test_every_face_largest_first() -> None:
+def test_faces_are_listed_largest_first() -> None:
     image = coordinates(100, 100)
     small, large = DetectedFace(0, 0, 25, 25, 1.0), DetectedFace(30, 30, 70, 75, 1.0)
     found = every_face(image, FixedDetector(small, large))
@@ -256,7 +256,7 @@ def test_every_face_largest_first() -> None:
 # --- cropped already --------------------------------------------------------------------------
 
 
-def test_whole_picture_is_the_central_square() -> None:
+def test_a_cropped_image_uses_its_central_square() -> None:
     wide = whole_picture(coordinates(50, 31))
     assert rows_and_columns(wide.crop) == (list(range(31)), list(range(9, 40)))
     assert (wide.frame, wide.face) == (CropSquare(9, 0, 31), DetectedFace(9, 0, 40, 31, score=1.0))
@@ -264,7 +264,7 @@ def test_whole_picture_is_the_central_square() -> None:
     assert rows_and_columns(tall.crop) == (list(range(10, 40)), list(range(30)))
 
 
-def test_a_square_stays_bit_for_bit() -> None:
+def test_a_square_image_is_unchanged_bit_for_bit() -> None:
     array = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     np.testing.assert_array_equal(whole_picture(Image.fromarray(array)).crop, array)
 
@@ -272,7 +272,7 @@ def test_a_square_stays_bit_for_bit() -> None:
 # --- CenterFace -------------------------------------------------------------------------------
 
 
-def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_detector_weights_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fer_core.data.centerface.network.WEIGHTS", "weights/none.onnx")
     with pytest.raises(DetectorError, match=r"pip install --force-reinstall") as caught:
         CenterFaceNetwork()
@@ -313,7 +313,7 @@ def test_photographs_without_people_have_no_face(detector: CenterFaceDetector, n
 
 
 @pytest.mark.parametrize("scale", [0.125, 0.5, 1.0, 3.0])
-def test_a_portrait_at_any_size(
+def test_a_portrait_is_detected_at_any_size(
     detector: CenterFaceDetector, portrait: Image.Image, scale: float
 ) -> None:
     """Boxes are in the picture's own pixels, whatever size they were sought at."""
@@ -330,7 +330,9 @@ def test_a_portrait_at_any_size(
     assert face.score > 0.6
 
 
-def test_faces_come_best_first(detector: CenterFaceDetector, portrait: Image.Image) -> None:
+def test_detections_are_sorted_by_score(
+    detector: CenterFaceDetector, portrait: Image.Image
+) -> None:
     pair = Image.new("RGB", (768, 600))
     pair.paste(portrait.resize((256, 300)), (512, 0))
     pair.paste(portrait, (0, 0))
@@ -341,14 +343,18 @@ def test_faces_come_best_first(detector: CenterFaceDetector, portrait: Image.Ima
     assert largest.face.right < 512 < smaller.face.left
 
 
-def test_a_tight_crop_is_found_too(detector: CenterFaceDetector, portrait: Image.Image) -> None:
+def test_a_face_that_fills_the_image_is_detected(
+    detector: CenterFaceDetector, portrait: Image.Image
+) -> None:
     """Found again in its own crop, where only the border gives the detector room."""
     crop = find_faces(portrait, detector)[0].crop.resize((48, 48))
     (again,) = find_faces(crop, detector)
     assert again.crop.width == pytest.approx(48, rel=0.1)
 
 
-def test_small_faces_of_a_large_group(detector: CenterFaceDetector, portrait: Image.Image) -> None:
+def test_small_faces_of_a_large_group_are_detected(
+    detector: CenterFaceDetector, portrait: Image.Image
+) -> None:
     """Faces of 22 and 44 pixels in a picture of 12 megapixels: found in tiles."""
     group = Image.new("RGB", (4000, 3000), (120, 140, 110))
     for index, height in enumerate([64, 64, 112, 112]):  # the face fills 0.36 of the height
@@ -359,7 +365,7 @@ def test_small_faces_of_a_large_group(detector: CenterFaceDetector, portrait: Im
     assert sorted(face.too_small for face in faces) == [False, False, True, True]
 
 
-def test_many_pictures_at_once_are_as_each_alone(
+def test_batched_detection_equals_single_detection(
     detector: CenterFaceDetector, portrait: Image.Image
 ) -> None:
     pictures = [portrait, Image.new("L", (90, 700), 90), portrait.resize((256, 300)), portrait]
@@ -371,7 +377,7 @@ def test_many_pictures_at_once_are_as_each_alone(
             assert face.score == pytest.approx(alone.score, abs=1e-4)
 
 
-def test_threads_share_a_detector(detector: CenterFaceDetector, portrait: Image.Image) -> None:
+def test_threads_can_share_a_detector(detector: CenterFaceDetector, portrait: Image.Image) -> None:
     pictures = [portrait, portrait.resize((256, 300)), portrait.crop((0, 0, 512, 400))] * 2
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(detector.detect, pictures))
@@ -382,7 +388,7 @@ def test_threads_share_a_detector(detector: CenterFaceDetector, portrait: Image.
 
 @pytest.mark.realdata
 @pytest.mark.skipif(not CSV.is_file(), reason=f"FER2013 is not at {CSV}; set FERSCOPE_FER2013")
-def test_rate_and_framing_on_fer2013(detector: CenterFaceDetector) -> None:
+def test_detection_rate_and_framing_on_fer2013(detector: CenterFaceDetector) -> None:
     """Images of FER2013 set into a grey scene, enlarged: their own frame is found again."""
     rows = pd.read_csv(CSV, nrows=120)["pixels"]
     sides, middles, found = [], [], 0

@@ -35,7 +35,7 @@ def squares(count: int, left: int, top: int, side: int) -> np.ndarray:
     return images
 
 
-def test_a_known_box_is_measured_whatever_the_size_and_border() -> None:
+def test_the_measured_framing_is_independent_of_size_and_border() -> None:
     # 64 of 128 wide; its centre in row 72, 8 below the middle: a sixteenth
     images = squares(60, left=32, top=40, side=64)
     found = measure_framing(images, np.arange(60), BrightSpotDetector())
@@ -47,7 +47,7 @@ def test_a_known_box_is_measured_whatever_the_size_and_border() -> None:
     assert found.rise == pytest.approx(0.125, abs=0.02)
 
 
-def test_a_crop_in_the_measured_framing_gives_the_image_back() -> None:
+def test_cropping_with_the_measured_framing_returns_the_image() -> None:
     images = squares(60, left=32, top=40, side=64)
     found = measure_framing(images, np.arange(60), BrightSpotDetector())
     place = Image.fromarray(np.add.outer(np.arange(300), np.zeros(300)).clip(0, 255).astype("u1"))
@@ -56,19 +56,19 @@ def test_a_crop_in_the_measured_framing_gives_the_image_back() -> None:
     assert np.asarray(crop)[0, 0] == pytest.approx(60, abs=3)  # 132 - 8 - 64
 
 
-def test_only_the_given_rows_count() -> None:
+def test_only_the_selected_rows_are_measured() -> None:
     images = np.concatenate([squares(40, 32, 32, 64), squares(40, 16, 16, 96)])
     found = measure_framing(images, np.arange(40, 80), BrightSpotDetector())
     assert found is not None
     assert found.box == pytest.approx(0.75, abs=0.02)
 
 
-def test_too_few_faces_say_nothing() -> None:
+def test_too_few_faces_give_no_framing() -> None:
     images = np.concatenate([squares(29, 32, 32, 64), np.full((31, FRAME, FRAME), 99, np.uint8)])
     assert measure_framing(images, np.arange(60), BrightSpotDetector()) is None
 
 
-def test_the_search_ends_early_among_pictures_without_faces() -> None:
+def test_the_measurement_stops_early_without_faces() -> None:
     seen = []
     blank = np.full((150, 48, 48), 99, dtype=np.uint8)
 
@@ -81,7 +81,7 @@ def test_the_search_ends_early_among_pictures_without_faces() -> None:
     assert len(seen) == framing.PATIENCE
 
 
-def test_crops_of_drawn_photographs_lie_as_those_of_training() -> None:
+def test_crops_of_drawn_photographs_have_the_training_framing() -> None:
     """The framing of photographs equals that of training within 3%.
 
     Training images are cut tightly out of drawn portraits, as data sets cut theirs. The same
@@ -114,7 +114,7 @@ def test_crops_of_drawn_photographs_lie_as_those_of_training() -> None:
     np.testing.assert_allclose(np.median(middles, axis=0), 0, atol=0.03)
 
 
-def test_preparation_records_how_faces_lie(measured_framing: None, tmp_path: Path) -> None:
+def test_preparation_records_the_framing(measured_framing: None, tmp_path: Path) -> None:
     dataset = prepare(SyntheticSource(60, 0, 64), tmp_path / "drawn", name="drawn", side=64)
     assert dataset.info.framing is not None
     assert 0.5 < dataset.info.framing.box < 1.2

@@ -17,7 +17,7 @@ def shifted(image, shift, seed=0, key=0):
     return shift_framing(image[None], shift, seed=seed, keys=[key])[0]
 
 
-def test_the_measured_shifts():
+def test_the_list_of_framing_shifts():
     assert [shift.title for shift in FRAMING_SHIFTS] == [
         "unchanged",
         "margin -10%",
@@ -28,7 +28,7 @@ def test_the_measured_shifts():
     ]
 
 
-def test_without_a_change_images_stay():
+def test_a_zero_shift_keeps_the_images():
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8), dtype=np.uint8)
     assert shift_framing(images, FRAMING_SHIFTS[0], keys=[0, 1]) is images
 
@@ -46,7 +46,7 @@ def test_a_ramp_becomes_steeper_or_flatter_around_its_centre(margin):
     np.testing.assert_array_equal(found, np.tile(found[25], (side, 1)))
 
 
-def test_beyond_the_image_its_edge_is_repeated():
+def test_the_edge_is_repeated_beyond_the_image():
     image = np.full((10, 10), 50, dtype=np.uint8)
     image[:, 0] = 200
     found = shifted(image, FramingShift(MARGIN, 0.2))
@@ -55,20 +55,20 @@ def test_beyond_the_image_its_edge_is_repeated():
     assert (found[:, 5:] == 50).all()
 
 
-def test_a_tighter_crop_cuts_off_what_is_near_the_edge():
+def test_a_negative_margin_cuts_off_the_edge():
     image = np.full((20, 20), 50, dtype=np.uint8)
     image[:, 0] = 200  # the crop begins after two columns
     assert (shifted(image, FramingShift(MARGIN, -0.1)) == 50).all()
 
 
-def test_colours_are_kept_apart():
+def test_colour_channels_are_shifted_separately():
     image = np.zeros((10, 10, 3), dtype=np.uint8)
     image[..., 1] = 90
     for shift in FRAMING_SHIFTS:
         np.testing.assert_array_equal(shifted(image, shift), image)
 
 
-def test_a_dot_turns_by_the_angle_to_either_side():
+def test_rotation_moves_a_point_by_the_angle():
     side = 41
     image = np.zeros((side, side), dtype=np.uint8)
     image[19:22, 34:37] = 255  # 15 pixels to the right of the centre (20, 20)

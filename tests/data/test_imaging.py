@@ -67,7 +67,7 @@ def random_image(height: int = 32, width: int = 40, seed: int = 0) -> Image.Imag
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
-def test_lossless_rgb_comes_back_bit_for_bit(kind: str) -> None:
+def test_lossless_rgb_is_read_bit_for_bit(kind: str) -> None:
     image = random_image()
     np.testing.assert_array_equal(pixels(encode(image, kind)), np.asarray(image))
 
@@ -94,7 +94,7 @@ STORED = {  # EXIF orientation -> how an upright array lies in the file (EXIF 2.
         ("JPEG", {"quality": 100, "subsampling": 0}, 4),
     ],
 )
-def test_exif_orientation_is_applied_once_and_forgotten(
+def test_exif_orientation_is_applied_once(
     orientation: int, kind: str, options: dict[str, object], tolerance: int
 ) -> None:
     upright = np.full((24, 40, 3), 90, dtype=np.uint8)
@@ -113,7 +113,7 @@ def test_exif_orientation_is_applied_once_and_forgotten(
 
 
 @pytest.mark.parametrize("exif", [b"Exif\x00\x00garbage", b"Exif\x00\x00MM\x00*\xff\xff\xff\xff"])
-def test_damaged_exif_does_not_cost_the_picture(exif: bytes) -> None:
+def test_an_image_with_damaged_exif_is_read(exif: bytes) -> None:
     assert open_picture(encode(random_image(), "JPEG", exif=exif)).size == (40, 32)
 
 
@@ -152,7 +152,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("kind", DEEP)
-def test_deep_gradient_stays_a_gradient(kind: str) -> None:
+def test_sixteen_bit_gradients_stay_monotonic(kind: str) -> None:
     result = pixels(DEEP[kind]())
     np.testing.assert_array_equal(result, np.repeat(RAMP[..., None], 3, axis=2))
 
@@ -244,7 +244,7 @@ def refusal(data: bytes, name: str = "face.jpg") -> str:
     return str(caught.value)
 
 
-def test_text_is_no_picture() -> None:
+def test_text_is_refused() -> None:
     assert refusal(b"Dear diary, today", "notes.jpg") == f"notes.jpg {UNREADABLE}"
 
 
@@ -260,7 +260,7 @@ def test_empty_file() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_cut_off_files(kind: str) -> None:
+def test_truncated_files_are_refused(kind: str) -> None:
     data = encode(random_image(100, 100), kind)
     for share in (0.001, 0.01, 0.1, 0.5, 0.9):
         # Where the cut takes the header too, some kinds cannot be told any more.
@@ -268,7 +268,7 @@ def test_cut_off_files(kind: str) -> None:
         assert refusal(cut) in {f"face.jpg {DAMAGED}", f"face.jpg {UNREADABLE}"}
 
 
-def test_cut_off_jpeg_is_called_damaged() -> None:
+def test_a_truncated_jpeg_is_called_damaged() -> None:
     data = encode(random_image(100, 100), "JPEG")
     assert refusal(data[: len(data) // 2]) == f"face.jpg {DAMAGED}"
 
@@ -360,7 +360,7 @@ def test_names_are_shown_short_and_printable(name: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\x00\x07", "the picture"])
-def test_nameless_pictures(name: str) -> None:
+def test_unnamed_images_give_readable_errors(name: str) -> None:
     assert refusal(b"text", name) == f"The picture {UNREADABLE}"
 
 

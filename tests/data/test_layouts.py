@@ -332,7 +332,7 @@ USAGES_ALL = ("Training", "PublicTest", "PrivateTest")
 
 
 @pytest.mark.parametrize("layout", READ, ids=lambda layout: layout.name)
-def test_a_layout_is_read_as_what_it_is(tmp_path: Path, layout: Read) -> None:
+def test_each_dataset_layout_is_recognised(tmp_path: Path, layout: Read) -> None:
     path = layout.write(tmp_path)
     start = time.process_time()
     shown = look(path, **layout.options)
@@ -438,7 +438,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("layout", REFUSED, ids=lambda layout: layout.name)
-def test_what_is_ambiguous_is_asked(tmp_path: Path, layout: Refused) -> None:
+def test_an_ambiguous_layout_asks_for_the_format(tmp_path: Path, layout: Refused) -> None:
     with pytest.raises(DataError) as caught:
         look(layout.write(tmp_path), **layout.options)
     message = str(caught.value)
@@ -446,7 +446,7 @@ def test_what_is_ambiguous_is_asked(tmp_path: Path, layout: Refused) -> None:
     assert len(message) < 2000
 
 
-def test_one_of_several_sets_is_read_by_its_path(tmp_path: Path) -> None:
+def test_one_of_several_datasets_is_read_by_its_path(tmp_path: Path) -> None:
     archive = competition(tmp_path)
     assert look(archive / "icml_face_data.csv").counts == even(SEVEN)
     assert look(archive / "train.csv").counts == even(SEVEN, (NO_SPLIT,))
@@ -465,7 +465,7 @@ def test_an_archive_gives_the_same_as_its_folder(tmp_path: Path, pack: str) -> N
     assert (shown.counts, shown.examples) == (expected.counts, expected.examples)
 
 
-def test_examples_are_five_a_class(tmp_path: Path) -> None:
+def test_the_preview_shows_five_images_per_class(tmp_path: Path) -> None:
     shown = look(class_folders(tmp_path, ["happy", "sad"], count=9))
     assert {label: len(keys) for label, keys in shown.examples.items()} == {"happy": 5, "sad": 5}
     assert shown.examples["happy"][0] == "happy/0.png"

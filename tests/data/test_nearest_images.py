@@ -11,7 +11,7 @@ def smooth(count: int, seed: int = 0) -> np.ndarray:
     return np.kron(noise(count, seed=seed, side=12), np.ones((4, 4), dtype=np.uint8))
 
 
-def test_the_order_is_that_of_the_correlations():
+def test_nearest_images_are_ordered_by_correlation():
     images = smooth(300)
     index = NeighbourIndex.of(images)
     flat = images.reshape(300, -1).astype(float)
@@ -25,14 +25,14 @@ def test_the_order_is_that_of_the_correlations():
     )
 
 
-def test_only_the_rows_asked_for_are_found():
+def test_only_the_requested_rows_are_searched():
     images = smooth(20)
     index = NeighbourIndex.of(images)
     assert {row for row, _ in index.nearest(images[3], 4, np.array([5, 9]))} == {5, 9}
     assert index.nearest(images[3], 4, np.array([], dtype=np.int64)) == []
 
 
-def test_light_and_contrast_play_no_part():
+def test_brightness_and_contrast_do_not_change_the_correlation():
     images = smooth(10)
     index = NeighbourIndex.of(images)
     changed = (images[4] * 0.5 + 60).astype(np.uint8)
@@ -41,13 +41,13 @@ def test_light_and_contrast_play_no_part():
     assert alike > 0.99
 
 
-def test_a_flat_picture_is_like_none():
+def test_a_flat_image_has_no_nearest_images():
     images = smooth(5)
     flat = np.full((48, 48), 100, dtype=np.uint8)
     assert all(alike == 0 for _, alike in NeighbourIndex.of(images).nearest(flat, 3, np.arange(5)))
 
 
-def test_colour_pictures_are_compared_by_their_grey():
+def test_colour_images_are_compared_in_grey():
     grey = smooth(6)
     colour = np.repeat(grey[..., None], 3, axis=-1)
     row, alike = NeighbourIndex.of(colour).nearest(colour[2], 1, np.arange(6))[0]

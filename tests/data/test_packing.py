@@ -16,7 +16,7 @@ def dataset(tmp_path):
     return toy_dataset(tmp_path / "data", per_class=60)  # more images than one strip holds
 
 
-def test_a_set_comes_back_bit_for_bit(dataset, tmp_path):
+def test_a_dataset_is_unpacked_bit_for_bit(dataset, tmp_path):
     folder = pack(dataset, tmp_path / "packed")
     assert len(list(folder.glob("*.webp"))) == 2
     assert packed_name(folder) == "toy"
@@ -26,7 +26,7 @@ def test_a_set_comes_back_bit_for_bit(dataset, tmp_path):
         assert (again.folder / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-def test_colour_images_come_back_bit_for_bit(tmp_path, monkeypatch):
+def test_colour_images_are_unpacked_bit_for_bit(tmp_path, monkeypatch):
     monkeypatch.setattr("fer_core.data.packing._STRIP_PIXELS", 100)
     random = np.random.default_rng(0)
     for name in ("Happy", "Sad"):
@@ -43,7 +43,7 @@ def test_colour_images_come_back_bit_for_bit(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.images, made.images)
 
 
-def test_damage_is_noticed_and_an_earlier_set_stays(dataset, tmp_path):
+def test_a_damaged_archive_is_refused_and_the_earlier_dataset_is_kept(dataset, tmp_path):
     folder = pack(dataset, tmp_path / "packed")
     target = tmp_path / "other"
     before = unpack(folder, target).info
@@ -63,7 +63,7 @@ def test_damage_is_noticed_and_an_earlier_set_stays(dataset, tmp_path):
     assert unpack(pack(dataset, folder), target).info == before
 
 
-def test_another_folder_is_not_a_packed_set(dataset, tmp_path):
+def test_a_folder_without_a_packed_dataset_is_refused(dataset, tmp_path):
     with pytest.raises(DataError, match="is not a packed set"):
         packed_name(tmp_path)
     folder = pack(dataset, tmp_path / "packed")

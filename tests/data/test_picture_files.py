@@ -17,7 +17,7 @@ from fer_core.data.picture_files import (
 from fer_core.errors import ImageError
 
 
-def test_the_list_is_pillows_own() -> None:
+def test_formats_and_suffixes_are_those_of_pillow() -> None:
     """Each format opens what Pillow itself saves in it, and each ending leads to a format."""
     assert {"JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM"} <= set(readable_formats())
     image = Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1)))
@@ -30,7 +30,7 @@ def test_the_list_is_pillows_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JFIF", "a.jpe", "a.mpo", "a.webp", "a.apng", "a.tif"])
-def test_endings_that_are_read(name: str) -> None:
+def test_suffixes_that_are_read(name: str) -> None:
     assert is_readable(Path(name))
     assert unreadable_picture(Path(name)) is None
 
@@ -44,18 +44,18 @@ def test_avif_is_read_where_pillow_decodes_it() -> None:
     [("a.HEIC", "pip install pillow-heif"), ("a.nef", "raw file"), ("a.svg", "Export it as a PNG"),
      ("a.eps", "Export it"), ("a.jxl", "Save it as a JPEG"), ("a.ico", "Save it as a JPEG")],
 )  # fmt: skip
-def test_what_looks_like_a_picture_and_cannot_be_read(name: str, helps: str) -> None:
+def test_suffixes_of_unsupported_image_formats_are_reported(name: str, helps: str) -> None:
     assert not is_readable(Path(name))
     assert helps in str(unreadable_picture(Path(name)))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.mp4", "a.mpg", "a.csv", "a.h5", "a", ".jpg.swp"])
-def test_other_files_are_no_pictures(name: str) -> None:
+def test_other_files_are_not_images(name: str) -> None:
     assert not is_readable(Path(name))
     assert unreadable_picture(Path(name)) is None
 
 
-def test_heic_is_told_by_its_content() -> None:
+def test_heic_is_recognised_by_its_content() -> None:
     data = b"\0\0\0\x18ftypheic" + bytes(64)
     with pytest.raises(ImageError, match="face is a HEIC picture, which needs a decoder"):
         open_picture(data, "face")

@@ -77,7 +77,7 @@ def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_a_copy_in_another_source_does_not_leak(tmp_path: Path) -> None:
+def test_a_copy_in_another_source_is_excluded_from_training(tmp_path: Path) -> None:
     first, second = source(6, seed=1, splits=THREE), source(6, seed=2, splits=THREE)
     test_image = first.items[12].image
     second.items[0] = Sample("0000", test_image, "happy", "train")
@@ -116,7 +116,7 @@ def test_a_few_persons_are_enough_to_split(tmp_path: Path) -> None:
     }
 
 
-def test_training_gives_up_the_relatives_of_a_test_image(tmp_path: Path) -> None:
+def test_group_members_of_a_test_image_are_excluded_from_training(tmp_path: Path) -> None:
     """An altered copy of a training image stands in the source's own test split."""
     items = list(source(6, seed=1, splits=THREE).items)
     for place in (0, 13):
@@ -165,7 +165,7 @@ def test_votes_and_second_labels_follow_the_mapping(tmp_path: Path) -> None:
     assert table["second_label"].iloc[:3].fillna("").tolist() == ["sad", "", "sad"]
 
 
-def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
+def test_non_square_images_are_not_stretched(tmp_path: Path) -> None:
     items = source(6, seed=1, splits=THREE).items
     wide = noise(1, seed=5, side=30)[0][7 : 7 + SIDE]
     items[0] = replace(items[0], image=wide)
@@ -177,7 +177,7 @@ def test_pictures_that_are_no_squares_are_not_stretched(tmp_path: Path) -> None:
     assert dataset.samples["width"].iloc[0] == 30
 
 
-def test_the_limit_counts_the_classes_that_are_taken(tmp_path: Path) -> None:
+def test_the_limit_counts_only_selected_classes(tmp_path: Path) -> None:
     given = source(90, seed=1, labels=("happy", "sad", "fear"))
     part = SelectedSource(given, classes=("happy", "sad"), limit=40)
     dataset = build(tmp_path, part)
@@ -189,7 +189,7 @@ def test_the_limit_counts_the_classes_that_are_taken(tmp_path: Path) -> None:
     }
 
 
-def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
+def test_selected_classes_and_a_limit(tmp_path: Path) -> None:
     part = SelectedSource(
         source(90, seed=1, labels=("happy", "sad", "fear")), classes=("happy", "Sadness")
     )
@@ -202,7 +202,7 @@ def test_only_some_classes_and_a_limit(tmp_path: Path) -> None:
     assert card.sources[0].left_out == {"beyond the limit": 40}
 
 
-def test_weights_bring_sources_into_proportion_in_train_only(tmp_path: Path) -> None:
+def test_source_weights_change_proportions_in_train_only(tmp_path: Path) -> None:
     """30 and 60 training images, wanted 2 to 1: 30 and 15."""
     parts = [
         SelectedSource(source(30, seed=1, splits=THREE), name="a", weight=2),
@@ -236,7 +236,7 @@ def test_a_class_is_topped_up_from_a_named_source(tmp_path: Path) -> None:
     assert dataset.info.excluded == {"kept for topping up": 36}
 
 
-def test_disputed_images_of_a_spare_source_are_not_learned(tmp_path: Path) -> None:
+def test_no_majority_images_of_a_top_up_source_are_not_used(tmp_path: Path) -> None:
     votes = {"happy": 5, "sad": 5}
     items = [
         Sample(f"d{n}", image, None, split, "annotators disagree", votes=votes)
@@ -270,7 +270,7 @@ def test_large_classes_are_capped_in_train_only(tmp_path: Path, most, happy: int
     assert dataset.info.counts["test"] == {"happy": 6, "sad": 6}
 
 
-def test_a_random_split_forgets_the_sources_own(tmp_path: Path) -> None:
+def test_a_random_split_replaces_the_sources_splits(tmp_path: Path) -> None:
     part = SelectedSource(source(50, seed=1, splits=("train", "test")))
     dataset = build(tmp_path, part, split=SplitPlan(by="random", test=0.25, validation=0.2))
     assert dataset.samples["split"].value_counts().to_dict() == {
@@ -298,7 +298,7 @@ def bright_square(side: int, at: int, size: int) -> np.ndarray:
     return image
 
 
-def test_cleaning_says_why() -> None:
+def test_cleaning_gives_the_reason() -> None:
     cleaner = Cleaner(CleanPlan(faces="crop", min_side=40, drop_flat=True), Finder())
 
     def reason(image: np.ndarray) -> str:
@@ -310,7 +310,7 @@ def test_cleaning_says_why() -> None:
     assert reason(bright_square(120, 20, 80)) == ""
 
 
-def test_cropping_takes_the_face_and_requiring_keeps_the_picture() -> None:
+def test_faces_crop_crops_and_faces_require_keeps_the_image() -> None:
     sample = Sample("a", bright_square(90, 30, 30), "happy", None)
     crop = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample).image
     kept = Cleaner(CleanPlan(faces="require"), Finder()).clean(sample).image
@@ -319,7 +319,7 @@ def test_cropping_takes_the_face_and_requiring_keeps_the_picture() -> None:
     assert kept is sample.image
 
 
-def test_a_reason_of_the_source_is_kept() -> None:
+def test_an_exclusion_reason_of_the_source_is_kept() -> None:
     sample = Sample("a", np.zeros((40, 40), np.uint8), None, None, "annotators say contempt")
     cleaner = Cleaner(CleanPlan(drop_flat=True))
     assert cleaner.clean(sample).excluded == "annotators say contempt"
@@ -330,13 +330,13 @@ def test_a_reason_of_the_source_is_kept() -> None:
     assert cleaner.clean(replace(sample, excluded="")).excluded == "no label"
 
 
-def test_disputed_images_are_cropped_like_the_others() -> None:
+def test_no_majority_images_are_cropped_like_the_others() -> None:
     sample = Sample("a", bright_square(90, 30, 30), None, None, "annotators disagree")
     cleaned = Cleaner(CleanPlan(faces="crop"), Finder()).clean(sample)
     assert (cleaned.image.shape, cleaned.excluded) == ((30, 30), "annotators disagree")
 
 
-def test_what_is_set_aside_is_told(tmp_path: Path) -> None:
+def test_excluded_images_are_reported(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
     dataset = build(tmp_path, SelectedSource(ListSource(items)), clean=CleanPlan(drop_flat=True))
@@ -350,7 +350,7 @@ def relabels(folder: Path, rows: list[tuple[str, str]]) -> Path:
     return path
 
 
-def test_a_relabel_list_changes_labels_and_sets_aside(tmp_path: Path) -> None:
+def test_a_relabel_list_changes_labels_and_excludes_images(tmp_path: Path) -> None:
     path = relabels(tmp_path, [("list/0000", "Sad"), ("list/0004", ""), ("list/0002", "happy")])
     dataset = build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)), relabel=path)
     table = dataset.samples.set_index("id")
@@ -445,7 +445,7 @@ def test_a_plan_names_the_rule_for_outliers(tmp_path: Path) -> None:
         CleanPlan.model_validate({"outliers": "two-sigma"})
 
 
-def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> None:
+def test_an_unlabelled_sample_is_used_once_it_is_labelled(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items.append(Sample("x", noise(1, seed=9, side=SIDE)[0], None, "train", "annotators disagree"))
     path = relabels(tmp_path, [("list/x", "sad")])
@@ -453,7 +453,7 @@ def test_a_sample_without_label_takes_part_once_it_has_one(tmp_path: Path) -> No
     assert dataset.samples.set_index("id").loc["list/x", "split"] == "train"
 
 
-def test_a_label_does_not_bring_back_what_cleaning_set_aside(tmp_path: Path) -> None:
+def test_a_new_label_does_not_include_what_cleaning_excluded(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items[2] = Sample("0002", np.full((SIDE, SIDE), 50, np.uint8), "happy", "train")
     path = relabels(tmp_path, [("list/0002", "sad"), ("list/0000", "sad")])
@@ -493,7 +493,7 @@ def test_extras_and_sizes_become_columns(tmp_path: Path) -> None:
     assert table["valence"].iloc[3] == pytest.approx(3 / 18)
 
 
-def test_shipped_pictures_are_what_models_learn_from(tmp_path: Path) -> None:
+def test_shipped_images_equal_the_prepared_ones(tmp_path: Path) -> None:
     images = noise(12, side=SIDE, colour=True)
     items = [
         item
@@ -530,7 +530,7 @@ def plan(tmp_path: Path) -> Path:
     return tmp_path / "plan.yaml"
 
 
-def test_a_plan_from_a_file(plan: Path, tmp_path: Path) -> None:
+def test_a_plan_is_read_from_a_file(plan: Path, tmp_path: Path) -> None:
     dataset = prepare_plan(read_plan(plan), tmp_path / "set", name="both")
     assert dataset.info.labels == ("happy", "sad")
     assert (dataset.info.title, dataset.info.side, dataset.info.colour) == (
@@ -606,7 +606,7 @@ def _prepare_slowly(folder: Path) -> None:
     build(folder, SelectedSource(SlowSource(source(6, seed=1, splits=THREE).items)))
 
 
-def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Path) -> None:
+def test_a_concurrent_preparation_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     first = multiprocessing.get_context("fork").Process(target=_prepare_slowly, args=(tmp_path,))
     first.start()
     assert STARTED.wait(20)
@@ -623,14 +623,14 @@ def test_a_second_run_at_the_same_time_is_refused_and_does_no_harm(tmp_path: Pat
     build(tmp_path, SelectedSource(source(6, seed=2, splits=THREE)))  # and the place is free again
 
 
-def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+def test_files_of_a_killed_preparation_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".set.partial").mkdir()
     (tmp_path / ".set.partial" / "images.npy").write_bytes(b"half")
     build(tmp_path, SelectedSource(source(6, seed=1, splits=THREE)))
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_the_card_counts_by_hand(tmp_path: Path) -> None:
+def test_counts_of_the_dataset_card_by_hand(tmp_path: Path) -> None:
     items = list(source(6, seed=1, splits=THREE).items)
     items[1] = Sample("0001", items[0].image, "sad", "train")  # copies with two labels
     items[12] = Sample("0012", items[2].image, "happy", "test")  # a leak

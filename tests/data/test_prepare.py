@@ -52,7 +52,7 @@ def column(dataset: PreparedDataset, name: str) -> list:
     return dataset.samples[name].tolist()
 
 
-def test_a_source_with_splits_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_the_splits_of_a_source_are_kept(tmp_path: Path) -> None:
     dataset = prepared(split_source(), tmp_path / "set")
     assert column(dataset, "id") == [f"list/{number:04d}" for number in range(12)]
     assert column(dataset, "split") == ["train"] * 4 + ["validation"] * 4 + ["test"] * 4
@@ -67,7 +67,7 @@ def test_a_source_with_splits_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (info.side, info.colour, info.name, info.title) == (SIDE, False, "tiny", "A list")
 
 
-def test_images_are_scaled_to_the_asked_side(tmp_path: Path) -> None:
+def test_images_are_scaled_to_the_requested_side(tmp_path: Path) -> None:
     dataset = prepared(split_source(noise(12, side=40)), tmp_path / "set")
     assert dataset.images.shape == (12, SIDE, SIDE)
 
@@ -80,7 +80,7 @@ def test_colour_images_stay_colour(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.images, images)
 
 
-def test_training_gives_up_leaks_and_test_is_never_shortened(tmp_path: Path) -> None:
+def test_leaks_are_removed_from_training_and_never_from_test(tmp_path: Path) -> None:
     images = noise(18, side=SIDE)
     train = samples(images[:8], ["happy", "sad"] * 4, "train")
     validation = samples(images[8:14], ["happy", "sad"] * 3, "validation", 8)
@@ -140,7 +140,7 @@ def test_without_splits_the_set_is_split_80_20_then_10_by_class(tmp_path: Path) 
     assert (dataset.info.excluded, dataset.info.leaked_test) == ({}, 0)
 
 
-def test_the_seed_decides_the_split(tmp_path: Path) -> None:
+def test_the_split_depends_on_the_seed(tmp_path: Path) -> None:
     source = ListSource(samples(noise(100, side=SIDE), ["happy", "sad"] * 50))
     first = prepared(source, tmp_path / "first", seed=1)
     again = prepared(source, tmp_path / "again", seed=1)
@@ -148,7 +148,7 @@ def test_the_seed_decides_the_split(tmp_path: Path) -> None:
     assert first.info.split_hash == again.info.split_hash != other.info.split_hash
 
 
-def test_duplicates_stay_on_one_side_when_the_set_is_split(tmp_path: Path) -> None:
+def test_duplicates_stay_in_one_split_when_splits_are_drawn(tmp_path: Path) -> None:
     images = noise(120, side=SIDE)
     images[60:90] = images[:30]  # exact copies
     images[90:] = images[:30] // 2 + 30  # and paler ones: thirty groups of three
@@ -160,7 +160,7 @@ def test_duplicates_stay_on_one_side_when_the_set_is_split(tmp_path: Path) -> No
     assert (dataset.info.excluded, dataset.info.leaked_test) == ({}, 0)
 
 
-def test_copies_without_a_class_go_where_their_originals_go(tmp_path: Path) -> None:
+def test_unlabelled_copies_go_to_the_split_of_their_originals(tmp_path: Path) -> None:
     """Left in train, they would mark their originals in test as leaked."""
     images = noise(100, side=SIDE)
     items = samples(images, ["happy", "sad"] * 50)
@@ -188,7 +188,7 @@ def test_a_missing_validation_split_is_drawn_from_train(tmp_path: Path) -> None:
     assert set(column(dataset, "source_split")[:40]) == {"train"}
 
 
-def test_samples_without_a_class_take_no_part(tmp_path: Path) -> None:
+def test_samples_without_a_class_are_excluded(tmp_path: Path) -> None:
     items = list(split_source().items)
     items.append(Sample("x", noise(1, seed=9, side=SIDE)[0], None, "test", "annotators disagree"))
     dataset = prepared(ListSource(items), tmp_path / "set")
@@ -197,13 +197,13 @@ def test_samples_without_a_class_take_no_part(tmp_path: Path) -> None:
     assert dataset.info.counts["test"] == {"happy": 2, "sad": 2}
 
 
-def test_a_split_beside_none_is_refused(tmp_path: Path) -> None:
+def test_partly_missing_splits_are_refused(tmp_path: Path) -> None:
     items = [*split_source().items, *samples(noise(1, seed=9, side=SIDE), ["sad"], None, 12)]
     with pytest.raises(DataError, match="list/0012 stands in no split while other images do"):
         prepared(ListSource(items), tmp_path / "set")
 
 
-def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
+def test_a_class_missing_in_a_split_is_named(tmp_path: Path) -> None:
     items = [*split_source().items, *samples(noise(1, seed=9, side=SIDE), ["fear"], "train", 12)]
     with pytest.raises(DataError, match="'fear' has no usable image in the validation split"):
         prepared(ListSource(items), tmp_path / "set")
@@ -219,7 +219,7 @@ def notes_of(dataset: PreparedDataset) -> str:
     return " ".join(DatasetCard.read(dataset.folder / "card.json").notes)
 
 
-def test_validation_becomes_the_test_split_where_there_is_none(tmp_path: Path) -> None:
+def test_validation_becomes_the_test_split_if_there_is_none(tmp_path: Path) -> None:
     images = noise(50, side=SIDE)
     items = samples(images[:40], ["happy", "sad"] * 20, "train")
     items += samples(images[40:], ["happy", "sad"] * 5, "validation", 40)
@@ -248,7 +248,7 @@ def test_the_test_split_may_be_drawn_from_train_instead(tmp_path: Path) -> None:
     }
 
 
-def test_a_small_class_stands_in_every_split(tmp_path: Path) -> None:
+def test_a_small_class_is_in_every_split(tmp_path: Path) -> None:
     items = samples(noise(24, side=SIDE), ["happy"] * 20 + ["sad"] * 4)
     dataset = prepared(ListSource(items), tmp_path / "set")
     assert {split: row["sad"] for split, row in dataset.info.counts.items()} == {
@@ -259,7 +259,7 @@ def test_a_small_class_stands_in_every_split(tmp_path: Path) -> None:
     assert "sad 1 (at least 79% wide)" in notes_of(dataset)  # 3.84 / (1 + 3.84)
 
 
-def test_a_class_of_two_images_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_a_class_of_two_images_is_named_with_the_remedy(tmp_path: Path) -> None:
     items = samples(noise(22, side=SIDE), ["happy"] * 10 + ["sad"] * 10 + ["fear"] * 2)
     with pytest.raises(DataError, match=r"'fear' has no usable image.*it has 2 .*--min-class 3"):
         prepared(ListSource(items), tmp_path / "set")
@@ -279,7 +279,7 @@ def test_a_set_of_sixty_pictures_prepares(tmp_path: Path) -> None:
     assert sum(sum(row.values()) for row in dataset.info.counts.values()) == 60
 
 
-def test_validation_is_drawn_from_what_training_keeps(tmp_path: Path) -> None:
+def test_validation_is_drawn_from_the_images_that_training_keeps(tmp_path: Path) -> None:
     """Nine of eleven sad training images are copies of test images: none of them is drawn."""
     images = noise(60, side=SIDE)
     train = samples(images[:22], ["happy", "sad"] * 11, "train")
@@ -309,7 +309,7 @@ def test_a_class_whose_validation_images_are_all_copies_gets_others(tmp_path: Pa
     assert "sad has no validation image that is no copy of a test image" in notes_of(dataset)
 
 
-def test_unreadable_files_are_listed_and_leave_no_gap(tmp_path: Path) -> None:
+def test_unreadable_files_are_listed_and_rows_stay_contiguous(tmp_path: Path) -> None:
     items = list(split_source().items)
     items.insert(0, Skipped("bad", "is damaged"))
     items.insert(7, Skipped("worse", "is empty"))
@@ -333,7 +333,9 @@ def test_a_source_without_a_readable_image_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [DataError("row 7 is damaged"), KeyboardInterrupt()])
-def test_a_failure_half_way_leaves_the_earlier_set(tmp_path: Path, error: BaseException) -> None:
+def test_a_failed_preparation_keeps_the_earlier_dataset(
+    tmp_path: Path, error: BaseException
+) -> None:
     prepared(split_source(), tmp_path / "set")
     before = contents(tmp_path / "set")
     with pytest.raises(type(error)):
@@ -342,7 +344,7 @@ def test_a_failure_half_way_leaves_the_earlier_set(tmp_path: Path, error: BaseEx
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_failed_move_leaves_the_earlier_set(
+def test_a_failed_move_keeps_the_earlier_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared(split_source(), tmp_path / "set")
@@ -361,7 +363,7 @@ def test_a_failed_move_leaves_the_earlier_set(
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_set_that_a_killed_run_set_aside_comes_back(tmp_path: Path) -> None:
+def test_a_dataset_moved_aside_by_a_killed_run_is_restored(tmp_path: Path) -> None:
     prepared(split_source(), tmp_path / "set")
     before = contents(tmp_path / "set")
     (tmp_path / "set").rename(tmp_path / ".set.old")
@@ -372,7 +374,7 @@ def test_a_set_that_a_killed_run_set_aside_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_new_set_replaces_the_earlier_one(tmp_path: Path) -> None:
+def test_a_new_dataset_replaces_the_earlier_one(tmp_path: Path) -> None:
     prepared(split_source(), tmp_path / "set")
     newer = noise(12, seed=1, side=SIDE)
     dataset = prepared(split_source(newer), tmp_path / "set")
@@ -380,7 +382,7 @@ def test_a_new_set_replaces_the_earlier_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_a_full_disk_is_told_before_anything_is_read(
+def test_too_little_disk_space_is_reported_before_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: int) -> None:
@@ -393,7 +395,7 @@ def test_a_full_disk_is_told_before_anything_is_read(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_no_prepared_set_is_not_deleted(tmp_path: Path) -> None:
+def test_a_folder_without_a_prepared_dataset_is_not_deleted(tmp_path: Path) -> None:
     root = write_images(tmp_path / "set", {"happy": noise(2), "sad": noise(2)})
     with pytest.raises(DataError, match="contains other files than a prepared set"):
         prepared(FolderSource(root), root)
@@ -404,7 +406,7 @@ def test_a_folder_that_is_no_prepared_set_is_not_deleted(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", ["corrections.csv", "runs/resnet34-cpu-s0/run.json"])
-def test_a_set_with_files_of_others_in_it_is_not_replaced(tmp_path: Path, kept: str) -> None:
+def test_a_dataset_folder_with_other_files_is_not_replaced(tmp_path: Path, kept: str) -> None:
     prepared(split_source(), tmp_path / "set")
     (tmp_path / "set" / ".DS_Store").write_text("left by a file manager")
     prepared(split_source(), tmp_path / "set")
@@ -416,7 +418,7 @@ def test_a_set_with_files_of_others_in_it_is_not_replaced(tmp_path: Path, kept: 
     assert mine.read_text() == "mine"
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     assert len(prepared(split_source(), tmp_path / "set").samples) == 12
 
@@ -426,7 +428,7 @@ def test_a_side_too_small_for_duplicates_is_refused(tmp_path: Path) -> None:
         prepare(split_source(), tmp_path / "set", name="tiny", side=15)
 
 
-def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
+def test_two_preparations_write_the_same_bytes(tmp_path: Path) -> None:
     source = ListSource(samples(noise(60, side=20), ["happy", "sad"] * 30))
     prepared(source, tmp_path / "first")
     prepared(source, tmp_path / "second")
@@ -442,7 +444,7 @@ def test_statistics_and_digests_are_of_the_stored_image(tmp_path: Path) -> None:
     assert dataset.samples["sha1"].nunique() == 12
 
 
-def test_fer2013_with_votes_from_csv_to_set(tmp_path: Path) -> None:
+def test_fer2013_with_votes_is_prepared_from_csv(tmp_path: Path) -> None:
     table = fer2013_table(63)
     votes = votes_table(table)
     votes.loc[0, ["anger", "unknown"]] = [0, 9]
@@ -473,7 +475,7 @@ def test_fer2013_with_votes_from_csv_to_set(tmp_path: Path) -> None:
     assert (row["votes_happy"], row["votes_unknown"]) == (8, 2)
 
 
-def test_a_folder_from_pictures_to_set(tmp_path: Path) -> None:
+def test_a_class_folder_is_prepared(tmp_path: Path) -> None:
     root = write_images(tmp_path / "faces", {"happy": noise(50), "Sadness": noise(50, seed=1)})
     (root / "happy" / "bad.png").write_bytes(b"x")
     dataset = prepare(FolderSource(root), tmp_path / "set", name="mine", side=48)
@@ -522,14 +524,14 @@ def test_mean_faces_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(faces["train/happy/std"][0, 0], np.sqrt(1028.5 - 14.5**2), rtol=1e-6)
 
 
-def test_a_mean_of_few_images_is_not_made_for_it_would_show_them(tmp_path: Path) -> None:
+def test_mean_faces_of_few_images_are_not_published(tmp_path: Path) -> None:
     faces = mean_faces(prepared(flat_source(train_sad=9), tmp_path / "set"))
     assert {"train/sad/mean", "train/sad/std"}.isdisjoint(faces)
     assert "train/happy/mean" in faces
     assert "test/sad/mean" in faces
 
 
-def test_published_facts_hold_no_picture(tmp_path: Path) -> None:
+def test_published_aggregates_contain_no_image(tmp_path: Path) -> None:
     dataset = prepared(flat_source(train_sad=10), tmp_path / "set")
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     publish_facts(dataset, benchmark)
@@ -575,7 +577,7 @@ def test_another_split_is_refused_where_runs_exist(tmp_path: Path, publish_again
     assert {path.name: path.read_bytes() for path in benchmark.root.glob("*.*")} == before
 
 
-def test_another_split_replaces_no_set_that_runs_stand_on(tmp_path: Path) -> None:
+def test_another_split_does_not_replace_a_dataset_that_runs_use(tmp_path: Path) -> None:
     folder, benchmark = tmp_path / "set", BenchmarkDir(tmp_path / "artifacts" / "tiny")
     publish_facts(prepared(split_source(), folder), benchmark)
     (benchmark.root / "runs" / "resnet34").mkdir(parents=True)
@@ -588,12 +590,12 @@ def test_another_split_replaces_no_set_that_runs_stand_on(tmp_path: Path) -> Non
     assert contents(folder) == before
 
 
-def test_another_split_is_taken_where_no_run_exists(tmp_path: Path, publish_again) -> None:
+def test_another_split_is_accepted_if_no_run_exists(tmp_path: Path, publish_again) -> None:
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     assert publish_again(benchmark) == benchmark.info().split_hash
 
 
-def test_the_same_split_may_be_published_again_beside_runs(tmp_path: Path) -> None:
+def test_the_same_split_may_be_published_again_if_runs_exist(tmp_path: Path) -> None:
     dataset = prepared(split_source(), tmp_path / "set")
     benchmark = BenchmarkDir(tmp_path / "artifacts" / "tiny")
     publish_facts(dataset, benchmark)

@@ -51,7 +51,7 @@ def test_targets_are_canonical_indices(tmp_path: Path) -> None:
     assert opened.targets(np.array([8, 0])).tolist() == [1, 2]
 
 
-def test_images_stay_on_disk_and_cannot_be_changed(tmp_path: Path) -> None:
+def test_images_are_memory_mapped_and_read_only(tmp_path: Path) -> None:
     opened = dataset(tmp_path / "set")
     assert isinstance(opened.images, np.memmap)
     assert not opened.images.flags.writeable
@@ -90,7 +90,7 @@ def test_without_votes_for_every_class_targets_are_one_hot(tmp_path: Path, votes
     assert soft.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
 
 
-def test_a_folder_without_a_set_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_dataset_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no prepared dataset in .*training prepare"):
         PreparedDataset.open(tmp_path)
 
@@ -146,7 +146,7 @@ def test_a_set_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         PreparedDataset.open(tmp_path / "set")
 
 
-def test_disputed_images_are_those_whose_votes_still_say_something(tmp_path):
+def test_no_majority_images_are_those_with_informative_votes(tmp_path):
     votes = {
         0: {"sad": 5, "angry": 5, "happy": 0},
         1: {"sad": 4, "angry": 2, "unknown": 4},

@@ -75,7 +75,7 @@ def test_linked_pairs_link_to_the_first() -> None:
     assert quality.linked_pairs([]).shape == (0, 2)
 
 
-def test_near_pairs_see_through_brightness_and_contrast_but_not_through_a_negative() -> None:
+def test_near_pairs_ignore_brightness_and_contrast_but_not_a_negative() -> None:
     image = noise(1, side=16)[0].astype(np.float32)
     other = noise(1, seed=1, side=16)[0].astype(np.float32)
     found = quality.near_pairs(np.stack([image, other, image * 0.5 + 40, 255 - image, other]))
@@ -104,7 +104,7 @@ def test_near_pairs_are_found_across_blocks() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_without_two_usable_images_there_is_no_near_pair(count: int) -> None:
+def test_a_single_usable_image_has_no_near_pair(count: int) -> None:
     thumbnails = np.full((count, 16, 16), 9, dtype=np.float32)
     thumbnails[:1, 0, 0] = 200
     assert quality.near_pairs(thumbnails).shape == (0, 2)

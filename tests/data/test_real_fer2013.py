@@ -52,7 +52,7 @@ def dataset(prepared: tuple[PreparedDataset, NDArray[np.int64]]) -> PreparedData
     return prepared[0]
 
 
-def test_every_row_is_there_in_its_original_split(dataset: PreparedDataset) -> None:
+def test_every_row_has_its_original_split(dataset: PreparedDataset) -> None:
     assert dataset.images.shape == (35_887, 48, 48)
     assert dataset.samples["id"].iloc[[0, -1]].tolist() == ["fer2013/00000", "fer2013/35886"]
     assert dataset.samples["source_split"].value_counts().to_dict() == {
@@ -133,11 +133,11 @@ def test_the_reported_leaks_include_every_exact_one(dataset: PreparedDataset) ->
     assert dataset.info.leaked_test > int((exact & (samples["split"] == "test")).sum())
 
 
-def test_the_split_is_the_one_that_published_runs_stand_on(dataset: PreparedDataset) -> None:
+def test_the_split_is_that_of_the_published_runs(dataset: PreparedDataset) -> None:
     assert dataset.info.split_hash == "51f04c5d4902ff50"
 
 
-def test_the_card_tells_the_known_figures(dataset: PreparedDataset) -> None:
+def test_the_dataset_card_has_the_known_figures(dataset: PreparedDataset) -> None:
     card = DatasetCard.read(dataset.folder / "card.json")
     assert (card.exact.groups, card.exact.extra, card.exact.largest) == (1_516, 1_853, 12)
     assert card.exact.across == {
@@ -148,20 +148,20 @@ def test_the_card_tells_the_known_figures(dataset: PreparedDataset) -> None:
     }
 
 
-def test_duplicates_that_carry_two_original_labels(dataset: PreparedDataset) -> None:
+def test_duplicates_with_two_original_labels(dataset: PreparedDataset) -> None:
     groups = dataset.samples["exact_group"].to_numpy()
     conflict = quality.conflicting(groups, dataset.samples["second_label"])
     assert (len(np.unique(groups[conflict])), int(conflict.sum())) == (57, 160)
 
 
-def test_the_face_space_finds_what_annotators_call_no_face(dataset: PreparedDataset) -> None:
+def test_the_embedding_finds_images_that_annotators_call_no_face(dataset: PreparedDataset) -> None:
     """No proof of quality, but far from chance: 176 of 35,887 images are called no face."""
     samples = dataset.samples.dropna(subset="outlier")
     called = samples["excluded"] == "annotators say not a face"
     assert roc_auc_score(called, samples["outlier"]) > 0.7
 
 
-def test_after_preparation_no_duplicate_stands_on_two_sides(dataset: PreparedDataset) -> None:
+def test_after_preparation_no_duplicate_is_in_two_splits(dataset: PreparedDataset) -> None:
     used = dataset.samples[dataset.samples["split"] != "excluded"]
     assert (used.groupby("sha1")["split"].nunique() == 1).all()
     grouped = used[used["duplicate_group"] >= 0]

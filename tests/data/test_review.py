@@ -17,7 +17,7 @@ def thumbnails(count: int, seed: int = 0) -> np.ndarray:
     return noise(count, seed=seed, side=16).astype(np.float32)
 
 
-def test_hashes_ignore_light_and_tell_pictures_apart() -> None:
+def test_hashes_ignore_brightness_and_distinguish_images() -> None:
     images = thumbnails(40)
     hashes = quality.perceptual_hashes(images)
     paler = quality.perceptual_hashes((images * 0.5 + 60).astype(np.float32))
@@ -27,12 +27,12 @@ def test_hashes_ignore_light_and_tell_pictures_apart() -> None:
     assert distance[~np.eye(40, dtype=bool)].min() > quality.HASH_DISTANCE
 
 
-def test_half_of_the_bits_are_set() -> None:
+def test_hashes_have_half_of_their_bits_set() -> None:
     assert set(np.bitwise_count(quality.perceptual_hashes(thumbnails(20)))) == {31}
 
 
 @pytest.mark.parametrize("strength", [0, 4, 10, 40])
-def test_hashing_first_finds_the_pairs_that_comparing_all_would(strength: int) -> None:
+def test_hashing_finds_the_pairs_of_an_exhaustive_comparison(strength: int) -> None:
     """Smooth pictures, as faces are, and noisy copies of them around the threshold."""
     random = np.random.default_rng(0)
     low = random.normal(0, 60, (150, 5, 5))
@@ -62,7 +62,7 @@ def test_class_weights_are_scikit_learns() -> None:
     assert list(class_weights(counts).values()) == pytest.approx(list(expected))
 
 
-def test_the_map_is_a_principal_component_analysis() -> None:
+def test_the_map_equals_principal_component_analysis() -> None:
     images = thumbnails(300)
     images[:, :, 8:] += np.linspace(-150, 150, 300)[:, None, None]  # light from the right
     flat = images.reshape(300, -1).astype(np.float64)
@@ -80,7 +80,7 @@ def test_the_map_is_a_principal_component_analysis() -> None:
     np.testing.assert_allclose(placed.distance, np.linalg.norm(rest, axis=1), atol=1e-4)
 
 
-def test_a_flat_image_has_no_place() -> None:
+def test_a_flat_image_has_no_map_position() -> None:
     images = thumbnails(50)
     images[7] = 3
     placed = embedding.project(images)
@@ -89,7 +89,7 @@ def test_a_flat_image_has_no_place() -> None:
     assert np.isfinite(np.delete(placed.map, 7, axis=0)).all()
 
 
-def test_what_is_framed_otherwise_stands_far_from_the_face_space() -> None:
+def test_images_with_another_framing_are_outliers_of_the_embedding() -> None:
     """All pictures mix forty patterns, but for one."""
     random = np.random.default_rng(0)
     patterns = random.normal(0, 40, (40, 16, 16))
@@ -104,14 +104,14 @@ SQUARE = np.array([[0, 0], [2, 0], [2, 2], [0, 2]], dtype=float)
 
 
 @given(st.floats(-3, 5), st.floats(-3, 5))
-def test_points_in_a_square(x: float, y: float) -> None:
+def test_points_inside_a_square(x: float, y: float) -> None:
     if min(abs(x), abs(x - 2), abs(y), abs(y - 2)) < 1e-9:
         return  # on the edge either answer is right
     expected = 0 < x < 2 and 0 < y < 2
     assert embedding.inside(np.array([[x, y]]), SQUARE)[0] == expected
 
 
-def test_a_hollow_region_and_points_without_place() -> None:
+def test_concave_regions_and_points_without_a_position() -> None:
     horseshoe = np.array([[0, 0], [6, 0], [6, 6], [4, 6], [4, 2], [2, 2], [2, 6], [0, 6]], float)
     points = np.array([[1, 5], [3, 5], [5, 5], [3, 1], [np.nan, 1]])
     assert embedding.inside(points, horseshoe).tolist() == [True, False, True, True, False]
@@ -175,7 +175,7 @@ def test_duplicate_groups(samples: pd.DataFrame) -> None:
     assert table["reason"].tolist()[1] == "copy of s/0"
 
 
-def test_the_original_of_a_group_has_a_label_if_any_has(samples: pd.DataFrame) -> None:
+def test_the_original_of_a_group_is_labelled_if_possible(samples: pd.DataFrame) -> None:
     samples.loc[[0, 3], "label"] = None
     table = review.duplicate_groups(samples).set_index("id")
     assert table["proposal"].to_dict() == {
@@ -206,7 +206,7 @@ def test_conflicts_propose_the_majority(samples: pd.DataFrame) -> None:
     assert set(review.conflicts(samples)["proposal"]) == {""}
 
 
-def test_a_relabel_list_holds_what_changes(samples: pd.DataFrame) -> None:
+def test_a_relabel_list_contains_only_changes(samples: pd.DataFrame) -> None:
     listed = review.relabel_list(review.conflicts(samples))
     assert listed.to_dict("list") == {
         "id": ["s/2"],
@@ -221,7 +221,7 @@ def test_a_relabel_list_holds_what_changes(samples: pd.DataFrame) -> None:
     ]
 
 
-def test_lists_of_a_set_without_faults_are_empty(samples: pd.DataFrame) -> None:
+def test_review_lists_of_a_clean_dataset_are_empty(samples: pd.DataFrame) -> None:
     clean = samples.assign(duplicate_group=-1, exact_group=-1)
     assert review.duplicate_groups(clean).empty
     assert review.leaks(clean).empty

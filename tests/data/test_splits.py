@@ -53,7 +53,7 @@ def test_leaks_by_hand() -> None:
 
 
 @given(PLACES)
-def test_after_giving_up_no_group_stands_on_two_sides(places: list[tuple[int, str]]) -> None:
+def test_after_removing_leaks_no_group_is_in_two_splits(places: list[tuple[int, str]]) -> None:
     groups, splits = unzip(places)
     reasons = leaked_training(groups, splits)
     kept = reasons == ""
@@ -65,7 +65,7 @@ def test_after_giving_up_no_group_stands_on_two_sides(places: list[tuple[int, st
 
 
 @given(PLACES)
-def test_nothing_is_given_up_where_groups_stay_on_one_side(places: list[tuple[int, str]]) -> None:
+def test_nothing_is_removed_if_groups_are_in_one_split(places: list[tuple[int, str]]) -> None:
     groups, splits = unzip(places)
     splits[groups >= 0] = np.array(["train", "validation", "test"])[groups[groups >= 0] % 3]
     assert (leaked_training(groups, splits) == "").all()
@@ -86,14 +86,14 @@ ALONE = np.full(160, -1)
         (0.99, {"happy": 90, "sad": 45, "fear": 9}),
     ],
 )
-def test_each_class_gives_its_share(share: float, drawn: dict[str, int]) -> None:
+def test_splits_are_stratified_by_class(share: float, drawn: dict[str, int]) -> None:
     mask = stratified_split(LABELS, ALONE, share, seed=0)
     assert mask.shape == (160,)
     drawn_labels = LABELS[mask].tolist()
     assert {name: drawn_labels.count(name) for name in drawn} == drawn
 
 
-def test_the_seed_alone_decides() -> None:
+def test_splits_depend_on_the_seed_only() -> None:
     first = stratified_split(LABELS, ALONE, 0.2, seed=3)
     np.testing.assert_array_equal(first, stratified_split(LABELS, ALONE, 0.2, seed=3))
     assert (first != stratified_split(LABELS, ALONE, 0.2, seed=4)).any()
@@ -111,14 +111,14 @@ def test_duplicate_groups_are_not_divided(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rare", [2, 3, 9])
-def test_a_small_class_stands_on_both_sides(rare: int, seed: int) -> None:
+def test_a_small_class_is_in_both_splits(rare: int, seed: int) -> None:
     labels = np.array(["happy"] * 20 + ["sad"] * rare, dtype=object)
     mask = stratified_split(labels, np.full(20 + rare, -1), 0.1, seed)
     assert mask[:20].sum() == 2
     assert mask[20:].sum() == 1
 
 
-def test_a_class_of_one_group_is_not_cut() -> None:
+def test_a_class_of_one_group_is_not_divided() -> None:
     labels = np.array(["happy"] * 20 + ["sad"] * 3, dtype=object)
     mask = stratified_split(labels, np.array([-1] * 20 + [0] * 3), 0.2, seed=0)
     assert mask[20:].sum() in (0, 3)
@@ -138,7 +138,7 @@ def test_small_sets_are_split_by_group(rows: list, share: float, seed: int) -> N
 
 
 @pytest.mark.parametrize("name", ["ferplus", "fer2013", "synthetic"])
-def test_the_splits_of_shipped_benchmarks_come_out_again(name: str) -> None:
+def test_the_splits_of_shipped_benchmarks_are_reproduced(name: str) -> None:
     benchmark = BenchmarkDir(ROOT / "artifacts" / name)
     samples = benchmark.samples()
     near = samples["duplicate_group"].to_numpy()
@@ -175,6 +175,6 @@ def test_the_split_hash_is_that_of_the_sorted_rows() -> None:
 @pytest.mark.parametrize(
     "changed", [("x/3", "test", "sad"), ("x/2", "train", "sad"), ("x/2", "test", "fear")]
 )
-def test_any_change_of_place_or_label_changes_the_split_hash(changed: tuple[str, str, str]) -> None:
+def test_any_change_of_split_or_label_changes_the_split_hash(changed: tuple[str, str, str]) -> None:
     assert split_hash(table(changed, ROWS[1])) != split_hash(table(*ROWS))
     assert split_hash(table(*ROWS, changed)) != split_hash(table(*ROWS))

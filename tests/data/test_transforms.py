@@ -37,7 +37,7 @@ def boxes(*corners: tuple[float, float, float, float]) -> Augmentation:
 class TestPreprocessing:
     @pytest.mark.parametrize("colour", [False, True])
     @pytest.mark.parametrize("size", [32, 48, 112])
-    def test_a_batch_gives_what_each_image_alone_gives(self, size: int, colour: bool) -> None:
+    def test_a_batch_equals_its_single_images(self, size: int, colour: bool) -> None:
         images = noise(5, colour=colour)
         pipeline = preprocessing(size, colour=colour)
         whole = pipeline(images)
@@ -48,18 +48,18 @@ class TestPreprocessing:
                 pipeline(images[index : index + 1])[0], whole[index], rtol=0, atol=1e-6
             )
 
-    def test_arrays_and_tensors_give_the_same(self) -> None:
+    def test_arrays_and_tensors_are_preprocessed_alike(self) -> None:
         images = noise(2)
         pipeline = preprocessing(64)
         assert torch.equal(pipeline(images), pipeline(torch.from_numpy(images)))
 
-    def test_the_callers_pixels_are_left_alone(self) -> None:
+    def test_the_input_is_not_modified(self) -> None:
         images = noise(2)
         preprocessing(48)(images)
         np.testing.assert_array_equal(images, noise(2))
 
     @pytest.mark.parametrize("colour", [False, True])
-    def test_at_the_stored_size_only_the_range_changes(self, colour: bool) -> None:
+    def test_at_the_stored_size_pixels_are_only_rescaled(self, colour: bool) -> None:
         images = noise(3, colour=colour)
         resized = preprocessing(48, colour=colour).resize(images)
         expected = images[:, None] if not colour else images.transpose(0, 3, 1, 2)
@@ -67,7 +67,7 @@ class TestPreprocessing:
         np.testing.assert_allclose(resized.numpy(), expected / 255, atol=1e-7)
 
     @pytest.mark.parametrize("size", [32, 48, 112])
-    def test_grey_gives_what_rgb_of_the_same_grey_gives(self, size: int) -> None:
+    def test_grey_images_equal_rgb_images_of_the_same_grey(self, size: int) -> None:
         grey = noise(3)
         rgb = np.repeat(grey[..., None], 3, axis=-1)
         torch.testing.assert_close(
@@ -87,7 +87,7 @@ class TestPreprocessing:
             resized = preprocessing(size).resize(np.full((1, 48, 48), 51, dtype=np.uint8))
             torch.testing.assert_close(resized, torch.full((1, 1, size, size), 0.2))
 
-    def test_shrinking_averages(self) -> None:
+    def test_downscaling_averages(self) -> None:
         """A chequerboard of single pixels becomes grey, not a coarser chequerboard."""
         board = (np.indices((48, 48)).sum(axis=0) % 2 * 255).astype(np.uint8)
         resized = preprocessing(16).resize(board[None])
@@ -103,14 +103,14 @@ class TestPreprocessing:
             {"std": (0.5, 0.25, 0.21)},
         ],
     )
-    def test_the_hash_knows_everything_that_decides_the_tensor(self, change: dict) -> None:
+    def test_the_hash_covers_every_preprocessing_option(self, change: dict) -> None:
         assert preprocessing(48).hash == preprocessing(48).hash
         assert replace(preprocessing(48), **change).hash != preprocessing(48).hash
 
 
 class TestGeometryAndColour:
     @pytest.mark.parametrize("colour", [False, True])
-    def test_zero_changes_nothing(self, colour: bool) -> None:
+    def test_augmentation_with_zero_amounts_is_the_identity(self, colour: bool) -> None:
         images = pictures(4, colour=colour)
         torch.testing.assert_close(
             draw(4, IDENTITY).apply(images, images.shape[-1]), images, rtol=0, atol=1e-5
@@ -123,7 +123,7 @@ class TestGeometryAndColour:
         )
         torch.testing.assert_close(mirrored, images.flip(3), rtol=0, atol=1e-5)
 
-    def test_flip_is_drawn_for_each_image(self) -> None:
+    def test_flips_are_drawn_per_image(self) -> None:
         images = pictures(64)
         flipped = draw(64, IDENTITY.model_copy(update={"flip": 0.5})).apply(
             images, images.shape[-1]
@@ -142,7 +142,7 @@ class TestGeometryAndColour:
         torch.testing.assert_close(moved[..., :22], images[..., 2:], rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("kind", ["rotation", "scale", "shift"])
-    def test_draws_stay_within_their_reach(self, kind: str) -> None:
+    def test_draws_stay_within_the_configured_range(self, kind: str) -> None:
         reach = {"rotation": 30.0, "scale": 0.2, "shift": 0.1}[kind]
         matrices = draw(500, IDENTITY.model_copy(update={kind: reach})).matrices
         size = 1 / (matrices[:, 0, 0] ** 2 + matrices[:, 1, 0] ** 2).sqrt()
@@ -159,7 +159,7 @@ class TestGeometryAndColour:
             else:
                 assert largest < 1e-5
 
-    def test_mirrored_faces_are_turned_and_not_sheared(self) -> None:
+    def test_mirrored_images_are_rotated_and_not_sheared(self) -> None:
         config = IDENTITY.model_copy(update={"flip": 1.0, "rotation": 40.0, "scale": 0.2})
         maps = draw(50, config).matrices[:, :, :2]
         squared = maps @ maps.transpose(1, 2)
@@ -167,7 +167,7 @@ class TestGeometryAndColour:
         torch.testing.assert_close(squared, size * torch.eye(2).expand(50, 2, 2))
         assert bool((torch.linalg.det(maps) < 0).all())
 
-    def test_brightness_scales_the_mean_and_keeps_the_differences(self) -> None:
+    def test_brightness_scales_pixel_values(self) -> None:
         images = 0.4 + 0.2 * pictures(2)
         brighter = replace(draw(2, IDENTITY), brightness=torch.tensor([1.2, 0.8])).apply(
             images, images.shape[-1]
@@ -185,7 +185,7 @@ class TestGeometryAndColour:
         expected = middle + (images - middle) * torch.tensor([1.5, 0.5]).view(2, 1, 1, 1)
         torch.testing.assert_close(changed, expected, rtol=0, atol=1e-5)
 
-    def test_no_saturation_is_grey_and_grey_images_have_none_to_lose(self) -> None:
+    def test_zero_saturation_is_grey_and_keeps_grey_images(self) -> None:
         unsaturated = replace(draw(2, IDENTITY), saturation=torch.zeros(2))
         images = pictures(2)
         grey = unsaturated.apply(images, images.shape[-1])
@@ -216,7 +216,7 @@ class TestGeometryAndColour:
         assert float(changed.max()) <= 1
         assert not bool(changed.isnan().any())
 
-    def test_the_seed_decides_and_images_differ(self) -> None:
+    def test_augmentation_depends_on_the_seed_and_differs_between_images(self) -> None:
         images = pictures(1).expand(8, -1, -1, -1)
         first = draw(8, EVERYTHING).apply(images, images.shape[-1])
         assert torch.equal(first, draw(8, EVERYTHING).apply(images, images.shape[-1]))
@@ -227,7 +227,7 @@ class TestGeometryAndColour:
 
 
 class TestCutMix:
-    def test_a_box_is_pasted_from_the_neighbour_and_targets_follow_its_area(self) -> None:
+    def test_cutmix_pastes_a_box_and_mixes_targets_by_area(self) -> None:
         images = torch.stack([torch.full((3, 8, 8), value) for value in (0.0, 1.0, 0.2, 0.6)])
         nothing = (0.5, 0.5, 0.5, 0.5)
         mixed, targets = boxes((0.25, 0.5, 0.75, 1.0), nothing, (0, 0, 1, 1), nothing).mix(
@@ -246,7 +246,7 @@ class TestCutMix:
             [0.0, 0.0, 0.0, 1.0],
         ]
 
-    def test_the_last_of_an_odd_batch_takes_the_one_before_it(self) -> None:
+    def test_cutmix_of_an_odd_batch_uses_the_previous_image_for_the_last(self) -> None:
         images = torch.stack([torch.full((1, 4, 4), value) for value in (0.0, 0.5, 1.0)])
         nothing = (0.0, 0.0, 0.0, 0.0)
         mixed, targets = boxes(nothing, nothing, (0, 0, 0.5, 1)).mix(images, torch.eye(3))
@@ -254,7 +254,7 @@ class TestCutMix:
         torch.testing.assert_close(mixed[2, 0, :, 2:], torch.full((4, 2), 1.0))
         assert targets[2].tolist() == [0.0, 0.5, 0.5]
 
-    def test_one_image_has_no_neighbour(self) -> None:
+    def test_cutmix_leaves_a_single_image_unchanged(self) -> None:
         images, targets = pictures(1), torch.eye(1)
         mixed, same = boxes((0, 0, 1, 1)).mix(images, targets)
         assert torch.equal(mixed, images)
@@ -266,7 +266,7 @@ class TestCutMix:
         assert torch.equal(mixed, images)
         assert torch.equal(targets, torch.eye(6))
 
-    def test_the_share_of_images_and_the_boxes_are_as_asked(self) -> None:
+    def test_cutmix_affects_the_configured_share_of_images(self) -> None:
         drawn = draw(2000, IDENTITY.model_copy(update={"cutmix": 0.3})).boxes
         x0, y0, x1, y1 = drawn.unbind(1)
         assert float(drawn.min()) >= 0
@@ -288,7 +288,7 @@ class TestCutMix:
 
 
 @pytest.mark.parametrize("cuts", [(0, 6, 12), (0, 2, 4, 12), (0, 12)])
-def test_shares_of_a_batch_give_what_the_whole_gives(cuts: tuple[int, ...]) -> None:
+def test_shards_of_a_batch_equal_the_whole_batch(cuts: tuple[int, ...]) -> None:
     """However many processes share a batch (in pairs), the images they see are the same."""
     images = pictures(12)
     targets = torch.eye(12)
@@ -304,7 +304,9 @@ def test_shares_of_a_batch_give_what_the_whole_gives(cuts: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("size", [32, 48, 96])
 @pytest.mark.parametrize("colour", [False, True])
-def test_without_changes_training_sees_what_evaluation_sees(size: int, colour: bool) -> None:
+def test_without_augmentation_training_inputs_equal_evaluation_inputs(
+    size: int, colour: bool
+) -> None:
     shape = (3, 48, 48, 3) if colour else (3, 48, 48)
     images = torch.randint(0, 256, shape, dtype=torch.uint8)
     input_ = preprocessing(size, colour=colour)

@@ -33,7 +33,7 @@ def test_every_frame_with_its_time(tmp_path, name, codec):
     ("every", "numbers"),
     [(0.5, [0, 5, 10, 15]), (0.25, [0, 3, 5, 8, 10, 13, 15, 18]), (9.0, [0]), (0.01, range(20))],
 )
-def test_some_frames(tmp_path, every, numbers):
+def test_frames_at_an_interval(tmp_path, every, numbers):
     path = write_video(tmp_path / "a.avi", grey_frames(20))
     taken = [frame.number for frame in read_frames(path, every)]
     np.testing.assert_allclose(taken, list(numbers), atol=1)
@@ -50,7 +50,7 @@ def test_colours_are_not_swapped(tmp_path):
     assert pixel[2] < 60
 
 
-def test_what_is_no_video(tmp_path):
+def test_files_that_are_not_videos_are_refused(tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("nothing to see")
     with pytest.raises(DataError, match=r"notes\.mp4 is no video that can be read\. Use MP4"):
@@ -61,7 +61,7 @@ def test_what_is_no_video(tmp_path):
         video_facts(empty)
 
 
-def test_a_cut_off_video_gives_what_is_there(tmp_path):
+def test_a_truncated_video_gives_its_readable_frames(tmp_path):
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(20)]
     path = write_video(tmp_path / "a.avi", frames)
@@ -73,14 +73,14 @@ def box(left, top, side=10):
     return DetectedFace(left, top, left + side, top + side, 1.0)
 
 
-def test_overlap():
+def test_intersection_over_union_by_hand():
     assert overlap(box(0, 0), box(0, 0)) == 1
     assert overlap(box(0, 0), box(10, 0)) == 0
     # 5 x 10 shared, 100 + 100 - 50 covered
     assert overlap(box(0, 0), box(5, 0)) == pytest.approx(50 / 150)
 
 
-def test_people_keep_their_numbers():
+def test_tracked_faces_keep_their_numbers():
     frames = [
         [box(0, 0), box(50, 0)],
         [box(51, 1), box(1, 1)],  # the other order
@@ -90,12 +90,12 @@ def test_people_keep_their_numbers():
     assert track(frames) == [[0, 1], [1, 0], [0], [1, 0, 2]]
 
 
-def test_who_was_away_for_long_is_somebody_new():
+def test_a_face_that_reappears_late_gets_a_new_number():
     frames = [[box(0, 0)], [], [], [], [box(0, 0)], [], [], [], [], [box(0, 0)]]
     assert track(frames, patience=3) == [[0], [], [], [], [0], [], [], [], [], [1]]
 
 
-def test_the_larger_overlap_wins():
+def test_a_face_is_matched_to_the_largest_overlap():
     # the new face overlaps both: 90/110 with the second, 60/140 with the first
     assert track([[box(0, 0), box(5, 0)], [box(4, 0)]]) == [[0, 1], [1]]
 
@@ -104,7 +104,7 @@ def test_two_faces_never_share_a_number():
     assert track([[box(0, 0)], [box(1, 0), box(2, 0)]]) == [[0], [0, 1]]
 
 
-def test_frames_are_pictures(tmp_path):
+def test_frames_are_rgb_images(tmp_path):
     (frame, *_) = read_frames(write_video(tmp_path / "a.avi", grey_frames(2)))
     assert isinstance(frame.image, Image.Image)
     assert frame.image.mode == "RGB"
@@ -115,14 +115,14 @@ def test_frames_are_pictures(tmp_path):
     [("libx264", ""), ("libx265", ""), ("libx265", "yuv420p10le"), ("libsvtav1", "yuv420p10le"),
      ("libvpx-vp9", "")],
 )  # fmt: skip
-def test_codecs_of_phones_and_browsers(tmp_path, codec, pixel_format):
+def test_codecs_of_phones_and_browsers_are_read(tmp_path, codec, pixel_format):
     frames = [np.full((64, 96, 3), 20 * n, np.uint8) for n in range(6)]
     path = write_video(tmp_path / "a.mkv", frames, codec=codec, pixel_format=pixel_format)
     means = [np.asarray(frame.image).mean() for frame in read_frames(path)]
     np.testing.assert_allclose(means, [0, 20, 40, 60, 80, 100], atol=6)
 
 
-def test_frames_of_a_variable_rate_keep_their_times(tmp_path):
+def test_frames_of_a_variable_rate_have_their_times(tmp_path):
     times = [0.0, 0.1, 0.5, 0.6, 2.0]
     path = write_video(tmp_path / "a.mkv", grey_frames(5, 64), codec="libx264", times=times)
     frames = list(read_frames(path))
@@ -132,7 +132,7 @@ def test_frames_of_a_variable_rate_keep_their_times(tmp_path):
 
 
 @pytest.mark.parametrize(("turn", "corner"), [(90, (0, 0)), (180, (-1, 0)), (270, (-1, -1))])
-def test_a_rotation_is_applied(tmp_path, turn, corner):
+def test_the_rotation_of_a_video_is_applied(tmp_path, turn, corner):
     """A file turned by so many degrees against the clock: the bright corner moves with it."""
     pixels = np.full((64, 96, 3), 20, np.uint8)
     pixels[:16, -16:] = 230  # top right
@@ -153,7 +153,7 @@ def test_an_upload_is_read_from_memory(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
-def test_pictures_are_no_videos(tmp_path, kind):
+def test_images_are_not_videos(tmp_path, kind):
     path = tmp_path / "a.mp4"
     Image.new("RGB", (64, 64), (200, 100, 50)).save(path, kind)
     with pytest.raises(DataError, match="is no video"):

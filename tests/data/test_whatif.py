@@ -14,7 +14,7 @@ def face():
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_no_amount_changes_nothing(face, name):
+def test_an_amount_of_zero_changes_nothing(face, name):
     amounts = CHANGES[name].amounts
     assert len(amounts) == STEPS
     assert (np.diff(amounts) > 0).all()
@@ -46,12 +46,12 @@ def test_rotation_above_zero_is_clockwise():
     assert columns.mean() > 35  # it went to the right
 
 
-def test_the_covered_band_is_where_the_mouth_is(face):
+def test_the_occlusion_covers_the_mouth(face):
     rows = np.nonzero((changed(face, {"mouth": 1.0}) != face).any(axis=1))[0]
     assert 0.55 * 48 < rows.min() < rows.max() < 0.95 * 48
 
 
-def test_changes_add_up_in_a_fixed_order(face):
+def test_changes_are_applied_in_a_fixed_order(face):
     both = changed(face, {"eyes": 1.0, "brightness": -0.5})
     expected = changed(changed(face, {"brightness": -0.5}), {"eyes": 1.0})
     assert np.abs(both.astype(int) - expected).max() <= 1  # rounded once and not twice
@@ -67,7 +67,7 @@ def test_colour_keeps_its_shape_and_amounts_their_range():
         changed(face, {"moustache": 1})
 
 
-def test_turns_are_the_first_on_either_side():
+def test_turns_are_the_first_changed_predictions_on_either_side():
     amounts = [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
     assert turns(amounts, [4, 3, 3, 3, 5, 6]) == (Turn(-2.0, 4), Turn(2.0, 5))
     assert turns(amounts, [3] * 6) == (None, None)
@@ -75,7 +75,7 @@ def test_turns_are_the_first_on_either_side():
 
 
 @given(st.lists(st.integers(0, 6), min_size=STEPS, max_size=STEPS))
-def test_before_its_turn_a_model_stays_with_its_answer(answers):
+def test_before_a_turn_the_prediction_does_not_change(answers):
     amounts = CHANGES["rotation"].amounts
     down, up = turns(amounts, answers)
     own = answers[STEPS // 2]

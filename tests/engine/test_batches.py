@@ -27,14 +27,14 @@ def flat(parts) -> list:
     return [image for part in parts for image in part.images[:, 0, 0].tolist()]
 
 
-def test_an_epoch_meets_each_sample_at_most_once_and_differs_from_the_next():
+def test_an_epoch_uses_each_sample_at_most_once_and_is_reshuffled():
     first, second = flat(batches().epoch(0)), flat(batches().epoch(1))
     assert len(first) == 24 == len(set(first))
     assert set(first) <= set(ROWS.tolist())
     assert first != second
 
 
-def test_starting_later_gives_the_same_batches():
+def test_resuming_within_an_epoch_gives_the_same_batches():
     whole, rest = list(batches().epoch(0)), list(batches().epoch(0, first=1))
     assert len(rest) == 2
     for one, other in zip(whole[1:], rest, strict=True):
@@ -58,17 +58,17 @@ def test_two_processes_share_each_batch():
 @pytest.mark.parametrize(
     ("size", "processes", "expected"), [(33, 1, 33), (64, 2, 64), (64, 3, 60), (66, 2, 64)]
 )
-def test_processes_share_a_batch_in_pairs(size, processes, expected):
+def test_batches_are_divided_between_processes_in_cutmix_pairs(size, processes, expected):
     assert divisible(size, processes) == expected
 
 
-def test_a_batch_too_small_for_the_processes_names_the_least():
+def test_a_batch_too_small_for_the_processes_names_the_minimum():
     assert divisible(6, 3) == 6
     with pytest.raises(RecipeError, match=r"batch of 5 .* 3 processes.*train\.batch_size=6"):
         divisible(5, 3)
 
 
-def test_targets_stay_with_their_images():
+def test_targets_are_shuffled_with_their_images():
     for batch in batches().epoch(0):
         assert torch.equal(batch.targets.argmax(1), batch.images[:, 0, 0].long() % 7)
 
@@ -112,14 +112,14 @@ def test_two_processes_share_each_resident_batch():
         assert torch.equal(boxes, whole.augmentation.boxes)
 
 
-def test_resident_regression_targets_stay_with_their_images():
+def test_resident_regression_targets_are_shuffled_with_their_images():
     values = ROWS.astype(np.float32)
     for batch in on_device(regression_targets=values).epoch(0):
         assert batch.regression_targets is not None
         assert torch.equal(batch.regression_targets, batch.images[:, 0, 0].float())
 
 
-def test_images_are_resident_on_a_gpu_with_room_only(monkeypatch):
+def test_images_are_resident_only_on_a_gpu_with_enough_memory(monkeypatch):
     assert resident(IMAGES, torch.device("cpu")) is None
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (4 * IMAGES.nbytes - 1, 10**9))

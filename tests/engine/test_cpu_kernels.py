@@ -53,7 +53,7 @@ def asked(monkeypatch):
     return sizes
 
 
-def test_only_large_depthwise_kernels_in_bfloat16_are_sent_there(asked):
+def test_only_large_bfloat16_depthwise_kernels_are_replaced(asked):
     images = torch.randn(2, 4, 8, 8)
     large = nn.Conv2d(4, 4, 5, padding=2, groups=4)
     others = [
@@ -84,7 +84,7 @@ def test_only_large_depthwise_kernels_in_bfloat16_are_sent_there(asked):
     assert asked == [5, 5]  # nothing stays in place, and other devices keep torch's choice
 
 
-def test_a_layer_gets_the_answer_and_gradients_of_plain_autocast(asked):
+def test_a_layer_has_the_output_and_gradients_of_autocast(asked):
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, 5, padding=2, groups=6)
     images = torch.randn(16, 6, 8, 8)
@@ -107,7 +107,7 @@ def test_a_layer_gets_the_answer_and_gradients_of_plain_autocast(asked):
         torch.testing.assert_close(one.float(), other.float(), rtol=0, atol=0.02 * scale)
 
 
-def test_too_many_pairs_of_places_are_not_formed(asked, monkeypatch):
+def test_layers_over_the_memory_limit_keep_torchs_kernel(asked, monkeypatch):
     monkeypatch.setattr(cpu_kernels, "_MOST_PRODUCTS", 4 * 8**4 - 1)
     layer = nn.Conv2d(4, 4, 5, padding=2, groups=4)
     with torch.autocast("cpu", torch.bfloat16), training_kernels(CPU):
@@ -117,7 +117,7 @@ def test_too_many_pairs_of_places_are_not_formed(asked, monkeypatch):
     assert asked == [5]
 
 
-def test_attention_is_written_out_inside_and_fused_outside():
+def test_attention_is_explicit_inside_the_context_and_fused_outside():
     assert torch.backends.cuda.flash_sdp_enabled()
     with training_kernels(CPU):
         assert not torch.backends.cuda.flash_sdp_enabled()

@@ -111,7 +111,7 @@ class TestReading:
             np.testing.assert_array_equal(graph.weights[name], values.astype(np.float32))
         assert [node.stride for node in graph.nodes.values() if "conv" in node.name] == [2, 1, 1]
 
-    def test_only_what_an_output_needs_is_computed(self, small):
+    def test_only_the_ancestors_of_an_output_are_computed(self, small):
         small._node("Softmax", "age", FEATURES)
         small.write()
         graph = read_graph(small.path)
@@ -121,7 +121,7 @@ class TestReading:
         with pytest.raises(WeightsError, match="no node 'gaze'"):
             graph.until("gaze")
 
-    def test_a_weight_file_is_looked_for_beside_the_graph_alone(self, small, tmp_path):
+    def test_weight_files_are_read_only_beside_the_graph(self, small, tmp_path):
         model = json.loads(small.path.read_text())
         model["weightsManifest"][0]["paths"] = ["../../elsewhere/net.bin"]
         small.path.write_text(json.dumps(model))
@@ -130,7 +130,7 @@ class TestReading:
     @pytest.mark.parametrize(
         "fault", ["no json", "not json", "no weights", "short", "long", "valid"]
     )
-    def test_what_cannot_be_read_says_what_to_give(self, small, fault):
+    def test_unreadable_files_name_what_to_pass(self, small, fault):
         content = small.path.parent / "net.bin"
         if fault == "no json":
             small.path.unlink()
@@ -157,7 +157,7 @@ class TestReading:
 
 class TestFunction:
     @pytest.mark.parametrize("side", [9, 10, 11])
-    def test_the_graph_is_computed_as_by_hand(self, small, side):
+    def test_the_graph_output_by_hand(self, small, side):
         images = inputs(3, side)
         wanted = by_hand(small, images.permute(0, 2, 3, 1).double().numpy())
         found = evaluate(read_graph(small.path), images)
@@ -172,7 +172,7 @@ class TestFunction:
         odd = model.conv_stem(torch.ones(1, 3, 5, 5))[0, 0] / 3  # one on each side
         assert odd.tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
 
-    def test_a_filled_network_answers_as_the_graph_with_its_channels_reversed(self, small):
+    def test_the_network_equals_the_graph_with_reversed_channels(self, small):
         graph, model, images = read_graph(small.path), SmallNet(), inputs(16)
         fill(model, layers_of(graph), images)
         others = inputs(40)[20:]
@@ -182,7 +182,7 @@ class TestFunction:
                     model(given), evaluate(graph, given.flip(1)), rtol=1e-4, atol=1e-5
                 )
 
-    def test_statistics_are_those_of_the_images(self, small):
+    def test_batch_norm_statistics_are_those_of_the_images(self, small):
         model, images = SmallNet(), inputs(130)  # more than are computed at once
         fill(model, layers_of(read_graph(small.path)), images)
         first, norm = model.layers[0], model.layers[1]
@@ -191,7 +191,7 @@ class TestFunction:
         torch.testing.assert_close(norm.running_mean, made.mean(dim=(0, 2, 3)))
         torch.testing.assert_close(norm.running_var, made.var(dim=(0, 2, 3), correction=0))
 
-    def test_training_begins_where_evaluation_stands(self, small):
+    def test_training_mode_gives_the_evaluation_output(self, small):
         """On the same images, a batch's own statistics are the running ones."""
         model, images = SmallNet(), inputs(32)
         fill(model, layers_of(read_graph(small.path)), images)
@@ -200,7 +200,7 @@ class TestFunction:
             found = model.train()(images)
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
-    def test_a_channel_that_never_varies_stays_finite(self, small):
+    def test_a_constant_channel_stays_finite(self, small):
         small.constants["b0/k"][..., 0] = 0
         small.write()
         model, graph = SmallNet(), read_graph(small.path)
@@ -230,7 +230,7 @@ def made(tmp_path_factory):
 
 
 class TestConverting:
-    def test_the_copy_is_checked_small_and_says_where_it_is_from(self, made):
+    def test_the_converted_file_is_small_checked_and_names_its_source(self, made):
         _, _, out, difference = made
         assert difference < 1e-3
         tensors, facts = load_tensors(out)
@@ -241,7 +241,7 @@ class TestConverting:
         kinds = {value.dtype for value in tensors.values() if value.ndim > 1}
         assert kinds == {torch.float16}
 
-    def test_a_training_starts_from_it(self, made, monkeypatch):
+    def test_a_training_starts_from_the_face_weights(self, made, monkeypatch):
         file, values, out, _ = made
         monkeypatch.setattr(weights, "STARTS", out.parent)
         model = build_model(FACE, 7)
@@ -256,7 +256,7 @@ class TestConverting:
         wanted = evaluate(read_graph(file.path), less.flip(1))
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
 
-    def test_a_copy_that_answers_otherwise_is_not_written(self, made, tmp_path, monkeypatch):
+    def test_a_conversion_with_other_outputs_is_not_written(self, made, tmp_path, monkeypatch):
         from fer_core.engine import face_weights as face_start
 
         file, values, _, _ = made
@@ -269,7 +269,7 @@ class TestConverting:
 
 
 class TestShipped:
-    def test_it_is_what_the_recipe_starts_from(self):
+    def test_the_recipe_starts_from_the_face_weights(self):
         model = build_model(FACE, 7)
         before = {key: value.clone() for key, value in model.state_dict().items()}
         start = initialise(model, FACE, LABELS)
@@ -283,7 +283,7 @@ class TestShipped:
         assert {key for key in before if key.endswith("weight")} - changed == {"classifier.weight"}
         assert (STARTS / "mobilenet_face.safetensors").stat().st_size < 7e6
 
-    def test_it_gives_the_features_of_the_original(self):
+    def test_the_converted_features_equal_the_original(self):
         model = build_model(FACE, 7)
         initialise(model, FACE, LABELS)
         with torch.no_grad():
@@ -292,7 +292,7 @@ class TestShipped:
         for place, value in GOLDEN.items():
             assert float(found[place]) == pytest.approx(value, abs=2e-3)
 
-    def test_its_features_tell_faces_apart_far_more_than_random_ones(self):
+    def test_the_features_separate_faces_better_than_random_weights(self):
         emotions = ("happy", "sad", "angry", "surprise")
         faces = np.stack([render(n, emotion).image for n, emotion in enumerate(emotions)])
         images = F.interpolate(torch.from_numpy(faces).permute(0, 3, 1, 2).float(), (112, 112))
@@ -308,7 +308,7 @@ class TestShipped:
         initialise(model, FACE, LABELS)
         assert spread() > 2 * random
 
-    def test_others_have_none_and_say_so(self):
+    def test_other_architectures_have_no_face_weights(self):
         config = ModelConfig(architecture="resnet34", image_size=64, init="face")
         with pytest.raises(
             WeightsError, match=r"no weights of a face network for ResNet-34.*model\.init=scratch"
@@ -317,13 +317,13 @@ class TestShipped:
         assert "face" in spec_of("mobilenet_face").inits
         assert "face" not in spec_of("resnet34").inits
 
-    def test_its_licence_names_the_source_and_what_is_not_known(self):
+    def test_the_licence_names_the_source_and_open_questions(self):
         licence = spec_of("mobilenet_face").licence
         for part in ("HSE_FaceRec_tf", "@vladmandic/human", "VGGFace2", "could not be verified"):
             assert part in licence
         assert (STARTS / "README.md").is_file()
 
-    def test_a_missing_start_names_the_others(self, monkeypatch, tmp_path):
+    def test_missing_face_weights_name_the_other_initialisations(self, monkeypatch, tmp_path):
         monkeypatch.setattr(weights, "STARTS", tmp_path)
         with pytest.raises(WeightsError, match=r"mobilenet_face\.safetensors.*model\.init=scratch"):
             initialise(build_model(FACE, 7), FACE, LABELS)

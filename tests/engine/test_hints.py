@@ -24,7 +24,7 @@ def network(architecture: str, side: int = 32) -> Network:
 IMAGES = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_teachers_channels_are_standardised():
+def test_teacher_channels_are_standardised():
     found = HintTeacher(network("tiny_cnn"), 1.0).features(IMAGES)
     alive = found.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
     assert alive.any()
@@ -36,7 +36,7 @@ def test_a_teachers_channels_are_standardised():
     )
 
 
-def test_a_teacher_passes_in_the_precision_around_it_and_answers_in_float32():
+def test_a_teacher_uses_the_active_precision_and_returns_float32():
     teacher = HintTeacher(network("tiny_cnn"), 1.0)
     exact = teacher.features(IMAGES)
     with torch.autocast("cpu", torch.bfloat16):
@@ -46,7 +46,7 @@ def test_a_teacher_passes_in_the_precision_around_it_and_answers_in_float32():
     assert float((rounded - exact).square().mean()) < 1e-3 * float(exact.square().mean())
 
 
-def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_variance():
+def test_equal_features_have_no_loss_and_zero_features_the_variance():
     teacher = HintTeacher(network("tiny_cnn"), 3.0)
     wanted = teacher.features(IMAGES)
     wide = wanted.shape[1] + 5
@@ -57,7 +57,7 @@ def test_a_student_that_sees_the_same_has_no_loss_and_one_that_sees_nothing_the_
     assert float(nothing) == pytest.approx(3 * float(wanted.square().mean()), rel=1e-5)
 
 
-def test_the_teachers_map_is_brought_to_the_students_grid():
+def test_the_teacher_map_is_resized_to_the_students_grid():
     teacher = HintTeacher(network("tiny_cnn"), 1.0)
     for side in (2, 3, 11):
         own = torch.zeros(16, 4, side, side, requires_grad=True)
@@ -67,7 +67,7 @@ def test_the_teachers_map_is_brought_to_the_students_grid():
         assert own.grad.abs().sum() > 0
 
 
-def test_tokens_are_read_as_a_map_and_nothing_stays_hooked():
+def test_tokens_are_read_as_a_map_and_hooks_are_removed():
     student = network("tiny_vit")
     with captured(student.model, student.spec) as seen:
         student.model(torch.rand(2, 3, 32, 32))
@@ -80,7 +80,7 @@ def test_tokens_are_read_as_a_map_and_nothing_stays_hooked():
 
 
 @pytest.mark.parametrize("architecture", ["tiny_cnn", "tiny_vit"])
-def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
+def test_layers_after_the_hint_layer_are_not_computed(architecture):
     teacher = network(architecture)
     inputs = torch.rand(2, 3, 32, 32)
     with captured(teacher.model, teacher.spec) as whole:
@@ -97,7 +97,7 @@ def test_behind_the_layer_that_is_read_nothing_is_computed(architecture):
     assert reached == [1]
 
 
-def test_a_student_learns_to_see_what_its_teacher_sees():
+def test_the_hint_loss_falls_in_training():
     teacher = HintTeacher(network("tiny_cnn"), 1.0)
     student = network("tiny_vit")
     student.model.requires_grad_(True).train()

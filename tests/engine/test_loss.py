@@ -31,7 +31,7 @@ def test_soft_targets_by_hand():
     assert loss == pytest.approx(math.log(2))
 
 
-def test_balanced_weights_make_a_rare_class_count_as_much():
+def test_balanced_weights_give_each_class_equal_weight():
     counts = torch.tensor([30, 10])
     loss = SoftCrossEntropy(LossConfig(class_weights="balanced"), counts)
     logits = torch.zeros(1, 2)

@@ -46,7 +46,7 @@ def network(toy, architecture: str, size: int) -> Network:
 
 
 @pytest.mark.parametrize(("architecture", "size"), [("tiny_cnn", 32), ("scratch_vit", 32)])
-def test_a_copy_answers_like_its_network_for_any_batch(toy, faces, tmp_path, architecture, size):
+def test_an_export_equals_its_network_for_any_batch_size(toy, faces, tmp_path, architecture, size):
     made = network(toy, architecture, size)
     difference = export_onnx(made, tmp_path / "model.onnx", faces)
     assert 0 <= difference <= 1e-4
@@ -63,7 +63,7 @@ def test_a_copy_answers_like_its_network_for_any_batch(toy, faces, tmp_path, arc
     assert copy.parameters == pytest.approx(weights, rel=0.01)
 
 
-def test_a_copy_that_answers_otherwise_is_not_kept(toy, faces, tmp_path, monkeypatch):
+def test_an_export_with_other_outputs_is_not_kept(toy, faces, tmp_path, monkeypatch):
     monkeypatch.setattr(ours, "TOLERANCE", -1.0)
     with pytest.raises(ArtifactError, match="Nothing was written"):
         export_onnx(network(toy, "tiny_cnn", 32), tmp_path / "model.onnx", faces)
@@ -101,7 +101,7 @@ def foreign(path, shape, classes=7, kind=TensorProto.FLOAT, said=None, last=None
     return path
 
 
-def test_a_foreign_network_is_read_with_its_own_label_order(tmp_path, faces):
+def test_an_imported_network_is_read_with_its_label_order(tmp_path, faces):
     order = ("surprise", "neutral", "happy", "angry", "sad", "fear", "disgust")
     path = foreign(tmp_path / "f.onnx", ["n", 1, 48, 48])
     given = OnnxInput(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), order)
@@ -113,7 +113,7 @@ def test_a_foreign_network_is_read_with_its_own_label_order(tmp_path, faces):
         np.testing.assert_allclose(answers[row], expected, rtol=1e-5)
 
 
-def test_a_network_that_ends_in_softmax_is_not_softmaxed_again(toy, tmp_path):
+def test_softmax_outputs_are_not_softmaxed_again(toy, tmp_path):
     made = network(toy, "tiny_cnn", 32)
     with_softmax = torch.nn.Sequential(made.model, torch.nn.Softmax(dim=1))
     for name, model in (("logits", made.model), ("shares", with_softmax)):
@@ -138,7 +138,7 @@ def test_a_network_that_ends_in_softmax_is_not_softmaxed_again(toy, tmp_path):
     assert not read_onnx(runs["logits"].onnx_path, STORED).gives_probabilities
 
 
-def test_a_fixed_batch_is_filled_up(tmp_path, faces):
+def test_a_fixed_batch_is_padded(tmp_path, faces):
     given = OnnxInput(48, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), LABELS)
     free = read_onnx(foreign(tmp_path / "a.onnx", ["n", 3, 48, 48]), STORED, given)
     fixed = read_onnx(foreign(tmp_path / "b.onnx", [4, 3, 48, 48]), STORED, given)
@@ -171,7 +171,7 @@ def test_a_network_that_does_not_fit_is_named(tmp_path, shape, classes, given, m
         (7, np.nan, "not finite"),
     ],
 )
-def test_answers_that_do_not_fit_are_named_though_the_file_hides_it(
+def test_outputs_of_a_wrong_shape_are_named_even_if_the_file_hides_it(
     tmp_path, faces, classes, last, message
 ):
     path = foreign(tmp_path / "f.onnx", ["n", 3, 48, 48], classes, said="k", last=last)
@@ -212,7 +212,7 @@ def linear(path, side, outputs):
         (16, 0, r"has outputs of shape \(1,\) for 9 images"),
     ],
 )
-def test_a_network_that_fails_when_asked_is_named(tmp_path, faces, side, outputs, message):
+def test_a_network_that_fails_at_inference_is_named(tmp_path, faces, side, outputs, message):
     given = OnnxInput(16, HALF, HALF, LABELS)
     network = read_onnx(linear(tmp_path / "f.onnx", side, outputs), STORED, given)
     with pytest.raises(WeightsError, match=message):
@@ -227,7 +227,7 @@ def test_a_damaged_file_is_named(tmp_path, content):
         read_onnx(path, STORED, OnnxInput(48, HALF, HALF, LABELS))
 
 
-def test_a_copy_can_be_explained_by_its_answers(toy, faces, tmp_path):
+def test_an_export_can_be_explained_by_perturbation(toy, faces, tmp_path):
     from fer_core.explain.methods import explain
     from fer_core.explain.saliency import Target
 
@@ -243,7 +243,7 @@ def test_a_copy_can_be_explained_by_its_answers(toy, faces, tmp_path):
     np.testing.assert_allclose(theirs.logits, ours.logits, atol=1e-5)
 
 
-def test_a_teacher_may_be_a_copy(toy, tmp_path):
+def test_a_teacher_may_be_an_export(toy, tmp_path):
     """A student hears the same from a network and from its copy, whatever size it sees itself."""
     made = network(toy, "tiny_cnn", 32)
     export_onnx(made, tmp_path / "model.onnx", np.zeros((4, 48, 48), np.uint8))
@@ -254,7 +254,7 @@ def test_a_teacher_may_be_a_copy(toy, tmp_path):
     torch.testing.assert_close(expected.sum(dim=1), torch.ones(5))
 
 
-def test_a_copy_of_other_weights_is_not_trusted(toy, tmp_path):
+def test_an_export_of_other_weights_is_not_used(toy, tmp_path):
     run = toy_run(toy.benchmark, toy.dataset, 1, "tiny_cnn", "tiny_cnn")
     assert exported_copy(run, STORED) is None
     export_run(run, STORED, run.onnx_path, toy.dataset)
@@ -273,7 +273,7 @@ def test_a_copy_of_other_weights_is_not_trusted(toy, tmp_path):
     ("kind", "expected"),
     [("FLOAT", 6), ("FLOAT16", 6), ("BFLOAT16", 6), ("INT8", 6), ("INT64", None)],
 )
-def test_weights_of_any_precision_are_counted(tmp_path, kind, expected):
+def test_weights_are_counted_in_any_precision(tmp_path, kind, expected):
     kept = helper.make_tensor("w", getattr(TensorProto, kind), [2, 3], [1] * 6)
     shape = helper.make_tensor("shape", TensorProto.INT64, [2], [1, 6])  # no weight
     onnx.save(

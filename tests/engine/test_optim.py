@@ -19,7 +19,7 @@ def network() -> nn.Module:
     return nn.ModuleDict({"body": nn.Linear(3, 3), "head": nn.Linear(3, 2)})
 
 
-def test_vectors_do_not_decay_and_the_backbone_gets_its_share():
+def test_vectors_have_no_weight_decay_and_the_backbone_has_its_learning_rate():
     model = network()
     config = OptimConfig(lr=1.0, weight_decay=0.1, backbone_lr=0.25)
     optimizer = make_optimizer(model, "head", config)
@@ -38,13 +38,13 @@ def test_vectors_do_not_decay_and_the_backbone_gets_its_share():
     }
 
 
-def test_rate_by_hand():
+def test_learning_rate_by_hand():
     config = OptimConfig(lr=1.0, min_lr=0.2)
     rates = [learning_rate(step, config, warmup=2, total=6) for step in range(7)]
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.8828427, 0.6, 0.3171573, 0.2])
 
 
-def test_state_goes_back_to_the_same_weights():
+def test_optimizer_state_is_restored_to_the_same_weights():
     one, other = network(), network()
     first = make_optimizer(one, "head", OptimConfig())
     inputs = torch.randn(5, 3)
@@ -62,7 +62,7 @@ def test_state_goes_back_to_the_same_weights():
         assert torch.equal(other.state_dict()[key], value)
 
 
-def test_state_of_another_network_is_refused():
+def test_optimizer_state_of_another_network_is_refused():
     model = network()
     with pytest.raises(KeyError):
         load_named_state(

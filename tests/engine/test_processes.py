@@ -43,7 +43,7 @@ def alone(data: Path, out: Path) -> dict:
     return json.loads((out / "result.json").read_text())
 
 
-def test_two_processes_train_like_one(tmp_path):
+def test_two_processes_train_the_same_weights_as_one(tmp_path):
     toy_dataset(tmp_path / "data", per_class=24)
     one = alone(tmp_path / "data" / "toy", tmp_path / "one")
     two = train(2, tmp_path / "data" / "toy", tmp_path / "two")
@@ -58,7 +58,7 @@ def test_two_processes_train_like_one(tmp_path):
         torch.testing.assert_close(weights_two[key], value, atol=2e-4, rtol=1e-3)
 
 
-def test_two_processes_write_the_run_of_one(tmp_path):
+def test_two_processes_write_the_same_run_as_one(tmp_path):
     """The whole job: teachers asked once, hints, training, the choice of the prior, the files."""
     toy = toy_benchmark(tmp_path / "one", runs=0, per_class=24)
     toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")

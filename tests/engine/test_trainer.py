@@ -32,7 +32,7 @@ def weights(result: FitResult) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in result.weights.items()}
 
 
-def test_it_learns_the_toy_classes(dataset, tmp_path):
+def test_training_learns_the_toy_classes(dataset, tmp_path):
     watcher = Watcher()
     result = trainer(
         dataset,
@@ -48,7 +48,9 @@ def test_it_learns_the_toy_classes(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("killed_after", "ema"), [(1, 0.9), (7, 0.9), (10, 0.0), (13, 0.9)])
-def test_killed_and_resumed_gives_equal_weights(dataset, tmp_path, monkeypatch, ema, killed_after):
+def test_a_killed_and_resumed_training_gives_equal_weights(
+    dataset, tmp_path, monkeypatch, ema, killed_after
+):
     monkeypatch.setattr("fer_core.engine.trainer.CHECKPOINT_STEPS", 3)
     parts = {
         "train": {"epochs": 2, "ema_decay": ema},
@@ -76,7 +78,7 @@ def test_the_memory_format_changes_no_result(dataset, tmp_path):
         assert one.log_loss == pytest.approx(two.log_loss, rel=1e-4)
 
 
-def test_killed_between_two_checkpoints_the_earlier_best_stays(dataset, tmp_path, monkeypatch):
+def test_the_earlier_best_checkpoint_survives_a_kill(dataset, tmp_path, monkeypatch):
     """The repeated epoch may come out worse where results are not bit for bit the same."""
     accuracies = iter([0.5, 0.6, 0.4])
     monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
@@ -107,7 +109,7 @@ def test_only_the_best_epoch_is_kept(dataset, tmp_path, monkeypatch):
     assert {path.stem for path in tmp_path.glob("*.safetensors")} == {"last", "best-2"}
 
 
-def test_the_deadline_stops_resumably_and_nothing_is_lost(dataset, tmp_path):
+def test_a_training_stopped_by_its_deadline_resumes_without_loss(dataset, tmp_path):
     whole = trainer(dataset, tmp_path / "whole", Watcher()).fit()
     first = trainer(dataset, tmp_path / "cut", Watcher()).fit(deadline=time.monotonic() - 1)
     assert not first.finished
@@ -124,7 +126,7 @@ def test_resuming_with_another_recipe_is_refused(dataset, tmp_path):
         trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.5}).fit(resume=True)
 
 
-def test_a_fingerprint_holds_the_batch_size_and_the_preprocessing(dataset, tmp_path):
+def test_the_fingerprint_covers_batch_size_and_preprocessing(dataset, tmp_path):
     first = trainer(dataset, tmp_path, Watcher())
     fingerprint = first.checkpoints.fingerprint
     assert fingerprint["global batch size"] == str(first.batches.batch_size)
@@ -212,7 +214,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(dataset, tmp_path, monkeypatch
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_patience_stops_when_validation_no_longer_gains(dataset, tmp_path):
+def test_patience_stops_when_validation_stops_improving(dataset, tmp_path):
     watcher = Watcher()
     parts = {"train": {"epochs": 30, "patience": 2}, "optim": {"lr": 1e-9, "min_lr": 0.0}}
     result = trainer(dataset, tmp_path, watcher, **parts).fit()
@@ -221,7 +223,7 @@ def test_patience_stops_when_validation_no_longer_gains(dataset, tmp_path):
     assert len(result.history) == 3
 
 
-def test_learning_rate_warms_up_and_falls_like_a_cosine(dataset, tmp_path):
+def test_learning_rate_has_linear_warm_up_and_cosine_decay(dataset, tmp_path):
     parts = {"train": {"epochs": 4}, "optim": {"lr": 1.0, "min_lr": 0.0, "warmup_epochs": 1}}
     made = trainer(dataset, tmp_path, Watcher(), **parts)
     steps = made.batches.steps
@@ -231,14 +233,14 @@ def test_learning_rate_warms_up_and_falls_like_a_cosine(dataset, tmp_path):
     assert made.learning_rate(4 * steps) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_first_epochs_may_use_small_images(dataset, tmp_path):
+def test_progressive_resizing_uses_small_images_first(dataset, tmp_path):
     watcher = Watcher()
     parts = {"train": {"epochs": 3, "progressive_size": 16, "progressive_epochs": 2}}
     trainer(dataset, tmp_path, watcher, **parts).fit()
     assert [record.image_size for record in watcher.epochs] == [16, 16, 32]
 
 
-def test_small_epochs_are_validated_small_and_never_chosen(dataset, tmp_path, monkeypatch):
+def test_epochs_of_small_images_are_never_the_best(dataset, tmp_path, monkeypatch):
     sizes = []
 
     def validate(model, images, rows, preprocessing, accelerator):
@@ -254,7 +256,7 @@ def test_small_epochs_are_validated_small_and_never_chosen(dataset, tmp_path, mo
     assert result.best_epoch == 3
 
 
-def test_progress_says_what_a_bar_needs(dataset, tmp_path):
+def test_callbacks_get_what_a_progress_bar_needs(dataset, tmp_path):
     watcher = Watcher()
     trainer(dataset, tmp_path, watcher).fit()
     last = watcher.steps[-1]
@@ -268,13 +270,13 @@ def test_progress_says_what_a_bar_needs(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("steps", "decay"), [(1, 2 / 11), (41, 42 / 51), (1000, 0.9), (torch.tensor(3), 4 / 13)]
 )
-def test_the_average_of_weights_forgets_its_start_early_and_slowly_later(steps, decay):
+def test_the_weight_average_adapts_fast_early_and_slowly_later(steps, decay):
     averaged = [torch.zeros(2)]
     warming_average(0.9)(averaged, [torch.ones(2)], steps)
     torch.testing.assert_close(averaged[0], torch.full((2,), 1 - decay))
 
 
-def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
+def test_a_frozen_backbone_does_not_change_until_unfrozen(dataset, tmp_path):
     made = trainer(
         dataset, tmp_path, Watcher(), train={"epochs": 2, "freeze_epochs": 1}, optim={"lr": 0.05}
     )
@@ -291,7 +293,7 @@ def test_a_frozen_backbone_stays_until_it_is_unfrozen(dataset, tmp_path):
     assert changed() == {"features", "head"}
 
 
-def test_freezing_survives_a_kill(dataset, tmp_path):
+def test_freezing_survives_kill_and_resume(dataset, tmp_path):
     parts = {"train": {"epochs": 2, "freeze_epochs": 1}}
     whole = trainer(dataset, tmp_path / "whole", Watcher(), **parts).fit()
     with pytest.raises(KeyboardInterrupt):
@@ -301,7 +303,7 @@ def test_freezing_survives_a_kill(dataset, tmp_path):
         np.testing.assert_array_equal(weights(resumed)[key], value)
 
 
-def test_a_student_follows_its_teacher(dataset, tmp_path):
+def test_a_student_learns_the_teachers_soft_targets(dataset, tmp_path):
     """A teacher that always says `surprise`, with all the weight, teaches just that."""
     made = trainer(
         dataset,
@@ -359,7 +361,7 @@ def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, aske
     assert not any(layer._forward_hooks for layer in made.train_step.model.modules())
 
 
-def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp_path):
+def test_a_diverging_training_is_an_error_and_keeps_its_checkpoint(dataset, tmp_path):
     made = trainer(dataset, tmp_path, Watcher(), optim={"lr": 0.01}, train={"epochs": 3})
     made._train_epoch(math.inf)
     made._close_epoch()
@@ -371,7 +373,7 @@ def test_a_training_that_diverges_is_named_and_keeps_its_checkpoint(dataset, tmp
     assert (tmp_path / "last.safetensors").read_bytes() == before
 
 
-def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path):
+def test_mixed_precision_keeps_weights_in_float32(dataset, tmp_path):
     """Else what is measured after the training would not be what the saved weights answer."""
     from training.jobs.accelerator import make_accelerator
 
@@ -399,7 +401,7 @@ def test_mixed_precision_leaves_the_network_itself_in_float32(dataset, tmp_path)
         ({"avx2": True, "avx512_bf16": False}, "no"),
     ],
 )
-def test_a_cpu_takes_bfloat16_by_itself_only_where_it_is_not_emulated(monkeypatch, found, mode):
+def test_a_cpu_uses_bfloat16_by_default_only_with_native_support(monkeypatch, found, mode):
     from training.jobs.accelerator import make_accelerator
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
@@ -409,7 +411,7 @@ def test_a_cpu_takes_bfloat16_by_itself_only_where_it_is_not_emulated(monkeypatc
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_lite0", "resnet34"])
-def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture):
+def test_several_gpus_use_synchronised_batch_norm(architecture):
     """timm's layers hold batch norm and activation in one; torch's conversion drops the latter."""
     recipe = toy_recipe(model={"architecture": architecture, "image_size": 32})
     model = build_model(recipe.model, 7).eval()
@@ -428,7 +430,7 @@ def test_several_gpus_share_batch_statistics_and_lose_no_activation(architecture
     assert list(model.state_dict()) == names
 
 
-def test_the_average_without_waiting_is_that_of_torch():
+def test_the_asynchronous_weight_average_equals_torch():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     averages = [
@@ -464,9 +466,7 @@ def test_with_resident_images_a_resumed_training_reaches_the_same_weights(
         np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
 
 
-def test_the_best_weights_are_those_of_their_epoch_even_if_saved_later(
-    dataset, tmp_path, monkeypatch
-):
+def test_the_best_weights_are_of_the_best_epoch_even_if_saved_later(dataset, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.6, 0.4, 0.3])
     monkeypatch.setattr(metrics, "accuracy", lambda _: next(accuracies))
     late = trainer(dataset, tmp_path / "late", Watcher(), train={"epochs": 4})
@@ -482,7 +482,7 @@ def test_the_best_weights_are_those_of_their_epoch_even_if_saved_later(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_step_on_a_gpu_does_not_wait_for_it(dataset, tmp_path):
+def test_a_training_step_does_not_synchronise_the_gpu(dataset, tmp_path):
     parts = {
         "augment": {"cutmix": 0.5, "erase": 0.5, "blur": 0.5, "noise": 0.5, "jpeg": 0.5},
         "train": {"ema_decay": 0.9},

@@ -38,7 +38,7 @@ def test_reliability_agrees_with_scikit_learn(how):
 
 
 @given(any_scores())
-def test_the_error_is_that_of_the_metrics_and_of_the_diagram(scores):
+def test_the_ece_equals_metrics_and_diagram(scores):
     right = scores.predicted == scores.truth
     expected = metrics.ece(scores.truth, scores.probabilities)
     found = calibration.ece_with_interval(scores.confidence, right)
@@ -48,7 +48,7 @@ def test_the_error_is_that_of_the_metrics_and_of_the_diagram(scores):
 
 
 @given(any_scores(), st.sampled_from(Binning))
-def test_neither_order_nor_duplicates_change_a_diagram(scores, how):
+def test_reliability_is_independent_of_order_and_duplication(scores, how):
     def diagram(given_scores):
         right = given_scores.predicted == given_scores.truth
         return calibration.reliability(given_scores.confidence, right, 5, how)
@@ -60,7 +60,7 @@ def test_neither_order_nor_duplicates_change_a_diagram(scores, how):
     assert one.ece == pytest.approx(twice.ece)
 
 
-def test_equal_mass_bins_hold_equally_many():
+def test_equal_count_bins_have_equal_counts():
     confidence = np.random.default_rng(1).random(1500) ** 3
     count = np.bincount(calibration.bin_of(confidence, 15, Binning.ADAPTIVE))
     assert count.min() >= 99
@@ -77,7 +77,7 @@ def test_the_interval_covers_the_true_error():
     assert 51 <= inside <= 60  # 95% of 60 is 57; 51 or fewer has a chance below 1%
 
 
-def test_the_interval_of_many_samples_is_narrow_and_quick():
+def test_the_interval_of_many_samples_is_narrow_and_fast():
     scores = random_scores(100_000, seed=3)
     found = calibration.ece_with_interval(scores.confidence, scores.predicted == scores.truth)
     assert found.high - found.low < 0.01
@@ -93,7 +93,7 @@ def test_brier_by_hand_and_by_scikit_learn():
     assert calibration.brier_score(scores.truth, scores.probabilities) == pytest.approx(expected)
 
 
-def test_temperature_is_found_again():
+def test_a_known_temperature_is_recovered():
     """Scores that are calibrated, sharpened by 2.5: the temperature undoes just that."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (20_000, 5))
@@ -108,7 +108,7 @@ def test_temperature_is_found_again():
     assert after < 0.02 < before
 
 
-def test_temperature_is_the_minimum_that_scipy_finds_from_logits():
+def test_temperature_equals_scipys_minimum():
     scores = random_scores(500, seed=5, skill=1.0)
     logits = np.log(scores.probabilities)
 
@@ -122,7 +122,7 @@ def test_temperature_is_the_minimum_that_scipy_finds_from_logits():
 
 
 @given(any_scores(), st.floats(0.2, 5))
-def test_scaling_keeps_the_answer_and_stays_a_distribution(scores, temperature):
+def test_scaling_keeps_the_predicted_class_and_a_distribution(scores, temperature):
     scaled = calibration.scale_predictions(scores, temperature)
     np.testing.assert_allclose(scaled.probabilities.sum(axis=1), 1)
     rows = np.arange(len(scores))
@@ -132,14 +132,14 @@ def test_scaling_keeps_the_answer_and_stays_a_distribution(scores, temperature):
     np.testing.assert_allclose(same.probabilities, scores.probabilities, atol=1e-10)
 
 
-def test_one_sample_can_be_measured():
+def test_calibration_of_a_single_sample():
     found = calibration.calibration_metrics(make_scores([0], [[0.6, 0.4]]))
     assert found.ece.value == pytest.approx(0.4)
     assert found.adaptive_ece.value == pytest.approx(0.4)
     assert found.brier == pytest.approx(0.32)
 
 
-def test_class_reliability_looks_at_the_class_alone():
+def test_class_reliability_uses_the_class_probability():
     scores = make_scores([0, 0, 1], [[0.8, 0.2], [0.8, 0.2], [0.8, 0.2]])
     found = calibration.class_reliability(scores, "disgust", bins=5)
     np.testing.assert_allclose(found.confidence, [0.2])

@@ -20,7 +20,7 @@ def write_efficiency(run, milliseconds, weight_bytes=7_000_000):
     ).write(run.efficiency_path)
 
 
-def test_what_is_known_of_each_run(benchmark_copy):
+def test_candidates_have_the_values_of_each_run(benchmark_copy):
     write_efficiency(benchmark_copy.run("resnet34-cpu-s0"), 12.5)
     runs = {item.run_id: item for item in candidates_in(benchmark_copy).comparable}
     assert len(runs) == 4
@@ -53,7 +53,7 @@ def test_damaged_runs_and_other_protocols_are_named(benchmark_copy):
     ]
 
 
-def test_imported_predictions_are_no_model(benchmark_copy):
+def test_imported_predictions_are_not_candidates(benchmark_copy):
     run = benchmark_copy.run("resnet34-cpu-s0")
     run.info().model_copy(update={"kind": "imported"}).write(run.info_path)
     runs = {item.run_id: item for item in candidates_in(benchmark_copy).comparable}

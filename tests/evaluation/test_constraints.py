@@ -63,7 +63,7 @@ def test_a_limit_itself_is_allowed():
     assert limits(run, tighter) == [Limit.RECALL, Limit.LATENCY, Limit.SIZE]
 
 
-def test_what_is_not_known_violates_its_limit_alone():
+def test_an_unknown_value_violates_only_its_own_limit():
     run = candidate("a", [0, 1], [0, 1], milliseconds=None, megabytes=None)
     assert violations(run, Constraints()) == ()
     some = Constraints.of(min_recall={"sad": 0.1}, max_ms=5, max_mb=5)
@@ -98,7 +98,7 @@ def test_loosening_names_the_smallest_change_of_each_constraint():
     assert (ways[0].needed[0].value, ways[0].needed[0].allowed) == (0.5, 0.9)
 
 
-def test_what_cannot_be_loosened_is_no_way_out():
+def test_constraints_that_cannot_be_loosened_are_not_suggested():
     unknown = candidate("a", TRUTH, TRUTH, milliseconds=None)
     table = candidate("b", TRUTH, TRUTH, has_model=False)
     assert loosenings([unknown, table], Constraints.of(max_ms=5)) == ()

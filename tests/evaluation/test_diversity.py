@@ -54,7 +54,7 @@ def test_agreement_by_hand():
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
-def test_identical_members_count_as_one():
+def test_identical_members_are_one_effective_member():
     errors = np.array([True, False, False, True, False])
     assert effective_members(np.stack([errors] * 4)) == pytest.approx(1)
     assert effective_members(errors[None]) == pytest.approx(1)
@@ -62,7 +62,7 @@ def test_identical_members_count_as_one():
     assert effective_members(np.stack([errors, ~errors])) == pytest.approx(1)
 
 
-def test_independent_members_count_in_full():
+def test_independent_members_are_all_effective():
     # every combination of the three members' errors once: all correlations are zero
     wrong = np.array([[index >> bit & 1 for index in range(8)] for bit in range(3)], dtype=bool)
     assert effective_members(wrong) == pytest.approx(3)
@@ -78,7 +78,7 @@ def test_effective_members_of_equally_correlated_errors():
     assert effective_members(wrong[[0, 1, 1]]) == pytest.approx(9 / (3 + 2 + 4 / 16))
 
 
-def test_effective_members_need_errors_and_right_answers():
+def test_effective_members_need_errors_and_correct_predictions():
     some = np.array([True, False])
     assert np.isnan(effective_members(np.stack([some, [False, False]])))
     assert np.isnan(effective_members(np.stack([some, [True, True]])))
@@ -96,7 +96,7 @@ def test_runs_are_aligned():
         AlignedPredictions.of({})
 
 
-def test_a_difference_by_hand_and_its_interval_is_that_of_paired_samples():
+def test_paired_differences_and_intervals_by_hand():
     random = np.random.default_rng(0)
     truth = random.integers(0, 3, 2000)
     first = random.random(2000) < 0.8
@@ -135,7 +135,7 @@ def test_wilson_agrees_with_scipy():
         assert (low[index], high[index]) == pytest.approx((expected.low, expected.high))
 
 
-def test_seeds_of_a_recipe_belong_together():
+def test_runs_of_a_recipe_are_grouped_over_seeds():
     assert family_of("resnet34-cpu-s12") == "resnet34-cpu"
     assert family_of("pair-cpu") == "pair-cpu"
     values = {"b-cpu-s0": 0.5, "a-cpu-s0": 0.6, "a-cpu-s1": 0.8}
@@ -180,7 +180,7 @@ def test_a_subset_renormalises():
     np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [1 / 7, 6 / 7]])
 
 
-def test_a_subset_that_got_no_probability_is_shared_evenly():
+def test_a_subset_without_probability_becomes_uniform():
     scores = make_scores([0], [[0.0, 1.0, 0.0]])
     np.testing.assert_array_equal(scores.subset(["angry", "fear"]).probabilities, [[0.5, 0.5]])
 
@@ -208,7 +208,7 @@ def test_a_subset_keeps_the_odds(scores):
     )
 
 
-def test_presets_are_those_that_a_benchmark_has():
+def test_presets_are_limited_to_the_benchmarks_classes():
     names = SEVEN_EMOTIONS.names
     found = presets(names)
     assert next(iter(found.values())) == names
@@ -218,7 +218,7 @@ def test_presets_are_those_that_a_benchmark_has():
 
 
 @given(any_scores())
-def test_measures_depend_on_neither_order_nor_duplicates(scores):
+def test_diversity_is_independent_of_order_and_duplication(scores):
     one = prediction_metrics(scores, scores, None).values
     for other in (shuffled(scores), doubled(scores)):
         found = prediction_metrics(other, other, None).values
@@ -228,7 +228,7 @@ def test_measures_depend_on_neither_order_nor_duplicates(scores):
 
 
 @given(any_scores(), st.permutations(range(3)))
-def test_measures_do_not_depend_on_the_order_of_classes(scores, order):
+def test_diversity_is_independent_of_class_order(scores, order):
     """Renaming the classes moves the columns; ties go to another class then, so none are drawn."""
     ranked = np.sort(scores.probabilities, axis=1)
     scores = reordered(scores, np.flatnonzero(ranked[:, -1] > ranked[:, -2]))

@@ -31,6 +31,6 @@ def test_an_ensemble_costs_the_sum_of_its_members():
     assert combined("pair", [cost("a", 2.0), cost("b", 3.0, None)]).peak_memory_bytes is None
 
 
-def test_efficiency_goes_round(tmp_path):
+def test_efficiency_survives_a_round_trip(tmp_path):
     cost("a", 2.0).write(tmp_path / "efficiency.json")
     assert Efficiency.read(tmp_path / "efficiency.json") == cost("a", 2.0)

@@ -42,7 +42,7 @@ def predictions(made: pd.DataFrame, name: str = "theirs.csv") -> Predictions:
     return external_predictions(made, columns, classes, SAMPLES, name)
 
 
-def test_columns_find_their_classes_and_samples_their_splits():
+def test_columns_are_matched_to_classes_and_rows_to_splits():
     made = table()
     read = predictions(made)
     test = read.split("test")
@@ -83,7 +83,7 @@ def test_a_table_that_does_not_fit_is_named(change, message):
         predictions(change(table()))
 
 
-def test_probabilities_rounded_to_three_decimals_are_a_distribution():
+def test_probabilities_rounded_to_three_decimals_are_accepted():
     made = table()
     made.loc[:, ["happy", "p_sad", "Anger"]] = [[0.334, 0.334, 0.334]] * 8
     read = predictions(made).split("test")
@@ -109,7 +109,7 @@ def test_a_missing_class_gets_no_probability():
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_both_kinds_of_files_are_read(tmp_path, ending):
+def test_csv_and_parquet_are_read(tmp_path, ending):
     made, path = table(), tmp_path / f"t{ending}"
     made.to_csv(path, index=False) if ending == ".csv" else made.to_parquet(path)
     read = predictions(read_external_table(path))

@@ -28,7 +28,7 @@ def test_a_split_is_summarised():
     assert summarise_framing(framing_table(), "validation").unchanged == 0.8
 
 
-def test_what_was_not_measured_is_not_made_up():
+def test_missing_framing_shifts_give_missing_values():
     table = framing_table()
     only_test = table[table["split"] == "test"]
     assert summarise_framing(only_test, "validation") is None
@@ -64,7 +64,7 @@ def test_tables_are_checked_when_read(tmp_path):
             read_framing(path)
 
 
-def test_framing_belongs_to_whole_splits():
+def test_framing_values_need_a_whole_split():
     assert Scope(TEST).framing_split == "test"
     assert Scope(VALIDATION).framing_split == "validation"
     assert Scope(LEAK_FREE).framing_split is None

@@ -26,7 +26,7 @@ SAMPLES = pd.DataFrame(
 ).set_index("id", drop=False)
 
 
-def test_votes_are_aligned_by_id_and_others_are_kept():
+def test_votes_are_aligned_by_id_and_votes_for_other_classes_kept():
     labels = make_scores([0], [[1.0, 0.0]]).labels
     votes = Votes.of(SAMPLES, np.array(["s/00001", "s/00000"], dtype=object), labels)
     np.testing.assert_array_equal(votes.counts, [[3, 6], [8, 1]])
@@ -41,7 +41,7 @@ def test_a_benchmark_without_votes_has_none():
     assert Votes.of(SAMPLES, np.array(["elsewhere"], dtype=object), labels) is None
 
 
-def test_against_people_by_hand():
+def test_human_agreement_by_hand():
     scores = make_scores([0, 1, 0], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
     votes = Votes.of(SAMPLES, scores.ids, scores.labels)
     found = vote_metrics(scores, votes)
@@ -54,26 +54,26 @@ def test_against_people_by_hand():
     assert found.supported_errors == 1.0  # the one error, angry for disgust, has three votes
 
 
-def test_errors_on_images_without_votes_are_not_judged():
+def test_errors_on_images_without_votes_are_not_counted():
     scores = make_scores([0, 1, 1], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
     votes = Votes.of(SAMPLES, scores.ids, scores.labels)
     assert not votes.counts[2].any()
     assert vote_metrics(scores, votes).supported_errors == 1.0
 
 
-def test_no_wrong_answer_gives_no_share_of_defensible_ones():
+def test_without_errors_there_is_no_share_of_supported_errors():
     scores = make_scores([0], [[1.0, 0.0]])
     assert np.isnan(
         vote_metrics(scores, Votes.of(SAMPLES, scores.ids, scores.labels)).supported_errors
     )
 
 
-def test_distance_of_opposites_is_one_and_of_equals_zero():
+def test_vote_distance_is_zero_for_equal_and_one_for_disjoint_votes():
     one, other = np.array([[1.0, 0.0], [0.3, 0.7]]), np.array([[0.0, 1.0], [0.3, 0.7]])
     np.testing.assert_allclose(vote_distance(one, other), [1, 0], atol=1e-7)
 
 
-def test_accuracy_by_agreement_puts_edges_below():
+def test_accuracy_by_agreement_includes_upper_edges():
     counts = np.array([[6, 4], [7, 3], [10, 0], [10, 0]], dtype=float)
     votes = Votes(counts, np.zeros((4, 0)))
     table = accuracy_by_agreement(np.array([False, True, True, False]), votes)
@@ -114,7 +114,7 @@ def test_the_human_reference_is_the_mean_over_annotators(rows):
     assert 0 <= found.model <= 1
 
 
-def test_a_model_that_always_says_the_majority_beats_people():
+def test_a_model_that_predicts_the_majority_exceeds_human_agreement():
     votes = Votes(np.array([[8.0, 2.0], [1.0, 9.0]]), np.zeros((2, 0)))
     found = human_agreement(votes, np.array([0, 1]))
     assert found.model == 1.0

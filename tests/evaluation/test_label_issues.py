@@ -38,7 +38,7 @@ def run(
     return Predictions(splits)
 
 
-def test_planted_errors_are_found_and_the_right_label_is_suggested() -> None:
+def test_planted_label_errors_are_found_with_the_correct_label() -> None:
     issues = find_label_issues([run(seed, planted=10) for seed in range(3)])
     planted = {f"{split}/{n:04d}" for split in ("validation", "test") for n in range(10)}
     assert len(planted & issues.suspects) >= 14  # confident learning leaves out the least sure
@@ -63,7 +63,7 @@ def test_quality_is_half_of_one_plus_the_margin() -> None:
     np.testing.assert_allclose(issues.quality, (given - others.max(axis=1) + 1) / 2, atol=1e-6)
 
 
-def test_without_errors_nothing_is_suspect() -> None:
+def test_without_errors_no_label_is_suspect() -> None:
     assert not find_label_issues([run(1, slips=0)]).suspects
 
 
@@ -74,7 +74,7 @@ def test_an_agreed_label_is_never_suspect() -> None:
     ).all()
 
 
-def test_three_classes_and_a_class_that_no_label_names() -> None:
+def test_label_issues_with_three_classes_and_a_class_without_labels() -> None:
     labels = LabelSet.of(["angry", "happy", "sad"])
     assert len(find_label_issues([run(1, planted=9, labels=labels)]).suspects) >= 18
     few = run(1, planted=3)
@@ -82,7 +82,7 @@ def test_three_classes_and_a_class_that_no_label_names() -> None:
     assert find_label_issues([Predictions(splits)]).suspects
 
 
-def test_the_average_is_a_plain_mean_in_the_first_runs_order() -> None:
+def test_networks_are_averaged_in_the_sample_order_of_the_first() -> None:
     one, other = run(1).split("test"), run(2).split("test")
     order = np.random.default_rng(0).permutation(len(other))
     shuffled = SplitPredictions(
@@ -110,7 +110,7 @@ def test_scores_without_suspect_labels_by_hand() -> None:
         assert row.judged_by_others
 
 
-def test_a_models_own_slips_are_not_called_label_errors_by_others() -> None:
+def test_a_models_own_errors_are_not_label_errors_for_the_others() -> None:
     runs = {"good": run(0, slips=0), "other": run(1, slips=0), "slips": run(2, slips=0.3)}
     judges = {name: runs[name] for name in ("good", "other", "slips")}
     rows = {row.run_id: row for row in accuracy_without_suspects(runs, judges, {})}

@@ -24,7 +24,7 @@ def test_results_read_a_benchmark(toy):
     assert "mce" not in found.entries[0].values
 
 
-def test_results_follow_part_and_classes(toy):
+def test_results_follow_split_and_classes(toy):
     leak_free, second = (
         read_results(toy.benchmark, Scope(eval_set)) for eval_set in (LEAK_FREE, SECOND_LABEL)
     )
@@ -38,7 +38,7 @@ def test_results_follow_part_and_classes(toy):
     assert {entry.metrics.split.samples for entry in three.entries} == {30}
 
 
-def test_a_damaged_run_is_one_warning(benchmark_copy):
+def test_a_damaged_run_gives_one_warning(benchmark_copy):
     path = benchmark_copy.run("resnet34-cpu-s0").predictions_path
     whole = pd.read_parquet(path)
     write_table(path, whole.iloc[:-5])

@@ -37,7 +37,7 @@ def links(lineage):
     return {(names[edge.child], names[edge.parent], edge.link) for edge in lineage.edges}
 
 
-def test_an_ensemble_is_followed_to_its_starts():
+def test_the_lineage_of_an_ensemble_reaches_initial_weights():
     a = run("a", DAYS["a"], init="imagenet", init_source="weights 1.0")
     b = run("b", DAYS["b"], teachers={"a": DAYS["a"]})
     c = run("c", DAYS["c"], init="checkpoint", init_source="run toy/a")
@@ -59,7 +59,7 @@ def test_an_ensemble_is_followed_to_its_starts():
     assert lineage.problems == ()
 
 
-def test_a_retrained_teacher_is_gone():
+def test_a_retrained_teacher_counts_as_missing():
     student = run("student", DAYS["b"], teachers={"a": DAYS["a"]})
     lineage = traced(student, run("a", DAYS["c"], init="imagenet"))
     (gone,) = lineage.vanished
@@ -85,7 +85,7 @@ def test_a_deleted_teacher_and_a_file_are_named():
     )
 
 
-def test_files_of_one_name_are_not_one_ancestor():
+def test_files_of_equal_name_are_different_ancestors():
     one = run("one", DAYS["a"], init="checkpoint", init_source="model.safetensors")
     two = run(
         "two", DAYS["b"], init="checkpoint", init_source="model.safetensors",
@@ -94,7 +94,7 @@ def test_files_of_one_name_are_not_one_ancestor():
     assert len(traced(two, one).vanished) == 2
 
 
-def test_a_run_that_started_from_itself():
+def test_a_run_initialised_from_itself_is_not_repeatable():
     again = run("a", DAYS["b"], init="checkpoint", init_source="run toy/a")
     lineage = traced(again)
     assert lineage.cycles == (("a",),)
@@ -102,14 +102,14 @@ def test_a_run_that_started_from_itself():
     assert [node.status for node in lineage.vanished] == [Status.RETRAINED]
 
 
-def test_a_start_that_was_retrained_after_its_descendant_is_gone():
+def test_initial_weights_retrained_later_count_as_missing():
     child = run("child", DAYS["b"], init="checkpoint", init_source="run toy/a")
     assert traced(child, run("a", DAYS["a"])).is_repeatable
     (gone,) = traced(child, run("a", DAYS["c"])).vanished
     assert (gone.name, gone.status) == ("a", Status.RETRAINED)
 
 
-def test_teachers_in_a_ring_are_named_once():
+def test_circular_teachers_are_named_once():
     # a (day 1) taught b (day 2), which taught the a of day 3; c stands outside
     b = run("b", DAYS["b"], teachers={"a": DAYS["a"]})
     a = run("a", DAYS["c"], teachers={"b": DAYS["b"]})
@@ -120,7 +120,7 @@ def test_teachers_in_a_ring_are_named_once():
     assert not lineage.is_repeatable
 
 
-def test_damaged_records_that_name_each_other_end():
+def test_circular_references_end():
     a = run("a", DAYS["a"], teachers={"b": DAYS["b"]})
     b = run("b", DAYS["b"], teachers={"a": DAYS["a"]})
     lineage = traced(a, b)
@@ -129,7 +129,7 @@ def test_damaged_records_that_name_each_other_end():
     assert lineage.vanished == ()
 
 
-def test_a_run_of_another_benchmark_is_followed_there():
+def test_the_lineage_follows_runs_of_other_benchmarks():
     base = run("vit", DAYS["a"], teachers={"x": DAYS["a"]})
     adapter = run("lora", DAYS["b"], init="checkpoint", init_source="run other/vit")
     runs = {("other", "vit"): base, ("other", "x"): run("x", DAYS["a"])}
@@ -147,7 +147,7 @@ def test_a_run_of_another_benchmark_is_followed_there():
         ("elsewhere", "model.onnx", "model.onnx"),
     ],
 )
-def test_published_weights_are_a_start(init, source, name):
+def test_published_weights_are_initial_weights(init, source, name):
     info = run("a", DAYS["a"], init=init, init_source=source)
     lineage = traced(info)
     (edge,) = lineage.edges

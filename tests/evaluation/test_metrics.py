@@ -11,7 +11,7 @@ from fer_core.evaluation import metrics
 MATRIX = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
 
 
-def test_by_hand():
+def test_metrics_by_hand():
     assert metrics.accuracy(MATRIX) == pytest.approx(5 / 8)
     np.testing.assert_allclose(metrics.recall(MATRIX), [0.75, 0.5, np.nan])
     np.testing.assert_allclose(metrics.precision(MATRIX), [1.0, 2 / 3, 0.0])
@@ -19,7 +19,7 @@ def test_by_hand():
     assert metrics.macro_recall(MATRIX) == pytest.approx(0.625)
 
 
-def test_no_samples_give_no_number():
+def test_metrics_of_no_samples_are_nan():
     empty = np.zeros((3, 3), dtype=np.int64)
     assert np.isnan(metrics.accuracy(empty))
     assert np.isnan(metrics.macro_recall(empty))
@@ -31,7 +31,7 @@ def test_log_loss_by_hand():
     assert metrics.log_loss(np.array([0, 0]), probabilities) == pytest.approx(expected)
 
 
-def test_calibration_error_by_hand():
+def test_ece_by_hand():
     # two samples at .9 (one right: gap .4), two at .6 (both right: gap .4)
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     truth = np.array([0, 1, 0, 0])
@@ -54,7 +54,7 @@ cases = st.integers(2, 6).flatmap(
 
 
 @given(cases)
-def test_agrees_with_scikit_learn(case):
+def test_metrics_agree_with_scikit_learn(case):
     classes, pairs = case
     truth, predicted = np.array(pairs).T
     matrix = metrics.confusion_matrix(truth, predicted, classes)

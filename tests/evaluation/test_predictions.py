@@ -25,7 +25,7 @@ def predictions(first=(0.7, 0.2, 0.1), order=(0, 1)) -> Predictions:
     return Predictions({"validation": validation, "test": part})
 
 
-def test_round_trip(tmp_path):
+def test_predictions_survive_a_round_trip(tmp_path):
     path = tmp_path / "predictions.parquet"
     predictions().write(path)
     read = Predictions.read(path, LABELS).split("test")
@@ -59,7 +59,7 @@ def negative(table: pd.DataFrame) -> pd.DataFrame:
         (lambda t: t.iloc[:0], "is empty"),
     ],
 )
-def test_wrong_files_are_refused(tmp_path, damage, message):
+def test_inconsistent_prediction_files_are_refused(tmp_path, damage, message):
     part = {"test": predictions().split("test")}
     path = tmp_path / "predictions.parquet"
     Predictions(part).write(path)
@@ -108,18 +108,18 @@ def member(*answers: int) -> Predictions:
     return Predictions({"validation": SplitPredictions(LABELS, ids, truth, probabilities)})
 
 
-def test_weights_are_respected():
+def test_averages_use_the_weights():
     one, other = member(0, 1, 2, 0), member(1, 1, 1, 1)
     mean = average([one, other], (0.75, 0.25)).split("validation")
     np.testing.assert_allclose(mean.probabilities[0], [0.5, 0.3, 0.2])
 
 
-def test_greedy_takes_only_what_helps_validation():
+def test_greedy_selection_adds_only_what_improves_validation():
     perfect, wrong = member(0, 1, 2, 0), member(1, 2, 0, 1)
     assert greedy_weights([wrong, perfect]) == (0.0, 1.0)
 
 
-def test_greedy_combines_members_that_complete_each_other():
+def test_greedy_selection_combines_complementary_members():
     # each errs on another sample; two right answers outvote one wrong
     members = [member(1, 1, 2, 0), member(0, 2, 2, 0), member(0, 1, 0, 0)]
     weights = greedy_weights(members)
@@ -129,7 +129,7 @@ def test_greedy_combines_members_that_complete_each_other():
     assert (mixed.predicted == mixed.truth).all()
 
 
-def test_another_annotation_replaces_the_truth_and_leaves_out_what_it_does_not_label():
+def test_second_labels_replace_the_truth_and_drop_unlabelled_samples():
     names = pd.Series({"d/0": "sad", "d/1": None, "d/9": "happy"})
     again = predictions().split("test").relabelled(names)
     assert list(again.ids) == ["d/0"]

@@ -22,7 +22,7 @@ def test_a_class_without_samples_counts_as_one_sample():
     np.testing.assert_allclose(np.exp(log_frequencies(np.array([8, 0, 1]))), [0.8, 0.1, 0.1])
 
 
-def test_the_weakest_shift_that_mends_the_answers():
+def test_the_smallest_sufficient_shift_is_chosen():
     # the frequent class is true, the rare one leads by log(0.6 / 0.4) = 0.405;
     # a unit of the shift gives the frequent one log(9) = 2.197 more: 0.2 mends it, 0.15 does not
     probabilities = np.array([[0.4, 0.6]])
@@ -30,13 +30,13 @@ def test_the_weakest_shift_that_mends_the_answers():
     assert choose_prior_shift(probabilities, np.array([0]), FREQUENT) == 0.2
 
 
-def test_nothing_is_shifted_where_nothing_is_gained():
+def test_without_a_gain_nothing_is_shifted():
     probabilities = np.array([[0.4, 0.6], [0.3, 0.7]])
     assert choose_prior_shift(probabilities, np.array([1, 1]), FREQUENT) == 0.0
     assert choose_prior_shift(np.array([[0.5, 0.5]]), np.array([0]), np.log([0.5, 0.5])) == 0.0
 
 
-def test_a_gain_within_the_noise_is_left_to_the_rare_classes():
+def test_gains_below_the_standard_error_are_ignored():
     # of 1,000 images 100 are wrong whatever is shifted: a standard error of 0.95 points, so that
     # one image more (0.1 points) is worth nothing, and three (0.3 points) are
     probabilities = np.tile([1 - 1e-9, 1e-9], (1000, 1))
@@ -48,13 +48,13 @@ def test_a_gain_within_the_noise_is_left_to_the_rare_classes():
     assert choose_prior_shift(probabilities, truth, FREQUENT) == 0.2
 
 
-def test_certain_answers_do_not_break_it():
+def test_probabilities_of_0_and_1_are_handled():
     probabilities = np.array([[0.0, 1.0], [1.0, 0.0]])
     assert choose_prior_shift(probabilities, np.array([1, 0]), FREQUENT) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_undoes_a_shift(seed):
+def test_a_known_prior_shift_is_undone(seed):
     random = np.random.default_rng(seed)
     logarithms = np.log([0.6, 0.3, 0.1])
     probabilities = random.dirichlet([2, 1, 0.5], size=20_000)
@@ -66,7 +66,7 @@ def test_it_undoes_a_shift(seed):
     assert set(STRENGTHS) >= {0.0, 0.5, 1.0}
 
 
-def test_the_rare_class_is_helped_where_that_is_right():
+def test_a_negative_shift_is_chosen_if_it_helps_the_rare_class():
     probabilities = np.array([[0.6, 0.4]])
     assert choose_prior_shift(probabilities, np.array([1]), FREQUENT) == -0.2
 
@@ -129,7 +129,7 @@ def test_a_required_macro_recall_costs_accuracy():
     assert choose_prior_shift(probabilities, truth, FREQUENT, 0.6) == 0.0  # 2/4, macro-recall 2/3
 
 
-def test_curves_count_from_what_a_run_has_already():
+def test_curves_start_at_the_runs_own_shift():
     # validation prefers the frequent class (log(.6/.4) / log(9) = 0.185 mends it); the run was
     # finished with 0.5, which its stored probabilities include
     unshifted = (np.array([[0.4, 0.6], [0.05, 0.95]]), np.array([[0.4, 0.6], [0.45, 0.55]]))

@@ -14,7 +14,7 @@ from fer_core.evaluation import regression
 VALUES = arrays(np.float64, 6, elements=st.floats(-50, 50).map(lambda v: round(v, 3)))
 
 
-def test_identical_is_perfect_and_a_shift_costs_concordance():
+def test_concordance_of_equal_and_shifted_values():
     truth = np.array([0.0, 1.0, 2.0, 3.0])
     assert regression.concordance(truth, truth) == 1
     assert regression.mean_absolute_error(truth, truth) == 0
@@ -50,7 +50,7 @@ def table(**columns):
     return pd.DataFrame({**base, "score": [1.0, 1.0, 3.0, 3.0], **columns})
 
 
-def test_a_clip_is_scored_by_the_mean_of_its_frames():
+def test_a_clips_value_is_the_mean_of_its_frames():
     report = regression.build_regression_report(
         "run", table(estimated=[0.0, 2.0, 3.0, 5.0]), training_mean=2.0
     )
@@ -63,7 +63,7 @@ def test_a_clip_is_scored_by_the_mean_of_its_frames():
     assert again == report
 
 
-def test_intervals_resample_clips_and_hold_the_value():
+def test_intervals_resample_clips_and_contain_the_estimate():
     random = np.random.default_rng(0)
     clips = np.repeat(np.arange(30), 5)
     truth = np.repeat(random.normal(size=30), 5)
@@ -76,6 +76,6 @@ def test_intervals_resample_clips_and_hold_the_value():
     assert width > 1.5 * (by_frame.mae.high - by_frame.mae.low)  # sqrt(5) in expectation
 
 
-def test_scores_that_do_not_vary_have_no_concordance():
+def test_constant_values_have_no_concordance():
     made = table(score=[2.0] * 4, estimated=[2.0] * 4)
     assert regression.measure(made, 2.0).concordance is None

@@ -36,18 +36,18 @@ def test_bootstrap_interval_of_accuracy_is_binomial():
     assert (low, high) == pytest.approx(tuple(expected), abs=0.002)
 
 
-def test_a_perfect_model_has_no_spread():
+def test_the_interval_of_a_perfect_model_is_a_point():
     bootstrap = Bootstrap.of(np.diag([5, 7]))
     assert bootstrap.accuracy() == (1.0, 1.0)
     assert bootstrap.macro_recall() == (1.0, 1.0)
 
 
-def test_a_class_that_resampling_misses_is_left_out_of_the_mean():
+def test_a_class_missing_in_a_resample_is_left_out_of_the_mean():
     bootstrap = Bootstrap(np.array([[[2, 0], [0, 0]], [[1, 0], [1, 0]]]))
     np.testing.assert_array_equal(np.nanmean(bootstrap.recalls(), axis=1), [1.0, 0.5])
 
 
-def test_a_class_without_a_miss_has_wilsons_interval():
+def test_a_class_without_errors_has_wilsons_interval():
     truth = [0] * 12 + [1] * 4
     found = split_metrics(scores(truth, [1] * 12 + [1] * 4)).classes
     expected = stats.binomtest(0, 12).proportion_ci(method="wilson")
@@ -59,14 +59,14 @@ def test_a_class_without_a_miss_has_wilsons_interval():
     assert (found[1].recall.value, found[1].recall.high) == (1.0, 1.0)
 
 
-def test_a_set_whose_whole_test_leaks_has_no_score_without():
+def test_a_fully_leaked_test_set_has_no_leak_free_metrics():
     test = scores([0, 1], [0, 1])
     predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
     samples = pd.DataFrame({"id": test.ids, "leak": True})
     assert build_report("run", predictions, samples, PROTOCOL).test_leak_free is None
 
 
-def test_report_scores_with_and_without_leaks():
+def test_the_report_has_full_and_leak_free_metrics():
     test = scores([0, 0, 1, 1], [0, 1, 1, 1])
     predictions = Predictions({"validation": scores([0, 1], [0, 1], "v"), "test": test})
     samples = pd.DataFrame(
@@ -82,7 +82,7 @@ def test_report_scores_with_and_without_leaks():
     np.testing.assert_array_equal(report.test.matrix, [[1, 1], [0, 2]])
 
 
-def test_report_round_trip(tmp_path):
+def test_a_report_survives_a_round_trip(tmp_path):
     predictions = Predictions({"validation": scores([0, 1], [0, 1]), "test": scores([0], [1])})
     samples = pd.DataFrame({"id": ["s/0"], "leak": [False]})
     report = build_report("run", predictions, samples, PROTOCOL)
@@ -91,7 +91,7 @@ def test_report_round_trip(tmp_path):
     assert Report.read(tmp_path / "report.json") == report
 
 
-def test_a_report_that_does_not_add_up_is_corrupt(tmp_path):
+def test_an_inconsistent_report_is_refused(tmp_path):
     one = split_metrics(scores([0, 1], [0, 1]))
     report = Report(
         run_id="r", labels=LABELS.names, protocol=PROTOCOL, validation=one, test=one,

@@ -33,7 +33,7 @@ def table(clean: float, blur: tuple[float, float], noise: tuple[float, float], s
     )
 
 
-def test_corruption_errors_by_hand():
+def test_mce_by_hand():
     found = summarise(table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.8, (0.6, 0.4), (0.6, 0.2)))
     assert found.clean == 0.9
     assert found.corrupted == pytest.approx(0.65)
@@ -45,20 +45,20 @@ def test_corruption_errors_by_hand():
     assert found.relative_mce == pytest.approx((0.4 / 0.6 + 0.6 / 0.8) / 2)
 
 
-def test_the_baseline_has_an_error_of_one():
+def test_the_baseline_has_an_mce_of_one():
     one = table(0.9, (0.8, 0.6), (0.7, 0.5))
     found = summarise(one, one)
     assert found.mce == pytest.approx(1)
     assert found.relative_mce == pytest.approx(1)
 
 
-def test_a_baseline_of_other_pictures_is_left_aside():
+def test_a_baseline_of_other_images_is_not_used():
     one, other = table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.9, (0.8, 0.6), (0.7, 0.5), seed=1)
     assert not same_images(one, other)
     assert summarise(one, other).mce is None
 
 
-def test_rows_are_measured_and_named_by_their_samples():
+def test_robustness_rows_have_metrics_and_sample_hash():
     scores = make_scores([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
     found = robustness_row("blur", 2, scores, seed=3)
     assert found["accuracy"] == pytest.approx(2 / 3)

@@ -12,7 +12,7 @@ def curve_of(scores):
     return risk_coverage(scores.confidence, scores.predicted == scores.truth)
 
 
-def test_by_hand():
+def test_risk_coverage_by_hand():
     curve = risk_coverage(np.array([0.6, 0.9, 0.8, 0.7]), np.array([True, True, False, True]))
     np.testing.assert_allclose(curve.coverage, [0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(curve.risk, [0, 1 / 2, 1 / 3, 1 / 4])
@@ -21,12 +21,12 @@ def test_by_hand():
     assert curve.coverage_at(0.1) == (0.25, 0.9)
 
 
-def test_a_risk_that_is_never_met_has_no_coverage():
+def test_an_unreachable_risk_has_no_coverage():
     curve = risk_coverage(np.array([0.9, 0.8]), np.array([False, True]))
     assert curve.coverage_at(0.2) is None
 
 
-def test_a_threshold_answers_all_samples_of_its_confidence():
+def test_a_threshold_includes_all_samples_of_its_confidence():
     confidence = np.array([0.99] * 10 + [0.9] * 100)
     right = np.array([True] * 100 + [False] * 10)
     curve = risk_coverage(confidence, right)
@@ -34,13 +34,13 @@ def test_a_threshold_answers_all_samples_of_its_confidence():
     assert curve.coverage_at(0.1) == (1.0, 0.9)
 
 
-def test_samples_of_one_confidence_share_their_errors():
+def test_samples_of_equal_confidence_share_their_errors():
     curve = risk_coverage(np.full(4, 0.7), np.array([True, False, True, True]))
     np.testing.assert_allclose(curve.risk, 0.25)
 
 
 @given(any_scores())
-def test_properties(scores):
+def test_risk_and_coverage_are_shares_and_monotonic(scores):
     curve = curve_of(scores)
     right = scores.predicted == scores.truth
     assert curve.risk[-1] == pytest.approx(1 - right.mean())

@@ -51,7 +51,7 @@ def test_holm_by_hand():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_holm_never_makes_a_difference_surer_nor_changes_the_order(values):
+def test_holm_never_lowers_p_values_nor_changes_their_order(values):
     adjusted = holm(values)
     assert (adjusted >= np.asarray(values)).all()
     assert (adjusted <= 1).all()

@@ -15,7 +15,7 @@ def table(**columns) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Categorical(values) for name, values in columns.items()})
 
 
-def test_a_group_is_tested_as_scipy_does():
+def test_slice_tests_equal_scipys():
     group = np.array(["a"] * 40 + ["b"] * 60)
     wrong = np.zeros(100, dtype=bool)
     wrong[:12] = wrong[40:45] = True
@@ -33,7 +33,7 @@ def test_a_group_is_tested_as_scipy_does():
     )
 
 
-def test_an_overlap_is_found_where_the_errors_are():
+def test_an_intersection_with_the_errors_is_found():
     random = np.random.default_rng(0)
     light = random.choice(["dark", "bright"], 2000)
     face = random.choice(["fear", "happy"], 2000)
@@ -47,7 +47,7 @@ def test_an_overlap_is_found_where_the_errors_are():
     assert both.elsewhere == 0
 
 
-def test_an_overlap_that_adds_nothing_is_not_significant():
+def test_an_intersection_without_further_errors_is_not_significant():
     random = np.random.default_rng(1)
     light = random.choice(["dark", "bright"], 4000)
     coin = random.choice(["heads", "tails"], 4000)
@@ -57,7 +57,7 @@ def test_an_overlap_that_adds_nothing_is_not_significant():
     assert not any(item.significant for item in found if len(item.conditions) == 2)
 
 
-def test_chance_alone_is_seldom_called_a_slice():
+def test_the_false_positive_rate_is_bounded():
     alarms = 0
     for seed in range(40):
         random = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_chance_alone_is_seldom_called_a_slice():
     assert alarms <= 5  # 5% of 40 is 2
 
 
-def test_small_slices_and_flawless_models_give_none():
+def test_small_slices_and_perfect_models_have_no_weak_slices():
     groups = table(source=["a"] * 10 + ["b"] * 90)
     assert worst_slices(np.zeros(100, dtype=bool), groups) == []
     assert worst_slices(np.arange(100) < 10, groups, min_size=30) == []
@@ -74,7 +74,7 @@ def test_small_slices_and_flawless_models_give_none():
 
 
 @given(st.integers(0, 1000))
-def test_order_plays_no_part(seed):
+def test_slices_are_independent_of_order(seed):
     random = np.random.default_rng(seed)
     groups = table(
         a=random.integers(0, 3, 200).astype(str), b=random.integers(0, 2, 200).astype(str)
@@ -86,7 +86,7 @@ def test_order_plays_no_part(seed):
     assert one == other
 
 
-def test_facets_cut_what_can_be_cut():
+def test_facets_are_built_from_columns_with_groups():
     scores = random_scores(80, classes=2)
     samples = pd.DataFrame(
         {
@@ -112,14 +112,14 @@ def test_facets_cut_what_can_be_cut():
     assert groups["brightness"].iloc[79] == "brightest quarter"
 
 
-def test_a_sample_that_is_not_known_is_in_no_group():
+def test_an_unknown_sample_is_in_no_group():
     scores = make_scores([0, 1], [[0.5, 0.5], [0.5, 0.5]])
     samples = pd.DataFrame({"id": ["s/00000"], "source": ["one"]}).set_index("id", drop=False)
     groups = facets(samples, scores)
     assert list(groups) == ["class"]
 
 
-def test_inside_takes_all_facets_together_and_any_group_of_a_facet():
+def test_inside_combines_facets_by_and_and_groups_by_or():
     groups = table(a=["x", "x", "y"], b=["p", "q", "p"])
     np.testing.assert_array_equal(slice_mask(groups, [("a", "x"), ("a", "y")]), [True] * 3)
     both = [("a", "x"), ("b", "p"), ("b", "q")]

@@ -44,7 +44,7 @@ def test_without_a_run_there_are_no_weaknesses(toy):
     assert verdict.test_metrics is None
 
 
-def test_columns_on_the_person_are_noticed(toy):
+def test_columns_about_the_person_are_reported(toy):
     candidates = candidates_in(toy.benchmark)
     samples = toy.benchmark.samples().set_index("id", drop=False)
     result = recommend(candidates.comparable, Constraints(), ErrorCosts())

@@ -47,7 +47,7 @@ def reasons(given):
     return {item.run_id: verdict_text.reason(item, result) for item in result.others}
 
 
-def test_a_tie_is_said_with_the_difference_and_the_latencies():
+def test_a_tie_is_reported_with_difference_and_latencies():
     given = verdict(
         [run("best", [0], milliseconds=82.4), run("fast", [1, 2, 3], milliseconds=7.94)]
     )
@@ -59,7 +59,7 @@ def test_a_tie_is_said_with_the_difference_and_the_latencies():
     assert reasons(given)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
 
 
-def test_a_single_best_run_is_said_with_its_accuracy():
+def test_a_single_best_run_is_reported_with_its_accuracy():
     given = verdict([run("best", []), run("bad", range(20))])
     assert verdict_text.headline(given) == (
         "Ship Best: accuracy 100.0% [100.0, 100.0] on test at 10 ms; every other model within the "
@@ -80,13 +80,13 @@ def test_the_only_run_and_the_fastest_best_run():
     )
 
 
-def test_a_model_as_fast_but_larger_says_its_size():
+def test_a_model_as_fast_but_larger_is_reported_with_its_size():
     given = verdict([run("best", [0], megabytes=30.0, milliseconds=9.9), run("small", [1])])
     assert verdict_text.headline(given).endswith("and about as fast, at 10 MB instead of 30 MB.")
     assert reasons(given)["best"].endswith("about as fast, but 30 MB instead of 10 MB")
 
 
-def test_costs_without_a_metric_are_said_as_costs():
+def test_costs_without_a_metric_are_reported_as_costs():
     given = verdict(
         [run("best", [], milliseconds=50.0), run("fast", [1], milliseconds=2.0)], costs="*>sad=5"
     )
@@ -126,7 +126,7 @@ def test_without_a_run_the_smallest_change_is_named():
     ]
 
 
-def test_contradictions_by_test_are_said():
+def test_contradictions_by_test_are_reported():
     pick = run("pick", [], test=range(0, 36, 3), milliseconds=1.0)  # 12 of 20 angry
     other = run("other", [0], test=[], milliseconds=9.0)
     given = verdict([pick, other], Constraints.of(min_recall={"angry": 0.9}))
@@ -143,7 +143,7 @@ def test_contradictions_by_test_are_said():
     assert "significantly better there" in reasons(given)["other"]
 
 
-def test_what_the_data_cannot_tell():
+def test_the_limits_of_the_data_are_named():
     pick = run("pick", [0, 3], test=[0, 3, 6, 9, 12, 15, 18, 21, 24, 27], milliseconds=1.0)
     other = run("other", [1], milliseconds=9.0, is_ensemble=True)
     text = verdict_text.limits(verdict([pick, other], Constraints.of(min_recall={"angry": 0.8})))
@@ -161,7 +161,7 @@ def test_what_the_data_cannot_tell():
     assert text[-1].endswith("Toy faces: CC0")
 
 
-def test_a_confusion_is_said_with_its_interval():
+def test_a_confusion_is_reported_with_its_interval():
     given = verdict([run("only", range(0, 18, 3))])
     assert verdict_text.confusion_text(given.weaknesses.confusions[0]) == (
         "30.0% [14.5, 51.9] of 20 angry images are taken for happy (6 images, 100% of the cost of "

@@ -32,7 +32,7 @@ def network(key: str, size: int, **more):
 
 
 @pytest.mark.parametrize(("key", "size", "blocks"), VITS)
-def test_every_vit_is_recorded_and_answers_as_before(key, size, blocks):
+def test_attention_is_recorded_for_every_vit_without_changing_outputs(key, size, blocks):
     model, _ = network(key, size)
     images = torch.randn(2, 3, size, size)
     logits, layers = attention(model, images)
@@ -42,7 +42,7 @@ def test_every_vit_is_recorded_and_answers_as_before(key, size, blocks):
         torch.testing.assert_close(logits, model(images), atol=1e-5, rtol=1e-4)
 
 
-def test_what_is_recorded_is_what_our_own_vit_computes():
+def test_recorded_attention_equals_that_of_the_scratch_vit():
     model, _ = network("scratch_vit", 32)
     images = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_masks_are_refused_and_other_functions_pass_through():
     F.scaled_dot_product_attention(query, query, query, is_causal=True)  # untouched outside
 
 
-def test_a_network_without_attention_says_so():
+def test_a_network_without_attention_is_an_error():
     model, _ = network("tiny_cnn", 32)
     with pytest.raises(ExplainError, match="no attention"):
         attention(model, torch.randn(1, 3, 32, 32))
@@ -80,7 +80,7 @@ def test_rollout_by_hand():
 
 @given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
-def test_rollout_gives_distributions(tokens, blocks, seed):
+def test_rows_of_rollout_sum_to_one(tokens, blocks, seed):
     generator = torch.Generator().manual_seed(seed)
     layers = torch.rand(1, blocks, tokens, tokens, generator=generator).softmax(dim=-1)
     mixed = rollout(layers)
@@ -88,7 +88,7 @@ def test_rollout_gives_distributions(tokens, blocks, seed):
     torch.testing.assert_close(mixed.sum(dim=-1), torch.ones(1, tokens))
 
 
-def test_relevance_by_hand_and_where_nothing_is_passed_on():
+def test_relevance_by_hand_and_for_zero_attention():
     nothing = torch.zeros(1, 3, 3)
     torch.testing.assert_close(relevance([nothing, nothing]), torch.eye(3)[None])
     first = torch.tensor([[[0.0, 2.0], [0.0, 0.0]]])
@@ -107,7 +107,7 @@ def test_relevance_of_distributions_doubles_with_each_block(seed, blocks):
     torch.testing.assert_close(relevance(layers).sum(dim=-1), torch.full((1, 4), 2.0**blocks))
 
 
-def test_the_classifiers_row_is_the_class_tokens_or_the_patches_mean():
+def test_the_classifiers_attention_is_the_class_tokens_or_the_mean_of_patches():
     matrix = torch.arange(25.0).view(1, 5, 5)
     expected = matrix[0, 0, 1:].view(1, 2, 2)
     torch.testing.assert_close(looked_at(matrix, 1, mean_pooled=False), expected)
@@ -115,7 +115,7 @@ def test_the_classifiers_row_is_the_class_tokens_or_the_patches_mean():
     torch.testing.assert_close(looked_at(matrix, 1, mean_pooled=True), expected)
 
 
-def test_a_patch_looks_where_its_row_says():
+def test_the_attention_of_a_patch_is_its_row():
     layers = torch.rand(1, 2, 3, 5, 5)
     seen = attention_from(layers, block=-1, head=2, token=3, prefix=1)
     torch.testing.assert_close(seen, layers[:, 1, 2, 3, 1:].view(1, 2, 2))
@@ -134,7 +134,7 @@ def test_tokens_that_form_no_square_are_refused(tokens, prefix):
     ("key", "size", "more"),
     [("scratch_vit", 32, {}), ("scratch_vit", 32, {"pool": "mean"}), ("hf_vit_small", 64, {})],
 )
-def test_attention_methods_give_finite_maps_that_are_not_blank(method, key, size, more):
+def test_attention_maps_are_finite_and_not_constant(method, key, size, more):
     model, config = network(key, size, **more)
     model.requires_grad_(False)
     (one,) = explain(model, config, torch.randn(1, 3, size, size), [Target(2)], method)
@@ -144,7 +144,7 @@ def test_attention_methods_give_finite_maps_that_are_not_blank(method, key, size
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_class_methods_differ_by_class_and_a_head_can_be_chosen():
+def test_maps_differ_between_classes_and_heads():
     model, config = network("scratch_vit", 32)
     image = torch.randn(1, 3, 32, 32)
     for method, differs in (("chefer", True), ("grad_rollout", True), ("rollout", False)):

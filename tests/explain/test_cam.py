@@ -53,7 +53,7 @@ def test_grad_cam_is_signed_and_unscaled():
     assert (first.target, first.method) == (Target(0), "grad_cam")
 
 
-def test_hires_cam_equals_grad_cam_where_the_gradient_is_the_same_everywhere():
+def test_hires_cam_equals_grad_cam_for_constant_gradients():
     for ours, plain in zip(maps_of("hires_cam"), maps_of("grad_cam"), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=1e-5)
     # its sum is the logit of a network without bias: "faithful" in its authors' sense
@@ -61,7 +61,7 @@ def test_hires_cam_equals_grad_cam_where_the_gradient_is_the_same_everywhere():
     assert maps_of("hires_cam")[0].sum() == pytest.approx(float(logits[0, 0]), rel=1e-5)
 
 
-def test_layer_cam_leaves_negative_pulls_out():
+def test_layer_cam_ignores_negative_gradients():
     first, _ = maps_of("layer_cam")
     np.testing.assert_allclose(first, 2 * IMAGE[0, 0] / 16, rtol=1e-5)
 
@@ -73,7 +73,7 @@ def test_grad_cam_plus_plus_by_hand():
     np.testing.assert_allclose(second, 16 * alpha * gradient * IMAGE[1, 1], rtol=1e-4)
 
 
-def test_ablation_cam_weighs_a_channel_by_what_the_score_loses():
+def test_ablation_cam_weighs_a_channel_by_the_logit_drop():
     first, second = maps_of("ablation_cam")
     red, green = IMAGE[0, 0], IMAGE[0, 1]
     # without red the score falls by 2 mean(red), without green by -3 mean(green)
@@ -87,7 +87,7 @@ def test_contrast_is_the_difference_of_two_classes():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_eigen_cam_is_bright_where_features_are_strong_whatever_their_sign(sign):
+def test_eigen_cam_is_positive_for_strong_features_of_either_sign(sign):
     image = torch.zeros(1, 3, 4, 4)
     image[0, :2, 1, 2] = sign * torch.tensor([5.0, 4.0])
     (own,) = maps_of("eigen_cam", [None], images=image)
@@ -104,7 +104,7 @@ def test_no_target_explains_the_predicted_class(method):
 
 
 @pytest.mark.parametrize("method", CAMS)
-def test_frozen_weights_gather_no_gradient_and_no_hook_stays(method):
+def test_parameters_get_no_gradient_and_hooks_are_removed(method):
     model = TwoChannels().eval().requires_grad_(False)
     assert np.abs(maps_of(method, model=model)[0]).max() > 0
     assert all(weight.grad is None for weight in model.parameters())
@@ -145,7 +145,7 @@ def test_hooks_are_removed_when_a_forward_pass_raises(method, good):
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(ON_CNNS)))
-def test_a_method_for_vits_refuses_a_cnn_and_leaves_no_hook(method):
+def test_a_vit_method_refuses_a_cnn_and_leaves_no_hook(method):
     model = FailsLater(1).eval()
     with pytest.raises(ExplainError, match="does not support tiny_cnn"):
         explain(model, CONFIG, IMAGE, BOTH, method)
@@ -178,7 +178,7 @@ def test_the_layer_can_be_chosen():
         ("hf_vit_small", 96, 6),
     ],
 )
-def test_registered_networks_give_the_grid_that_their_spec_promises(key, size, grid):
+def test_cam_grids_of_architectures_match_their_spec(key, size, grid):
     config = ModelConfig(architecture=key, image_size=size)
     model = build_model(config, 7).eval()
     asked = Question(model, config, torch.randn(1, 3, size, size), [Target(2)])

@@ -58,7 +58,7 @@ LEAST = {"chefer": 0.4, "attention": 0.4, "layer_cam": 0.25}
 """How often peaks must hit; the evidence covers a twenty-fifth of a picture."""
 
 
-def test_maps_of_a_vit_point_at_what_makes_the_expression(answered):
+def test_vit_maps_point_at_the_drawn_evidence(answered):
     """Neither blank nor inverted: far above chance and the control that knows nothing."""
     share = float(np.mean([mask.mean() for mask in answered[3]]))
     assert 0.02 < share < 0.06

@@ -44,7 +44,7 @@ def as_map(values: np.ndarray, target: Target | None = None) -> SaliencyMap:
     return SaliencyMap(values.astype(np.float32), target, "test", np.zeros(2, np.float32))
 
 
-def test_the_true_map_deletes_at_once_and_inserts_at_once():
+def test_the_true_map_has_optimal_deletion_and_insertion():
     truth, inverted = insertion_deletion(corner, IMAGE, [as_map(LIT), as_map(-LIT)], cells=6)
     whole = 1 / (1 + np.exp(-6))
     assert truth.deletion[0] == pytest.approx(whole, rel=1e-5)
@@ -59,25 +59,25 @@ def test_the_true_map_deletes_at_once_and_inserts_at_once():
     assert truth.deletion_area < inverted.deletion_area - 0.5
 
 
-def test_road_rewards_the_true_map_and_punishes_its_inverse():
+def test_road_is_high_for_the_true_map_and_low_for_its_inverse():
     truth, inverted = road(corner, IMAGE, [as_map(LIT), as_map(-LIT)], cells=6)
     assert truth > 0.4
     assert inverted == pytest.approx(-truth, abs=0.02)
 
 
-def test_no_maps_need_no_answers():
+def test_without_maps_the_model_is_not_called():
     assert insertion_deletion(corner, IMAGE, []) == []
     assert road(corner, IMAGE, []) == []
 
 
-def test_a_contrast_is_followed_among_the_two_classes():
+def test_curves_of_a_contrast_use_its_two_classes():
     (curves,) = insertion_deletion(corner, IMAGE, [as_map(LIT, Target(1, against=0))], cells=6)
     assert curves.deletion[0] == pytest.approx(1 / (1 + np.exp(6)), rel=1e-4)
 
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
-def test_only_the_order_of_cells_counts(seed):
+def test_curves_depend_only_on_the_order_of_cells(seed):
     values = np.random.default_rng(seed).normal(size=(12, 12)).astype(np.float32)
     ranks = order(values, 12)
     assert sorted((ranks * 144).round().astype(int).ravel()) == list(range(144))
@@ -85,19 +85,19 @@ def test_only_the_order_of_cells_counts(seed):
     np.testing.assert_array_equal(ranks, order(np.exp(values) * 7, 12))
 
 
-def test_equal_cells_are_taken_in_no_direction():
+def test_ties_between_cells_have_no_spatial_order():
     ranks = order(np.zeros((12, 12), np.float32), 12)
     for line in (ranks.mean(axis=0), ranks.mean(axis=1)):
         assert abs(np.corrcoef(line, np.arange(12))[0, 1]) < 0.6
 
 
-def test_cells_average_what_they_cover():
+def test_cells_average_their_pixels():
     means = cell_means(np.arange(16, dtype=np.float32).reshape(4, 4), 2)
     np.testing.assert_allclose(means, [[2.5, 4.5], [10.5, 12.5]])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.95])
-def test_imputation_is_that_of_grad_cam(share):
+def test_imputation_equals_that_of_grad_cam(share):
     random = np.random.default_rng(3)
     image = random.random((3, 12, 12), dtype=np.float32)
     removed = random.random((12, 12)) < share
@@ -107,7 +107,7 @@ def test_imputation_is_that_of_grad_cam(share):
     np.testing.assert_allclose(impute(image, removed, noise=0), theirs, atol=1e-5)
 
 
-def test_imputation_at_the_ends():
+def test_imputation_of_no_and_of_all_pixels():
     image = np.random.default_rng(0).random((3, 6, 6), dtype=np.float32)
     np.testing.assert_array_equal(impute(image, np.zeros((6, 6), bool)), image)
     everything = impute(image, np.ones((6, 6), bool))
@@ -117,7 +117,7 @@ def test_imputation_at_the_ends():
     )
 
 
-def test_similarity_is_spearmans():
+def test_similarity_equals_spearmans_correlation():
     random = np.random.default_rng(0)
     one, other = (random.random((12, 12), dtype=np.float32) for _ in range(2))
     expected = spearmanr(one.ravel(), other.ravel()).statistic
@@ -144,7 +144,7 @@ def network():
     return build_model(CONFIG, 7).eval()
 
 
-def test_cascading_randomisation_ends_with_every_weight_and_leaves_the_model(network):
+def test_cascading_randomisation_randomises_all_weights_of_a_copy(network):
     before = {key: value.clone() for key, value in network.state_dict().items()}
     steps = [(share, {k: v.clone() for k, v in made.state_dict().items()})
              for share, made in randomised(network, parts=2)]  # fmt: skip
@@ -158,7 +158,7 @@ def test_cascading_randomisation_ends_with_every_weight_and_leaves_the_model(net
     assert float(spread) == pytest.approx(1, abs=0.1)
 
 
-def test_a_gradient_map_follows_the_weights_and_a_control_does_not(network):
+def test_randomisation_changes_gradient_maps_and_not_baselines(network):
     inputs = torch.randn(4, 3, 32, 32)
     for method, follows in (("hires_cam", True), ("centre", False)):
         maps = by(method)(network, inputs, [None] * 4)
@@ -168,7 +168,7 @@ def test_a_gradient_map_follows_the_weights_and_a_control_does_not(network):
         assert (similar[-1].mean() < 0.6) == follows
 
 
-def test_stability_is_one_without_noise_and_falls_with_it(network):
+def test_stability_is_one_without_noise_and_falls_with_noise(network):
     inputs = torch.randn(3, 3, 32, 32)
     maps = by("hires_cam")(network, inputs, [None] * 3)
     still = stability(by("hires_cam"), network, inputs, maps, noise=0)

@@ -47,7 +47,7 @@ def hooks(model: nn.Module) -> int:
         ),
     ],
 )  # fmt: skip
-def test_layers_are_found_from_input_to_output(key, size, count, first, last):
+def test_layers_are_listed_from_input_to_output(key, size, count, first, last):
     model, spec = network(key, size)
     found = layers(model, spec, torch.randn(1, 3, size, size))
     assert len(found) == count
@@ -85,7 +85,7 @@ def test_maps_and_relevance_by_hand():
     assert maps.relevance.sum() == pytest.approx(float(model(image)[0, 0].detach()), rel=1e-5)
 
 
-def test_channels_are_ranked_by_strength_or_pull():
+def test_channels_are_ranked_by_activation_or_relevance():
     values = np.stack([np.full((2, 2), value, np.float32) for value in (1, -5, 3)])
     pull = np.array([0.5, -2, 0.1], np.float32)
     maps = FeatureMaps(Layer("x", "Conv2d", 3, 2), values, pull, Target(0))
@@ -117,7 +117,7 @@ def test_penultimate_features_give_the_logits():
         penultimate(lambda images: images, spec, images)
 
 
-def test_patches_are_cut_row_by_row():
+def test_patches_are_ordered_row_by_row():
     image = np.arange(36, dtype=np.uint8).reshape(6, 6)
     cut = patches(image, 3)
     assert cut.shape == (2, 2, 3, 3)
@@ -126,7 +126,7 @@ def test_patches_are_cut_row_by_row():
 
 
 @pytest.mark.parametrize("count", [5, 90])
-def test_a_projection_keeps_far_groups_apart(count):
+def test_a_projection_separates_distant_groups(count):
     random = np.random.default_rng(0)
     side = np.arange(count) % 2
     features = (random.normal(0, 1, (count, 20)) + 40 * side[:, None]).astype(np.float32)

@@ -53,7 +53,7 @@ def test_integrated_gradients_are_complete():
     torch.testing.assert_close(maps.sum(dim=(1, 2)), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_occlusion_finds_the_only_pixel_that_counts():
+def test_occlusion_finds_the_only_relevant_pixel():
     def answers(images):
         lit = images[:, 0, 11, 4]
         return torch.stack([lit, -lit], dim=1)
@@ -70,7 +70,7 @@ def test_occlusion_finds_the_only_pixel_that_counts():
     np.testing.assert_allclose(one.values[far], 0, atol=1e-6)
 
 
-def test_controls_know_only_the_picture():
+def test_baselines_are_independent_of_the_model():
     cold, warm = nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(768, 7))
     for key in BASELINES:
         one = explain(cold, None, IMAGES, [Target(0)] * 2, key)
@@ -85,7 +85,7 @@ def test_controls_know_only_the_picture():
 
 @pytest.mark.parametrize("key", METHODS)
 @pytest.mark.parametrize("architecture", ["tiny_cnn", "tiny_vit"])
-def test_every_suitable_method_answers_at_the_inputs_size(key, architecture):
+def test_every_supported_method_gives_a_map_of_the_input_size(key, architecture):
     torch.manual_seed(0)
     config = ModelConfig(architecture=architecture, image_size=16)
     model = build_model(config, 7).eval()
@@ -103,19 +103,19 @@ def test_every_suitable_method_answers_at_the_inputs_size(key, architecture):
     np.testing.assert_allclose(alone.values, maps[1].values, rtol=1e-3, atol=1e-5)
 
 
-def test_unknown_methods_and_closed_models_are_refused_with_what_would_do():
+def test_unknown_and_unsupported_methods_are_refused_with_alternatives():
     with pytest.raises(ExplainError, match=r"no method 'magic'.*grad_cam"):
         explain(nn.Flatten(), None, IMAGES, [None] * 2, "magic")
     with pytest.raises(ExplainError, match="occlusion"):
         explain(nn.Flatten(), None, IMAGES, [None] * 2, "grad_cam")
 
 
-def test_defaults_suit_their_family():
+def test_default_methods_suit_their_family():
     for config in (CNN, ModelConfig(architecture="tiny_vit", image_size=16), None):
         assert default_method(config) in {method.key for method in methods_for(config)}
 
 
-def test_a_target_contrasts_and_gives_its_probability():
+def test_a_target_has_a_contrast_and_a_probability():
     logits = torch.tensor([2.0, 1.0, 0.0])
     assert float(Target(0, against=2).score(logits)) == 2
     total = np.exp([2, 1, 0]).sum()
@@ -124,7 +124,7 @@ def test_a_target_contrasts_and_gives_its_probability():
     assert float(Target(0, against=2).confidence(logits)) == pytest.approx(among_two)
 
 
-def test_a_map_without_anything_positive_is_blank():
+def test_a_map_without_positive_values_is_blank():
     logits = np.zeros(2, np.float32)
     for value, blank in ((0, True), (-1, True), (np.nan, True), (1, False)):
         values = np.full((2, 2), value, np.float32)

@@ -33,7 +33,7 @@ def quarters() -> dict:
     return masks
 
 
-def test_shares_by_hand():
+def test_region_shares_by_hand():
     saliency = np.zeros((4, 4), np.float32)
     saliency[0, 0], saliency[2, 1], saliency[3, 3], saliency[1] = 3, 1, 4, -9
     assert shares(saliency, quarters()) == pytest.approx(
@@ -41,7 +41,7 @@ def test_shares_by_hand():
     )
 
 
-def test_an_even_map_gives_the_areas():
+def test_a_uniform_map_has_the_shares_of_the_areas():
     even = shares(np.ones((4, 4), np.float32), quarters())
     assert even == pytest.approx(areas(quarters()))
     assert even["rest"] == 6 / 16
@@ -55,7 +55,7 @@ def test_a_blank_map_has_no_shares():
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=30, deadline=None)
-def test_parts_cover_the_picture_once_and_shares_sum_to_one(seed):
+def test_regions_partition_the_image_and_shares_sum_to_one(seed):
     random = np.random.default_rng(seed)
     masks = {name: random.random((5, 5)) < 0.4 for name in REGIONS}
     parts = partition(masks)
@@ -64,7 +64,7 @@ def test_parts_cover_the_picture_once_and_shares_sum_to_one(seed):
     assert sum(shares(random.random((5, 5), np.float32), masks).values()) == pytest.approx(1)
 
 
-def test_canonical_regions_stand_where_the_framing_says():
+def test_canonical_regions_follow_the_framing():
     masks = canonical_regions(48, faces=14)
     middle = {name: np.argwhere(mask).mean(axis=0) / 48 for name, mask in masks.items()}
     assert middle["eyes"][0] == pytest.approx(FER2013.eyes, abs=0.04)
@@ -97,7 +97,7 @@ def test_framings_follow_the_detectors_box():
     assert not only_drawn(info("fer2013", None))
 
 
-def test_evidence_is_framed_as_the_crops_are():
+def test_evidence_has_the_framing_of_the_crops():
     """In FER+'s framing a face is larger than it is drawn."""
     close = BoxFraming(box=1.011, drop=0.01, images=1, found=1, spread=(0.8, 0.9))
     for seed in range(6):
@@ -111,7 +111,7 @@ def test_evidence_is_framed_as_the_crops_are():
         np.testing.assert_array_equal(framed.mask, plain.mask[17:113, 13:109])
 
 
-def test_a_drawn_sets_parts_are_known_exactly(tmp_path):
+def test_regions_of_a_drawn_dataset_are_exact(tmp_path):
     dataset = prepare(PlantedSource(200, 0, 48), tmp_path / "drawn", name="drawn", side=48)
     keys = dataset.samples["id"].str.rpartition("/")[2]
     rows = np.flatnonzero(keys.str.isdigit().to_numpy())[:20]
@@ -126,7 +126,7 @@ def test_a_drawn_sets_parts_are_known_exactly(tmp_path):
     assert drawn_masks(other, np.arange(20)) is None  # other faces than the seed's 0
 
 
-def test_evidence_of_a_smile_is_the_mouth_and_of_a_neutral_face_nothing():
+def test_evidence_of_a_smile_is_the_mouth_and_neutral_has_none():
     smiles = [draw_evidence(seed, Emotion.HAPPY, 64) for seed in range(4)]
     smiles = [smile for smile in smiles if smile is not None]
     assert len(smiles) >= 3
@@ -138,7 +138,7 @@ def test_evidence_of_a_smile_is_the_mouth_and_of_a_neutral_face_nothing():
     assert draw_evidence(0, Emotion.NEUTRAL, 64) is None
 
 
-def test_the_pointing_game_and_the_mass_by_hand():
+def test_pointing_game_and_mass_by_hand():
     mask = np.zeros((5, 5), bool)
     mask[1, 2] = True
     saliency = np.full((5, 5), -1, np.float32)

@@ -43,7 +43,7 @@ def test_the_baselines_are_in_the_registry():
     assert list(methods.METHODS)[-len(BASELINES) :] == list(BASELINES)
 
 
-def test_where_a_control_is_perfect_by_its_nature_none_beats_it():
+def test_metrics_that_a_baseline_maximises_by_design_have_no_winner():
     levels = {"good": 0.9, "random": 0.1, "centre": 1.0}
     parts = [
         rows(method, metric, np.full(len(FACES), level))
@@ -53,7 +53,7 @@ def test_where_a_control_is_perfect_by_its_nature_none_beats_it():
     assert rank_methods(pd.concat(parts, ignore_index=True))["beats"].isna().all()
 
 
-def test_paired_differences_tell_what_overlapping_intervals_hide():
+def test_paired_differences_are_significant_despite_overlapping_intervals():
     """Faces differ far more than methods do; on the same faces the difference is sure."""
     shift = np.random.default_rng(1).normal(0, 0.01, len(FACES))
     table = rank_methods(measured(good=-0.1 + shift, bad=0.1, random=0.0, centre=0.0))
@@ -68,7 +68,7 @@ def test_paired_differences_tell_what_overlapping_intervals_hide():
     )
 
 
-def test_one_won_metric_is_not_enough_and_controls_must_be_there():
+def test_a_faithful_method_must_beat_all_baselines_on_several_metrics():
     half = measured(one=-0.1, random=0.0, centre=0.0)
     half.loc[(half["method"] == "one") & (half["metric"] == "insertion"), "value"] = 0
     assert faithful_methods(rank_methods(half)) == []
@@ -96,7 +96,7 @@ def places(label_of, mouth_of, cells=None) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_a_claim_holds_fails_or_stays_open():
+def test_claims_are_supported_refuted_or_open():
     def smile(n):
         return "happy" if n % 3 == 0 else "sad"
 
@@ -124,7 +124,7 @@ def test_shares_and_mean_maps_by_class():
     assert maps["sad"].max() == 0
 
 
-def test_agreement_is_one_with_oneself_and_minus_one_with_the_inverse():
+def test_agreement_is_one_with_itself_and_minus_one_with_its_inverse():
     cells = np.random.default_rng(0).random((len(FACES), CELLS**2))
     tables = {
         "a": places(lambda n: "x", lambda n: 0, cells),
@@ -139,7 +139,7 @@ def test_agreement_is_one_with_oneself_and_minus_one_with_the_inverse():
     np.testing.assert_allclose(square, square.T)
 
 
-def test_the_protocol_travels_in_the_file(tmp_path):
+def test_the_protocol_is_stored_in_the_file(tmp_path):
     path = tmp_path / "table.parquet"
     write_table(path, PROTOCOL.stamp(rows("m", "road", 0.0)))
     read = read_table(path)

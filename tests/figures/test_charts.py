@@ -23,7 +23,7 @@ def test_class_balance_shows_shares():
     assert [trace.x[0] for trace in figure.data] == [0.75, 0.25]
 
 
-def test_intervals_put_the_best_on_top():
+def test_intervals_are_sorted_best_first():
     estimates = {
         "a": Estimate(value=0.7, low=0.6, high=0.8),
         "b": Estimate(value=0.9, low=0.8, high=0.95),
@@ -35,7 +35,7 @@ def test_intervals_put_the_best_on_top():
     assert figure.data[2].error_x.array[0] == pytest.approx(0.05)
 
 
-def test_histories_are_one_line_a_run(toy):
+def test_histories_have_one_line_per_run(toy):
     run = toy.benchmark.run("resnet34-cpu-s0")
     figure = history_chart({"r": run.history()}, {"r": "R"}, {"r": "#123456"}, "accuracy")
     assert list(figure.data[0].y) == [0.3, 0.5]
@@ -48,7 +48,7 @@ COLOURS = {"a": "#123456", "b": "#654321"}
 TITLES = {"a": "Model A", "b": "Model B"}
 
 
-def test_the_front_is_drawn_through_what_nothing_beats():
+def test_the_pareto_front_connects_undominated_runs():
     figure = charts.cost_chart(
         {"a": 1.0, "b": 5.0}, {"a": 0.9, "b": 0.8}, TITLES, COLOURS, ("ms", "accuracy")
     )
@@ -84,7 +84,7 @@ def test_the_front_is_drawn_through_what_nothing_beats():
         ),
     ],
 )  # fmt: skip
-def test_names_cover_neither_each_other_nor_a_dot(cost, gain, expected):
+def test_labels_overlap_neither_each_other_nor_points(cost, gain, expected):
     titles = {run_id: f"Model {run_id}" for run_id in cost}
     colours = dict.fromkeys(cost, "#123456")
     figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
@@ -102,12 +102,12 @@ def test_names_cover_neither_each_other_nor_a_dot(cost, gain, expected):
         ({}, (0.0, 1.0)),
     ],
 )
-def test_the_axis_of_accuracy_lies_around_the_runs_and_within_0_and_1(gain, expected):
+def test_the_accuracy_axis_spans_the_runs_within_0_and_1(gain, expected):
     figure = charts.cost_chart({"a": 1.0, "b": 5.0}, gain, TITLES, COLOURS, ("ms", "accuracy"))
     assert figure.layout.yaxis.range == pytest.approx(expected)
 
 
-def test_changes_go_left_and_right_of_zero():
+def test_changes_are_drawn_left_and_right_of_zero():
     figure = charts.change_bars({"angry": 3, "sad": 0}, {"angry": 1, "sad": 2}, ["angry", "sad"])
     fixed, broken, net = figure.data
     assert list(fixed.x) == [3, 0]

@@ -34,7 +34,7 @@ def test_an_empty_class_gives_zeros_not_errors():
     assert normalise(np.array([[0, 0], [1, 1]]), Normalisation.BY_TRUTH)[0].tolist() == [0, 0]
 
 
-def test_most_confused_lists_mistakes_only_most_frequent_first():
+def test_most_confused_lists_errors_most_frequent_first():
     table = most_confused(MATRIX, LABELS)
     assert table.to_dict("records") == [
         {"true": "happy", "predicted": "angry", "images": 2, "share of true class": 2 / 6},
@@ -42,7 +42,7 @@ def test_most_confused_lists_mistakes_only_most_frequent_first():
     ]
 
 
-def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
+def test_the_confusion_chart_is_clickable_and_shows_counts():
     spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", "angry"))
     assert [param["name"] for param in spec["params"]] == [SELECTION]
     rows = spec["data"]["values"]
@@ -52,7 +52,7 @@ def test_the_matrix_chart_can_be_clicked_and_shows_its_numbers():
     assert cells["happy", "happy"]["shade"] > 0 > cells["happy", "angry"]["shade"]
 
 
-def test_rows_and_columns_have_headers_to_click():
+def test_rows_and_columns_have_clickable_headers():
     spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, ("happy", ANY))
     rows = spec["data"]["values"]
     heads = {(row["truth"], row["predicted"]): row for row in rows if row["head"]}
@@ -63,7 +63,7 @@ def test_rows_and_columns_have_headers_to_click():
     assert heads[ANY, "happy"]["text"] == "happy"
 
 
-def test_a_difference_is_green_where_it_is_better():
+def test_improvements_are_green():
     other = np.array([[2, 2], [1, 5]])
     spec = confusion_chart(MATRIX, LABELS, Normalisation.COUNTS, minus=other)
     rows = spec["data"]["values"]

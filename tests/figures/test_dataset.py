@@ -30,7 +30,7 @@ def test_a_histogram_of_equal_values_or_none_is_drawn(log):
     assert not dataset.histogram({}, {}, "x", log).data
 
 
-def test_the_map_has_a_dot_for_each_image_and_shows_the_region():
+def test_the_map_has_a_point_per_image_and_the_region():
     points = pd.DataFrame(
         {
             "id": ["a", "b", "c"],
@@ -54,7 +54,7 @@ def test_annotations_are_shown_as_shares_of_rows():
     np.testing.assert_allclose(figure.data[0].z, [[0.75, 0.25], [0, 1]])
 
 
-def test_cleared_scores_go_from_hollow_to_full():
+def test_accuracy_without_suspects_is_drawn_from_hollow_to_solid():
     figure = dataset.cleared_chart([("A", "red", 0.7, 0.8)])
     assert list(figure.data[0].x) == [0.7, 0.8]
     assert list(figure.data[0].marker.symbol) == ["circle-open", "circle"]

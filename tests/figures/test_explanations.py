@@ -31,7 +31,7 @@ from fer_core.figures.overlay import (
 FACE = Image.new("L", (40, 40), 100)
 
 
-def test_for_is_warm_and_against_is_cold():
+def test_positive_evidence_is_warm_and_negative_cold():
     saliency = np.zeros((40, 40), np.float32)
     saliency[:10], saliency[30:] = 1, -1
     overlay = np.asarray(signed_overlay(FACE, saliency, opacity=1)).astype(int)
@@ -40,7 +40,7 @@ def test_for_is_warm_and_against_is_cold():
     np.testing.assert_array_equal(overlay[20, 20], 100)
 
 
-def test_opacity_and_scale_are_followed():
+def test_overlays_follow_opacity_and_scale():
     saliency = np.zeros((40, 40), np.float32)
     saliency[:20] = 1
     faint = np.asarray(heat_overlay(FACE, saliency, opacity=0.0))
@@ -52,7 +52,7 @@ def test_opacity_and_scale_are_followed():
     assert np.abs(one - other).sum() > 30
 
 
-def test_attention_is_shown_from_its_smallest_value_on():
+def test_attention_colours_start_at_its_minimum():
     attention = np.full((40, 40), 5.0, np.float32)
     attention[:10] = 5.1
     overlay = np.asarray(heat_overlay(FACE, attention)).astype(int)
@@ -60,7 +60,7 @@ def test_attention_is_shown_from_its_smallest_value_on():
     assert np.abs(overlay[3, 20] - 100).sum() > 60
 
 
-def test_one_outlier_does_not_hide_a_fine_map():
+def test_an_outlier_does_not_hide_the_rest_of_a_map():
     fine = np.zeros((40, 40), np.float32)
     fine[10:30, 10:30] = 1
     fine[0, 0] = 100
@@ -98,7 +98,7 @@ def test_tiles_sheets_and_frames():
     assert region_picture(masks, 8).size == (8, 8)
 
 
-def test_the_outline_marks_the_selected_layer_and_can_be_clicked():
+def test_the_outline_marks_the_selected_layer_and_is_clickable():
     layers = [LayerBox("a", "Conv2d", 8, 16), LayerBox("b", "Block", 64, 4)]
     spec = outline_chart(layers, "b")
     data = spec["data"]["values"]
@@ -123,7 +123,7 @@ def test_shares_are_coloured_by_their_ratio_to_the_area():
     assert heat.text[0][0] == "20%"
 
 
-def test_agreement_and_projection_hold_their_tables():
+def test_agreement_and_projection_charts_contain_their_tables():
     table = pd.DataFrame([[1, 0.5], [0.5, 1]], index=["a", "b"], columns=["a", "b"])
     heat = agreement_heatmap(table, {"a": "A", "b": "B"}).data[0]
     assert (list(heat.x), heat.z[0][1]) == (["A", "B"], 0.5)

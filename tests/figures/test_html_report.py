@@ -43,7 +43,7 @@ def measured_benchmark(benchmark_copy):
     return benchmark_copy
 
 
-def test_the_report_holds_everything_once_and_escapes_names(measured_benchmark, tmp_path):
+def test_the_report_is_self_contained_and_escapes_names(measured_benchmark, tmp_path):
     results = read_results(measured_benchmark)
     page = render_report(results)
     assert page.count("plotly.js v") == 1
@@ -62,7 +62,7 @@ def test_the_report_holds_everything_once_and_escapes_names(measured_benchmark, 
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_results_carry_robustness_and_cost(measured_benchmark):
+def test_results_contain_robustness_and_cost(measured_benchmark):
     entries = {entry.run_id: entry for entry in read_results(measured_benchmark).entries}
     values = entries["efficientnet_lite0-cpu-s0"].values
     assert values["gflops"] == 2.0
@@ -74,7 +74,7 @@ def test_results_carry_robustness_and_cost(measured_benchmark):
     assert "latency_ms" not in entries["pair-cpu"].values
 
 
-def test_a_report_of_nothing_says_so(benchmark_copy):
+def test_a_report_without_runs_says_so(benchmark_copy):
     shutil.rmtree(benchmark_copy.root / "runs")
     assert "There are no runs to report" in render_report(read_results(benchmark_copy))
 

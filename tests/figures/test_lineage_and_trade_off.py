@@ -10,7 +10,7 @@ from fer_core.figures.trade_off import trade_off_chart
 from tests.support.constructed import random_scores
 
 
-def test_a_graph_quotes_names_and_marks_what_is_gone():
+def test_a_lineage_graph_quotes_names_and_marks_missing_runs():
     nodes = {
         "1": Ancestor("1", "toy", "both-cpu", "", Status.PRESENT),
         "2": Ancestor("2", "toy", "a", "2026-01-01T10:30:00+00:00", Status.RETRAINED),
@@ -25,7 +25,7 @@ def test_a_graph_quotes_names_and_marks_what_is_gone():
     assert source.count("->") == 2
 
 
-def test_a_trade_off_line_runs_from_end_to_end():
+def test_a_trade_off_line_spans_all_strengths():
     scores = random_scores(300, classes=3, skill=1.0)
     curves = {"a": prior_curves(scores, scores, np.array([80, 15, 5]), applied=0.0)}
     figure = trade_off_chart(curves, 1.0, {"a": "A"}, {"a": "#112233"})

@@ -8,12 +8,12 @@ from fer_core.figures.overlay import heat_overlay
 FACE = Image.fromarray(np.full((48, 48, 3), 100, dtype=np.uint8))
 
 
-def test_where_nothing_speaks_for_the_class_the_face_stays_grey():
+def test_without_positive_evidence_the_face_stays_grey():
     for nothing in (np.zeros((8, 8), np.float32), np.full((8, 8), -3, np.float32)):
         np.testing.assert_array_equal(np.asarray(heat_overlay(FACE, nothing)), 100)
 
 
-def test_heat_lies_where_the_map_is_positive():
+def test_the_heatmap_is_where_the_map_is_positive():
     saliency = np.full((48, 48), -1.0, dtype=np.float32)
     saliency[:, 32:] = 2.0
     overlay = np.asarray(heat_overlay(FACE, saliency)).astype(int)
@@ -26,6 +26,6 @@ def test_the_overlay_has_the_larger_of_both_sizes():
     assert heat_overlay(FACE.resize((300, 300)), np.ones((7, 7), np.float32)).size == (300, 300)
 
 
-def test_a_map_that_is_not_a_number_does_not_break_the_picture():
+def test_a_map_of_nan_leaves_the_face_unchanged():
     broken = np.full((8, 8), np.nan, dtype=np.float32)
     np.testing.assert_array_equal(np.asarray(heat_overlay(FACE, broken)), 100)

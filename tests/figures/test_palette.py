@@ -4,7 +4,7 @@ from fer_core.figures.palette import EMOTIONS, class_colour, model_colours
 from fer_core.labels import SEVEN_EMOTIONS
 
 
-def test_every_emotion_has_a_colour_of_its_own():
+def test_emotions_have_distinct_colours():
     assert set(EMOTIONS) == set(SEVEN_EMOTIONS.names)
     assert len(set(EMOTIONS.values())) == 7
 

@@ -60,7 +60,7 @@ def toy(tmp_path):
     return toy
 
 
-def test_a_fresh_adapter_changes_no_answer():
+def test_a_new_adapter_keeps_the_outputs():
     torch.manual_seed(0)
     model = build_model(config(), 7).eval()
     images = torch.rand(2, 3, 32, 32)
@@ -69,7 +69,7 @@ def test_a_fresh_adapter_changes_no_answer():
     torch.testing.assert_close(model(images), before)
 
 
-def test_only_the_adapter_and_the_classifier_train(toy):
+def test_only_adapter_and_classifier_are_trainable(toy):
     run = adapt(toy)
     base, _ = load_tensors(toy.benchmark.run("tiny_vit-cpu-s0").weights_path)
     own, _ = load_tensors(run.weights_path)
@@ -93,7 +93,7 @@ def test_only_the_adapter_and_the_classifier_train(toy):
     assert info.init == "checkpoint"
 
 
-def test_a_saved_adapter_gives_the_same_answers_again(toy):
+def test_a_saved_adapter_gives_the_same_outputs(toy):
     run = adapt(toy)
     network = load_network(run, toy.dataset.format)
     rows = toy.dataset.rows("test")
@@ -106,7 +106,7 @@ def test_a_saved_adapter_gives_the_same_answers_again(toy):
     )
 
 
-def test_an_adapter_is_no_whole_network_to_start_from(toy):
+def test_an_adapter_cannot_initialise_a_network(toy):
     adapt(toy)
     start = ModelConfig(architecture="tiny_vit", image_size=32, init="run:toy/adapter-cpu-s0")
     said = rf"adapter-cpu-s0 of toy is an adapter .*model\.init={BASE}"
@@ -114,7 +114,7 @@ def test_an_adapter_is_no_whole_network_to_start_from(toy):
         initialise(build_model(start, 7), start, toy.dataset.labels.names, toy.benchmark.store)
 
 
-def test_publishing_base_and_adapter_keeps_them_together(toy):
+def test_a_published_adapter_fits_its_published_base(toy):
     run = adapt(toy)
     publish_run(toy.benchmark.run("tiny_vit-cpu-s0"), toy.dataset, device="cpu")
     publish_run(run, toy.dataset, device="cpu")
@@ -123,7 +123,7 @@ def test_publishing_base_and_adapter_keeps_them_together(toy):
     assert load_network(run, toy.dataset.format).info.weights_dtype == "float16"
 
 
-def test_an_adapter_without_its_base_says_what_it_needs(toy):
+def test_an_adapter_without_its_base_is_an_error_that_names_the_base(toy):
     run = adapt(toy)
     toy.benchmark.run("tiny_vit-cpu-s0").info_path.unlink()
     with pytest.raises(WeightsError, match=r"adapter-cpu-s0 is an adapter.*'tiny_vit-cpu-s0'"):
@@ -138,7 +138,7 @@ def beside_its_base(toy):
     return other, base
 
 
-def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
+def test_a_base_trained_on_the_test_images_is_refused(toy):
     other, base = beside_its_base(toy)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
     require_unseen_test(recipe, other.dataset, other.benchmark.store)  # the same split
@@ -168,7 +168,7 @@ def test_a_base_that_has_learned_this_sets_test_images_is_refused(toy):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
-def test_a_base_that_knows_them_at_another_size_is_refused_too(toy):
+def test_a_base_trained_on_the_test_images_at_another_size_is_refused(toy):
     other, base = beside_its_base(toy)
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
     samples = base.samples()
@@ -187,7 +187,7 @@ def test_a_base_that_knows_them_at_another_size_is_refused_too(toy):
     require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
-def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_takes_that(toy):
+def test_no_majority_images_count_as_training_images_of_a_base_that_uses_them(toy):
     other, base = beside_its_base(toy)
     samples = base.samples().astype({"label": object})
     tested = samples["split"] == "test"
@@ -206,14 +206,14 @@ def test_a_base_has_learned_what_its_annotators_disagree_about_if_its_recipe_tak
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
-def test_a_run_that_went_on_from_itself_is_looked_at_once(toy):
+def test_a_run_initialised_from_itself_is_checked_once(toy):
     again = train(toy, model={"architecture": "tiny_vit", "init": BASE})
     assert again.info().recipe["model"]["init"] == BASE
     recipe = toy_recipe("adapter", model={"architecture": "tiny_vit", "init": BASE})
     require_unseen_test(recipe, toy.dataset, toy.benchmark.store)
 
 
-def test_an_adapter_of_a_base_that_was_trained_again_is_refused(toy):
+def test_an_adapter_of_a_retrained_base_is_refused(toy):
     run = adapt(toy)
     train(toy, optim={"lr": 0.01})
     with pytest.raises(WeightsError, match=r"adapter, and its base weights .* have changed"):
@@ -224,7 +224,7 @@ def test_an_adapter_of_a_base_that_was_trained_again_is_refused(toy):
     assert not has_other_base(run)  # not known; whoever loads it is told
 
 
-def test_an_adapter_does_not_go_on_upon_another_base(toy):
+def test_an_adapter_does_not_resume_on_another_base(toy):
     assert adapt(toy, max_minutes=0) is None
     train(toy, optim={"lr": 0.01})
     with pytest.raises(WeightsError, match=r"made with another base \("):
@@ -241,7 +241,7 @@ def test_an_adapter_resumes_like_any_training(toy):
         torch.testing.assert_close(resumed[key], value, rtol=0, atol=0)
 
 
-def test_an_adapter_needs_a_start_and_attention_layers():
+def test_an_adapter_needs_initial_weights_and_attention_layers():
     with pytest.raises(ValueError, match="lora needs pretrained weights"):
         config(init="scratch")
     cnn = config(architecture="tiny_cnn")
@@ -250,7 +250,7 @@ def test_an_adapter_needs_a_start_and_attention_layers():
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
-def test_the_adapter_of_vit_base_ships_under_five_megabytes(profile):
+def test_the_adapter_of_vit_base_is_smaller_than_five_megabytes(profile):
     recipe = load_recipe(RECIPES, "vit_base_lora", profile)
     with torch.device("meta"):
         model = build_model(recipe.model, 7)

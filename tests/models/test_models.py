@@ -26,7 +26,7 @@ REAL = [key for key in architectures() if not key.startswith("tiny")]
 
 
 @pytest.mark.parametrize("key", REAL)
-def test_a_spec_tells_the_truth(key):
+def test_specs_describe_their_networks(key):
     spec = spec_of(key)
     size = spec.min_size
     # shapes alone where there are 86 million weights
@@ -58,7 +58,7 @@ def test_too_small_images_are_refused():
         ("hf_vit_small", {"drop_path": 0.1}, "Remove model.drop_path"),
     ],
 )
-def test_a_value_that_means_nothing_to_a_network_is_refused(key, option, message):
+def test_options_that_a_network_does_not_support_are_refused(key, option, message):
     with pytest.raises(RecipeError, match=message):
         build_model(ModelConfig(architecture=key, image_size=48, **option), 7)
 
@@ -70,7 +70,7 @@ def test_a_patch_must_divide_the_image():
 
 
 @pytest.mark.parametrize("key", ["vit_tiny", "scratch_vit"])
-def test_a_vit_may_read_the_mean_of_its_patches(key):
+def test_a_vit_may_pool_the_mean_of_its_patches(key):
     torch.manual_seed(0)
     config = ModelConfig(architecture=key, image_size=32, pool="mean")
     model = build_model(config, 7).eval()
@@ -99,7 +99,7 @@ def test_transformers_reads_the_class_token_only():
 
 
 @pytest.mark.parametrize("size", ["lite0", "lite1", "lite2"])
-def test_imagenet_weights_come_from_the_wheel_and_say_so(size):
+def test_imagenet_weights_come_from_the_wheel_and_name_it(size):
     config = ModelConfig(architecture=f"efficientnet_{size}", image_size=64, init="imagenet")
     torch.manual_seed(0)
     model = build_model(config, 7)
@@ -117,7 +117,7 @@ def test_imagenet_weights_come_from_the_wheel_and_say_so(size):
     assert not any(key.startswith("classifier") for key in changed)
 
 
-def test_imagenet_weights_recognise_structure():
+def test_imagenet_weights_give_informative_features():
     """Features of trained weights differ between faces far more than random ones do."""
     config = ModelConfig(architecture="efficientnet_lite0", image_size=64, init="imagenet")
     torch.manual_seed(0)
@@ -136,7 +136,7 @@ def test_imagenet_weights_recognise_structure():
     assert spread() > 2 * random
 
 
-def test_an_unreachable_hub_names_the_other_starts(monkeypatch):
+def test_an_unreachable_hub_names_the_other_initialisations(monkeypatch):
     import huggingface_hub
 
     def unreachable(*_, **__):
@@ -150,7 +150,7 @@ def test_an_unreachable_hub_names_the_other_starts(monkeypatch):
         initialise(build_model(config, 7), config, LABELS)
 
 
-def test_a_repository_of_the_hub_is_read_and_named(monkeypatch, tmp_path):
+def test_a_hub_repository_is_read_and_named(monkeypatch, tmp_path):
     import huggingface_hub
 
     config = ModelConfig(architecture="resnet34", image_size=64, init="hub:someone/faces")
@@ -171,7 +171,7 @@ def test_a_repository_of_the_hub_is_read_and_named(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("init", ["file:not/there.safetensors", "run:ferplus/not_there-s0"])
-def test_a_missing_start_names_the_others_and_random_weights_to_no_adapter(init, tmp_path):
+def test_missing_weights_name_alternatives_except_scratch_for_adapters(init, tmp_path):
     config = ModelConfig(architecture="vit_base", image_size=32, init=init, lora={"rank": 2})
     with pytest.raises(WeightsError, match=r"Alternatives: model\.init=imagenet, ") as said:
         initialise(nn.Identity(), config, LABELS, ArtifactStore(tmp_path))
@@ -179,7 +179,7 @@ def test_a_missing_start_names_the_others_and_random_weights_to_no_adapter(init,
     assert init.partition(":")[0] + ":<" not in str(said.value)
 
 
-def test_an_architecture_without_imagenet_weights_says_so():
+def test_an_architecture_without_imagenet_weights_is_an_error():
     config = ModelConfig(architecture="scratch_vit", image_size=48, init="imagenet")
     with pytest.raises(WeightsError, match=r"no ImageNet weights of ViT.*model\.init=scratch"):
         initialise(build_model(config, 7), config, LABELS)
@@ -212,7 +212,7 @@ def test_weights_from_a_local_file_or_folder(tmp_path, key):
             assert torch.equal(value, donor.state_dict()[name]), name
 
 
-def test_a_run_of_the_same_classes_gives_its_classifier_too(toy):
+def test_a_run_with_the_same_classes_initialises_the_classifier(toy):
     from fer_core.artifacts import ArtifactStore
 
     config = ModelConfig(
@@ -292,7 +292,7 @@ def test_checkpoints_keep_tensors_bit_for_bit(tmp_path):
     assert all(torch.equal(read[key], value) for key, value in tensors.items())
 
 
-def test_weights_that_say_they_know_other_classes_are_refused(tmp_path):
+def test_weights_with_other_class_names_are_refused(tmp_path):
     config = ModelConfig(architecture="tiny_cnn", image_size=32)
     model = build_model(config, 7)
     path = tmp_path / "model.safetensors"
@@ -304,7 +304,7 @@ def test_weights_that_say_they_know_other_classes_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["efficientnet_lite0", "vgg16", "hf_vit_small", "vit_tiny"])
-def test_a_file_of_ours_starts_a_network_with_its_classifier(tmp_path, key):
+def test_a_ferscope_file_initialises_the_classifier(tmp_path, key):
     patch = {"patch_size": 8} if "vit" in key else {}
     config = ModelConfig(architecture=key, image_size=32, **patch)
     torch.manual_seed(1)
@@ -329,7 +329,7 @@ def test_a_wrapped_state_dict_is_unwrapped_and_another_mapping_named(tmp_path):
         initialise(second, start, ("happy", "sad"))
 
 
-def test_small_images_must_suit_the_network():
+def test_progressive_resizing_must_suit_the_network():
     def recipe(architecture, small):
         return toy_recipe(
             "t", model={"architecture": architecture, "image_size": 64},

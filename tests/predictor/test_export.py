@@ -63,7 +63,7 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def test_the_page_shows_every_model_and_runs_no_script(answers, info):
+def test_the_html_export_shows_every_model_without_scripts(answers, info):
     page = answers_html(answers, FACE, info, unsure_below=0.5)
     read = Tags(page)
     assert "script" not in read.tags
@@ -76,7 +76,7 @@ def test_the_page_shows_every_model_and_runs_no_script(answers, info):
     assert "http" not in page.replace("<!doctype html>", "")
 
 
-def test_json_holds_raw_and_calibrated_probabilities(answers, info):
+def test_json_contains_raw_and_calibrated_probabilities(answers, info):
     read = json.loads(json.dumps(answers_json(answers, info, unsure_below=0.5)))
     first, second = read["models"]
     assert first["label"] == "happy"
@@ -88,7 +88,7 @@ def test_json_holds_raw_and_calibrated_probabilities(answers, info):
     assert (read["split_hash"], read["note"]) == (info.split_hash, LIMITS)
 
 
-def test_the_table_says_what_is_shown_and_what_it_came_from(answers):
+def test_the_csv_has_shown_and_raw_values(answers):
     table = answers_table(answers, unsure_below=0.5)
     assert list(table["model"]) == [HOSTILE, "Plain"]
     assert list(table["most likely"]) == ["happy", "happy"]
@@ -100,13 +100,13 @@ def test_the_table_says_what_is_shown_and_what_it_came_from(answers):
     assert list(answers_table(answers)["label"]) == ["happy", "happy"]
 
 
-def test_the_picture_shows_the_face_and_every_overlay(answers):
+def test_the_png_shows_the_face_and_every_overlay(answers):
     image = Image.open(io.BytesIO(answers_png(answers, FACE)))
     assert image.format == "PNG"
     assert image.width > 3 * 200
 
 
-def test_the_picture_says_all_of_an_unsure_answer(answers):
+def test_the_png_shows_unsure_predictions(answers):
     """The second title takes two lines then, where it takes one otherwise."""
     torn = [answer("EfficientNet-Lite0", answers[1].probabilities.tolist(), None)]
     sure, unsure = (Image.open(io.BytesIO(answers_png(torn, FACE, below))) for below in (0.0, 0.5))
@@ -115,7 +115,7 @@ def test_the_picture_says_all_of_an_unsure_answer(answers):
     assert (line < 128).any()
 
 
-def test_two_seeds_are_told_apart(answers, info):
+def test_seeds_of_a_recipe_have_distinct_titles(answers, info):
     twins = [answer("Twin", [0.1] * 6 + [0.4], None, seed) for seed in (3, 4)]
     page = Tags(answers_html(twins, FACE, info)).text
     assert "Twin (net-s3)" in page
@@ -123,7 +123,7 @@ def test_two_seeds_are_told_apart(answers, info):
     assert "(net-s" not in Tags(answers_html(answers, FACE, info)).text
 
 
-def test_a_sweep_colours_answers_and_marks_where_the_sliders_stand():
+def test_a_sweep_colours_predictions_and_marks_the_slider_values():
     probabilities = np.full((STEPS, 7), 0.05)
     probabilities[:, 3] = 0.7
     probabilities[-1] = 0.05

@@ -39,7 +39,7 @@ def exported(toy, tmp_path_factory):
 
 
 @pytest.mark.parametrize("run_id", RUNS)
-def test_every_run_answers_with_a_distribution_and_a_map(predictor, run_id):
+def test_every_run_predicts_a_distribution_and_a_map(predictor, run_id):
     answer = predictor.answer(drawn_face(), run_id)
     assert answer.probabilities.shape == (7,)
     assert answer.probabilities.sum() == pytest.approx(1)
@@ -47,7 +47,7 @@ def test_every_run_answers_with_a_distribution_and_a_map(predictor, run_id):
     assert answer.top == answer.labels.names[answer.probabilities.argmax()]
 
 
-def test_a_stored_image_gets_the_answer_that_evaluation_gave(predictor, toy):
+def test_a_stored_image_has_the_prediction_of_the_evaluation(predictor, toy):
     """Training, evaluation and dashboard go through one preprocessing."""
     image = np.asarray(toy.dataset.images[5])
     network = load_network(toy.benchmark.run(RUNS[0]), toy.dataset.format)
@@ -75,7 +75,7 @@ def test_the_explained_class_can_be_chosen(predictor):
         predictor.answer(drawn_face(), RUNS[0], "bored")
 
 
-def test_answers_do_not_depend_on_other_threads(predictor, toy):
+def test_predictions_do_not_depend_on_other_threads(predictor, toy):
     faces = [drawn_face(side) for side in (100, 140, 180, 220)]
     shared = Predictor(toy.benchmark, torch.device("cpu"))  # remembers nothing yet
     with ThreadPoolExecutor(8) as threads:
@@ -86,7 +86,7 @@ def test_answers_do_not_depend_on_other_threads(predictor, toy):
         np.testing.assert_allclose(answer.saliency, alone[index % 4].saliency)
 
 
-def test_memory_is_bounded(toy):
+def test_loaded_models_are_bounded(toy):
     small = Predictor(toy.benchmark, torch.device("cpu"), capacity=1)
     for run_id in RUNS[:3]:
         small.answer(drawn_face(), run_id)
@@ -106,7 +106,7 @@ def test_another_preprocessing_is_refused(toy, monkeypatch):
         load_network(toy.benchmark.run(RUNS[0]), SampleFormat(48, False))
 
 
-def test_damaged_weights_do_not_answer(artifacts_copy):
+def test_damaged_weights_are_refused(artifacts_copy):
     benchmark = ArtifactStore(artifacts_copy).benchmark("toy")
     weights = benchmark.run(RUNS[1]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
@@ -116,7 +116,7 @@ def test_damaged_weights_do_not_answer(artifacts_copy):
     assert predictor.answer(drawn_face(), RUNS[0]).probabilities.sum() == pytest.approx(1)
 
 
-def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor, toy):
+def test_concurrent_explanations_equal_sequential_ones(predictor, toy):
     """Hooks and gradients are the model's; the lock keeps each question to itself."""
     asked = [("grad_cam", 0), ("layer_cam", 3), ("integrated_gradients", 1), ("ablation_cam", 2)]
     face = predictor.format.convert(drawn_face())
@@ -133,7 +133,7 @@ def test_threads_that_explain_one_model_get_the_maps_of_one_thread(predictor, to
         np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
 
 
-def test_threads_that_read_one_vits_attention_get_the_maps_of_one_thread(tmp_path):
+def test_concurrent_attention_maps_equal_sequential_ones(tmp_path):
     from tests.support.builders import toy_benchmark, toy_run
 
     small = toy_benchmark(tmp_path, runs=0)
@@ -154,7 +154,7 @@ def test_threads_that_read_one_vits_attention_get_the_maps_of_one_thread(tmp_pat
         np.testing.assert_allclose(values, alone[index % len(asked)], rtol=1e-4, atol=1e-6)
 
 
-def test_an_ensemble_is_explained_by_its_members_or_by_its_answers(predictor):
+def test_an_ensemble_is_explained_by_its_members_or_by_perturbation(predictor):
     face = predictor.format.convert(drawn_face())
     inside = predictor.explain(face, "pair-cpu", "hires_cam", Target(2))
     members = [
@@ -172,7 +172,7 @@ def test_an_ensemble_is_explained_by_its_members_or_by_its_answers(predictor):
     assert asked.target == Target(2, against=0)
 
 
-def test_a_borrowed_ensemble_answers_as_predictions_are_averaged(predictor, toy):
+def test_a_borrowed_ensemble_averages_its_members(predictor, toy):
     stored = np.asarray(toy.dataset.images[:3])
     with predictor.borrow("pair-cpu") as subject, torch.no_grad():
         mixed = subject.model(subject.prepare(stored)).exp().numpy()
@@ -182,7 +182,7 @@ def test_a_borrowed_ensemble_answers_as_predictions_are_averaged(predictor, toy)
         )
 
 
-def test_a_method_that_suits_no_member_is_refused(predictor):
+def test_a_method_that_no_member_supports_is_refused(predictor):
     face = predictor.format.convert(drawn_face())
     with pytest.raises(ExplainError, match="does not support any member"):
         predictor.explain(face, "pair-cpu", "chefer")
@@ -190,7 +190,7 @@ def test_a_method_that_suits_no_member_is_refused(predictor):
         predictor.explain(face, RUNS[0], "chefer")
 
 
-def test_a_batch_gets_the_answers_of_its_faces_one_at_a_time(predictor):
+def test_a_batch_equals_its_single_faces(predictor):
     faces = [drawn_face(side) for side in (100, 140, 180)]
     given = predictor.predict(faces, RUNS, batch_size=2)
     assert [prediction.run_id for prediction in given] == list(RUNS)
@@ -202,7 +202,7 @@ def test_a_batch_gets_the_answers_of_its_faces_one_at_a_time(predictor):
     assert [prediction.backend for prediction in given] == [*[Backend.TORCH] * 3, Backend.MEMBERS]
 
 
-def test_each_network_is_asked_once_for_all_faces_and_ensembles(predictor, monkeypatch):
+def test_each_network_runs_once_for_all_faces_and_ensembles(predictor, monkeypatch):
     asked = []
     one = Predictor._predict_one
     monkeypatch.setattr(
@@ -217,7 +217,7 @@ def test_each_network_is_asked_once_for_all_faces_and_ensembles(predictor, monke
 
 
 @pytest.mark.parametrize("run_id", [RUNS[0], "pair-cpu"])
-def test_the_temperature_is_the_one_that_suits_validation(predictor, toy, run_id):
+def test_the_temperature_is_fitted_on_validation(predictor, toy, run_id):
     path = toy.benchmark.run(run_id).predictions_path
     expected = fit_temperature(Predictions.read(path, SEVEN_EMOTIONS).split("validation"))
     (prediction,) = predictor.predict([drawn_face()], [run_id])
@@ -228,7 +228,7 @@ def test_the_temperature_is_the_one_that_suits_validation(predictor, toy, run_id
     assert predictor.answer(drawn_face(), run_id).temperature == prediction.temperature
 
 
-def test_a_run_without_validation_predictions_answers_uncalibrated(benchmark_copy):
+def test_a_run_without_validation_predictions_is_uncalibrated(benchmark_copy):
     benchmark_copy.run(RUNS[0]).predictions_path.unlink()
     (prediction,) = Predictor(benchmark_copy, torch.device("cpu")).predict(
         [drawn_face()], [RUNS[0]]
@@ -237,14 +237,14 @@ def test_a_run_without_validation_predictions_answers_uncalibrated(benchmark_cop
     np.testing.assert_array_equal(prediction.calibrated, prediction.probabilities)
 
 
-def test_an_answer_below_the_threshold_is_unsure():
+def test_a_prediction_below_the_threshold_is_unsure():
     probabilities = np.array([0.1, 0.1, 0.1, 0.55, 0.05, 0.05, 0.05])
     assert decide(probabilities, SEVEN_EMOTIONS, 0.55) == "happy"
     assert decide(probabilities, SEVEN_EMOTIONS, 0.56) is None
     assert decide(probabilities, SEVEN_EMOTIONS, 0.0) == "happy"
 
 
-def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, exported):
+def test_an_onnx_export_replaces_the_network(benchmark_copy, exported):
     shutil.copy(exported, benchmark_copy.run(RUNS[0]).onnx_path)
     faces = [drawn_face(side) for side in (100, 150)]
     (copy,) = Predictor(benchmark_copy, torch.device("cpu")).predict(faces, [RUNS[0]])
@@ -256,7 +256,7 @@ def test_an_exported_copy_answers_in_the_networks_place(benchmark_copy, exported
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "of other weights"])
-def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, exported, trouble):
+def test_a_stale_onnx_export_is_not_used(benchmark_copy, exported, trouble):
     run = benchmark_copy.run(RUNS[1])
     if trouble == "damaged":
         run.onnx_path.write_bytes(b"no network")
@@ -266,7 +266,9 @@ def test_a_copy_that_cannot_be_trusted_is_left_aside(benchmark_copy, exported, t
     assert given.backend is Backend.TORCH
 
 
-def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_copy, toy, exported):
+def test_an_imported_network_predicts_and_is_explained_by_perturbation(
+    benchmark_copy, toy, exported
+):
     import_onnx(exported, toy.dataset, benchmark_copy.run("theirs"), title="Theirs")
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]
@@ -280,7 +282,7 @@ def test_an_imported_network_answers_and_is_explained_from_outside(benchmark_cop
         predictor.explain(drawn_face(), "theirs", "hires_cam")
 
 
-def test_an_ensemble_takes_the_maps_that_its_members_gave(toy, monkeypatch):
+def test_an_ensemble_averages_the_maps_of_its_members(toy, monkeypatch):
     predictor = Predictor(toy.benchmark, torch.device("cpu"))
     made = []
     real = module.explain
@@ -296,7 +298,7 @@ def test_an_ensemble_takes_the_maps_that_its_members_gave(toy, monkeypatch):
     assert len(made) == 3
 
 
-def test_a_damaged_run_leaves_the_others_alone(benchmark_copy):
+def test_a_damaged_run_does_not_affect_the_others(benchmark_copy):
     weights = benchmark_copy.run(RUNS[2]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
     predictor = Predictor(benchmark_copy, torch.device("cpu"))

@@ -37,13 +37,13 @@ def batcher(work):
     batcher.close()
 
 
-def test_an_idle_worker_starts_at_once(batcher, work):
+def test_a_request_to_an_idle_worker_runs_at_once(batcher, work):
     work.go.set()
     assert batcher.submit([1, 2], "a").result(10) == [2, 4]
     assert work.passes == [([1, 2], "a")]
 
 
-def test_what_arrives_meanwhile_shares_the_next_pass(batcher, work):
+def test_requests_during_a_pass_share_the_next_batch(batcher, work):
     first = batcher.submit([1], "a")
     assert work.started.wait(10)
     rest = [batcher.submit([n], "a") for n in (2, 3)]
@@ -57,12 +57,12 @@ def test_what_arrives_meanwhile_shares_the_next_pass(batcher, work):
     assert work.passes == [([1], "a"), ([2, 3, 4, 5], "a"), ([9], "b"), ([6], "a")]
 
 
-def test_a_request_larger_than_a_pass_goes_alone(batcher, work):
+def test_a_request_larger_than_a_batch_runs_alone(batcher, work):
     work.go.set()
     assert batcher.submit(list(range(9)), "a").result(10) == [2 * n for n in range(9)]
 
 
-def test_an_error_fails_only_the_request_to_blame(batcher, work):
+def test_an_error_fails_only_the_request_that_causes_it(batcher, work):
     batcher.submit([1], "a")
     assert work.started.wait(10)
     sound, wrong, also = (batcher.submit([n], "a") for n in (2, -1, 3))
@@ -74,14 +74,14 @@ def test_an_error_fails_only_the_request_to_blame(batcher, work):
     assert batcher.submit([7], "a").result(10) == [14]  # the worker lives on
 
 
-def test_too_few_results_are_an_error_and_cross_to_nobody():
+def test_too_few_results_are_an_error_for_all_requests_of_the_batch():
     batcher = Batcher(lambda items, key: list(items)[1:], most=8)
     with pytest.raises(RuntimeError, match="2 items gave 1 results"):
         batcher.submit([1, 2], "a").result(10)
     batcher.close()
 
 
-def test_who_gave_up_is_not_worked_for(batcher, work):
+def test_cancelled_requests_are_not_computed(batcher, work):
     batcher.submit([1], "a")
     assert work.started.wait(10)
     gone, stays = batcher.submit([2], "a"), batcher.submit([3], "a")
@@ -93,7 +93,7 @@ def test_who_gave_up_is_not_worked_for(batcher, work):
     assert ([3], "a") in work.passes
 
 
-def test_closing_answers_what_waits(work):
+def test_closing_completes_waiting_requests(work):
     batcher = Batcher(work, most=4)
     futures = [batcher.submit([n], "a") for n in range(3)]
     work.go.set()

@@ -34,7 +34,7 @@ def test_health_and_models(client, toy):
     assert first["temperature"] > 0
 
 
-def test_every_face_gets_every_models_answer_largest_first(client, toy):
+def test_every_model_predicts_every_face_largest_first(client, toy):
     response = client.post("/predict", files=files(png(0, 3), png(2)))
     assert response.status_code == 200
     assert client.get("/health").json()["models_loaded"] == 3
@@ -60,7 +60,7 @@ def test_every_face_gets_every_models_answer_largest_first(client, toy):
             assert model["label"] == max(model["calibrated"], key=model["calibrated"].get)
 
 
-def test_cropped_takes_the_whole_picture(client):
+def test_cropped_uses_the_whole_image(client):
     answer = client.post("/predict?cropped=true&runs=resnet34-cpu-s0", files=files(png()))
     (face,) = answer.json()["images"][0]["faces"]
     assert face["box"] == {"left": 0, "top": 0, "right": 96, "bottom": 96}
@@ -69,14 +69,14 @@ def test_cropped_takes_the_whole_picture(client):
     assert [model["id"] for model in face["models"]] == ["resnet34-cpu-s0"]
 
 
-def test_unsure_names_no_class(client):
+def test_an_unsure_prediction_has_no_label(client):
     address = "/predict?cropped=1&unsure_below="
     for threshold, named in (("0", True), ("1", False)):
         (face,) = client.post(address + threshold, files=files(png())).json()["images"][0]["faces"]
         assert all((model["label"] is not None) == named for model in face["models"])
 
 
-def test_a_picture_without_a_face_costs_the_others_nothing(client):
+def test_an_image_without_a_face_does_not_affect_the_others(client):
     images = client.post("/predict", files=files(png(), png(1), b"text")).json()["images"]
     assert [len(image["faces"]) for image in images] == [0, 1, 0]
     assert "No face was found in 0.png" in images[0]["problem"]
@@ -87,7 +87,7 @@ def test_a_picture_without_a_face_costs_the_others_nothing(client):
     assert (alone.status_code, alone.json()["error"]) == (422, "no_face")
 
 
-def test_an_overlay_is_a_picture(client):
+def test_explain_returns_a_png(client):
     for run, query in ((NETWORKS[0], "&target=sad&method=grad_cam"), ("pair-cpu", "&face=1")):
         answer = client.post(f"/explain?run={run}{query}", files=files(png(0, 1), field="file"))
         assert answer.status_code == 200, answer.text
@@ -112,21 +112,21 @@ def test_an_overlay_is_a_picture(client):
         ("target=happy", "invalid_parameter", "run: Field required"),
     ],
 )
-def test_unknown_names_are_refused_with_what_there_is(client, query, error, says):
+def test_unknown_names_are_refused_with_the_known_ones(client, query, error, says):
     answer = client.post(f"/explain?{query}", files=files(png(0), field="file"))
     assert answer.status_code == 422
     assert answer.json()["error"] == error
     assert says in answer.json()["detail"]
 
 
-def test_a_run_name_never_becomes_a_path(client, toy, tmp_path):
+def test_a_run_id_is_never_used_as_a_path(client, toy, tmp_path):
     """Not even one that leads to a real run by a detour."""
     for name in ("../runs/resnet34-cpu-s0", str(toy.benchmark.run(NETWORKS[0]).root), ".", ""):
         answer = client.post("/predict", params={"runs": name}, files=files(png(0)))
         assert answer.status_code == 422
 
 
-def test_names_are_echoed_printable_and_shortened_and_never_logged(client, caplog):
+def test_file_names_are_escaped_shortened_and_not_logged(client, caplog):
     caplog.set_level(logging.DEBUG)
     name = "private-\u202e" + "n" * 500 + ".png"
     answer = client.post("/predict", files=[("files", (name, png(0)))])
@@ -138,7 +138,7 @@ def test_names_are_echoed_printable_and_shortened_and_never_logged(client, caplo
     assert "private" not in " ".join(record.getMessage() for record in ours)
 
 
-def test_a_damaged_model_is_reported_and_the_others_answer(tmp_path, caplog, artifacts_copy):
+def test_a_damaged_model_is_reported_and_the_others_predict(tmp_path, caplog, artifacts_copy):
     settings = Settings(artifacts=artifacts_copy)
     broken = settings.open_benchmark().run(NETWORKS[2])
     broken.weights_path.write_bytes(broken.weights_path.read_bytes()[:3000])
@@ -157,7 +157,7 @@ def test_a_damaged_model_is_reported_and_the_others_answer(tmp_path, caplog, art
     assert len([r for r in caplog.records if " cannot " in r.getMessage()]) == 3
 
 
-def test_no_answer_crosses_to_another_client(client):
+def test_concurrent_clients_get_their_own_predictions(client):
     """Distinct pictures from 8 threads at once get what each gets alone."""
     pictures = [png(index % 4, seed=index) for index in range(8)]
     address = f"/predict?runs={NETWORKS[0]}&runs=pair-cpu"
@@ -178,7 +178,7 @@ def test_no_answer_crosses_to_another_client(client):
         np.testing.assert_allclose(answer, alone[index % 8], atol=2e-5)
 
 
-def test_settings_come_from_the_environment(toy):
+def test_settings_are_read_from_the_environment(toy):
     found = Settings.from_environment(
         {
             "FERSCOPE_ARTIFACTS": str(toy.artifacts),

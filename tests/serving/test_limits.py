@@ -81,7 +81,7 @@ def test_an_undeclared_length_is_refused_while_streaming(app):
     assert sum(read) <= 4 * 2**20 + 2**17
 
 
-def test_a_false_length_does_not_help(app):
+def test_a_false_content_length_is_refused(app):
     status, answer = call(app, endless(bytes(2**16), []), [(b"content-length", b"10")])
     assert (status, answer["error"]) == (413, "file_too_large")
     for odd in (b"-5", b"9" * 400, b"\xb2", b"1e9"):
@@ -89,7 +89,7 @@ def test_a_false_length_does_not_help(app):
         assert status == 413
 
 
-def test_a_slow_upload_is_ended(toy):
+def test_a_slow_upload_times_out(toy):
     from fer_core.serving.service import Service
 
     settings = Settings(artifacts=toy.artifacts, upload_seconds=0.05)
@@ -106,7 +106,7 @@ def test_a_slow_upload_is_ended(toy):
     app.state.service.close()
 
 
-def test_who_leaves_in_the_middle_costs_nothing(app):
+def test_a_disconnected_client_frees_its_slot(app):
     messages = iter(
         [{"type": "http.request", "body": HEAD, "more_body": True}, {"type": "http.disconnect"}]
     )
@@ -118,7 +118,7 @@ def test_who_leaves_in_the_middle_costs_nothing(app):
     assert app.state.service.gate._inside == 0
 
 
-def test_too_many_requests_are_told_to_come_back(toy):
+def test_too_many_requests_get_retry_after(toy):
     settings = Settings(artifacts=toy.artifacts, max_requests=2)
     with TestClient(create_app(settings, QuarterDetector())) as client:
         gate = client.app.state.service.gate
@@ -145,7 +145,7 @@ def test_too_many_requests_are_told_to_come_back(toy):
         ({"files": [("files", ("a.png", bytes(2**20 + 1)))]}, 413, "file_too_large"),
     ],
 )  # fmt: skip
-def test_forms_that_cannot_be_used(client, sent, status, error):
+def test_invalid_forms_are_refused(client, sent, status, error):
     answer = client.post("/predict", **sent)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
 
@@ -163,7 +163,7 @@ def test_forms_that_cannot_be_used(client, sent, status, error):
         HEAD.replace(b"name", b"nome") + b"x" + TAIL,
     ],
 )
-def test_broken_forms(client, body):
+def test_malformed_forms_are_refused(client, body):
     content_type = f"multipart/form-data; boundary={BOUNDARY.decode()}"
     answer = client.post("/predict", content=body, headers={"content-type": content_type})
     assert answer.status_code in (400, 422)
@@ -171,7 +171,7 @@ def test_broken_forms(client, body):
 
 
 @pytest.mark.parametrize("boundary", ["", "x" * 5000, '"', "\\", ";;=;", "a\tb"])
-def test_odd_boundaries(client, boundary):
+def test_unusual_boundaries_are_parsed(client, boundary):
     content_type = f"multipart/form-data; boundary={boundary}"
     answer = client.post("/predict", content=HEAD + TAIL, headers={"content-type": content_type})
     assert 400 <= answer.status_code < 500

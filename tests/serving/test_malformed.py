@@ -10,7 +10,7 @@ from tests.support.malformed import uploads
 from tests.support.uploads import files, png, png_claiming
 
 
-def test_no_upload_breaks_the_service_or_stays_in_memory(client):
+def test_malformed_uploads_neither_crash_nor_leak_memory(client):
     found = uploads()
     assert len(found) >= 500
     random.Random(1).shuffle(found)
@@ -36,6 +36,6 @@ def test_no_upload_breaks_the_service_or_stays_in_memory(client):
 
 
 @pytest.mark.parametrize("content", [b"", b"x", png_claiming(60_000, 60_000)])
-def test_explain_refuses_them_too(client, content):
+def test_explain_refuses_malformed_uploads(client, content):
     answer = client.post("/explain?run=resnet34-cpu-s0", files=files(content, field="file"))
     assert answer.status_code == 422

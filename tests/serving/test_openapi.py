@@ -28,7 +28,7 @@ RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
         ("/explain", "POST", WRONG),
     ],
 )
-def test_made_up_requests(described, path, method, mode):
+def test_generated_requests_match_the_openapi_schema(described, path, method, mode):
     operation = described[path][method]
 
     @hypothesis.settings(
@@ -46,7 +46,7 @@ def test_made_up_requests(described, path, method, mode):
     holds()
 
 
-def test_the_description_has_examples(client):
+def test_the_openapi_schema_has_examples(client):
     description = client.get("/openapi.json").json()
     assert set(description["paths"]) == {"/health", "/models", "/predict", "/explain"}
     shares = description["components"]["schemas"]["ModelAnswer"]["properties"]["calibrated"]

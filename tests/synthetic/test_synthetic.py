@@ -91,13 +91,13 @@ class TestRender:
         assert all(mask.shape == (side, side) for mask in drawn.masks.values())
         assert all(mask.dtype == np.bool_ for mask in drawn.masks.values())
 
-    def test_asked_intensity_is_kept_and_drawn_intensity_spans_faint_to_full(self):
+    def test_the_requested_intensity_is_kept_and_random_ones_span_the_range(self):
         assert render(1, Emotion.SAD, side=32, intensity=0.4).intensity == 0.4
         drawn = [render(seed, Emotion.SAD, side=32).intensity for seed in range(40)]
         assert 0.3 <= min(drawn) < 0.5
         assert 0.9 < max(drawn) <= 1.0
 
-    def test_a_seed_is_one_person_whatever_the_expression(self, monkeypatch):
+    def test_a_seed_gives_the_same_person_for_every_expression(self, monkeypatch):
         people = []
         monkeypatch.setattr(
             face_module,
@@ -129,7 +129,7 @@ class TestRender:
         assert shape_mouth(head, person, units).lips.dtype == np.float32
         assert shade(head.depth, scene.light, head.pixel).diffuse.dtype == np.float32
 
-    def test_nothing_divides_by_zero_beyond_the_chin(self):
+    def test_no_division_by_zero_below_the_chin(self):
         person = dataclasses.replace(_person(), jaw_taper=0.5)
         scene = _scene()
         for side in (64, 320):
@@ -141,14 +141,14 @@ class TestRender:
 
 class TestMasks:
     @pytest.mark.parametrize("emotion", list(Emotion))
-    def test_unoccluded_faces_show_every_region_in_its_place(self, emotion):
+    def test_unoccluded_faces_show_every_region_at_its_position(self, emotion):
         for seed in range(3):
             masks = portrait(seed, emotion, 128).masks
             assert all(masks[name].any() for name in REGIONS)
             rows = [_centre_row(masks[name]) for name in ("brows", "eyes", "nose", "mouth")]
             assert rows == sorted(rows)
 
-    def test_regions_lie_on_the_face_and_apart(self):
+    def test_regions_are_on_the_face_and_disjoint(self):
         for seed in range(10):
             masks = render(seed, Emotion.ANGRY).masks
             for name in REGIONS:
@@ -173,9 +173,7 @@ class TestMasks:
             ("brow_density", 0.0, "brows", 0.7),
         ],
     )
-    def test_a_repainted_part_changes_pixels_within_its_mask_only(
-        self, trait, value, region, share
-    ):
+    def test_a_changed_feature_changes_only_pixels_of_its_mask(self, trait, value, region, share):
         plain, repainted = (
             _drawn(dataclasses.replace(_person(1), **{"brow_density": 1.0, **traits}))
             for traits in ({}, {trait: value})
@@ -185,17 +183,17 @@ class TestMasks:
         assert not (change[~binary_dilation(mask, iterations=2)] > 8).any()
         assert (change[mask] > 8).mean() > share
 
-    def test_mouth_grows_with_jaw_drop_and_eyes_with_lid_raise(self):
+    def test_the_mouth_opens_with_jaw_drop_and_the_eyes_with_lid_raise(self):
         for number in range(5):
             mouths = [_mouth_area(ActionUnits(jaw_drop=x), number) for x in (0, 0.3, 0.6, 1)]
             eyes = [_eye_area(ActionUnits(upper_lid_raise=x), number) for x in (0, 0.3, 0.6, 1)]
             assert mouths == sorted(set(mouths))
             assert eyes == sorted(set(eyes))
 
-    def test_closed_eyes_leave_hardly_an_opening(self):
+    def test_closed_eyes_have_almost_no_opening(self):
         assert _eye_area(ActionUnits(lid_droop=1.0)) < 0.45 * _eye_area(ActionUnits())
 
-    def test_an_occluder_takes_from_the_masks(self, monkeypatch):
+    def test_occluders_are_removed_from_the_masks(self, monkeypatch):
         covered = next(
             seed for seed in range(100) if _drawn_scene(seed, Emotion.SAD).occluder is Occluder.HAND
         )
@@ -217,13 +215,13 @@ def _drawn_scene(seed, emotion):
 
 
 class TestUnits:
-    def test_every_emotion_has_prototypes_of_its_own(self):
+    def test_every_emotion_has_distinct_prototypes(self):
         assert set(PROTOTYPES) == set(Emotion)
         ways = [way.units for prototypes in PROTOTYPES.values() for way in prototypes]
         assert len(set(ways)) == len(ways)
         assert all(way.weight > 0 for prototypes in PROTOTYPES.values() for way in prototypes)
 
-    def test_neutral_is_rest_and_no_other_emotion_is(self):
+    def test_only_neutral_has_no_movements(self):
         assert [way.units for way in PROTOTYPES[Emotion.NEUTRAL]] == [ActionUnits()]
         for emotion in set(Emotion) - {Emotion.NEUTRAL}:
             for way in PROTOTYPES[emotion]:
@@ -243,11 +241,11 @@ class TestUnits:
             (Emotion.DISGUST, {"nose_wrinkle", "upper_lip_raise"}),
         ],
     )
-    def test_core_movements_of_emfacs_are_in_every_way(self, emotion, units):
+    def test_every_prototype_contains_the_emfacs_core_movements(self, emotion, units):
         for way in PROTOTYPES[emotion]:
             assert all(way.units.as_mapping()[name] > 0 for name in units)
 
-    def test_neighbours_share_movements(self):
+    def test_similar_emotions_share_movements(self):
         def used(emotion):
             return {
                 name
@@ -259,7 +257,7 @@ class TestUnits:
         assert len(used(Emotion.FEAR) & used(Emotion.SURPRISE)) >= 4
         assert len(used(Emotion.ANGRY) & used(Emotion.DISGUST)) >= 4
 
-    def test_intensity_scales_movements_and_zero_leaves_only_stray_ones(self):
+    def test_intensity_scales_movements_down_to_random_ones_at_zero(self):
         rng = np.random.default_rng(0)
         assert draw_units(rng, Emotion.HAPPY, 0.0, stray=0.0) == ActionUnits()
         full = draw_units(rng, Emotion.SURPRISE, 1.0, stray=0.0)
@@ -277,7 +275,7 @@ class TestUnits:
 
 
 class TestIdentity:
-    def test_people_vary_over_the_whole_range(self):
+    def test_identities_cover_the_whole_range(self):
         people = [_person(number) for number in range(400)]
         assert {person.hair for person in people} == set(Hair)
         assert {person.beard for person in people} == set(Beard)
@@ -304,7 +302,7 @@ def detector():
 
 
 class TestSource:
-    def test_is_a_source(self, source, samples):
+    def test_synthetic_source_implements_the_protocol(self, source, samples):
         typed: Source = source
         assert typed.colour is True
         assert typed.origin.name == "synthetic"
@@ -319,45 +317,45 @@ class TestSource:
         assert first.image.tobytes() == second.image.tobytes()
         assert source.face(0).image.tobytes() == first.image.tobytes()
 
-    def test_splits_have_their_shares_and_every_class(self, samples):
+    def test_splits_have_the_configured_shares_and_all_classes(self, samples):
         sizes = {split: sum(s.split == split for s in samples) for split in SPLITS}
         assert sizes == {"train": 98, "validation": 14, "test": 28}
         for split in SPLITS:
             assert {s.label for s in samples if s.split == split} == set(Emotion)
 
-    def test_balance_is_mild(self, samples):
+    def test_class_imbalance_is_mild(self, samples):
         counts = {e: sum(s.label == e for s in samples) for e in Emotion}
         assert max(counts.values()) < 2.5 * min(counts.values())
         assert max(counts, key=counts.get) == Emotion.HAPPY
         assert sum(BALANCE.values()) == pytest.approx(1.0)
 
-    def test_no_person_crosses_a_split(self, source, samples):
+    def test_no_person_is_in_two_splits(self, source, samples):
         splits = {}
         for index, sample in enumerate(samples):
             splits.setdefault(source.identity(index), set()).add(sample.split)
         assert all(len(where) == 1 for where in splits.values())
         assert len(splits) < 140 / (PER_IDENTITY - 1)
 
-    def test_seeds_make_other_datasets_without_shared_people(self):
+    def test_datasets_of_different_seeds_share_no_person(self):
         first, second = SyntheticSource(70, seed=0, side=32), SyntheticSource(70, seed=1, side=32)
         people = [{source.identity(i) for i in range(70)} for source in (first, second)]
         assert not people[0] & people[1]
         assert first.face(0).image.tobytes() != second.face(0).image.tobytes()
 
     @pytest.mark.parametrize("count", [MIN_COUNT, 36, 71, 500, 1003])
-    def test_any_count_is_met_exactly(self, count):
+    def test_the_number_of_images_is_exact(self, count):
         assert len(SyntheticSource(count)) == count
 
     @pytest.mark.parametrize(
         "arguments", [{"count": MIN_COUNT - 1}, {"count": 70, "seed": -1}, {"count": 70, "side": 8}]
     )
-    def test_refuses_what_cannot_be_drawn(self, arguments):
+    def test_invalid_arguments_are_refused(self, arguments):
         with pytest.raises(DataError):
             SyntheticSource(**arguments)
 
 
 class TestPortraits:
-    def test_a_detector_finds_exactly_the_face(self, detector):
+    def test_the_detector_finds_exactly_the_drawn_face(self, detector):
         for seed, emotion in enumerate(Emotion):
             drawn = portrait(seed, emotion, 320)
             found = detector(drawn.image, 0)
@@ -366,7 +364,7 @@ class TestPortraits:
             assert found[0].left() < columns.mean() < found[0].right()
             assert found[0].top() < rows.mean() < found[0].bottom()
 
-    def test_the_face_takes_about_half_of_the_width(self):
+    def test_the_face_is_about_half_as_wide_as_the_image(self):
         for seed in range(5):
             columns = np.nonzero(portrait(seed, Emotion.NEUTRAL, 128).masks["face"])[1]
             assert 0.38 < (columns.max() - columns.min()) / 128 < 0.6
@@ -385,7 +383,7 @@ class TestPortraits:
                 assert len(detector(np.asarray(image), 0)) == 1
 
 
-def test_persons_stay_on_one_side_of_a_drawn_split(tmp_path):
+def test_persons_stay_in_one_split(tmp_path):
     options = PrepareOptions(side=64, split=SplitPlan(by="random"))
     dataset = prepare_sources(
         [SelectedSource(SyntheticSource(210, 0, 64))], options, tmp_path / "set", name="x"

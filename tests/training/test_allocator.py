@@ -34,7 +34,7 @@ def page_faults(how: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_kept_memory_is_asked_for_once():
+def test_the_allocator_keeps_freed_memory():
     pages = 36 * 2**20 // resource.getpagesize()
     default = page_faults("default")
     saved = default - page_faults("keep")

@@ -109,7 +109,7 @@ def test_evaluate_reproduces_the_report(shop):
     assert after["test"]["log_loss"] == pytest.approx(before["test"]["log_loss"], rel=1e-5)
 
 
-def test_stopped_by_the_clock_and_resumed_is_the_same_run(shop):
+def test_a_run_stopped_by_max_minutes_and_resumed_is_the_same_run(shop):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
@@ -122,7 +122,7 @@ def test_stopped_by_the_clock_and_resumed_is_the_same_run(shop):
         np.testing.assert_array_equal(value.numpy(), other[key].numpy())
 
 
-def test_a_deterministic_training_comes_again_bit_for_bit(shop, monkeypatch):
+def test_a_deterministic_training_is_reproducible_bit_for_bit(shop, monkeypatch):
     toy, run = shop
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
@@ -141,7 +141,7 @@ def test_a_deterministic_training_comes_again_bit_for_bit(shop, monkeypatch):
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_a_finished_run_is_not_trained_over(shop):
+def test_a_finished_run_is_not_overwritten(shop):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     before = toy.benchmark.run("tiny-cpu-s0").info()
@@ -149,7 +149,7 @@ def test_a_finished_run_is_not_trained_over(shop):
     assert toy.benchmark.run("tiny-cpu-s0").info() == before
 
 
-def test_a_run_by_another_recipe_is_said_to_be_so_and_an_average_is_made_anew(shop):
+def test_a_run_of_another_recipe_is_reported_and_an_ensemble_is_rebuilt(shop):
     toy, run = shop
     run("benchmark", "toy", "--device", "cpu")
     described = RECIPE.replace("tiny\n", "in other words\n")
@@ -169,7 +169,7 @@ def test_a_run_by_another_recipe_is_said_to_be_so_and_an_average_is_made_anew(sh
     assert toy.benchmark.run("both-cpu").info().recipe["method"] == "greedy"
 
 
-def test_a_recipe_that_cannot_be_read_does_not_hold_up_the_others(shop):
+def test_an_unreadable_recipe_does_not_stop_the_others(shop):
     toy, _ = shop
     (runs.RECIPES / "odd.yaml").write_text(RECIPE.replace("epochs: 2", "epochs: many"))
     result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
@@ -180,7 +180,7 @@ def test_a_recipe_that_cannot_be_read_does_not_hold_up_the_others(shop):
     assert toy.benchmark.run("both-cpu").info_path.exists()
 
 
-def test_an_interrupted_training_is_not_thrown_away_unasked(shop):
+def test_an_interrupted_training_is_kept_without_overwrite(shop):
     toy, run = shop
     options = ("--benchmark", "toy", "--device", "cpu")
     run("train", "tiny", *options, "--max-minutes", "0")
@@ -195,7 +195,7 @@ def test_an_interrupted_training_is_not_thrown_away_unasked(shop):
     assert not list(state.glob(".*.tmp"))
 
 
-def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(shop, capsys):
+def test_benchmark_trains_all_skips_finished_runs_and_continues_after_errors(shop, capsys):
     toy, _ = shop
     broken = RECIPE.replace("tiny_cnn}", "tiny_cnn, init: run:toy/nothing}")
     (runs.RECIPES / "broken.yaml").write_text(broken)
@@ -222,7 +222,7 @@ def test_benchmark_trains_all_skips_what_is_finished_and_goes_past_a_failure(sho
     }
 
 
-def test_seeds_repeat_each_network_and_the_ensemble_is_of_the_first(shop):
+def test_seeds_repeat_each_network_and_ensembles_use_the_first(shop):
     toy, run = shop
     (runs.RECIPES / "student.yaml").write_text(
         RECIPE + "distill: {teachers: [tiny-cpu-s0], weight: 0.5}\n"
@@ -240,7 +240,7 @@ def test_seeds_repeat_each_network_and_the_ensemble_is_of_the_first(shop):
     assert list(toy.benchmark.run("student-cpu-s1").info().teachers) == ["tiny-cpu-s0"]
 
 
-def test_an_adapter_waits_for_a_base_that_failed(shop):
+def test_an_adapter_is_skipped_if_its_base_failed(shop):
     adapter = RECIPE.replace("tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}")
     (runs.RECIPES / "base.yaml").write_text(
         RECIPE.replace("tiny_cnn}", "tiny_vit, init: file:not/there.safetensors}")
@@ -254,7 +254,7 @@ def test_an_adapter_waits_for_a_base_that_failed(shop):
     assert "not started: needs base-cpu-s0" in lines["adapter-cpu-s0"]
 
 
-def test_benchmark_adapts_anew_what_stands_on_a_base_that_was_made_anew(shop):
+def test_benchmark_retrains_adapters_of_a_retrained_base(shop):
     toy, run = shop
     (runs.RECIPES / "base.yaml").write_text(RECIPE.replace("tiny_cnn}", "tiny_vit}"))
     (runs.RECIPES / "adapter.yaml").write_text(
@@ -274,14 +274,14 @@ def test_benchmark_adapts_anew_what_stands_on_a_base_that_was_made_anew(shop):
     assert adapter.info() == again
 
 
-def test_benchmark_runs_in_one_process_alone(shop, monkeypatch):
+def test_benchmark_runs_in_one_process_only(shop, monkeypatch):
     _, run = shop
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match=r"one process.*docs/many-gpus\.md"):
         run("benchmark", "toy", "--device", "cpu")
 
 
-def test_benchmark_tracks_each_training_when_asked(shop, monkeypatch):
+def test_benchmark_tracks_each_training_on_request(shop, monkeypatch):
     _, run = shop
     begun, epochs = [], []
 
@@ -307,7 +307,7 @@ def test_benchmark_tracks_each_training_when_asked(shop, monkeypatch):
     assert epochs == [1, 2, 1, 2]
 
 
-def test_benchmark_says_at_once_that_tracking_is_not_installed(shop, monkeypatch):
+def test_benchmark_reports_missing_wandb_at_once(shop, monkeypatch):
     toy, run = shop
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(RecipeError, match="pip install wandb"):
@@ -358,7 +358,7 @@ def test_benchmark_shortens_trainings_to_fit_a_time_limit(shop, monkeypatch):
     assert "already finished" in again
 
 
-def test_a_run_that_does_not_fit_is_left_out_and_said_so(shop, monkeypatch):
+def test_a_run_that_does_not_fit_the_time_limit_is_reported(shop, monkeypatch):
     toy, run = shop
     made_up_speeds(monkeypatch, toy, 400)
     output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "9", "--fit-epochs")
@@ -378,14 +378,14 @@ def test_an_interrupted_training_keeps_its_epochs_in_a_new_plan(shop, monkeypatc
     assert toy.benchmark.run("tiny-cpu-s0").info().epochs == 2
 
 
-def test_epochs_are_planned_for_a_limit_only(shop):
+def test_epochs_are_planned_only_with_a_time_limit(shop):
     _, run = shop
     for option in ("--fit-epochs", "--plan-only"):
         with pytest.raises(RecipeError, match="Add --max-minutes"):
             run("benchmark", "toy", option)
 
 
-def test_a_recipe_without_the_profile_is_skipped_and_is_no_failure(shop):
+def test_a_recipe_without_the_profile_is_skipped_without_an_error(shop):
     toy, run = shop
     (runs.RECIPES / "online.yaml").write_text(f"{RECIPE}  gpu_offline: its weights are online.\n")
     output = run("benchmark", "toy", "--profile", "gpu_offline", "--device", "cpu")
@@ -405,7 +405,7 @@ def test_speeds_are_measured_with_the_training_loop(shop):
     assert not toy.benchmark.runs()
 
 
-def test_a_speed_is_that_of_the_steps_after_the_warm_up():
+def test_speeds_exclude_warm_up_steps():
     times = iter([0.0, 5.0, 6.0, 6.5, 7.0, 7.5])  # the first step takes 5 s, the others half
     watch = Stopwatch(lambda: next(times), warm_up=2, steps=3)
     for step in range(1, 5):
@@ -415,7 +415,7 @@ def test_a_speed_is_that_of_the_steps_after_the_warm_up():
     assert (watch.warm, watch.seconds_per_step) == (6.0, 0.5)
 
 
-def test_a_packed_set_is_restored(shop, tmp_path):
+def test_a_packed_dataset_is_restored(shop, tmp_path):
     toy, run = shop
     packed = tmp_path / "packed"
     assert "MiB" in run("pack", "toy", str(packed))
@@ -426,7 +426,7 @@ def test_a_packed_set_is_restored(shop, tmp_path):
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
 
 
-def test_recipes_that_need_one_another_are_named(shop):
+def test_circular_recipes_are_named(shop):
     _, run = shop
     for one, other in (("first", "second"), ("second", "first")):
         (runs.RECIPES / f"{one}.yaml").write_text(
@@ -436,7 +436,7 @@ def test_recipes_that_need_one_another_are_named(shop):
         run("benchmark", "toy", "--device", "cpu")
 
 
-def test_prepare_a_folder_by_class(shop, tmp_path):
+def test_a_class_folder_is_prepared_by_the_command(shop, tmp_path):
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -467,7 +467,7 @@ def test_prepare_a_folder_by_class(shop, tmp_path):
         (["prepare", "nowhere.csv", "--name", "x"], "does not exist"),
     ],
 )
-def test_mistakes_are_one_clear_line(shop, arguments, message, monkeypatch, capsys):
+def test_user_errors_are_one_line(shop, arguments, message, monkeypatch, capsys):
     import sys
 
     monkeypatch.setattr(sys, "argv", ["training", *arguments])
@@ -480,7 +480,7 @@ def test_mistakes_are_one_clear_line(shop, arguments, message, monkeypatch, caps
     assert "Traceback" not in said
 
 
-def test_a_run_of_another_split_is_not_evaluated_here(shop):
+def test_a_run_of_another_split_is_not_evaluated(shop):
     from fer_core.data.prepared import PreparedDataset
     from tests.support.builders import toy_dataset
     from training.jobs.evaluate import evaluate_run
@@ -493,7 +493,7 @@ def test_a_run_of_another_split_is_not_evaluated_here(shop):
         evaluate_run(toy.benchmark.run("tiny-cpu-s0"), other)
 
 
-def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatch):
+def test_publish_refuses_weights_whose_predictions_change_in_float16(shop, monkeypatch):
     from training.jobs import publish
 
     toy, run = shop
@@ -506,7 +506,7 @@ def test_publishing_refuses_weights_that_half_precision_changes(shop, monkeypatc
     assert trained.weights_path.read_bytes() == before
 
 
-def test_publishing_refuses_weights_that_float16_cannot_hold(shop):
+def test_publish_refuses_weights_that_overflow_in_float16(shop):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
@@ -520,7 +520,7 @@ def test_publishing_refuses_weights_that_float16_cannot_hold(shop):
     assert trained.weights_path.read_bytes() == before
 
 
-def test_a_full_disk_while_saving_a_run_leaves_no_half_run(shop, monkeypatch):
+def test_a_full_disk_while_saving_leaves_no_partial_run(shop, monkeypatch):
     from safetensors import SafetensorError
 
     toy, run = shop
@@ -551,7 +551,7 @@ def test_help_needs_no_torch():
     assert "prepare" in done.stdout
 
 
-def test_predictions_from_elsewhere_stand_on_the_leaderboard(shop, tmp_path):
+def test_imported_predictions_are_on_the_leaderboard(shop, tmp_path):
     import pandas as pd
 
     toy, run = shop
@@ -583,7 +583,7 @@ def test_predictions_from_elsewhere_stand_on_the_leaderboard(shop, tmp_path):
     assert not toy.benchmark.run("broken").root.exists()
 
 
-def test_an_exported_network_comes_back_with_the_same_scores(shop):
+def test_an_exported_network_is_imported_with_the_same_metrics(shop):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     said = run("export", "toy", "tiny-cpu-s0")
@@ -601,7 +601,7 @@ def test_an_exported_network_comes_back_with_the_same_scores(shop):
         run("import", "toy", str(path), "--name", "again", "--labels", "angry,happy")
 
 
-def test_without_the_prepared_set_an_export_is_checked_on_drawn_faces(shop, tmp_path, monkeypatch):
+def test_without_the_dataset_an_export_is_checked_on_drawn_faces(shop, tmp_path, monkeypatch):
     _, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     monkeypatch.setenv("FERSCOPE_DATA", str(tmp_path / "nothing"))
@@ -609,7 +609,7 @@ def test_without_the_prepared_set_an_export_is_checked_on_drawn_faces(shop, tmp_
     assert (tmp_path / "m.onnx").is_file()
 
 
-def test_prepare_drawn_faces_with_their_pictures(shop):
+def test_drawn_faces_are_prepared_with_their_images(shop):
     toy, run = shop
     output = run("prepare", "synthetic", "--name", "drawn", "--side", "32", "--count", "70",
                  "--faults", "--ship-pictures")  # fmt: skip
@@ -621,7 +621,7 @@ def test_prepare_drawn_faces_with_their_pictures(shop):
     assert len(place.samples()) == 72
 
 
-def test_options_that_a_plan_says_itself_are_refused(shop, tmp_path):
+def test_options_that_a_plan_sets_are_refused(shop, tmp_path):
     (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic, count: 70}]\n")
     result = CliRunner().invoke(
         cli.app, ["prepare", "--plan", str(tmp_path / "plan.yaml"), "--name", "x", "--side", "64"]
@@ -630,7 +630,7 @@ def test_options_that_a_plan_says_itself_are_refused(shop, tmp_path):
     assert "--side" in result.output
 
 
-def test_a_smoke_run_of_an_ensemble_keeps_nothing(shop):
+def test_a_smoke_run_of_an_ensemble_writes_nothing(shop):
     toy, run = shop
     for name in ("tiny", "tiny_two"):
         run("train", name, "--benchmark", "toy", "--device", "cpu")
@@ -653,7 +653,7 @@ def test_an_ensemble_without_its_members_names_them(shop):
         run("train", "both", "--benchmark", "toy")
 
 
-def test_a_member_made_anew_makes_its_ensemble_anew(shop):
+def test_a_retrained_member_rebuilds_its_ensemble(shop):
     toy, run = shop
     run("benchmark", "toy", "--device", "cpu")
     first = toy.benchmark.run("both-cpu").info()
@@ -688,7 +688,7 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
     assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
 
 
-def test_what_a_member_answers_anew_reaches_its_averages(shop, monkeypatch):
+def test_re_evaluating_a_member_updates_its_ensembles(shop, monkeypatch):
     from training.jobs import publish
 
     monkeypatch.setattr(publish, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
@@ -731,7 +731,7 @@ def test_an_ensemble_whose_member_was_deleted_names_it(shop):
         run("train", "both", "--benchmark", "toy", "--overwrite")
 
 
-def test_an_interrupted_overwrite_leaves_the_finished_run(shop):
+def test_an_interrupted_overwrite_keeps_the_finished_run(shop):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     place = toy.benchmark.run("tiny-cpu-s0")
@@ -749,7 +749,7 @@ def test_an_interrupted_overwrite_leaves_the_finished_run(shop):
     assert place.info().created >= json.loads(before["run.json"])["created"]
 
 
-def test_an_overwrite_does_not_go_on_from_the_earlier_trainings_checkpoints(shop, monkeypatch):
+def test_an_overwrite_does_not_resume_earlier_checkpoints(shop, monkeypatch):
     from fer_core.engine.trainer import Trainer
 
     toy, run = shop
@@ -768,7 +768,7 @@ def test_an_overwrite_does_not_go_on_from_the_earlier_trainings_checkpoints(shop
     assert not list(state.glob("*.safetensors"))
 
 
-def test_time_that_is_up_begins_nothing_and_fails_nothing(shop):
+def test_after_the_time_limit_no_run_is_started(shop):
     toy, run = shop
     output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
@@ -797,9 +797,7 @@ def test_a_seed_may_come_from_set(shop):
     assert toy.benchmark.run("tiny-cpu-s6").info().seed == 6
 
 
-def test_publishing_that_is_killed_while_files_are_moved_is_finished_by_the_next_call(
-    shop, monkeypatch
-):
+def test_a_killed_publish_is_completed_by_the_next_call(shop, monkeypatch):
     toy, run = shop
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     place = toy.benchmark.run("tiny-cpu-s0")
@@ -819,7 +817,7 @@ def test_publishing_that_is_killed_while_files_are_moved_is_finished_by_the_next
     assert not (place.state_dir / "ready").exists()
 
 
-def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):
+def test_an_interrupted_publish_changes_nothing(shop, monkeypatch):
     from training.jobs import publish
 
     toy, run = shop
@@ -837,7 +835,7 @@ def test_publishing_that_is_interrupted_changes_nothing(shop, monkeypatch):
     assert after == before
 
 
-def test_predictions_with_test_time_augmentation_stand_apart(shop, tmp_path):
+def test_predictions_with_test_time_augmentation_are_not_ranked(shop, tmp_path):
     from fer_core.evaluation.predictions import Predictions
 
     toy, run = shop
@@ -858,13 +856,13 @@ def test_predictions_with_test_time_augmentation_stand_apart(shop, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"), [("optim.lr=[1", "Cannot parse the value"), ("optim", "section.key=value")]
 )
-def test_an_override_that_is_no_yaml_is_named(shop, text, message):
+def test_an_override_that_is_not_yaml_is_named(shop, text, message):
     _, run = shop
     with pytest.raises(FerscopeError, match=message):
         run("train", "tiny", "--benchmark", "toy", "--set", text)
 
 
-def test_the_start_face_is_made_again_from_its_graph(shop, tmp_path):
+def test_the_face_weights_are_converted_again_from_their_graph(shop, tmp_path):
     _, run = shop
     graph, out = GraphFile(tmp_path, mobilenet()), tmp_path / "start.safetensors"
     out_of_set = ("--benchmark", "toy", "--images", "64", "--out", str(out))

@@ -58,7 +58,7 @@ def test_both_splits_are_written_and_not_measured_twice(benchmark_copy, toy, pre
     assert measured(draw_splits(toy.dataset, 6, seed=1))
 
 
-def test_unchanged_images_give_the_runs_own_answers(benchmark_copy, toy):
+def test_a_zero_shift_gives_the_runs_predictions(benchmark_copy, toy):
     run, pictures = benchmark_copy.run(RUN), draw_splits(toy.dataset, 0, seed=0)
     measure_framing_shifts(run, toy.dataset, pictures, CPU, quiet)
     from fer_core.engine.networks import load_network

@@ -48,7 +48,7 @@ def test_every_option_that_a_message_names_exists(folder: str) -> None:
     assert unknown == set()
 
 
-def test_every_option_that_the_page_on_data_names_exists() -> None:
+def test_every_option_named_in_data_md_exists() -> None:
     known = options() | OF_OTHERS
     text = (ROOT / "docs/data.md").read_text()
     assert {option for option in OPTION.findall(text) if option not in known} == set()

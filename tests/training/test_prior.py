@@ -33,7 +33,7 @@ def train(toy, name, **loss):
     )
 
 
-def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypatch):
+def test_the_chosen_prior_shift_changes_only_the_bias(toy, monkeypatch):
     logarithms = np.log(np.arange(1, 8) / 28)
     monkeypatch.setattr(train_job, "choose_prior_shift", lambda *_: 0.35)
     monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
@@ -53,7 +53,7 @@ def test_the_bias_moves_by_what_validation_chose_and_nothing_else(toy, monkeypat
     np.testing.assert_allclose(logits.double().softmax(1).numpy(), saved.probabilities, atol=1e-6)
 
 
-def test_the_choice_is_made_on_validation(toy, monkeypatch):
+def test_the_prior_shift_is_chosen_on_validation(toy, monkeypatch):
     seen = []
 
     def noting(probabilities, truth, logarithms, least_macro_recall):
@@ -71,7 +71,7 @@ def test_the_choice_is_made_on_validation(toy, monkeypatch):
     np.testing.assert_allclose(logarithms, np.log(np.array(counts) / sum(counts)))
 
 
-def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch):
+def test_an_ensemble_applies_its_logit_shift_everywhere(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
     logarithms = np.log(np.arange(1, 8) / 28)
     required = []
@@ -111,7 +111,7 @@ def test_an_ensemble_is_shifted_alike_wherever_it_answers(tmp_path, monkeypatch)
     np.testing.assert_allclose(logits.double().softmax(1).numpy(), answer, atol=1e-5)
 
 
-def test_an_ensemble_may_stay_the_plain_mean(tmp_path, monkeypatch):
+def test_an_ensemble_may_be_the_plain_mean(tmp_path, monkeypatch):
     toy = toy_benchmark(tmp_path)
     monkeypatch.setattr(ensembles, "choose_prior_shift", lambda *_: 0.5)
     names = ("efficientnet_lite0", "resnet34")

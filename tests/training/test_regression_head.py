@@ -50,7 +50,7 @@ def test_the_loss_is_masked_and_standardised():
     assert head.loss(estimates, torch.full((4,), float("nan"))).item() == 0
 
 
-def test_a_missing_score_gives_no_gradient():
+def test_a_missing_target_has_no_gradient():
     head = TwoHeads(nn.Linear(3, 2))
     features = torch.rand(2, 3, requires_grad=True)
     head(features)
@@ -59,7 +59,7 @@ def test_a_missing_score_gives_no_gradient():
     assert features.grad[1].abs().sum() == 0
 
 
-def test_a_score_is_taken_once_a_pass():
+def test_the_regression_output_can_be_taken_once_per_pass():
     head = TwoHeads(nn.Linear(3, 2))
     head(torch.rand(1, 3))
     head.take()
@@ -84,7 +84,7 @@ def test_every_backbone_takes_a_second_head_and_keeps_its_logits(key, patch):
     assert regression_head_of(model, spec).take().shape == (2,)
 
 
-def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
+def test_the_regression_head_learns_beside_the_classes(toy, scores, capsys):
     recipe = toy_recipe(
         "scored",
         model={"architecture": "tiny_cnn"},
@@ -141,7 +141,7 @@ def test_it_learns_a_constructed_score_beside_the_classes(toy, scores, capsys):
         publish_run(run, toy.dataset, device="cpu")
 
 
-def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):
+def test_clips_must_stay_in_one_split(toy, tmp_path):
     samples = toy.dataset.samples
     path = tmp_path / "scores.csv"
     table = pd.DataFrame({"id": samples["id"], "score": 1.0, "clip": samples["split"] + "-clip"})
@@ -153,7 +153,7 @@ def test_clips_are_kept_on_one_side_or_refused(toy, tmp_path):
         read_targets(path, toy.dataset)
 
 
-def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
+def test_frames_without_a_target_belong_to_their_clip(toy, tmp_path):
     samples = toy.dataset.samples
     path = tmp_path / "scores.csv"
     table = pd.DataFrame({"id": samples["id"], "score": 1.0, "clip": samples["split"] + "-clip"})
@@ -164,7 +164,7 @@ def test_frames_without_a_score_count_as_their_clip_does(toy, tmp_path):
         read_targets(path, toy.dataset)
 
 
-def test_a_score_of_a_group_reaches_all_its_frames(toy, tmp_path):
+def test_the_target_of_a_group_applies_to_all_its_frames(toy, tmp_path):
     from dataclasses import replace
 
     samples = toy.dataset.samples.copy()
@@ -203,7 +203,7 @@ def test_a_table_that_does_not_fit_is_named(toy, tmp_path, change, message):
         read_targets(path, toy.dataset)
 
 
-def test_scores_that_do_not_vary_and_mixed_images_are_refused(toy, tmp_path):
+def test_constant_targets_and_cutmix_are_refused(toy, tmp_path):
     path = tmp_path / "scores.csv"
     pd.DataFrame({"id": toy.dataset.samples["id"], "score": 1.0}).to_csv(path, index=False)
     recipe = toy_recipe("flat", model={"architecture": "tiny_cnn"}, regression={"table": str(path)})
@@ -229,7 +229,7 @@ def test_numbered_clips_keep_their_zeros(toy, tmp_path):
     assert table["score"].tolist() == [1.5, 2.5]
 
 
-def test_a_compiled_network_learns_classes_and_scores_alike(toy, scores):
+def test_a_compiled_network_learns_classes_and_targets(toy, scores):
     def histories(compiled):
         recipe = toy_recipe(
             f"compiled_{compiled}",
@@ -246,7 +246,7 @@ def test_a_compiled_network_learns_classes_and_scores_alike(toy, scores):
         assert compiled[column] == pytest.approx(plain[column], rel=1e-4)
 
 
-def test_without_a_compiler_it_is_said_before_the_training(toy, monkeypatch):
+def test_a_missing_compiler_is_reported_before_the_training(toy, monkeypatch):
     recipe = toy_recipe("anything", model={"architecture": "tiny_cnn"}, train={"compile": True})
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)

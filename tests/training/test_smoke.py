@@ -67,7 +67,7 @@ def shallow(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "profile"), TRAININGS)
-def test_smoke(name, profile, empty, shallow, monkeypatch):
+def test_every_recipe_passes_a_smoke_run(name, profile, empty, shallow, monkeypatch):
     import huggingface_hub
 
     def unreachable(*_, **__):
@@ -91,7 +91,7 @@ def test_smoke(name, profile, empty, shallow, monkeypatch):
 
 
 @pytest.mark.parametrize("name", TAUGHT)
-def test_smoke_with_teachers(name, finished):
+def test_recipes_with_teachers_pass_a_smoke_run(name, finished):
     recipe = load_recipe(RECIPES, name)
     model = recipe.model.model_copy(update={"init": "scratch"})
     recipe = recipe.model_copy(update={"model": model})
@@ -103,7 +103,7 @@ def test_smoke_with_teachers(name, finished):
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_smoke_of_ensembles(name, finished):
+def test_ensemble_recipes_pass_a_smoke_run(name, finished):
     recipe = load_recipe(RECIPES, name)
     before = finished.benchmark.runs()
     info, predictions = average_runs(recipe, finished.benchmark)
@@ -113,7 +113,7 @@ def test_smoke_of_ensembles(name, finished):
 
 
 @pytest.mark.parametrize(("name", "profile"), TRAININGS)
-def test_a_recipes_network_takes_pictures_of_its_size(name, profile):
+def test_networks_of_recipes_accept_their_image_size(name, profile):
     config = load_recipe(RECIPES, name, profile).model
     with torch.device("meta"):  # shapes alone, no memory and no arithmetic
         model = build_model(config, 7).eval()
@@ -122,7 +122,7 @@ def test_a_recipes_network_takes_pictures_of_its_size(name, profile):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_shipped_recipes_teach_one_another_in_some_order(profile):
+def test_shipped_recipes_have_no_circular_teachers(profile):
     names = [name for name in NAMES if (name, profile) not in WITHOUT_PROFILE]
     recipes = [load_recipe(RECIPES, name, profile) for name in names]
     students = [recipe for recipe in recipes if isinstance(recipe, Recipe) and recipe.distill]

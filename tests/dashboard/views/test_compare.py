@@ -39,13 +39,13 @@ def verdicts(app) -> list[str]:
     return [text.value for text in app.markdown if text.value.startswith("### ")]
 
 
-def test_every_model_answers(compare):
+def test_every_model_predicts_the_face(compare):
     app = compare()
     assert len(verdicts(app)) == 4
     assert "does not know what the person feels" in texts(app)
 
 
-def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, artifacts_copy):
+def test_a_damaged_weight_file_does_not_affect_other_models(compare, artifacts_copy):
     weights = artifacts_copy / "toy" / "runs" / "efficientnet_lite0-cpu-s1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     app = compare(artifacts_copy)
@@ -63,9 +63,7 @@ def test_the_page_goes_on_when_one_weight_file_is_damaged(compare, artifacts_cop
     "changed",
     ["pair-cpu/run.json", "resnet34-cpu-s0/model.safetensors", "resnet34-cpu-s0/model.onnx"],
 )
-def test_a_cached_answer_stands_on_every_file_that_it_came_from(
-    monkeypatch, changed, artifacts_copy
-):
+def test_cached_predictions_depend_on_every_weight_file(monkeypatch, changed, artifacts_copy):
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts_copy))
 
     def key() -> object:
@@ -79,7 +77,7 @@ def test_a_cached_answer_stands_on_every_file_that_it_came_from(
     assert key() != before
 
 
-def test_below_the_chosen_confidence_models_are_unsure(compare):
+def test_below_the_confidence_threshold_models_are_unsure(compare):
     app = compare()
     assert not any("unsure" in verdict for verdict in verdicts(app))
     app.slider(key="unsure").set_value(95).run()
@@ -87,7 +85,7 @@ def test_below_the_chosen_confidence_models_are_unsure(compare):
     assert "All 4 models: unsure." in texts(app)
 
 
-def test_a_link_opens_the_same_view(compare):
+def test_a_link_restores_the_view(compare):
     app = compare(view="What if", change="Rotation")  # the view's former name
     assert app.button_group(key="change").value == "rotation"
     turns = app.dataframe[0].value
@@ -95,7 +93,7 @@ def test_a_link_opens_the_same_view(compare):
     assert all(text == "unchanged" or text.startswith("at ") for text in turns["above 0"])
 
 
-def test_sliders_change_the_face_and_go_back(compare):
+def test_sliders_change_the_face_and_reset(compare):
     app = compare()
     before = verdicts(app)
     app.slider(key="whatif-change-brightness").set_value(-0.88)
@@ -122,7 +120,7 @@ def test_a_picture_without_a_face_has_no_predictions_until_the_region_is_picked(
     assert len(verdicts(app)) == 4
 
 
-def test_one_click_treats_a_picture_as_a_cropped_face(open_page, toy, detector):
+def test_one_click_treats_an_image_as_a_cropped_face(open_page, toy, detector):
     detector()
     app = open_page("compare", toy.artifacts)
     app.button(key="treat-as-cropped").click().run()
@@ -150,7 +148,7 @@ def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, d
     assert verdicts(app) != first
 
 
-def test_look_alikes_come_from_training_and_test(compare, toy):
+def test_nearest_images_come_from_training_and_test(compare, toy):
     app = compare(toy.artifacts, toy.data, view="Similar pictures")
     grids = [html for html in app.html if "fs-grid" in html.proto.body]
     assert [grid.proto.body.count("<figure>") for grid in grids] == [8, 8]
@@ -158,7 +156,7 @@ def test_look_alikes_come_from_training_and_test(compare, toy):
     assert "training prepare" in texts(without)
 
 
-def test_without_models_nothing_is_asked(compare):
+def test_without_models_the_page_asks_to_select_one(compare):
     app = compare()
     app.button_group(key="runs").set_value([]).run()
     assert app.info[0].value == "Pick at least one model."

@@ -34,14 +34,14 @@ def values(app):
     return {metric.label: metric.value for metric in app.metric}
 
 
-def test_where_nothing_trains_it_says_how_to_start(open_page, toy):
+def test_without_trainings_the_monitor_shows_the_command(open_page, toy):
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
     assert "No training is in progress on toy" in texts(app)
     assert "python -m training train efficientnet_lite0 --benchmark toy" in app.code[0].value
 
 
-def test_without_any_benchmark_it_says_what_to_run(open_page, tmp_path):
+def test_without_benchmarks_the_monitor_shows_the_command(open_page, tmp_path):
     app = open_page("monitor", tmp_path / "none")
     assert not app.exception
     assert "There is no benchmark yet" in texts(app)
@@ -55,7 +55,7 @@ def test_without_a_finished_run_there_is_no_table(open_page, tmp_path):
     assert "No training has finished an epoch" in texts(app)
 
 
-def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
+def test_a_running_training_shows_its_progress(open_page, toy):
     run = begin(toy)
     app = open_page("monitor", toy.artifacts)
     assert not app.exception
@@ -75,7 +75,7 @@ def test_a_training_under_way_shows_how_far_it_is(open_page, toy):
     assert values(app)["Best validation accuracy"] == "61.0%"
 
 
-def test_a_silent_training_says_how_to_go_on(open_page, toy):
+def test_a_stalled_training_shows_how_to_resume(open_page, toy):
     begin(toy, silence=600)
     app = open_page("monitor", toy.artifacts)
     assert "No update for 0:10:0" in app.warning[0].value
@@ -85,7 +85,7 @@ def test_a_silent_training_says_how_to_go_on(open_page, toy):
     ]
 
 
-def test_a_renamed_run_and_one_that_is_trained_again_have_their_cards(open_page, toy):
+def test_renamed_and_retrained_runs_have_a_card(open_page, toy):
     begin(toy, "mine", silence=600)
     begin(toy, "resnet34-cpu-s0")
     app = open_page("monitor", toy.artifacts)
@@ -94,7 +94,7 @@ def test_a_renamed_run_and_one_that_is_trained_again_have_their_cards(open_page,
     assert "train mine --benchmark toy --profile cpu --seed 0 --resume" in app.code[0].value
 
 
-def test_a_damaged_run_that_is_trained_anew_has_its_card(open_page, toy):
+def test_a_damaged_run_in_training_has_a_card(open_page, toy):
     run = begin(toy, "resnet34-cpu-s0")
     run.report_path.write_text("{")
     app = open_page("monitor", toy.artifacts)
@@ -108,7 +108,7 @@ def test_a_diverged_training_is_named(open_page, toy):
     assert "diverged" in app.error[0].value
 
 
-def test_a_half_written_state_is_no_training(open_page, toy):
+def test_a_partial_state_file_is_ignored(open_page, toy):
     run = begin(toy)
     run.under_way.progress_path.write_text('{"epoch": 2')
     app = open_page("monitor", toy.artifacts)
@@ -116,7 +116,7 @@ def test_a_half_written_state_is_no_training(open_page, toy):
     assert "No training is in progress on toy" in texts(app)
 
 
-def test_a_training_that_has_no_checkpoint_yet_is_no_damaged_run(open_page, toy):
+def test_a_training_without_a_checkpoint_is_not_called_damaged(open_page, toy):
     begin(toy)
     app = open_page("leaderboard", toy.artifacts)
     assert not app.warning

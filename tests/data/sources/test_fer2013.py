@@ -13,7 +13,7 @@ NATIVE_ORDER = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv", "fer2013.csv.gz", "fer2013.csv.zip"])
-def test_every_packing_gives_the_same_samples(tmp_path: Path, name: str) -> None:
+def test_csv_archive_and_folder_give_the_same_samples(tmp_path: Path, name: str) -> None:
     source = Fer2013Source(write_fer2013(tmp_path, name=name))
     read = list(source)
     assert len(source) == len(read) == 42
@@ -58,7 +58,7 @@ def test_votes_beside_the_csv_become_the_label(tmp_path: Path) -> None:
     }
 
 
-def test_the_original_labels_can_be_asked_for_beside_votes(tmp_path: Path) -> None:
+def test_original_labels_can_be_requested_with_votes(tmp_path: Path) -> None:
     table = fer2013_table()
     votes = votes_table(table)
     votes.loc[3, ["happiness", "sadness"]] = [0, 8]
@@ -68,7 +68,7 @@ def test_the_original_labels_can_be_asked_for_beside_votes(tmp_path: Path) -> No
     assert (read[3].label, read[3].second_label, read[3].excluded) == ("happy", "sad", "")
 
 
-def test_votes_may_stand_elsewhere(tmp_path: Path) -> None:
+def test_votes_may_be_in_another_folder(tmp_path: Path) -> None:
     table = fer2013_table()
     votes_table(table).to_csv(tmp_path / "crowd.csv", index=False)
     source = Fer2013Source(write_fer2013(tmp_path, table), votes=tmp_path / "crowd.csv")
@@ -87,7 +87,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         Fer2013Source(write_fer2013(tmp_path), votes=tmp_path / "crowd.csv")
 
 
-def test_a_cut_off_archive_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = write_fer2013(tmp_path, name="fer2013.csv.gz")
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(DataError, match=r"fer2013\.csv\.gz cannot be read as csv"):
@@ -173,7 +173,7 @@ def test_a_wrong_number_of_pixels_names_its_row(tmp_path: Path, change, count: i
         ("9" * 30, "not a whole number"),
     ],
 )
-def test_an_impossible_pixel_names_its_row(tmp_path: Path, value: str, message: str) -> None:
+def test_an_invalid_pixel_names_its_row(tmp_path: Path, value: str, message: str) -> None:
     table = fer2013_table()
     table.loc[40, "pixels"] = " ".join([value] + ["0"] * 2303)
     items = list(Fer2013Source(write_fer2013(tmp_path, table)))
@@ -217,7 +217,7 @@ def test_votes_that_always_tie_are_refused(tmp_path: Path) -> None:
         Fer2013Source(write_fer2013(tmp_path, table, votes))
 
 
-def test_votes_agreeing_on_half_of_the_rows_are_taken(tmp_path: Path) -> None:
+def test_votes_that_agree_on_half_of_the_rows_are_accepted(tmp_path: Path) -> None:
     table = fer2013_table()
     half = np.arange(42)
     half[:21] = np.roll(half[:21], 1)
@@ -235,14 +235,14 @@ def test_a_different_usage_names_its_row(tmp_path: Path) -> None:
         Fer2013Source(write_fer2013(tmp_path, table, votes))
 
 
-def test_another_number_of_votes_is_refused(tmp_path: Path) -> None:
+def test_a_different_number_of_votes_is_refused(tmp_path: Path) -> None:
     table = fer2013_table()
     with pytest.raises(DataError, match=r"has 41 rows and fer2013\.csv 42"):
         Fer2013Source(write_fer2013(tmp_path, table, votes_table(table)[:-1]))
 
 
 @pytest.mark.parametrize("value", ["-1", "0.5", "", "many"])
-def test_an_impossible_vote_names_its_row(tmp_path: Path, value: str) -> None:
+def test_an_invalid_vote_names_its_row(tmp_path: Path, value: str) -> None:
     table = fer2013_table()
     votes = votes_table(table).astype({"fear": str})
     votes.loc[11, "fear"] = value

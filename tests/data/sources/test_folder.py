@@ -86,7 +86,7 @@ def test_validation_may_be_missing(tmp_path: Path) -> None:
     assert len(FolderSource(with_splits(tmp_path, "train", "test"))) == 8
 
 
-def test_the_order_does_not_depend_on_the_order_of_writing(tmp_path: Path) -> None:
+def test_the_order_is_independent_of_file_creation(tmp_path: Path) -> None:
     write_images(tmp_path, {"sad": GREY[:1], "angry": GREY[1:2]})
     for name in ("b.png", "A.png", "a.png"):
         Image.fromarray(GREY[0]).save(tmp_path / "angry" / name)
@@ -99,7 +99,7 @@ def test_the_order_does_not_depend_on_the_order_of_writing(tmp_path: Path) -> No
     ]
 
 
-def test_class_names_are_canonical_and_joined(tmp_path: Path) -> None:
+def test_class_names_become_canonical_and_are_merged(tmp_path: Path) -> None:
     write_images(tmp_path, {"Anger": GREY[:1], "ANGRY": GREY[1:2], "Boredom": GREY[2:3]})
     source = FolderSource(tmp_path)
     assert "kept as classes of their own: boredom" in " ".join(source.notes)
@@ -110,7 +110,7 @@ def test_class_names_are_canonical_and_joined(tmp_path: Path) -> None:
     ]
 
 
-def test_the_mapping_renames_joins_and_leaves_out(tmp_path: Path) -> None:
+def test_the_mapping_renames_merges_and_drops_classes(tmp_path: Path) -> None:
     write_images(tmp_path, {"0": GREY[:1], "Contempt": GREY[1:2], "Joy": GREY[2:3], "7": GREY[3:4]})
     source = FolderSource(
         tmp_path, mapping={"0": "Anger", "CONTEMPT": "", "7": "neutral", "happiness": "happy"}
@@ -122,7 +122,7 @@ def test_the_mapping_renames_joins_and_leaves_out(tmp_path: Path) -> None:
     ]
 
 
-def test_a_mapping_of_no_class_is_refused(tmp_path: Path) -> None:
+def test_a_mapping_of_an_unknown_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--map-class names 'hapy'.*are happy, sad"):
         FolderSource(two_classes(tmp_path), mapping={"hapy": "happy"})
 
@@ -166,7 +166,7 @@ def test_unreadable_files_are_skipped_with_a_reason(tmp_path: Path) -> None:
     assert len(only_samples(source)) == 4
 
 
-def test_a_file_that_vanishes_after_the_listing_is_skipped(tmp_path: Path) -> None:
+def test_a_file_deleted_after_listing_is_skipped(tmp_path: Path) -> None:
     source = FolderSource(two_classes(tmp_path))
     (tmp_path / "sad" / "001.png").unlink()
     assert only_skipped(source) == {
@@ -209,7 +209,7 @@ def test_grey_pictures_saved_as_rgb_are_grey(tmp_path: Path) -> None:
     assert read["sad/rgb.jpg"].shape == (20, 20)
 
 
-def test_one_coloured_picture_makes_the_set_coloured(tmp_path: Path) -> None:
+def test_one_colour_image_makes_the_dataset_colour(tmp_path: Path) -> None:
     write_images(two_classes(tmp_path), {"fear": noise(1, side=20, colour=True)})
     source = FolderSource(tmp_path)
     read = {item.key: item.image for item in only_samples(source)}
@@ -219,7 +219,7 @@ def test_one_coloured_picture_makes_the_set_coloured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("difference", "colour"), [(8, False), (9, True)])
-def test_how_far_channels_of_a_grey_picture_may_differ(
+def test_grey_images_may_differ_between_channels_by_the_tolerance(
     tmp_path: Path, difference: int, colour: bool
 ) -> None:
     tinted = np.full((20, 20, 3), 100, dtype=np.uint8)
@@ -228,7 +228,7 @@ def test_how_far_channels_of_a_grey_picture_may_differ(
     assert FolderSource(tmp_path).colour is colour
 
 
-def test_colour_is_sampled_over_the_whole_folder_past_unreadable_files(
+def test_colour_detection_samples_the_whole_folder_and_skips_unreadable_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_images(tmp_path, {"happy": [GREY[0]] * 100, "sad": [GREY[0]] * 100})
@@ -295,7 +295,7 @@ def test_a_file_name_that_is_not_utf8_gives_a_key_that_can_be_saved(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
-def test_a_path_that_is_no_folder_is_named(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_folder_is_named(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "faces"
     if kind == "file":
         path.touch()
@@ -355,7 +355,7 @@ def test_a_mapping_to_one_class_is_not_enough(tmp_path: Path) -> None:
         FolderSource(tmp_path, mapping={"sad": "", "happy": ""})
 
 
-def test_images_beside_split_folders_are_not_dropped_in_silence(tmp_path: Path) -> None:
+def test_images_beside_split_folders_are_an_error(tmp_path: Path) -> None:
     with_splits(tmp_path, "train", "test")
     write_images(tmp_path, {"unsorted": GREY[:1]})
     (tmp_path / "docs").mkdir()
@@ -363,7 +363,7 @@ def test_images_beside_split_folders_are_not_dropped_in_silence(tmp_path: Path) 
         FolderSource(tmp_path)
 
 
-def test_images_nested_in_a_class_are_not_dropped_in_silence(tmp_path: Path) -> None:
+def test_images_nested_in_a_class_are_an_error(tmp_path: Path) -> None:
     write_images(two_classes(tmp_path), {"sad/S001": GREY[:1]})
     with pytest.raises(DataError, match="S001 is a folder of images inside a class folder"):
         FolderSource(tmp_path)

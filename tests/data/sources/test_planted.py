@@ -32,14 +32,14 @@ def dataset(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> 
     return prepare(ListSource(samples, colour=True), folder, name="planted", side=SIDE)
 
 
-def test_as_many_faults_as_promised(source: PlantedSource, samples: list[Sample]) -> None:
+def test_the_number_of_planted_faults(source: PlantedSource, samples: list[Sample]) -> None:
     planted = source.planted
     assert len(source) == len(samples) == COUNT + 4
     assert (len(planted.copies), len(planted.wrong_labels), len(planted.odd)) == (4, 4, 2)
     assert not planted.wrong_labels & planted.odd
 
 
-def test_labels_differ_from_what_was_drawn_just_where_planted(
+def test_labels_differ_from_the_drawing_exactly_where_planted(
     source: PlantedSource, samples: list[Sample]
 ) -> None:
     wrong = {
@@ -49,7 +49,7 @@ def test_labels_differ_from_what_was_drawn_just_where_planted(
     assert wrong == source.planted.wrong_labels
 
 
-def test_entries_say_the_same_without_drawing(
+def test_entries_equal_the_samples_without_drawing(
     source: PlantedSource, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SyntheticSource, "face", None)
@@ -60,7 +60,9 @@ def test_entries_say_the_same_without_drawing(
     assert [entry.label for entry in source.entries()] == [s.label for s in samples]
 
 
-def test_what_is_not_odd_is_the_plain_drawing(source: PlantedSource, samples: list[Sample]) -> None:
+def test_other_images_are_the_unchanged_drawings(
+    source: PlantedSource, samples: list[Sample]
+) -> None:
     plain = SyntheticSource(COUNT, seed=4, side=SIDE)
     odd = {int(key) for key in source.planted.odd}
     for index in {0, 1, 2, 3} | odd:
@@ -69,7 +71,7 @@ def test_what_is_not_odd_is_the_plain_drawing(source: PlantedSource, samples: li
         assert samples[index].split == plain.split(index)
 
 
-def test_every_image_has_ten_votes_mostly_for_what_was_drawn(samples: list[Sample]) -> None:
+def test_every_image_has_ten_votes_mostly_for_the_drawn_class(samples: list[Sample]) -> None:
     assert {sum(sample.votes.values()) for sample in samples} == {ANNOTATORS}
     agreed = [sample.votes[str(sample.second_label)] / ANNOTATORS for sample in samples]
     assert 0.75 < np.mean(agreed) < 0.95
@@ -84,7 +86,7 @@ def test_the_audit_finds_every_copy(source: PlantedSource, dataset: PreparedData
     assert set(group.index[group >= 0]) == members
 
 
-def test_the_audit_finds_odd_pictures(source: PlantedSource, dataset: PreparedDataset) -> None:
+def test_the_audit_finds_the_outliers(source: PlantedSource, dataset: PreparedDataset) -> None:
     found = set(outliers(dataset.samples)["id"])
     assert {f"list/{key}" for key in source.planted.odd} & found
     assert len(found) < 0.1 * COUNT

@@ -49,14 +49,14 @@ def test_files_are_listed_and_read(tmp_path: Path, name: str) -> None:
     "name", ["../out.png", "/etc/out.png", "x/../../out.png", "..\\out.png", "C:\\out.png"]
 )
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_name_that_leads_out_is_skipped(tmp_path: Path, name: str, kind: str) -> None:
+def test_a_name_outside_the_archive_is_skipped(tmp_path: Path, name: str, kind: str) -> None:
     pack = zip_of if kind == "zip" else tar_of
     tree = open_tree(pack(tmp_path / f"a.{kind}", {name: b"x", "happy/a.png": b"y"}))
     assert tree.files == ("happy/a.png",)
     assert [item.reason for item in tree.skipped] == ["Its path leads out of the archive."]
 
 
-def test_backslashes_are_slashes(tmp_path: Path) -> None:
+def test_backslashes_in_names_become_slashes(tmp_path: Path) -> None:
     assert open_tree(zip_of(tmp_path / "a.zip", {"x\\a.png": b"1"})).files == ("x/a.png",)
 
 
@@ -85,7 +85,7 @@ def test_encrypted_files_are_skipped_with_the_remedy(tmp_path: Path) -> None:
     assert "password" in item.reason
 
 
-def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_over_a_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = zip_of(tmp_path / "a.zip", {f"{n}.png": b"x" * 100 for n in range(5)})
     monkeypatch.setattr(trees, "MAX_UNPACKED", 400)
     with pytest.raises(DataError, match="Unpack it and give the folder"):
@@ -100,7 +100,7 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_tree(path).read_picture("0.png")
 
 
-def test_a_compressed_tar_that_does_not_fit_is_told(
+def test_a_compressed_tar_over_the_memory_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tar_of(tmp_path / "a.tar.gz", {"a.png": b"x" * 100})
@@ -123,7 +123,7 @@ def test_other_archives_must_be_unpacked(tmp_path: Path, name: str) -> None:
         is_archive(tmp_path / name)
 
 
-def test_folders_in_a_circle_are_listed_once(tmp_path: Path) -> None:
+def test_circular_links_are_listed_once(tmp_path: Path) -> None:
     (tmp_path / "set/happy").mkdir(parents=True)
     (tmp_path / "set/happy/a.png").write_bytes(b"x")
     (tmp_path / "set/happy/up").symlink_to(tmp_path / "set")

@@ -36,7 +36,7 @@ def record(epoch, accuracy=0.4):
     return EpochRecord(epoch, 2.0, 0.3, 1.9, accuracy, 0.35, 1e-3, 100.0, 1.0, 32)
 
 
-def test_state_says_how_far_it_is_and_goes_when_it_is_over(run):
+def test_the_state_file_shows_progress_and_is_removed_at_the_end(run):
     watcher = Watcher()
     journal = ProgressWriter(watcher, run)
     journal.on_step(news(2, 10, 0.7))
@@ -49,7 +49,7 @@ def test_state_says_how_far_it_is_and_goes_when_it_is_over(run):
     journal.close()  # twice does no harm
 
 
-def test_a_point_of_the_trace_is_the_mean_of_its_own_steps(run):
+def test_a_trace_point_is_the_mean_of_its_steps(run):
     journal = ProgressWriter(Watcher(), run)
     # losses 4, 2, 1, 1: the means so far that an engine tells are 4, 3, 7/3, 2
     for step, mean in enumerate((4, 3, 7 / 3, 2), start=1):
@@ -60,7 +60,7 @@ def test_a_point_of_the_trace_is_the_mean_of_its_own_steps(run):
     assert trace["accuracy"].tolist() == pytest.approx([0.2, (0.4 * 4 - 0.2 * 2) / 2])
 
 
-def test_an_epoch_has_as_many_points_as_promised_and_ends_with_one(run):
+def test_an_epoch_has_the_configured_number_of_trace_points(run):
     journal = ProgressWriter(Watcher(), run)
     for epoch in (1, 2):
         for step in range(1, 48):
@@ -72,7 +72,7 @@ def test_an_epoch_has_as_many_points_as_promised_and_ends_with_one(run):
     assert epochs.is_unique
 
 
-def test_a_resumed_training_goes_on_behind_its_checkpoint(run):
+def test_the_trace_of_a_resumed_training_continues_after_its_checkpoint(run):
     first = ProgressWriter(Watcher(), run)
     for step in range(1, 31):
         first.on_step(news(1, step, loss=3.0))
@@ -87,7 +87,7 @@ def test_a_resumed_training_goes_on_behind_its_checkpoint(run):
     assert trace[trace["epoch"] > 0.5]["loss"].tolist() == pytest.approx([1.0] * 10)
 
 
-def test_a_new_training_in_an_old_place_forgets_the_old_one(run):
+def test_a_new_training_removes_the_earlier_trace(run):
     old = ProgressWriter(Watcher(), run)
     for step in range(1, 41):
         old.on_step(news(1, step))
@@ -101,7 +101,7 @@ def test_a_new_training_in_an_old_place_forgets_the_old_one(run):
     assert run.history()["accuracy"].tolist() == [0.4]
 
 
-def test_history_grows_by_the_epoch_and_a_repeated_epoch_replaces_the_earlier(run):
+def test_history_grows_per_epoch_and_repeated_epochs_are_replaced(run):
     journal = ProgressWriter(Watcher(), run)
     for epoch, accuracy in ((1, 0.1), (2, 0.2), (2, 0.3)):
         journal.on_epoch(record(epoch, accuracy))
@@ -113,13 +113,13 @@ def test_epochs_after_a_lost_history_are_kept(run):
     assert run.history()["epoch"].tolist() == [7]
 
 
-def test_a_loss_that_is_no_number_is_said_and_ends_nothing(run):
+def test_a_nan_loss_is_reported_without_ending_the_training(run):
     journal = ProgressWriter(Watcher(), run)
     journal.on_step(news(1, 1, loss=float("nan")))
     assert TrainingState.read(run.progress_path).loss is None
 
 
-def test_a_journal_that_cannot_be_written_does_not_end_the_training(run, monkeypatch):
+def test_an_unwritable_progress_file_does_not_end_the_training(run, monkeypatch):
     def full(*_):
         raise ArtifactError("The disk is full")
 
@@ -132,7 +132,7 @@ def test_a_journal_that_cannot_be_written_does_not_end_the_training(run, monkeyp
     assert watcher.heard == [news(1, 2), record(1)]
 
 
-def test_a_damaged_trace_is_begun_anew(run):
+def test_a_damaged_trace_is_replaced(run):
     write_table(run.trace_path, pd.DataFrame({"epoch": [0.1]}))
     journal = ProgressWriter(Watcher(), run)
     journal.on_step(news(1, 21))

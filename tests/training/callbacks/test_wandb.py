@@ -26,7 +26,7 @@ class Watcher:
         self.records.append(record)
 
 
-def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monkeypatch):
+def test_offline_tracking_writes_to_its_folder_and_forwards_events(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")  # whatever happens, nothing leaves
     watcher = Watcher()
@@ -42,7 +42,7 @@ def test_offline_tracking_writes_to_its_folder_and_passes_news_on(tmp_path, monk
     assert files[0].stat().st_size > 0
 
 
-def test_nothing_is_made_unless_it_is_asked_for(tmp_path, monkeypatch):
+def test_without_tracking_no_file_is_created(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     watcher, run = Watcher(), RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
     with tracked(watcher, toy_recipe(), run, "none", resume=False) as observer:
@@ -50,7 +50,7 @@ def test_nothing_is_made_unless_it_is_asked_for(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_only_a_resumed_training_goes_on_under_its_name(tmp_path):
+def test_only_a_resumed_training_reuses_its_tracking_id(tmp_path):
     run = RunDir(tmp_path / "toy" / "runs" / "tiny-cpu-s0")
     first = tracking_id(run, resume=True)  # there was nothing to resume
     assert re.fullmatch(r"toy\.tiny-cpu-s0\.[0-9a-f]{8}", first)

@@ -27,7 +27,7 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(tmp_path / "artifacts"))
 
 
-def test_a_dry_run_says_what_would_be_read_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "set", ["happy", "01_sad"], splits=("train", "val"))
     (folder / "train/happy/link.png").symlink_to("/nowhere")
     said = prepare(folder, "--dry-run")
@@ -51,7 +51,7 @@ def test_options_reach_the_reader(tmp_path: Path) -> None:
     assert "2 left out: the class 2 is left out" in said
 
 
-def test_a_set_is_prepared_with_its_columns(tmp_path: Path) -> None:
+def test_a_dataset_is_prepared_with_its_columns(tmp_path: Path) -> None:
     rows = [[*row, f"p{n % 6}", "mf"[n % 2]] for n, row in enumerate(picture_rows("01", 12))]
     head = ["path", "mood", "who", "gender"]
     listed(tmp_path / "set", rows, file="list.csv", header=head, separator=",")
@@ -68,14 +68,14 @@ def test_a_set_is_prepared_with_its_columns(tmp_path: Path) -> None:
     assert "No split cuts the 6 groups" in card
 
 
-def test_a_plan_and_options_beside_it_are_refused(tmp_path: Path) -> None:
+def test_options_beside_a_plan_are_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic}]\n")
     said = prepare("--plan", tmp_path / "plan.yaml", "--dry-run", "--codes", "rafdb")
     assert "write --codes into the plan" in said.replace("\n", " ").replace("│", "")
     assert "read as synthetic" in prepare("--plan", tmp_path / "plan.yaml", "--dry-run")
 
 
-def test_a_dry_run_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_a_dry_run_does_not_import_torch(tmp_path: Path) -> None:
     """So it is over in a second or two, whatever the set."""
     path = fer2013_csv(tmp_path / "fer2013.csv")
     code = (

@@ -73,7 +73,7 @@ def data_of(toy):
     return train.train_data(recipe, toy.dataset)
 
 
-def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
+def test_predictions_are_averaged_over_augmented_views(toy):
     network = brightness(toy)
     images, rows = np.asarray(toy.dataset.images), np.array([5, 2, 9])
     given = np.concatenate(
@@ -92,7 +92,7 @@ def test_the_mean_is_over_changed_copies_and_each_is_drawn_once(toy):
     assert len(np.unique(given[:, 0])) == 3
 
 
-def test_a_weighted_teacher_is_the_ensemble(toy):
+def test_a_weighted_teacher_equals_the_ensemble(toy):
     first, second = (
         load_network(toy.benchmark.run(f"tiny-cpu-s{seed}"), toy.dataset.format) for seed in (0, 1)
     )
@@ -104,7 +104,7 @@ def test_a_weighted_teacher_is_the_ensemble(toy):
     torch.testing.assert_close(Teacher([first, second])(images), (one + other) / 2)
 
 
-def test_targets_are_labels_and_answers_mixed(toy, monkeypatch):
+def test_targets_mix_labels_and_teacher_predictions(toy, monkeypatch):
     data, accelerator = data_of(toy), make_accelerator("fp32", "cpu")
     config = DistillConfig(teachers=("tiny-cpu-s0", "tiny-cpu-s1"), weight=0.6, views=2)
     said = {}
@@ -125,7 +125,7 @@ def test_targets_are_labels_and_answers_mixed(toy, monkeypatch):
     assert given.dtype == np.float32
 
 
-def test_an_ensemble_teaches_by_its_weights(toy):
+def test_an_ensemble_teacher_uses_its_weights(toy):
     recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("tiny", "other"))
     toy_run(toy.benchmark, toy.dataset, 0, "other", "tiny_cnn")
     made = build_ensemble(recipe, toy.benchmark)
@@ -145,7 +145,7 @@ def test_an_ensemble_teaches_by_its_weights(toy):
     np.testing.assert_allclose(teachers(images).numpy(), expected, atol=1e-6)
 
 
-def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
+def test_cached_ensemble_predictions_include_its_logit_shift(toy, monkeypatch):
     recipe = EnsembleRecipe(
         kind="ensemble", name="both", profile="cpu", members=("tiny", "other"), prior="fixed"
     )
@@ -166,12 +166,12 @@ def test_an_ensembles_kept_answers_are_shifted_too(toy, monkeypatch):
     np.testing.assert_allclose(given[:, 0], np.e / (np.e + 6), rtol=1e-5)
 
 
-def test_a_teacher_that_is_not_finished_is_named_with_the_remedy(toy):
+def test_an_unfinished_teacher_is_named_with_the_remedy(toy):
     with pytest.raises(RecipeError, match=r"teacher big-cpu-s0 .*train big.*=null"):
         student(toy, teachers=["big-cpu-s0"])
 
 
-def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, monkeypatch):
+def test_predictions_are_cached_until_the_teacher_changes(toy, monkeypatch):
     asked = []
 
     def counting(network, images, rows, views, **options):
@@ -204,7 +204,7 @@ def test_answers_are_kept_for_the_next_student_until_the_teacher_changes(toy, mo
     assert len(list(state.glob("taught-*.npz"))) == 2
 
 
-def test_a_teacher_is_asked_again_about_pictures_prepared_anew(toy):
+def test_predictions_are_recomputed_for_newly_prepared_images(toy):
     config = DistillConfig(teachers=("tiny-cpu-s0",), views=2)
     run = toy.benchmark.run("tiny-cpu-s0")
     images = np.array(toy.dataset.images)
@@ -218,7 +218,7 @@ def test_a_teacher_is_asked_again_about_pictures_prepared_anew(toy):
     assert distillation._cache_path(run, config, replace(data, train_rows=rows[1:])) != place
 
 
-def test_an_ensemble_whose_member_was_made_anew_does_not_teach(toy):
+def test_an_ensemble_with_a_retrained_member_is_refused_as_teacher(toy):
     toy_run(toy.benchmark, toy.dataset, 0, "other", "tiny_cnn")
     recipe = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("tiny", "other"))
     made = build_ensemble(recipe, toy.benchmark)
@@ -228,7 +228,7 @@ def test_an_ensemble_whose_member_was_made_anew_does_not_teach(toy):
         student(toy, teachers=[made.run_id], views=1)
 
 
-def test_an_imported_network_teaches_and_imported_predictions_do_not(toy, tmp_path):
+def test_an_imported_network_can_teach_and_imported_predictions_cannot(toy, tmp_path):
     run = toy.benchmark.run("tiny-cpu-s0")
     export_run(run, toy.dataset.format, tmp_path / "theirs.onnx", toy.dataset)
     theirs = toy.benchmark.run("theirs")
@@ -254,7 +254,7 @@ def test_a_teacher_of_another_split_is_refused(toy):
         student(toy, views=2)
 
 
-def test_a_run_made_anew_keeps_nothing_that_was_measured_before(toy):
+def test_a_retrained_run_keeps_no_earlier_measurement(toy):
     run = student(toy)
     for path in (run.robustness_path, run.efficiency_path, run.faithfulness_path, run.onnx_path):
         path.write_bytes(b"of the earlier weights")
@@ -287,7 +287,7 @@ def test_a_student_follows_the_first_teachers_feature_map(toy, monkeypatch):
     assert names[0] == names[1]
 
 
-def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(toy):
+def test_a_retrained_teacher_or_another_split_prevents_resuming(toy):
     recipe = toy_recipe(
         "student", model={"architecture": "tiny_cnn"}, distill={"teachers": ["tiny-cpu-s0"]}
     )
@@ -311,7 +311,7 @@ def test_a_teacher_made_anew_or_another_split_ends_a_training_that_was_stopped(t
     assert go(resume=True) is not None
 
 
-def test_an_ensemble_has_no_feature_map_to_follow(toy):
+def test_an_ensemble_has_no_feature_map_for_hints(toy):
     recipe = EnsembleRecipe(
         kind="ensemble", name="pair", profile="cpu", members=("tiny", "tiny2"), prior="fixed"
     )

@@ -79,7 +79,7 @@ def test_every_run_gets_its_tables(explained):
     assert list(rows["method"].unique()) == ["random", "centre", "hires_cam"]
 
 
-def test_the_sample_holds_the_classes_in_equal_parts_and_follows_the_seed(explained):
+def test_the_sample_is_balanced_and_depends_on_the_seed(explained):
     toy, _, _ = explained
     plan = make_plan(toy.dataset, 14, 0, seed=0)
     assert pd.Series(toy.dataset.targets(plan.rows)).value_counts().eq(2).all()
@@ -95,7 +95,7 @@ def test_the_projection_covers_networks_only(explained):
     assert not toy.benchmark.run("pair-cpu").projection_path.exists()
 
 
-def test_a_second_call_measures_only_what_is_missing(explained):
+def test_a_second_call_computes_only_missing_results(explained):
     toy, run, _ = explained
     before = read_table(toy.benchmark.run(RUN).faithfulness_path)
     assert "Evaluated before" in run(RUN, "--method", "hires_cam")
@@ -107,7 +107,7 @@ def test_a_second_call_measures_only_what_is_missing(explained):
     pd.testing.assert_frame_equal(kept, before)
 
 
-def test_measuring_some_methods_anew_leaves_the_others(explained):
+def test_recomputing_some_methods_keeps_the_others(explained):
     toy, run, _ = explained
     path = toy.benchmark.run(RUN).faithfulness_path
     before = read_table(path)
@@ -123,7 +123,7 @@ def test_measuring_some_methods_anew_leaves_the_others(explained):
     pd.testing.assert_frame_equal(read_table(path), after)
 
 
-def test_runs_that_a_method_does_not_suit_or_that_are_under_way_are_passed_by(explained):
+def test_unsupported_and_unfinished_runs_are_skipped(explained):
     toy, run, _ = explained
     (toy.benchmark.root / "runs" / "begun-cpu-s0" / "state").mkdir(parents=True)
     output = run("--method", "chefer")
@@ -132,7 +132,7 @@ def test_runs_that_a_method_does_not_suit_or_that_are_under_way_are_passed_by(ex
     shutil.rmtree(toy.benchmark.root / "runs" / "begun-cpu-s0")
 
 
-def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path):
+def test_retrained_runs_and_damaged_files_are_recomputed(explained, tmp_path):
     toy, _, _ = explained
     artifacts = tmp_path / "artifacts"
     shutil.copytree(toy.artifacts, artifacts)
@@ -149,7 +149,7 @@ def test_another_training_or_a_damaged_file_is_measured_anew(explained, tmp_path
     assert set(read_table(folder / "regions.parquet")["method"]) == {"centre"}
 
 
-def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
+def test_an_imported_network_is_evaluated_by_perturbation(explained, tmp_path):
     from training.jobs.import_export import export_run, import_onnx
 
     toy, run, _ = explained
@@ -165,7 +165,7 @@ def test_an_imported_network_is_measured_by_its_answers(explained, tmp_path):
         shutil.rmtree(theirs.root)
 
 
-def test_a_network_with_a_score_head_is_measured(tmp_path):
+def test_a_network_with_a_regression_head_is_evaluated(tmp_path):
     from fer_core.explain import faithfulness
     from fer_core.explain.methods import explain
     from fer_core.models import build_model, spec_of

@@ -61,7 +61,9 @@ def test_robustness_is_written_and_resumed(benchmark_copy, toy, few_conditions):
     assert measure.measure_robustness(run, toy.dataset, other, CPU, quiet)
 
 
-def test_an_ensemble_averages_what_its_members_say(benchmark_copy, toy, few_conditions):
+def test_an_ensemble_averages_its_members_corrupted_predictions(
+    benchmark_copy, toy, few_conditions
+):
     pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
     run = benchmark_copy.run("pair-cpu")
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
@@ -75,7 +77,7 @@ def test_an_ensemble_averages_what_its_members_say(benchmark_copy, toy, few_cond
     assert table["accuracy"].iloc[2] == pytest.approx(metrics.accuracy(matrix))
 
 
-def test_what_was_measured_on_an_earlier_training_is_measured_again(
+def test_measurements_of_an_earlier_training_are_repeated(
     benchmark_copy, toy, few_conditions, monkeypatch
 ):
     pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
@@ -108,7 +110,7 @@ def test_what_was_measured_on_an_earlier_training_is_measured_again(
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut", b"no archive"])
-def test_damaged_kept_answers_are_asked_for_again(benchmark_copy, toy, few_conditions, damage):
+def test_damaged_cached_predictions_are_recomputed(benchmark_copy, toy, few_conditions, damage):
     pictures = measure.SampledPictures.draw(toy.dataset, 8, seed=0)
     run = benchmark_copy.run("resnet34-cpu-s0")
     run.corrupted_path.parent.mkdir(exist_ok=True)
@@ -116,7 +118,7 @@ def test_damaged_kept_answers_are_asked_for_again(benchmark_copy, toy, few_condi
     assert measure.measure_robustness(run, toy.dataset, pictures, CPU, quiet)
 
 
-def test_cost_on_other_threads_is_measured_anew(benchmark_copy, monkeypatch):
+def test_efficiency_is_measured_again_for_other_thread_counts(benchmark_copy, monkeypatch):
     run = benchmark_copy.run("resnet34-cpu-s0")
     kept = Efficiency(
         run_id=run.run_id, parameters=1, flops=1, weight_bytes=1, latency=(),
@@ -130,7 +132,7 @@ def test_cost_on_other_threads_is_measured_anew(benchmark_copy, monkeypatch):
         measure.measure_efficiency(run, CPU, threads=1)
 
 
-def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
+def test_images_are_sampled_from_the_test_split_without_replacement(toy):
     pictures = measure.SampledPictures.draw(toy.dataset, 20, seed=4)
     assert len(set(pictures.rows)) == 20
     assert set(pictures.rows) <= set(toy.dataset.rows("test"))
@@ -139,7 +141,7 @@ def test_pictures_are_drawn_from_the_test_split_without_repeats(toy):
     np.testing.assert_array_equal(everything.rows, toy.dataset.rows("test"))
 
 
-def test_runs_that_are_not_there_are_named(benchmark_copy):
+def test_missing_runs_are_named(benchmark_copy):
     with pytest.raises(ArtifactError, match="nonsense-cpu-s0"):
         measure.requested_runs(benchmark_copy, ["nonsense-cpu-s0"])
     names = [run.run_id for run in measure.requested_runs(benchmark_copy, [])]
@@ -160,7 +162,7 @@ def test_efficiency_of_a_network(benchmark_copy, toy, monkeypatch):
     assert (found.device, found.threads) == ("cpu", 1)
 
 
-def test_operations_are_counted_as_by_hand(benchmark_copy, toy):
+def test_flops_by_hand(benchmark_copy, toy):
     """A network of one linear layer: 2 * inputs * outputs."""
     network = load_network(benchmark_copy.run("resnet34-cpu-s0"), toy.dataset.format)
     side = network.info.image_size
@@ -196,7 +198,7 @@ def command(benchmark_copy, toy, monkeypatch):
     return run
 
 
-def test_the_robustness_command_goes_on_past_a_damaged_run(command, benchmark_copy, few_conditions):
+def test_the_robustness_command_skips_a_damaged_run(command, benchmark_copy, few_conditions):
     weights = benchmark_copy.run("efficientnet_lite0-cpu-s1").weights_path
     weights.write_bytes(weights.read_bytes()[:1000])
     done = command("robustness", "toy", "--images", "8", "--device", "cpu")
@@ -231,7 +233,7 @@ def test_the_report_command_writes_one_file(command, benchmark_copy, tmp_path):
     assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
-def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
+def test_a_report_can_be_of_a_split_and_some_classes(command, tmp_path):
     assert get_args(Split) == EVAL_SETS
     out = tmp_path / "out.html"
     few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
@@ -242,9 +244,7 @@ def test_a_report_can_be_of_a_part_and_of_some_classes(command, tmp_path):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
 
 
-def test_imported_runs_are_left_out_and_named_when_asked_for(
-    command, benchmark_copy, few_conditions
-):
+def test_imported_runs_are_skipped_and_named_on_request(command, benchmark_copy, few_conditions):
     run = benchmark_copy.run("theirs")
     source = benchmark_copy.runs()[0]
     run.root.mkdir()
@@ -267,7 +267,7 @@ def test_imported_runs_are_left_out_and_named_when_asked_for(
         assert "was imported as predictions" in " ".join(result.output.split())
 
 
-def test_a_second_annotation_of_training_images_alone_gives_no_second_report(tmp_path):
+def test_a_second_annotation_of_training_images_only_gives_no_second_report(tmp_path):
     toy = toy_benchmark(tmp_path, runs=1)
     run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
     assert run.second_report_path.is_file()

@@ -64,7 +64,7 @@ def run(toy, monkeypatch):
     return run
 
 
-def test_a_row_a_face_and_run(folder, predictor):
+def test_one_row_per_face_and_run(folder, predictor):
     tally = predict_files(find_files(folder), predictor, RUNS, QuarterDetector(), plain)
     assert (tally.pictures, tally.frames, tally.faceless_frames) == (2, 5, 1)
     assert set(tally.skipped) == {"bad.jpg", "d.mp4"}
@@ -92,7 +92,7 @@ def test_a_row_a_face_and_run(folder, predictor):
     )
 
 
-def test_a_videos_frames_times_and_persons(folder, predictor):
+def test_frames_times_and_persons_of_a_video(folder, predictor):
     tally = predict_files(
         find_files(folder / "c.avi"), predictor, [NETWORK], QuarterDetector(), plain,
         PredictOptions(smooth=0.2),
@@ -111,7 +111,7 @@ def test_a_videos_frames_times_and_persons(folder, predictor):
     assert table["smoothed_answer"].notna().all()
 
 
-def test_somebody_after_a_long_absence_is_somebody_else():
+def test_a_face_that_returns_late_gets_a_new_number():
     face = DetectedFace(0, 0, 10, 10, 1.0)
     seen = [Sighting("v", frame, float(frame), 0, face) for frame in (0, 1, 3, 9)]
     assert face_numbers(seen, {"v": range(10)}) == [0, 0, 0, 1]
@@ -141,7 +141,7 @@ def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
     assert again["p_happy"][0] == pytest.approx(first["p_happy"].iloc[0], rel=1e-4)
 
 
-def test_unsure_answers_are_empty_and_counted(folder, run, tmp_path):
+def test_unsure_predictions_are_empty_and_counted(folder, run, tmp_path):
     out = tmp_path / "a.parquet"
     output = run(folder / "a.png", "--cropped", "--out", out, "--unsure-below", "1")
     assert pd.read_parquet(out)["answer"].isna().all()
@@ -160,7 +160,7 @@ def test_unsure_answers_are_empty_and_counted(folder, run, tmp_path):
         (["mine", "--fps", "1", "--every", "1"], DataError, "not both"),
     ],
 )
-def test_errors_say_what_to_do(folder, run, tmp_path, options, error, says):
+def test_errors_name_the_remedy(folder, run, tmp_path, options, error, says):
     (tmp_path / "empty").mkdir()
     out = [] if "--out" in options else ["--out", str(tmp_path / "a.csv")]
     with pytest.raises(error, match=says):
@@ -197,7 +197,7 @@ def test_a_video_without_a_face_gives_a_table(tmp_path, predictor):
     assert list(timeline(tally.table, 3)[NETWORK]) == ["no face"] * 3
 
 
-def test_small_square_pictures_are_taken_as_crops_and_small_faces_named(tmp_path, predictor):
+def test_small_square_images_are_treated_as_cropped_and_small_faces_reported(tmp_path, predictor):
     class Small(QuarterDetector):
         def detect(self, image):
             return (DetectedFace(0, 0, 20, 20, 1.0),) if image.width == 120 else ()
@@ -239,7 +239,7 @@ def test_all_frames_of_an_animation_on_request(tmp_path, predictor, kind, option
     assert every["face"].isna().tolist() == [False, True, False]
 
 
-def test_jitter_averages_five_crops(folder, predictor):
+def test_jitter_averages_five_crops_of_each_face(folder, predictor):
     files = find_files(folder / "a.png")
     table = predict_files(
         files, predictor, [NETWORK], QuarterDetector(), plain, PredictOptions(jitter=True)
@@ -253,7 +253,7 @@ def test_jitter_averages_five_crops(folder, predictor):
         assert row["p_happy"] == pytest.approx(mean[list(predictor.labels.names).index("happy")])
 
 
-def test_a_timeline_sums_up():
+def test_the_timeline_is_summarised():
     table = pd.DataFrame(
         {
             "seconds": [0.0, 1.0, 2.0, 3.0, 4.0, 10.0],

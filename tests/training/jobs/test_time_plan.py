@@ -36,30 +36,30 @@ def planned(runs, wanted: float) -> dict[str, int]:
     return {made.run_id: made.epochs for made in plan_epochs(runs, seconds(wanted)).runs}
 
 
-def test_the_time_of_a_run_is_start_predictions_and_epochs():
+def test_the_time_of_a_run_is_start_up_teacher_predictions_and_epochs():
     speed = MeasuredSpeed(training=50.0, prediction=200.0, start_seconds=3.0)
     one = PlannableRun("a", 10, Workload(training=100, validation=40, once=400), speed)
     # 3 s, 400 / 200 s, and ten times 100 / 50 s and 40 / 200 s
     assert one.seconds(10) == pytest.approx(3 + 2 + 10 * 2.2)
 
 
-def test_with_time_enough_every_recipe_keeps_its_epochs():
+def test_with_enough_time_every_recipe_keeps_its_epochs():
     assert planned([run("a"), run("b", 30)], 102 + 32) == {"a": 100, "b": 30}
 
 
-def test_too_little_time_shortens_all_by_the_same_share():
+def test_too_little_time_shortens_all_runs_by_the_same_factor():
     # of 134 s, 4 are starts; 65 s for 130 s of epochs halve them
     assert planned([run("a"), run("b", 30)], 4 + 65) == {"a": 50, "b": 15}
 
 
-def test_longest_first_and_ensembles_last():
+def test_longest_runs_first_and_ensembles_last():
     ensemble = PlannableRun("all", 0, Workload(0, 0), FAST, needs=("short", "long"))
     plan = plan_epochs([ensemble, run("short", 10), run("long", 90), run("mid", 50)], seconds(1000))
     assert [made.run_id for made in plan.runs] == ["long", "mid", "short", "all"]
     assert plan.runs[-1].seconds == 0
 
 
-def test_a_teacher_goes_before_its_student_and_with_its_time():
+def test_a_teacher_is_planned_before_its_student():
     runs = [run("student", 80, needs=("teacher",)), run("teacher", 10), run("other", 85)]
     order = [made.run_id for made in plan_epochs(runs, seconds(1000)).runs]
     assert order == ["teacher", "other", "student"]  # 94, 87 and 82 s
@@ -71,7 +71,7 @@ def test_a_teachers_predictions_are_counted_once():
     assert [made.fixed_seconds for made in taught] == pytest.approx([2.8, 2.0, 2.0])
 
 
-def test_what_does_not_fit_with_its_fewest_epochs_is_left_out_with_its_students():
+def test_runs_that_do_not_fit_are_left_out_with_their_students():
     runs = [run("slow", 1000), run("student", 20, needs=("slow",)), run("quick", 50)]
     plan = plan_epochs(runs, seconds(60))
     assert [made.run_id for made in plan.runs] == ["quick"]
@@ -79,21 +79,21 @@ def test_what_does_not_fit_with_its_fewest_epochs_is_left_out_with_its_students(
     assert plan.left_out["student"] == "needs slow"
 
 
-def test_a_run_is_not_shortened_below_its_fewest_epochs():
+def test_a_run_is_not_shortened_below_its_minimum_epochs():
     # 100 s of epochs and 12 of a start for the one, 300 and 2 for the other: a tenth of both is
     # 40 s, so that 41 s leave the second one second more than its fewest epochs
     assert planned([run("one"), run("two", 300)], 4 + 41) == {"one": 10, "two": 30}
     assert planned([run("one", 5), run("two", 300)], 4 + 31) == {"one": 1, "two": 30}
 
 
-def test_an_interrupted_run_keeps_its_epochs_and_costs_what_is_left_of_them():
+def test_an_interrupted_run_costs_its_remaining_epochs():
     cut = run("cut", 100, fixed_epochs=40, done_epochs=30)
     assert cut.seconds(40) == 12
     # 12 s and 2 s of a start leave 50 s of 100
     assert planned([cut, run("new")], 12 + 2 + 50) == {"cut": 40, "new": 50}
 
 
-def test_without_time_everything_is_left_out():
+def test_without_time_every_run_is_left_out():
     for left in (0.0, -5.0):
         plan = plan_epochs([run("a"), run("b")], left)
         assert plan.runs == ()
@@ -128,7 +128,7 @@ def many(draw) -> list[PlannableRun]:
 
 
 @given(many(), st.floats(0, 2000))
-def test_every_plan_fits_keeps_the_order_of_needs_and_loses_no_run(runs, limit):
+def test_every_plan_fits_respects_dependencies_and_lists_every_run(runs, limit):
     plan = plan_epochs(runs, limit)
     assert plan.seconds <= (1 - RESERVE) * limit + 1e-6
     order = [made.run_id for made in plan.runs]
@@ -155,7 +155,7 @@ def entry(name: str, epochs: int) -> tuple[int, Recipe]:
     return 0, made.model_copy(update={"train": made.train.model_copy(update={"epochs": epochs})})
 
 
-def test_the_queue_plans_anew_before_each_run_and_shortens_what_follows_a_slow_one():
+def test_the_queue_replans_before_each_run():
     both = EnsembleRecipe(kind="ensemble", name="both", profile="cpu", members=("a", "b"))
     entries = [(0, both), entry("a", 100), entry("b", 60), entry("c", 30), entry("done", 9)]
     runs = {
@@ -188,7 +188,7 @@ def test_the_queue_plans_anew_before_each_run_and_shortens_what_follows_a_slow_o
     assert plans == [4, 3, 1]
 
 
-def test_the_plain_queue_gives_all_in_order():
+def test_the_queue_without_a_time_limit_keeps_the_order():
     entries = [entry("b", 1), entry("a", 1)]
     queue = FixedQueue(list(entries))
     assert [queue.take(), queue.take(), queue.take()] == [*entries, None]
