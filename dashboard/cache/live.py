@@ -49,6 +49,6 @@ def fastest_run(benchmark: Benchmark, run_ids: Sequence[str]) -> list[str]:
 def _detector() -> "FaceDetector":
     from dashboard.sections.live import SIDE
     from fer_core.data.centerface import CenterFaceDetector
-    from fer_core.data.centerface.detector import Looks
+    from fer_core.data.centerface.detector import DetectionSettings
 
-    return CenterFaceDetector(Looks(side=SIDE, most_tiles=0))
+    return CenterFaceDetector(DetectionSettings(side=SIDE, max_tiles=0))

@@ -20,16 +20,16 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceDetector
 
 VIDEO_SIDE = 640
-"""Longer side at which frames are searched, in one look: small faces in the distance are left."""
+"""Longer side of frames in the single detection pass; small distant faces are not found."""
 
 
 @st.cache_resource(show_spinner=False)
 def video_detector() -> "FaceDetector":
-    """Returns a detector with one look at each frame."""
+    """Returns a detector that makes one pass over each frame."""
     from fer_core.data.centerface import CenterFaceDetector
-    from fer_core.data.centerface.detector import Looks
+    from fer_core.data.centerface.detector import DetectionSettings
 
-    return CenterFaceDetector(Looks(side=VIDEO_SIDE, most_tiles=0))
+    return CenterFaceDetector(DetectionSettings(side=VIDEO_SIDE, max_tiles=0))
 
 
 @st.cache_resource(

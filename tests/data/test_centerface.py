@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from fer_core.data.centerface.convert import IN_WHEEL, convert
-from fer_core.data.centerface.decode import Candidates, best_of_each, decode
+from fer_core.data.centerface.decode import Candidates, decode, non_max_suppression
 from fer_core.data.centerface.network import INPUT, OUTPUTS
 from fer_core.data.centerface.views import View, tiles, whole
 from fer_core.errors import DataError
@@ -120,12 +120,12 @@ def test_maps_become_boxes_and_landmarks() -> None:
 def test_overlapping_boxes_are_reduced_to_the_best() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 0, 40, 10], [2, 2, 8, 8]], np.float32)
     confidences = np.array([0.6, 0.9, 0.5, 0.7], np.float32)
-    kept = best_of_each(Candidates(boxes, confidences, np.zeros((4, 5, 2), np.float32)))
-    np.testing.assert_array_equal(kept.boxes, boxes[[1, 2]])  # the small box lies in the best one
+    best = non_max_suppression(Candidates(boxes, confidences, np.zeros((4, 5, 2), np.float32)))
+    np.testing.assert_array_equal(best.boxes, boxes[[1, 2]])  # the small box lies in the best one
 
 
 def test_boxes_are_mapped_from_a_view_to_the_image() -> None:
-    view = View(100, 50, 300, 150, size=(50, 25), border=10)  # 4 pixels of the picture a pixel
+    view = View(100, 50, 300, 150, size=(50, 25), border=10)  # 4 image pixels per view pixel
     assert view.canvas == (64, 96)
     box = np.array([[10, 10, 35, 35]], np.float32)
     (moved,) = view.to_picture(Candidates(box, np.ones(1, "f4"), np.zeros((1, 5, 2), "f4"))).boxes
@@ -139,7 +139,7 @@ def test_boxes_are_mapped_from_a_view_to_the_image() -> None:
 
 
 def test_tiles_cover_the_image_and_overlap() -> None:
-    parts = tiles(Image.new("L", (1500, 600)), 1.0, side=640, lap=96)
+    parts = tiles(Image.new("L", (1500, 600)), 1.0, side=640, overlap=96)
     assert all(part.size == (640, 600) for part in parts)
     lefts = [part.left for part in parts]
     assert (lefts[0], parts[-1].right) == (0, 1500)

@@ -1,4 +1,4 @@
-"""From CenterFace's maps to boxes and landmarks."""
+"""Decodes CenterFace's output maps to boxes and landmarks."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 STRIDE = 4
-"""Pixels of the input behind one cell of the maps."""
+"""Input pixels per cell of the output maps."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes that may be faces.
+    """Candidate boxes.
 
     Attributes:
         boxes: Left, top, right, bottom in pixels, shape (N, 4).
         confidences: 0 to 1, shape (N,).
-        landmarks: x and y of the eye to the left in the picture, the eye to the right, the tip of
-            the nose, and the two corners of the mouth, shape (N, 5, 2).
+        landmarks: x and y of the left eye in the image, the right eye, the tip of the nose, and the
+            two corners of the mouth, shape (N, 5, 2).
     """
 
     boxes: Array
@@ -31,12 +31,12 @@ class Candidates:
 
     @classmethod
     def none(cls) -> "Candidates":
-        """Returns no box at all."""
+        """Returns an empty set of boxes."""
         return cls(np.empty((0, 4), "f4"), np.empty(0, "f4"), np.empty((0, 5, 2), "f4"))
 
     @classmethod
     def joined(cls, parts: "list[Candidates]") -> "Candidates":
-        """Returns the boxes of several looks at one picture."""
+        """Returns the boxes of several passes over one image."""
         if not parts:
             return cls.none()
         return cls(
@@ -66,14 +66,14 @@ class Candidates:
 def decode(
     heatmap: Array, log_size: Array, offset: Array, landmarks: Array, threshold: float
 ) -> Candidates:
-    """Returns the boxes of one picture whose score exceeds a threshold; neighbours repeat a face.
+    """Returns the boxes whose score exceeds a threshold, before suppression of duplicates.
 
     Args:
         heatmap: Score by cell, shape (1, R, C).
         log_size: Logarithms of height and width in cells, shape (2, R, C).
-        offset: Of the centre, down and right in cells, shape (2, R, C).
-        landmarks: y and x of five points by turns, in heights and widths of the box, from its top
-            left corner, shape (10, R, C).
+        offset: Offset of the centre, down and right in cells, shape (2, R, C).
+        landmarks: Alternating y and x of five points, relative to the top left corner, in heights
+            and widths of the box, shape (10, R, C).
         threshold: 0 to 1.
     """
     rows, columns = np.nonzero(heatmap[0] > threshold)
@@ -93,27 +93,27 @@ def decode(
     )
 
 
-def best_of_each(candidates: Candidates, least_overlap: float = 0.35) -> Candidates:
-    """Keeps the best box of those that show one face, highest score first.
+def non_max_suppression(candidates: Candidates, min_iou: float = 0.35) -> Candidates:
+    """Non-maximum suppression: keeps the best box of each face, highest score first.
 
-    Two boxes show one face if they share at least `least_overlap` of the area that they cover
-    together, or if one lies to four fifths in the other (a face cut by a tile's edge).
+    Boxes belong to the same face if their intersection over union is at least `min_iou`, or if
+    four fifths of the smaller one are inside the other (a face cut by a tile's edge).
     """
     order = np.argsort(-candidates.confidences, kind="stable")
-    kept: list[int] = []
+    best_rows: list[int] = []
     while len(order):
         best, order = order[0], order[1:]
-        kept.append(int(best))
+        best_rows.append(int(best))
         shared, smaller = overlaps(candidates.boxes[best], candidates.boxes[order])
-        order = order[(shared < least_overlap) & (smaller < 0.8)]
-    return candidates.take(np.array(kept, dtype=np.int64))
+        order = order[(shared < min_iou) & (smaller < 0.8)]
+    return candidates.take(np.array(best_rows, dtype=np.int64))
 
 
 def overlaps(box: Array, others: Array) -> tuple[Array, Array]:
-    """Returns the area that a box shares with others, as shares of the union and the smaller."""
+    """Returns the intersection of a box with others, as shares of the union and of the smaller."""
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
     shared = np.prod((high - low).clip(0), axis=1)
-    own = float(np.prod(box[2:] - box[:2]))
+    area = float(np.prod(box[2:] - box[:2]))
     areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    return shared / (own + areas - shared), shared / np.minimum(own, areas)
+    return shared / (area + areas - shared), shared / np.minimum(area, areas)

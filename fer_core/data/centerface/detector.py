@@ -1,4 +1,4 @@
-"""Finds faces of all sizes: one look at the whole picture, and further looks where they help."""
+"""Detects faces of all sizes: a pass over the whole image, and further passes where they help."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,186 +7,189 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.data.centerface.decode import Candidates, best_of_each, overlaps
+from fer_core.data.centerface.decode import Candidates, non_max_suppression, overlaps
 from fer_core.data.centerface.network import CenterFaceNetwork, shared_network
 from fer_core.data.centerface.views import View, tiles, whole
 from fer_core.data.faces import DetectedFace, FaceDetector, Landmarks
 
 
 @dataclass(frozen=True)
-class Looks:
-    """How a picture is looked at; the defaults were chosen by measuring (docs/faces.md).
+class DetectionSettings:
+    """Sizes and thresholds of the passes; the defaults were chosen by measuring (docs/faces.md).
 
     Attributes:
-        side: Longer side of the first look, in pixels.
-        near_side: Longer side of a second look at the same, for faces that fill the picture.
-        doubtful: Score from which a box is looked at again.
-        sure: Score from which it need not be.
-        accepted: Least score of the closer look at a doubtful box.
-        small: Boxes below this size in the first look, in pixels, call for tiles.
+        side: Longer side of the image in the first pass, in pixels.
+        coarse_side: Longer side in the coarse pass, for faces that fill the image.
+        candidate_score: Minimum score of a candidate box.
+        sure_score: Boxes with a lower score need confirmation.
+        confirm_score: Minimum score of a box in the confirmation pass.
+        small_face: Faces below this size in the first pass, in pixels, trigger the tile pass.
         tile_side: Longer side of a tile, in pixels.
-        tile_scale: Most pixels of a tile a pixel of the picture.
-        most_tiles: Tiles of one picture; a larger picture is shown smaller in them.
+        tile_scale: Maximum enlargement of the image in tiles.
+        max_tiles: Maximum number of tiles per image; larger images are scaled down.
     """
 
     side: int = 512
-    near_side: int = 160
-    doubtful: float = 0.3
-    sure: float = 0.6
-    accepted: float = 0.45
-    small: float = 24.0
+    coarse_side: int = 160
+    candidate_score: float = 0.3
+    sure_score: float = 0.6
+    confirm_score: float = 0.45
+    small_face: float = 24.0
     tile_side: int = 640
     tile_scale: float = 1.0
-    most_tiles: int = 12
+    max_tiles: int = 12
 
 
-_ENLARGED = 2.0
-_NEAR_BORDER = 0.25
-_LARGE = 160  # pixels of the first look, from which faces are better seen smaller
-_TILE_LAP = 96
-_CLOSE_SIDE = 128
-_CLOSE_SHARE = 0.4
+_MAX_ENLARGEMENT = 2.0
+_COARSE_BORDER = 0.25
+_LARGE_FACE = 160  # pixels in the first pass; the coarse pass finds such faces better
+_TILE_OVERLAP = 96
+_CONFIRM_SIDE = 128
+_CONFIRM_SHARE = 0.4
 
-# Sizes and border at which faces are measured in crops. One size would carry the network's grid
-# into the result: boxes scatter by 3% from size to size.
-_INSIDE_SIDES = (80, 112)
-_INSIDE_BORDER = 0.25
+# Sizes and border at which faces are measured in crops. Boxes vary by 3% with the size, because of
+# the network's grid; a mean over sizes is more exact.
+_MEASURE_SIDES = (80, 112)
+_MEASURE_BORDER = 0.25
 
 
 class CenterFaceDetector(FaceDetector):
-    """CenterFace (Xu and others 2019, arXiv:1911.03599), run by ONNX Runtime; threads may share it.
+    """CenterFace (Xu et al. 2019, arXiv:1911.03599), run by ONNX Runtime; threads may share it.
 
     Args:
-        looks: How pictures are looked at.
-        network: The package's by default.
+        settings: Sizes and thresholds of the passes.
+        network: The network; by default the one of this process.
 
     Raises:
         DetectorError: If ONNX Runtime or the weights cannot be loaded.
     """
 
     def __init__(
-        self, looks: Looks | None = None, network: CenterFaceNetwork | None = None
+        self, settings: DetectionSettings | None = None, network: CenterFaceNetwork | None = None
     ) -> None:
-        self._looks = looks or Looks()
+        self._settings = settings or DetectionSettings()
         self._network = network or shared_network()
 
     def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
-        """Returns the faces of a picture, highest score first; none is an empty tuple."""
+        """Returns the faces in an image, highest score first."""
         return self.detect_batch([image])[0]
 
     def detect_batch(self, images: Sequence[Image.Image]) -> list[tuple[DetectedFace, ...]]:
-        """Returns the faces of each picture; views of one size go through the network together."""
+        """Returns the faces in each image; views of equal size share a forward pass."""
         pictures = [image if image.mode == "RGB" else image.convert("RGB") for image in images]
-        views = [whole(picture, self._looks.side, _ENLARGED) for picture in pictures]
-        candidates = self._look(pictures, [[view] for view in views])
-        for further in (self._near, self._tiles):
+        views = [whole(picture, self._settings.side, _MAX_ENLARGEMENT) for picture in pictures]
+        candidates = self._run(pictures, [[view] for view in views])
+        for further_views in (self._coarse, self._tiles):
             more = [
-                further(picture, view, seen)
-                for picture, view, seen in zip(pictures, views, candidates, strict=True)
+                further_views(picture, view, boxes)
+                for picture, view, boxes in zip(pictures, views, candidates, strict=True)
             ]
-            candidates = self._merged(candidates, self._look(pictures, more))
-        candidates = self._looked_closer(pictures, candidates)
-        return [_faces(seen) for seen in candidates]
+            candidates = self._merged(candidates, self._run(pictures, more))
+        candidates = self._confirm(pictures, candidates)
+        return [_faces(boxes) for boxes in candidates]
 
     def inside(self, crops: Sequence[Image.Image]) -> list[DetectedFace | None]:
-        """Measures where the face lies in crops that show one, each looked at by itself.
+        """Measures the position of the face in crops that show one.
 
         Returns:
-            The mean box of looks at several sizes, in the crop's pixels; None where one of the
-            looks shows no face.
+            The mean box over several sizes, in the crop's pixels; None if no face is detected at
+            one of them.
         """
         pictures = [crop if crop.mode == "RGB" else crop.convert("RGB") for crop in crops]
         views = [
-            whole(picture, side, side / max(picture.size), _INSIDE_BORDER)
+            whole(picture, side, side / max(picture.size), _MEASURE_BORDER)
             for picture in pictures
-            for side in _INSIDE_SIDES
+            for side in _MEASURE_SIDES
         ]
-        each = len(_INSIDE_SIDES)
+        each = len(_MEASURE_SIDES)
         pixels = [view.pixels(pictures[index // each]) for index, view in enumerate(views)]
-        looks = self._network.look(pixels, self._looks.doubtful)
-        boxes = [_largest(view.to_picture(seen)) for view, seen in zip(views, looks, strict=True)]
+        results = self._network.detect(pixels, self._settings.candidate_score)
+        boxes = [
+            _largest(view.to_picture(result)) for view, result in zip(views, results, strict=True)
+        ]
         return [_mean_box(boxes[start : start + each]) for start in range(0, len(boxes), each)]
 
-    def _look(
+    def _run(
         self, pictures: Sequence[Image.Image], views: Sequence[Sequence[View]]
     ) -> list[Candidates]:
-        """Returns the boxes of each picture in some views of it, in the picture's pixels."""
+        """Returns the boxes that are detected in views of each image, in the image's pixels."""
         flat = [(index, view) for index, parts in enumerate(views) for view in parts]
         pixels = [view.pixels(pictures[index]) for index, view in flat]
-        results = self._network.look(pixels, self._looks.doubtful)
+        results = self._network.detect(pixels, self._settings.candidate_score)
         parts: list[list[Candidates]] = [[] for _ in pictures]
         for (index, view), result in zip(flat, results, strict=True):
-            parts[index].append(view.to_picture(best_of_each(result)))
-        return [best_of_each(Candidates.joined(part)) for part in parts]
+            parts[index].append(view.to_picture(non_max_suppression(result)))
+        return [non_max_suppression(Candidates.joined(part)) for part in parts]
 
     def _merged(self, some: list[Candidates], more: list[Candidates]) -> list[Candidates]:
         return [
-            best_of_each(Candidates.joined(list(pair))) if len(pair[1]) else pair[0]
+            non_max_suppression(Candidates.joined(list(pair))) if len(pair[1]) else pair[0]
             for pair in zip(some, more, strict=True)
         ]
 
-    def _near(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
-        """Returns a smaller view if there may be a face that fills the picture."""
+    def _coarse(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
+        """Returns a smaller view if a face may fill the image."""
         scale = first.size[0] / picture.width
-        sure = candidates.confidences >= self._looks.sure
-        if sure.any() and float((candidates.sizes * scale).max()) < _LARGE:
+        sure = candidates.confidences >= self._settings.sure_score
+        if sure.any() and float((candidates.sizes * scale).max()) < _LARGE_FACE:
             return []
-        return [whole(picture, self._looks.near_side, _ENLARGED, _NEAR_BORDER)]
+        return [whole(picture, self._settings.coarse_side, _MAX_ENLARGEMENT, _COARSE_BORDER)]
 
     def _tiles(self, picture: Image.Image, first: View, candidates: Candidates) -> list[View]:
-        """Returns tiles where the first look showed small faces or none, if they show more."""
-        looks = self._looks
+        """Returns tiles if the first pass found small faces or none and tiles are sharper."""
+        settings = self._settings
         scale = first.size[0] / picture.width
-        if len(candidates) and float((candidates.sizes * scale).min()) >= looks.small:
+        if len(candidates) and float((candidates.sizes * scale).min()) >= settings.small_face:
             return []
-        finer = min(looks.tile_scale, (looks.most_tiles**0.5 * looks.tile_side) / max(picture.size))
+        covered = settings.max_tiles**0.5 * settings.tile_side
+        finer = min(settings.tile_scale, covered / max(picture.size))
         if finer <= 1.2 * scale:
             return []
-        return tiles(picture, finer, looks.tile_side, _TILE_LAP)
+        return tiles(picture, finer, settings.tile_side, _TILE_OVERLAP)
 
-    def _looked_closer(
+    def _confirm(
         self, pictures: Sequence[Image.Image], candidates: list[Candidates]
     ) -> list[Candidates]:
-        """Looks at doubtful boxes again, each in the middle of a view of its own."""
-        sure, accepted = self._looks.sure, self._looks.accepted
-        doubtful = [np.flatnonzero(seen.confidences < sure) for seen in candidates]
+        """Detects again in a view around each uncertain box; keeps what is found again."""
+        sure_score = self._settings.sure_score
+        uncertain = [np.flatnonzero(boxes.confidences < sure_score) for boxes in candidates]
         views = [
-            [_close(picture, box) for box in seen.boxes[rows]]
-            for picture, seen, rows in zip(pictures, candidates, doubtful, strict=True)
+            [_around(picture, box) for box in boxes.boxes[rows]]
+            for picture, boxes, rows in zip(pictures, candidates, uncertain, strict=True)
         ]
         flat = [(index, view) for index, parts in enumerate(views) for view in parts]
-        results = self._network.look(
-            [view.pixels(pictures[index]) for index, view in flat], accepted
+        pixels = [view.pixels(pictures[index]) for index, view in flat]
+        results = self._network.detect(pixels, self._settings.confirm_score)
+        detected_again = (
+            view.to_picture(result) for (_, view), result in zip(flat, results, strict=True)
         )
         confirmed: list[Candidates] = []
-        place = 0
-        for seen, rows in zip(candidates, doubtful, strict=True):
-            parts = [seen.take(seen.confidences >= sure)]
-            for row in rows:
-                again = flat[place][1].to_picture(results[place])
-                parts.append(_same(seen.boxes[row], again))
-                place += 1
-            confirmed.append(best_of_each(Candidates.joined(parts)))
+        for boxes, rows in zip(candidates, uncertain, strict=True):
+            parts = [boxes.take(boxes.confidences >= sure_score)]
+            parts += [_matching(boxes.boxes[row], next(detected_again)) for row in rows]
+            confirmed.append(non_max_suppression(Candidates.joined(parts)))
         return confirmed
 
 
-def _close(picture: Image.Image, box: NDArray[np.float32]) -> View:
-    """Returns a view with a box in its middle, which the face fills to two fifths."""
+def _around(picture: Image.Image, box: NDArray[np.float32]) -> View:
+    """Returns a view with the box at its centre and two fifths of its side."""
     middle = (box[:2] + box[2:]) / 2
-    half = float(max(box[2:] - box[:2])) / _CLOSE_SHARE / 2
+    half = float(max(box[2:] - box[:2])) / _CONFIRM_SHARE / 2
     left, top = (max(0.0, float(edge) - half) for edge in middle)
     right = min(float(picture.width), float(middle[0]) + half)
     bottom = min(float(picture.height), float(middle[1]) + half)
-    scale = _CLOSE_SIDE / (2 * half)
+    scale = _CONFIRM_SIDE / (2 * half)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return View(left, top, right, bottom, (min(size[0], _CLOSE_SIDE), min(size[1], _CLOSE_SIDE)))
+    return View(
+        left, top, right, bottom, (min(size[0], _CONFIRM_SIDE), min(size[1], _CONFIRM_SIDE))
+    )
 
 
-def _same(box: NDArray[np.float32], candidates: Candidates) -> Candidates:
-    """Returns the best box that shows what `box` shows; none if there is none."""
+def _matching(box: NDArray[np.float32], candidates: Candidates) -> Candidates:
+    """Returns the best candidate that overlaps `box`, if any."""
     shared, _ = overlaps(box, candidates.boxes)
-    same = candidates.take(shared >= 0.3)
-    return same.take(np.array([same.confidences.argmax()])) if len(same) else same
+    matches = candidates.take(shared >= 0.3)
+    return matches.take(np.array([matches.confidences.argmax()])) if len(matches) else matches
 
 
 def _largest(candidates: Candidates) -> Candidates:
@@ -194,13 +197,14 @@ def _largest(candidates: Candidates) -> Candidates:
     return candidates.take(np.argsort(-candidates.confidences * candidates.sizes**2)[:1])
 
 
-def _mean_box(looks: Sequence[Candidates]) -> DetectedFace | None:
-    if not all(len(look) for look in looks):
+def _mean_box(boxes: Sequence[Candidates]) -> DetectedFace | None:
+    """Returns the mean of one box per size; None if one is missing."""
+    if not all(len(box) for box in boxes):
         return None
-    box = np.mean([look.boxes[0] for look in looks], axis=0)
-    points = np.mean([look.landmarks[0] for look in looks], axis=0)
-    score = float(np.mean([look.confidences[0] for look in looks]))
-    return _face(box, score, points)
+    mean = np.mean([box.boxes[0] for box in boxes], axis=0)
+    points = np.mean([box.landmarks[0] for box in boxes], axis=0)
+    score = float(np.mean([box.confidences[0] for box in boxes]))
+    return _face(mean, score, points)
 
 
 def _faces(candidates: Candidates) -> tuple[DetectedFace, ...]:

@@ -15,13 +15,13 @@ INPUT = "images"
 OUTPUTS = ("heatmap", "log_size", "offset", "landmarks")
 WEIGHTS = "weights/centerface.onnx"
 _BATCH_PIXELS = 1_500_000
-"""Pixels that go through the network at once: more needs memory and gains no time on a CPU."""
+"""Maximum pixels per forward pass: more needs memory and saves no time on a CPU."""
 
 _PREFERRED = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
 
 
 class CenterFaceNetwork:
-    """The network with the package's weights; threads may share one.
+    """The network with the included weights; threads may share it.
 
     Raises:
         DetectorError: If ONNX Runtime or the weights cannot be loaded.
@@ -32,8 +32,8 @@ class CenterFaceNetwork:
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3  # its notes on unused initializers
-            # Inputs are of many sizes: kept patterns and arenas would only grow.
+            options.log_severity_level = 3  # hides warnings about unused initializers
+            # Inputs have many sizes, so memory patterns and arenas would only grow.
             options.enable_mem_pattern = False
             options.enable_cpu_mem_arena = False
             available = onnxruntime.get_available_providers()
@@ -47,16 +47,16 @@ class CenterFaceNetwork:
                 "pip install --force-reinstall onnxruntime ferscope"
             ) from error
 
-    def look(self, views: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:
-        """Finds faces in views.
+    def detect(self, views: Sequence[NDArray[np.uint8]], threshold: float) -> list[Candidates]:
+        """Detects faces in views.
 
         Args:
-            views: RGB, each of shape (H, W, 3) with sides that are multiples of 32. Those of one
-                shape go through the network together.
-            threshold: Least score, 0 to 1.
+            views: RGB, each of shape (H, W, 3) with sides that are multiples of 32. Views of equal
+                shape share a forward pass.
+            threshold: Minimum score, 0 to 1.
 
         Returns:
-            Of each view its boxes, in the view's pixels; neighbours repeat a face.
+            The boxes of each view, in its pixels; a face may have several boxes.
         """
         results = [Candidates.none()] * len(views)
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -70,8 +70,8 @@ class CenterFaceNetwork:
                 maps = self._session.run(
                     OUTPUTS, {INPUT: np.ascontiguousarray(images, dtype=np.float32)}
                 )
-                for place, index in enumerate(batch):
-                    heatmap, log_size, offset, landmarks = (part[place] for part in maps)
+                for row, index in enumerate(batch):
+                    heatmap, log_size, offset, landmarks = (output[row] for output in maps)
                     results[index] = decode(heatmap, log_size, offset, landmarks, threshold)
         return results
 
@@ -81,10 +81,10 @@ _shared: list[CenterFaceNetwork] = []
 
 
 def shared_network() -> CenterFaceNetwork:
-    """Returns the one network of this process; loads it at the first call.
+    """Returns the network that this process shares; loads it at the first call.
 
     Raises:
-        DetectorError: As `CenterFaceNetwork`.
+        DetectorError: If ONNX Runtime or the weights cannot be loaded.
     """
     with _lock:
         if not _shared:

@@ -1,4 +1,4 @@
-"""Parts of pictures at the size at which the network looks at them."""
+"""Views: regions of an image at the size of the network's input."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from fer_core.data.centerface.decode import Candidates
 from fer_core.data.imaging import BACKGROUND
 
 MULTIPLE = 32
-"""The network halves its input five times."""
+"""Input sides are multiples of this, because the network halves its input five times."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A rectangle of a picture, brought to a size, with a grey border.
+    """A rectangle of an image, resized, with a grey border.
 
     Attributes:
-        left, top, right, bottom: The rectangle, inside the picture, in its pixels.
-        size: Width and height to which it is brought, in pixels.
-        border: Grey pixels on each side.
+        left, top, right, bottom: The rectangle, inside the image, in its pixels.
+        size: Width and height after resizing, in pixels.
+        border: Width of the grey border in pixels.
     """
 
     left: float
@@ -42,12 +42,12 @@ class View:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Pixels of the picture a pixel of the view, across and down."""
+        """Image pixels per view pixel, horizontally and vertically."""
         width, height = self.size
         return (self.right - self.left) / width, (self.bottom - self.top) / height
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
-        """Returns the view of an RGB picture, shape (*canvas, 3)."""
+        """Returns the view of an RGB image, shape (*canvas, 3)."""
         box = (self.left, self.top, self.right, self.bottom)
         tile = image.resize(self.size, Image.Resampling.BILINEAR, box, reducing_gap=1.1)
         canvas = np.full((*self.canvas, 3), BACKGROUND, dtype=np.uint8)
@@ -56,37 +56,37 @@ class View:
         return canvas
 
     def to_picture(self, candidates: Candidates) -> Candidates:
-        """Moves boxes from the view's pixels to the picture's."""
+        """Converts boxes from the view's pixels to the image's."""
         across, down = self.scale
         shift = (self.left - self.border * across, self.top - self.border * down)
         return candidates.placed((across, down), shift)
 
 
-def whole(image: Image.Image, side: int, most_enlarged: float, border: float = 0.0) -> View:
-    """Returns a view of all of a picture.
+def whole(image: Image.Image, side: int, max_enlargement: float, border: float = 0.0) -> View:
+    """Returns a view of the whole image.
 
     Args:
-        image: The picture.
+        image: The image.
         side: Its longer side in the view, in pixels, without the border.
-        most_enlarged: A small picture is enlarged at most so much.
-        border: Grey on each side, as a share of the longer side.
+        max_enlargement: Maximum factor by which a small image is enlarged.
+        border: Width of the grey border, as a share of the longer side.
     """
-    scale = min(most_enlarged, side / max(image.size))
+    scale = min(max_enlargement, side / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return View(0, 0, image.width, image.height, size, round(border * max(size)))
 
 
-def tiles(image: Image.Image, scale: float, side: int, lap: int) -> list[View]:
-    """Returns views that cover a picture.
+def tiles(image: Image.Image, scale: float, side: int, overlap: int) -> list[View]:
+    """Returns overlapping views that cover an image.
 
     Args:
-        image: The picture.
-        scale: Pixels of a view a pixel of the picture.
-        side: Largest height and width of a view.
-        lap: Least pixels that neighbours share: the largest face that none of them may cut.
+        image: The image.
+        scale: View pixels per image pixel.
+        side: Maximum height and width of a view.
+        overlap: Minimum overlap of neighbours in view pixels: the largest face that is never cut.
     """
-    columns = _cuts(image.width, round(side / scale), round(lap / scale))
-    rows = _cuts(image.height, round(side / scale), round(lap / scale))
+    columns = _cuts(image.width, round(side / scale), round(overlap / scale))
+    rows = _cuts(image.height, round(side / scale), round(overlap / scale))
     return [
         View(left, top, right, bottom, (_scaled(right - left, scale), _scaled(bottom - top, scale)))
         for top, bottom in rows
@@ -94,11 +94,11 @@ def tiles(image: Image.Image, scale: float, side: int, lap: int) -> list[View]:
     ]
 
 
-def _cuts(length: int, tile: int, lap: int) -> list[tuple[int, int]]:
-    """Returns equal parts, evenly spaced over a length."""
+def _cuts(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Returns start and end of equal intervals, evenly spaced over a length."""
     if length <= tile:
         return [(0, length)]
-    count = -(-(length - lap) // (tile - lap))
+    count = -(-(length - overlap) // (tile - overlap))
     return [
         (start, start + tile)
         for start in np.linspace(0, length - tile, count).round().astype(int).tolist()
