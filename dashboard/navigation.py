@@ -33,7 +33,7 @@ class PageSpec:
 
 
 PAGES: tuple[PageSpec, ...] = (
-    PageSpec("overview", "", "Overview", "home"),
+    PageSpec("overview", "", "Verdict", "task_alt"),
     PageSpec("explorer", "Data", "Dataset explorer", "photo_library"),
     PageSpec("quality", "Data", "Data quality", "rule"),
     PageSpec("leaderboard", "Results", "Leaderboard", "leaderboard"),

@@ -78,6 +78,13 @@ class Key(StrEnum):
     WEIGHT = "weight"
     LINEAGE = "lineage"
     UNSURE = "unsure"
+    MAX_MS = "max_ms"
+    MAX_MB = "max_mb"
+    KIND = "kind"
+    LICENCES = "licences"
+    NEED = "need"
+    ERRORS = "errors"
+    ERROR_COSTS = "error_costs"
 
 
 _SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})

@@ -15,6 +15,10 @@ h2, h3 { letter-spacing: -.01em; }
   font-weight: 600; opacity: .62; line-height: 1.6; }
 .fs-lead { font-size: 1.06rem; line-height: 1.55; max-width: 46rem; opacity: .86;
   margin-bottom: .6rem; }
+.fs-verdict { font-size: 1.5rem; line-height: 1.4; font-weight: 600; letter-spacing: -.01em;
+  margin: .2rem 0 .8rem; max-width: 46rem; }
+.fs-reasons { padding-left: 1.1rem; margin: 0 0 .8rem; }
+.fs-reasons li { margin: .25rem 0; line-height: 1.5; }
 .fs-chip { display: inline-block; padding: .1rem .6rem; margin: .1rem .3rem .1rem 0;
   border-radius: 999px; font-size: .84rem; border: 1px solid; }
 .fs-dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%;

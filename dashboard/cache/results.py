@@ -73,7 +73,8 @@ def _result_stamps(benchmark: Benchmark) -> Hashable:
     return _samples_stamp(benchmark), tuple(_run_stamps(run) for run in benchmark.runs)
 
 
-_BY_RESULTS: HashFuncs = {Benchmark: _result_stamps}
+BY_RESULTS: HashFuncs = {Benchmark: _result_stamps}
+"""Key of functions that read the runs' results."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,7 @@ class Board:
     votes: Votes | None
 
 
-@st.cache_resource(
-    max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=_BY_RESULTS
-)
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=BY_RESULTS)
 def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
     """Returns the leaderboard of all readable runs on a scope; others become warnings."""
     sources = [
@@ -103,7 +102,7 @@ def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
     return build_leaderboard(benchmark.info, samples(benchmark), sources, scope)
 
 
-@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)
 def board(benchmark: Benchmark, scope: Scope) -> Board:
     """Returns the leaderboard of a scope with its aligned predictions.
 
@@ -117,7 +116,7 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
     return Board(results, aligned, Votes.of(samples(benchmark), aligned.ids, aligned.labels))
 
 
-@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)
 def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
     """Returns how far the ranked runs agree in their predictions and errors."""
     return measure_agreement(board(benchmark, scope).aligned)
@@ -178,7 +177,7 @@ def effective_members(benchmark: Benchmark, scope: Scope, run_id: str) -> float 
 
 
 @st.cache_resource(
-    max_entries=_BOARDS, show_spinner="Computing trade-offs ...", hash_funcs=_BY_RESULTS
+    max_entries=_BOARDS, show_spinner="Computing trade-offs ...", hash_funcs=BY_RESULTS
 )
 def prior_curves(benchmark: Benchmark, scope: Scope) -> dict[str, PriorCurves]:
     """Returns accuracy and macro-recall by prior shift of the ranked runs.
@@ -198,7 +197,7 @@ def prior_curves(benchmark: Benchmark, scope: Scope) -> dict[str, PriorCurves]:
     return curves
 
 
-@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing slices ...", hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=_BOARDS, show_spinner="Computing slices ...", hash_funcs=BY_RESULTS)
 def facets(benchmark: Benchmark, scope: Scope) -> pd.DataFrame:
     """Returns the groups that the samples of a scope fall into, aligned with its board."""
     scored = board(benchmark, scope)
@@ -206,7 +205,7 @@ def facets(benchmark: Benchmark, scope: Scope) -> pd.DataFrame:
     return slices.facets(samples(benchmark), first, scored.votes)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Testing slices ...", hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=64, show_spinner="Testing slices ...", hash_funcs=BY_RESULTS)
 def worst_slices(benchmark: Benchmark, scope: Scope, run_id: str) -> list[Slice]:
     """Returns the slices on which a run errs more than elsewhere, most significant first."""
     aligned = board(benchmark, scope).aligned
@@ -233,7 +232,7 @@ class CalibrationResults:
     by_class: Mapping[tuple[str, Binning], Reliability]
 
 
-@st.cache_resource(max_entries=64, show_spinner="Measuring calibration ...", hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=64, show_spinner="Measuring calibration ...", hash_funcs=BY_RESULTS)
 def calibration_of(benchmark: Benchmark, scope: Scope, run_id: str) -> CalibrationResults:
     """Returns a run's calibration on a scope."""
     table = samples(benchmark)
@@ -277,7 +276,7 @@ class HumanComparison:
     by_agreement: pd.DataFrame
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_RESULTS)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_RESULTS)
 def human_comparison(benchmark: Benchmark, scope: Scope, run_id: str) -> HumanComparison | None:
     """Returns a run compared with the annotators; None without votes."""
     scored = board(benchmark, scope)

@@ -1,7 +1,7 @@
 """Candidates of a verdict: what is known of each comparable run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -116,13 +116,21 @@ def read_candidates(
     """
     titles = shown_titles({run.run_id: run.info.title for run in runs})
     ranked = comparable_runs({run.run_id: run.report for run in runs}, info.split_hash)
+    several = _trained_with_several_seeds(runs)
     candidates: list[Candidate] = []
     problems = list(warnings)
     for run in runs:
         if run.run_id not in ranked:
             continue
         try:
-            candidates.append(_candidate(run, runs, titles[run.run_id], candidates[:1]))
+            candidate = _candidate(run, runs, candidates[:1])
+            candidates.append(
+                replace(
+                    candidate,
+                    title=titles[run.run_id],
+                    trained_once=run.run_id not in several,
+                )
+            )
         except FerscopeError as error:
             problems.append(f"{run.run_id}: {error}")
     if not candidates:
@@ -132,9 +140,7 @@ def read_candidates(
     return CandidateSet(tuple(candidates), others, tuple(problems))
 
 
-def _candidate(
-    run: RunSource, runs: Sequence[RunSource], title: str, first: Sequence[Candidate]
-) -> Candidate:
+def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candidate]) -> Candidate:
     predictions = run.load()
     check_matches_report(run.directory, predictions, run.report)
     validation, test = predictions.split("validation"), predictions.split("test")
@@ -145,7 +151,7 @@ def _candidate(
     infos = {other.run_id: other.info for other in runs}
     return Candidate(
         run_id=run.run_id,
-        title=title,
+        title=run.info.title,
         is_ensemble=run.info.kind == "ensemble",
         validation=validation,
         test=test,
@@ -156,7 +162,6 @@ def _candidate(
         device=_device(efficiency) if efficiency else "",
         licences=weight_licences(run.info, infos.get),
         has_model=abilities_of(run.directory, run.info).predicts,
-        trained_once=_trained_once(run, runs),
     )
 
 
@@ -165,12 +170,12 @@ def _device(efficiency: Efficiency) -> str:
     return f"{efficiency.device}{threads}"
 
 
-def _trained_once(run: RunSource, runs: Sequence[RunSource]) -> bool:
+def _trained_with_several_seeds(runs: Sequence[RunSource]) -> set[str]:
     spreads = seed_spreads(
-        {other.run_id: other.report.test.accuracy.value for other in runs},
-        {other.run_id: other.info.recipe for other in runs},
+        {run.run_id: run.report.test.accuracy.value for run in runs},
+        {run.run_id: run.info.recipe for run in runs},
     )
-    return not any(run.run_id in spread.runs and len(spread.runs) > 1 for spread in spreads)
+    return {run_id for spread in spreads if len(spread.runs) > 1 for run_id in spread.runs}
 
 
 def _efficiency(run: RunSource) -> Efficiency | None:

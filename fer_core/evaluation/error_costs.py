@@ -180,11 +180,14 @@ def cost_difference(
         costs: Costs of errors.
         seed: Seed of the resampling.
     """
-    gaps = np.round(costs.of(first) - costs.of(second), _DIGITS)
-    cells, counts = np.unique(np.stack([first.truth, gaps]), axis=1, return_counts=True)
+    values, index = np.unique(
+        np.round(costs.of(first) - costs.of(second), _DIGITS), return_inverse=True
+    )
+    codes, counts = np.unique(first.truth * len(values) + index, return_counts=True)
+    cells = np.stack([codes // len(values), values[codes % len(values)]])
     resampled = resampled_counts(counts.astype(np.int64), seed=seed)
-    values = _mean_gap(np.concatenate([counts[None], resampled]), cells, balanced=costs.balanced)
-    return CostDifference(float(values[0]), *interval(values[1:]))
+    gaps = _mean_gap(np.concatenate([counts[None], resampled]), cells, balanced=costs.balanced)
+    return CostDifference(float(gaps[0]), *interval(gaps[1:]))
 
 
 def paired_test(first: SplitPredictions, second: SplitPredictions, costs: ErrorCosts) -> float:

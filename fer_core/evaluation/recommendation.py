@@ -8,7 +8,7 @@ those of test.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fer_core.evaluation.candidates import Candidate, Split
@@ -62,9 +62,8 @@ class Assessment:
         accuracy: Test accuracy with its 95% interval.
         macro_recall: Test macro-recall with its 95% interval.
         difference: Mean cost on test minus that of the recommended run; None for the recommended
-            run, and if there is none.
-        test_p: Corrected p-value of this difference on test; None where there is no difference or
-            the run is outside the constraints.
+            run, for runs outside the constraints, and if there is no recommended run.
+        test_p: Corrected p-value of this difference on test; None where there is no difference.
         milliseconds: Median latency at batch size 1; None if it was not measured.
         megabytes: Size of the weight files in MB; None if it was not measured.
         licences: Licences of the weights.
@@ -169,8 +168,57 @@ class Recommendation:
         return tuple(item for item in self.others if item.better_on_test)
 
 
+class CostComparisons:
+    """Mean costs and paired comparisons of candidates; each is computed once.
+
+    Other constraints compare mostly the same pairs, so a caller that keeps this object answers them
+    at once. It is valid for one set of candidates.
+
+    Args:
+        costs: Costs of errors.
+    """
+
+    def __init__(self, costs: ErrorCosts) -> None:
+        self.costs = costs
+        self._means: dict[tuple[str, Split], float] = {}
+        self._p_values: dict[tuple[str, str, Split], float] = {}
+        self._differences: dict[tuple[str, str], CostDifference] = {}
+
+    def mean(self, item: Candidate, split: Split) -> float:
+        """Returns a run's mean cost per image."""
+        key = (item.run_id, split)
+        if key not in self._means:
+            self._means[key] = self.costs.mean(item.on(split))
+        return self._means[key]
+
+    def difference(self, item: Candidate, reference: Candidate) -> CostDifference:
+        """Returns the difference of mean costs on test, run minus reference."""
+        key = (item.run_id, reference.run_id)
+        if key not in self._differences:
+            self._differences[key] = cost_difference(item.test, reference.test, self.costs)
+        return self._differences[key]
+
+    def p_values(
+        self, reference: Candidate, candidates: Sequence[Candidate], split: Split
+    ) -> Mapping[str, float]:
+        """Returns corrected p-values of all other runs against a reference, by run id."""
+        others = [item for item in candidates if item is not reference]
+        raw = [self._p_value(item, reference, split) for item in others]
+        return {item.run_id: float(p) for item, p in zip(others, holm(raw), strict=True)}
+
+    def _p_value(self, item: Candidate, reference: Candidate, split: Split) -> float:
+        key = (item.run_id, reference.run_id, split)
+        if key not in self._p_values:
+            test = paired_test(item.on(split), reference.on(split), self.costs)
+            self._p_values[key] = test
+        return self._p_values[key]
+
+
 def recommend(
-    candidates: Sequence[Candidate], constraints: Constraints, costs: ErrorCosts
+    candidates: Sequence[Candidate],
+    constraints: Constraints,
+    costs: ErrorCosts,
+    comparisons: CostComparisons | None = None,
 ) -> Recommendation:
     """Applies the rule to aligned candidates; see the module's text.
 
@@ -178,24 +226,34 @@ def recommend(
         candidates: At least one run; all have predictions for the same samples in the same order.
         constraints: Constraints of the user.
         costs: Costs of errors.
+        comparisons: Comparisons of the same candidates by the same costs, to compute them once.
 
     Raises:
         DataError: If constraints or costs name an unknown class.
     """
     labels = candidates[0].test.labels
     constraints.check_labels(labels.names)
+    compare = comparisons or CostComparisons(costs)
     broken = {item.run_id: violations(item, constraints) for item in candidates}
     inside = [item for item in candidates if not broken[item.run_id]]
-    best = min(inside, key=lambda item: (costs.mean(item.validation), item.run_id), default=None)
-    p_values = {} if best is None else _p_values(best, inside, costs, Split.VALIDATION)
+    best = min(
+        inside, key=lambda item: (compare.mean(item, Split.VALIDATION), item.run_id), default=None
+    )
+    p_values = {} if best is None else compare.p_values(best, inside, Split.VALIDATION)
     tied = [item for item in inside if item is best or p_values[item.run_id] >= LEVEL]
     pick = fastest(tied) if tied else None
-    test_p = {} if pick is None else _p_values(pick, inside, costs, Split.TEST)
+    test_p = {} if pick is None else compare.p_values(pick, inside, Split.TEST)
     assessments = []
     for item in candidates:
         status = _status(item, pick, tied, excluded=bool(broken[item.run_id]))
-        p = (p_values.get(item.run_id), test_p.get(item.run_id))
-        assessments.append(_assess(item, status, broken[item.run_id], costs, pick, p))
+        assessment = _assess(item, status, broken[item.run_id], compare, pick)
+        assessments.append(
+            replace(
+                assessment,
+                validation_p=p_values.get(item.run_id),
+                test_p=test_p.get(item.run_id),
+            )
+        )
     order = list(AssessmentStatus)
     assessments.sort(key=lambda item: (order.index(item.status), item.test_cost, item.run_id))
     return Recommendation(
@@ -236,39 +294,29 @@ def fastest(candidates: Sequence[Candidate]) -> Candidate:
     )
 
 
-def _p_values(
-    reference: Candidate, candidates: Sequence[Candidate], costs: ErrorCosts, split: Split
-) -> Mapping[str, float]:
-    """Returns corrected p-values of all other runs against a reference, by run id."""
-    others = [item for item in candidates if item is not reference]
-    raw = [paired_test(item.on(split), reference.on(split), costs) for item in others]
-    return {item.run_id: float(p) for item, p in zip(others, holm(raw), strict=True)}
-
-
 def _assess(
     item: Candidate,
     status: AssessmentStatus,
     broken: tuple[Violation, ...],
-    costs: ErrorCosts,
+    compare: CostComparisons,
     pick: Candidate | None,
-    p_values: tuple[float | None, float | None],
 ) -> Assessment:
-    """Returns the assessment of one run; p-values are those of validation and test."""
+    """Returns the assessment of one run, without p-values."""
     return Assessment(
         run_id=item.run_id,
         title=item.title,
         status=status,
         is_ensemble=item.is_ensemble,
         violations=broken,
-        validation_cost=costs.mean(item.validation),
-        validation_p=p_values[0],
-        test_cost=costs.mean(item.test),
+        validation_cost=compare.mean(item, Split.VALIDATION),
+        validation_p=None,
+        test_cost=compare.mean(item, Split.TEST),
         accuracy=item.test_metrics.accuracy,
         macro_recall=item.test_metrics.macro_recall,
         difference=None
-        if pick is None or item is pick
-        else cost_difference(item.test, pick.test, costs),
-        test_p=p_values[1],
+        if pick is None or item is pick or broken
+        else compare.difference(item, pick),
+        test_p=None,
         milliseconds=item.milliseconds,
         megabytes=item.megabytes,
         licences=item.licences,

@@ -14,7 +14,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """Returns a verdict as JSON-serialisable values; its sentences are those of the start page.
 
     Shares are in 0 to 1. `difference` is the mean cost per image on test minus that of the
-    recommended run.
+    recommended run; null for models outside the constraints.
     """
     recommendation = verdict.recommendation
     constraints = recommendation.constraints

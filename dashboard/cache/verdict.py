@@ -1,0 +1,96 @@
+"""Cached verdicts. The caching rules are those of `dashboard.cache.benchmarks`."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.cache.benchmarks import Benchmark, predictions, samples
+from dashboard.cache.results import BY_RESULTS
+from fer_core.evaluation import slices, weaknesses
+from fer_core.evaluation.candidates import Candidate, CandidateSet, read_candidates
+from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.human_votes import Votes
+from fer_core.evaluation.leaderboard import RunSource
+from fer_core.evaluation.recommendation import CostComparisons, recommend
+from fer_core.evaluation.slices import Slice
+from fer_core.evaluation.verdict import Verdict, build_verdict
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading predictions ...", hash_funcs=BY_RESULTS)
+def candidates(benchmark: Benchmark) -> CandidateSet:
+    """Returns the runs that can be recommended.
+
+    Raises:
+        ArtifactError: If no run can be read.
+    """
+    sources = [
+        RunSource(run.directory, run.info, run.report, partial(predictions, run))
+        for run in benchmark.runs
+    ]
+    return read_candidates(benchmark.info, sources)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=BY_RESULTS)
+def comparisons(benchmark: Benchmark, costs: ErrorCosts) -> CostComparisons:
+    """Returns the paired comparisons of a benchmark's runs; filled by the verdicts."""
+    return CostComparisons(costs)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=BY_RESULTS)
+def facets_of_test(benchmark: Benchmark) -> pd.DataFrame:
+    """Returns the groups that the test images fall into, in the order of the candidates."""
+    test = candidates(benchmark).comparable[0].test
+    votes = Votes.of(samples(benchmark), test.ids, test.labels)
+    return slices.facets(samples(benchmark), test, votes)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Testing slices ...", hash_funcs=BY_RESULTS)
+def worst_slices(benchmark: Benchmark, run_id: str) -> list[Slice]:
+    """Returns the slices of test on which a run errs more than elsewhere, worst first."""
+    test = candidate(benchmark, run_id).test
+    return slices.worst_slices(test.predicted != test.truth, facets_of_test(benchmark))
+
+
+@st.cache_resource(max_entries=128, show_spinner="Comparing models ...", hash_funcs=BY_RESULTS)
+def verdict(benchmark: Benchmark, constraints: Constraints, costs: ErrorCosts) -> Verdict:
+    """Returns the verdict within a user's constraints.
+
+    Raises:
+        ArtifactError: If no run can be read.
+        DataError: If constraints or costs name an unknown class.
+    """
+    runs = candidates(benchmark)
+    recommendation = recommend(runs.comparable, constraints, costs, comparisons(benchmark, costs))
+    return build_verdict(
+        benchmark.info,
+        samples(benchmark),
+        runs,
+        recommendation,
+        lambda item: worst_slices(benchmark, item.run_id),
+    )
+
+
+def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
+    """Returns a run that can be recommended."""
+    return next(item for item in candidates(benchmark).comparable if item.run_id == run_id)
+
+
+def errors_in_slice(benchmark: Benchmark, run_id: str, part: Slice, count: int) -> list[int]:
+    """Returns positions of a run's most confident errors in a slice of test."""
+    test = candidate(benchmark, run_id).test
+    inside = slices.slice_mask(facets_of_test(benchmark), part.conditions)
+    wrong = np.flatnonzero(inside & (test.predicted != test.truth))
+    return wrong[np.argsort(-test.confidence[wrong], kind="stable")][:count].tolist()
+
+
+def confused(
+    benchmark: Benchmark, run_id: str, confusion: weaknesses.Confusion, count: int
+) -> list[int]:
+    """Returns positions of a run's most confident test images of a confusion."""
+    test = candidate(benchmark, run_id).test
+    truth, predicted = map(test.labels.index, (confusion.truth, confusion.predicted))
+    inside = np.flatnonzero((test.truth == truth) & (test.predicted == predicted))
+    return inside[np.argsort(-test.confidence[inside], kind="stable")][:count].tolist()

@@ -1,0 +1,72 @@
+"""The benchmark in short: images, models, protocol and where to go next."""
+
+import streamlit as st
+
+from dashboard import navigation
+from dashboard.cache import benchmarks
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import gallery
+from dashboard.components.text import percent
+from fer_core.evaluation.leaderboard import comparable_runs
+from fer_core.figures import charts
+from fer_core.figures.tables import interval
+
+
+def summary(benchmark: Benchmark) -> None:
+    """Shows counts, the accuracy of all models and links to the pages with more."""
+    info = benchmark.info
+    ranked = comparable_runs({run.run_id: run.report for run in benchmark.runs}, info.split_hash)
+    compared = [run for run in benchmark.runs if run.run_id in ranked]
+    unranked = len(benchmark.runs) - len(compared)
+    totals = {split: sum(counts.values()) for split, counts in info.counts.items()}
+    best = compared[0].report.test.accuracy
+    by_split = ", ".join(f"{split} {total:,}" for split, total in totals.items())
+    with st.container(horizontal=True):
+        _metric("Images", f"{sum(totals.values()):,}", by_split)
+        _metric("Classes", str(len(info.labels)), ", ".join(info.labels))
+        _metric("Models compared", str(len(compared)), "Finished runs with the same protocol.")
+        _metric(
+            "Best test accuracy",
+            percent(best),
+            f"{compared[0].info.title}; 95% interval {interval(best)} %",
+        )
+    with st.container(horizontal=True):
+        navigation.link("leaderboard", "all metrics, with intervals")
+        navigation.link("confusion", "click a cell to see its faces")
+        navigation.link("head_to_head", "two models, image by image")
+        navigation.link("compare", "all models on your own face")
+    st.plotly_chart(
+        charts.interval_chart(
+            {run.run_id: run.report.test.accuracy for run in compared},
+            benchmark.titles,
+            benchmark.colours,
+        ),
+        key="accuracy",
+    )
+    st.caption(
+        f"Accuracy on {totals['test']:,} test images with 95% bootstrap intervals."
+        + (f" Not ranked, because measured under another protocol: {unranked}." if unranked else "")
+    )
+
+
+def data_and_protocol(benchmark: Benchmark) -> None:
+    """Shows class balance, mean faces, protocol and sources."""
+    info = benchmark.info
+    with st.expander("Class balance and mean faces"):
+        st.plotly_chart(charts.class_balance(info.counts, info.labels), key="balance")
+        st.caption("Share of each class by split. Rare classes have little weight in accuracy.")
+        gallery.mean_face_row(info, benchmarks.mean_faces(benchmark))
+    with st.expander("Protocol and sources"):
+        st.write(info.protocol)
+        st.write(
+            f"Split hash `{info.split_hash}`. {info.leaked_test:,} test images have a duplicate in "
+            "the original training or validation data; results are reported with and without them."
+        )
+        for source in info.sources:
+            st.write(f"**{source.title}** ({source.reference}). {source.licence}")
+        for reason, count in info.excluded.items():
+            st.write(f"- {count:,} images excluded: {reason}")
+
+
+def _metric(label: str, value: str, help_text: str) -> None:
+    st.metric(label, value, help=help_text, border=True, width=200)

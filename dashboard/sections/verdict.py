@@ -1,0 +1,168 @@
+"""The sections of the start page: the verdict, its reasons and its limits."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import streamlit as st
+
+from dashboard import navigation
+from dashboard.cache import benchmarks
+from dashboard.cache import verdict as cache
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.gallery import Card, gallery
+from dashboard.components.text import plain
+from dashboard.state import Key
+from fer_core.evaluation import verdict_text
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.verdict import Verdict
+from fer_core.evaluation.verdict_json import verdict_json
+from fer_core.figures.palette import class_colour
+
+FACES = 6
+"""Faces of each slice and confusion."""
+
+_METRIC_WIDTH = 145
+
+
+def sentence(verdict: Verdict) -> None:
+    """Shows the verdict in one sentence, what test says against it, and the main numbers."""
+    st.html(f'<p class="fs-verdict">{escape(verdict_text.headline(verdict))}</p>')
+    for text in (*verdict_text.contradictions(verdict), *verdict.warnings):
+        st.warning(plain(text), icon=":material/warning:")
+    for loosening in verdict.recommendation.loosenings:
+        st.markdown(f"- {plain(verdict_text.loosening_text(loosening))}")
+    pick = verdict.recommended
+    if pick is None:
+        if not verdict.recommendation.loosenings:
+            st.info("Latency or size were not measured. Measure them:")
+            st.code(f"python -m training efficiency {verdict.benchmark.name}", language="bash")
+        return
+    with st.container(horizontal=True):
+        _estimate("Accuracy", pick.accuracy)
+        _estimate("Macro-recall", pick.macro_recall)
+        _metric(
+            "Latency",
+            verdict_text.ms_text(pick.milliseconds),
+            f"Median for one image, {verdict.device or 'not measured'}",
+        )
+        _metric(
+            "Size",
+            verdict_text.mb_text(pick.megabytes),
+            f"Weight files. Licence: {', '.join(pick.licences)}",
+        )
+    st.caption(
+        "Accuracy and macro-recall are those of test, with 95% bootstrap intervals. Validation "
+        "decided."
+    )
+
+
+def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
+    """Shows links that open the recommended model, and the downloads of the verdict."""
+    pick = verdict.recommended
+    query = {} if pick is None else {Key.RUN: pick.run_id}
+    with st.container(horizontal=True):
+        if pick is not None:
+            _page_link("confusion", "Its confusion matrix", benchmark, query)
+            _page_link("trust", "Its calibration and slices", benchmark, query)
+            _page_link("compare", "Try it on a face", benchmark, query)
+        st.download_button(
+            "JSON",
+            lambda: json.dumps(verdict_json(verdict), indent=2),
+            file_name=f"{benchmark.info.name}-verdict.json",
+            mime="application/json",
+            icon=":material/download:",
+            help="The same as `python -m training recommend --json`.",
+        )
+
+
+def reasons(verdict: Verdict) -> None:
+    """Shows why each other model is not recommended."""
+    recommendation = verdict.recommendation
+    rows = [
+        (item.title, verdict_text.reason(item, recommendation)) for item in recommendation.others
+    ]
+    rows += [(title, verdict_text.OTHER_PROTOCOL) for title in verdict.other_protocol]
+    _list(f"<b>{escape(title)}</b>: {escape(text)}" for title, text in rows)
+
+
+def failures(benchmark: Benchmark, verdict: Verdict) -> None:
+    """Shows the worst slices and confusions of the recommended model, with faces and links."""
+    pick, weak = verdict.recommended, verdict.weaknesses
+    if pick is None or weak is None:
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Worst slices**")
+        for part in weak.slices:
+            st.markdown(plain(part.statement))
+            _faces(
+                benchmark, pick.run_id, cache.errors_in_slice(benchmark, pick.run_id, part, FACES)
+            )
+            where = [f"{facet}: {group}" for facet, group in part.conditions]
+            query = {Key.RUN: pick.run_id, Key.WHERE: where}
+            _page_link("errors", f"Open its {part.errors:,} errors", benchmark, query)
+        if not weak.slices:
+            st.caption("No group of images has more errors than the others.")
+    with right:
+        st.markdown("**Most costly confusions**")
+        for confusion in weak.confusions:
+            st.markdown(plain(verdict_text.confusion_text(confusion)))
+            _faces(benchmark, pick.run_id, cache.confused(benchmark, pick.run_id, confusion, FACES))
+            query = {Key.RUN: pick.run_id, Key.TRUE: confusion.truth,
+                     Key.PREDICTED: confusion.predicted}  # fmt: skip
+            text = f"Open these {confusion.images:,} images"
+            _page_link("confusion", text, benchmark, query)
+        if not weak.confusions:
+            st.caption("It makes no error on test.")
+
+
+def limits(verdict: Verdict) -> None:
+    """Shows what the data cannot tell."""
+    _list(escape(text) for text in verdict_text.limits(verdict))
+
+
+def _estimate(label: str, estimate: Estimate) -> None:
+    low, high = 100 * estimate.low, 100 * estimate.high
+    _metric(label, f"{estimate.value:.1%}", f"95% interval {low:.1f} to {high:.1f} %")
+
+
+def _metric(label: str, value: str, help_text: str) -> None:
+    st.metric(label, value, help=help_text, border=True, width=_METRIC_WIDTH)
+
+
+def _page_link(
+    page: str, text: str, benchmark: Benchmark, query: Mapping[Key, str | Sequence[str]]
+) -> None:
+    spec = navigation.BY_NAME[page]
+    address = {str(Key.BENCHMARK): benchmark.info.name} | {
+        str(key): value if isinstance(value, str) else list(value) for key, value in query.items()
+    }
+    st.page_link(spec.path, label=text, icon=f":material/{spec.icon}:", query_params=address)
+
+
+def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int]) -> None:
+    """Shows faces of test; nothing if the pictures are not on this machine."""
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        return
+    test = cache.candidate(benchmark, run_id).test
+    names, predicted = test.labels.names, test.predicted
+    cards = [
+        Card(
+            picture,
+            names[predicted[position]],
+            f"true: {names[test.truth[position]]}",
+            class_colour(names[test.truth[position]], names),
+            str(test.ids[position]),
+        )
+        for position in positions
+        if (picture := pictures.get(str(test.ids[position]))) is not None
+    ]
+    if cards:
+        gallery(cards, side=62)
+
+
+def _list(items: Iterable[str]) -> None:
+    """Shows a list; the items are HTML."""
+    st.html(f'<ul class="fs-reasons">{"".join(f"<li>{item}</li>" for item in items)}</ul>')

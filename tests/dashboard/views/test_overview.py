@@ -1,0 +1,127 @@
+"""The start page: the verdict changes with the constraints, and agrees with the command."""
+
+import pytest
+
+from fer_core.evaluation import verdict_text
+from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.verdict import read_verdict
+from tests.support.pages import texts
+
+
+@pytest.fixture
+def timed(benchmark_copy):
+    """A benchmark whose runs take 10, 20, 30 and 40 ms and 1 to 4 MB."""
+    for number, run in enumerate(benchmark_copy.runs(), start=1):
+        Efficiency(
+            run_id=run.run_id,
+            parameters=10,
+            flops=20,
+            weight_bytes=number * 10**6,
+            latency=(Latency(batch_size=1, milliseconds=10.0 * number, repeats=3),),
+            peak_memory_bytes=None,
+            device="cpu",
+            threads=2,
+        ).write(run.efficiency_path)
+    return benchmark_copy
+
+
+def page_html(app) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def metrics(app) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_the_page_shows_the_verdict_of_the_command(open_page, timed, artifacts_copy):
+    app = open_page("overview", artifacts_copy)
+    verdict = read_verdict(timed)
+    assert not app.exception
+    html = page_html(app)
+    assert verdict_text.headline(verdict) in html
+    for item in verdict.recommendation.others:
+        assert verdict_text.reason(item, verdict.recommendation) in html
+    for sentence in verdict_text.limits(verdict):
+        assert sentence in html
+    for confusion in verdict.weaknesses.confusions:
+        text = verdict_text.confusion_text(confusion)
+        assert text in texts(app).replace("\\", "")
+    assert metrics(app)["Latency"] == verdict_text.ms_text(verdict.recommended.milliseconds)
+
+
+def test_a_constraint_changes_the_verdict(open_page, timed, artifacts_copy):
+    app = open_page("overview", artifacts_copy)
+    assert metrics(app)["Latency"] == "10 ms"
+    app.segmented_control(key="kind").set_value("ensemble").run()
+    expected = verdict_text.headline(read_verdict(timed, Constraints.of(kind="ensemble")))
+    assert expected in page_html(app)
+    assert "the only model within the constraints" in expected
+    assert "it is no ensemble" in page_html(app)
+
+
+def test_a_link_restores_the_constraints(open_page, timed, artifacts_copy):
+    app = open_page(
+        "overview", artifacts_copy, max_ms="25", max_mb="9", need="sad", recall_sad="60",
+        errors="balanced",
+    )  # fmt: skip
+    constraints = Constraints.of(max_ms=25, max_mb=9, min_recall={"sad": 0.6})
+    verdict = read_verdict(timed, constraints, ErrorCosts(balanced=True))
+    assert app.number_input(key="max_ms").value == 25
+    assert app.slider(key="recall_sad").value == 60
+    assert verdict_text.headline(verdict) in page_html(app)
+
+
+def test_without_a_model_the_page_says_what_to_loosen(open_page, timed, artifacts_copy):
+    app = open_page("overview", artifacts_copy, max_ms="5")
+    assert "No model is within these constraints." in page_html(app)
+    assert "Raise the latency limit from 5 to 10 ms" in texts(app)
+    assert "Accuracy" not in metrics(app)
+    assert [button.label for button in app.get("download_button")] == ["JSON"]
+
+
+def test_what_was_not_measured_names_the_command(open_page, toy):
+    app = open_page("overview", toy.artifacts, max_ms="5")
+    assert "its latency was not measured" in page_html(app)
+    assert "python -m training efficiency toy" in [code.value for code in app.code]
+
+
+def test_costs_of_the_users_own(open_page, timed, artifacts_copy):
+    app = open_page("overview", artifacts_copy, errors="custom", error_costs="*>angry=5")
+    expected = read_verdict(timed, costs=ErrorCosts.parse(["*>angry=5"]))
+    assert verdict_text.headline(expected) in page_html(app)
+    app.text_input(key="error_costs").set_value("calm>angry=2").run()
+    assert "Unknown label 'calm'" in texts(app)
+    assert not app.exception
+
+
+def test_a_model_whose_predictions_are_damaged_is_a_warning(open_page, timed, artifacts_copy):
+    timed.run("pair-cpu").predictions_path.write_bytes(b"no table")
+    app = open_page("overview", artifacts_copy)
+    assert not app.exception
+    assert any("pair-cpu" in warning.value for warning in app.warning)
+    assert "Ship " in page_html(app)
+
+
+def test_names_from_outside_stay_text(open_page, timed, artifacts_copy):
+    run = timed.run("resnet34-cpu-s0")
+    info = run.info().model_copy(update={"title": "<img src=x onerror=alert(1)>"})
+    info.write(run.info_path)
+    html = page_html(open_page("overview", artifacts_copy))
+    assert "<img src=x" not in html
+    assert "&lt;img src=x" in html
+
+
+def test_faces_and_links_lead_to_the_errors(open_page, toy):
+    app = open_page("overview", toy.artifacts, toy.data)
+    verdict = read_verdict(toy.benchmark)
+    first = verdict.weaknesses.confusions[0]
+    links = [element.proto for element in app.get("page_link")]
+    (link,) = [
+        one for one in links if one.label == f"Open these {first.images:,} images"
+        and f"true={first.truth}" in one.query_string
+    ]  # fmt: skip
+    assert f"predicted={first.predicted}" in link.query_string
+    assert f"run={verdict.recommended.run_id}" in link.query_string
+    assert page_html(app).count("fs-grid") >= 3
