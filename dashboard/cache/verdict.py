@@ -78,12 +78,13 @@ def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
     return next(item for item in candidates(benchmark).comparable if item.run_id == run_id)
 
 
-def errors_in_slice(benchmark: Benchmark, run_id: str, part: Slice, count: int) -> list[int]:
+def errors_in_slice(benchmark: Benchmark, run_id: str, worst: Slice, count: int) -> list[int]:
     """Returns positions of a run's most confident errors in a slice of test."""
     test = candidate(benchmark, run_id).test
-    inside = slices.slice_mask(facets_of_test(benchmark), part.conditions)
+    inside = slices.slice_mask(facets_of_test(benchmark), worst.conditions)
     wrong = np.flatnonzero(inside & (test.predicted != test.truth))
-    return wrong[np.argsort(-test.confidence[wrong], kind="stable")][:count].tolist()
+    order = np.argsort(-test.confidence[wrong], kind="stable")[:count]
+    return [int(position) for position in wrong[order]]
 
 
 def confused(
@@ -93,4 +94,5 @@ def confused(
     test = candidate(benchmark, run_id).test
     truth, predicted = map(test.labels.index, (confusion.truth, confusion.predicted))
     inside = np.flatnonzero((test.truth == truth) & (test.predicted == predicted))
-    return inside[np.argsort(-test.confidence[inside], kind="stable")][:count].tolist()
+    order = np.argsort(-test.confidence[inside], kind="stable")[:count]
+    return [int(position) for position in inside[order]]

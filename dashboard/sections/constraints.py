@@ -24,25 +24,15 @@ _FIRST_RECALL = 50
 
 def constraint_controls(benchmark: Benchmark) -> Constraints:
     """Shows the controls of latency, size, kind, recalls and licences; returns their values."""
-    max_ms = st.number_input(
+    max_ms = _limit(
         "Latency at most (ms)",
-        min_value=0.1,
-        value=None,
-        step=1.0,
-        key=Key.MAX_MS,
-        bind=BIND,
-        placeholder="no limit",
-        help="Median time for one image, as `efficiency` measured it on its machine.",
+        Key.MAX_MS,
+        "Median time for one image, as `efficiency` measured it on its machine.",
     )
-    max_mb = st.number_input(
+    max_mb = _limit(
         "Size at most (MB)",
-        min_value=0.1,
-        value=None,
-        step=1.0,
-        key=Key.MAX_MB,
-        bind=BIND,
-        placeholder="no limit",
-        help="Size of the weight files; of all members for an ensemble.",
+        Key.MAX_MB,
+        "Size of the weight files; of all members for an ensemble.",
     )
     kind = pickers.switch(
         "Models", KINDS, Key.KIND, help_text="Single networks, ensembles, or any."
@@ -65,6 +55,20 @@ def constraint_controls(benchmark: Benchmark) -> Constraints:
         kind=ModelKind(kind),
         licences=licences,
     )
+
+
+def _limit(label: str, key: Key, help_text: str) -> float | None:
+    value: float | None = st.number_input(
+        label,
+        min_value=0.1,
+        value=None,
+        step=1.0,
+        key=key,
+        bind=BIND,
+        placeholder="no limit",
+        help=help_text,
+    )
+    return value
 
 
 def cost_control(benchmark: Benchmark) -> ErrorCosts:
