@@ -157,6 +157,20 @@ class BenchmarkInfo(Record):
         return np.array([self.counts["train"].get(name, 0) for name in self.label_set.names])
 
 
+class LedgerEntry(BaseModel):
+    """One evaluation of a run on test.
+
+    Attributes:
+        time: When the predictions were written, ISO 8601; empty if unknown.
+        commit: Commit of the code, or the one that brought the predictions into git.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: str
+    commit: str | None = None
+
+
 class RunInfo(Record):
     """`run.json`: provenance of a run.
 
@@ -185,6 +199,8 @@ class RunInfo(Record):
             id to creation time, because a run of the same id may be retrained.
         members: Ids of the runs that an ensemble averages.
         member_weights: Their weights, which sum to 1.
+        test_ledger: The evaluations on test of this run id, the earliest first; earlier trainings
+            of the same id are included. Empty in files that are older than the ledger.
         weights_dtype: `float32`, or `float16` after publishing; None for an ensemble.
     """
 
@@ -210,6 +226,7 @@ class RunInfo(Record):
     teachers: Mapping[str, str] = {}
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()
+    test_ledger: tuple[LedgerEntry, ...] = ()
     weights_dtype: str | None = None
     published: Mapping[str, Any] | None = None
     best_epoch: int | None = None
@@ -236,6 +253,11 @@ class RunInfo(Record):
     def classes(self) -> OutputClasses:
         """The model's own classes and the benchmark's."""
         return OutputClasses(self.outputs or self.labels, LabelSet(self.labels))
+
+    @property
+    def own_test_readings(self) -> int:
+        """How often test was read by this run id; a finished run has read it at least once."""
+        return max(1, len(self.test_ledger))
 
 
 class TrainingState(Record):

@@ -10,6 +10,7 @@ from fer_core.errors import ArtifactError
 from fer_core.files import try_lock
 
 _EARLIER = "earlier.json"
+_NEW = "new"
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def atomic_replace(run: RunDir) -> Iterator[RunDir]:
         ArtifactError: If the files cannot be written or moved.
     """
     recover(run)
-    temporary = RunDir(run.state_dir / "new" / run.run_id)
+    temporary = RunDir(run.state_dir / _NEW / run.run_id)
     shutil.rmtree(temporary.root, ignore_errors=True)
     try:
         temporary.root.mkdir(parents=True)
@@ -42,6 +43,16 @@ def atomic_replace(run: RunDir) -> Iterator[RunDir]:
         for folder in (run.state_dir, run.root):  # empty: the run was never finished
             with suppress(OSError):
                 folder.rmdir()
+
+
+def replaced_run(run: RunDir) -> RunDir:
+    """Returns the run that a temporary run of `atomic_replace` will replace, or the run itself."""
+    parent = run.root.parent
+    return RunDir(parent.parent.parent) if _is_temporary(parent) else run
+
+
+def _is_temporary(folder: Path) -> bool:
+    return folder.name == _NEW and folder.parent == RunDir(folder.parent.parent).state_dir
 
 
 @contextmanager

@@ -49,6 +49,7 @@ for command in (
     measure.report,
     recommend.recommend,
     measure.compare_labels,
+    measure.ledger,
     data.examples,
     dashboard.dashboard,
     dashboard.serve,

@@ -99,7 +99,7 @@ def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
         RunSource(run.directory, run.info, run.report, partial(predictions, run))
         for run in benchmark.runs
     ]
-    return build_leaderboard(benchmark.info, samples(benchmark), sources, scope)
+    return build_leaderboard(benchmark.info, samples(benchmark), sources, scope, find_run)
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)

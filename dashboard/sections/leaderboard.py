@@ -107,7 +107,7 @@ def protocol(entries: Sequence[Entry]) -> str:
     augmented = any(entry.report.protocol.test_time_augmentation for entry in entries)
     text = (
         f"{'with' if augmented else 'without'} test-time augmentation. Checkpoints were chosen on "
-        "validation; test was evaluated once."
+        "validation."
     )
     if any(entry.info.trained_elsewhere for entry in entries):
         text += " How the checkpoints of imported models were chosen is unknown."
@@ -133,6 +133,9 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
         "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%)."
     )
+    st.caption(tables.reading_note(entries))
+    with st.expander("How often was test read?"):
+        _test_readings((*entries, *ranked.unranked))
     if ranked.annotator_agreement is not None:
         st.caption(
             "For comparison: one left-out annotator agrees with the majority of the others on "
@@ -144,6 +147,16 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         show(table(ranked.unranked, slugs), key="unranked")
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
+
+
+def _test_readings(entries: Sequence[Entry]) -> None:
+    st.dataframe(tables.reading_table(entries), hide_index=True, key="test-readings")
+    st.caption(
+        "Every evaluation on test is counted in run.json. The lineage of a run is the run with "
+        "earlier trainings of its id, what it started from, its teachers or members, and the "
+        "ensembles that it is a member of. The last interval holds for all these readings "
+        "together if no version was changed because of one of them."
+    )
 
 
 def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:

@@ -1,6 +1,7 @@
 """Leaderboard: evaluates the runs of a benchmark and ranks them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,12 @@ from fer_core.evaluation.comparable import largest_comparable_set
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard_columns import RunMetrics
+from fer_core.evaluation.lineage import FindRun
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
+from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo
 
 TEST, LEAK_FREE, VALIDATION, SECOND_LABEL = (
@@ -98,6 +101,7 @@ class Entry:
         robustness_values: Robustness values by column slug on the full test set; empty without a
             robustness table.
         framing_table: `framing.parquet`; None without one.
+        test_readings: How often test was read in the run's lineage.
     """
 
     info: RunInfo
@@ -111,6 +115,7 @@ class Entry:
     robustness_table: pd.DataFrame | None
     robustness_values: Mapping[str, float]
     framing_table: pd.DataFrame | None
+    test_readings: LineageReadings
 
     @property
     def run_id(self) -> str:
@@ -173,7 +178,13 @@ def read_results(benchmark: BenchmarkDir, scope: Scope | None = None) -> Benchma
         except FerscopeError as error:
             warnings.append(f"{run.run_id}: {error}")
     samples = benchmark.samples().set_index("id", drop=False)
-    return build_leaderboard(info, samples, sources, scope or Scope(), warnings)
+
+    def find(name: str, run_id: str) -> RunInfo | None:
+        with suppress(ArtifactError):
+            return benchmark.store.benchmark(name).run(run_id).info()
+        return None
+
+    return build_leaderboard(info, samples, sources, scope or Scope(), find, warnings)
 
 
 def build_leaderboard(
@@ -181,6 +192,7 @@ def build_leaderboard(
     samples: pd.DataFrame,
     runs: Sequence[RunSource],
     scope: Scope,
+    find: FindRun,
     warnings: Sequence[str] = (),
 ) -> BenchmarkResults:
     """Evaluates runs, ranks those with the same protocol, and compares them.
@@ -190,15 +202,18 @@ def build_leaderboard(
         samples: The benchmark's samples, indexed by id.
         runs: Finished runs.
         scope: Samples to evaluate on.
+        find: Looks up the runs that others were made from.
         warnings: Warnings about runs that are not in `runs`; they are kept in the result.
     """
     baseline = baseline_robustness([run.directory for run in runs])
+    infos = [run.info for run in runs]
     entries: dict[str, Entry] = {}
     predictions: dict[str, SplitPredictions] = {}
     problems = list(warnings)
     for run in runs:
         try:
-            entry, evaluated = _evaluate(run, samples, scope, baseline)
+            readings = lineage_readings(run.info, info.name, infos, find)
+            entry, evaluated = _evaluate(run, samples, scope, baseline, readings)
         except FerscopeError as error:
             problems.append(f"{run.run_id}: {error}")
         else:
@@ -323,7 +338,11 @@ def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
 
 
 def _evaluate(
-    run: RunSource, samples: pd.DataFrame, scope: Scope, baseline: pd.DataFrame | None
+    run: RunSource,
+    samples: pd.DataFrame,
+    scope: Scope,
+    baseline: pd.DataFrame | None,
+    readings: LineageReadings,
 ) -> tuple[Entry, SplitPredictions]:
     predictions = run.load()
     check_matches_report(run.directory, predictions, run.report)
@@ -344,6 +363,7 @@ def _evaluate(
         **_cost_values(run),
         **(robustness_values if scope.is_full_test else {}),
         **_framing_values(framing_table, scope),
+        "test_readings": float(readings.count),
     }
     correct = selected.predicted == selected.truth
     curve = risk_coverage(selected.confidence, correct)
@@ -359,6 +379,7 @@ def _evaluate(
         robustness_table=table,
         robustness_values=robustness_values,
         framing_table=framing_table,
+        test_readings=readings,
     )
     return entry, selected
 

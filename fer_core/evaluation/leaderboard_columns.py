@@ -37,6 +37,7 @@ class Group(StrEnum):
     CALIBRATION = "Calibration"
     ROBUSTNESS = "Robustness"
     COST = "Cost"
+    PROTOCOL = "Protocol"
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,17 @@ _ALL = (
         "memory_mb", "memory (MB)", Group.COST, Kind.COUNT, False,
         "Peak memory above what the process used before the model was loaded.",
     ),
+    Column(
+        "test_readings", "test readings", Group.PROTOCOL, Kind.COUNT, False,
+        "How often test was read in this lineage: by the run and earlier trainings of its id, what "
+        "it started from, its teachers or members, and the ensembles of it.",
+    ),
 )  # fmt: skip
 
 COLUMNS: Mapping[str, Column] = {column.slug: column for column in _ALL}
 """All columns by slug, in the order of the table."""
 
-DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m")
+DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m", "test_readings")
 """Slugs of the columns that a leaderboard shows by default."""
 
 _SLUGS = {

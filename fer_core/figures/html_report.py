@@ -140,6 +140,7 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
         yield f"<h3>{escape(group)}</h3>"
         yield _table(table.rename(columns=titles | {"accuracy interval": "95% of accuracy"}))
         yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
+    yield _note(tables.reading_note(entries))
     if results.annotator_agreement is not None:
         yield _note(
             "One left-out annotator agrees with the majority of the others on "

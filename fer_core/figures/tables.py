@@ -11,6 +11,7 @@ from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.evaluation.significance import Comparison
+from fer_core.evaluation.test_ledger import bonferroni_factor, widened
 from fer_core.figures.trust import corruption_title
 
 WITH_INTERVAL = ("accuracy", "macro_recall")
@@ -52,6 +53,45 @@ def leaderboard_table(
                 row[f"{slug} interval"] = interval(getattr(entry.metrics.split, slug))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def reading_note(entries: Sequence[Entry]) -> str:
+    """Says how often test was read, and what that means for the intervals.
+
+    Args:
+        entries: Results of at least one run.
+    """
+    most = max(entry.test_readings.count for entry in entries)
+    if most == 1:
+        return "Test was read once in the lineage of each run."
+    return (
+        f"Test was read up to {most} times in the lineage of a run (column test readings). A 95% "
+        "interval holds for a model that was fixed before test was read. If the best of "
+        f"{most} versions that were fixed beforehand is kept, Bonferroni's correction needs "
+        f"intervals that are {bonferroni_factor(most):.2f} times as wide. If versions were changed "
+        "after a reading, even these can be too narrow (Dwork et al. 2015)."
+    )
+
+
+def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Returns how often test was read in each run's lineage, in the order of the entries.
+
+    Returns:
+        Columns `model`, `by this run`, `in its lineage` (with `at least` if ancestors are gone),
+        `95%` (the interval of the accuracy), `95% for all readings` (Bonferroni) and `read by`.
+    """
+    return pd.DataFrame(
+        {
+            "model": entry.info.title,
+            "by this run": readings.own,
+            "in its lineage": f"{'at least ' if readings.unknown else ''}{readings.count}",
+            "95%": interval(accuracy),
+            "95% for all readings": interval(widened(accuracy, readings.count)),
+            "read by": ", ".join(f"{run_id} {count}" for run_id, count in readings.by_run.items()),
+        }
+        for entry in entries
+        if (readings := entry.test_readings) and (accuracy := entry.metrics.split.accuracy)
+    )
 
 
 def provenance_table(entries: Sequence[Entry]) -> pd.DataFrame:

@@ -259,6 +259,40 @@ def compare_labels(
     )
 
 
+def ledger(
+    benchmark: Benchmark,
+    from_git: Annotated[
+        bool,
+        typer.Option(
+            "--from-git",
+            help="First give runs without a ledger one entry for each version of their "
+            "predictions in git.",
+        ),
+    ] = False,
+    artifacts: Artifacts = None,
+) -> None:
+    """Print how often test was read by each run and in its lineage.
+
+    Every evaluation is added to the ledger in `run.json`. Runs that are older than the ledger count
+    as read once; `--from-git` writes their ledger from the repository's history. Example:
+
+        python -m training ledger ferplus
+    """
+    from fer_core.evaluation.leaderboard import read_results
+    from training.jobs.test_ledger import fill_ledgers
+    from training.terminal.progress import console
+    from training.terminal.reports import print_test_readings
+
+    paths = benchmark_dir(benchmark, artifacts)
+    if from_git:
+        written = fill_ledgers(paths)
+        console.print(f"ledgers written: {', '.join(written) or 'none'}", markup=False)
+    results = read_results(paths)
+    for warning in results.warnings:
+        console.print(f"skipped: {warning}", markup=False)
+    print_test_readings((*results.entries, *results.unranked))
+
+
 def _device(device: str) -> "torch.device":
     import torch
 

@@ -1,5 +1,6 @@
 """Predicting validation and test, and writing a run's predictions and reports."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from accelerate import Accelerator
 from torch import nn
 
+from fer_core import provenance
 from fer_core.artifacts import RunDir, write_table
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
@@ -16,12 +18,13 @@ from fer_core.engine.classifiers import open_onnx
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.predict import predict_probabilities, predict_regression
-from fer_core.errors import DataError
+from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.evaluation.regression import RegressionReport, build_regression_report
 from fer_core.evaluation.report import Protocol, Report, build_report
-from fer_core.records import RunInfo
-from fer_core.run_commit import atomic_replace, recover
+from fer_core.project import ROOT
+from fer_core.records import LedgerEntry, RunInfo
+from fer_core.run_commit import atomic_replace, recover, replaced_run
 from training.jobs.accelerator import make_accelerator
 
 
@@ -63,6 +66,7 @@ def write_run(
 ) -> Report:
     """Writes predictions, reports and, last, `run.json`, which marks the run as finished.
 
+    The evaluation is added to the run's test ledger, which continues that of earlier trainings.
     If the images have a second annotation (FER2013's original labels beside FER+), a second report
     evaluates the predictions against it, for comparison with the literature.
     """
@@ -78,8 +82,21 @@ def write_run(
         if all(len(second.split(split)) for split in EVALUATED):
             protocol = _protocol(info, second, "second_label")
             build_report(run.run_id, second, samples, protocol).write(run.second_report_path)
-    info.write(run.info_path)
+    ledger = (*_earlier_ledger(replaced_run(run)), _ledger_entry())
+    info.model_copy(update={"test_ledger": ledger}).write(run.info_path)
     return report
+
+
+def _earlier_ledger(run: RunDir) -> tuple[LedgerEntry, ...]:
+    """Returns the evaluations so far; one is assumed of a run that is older than the ledger."""
+    with suppress(ArtifactError):  # there is no earlier run, or it cannot be read
+        info = run.info()
+        return info.test_ledger or (LedgerEntry(time=info.created, commit=info.git_commit),)
+    return ()
+
+
+def _ledger_entry() -> LedgerEntry:
+    return LedgerEntry(time=provenance.now(), commit=provenance.git_commit(ROOT))
 
 
 def evaluate_run(run: RunDir, dataset: PreparedDataset, device: str | None = None) -> Report:

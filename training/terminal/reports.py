@@ -8,9 +8,11 @@ from rich.table import Table
 
 from fer_core.artifacts import RunDir
 from fer_core.evaluation.corrected_labels import LabelComparison
+from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate, Report, SplitMetrics
 from fer_core.explain.tables import METRICS
+from fer_core.figures.tables import reading_note, reading_table
 from training.terminal.progress import console, duration
 
 
@@ -69,6 +71,19 @@ def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> 
     console.print(
         f"Better than both baselines in deletion and insertion: {', '.join(faithful) or 'none'}."
     )
+
+
+def print_test_readings(entries: Sequence[Entry]) -> None:
+    """Prints how often test was read in the lineage of each run, and what that means."""
+    if not entries:
+        console.print("There is no finished run.")
+        return
+    rows = reading_table(entries)
+    table = Table(*rows.columns, title="test readings")
+    for row in rows.itertuples(index=False):
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console.print(table)
+    console.print(reading_note(entries), markup=False)
 
 
 def print_label_comparison(comparison: LabelComparison) -> None:

@@ -1,0 +1,86 @@
+"""How often test was read in the lineage of a run, and what that means for its interval.
+
+A 95% interval holds for a model that was fixed before test was read. Where test was read several
+times and a version was kept because of it, the kept version looks better than it is.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scipy import stats
+
+from fer_core.evaluation.intervals import LEVEL
+from fer_core.evaluation.lineage import FindRun, trace_lineage
+from fer_core.evaluation.report import Estimate
+from fer_core.records import RunInfo
+
+
+@dataclass(frozen=True)
+class LineageReadings:
+    """How often test was read in a lineage.
+
+    Attributes:
+        own: By the run itself, with earlier trainings of its id.
+        by_run: By run id: the run, what it was made from, and the ensembles that it is a member
+            of, as far as they belong to the same benchmark.
+        unknown: Ids of ancestors of the same benchmark that are gone, so that their readings are
+            not counted.
+    """
+
+    own: int
+    by_run: Mapping[str, int]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Readings in the lineage; at least so many if some are unknown."""
+        return sum(self.by_run.values())
+
+
+def lineage_readings(
+    info: RunInfo, benchmark: str, runs: Iterable[RunInfo], find: FindRun
+) -> LineageReadings:
+    """Counts the readings of a benchmark's test in the lineage of a run.
+
+    Args:
+        info: The run.
+        benchmark: Name of its benchmark.
+        runs: The runs of the benchmark.
+        find: Looks up ancestors.
+    """
+    lineage = trace_lineage(info, benchmark, find)
+    ids = {node.name for node in lineage.ancestors.values() if node.benchmark == benchmark}
+    by_run = {info.run_id: info.own_test_readings}
+    unknown = []
+    for run_id in sorted(ids - {info.run_id}):
+        ancestor = find(benchmark, run_id)
+        if ancestor is None:
+            unknown.append(run_id)
+        else:
+            by_run[run_id] = ancestor.own_test_readings
+    by_run |= {run.run_id: run.own_test_readings for run in runs if info.run_id in run.members}
+    return LineageReadings(info.own_test_readings, by_run, tuple(unknown))
+
+
+def bonferroni_factor(readings: int) -> float:
+    """Returns how much wider intervals must be to hold jointly for several readings.
+
+    Bonferroni's correction of a normal interval: the quantile at `1 - 0.05 / (2 n)` divided by the
+    one at 0.975. It holds for versions that were fixed before the first reading. Versions that were
+    changed after a reading can need more (Dwork et al. 2015, The reusable holdout, Science 349).
+
+    Args:
+        readings: Number of readings, at least 1.
+    """
+    tail = (1 - LEVEL) / 2
+    return float(stats.norm.isf(tail / readings) / stats.norm.isf(tail))
+
+
+def widened(estimate: Estimate, readings: int) -> Estimate:
+    """Returns an estimate with its interval widened for several readings; shares, 0 to 1."""
+    factor = bonferroni_factor(readings)
+    return Estimate(
+        value=estimate.value,
+        low=max(0.0, estimate.value - factor * (estimate.value - estimate.low)),
+        high=min(1.0, estimate.value + factor * (estimate.high - estimate.value)),
+    )
