@@ -20,14 +20,14 @@ class LineageReadings:
     """How often test was read in a lineage.
 
     Attributes:
-        own: By the run itself, with earlier trainings of its id.
+        by_itself: By the run itself, with earlier trainings of its id.
         by_run: By run id: the run, what it was made from, and the ensembles that it is a member
             of, as far as they belong to the same benchmark.
         unknown: Ids of ancestors of the same benchmark that are gone, so that their readings are
             not counted.
     """
 
-    own: int
+    by_itself: int
     by_run: Mapping[str, int]
     unknown: tuple[str, ...] = ()
 

@@ -83,7 +83,7 @@ def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": entry.info.title,
-            "by this run": readings.own,
+            "by this run": readings.by_itself,
             "in its lineage": f"{'at least ' if readings.unknown else ''}{readings.count}",
             "95%": interval(accuracy),
             "95% for all readings": interval(widened(accuracy, readings.count)),
