@@ -1,0 +1,79 @@
+"""Imported models on every page where runs stand, and why they are missing from others."""
+
+import pandas as pd
+import pytest
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.data.prepared import PreparedDataset
+from fer_core.engine.onnx_network import OnnxInput
+from fer_core.models.hub import open_folder, read_folder
+from fer_core.models.published import InputOptions
+from tests.support import stand_ins
+from tests.support.builders import toy_benchmark
+from tests.support.pages import texts
+from training.jobs.import_export import import_onnx, import_table
+from training.jobs.import_network import import_network
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A benchmark with an imported ViT, an ONNX file of eight classes, and a table."""
+    root = tmp_path_factory.mktemp("imported")
+    toy = toy_benchmark(root / "toy", runs=1, per_class=12)
+    benchmark = ArtifactStore(toy.artifacts).benchmark("toy")
+    dataset = PreparedDataset.open(toy.data / "toy")
+    stand_ins.hub_vit(root / "vit")
+    vit = read_folder(open_folder(str(root / "vit")), InputOptions())
+    import_network(vit, dataset, benchmark.run("vit"), title="Hub ViT", device="cpu")
+    half = (0.5, 0.5, 0.5)
+    eight = stand_ins.onnx_net(root / "eight.onnx")
+    declared = OnnxInput(48, half, half, stand_ins.EIGHT)
+    import_onnx(eight, dataset, benchmark.run("eight"), title="Eight", declared=declared)
+    table = pd.read_parquet(benchmark.run("vit").predictions_path).drop(columns=["split", "y_true"])
+    table.to_csv(root / "table.csv", index=False)
+    import_table(root / "table.csv", benchmark, benchmark.run("table"), title="Table")
+    return toy
+
+
+def test_the_leaderboard_names_sources_and_classes_left_out(shop, open_page):
+    app = open_page("leaderboard", shop.artifacts)
+    assert not app.exception
+    said = texts(app).replace("\\", "")
+    assert {"Hub ViT", "Eight", "Table"} <= set(app.dataframe[0].value["model"])
+    assert "Hub ViT was imported from folder vit." in said
+    assert "Eight was imported from eight.onnx. Left out" in said
+    assert "contempt" in said
+    assert "How the checkpoints of imported models were chosen is unknown" in said
+
+
+@pytest.mark.parametrize("page", ["confusion", "overview", "monitor", "trust"])
+def test_other_result_pages_take_imported_runs(shop, open_page, page):
+    app = open_page(page, shop.artifacts, run="vit")
+    assert not app.exception
+
+
+def test_compare_answers_with_overlays_and_says_why_a_table_does_not(shop, open_page):
+    app = open_page("compare", shop.artifacts)
+    app.checkbox(key="cropped").check().run()
+    assert not app.exception
+    answers = [text.value for text in app.markdown if text.value.startswith("### ")]
+    assert len(answers) == 3  # the trained run, the ViT and the ONNX file
+    assert "Table was imported as predictions" in texts(app).replace("\\", "")
+
+
+def test_feature_maps_show_an_imported_network_and_say_why_not_an_onnx_file(shop, open_page):
+    app = open_page("features", shop.artifacts, run="vit")
+    assert not app.exception
+    assert not app.error
+    said = texts(app).replace("\\", "")
+    assert "Eight is an ONNX file, whose layers and gradients cannot be read" in said
+    assert "Patches and attention" in said
+
+
+def test_the_saliency_lab_says_why_a_method_does_not_apply(shop, open_page):
+    app = open_page("saliency", shop.artifacts)
+    app.pills(key="methods").set_value(["grad_cam", "occlusion"]).run()
+    assert not app.exception
+    said = texts(app).replace("\\", "")
+    assert "Grad-CAM does not support a model without access to its network" in said
+    assert said.count("does not support") == 1  # the ViT has a map, and occlusion suits all

@@ -1,0 +1,63 @@
+"""`preprocessor_config.json` becomes the same numbers that the image processor computes."""
+
+import numpy as np
+import pytest
+
+from fer_core.errors import WeightsError
+from fer_core.models.processor import read_processor
+from fer_core.models.published import InputOptions
+
+NONE = InputOptions()
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        # what the processor computes for a pixel of 51 (0.2 in 0 to 1)
+        ({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}, (0.2 - 0.5) / 0.5),
+        ({"do_normalize": False}, 0.2),
+        ({"do_rescale": False, "do_normalize": False}, 51.0),
+        ({"rescale_factor": 1 / 127.5, "do_normalize": False}, 0.4),
+        ({"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False}, 0.4 - 1),
+        ({"image_mean": 0.1, "image_std": [0.2]}, 0.5),
+    ],
+)
+def test_the_normalisation_is_that_of_the_processor(processor, expected):
+    found, _ = read_processor({"size": 32, **processor}, {}, NONE, "theirs")
+    np.testing.assert_allclose((0.2 - np.array(found.mean)) / np.array(found.std), expected)
+
+
+@pytest.mark.parametrize(
+    ("processor", "config", "side"),
+    [
+        ({"size": {"height": 48, "width": 48}}, {}, 48),
+        ({"size": {"shortest_edge": 256}, "crop_size": 224, "do_center_crop": True}, {}, 224),
+        ({"size": {"shortest_edge": 224}}, {"image_size": 384}, 224),
+        ({}, {"image_size": 384}, 384),
+        ({"size": [64, 64]}, {}, 64),
+    ],
+)
+def test_the_input_size_is_found(processor, config, side):
+    found, notes = read_processor({"do_normalize": False, **processor}, config, NONE, "theirs")
+    assert found.image_size == side
+    assert bool(notes) == ("crop_size" in processor)
+
+
+def test_the_users_input_takes_precedence():
+    given = InputOptions(40, (0.1, 0.2, 0.3), (1.0, 1.0, 1.0))
+    assert read_processor({}, {}, given, "theirs") == (given, [])
+
+
+@pytest.mark.parametrize(
+    ("processor", "message"),
+    [
+        ({"do_normalize": False}, "do not say the input size"),
+        ({"size": {"height": 48, "width": 64}, "do_normalize": False}, "only square input"),
+        ({"size": 48, "image_mean": [0.5, 0.5], "image_std": [1, 1, 1]}, "no usable image_mean"),
+        ({"size": 48}, "no usable image_mean"),
+        ({}, "Pass --mean and --std"),
+    ],
+)
+def test_what_is_missing_is_named(processor, message):
+    with pytest.raises(WeightsError, match=message):
+        read_processor(processor, {}, NONE, "theirs")
