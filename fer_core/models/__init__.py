@@ -8,6 +8,14 @@ from fer_core.models.registry import (
     build_model,
     check_progressive_size,
     spec_of,
+    with_resolved_model,
 )
 
-__all__ = ["ModelSpec", "architectures", "build_model", "check_progressive_size", "spec_of"]
+__all__ = [
+    "ModelSpec",
+    "architectures",
+    "build_model",
+    "check_progressive_size",
+    "spec_of",
+    "with_resolved_model",
+]

@@ -76,8 +76,8 @@ def _mobilenet(config: ModelConfig, classes: int) -> nn.Module:
 
 
 def _timm_vgg_to_small_head(state: State, model: nn.Module) -> State:
-    """Selects the convolutions of timm's VGG-16, which are named as in torchvision."""
-    return {key: value for key, value in state.items() if key.startswith("features.")}
+    """Returns timm's VGG-16, whose convolutions are named as in torchvision, without its head."""
+    return {key: value for key, value in state.items() if not key.startswith("classifier.")}
 
 
 def _by_order(state: State, model: nn.Module) -> State:
@@ -103,7 +103,8 @@ def _by_order(state: State, model: nn.Module) -> State:
         for key, value in model.state_dict().items()
         if key.endswith("num_batches_tracked")
     }
-    return dict(zip(target, tensors, strict=True)) | counters
+    head = {key: value for key, value in state.items() if key.startswith("_fc.")}
+    return dict(zip(target, tensors, strict=True)) | counters | head
 
 
 register(

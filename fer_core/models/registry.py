@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from fer_core.config import ModelConfig, Recipe
 from fer_core.errors import RecipeError
 
-Family = Literal["cnn", "vit"]
+Family = Literal["cnn", "vit", "other"]
+Layout = Literal["maps", "channels_last", "tokens"]
 Rgb = tuple[float, float, float]
 State = Mapping[str, Tensor]
+Adapt = Callable[[State, nn.Module], State]
 
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
 IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
@@ -25,12 +27,13 @@ class ModelSpec:
     Attributes:
         key: Name in recipes.
         title: Display name.
-        family: `cnn` or `vit`.
+        family: `cnn`; `vit`, whose blocks attend from all tokens to all tokens; or `other`, such as
+            a Swin transformer or an MLP-Mixer.
         build: Builds the network with random weights for a number of classes.
         mean: Input mean per channel, for values in 0 to 1.
         std: Input standard deviation per channel.
-        cam_layer: Path of the module that Grad-CAM reads. In a ViT it must be before the last
-            attention block, after which patch tokens no longer reach the output.
+        cam_layer: Path of the module that Grad-CAM reads; empty if there is none. In a ViT it must
+            be before the last attention block, after which patch tokens no longer reach the output.
         head: Path of the module that computes the logits; the rest is the backbone.
         min_size: Smallest input side in pixels.
         licence: Licence of the code and of the pretrained weights.
@@ -39,10 +42,15 @@ class ModelSpec:
             there are none.
         face: Name of the included weights of a face network (`fer_core/models/starts`); None if
             there are none.
+        pretrained: Source of the weights that a library gives for one of its architectures:
+            `hub:<repository>` or `url:<address>`; None if there are none.
         prefix_tokens: Tokens before the patch tokens (class token); 0 for a CNN.
-        patch: Default patch side in pixels; None for a CNN.
+        patch: Default patch side in pixels; None without patches of one size.
         lora_targets: Suffixes of the paths of layers that LoRA adapts; empty if unsupported.
         adapt: Converts a pretrained state dict whose names or position embeddings differ.
+        layout: Shape of spatial outputs: (N, C, h, w), (N, h, w, C) or (N, T, C).
+        mean_pooled: Whether a ViT's classifier reads the mean of the patches; None where
+            `model.pool` says so.
     """
 
     key: str
@@ -58,17 +66,25 @@ class ModelSpec:
     reference: str
     imagenet: str | None = None
     face: str | None = None
+    pretrained: str | None = None
     prefix_tokens: int = 0
     patch: int | None = None
     lora_targets: tuple[str, ...] = ()
-    adapt: Callable[[State, nn.Module], State] | None = None
+    adapt: Adapt | None = None
+    layout: Layout = "maps"
+    mean_pooled: bool | None = None
 
     @property
     def inits(self) -> tuple[str, ...]:
         """Values of `model.init` for this architecture."""
-        optional = {"imagenet": self.imagenet, "face": self.face}
+        optional = {"imagenet": self.imagenet, "face": self.face, "pretrained": self.pretrained}
         available = ("scratch", *(init for init, source in optional.items() if source))
-        return (*available, "file:<path>", "hub:<owner/name>", "run:<benchmark>/<run id>")
+        return (
+            *available,
+            "file:<path>",
+            "hub:<owner/name>[@revision]",
+            "run:<benchmark>/<run id>",
+        )
 
     def mean_of(self, config: ModelConfig) -> Rgb:
         """Returns the input mean per channel: the recipe's, or the architecture's."""
@@ -103,27 +119,48 @@ def architectures() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def spec_of(architecture: str | ModelConfig) -> ModelSpec:
+def spec_of(model: ModelConfig | str) -> ModelSpec:
     """Returns an architecture.
 
     Args:
-        architecture: A registered key, or a recipe's model section, which may name another
-            library's architecture as well (`timm:convnext_atto`).
+        model: A recipe's model section, or the key of a registered architecture.
 
     Raises:
         RecipeError: If it is unknown; lists the known ones.
     """
-    from fer_core.models.external import external_spec, is_external  # imports this module
+    config = ModelConfig(architecture=model) if isinstance(model, str) else model
+    if _is_external(config):
+        from fer_core.models import external  # imports this module
 
-    key = architecture if isinstance(architecture, str) else architecture.architecture
-    if isinstance(architecture, ModelConfig) and is_external(key):
-        return external_spec(architecture)
+        return external.spec(config)
     try:
-        return _REGISTRY[key]
+        spec = _REGISTRY[config.architecture]
     except KeyError:
         raise RecipeError(
-            f"There is no architecture {key!r}. Known: {', '.join(architectures())}."
+            f"There is no architecture {config.architecture!r}. Known: "
+            f"{', '.join(architectures())}; timm:<name>, torchvision:<name> and "
+            "hf:<owner/name or folder>."
         ) from None
+    if config.options:
+        raise RecipeError(f"{spec.title} has no further options. Remove model.options.")
+    return spec
+
+
+def _is_external(config: ModelConfig) -> bool:
+    return config.architecture.partition(":")[0] in ("timm", "hf", "torchvision")
+
+
+def with_resolved_model(recipe: Recipe) -> Recipe:
+    """Returns a recipe whose model section builds the network without a hub.
+
+    Raises:
+        RecipeError: If the architecture is unknown.
+    """
+    if not _is_external(recipe.model):
+        return recipe
+    from fer_core.models import external  # imports this module
+
+    return recipe.model_copy(update={"model": external.resolved(recipe.model)})
 
 
 def build_model(config: ModelConfig, classes: int) -> nn.Module:
@@ -137,6 +174,10 @@ def build_model(config: ModelConfig, classes: int) -> nn.Module:
         RecipeError: If the architecture is unknown, does not support the image size, or does not
             have one of the options.
     """
+    if _is_external(config):
+        from fer_core.models import external  # imports this module
+
+        return external.build(config, classes)
     spec = spec_of(config)
     _require_size(spec, config.image_size, "model.image_size")
     if spec.family == "cnn" and (config.patch_size or config.pool != "token"):
@@ -158,15 +199,24 @@ def check_progressive_size(recipe: Recipe) -> None:
     Raises:
         RecipeError: If the first size is too small, or the network supports one size only.
     """
-    spec, size = spec_of(recipe.model), recipe.train.progressive_size
+    size = recipe.train.progressive_size
     if not size:
         return
-    if spec.patch is not None:
+    spec = spec_of(recipe.model)
+    if _takes_one_size(spec, recipe.model, size):
         raise RecipeError(
             f"{spec.title} supports one image size only, because its position embeddings are "
             "fixed. Remove train.progressive_size and train.progressive_epochs."
         )
     _require_size(spec, size, "train.progressive_size")
+
+
+def _takes_one_size(spec: ModelSpec, config: ModelConfig, size: int) -> bool:
+    if not _is_external(config):
+        return spec.patch is not None
+    from fer_core.models import external  # imports this module
+
+    return not external.takes_size(config, size)
 
 
 def _require_size(spec: ModelSpec, size: int, key: str) -> None:

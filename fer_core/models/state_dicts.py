@@ -66,6 +66,25 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
     return FittedState(fitted, unused, tuple(notes))
 
 
+def without_common_prefix(
+    tensors: Mapping[str, Tensor], names: Iterable[str]
+) -> Mapping[str, Tensor]:
+    """Removes a wrapper's prefix from all names, unless fewer of the network's then remain.
+
+    Args:
+        tensors: Of a foreign file; the names may be those of a former version of the library.
+        names: Of the network.
+    """
+    wanted, best = set(names), tensors
+    while best:
+        prefix = next((item for item in PREFIXES if all(key.startswith(item) for key in best)), "")
+        shorter = {key.removeprefix(prefix): value for key, value in best.items()}
+        if not prefix or len(wanted & set(shorter)) < len(wanted & set(best)):
+            break
+        best = shorter
+    return best
+
+
 def shown(names: Iterable[str]) -> str:
     """Returns names for a message; of many, the first and how many more there are."""
     listed = list(names)

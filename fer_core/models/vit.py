@@ -11,6 +11,7 @@ from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
 from fer_core.models.external import LogitsOnly
 from fer_core.models.registry import HALF, ModelSpec, State, register
+from fer_core.models.resampling import resampled
 from fer_core.models.scratch_vit import ScratchViT, ViTShape
 
 _REFERENCE = "Dosovitskiy et al. 2021, arXiv:2010.11929"
@@ -94,14 +95,17 @@ _HF_4_TO_5 = {
 
 
 def _hf_names(state: State, model: nn.Module) -> State:
-    """Renames checkpoints of transformers 4 or 5, of the backbone or of the classifier."""
+    """Renames checkpoints of transformers 4 or 5, of the backbone or of the classifier.
+
+    Position and patch embeddings are resampled to the network's.
+    """
     renamed = {}
     for key, value in state.items():
         name = key if key.startswith(("vit.", "classifier.")) else f"vit.{key}"
         for old, new in _HF_4_TO_5.items():
             name = name.replace(old, new)
         renamed[f"model.{name}"] = value
-    return renamed
+    return resampled(renamed, model.state_dict())
 
 
 register(

@@ -12,7 +12,7 @@ from fer_core.models.external import default_size
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import build_model, spec_of
 from fer_core.models.state_dicts import fit_state
-from fer_core.models.weights import read_pickled_tensors
+from fer_core.models.weight_sources import read_pickled_tensors
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 

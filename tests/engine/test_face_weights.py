@@ -19,9 +19,10 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.face_weights import FEATURES, convert, evaluate, fill, layers_of, read_graph
 from fer_core.errors import WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.models import build_model, spec_of, weights
+from fer_core.models import build_model, spec_of, weight_sources
 from fer_core.models.checkpoint import load_tensors
-from fer_core.models.weights import STARTS, initialise
+from fer_core.models.weight_sources import STARTS
+from fer_core.models.weights import initialise
 from fer_core.synthetic.face import render
 from tests.support.tfjs_graph import GraphFile, Shape, mobilenet
 
@@ -243,7 +244,7 @@ class TestConverting:
 
     def test_a_training_starts_from_the_face_weights(self, made, monkeypatch):
         file, values, out, _ = made
-        monkeypatch.setattr(weights, "STARTS", out.parent)
+        monkeypatch.setattr(weight_sources, "STARTS", out.parent)
         model = build_model(FACE, 7)
         head = model.classifier.weight.clone()
         start = initialise(model, FACE, LABELS)
@@ -324,6 +325,6 @@ class TestShipped:
         assert (STARTS / "README.md").is_file()
 
     def test_missing_face_weights_name_the_other_initialisations(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(weights, "STARTS", tmp_path)
+        monkeypatch.setattr(weight_sources, "STARTS", tmp_path)
         with pytest.raises(WeightsError, match=r"mobilenet_face\.safetensors.*model\.init=scratch"):
             initialise(build_model(FACE, 7), FACE, LABELS)

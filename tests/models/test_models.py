@@ -159,7 +159,7 @@ def test_a_hub_repository_is_read_and_named(monkeypatch, tmp_path):
     save_tensors(file, there.state_dict(), {"labels": list(LABELS)})
     asked = []
     monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or str(file)
+        huggingface_hub, "hf_hub_download", lambda *names, **_: asked.append(names) or str(file)
     )
     model = build_model(config, 7)
     found = initialise(model, config, LABELS)

@@ -73,7 +73,7 @@ def convert_face(
     from fer_core.data.transforms import Preprocessing
     from fer_core.engine.face_weights import convert
     from fer_core.models import spec_of
-    from fer_core.models.weights import STARTS
+    from fer_core.models.weight_sources import STARTS
     from training.terminal.progress import console
 
     dataset = open_dataset(benchmark, data)

