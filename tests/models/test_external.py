@@ -43,8 +43,8 @@ def test_the_specification_is_read_from_the_network(architecture, expected):
     ("architecture", "message"),
     [
         ("timm:no_such_net", "timm has no architecture 'no_such_net'"),
-        ("torchvision:no_such_net", "torchvision has no architecture"),
-        ("hf:me/faces", "needs model.hub_config"),
+        ("torchvision:no_such_net", "torchvision has no image classifier"),
+        ("hf:me/faces", r"config.json of me/faces cannot be downloaded"),
     ],
 )
 def test_unknown_architectures_are_named(architecture, message):
