@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from fer_core.engine.networks import Network
 from fer_core.models.registry import ModelSpec
-from fer_core.models.tokens import to_grid
+from fer_core.models.tokens import to_map
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def captured(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterat
     feature_maps: list[Tensor] = []
 
     def capture(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
-        feature_maps.append(output if output.ndim == 4 else to_grid(output, spec.prefix_tokens))
+        feature_maps.append(to_map(output, spec))
         if stop:
             raise _Captured
 

@@ -51,12 +51,16 @@ class AttentionTape(TorchFunctionMode):
         scale: float | None = None,
         **_: object,
     ) -> Tensor:
-        if attn_mask is not None or is_causal or dropout_p:
+        hides = attn_mask is not None and attn_mask.dtype == torch.bool
+        if hides or is_causal or dropout_p:
             raise ExplainError(
                 "Masked attention and dropout are not supported. Set the model to evaluation mode."
             )
         factor = query.shape[-1] ** -0.5 if scale is None else scale
-        weights = (query @ key.transpose(-2, -1) * factor).softmax(dim=-1)
+        scores = query @ key.transpose(-2, -1) * factor
+        if attn_mask is not None:  # a position bias, as in BEiT
+            scores = scores + attn_mask
+        weights = scores.softmax(dim=-1)
         self.weights.append(weights)
         return weights @ value
 

@@ -5,6 +5,7 @@ inputs and models can be compared.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fer_core.explain.saliency import Question, Target
-from fer_core.models.tokens import to_grid
+from fer_core.models import ModelSpec
+from fer_core.models.tokens import channel_axis, to_map
 
 _BATCH = 32
 
@@ -41,12 +43,13 @@ class _SignedCam(BaseCAM):  # type: ignore[misc]
     The input requires a gradient, so that networks with frozen weights work.
     """
 
-    def __init__(self, model: nn.Module, layer: nn.Module, reshape: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: nn.Module, layer: nn.Module, spec: ModelSpec) -> None:
+        self.spec = spec
         BaseCAM.__init__(
             self,
             model,
             [layer],
-            reshape,
+            partial(to_map, spec=spec),
             compute_input_gradient=self.gradients,
             uses_gradients=self.gradients,
         )
@@ -152,7 +155,9 @@ class _AblationCam(_SignedCam):
             ) -> Tensor:
                 mask = torch.ones(len(left_out), channels, device=output.device)
                 mask[torch.arange(len(left_out)), torch.tensor(left_out)] = 0
-                return output * (mask[:, None] if output.ndim == 3 else mask[:, :, None, None])
+                shape = [len(left_out), *(1,) * (output.ndim - 1)]
+                shape[channel_axis(output, self.spec)] = channels
+                return output * mask.view(shape)
 
             handle = layer.register_forward_hook(ablate)
             try:
@@ -169,12 +174,7 @@ def _method(kind: type[_SignedCam]) -> Callable[[Question], tuple[Tensor, Tensor
         """Returns logits (N, K) and signed maps (N, h, w) on the layer's grid."""
         model, spec = question.network, question.spec
         layer = model.get_submodule(question.detail.module or spec.cam_layer)
-        prefix = spec.prefix_tokens
-
-        def reshape(output: Tensor) -> Tensor:
-            return output if output.ndim == 4 else to_grid(output, prefix)
-
-        cam = kind(model, layer, reshape)
+        cam = kind(model, layer, spec)
         picks = [_LibraryTarget(target) for target in question.targets]
         try:
             with torch.set_grad_enabled(kind.gradients):

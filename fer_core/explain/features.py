@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fer_core.errors import FerscopeError
 from fer_core.explain.saliency import ExplainError, LogitsFunction, Target
 from fer_core.models import ModelSpec
-from fer_core.models.tokens import to_grid
+from fer_core.models.tokens import to_map
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def layers(model: nn.Module, spec: ModelSpec, inputs: Tensor) -> list[Layer]:
     shapes: dict[nn.Module, tuple[int, int]] = {}
 
     def note(module: nn.Module, _: object, output: object) -> None:
-        grid = _grid_of(output, spec.prefix_tokens)
+        grid = _grid_of(output, spec)
         if grid is not None and grid.shape[-1] > 1:
             shapes[module] = (grid.shape[1], grid.shape[-1])
 
@@ -124,8 +124,8 @@ def feature_maps(
         logits = model(inputs.detach().requires_grad_(True))
         resolved = target or Target(int(logits[0].argmax()))
         (gradient,) = torch.autograd.grad(resolved.score(logits[0]), outputs[0])
-    values = _grid_of(outputs[0].detach(), spec.prefix_tokens)
-    gradients = _grid_of(gradient, spec.prefix_tokens)
+    values = _grid_of(outputs[0].detach(), spec)
+    gradients = _grid_of(gradient, spec)
     if values is None or gradients is None:
         raise ExplainError(f"The output of {layer.path} is not a spatial feature map.")
     relevance = (values * gradients).sum(dim=(2, 3))[0]
@@ -172,20 +172,18 @@ def patches(image: NDArray[np.uint8], patch: int) -> NDArray[np.uint8]:
     return np.swapaxes(cut, 1, 2)
 
 
-def _grid_of(output: object, prefix: int) -> Tensor | None:
+def _grid_of(output: object, spec: ModelSpec) -> Tensor | None:
     """Returns an output as maps (N, C, h, w) if it is a square map or a token sequence."""
     if isinstance(output, tuple) and output:
         output = output[0]
     if not isinstance(output, Tensor) or not output.is_floating_point():
         return None
-    if output.ndim == 4 and output.shape[-1] == output.shape[-2]:
-        return output
-    if output.ndim == 3 and prefix:
-        try:
-            return to_grid(output, prefix)
-        except FerscopeError:
-            return None
-    return None
+    if output.ndim != 4 and not (output.ndim == 3 and spec.layout == "tokens"):
+        return None
+    try:
+        return to_map(output, spec)
+    except FerscopeError:
+        return None
 
 
 _CHAINS = (nn.Sequential, nn.ModuleList)

@@ -18,9 +18,9 @@ from fer_core.explain.saliency import (
     to_side,
 )
 from fer_core.explain.tables import BASELINES
-from fer_core.models import spec_of
+from fer_core.models import ModelSpec, spec_of
 
-ALL = ("cnn", "vit")
+ALL = ("cnn", "vit", "other")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ class Method:
     def baseline(self) -> bool:
         """Whether the map ignores the model; a faithful method beats the baselines."""
         return self.key in BASELINES
+
+    def refusal(self, spec: ModelSpec) -> str:
+        """Returns why the method does not support an architecture; empty if it does."""
+        if spec.family not in self.families:
+            return "it has no blocks that attend from all tokens to all tokens"
+        if self.reads_layer and not spec.cam_layer:
+            return "none of its layers returns a map in the order of the image's positions"
+        return ""
 
     @property
     def reads_depth(self) -> bool:
@@ -162,8 +170,8 @@ def methods_for(config: ModelConfig | None) -> list[Method]:
     """Returns the methods that support an architecture; None means any function to logits."""
     if config is None:
         return [method for method in METHODS.values() if not method.needs_network]
-    family = spec_of(config).family
-    return [method for method in METHODS.values() if family in method.families]
+    spec = spec_of(config)
+    return [method for method in METHODS.values() if not method.refusal(spec)]
 
 
 def default_method(config: ModelConfig | None) -> str:
@@ -176,7 +184,10 @@ def default_method(config: ModelConfig | None) -> str:
     """
     if config is None:
         return "occlusion"
-    return "chefer" if spec_of(config).family == "vit" else "hires_cam"
+    spec = spec_of(config)
+    if not spec.cam_layer:
+        return "integrated_gradients"
+    return "chefer" if spec.family == "vit" else "hires_cam"
 
 
 def explain(
@@ -210,11 +221,7 @@ def explain(
     """
     selected = method_of(method)
     if selected not in methods_for(config):
-        name = "a model without access to its network"
-        if config is not None:
-            name = spec_of(config).title
-        supported = ", ".join(other.key for other in methods_for(config))
-        raise ExplainError(f"{selected.title} does not support {name}. Use one of: {supported}.")
+        raise ExplainError(_unsupported(selected, config))
     question = Question(model, config, inputs, targets, detail or Detail())
     logits, maps = selected.run(question)
     values = to_side(maps, inputs.shape[-1]).detach().cpu().numpy().astype(np.float32)
@@ -225,3 +232,12 @@ def explain(
             values, question.resolve(logits), answers, strict=True
         )
     ]
+
+
+def _unsupported(method: Method, config: ModelConfig | None) -> str:
+    supported = ", ".join(other.key for other in methods_for(config))
+    name = "a model without access to its network"
+    if config is not None:
+        spec = spec_of(config)
+        name = f"{spec.title}: {method.refusal(spec)}"
+    return f"{method.title} does not support {name}. Use one of: {supported}."

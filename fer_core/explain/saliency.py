@@ -131,7 +131,10 @@ class Question:
     @property
     def mean_pooled(self) -> bool:
         """Whether a ViT's classifier reads the mean of the patches rather than the class token."""
-        return self.config is not None and self.config.pool == "mean"
+        if self.config is None:
+            return False
+        stated = self.spec.mean_pooled
+        return self.config.pool == "mean" if stated is None else stated
 
     def resolve(self, logits: Tensor) -> list[Target]:
         """Returns the targets, replacing `PREDICTED` by the predicted class."""

@@ -1,10 +1,11 @@
-"""Conversion between ViT tokens and spatial maps."""
+"""Conversion of layers' outputs, such as ViT tokens, to spatial maps."""
 
 import math
 
 from torch import Tensor
 
 from fer_core.errors import FerscopeError
+from fer_core.models.registry import ModelSpec
 
 
 def grid_side(tokens: int, prefix: int) -> int:
@@ -27,3 +28,36 @@ def to_grid(tokens: Tensor, prefix: int) -> Tensor:
     side = grid_side(tokens.shape[1], prefix)
     patches = tokens[:, prefix:]
     return patches.reshape(len(tokens), side, side, -1).permute(0, 3, 1, 2)
+
+
+def to_map(output: Tensor, spec: ModelSpec) -> Tensor:
+    """Converts a layer's output to a map (N, C, side, side).
+
+    Args:
+        output: Shape (N, C, side, side), (N, side, side, C) or (N, T, C).
+        spec: Architecture, which names the layout where the shape fits two of them.
+
+    Raises:
+        FerscopeError: If the output is not a square map.
+    """
+    if output.ndim == 3:
+        return to_grid(output, spec.prefix_tokens)
+    if output.ndim != 4:
+        raise FerscopeError(f"An output of shape {tuple(output.shape)} is not a map.")
+    return output.permute(0, 3, 1, 2) if channel_axis(output, spec) == 3 else output
+
+
+def channel_axis(output: Tensor, spec: ModelSpec) -> int:
+    """Returns the axis of the channels of a layer's output, see `to_map`.
+
+    Raises:
+        FerscopeError: If the output is not a square map.
+    """
+    if output.ndim == 3:
+        return 2
+    fits = {1: output.shape[2] == output.shape[3], 3: output.shape[1] == output.shape[2]}
+    first, second = (3, 1) if spec.layout == "channels_last" else (1, 3)
+    for axis in (first, second):
+        if fits[axis]:
+            return axis
+    raise FerscopeError(f"An output of shape {tuple(output.shape)} is not a square map.")

@@ -122,6 +122,7 @@ register(
         licence="MIT",
         reference=_REFERENCE,
         prefix_tokens=1,
+        layout="tokens",
         patch=8,
         lora_targets=("attention.qkv", "attention.proj"),
     )
@@ -146,6 +147,7 @@ for _key, _title, _name, _hub in (
             reference=_REFERENCE,
             imagenet=f"hub:timm/{_hub}",
             prefix_tokens=1,
+            layout="tokens",
             patch=16,
             lora_targets=("attn.qkv", "attn.proj"),
             adapt=_resampled,
@@ -177,6 +179,7 @@ for _key, _title, _shape, _layer, _source in (
             reference=_REFERENCE,
             imagenet=f"hub:{_source}" if _source else None,
             prefix_tokens=1,
+            layout="tokens",
             patch=16,
             lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
             adapt=_hf_names,

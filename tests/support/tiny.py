@@ -59,5 +59,14 @@ if "tiny_cnn" not in architectures():
     register(_spec("tiny_cnn", _cnn, "cnn", "features"))
     targets = ("attn.qkv", "attn.proj")
     register(
-        _spec("tiny_vit", _vit, "vit", "blocks.0", prefix_tokens=1, patch=8, lora_targets=targets)
+        _spec(
+            "tiny_vit",
+            _vit,
+            "vit",
+            "blocks.0",
+            prefix_tokens=1,
+            layout="tokens",
+            patch=8,
+            lora_targets=targets,
+        )
     )
