@@ -187,6 +187,18 @@ def test_what_an_onnx_file_cannot_do_is_said(shop):
     assert mixed.values.std() > 0
 
 
+def test_an_imported_network_is_published_with_its_own_order_of_classes(shop, tmp_path):
+    toy, run, _ = shop
+    stand_ins.hub_vit(tmp_path / "half")
+    run("import", "toy", tmp_path / "half")
+    before = pd.read_parquet(toy.benchmark.run("half").predictions_path)
+    run("publish", "toy", "half", "--device", "cpu")
+    assert toy.benchmark.run("half").info().weights_dtype == "float16"
+    after = pd.read_parquet(toy.benchmark.run("half").predictions_path)
+    pd.testing.assert_frame_equal(after, before, atol=0.01)
+    load_network(toy.benchmark.run("half"), toy.dataset.format)
+
+
 def test_a_model_without_a_class_is_shown_apart(shop, tmp_path, capsys):
     toy, run, _ = shop
     names = tuple(name for name in stand_ins.SHUFFLED if name != "disgust")

@@ -372,7 +372,7 @@ def weight_metadata(info: RunInfo) -> dict[str, Any]:
     """Returns the metadata in the header of a weight file."""
     return {
         "run_id": info.run_id,
-        "labels": list(info.labels),
+        "labels": list(info.classes.names),
         "preprocessing_hash": info.preprocessing_hash,
         "split_hash": info.split_hash,
     }
