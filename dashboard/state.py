@@ -85,6 +85,9 @@ class Key(StrEnum):
     NEED = "need"
     ERRORS = "errors"
     ERROR_COSTS = "error_costs"
+    POINT = "point"
+    MAX_RISK = "max_risk"
+    POINT_CLASS = "point_class"
 
 
 _SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})

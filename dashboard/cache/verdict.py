@@ -14,6 +14,8 @@ from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard import RunSource
+from fer_core.evaluation.operating_points import calibrated_splits
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.recommendation import CostComparisons, recommend
 from fer_core.evaluation.slices import Slice
 from fer_core.evaluation.verdict import Verdict, build_verdict
@@ -71,6 +73,15 @@ def verdict(benchmark: Benchmark, constraints: Constraints, costs: ErrorCosts) -
         recommendation,
         lambda item: worst_slices(benchmark, item.run_id),
     )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_RESULTS)
+def calibrated(
+    benchmark: Benchmark, run_id: str
+) -> tuple[float, SplitPredictions, SplitPredictions]:
+    """Returns a run's temperature and its calibrated validation and test predictions."""
+    run = candidate(benchmark, run_id)
+    return calibrated_splits(run.validation, run.test)
 
 
 def candidate(benchmark: Benchmark, run_id: str) -> Candidate:

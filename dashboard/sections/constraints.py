@@ -14,11 +14,7 @@ from fer_core.evaluation.constraints import Constraints, ModelKind
 from fer_core.evaluation.error_costs import ErrorCosts, presets
 
 CUSTOM = "custom"
-KINDS = {
-    ModelKind.ANY.value: "Any",
-    ModelKind.SINGLE.value: "Single",
-    ModelKind.ENSEMBLE.value: "Ensemble",
-}
+KINDS = {kind.value: kind.value for kind in ModelKind}
 _FIRST_RECALL = 50
 
 

@@ -8,6 +8,7 @@ from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.sections import benchmark as overview
 from dashboard.sections import constraints as controls
+from dashboard.sections import operating_point
 from dashboard.sections import verdict as sections
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.verdict_text import RULE
@@ -39,6 +40,10 @@ sections.reasons(verdict)
 if verdict.weaknesses is not None:
     st.subheader("Where it fails", anchor=False)
     sections.failures(benchmark, verdict)
+
+if verdict.recommended is not None:
+    st.subheader("Operating point", anchor=False)
+    operating_point.section(benchmark, verdict.recommended)
 
 st.subheader("What the data cannot tell", anchor=False)
 sections.limits(verdict)

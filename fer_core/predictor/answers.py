@@ -1,8 +1,9 @@
 """Predictions and explanations of runs for faces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.labels import LabelSet
 
 Probabilities = NDArray[np.float64]
+
+Thresholds: TypeAlias = float | Mapping[str, float]
+"""Least calibrated probability of an answer, 0 to 1: of every class, or by class."""
 
 
 class Backend(StrEnum):
@@ -32,16 +36,19 @@ def calibrated(probabilities: Probabilities, temperature: float | None) -> Proba
     return probabilities if temperature is None else scale_confidence(probabilities, temperature)
 
 
-def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: float) -> str | None:
+def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: Thresholds) -> str | None:
     """Returns the most probable class, or None if its probability is below a threshold.
 
     Args:
         probabilities: Class probabilities, shape (K,).
         labels: The classes.
-        unsure_below: Threshold, 0 to 1; with 0 a class is always returned.
+        unsure_below: Threshold, 0 to 1, of every class or by class; with 0, and for classes that
+            are missing, the class is always returned.
     """
     best = int(probabilities.argmax())
-    return labels.names[best] if probabilities[best] >= unsure_below else None
+    name = labels.names[best]
+    threshold = unsure_below.get(name, 0.0) if isinstance(unsure_below, Mapping) else unsure_below
+    return name if probabilities[best] >= threshold else None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_core.data.faces import DetectedFace
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.data.tracking import track
-from fer_core.predictor.answers import Prediction, decide
+from fer_core.predictor.answers import Prediction, Thresholds, decide
 
 NO_FACE = "no face found"
 TOO_SMALL = "too small to be read"
@@ -50,7 +50,7 @@ def tabulate(
     answers: Sequence[Prediction],
     *,
     smooth: float = 0.0,
-    unsure_below: float = 0.0,
+    unsure_below: Thresholds = 0.0,
 ) -> pd.DataFrame:
     """Returns one row per face and run, and one per run for each image or frame without a face.
 
@@ -65,7 +65,8 @@ def tabulate(
         looked: Frames of each video, with or without faces; tracking needs the gaps.
         answers: Prediction of each run for the sightings that are `answered`, in their order.
         smooth: Time constant of the smoothing of videos in seconds; 0 disables it.
-        unsure_below: Threshold of the calibrated probability, 0 to 1; below it there is no label.
+        unsure_below: Threshold of the calibrated probability, 0 to 1, of every class or by class;
+            below it there is no label.
     """
     boxes = [
         (face.left, face.top, face.right, face.bottom, face.score) if face else (np.nan,) * 5
@@ -93,7 +94,7 @@ def _answers(
     answered: NDArray[np.bool_],
     prediction: Prediction,
     smooth: float,
-    unsure_below: float,
+    unsure_below: Thresholds,
 ) -> pd.DataFrame:
     names = prediction.labels.names
 

@@ -51,7 +51,13 @@ _PNG: dict[str, Any] = {
 Cropped = Annotated[bool, Query(description="The images are cropped faces; skip face detection.")]
 Runs = Annotated[list[str] | None, Query(description="Run ids, repeatable; all runs by default.")]
 UnsureBelow = Annotated[
-    float, Query(ge=0, le=1, description="Return no label below this calibrated probability.")
+    float | None,
+    Query(
+        ge=0,
+        le=1,
+        description="Return no label below this calibrated probability. By default the service's "
+        "operating point decides for its run, and every other run is always labelled.",
+    ),
 ]
 Method = Annotated[
     str | None,
@@ -124,7 +130,7 @@ def _add_predict(app: FastAPI, config: Settings) -> None:
         request: Request,
         runs: Runs = None,
         cropped: Cropped = False,
-        unsure_below: UnsureBelow = 0.0,
+        unsure_below: UnsureBelow = None,
     ) -> PredictResponse:
         service = _service(request)
         with service.gate.entered():
@@ -137,7 +143,7 @@ def _add_predict(app: FastAPI, config: Settings) -> None:
                 pictures,
                 answers,
                 ensemble=service.model_list.ensemble(selected),
-                unsure_below=unsure_below,
+                thresholds=service.thresholds(unsure_below),
                 cropped=cropped,
             )
             problems = dict(answers[0].problems) if answers else {}

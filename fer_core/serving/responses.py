@@ -1,9 +1,10 @@
 """Conversion of predictions to the JSON response."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fer_core.data.faces import DetectedFace
 from fer_core.predictor import Prediction, decide
+from fer_core.predictor.answers import Thresholds
 from fer_core.serving.inference import Answers
 from fer_core.serving.pictures import Picture
 from fer_core.serving.schemas import Box, FaceAnswer, ModelAnswer, PictureAnswer
@@ -16,7 +17,7 @@ def picture_answers(
     answers: Sequence[Answers],
     *,
     ensemble: str | None,
-    unsure_below: float,
+    thresholds: Mapping[str, Thresholds],
     cropped: bool,
 ) -> list[PictureAnswer]:
     """Combines images with the predictions for their faces.
@@ -25,7 +26,8 @@ def picture_answers(
         pictures: Images in the order of the upload.
         answers: Predictions of each face, over all images.
         ensemble: Run that is reported separately as the ensemble.
-        unsure_below: Threshold of the calibrated probability, 0 to 1; below it there is no label.
+        thresholds: Thresholds of the calibrated probability by run, below which there is no label;
+            runs that are missing are always labelled.
         cropped: Whether detection was skipped, so that there are no detection scores.
     """
     left = iter(answers)
@@ -34,7 +36,7 @@ def picture_answers(
             name=picture.name,
             width=picture.size[0] if picture.size else None,
             height=picture.size[1] if picture.size else None,
-            faces=list(_faces(picture, left, ensemble, unsure_below, cropped=cropped)),
+            faces=list(_faces(picture, left, ensemble, thresholds, cropped=cropped)),
             too_small=[_box(face) for face in picture.too_small],
             problem=picture.problem,
         )
@@ -46,12 +48,14 @@ def _faces(
     picture: Picture,
     answers: Iterator[Answers],
     ensemble: str | None,
-    unsure_below: float,
+    thresholds: Mapping[str, Thresholds],
     *,
     cropped: bool,
 ) -> Iterator[FaceAnswer]:
     for face in picture.faces:
-        by_run = {p.run_id: _model(p, unsure_below) for p in next(answers).predictions}
+        by_run = {
+            p.run_id: _model(p, thresholds.get(p.run_id, 0.0)) for p in next(answers).predictions
+        }
         yield FaceAnswer(
             box=_box(face),
             score=None if cropped else round(face.score, 3),
@@ -67,7 +71,7 @@ def _box(face: DetectedFace) -> Box:
     return Box(left=left, top=top, right=right, bottom=bottom)
 
 
-def _model(prediction: Prediction, unsure_below: float) -> ModelAnswer:
+def _model(prediction: Prediction, unsure_below: Thresholds) -> ModelAnswer:
     """Converts a prediction for a single face."""
     raw, calibrated = prediction.probabilities[0], prediction.calibrated[0]
     names = prediction.labels.names

@@ -92,7 +92,7 @@ class ModelAnswer(_Answer):
     title: str = Field(examples=["EfficientNet-Lite0"])
     label: str | None = Field(
         description="The most probable class, or null if its calibrated probability is "
-        "below `unsure_below`.",
+        "below `unsure_below` or the run's operating point.",
         examples=["happy"],
     )
     confidence: float = Field(

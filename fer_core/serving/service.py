@@ -4,8 +4,9 @@ import asyncio
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,15 +15,18 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_core.artifacts import BenchmarkDir
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import printable_name
 from fer_core.errors import FerscopeError
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.explain.methods import METHODS
 from fer_core.explain.saliency import ExplainError, Target, to_side
 from fer_core.figures.overlay import heat_overlay
 from fer_core.labels import LabelSet
 from fer_core.predictor import MAP_SIDE, Predictor
+from fer_core.predictor.answers import Thresholds
 from fer_core.records import RunInfo
 from fer_core.serving.batching import Batcher
 from fer_core.serving.errors import RefusedError
@@ -58,13 +62,15 @@ class Service:
         detector: Face detector; CenterFace by default.
 
     Raises:
-        ArtifactError: If the benchmark does not exist.
+        ArtifactError: If the benchmark does not exist, or the operating point is damaged or was
+            chosen for another run.
         DetectorError: If the default detector is not available.
     """
 
     def __init__(self, settings: Settings, detector: FaceDetector | None = None) -> None:
         benchmark = settings.open_benchmark()
         self.name = benchmark.name
+        self.operating_point = _read_operating_point(settings.operating_point, benchmark)
         self.gate = Gate(settings.max_requests)
         self.predictor = Predictor(benchmark, capacity=settings.models)
         self.model_list = ModelList(benchmark, self.predictor)
@@ -75,6 +81,18 @@ class Service:
         # Decoded images are large, so at most one per CPU core is open at a time.
         self._readers = CapacityLimiter(os.cpu_count() or 1)
         self._explainers = CapacityLimiter(1)
+
+    def thresholds(self, unsure_below: float | None) -> Mapping[str, Thresholds]:
+        """Returns the thresholds by run below which there is no label.
+
+        Args:
+            unsure_below: Threshold of the request; None if the operating point decides.
+        """
+        if unsure_below is not None:
+            return {info.run_id: unsure_below for info in self.predictor.runs()}
+        if self.operating_point is None:
+            return {}
+        return {self.operating_point.run_id: self.operating_point.thresholds}
 
     def close(self) -> None:
         """Finishes waiting requests and stops the worker."""
@@ -158,3 +176,11 @@ class Service:
         buffer = io.BytesIO()
         heat_overlay(picture, values).save(buffer, "PNG")
         return Overlay(buffer.getvalue(), labels.names[explanation.target.of], explanation.method)
+
+
+def _read_operating_point(path: Path | None, benchmark: BenchmarkDir) -> OperatingPoint | None:
+    if path is None:
+        return None
+    point = OperatingPoint.read(path)
+    point.check(benchmark.name, benchmark.run(point.run_id).info())
+    return point

@@ -29,6 +29,7 @@ class Settings(BaseModel):
         max_requests: Largest number of concurrent uploads; further ones are told to retry.
         batch_faces: Largest number of faces per forward pass, over all waiting requests.
         upload_seconds: Time limit in seconds for receiving a request body.
+        operating_point: File with thresholds of one run, which the service obeys; none by default.
         models: Largest number of models in memory; the least recently used is evicted.
     """
 
@@ -42,6 +43,7 @@ class Settings(BaseModel):
     max_requests: int = Field(32, ge=1, le=1000)
     batch_faces: int = Field(64, ge=1, le=1024)
     upload_seconds: float = Field(30.0, gt=0, le=600)
+    operating_point: Path | None = None
     models: int = Field(12, ge=1, le=100)
 
     @classmethod

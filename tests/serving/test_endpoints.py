@@ -12,6 +12,8 @@ from starlette.testclient import TestClient
 from fer_core.data.faces import every_face
 from fer_core.data.imaging import open_picture
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.operating_points import calibrated_splits, operating_point
+from fer_core.evaluation.predictions import Predictions
 from fer_core.predictor import Predictor
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
@@ -193,3 +195,27 @@ def test_settings_are_read_from_the_environment(toy):
         Settings(artifacts=toy.artifacts, benchmark="none").open_benchmark()
     with pytest.raises(ArtifactError, match="FERSCOPE_ARTIFACTS"):
         Settings(artifacts=toy.data / "empty").open_benchmark()
+
+
+def test_the_operating_point_decides_for_its_run(toy, tmp_path):
+    run = toy.benchmark.run("resnet34-cpu-s0")
+    read = Predictions.read(run.predictions_path, toy.dataset.labels)
+    splits = calibrated_splits(read.split("validation"), read.split("test"))
+    path = tmp_path / "operating_point.json"
+    everything = dict.fromkeys(toy.dataset.labels.names, 1.0)
+    operating_point("toy", run.info(), splits, everything).write(path)
+    settings = Settings(artifacts=toy.artifacts, operating_point=path)
+    address = "/predict?cropped=1&runs=resnet34-cpu-s0&runs=efficientnet_lite0-cpu-s0"
+    with TestClient(create_app(settings, QuarterDetector())) as client:
+
+        def labels(query=""):
+            images = client.post(address + query, files=files(png())).json()["images"]
+            return [model["label"] is None for model in images[0]["faces"][0]["models"]]
+
+        assert labels() == [True, False]
+        assert labels("&unsure_below=0") == [False, False]  # the request decides
+    info = run.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"})
+    operating_point("toy", info, splits, everything).write(path)
+    service = TestClient(create_app(settings, QuarterDetector()))
+    with pytest.raises(ArtifactError, match="another training"), service:
+        pass

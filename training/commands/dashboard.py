@@ -48,6 +48,14 @@ def serve(
         str | None,
         typer.Option(help="Benchmark whose runs predict.", show_default="ferplus, else the first"),
     ] = None,
+    operating_point: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a run's thresholds by class, from the start page or `recommend`. Its "
+            "run gives no label below them.",
+            show_default="none",
+        ),
+    ] = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Serve predictions over HTTP at http://localhost:8000; /docs describes the API.
@@ -59,6 +67,12 @@ def serve(
     _require_benchmarks(artifacts)
     if benchmark:
         os.environ["FERSCOPE_BENCHMARK"] = benchmark
+    if operating_point:
+        if not operating_point.is_file():
+            raise ArtifactError(
+                f"There is no file {operating_point}. Save an operating point first."
+            )
+        os.environ["FERSCOPE_OPERATING_POINT"] = str(operating_point.resolve())
     _replace_by("uvicorn", SERVICE, f"--host={host}", f"--port={port}")
 
 

@@ -9,7 +9,9 @@ import typer
 from training.options import Artifacts, DeviceOption, benchmark_dir
 
 if TYPE_CHECKING:
+    from fer_core.evaluation.operating_points import OperatingPoint
     from fer_core.predictor import Predictor
+    from fer_core.predictor.answers import Thresholds
 
 
 def predict(
@@ -34,6 +36,14 @@ def predict(
     unsure_below: Annotated[
         float, typer.Option(min=0, max=1, help="Leave the answer empty below this probability.")
     ] = 0.0,
+    operating_point: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a run's thresholds by class, from the start page or `recommend`; "
+            "predicts with this run.",
+            show_default="none",
+        ),
+    ] = None,
     every: Annotated[
         float | None,
         typer.Option(min=0.001, help="Videos: seconds between frames.", show_default="all frames"),
@@ -80,12 +90,18 @@ def predict(
     predictor = Predictor(
         benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
     )
+    thresholds: Thresholds = unsure_below
+    if operating_point is not None:
+        if unsure_below:
+            raise DataError("Pass --unsure-below or --operating-point, not both.")
+        point = _read_point(predictor, benchmark, operating_point, run or ())
+        run, thresholds = [point.run_id], point.thresholds
     run_ids = _select_runs(predictor, benchmark, run or ())
     options = PredictOptions(
         every=1 / fps if fps else every,
         all_frames=all_frames,
         smooth=smooth,
-        unsure_below=unsure_below,
+        unsure_below=thresholds,
         jitter=jitter,
     )
     detector = None if cropped else CenterFaceDetector()
@@ -95,6 +111,31 @@ def predict(
     if skipped := write_skipped(out, tally.skipped):
         console.print(f"all skipped files: {skipped}", markup=False, soft_wrap=True)
     console.print(f"{len(tally.table):,} rows in {out}", markup=False, soft_wrap=True)
+
+
+def _read_point(
+    predictor: "Predictor", benchmark: str, path: Path, requested: Sequence[str]
+) -> "OperatingPoint":
+    """Reads an operating point of a run of the benchmark.
+
+    Raises:
+        ArtifactError: If it is damaged, or belongs to another run than the requested one.
+        DataError: If there is no such file.
+    """
+    from fer_core.errors import ArtifactError, DataError
+    from fer_core.evaluation.operating_points import OperatingPoint
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}. Save an operating point first.")
+    point = OperatingPoint.read(path)
+    info = next((info for info in predictor.runs() if info.run_id == point.run_id), None)
+    if info is None or set(requested) - {point.run_id}:
+        raise ArtifactError(
+            f"The operating point was chosen for {point.benchmark}/{point.run_id}, not for "
+            f"{benchmark}/{', '.join(requested) or 'its runs'}."
+        )
+    point.check(benchmark, info)
+    return point
 
 
 def _select_runs(predictor: "Predictor", benchmark: str, requested: Sequence[str]) -> list[str]:

@@ -1,11 +1,17 @@
 """The command that recommends a run."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fer_core.artifacts import RunDir
 from fer_core.evaluation.constraints import ModelKind
 from training.options import Artifacts, Benchmark, benchmark_dir
+
+if TYPE_CHECKING:
+    from fer_core.evaluation.operating_points import OperatingPoint
 
 
 def recommend(
@@ -43,6 +49,30 @@ def recommend(
             show_default="equal",
         ),
     ] = None,
+    max_risk: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Largest error rate of the answers on validation; the model is unsure otherwise.",
+            show_default="always answer",
+        ),
+    ] = None,
+    min_precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Least precision of a class's answers on validation, such as angry=.9. May be "
+            "repeated."
+        ),
+    ] = None,
+    operating_point: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save the thresholds of --max-risk and --min-precision to this file, for "
+            "`predict` and `serve`.",
+            show_default="not saved",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     artifacts: Artifacts = None,
 ) -> None:
@@ -51,7 +81,7 @@ def recommend(
     Among the runs within the constraints, those are taken whose cost on validation is not
     significantly higher than that of the best; of these the fastest. Latency and size come from
     `efficiency`. If no run is left, the command says which constraint to loosen, and its exit
-    status is 1. Writes nothing. Example:
+    status is 1. Example:
 
         python -m training recommend ferplus --max-ms 20 --min-recall disgust=.4
     """
@@ -69,9 +99,34 @@ def recommend(
     )
     paths = benchmark_dir(benchmark, artifacts)
     verdict = read_verdict(paths, constraints, ErrorCosts.parse(cost or []))
+    point = None
+    if verdict.recommended and (max_risk is not None or min_precision or operating_point):
+        run = paths.run(verdict.recommended.run_id)
+        point = _choose_point(run, max_risk, parse_recalls(min_precision or []))
     if as_json:
-        print_json(verdict)
+        print_json(verdict, point)
     else:
-        print_verdict(verdict)
+        print_verdict(verdict, point)
+    if point is not None and operating_point is not None:
+        point.write(operating_point)
     if verdict.recommended is None:
         raise typer.Exit(1)
+
+
+def _choose_point(
+    run: RunDir, max_risk: float | None, min_precision: Mapping[str, float]
+) -> "OperatingPoint":
+    """Returns the operating point of a run with the largest coverage within the limits."""
+    from fer_core.evaluation.operating_points import (
+        calibrated_splits,
+        choose_thresholds,
+        operating_point,
+    )
+    from fer_core.evaluation.predictions import Predictions
+    from fer_core.labels import LabelSet
+
+    info = run.info()
+    predictions = Predictions.read(run.predictions_path, LabelSet(info.labels))
+    splits = calibrated_splits(predictions.split("validation"), predictions.split("test"))
+    thresholds = choose_thresholds(splits[1], max_risk, min_precision)
+    return operating_point(run.benchmark.name, info, splits, thresholds)

@@ -14,6 +14,7 @@ from fer_core.data.picture_files import is_readable, readable_suffixes, unreadab
 from fer_core.data.progress import Progress
 from fer_core.errors import DataError, FerscopeError, ImageError
 from fer_core.predictor import Predictor
+from fer_core.predictor.answers import Thresholds
 from fer_core.predictor.face_predictor import FacePredictor, Moment
 from fer_core.predictor.table import TAKEN_AS_CROP, Sighting, tabulate
 
@@ -43,14 +44,14 @@ class PredictOptions:
         every: Seconds between the frames of a video; None for all frames.
         all_frames: Whether all frames of an animated image are read, or only the first.
         smooth: Time constant in seconds of the temporal smoothing of videos; 0 for none.
-        unsure_below: No class is named below this probability, 0 to 1.
+        unsure_below: No class is named below this probability, 0 to 1; of every class or by class.
         jitter: Whether each prediction is the mean over five crops of the face.
     """
 
     every: float | None = None
     all_frames: bool = False
     smooth: float = 0.0
-    unsure_below: float = 0.0
+    unsure_below: Thresholds = 0.0
     jitter: bool = False
 
 

@@ -3,16 +3,19 @@
 import json
 
 from fer_core.evaluation import verdict_text
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.verdict_json import verdict_json
 from training.terminal.progress import console
 
 
-def print_verdict(verdict: Verdict) -> None:
-    """Prints a verdict as text, in the order of the start page."""
+def print_verdict(verdict: Verdict, point: OperatingPoint | None = None) -> None:
+    """Prints a verdict as text, in the order of the start page, and an operating point."""
     _line(verdict_text.headline(verdict), style="bold")
     for sentence in (*verdict_text.contradictions(verdict), *verdict.warnings):
         _line(sentence, style="yellow")
+    if point is not None:
+        _line(point.statement)
     recommendation = verdict.recommendation
     for loosening in recommendation.loosenings:
         _line(f"- {verdict_text.loosening_text(loosening)}")
@@ -35,10 +38,12 @@ def print_verdict(verdict: Verdict) -> None:
     _line(f"Benchmark {verdict.benchmark.name}, split {verdict.benchmark.split_hash}.")
 
 
-def print_json(verdict: Verdict) -> None:
-    """Prints a verdict as one JSON object."""
+def print_json(verdict: Verdict, point: OperatingPoint | None = None) -> None:
+    """Prints a verdict, and an operating point, as one JSON object."""
+    content = verdict_json(verdict)
+    content["operating_point"] = None if point is None else point.model_dump(mode="json")
     console.print(
-        json.dumps(verdict_json(verdict), indent=2),
+        json.dumps(content, indent=2),
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -3,7 +3,7 @@
 import pytest
 
 from fer_core.evaluation import verdict_text
-from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.constraints import Constraints, ModelKind
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.verdict import read_verdict
@@ -55,7 +55,7 @@ def test_a_constraint_changes_the_verdict(open_page, timed, artifacts_copy):
     app = open_page("overview", artifacts_copy)
     assert metrics(app)["Latency"] == "10 ms"
     app.segmented_control(key="kind").set_value("ensemble").run()
-    expected = verdict_text.headline(read_verdict(timed, Constraints.of(kind="ensemble")))
+    expected = verdict_text.headline(read_verdict(timed, Constraints.of(kind=ModelKind.ENSEMBLE)))
     assert expected in page_html(app)
     assert "the only model within the constraints" in expected
     assert "it is no ensemble" in page_html(app)
@@ -64,9 +64,11 @@ def test_a_constraint_changes_the_verdict(open_page, timed, artifacts_copy):
 def test_a_link_restores_the_constraints(open_page, timed, artifacts_copy):
     app = open_page(
         "overview", artifacts_copy, max_ms="25", max_mb="9", need="sad", recall_sad="60",
-        errors="balanced",
+        errors="balanced", kind="single",
     )  # fmt: skip
-    constraints = Constraints.of(max_ms=25, max_mb=9, min_recall={"sad": 0.6})
+    constraints = Constraints.of(
+        max_ms=25, max_mb=9, min_recall={"sad": 0.6}, kind=ModelKind.SINGLE
+    )
     verdict = read_verdict(timed, constraints, ErrorCosts(balanced=True))
     assert app.number_input(key="max_ms").value == 25
     assert app.slider(key="recall_sad").value == 60
@@ -125,3 +127,22 @@ def test_faces_and_links_lead_to_the_errors(open_page, toy):
     assert f"predicted={first.predicted}" in link.query_string
     assert f"run={verdict.recommended.run_id}" in link.query_string
     assert page_html(app).count("fs-grid") >= 3
+
+
+def test_an_operating_point_is_chosen_and_saved(open_page, toy):
+    app = open_page("overview", toy.artifacts, point="one threshold", threshold="70")
+    assert not app.exception
+    assert app.slider(key="threshold").value == 70
+    assert "Unsure below 70.0%" in texts(app).replace("\\", "")
+    labels = [button.label for button in app.get("download_button")]
+    assert "Save the operating point" in labels
+    app.segmented_control(key="point").set_value("threshold by class").run()
+    app.slider(key="threshold_angry").set_value(99).run()
+    assert not app.exception
+    assert "99.0% for angry, 50.0% for disgust" in texts(app).replace("\\", "")
+
+
+def test_an_error_rate_that_no_threshold_keeps_is_said(open_page, toy):
+    app = open_page("overview", toy.artifacts, point="limit the error rate", max_risk="1")
+    assert "No threshold keeps the error rate at 1.0%" in texts(app).replace("\\", "")
+    assert not app.exception

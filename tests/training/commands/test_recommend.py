@@ -9,6 +9,7 @@ from fer_core.errors import DataError
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.verdict import read_verdict
 from training import __main__ as cli
 from training.terminal.progress import console
@@ -94,3 +95,14 @@ def test_without_a_run_the_status_is_1_and_the_advice_is_printed(recommend):
 def test_errors_name_the_option(recommend, arguments, message):
     with pytest.raises(DataError, match=message):
         recommend(*arguments)
+
+
+def test_an_operating_point_is_saved_and_printed(recommend, benchmark_copy, tmp_path):
+    path = tmp_path / "operating_point.json"
+    result = recommend("--max-risk", ".4", "--operating-point", str(path))
+    point = OperatingPoint.read(path)
+    assert point.statement in result.output
+    assert point.validation.risk.value <= 0.4
+    assert point.run_id == read_verdict(benchmark_copy).recommended.run_id
+    content = json.loads(recommend("--max-risk", ".4", "--json").output)
+    assert content["operating_point"]["thresholds"] == point.thresholds

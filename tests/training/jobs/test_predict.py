@@ -12,6 +12,8 @@ from fer_core.data.faces import DetectedFace, every_face, jittered
 from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.operating_points import calibrated_splits, operating_point
+from fer_core.evaluation.predictions import Predictions
 from fer_core.predictor import Predictor, calibrated
 from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting, face_numbers
 from tests.support.uploads import QuarterDetector, png
@@ -266,3 +268,33 @@ def test_the_timeline_is_summarised():
         "happy 100%", "sad 50%", "sad 100%", "no face", "fear 100%"
     ]  # fmt: skip
     assert list(lines["start"]) == [0, 2, 4, 6, 8]
+
+
+def test_an_operating_point_is_obeyed(folder, run, toy, tmp_path):
+    path = tmp_path / "operating_point.json"
+    for threshold, unsure in ((0.0, False), (1.0, True)):
+        _point(toy, threshold).write(path)
+        out = tmp_path / "a.parquet"
+        run(folder / "a.png", "--cropped", "--out", out, "--operating-point", path)
+        table = pd.read_parquet(out)
+        assert list(table["run"]) == [NETWORK]
+        assert table["answer"].isna().all() == unsure
+
+
+def test_an_operating_point_of_another_run_is_refused(folder, run, toy, tmp_path):
+    path = tmp_path / "operating_point.json"
+    _point(toy, 0.5).write(path)
+    with pytest.raises(ArtifactError, match="was chosen for toy/efficientnet_lite0-cpu-s0"):
+        run(folder / "a.png", "--operating-point", path, "--run", "pair-cpu")
+    with pytest.raises(DataError, match="not both"):
+        run(folder / "a.png", "--operating-point", path, "--unsure-below", ".5")
+    with pytest.raises(DataError, match="There is no file"):
+        run(folder / "a.png", "--operating-point", tmp_path / "none.json")
+
+
+def _point(toy, threshold):
+    directory = toy.benchmark.run(NETWORK)
+    read = Predictions.read(directory.predictions_path, toy.dataset.labels)
+    splits = calibrated_splits(read.split("validation"), read.split("test"))
+    thresholds = dict.fromkeys(toy.dataset.labels.names, threshold)
+    return operating_point("toy", directory.info(), splits, thresholds)

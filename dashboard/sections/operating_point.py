@@ -1,0 +1,121 @@
+"""The operating point of the recommended model: when it gives no answer."""
+
+import streamlit as st
+
+from dashboard.cache import verdict as cache
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import chart, pickers
+from dashboard.components.text import plain
+from dashboard.state import BIND, Key
+from fer_core.errors import DataError
+from fer_core.evaluation.operating_points import (
+    OperatingPoint,
+    choose_thresholds,
+    class_curve,
+    coverage_curve,
+    operating_point,
+)
+from fer_core.evaluation.recommendation import Assessment
+from fer_core.figures.operating import coverage_chart, precision_chart
+
+ALWAYS = "always answer"
+RISK = "limit the error rate"
+ONE = "one threshold"
+BY_CLASS = "threshold by class"
+MODES = {mode: mode for mode in (ALWAYS, RISK, ONE, BY_CLASS)}
+
+
+def section(benchmark: Benchmark, pick: Assessment) -> None:
+    """Shows the thresholds, the curves they are read off, their results and the file."""
+    mode = pickers.switch(
+        "When is the model unsure?",
+        MODES,
+        Key.POINT,
+        help_text="It answers only if its calibrated probability reaches the threshold. Choose on "
+        "the curve of validation; test only confirms.",
+    )
+    splits = cache.calibrated(benchmark, pick.run_id)
+    try:
+        thresholds = _thresholds(benchmark, mode, pick.run_id)
+    except DataError as error:
+        st.warning(plain(str(error)))
+        return
+    info = benchmark.run(pick.run_id).info
+    point = operating_point(benchmark.info.name, info, splits, thresholds)
+    st.markdown(plain(point.statement))
+    left, right = st.columns(2, gap="large")
+    with left:
+        risk = point.test.risk
+        same = point.unsure_below
+        chart.show(
+            coverage_chart(
+                coverage_curve(splits[1]),
+                same if same is not None else 0.0,
+                None if risk is None or same is None else (point.test.coverage, risk),
+            ),
+            "operating-risk",
+            "Error rate of the answers by the share of images that are answered, one threshold for "
+            "all classes. Band and bars: 95% intervals.",
+        )
+    with right:
+        _class_chart(benchmark, point)
+    if mode != ALWAYS:
+        _download(benchmark, point)
+
+
+def _thresholds(benchmark: Benchmark, mode: str, run_id: str) -> dict[str, float]:
+    """Shows the sliders of a mode, and returns the thresholds by class.
+
+    Raises:
+        DataError: If no threshold keeps the error rate.
+    """
+    labels = benchmark.info.labels
+    if mode == RISK:
+        percent = st.slider("Error rate of the answers at most", 1, 30, 5, format="%d%%",
+                            key=Key.MAX_RISK, bind=BIND)  # fmt: skip
+        return choose_thresholds(cache.calibrated(benchmark, run_id)[1], percent / 100)
+    if mode == ONE:
+        return dict.fromkeys(labels, _threshold("Unsure below", "threshold"))
+    if mode == BY_CLASS:
+        columns = st.columns(4)
+        thresholds = {}
+        for index, label in enumerate(labels):
+            with columns[index % 4]:
+                thresholds[label] = _threshold(f"{label} below", f"threshold_{label}")
+        return thresholds
+    return dict.fromkeys(labels, 0.0)
+
+
+def _threshold(label: str, key: str) -> float:
+    return float(st.slider(label, 0, 99, 50, format="%d%%", key=key, bind=BIND)) / 100
+
+
+def _class_chart(benchmark: Benchmark, point: OperatingPoint) -> None:
+    """Shows precision by recall of one class."""
+    label = pickers.select_box("Class", benchmark.info.labels, Key.POINT_CLASS)
+    validation = cache.calibrated(benchmark, point.run_id)[1]
+    row = next(row for row in point.test.classes if row.label == label)
+    on_test = None if row.precision is None or row.recall is None else (row.recall, row.precision)
+    chart.show(
+        precision_chart(class_curve(validation, label), point.thresholds[label], on_test),
+        "operating-class",
+        f"Precision of the answers {plain(label)} by the share of {plain(label)} images that are "
+        "answered so. Band and bars: 95% intervals.",
+    )
+
+
+def _download(benchmark: Benchmark, point: OperatingPoint) -> None:
+    st.download_button(
+        "Save the operating point",
+        point.model_dump_json(indent=2),
+        file_name="operating_point.json",
+        mime="application/json",
+        icon=":material/download:",
+    )
+    name = benchmark.info.name
+    st.code(
+        f"python -m training predict photos/ --benchmark {name} "
+        f"--operating-point operating_point.json\n"
+        f"python -m training serve --benchmark {name} --operating-point operating_point.json",
+        language="bash",
+    )

@@ -1,0 +1,364 @@
+"""Operating points: below which probability a model gives no answer.
+
+A model answers with its most probable class if the calibrated probability of this class reaches
+the class's threshold; otherwise it is unsure. Thresholds are chosen on validation and confirmed on
+test. Intervals are 95% Wilson intervals.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.calibration import fit_temperature, scale_predictions
+from fer_core.evaluation.intervals import wilson
+from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.selective import risk_coverage
+from fer_core.records import Record, RunInfo
+
+CURVE_POINTS = 60
+"""Largest number of points of a curve."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassOperation(_Frozen):
+    """One class at an operating point.
+
+    Attributes:
+        label: The class.
+        answers: Number of images that are answered with it.
+        precision: Share of these answers that are right; None without answers.
+        recall: Share of the class's images that are answered with it; None without images.
+    """
+
+    label: str
+    answers: int
+    precision: Estimate | None
+    recall: Estimate | None
+
+
+class Operation(_Frozen):
+    """How a model works at an operating point on one split.
+
+    Attributes:
+        samples: Number of images.
+        coverage: Share of images that are answered.
+        risk: Error rate of the answers; None without answers.
+        classes: Precision and recall by class, in label order.
+    """
+
+    samples: int
+    coverage: Estimate
+    risk: Estimate | None
+    classes: tuple[ClassOperation, ...]
+
+    @property
+    def text(self) -> str:
+        """Coverage and risk in words."""
+        if self.risk is None:
+            return "answers no image"
+        return (
+            f"answers {self.coverage.value:.1%} of {self.samples:,} images, "
+            f"{self.risk.value:.1%} [{100 * self.risk.low:.1f}, {100 * self.risk.high:.1f}] of the "
+            "answers wrong"
+        )
+
+
+class OperatingPoint(Record):
+    """`operating_point.json`: thresholds of one run, which `predict` and the service obey.
+
+    Attributes:
+        benchmark: Name of the benchmark.
+        split_hash: Hash of its splits.
+        run_id: The run.
+        run_created: Creation time of the run; the thresholds are not valid for a later training.
+        labels: The classes.
+        temperature: Temperature of the calibrated probabilities, fitted on validation.
+        thresholds: Least calibrated probability of an answer, by class, 0 to 1.
+        validation: Result on validation, where the thresholds were chosen.
+        test: Result on test, which confirms them.
+    """
+
+    benchmark: str
+    split_hash: str
+    run_id: str
+    run_created: str
+    labels: tuple[str, ...]
+    temperature: float
+    thresholds: Mapping[str, float]
+    validation: Operation
+    test: Operation
+
+    @model_validator(mode="after")
+    def _thresholds_fit_the_labels(self) -> Self:
+        if set(self.thresholds) != set(self.labels):
+            raise ValueError("there must be one threshold for each class")
+        if not all(0 <= threshold <= 1 for threshold in self.thresholds.values()):
+            raise ValueError("thresholds must be between 0 and 1")
+        return self
+
+    @property
+    def unsure_below(self) -> float | None:
+        """The threshold of every class; None if classes differ."""
+        distinct = set(self.thresholds.values())
+        return distinct.pop() if len(distinct) == 1 else None
+
+    @property
+    def statement(self) -> str:
+        """Thresholds and results in one sentence."""
+        same = self.unsure_below
+        where = (
+            f"below {same:.1%}"
+            if same is not None
+            else "below " + ", ".join(f"{t:.1%} for {name}" for name, t in self.thresholds.items())
+        )
+        return f"Unsure {where}: {self.test.text} on test; {self.validation.text} on validation."
+
+    def check(self, benchmark: str, info: RunInfo) -> None:
+        """Checks that the operating point belongs to a run.
+
+        Raises:
+            ArtifactError: If it was chosen for another benchmark, run, or training of the run.
+        """
+        if (self.benchmark, self.run_id) != (benchmark, info.run_id):
+            raise ArtifactError(
+                f"The operating point was chosen for {self.benchmark}/{self.run_id}, not for "
+                f"{benchmark}/{info.run_id}."
+            )
+        if self.run_created != info.created or self.labels != info.labels:
+            raise ArtifactError(
+                f"The operating point was chosen for another training of {self.run_id} "
+                f"({self.run_created}, now {info.created}). Choose it again on the start page or "
+                "with `python -m training recommend`."
+            )
+
+
+def calibrated_splits(
+    validation: SplitPredictions, test: SplitPredictions
+) -> tuple[float, SplitPredictions, SplitPredictions]:
+    """Returns the temperature fitted on validation, and both splits scaled by it."""
+    temperature = fit_temperature(validation)
+    scaled = [scale_predictions(split, temperature) for split in (validation, test)]
+    return temperature, scaled[0], scaled[1]
+
+
+def threshold_at_risk(predictions: SplitPredictions, max_risk: float) -> float | None:
+    """Returns the threshold with the largest coverage whose risk is at most `max_risk`.
+
+    None if no threshold reaches it.
+
+    Args:
+        predictions: Calibrated validation predictions.
+        max_risk: Largest error rate of the answers, 0 to 1.
+    """
+    right = predictions.predicted == predictions.truth
+    point = risk_coverage(predictions.confidence, right).coverage_at(max_risk)
+    return None if point is None else point[1]
+
+
+def threshold_at_precision(predictions: SplitPredictions, label: str, least: float) -> float | None:
+    """Returns the threshold of a class with the largest recall whose precision is at least `least`.
+
+    None if no threshold reaches it.
+
+    Args:
+        predictions: Calibrated validation predictions.
+        label: The class.
+        least: Least precision of its answers, 0 to 1.
+    """
+    answers = predictions.select(predictions.predicted == predictions.labels.index(label))
+    return threshold_at_risk(answers, 1 - least) if len(answers) else None
+
+
+def choose_thresholds(
+    validation: SplitPredictions,
+    max_risk: float | None = None,
+    min_precision: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """Returns the thresholds with the largest coverage that keep the limits on validation.
+
+    Args:
+        validation: Calibrated validation predictions.
+        max_risk: Largest error rate of all answers, 0 to 1; None for no limit.
+        min_precision: Least precision of the answers by class, 0 to 1. A class's threshold is the
+            higher of both.
+
+    Returns:
+        Thresholds by class.
+
+    Raises:
+        DataError: If a class is unknown, or no threshold keeps a limit.
+    """
+    everywhere = 0.0 if max_risk is None else threshold_at_risk(validation, max_risk)
+    if everywhere is None:
+        lowest = float(coverage_curve(validation)["risk"].min())
+        raise DataError(
+            f"No threshold keeps the error rate at {max_risk:.1%} on validation: the lowest is "
+            f"{lowest:.1%}. Allow a higher error rate."
+        )
+    thresholds = dict.fromkeys(validation.labels.names, everywhere)
+    for label, least in (min_precision or {}).items():
+        threshold = threshold_at_precision(validation, label, least)
+        if threshold is None:
+            raise DataError(
+                f"No threshold of {label} reaches a precision of {least:.0%} on validation. Allow "
+                "a lower one."
+            )
+        thresholds[label] = max(everywhere, threshold)
+    return thresholds
+
+
+def operate(predictions: SplitPredictions, thresholds: Mapping[str, float]) -> Operation:
+    """Returns the result of thresholds on at least one sample.
+
+    Args:
+        predictions: Calibrated predictions.
+        thresholds: Least probability of an answer by class; 0 for classes that are missing.
+    """
+    names = predictions.labels.names
+    limits = np.array([thresholds.get(name, 0.0) for name in names])
+    predicted = predictions.predicted
+    answered = predictions.confidence >= limits[predicted]
+    right = answered & (predicted == predictions.truth)
+    rows = []
+    for index, name in enumerate(names):
+        given_label = answered & (predicted == index)
+        correct, answers = int((given_label & right).sum()), int(given_label.sum())
+        present = int((predictions.truth == index).sum())
+        rows.append(
+            ClassOperation(
+                label=name,
+                answers=answers,
+                precision=_share(correct, answers),
+                recall=_share(correct, present),
+            )
+        )
+    coverage = _share(int(answered.sum()), len(predictions))
+    assert coverage is not None  # noqa: S101 (there is at least one sample)
+    return Operation(
+        samples=len(predictions),
+        coverage=coverage,
+        risk=_share(int((answered & ~right).sum()), int(answered.sum())),
+        classes=tuple(rows),
+    )
+
+
+def operating_point(
+    benchmark: str,
+    info: RunInfo,
+    splits: tuple[float, SplitPredictions, SplitPredictions],
+    thresholds: Mapping[str, float],
+) -> OperatingPoint:
+    """Returns thresholds with their results on validation and test.
+
+    Args:
+        benchmark: Name of the benchmark.
+        info: Metadata of the run.
+        splits: As `calibrated_splits` returns them.
+        thresholds: Least probability of an answer by class; 0 for classes that are missing.
+    """
+    temperature, validation, test = splits
+    return OperatingPoint(
+        benchmark=benchmark,
+        split_hash=info.split_hash,
+        run_id=info.run_id,
+        run_created=info.created,
+        labels=info.labels,
+        temperature=temperature,
+        thresholds={name: float(thresholds.get(name, 0.0)) for name in info.labels},
+        validation=operate(validation, thresholds),
+        test=operate(test, thresholds),
+    )
+
+
+def coverage_curve(predictions: SplitPredictions, points: int = CURVE_POINTS) -> pd.DataFrame:
+    """Returns risk by coverage for thresholds on the confidence.
+
+    Args:
+        predictions: Calibrated predictions for at least one sample.
+        points: Largest number of points.
+
+    Returns:
+        Columns `threshold`, `coverage` (ascending), `risk`, `low`, `high`; shares in 0 to 1.
+    """
+    right = predictions.predicted == predictions.truth
+    confidence = predictions.confidence
+    counts, correct, ends = _accepted(confidence, right, points)
+    low, high = wilson(counts - correct, counts)
+    return pd.DataFrame(
+        {
+            "threshold": ends,
+            "coverage": counts / len(predictions),
+            "risk": 1 - correct / counts,
+            "low": low,
+            "high": high,
+        }
+    )
+
+
+def class_curve(
+    predictions: SplitPredictions, label: str, points: int = CURVE_POINTS
+) -> pd.DataFrame:
+    """Returns precision by recall of one class, for thresholds on its answers.
+
+    Args:
+        predictions: Calibrated predictions.
+        label: The class.
+        points: Largest number of points.
+
+    Returns:
+        Columns `threshold`, `recall`, `precision`, `low`, `high` (of the precision), `recall_low`,
+        `recall_high`; recall ascending, empty if the class has no image or no answer.
+    """
+    index = predictions.labels.index(label)
+    given_label = predictions.predicted == index
+    present = int((predictions.truth == index).sum())
+    if not present or not given_label.any():
+        columns = ("threshold", "recall", "precision", "low", "high", "recall_low", "recall_high")
+        return pd.DataFrame(columns=list(columns), dtype=np.float64)
+    right = predictions.truth[given_label] == index
+    counts, correct, ends = _accepted(predictions.confidence[given_label], right, points)
+    low, high = wilson(correct, counts)
+    recall_low, recall_high = wilson(correct, np.full(len(correct), present))
+    return pd.DataFrame(
+        {
+            "threshold": ends,
+            "recall": correct / present,
+            "precision": correct / counts,
+            "low": low,
+            "high": high,
+            "recall_low": recall_low,
+            "recall_high": recall_high,
+        }
+    )
+
+
+def _accepted(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], points: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Returns accepted samples, right ones among them, and thresholds; most confident first.
+
+    A threshold accepts all samples of equal confidence.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    ranked = confidence[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    picked = ends[np.unique(np.linspace(0, len(ends) - 1, points).round().astype(np.int64))]
+    correct = np.cumsum(right[order])[picked].astype(np.int64)
+    return (picked + 1).astype(np.int64), correct, ranked[picked]
+
+
+def _share(successes: int, trials: int) -> Estimate | None:
+    if not trials:
+        return None
+    low, high = wilson(np.array([successes]), np.array([trials]))
+    value = successes / trials
+    return Estimate(value=value, low=min(value, float(low[0])), high=max(value, float(high[0])))

@@ -1,0 +1,173 @@
+"""Operating points: thresholds by hand, curves, and the file."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.intervals import wilson
+from fer_core.evaluation.operating_points import (
+    OperatingPoint,
+    calibrated_splits,
+    choose_thresholds,
+    class_curve,
+    coverage_curve,
+    operate,
+    operating_point,
+    threshold_at_precision,
+    threshold_at_risk,
+)
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet.of(["angry", "happy"])
+
+
+def answers(rows):
+    """Predictions from (truth, predicted, confidence)."""
+    truth, predicted, confidence = (np.array(column) for column in zip(*rows, strict=True))
+    probabilities = np.stack([1 - confidence, confidence], axis=1)
+    probabilities[predicted == 0] = probabilities[predicted == 0][:, ::-1]
+    ids = np.array([f"s/{index}" for index in range(len(rows))], dtype=object)
+    return SplitPredictions(LABELS, ids, truth.astype(np.int64), probabilities)
+
+
+# by confidence: right, right, wrong, right, wrong
+FIVE = answers([(0, 0, 0.95), (1, 1, 0.9), (0, 1, 0.8), (1, 1, 0.7), (1, 0, 0.6)])
+
+
+def test_the_threshold_of_a_risk_by_hand():
+    assert threshold_at_risk(FIVE, 0.0) == 0.9
+    assert threshold_at_risk(FIVE, 0.25) == 0.7  # one of four
+    assert threshold_at_risk(FIVE, 0.3) == 0.7
+    assert threshold_at_risk(FIVE, 0.4) == 0.6
+    assert threshold_at_risk(answers([(0, 1, 0.9)]), 0.5) is None
+
+
+def test_the_threshold_of_a_precision_by_hand():
+    assert threshold_at_precision(FIVE, "happy", 0.9) == 0.9
+    assert threshold_at_precision(FIVE, "happy", 0.6) == 0.7  # two of three
+    assert threshold_at_precision(FIVE, "angry", 1.0) == 0.95
+    assert threshold_at_precision(answers([(0, 1, 0.9)]), "angry", 0.5) is None  # never answered
+    assert threshold_at_precision(answers([(0, 1, 0.9)]), "happy", 0.5) is None
+
+
+def test_an_operation_by_hand():
+    result = operate(FIVE, {"happy": 0.75})  # the answer of 0.7 becomes unsure
+    assert result.coverage.value == 4 / 5
+    assert result.risk.value == 2 / 4
+    angry, happy = result.classes
+    assert (angry.answers, angry.precision.value, angry.recall.value) == (2, 1 / 2, 1 / 2)
+    assert (happy.answers, happy.precision.value, happy.recall.value) == (2, 1 / 2, 1 / 3)
+    low, high = wilson(np.array([2]), np.array([4]))
+    assert (result.risk.low, result.risk.high) == (pytest.approx(low[0]), pytest.approx(high[0]))
+
+
+def test_without_answers_there_is_no_risk():
+    result = operate(FIVE, {"angry": 1.0, "happy": 1.0})
+    assert (result.coverage.value, result.risk) == (0.0, None)
+    assert [row.precision for row in result.classes] == [None, None]
+    assert [row.recall.value for row in result.classes] == [0.0, 0.0]
+
+
+def test_curves_by_hand():
+    curve = coverage_curve(FIVE)
+    assert curve["threshold"].tolist() == [0.95, 0.9, 0.8, 0.7, 0.6]
+    assert curve["coverage"].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert curve["risk"].tolist() == pytest.approx([0, 0, 1 / 3, 1 / 4, 2 / 5])
+    happy = class_curve(FIVE, "happy")
+    assert happy["recall"].tolist() == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+    assert happy["precision"].tolist() == pytest.approx([1, 1 / 2, 2 / 3])
+    assert class_curve(answers([(0, 1, 0.9)]), "angry").empty
+
+
+def test_limits_are_combined_by_the_higher_threshold():
+    assert choose_thresholds(FIVE) == {"angry": 0.0, "happy": 0.0}
+    assert choose_thresholds(FIVE, 0.25) == {"angry": 0.7, "happy": 0.7}
+    assert choose_thresholds(FIVE, 0.25, {"happy": 0.9}) == {"angry": 0.7, "happy": 0.9}
+    assert choose_thresholds(FIVE, None, {"angry": 1.0}) == {"angry": 0.95, "happy": 0.0}
+
+
+def test_a_limit_that_no_threshold_keeps_is_an_error():
+    with pytest.raises(DataError, match=r"the lowest is 100\.0%"):
+        choose_thresholds(answers([(0, 1, 0.9)]), 0.5)
+    with pytest.raises(DataError, match="precision of 50%"):
+        choose_thresholds(answers([(0, 1, 0.9)]), None, {"happy": 0.5})
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from([0.55, 0.6, 0.7, 0.8, 0.9])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(ROWS, st.floats(0, 1))
+def test_a_threshold_keeps_the_risk_it_was_chosen_for(rows, max_risk):
+    predictions = answers(rows)
+    threshold = threshold_at_risk(predictions, max_risk)
+    curve = coverage_curve(predictions)
+    reached = curve[curve["risk"] <= max_risk + 1e-12]
+    if threshold is None:
+        assert reached.empty
+        return
+    result = operate(predictions, dict.fromkeys(LABELS.names, threshold))
+    assert result.risk.value <= max_risk + 1e-9
+    assert result.coverage.value == pytest.approx(reached["coverage"].max())
+
+
+@given(ROWS)
+def test_a_higher_threshold_never_answers_more(rows):
+    predictions = answers(rows)
+    coverages = [
+        operate(predictions, {"angry": low, "happy": low}).coverage.value
+        for low in (0.0, 0.6, 0.75, 0.95)
+    ]
+    assert coverages[0] == 1.0
+    assert coverages == sorted(coverages, reverse=True)
+
+
+@given(ROWS)
+def test_intervals_hold_their_values(rows):
+    for curve in (coverage_curve(answers(rows)), class_curve(answers(rows), "happy")):
+        value = curve["risk" if "risk" in curve else "precision"]
+        assert (curve["low"] <= value + 1e-9).all()
+        assert (value <= curve["high"] + 1e-9).all()
+
+
+@pytest.fixture
+def point(toy):
+    run = toy.benchmark.run("resnet34-cpu-s0")
+    read = Predictions.read(run.predictions_path, toy.dataset.labels)
+    splits = calibrated_splits(read.split("validation"), read.split("test"))
+    return operating_point("toy", run.info(), splits, {"angry": 0.5}), run.info()
+
+
+def test_a_file_is_read_as_it_was_written(point, tmp_path):
+    stored, info = point
+    stored.write(tmp_path / "operating_point.json")
+    assert OperatingPoint.read(tmp_path / "operating_point.json") == stored
+    assert stored.thresholds["angry"] == 0.5
+    assert stored.thresholds["sad"] == 0.0
+    stored.check("toy", info)
+    assert stored.unsure_below is None
+    assert "50.0% for angry" in stored.statement
+    assert stored.test.text in stored.statement
+
+
+def test_an_operating_point_of_another_run_is_refused(point):
+    stored, info = point
+    with pytest.raises(ArtifactError, match="chosen for toy/resnet34-cpu-s0, not for other/"):
+        stored.check("other", info)
+    with pytest.raises(ArtifactError, match="another training"):
+        stored.check("toy", info.model_copy(update={"created": "2027-01-01T00:00:00+00:00"}))
+
+
+@pytest.mark.parametrize("change", [{"angry": 1.5}, {"calm": 0.5}])
+def test_impossible_thresholds_are_a_damaged_file(point, tmp_path, change):
+    stored, _ = point
+    path = tmp_path / "operating_point.json"
+    stored.model_copy(update={"thresholds": {**stored.thresholds, **change}}).write(path)
+    with pytest.raises(ArtifactError, match="threshold"):
+        OperatingPoint.read(path)
