@@ -1,4 +1,4 @@
-"""Which sample stands in which split, and which training images are taken."""
+"""Assignment of samples to splits, and balancing of the training split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,14 +29,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which samples belong together; each array has shape (N,), -1 stands for no group.
+    """Groups of related samples; each array has shape (N,), with -1 for no group.
 
     Attributes:
         phash: Perceptual hash.
         exact: Group of copies that are equal bit for bit.
         near: Group of exact or near duplicates.
-        groups: Group of samples that must stay in one split: duplicates, and what the sources
-            group (one person, a picture and its altered copies).
+        groups: Group of samples that must stay in one split: duplicates, and groups of the sources
+            (one person, or an image and its augmented copies).
     """
 
     phash: NDArray[np.uint64]
@@ -53,13 +53,13 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class SplitAssignment:
-    """Where each sample stands; each array has shape (N,).
+    """The split of each sample; each array has shape (N,).
 
     Attributes:
         split: `train`, `validation`, `test` or `excluded`.
         original: The split before leaks were closed.
-        leak: Whether it is a test sample whose duplicate stood in train or validation.
-        excluded: Why a sample takes no part; empty for those that do.
+        leak: Whether it is a test sample with a duplicate in train or validation.
+        excluded: Why a sample is excluded; empty for the others.
         notes: What was drawn or changed, as sentences for the user.
     """
 
@@ -88,10 +88,10 @@ class SplitAssignment:
 def find_duplicates(
     samples: pd.DataFrame, thumbnails: NDArray[np.float32], progress: Progress
 ) -> Duplicates:
-    """Finds exact and near duplicates, and joins them with the groups that sources know.
+    """Finds exact and near duplicates, and merges them with the groups of the sources.
 
     Args:
-        samples: Columns `sha1` and, where sources know groups, `group`.
+        samples: Columns `sha1` and, if sources have groups, `group`.
         thumbnails: Shape (N, 16, 16).
         progress: Shows progress.
     """
@@ -118,13 +118,13 @@ def draw_splits(
 ) -> SplitAssignment:
     """Assigns each sample to a split, and closes leaks on the training side.
 
-    A source's own split is kept unless the plan says otherwise; what is missing is drawn, one
-    source after the other, so that every split holds each source in proportion. Validation is
-    drawn from what training keeps once copies of test images are given up.
+    A source's splits are kept unless the plan sets otherwise; missing splits are drawn per source,
+    so that every split contains each source in proportion. Validation is drawn from the images that
+    train keeps after copies of test images are removed.
 
     Args:
         samples: Columns `id`, `source`, `source_split`, `label` and `excluded`.
-        duplicates: What must stay together.
+        duplicates: Samples that must stay in one split.
         sources: The sources of the samples.
         plan: How splits are drawn.
 
@@ -191,7 +191,7 @@ def _drawn_splits(
 def _filled_validation(
     pool: "_Pool", split: Texts, spare: Mask, plan: SplitPlan
 ) -> tuple[Texts, list[str]]:
-    """Draws validation images of a class from train where all of its own were given up."""
+    """Draws validation images of a class from train if all of its own were removed."""
     split, notes = split.copy(), []
     tested = np.unique(pool.groups[(split == "test") & (pool.groups >= 0)])
     free = pool.usable & ~np.isin(pool.groups, tested)
@@ -220,16 +220,16 @@ def balance_training(
     plan: BalancePlan,
     seed: int,
 ) -> SplitAssignment:
-    """Brings sources to their weights, tops classes up, and caps classes, in this order.
+    """Applies source weights, tops classes up, and caps classes, in this order.
 
-    Only the training split changes; what is not taken is excluded with the reason.
+    Only the training split changes; images that are not used are excluded with the reason.
 
     Args:
         samples: Columns `source`, `source_split` and `label`.
-        assignment: Where the samples stand.
+        assignment: Splits of the samples.
         sources: The sources of the samples.
         plan: How the classes are balanced.
-        seed: Seed of what is drawn.
+        seed: Seed of the sampling.
 
     Raises:
         DataError: If a top-up names a class that its source lacks.
@@ -257,7 +257,7 @@ def without_outliers(
 
     Args:
         samples: Columns `id` and the rule's statistics.
-        assignment: Where the samples stand.
+        assignment: Splits of the samples.
         rule: The rule; None excludes nothing.
     """
     if rule is None:
@@ -293,7 +293,7 @@ class _Pool:
 
 
 def _with_test(pool: _Pool, source_split: Texts, plan: SplitPlan) -> Texts:
-    """Returns one source's splits, with a test split."""
+    """Returns one source's splits, with a test split added if it has none."""
     split = source_split.copy()
     missing = np.array([value is None or value != value for value in split], dtype=bool)
     if missing.any() and not missing.all():
@@ -320,7 +320,7 @@ def _draw(pool: _Pool, split: Texts, name: str, plan: SplitPlan) -> Texts:
     drawn = splits.stratified_split(pool.labels[rows], pool.groups[rows], share, plan.seed)
     split = split.copy()
     split[rows[drawn]] = name
-    # Unusable members go where the drawn members of their group are.
+    # Unusable members follow the drawn members of their group.
     for held_out in ("test", "validation") if name == "test" else ("validation",):
         members = (pool.groups >= 0) & np.isin(
             pool.groups, np.unique(pool.groups[split == held_out])
@@ -331,7 +331,7 @@ def _draw(pool: _Pool, split: Texts, name: str, plan: SplitPlan) -> Texts:
 
 
 def _leak_reasons(duplicates: Duplicates, split: Texts) -> Texts:
-    """Returns why training and validation give samples up: a copy, or a relative, is held out."""
+    """Returns why samples leave train and validation: a copy or group member is held out."""
     reasons = splits.leaked_training(duplicates.groups, split)
     if np.array_equal(duplicates.groups, duplicates.near):
         return reasons

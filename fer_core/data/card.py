@@ -1,4 +1,4 @@
-"""The dataset card: what a set holds, where it comes from, what was removed and why."""
+"""The dataset card: content, sources, and excluded images with reasons."""
 
 import re
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ class SourceCard(_Frozen):
     """One source.
 
     Attributes:
-        name: Stands before the keys in sample ids.
+        name: Prefix of sample ids.
         stored: Images that were read and stored.
         used: Of these, images by split.
-        excluded: Stored images that take no part, by reason.
+        excluded: Stored images that are excluded, by reason.
         left_out: Images that were not stored, by reason.
     """
 
@@ -47,12 +47,12 @@ class Copies(_Frozen):
     """Duplicates among the stored images.
 
     Attributes:
-        groups: Groups of images that are copies of each other.
+        groups: Number of duplicate groups.
         extra: Images beyond the first of each group.
         largest: Size of the largest group.
-        conflicting_groups: Groups that carry more than one label.
-        conflicting_images: Images in them.
-        across: Images of a split whose copy stands in another one, as the sources had it:
+        conflicting_groups: Groups with more than one label.
+        conflicting_images: Images in these groups.
+        across: Images of a split with a copy in another one, in the sources' splits:
             `test in train`, `test in validation`, `validation in train`, `test in either`.
     """
 
@@ -68,15 +68,15 @@ class DatasetCard(Record):
     """`card.json`.
 
     Attributes:
-        exact: Copies bit for bit.
-        near: Copies bit for bit, or nearly (correlation of 16 x 16 means of at least 0.99).
-        outliers: Samples with extreme values, by reason; they stay in the set.
+        exact: Exact copies.
+        near: Exact or near copies (correlation of 16 x 16 means of at least 0.99).
+        outliers: Samples with extreme values, by reason; they are kept.
         class_weights: From inverse frequencies in train, mean 1 over the images.
-        explained: Share of the variance on the two axes of the map.
-        plan: The options of `prepare`, without the folders of this machine.
-        notes: What readers assumed, what was drawn, and which classes are small.
-        groups: Persons, or originals with their altered copies, that no split cuts; 0 if none are
-            known.
+        explained: Explained variance of the two map axes, as shares.
+        plan: The options of `prepare`, without local folders.
+        notes: Assumptions of the readers, drawn splits, and small classes.
+        groups: Number of groups (a person, or an original with its augmented copies) that are never
+            divided between splits; 0 if none are known.
     """
 
     name: str
@@ -163,7 +163,7 @@ def build_card(
 
 
 def card_text(card: DatasetCard) -> str:
-    """Returns the card as Markdown; names from outside cannot bring links or pictures into it."""
+    """Returns the card as Markdown; names are escaped, so they cannot add links or images."""
     lines = [
         f"# {_plain(card.title)}",
         "",
@@ -287,7 +287,7 @@ def _source(samples: pd.DataFrame, left_out: Mapping[str, int], **facts: str) ->
 def _copies(samples: pd.DataFrame, column: str) -> Copies:
     groups = samples[column].to_numpy()
     sizes = np.bincount(groups[groups >= 0])
-    # The annotation that every image has: FER+ gives none where its annotators disagree.
+    # FER+ has no label if its annotators disagree; the second label exists for every image.
     given = samples["label"].fillna(samples["second_label"])
     conflict = quality.conflicting(groups, given)
     split = samples["original_split"].to_numpy(dtype=object)

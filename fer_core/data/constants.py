@@ -1,7 +1,7 @@
-"""Small constant tensors that a GPU gets once.
+"""Cache of small constant tensors on a GPU.
 
-To copy a few numbers to a GPU waits until it has done all work before, so a copy per batch costs
-more than the arithmetic. A CPU gets a new tensor each time, which costs nothing.
+Copying to a GPU synchronises with it, so a copy per batch costs more than the arithmetic. On a CPU
+a new tensor is created each time, which costs nothing.
 """
 
 from functools import lru_cache
@@ -26,5 +26,6 @@ def constant(values: Values, like: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _on_device(values: Values, dtype: torch.dtype, device: torch.device) -> Tensor:
-    with torch.inference_mode(mode=False):  # of use in training, wherever it is made
+    # usable in training even if it is created in inference mode
+    with torch.inference_mode(mode=False):
         return torch.tensor(values, dtype=dtype, device=device)

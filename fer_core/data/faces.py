@@ -1,7 +1,7 @@
-"""Finds the faces in a picture and cuts them out as a benchmark's images frame theirs.
+"""Detects faces and crops them in a benchmark's framing.
 
-Models only know faces in the framing that they learned from, so an uploaded picture goes through
-`find_faces`, or, where the user says that it is a cropped face already, through `whole_picture`.
+Models expect faces in the framing of their training images, so uploads go through `find_faces`, or
+through `whole_picture` if the user marks them as cropped faces.
 """
 
 import math
@@ -18,9 +18,8 @@ from fer_core.errors import ImageError
 from fer_core.records import Framing
 
 FER2013 = Framing(box=1.011, drop=0.01, images=300, detected=298, spread=(0.931, 1.084))
-"""How the square of a face lies in FER2013's frame, for benchmarks without a framing of their own.
-
-Measured by `fer_core.data.framing`: the frame is a little smaller than the face, and cuts most
+"""Framing of FER2013, for benchmarks without a measured framing. Measured by
+`fer_core.data.framing`: images are slightly smaller than the face square and cut off most
 foreheads."""
 
 _JITTER_ZOOM = 0.06
@@ -31,7 +30,7 @@ _CROP_RATIO = 1.15
 _CROP_CONTRAST = 8.0
 
 SMALLEST_READABLE = 24
-"""Size in pixels below which a face is found but not answered for: no expression shows in it."""
+"""Minimum size in pixels of a face to predict; smaller faces show no expression."""
 
 Point = tuple[float, float]
 
@@ -46,7 +45,7 @@ _LEAST_SHARE = 0.6
 
 @dataclass(frozen=True)
 class FaceSquare:
-    """Where a face is, for cropping: the centre and side of a square, in pixels."""
+    """Position of a face for cropping: centre and side of a square, in pixels."""
 
     x: float
     y: float
@@ -55,7 +54,7 @@ class FaceSquare:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Points of a face in the pixels of its picture, x and y; left is the picture's left."""
+    """Facial landmarks, x and y in image pixels; left and right as seen in the image."""
 
     left_eye: Point
     right_eye: Point
@@ -67,12 +66,12 @@ class Landmarks:
         """Returns the square that is as large as the box around a whole head, on average.
 
         Args:
-            middle: Column of its centre: the landmarks of a face in profile lie to one side.
+            middle: Column of its centre; the landmarks of a face in profile are off centre.
         """
         eyes = _between(self.left_eye, self.right_eye)
         mouth = _between(self.left_mouth, self.right_mouth)
         down = math.dist(eyes, mouth)
-        # A turned face shows its eyes nearer to each other, not its mouth nearer to them.
+        # In profile the distance between the eyes shrinks, that to the mouth does not.
         across = max(math.dist(self.left_eye, self.right_eye), _LEAST_ACROSS * down)
         side = (across + down) / 2 / _LANDMARK_SHARE
         return FaceSquare(middle, (eyes[1] + mouth[1]) / 2 - _LANDMARK_DROP * side, side)
@@ -89,16 +88,15 @@ def _between(first: Point, second: Point) -> Point:
 
 @dataclass(frozen=True)
 class DetectedFace:
-    """A face's box in the pixels of its picture; it may reach beyond the picture's edges.
+    """A detected face. Its box is in image pixels and may extend beyond the image.
 
     Attributes:
         left: First column.
         top: First row.
         right: Column after the last.
         bottom: Row after the last.
-        score: The detector's own measure of certainty, above 0; only the scores of one detector
-            compare.
-        landmarks: Where the detector gives them.
+        score: Confidence of the detector, above 0; comparable only within one detector.
+        landmarks: None if the detector has none.
     """
 
     left: float
@@ -129,10 +127,10 @@ class DetectedFace:
 
     @property
     def square(self) -> "FaceSquare":
-        """The square that stands for the face when pictures are cropped.
+        """The square by which the face is cropped.
 
-        It follows the landmarks where there are some: a box ends where a tight crop cuts the
-        forehead, eyes and mouth stay where they are.
+        It follows the landmarks, if there are any: in a tight crop the box ends where the forehead
+        is cut off, while eyes and mouth are unaffected.
         """
         middle = (self.left + self.right) / 2
         box = max(self.width, self.height)
@@ -143,13 +141,13 @@ class DetectedFace:
 
     @property
     def too_small(self) -> bool:
-        """Whether no expression can be read in it."""
+        """Whether it is too small to show an expression."""
         return self.size < SMALLEST_READABLE
 
 
 @dataclass(frozen=True)
 class CropSquare:
-    """A square in the pixels of a picture; it may reach beyond the picture's edges.
+    """A square in image pixels; it may extend beyond the image.
 
     Attributes:
         left: First column.
@@ -163,7 +161,7 @@ class CropSquare:
 
     @classmethod
     def around(cls, face: DetectedFace, framing: Framing) -> Self:
-        """Returns the square that frames a face as a benchmark's images do."""
+        """Returns the square that crops a face in a benchmark's framing."""
         square = face.square
         side = max(1, round(square.side * (1 + 2 * framing.margin)))
         left = round(square.x - side / 2)
@@ -172,17 +170,17 @@ class CropSquare:
 
     @classmethod
     def middle(cls, image: Image.Image) -> Self:
-        """Returns the largest square in the middle of a picture."""
+        """Returns the largest square at the centre of an image."""
         side = min(image.size)
         return cls((image.width - side) // 2, (image.height - side) // 2, side)
 
     def moved(self, zoom: float = 1.0, right: float = 0.0, down: float = 0.0) -> "CropSquare":
-        """Returns a frame about another middle or of another size.
+        """Returns a shifted and scaled square.
 
         Args:
-            zoom: Above 1 shows less of the picture.
-            right: How far the middle moves, as a share of this frame's side.
-            down: The same, downwards.
+            zoom: Values above 1 show less of the image.
+            right: Shift of the centre, as a share of this square's side.
+            down: Downward shift of the centre, as a share of this square's side.
         """
         side = max(1, round(self.side / zoom))
         left = round(self.left + (self.side - side) / 2 + right * self.side)
@@ -190,10 +188,10 @@ class CropSquare:
         return CropSquare(left, top, side)
 
     def cut(self, image: Image.Image) -> Image.Image:
-        """Cuts the square out.
+        """Crops the square.
 
-        Where it reaches beyond the picture, the picture's edge pixels are repeated, so that a
-        face stays in the middle. Mirrored pixels would show a second eye or mouth there.
+        Beyond the image its edge pixels are repeated, so the face stays centred. Mirrored pixels
+        could show a second eye or mouth.
 
         Args:
             image: Picture in mode L or RGB.
@@ -208,13 +206,13 @@ class CropSquare:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A face cut out of a picture.
+    """A cropped face.
 
     Attributes:
-        crop: Square, in the picture's mode and resolution.
-        frame: The crop's place in the picture.
-        face: The detector's box, in the picture's pixels; the frame itself, with a score of 1,
-            where nothing was sought.
+        crop: Square, in the image's mode and resolution.
+        frame: Position of the crop in the image.
+        face: The detector's box, in image pixels; without detection the frame itself, with a score
+            of 1.
     """
 
     crop: Image.Image
@@ -223,30 +221,30 @@ class FaceCrop:
 
 
 class FaceDetector(Protocol):
-    """Whatever finds faces."""
+    """A face detector."""
 
     def detect(self, image: Image.Image) -> tuple[DetectedFace, ...]:
-        """Returns the faces of a picture, highest score first; none is an empty tuple."""
+        """Returns the faces in an image, highest score first."""
         ...
 
 
 @runtime_checkable
 class MeasuringDetector(FaceDetector, Protocol):
-    """A detector that takes many pictures at once and measures how a crop frames its face."""
+    """A detector that supports batches and measures the framing of crops."""
 
     def detect_batch(self, images: Sequence[Image.Image]) -> list[tuple[DetectedFace, ...]]:
-        """Returns the faces of each picture, as `detect`."""
+        """Returns the faces in each image, as `detect` does."""
         ...
 
     def inside(self, crops: Sequence[Image.Image]) -> list[DetectedFace | None]:
-        """Returns the box of the face in each crop, in its pixels; None where none is seen."""
+        """Returns the box of the face in each crop, in its pixels; None if none is detected."""
         ...
 
 
 def detect_all(
     images: Sequence[Image.Image], detector: FaceDetector
 ) -> list[tuple[DetectedFace, ...]]:
-    """Returns the faces of each picture; at once where the detector can."""
+    """Returns the faces in each image, as a batch if the detector supports it."""
     if isinstance(detector, MeasuringDetector):
         return detector.detect_batch(images)
     return [detector.detect(image) for image in images]
@@ -254,11 +252,11 @@ def detect_all(
 
 @dataclass(frozen=True)
 class PictureFaces:
-    """The faces of a picture.
+    """The faces in an image.
 
     Attributes:
-        crops: Those that can be answered for, the largest first and doubtful ones last.
-        too_small: Those below `SMALLEST_READABLE`.
+        crops: Faces to predict, highest score times area first.
+        too_small: Faces below `SMALLEST_READABLE`.
     """
 
     crops: tuple[FaceCrop, ...]
@@ -271,7 +269,7 @@ def picture_faces(
     framing: Framing | None = None,
     faces: Sequence[DetectedFace] | None = None,
 ) -> PictureFaces:
-    """Finds the faces of a picture and cuts them out.
+    """Detects and crops the faces in an image.
 
     Args:
         image: Upright picture in mode L or RGB.
@@ -302,8 +300,8 @@ def _frames(
 ) -> list[CropSquare]:
     """Returns the square of each face in the benchmark's framing.
 
-    A detector sees a face a little larger or smaller from size to size. So the first crop is
-    measured as the benchmark's images were, and moved and scaled until its face lies as theirs.
+    Box sizes of a detector vary with the size of the face. The first crop is therefore measured
+    like the benchmark's images, and shifted and scaled to their framing.
     """
     frames = [CropSquare.around(face, framing) for face in faces]
     if not (isinstance(detector, MeasuringDetector) and frames):
@@ -316,9 +314,9 @@ def _frames(
 
 
 def _corrected(frame: CropSquare, face: DetectedFace, framing: Framing) -> CropSquare:
-    """Returns the square that frames a face which was measured in `frame`.
+    """Returns the square for a face that was measured in `frame`.
 
-    Corrections of more than a quarter are not trusted: another face may have been measured.
+    Corrections of more than a quarter are ignored, because another face may have been measured.
     """
     square = face.square
     side = square.side / framing.box
@@ -333,7 +331,7 @@ def _corrected(frame: CropSquare, face: DetectedFace, framing: Framing) -> CropS
 def every_face(
     image: Image.Image, detector: FaceDetector | None, framing: Framing | None = None
 ) -> tuple[FaceCrop, ...]:
-    """Finds and cuts out all faces of a picture that are large enough to be read.
+    """Detects and crops all faces in an image that are large enough to predict.
 
     Args:
         image: Upright picture in mode L or RGB.
@@ -354,7 +352,7 @@ def find_faces(
     framing: Framing | None = None,
     name: str = NAMELESS,
 ) -> tuple[FaceCrop, ...]:
-    """As `every_face`, for pictures that must show one.
+    """Detects and crops all faces in an image that must show at least one.
 
     Args:
         image: Upright picture in mode L or RGB.

@@ -1,4 +1,4 @@
-"""CenterFace: where faces are in a picture, by a network whose weights come with the package."""
+"""CenterFace: face detection by a network whose weights are part of the package."""
 
 from fer_core.data.centerface.detector import CenterFaceDetector
 

