@@ -274,12 +274,12 @@ def picture_faces(
     Args:
         image: Upright picture in mode L or RGB.
         detector: What finds the faces.
-        framing: Of the images that the models learned from; FER2013's where it is not known.
-        faces: What the detector found, where that is known already.
+        framing: Framing of the training images; FER2013's if it is unknown.
+        faces: Detected faces, if they are known already.
 
     Returns:
-        Crops in that framing, by score times area: the nearest person is mostly the one meant,
-        and false alarms, which can be large, score low.
+        Crops in that framing, highest score times area first: the nearest person is usually meant,
+        and false alarms, which can be large, have low scores.
     """
     if faces is None:
         faces = detector.detect(image)
@@ -335,8 +335,8 @@ def every_face(
 
     Args:
         image: Upright picture in mode L or RGB.
-        detector: What finds the faces; None takes the picture as one cropped face.
-        framing: Of the images that the models learned from; FER2013's where it is not known.
+        detector: Face detector; None if the image is a cropped face.
+        framing: Framing of the training images; FER2013's if it is unknown.
 
     Returns:
         As `picture_faces`; none if there is no face.
@@ -356,9 +356,9 @@ def find_faces(
 
     Args:
         image: Upright picture in mode L or RGB.
-        detector: What finds the faces.
-        framing: Of the images that the models learned from; FER2013's where it is not known.
-        name: What to call the picture in the error; it may come from outside.
+        detector: Face detector.
+        framing: Framing of the training images; FER2013's if it is unknown.
+        name: Name of the image for the error message; it is untrusted.
 
     Raises:
         ImageError: If there is no face, or none is large enough.
@@ -374,11 +374,11 @@ def find_faces(
 
 
 def no_face(name: str, too_small: Sequence[DetectedFace]) -> str:
-    """Returns why a picture has no face to answer for, and what helps.
+    """Returns the error message for an image without a face to predict.
 
     Args:
-        name: What to call the picture.
-        too_small: Faces that were found, but cannot be read.
+        name: Name of the image.
+        too_small: Detected faces that are too small.
     """
     if too_small:
         largest = round(max(face.size for face in too_small))
@@ -390,9 +390,9 @@ def no_face(name: str, too_small: Sequence[DetectedFace]) -> str:
 
 
 def jittered(image: Image.Image, frame: CropSquare) -> tuple[Image.Image, ...]:
-    """Cuts a face out five times: as framed, a little nearer, farther, higher and lower.
+    """Returns five crops of a face: as framed, slightly nearer, farther, higher and lower.
 
-    The mean of a network's answers to them scatters less with the detector's box.
+    The mean prediction over the crops depends less on the detector's box.
     """
     frames = (
         frame,
@@ -405,7 +405,7 @@ def jittered(image: Image.Image, frame: CropSquare) -> tuple[Image.Image, ...]:
 
 
 def looks_cropped(image: Image.Image) -> bool:
-    """Whether a picture may be a face cut out for a data set: small, square, and not flat."""
+    """Whether an image may be a cropped face of a dataset: small, square, and not flat."""
     low, high = sorted(image.size)
     if not (_CROP_SIDES[0] <= low and high <= _CROP_SIDES[1] and high <= _CROP_RATIO * low):
         return False
@@ -413,7 +413,7 @@ def looks_cropped(image: Image.Image) -> bool:
 
 
 def whole_picture(image: Image.Image) -> FaceCrop:
-    """Takes a picture's central square, bit for bit: for pictures that are cropped already."""
+    """Crops the central square without resampling; for images that are cropped faces."""
     frame = CropSquare.middle(image)
     box = (frame.left, frame.top, frame.left + frame.side, frame.top + frame.side)
     return FaceCrop(frame.cut(image), frame, DetectedFace(*box, score=1.0))

@@ -1,4 +1,4 @@
-"""Measures how faces lie in a benchmark's images, so that uploads are cropped the same way."""
+"""Measures the framing of a benchmark's images, so that uploads are cropped the same way."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,14 @@ from fer_core.data.progress import Progress, silent
 from fer_core.records import Framing
 
 IMAGES = 300
-"""Images that are looked at. Boxes scatter by a tenth of the frame: the median's error is 0.007."""
+"""Maximum number of sampled images. Boxes vary by a tenth of the frame, so the median's standard
+error is 0.007."""
 
 FEWEST = 30
-"""Images in which a face must be found; below it nothing is said."""
+"""Minimum number of images with a detected face."""
 
 PATIENCE = 40
-"""Images without any face after which the search ends: these are no faces."""
+"""Number of images without a single face after which the measurement stops."""
 
 _SIDE = 200
 _BORDER = 0.25
@@ -30,20 +31,21 @@ def measure_framing(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Framing | None:
-    """Looks for the face in some images and notes where its box falls.
+    """Detects the face in sampled images and summarises the position of its box.
 
-    Images are mostly cropped faces, in which a detector finds no room: each is enlarged and given
-    a grey border. Crops of photographs are measured in the same way (`faces.picture_faces`).
+    Images are mostly cropped faces without the context that a detector needs, so each is enlarged
+    and gets a grey border. Crops of photographs are measured in the same way
+    (`faces.picture_faces`).
 
     Args:
         images: uint8, shape (N, H, W) or (N, H, W, 3); may be a memory map.
-        rows: Rows to draw from: the training images.
-        detector: What finds faces.
-        seed: Of the draw of images.
+        rows: Rows to sample from: the training images.
+        detector: Face detector.
+        seed: Seed of the sample.
         progress: Shows progress.
 
     Returns:
-        None where a face is found in fewer than `FEWEST` images.
+        The framing; None if a face is detected in fewer than `FEWEST` images.
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(rows)[:IMAGES])

@@ -1,4 +1,4 @@
-"""Copies of images whose face is framed otherwise: a tighter or wider crop, or a rotated one.
+"""Copies of images with a shifted framing: a tighter, wider or rotated crop.
 
 Face detectors and users crop differently from a benchmark. A margin of +10% adds a tenth of the
 image's side on each of the four sides, so the crop is 1.2 times as wide; -10% cuts a tenth off
@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import ndimage
 
 PADDING = "edge"
-"""What stands beyond the stored image; numpy's name."""
+"""Padding mode of `numpy.pad`."""
 
 
 class FramingChange(StrEnum):
@@ -61,13 +61,13 @@ FRAMING_SHIFTS: tuple[FramingShift, ...] = (
     FramingShift(FramingChange.ROTATION, 10.0),
     FramingShift(FramingChange.ROTATION, 20.0),
 )
-"""Framings that are measured, the stored one first."""
+"""The measured framing shifts; the first is the stored framing."""
 
 
 def shift_framing(
     images: NDArray[np.uint8], shift: FramingShift, *, seed: int = 0, keys: Sequence[int]
 ) -> NDArray[np.uint8]:
-    """Frames images otherwise, each in a way that depends only on its key and the seed.
+    """Shifts the framing of images; depends only on their keys and the seed.
 
     Args:
         images: uint8, shape (N, S, S) or (N, S, S, 3).

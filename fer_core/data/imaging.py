@@ -1,7 +1,7 @@
-"""The one way from a picture to the pixels that models are given.
+"""Decoding and conversion of images.
 
-Preparation and uploads share it, so a face shown to the dashboard becomes the
-same array as the same face in the dataset.
+Preparation and uploads share this code, so an uploaded face becomes the same array as the same face
+in the dataset.
 """
 
 import io
@@ -25,22 +25,21 @@ from fer_core.data.picture_files import (
 from fer_core.errors import ImageError
 
 MAX_BYTES = 25 * 2**20
-"""Largest file that is decoded; JPEG files of cameras and phones are mostly below half of it."""
+"""Maximum file size; JPEG files of cameras and phones are mostly below half of it."""
 
 MAX_PIXELS = 64_000_000
-"""Largest picture that is decoded, 256 MB in memory; its header is read before decoding. Phones
+"""Maximum number of pixels (256 MB in memory), checked in the header before decoding. Phones
 and cameras of "50 megapixels" take up to 52 million."""
 
 MAX_FRAMES = 2_000
-"""Most frames that are taken of an animation."""
+"""Maximum number of frames read from an animation."""
 
 MIN_SIDE = 16
-"""Smallest height and width, in pixels, in which an expression could still be seen."""
+"""Minimum height and width in pixels that can show an expression."""
 
 BACKGROUND = (128, 128, 128)
-"""What shows through transparent pixels. Mid grey is about the mean of face crops (129.5 in
-FER2013's training part) and what normalised input calls zero, so a cut-out face gets no bright
-or dark frame for a model to look at."""
+"""Background of transparent pixels. Mid grey is about the mean of face crops (129.5 in FER2013's
+training split) and zero after normalisation, so a cut-out face gets no bright or dark border."""
 
 NAMELESS = "the picture"
 _NAME_LENGTH = 60
@@ -60,8 +59,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright. Pillow's `exif_transpose` would also write
-the EXIF block anew, which raises on the odd tags that real cameras leave in it."""
+"""EXIF orientation -> operations that make the image upright. Pillow's `exif_transpose` also
+rewrites the EXIF block, which fails on invalid tags that real cameras write."""
 
 # `warnings.catch_warnings` is not thread-safe, and decoding one picture at a time bounds memory.
 _decoding = threading.Lock()
@@ -85,7 +84,7 @@ class SampleFormat:
         return (self.side, self.side, 3) if self.colour else (self.side, self.side)
 
     def convert(self, image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns an image in this format; one that already has it comes back bit for bit."""
+        """Converts an image to this format; one that already has it is returned unchanged."""
         array = np.asarray(image)
         if array.dtype == np.uint8 and array.shape == self.shape:
             return array
@@ -101,8 +100,8 @@ class AnimationFrame:
     """One frame of an animation.
 
     Attributes:
-        number: From 0.
-        seconds: Since the first frame.
+        number: Index from 0.
+        seconds: Time since the first frame.
         image: Upright, in mode RGB.
     """
 
@@ -112,24 +111,23 @@ class AnimationFrame:
 
 
 def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
-    """Decodes an untrusted picture, in memory only.
+    """Decodes an untrusted image, in memory only.
 
-    Deep values are scaled to 8 bits by their real range; transparent pixels show `BACKGROUND`; of
-    an animation the first frame is taken. Colour profiles are ignored, as the datasets that models
-    learn from ignore them too.
+    Values of more than 8 bits are scaled by their actual range; transparent pixels become
+    `BACKGROUND`; of an animation the first frame is read. Colour profiles are ignored, as in the
+    training datasets.
 
     Args:
-        data: The file's content in one of `readable_formats()`; a file's ending is not looked at.
-        name: What to call it in errors, such as the file's name; it may come from outside.
+        data: Content of a file in one of `readable_formats()`; the suffix is ignored.
+        name: Name for error messages, such as the file's name; it is untrusted.
 
     Returns:
-        An upright picture in mode RGB, at least `MIN_SIDE` pixels in height and width, without
-        metadata (no location, and no orientation that somebody might apply a second time).
+        An upright image in mode RGB, at least `MIN_SIDE` pixels in height and width, without
+        metadata (such as location or orientation).
 
     Raises:
-        ImageError: If the content is no picture that can be read, is damaged or cut off, or
-            breaks one of this module's limits. The message is plain text: a page that shows it
-            as HTML or Markdown escapes it.
+        ImageError: If the content is not a readable image, is damaged or truncated, or exceeds a
+            limit of this module. The message is plain text and must be escaped in HTML or Markdown.
     """
     _check_bytes(data, name)
 
@@ -140,20 +138,20 @@ def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
 
 
 def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
-    """Decodes the frames of an animation (GIF, WebP, PNG, AVIF) one by one, as `open_picture`.
+    """Decodes the frames of an animation (GIF, WebP, PNG, AVIF) one by one, as `open_picture` does.
 
-    A picture that does not move gives one frame. After `MAX_FRAMES` the rest is left out.
+    A still image has one frame. Frames after `MAX_FRAMES` are ignored.
 
     Args:
         data: The file's content.
-        name: What to call it in errors; it may come from outside.
+        name: Name for error messages; it is untrusted.
 
     Raises:
-        ImageError: As `open_picture`, at the frame that is damaged.
+        ImageError: As `open_picture`, at the damaged frame.
     """
     _check_bytes(data, name)
     source = _guarded(lambda: _opened(data, name), data, name)
-    # TIFF and MPO hold several pictures, which are no frames.
+    # TIFF and MPO contain several images, which are not frames.
     count = getattr(source, "n_frames", 1) if source.format in _ANIMATED else 1
     seconds = 0.0
     for number in range(min(count, MAX_FRAMES)):
@@ -167,10 +165,10 @@ def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
 
 
 def printable_name(name: str) -> str:
-    """Returns a name from outside fit for a message.
+    """Returns an untrusted name in printable form for messages.
 
-    Control, direction-changing and other invisible characters are left out; of more than 60
-    characters the last shown is an ellipsis. Nothing is escaped.
+    Control, bidirectional and other invisible characters are removed; names of more than 60
+    characters are shortened with an ellipsis. Nothing is escaped.
     """
     plain = "".join(character for character in name if character.isprintable()).strip()
     if len(plain) > _NAME_LENGTH:
@@ -190,10 +188,10 @@ def _check_bytes(data: bytes, name: str) -> None:
 
 
 def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image.Image:
-    """Runs a decoder; whatever it raises becomes an `ImageError` that says what helps."""
+    """Converts all exceptions of a decoder to an `ImageError` that names the remedy."""
     with _decoding, warnings.catch_warnings():
-        # Pillow warns of large pictures, for which we have a limit of our own, and of odd
-        # metadata, which we do not use.
+        # Pillow warns of large images, for which this module has its own limit, and of invalid
+        # metadata, which is not used.
         warnings.simplefilter("ignore")
         try:
             return decode()
@@ -203,8 +201,8 @@ def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image
             raise _too_many_pixels(name) from error
         except UnidentifiedImageError as error:
             raise _refusal(name, _why_unidentified(data, name)) from error
-        # Decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError and
-        # more on damaged bytes, and Pillow promises no list of them; the cause stays attached.
+        # Decoders raise many exception types on damaged bytes (OSError, SyntaxError, struct.error
+        # ...), and Pillow documents no complete list.
         except Exception as error:
             raise _refusal(
                 name,
@@ -214,7 +212,7 @@ def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image
 
 
 def _opened(data: bytes, name: str) -> Image.Image:
-    """Reads a picture's header and holds its size to the limits."""
+    """Reads an image's header and checks its size against the limits."""
     image = Image.open(io.BytesIO(data), formats=readable_formats())
     _check_size(image, name)
     return image
@@ -248,7 +246,7 @@ def _too_many_pixels(name: str, size: str = "far too many") -> ImageError:
 
 
 def _check_size(image: Image.Image, name: str) -> None:
-    """Holds a picture's size, which its header tells, to the limits."""
+    """Checks the size in an image's header against the limits."""
     size = f"{image.width} x {image.height}"
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(name, size)
@@ -273,7 +271,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scales deep grey values (uint16, int32 or float32, any shape) to 0 to 255.
 
-    Files rarely say what white is: cameras write 10, 12 or 14 bits into 16. White is the lowest
+    Files rarely define white: cameras store 10, 12 or 14 bits in 16. White is the lowest
     of the usual values (1 for floats; 8, 10, 12, 14 or 16 bits, all set) that no value exceeds,
     else the largest value. Negative and non-finite values are black.
     """
@@ -287,10 +285,10 @@ def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _upright(picture: Image.Image, source: Image.Image) -> Image.Image:
-    """Turns or mirrors a picture as its source's EXIF says, and drops the metadata."""
+    """Applies the EXIF orientation of the source, and drops the metadata."""
     try:
         orientation = source.getexif().get(ExifTag.Orientation)
-    except Exception:  # a damaged EXIF block must not cost the user a sound picture
+    except Exception:  # an image with a damaged EXIF block is still readable
         orientation = None
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     upright = picture if method is None else picture.transpose(method)

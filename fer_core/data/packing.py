@@ -1,7 +1,7 @@
-"""A prepared set in a few small files, for machines that it must be carried to.
+"""Packs a prepared dataset into a few small files for copying to other machines.
 
-Images become lossless WebP strips of many images each: FER2013 takes two thirds of its size. The
-other files of the set stay as they are. Unpacking compares the hash of every file.
+Images are stored as lossless WebP strips of many images each, which reduces FER2013 to two thirds.
+Other files are copied. Unpacking checks the hash of every file.
 """
 
 import shutil
@@ -23,16 +23,16 @@ from fer_core.files import atomic_path, content_hash, read_json, write_json
 FACTS = "pack.json"
 _IMAGES = "images.npy"
 _STRIP_PIXELS = 16000
-"""Largest height of a strip; WebP allows 16,383."""
+"""Maximum height of a strip; WebP allows 16,383."""
 
 
 def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) -> Path:
-    """Writes a set to a folder of small files.
+    """Packs a dataset into a folder of small files.
 
     Args:
         dataset: The prepared dataset.
-        folder: Where to write; files of an earlier pack there are replaced.
-        progress: Shows how far it is.
+        folder: Target folder; files of an earlier pack there are replaced.
+        progress: Shows progress.
 
     Returns:
         The folder.
@@ -68,7 +68,7 @@ def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) ->
 
 
 def packed_name(folder: Path) -> str:
-    """Returns the name of a packed set.
+    """Returns the name of a packed dataset.
 
     Raises:
         DataError: If the folder is not one.
@@ -77,15 +77,15 @@ def packed_name(folder: Path) -> str:
 
 
 def unpack(folder: Path, target: Path, progress: Progress = silent) -> PreparedDataset:
-    """Restores a packed set, bit for bit.
+    """Restores a packed dataset, bit for bit.
 
     Args:
-        folder: As `pack` wrote it.
-        target: Folder of the prepared set; an earlier set there is replaced.
-        progress: Shows how far it is.
+        folder: Folder written by `pack`.
+        target: Folder of the prepared dataset; an earlier one there is replaced.
+        progress: Shows progress.
 
     Raises:
-        DataError: If a file is missing, damaged or does not give what was packed.
+        DataError: If a file is missing or damaged, or the result differs from the packed dataset.
     """
     facts = _facts(folder)
     stored = SampleFormat(int(facts["side"]), bool(facts["colour"]))

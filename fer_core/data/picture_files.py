@@ -1,8 +1,8 @@
-"""Which files are pictures, and what helps with those that cannot be read.
+"""Readable image formats, and advice for unreadable ones.
 
-There is one list of readable formats, and Pillow makes it: what this installation decodes and
-calls an image. Whatever takes pictures in (`predict`, the service, the dashboard, `prepare`) asks
-here, so a format is read everywhere or named everywhere.
+Readable formats are those that the installed Pillow decodes and whose MIME type is an image's.
+`predict`, the service, the dashboard and `prepare` all use this list, so they accept the same
+formats.
 """
 
 from contextlib import suppress
@@ -12,7 +12,7 @@ from pathlib import PurePath
 from PIL import Image
 
 _RESIZED_INSIDE = frozenset({"ICO", "ICNS"})
-"""Icons hold further files whose size their own header does not tell: no limit could be kept."""
+"""Icon formats: they contain files whose size is not in the header, so no limit can be enforced."""
 
 _ADVICE = "Save it as a JPEG or PNG file."
 _HEIF = (".heic", ".heif", ".hif", ".heics", ".heifs")
@@ -28,11 +28,11 @@ _OTHERS = (".icns", ".ico", ".jxl", ".jxr", ".xcf")
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Returns Pillow's names of the formats that are tried.
+    """Returns Pillow's names of the readable formats.
 
-    These are the formats that this Pillow opens and whose MIME type is an image's. That leaves
-    out those that start other programs (EPS), that only a header is read of (MPEG, HDF5), and
-    icons, whose header does not tell their size. HEIC joins them where `pillow-heif` is installed.
+    Formats are excluded that start other programs (EPS), of which Pillow reads only a header (MPEG,
+    HDF5), and icons, whose size is not in the header. HEIC is included if `pillow-heif` is
+    installed.
     """
     _add_heif()
     Image.init()
@@ -42,26 +42,27 @@ def readable_formats() -> tuple[str, ...]:
 
 @cache
 def readable_suffixes() -> frozenset[str]:
-    """Returns the endings, in lower case and with their dot, of files in a readable format."""
-    formats = {*readable_formats(), "MPO"}  # the JPEG of several pictures is opened as JPEG
+    """Returns the suffixes of readable formats, in lower case and with their dot."""
+    formats = {*readable_formats(), "MPO"}  # MPO files are opened as JPEG
     return frozenset(end for end, name in Image.registered_extensions().items() if name in formats)
 
 
 def is_readable(path: PurePath) -> bool:
-    """Whether a file's ending is that of a readable picture; the content is not looked at."""
+    """Whether a file's suffix is that of a readable format; the content is not checked."""
     return path.suffix.lower() in readable_suffixes()
 
 
 def looks_like_picture(path: PurePath) -> bool:
-    """Whether a file's ending is that of a picture, readable or not."""
+    """Whether a file's suffix is that of an image format, readable or not."""
     return is_readable(path) or unreadable_picture(path) is not None
 
 
 def unreadable_picture(path: PurePath) -> str | None:
-    """Returns why a file that looks like a picture cannot be read, and what helps.
+    """Returns why an image file cannot be read, and the remedy.
 
     Returns:
-        A sentence that follows on the file's name; None for readable pictures and other files.
+        The predicate of a sentence whose subject is the file; None for readable images and other
+        files.
     """
     suffix = path.suffix.lower()
     if suffix in readable_suffixes():
@@ -83,7 +84,7 @@ def unreadable_picture(path: PurePath) -> str | None:
 
 
 def heif_advice() -> str:
-    """Returns what helps with a HEIC picture; the sentence follows on the file's name."""
+    """Returns how to read a HEIC image, as predicate of a sentence whose subject is the file."""
     return (
         "is a HEIC picture, which needs a decoder. Install one with: pip install pillow-heif. "
         f"Or: {_ADVICE}"

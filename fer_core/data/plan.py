@@ -1,4 +1,4 @@
-"""The plan of a preparation: frozen, from options or a yaml file; unknown keys are refused."""
+"""Plan of a preparation, from options or a YAML file."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ class _Frozen(BaseModel):
 
 
 class SourcePlan(_Frozen):
-    """One dataset of the set, and what is taken of it."""
+    """A source and which of its samples are used."""
 
     path: str = Field(description="file or folder, `synthetic`, or owner/name on the hub")
     format: Format | None = Field(default=None, description="recognised if not given")
@@ -55,7 +55,7 @@ class SourcePlan(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, content: Any) -> Any:  # noqa: ANN401 (as read from yaml)
-        """Puts the reader's options together: a plan has them beside the other keys."""
+        """Collects the reader's options, which a plan has among the other keys."""
         if not isinstance(content, dict) or "reader" in content:
             return content
         shared = {key: value for key, value in content.items() if key in cls.model_fields}
@@ -72,15 +72,15 @@ class SourcePlan(_Frozen):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the reader that the plan gives, by name."""
+        """The plan's options for the reader, by name."""
         options = self.reader.model_dump(exclude_unset=True)
         return {name: value for name, value in options.items() if name != "format"}
 
 
 class OutlierRule(_Frozen):
-    """Which training images are excluded as outliers; validation and test keep theirs.
+    """Rule that excludes outliers from train; validation and test keep theirs.
 
-    The statistics that say what is usual come from the training images alone.
+    Statistics are computed on the training images only.
     """
 
     rule: Literal["modified-z", "z-score", "iqr"] = Field(
@@ -97,7 +97,7 @@ class OutlierRule(_Frozen):
 
 
 class CleanPlan(_Frozen):
-    """What is set aside, with the reason."""
+    """Which images are excluded."""
 
     faces: Literal["keep", "require", "crop"] = Field(
         default="keep",
@@ -116,7 +116,7 @@ class CleanPlan(_Frozen):
 
 
 class SplitPlan(_Frozen):
-    """Who stands in which split; duplicates and groups never cross."""
+    """How samples are assigned to splits; duplicates and groups are never divided."""
 
     by: Literal["source", "random"] = Field(
         default="source", description="random: forget the splits that sources bring"
@@ -136,11 +136,11 @@ class SplitPlan(_Frozen):
     )
 
     def notes(self, title: str, present: Collection[str]) -> list[str]:
-        """Says what is drawn for a source.
+        """Describes which splits are drawn for a source.
 
         Args:
-            title: The source.
-            present: The splits that it brings; empty for none.
+            title: Title of the source.
+            present: Splits of the source; empty if it has none.
         """
         if self.by == "random" or not present:
             why = "its splits are not used" if present else "it has no splits"
@@ -175,7 +175,7 @@ class TopUp(_Frozen):
 
 
 class BalancePlan(_Frozen):
-    """How the classes of the training split are evened out; validation and test stay."""
+    """How the classes of the training split are balanced; validation and test do not change."""
 
     top_up: tuple[TopUp, ...] = ()
     most: int | Literal["smallest", "mean"] | None = Field(
@@ -232,10 +232,11 @@ class PreparePlan(PrepareOptions):
 
 
 def read_plan(path: Path) -> PreparePlan:
-    """Reads a plan; relative paths in it are seen from the plan's folder.
+    """Reads a plan; relative paths start at the plan's folder.
 
     Raises:
-        DataError: If the file cannot be read, or naming each unknown key or value out of range.
+        DataError: If the file cannot be read, or has unknown keys or values out of range (names
+            each).
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -250,12 +251,12 @@ def parse_plan(content: Mapping[str, Any], name: str, folder: Path | None = None
     """Builds a plan from plain values.
 
     Args:
-        content: As read from yaml.
-        name: What errors call it.
-        folder: Where relative paths start.
+        content: Content of the YAML file.
+        name: Name in error messages.
+        folder: Folder at which relative paths start.
 
     Raises:
-        DataError: Naming each unknown key or value out of range.
+        DataError: If keys are unknown or values out of range (names each).
     """
     try:
         plan = PreparePlan.model_validate(content)
@@ -266,7 +267,7 @@ def parse_plan(content: Mapping[str, Any], name: str, folder: Path | None = None
 
 
 def _where(location: tuple[int | str, ...]) -> str:
-    """Returns where a fault stands in the plan, without the models that read it."""
+    """Returns the location of an invalid value in the plan, without names of pydantic models."""
     parts = list(map(str, location))
     if "reader" in parts:
         place = parts.index("reader")
@@ -276,7 +277,7 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
     def below(path: Path | None) -> Path | None:
-        return None if path is None else folder / path  # an absolute path stays as it is
+        return None if path is None else folder / path  # an absolute path is kept
 
     sources = []
     for source in plan.sources:

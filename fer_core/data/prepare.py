@@ -1,4 +1,4 @@
-"""From sources to a PreparedDataset and the benchmark's shipped facts."""
+"""Preparation: turns sources into a PreparedDataset and the benchmark's published metadata."""
 
 import shutil
 from collections import Counter
@@ -47,7 +47,8 @@ from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo, Corrections, Framing, SourceInfo
 
 FEW_IMAGES = 20
-"""Of a class in a split; fewer make intervals of its recall wider than 16 points at best."""
+"""Minimum number of images of a class in a split; with fewer the interval of its recall is wider
+than 16 points."""
 
 PROTOCOL = (
     "Validation chooses; test is read once. Train gives up images whose exact or near duplicate "
@@ -68,10 +69,10 @@ def prepare(
 
     Args:
         source: The dataset reader.
-        folder: Where the set will stand; an earlier set there is replaced.
+        folder: Folder of the prepared dataset; an earlier one there is replaced.
         name: The benchmark's name.
         side: Side of the stored square images in pixels, at least 16.
-        seed: Seed of the split, where the source has none.
+        seed: Seed of the split, if the source has none.
         progress: Shows progress.
     """
     if side < quality.THUMBNAIL_SIDE:
@@ -106,23 +107,22 @@ def prepare_sources(
     benchmark: BenchmarkDir | None = None,
     progress: Progress = silent,
 ) -> PreparedDataset:
-    """Reads sources, cleans, finds duplicates, splits, balances, and writes the set to a folder.
+    """Reads, cleans, splits and balances sources, and writes the prepared dataset.
 
-    The set is written beside the folder and moved there at the end, so that a run that is
-    killed or fails leaves an earlier set as it was. Equal input gives equal bytes.
+    The dataset is written to a temporary folder and moved at the end, so a killed or failed
+    preparation leaves an earlier dataset unchanged. Equal input gives equal bytes.
 
     Args:
-        sources: The sources and what is taken of them.
+        sources: The sources and which of their samples are used.
         options: How they are prepared; the dataset card records them.
-        folder: Where the set will stand; an earlier set there is replaced.
+        folder: Folder of the prepared dataset; an earlier one there is replaced.
         name: The benchmark's name.
-        benchmark: Where its facts will stand: if runs on another split stand there, an earlier set
-            is not replaced.
+        benchmark: The benchmark's folder; if it has runs on another split, nothing is replaced.
         progress: Shows progress.
 
     Raises:
-        DataError: If a class or split is empty, a source is faulty, a label list does not fit, or
-            the folder holds something else than a prepared set or is being prepared.
+        DataError: If a class or split is empty, a source is faulty, a relabel list does not fit, or
+            the folder contains other files or is being prepared.
         ArtifactError: If the folder cannot be written, the disk is full, or the benchmark has
             runs on another split.
     """
@@ -159,12 +159,12 @@ def prepare_sources(
 
 @dataclass(frozen=True)
 class _Described:
-    """The samples with duplicates, splits and positions, and how these came about.
+    """The samples with duplicates, splits and map positions.
 
     Attributes:
         samples: One row per image.
         notes: What was drawn or changed, as sentences for the user.
-        explained: Share of the variance on the axes of the map.
+        explained: Explained variance of the map axes, as shares.
         relabelled: Samples that the relabel list changed.
         corrections: Its changes of validation and test images.
     """
@@ -193,7 +193,7 @@ def _described(
         return _Described(before, drawn.notes, placed.explained)
     corrected = samples.copy()
     relabelled = relabel(corrected, relabels)
-    # splits are drawn before the corrections, so that these move no other image
+    # splits are drawn before labels are corrected, so that corrections do not move other images
     kept = corrected.assign(source_split=drawn.original)
     split = options.split.model_copy(update={"by": "source"})
     again = draw_splits(kept, duplicates, sources, split)
@@ -230,7 +230,7 @@ def _assigned(
 def _notes(
     sources: Sequence[SelectedSource], drawn: Sequence[str], info: BenchmarkInfo
 ) -> tuple[str, ...]:
-    """Returns what was assumed and drawn, and which classes are too small to be measured."""
+    """Returns assumptions, drawn splits and too small classes, as sentences."""
     several = len(sources) > 1
     read = [f"{s.title}: {note}" if several else note for s in sources for note in s.notes]
     return (*read, *drawn, *_correction_notes(info), *small_class_notes(info.counts))
@@ -249,10 +249,10 @@ def _correction_notes(info: BenchmarkInfo) -> list[str]:
 
 
 def small_class_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Says for which classes the intervals will be too wide to be of use.
+    """Returns notes on classes whose confidence intervals will be too wide.
 
-    The least width is that of Wilson's 95% interval where all or none of the images are right:
-    z^2 / (n + z^2).
+    The minimum width is that of Wilson's 95% interval if all or none of the images are right: z^2 /
+    (n + z^2).
     """
     notes = []
     for split, what in (("test", "its recall"), ("validation", "what validation chooses")):
@@ -274,9 +274,9 @@ def _least_width(count: int) -> float:
 
 
 def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
-    """Writes a set's facts, samples table, card and mean faces to its benchmark.
+    """Writes a dataset's metadata, samples table, card and mean faces to its benchmark.
 
-    Pictures are published only where the set was prepared so (`ship_pictures`).
+    Images are published only if the dataset was prepared with `ship_pictures`.
 
     Raises:
         ArtifactError: If the benchmark exists with another split and has runs on it.
@@ -316,7 +316,7 @@ def _require_new_name(benchmark: BenchmarkDir) -> None:
 
 
 def _framing(partial: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
-    """Returns how faces lie in the training images; None without a detector."""
+    """Returns the framing of the training images; None without a detector."""
     try:
         detector = CenterFaceDetector()
     except DetectorError:
@@ -379,7 +379,7 @@ def _counts(samples: pd.DataFrame, labels: LabelSet) -> dict[str, dict[str, int]
 
 
 def _portable(requested: dict[str, Any]) -> dict[str, Any]:
-    """Returns a plan without the folders of this machine."""
+    """Returns a plan without local folders."""
     sources = [
         {
             key: Path(value).name if key in ("path", "votes") else value

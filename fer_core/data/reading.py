@@ -1,4 +1,4 @@
-"""From sources to one stream of images and one table of samples."""
+"""Reads sources into one image file and one table of samples."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ _MEASURES = ("brightness", "contrast", "sharpness")
 
 @dataclass
 class Reading:
-    """What was read.
+    """The samples that were read.
 
     Attributes:
-        samples: One row an image, in the order of the array.
+        samples: One row per image, in the order of the array.
         thumbnails: Shape (N, 16, 16).
         skipped: Unreadable files and why, by key.
         left_out: Number of images that are not in the array, by source and reason.
@@ -56,8 +56,8 @@ def read(
     """Reads all sources, one image in memory at a time, and writes `images.npy`.
 
     Raises:
-        DataError: If a source is faulty or gives no image, or two sources share ids.
-        ArtifactError: If there is no room.
+        DataError: If a source is faulty or has no readable image, or two sources share ids.
+        ArtifactError: If there is not enough disk space.
     """
     titles = sorted(selected.title for selected in sources)
     if len(set(titles)) < len(titles):
@@ -102,7 +102,7 @@ def read(
 
 
 class _Reader:
-    """Draws, maps, cleans and measures the samples of the sources."""
+    """Samples, maps and cleans the sources' samples, and computes their statistics."""
 
     def __init__(
         self, sample_format: SampleFormat, cleaner: Cleaner, seed: int, progress: Progress
@@ -117,15 +117,15 @@ class _Reader:
     def rows(
         self, sources: Sequence[SelectedSource]
     ) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
-        """Gives the facts and the stored image of each sample."""
+        """Yields the table row and the stored image of each sample."""
         for selected in sources:
             left_out = self.left_out.setdefault(selected.title, Counter())
             for sample in self._taken(selected, left_out, several=len(sources) > 1):
                 cleaned = self._cleaner.clean(sample)
-                # as an upload that is cropped already: a face is not to be stretched
+                # like a cropped upload: a face must not be stretched
                 square = whole_picture(Image.fromarray(cleaned.image)).crop
                 yield _row(selected, cleaned), self._format.convert(square)
-            # Readers know what they did not even open only when they are done.
+            # Readers have counted the images that they left out only at the end.
             left_out.update(getattr(selected.reader, "left_out", {}))
 
     def _taken(

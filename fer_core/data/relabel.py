@@ -1,7 +1,7 @@
-"""A list of corrected labels: what the Data quality page exports, `prepare` reads back.
+"""Relabel lists: corrected labels, exported by the Data quality page and read by `prepare`.
 
-Corrections of training images are ordinary work. Corrections of validation and test images change
-what runs are scored on, so they make another benchmark and are refused unless it is asked for.
+Corrections of training images are always applied. Corrections of validation and test images change
+the evaluation, so they make another benchmark and are refused unless one is requested.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from fer_core.records import Corrections
 
 COLUMNS = ("id", "label")
 HELD_OUT = ("validation", "test")
-"""Splits whose images score the runs."""
+"""Splits on which runs are evaluated."""
 
 SET_ASIDE = "set aside by the relabel list"
 
 
 def read_relabels(path: Path) -> "pd.Series[str]":
-    """Reads a relabel csv: `id` and `label`; further columns are for people and ignored.
+    """Reads a relabel csv: `id` and `label`; further columns are ignored.
 
     Returns:
-        Labels by id; an empty one sets the sample aside.
+        Labels by id; an empty one excludes the sample.
 
     Raises:
         DataError: If the file cannot be read, lacks a column, or names a sample twice.
@@ -46,14 +46,14 @@ def read_relabels(path: Path) -> "pd.Series[str]":
 def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     """Corrects labels; the earlier ones stay in the column `given_label`.
 
-    A sample that had no label takes part once it has one; one whose picture was set aside, because
-    it is flat or shows no face, does not.
+    An unlabelled sample is included once it has a label, unless its image was excluded because it
+    is flat or shows no face.
 
     Returns:
-        How many samples changed.
+        Number of changed samples.
 
     Raises:
-        DataError: If a sample is unknown, or a label is none of the set's classes.
+        DataError: If a sample is unknown, or a label is not a class of the dataset.
     """
     place = pd.Index(samples["id"]).get_indexer(labels.index)
     if (place < 0).any():

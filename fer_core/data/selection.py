@@ -1,4 +1,4 @@
-"""The sources of a plan, and what is taken of each."""
+"""The sources of a plan, and the selection of their samples."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ BEYOND_LIMIT = "beyond the limit"
 
 @dataclass(frozen=True)
 class SelectedSource:
-    """A source and what is taken of it; the other attributes are those of `SourcePlan`.
+    """A source and the selection of its samples; further attributes as in `SourcePlan`.
 
     Attributes:
-        form: The format that it is read as.
-        reason: What the format was recognised by.
-        notes: What its reader assumed, as sentences for the user.
+        form: Its format.
+        reason: Why it has this format.
+        notes: Assumptions of its reader, as sentences for the user.
     """
 
     reader: Source
@@ -40,7 +40,7 @@ class SelectedSource:
 
     @property
     def title(self) -> str:
-        """What stands before the keys in sample ids."""
+        """Prefix of sample ids."""
         return self.name or self.reader.origin.name
 
 
@@ -48,7 +48,7 @@ def open_sources(plan: PreparePlan) -> list[SelectedSource]:
     """Opens the sources of a plan.
 
     Raises:
-        DataError: If a source cannot be read, or what it holds is ambiguous.
+        DataError: If a source cannot be read, or its content is ambiguous.
     """
     sources = []
     for source in plan.sources:
@@ -73,7 +73,9 @@ def open_sources(plan: PreparePlan) -> list[SelectedSource]:
 
 
 def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
-    """Says which of a source's items are read: with `classes`, the limit counts only these classes.
+    """Marks the items of a source that are read.
+
+    With `classes`, the limit counts only these classes.
 
     Returns:
         Shape (items,).
@@ -95,11 +97,11 @@ def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
 
 
 class ClassFilter:
-    """A source's class names: which are taken, and what they are called in the set."""
+    """Selects and renames the classes of a source."""
 
     def __init__(self, selected: SelectedSource) -> None:
         self._selected = selected
-        # Readers of files map names themselves: they need not read what is left out.
+        # Readers of files map names themselves, so they do not read classes that are left out.
         by_reader = getattr(selected.reader, "maps_names", False)
         mapping = {} if by_reader else selected.mapping
         self._mapping = {canonical_name(old): canonical_name(new) for old, new in mapping.items()}
@@ -107,7 +109,7 @@ class ClassFilter:
         self._seen: set[str] = set()
 
     def refusal(self, label: str | None) -> str:
-        """Returns why a sample of a class is not even stored, or nothing."""
+        """Returns why samples of a class are not stored; empty if they are."""
         if label is not None:
             self._seen.add(label)
             if self._mapping.get(label) == "":
@@ -117,7 +119,7 @@ class ClassFilter:
         return ""
 
     def mapped(self, sample: Sample) -> Sample:
-        """Returns the sample under the set's class names."""
+        """Returns the sample with the dataset's class name."""
         votes: Counter[str] = Counter()
         for name, count in sample.votes.items():
             votes[self._mapping.get(name) or name] += count  # left-out classes keep their name
@@ -129,7 +131,7 @@ class ClassFilter:
         )
 
     def mapped_name(self, label: str | None) -> str | None:
-        """Returns a class's name in the set."""
+        """Returns the dataset's name of a class."""
         return None if label is None else self._mapping.get(label, label) or None
 
     def check(self) -> None:

@@ -95,7 +95,7 @@ def _small_split(
         for key in random.permutation(np.unique(keys[of_class & ~mask])):
             if mask[of_class].sum() >= wanted:
                 break
-            if len(np.unique(keys[of_class & ~mask])) > 1:  # something must be left
+            if len(np.unique(keys[of_class & ~mask])) > 1:  # train keeps at least one group
                 mask[keys == key] = True
     return mask
 
@@ -103,7 +103,7 @@ def _small_split(
 def _ensure_both_sides(
     mask: NDArray[np.bool_], of_class: NDArray[np.bool_], keys: NDArray[np.int64]
 ) -> None:
-    """Moves the smallest group of a class that stands on one side only."""
+    """Moves the smallest group of a class that is in one subset only."""
     for side in (True, False):
         members, sizes = np.unique(keys[of_class & (mask != side)], return_counts=True)
         if not (mask[of_class] == side).any() and len(members) > 1:

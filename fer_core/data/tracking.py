@@ -1,4 +1,4 @@
-"""Tells which faces of successive frames belong to one person, by the overlap of their boxes."""
+"""Face tracking across video frames by the overlap of boxes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ PATIENCE = 3
 
 
 def overlap(face: DetectedFace, other: DetectedFace) -> float:
-    """Returns the shared area of two boxes by the area that they cover together, 0 to 1."""
+    """Returns the intersection over union of two boxes, 0 to 1."""
     width = min(face.right, other.right) - max(face.left, other.left)
     height = min(face.bottom, other.bottom) - max(face.top, other.top)
     if width <= 0 or height <= 0:
@@ -21,18 +21,18 @@ def overlap(face: DetectedFace, other: DetectedFace) -> float:
 def track(
     frames: Iterable[Sequence[DetectedFace]], least: float = LEAST_OVERLAP, patience: int = PATIENCE
 ) -> list[list[int]]:
-    """Numbers faces so that one person keeps a number.
+    """Numbers faces so that a person keeps the same number.
 
-    In each frame the pairs of a known and a new box are joined from the largest overlap down.
-    Somebody who comes back elsewhere, or after a longer absence, gets a new number.
+    In each frame, known and new boxes are matched greedily, largest overlap first. A person who
+    reappears elsewhere or after a longer absence gets a new number.
 
     Args:
-        frames: The faces of each frame, in the order of time.
-        least: Smallest overlap of two boxes of one person.
-        patience: Frames for which a face that is not found keeps its number.
+        frames: The faces of each frame, in temporal order.
+        least: Minimum overlap of two boxes of one person.
+        patience: Number of frames for which an undetected face keeps its number.
 
     Returns:
-        One number a face, from 0 in the order of appearance.
+        The number of each face, from 0 in order of appearance.
     """
     last: dict[int, tuple[int, DetectedFace]] = {}
     following = 0

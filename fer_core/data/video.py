@@ -19,9 +19,9 @@ SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts"),
     *(".mts", ".m2ts", ".flv", ".ogv"),
 )
-"""Endings of files that are taken for videos."""
+"""Suffixes of video files."""
 
-_USUAL_RATE = 25.0  # where a file names none, or nonsense
+_USUAL_RATE = 25.0  # if the file has none or an invalid one
 _MOST_PIXELS = 64_000_000
 _STILLS = frozenset({"tty", "image2", "gif", "apng", "webp"})
 _TURNS = {
@@ -29,21 +29,21 @@ _TURNS = {
     180: Image.Transpose.ROTATE_180,
     270: Image.Transpose.ROTATE_270,
 }
-"""Degrees against the clock by which a frame is to be turned -> how."""
+"""Counterclockwise rotation in degrees -> operation that makes a frame upright."""
 
 Source = Path | BinaryIO
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a file says of itself.
+    """Metadata of a video file.
 
     Attributes:
-        rate: Frames a second; 25 where the file names none.
-        frames: How many there are, by its own word or by its length; 0 where neither is told. May
-            be wrong in damaged files.
-        width: In pixels, as stored: a rotation is not applied.
-        height: In pixels.
+        rate: Frames per second; 25 if unknown.
+        frames: Number of frames, from the metadata or the duration; 0 if unknown. May be wrong in
+            damaged files.
+        width: Width in pixels, before rotation.
+        height: Height in pixels, before rotation.
     """
 
     rate: float
@@ -53,11 +53,11 @@ class VideoFacts:
 
     @property
     def seconds(self) -> float:
-        """Length in seconds; 0 where it is not told."""
+        """Duration in seconds; 0 if unknown."""
         return self.frames / self.rate
 
     def taken(self, every: float | None) -> int:
-        """Returns about how many frames `read_frames` gives; at least 1."""
+        """Returns the approximate number of frames that `read_frames` yields; at least 1."""
         if every is None:
             return max(1, self.frames)
         return max(1, math.ceil(self.frames / max(1.0, every * self.rate)))
@@ -68,8 +68,8 @@ class VideoFrame:
     """One frame.
 
     Attributes:
-        number: Counts from 0 over all frames of the file.
-        seconds: Since the file's beginning.
+        number: Index from 0 over all frames of the file.
+        seconds: Time since the beginning.
         image: Upright, RGB.
     """
 
@@ -79,32 +79,32 @@ class VideoFrame:
 
 
 def video_facts(source: Source, name: str = "") -> VideoFacts:
-    """Reads what a video says of itself.
+    """Reads the metadata of a video.
 
     Args:
         source: A path, or an open file such as an upload.
-        name: What to call it in errors; a path's own name by default.
+        name: Name for error messages; by default the path's name.
 
     Raises:
-        DataError: If it is no video that can be read.
+        DataError: If it cannot be read as a video.
     """
     with _opened(source, name) as container:
         return _facts(container)
 
 
 def read_frames(source: Source, every: float | None = None, name: str = "") -> Iterator[VideoFrame]:
-    """Gives a video's frames in order, one in memory at a time, turned as the file says.
+    """Yields a video's frames in order, one in memory at a time, rotated upright.
 
-    Time stamps are the file's own where they grow from frame to frame, as in files of variable
-    rate; else they follow from the rate. A damaged end is left out.
+    Timestamps are the file's if they increase from frame to frame, as in files of variable rate;
+    otherwise they follow from the rate. A damaged end is ignored.
 
     Args:
         source: A path, or an open file such as an upload.
         every: Seconds between two frames: the first at or after each multiple; all if None.
-        name: What to call it in errors; a path's own name by default.
+        name: Name for error messages; by default the path's name.
 
     Raises:
-        DataError: If it is no video that can be read, or its frames are too large.
+        DataError: If it cannot be read as a video, or its frames are too large.
     """
     import av
 
@@ -116,7 +116,7 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
                 f"limit is {_MOST_PIXELS // 1_000_000} million. Scale it down."
             )
         first, before, due, half = None, -1.0, 0.0, 0.5 / facts.rate
-        # what is damaged ends the video
+        # damaged data ends the video
         with suppress(av.error.FFmpegError):
             for number, frame in enumerate(container.decode(video=0)):
                 stamp = frame.time
@@ -125,7 +125,7 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
                 plain = number / facts.rate
                 seconds = grown if grown is not None and grown > before else max(plain, before)
                 before = seconds
-                # stamps are rounded: a frame half a frame early is the one that is due
+                # timestamps are rounded, so a frame may come half a frame early
                 if every is None or seconds + half > due:
                     yield VideoFrame(number, round(seconds, 6), _upright(frame))
                     while every is not None and due <= seconds + half:
@@ -150,7 +150,7 @@ def _facts(container: "InputContainer") -> VideoFacts:
 
 
 def _upright(frame: "av.VideoFrame") -> Image.Image:
-    """Returns a frame as the file's rotation says (PyAV: degrees against the clock)."""
+    """Returns a frame rotated as the file specifies (PyAV: counterclockwise degrees)."""
     image = Image.fromarray(frame.to_ndarray(format="rgb24"))
     turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360)
     return image if turn is None else image.transpose(turn)
@@ -158,7 +158,7 @@ def _upright(frame: "av.VideoFrame") -> Image.Image:
 
 @contextmanager
 def _opened(source: Source, name: str) -> "Iterator[InputContainer]":
-    """Opens a video; pictures, text and sound alone are refused."""
+    """Opens a video; images, text and audio files are refused."""
     import av
 
     unreadable = DataError(

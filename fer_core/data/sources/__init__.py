@@ -1,1 +1,1 @@
-"""Dataset readers: one file a format."""
+"""Dataset readers, one module per format."""

@@ -1,9 +1,8 @@
 """AffectNet in its three published forms: annotation csv, annotation arrays, class folders.
 
-AffectNet has no public test set: publications report on its validation set, as preparation does
-with any set that has no test split.
-
-Contempt, and the codes that mean no expression, no certainty or no face, are left out unread.
+AffectNet has no public test set: publications report on its validation set, and preparation does so
+for any dataset without a test split. Contempt and the codes for no, uncertain or non-face images
+are left out.
 """
 
 import io
@@ -30,7 +29,7 @@ COLUMNS = (
     "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
     "expression", "valence", "arousal",
 )  # fmt: skip
-"""Header of `training.csv` and `validation.csv`; some copies leave it out."""
+"""Header of `training.csv` and `validation.csv`; some copies have none."""
 
 _NEEDED = ("subDirectory_filePath", "expression")
 _LISTS: Mapping[str, Split] = {"training.csv": "train", "validation.csv": "validation"}
@@ -43,14 +42,14 @@ ORIGIN = AFFECTNET_ORIGIN
 
 
 class AffectNetCsvSource(ImageFiles):
-    """The first release: `training.csv` and `validation.csv` beside a folder of pictures.
+    """The first release: `training.csv` and `validation.csv` beside a folder of images.
 
-    The face is cut out by the box of the csv where it has one. Valence and arousal (-1 to 1) are
-    kept where they are given; -2 stands for none in the files.
+    Faces are cropped by the boxes of the csv, if there are any. Valence and arousal (-1 to 1) are
+    kept; -2 in the files means a missing value.
 
     Args:
         location: The folder or archive of the csv files and the pictures, or one above it.
-        names: How class names are understood.
+        names: Interpretation of class names.
 
     Raises:
         DataError: If a csv is malformed or has an unknown code (names the row), or the pictures
@@ -114,7 +113,7 @@ class AffectNetArraysSource(ImageFiles):
 
     Args:
         location: The folder or archive that holds `train_set` and `val_set`, or one above it.
-        names: How class names are understood.
+        names: Interpretation of class names.
 
     Raises:
         DataError: If a part or an annotation is missing or malformed. Names the file.
@@ -186,7 +185,7 @@ def find_affectnet_lists(tree: FileTree) -> list[str]:
 
 
 def find_affectnet_arrays(tree: FileTree) -> str | None:
-    """Returns the folder in which AffectNet's `train_set/annotations` stands, if it does."""
+    """Returns the folder that contains AffectNet's `train_set/annotations`, if there is one."""
     for folder in tree.by_folder:
         path = PurePosixPath(folder)
         if path.name == "annotations" and split_of(path.parent.name) == "train":
@@ -213,7 +212,7 @@ def _read_csv(tree: FileTree, path: str) -> pd.DataFrame:
         if not set(_NEEDED) & set(table.columns) and len(table.columns) == len(COLUMNS):
             with tree.open(path) as file:
                 table = pd.read_csv(file, names=list(COLUMNS))
-    except Exception as error:  # pandas raises several kinds
+    except Exception as error:  # pandas raises several exception types
         raise DataError(f"{name} cannot be read as csv: {error}.") from error
     if missing := [column for column in _NEEDED if column not in table.columns]:
         raise DataError(
@@ -252,13 +251,13 @@ def _number(tree: FileTree, name: str) -> float:
 
 
 def _affect(valence: float | None, arousal: float | None) -> dict[str, float]:
-    """Returns valence and arousal where they are in -1 to 1."""
+    """Returns valence and arousal that are in -1 to 1."""
     values = {"valence": valence, "arousal": arousal}
     return {name: float(v) for name, v in values.items() if v is not None and -1 <= float(v) <= 1}
 
 
 def _box(row: Mapping[str, object]) -> Box | None:
-    """Returns the face's box of a csv row, or None where it gives none."""
+    """Returns the face's box of a csv row; None if it has none."""
     try:
         left, top, width, height = (
             int(float(str(row[name]))) for name in ("face_x", "face_y", "face_width", "face_height")
@@ -267,6 +266,6 @@ def _box(row: Mapping[str, object]) -> Box | None:
         return None
     if width <= 0 or height <= 0:
         return None
-    side = max(width, height)  # a square, so that the face is neither stretched nor cut
+    side = max(width, height)  # a square, so that the face is neither stretched nor cut off
     left, top = left - (side - width) // 2, top - (side - height) // 2
     return (left, top, left + side, top + side)

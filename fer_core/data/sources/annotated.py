@@ -1,4 +1,4 @@
-"""Pictures with annotation tables beside them: csv, `metadata.csv`, lists of path and label."""
+"""Images with annotation tables: csv, `metadata.csv`, lists of path and label."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printabl
 from fer_core.errors import DataError
 
 MOST_TABLES = 40
-"""Tables that a folder may hold; a folder of one text file a picture holds no tables."""
+"""Maximum number of tables in a folder; a folder with one text file per image has no tables."""
 
 LAYOUT = "Give a list with path and label, one picture a line, beside the pictures"
 
@@ -40,28 +40,27 @@ _AFFECTNET_COLUMNS = frozenset({"pth", "label", "relfcs"})
 
 
 class AnnotatedSource(ImageFiles):
-    """Pictures labelled by tables.
+    """Images labelled by tables.
 
-    A row's split is what its split column says, else the name of its table (`test_labels.csv`),
-    else the split folder that the picture stands in. Rows without a label, and pictures that are
-    missing or listed twice with different labels, are skipped. Columns of persons are groups;
-    the others become slices. Where pictures stand in class folders, the folder's class is kept as
-    the second label.
+    A row's split comes from its split column, else from the name of its table (`test_labels.csv`),
+    else from the split folder of its image. Rows without a label, and pictures that are missing or
+    listed twice with different labels, are skipped. Columns of persons are groups; the others
+    become slices. If images are in class folders, the folder's class is kept as the second label.
 
     Args:
         location: The folder or archive, or one table in it.
-        names: How class names are understood.
-        columns: Columns that the user named.
-        tables: The tables, if they are known; looked for otherwise.
+        names: Interpretation of class names.
+        columns: Columns named by the user.
+        tables: The tables; by default they are searched for.
 
     Attributes:
-        left_out: Number of images that are left out without being read, by reason.
-        notes: What the reader assumed.
-        disagreeing: How many pictures stand in the folder of another class than the table says.
+        left_out: Number of images that are left out unread, by reason.
+        notes: Assumptions of the reader.
+        disagreeing: Number of images whose folder names another class than the table.
 
     Raises:
-        DataError: If there is no table or it lacks a column, a label's meaning is not known, or
-            two tables contradict each other.
+        DataError: If there is no table or it lacks a column, a label's meaning is unknown, or two
+            tables contradict each other.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class AnnotatedSource(ImageFiles):
 
     @property
     def origin(self) -> Origin:
-        """The folder's name stands for the dataset's; its licence is not known."""
+        """Named after the folder; the licence is unknown."""
         if self.is_affectnet:
             return AFFECTNET_ORIGIN
         return Origin(
@@ -131,7 +130,7 @@ class AnnotatedSource(ImageFiles):
     def _compare(
         self, rows: Sequence["_Row"], labels: Mapping[str, str], names: ClassNames
     ) -> None:
-        """Counts where table and class folders disagree."""
+        """Counts disagreements between tables and class folders."""
         compared = [
             (folder, labels[row.label])
             for row in rows
@@ -162,7 +161,7 @@ class AnnotatedSource(ImageFiles):
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a table: a picture's name, or why it is skipped."""
+    """A row of a table: an image's name, or why it is skipped."""
 
     name: str
     label: str
@@ -187,15 +186,15 @@ def is_affectnet_table(table: AnnotationTable) -> bool:
 def find_tables(
     tree: FileTree, columns: Columns | None = None, named: str | None = None
 ) -> list[AnnotationTable]:
-    """Returns the tables of a tree that name its pictures and their labels.
+    """Returns the tables of a tree that list its images with labels.
 
     Args:
         tree: The dataset's files.
-        columns: Columns that the user named.
-        named: The only file to look at; errors say what is wrong with it.
+        columns: Columns named by the user.
+        named: The only file to read; then errors name its problem.
 
     Raises:
-        DataError: If the named file is no such table.
+        DataError: If the named file is not such a table.
     """
     columns = columns or Columns()
     index = PictureIndex(tree)
@@ -226,7 +225,7 @@ def _candidates(tree: FileTree) -> list[str]:
 
 
 def _label(table: AnnotationTable, columns: Columns, *, ask: bool) -> str | None:
-    """Returns the column of labels; asks for it if that is wanted, and no usual name helps."""
+    """Returns the column of labels; optionally asks for it if none is recognised."""
     rows = table.rows.drop(columns=table.image)
     name = columns.label
     if name is not None and not ask and all(plain(c) != plain(name) for c in rows.columns):
@@ -253,7 +252,7 @@ def _label(table: AnnotationTable, columns: Columns, *, ask: bool) -> str | None
 def _any_label(rows: pd.DataFrame) -> str | None:
     try:
         return label_column(rows, None, "")
-    except DataError:  # asked when the table is read
+    except DataError:  # requested when the table is read
         return str(rows.columns[0])
 
 
@@ -263,7 +262,7 @@ def _are_emotions(values: "pd.Series[str]") -> bool:
 
 
 def _rows(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -> Iterator[_Row]:
-    """Gives the rows of the tables; a picture that is listed with two labels has a problem."""
+    """Yields the rows of the tables; images that are listed with two labels are skipped."""
     index = PictureIndex(tree)
     seen: dict[str, str] = {}
     table_of: dict[str, str] = {}
@@ -325,24 +324,24 @@ def _splits(values: "pd.Series[str]", where: str) -> dict[str, Split]:
 
 
 def _folder_class(name: str, names: ClassNames) -> str | None:
-    """Returns the class that a picture's folder names, if it names an emotion."""
+    """Returns the class of an image's folder, if the folder is named after an emotion."""
     folder = PurePosixPath(name).parent.name
     return None if code_of(folder) is not None else emotion_of(folder)
 
 
 @dataclass(frozen=True)
 class TableComparison:
-    """How far tables and class folders say the same of the pictures.
+    """Agreement of tables and class folders.
 
     Attributes:
-        same: Pictures for which both say the same.
-        different: Pictures for which they differ.
-        silent: Pictures in class folders that no table lists.
+        same: Number of images for which both agree.
+        different: Number of images for which they differ.
+        unlisted: Number of images in class folders that no table lists.
     """
 
     same: int
     different: int
-    silent: int
+    unlisted: int
 
 
 def compare_tables(
@@ -359,18 +358,18 @@ def compare_tables(
         if not row.problem and comparable:
             agree = comparable[0][0] == comparable[0][1]
             same, different = same + agree, different + (not agree)
-    silent = sum(is_image(name) and name not in listed for name in tree.files)
-    return TableComparison(same, different, silent)
+    unlisted = sum(is_image(name) and name not in listed for name in tree.files)
+    return TableComparison(same, different, unlisted)
 
 
 def table_counts(tree: FileTree, tables: Sequence[AnnotationTable], columns: Columns) -> str:
-    """Returns the number of pictures by label, as the tables say it."""
+    """Returns the number of images by label in the tables."""
     counts = Counter(row.label for row in _rows(tree, tables, columns) if not row.problem)
     return ", ".join(f"{label} {count:,}" for label, count in sorted(counts.items())[:12])
 
 
 def ask_for_labels(tree: FileTree, columns: Columns) -> None:
-    """Asks for the column of labels if a table names the pictures, but no column is known for it.
+    """Asks for the column of labels if a table lists images, but its label column is unknown.
 
     Raises:
         DataError: If there is such a table; lists its columns.
@@ -385,7 +384,7 @@ def ask_for_labels(tree: FileTree, columns: Columns) -> None:
 
 
 def unused_tables(tree: FileTree) -> list[str]:
-    """Returns notes about tables that are not read: none is passed over without a word."""
+    """Returns notes on tables that are not read."""
     names = _candidates(tree)
     names = [name for name in names if name.lower().endswith((".csv", ".tsv", ".jsonl", ".lst"))]
     if not names:

@@ -1,4 +1,4 @@
-"""What every dataset reader gives: a stream of samples and the facts about its origin."""
+"""Interface of dataset readers: a stream of samples and the origin of the dataset."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,31 +32,30 @@ Format = Literal[
 FORMATS: tuple[str, ...] = get_args(Format)
 
 Annotation = Literal["table", "folder"]
-"""What counts where an annotation table and class folders differ."""
+"""Which labels to use if an annotation table and class folders differ."""
 
 NO_MAJORITY = "annotators disagree"
-"""Why a sample has no label although it has votes."""
+"""Exclusion reason of samples whose votes have no majority."""
 
 SYNTHETIC = "synthetic"
-"""Stands for a path: the drawn faces need none."""
+"""Name that replaces a path for drawn faces."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled image as its source holds it.
+    """One labelled image of a source.
 
     Attributes:
-        key: The source's own name of the sample, unique within the source.
+        key: Name of the sample, unique within the source.
         image: uint8, H x W (grey) or H x W x 3 (RGB), any size.
-        label: Class name, or None where no class can be given.
-        split: The source's own split, or None where it has none.
-        excluded: Why the sample takes no part in training and scores, or empty.
+        label: Class name; None if it has no class.
+        split: Split of the source; None if it has none.
+        excluded: Why the sample is excluded; empty if it is used.
         second_label: Class name by another annotation of the same image, if any.
         votes: Annotators' votes by class name, if any.
-        group: Name, within the source, of what this sample shares with others that must stay on
-            one side of a split: the person shown, or the picture that it is an altered copy of.
-        extras: Further values that the source knows, by column name, such as `valence` or `age`;
-            they become slices.
+        group: Group of samples that must stay in one split: the person shown, or the original of an
+            augmented copy.
+        extras: Further values by column name, such as `valence` or `age`; they become slices.
     """
 
     key: str
@@ -72,7 +71,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleEntry:
-    """What is known of a sample before its picture is read; attributes are those of `Sample`."""
+    """Metadata of a sample before its image is read; attributes as in `Sample`."""
 
     key: str
     label: str | None
@@ -83,7 +82,7 @@ class SampleEntry:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be read; preparation lists it and goes on."""
+    """A file that cannot be read; preparation lists and skips it."""
 
     key: str
     reason: str
@@ -91,7 +90,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a source comes from, for the benchmark's record."""
+    """Origin of a source, as recorded in the benchmark."""
 
     name: str
     title: str
@@ -100,11 +99,12 @@ class Origin:
 
 
 class Source(Protocol):
-    """A dataset format. Reading checks the whole set before the first sample is given.
+    """Reader of a dataset format.
 
-    A reader may have three more attributes: `notes`, what it assumed, as sentences for the user;
-    `left_out`, the number of images that it does not give, by reason; and `entries()`, which gives
-    an `SampleEntry` or `Skipped` for each item without reading a picture.
+    The whole dataset is checked before the first sample is read. A reader may have three more
+    attributes: `notes`, its assumptions as sentences for the user; `left_out`, the number of images
+    that it leaves out, by reason; and `entries()`, which yields a `SampleEntry` or `Skipped` for
+    each item without reading images.
     """
 
     @property
@@ -113,17 +113,17 @@ class Source(Protocol):
 
     @property
     def colour(self) -> bool:
-        """Whether its images are RGB; grey otherwise."""
+        """Whether its images are RGB; otherwise they are grey."""
 
     def __len__(self) -> int:
-        """Number of items that iteration gives, skipped ones included."""
+        """Number of items, including skipped ones."""
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
-        """Gives each sample, or why it had to be skipped, in a fixed order."""
+        """Yields each sample, or why it is skipped, in a fixed order."""
 
 
 def entries_of(source: Source) -> list[SampleEntry | Skipped]:
-    """Returns what is known of a source's items; a source that cannot tell is read for it."""
+    """Returns the metadata of a source's items; if it has no `entries()`, it is read."""
     listing = getattr(source, "entries", None)
     if listing is not None:
         return list(listing())

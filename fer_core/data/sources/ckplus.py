@@ -1,7 +1,7 @@
 """CK+ as published (Lucey et al. 2010): sequences of frames, and a label for some of them.
 
 `Emotion/S005/001/S005_001_00000011_emotion.txt` holds the code of the sequence whose last frame is
-`cohn-kanade-images/S005/001/S005_001_00000011.png`. That frame, the peak, is the labelled picture.
+`cohn-kanade-images/S005/001/S005_001_00000011.png`. That frame, the peak, is the labelled image.
 """
 
 import re
@@ -24,7 +24,7 @@ class CkPlusSource(ImageFiles):
     """The peak frames of labelled sequences; persons are groups.
 
     Args:
-        location: The folder or archive, or one above it.
+        location: The folder or archive, or a parent of it.
         names: How class names are understood; numbers are CK+'s codes by default.
 
     Raises:

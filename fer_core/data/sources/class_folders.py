@@ -1,6 +1,6 @@
 """Finds class folders in a tree: `<class>/<image>`, with or without splits, at any depth.
 
-Split folders may stand above or inside the class folders, and folders of persons inside them.
+Split folders may be above or inside the class folders, and folders of persons inside them.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from fer_core.data.sources.tree import ARCHIVES, FileTree
 from fer_core.errors import DataError
 
 MOST_LISTED = 8
-"""Folders that a message lists."""
+"""Maximum number of folders in a message."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class ClassFolder:
 
     Attributes:
         folder: Its name in the tree.
-        name: The class, as the folder is called.
-        split: The split whose folder it stands in or that it is a folder of, if any.
+        name: The folder's name of the class.
+        split: Its split, if there are split folders.
         images: Names of its images in the tree.
-        group: The person whose folder inside the class folder this is, if any.
+        group: The person, if this is a folder of a person inside the class folder.
     """
 
     folder: str
@@ -44,9 +44,9 @@ class ClassFolders:
     """The class folders of one dataset.
 
     Attributes:
-        root: The folder in which they, or the split folders, stand; empty for the tree itself.
+        root: The folder that contains them or the split folders; empty for the tree itself.
         folders: The class folders.
-        unsorted: Images that stand in no class folder, by folder: in a split folder or the root.
+        unsorted: Images outside class folders, by folder: in a split folder or the root.
     """
 
     root: str
@@ -68,14 +68,14 @@ class ClassFolders:
 
     @property
     def says_classes(self) -> bool:
-        """Whether a class is named by an emotion, or two by numbers."""
+        """Whether a class is named after an emotion, or two after numbers."""
         names = {folder.name for folder in self.folders}
         numbers = sum(code_of(name) is not None for name in names)
         return numbers >= 2 or any(emotion_of(name) for name in names)
 
 
 def find_class_folders(tree: FileTree) -> list[ClassFolders]:
-    """Returns each set of class folders in a tree, by the folder that they stand in."""
+    """Returns each set of class folders in a tree, by its parent folder."""
     sets: dict[tuple[str, ...], list[ClassFolder]] = {}
     unsorted: Counter[str] = Counter()
     images_of = {
@@ -102,14 +102,14 @@ def find_class_folders(tree: FileTree) -> list[ClassFolders]:
 
 
 def _inner_folders(folders: Sequence[tuple[str, ...]]) -> Literal["persons", "splits"] | None:
-    """Returns what the folders inside class folders are, where every image is in such a folder.
+    """Returns whether folders inside class folders are splits or persons.
 
     Args:
         folders: The parts of the paths of all folders with images.
 
     Returns:
-        None unless every folder stands in one that is named by an emotion, and there are two
-        emotions at least. One kind of inner folders: splits, or else persons.
+        None unless every folder is inside one that is named after an emotion, and there are at
+        least two emotions.
     """
     if not all(len(parts) > 1 and _class_above(parts) for parts in folders):
         return None
@@ -124,7 +124,7 @@ def _inner_folders(folders: Sequence[tuple[str, ...]]) -> Literal["persons", "sp
 
 
 def _class_above(parts: tuple[str, ...]) -> str | None:
-    """Returns the emotion that the folder above is named by; split folders stand between."""
+    """Returns the emotion after which a parent folder is named, above split folders."""
     names = [part for part in parts[:-1] if split_of(part) is None]
     return emotion_of(names[-1]) if names else None
 
@@ -139,7 +139,7 @@ def _below(root: str, unsorted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _common(folders: Sequence[ClassFolder]) -> str:
-    """Returns the deepest folder that holds all class folders and their split folders."""
+    """Returns the deepest folder that contains all class folders and their split folders."""
     tops = []
     for folder in folders:
         parts = PurePosixPath(folder.folder).parts
@@ -155,17 +155,17 @@ def _common(folders: Sequence[ClassFolder]) -> str:
 
 
 def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, list[str]]:
-    """Returns the class folders of a tree that holds one dataset, and what else it holds.
+    """Returns the class folders of a tree that contains one dataset.
 
     Args:
         tree: The folder or archive.
-        layout: What messages say is expected.
+        layout: The expected layout, for messages.
 
     Returns:
         The class folders, and notes about images that are not in them.
 
     Raises:
-        DataError: If there are none, or several sets of them; lists these.
+        DataError: If there are none, or several sets of them (lists each).
     """
     sets = find_class_folders(tree)
     _refuse_nested(tree, sets)
@@ -193,11 +193,11 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
 
 
 def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
-    """Returns the message for a tree that holds several datasets.
+    """Returns the message for a tree that contains several datasets.
 
     Args:
         tree: The folder or archive.
-        candidates: What each is, by its name in the tree.
+        candidates: Description of each, by its name in the tree.
     """
     listed = "\n".join(
         f"  {tree.shown}/{name}: {said}" for name, said in list(candidates.items())[:MOST_LISTED]
@@ -211,7 +211,7 @@ def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
 
 
 def _refuse_unknown_splits(tree: FileTree, candidates: Sequence[ClassFolders]) -> None:
-    """Refuses a folder of class folders beside split folders: its name is no known split."""
+    """Refuses folders beside split folders whose names are not known splits."""
     for folders in candidates:
         splits = {folder.split for folder in folders.folders} - {None}
         beside = [
@@ -237,7 +237,7 @@ def _described(folders: ClassFolders) -> str:
 
 
 def _refuse_nested(tree: FileTree, sets: Sequence[ClassFolders]) -> None:
-    """Refuses folders of images inside a class folder: nobody says what they are."""
+    """Refuses folders of images inside a class folder, because their meaning is unknown."""
     for folders in sets:
         inside = PurePosixPath(folders.root)
         if folders.root and emotion_of(inside.name) and not folders.says_classes:

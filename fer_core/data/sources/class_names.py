@@ -1,4 +1,4 @@
-"""What the class names and numbers of a dataset mean; what is ambiguous is asked, never guessed."""
+"""Meaning of a dataset's class names and numbers; ambiguous ones are an error, never a guess."""
 
 import re
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from fer_core.labels import (
 
 CONTEMPT = "contempt"
 MOST_SHOWN = 12
-"""Classes that a message names; there may be hundreds of persons."""
+"""Maximum number of classes in a message; there may be hundreds of persons."""
 
 PERSONS = 10
-"""From so many numbered classes on, the numbers are taken for persons, not for emotions."""
+"""At least this many numbered classes are treated as persons, not emotions."""
 
 Codes = Literal["fer2013", "affectnet", "rafdb", "ferplus", "ckplus", "alphabetical"]
 
@@ -42,8 +42,8 @@ FORMAT_CODES = ("fer2013", "affectnet", "rafdb")
 """Code tables that are a `--format` of class folders as well."""
 
 NO_EMOTION = frozenset({CONTEMPT, "none", "uncertain", "not_a_face", "unknown"})
-"""Classes that published sets have beside the seven emotions; readers of these sets leave them
-out unless they are mapped."""
+"""Further classes of published datasets; readers of these datasets leave them out unless they are
+mapped."""
 
 _FILLERS = frozenset(
     {"face", "faces", "facial", "image", "images", "img", "imgs", "picture", "pictures", "photo"}
@@ -74,10 +74,10 @@ _SPELLINGS = {
 
 
 def emotion_of(name: str) -> str | None:
-    """Returns the emotion, or contempt, that a class name means; None if it names none.
+    """Returns the emotion (or contempt) that a class name means; None if it means none.
 
-    `0_angry`, `01-angry`, `Angry faces` and `ANGER` are angry; `happily surprised` is no single
-    emotion, and `bored` is none that is known.
+    `0_angry`, `01-angry`, `Angry faces` and `ANGER` are angry; `happily surprised` is not a single
+    emotion, and `bored` is unknown.
     """
     words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
     words = [word for word in words if word not in _FILLERS]
@@ -88,25 +88,25 @@ def emotion_of(name: str) -> str | None:
 
 
 def code_of(name: str) -> int | None:
-    """Returns the number that a class name is (`3`, `03`, `3.0`), or None if it is none."""
+    """Returns the number in a class name (`3`, `03`, `3.0`); None if it is not a number."""
     match = re.fullmatch(r"\s*(\d{1,9})(?:\.0+)?\s*", name)
     return int(match.group(1)) if match else None
 
 
 @dataclass(frozen=True)
 class ClassReading:
-    """What each class name of a dataset means.
+    """Meaning of the class names of a dataset.
 
     Attributes:
-        labels: Class by the dataset's name for it; empty where the class is left out.
-        notes: What was assumed, for the user.
+        labels: Class by the dataset's name; empty if the class is left out.
+        notes: Assumptions, as sentences for the user.
     """
 
     labels: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     def left_out(self, counts: Mapping[str, int]) -> dict[str, int]:
-        """Returns how many images are left out, by reason."""
+        """Returns the number of images that are left out, by reason."""
         reasons: dict[str, int] = {}
         for name, count in counts.items():
             if not self.labels[name]:
@@ -115,7 +115,7 @@ class ClassReading:
         return reasons
 
     def shown(self, name: str) -> str:
-        """Returns a left-out class as messages name it."""
+        """Returns the name of a left-out class for messages."""
         return self.meanings.get(name, name)
 
     meanings: Mapping[str, str] = field(default_factory=dict)
@@ -123,15 +123,15 @@ class ClassReading:
 
 @dataclass(frozen=True)
 class ClassNames:
-    """How a reader understands class names.
+    """Interpretation of class names.
 
     Attributes:
-        mapping: Our class names by the dataset's, as the user gave them; an empty one leaves the
-            class out. Keys may be what the dataset says (`0`, `Anger`) or what it means (`angry`).
-        codes: What the numbers mean, a key of `CODE_TABLES`; None if that is not known.
+        mapping: Class names by the dataset's names, from the user; an empty one leaves the class
+            out. Keys may be names of the dataset (`0`, `Anger`) or their meaning (`angry`).
+        codes: Meaning of the numbers, a key of `CODE_TABLES`; None if it is unknown.
         left_out: Classes that are left out unless they are mapped.
-        any_classes: Whether classes that name no emotion are taken.
-        formats: Whether messages may offer `--format` beside `--codes`: for class folders.
+        any_classes: Whether classes that are not emotions are accepted.
+        formats: Whether messages suggest `--format` besides `--codes` (for class folders).
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -141,15 +141,15 @@ class ClassNames:
     formats: bool = False
 
     def read(self, counts: Mapping[str, int], where: str) -> ClassReading:
-        """Returns what class names mean.
+        """Returns the meaning of class names.
 
         Args:
-            counts: Number of images by class name, as the dataset has it.
-            where: What messages call the dataset.
+            counts: Number of images by the dataset's class names.
+            where: Name of the dataset in messages.
 
         Raises:
-            DataError: If numbers have no known meaning, no class is a known emotion, or the
-                mapping names no class; says what would settle it.
+            DataError: If numbers have no known meaning, no class is a known emotion, or the mapping
+                names an unknown class; names the options that resolve it.
         """
         mapping = self._checked_mapping(counts, where)
         meanings = {name: self._meaning(name, where) for name in counts if name not in mapping}
@@ -170,7 +170,7 @@ class ClassNames:
         return "" if meaning in self.left_out else meaning
 
     def _meaning(self, name: str, where: str) -> str | None:
-        """Returns what a name means; None for a number whose meaning is not known."""
+        """Returns the meaning of a name; None for a number of unknown meaning."""
         code = code_of(name)
         if code is None:
             return emotion_of(name) or name.strip().lower()
@@ -187,7 +187,7 @@ class ClassNames:
         return str(table[code])
 
     def _checked_mapping(self, counts: Mapping[str, int], where: str) -> dict[str, str]:
-        """Returns the mapping by the dataset's own names."""
+        """Returns the mapping by the dataset's names."""
         mapping: dict[str, str] = {}
         unused = dict(self.mapping)
         for name in counts:
@@ -237,7 +237,7 @@ class ClassNames:
         return notes
 
     def _question(self, numbers: Mapping[str, int], where: str, *, partly: bool) -> str:
-        """Asks what numbers mean, with the counts that each meaning would give."""
+        """Returns the question for the meaning of numbers, with the counts under each meaning."""
         total = sum(numbers.values())
         ordered = sorted(numbers, key=_number)
         maps = " ".join(f"--map-class {name}=happy" for name in ordered[:1])
@@ -271,7 +271,7 @@ class ClassNames:
 
 
 def _counts_under(table: Mapping[int, str], numbers: Mapping[str, int]) -> str:
-    """Returns what each number would mean, and how many images the class would have."""
+    """Returns the class of each number under a meaning, and its number of images."""
     ordered = sorted(numbers, key=_number)
     return ", ".join(f"{n} {table[code_of(n) or 0]} ({numbers[n]:,})" for n in ordered)
 
@@ -282,7 +282,7 @@ def _number(name: str) -> tuple[int, str]:
 
 
 def shown_names(names: Mapping[str, int]) -> str:
-    """Returns the names for a message; of many, the first and how many more there are."""
+    """Returns names for a message; of many, the first ones and the number of the rest."""
     ordered = sorted(names, key=_number)
     more = len(ordered) - MOST_SHOWN
     return ", ".join(ordered[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

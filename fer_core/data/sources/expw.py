@@ -1,4 +1,4 @@
-"""ExpW (Zhang et al. 2015): `label.lst` with one face a line, beside pictures of several faces."""
+"""ExpW (Zhang et al. 2015): `label.lst` with one face per line, beside images of several faces."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ _LAYOUT = f"Give the folder of ExpW that holds {LIST} and the pictures"
 
 
 class ExpwSource(ImageFiles):
-    """Faces cut out of web pictures by the boxes of the list.
+    """Faces cropped from web images by the boxes of the list.
 
     A line is `name face_id top left right bottom confidence label`; labels are numbered as in
-    FER2013. Faces of one picture are a group.
+    FER2013. Faces of one image are a group.
 
     Args:
-        location: The folder or archive, or one above it.
-        names: How class names are understood.
+        location: The folder or archive, or a parent of it.
+        names: Interpretation of class names.
 
     Raises:
         DataError: If there is no list or a line is malformed. Names the line.
@@ -67,7 +67,7 @@ class ExpwSource(ImageFiles):
 
 
 def find_expw_lists(tree: FileTree) -> list[str]:
-    """Returns the lists of a tree that are in ExpW's form."""
+    """Returns the lists of a tree in ExpW's format."""
     names = [name for name in tree.files if PurePosixPath(name).name == LIST]
     return [name for name in names if len(tree.text(name, 4096).partition("\n")[0].split()) == 8]
 

@@ -44,19 +44,19 @@ class Fer2013Source:
 
     Args:
         location: `fer2013.csv`, also as `.gz`; or a table in an archive or folder.
-        votes: `fer2013new.csv`; looked for beside the csv if not given.
-        labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` where votes exist.
-        names: How class names are understood. Numbers mean FER2013's codes where the column is
-            called `emotion` and the pictures have 48 x 48 pixels, as in FER2013.
-        columns: Columns that the user named.
+        votes: `fer2013new.csv`; by default searched for beside the csv.
+        labels: `ferplus` (strict majority) or `fer2013`; by default `ferplus` if votes exist.
+        names: Interpretation of class names. Numbers are FER2013's codes if the column is called
+            `emotion` and images have 48 x 48 pixels, as in FER2013.
+        columns: Columns named by the user.
 
     Attributes:
-        left_out: Number of images that are left out without being read, by reason.
-        notes: What the reader assumed.
+        left_out: Number of images that are left out unread, by reason.
+        notes: Assumptions of the reader.
 
     Raises:
-        DataError: On a file that is missing or malformed, an unknown code or usage, or votes that
-            do not belong to these rows. Names the row.
+        DataError: On a missing or malformed file, an unknown code or usage, or votes that do not
+            match these rows. Names the row.
     """
 
     colour = False
@@ -98,7 +98,7 @@ class Fer2013Source:
 
     @property
     def origin(self) -> Origin:
-        """Name, licence and reference; they name FER+ where its votes were read."""
+        """Name, licence and reference, including FER+ if its votes were read."""
         ferplus = self._votes is not None
         original = self._labels == "fer2013"
         return Origin(
@@ -112,7 +112,7 @@ class Fer2013Source:
         return sum(1 for _ in self._rows())
 
     def entries(self) -> Iterator[SampleEntry | Skipped]:
-        """Gives what is known of the images without parsing their pixels."""
+        """Yields the metadata of the images without parsing their pixels."""
         for row, problem in self._rows():
             if problem:
                 yield Skipped(f"{row:05d}", problem)
@@ -153,7 +153,7 @@ class Fer2013Source:
             )
 
     def _rows(self) -> Iterator[tuple[int, str]]:
-        """Gives the rows that are not left out, and why they are skipped."""
+        """Yields the rows that are not left out, with the reason if they are skipped."""
         for row, label in enumerate(self._table.labels):
             if label is None and self._votes is None:
                 yield row, NO_LABEL
@@ -166,7 +166,7 @@ class Fer2013Source:
         return dict(zip(FERPLUS_NAMES, self._votes[row].tolist(), strict=True))
 
     def _labelled(self, row: int) -> tuple[str | None, str | None, str]:
-        """Returns the label, the other annotation's label, and why there is no label."""
+        """Returns the label, the second label, and why there is no label."""
         raw = self._table.labels[row]
         original = (self._meanings[raw] or None) if raw is not None else None
         if self._votes is None:
@@ -180,8 +180,8 @@ class Fer2013Source:
 def strict_majority(counts: NDArray[np.int64]) -> tuple[str | None, str]:
     """Labels one image from its FER+ votes.
 
-    A class with a single vote counts as none; the winner needs more than half of the rest
-    (the "majority" mode of Barsoum et al. 2016, made strict).
+    Single votes for a class are ignored; the label needs more than half of the other votes (a
+    strict version of the "majority" mode of Barsoum et al. 2016).
 
     Args:
         counts: Votes in the order of `FERPLUS_COLUMNS`, shape (10,).

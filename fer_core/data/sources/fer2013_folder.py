@@ -1,7 +1,7 @@
-"""FER2013 as pictures: `train/<class>/Training_<n>.jpg` and `test/<class>/PrivateTest_<n>.jpg`.
+"""FER2013 as image files: `train/<class>/Training_<n>.jpg` and `test/<class>/PrivateTest_<n>.jpg`.
 
-In the widespread copy (Kaggle's `msambare/fer2013`) the `test` folder holds both of FER2013's
-held-out splits; a file's name still says which: `PublicTest` (validation) or `PrivateTest` (test).
+In the widespread copy (Kaggle's `msambare/fer2013`) the `test` folder contains both of FER2013's
+held-out splits; file names begin with the split: `PublicTest` (validation) or `PrivateTest` (test).
 Other copies number the folders by FER2013's codes, 0 angry to 6 neutral.
 """
 
@@ -22,10 +22,10 @@ USAGES: Mapping[str, Split] = {
 
 
 class Fer2013FolderSource(FolderSource):
-    """FER2013's pictures in class folders, in the splits that the competition had.
+    """FER2013's images in class folders, in the original splits of the competition.
 
     A file whose name does not begin with a usage keeps the split of its folder. The rows of
-    `fer2013.csv` cannot be told from the pictures, so FER+ votes need the csv.
+    `fer2013.csv` cannot be identified from the images, so FER+ votes need the csv.
 
     Args and errors are those of `FolderSource`.
     """
@@ -58,6 +58,6 @@ class Fer2013FolderSource(FolderSource):
 
 
 def is_fer2013_name(name: str) -> bool:
-    """Whether a file is named as FER2013's pictures are."""
+    """Whether a file is named like FER2013's images."""
     usage, separator, rest = PurePosixPath(name).stem.partition("_")
     return usage in USAGES and bool(separator) and rest.isdecimal()

@@ -1,7 +1,7 @@
-"""FER+ as its own scripts write it: pictures in `FER2013Train` ... with the votes in `label.csv`.
+"""FER+ as written by its scripts: images in `FER2013Train` ... with votes in `label.csv`.
 
-The pictures are called `fer0000000.png`. Where the folders have no `label.csv`, the votes are read
-from `fer2013new.csv`, whose `Image name` is that of the picture.
+Images are called `fer0000000.png`. If the folders have no `label.csv`, votes are read from
+`fer2013new.csv`, whose `Image name` is the file name.
 """
 
 import csv
@@ -25,14 +25,14 @@ _FIELDS = 2 + len(FERPLUS_COLUMNS)
 LAYOUT = f"Give the folder that holds FER2013Train, FER2013Valid and FER2013Test, with {LIST} each"
 
 Votes = Mapping[str, tuple[int, ...]]
-"""Votes by a picture's name in the tree, in the order of `FERPLUS_COLUMNS`."""
+"""Votes by the image's name in the tree, in the order of `FERPLUS_COLUMNS`."""
 
 
 class FerPlusFolderSource(ImageFiles):
-    """Pictures of FER2013 in three folders, labelled by the strict majority of FER+ votes.
+    """Images of FER2013 in three folders, labelled by the strict majority of FER+ votes.
 
     Args:
-        location: The folder or archive, or one above it.
+        location: The folder or archive, or a parent of it.
 
     Raises:
         DataError: If no votes are found, or a row of a list is malformed. Names the row.
@@ -60,7 +60,7 @@ class FerPlusFolderSource(ImageFiles):
 
 
 def find_vote_lists(tree: FileTree) -> list[str]:
-    """Returns the files of a tree that hold FER+ votes by picture."""
+    """Returns the files of a tree with FER+ votes by image."""
     lists = [
         name
         for name in tree.files

@@ -1,4 +1,4 @@
-"""What readers of image files share: a list of files, read one at a time."""
+"""Shared parts of readers of image files: a list of files, read one at a time."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from fer_core.errors import DataError, ImageError
 
 COLOUR_SAMPLE = 50
 GREY_TOLERANCE = 8
-"""Channels of a grey picture saved as colour JPEG differ by a few levels; tints by more."""
+"""Maximum difference of channels of a grey image; JPEG adds a few levels, tints more."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
@@ -26,12 +26,12 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file to read and what is known of it; the attributes are those of `Sample`.
+    """A file to read and its metadata; further attributes as in `Sample`.
 
     Attributes:
         name: Its name in the tree of files.
-        box: The part of the picture to take; all of it by default.
-        share_box: The same in shares of the picture; made square around its centre.
+        box: Region to crop; by default the whole image.
+        share_box: Region as shares of the image; extended to a square around its centre.
     """
 
     name: str
@@ -48,15 +48,15 @@ class ImageFile:
 
 
 class ImageFiles:
-    """Image files and what could not be taken for one, in the order of their keys.
+    """Image files and skipped items, in the order of their keys.
 
     Args:
-        tree: Where the files are.
-        items: The files, and what is skipped with the reason.
+        tree: The tree that contains the files.
+        items: Files, and skipped items with the reason.
 
     Attributes:
-        left_out: Number of images that are left out without being read, by reason.
-        notes: What the reader assumed, as sentences for the user.
+        left_out: Number of images that are left out unread, by reason.
+        notes: Assumptions of the reader, as sentences for the user.
     """
 
     maps_names = True
@@ -81,7 +81,7 @@ class ImageFiles:
         )
 
     def entries(self) -> Iterator[SampleEntry | Skipped]:
-        """Gives what is known of the images without reading them."""
+        """Yields the metadata of the images without reading them."""
         for item in self._items:
             if isinstance(item, Skipped):
                 yield item
@@ -92,11 +92,10 @@ class ImageFiles:
         return len(self._items)
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
-        """Gives the images in the order of their keys, one in memory at a time.
+        """Yields the images in the order of their keys, one in memory at a time.
 
         Raises:
-            DataError: At the end, if no image of some class and split could be read: a class
-                must not vanish without a word.
+            DataError: At the end, if no image of some class and split could be read.
         """
         readable: set[tuple[Split | None, str | None]] = set()
         for item in self._items:
@@ -145,7 +144,7 @@ def need_tree(location: Path | FileTree, layout: str) -> FileTree:
     """Returns the files of a folder or archive.
 
     Raises:
-        DataError: If it is neither; says what layout is expected.
+        DataError: If it is neither; names the expected layout.
     """
     if isinstance(location, FileTree):
         return location
@@ -157,15 +156,12 @@ def need_tree(location: Path | FileTree, layout: str) -> FileTree:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is taken for an image, by its ending.
-
-    Not all of them can be read; those that cannot are listed as skipped.
-    """
+    """Whether a file has the suffix of an image. Unreadable ones are later listed as skipped."""
     return looks_like_picture(PurePosixPath(name))
 
 
 def decode(tree: FileTree, name: str) -> Image.Image:
-    """Reads a picture as RGB.
+    """Reads an image as RGB.
 
     Raises:
         ImageError: If it cannot be read or decoded, or is too large.
@@ -183,20 +179,20 @@ def _square(shares: tuple[float, float, float, float], picture: Image.Image) -> 
 
 
 def _cut(picture: Image.Image, box: Box) -> Image.Image:
-    """Returns the part of a picture in a box; all of it where they share nothing."""
+    """Crops an image to a box; returns the whole image if the box is outside."""
     left, top = max(0, box[0]), max(0, box[1])
     right, bottom = min(picture.width, box[2]), min(picture.height, box[3])
     return picture.crop((left, top, right, bottom)) if left < right and top < bottom else picture
 
 
 def is_coloured(picture: Image.Image) -> bool:
-    """Whether an RGB picture is more than a grey one saved in colour."""
+    """Whether an RGB image has colours, beyond the tolerance of a grey image saved as RGB."""
     pixels = np.asarray(picture)
     return int((pixels.max(axis=2) - pixels.min(axis=2)).max()) > GREY_TOLERANCE
 
 
 def _first_is_coloured(tree: FileTree, files: Iterable[ImageFile]) -> bool:
-    """Whether the first readable picture among files is not grey; False if none is readable."""
+    """Whether the first readable image has colours; False if none is readable."""
     for file in files:
         try:
             picture = decode(tree, file.name)

@@ -22,27 +22,26 @@ LAYOUT = "Give a folder that holds one folder of images for each class, or train
 class FolderSource(ImageFiles):
     """Images in class folders, with or without split folders above them, at any depth.
 
-    Class names are made canonical (`Anger` is `angry`) and mapped; folders that come to the same
-    name are one class. Names beginning with a dot or two underscores (`__MACOSX`) are ignored.
-    Links that lead out of the folder are listed as skipped. A sample's key is its path below the
-    folder in which class or split folders stand. Persons that file names know (CK+, KDEF, JAFFE)
-    are groups.
+    Class names are made canonical (`Anger` is `angry`) and mapped; folders with the same resulting
+    name are merged. Names beginning with a dot or two underscores (`__MACOSX`) are ignored. Links
+    that point outside the folder are listed as skipped. A sample's key is its path below the parent
+    of the class or split folders. Persons in file names (CK+, KDEF, JAFFE) are groups.
 
     Args:
-        location: The folder or archive, or one above it.
+        location: The folder or archive, or a parent of it.
         mapping: Class names by the folder's class names, both in any case; a class that is
             mapped to an empty string is left out.
         codes: What class numbers mean; a key of `CODE_TABLES`.
-        any_classes: Whether classes that name no emotion are taken.
+        any_classes: Whether classes that are not emotions are accepted.
 
     Attributes:
         left_out: Number of images that were left out without being read, by reason.
-        notes: What the reader assumed.
+        notes: Assumptions of the reader.
 
     Raises:
         DataError: If there are no class folders or several sets of them, a class folder is empty,
-            the meaning of a number is not known, no class is an emotion, there are fewer than two
-            classes, or the mapping names no class of the folder.
+            the meaning of a number is unknown, no class is an emotion, there are fewer than two
+            classes, or the mapping names an unknown class.
     """
 
     default_codes: ClassVar[str | None] = None
@@ -83,7 +82,7 @@ class FolderSource(ImageFiles):
 
     @property
     def origin(self) -> Origin:
-        """The folder's name stands for the dataset's; its licence is not known."""
+        """Named after the folder; the licence is unknown."""
         return Origin(
             name="folder",
             title=self._title,
@@ -92,7 +91,7 @@ class FolderSource(ImageFiles):
         )
 
     def _with_persons(self, files: list[ImageFile]) -> list[ImageFile]:
-        """Groups the images by the persons that folders or file names know."""
+        """Groups the images by the persons in folder or file names."""
         if folders := {file.group for file in files if file.group}:
             shown = ", ".join(sorted(folders)[:3])
             self.notes.append(
@@ -115,7 +114,7 @@ class FolderSource(ImageFiles):
         ]
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
-        """Completes what the layout says of the files with what the dataset's names say."""
+        """Completes the metadata of the files with that of the dataset's file names."""
         return files
 
 

@@ -1,4 +1,4 @@
-"""Every format by name, and its reader."""
+"""All formats by name, with their readers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -45,13 +45,13 @@ __all__ = ["OpenedSource", "open_dataset", "open_source", "recognise"]
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """A reader, and how it was found.
+    """A reader and the recognised format.
 
     Attributes:
         reader: Reads the dataset.
         form: One of `FORMATS`.
-        reason: What the format was recognised by.
-        notes: What was assumed, as sentences for the user.
+        reason: Why the dataset has this format.
+        notes: Assumptions, as sentences for the user.
     """
 
     reader: Source
@@ -62,7 +62,7 @@ class OpenedSource:
 
 @dataclass(frozen=True)
 class _Request:
-    """What an opener is given; `is_named` says whether the user named the format."""
+    """Arguments of an opener; `is_named` is true if the user named the format."""
 
     path: str
     location: Location | None
@@ -112,8 +112,8 @@ def open_dataset(
         options: Options of the reader, by name (`fer_core.data.sources.options`).
 
     Raises:
-        DataError: If the format is unknown, the path does not hold it or holds several datasets,
-            an option is none of the reader's, or a class has no known meaning.
+        DataError: If the format is unknown, the path does not contain it or contains several
+            datasets, the reader does not have an option, or a class has no known meaning.
     """
     if form is not None and form not in FORMATS:
         raise DataError(f"The format {form!r} is unknown. Known: {', '.join(FORMATS)}.")
@@ -147,7 +147,7 @@ def _checked(form: str, options: Mapping[str, Any]) -> ReaderOptions:
     """Returns a reader's options.
 
     Raises:
-        DataError: If one is none of the reader's, or out of range.
+        DataError: If the reader does not have an option, or a value is out of range.
     """
     adapter: TypeAdapter[ReaderOptions] = TypeAdapter(AnyReaderOptions)
     try:
@@ -199,7 +199,7 @@ def _affectnet(request: _Request) -> Source:
 
 
 def _lists_tree(path: str, location: Location) -> Any:  # noqa: ANN401 (a tree or path)
-    """Returns a place that holds AffectNet's pictures as well: they stand beside the lists."""
+    """Returns a location that contains AffectNet's images, which are beside the lists."""
     root = location.tree.root
     if root is None:
         return location.tree
@@ -212,7 +212,7 @@ def _rafdb(request: _Request) -> Source:
     tree = request.tree_location.tree
     if find_rafdb_lists(tree):
         root = tree.root
-        if root is not None:  # the pictures stand beside the list, or beside its folder
+        if root is not None:  # images are beside the list, or beside its folder
             root = root.parent if root.name == "EmoLabel" else root
         return RafDbSource(root or tree, request.names)
     if getattr(request.options, "annotation", None) == "table":

@@ -1,6 +1,6 @@
 """Hugging Face datasets with an image and a label column: parquet files, a saved folder, the hub.
 
-Parquet files are read without further packages. A folder of `save_to_disk` and the hub need the
+Parquet files need no further packages. `save_to_disk` folders and the hub need the
 `datasets` package: `pip install ferscope[hf]`.
 """
 
@@ -61,30 +61,30 @@ class _Rows(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
-        """Gives the rows, with the labels by their names where those are known."""
+        """Yields the rows, with named labels if the names are known."""
         ...
 
 
 class HuggingFaceSource:
     """An image classification dataset in the hub's formats.
 
-    Splits are known by their names (`public_test` is validation) or by a column; a dataset with
-    one part and no such column has none. Rows without a label are skipped. Columns of persons are
+    Splits come from their names (`public_test` is validation) or from a column; a dataset with one
+    part and no such column has no splits. Rows without a label are skipped. Columns of persons are
     groups; the others become slices.
 
     Args:
         location: A parquet file, a folder or archive of them, a folder of `save_to_disk`, or
-            `owner/name` of a dataset on the hub, with `@revision` after it if it must not change.
-        names: How class names are understood.
-        columns: Columns that the user named.
+            `owner/name` of a dataset on the hub, optionally with `@revision`.
+        names: Interpretation of class names.
+        columns: Columns named by the user.
 
     Attributes:
-        left_out: Number of images that are left out without being read, by reason.
-        notes: What the reader assumed.
+        left_out: Number of images that are left out unread, by reason.
+        notes: Assumptions of the reader.
 
     Raises:
-        DataError: If the dataset cannot be read or reached, a split's name is not known, or a
-            column or the meaning of class numbers is missing.
+        DataError: If the dataset cannot be read or reached, a split's name is unknown, or a column
+            or the meaning of class numbers is missing.
     """
 
     maps_names = True
@@ -116,7 +116,7 @@ class HuggingFaceSource:
 
     @property
     def origin(self) -> Origin:
-        """Named after the file, folder or dataset; the licence is the dataset card's."""
+        """Named after the file, folder or dataset; the licence comes from the dataset card."""
         stem = Path(self._place.partition("@")[0]).stem if self._place else ""
         return Origin(
             name=re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_") or "huggingface",
@@ -141,7 +141,7 @@ class HuggingFaceSource:
         return sum(1 for _ in self.entries())
 
     def entries(self) -> Iterator[SampleEntry | Skipped]:
-        """Gives what is known of the images without reading them."""
+        """Yields the metadata of the images without reading them."""
         for row, label in enumerate(self._facts.labels):
             key = self._key(row)
             if label is None:
@@ -151,7 +151,7 @@ class HuggingFaceSource:
                 yield SampleEntry(key, self._meanings[label], self._splits[row], group=group)
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
-        """Gives the images in the order of the files, one batch in memory at a time."""
+        """Yields the images in the order of the files, one batch in memory at a time."""
         items = self.entries()
         row = -1
         for rows in self._parts:
@@ -183,7 +183,7 @@ class HuggingFaceSource:
         return f"{split or 'all'}/{row - self._starts[part]:06d}"
 
     def _named_splits(self, names: Sequence[str], columns: Columns) -> list[Split | None]:
-        """Returns the split of each row: by its column, else by its part's name."""
+        """Returns the split of each row, from its column or else its part's name."""
         sizes = [len(rows) for rows in self._parts]
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
         self._part_splits: list[Split | None] = [None] * len(names)
@@ -203,13 +203,13 @@ class HuggingFaceSource:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the rows say beside the pictures; one item a row.
+    """Values of the rows except the images; one item per row.
 
     Attributes:
         labels: Class names or numbers as text; None without a label.
-        splits: By a column of splits; None where there is none.
+        splits: From a column of splits; None if there is none.
         groups: Persons.
-        extras: Further values; empty where there are none.
+        extras: Further values; empty if there are none.
     """
 
     labels: Sequence[str | None]
@@ -265,7 +265,7 @@ class _Parquet:
     def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
         for file in self.files:
             opened = self.opened(file)
-            names = _class_names(opened.schema_arrow, label)  # each file numbers its own classes
+            names = _class_names(opened.schema_arrow, label)  # each file has its own class numbers
             for batch in opened.iter_batches(batch_size=_BATCH, columns=list(columns)):
                 for row in batch.to_pylist():
                     yield row | {label: _named(row[label], names)} if label in row else row
@@ -274,14 +274,14 @@ class _Parquet:
         """Opens one of the files.
 
         Raises:
-            DataError: If it is no parquet file.
+            DataError: If it is not a parquet file.
         """
         name = PurePosixPath(file).name
         try:
             if self.tree.root is not None:
                 return pq.ParquetFile(self.tree.root / file)
             return pq.ParquetFile(self.tree.open(file))
-        except Exception as error:  # pyarrow raises several kinds
+        except Exception as error:  # pyarrow raises several exception types
             raise DataError(f"{name} is no readable parquet file ({error}).") from error
 
 
@@ -324,7 +324,7 @@ def _class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN
 
 
 def _named(value: object, names: Sequence[str] | None) -> object:
-    """Returns the name of a numbered class where it is known, else the value itself."""
+    """Returns the name of a numbered class if it is known, else the value."""
     if names is None or not isinstance(value, int) or not 0 <= value < len(names):
         return value
     return names[value]
@@ -363,7 +363,7 @@ def _load(call: Any, location: str) -> Mapping[str, _Rows]:  # noqa: ANN401 (an 
         ) from error
     try:
         loaded = call(datasets)
-    except Exception as error:  # the hub's client raises many kinds
+    except Exception as error:  # the hub's client raises many exception types
         raise DataError(
             f"The Hugging Face dataset {location} cannot be opened ({type(error).__name__}: "
             f"{error}). Check its name and the connection, or download its parquet files elsewhere "
@@ -398,13 +398,13 @@ def _parquet_splits(tree: FileTree) -> Mapping[str, _Rows]:
 
 
 def _set_of(file: str) -> tuple[str, ...]:
-    """Returns the folders of a file that are no splits: each configuration has its own."""
+    """Returns the folders of a file that are not splits: those of its configuration."""
     parts = PurePosixPath(file).parts[:-1]
     return tuple(part for part in parts if split_in(part) is None)
 
 
 def _split_name(file: str) -> str:
-    """Returns what a file's name, or its folder's, says of its split; nothing for a number."""
+    """Returns the split in the name of a file or its folder; empty for a number."""
     path = PurePosixPath(file)
     stem = re.sub(r"[-_.]?\d+(-of-\d+)?(-[0-9a-f]{8,})?$", "", path.stem)
     for name in (stem, path.parent.name):
@@ -414,7 +414,7 @@ def _split_name(file: str) -> str:
 
 
 def _card_licence(tree: FileTree) -> str:
-    """Returns the licence that the head of a dataset card names, or nothing."""
+    """Returns the licence in the header of a dataset card, or an empty text."""
     if "README.md" not in tree.names:
         return ""
     parts = tree.text("README.md").split("---", 2)
@@ -439,7 +439,7 @@ def _image_column(columns: Sequence[str], name: str | None, location: str) -> st
 
 
 def _picture(raw: object, location: str, key: str) -> Image.Image:
-    """Opens an image cell: an encoded picture, or grey levels as text or list, as FER2013 has them.
+    """Opens an image cell: an encoded image, or grey levels as text or list, as in FER2013.
 
     Raises:
         ImageError: If it is neither, or damaged.
@@ -451,7 +451,7 @@ def _picture(raw: object, location: str, key: str) -> Image.Image:
 
 
 def _bytes(raw: object, location: str) -> bytes:
-    """Returns the encoded picture of an image cell: bytes, or `{bytes, path}`."""
+    """Returns the encoded image of an image cell: bytes, or `{bytes, path}`."""
     if isinstance(raw, Mapping):
         if isinstance(raw.get("bytes"), bytes):
             return bytes(raw["bytes"])

@@ -1,8 +1,8 @@
 """Human Emotions Dataset (HES): `train` and `test` folders of angry, happy and sad faces.
 
-A part of its pictures are altered copies of others, told by their names
-(`12_rotation_1.jpg` is a turned `12.jpg`). Copies and original form a group that stays on one
-side of a split; else a model would be tested on pictures that it was trained on.
+Some images are augmented copies of others, recognised by their names (`12_rotation_1.jpg` is a
+rotated `12.jpg`). Copies and original form a group that stays in one split; otherwise a model would
+be tested on training images.
 """
 
 import re
@@ -21,11 +21,11 @@ COPY = re.compile(
     r"(?:[_-]?-?\d+)?)+$",
     re.IGNORECASE,
 )
-"""What an altered copy's name has after its original's: a kind of change and a number, repeated."""
+"""Suffix of an augmented copy's name: repeated kinds of change and numbers."""
 
 
 class HumanEmotionsSource(FolderSource):
-    """Three classes in folders; altered copies are grouped with their originals.
+    """Three classes in folders; augmented copies are grouped with their originals.
 
     The published archive unpacks into nested folders (`Emotions Dataset/Emotions Dataset/train`).
 
@@ -48,7 +48,7 @@ class HumanEmotionsSource(FolderSource):
             families[f"{file.label}/{original_name(_stem(file))}"].append(index)
         described = list(files)
         for name, members in families.items():
-            # Equal names in train and test without any copy are two pictures, not one.
+            # Equal names in train and test without any copy are different images.
             if any(COPY.search(_stem(files[index])) for index in members):
                 for index in members:
                     described[index] = replace(files[index], group=name)
@@ -56,7 +56,7 @@ class HumanEmotionsSource(FolderSource):
 
 
 def original_name(stem: str) -> str:
-    """Returns the name of the picture that a file's name says it is a copy of, or the name."""
+    """Returns the name of the original of an augmented copy; other names unchanged."""
     return COPY.sub("", stem)
 
 

@@ -1,4 +1,4 @@
-"""Sets whose file names say the person and the expression: KDEF and JAFFE."""
+"""Datasets with person and expression in file names: KDEF and JAFFE."""
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -29,15 +29,15 @@ _FORMS = {"KDEF": "AF01ANS.JPG (session, gender, person, expression, angle)",
 
 
 class NamedFilesSource(ImageFiles):
-    """Pictures by name, in any folders; persons are groups, conditions are slices.
+    """Images labelled by name, in any folders; persons are groups, conditions are slices.
 
     Args:
-        location: The folder or archive, or one above it.
+        location: The folder or archive, or a parent of it.
         naming: `KDEF` or `JAFFE`.
-        names: How class names are understood.
+        names: Interpretation of class names.
 
     Raises:
-        DataError: If no picture is named so.
+        DataError: If no image has such a name.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ RECOGNISED = "recognised"
 
 
 class ReaderOptions(BaseModel):
-    """Options of a reader beside the path."""
+    """Options of a reader."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class _Table(_Classes):
 
 
 class Fer2013Options(_Table):
-    """FER2013, as csv or folders, and sets in its layout."""
+    """FER2013, as csv or folders, and datasets in its layout."""
 
     format: Literal["fer2013"]
     votes: Path | None = Field(default=None, description="fer2013new.csv of FER+")
@@ -39,7 +39,7 @@ class Fer2013Options(_Table):
 
 
 class FerPlusOptions(ReaderOptions):
-    """FER+ as its scripts write it."""
+    """FER+ as written by its scripts."""
 
     format: Literal["ferplus"]
 
@@ -131,11 +131,11 @@ def _every_option() -> dict[str, Any]:
 
 
 RecognisedOptions = create_model("RecognisedOptions", __base__=ReaderOptions, **_every_option())
-"""Options of a reader that is still to be recognised; it checks them once it is."""
+"""Options for a format that is not recognised yet; they are checked afterwards."""
 
 
 def tag(value: Any) -> str:  # noqa: ANN401 (anything may stand in a plan)
-    """Returns which model reads a source's options."""
+    """Returns the discriminator of a source's options."""
     form = value.get("format") if isinstance(value, dict) else getattr(value, "format", None)
     if form in ("kdef", "jaffe", "ckplus"):
         return "kdef"
@@ -163,7 +163,7 @@ AnyReaderOptions = Annotated[
 
 
 def readers_of(option: str) -> list[str]:
-    """Returns the formats whose readers have an option."""
+    """Returns the formats whose readers support an option."""
     return [
         form
         for reader in READERS

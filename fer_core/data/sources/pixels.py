@@ -1,7 +1,7 @@
 """Csv files of pixels: a column of grey levels, one of labels, and often one of usages.
 
-Read as people have them: columns in any order, blanks around their names, a byte order mark, an
-index, semicolons, no header, no usages, classes left out, remains of an archive after the last row.
+Common variants are read: columns in any order, blanks around their names, a byte order mark, an
+index, semicolons, no header, no usages, missing classes, archive remains after the last row.
 """
 
 import math
@@ -42,7 +42,7 @@ _CHUNK = 1000
 _FER2013_SIDE = 48
 _LEAST_PIXELS = MIN_SIDE * MIN_SIDE
 _HEAD = 2**20
-"""Bytes of a table's beginning that are looked at; a row of FER2013 has 8,000."""
+"""Bytes at the beginning of a table that are inspected; a row of FER2013 has 8,000."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,19 @@ class VotesFile:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Name in error messages."""
         return PurePosixPath(self.path).name
 
     def read(self) -> pd.DataFrame:
         """Reads the table.
 
         Raises:
-            DataError: If it is no csv.
+            DataError: If it is not a csv.
         """
         try:
             with self.tree.open(self.path) as file:
                 return pd.read_csv(file)
-        except Exception as error:  # pandas raises several kinds
+        except Exception as error:  # pandas raises several exception types
             raise DataError(f"{self.name} cannot be read as csv: {error}.") from error
 
 
@@ -90,10 +90,10 @@ class PixelFile:
 
     @classmethod
     def of(cls, location: "Path | PixelFile") -> "PixelFile":
-        """Returns a file on disk, which may be packed alone in a zip.
+        """Returns a file on disk, or the only one in a zip.
 
         Raises:
-            DataError: If it does not exist, or the archive holds none or several.
+            DataError: If it does not exist, or the archive contains none or several.
         """
         if isinstance(location, PixelFile):
             return location
@@ -114,11 +114,11 @@ class PixelFile:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """Name in error messages."""
         return PurePosixPath(self.path).name
 
     def votes_beside(self) -> VotesFile | None:
-        """Returns the votes of FER+ that stand beside the csv, if they do."""
+        """Returns the FER+ votes beside the csv, if there are any."""
         folder = self.path.rpartition("/")[0]
         path = f"{folder}/{VOTES}".lstrip("/")
         if path in self.tree.names or (self.tree.root and (self.tree.root / path).is_file()):
@@ -128,19 +128,19 @@ class PixelFile:
 
 @dataclass(frozen=True)
 class PixelTable:
-    """The rows of a csv of pixels; sequences have one item a row.
+    """The rows of a csv of pixels; sequences have one item per row.
 
     Attributes:
-        name: What errors call the file.
-        labels: What the file says, as text; None without a label.
-        splits: Splits by the usages; None where there is no column of usages.
-        usages: What the file says of the split.
+        name: Name in error messages.
+        labels: Labels as text; None without a label.
+        splits: Splits from the usages; None without a column of usages.
+        usages: Usages as text.
         groups: Persons.
-        extras: Further values; empty where there are none.
-        side: Height and width of the pictures in pixels.
-        is_fer2013: Whether numbers are FER2013's codes for sure: the column is called `emotion`,
-            pictures have 48 x 48 pixels, and the codes do not run from 1 to 7 as RAF-DB's do.
-        notes: What was assumed, for the user.
+        extras: Further values; empty if there are none.
+        side: Height and width of the images in pixels.
+        is_fer2013: Whether numbers are certainly FER2013's codes: the column is called `emotion`,
+            images have 48 x 48 pixels, and the codes are not 1 to 7 as in RAF-DB.
+        notes: Assumptions, as sentences for the user.
     """
 
     file: PixelFile
@@ -156,11 +156,11 @@ class PixelTable:
 
     @property
     def name(self) -> str:
-        """What errors call the file."""
+        """Name in error messages."""
         return self.file.name
 
     def pixels(self) -> Iterator[str]:
-        """Gives the pixels of each row as text, some rows in memory at a time."""
+        """Yields the pixels of each row as text, with a few rows in memory at a time."""
         left = len(self.labels)
         for chunk in self.form.chunks(self.file, [self.form.pixels]):
             for text in chunk[self.form.pixels].head(left):
@@ -170,14 +170,14 @@ class PixelTable:
 
 @dataclass(frozen=True)
 class Form:
-    """How a csv of pixels is written.
+    """Format of a csv of pixels.
 
     Attributes:
-        separator: Between the columns.
-        columns: Names, without blanks around them.
-        header: Whether the first line names the columns.
+        separator: Separator of the columns.
+        columns: Names, without surrounding blanks.
+        header: Whether the first line is a header.
         pixels: The column of pixels.
-        side: Height and width of the first picture in pixels.
+        side: Height and width of the first image in pixels.
     """
 
     separator: str
@@ -188,7 +188,7 @@ class Form:
     encoding: str = field(default="utf-8-sig")
 
     def chunks(self, file: PixelFile, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Reads some columns as text, `_CHUNK` rows at a time; rows of another form are left out.
+        """Reads columns as text, `_CHUNK` rows at a time; malformed rows are left out.
 
         Raises:
             DataError: If the file is damaged.
@@ -215,7 +215,7 @@ class Form:
                     yield chunk.rename(columns=dict(zip(places, columns, strict=True)))
         except DataError:
             raise
-        except Exception as error:  # pandas, gzip and zip each raise their own
+        except Exception as error:  # pandas, gzip and zip raise different exception types
             raise DataError(f"{file.name} cannot be read as csv: {error}.") from error
 
 
@@ -226,7 +226,7 @@ def find_pixel_tables(tree: FileTree) -> list[str]:
 
 
 def _form_of(file: PixelFile) -> Form | None:
-    """Returns how a file is written, if it has a column of pixels."""
+    """Returns the format of a file; None if it has no column of pixels."""
     try:
         with file.tree.open(file.path) as opened:
             head = _beginning(opened).decode("utf-8-sig", errors="replace")
@@ -269,7 +269,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _pixel_count(cell: str) -> int:
-    """Returns how many numbers a cell holds, if they are a square picture; else 0."""
+    """Returns the number of values in a cell if they form a square image; else 0."""
     if len(cell) < _LEAST_PIXELS:
         return 0
     numbers = cell.split()
@@ -279,10 +279,10 @@ def _pixel_count(cell: str) -> int:
 
 
 def read_pixel_table(file: PixelFile, columns: Columns) -> PixelTable:
-    """Reads all of a csv of pixels but the pixels.
+    """Reads a csv of pixels except its pixels.
 
     Raises:
-        DataError: If it is no such csv, lacks labels, has an unknown usage or a label that is
+        DataError: If it is not such a csv, lacks labels, has an unknown usage or a label that is
             neither number nor name. Names the row.
     """
     form = _form_of(file)
@@ -344,7 +344,7 @@ def _no_pixels(file: PixelFile) -> str:
 
 
 def _without_remains(labels: "pd.Series[str]") -> int:
-    """Returns the number of rows up to the last one with a label of any kind."""
+    """Returns the number of rows up to the last one with a label."""
     known = [
         _is_number(value) or emotion_of(value) is not None or (value != "" and is_unlabelled(value))
         for value in labels.tail(1000)
@@ -378,14 +378,14 @@ def _splits(table: pd.DataFrame, column: str | None, name: str) -> list[Split | 
 
 
 def parse_pixels(text: str, side: int) -> NDArray[np.uint8]:
-    """Returns the picture of a cell of pixels.
+    """Returns the image of a cell of pixels.
 
     Raises:
-        ImageError: If it has another number of pixels, or one is no whole number of 0 to 255.
+        ImageError: If it has another number of pixels, or one is not an integer of 0 to 255.
     """
     count = side * side
     if text.count(" ") == count - 1 and text[-1].isdigit():
-        # Four times as fast as the way below, which says what is wrong with a line.
+        # Four times as fast as the code below, which names the error in a line.
         with suppress(ValueError):
             numbers = np.fromstring(text, dtype=np.int64, sep=" ")
             if len(numbers) == count and numbers.min() >= 0 and numbers.max() <= 255:

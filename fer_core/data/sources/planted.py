@@ -1,8 +1,7 @@
-"""Drawn faces with planted faults: copies, wrong labels, odd pictures, annotators that disagree.
+"""Drawn faces with planted faults: copies, wrong labels, outliers, disagreeing annotators.
 
-A set without faults has nothing to show on the pages that look for them. Here every fault is
-known, so that a search for faults can be scored, too. The second label of every sample is what
-was really drawn.
+The faults give the Data quality page something to show, and because they are known, their detection
+can be evaluated. The second label of every sample is the drawn class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,13 +17,13 @@ from fer_core.labels import Emotion
 from fer_core.synthetic.face import SyntheticFace
 
 COPIES = 0.03
-"""Copies, as a share of the drawn images; they are added to them."""
+"""Number of added copies, as a share of the drawn images."""
 
 CONFLICTS = 0.2
-"""Share of the copies that carry another label than their original."""
+"""Share of the copies with another label than their original."""
 
 WRONG_LABELS = 0.025
-"""Share of the drawn images whose label is not what was drawn."""
+"""Share of the drawn images with a wrong label."""
 
 ODD = 0.015
 """Share of the drawn images that are very dark, very bright or very blurred."""
@@ -40,7 +39,7 @@ TAKEN_FOR: Mapping[Emotion, Emotion] = {
     Emotion.SAD: Emotion.ANGRY,
     Emotion.SURPRISE: Emotion.FEAR,
 }
-"""What an expression is most often mistaken for, if not for neutral."""
+"""The most frequent confusion of each expression, except neutral."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class PlantedSource:
         side: Height and width in pixels.
 
     Attributes:
-        planted: Which samples have which fault; a copy's original by the copy's key.
+        planted: Faults by sample, and the original of each copy.
 
     Raises:
-        DataError: As `SyntheticSource` does.
+        DataError: As `SyntheticSource`.
     """
 
     colour = True
@@ -99,7 +98,7 @@ class PlantedSource:
         return len(self._drawn) + len(self._originals)
 
     def entries(self) -> Iterator[SampleEntry]:
-        """Yields what is known of the images without drawing them."""
+        """Yields the metadata of the images without drawing them."""
         for index in range(len(self._drawn)):
             label = self._label(index, np.random.default_rng([self._seed, index, 2]))
             yield SampleEntry(f"{index:06d}", str(label), self._drawn.split(index))
@@ -116,7 +115,7 @@ class PlantedSource:
             yield self._copy(number, original)
 
     def _annotated(self, index: int) -> Sample:
-        """Draws an image, with votes and the fault that is planned for it."""
+        """Draws an image with its votes and its planted fault."""
         random = np.random.default_rng([self._seed, index, 2])
         face = self._drawn.face(index)
         return Sample(
@@ -160,7 +159,7 @@ class PlantedSource:
 
 
 def _shade(number: int, random: np.random.Generator) -> tuple[float, float] | None:
-    """Returns how a copy is paler or darker than its original; None for an exact copy."""
+    """Returns the brightness and contrast change of a copy; None for an exact copy."""
     return (random.uniform(0.8, 0.95), random.uniform(2, 12)) if number % 3 else None
 
 
@@ -169,7 +168,7 @@ def _other(emotion: Emotion, random: np.random.Generator) -> Emotion:
 
 
 def _spoilt(image: NDArray[np.uint8], kind: int) -> NDArray[np.uint8]:
-    """Returns a picture that is very dark (0), very bright (1) or very blurred (2)."""
+    """Returns an image that is very dark (0), very bright (1) or very blurred (2)."""
     if kind == 2:
         blurred = ndimage.gaussian_filter(image, (image.shape[0] / 14, image.shape[1] / 14, 0))
         return np.asarray(blurred, dtype=np.uint8)
@@ -178,7 +177,7 @@ def _spoilt(image: NDArray[np.uint8], kind: int) -> NDArray[np.uint8]:
 
 
 def _votes(emotion: Emotion, intensity: float, random: np.random.Generator) -> dict[str, int]:
-    """Draws annotators' votes: the fainter an expression, the more see something else."""
+    """Samples annotators' votes: the weaker an expression, the more votes for other classes."""
     sure = 0.9 if emotion is Emotion.NEUTRAL else 0.5 + 0.48 * intensity
     chances = dict.fromkeys(Emotion, (1 - sure) * 0.1 / (len(Emotion) - 1))
     chances[Emotion.NEUTRAL] += (1 - sure) * 0.55

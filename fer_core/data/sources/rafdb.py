@@ -1,4 +1,4 @@
-"""RAF-DB: `list_patition_label.txt` with `aligned/` pictures, or folders named 1 to 7."""
+"""RAF-DB: `list_patition_label.txt` with `aligned/` images, or folders named 1 to 7."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from fer_core.errors import DataError
 from fer_core.labels import RAFDB_CODES
 
 LIST_NAME = "list_patition_label.txt"
-"""The misspelling is the dataset's."""
+"""The dataset's spelling."""
 
 _SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
 
@@ -29,17 +29,17 @@ ORIGIN = Origin(
 class RafDbSource(ImageFiles):
     """The published layout: `EmoLabel/list_patition_label.txt` and `Image/aligned/`.
 
-    A line of the list is `train_00001.jpg 5`; its picture is `train_00001_aligned.jpg`. Pictures
-    that are listed but missing are listed as skipped.
+    A line of the list is `train_00001.jpg 5`; its image is `train_00001_aligned.jpg`. Missing
+    images are listed as skipped.
 
     Args:
-        location: The folder `basic`, one above it, or one in which the list stands beside
-            `aligned`; or an archive of them.
-        names: How class names are understood.
+        location: The folder `basic`, a parent of it, or one that contains the list and `aligned`;
+            or an archive of them.
+        names: Interpretation of class names.
 
     Raises:
-        DataError: If list or pictures are not found, or a line is malformed or has an unknown
-            code. Names the line.
+        DataError: If the list or images are missing, or a line is malformed or has an unknown code.
+            Names the line.
     """
 
     origin = ORIGIN
@@ -72,7 +72,7 @@ class RafDbFolderSource(FolderSource):
     default_codes = "rafdb"
 
     def _describe(self, files: list[ImageFile]) -> Iterable[ImageFile]:
-        # The same picture has the same key in both layouts.
+        # The same image has the same key in both layouts.
         for file in files:
             stem = _stem(file.name)
             yield replace(file, key=stem) if stem.startswith(("train_", "test_")) else file
@@ -84,13 +84,13 @@ def find_rafdb_lists(tree: FileTree) -> list[str]:
 
 
 def is_rafdb_name(name: str) -> bool:
-    """Whether a file is named as RAF-DB's aligned pictures are."""
+    """Whether a file is named like RAF-DB's aligned images."""
     stem = PurePosixPath(name).stem
     return stem.endswith("_aligned") and stem.startswith(("train_", "test_"))
 
 
 def _aligned(tree: FileTree, list_name: str) -> dict[str, str]:
-    """Returns the aligned pictures by their names in the list."""
+    """Returns the aligned images by their names in the list."""
     pictures = {_stem(name): name for name in tree.files if is_rafdb_name(name)}
     if not pictures:
         raise DataError(
@@ -101,7 +101,7 @@ def _aligned(tree: FileTree, list_name: str) -> dict[str, str]:
 
 
 def _lines(tree: FileTree, name: str) -> Iterator[tuple[str, str, Split]]:
-    """Gives (picture, code, split) of each line of the list."""
+    """Yields (image, code, split) of each line of the list."""
     seen: set[str] = set()
     for number, line in enumerate(tree.text(name).splitlines(), 1):
         if not line.strip():

@@ -1,4 +1,4 @@
-"""Recognises which dataset a path holds, and says by what."""
+"""Recognises the format of a dataset, and gives the reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ from fer_core.data.sources.yolo import find_labelled_pictures
 from fer_core.errors import DataError
 
 _MOST_NAMED = 0.9
-"""Share of the pictures that must be named as in a dataset to be taken for it."""
+"""Minimum share of images whose names match a dataset's naming."""
 
 
 @dataclass(frozen=True)
 class Location:
-    """What a path leads to.
+    """The target of a path.
 
     Attributes:
-        tree: The files; of a single file its folder.
-        file: The file in the tree, if the path leads to a file.
+        tree: The files; for a single file its folder.
+        file: The file in the tree, if the path is a file.
     """
 
     tree: FileTree
@@ -49,12 +49,12 @@ class Location:
 
 @dataclass(frozen=True)
 class Recognition:
-    """Which reader reads a path.
+    """Recognised format of a path.
 
     Attributes:
         form: One of `FORMATS`.
-        reason: What it was recognised by, as a clause.
-        notes: What else was found.
+        reason: Why it has this format, as a clause.
+        notes: Further findings, as sentences for the user.
     """
 
     form: str
@@ -80,8 +80,8 @@ def locate(path: str) -> Location:
     for parent in location.parents:
         if parent.is_file() and is_archive(parent):
             return _inside(open_tree(parent), location.relative_to(parent).as_posix(), path)
-    # Never taken for a dataset of the hub, which `owner/name` could be, too: a mistyped path
-    # must not go to the network.
+    # Never treated as `owner/name` of a hub dataset: a mistyped path must not cause a network
+    # request.
     raise DataError(
         f"{path} does not exist. Give a file, a folder, or `{SYNTHETIC}`; for a dataset of the "
         "Hugging Face hub, pass --format huggingface as well."
@@ -99,7 +99,7 @@ def _inside(tree: FileTree, name: str, path: str) -> Location:
 
 
 def recognise(path: str) -> str:
-    """Returns the format that a path holds, `folder` if it is none of the known datasets.
+    """Returns the format of a path; `folder` if it is not a known dataset.
 
     Raises:
         DataError: If the path does not exist or is ambiguous.
@@ -110,12 +110,12 @@ def recognise(path: str) -> str:
 def recognise_location(
     location: Location, columns: Columns | None = None, annotation: str | None = None
 ) -> Recognition:
-    """Says which reader reads a place.
+    """Returns the format of a location.
 
     Args:
-        location: What the path leads to.
-        columns: Columns that the user named.
-        annotation: `table` or `folder`, if the user said what counts.
+        location: The target of the path.
+        columns: Columns named by the user.
+        annotation: `table` or `folder`, if the user chose between them.
 
     Raises:
         DataError: If there are several datasets, or table and folders contradict each other.
@@ -164,7 +164,7 @@ def _recognise_file(tree: FileTree, name: str) -> Recognition:
 
 
 def _may_be_pixels(tree: FileTree, name: str) -> bool:
-    """Whether a table has no column of pictures, so that a message about pixels helps more."""
+    """Whether a table has no image column, so that a message about pixels is more useful."""
     first = tree.text(name, 4096).partition("\n")[0].lower()
     return "pixels" in first or ("emotion" in first and "usage" in first)
 
@@ -175,7 +175,7 @@ def _archives(tree: FileTree) -> list[str]:
 
 
 def _vote_lists(tree: FileTree) -> list[str]:
-    return find_vote_lists(tree)[:1]  # one for each split
+    return find_vote_lists(tree)[:1]  # one per split
 
 
 def _affectnet_lists(tree: FileTree) -> list[str]:
@@ -212,7 +212,7 @@ def _one_of(tree: FileTree, matches: dict[str, list[str]]) -> tuple[str, str] | 
 
 
 def _recognise_pictures(tree: FileTree, columns: Columns, annotation: str | None) -> Recognition:
-    """Recognises pictures by tables, file names and class folders."""
+    """Recognises image datasets by tables, file names and class folders."""
     pictures = [name for name in tree.files if is_image(name)]
     folders = [folders for folders in find_class_folders(tree) if folders.says_classes]
     tables = [] if annotation == "folder" else find_tables(tree, columns)
@@ -251,7 +251,7 @@ def _mostly(pictures: list[str], test: Callable[[str], bool]) -> bool:
 def _table_or_folders(
     tree: FileTree, tables: list[AnnotationTable], columns: Columns, form: str | None
 ) -> Recognition | None:
-    """Returns the reading of tables beside folders; None where the folders say the same."""
+    """Returns the recognition by tables beside folders; None if the folders agree."""
     reason = f"{tables[0].name} lists the pictures"
     if is_affectnet_table(tables[0]):
         return Recognition("affectnet", f"{tables[0].name} is AffectNet's table on Kaggle")

@@ -1,4 +1,4 @@
-"""Splits by any of the names that datasets have for them."""
+"""Names of splits in datasets."""
 
 import re
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ KNOWN = "train, validation and test (also val, dev, public_test, private_test ..
 
 
 def split_of(name: str) -> Split | None:
-    """Returns the split that a folder, file or value means, or None if it is none.
+    """Returns the split that a folder, file or value names; None if it names none.
 
     `Training`, `train_set` and `FER2013Train` are train; `val`, `dev` and `PublicTest` validation;
     `test` and `private_test` test.
@@ -47,7 +47,7 @@ def split_of(name: str) -> Split | None:
 
 
 def split_in(name: str) -> Split | None:
-    """Returns the split that one word of a file's name means: `train_labels.csv` is train."""
+    """Returns the split that one word of a file's name names: `train_labels.csv` is train."""
     if (split := split_of(name)) is not None:
         return split
     words = [split_of(word) for word in re.split(r"[^A-Za-z0-9]+", name)]
@@ -56,7 +56,7 @@ def split_in(name: str) -> Split | None:
 
 
 def split_of_path(name: str) -> Split | None:
-    """Returns the split of the innermost split folder that a file stands in, if there is one."""
+    """Returns the split of a file's innermost split folder, if there is one."""
     parts = PurePosixPath(name).parts[:-1]
     return next((split for part in reversed(parts) if (split := split_of(part))), None)
 
@@ -65,7 +65,7 @@ def require_known(names: Iterable[str], where: str) -> dict[str, Split]:
     """Returns the split of each name.
 
     Raises:
-        DataError: If a name is no split; lists all of them.
+        DataError: If a name is not a split (lists all).
     """
     splits = {name: split_of(name) for name in names}
     if unknown := [name for name, split in splits.items() if split is None]:

@@ -1,4 +1,4 @@
-"""What published sets write into file names: the person shown, and the conditions."""
+"""Metadata in file names of published datasets: person, expression, conditions."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class NamedFile:
-    """What a file's name says.
+    """Metadata in a file's name.
 
     Attributes:
-        group: The person shown.
-        label: The expression, or None where the name does not say it.
+        group: The person.
+        label: The expression; None if the name does not contain it.
         extras: The conditions, which become slices.
     """
 
@@ -75,7 +75,7 @@ NAMINGS: Mapping[str, Callable[[str], NamedFile | None]] = {
 
 
 def naming_of(stems: list[str], least: float = 0.9) -> str | None:
-    """Returns the dataset whose naming at least a share of the files follow, if there is one."""
+    """Returns the dataset whose naming at least the given share of files follow, if any."""
     for name, parse in NAMINGS.items():
         named = sum(parse(stem) is not None for stem in stems)
         if stems and named >= least * len(stems):

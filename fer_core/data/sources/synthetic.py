@@ -1,7 +1,7 @@
 """Drawn faces as a dataset: the embedded example, which needs no download.
 
-Every picture is made from numbers (`fer_core.data.synthetic`), so it may be shown, shipped and
-regenerated anywhere, and where brows, eyes, nose and mouth are is known exactly.
+All images are rendered (`fer_core.synthetic`), so they may be shown, shipped and regenerated
+anywhere, and the regions of brows, eyes, nose and mouth are known exactly.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,19 +44,19 @@ BALANCE: Mapping[Emotion, float] = {
     Emotion.SAD: 0.14,
     Emotion.SURPRISE: 0.14,
 }
-"""Share of each class in every split: mildly unequal, in the order in which FER2013 is strongly
-unequal (happy leads, disgust is rarest)."""
+"""Share of each class in every split: a mild form of FER2013's imbalance (most happy, fewest
+disgust)."""
 
 PER_IDENTITY = 4
-"""Pictures of one person; they all stand in one split."""
+"""Images per person; all are in one split."""
 
 MIN_COUNT = 35
-"""With fewer images the smallest split could not hold each class."""
+"""With fewer images the smallest split could not contain every class."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What one image will show."""
+    """Content of one image."""
 
     seed: int
     identity: int
@@ -107,7 +107,7 @@ class SyntheticSource:
         return len(self._plans)
 
     def entries(self) -> Iterator[SampleEntry]:
-        """Yields what is known of the images without drawing them."""
+        """Yields the metadata of the images without drawing them."""
         for index, plan in enumerate(self._plans):
             yield SampleEntry(
                 f"{index:06d}", str(plan.emotion), plan.split, group=f"person {plan.identity}"
@@ -146,7 +146,7 @@ class SyntheticSource:
 
 
 def _plan(count: int, seed: int) -> list[_Plan]:
-    """Decides split, person and emotion of each image before the first is drawn."""
+    """Returns split, person and emotion of each image."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, count]))
     sizes = {split: max(len(Emotion), round(count * SHARES[split])) for split in SPLITS[1:]}
     sizes = {SPLITS[0]: count - sum(sizes.values()), **sizes}
@@ -162,7 +162,7 @@ def _plan(count: int, seed: int) -> list[_Plan]:
 
 
 def _quotas(size: int) -> Mapping[Emotion, int]:
-    """Shares `size` images among the classes after `BALANCE`; each gets at least one."""
+    """Divides `size` images among the classes by `BALANCE`; each gets at least one."""
     spare = size - len(BALANCE)
     exact = {emotion: spare * share for emotion, share in BALANCE.items()}
     quotas = {emotion: 1 + int(value) for emotion, value in exact.items()}

@@ -1,6 +1,7 @@
-"""Annotation tables: which column is the picture, the label, the split and the person.
+"""Annotation tables: columns of images, labels, splits and persons.
 
-A table is a csv, tsv or jsonl file with a header, or a list (`path label`, one a line) without one.
+A table is a csv, tsv or jsonl file with a header, or a list (`path label`, one per line) without
+one.
 """
 
 import io
@@ -33,16 +34,16 @@ GROUP_COLUMNS = (
     "person", "subject", "subjectid", "personid", "identity", "actor", "actorid", "participant",
     "participantid",
 )  # fmt: skip
-"""Usual names of columns, lower case and without blanks and signs."""
+"""Usual column names, in lower case without blanks and punctuation."""
 
 MOST_VALUES = 50
-"""Most different values of a column of words that is kept as a slice."""
+"""Maximum number of different values of a text column that is kept as a slice."""
 
 FEW_VALUES = 10
-"""Up to so many different whole numbers are categories."""
+"""Up to this many different integers are categories."""
 
 UNLABELLED = ("", "-1", "nan", "none", "null", "na", "n/a", "?")
-"""What stands for no label, lower case."""
+"""Values that mean no label, in lower case."""
 
 NO_LABEL = "It has no label."
 
@@ -56,7 +57,7 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns that the user named; None where the usual names are looked for."""
+    """Columns named by the user; None to search for usual names."""
 
     image: str | None = None
     label: str | None = None
@@ -65,7 +66,7 @@ class Columns:
 
 
 def plain(name: object) -> str:
-    """Returns a column's name without case, blanks and signs: ` pth` is `pth`."""
+    """Returns a column's name in lower case without blanks and punctuation: ` pth` is `pth`."""
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
@@ -81,7 +82,7 @@ def named_column(columns: Sequence[str], name: str, option: str, where: str) -> 
     """Returns the column that an option names, in any case.
 
     Raises:
-        DataError: If there is none; lists the columns.
+        DataError: If there is none (lists the columns).
     """
     for column in columns:
         if column == name or plain(column) == plain(name) != "":
@@ -96,7 +97,7 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     """Returns the column of labels; None if no column has a usual name.
 
     Raises:
-        DataError: If several columns could be it and they differ; shows the counts of each.
+        DataError: If several columns match and differ (lists their counts).
     """
     columns = list(table.columns)
     if name is not None:
@@ -104,7 +105,7 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     found = usual_columns(columns, LABEL_COLUMNS)
     if not found:
         return None
-    # of columns that say the same, names need no explanation and numbers do
+    # of columns that agree, names are preferred to numbers
     found.sort(key=lambda column: all(code_of(str(value)) is not None for value in table[column]))
     first, *others = found
     differing = [other for other in others if not _agree(table[first], table[other])]
@@ -120,9 +121,9 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
 
 
 def _agree(first: "pd.Series[str]", second: "pd.Series[str]") -> bool:
-    """Whether two columns say the same: each value of one goes with one value of the other.
+    """Whether two columns agree: their values correspond one to one.
 
-    Where both are emotions they must be the same, where both are numbers the numbers.
+    Emotions must be equal emotions, and numbers equal numbers.
     """
     pairs = pd.DataFrame({"a": first.astype(str), "b": second.astype(str)}).drop_duplicates()
     for read in (emotion_of, code_of):
@@ -141,7 +142,7 @@ def _counts(values: "pd.Series[str]") -> str:
 def split_column(table: pd.DataFrame, name: str | None, where: str) -> str | None:
     """Returns the column of splits, if there is one.
 
-    `split` and `usage` are splits whatever they hold; `set` and the like only if every value is.
+    `split` and `usage` are always splits; `set` and similar names only if every value is a split.
     """
     columns = list(table.columns)
     if name is not None:
@@ -161,12 +162,12 @@ def group_column(columns: Sequence[str], name: str | None, where: str) -> str | 
 
 
 def is_unlabelled(value: object) -> bool:
-    """Whether a cell stands for no label: empty, null or -1."""
+    """Whether a cell means no label: empty, null or -1."""
     return value is None or value != value or str(value).strip().lower() in UNLABELLED
 
 
 def text_of(value: object) -> str:
-    """Returns a label cell as text; numbers without a fraction as whole numbers."""
+    """Returns a label cell as text; integral numbers as integers."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
@@ -185,7 +186,7 @@ class ExtraColumn:
     is_number: bool
 
     def value(self, cell: object) -> float | str | None:
-        """Returns a cell's value; None where it is empty."""
+        """Returns a cell's value; None if it is empty."""
         if cell is None or cell != cell or str(cell).strip() == "":
             return None
         return float(str(cell)) if self.is_number else text_of(cell)
@@ -195,7 +196,7 @@ Extras = Mapping[str, ExtraColumn]
 
 
 def extra_columns(table: pd.DataFrame, used: Iterable[str | None]) -> Extras:
-    """Returns the further columns that become slices: numbers, and words of few values."""
+    """Returns the further columns that become slices: numbers, and texts with few values."""
     extras: dict[str, ExtraColumn] = {}
     taken = set(used)
     for column in table.columns:
@@ -236,7 +237,7 @@ class AnnotationTable:
     Attributes:
         name: Its name in the tree.
         rows: The cells; columns of a list without a header are called `1`, `2` ...
-        image: The column of pictures.
+        image: The column of images.
         header: Whether it has a header.
     """
 
@@ -247,12 +248,12 @@ class AnnotationTable:
 
     @property
     def folder(self) -> str:
-        """The folder that it stands in."""
+        """Its folder."""
         return self.name.rpartition("/")[0]
 
 
 def is_table_name(name: str) -> bool:
-    """Whether a file may be a table or list, by its ending."""
+    """Whether a file may be a table or list, by its suffix."""
     plain_name = name.lower().removesuffix(".gz")
     return plain_name.endswith(TABLE_SUFFIXES)
 
@@ -260,13 +261,13 @@ def is_table_name(name: str) -> bool:
 def read_annotations(
     tree: FileTree, name: str, image: str | None, index: "PictureIndex"
 ) -> AnnotationTable | None:
-    """Reads a table or list of pictures; None if the file is neither.
+    """Reads a table or list of images; None if the file is neither.
 
     Args:
         tree: The dataset's files.
         name: The file.
-        image: The column of pictures, if the user named it.
-        index: The dataset's pictures.
+        image: The column of images, if the user named it.
+        index: The dataset's images.
 
     Raises:
         DataError: If the named column is missing, or the file cannot be read.
@@ -303,7 +304,7 @@ def _json_rows(text: str) -> pd.DataFrame | None:
 
 
 def _separator(lines: Sequence[str]) -> str | None:
-    r"""Returns what separates the fields: `,`, `;`, a tab, or blanks (`\s+`)."""
+    r"""Returns the separator of the fields: `,`, `;`, a tab, or blanks (`\s+`)."""
     for separator in ("\t", ",", ";"):
         if all(separator in line for line in lines):
             return separator
@@ -313,7 +314,7 @@ def _separator(lines: Sequence[str]) -> str | None:
 
 
 def _has_header(lines: Sequence[str], separator: str) -> bool:
-    """Whether the first line names columns: it holds no picture, no code and no box."""
+    """Whether the first line is a header: it contains no image, code or box."""
     cells = [cell.strip().strip('"') for cell in re.split(separator, lines[0])]
     if any(is_image(cell) or code_of(cell) is not None for cell in cells):
         return False
@@ -345,12 +346,12 @@ def _read(tree: FileTree, name: str, separator: str, *, header: bool) -> pd.Data
 
 
 def _image_column(rows: pd.DataFrame, index: "PictureIndex", folder: str) -> str | None:
-    """Returns the column whose cells name pictures, or one with a usual name."""
+    """Returns the column whose cells name images, or one with a usual name."""
     for column in rows.columns:
         head = rows[column].head(50)
         if len(head) and sum(is_image(cell) for cell in head) * 2 >= len(head):
             return str(column)
-    for column in rows.columns:  # names without endings
+    for column in rows.columns:  # names without suffixes
         head = rows[column].head(10)
         if len(head) and all(index.find(cell, folder) for cell in head):
             return str(column)
@@ -359,7 +360,7 @@ def _image_column(rows: pd.DataFrame, index: "PictureIndex", folder: str) -> str
 
 
 class PictureIndex:
-    """Finds the pictures that a table names.
+    """Finds the images that a table names.
 
     Args:
         tree: The dataset's files.
@@ -375,10 +376,10 @@ class PictureIndex:
                 self._by_end.setdefault(path.stem.lower(), []).append(name)
 
     def find(self, cell: str, folder: str) -> str | None:
-        """Returns the picture that a cell names; None if there is none or several.
+        """Returns the image that a cell names; None if there is none or several.
 
         Args:
-            cell: A path, seen from the table, from the dataset, or from somewhere above or below.
+            cell: A path, relative to the table, the dataset, or a parent or subfolder of it.
             folder: The table's folder.
         """
         path = PurePosixPath(cell.strip().replace("\\", "/").lstrip("/"))
@@ -390,7 +391,7 @@ class PictureIndex:
         candidates = self._by_end.get(path.name.lower(), []) or self._by_end.get(
             f"{path.stem}_aligned".lower(), []
         )
-        # the more of the path agrees, the better; a tie is no answer
+        # the longest common end of the path wins; ties are ambiguous
         ranked = sorted(candidates, key=lambda name: -_common_end(name, path))
         ranked = [
             name for name in ranked if _common_end(name, path) == _common_end(ranked[0], path)
@@ -401,7 +402,7 @@ class PictureIndex:
 
 
 def _common_end(name: str, path: PurePosixPath) -> int:
-    """Returns how many folders of two paths agree, from the end."""
+    """Returns the number of equal folders at the end of two paths."""
     pairs = zip(PurePosixPath(name).parts[-2::-1], path.parts[-2::-1], strict=False)
     count = 0
     for one, other in pairs:

@@ -1,8 +1,7 @@
 """The files of a dataset, in a folder or in an archive that is read without unpacking.
 
-A tree is a list of names and a way to read them; readers see no difference between a folder, a
-zip and a tar file. Nothing is ever written: a name that leads out of the archive, a link, or an
-encrypted file is listed as skipped.
+A tree lists names and reads files; folders, zip and tar files have the same interface. Nothing is
+written to disk. Names outside the archive, links, and encrypted files are listed as skipped.
 """
 
 import gzip
@@ -25,16 +24,16 @@ from fer_core.data.sources.base import Skipped
 from fer_core.errors import DataError, ImageError
 
 MAX_FILES = 3_000_000
-"""Most files of a folder or archive; AffectNet with its annotation arrays has about two."""
+"""Maximum number of files; AffectNet with its annotation arrays has about two million."""
 
 MAX_DEPTH = 16
-"""Most folders inside each other."""
+"""Maximum depth of folders."""
 
 MAX_UNPACKED = 200 * 2**30
-"""Most bytes that the files of an archive may have in all."""
+"""Maximum total size of the files of an archive in bytes."""
 
 MAX_TABLE_BYTES = 4 * 2**30
-"""Largest table or list that is read."""
+"""Maximum size of a table or list."""
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 UNREAD_ARCHIVES = (".7z", ".rar")
@@ -43,11 +42,11 @@ _DAMAGED = (
     OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError,
     RuntimeError,
 )  # fmt: skip
-"""What the archive modules raise for damaged, encrypted or exotic files."""
+"""Exceptions of the archive modules for damaged, encrypted or unusual files."""
 
 
 class Store(Protocol):
-    """Where the bytes of a tree are."""
+    """Storage of a tree's files."""
 
     def size(self, name: str) -> int:
         """Returns the size of a file in bytes."""
@@ -64,13 +63,13 @@ class FileTree:
     """A folder or archive as a sorted list of file names.
 
     Attributes:
-        shown: What errors call it.
+        shown: Name in error messages.
         title: Name of the folder or archive, for the dataset's title.
         store: Reads the files.
         files: Names of all visible files, relative, with slashes, sorted.
         folders: Names of all visible folders, relative, sorted.
         skipped: Links, pipes and unsafe names, with the reason.
-        prefix: The part of the store that this tree is, with a slash at its end, or empty.
+        prefix: Path of this tree in the store, ending with a slash; empty for the whole store.
         root: The folder on disk; None for an archive.
     """
 
@@ -84,7 +83,7 @@ class FileTree:
     root: Path | None = None
 
     def below(self, folder: str) -> "FileTree":
-        """Returns the tree of one of its folders; `.` or nothing is itself."""
+        """Returns the tree of a folder; `.` or an empty name is this tree."""
         if folder in ("", "."):
             return self
         start = f"{folder}/"
@@ -105,7 +104,7 @@ class FileTree:
 
     @cached_property
     def by_folder(self) -> dict[str, list[str]]:
-        """File names by the folder that they stand in; the tree itself is an empty name."""
+        """File names by folder; the tree itself has an empty name."""
         folders: dict[str, list[str]] = {}
         for name in self.files:
             folders.setdefault(name.rpartition("/")[0], []).append(name)
@@ -113,7 +112,7 @@ class FileTree:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """All file names, to look up."""
+        """All file names, as a set."""
         return frozenset(self.files)
 
     def size(self, name: str) -> int:
@@ -121,7 +120,7 @@ class FileTree:
         return self.store.size(self.prefix + name)
 
     def read_picture(self, name: str) -> bytes:
-        """Returns the content of a picture.
+        """Returns the content of an image file.
 
         Raises:
             ImageError: If it is too large or cannot be read.
@@ -129,7 +128,7 @@ class FileTree:
         shown = printable(PurePosixPath(name).name)
         try:
             size = self.size(name)
-            # Checked before reading: a video with a wrong ending must not fill the memory.
+            # Checked before reading: a video with a wrong suffix must not fill the memory.
             if size > MAX_BYTES:
                 raise ImageError(
                     f"{shown} is {size / 2**20:.0f} MiB large; the limit is "
@@ -141,7 +140,7 @@ class FileTree:
             raise ImageError(f"{shown} cannot be read ({reason}).") from error
 
     def open(self, name: str) -> IO[bytes]:
-        """Opens a table or list; `.gz` files are unpacked on the way.
+        """Opens a table or list; `.gz` files are decompressed.
 
         Raises:
             DataError: If it is too large or cannot be read.
@@ -230,15 +229,15 @@ class TarStore:
 
 
 def printable(name: str) -> str:
-    """Returns a file's name as text that can be saved, even if its bytes are not UTF-8."""
+    """Returns a file's name as encodable text, even if its bytes are not UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive, whatever it is called.
+    """Whether a file is a zip or tar archive, by its content.
 
     Raises:
-        DataError: If it is an archive of a kind that is not read.
+        DataError: If it is an unsupported kind of archive.
     """
     name = path.name.lower()
     if name.endswith(UNREAD_ARCHIVES):
@@ -302,7 +301,7 @@ def _folder_tree(root: Path) -> FileTree:
                 folders.append(name)
             elif _is(entry.is_file):
                 files.append(name)
-            else:  # reading a pipe would wait for ever
+            else:  # reading a pipe would block
                 reason = f"{printable(entry.name)} is no regular file."
                 skipped.append(Skipped(printable(name), reason))
             _check_count(len(files), root.name)
@@ -326,13 +325,13 @@ _LEADS_OUT = "{} is a link that leads out of the folder. Copy what it points to 
 
 
 def leads_out(path: str, root: Path) -> bool:
-    """Whether a link's target lies outside of a folder, whose path is resolved."""
-    # Not Path.resolve: it raises on a link that leads to itself.
+    """Whether a link's target is outside a folder, given as a resolved path."""
+    # Not Path.resolve: it raises on a link to itself.
     return not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _walk(folder: Path, prefix: str, real_root: Path) -> Iterator[tuple["os.DirEntry[str]", str]]:
-    """Gives all visible entries below a folder; links are followed where they stay inside."""
+    """Yields all visible entries below a folder; links to targets inside it are followed."""
     with os.scandir(folder) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
@@ -350,7 +349,7 @@ def _walk(folder: Path, prefix: str, real_root: Path) -> Iterator[tuple["os.DirE
 
 
 def _is(kind: Callable[[], bool]) -> bool:
-    """Asks an entry for its kind; a link that leads to itself has none."""
+    """Returns whether an entry is of a kind; a link to itself is of none."""
     try:
         return kind()
     except OSError:
@@ -358,7 +357,7 @@ def _is(kind: Callable[[], bool]) -> bool:
 
 
 def _leads_up(path: str, folder: Path) -> bool:
-    """Whether a link's target holds the link: following it would never end."""
+    """Whether a link's target contains the link, so that following it would never end."""
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(path))
 
 
@@ -411,9 +410,9 @@ def _tar_tree(path: Path) -> FileTree:
 
 
 def _plain_tar(path: Path) -> IO[bytes]:
-    """Opens a tar file; a compressed one is unpacked once, into a file without a name.
+    """Opens a tar file; a compressed one is decompressed into an unnamed temporary file.
 
-    A compressed stream can only be read from its beginning, and pictures are read by name.
+    A compressed stream can only be read sequentially, but images are read by name.
     """
     with path.open("rb") as file:
         head = file.read(6)
@@ -455,7 +454,7 @@ _COMPRESSED = ((b"\x1f\x8b", _open_gzip), (b"BZh", _open_bz2), (b"\xfd7zXZ\x00",
 
 
 def _relative(name: str) -> str:
-    """Returns a member's name with slashes, without `./` at its beginning."""
+    """Returns a member's name with slashes, without a leading `./`."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
@@ -465,7 +464,7 @@ def _is_visible(name: str) -> bool:
 
 
 def _unsafe(name: str) -> str:
-    """Returns why a member's name is not taken, or nothing."""
+    """Returns why a member's name is unsafe; empty if it is safe."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return "Its path leads out of the archive."

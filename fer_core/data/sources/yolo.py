@@ -1,6 +1,7 @@
-"""Detection labels in YOLO's form: `images/<n>.jpg`, `labels/<n>.txt` and `data.yaml`.
+"""Detection labels in YOLO format: `images/<n>.jpg`, `labels/<n>.txt` and `data.yaml`.
 
-A line of a label file is `class x y width height`, in shares of the picture, the box by its centre.
+A line of a label file is `class x y width height`: the centre and size of the box as shares of the
+image.
 """
 
 from collections import Counter
@@ -28,23 +29,23 @@ from fer_core.labels import SEVEN_EMOTIONS
 _LAYOUT = "Give the folder that holds images, labels and data.yaml"
 
 ShareBox = tuple[float, float, float, float]
-"""Left, top, right, bottom in shares of the picture."""
+"""Left, top, right, bottom as shares of the image."""
 
 Faces = list[tuple[str, ShareBox]]
-"""Class number and box of each face of a picture."""
+"""Class number and box of each face in an image."""
 
 
 class YoloSource(ImageFiles):
-    """Faces cut out of pictures by detection labels.
+    """Faces cropped from images by detection labels.
 
-    A set whose classes are AffectNet's eight is read as AffectNet: contempt is left out.
+    A dataset with the eight classes of AffectNet is read as AffectNet: contempt is left out.
 
     Args:
-        location: The folder or archive, or one above it.
-        names: How class names are understood.
+        location: The folder or archive, or a parent of it.
+        names: Interpretation of class names.
 
     Raises:
-        DataError: If there are no labels, or nothing says what the class numbers mean.
+        DataError: If there are no labels, or the meaning of class numbers is unknown.
     """
 
     def __init__(self, location: Path | FileTree, names: ClassNames | None = None) -> None:
@@ -74,7 +75,7 @@ class YoloSource(ImageFiles):
 
     @property
     def origin(self) -> Origin:
-        """AffectNet's where the classes are AffectNet's; else the folder's."""
+        """AffectNet's if the classes are AffectNet's, else named after the folder."""
         if self._is_affectnet:
             return AFFECTNET_ORIGIN
         return Origin(
@@ -86,7 +87,7 @@ class YoloSource(ImageFiles):
 
 
 def find_labelled_pictures(tree: FileTree) -> dict[str, str]:
-    """Returns the label file of each picture that has one in a folder `labels` beside `images`."""
+    """Returns the label file in `labels` beside `images` of each image that has one."""
     pairs = {}
     for name in tree.files:
         path = PurePosixPath(name)
@@ -120,7 +121,7 @@ def _named(number: str, names: Mapping[str, str]) -> str:
 
 
 def _faces(text: str) -> Faces | None:
-    """Returns the faces that a label file names; None if it is malformed."""
+    """Returns the faces in a label file; None if it is malformed."""
     faces: Faces = []
     for line in text.splitlines():
         cells = line.split()
