@@ -258,7 +258,7 @@ def _table_or_folders(
     compared = compare_tables(tree, tables, columns)
     if compared.same + compared.different == 0:
         return Recognition("list", reason)
-    if compared.different == 0 and (compared.silent == 0 or form is not None):
+    if compared.different == 0 and (compared.unlisted == 0 or form is not None):
         codes = [code_of(name) for f in find_class_folders(tree) for name in f.counts]
         return None if form is not None or None not in codes else Recognition("list", reason)
     by_folder = ", ".join(
@@ -269,7 +269,7 @@ def _table_or_folders(
     raise DataError(
         f"{tree.shown} holds class folders and {tables[0].name}, and they differ: for "
         f"{compared.different:,} of {compared.same + compared.different:,} pictures they name "
-        f"different classes, and {compared.silent:,} pictures are not in the table.\n"
+        f"different classes, and {compared.unlisted:,} pictures are not in the table.\n"
         f"  --annotation table   {table_counts(tree, tables, columns)}\n"
         f"  --annotation folder  {by_folder}\n"
         "Say which counts with one of these options."
