@@ -41,7 +41,7 @@ try:
     # Without a list, the component would ask a public server for the visitor's address.
     servers = json.loads(os.environ.get(ICE_SERVERS) or "[]")
 except ValueError:
-    st.error(f'{ICE_SERVERS} is no JSON list. Use for example [{{"urls": ["stun:host:3478"]}}].')
+    st.error(f'{ICE_SERVERS} is not a JSON list. Use for example [{{"urls": ["stun:host:3478"]}}].')
     st.stop()
 
 from streamlit_webrtc import webrtc_streamer  # noqa: E402 (heavy, and only needed here)

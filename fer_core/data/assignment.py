@@ -298,7 +298,7 @@ def _with_test(pool: _Pool, source_split: Texts, plan: SplitPlan) -> Texts:
     missing = np.array([value is None or value != value for value in split], dtype=bool)
     if missing.any() and not missing.all():
         raise DataError(
-            f"{pool.ids[int(np.argmax(missing))]} stands in no split while other images do. Move "
+            f"{pool.ids[int(np.argmax(missing))]} has no split while other images have one. Move "
             "it into a split folder, or pass --split random."
         )
     if missing.any():

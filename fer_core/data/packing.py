@@ -59,7 +59,7 @@ def pack(dataset: PreparedDataset, folder: Path, progress: Progress = silent) ->
                 hashes[name] = content_hash(folder / name)
     except OSError as error:
         raise ArtifactError(
-            f"{folder} cannot be written ({error.strerror}). Give a folder that may be written."
+            f"{folder} cannot be written ({error.strerror}). Pass a writable folder."
         ) from error
     facts = {"name": dataset.info.name, "count": count, "rows": rows, "hashes": hashes}
     facts |= {"side": side, "colour": dataset.info.colour}
@@ -98,11 +98,11 @@ def unpack(folder: Path, target: Path, progress: Progress = silent) -> PreparedD
                     writer.append(image)
         for name, expected in facts["hashes"].items():
             if name not in FILES:
-                raise DataError(f"{folder / FACTS} names the file {name!r}, which no set has.")
+                raise DataError(f"{folder / FACTS} names the file {name!r}, which no dataset has.")
             if name != _IMAGES:
                 _copy(folder / name, place / name)
             if content_hash(place / name) != expected:
-                raise DataError(f"{name} is not what was packed. Copy {folder} again.")
+                raise DataError(f"{name} differs from the packed file. Copy {folder} again.")
     return PreparedDataset.open(target)
 
 

@@ -33,23 +33,25 @@ class SourcePlan(_Frozen):
     name: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
-        description="stands before the keys in sample ids; the dataset's own name by default",
+        description="prefix of sample ids; by default the dataset's name",
     )
     mapping: Mapping[str, str] = Field(
         default={},
-        description="class names of the set by the source's; an empty one leaves the class out",
+        description="class names by the source's names; an empty one drops the class",
     )
-    classes: tuple[str, ...] | None = Field(default=None, description="take only these classes")
-    limit: int | None = Field(default=None, ge=1, description="most images, drawn at random")
+    classes: tuple[str, ...] | None = Field(default=None, description="use only these classes")
+    limit: int | None = Field(default=None, ge=1, description="maximum number of images")
     weight: float | None = Field(
-        default=None, gt=0, description="its part of the training images, relative to the others'"
+        default=None,
+        gt=0,
+        description="share of the training images, relative to the other sources",
     )
     role: Literal["all", "top-up"] = Field(
-        default="all", description="top-up: only what `balance.top_up` asks for, in train only"
+        default="all", description="top-up: used only for `balance.top_up`, in train"
     )
     reader: AnyReaderOptions = Field(
         default_factory=RecognisedOptions,
-        description="options of the reader, which stand beside the other keys in a plan",
+        description="options of the reader; in a plan they are among the other keys",
     )
 
     @model_validator(mode="before")
@@ -92,7 +94,7 @@ class OutlierRule(_Frozen):
     statistics: tuple[Literal["brightness", "contrast", "sharpness", "outlier"], ...] = Field(
         default=("brightness", "contrast", "sharpness", "outlier"),
         min_length=1,
-        description="what is looked at; outlier is the distance from the other faces",
+        description="image statistics; outlier is the distance from the face space",
     )
 
 
@@ -101,12 +103,14 @@ class CleanPlan(_Frozen):
 
     faces: Literal["keep", "require", "crop"] = Field(
         default="keep",
-        description="require: set aside pictures without a face; crop: and cut the face out",
+        description="require: exclude images without a face; crop: also crop to the face",
     )
-    min_side: int = Field(default=0, ge=0, description="of the picture, or of the cropped face")
-    drop_flat: bool = Field(default=False, description="set aside pictures of one grey level")
+    min_side: int = Field(
+        default=0, ge=0, description="minimum side of the image or the cropped face"
+    )
+    drop_flat: bool = Field(default=False, description="exclude images with almost no contrast")
     outliers: OutlierRule | None = Field(
-        default=None, description="a rule, or its name; of training images only"
+        default=None, description="a rule or its name; applied to train only"
     )
 
     @field_validator("outliers", mode="before")
@@ -119,21 +123,16 @@ class SplitPlan(_Frozen):
     """How samples are assigned to splits; duplicates and groups are never divided."""
 
     by: Literal["source", "random"] = Field(
-        default="source", description="random: forget the splits that sources bring"
+        default="source", description="random: draw new splits and ignore those of the sources"
     )
-    test: float = Field(default=0.2, gt=0, lt=1, description="share, where it is drawn")
-    validation: float = Field(
-        default=0.1, gt=0, lt=1, description="share of the training side, where it is drawn"
-    )
+    test: float = Field(default=0.2, gt=0, lt=1, description="share of test, if it is drawn")
+    validation: float = Field(default=0.1, gt=0, lt=1, description="share of train, if it is drawn")
     seed: int = Field(default=0, ge=0)
     test_from: Literal["validation", "train"] = Field(
         default="validation",
-        description="what becomes the test split of a source that has none: its validation split, "
-        "or a share of train",
+        description="source of a missing test split: the validation split, or a share of train",
     )
-    min_class: int = Field(
-        default=0, ge=0, description="leave classes with fewer images out of the set"
-    )
+    min_class: int = Field(default=0, ge=0, description="drop classes with fewer images")
 
     def notes(self, title: str, present: Collection[str]) -> list[str]:
         """Describes which splits are drawn for a source.
@@ -170,7 +169,8 @@ class TopUp(_Frozen):
     label: str
     source: str
     to: int | Literal["mean", "largest"] = Field(
-        default="mean", description="images of the class in train, at most; of the other classes'"
+        default="mean",
+        description="target number of training images: a statistic of the other classes",
     )
 
 
@@ -179,21 +179,21 @@ class BalancePlan(_Frozen):
 
     top_up: tuple[TopUp, ...] = ()
     most: int | Literal["smallest", "mean"] | None = Field(
-        default=None, description="most training images of a class; the rest is left out"
+        default=None, description="maximum number of training images per class"
     )
 
 
 class PrepareOptions(_Frozen):
     """How the samples of the sources are prepared."""
 
-    title: str = Field(default="", description="shown; the sources' titles by default")
-    side: int = Field(default=48, ge=16, le=512, description="of the stored images in pixels")
+    title: str = Field(default="", description="display name; by default the sources' titles")
+    side: int = Field(default=48, ge=16, le=512, description="side of the stored images in pixels")
     colour: Literal["auto", "grey", "rgb"] = "auto"
     clean: CleanPlan = CleanPlan()
     split: SplitPlan = SplitPlan()
     balance: BalancePlan = BalancePlan()
     relabel: Path | None = Field(
-        default=None, description="csv with id and label; an empty label sets the sample aside"
+        default=None, description="csv with id and label; an empty label excludes the sample"
     )
     new_benchmark: bool = Field(
         default=False,
@@ -201,7 +201,7 @@ class PrepareOptions(_Frozen):
     )
     ship_pictures: bool = Field(
         default=False,
-        description="publish the pictures too (WebP); only where you may: `synthetic`, your own",
+        description="also publish the images (WebP); only if you may: `synthetic`, your own",
     )
 
 

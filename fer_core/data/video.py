@@ -162,7 +162,7 @@ def _opened(source: Source, name: str) -> "Iterator[InputContainer]":
     import av
 
     unreadable = DataError(
-        f"{_title(source, name)} is no video that can be read. Use MP4, MOV, AVI, MKV or WebM, or "
+        f"{_title(source, name)} cannot be read as a video. Use MP4, MOV, AVI, MKV or WebM, or "
         "convert it with: ffmpeg -i input output.mp4"
     )
     if not isinstance(source, Path):

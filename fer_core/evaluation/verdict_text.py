@@ -111,7 +111,7 @@ def violation_text(violation: Violation) -> str:
         case Limit.SIZE:
             return f"{mb_text(violation.value)}, over the limit of {violation.allowed:g} MB"
         case Limit.KIND:
-            return "it is an ensemble" if violation.text == "ensemble" else "it is no ensemble"
+            return "it is an ensemble" if violation.text == "ensemble" else "it is not an ensemble"
         case Limit.LICENCE:
             return f"licence of the weights: {violation.text or 'unknown'}"
         case _:

@@ -35,7 +35,7 @@ def test_the_video_page_shows_a_timeline_and_the_table(toy, open_page, monkeypat
     assert app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")
     app.file_uploader(key="video").set_value([("notes.mp4", b"text", "video/mp4")]).run()
     assert not app.exception
-    assert any("is no video that can be read" in error.value for error in app.error)
+    assert any("cannot be read as a video" in error.value for error in app.error)
 
 
 def test_the_live_page_starts_with_the_fastest_measured_run(toy, benchmark_copy):

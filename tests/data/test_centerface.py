@@ -76,7 +76,7 @@ def test_the_converted_detector_keeps_its_outputs_and_accepts_any_size(tmp_path:
 def test_other_onnx_files_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "a.onnx"
     text.write_text("no network")
-    with pytest.raises(DataError, match="is no ONNX file"):
+    with pytest.raises(DataError, match="is not an ONNX file"):
         convert(text, tmp_path / "b.onnx")
     with pytest.raises(DataError, match=r"cannot be read"):
         convert(tmp_path / "missing.onnx", tmp_path / "b.onnx")

@@ -111,7 +111,7 @@ def test_rafdb_without_images_names_the_archive_to_unpack(tmp_path: Path) -> Non
 
 def test_an_unknown_class_folder_of_rafdb_is_refused(rafdb: Path, tmp_path: Path) -> None:
     picture(tmp_path / "d/train/8/train_1_aligned.jpg")
-    with pytest.raises(DataError, match=r"the class 8, which is none of the codes of rafdb"):
+    with pytest.raises(DataError, match=r"the class 8, which is not a code of rafdb"):
         RafDbFolderSource(tmp_path / "d")
 
 
@@ -425,7 +425,7 @@ def test_a_damaged_cell_is_skipped_and_a_damaged_file_named(tmp_path: Path) -> N
     assert isinstance(first, Sample)
     assert isinstance(second, Skipped)
     path.write_bytes(b"PAR1 nonsense")
-    with pytest.raises(DataError, match=r"all\.parquet is no readable parquet"):
+    with pytest.raises(DataError, match=r"all\.parquet cannot be read as a parquet"):
         HuggingFaceSource(str(path))
 
 

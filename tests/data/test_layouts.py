@@ -308,7 +308,7 @@ READ = [
     Read("a table with rows without a label", unlabelled, "list",
          even(["happy", "sad"], (NO_SPLIT,), 3), skipped=2),
     Read("a table that agrees with the folders", beside_folders(moved=0), "list",
-         even(["happy", "sad"], (NO_SPLIT,), 4), notes=("class folders say the same",)),
+         even(["happy", "sad"], (NO_SPLIT,), 4), notes=("class folders agree",)),
     Read("a table that counts", beside_folders(moved=2), "list",
          {"happy": {NO_SPLIT: 2}, "sad": {NO_SPLIT: 6}}, {"annotation": "table"}),
     Read("parquet with public and private test", lambda r: write_pair(r, tuple(

@@ -52,7 +52,7 @@ def test_a_damaged_archive_is_refused_and_the_earlier_dataset_is_kept(dataset, t
         pixels = np.array(picture)
     pixels[0, 0] ^= 1
     Image.fromarray(pixels).save(strip, lossless=True)
-    with pytest.raises(DataError, match=r"images\.npy is not what was packed"):
+    with pytest.raises(DataError, match=r"images\.npy differs from the packed file"):
         unpack(folder, target)
     strip.write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"000000000\.webp cannot be read"):
@@ -70,7 +70,7 @@ def test_a_folder_without_a_packed_dataset_is_refused(dataset, tmp_path):
     facts = json.loads((folder / "pack.json").read_text())
     facts["hashes"]["../../escape"] = "0"
     (folder / "pack.json").write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="which no set has"):
+    with pytest.raises(DataError, match="which no dataset has"):
         unpack(folder, tmp_path / "other")
     (folder / "pack.json").write_text("{}")
     with pytest.raises(DataError, match="lacks a key"):

@@ -53,7 +53,7 @@ def test_colours_are_not_swapped(tmp_path):
 def test_files_that_are_not_videos_are_refused(tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("nothing to see")
-    with pytest.raises(DataError, match=r"notes\.mp4 is no video that can be read\. Use MP4"):
+    with pytest.raises(DataError, match=r"notes\.mp4 cannot be read as a video\. Use MP4"):
         list(read_frames(text))
     empty = tmp_path / "empty.avi"
     empty.touch()

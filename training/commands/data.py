@@ -25,15 +25,13 @@ def prepare(
         str | None,
         typer.Argument(
             help="A file or folder of any known dataset, `synthetic`, or `owner/name` of a "
-            "Hugging Face dataset with `--format huggingface`. Left out with --plan."
+            "Hugging Face dataset with `--format huggingface`. Omit it with --plan."
         ),
     ] = None,
-    name: Annotated[
-        str, typer.Option(help="Name of the benchmark that the set becomes.", show_default=False)
-    ] = "",
+    name: Annotated[str, typer.Option(help="Name of the benchmark.", show_default=False)] = "",
     plan: Annotated[
         Path | None,
-        typer.Option(help="A yaml plan: several sources, mapping, cleaning, balancing, splits."),
+        typer.Option(help="A YAML plan: several sources, mapping, cleaning, balancing, splits."),
     ] = None,
     format_: Annotated[
         Format | None,
@@ -46,54 +44,54 @@ def prepare(
     labels: Annotated[
         Literal["ferplus", "fer2013"] | None,
         typer.Option(
-            help="FER2013: which annotation is the label; the other is kept beside it.",
-            show_default="ferplus where votes are found",
+            help="FER2013: the annotation to use as label; the other is kept as second label.",
+            show_default="ferplus if there are votes",
         ),
     ] = None,
     map_class: Annotated[
         list[str] | None,
         typer.Option(
-            help="What a class of the set means, `name=class`; `name=` leaves it out. Repeatable."
+            help="Rename a class of the dataset: `name=class`; `name=` drops it. May be repeated."
         ),
     ] = None,
     codes: Annotated[
         Codes | None,
-        typer.Option(help="What class numbers mean.", show_default="asked where it is not certain"),
+        typer.Option(help="Meaning of class numbers.", show_default="required if ambiguous"),
     ] = None,
     any_classes: Annotated[
-        bool, typer.Option("--any-classes", help="Take classes that name no known emotion.")
+        bool, typer.Option("--any-classes", help="Accept classes that are not known emotions.")
     ] = False,
     annotation: Annotated[
         Annotation | None,
         typer.Option(
-            help="What counts where an annotation table and class folders differ.",
-            show_default="asked",
+            help="Labels to use if an annotation table and class folders differ.",
+            show_default="required if they differ",
         ),
     ] = None,
     image: Annotated[
-        str | None, typer.Option(help="Column of pictures.", show_default="its usual names")
+        str | None, typer.Option(help="Column of images.", show_default="usual names")
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column of labels.", show_default="its usual names")
+        str | None, typer.Option(help="Column of labels.", show_default="usual names")
     ] = None,
     split_column: Annotated[
-        str | None, typer.Option(help="Column of splits.", show_default="its usual names")
+        str | None, typer.Option(help="Column of splits.", show_default="usual names")
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
-            help="Column of persons, which no split cuts.", show_default="person, subject ..."
+            help="Column of persons, who stay in one split.", show_default="person, subject ..."
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Take at most so many images, drawn at random.")
+        int | None, typer.Option(min=1, help="Maximum number of images, sampled at random.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Synthetic: how many faces to draw.")] = 1400,
+    count: Annotated[int, typer.Option(min=1, help="Synthetic: number of faces to draw.")] = 1400,
     faults: Annotated[
         bool,
         typer.Option(
             "--faults",
-            help="Synthetic: plant copies, wrong labels and odd pictures, and simulate annotators.",
+            help="Synthetic: plant copies, wrong labels and outliers, and simulate annotators.",
         ),
     ] = False,
     side: Annotated[
@@ -101,28 +99,30 @@ def prepare(
     ] = 48,
     seed: Annotated[
         int,
-        typer.Option(min=0, help="Seed of the split, where the set has none, and of drawn faces."),
+        typer.Option(min=0, help="Seed of splits that are drawn, and of drawn faces."),
     ] = 0,
     split: Annotated[
         Literal["source", "random"],
-        typer.Option(help="random: forget the set's own split and draw one, 80/20 by class."),
+        typer.Option(
+            help="source: keep the dataset's splits; random: draw new ones, stratified, 80/20."
+        ),
     ] = "source",
     faces: Annotated[
         Literal["keep", "require", "crop"],
-        typer.Option(help="Look for faces: set pictures without one aside; crop to the face."),
+        typer.Option(help="require: exclude images without a face; crop: also crop to the face."),
     ] = "keep",
     test_from: Annotated[
         Literal["validation", "train"],
-        typer.Option(help="What becomes the test split of a set that has none."),
+        typer.Option(help="Split from which a missing test split is made."),
     ] = "validation",
     min_class: Annotated[
         int, typer.Option(min=0, help="Leave out classes with fewer images than this.")
     ] = 0,
     min_side: Annotated[
-        int, typer.Option(min=0, help="Set pictures (or cropped faces) below this side aside.")
+        int, typer.Option(min=0, help="Exclude images (or cropped faces) smaller than this side.")
     ] = 0,
     drop_flat: Annotated[
-        bool, typer.Option("--drop-flat", help="Set pictures of one grey level aside.")
+        bool, typer.Option("--drop-flat", help="Exclude images with almost no contrast.")
     ] = False,
     outliers: Annotated[
         Literal["modified-z", "z-score", "iqr"] | None,
@@ -133,7 +133,7 @@ def prepare(
     ] = None,
     relabel: Annotated[
         Path | None,
-        typer.Option(help="A csv with id and label, as the Data quality page exports it."),
+        typer.Option(help="A csv with id and label, as exported by the Data quality page."),
     ] = None,
     new_benchmark: Annotated[
         bool,
@@ -147,29 +147,29 @@ def prepare(
         bool,
         typer.Option(
             "--ship-pictures",
-            help="Put the pictures among the benchmark's artifacts, too. Only where you may "
-            "publish them: `synthetic`, or pictures of your own.",
+            help="Also write the images to the benchmark's artifacts. Use it only for images that "
+            "you may publish, such as `synthetic` or your own.",
         ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only print what would be read, and how that is known."),
+        typer.Option("--dry-run", help="Print what would be read, and why, and stop."),
     ] = False,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Read datasets, clean them, find duplicates, split, and write a set ready for training.
+    """Read datasets, clean them, find duplicates, split, and write a dataset for training.
 
     FER2013 with FER+ votes:
 
         python -m training prepare path/to/fer2013.csv --name ferplus
 
-    RAF-DB, AffectNet, FER+, CK+48, KDEF, JAFFE, ExpW, a folder with one subfolder a class, a list
-    of pictures, parquet files; in a folder, a zip or a tar file:
+    RAF-DB, AffectNet, FER+, CK+48, KDEF, JAFFE, ExpW, a folder with one subfolder per class, a list
+    of images, parquet files; in a folder, a zip or a tar file:
 
         python -m training prepare path/to/dataset --name mine --side 96
 
-    See first what would be read:
+    Print what would be read:
 
         python -m training prepare path/to/dataset --dry-run
 
@@ -209,12 +209,12 @@ def prepare(
 
 def pack(
     benchmark: Benchmark,
-    folder: Annotated[Path, typer.Argument(help="Where the packed set is written.")],
+    folder: Annotated[Path, typer.Argument(help="Target folder of the packed dataset.")],
     data: Data = None,
 ) -> None:
-    """Pack a prepared set into small files, for a machine without a network.
+    """Pack a prepared dataset into small files, for a machine without a network.
 
-    Images become lossless WebP. `unpack` restores the set bit for bit.
+    Images become lossless WebP. `unpack` restores the dataset bit for bit.
     """
     from fer_core.data.packing import pack as pack_set
     from training.terminal.progress import console, show_progress
@@ -225,11 +225,11 @@ def pack(
 
 
 def unpack(
-    folder: Annotated[Path, typer.Argument(help="A folder that `pack` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="A folder written by `pack`.")],
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Restore a packed set, and check each file against the original."""
+    """Restore a packed dataset, and check the hash of each file."""
     from fer_core.data.packing import packed_name
     from fer_core.data.packing import unpack as unpack_set
     from training.terminal.progress import console, show_progress
@@ -245,7 +245,7 @@ def unpack(
 
 
 def examples(
-    folder: Annotated[Path, typer.Argument(help="Where the pictures are written.")],
+    folder: Annotated[Path, typer.Argument(help="Target folder of the images.")],
 ) -> None:
     """Draw the synthetic example faces that the dashboard offers."""
     from training.examples import write_examples
@@ -256,7 +256,7 @@ def examples(
 
 
 def _plan(context: typer.Context) -> "PreparePlan":
-    """Returns the plan of a file, or the one that the options make."""
+    """Returns the plan from its file or from the options."""
     from fer_core.data.plan import parse_plan, read_plan
 
     options = dict(context.params)

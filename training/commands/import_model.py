@@ -209,7 +209,7 @@ def _import(
     if request.suffix in SUFFIXES:
         return _import_published(_read_weights(request), request, benchmark, run, data)
     raise DataError(
-        f"{Path(request.source).name} is no kind of file that can be imported. Give one of "
+        f"{Path(request.source).name} cannot be imported: unknown file type. Pass one of "
         f"{', '.join((*_TABLES, '.onnx', *SUFFIXES))}, a folder or hub:owner/name."
     )
 
@@ -262,7 +262,7 @@ def _read_weights(request: _Request) -> "PublishedModel":
 
     if request.architecture is None:
         raise RecipeError(
-            f"{Path(request.source).name} holds weights alone. Name their network with "
+            f"{Path(request.source).name} contains only weights. Name their network with "
             "--architecture, such as timm:convnext_atto."
         )
     return read_weights_file(

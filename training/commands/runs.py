@@ -227,7 +227,7 @@ def ensemble(
     run_dir = paths.run(name)
     if run_dir.info_path.is_file():
         if run_dir.info().kind != "ensemble":
-            raise RecipeError(f"{name} is a run that is no ensemble. Pass another --name.")
+            raise RecipeError(f"The run {name} exists and is not an ensemble. Pass another --name.")
         if not overwrite:
             raise RecipeError(f"There is an ensemble {name}. Pass another --name, or --overwrite.")
     content = {

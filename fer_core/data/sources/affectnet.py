@@ -96,7 +96,7 @@ class AffectNetCsvSource(ImageFiles):
             elif not labels[code]:
                 self.left_out[_annotators_say(code)] += 1
             elif PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
-                yield Skipped(key, "The csv's path leads out of the folder of pictures.")
+                yield Skipped(key, "The csv's path points outside the image folder.")
             elif (picture := index.find(key, name.rpartition("/")[0])) is None:
                 yield Skipped(key, f"{PurePosixPath(key).name} is missing.")
             else:

@@ -142,11 +142,11 @@ class AnnotatedSource(ImageFiles):
         if self.disagreeing:
             self.notes.append(
                 f"For {self.disagreeing:,} of {len(compared):,} pictures the table names another "
-                "class than their folder. The table counts; the folder's class is kept as the "
-                "second label (--annotation folder takes the folders instead)."
+                "class than their folder. The table's label is used; the folder's class is kept as "
+                "the second label (--annotation folder uses the folders instead)."
             )
         elif compared:
-            self.notes.append("The class folders say the same.")
+            self.notes.append("The class folders agree.")
 
     def _note_tables(
         self, tree: FileTree, tables: Sequence[AnnotationTable], rows: Sequence["_Row"]
@@ -203,7 +203,7 @@ def find_tables(
         table = read_annotations(tree, name, columns.image if named else None, index)
         if table is None:
             if named:
-                raise DataError(f"{name} is no table or list of pictures. {LAYOUT}.")
+                raise DataError(f"{name} is not a table or list of images. {LAYOUT}.")
             continue
         head = table.rows[table.image].head(50)
         if not any(index.find(cell, table.folder) for cell in head):

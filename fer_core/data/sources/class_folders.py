@@ -188,7 +188,7 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         if other is not chosen
     ]
     if loose := sum(chosen.unsorted.values()):
-        notes.append(f"Not read: {loose:,} images that stand in no class folder.")
+        notes.append(f"Not read: {loose:,} images that are in no class folder.")
     return chosen, notes
 
 

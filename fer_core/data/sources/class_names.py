@@ -179,7 +179,7 @@ class ClassNames:
         table = CODE_TABLES[self.codes]
         if code not in table:
             raise DataError(
-                f"{where} has the class {name}, which is none of the codes of {self.codes} "
+                f"{where} has the class {name}, which is not a code of {self.codes} "
                 f"({', '.join(f'{number} {label}' for number, label in table.items())}). Name "
                 f"another meaning of the numbers with --codes, or map it: --map-class {name}=happy "
                 f"(--map-class {name}= leaves it out)."
@@ -256,9 +256,9 @@ class ClassNames:
         ]
         some = "Some classes" if partly else "The classes"
         fits = (
-            "They could mean:\n" + "\n".join(readings) + "\nSay which with one of these options, or"
+            "They could mean:\n" + "\n".join(readings) + "\nChoose one with these options, or"
             if readings
-            else "They fit no dataset that FERscope knows. Say what they mean:"
+            else "They fit no dataset that FERscope knows. Name their meaning:"
         )
         return (
             f"{some} of {where} are numbers ({', '.join(ordered)}), and nothing says what they "

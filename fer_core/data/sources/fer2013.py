@@ -231,7 +231,7 @@ def _read_votes(
     if agreement < MIN_JOIN_AGREEMENT:
         raise DataError(
             f"{file.name} does not belong to these rows: its most frequent vote equals the FER2013 "
-            f"label for {agreement:.0%} of the rows (about 65% when joined rightly). The rows are "
+            f"label for {agreement:.0%} of the rows (about 65% if joined correctly). The rows are "
             "shifted or shuffled; use both files in their original row order."
         )
     return counts

@@ -96,7 +96,7 @@ class FolderSource(ImageFiles):
             shown = ", ".join(sorted(folders)[:3])
             self.notes.append(
                 f"The {len(folders)} folders inside the class folders ({shown}, ...) are taken for "
-                "persons: groups that no split cuts."
+                "persons: groups that splits do not divide."
             )
             return files
         stems = [PurePosixPath(file.name).stem for file in files]
@@ -106,7 +106,8 @@ class FolderSource(ImageFiles):
         named = [NAMINGS[naming](stem) for stem in stems]
         persons = {name.group for name in named if name}
         self.notes.append(
-            f"Files are named as in {naming}: {len(persons)} persons are groups that no split cuts."
+            f"Files are named as in {naming}: {len(persons)} persons are groups that splits do "
+            "not divide."
         )
         return [
             replace(file, group=name.group, extras=name.extras) if name else file

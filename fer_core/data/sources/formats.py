@@ -159,7 +159,7 @@ def _checked(form: str, options: Mapping[str, Any]) -> ReaderOptions:
             raise DataError(f"{name}: {first['msg']}.") from error
         raise DataError(
             f"--{name.replace('_', '-')} is an option of {', '.join(readers_of(name))}; this "
-            f"dataset is read as {form}. Leave it out, or say what the dataset is with --format."
+            f"dataset is read as {form}. Leave it out, or name its format with --format."
         ) from error
 
 

@@ -282,7 +282,7 @@ class _Parquet:
                 return pq.ParquetFile(self.tree.root / file)
             return pq.ParquetFile(self.tree.open(file))
         except Exception as error:  # pyarrow raises several exception types
-            raise DataError(f"{name} is no readable parquet file ({error}).") from error
+            raise DataError(f"{name} cannot be read as a parquet file ({error}).") from error
 
 
 @dataclass(frozen=True)

@@ -272,5 +272,5 @@ def _table_or_folders(
         f"different classes, and {compared.unlisted:,} pictures are not in the table.\n"
         f"  --annotation table   {table_counts(tree, tables, columns)}\n"
         f"  --annotation folder  {by_folder}\n"
-        "Say which counts with one of these options."
+        "Choose the labels with one of these options."
     )

@@ -115,7 +115,7 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
         )
         raise DataError(
             f"{where} has several columns of labels, and they differ:\n{readings}\n"
-            "Say which is meant with --label."
+            "Choose one with --label."
         )
     return first
 

@@ -224,7 +224,7 @@ class TarStore:
         """Opens a file for reading."""
         file = self.archive.extractfile(self.members[name])
         if file is None:
-            raise tarfile.TarError("it is no regular file")
+            raise tarfile.TarError("it is not a regular file")
         return file
 
 
@@ -272,7 +272,7 @@ def open_tree(path: Path) -> FileTree:
         return _tar_tree(path)
     except _DAMAGED as error:
         raise DataError(
-            f"{path.name} is no archive that can be read ({error}). Get the file again, or unpack "
+            f"{path.name} cannot be read as an archive ({error}). Get the file again, or unpack "
             "it and give the folder."
         ) from error
 
@@ -302,7 +302,7 @@ def _folder_tree(root: Path) -> FileTree:
             elif _is(entry.is_file):
                 files.append(name)
             else:  # reading a pipe would block
-                reason = f"{printable(entry.name)} is no regular file."
+                reason = f"{printable(entry.name)} is not a regular file."
                 skipped.append(Skipped(printable(name), reason))
             _check_count(len(files), root.name)
     except OSError as error:
@@ -321,7 +321,7 @@ def _folder_tree(root: Path) -> FileTree:
     )
 
 
-_LEADS_OUT = "{} is a link that leads out of the folder. Copy what it points to into the folder."
+_LEADS_OUT = "{} is a link that points outside the folder. Copy its target into the folder."
 
 
 def leads_out(path: str, root: Path) -> bool:
@@ -401,7 +401,7 @@ def _tar_tree(path: Path) -> FileTree:
         _check_count(count, path.name)
         if info.isdir() or not _is_visible(info.name):
             continue
-        if reason := _unsafe(info.name) or ("" if info.isreg() else "It is no regular file."):
+        if reason := _unsafe(info.name) or ("" if info.isreg() else "It is not a regular file."):
             skipped.append(Skipped(printable(info.name), reason))
         else:
             members[_relative(info.name)] = info
@@ -467,8 +467,8 @@ def _unsafe(name: str) -> str:
     """Returns why a member's name is unsafe; empty if it is safe."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        return "Its path leads out of the archive."
-    return "It lies in too many folders." if len(path.parts) > MAX_DEPTH else ""
+        return "Its path points outside the archive."
+    return "Its path has too many folders." if len(path.parts) > MAX_DEPTH else ""
 
 
 def _check_archive(path: Path, count: int, size: int) -> None:

@@ -58,7 +58,7 @@ def test_a_constraint_changes_the_verdict(open_page, timed, artifacts_copy):
     expected = verdict_text.headline(read_verdict(timed, Constraints.of(kind=ModelKind.ENSEMBLE)))
     assert expected in page_html(app)
     assert "the only model within the constraints" in expected
-    assert "it is no ensemble" in page_html(app)
+    assert "it is not an ensemble" in page_html(app)
 
 
 def test_a_link_restores_the_constraints(open_page, timed, artifacts_copy):

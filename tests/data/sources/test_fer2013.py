@@ -105,7 +105,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [("2.5", "row 9: emotion code '2.5' is unknown"), ("8", "class 8.*none of the codes")],
+    [("2.5", "row 9: emotion code '2.5' is unknown"), ("8", "class 8.*not a code")],
 )
 def test_an_unknown_code_is_named(tmp_path: Path, code: str, message: str) -> None:
     table = fer2013_table().astype({"emotion": str})

@@ -251,7 +251,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert {item.label for item in only_samples(source)} == {"happy", "sad"}
     skipped = only_skipped(source)
     assert sorted(skipped) == ["fear", "sad/link.png"]
-    assert all("leads out of the folder" in reason for reason in skipped.values())
+    assert all("points outside the folder" in reason for reason in skipped.values())
     assert len(source) == 6
 
 
@@ -276,9 +276,9 @@ def test_broken_links_and_pipes_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "sad" / "gone.png").symlink_to(tmp_path / "sad" / "nothing.png")
     os.mkfifo(tmp_path / "sad" / "pipe.png")
     assert only_skipped(FolderSource(tmp_path)) == {
-        "sad/gone.png": "gone.png is no regular file.",
-        "sad/loop.png": "loop.png is no regular file.",
-        "sad/pipe.png": "pipe.png is no regular file.",
+        "sad/gone.png": "gone.png is not a regular file.",
+        "sad/loop.png": "loop.png is not a regular file.",
+        "sad/pipe.png": "pipe.png is not a regular file.",
     }
 
 

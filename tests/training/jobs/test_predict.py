@@ -155,7 +155,7 @@ def test_unsure_predictions_are_empty_and_counted(folder, run, tmp_path):
     [
         (["missing"], DataError, "There is no file or folder"),
         (["empty"], DataError, "has no image"),
-        (["mine/d.mp4"], DataError, "is no video that can be read"),
+        (["mine/d.mp4"], DataError, "cannot be read as a video"),
         (["mine/notes.txt"], DataError, "is not a picture"),
         (["mine", "--run", "../x"], ArtifactError, "has no run '../x'"),
         (["mine", "--out", "a.xls"], DataError, r"must end in \.parquet"),
