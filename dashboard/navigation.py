@@ -6,8 +6,8 @@ from itertools import groupby
 
 import streamlit as st
 
-from dashboard import state, theme
-from dashboard.components import pickers
+from dashboard import address, state, theme
+from dashboard.components import pickers, viewer
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
     PageSpec("video", "Try", "Video", "movie"),
     PageSpec("live", "Try", "Live", "videocam"),
+    PageSpec("run", "Runs", "Run", "article"),
     PageSpec("monitor", "Runs", "Training monitor", "monitoring"),
 )
 """Every page; navigation, tests and benchmarks read this list."""
@@ -68,6 +69,8 @@ def link(name: str, text: str) -> None:
 def run() -> None:
     """Shows the navigation, the benchmark picker and the selected page."""
     theme.apply()
+    address.keep_history()
+    viewer.reset()
     state.accept_old_addresses()
     sections = {
         section: [
@@ -85,6 +88,8 @@ def run() -> None:
     with st.sidebar:
         pickers.benchmark_picker()
     page.run()
+    if picked := pickers.picked_benchmark():
+        viewer.show_requested(picked)
     with st.sidebar:
         st.caption(
             "FERscope evaluates facial-expression classifiers. A predicted expression does not "

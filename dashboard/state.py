@@ -13,6 +13,10 @@ BIND: Final = "query-params"
 """Value of a widget's `bind`: Streamlit keeps its value in the query parameter of its key."""
 
 
+TEST_SAMPLE: Final = "Test sample"
+"""Title of the option that takes a face from the benchmark, as the address names it."""
+
+
 class Key(StrEnum):
     """Keys of widgets and names of query parameters."""
 

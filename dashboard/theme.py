@@ -25,6 +25,7 @@ h2, h3 { letter-spacing: -.01em; }
   margin-right: .4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 [data-testid="stImage"] img { border-radius: .45rem; }
+.st-key-address { display: none; }
 </style>
 """
 

@@ -20,3 +20,9 @@ def artifacts_root() -> Path:
 def data_root() -> Path:
     """Returns the folder of prepared datasets: `FERSCOPE_DATA`, or `data/`."""
     return Path(os.environ.get("FERSCOPE_DATA") or _home() / "data")
+
+
+def state_root() -> Path | None:
+    """Returns the folder of what visitors write, `FERSCOPE_STATE`; None if it is not set."""
+    state = os.environ.get("FERSCOPE_STATE")
+    return Path(state) if state else None

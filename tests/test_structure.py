@@ -21,6 +21,7 @@ LEVELS = {
     "fer_core.records": 1,
     "fer_core.artifacts": 1,
     "fer_core.abilities": 1.5,
+    "fer_core.reviews": 1.5,
     "fer_core.run_commit": 1.5,
     "fer_core.synthetic": 1.5,
     "fer_core.data": 2,

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.cache import benchmarks
+from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.calibration import scale_predictions
 from fer_core.evaluation.label_issues import (
     LabelNoiseReport,
     accuracy_without_suspects,
@@ -160,7 +161,7 @@ def _networks(benchmark: Benchmark) -> list[Run]:
 
 
 def _readable_predictions(runs: Sequence[Run]) -> dict[str, Predictions]:
-    """Returns the readable predictions that have the same samples as the first readable run."""
+    """Returns the readable predictions, calibrated, of the same samples as the first such run."""
     readable: dict[str, Predictions] = {}
     for run in runs:
         try:
@@ -171,4 +172,13 @@ def _readable_predictions(runs: Sequence[Run]) -> dict[str, Predictions]:
         except ArtifactError:
             continue
         readable[run.run_id] = predictions
-    return readable
+    return {
+        run.run_id: _calibrated(run, readable[run.run_id]) for run in runs if run.run_id in readable
+    }
+
+
+def _calibrated(run: Run, predictions: Predictions) -> Predictions:
+    temperature = results.temperature(run) or 1.0
+    return Predictions(
+        {split: scale_predictions(part, temperature) for split, part in predictions.splits.items()}
+    )

@@ -4,7 +4,8 @@ A `Scope` sets which samples and classes are scored; a `Board` holds the ranked 
 aligned by sample. The caching rules are those of `dashboard.cache.benchmarks`.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from dashboard.cache.benchmarks import (
     Benchmark,
+    Run,
     benchmark_dirs,
     find_run,
     picture_stamps,
@@ -83,7 +85,8 @@ class Board:
 
     Attributes:
         results: The leaderboard.
-        aligned: Predictions of the ranked runs, best first, in one sample order.
+        aligned: Predictions of the ranked runs, best first, in one sample order, with calibrated
+            confidence.
         votes: Annotators' votes in the same order; None without any.
     """
 
@@ -113,7 +116,63 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
     aligned = results.aligned
     if aligned is None:
         raise ArtifactError("No run can be scored on these samples with these classes.")
+    aligned = aligned.with_temperatures(
+        {run_id: temperature(benchmark.run(run_id)) for run_id in aligned.runs}
+    )
     return Board(results, aligned, Votes.of(samples(benchmark), aligned.ids, aligned.labels))
+
+
+@st.cache_resource(
+    max_entries=64, show_spinner=False, hash_funcs={Run: file_stamps("predictions_path")}
+)
+def temperature(run: Run) -> float | None:
+    """Returns the temperature fitted on a run's validation predictions, for all classes.
+
+    None if they are missing or damaged; its probabilities are then not calibrated.
+    """
+    try:
+        return calibration.fit_temperature(predictions(run).split("validation"))
+    except ArtifactError:
+        return None
+
+
+@st.cache_resource(
+    max_entries=64, show_spinner=False, hash_funcs={Run: file_stamps("predictions_path")}
+)
+def _positions(run: Run) -> dict[str, tuple[str, int]]:
+    """Returns split and row of each sample of a run's predictions."""
+    return {
+        str(sample_id): (split, row)
+        for split, part in predictions(run).splits.items()
+        for row, sample_id in enumerate(part.ids)
+    }
+
+
+def sample_probabilities(
+    benchmark: Benchmark, sample_id: str, classes: Sequence[str] = ()
+) -> dict[str, NDArray[np.float64]]:
+    """Returns the runs' calibrated probabilities for a sample, best run first.
+
+    Args:
+        benchmark: The benchmark.
+        sample_id: Any of its samples; there are no predictions for training images.
+        classes: The scored classes, in the order of the labels; all if empty.
+
+    Returns:
+        Probabilities by run id, shape (K,); without the runs that have none for the sample.
+    """
+    labels = benchmark.info.labels
+    columns = [index for index, name in enumerate(labels) if not classes or name in classes]
+    rows = {}
+    for run in benchmark.runs:
+        with suppress(ArtifactError):
+            if (position := _positions(run).get(sample_id)) is not None:
+                split, row = position
+                raw = predictions(run).split(split).probabilities[row]
+                # renormalised by the scaling
+                scored = calibration.scale_confidence(raw[columns], temperature(run) or 1.0)
+                rows[run.run_id] = scored
+    return rows
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)

@@ -16,9 +16,11 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, inference
 from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.components.gallery import enlarge
 from dashboard.components.pickers import switch
+from dashboard.components.sample_picker import pick_sample
 from dashboard.components.text import plain
-from dashboard.state import BIND, Key
+from dashboard.state import BIND, TEST_SAMPLE, Key
 from fer_core.data.faces import no_face, whole_picture
 from fer_core.data.imaging import SampleFormat, printable_name
 from fer_core.errors import DetectorError, ImageError
@@ -82,13 +84,32 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
 
     Args:
         benchmark: The benchmark, whose framing the crops take.
-        several: Whether more than one picture can be uploaded.
+        several: Whether more than one picture can be uploaded, or a sample of the benchmark taken.
     """
+    stored = benchmarks.pictures(benchmark) if several else None
     source = st.segmented_control(
-        "Picture source", [EXAMPLE, UPLOAD, CAMERA], default=EXAMPLE, required=True,
-        key=Key.FACE, bind=BIND,
-    )  # fmt: skip
-    uploads = _receive(source, several=several)
+        "Picture source",
+        [EXAMPLE, UPLOAD, CAMERA, *([TEST_SAMPLE] if stored is not None else [])],
+        default=EXAMPLE,
+        required=True,
+        key=Key.FACE,
+        bind=BIND,
+    )
+    if source == TEST_SAMPLE and stored is not None:
+        return [_sample_picture(benchmark, stored)]
+    return _own_pictures(benchmark, _receive(source, several=several))
+
+
+def _sample_picture(benchmark: Benchmark, pictures: Pictures) -> DetectedPicture:
+    sample_id = pick_sample(benchmark, pictures)
+    picture = Image.fromarray(pictures.images[pictures.rows[sample_id]]).convert("RGB")
+    return DetectedPicture(sample_id, picture, (whole_picture(picture),))
+
+
+def _own_pictures(
+    benchmark: Benchmark, uploads: Sequence[UploadedPicture]
+) -> list[DetectedPicture]:
+    """Shows how pictures are read, detects their faces, and shows problems."""
     cropped = st.checkbox(
         "The picture is already a cropped face",
         key="cropped",
@@ -142,7 +163,7 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
     """
     pictures = benchmarks.pictures(benchmark)
     if pictures is not None:
-        names = {OWN: "Upload or example", SAMPLE: "Test sample"}
+        names = {OWN: "Upload or example", SAMPLE: TEST_SAMPLE}
         if switch("Face", names, Key.SOURCE) == SAMPLE:
             return _sample_face(benchmark, pictures)
     detected = face_input(benchmark)
@@ -152,24 +173,16 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
     if not first.crops:
         st.stop()
     stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
-    return StoredFace(stored_format.convert(first.crops[0].crop))
+    pixels = stored_format.convert(first.crops[0].crop)
+    st.image(enlarge(Image.fromarray(pixels), 192), caption="The models' input")
+    return StoredFace(pixels)
 
 
 def _sample_face(benchmark: Benchmark, pictures: Pictures) -> StoredFace:
-    samples = benchmarks.samples(benchmark)
-    labels = samples.loc[samples["split"] == "test", "label"].to_dict()
-    sample_id = st.selectbox(
-        "Sample",
-        list(labels),
-        format_func=lambda key: f"{key} ({labels[key]})",
-        key=Key.PICTURE,
-        bind=BIND,
-    )
-    picture = pictures.get(str(sample_id))
-    if picture is None:
-        st.error("This sample's picture is missing from the prepared dataset.")
-        st.stop()
-    return StoredFace(np.asarray(picture), str(labels[sample_id]))
+    sample_id = pick_sample(benchmark, pictures)
+    label = benchmarks.samples(benchmark).at[sample_id, "label"]
+    pixels = np.asarray(pictures.images[pictures.rows[sample_id]])
+    return StoredFace(pixels, label if isinstance(label, str) else None)
 
 
 def _open(

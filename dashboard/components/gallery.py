@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -11,13 +11,11 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.components.text import plain
+from dashboard import address
+from dashboard.state import Key
 from fer_core.records import BenchmarkInfo
 
-OPENABLE_COLUMNS = 8
-
-_STYLE = """
-<style>
+_CSS = """
 .fs-grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--side), 1fr));
   gap: .7rem .6rem; margin: .2rem 0 .6rem; }
 .fs-grid figure { margin: 0; }
@@ -26,8 +24,41 @@ _STYLE = """
 .fs-grid figcaption { font-size: .76rem; line-height: 1.35; opacity: .82; margin-top: .25rem;
   overflow-wrap: anywhere; }
 .fs-grid b { font-weight: 600; }
-</style>
+.fs-grid button { all: unset; display: block; width: 100%; cursor: pointer; border-radius: .45rem; }
+.fs-grid button:hover img { filter: brightness(1.12); }
+.fs-grid button:focus-visible, .fs-grid .fs-open {
+  outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
+
+_CLICKABLE = """
+export default function ({ data, parentElement, setTriggerValue }) {
+  const grid = parentElement.querySelector(".fs-grid");
+  if (grid.shown !== data.figures) grid.innerHTML = grid.shown = data.figures;
+  grid.style.cssText = data.style;
+  grid.onclick = (event) => {
+    const button = event.target.closest("button[data-id]");
+    if (button) setTriggerValue("open", button.dataset.id);
+  };
+  const mark = () => {
+    const open = new URLSearchParams(location.search).get("SAMPLE");
+    for (const button of grid.querySelectorAll("button[data-id]")) {
+      const opens = button.dataset.id === open;
+      if (opens && !button.classList.contains("fs-open")) {
+        button.scrollIntoView({ block: "nearest" });
+      }
+      button.classList.toggle("fs-open", opens);
+    }
+  };
+  mark();
+  window.addEventListener("EVENT", mark);
+  return () => window.removeEventListener("EVENT", mark);
+}
+""".replace("SAMPLE", Key.SAMPLE).replace("EVENT", address.EVENT)
+"""Shows the figures, reports the clicked one, and marks the one that the address names."""
+
+_clickable_grid = st.components.v2.component(
+    "ferscope-gallery", html='<div class="fs-grid"></div>', css=_CSS, js=_CLICKABLE
+)
 
 
 @dataclass(frozen=True)
@@ -50,33 +81,34 @@ class Card:
 
 
 def gallery(
-    cards: Sequence[Card], *, side: int = 104, on_open: Callable[[str], None] | None = None
+    cards: Sequence[Card],
+    *,
+    side: int = 104,
+    key: str = "gallery",
+    on_open: Callable[[str], None] | None = None,
 ) -> None:
     """Shows pictures with captions in rows that fill the page.
 
     Args:
         cards: The cards, in display order.
         side: Smallest width of a picture on the page, in pixels.
-        on_open: Called with a card's name when its button is clicked. If None, there are no
-            buttons, and the cards are one HTML element, which renders faster.
+        key: Identifies a gallery whose pictures open; unique on its page.
+        on_open: Called with a card's name when its picture is clicked. If None, pictures do not
+            open.
     """
+    style = f"--side:{side}px"
     if on_open is None:
-        _grid(cards, f"--side:{side}px")
+        _grid(cards, style)
         return
-    columns = st.columns(OPENABLE_COLUMNS)
-    for index, card in enumerate(cards):
-        column = columns[index % OPENABLE_COLUMNS]
-        column.image(enlarge(card.picture, 144), width="stretch")
-        column.caption(plain(card.title))
-        column.button(
-            plain(card.note),
-            key=f"open-{card.name}",
-            help=f"Open {card.name}.",
-            on_click=on_open,
-            args=(card.name,),
-            width="stretch",
-            type="tertiary",
-        )
+
+    def report() -> None:
+        on_open(str(st.session_state[key]["open"]))
+
+    _clickable_grid(
+        key=key,
+        data={"figures": _figures(cards, clickable=True), "style": style},
+        on_open_change=report,
+    )
 
 
 def strip(pictures: Sequence[tuple[Image.Image, str]]) -> None:
@@ -116,18 +148,24 @@ def need_pictures(benchmark: str) -> None:
 
 
 def _grid(cards: Sequence[Card], style: str) -> None:
-    figures = "".join(map(_figure, cards))
-    st.html(f'{_STYLE}<div class="fs-grid" style="{style}">{figures}</div>')
+    figures = _figures(cards, clickable=False)
+    st.html(f'<style>{_CSS}</style><div class="fs-grid" style="{style}">{figures}</div>')
 
 
-def _figure(card: Card) -> str:
+def _figures(cards: Iterable[Card], *, clickable: bool) -> str:
+    return "".join(_figure(card, clickable=clickable) for card in cards)
+
+
+def _figure(card: Card, *, clickable: bool) -> str:
     note = f"<br>{escape(card.note)}" if card.note else ""
     name = escape(card.name or card.title, quote=True)
-    return (
-        f'<figure><img src="{_data(card.picture)}" alt="{name}" title="{name}" '
+    image = (
+        f'<img src="{_data(card.picture)}" alt="{name}" title="{name}" '
         f'style="border-color:{escape(card.colour, quote=True)}">'
-        f"<figcaption><b>{escape(card.title)}</b>{note}</figcaption></figure>"
     )
+    if clickable:
+        image = f'<button type="button" data-id="{name}" aria-label="Open {name}">{image}</button>'
+    return f"<figure>{image}<figcaption><b>{escape(card.title)}</b>{note}</figcaption></figure>"
 
 
 def _data(picture: Image.Image) -> str:

@@ -1,6 +1,6 @@
 """The pictures of a dataset that are most similar to a face."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -15,13 +15,22 @@ EXPLANATION = (
 )
 
 
-def show(benchmark: Benchmark, pictures: Pictures, matches: Sequence[tuple[str, float]]) -> None:
+def show(
+    benchmark: Benchmark,
+    pictures: Pictures,
+    matches: Sequence[tuple[str, float]],
+    *,
+    key: str,
+    on_open: Callable[[str], None],
+) -> None:
     """Shows samples with their labels and correlations.
 
     Args:
         benchmark: The benchmark.
         pictures: Its pictures.
         matches: Sample ids and correlations, highest first.
+        key: Identifies the gallery on the page.
+        on_open: Called with a sample's id when its picture is clicked.
     """
     if not matches:
         st.caption("There is no picture to compare with.")
@@ -32,5 +41,6 @@ def show(benchmark: Benchmark, pictures: Pictures, matches: Sequence[tuple[str, 
         picture, label = pictures.get(sample_id), str(labels[sample_id])
         if picture is not None:
             colour = class_colour(label, benchmark.info.labels)
-            cards.append(Card(picture, f"{label}, r = {correlation:.2f}", sample_id, colour))
-    gallery(cards)
+            title = f"{label}, r = {correlation:.2f}"
+            cards.append(Card(picture, title, sample_id, colour, sample_id))
+    gallery(cards, key=key, on_open=on_open)

@@ -1,6 +1,7 @@
 """Pickers that several pages share: benchmark, run, and others whose value the address keeps."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import streamlit as st
 
@@ -8,6 +9,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import FerscopeError
 
 
@@ -38,16 +40,27 @@ def benchmark(*, show_warnings: bool = True) -> Benchmark:
             language="bash",
         )
         st.stop()
-    name = st.session_state.get(Key.BENCHMARK)
-    first = next(iter(directories.values()))
     try:
-        picked = benchmarks.benchmark(directories.get(str(name), first))
+        picked = benchmarks.benchmark(_picked_dir(directories))
     except FerscopeError as error:
         st.error(plain(str(error)))
         st.stop()
     if show_warnings:
         run_problems(picked.warnings)
     return picked
+
+
+def picked_benchmark() -> Benchmark | None:
+    """Returns the picked benchmark without any message; None if it cannot be read."""
+    directories = benchmarks.benchmark_dirs()
+    with suppress(FerscopeError):
+        return benchmarks.benchmark(_picked_dir(directories)) if directories else None
+    return None
+
+
+def _picked_dir(directories: Mapping[str, BenchmarkDir]) -> BenchmarkDir:
+    first = next(iter(directories.values()))
+    return directories.get(str(st.session_state.get(Key.BENCHMARK)), first)
 
 
 def run_problems(warnings: Sequence[str]) -> None:

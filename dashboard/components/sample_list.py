@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers
+from dashboard.components import pickers, viewer
 from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.components.text import column_title
 from dashboard.state import Key
@@ -22,6 +21,7 @@ from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 24
 _DETAILS = ("second_label", "leak", "brightness", "contrast", "sharpness")
+_CLICKED = "clicked cell"
 _LIGHT = ("brightness", "contrast", "sharpness")
 
 
@@ -84,20 +84,25 @@ class Listing:
         return table.join(samples[details], on="id")
 
 
-def show(benchmark: Benchmark, listing: Listing, name: str, *, openable: bool = False) -> None:
+def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> None:
     """Shows one page of a list as a table, and as faces if the pictures are attached.
+
+    A click on a face or a row opens the viewer, which walks through the whole list.
 
     Args:
         benchmark: The benchmark.
-        listing: At least one sample.
+        listing: The samples.
         name: Name of the csv file to download.
-        openable: Whether a click on a sample's button or row opens it, as `sample` in the address.
+        empty: Message if there is no sample.
     """
+    if not len(listing):
+        st.info(empty, icon=":material/check:")
+        return
     samples = benchmarks.samples(benchmark)
     page = pickers.page(len(listing), PAGE_SIZE)
     rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
-    _faces(benchmark, rows, openable=openable)
-    sample_table(rows, openable=openable)
+    _faces(benchmark, rows)
+    sample_table(rows)
     st.download_button(
         f"Download these {len(listing):,} samples (csv)",
         lambda: csv_text(listing.rows(samples)),
@@ -105,9 +110,11 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, openable: bool = 
         mime="text/csv",
         icon=":material/download:",
     )
+    aligned = listing.aligned
+    viewer.offer(benchmark, aligned.ids[listing.order], aligned.labels.names)
 
 
-def _faces(benchmark: Benchmark, rows: pd.DataFrame, *, openable: bool) -> None:
+def _faces(benchmark: Benchmark, rows: pd.DataFrame) -> None:
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
         need_pictures(benchmark.info.name)
@@ -124,15 +131,14 @@ def _faces(benchmark: Benchmark, rows: pd.DataFrame, *, openable: bool) -> None:
         for row in rows.itertuples(index=False)
         if (picture := pictures.get(str(row.id))) is not None
     ]
-    gallery(cards, on_open=open_sample if openable else None)
+    gallery(cards, key="faces", on_open=viewer.open_sample)
 
 
-def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
-    """Shows samples as a table.
+def sample_table(rows: pd.DataFrame) -> None:
+    """Shows samples as a table; picking a row opens its sample.
 
     Args:
         rows: Columns `id`, `true`, `predicted`, `confidence`, and any others.
-        openable: Whether picking a row opens its sample.
     """
     ids = [str(sample_id) for sample_id in rows["id"]]
     # the ids are in the key, so that another page or filter clears the selected row
@@ -141,7 +147,7 @@ def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
     def open_row() -> None:
         picked = st.session_state[key]["selection"]["rows"]
         if picked and picked[0] < len(ids):
-            open_sample(ids[picked[0]])
+            viewer.open_sample(ids[picked[0]])
 
     st.dataframe(
         rows,
@@ -154,14 +160,9 @@ def sample_table(rows: pd.DataFrame, *, openable: bool) -> None:
             "second_label": st.column_config.TextColumn(column_title("second_label")),
         },
         key=key,
-        on_select=open_row if openable else "ignore",
+        on_select=open_row,
         selection_mode="single-row",
     )
-
-
-def open_sample(sample_id: str) -> None:
-    """Writes a sample's id to the address, which opens it on the page."""
-    st.query_params[Key.SAMPLE] = sample_id
 
 
 def cell_in_address(labels: Sequence[str]) -> tuple[str, str] | None:
@@ -173,16 +174,35 @@ def cell_in_address(labels: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def follow_click(event: Any, cell: tuple[str, str] | None) -> bool:  # noqa: ANN401 (streamlit's)
-    """Writes a clicked cell to the address; returns whether it differs from the previous cell."""
-    points = event["selection"].get(SELECTION, []) if event else []
+def chart_key(name: str, cell: tuple[str, str] | None) -> str:
+    """Returns the key of a chart whose clicks set the cell in the address.
+
+    A chart keeps its selection, and a second click on a selected cell clears it. So the chart
+    starts anew, with another key, whenever the cell changes without a click, as it does by Back.
+    """
+    last, version = st.session_state.get(_CLICKED, (cell, 0))
+    version += last != cell
+    st.session_state[_CLICKED] = (cell, version)
+    return f"{name}-{version}"
+
+
+def follow_click(key: str, cell: tuple[str, str] | None) -> None:
+    """Writes the cell that was clicked on a chart to the address.
+
+    It is the chart's callback, so it follows a click once, and Back can undo it.
+
+    Args:
+        key: The chart's.
+        cell: The cell in the address, if any.
+    """
+    points = st.session_state[key]["selection"].get(SELECTION, [])
     if not points:
-        return False
+        return
     clicked = (str(points[0]["truth"]), str(points[0]["predicted"]))
-    if clicked == cell:
-        return False
-    st.query_params[Key.TRUE], st.query_params[Key.PREDICTED] = clicked
-    return True
+    if clicked != cell:
+        st.session_state[_CLICKED] = (clicked, st.session_state[_CLICKED][1])
+        # at once, so that they are one step of the history
+        st.query_params.update({Key.TRUE: clicked[0], Key.PREDICTED: clicked[1]})
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:

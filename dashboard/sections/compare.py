@@ -1,7 +1,6 @@
 """The sections of Compare on a face: changes of the face, predictions, similar pictures."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import streamlit as st
@@ -10,12 +9,13 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, look_alikes, pickers
+from dashboard.components import chart, look_alikes, pickers, viewer
 from dashboard.components.face_cards import PickedFace
 from dashboard.components.gallery import enlarge, need_pictures, strip
 from dashboard.components.text import plain
+from dashboard.sections import compare_downloads
+from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
-from fer_core.csv_text import csv_text
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
@@ -24,8 +24,6 @@ from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import heat_overlay, outlined
 from fer_core.figures.whatif import sweep_chart
 from fer_core.predictor import Answer, calibrated, decide
-from fer_core.predictor.export import answers_html, answers_json, answers_png, answers_table
-from fer_core.records import BenchmarkInfo
 
 PER_ROW = 4
 PREDICTED = "predicted class"
@@ -96,14 +94,15 @@ def show_face(
     return stored
 
 
-def predictions(benchmark: Benchmark, run_ids: Sequence[str], stored: NDArray[np.uint8]) -> None:
-    """Shows the models' predictions for a face, with maps and downloads.
+def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> None:
+    """Shows the models' predictions for the picked face, with maps and downloads.
 
     Args:
         benchmark: The benchmark.
         run_ids: The models.
-        stored: The face in the benchmark's format.
+        faces: All faces; one is shown.
     """
+    stored = faces.stored
     left, right = st.columns(2, gap="large")
     explain = left.selectbox(
         "Explain", [PREDICTED, *benchmark.info.labels], key=Key.EXPLAIN, bind=BIND,
@@ -129,7 +128,7 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], stored: NDArray[np
     st.markdown(f"#### {agreement(answers, unsure_below)}")
     _heatmap(answers, benchmark.titles)
     _side_by_side(answers, benchmark.titles, stored, unsure_below)
-    _downloads(answers, stored, benchmark.info, unsure_below)
+    compare_downloads.show(benchmark, faces, answers, unsure_below)
 
 
 def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
@@ -186,30 +185,6 @@ def _side_by_side(
     )
 
 
-def _downloads(
-    answers: Sequence[Answer],
-    stored: NDArray[np.uint8],
-    info: BenchmarkInfo,
-    unsure_below: float,
-) -> None:
-    """Shows download buttons: picture, HTML page, JSON and csv."""
-    face = Image.fromarray(stored)
-    files: tuple[tuple[str, str, str, Callable[[], str | bytes]], ...] = (
-        ("Picture (png)", "ferscope-face.png", "image/png",
-         lambda: answers_png(answers, face, unsure_below)),
-        ("Page (html)", "ferscope-face.html", "text/html",
-         lambda: answers_html(answers, face, info, unsure_below)),
-        ("Data (json)", "ferscope-face.json", "application/json",
-         lambda: json.dumps(answers_json(answers, info, unsure_below), indent=2)),
-        ("Table (csv)", "ferscope-face.csv", "text/csv",
-         lambda: csv_text(answers_table(answers, unsure_below))),
-    )  # fmt: skip
-    for column, (label, name, mime, make) in zip(st.columns(len(files)), files, strict=True):
-        column.download_button(
-            label, make, file_name=name, mime=mime, icon=":material/download:", width="stretch"
-        )
-
-
 def sweep_one_change(
     benchmark: Benchmark,
     run_ids: Sequence[str],
@@ -261,7 +236,10 @@ def similar_pictures(benchmark: Benchmark, stored: NDArray[np.uint8]) -> None:
     for split, title in (("train", "training"), ("test", "test")):
         st.markdown(f"**Most similar {title} pictures**")
         matches = results.nearest(benchmark, stored, NEIGHBOURS, split)
-        look_alikes.show(benchmark, pictures, matches)
+        look_alikes.show(
+            benchmark, pictures, matches, key=f"similar-{split}", on_open=viewer.open_sample
+        )
+        viewer.offer(benchmark, [sample_id for sample_id, _ in matches])
     st.caption(look_alikes.EXPLANATION)
 
 

@@ -1,6 +1,7 @@
 """The sections of the Dataset explorer."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers
+from dashboard.components import pickers, viewer
 from dashboard.components.gallery import Card, gallery, mean_face_row, need_pictures, strip
 from dashboard.components.text import column_title
 from dashboard.state import BIND, Key
@@ -150,7 +151,9 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
                 )
                 for row in shown.itertuples(index=False)
                 if (picture := pictures.get(str(row.id))) is not None
-            ]
+            ],
+            key=f"faces-{key}",
+            on_open=viewer.open_sample,
         )
     facts = ["id", "label", "second_label", "split", "excluded", *MEASURES, "width", "height"]
     with st.expander("Table of these images", expanded=pictures is None):
@@ -160,6 +163,7 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
             key=key,
             column_config={"second_label": column_title("second_label")},
         )
+    viewer.offer(benchmark, table["id"])
 
 
 def mean_faces(benchmark: Benchmark) -> None:
@@ -247,25 +251,22 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         return
     card = dataset.card(benchmark)
     region = _region_in_address()
-    event = st.plotly_chart(
+    st.plotly_chart(
         dataset_figures.dataset_map(
             dataset.map_points(benchmark),
             benchmark.info.labels,
             region,
             card.explained if card else (),
         ),
-        on_select="rerun",
-        selection_mode=("lasso", "box"),
+        on_select=_follow_map,
+        selection_mode=("points", "lasso", "box"),
         key="map",
     )
-    drawn = _drawn_region(event)
-    if drawn is not None and drawn != st.query_params.get(Key.REGION):
-        st.query_params[Key.REGION] = drawn
-        st.rerun()
     st.caption(
         "Each dot is an image at its first two principal components, after normalising brightness "
         "and contrast (eigenfaces). They reflect mostly light, framing and pose; labels are not "
-        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images."
+        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images. "
+        "Click a dot to open its image."
     )
     _axis_faces(benchmark)
     if region is None:
@@ -350,9 +351,17 @@ def _axis_faces(benchmark: Benchmark) -> None:
         )
 
 
-def _drawn_region(event: object) -> str | None:
+def _follow_map() -> None:
+    """Writes the region that was drawn on the map, or the clicked image, to the address."""
+    selection = st.session_state["map"]["selection"]
+    if (drawn := _drawn_region(selection)) is not None:
+        st.query_params[Key.REGION] = drawn
+    elif len(selection["points"]) == 1:
+        viewer.open_sample(str(selection["points"][0]["customdata"][0]))
+
+
+def _drawn_region(selection: Mapping[str, Any]) -> str | None:
     """Returns the corners of the selected region in the format of the address."""
-    selection = event["selection"] if event else {}  # type: ignore[index]
     if selection.get("lasso"):
         corners = list(zip(selection["lasso"][0]["x"], selection["lasso"][0]["y"], strict=True))
     elif selection.get("box"):

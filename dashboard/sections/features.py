@@ -10,7 +10,7 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import pickers
+from dashboard.components import pickers, viewer
 from dashboard.components.excluded import excluded_note
 from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
@@ -209,8 +209,21 @@ def projection(benchmark: Benchmark, run: Run) -> None:
         st.info("The embedding of this model has not been computed yet. Run:")
         st.code(f"python -m training explain {benchmark.info.name} {run.run_id}", language="bash")
         return
-    st.plotly_chart(projection_chart(table, benchmark.info.labels), key="projection")
+    st.plotly_chart(
+        projection_chart(table, benchmark.info.labels),
+        key="projection",
+        on_select=_open_point,
+        selection_mode="points",
+    )
+    viewer.offer(benchmark, table["id"])
     st.caption(
         f"Penultimate-layer features of {len(table):,} test images, reduced by PCA and t-SNE. "
-        "Neighbours are similar; distances between clusters have no meaning. Crosses are errors."
+        "Neighbours are similar; distances between clusters have no meaning. Crosses are errors. "
+        "Click a point to open its image."
     )
+
+
+def _open_point() -> None:
+    points = st.session_state["projection"]["selection"]["points"]
+    if points:
+        viewer.open_sample(str(points[0]["customdata"][0]))

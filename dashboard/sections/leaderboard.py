@@ -65,8 +65,8 @@ def table(
     return values.join(tables.provenance_table(entries)[list(_PROTOCOL)])
 
 
-def show(rows: pd.DataFrame, key: str) -> None:
-    """Shows a leaderboard table with a help text for each column."""
+def show(benchmark: Benchmark, rows: pd.DataFrame, key: str) -> None:
+    """Shows a leaderboard table with a help text for each column; a picked row opens its run."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config: dict[str, ColumnConfig] = {
         "rank": number("#", width="small", pinned=True),
@@ -86,7 +86,21 @@ def show(rows: pd.DataFrame, key: str) -> None:
             f"95% (%){' ' * index}", help=f"95% interval of {label_of(slug)}."
         )
     config |= {slug: _column_config(column) for slug, column in COLUMNS.items()}
-    st.dataframe(rows, hide_index=True, key=key, column_config=config)
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key=key,
+        column_config=config,
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    picked = event["selection"]["rows"]
+    if picked:
+        run: dict[str, str] = {
+            Key.BENCHMARK: benchmark.info.name,
+            Key.RUN: str(rows["run"].iloc[picked[0]]),
+        }
+        st.switch_page("views/run.py", query_params=run)
 
 
 def _column_config(column: Column) -> ColumnConfig:
@@ -127,11 +141,12 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     """Shows the ranked runs, the runs with another protocol, and the download buttons."""
     ranked, entries = board.results, board.results.entries
     slugs = column_picker(benchmark, entries)
-    show(table(entries, slugs, ranked.tiers), key="ranked")
+    show(benchmark, table(entries, slugs, ranked.tiers), key="ranked")
     st.caption(
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
-        "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%)."
+        "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%). Tick "
+        "a row to open the page of its run."
     )
     st.caption(tables.reading_note(entries))
     with st.expander("How often was test read?"):
@@ -144,7 +159,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         )
     if ranked.unranked:
         st.markdown("**Measured under another protocol, or without some classes** (not ranked)")
-        show(table(ranked.unranked, slugs), key="unranked")
+        show(benchmark, table(ranked.unranked, slugs), key="unranked")
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
 
@@ -315,12 +330,13 @@ def provenance(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     """Shows the provenance of each run, one expander per run."""
     for entry in entries:
         with st.expander(plain(benchmark.titles[entry.run_id])):
-            st.table(pd.Series(_facts(entry), name="value"))
+            st.table(pd.Series(facts(entry), name="value"))
             st.markdown("Resolved recipe")
             st.json(dict(entry.info.recipe), expanded=1)
 
 
-def _facts(entry: Entry) -> dict[str, str]:
+def facts(entry: Entry) -> dict[str, str]:
+    """Returns where a run comes from and how it was trained, by the names that pages show."""
     info = entry.info
     facts = {
         "Run": info.run_id,

@@ -9,7 +9,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
-from dashboard.components import pickers
+from dashboard.components import pickers, viewer
 from dashboard.components.gallery import Card, gallery, need_pictures
 from dashboard.components.text import plain
 from dashboard.sections.explorer import needs_columns
@@ -214,7 +214,10 @@ def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
             note += f"; {hidden} more not shown"
         with st.container(border=True):
             st.caption(note)
-            _gallery(benchmark, members.head(MEMBERS_SHOWN), pictures, 96)
+            rows = members.head(MEMBERS_SHOWN)
+            gallery(_cards(benchmark, rows, pictures), side=96, key=f"group-{number}",
+                    on_open=viewer.open_sample)  # fmt: skip
+    viewer.offer(benchmark, table["id"])
 
 
 def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
@@ -225,10 +228,11 @@ def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
         return
     page = pickers.page(len(table), FACES_PER_PAGE)
     rows = table.iloc[page * FACES_PER_PAGE : (page + 1) * FACES_PER_PAGE]
-    _gallery(benchmark, rows, pictures, 112)
+    gallery(_cards(benchmark, rows, pictures), side=112, key="faces", on_open=viewer.open_sample)
+    viewer.offer(benchmark, table["id"])
 
 
-def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side: int) -> None:
+def _cards(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures) -> list[Card]:
     labels = benchmark.info.labels
     cards = []
     for row in rows.itertuples(index=False):
@@ -240,7 +244,7 @@ def _gallery(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures, side:
         title = f"{label} → {proposal}" if proposal else label
         colour = class_colour(label, labels) if label in labels else "transparent"
         cards.append(Card(picture, title, str(row.id), colour, str(row.id)))
-    gallery(cards, side=side)
+    return cards
 
 
 def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:

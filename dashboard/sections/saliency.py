@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import explanations
+from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
 from dashboard.components.excluded import predicting_runs
@@ -245,7 +245,7 @@ def _row(
                 continue
             tile = grid.style.draw(picture, cell.values)
             tested = tests.get((method, run.run_id))
-            notes = [_explains(cell, benchmark.info.labels), *_areas(tested)]
+            notes = [_explains(benchmark, run, cell), *_areas(tested)]
             column.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
             column.caption("  \n".join([f"**{title}**", *notes]))
             row.append((tile, "\n".join(notes)))
@@ -269,11 +269,11 @@ def faithfulness(benchmark: Benchmark, runs: Sequence[Run], tests: Tests) -> Non
         return
     st.plotly_chart(curves_chart(drawn, [title_of(name) for name in BASELINES]), key="curves-chart")
     st.caption(
-        "Probability of the explained class by share of cells. Insertion: the most salient cells "
-        "are revealed first in a blurred face; a faithful map rises early. Deletion: they are "
-        "covered first; a faithful map falls early. Dotted: model-agnostic baselines. The areas "
-        "under both curves are below each map. One face is not enough to judge a method: *Where "
-        "models look* has averages with intervals."
+        "Uncalibrated probability of the explained class by share of cells. Insertion: the most "
+        "salient cells are revealed first in a blurred face; a faithful map rises early. Deletion: "
+        "they are covered first; a faithful map falls early. Dotted: model-agnostic baselines. The "
+        "areas under both curves are below each map. One face is not enough to judge a method: "
+        "*Where models look* has averages with intervals."
     )
 
 
@@ -281,15 +281,17 @@ def _of(request: MapRequest, method: str) -> MapRequest:
     return replace(request, method=None if method == DEFAULT else method)
 
 
-def _explains(cell: SaliencyMap, labels: Sequence[str]) -> str:
-    """Returns which class a map explains, and its probability."""
+def _explains(benchmark: Benchmark, run: Run, cell: SaliencyMap) -> str:
+    """Returns which class a map explains, and its calibrated probability."""
+    labels = benchmark.info.labels
     known = METHODS.get(cell.method)
     if known is not None and not known.by_class:
         return f"independent of the class{_members(cell)}"
     name = labels[cell.target.of]
     if cell.target.against is not None:
         name = f"{name} instead of {labels[cell.target.against]}"
-    exponentials = np.exp(cell.logits.astype(float) - float(cell.logits.max()))
+    scaled = cell.logits.astype(float) / (results.temperature(run) or 1.0)
+    exponentials = np.exp(scaled - scaled.max())
     probability = float(exponentials[cell.target.of] / exponentials.sum())
     empty = " · no evidence for it" if cell.blank else ""
     return f"{name} · {probability:.0%}{empty}{_members(cell)}"

@@ -8,6 +8,7 @@ from dashboard.components.excluded import predicting_runs
 from dashboard.components.face_cards import pick_face
 from dashboard.components.face_input import face_input
 from dashboard.sections import compare
+from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
 from fer_core.predictor.export import LIMITS
 
@@ -66,7 +67,8 @@ with preview:
 
 view = pickers.switch("Show", VIEWS, Key.VIEW)
 if view == "answers":
-    compare.predictions(benchmark, [run_id for run_id in runs if run_id in run_ids], stored)
+    faces = Faces(pictures, face, stored)
+    compare.predictions(benchmark, [run_id for run_id in runs if run_id in run_ids], faces)
 elif view == "what-if":
     compare.sweep_one_change(benchmark, run_ids, compare.cut(benchmark, face, frame), amounts)
 else:

@@ -1,5 +1,7 @@
 """Confusion matrix: a click on a cell lists its samples."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -64,14 +66,17 @@ other = (
 )
 cell = sample_list.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
+matrix_key = sample_list.chart_key(
+    f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{show}", cell
+)
 with chart:
-    event = st.vega_lite_chart(
+    st.vega_lite_chart(
         spec=confusion_chart(
             matrix, labels, Normalisation(show), cell, minus=other, dark=theme.is_dark()
         ),
-        on_select="rerun",
+        on_select=partial(sample_list.follow_click, matrix_key, cell),
         selection_mode=SELECTION,
-        key=f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{show}",
+        key=matrix_key,
         theme="streamlit",
     )
     if other is None or minus is None:
@@ -98,27 +103,23 @@ with table:
         key="mistakes",
     )
 
-if sample_list.follow_click(event, cell):
-    st.rerun()
 if cell is None:
     st.info(
         "Click a cell of the matrix, or a class name beside it, to list its samples.",
         icon=":material/touch_app:",
     )
-    st.stop()
-inside = kept & sample_list.in_cell(aligned, run_id, cell)
-others = {}
-if minus is not None:
-    # the samples behind the difference: those in this cell for exactly one of the models
-    inside ^= kept & sample_list.in_cell(aligned, minus, cell)
-    others = {minus: titles[minus]}
-st.subheader(plain(sample_list.heading(cell)), anchor=False)
-listing = sample_list.Listing.of(aligned, run_id, np.asarray(inside), others)
-st.caption(
-    f"{len(listing):,} samples, most confident first"
-    + ("" if minus is None else "; only those on which the two models differ")
-)
-if not len(listing):
-    st.info("No sample falls into this cell.")
-    st.stop()
-sample_list.show(benchmark, listing, f"{run_id}-{'-as-'.join(cell)}")
+else:
+    inside = kept & sample_list.in_cell(aligned, run_id, cell)
+    others = {}
+    if minus is not None:
+        # the samples behind the difference: those in this cell for exactly one of the models
+        inside ^= kept & sample_list.in_cell(aligned, minus, cell)
+        others = {minus: titles[minus]}
+    st.subheader(plain(sample_list.heading(cell)), anchor=False)
+    listing = sample_list.Listing.of(aligned, run_id, np.asarray(inside), others)
+    st.caption(
+        f"{len(listing):,} samples, most confident first"
+        + ("" if minus is None else "; only those on which the two models differ")
+    )
+    name = f"{run_id}-{'-as-'.join(cell)}"
+    sample_list.show(benchmark, listing, name, empty="No sample falls into this cell.")

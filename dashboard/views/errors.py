@@ -1,11 +1,10 @@
 """Error explorer: a model's errors, most confident first."""
 
-import numpy as np
 import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import results
-from dashboard.components import filters, pickers, sample_detail, sample_list
+from dashboard.components import filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 
@@ -54,19 +53,10 @@ inside = inside & filters.filter_mask(groups, conditions, aligned.confidence[row
 if label != ALL_CLASSES:
     inside &= aligned.truth == aligned.labels.index(str(label))
 
-opened = st.query_params.get(Key.SAMPLE)
-if opened is not None:
-    if np.isin(aligned.ids, [opened]).any():
-        sample_detail.show(benchmark, board, opened)
-    else:
-        st.info("The sample in the address is not in this evaluation set.")
-
 listing = sample_list.Listing.of(aligned, run_id, inside)
 st.caption(
     f"{len(listing):,} samples shown. {plain(benchmark.titles[run_id])} is wrong on "
     f"{int(wrong.sum()):,} of {filters.describe(board)}."
 )
-if not len(listing):
-    st.info("No sample is left. Remove a filter, or show other errors.", icon=":material/check:")
-    st.stop()
-sample_list.show(benchmark, listing, f"{run_id}-{kind}", openable=True)
+empty = "No sample is left. Remove a filter, or show other errors."
+sample_list.show(benchmark, listing, f"{run_id}-{kind}", empty=empty)

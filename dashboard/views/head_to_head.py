@@ -67,7 +67,5 @@ st.subheader("The images", anchor=False)
 kind = pickers.switch("Show", head_to_head.OUTCOMES, Key.CHANGE)
 listing = sample_list.Listing.of(aligned, new, outcomes[kind], {old: titles[old]})
 st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
-if not len(listing):
-    st.info("No image has this outcome.")
-    st.stop()
-sample_list.show(benchmark, listing, f"{new}-against-{old}-{kind}")
+name = f"{new}-against-{old}-{kind}"
+sample_list.show(benchmark, listing, name, empty="No image has this outcome.")

@@ -1,13 +1,14 @@
 """Predictions of several runs for the same samples in the same order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.calibration import scale_confidence
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -19,7 +20,7 @@ class AlignedPredictions:
     Attributes:
         predictions: Predictions by run id.
         predicted: Class indices by run and sample, shape (R, N).
-        confidence: Largest probabilities, shape (R, N).
+        confidence: Largest probabilities, shape (R, N); calibrated after `with_temperatures`.
     """
 
     predictions: Mapping[str, SplitPredictions]
@@ -44,6 +45,20 @@ class AlignedPredictions:
             np.stack([part.predicted for part in aligned.values()]),
             np.stack([part.confidence for part in aligned.values()]),
         )
+
+    def with_temperatures(self, temperatures: Mapping[str, float | None]) -> Self:
+        """Returns the same predictions with calibrated confidence.
+
+        Probabilities stay as they are, because the metrics of calibration need them.
+
+        Args:
+            temperatures: Of each run; None where there is none, which leaves its confidence.
+        """
+        rows = [
+            scale_confidence(part.probabilities, temperatures[run_id] or 1.0).max(axis=1)
+            for run_id, part in self.predictions.items()
+        ]
+        return replace(self, confidence=np.stack(rows))
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -103,6 +103,7 @@ def dataset_map(
             x=members["x"],
             y=members["y"],
             text=members["id"],
+            customdata=members[["id"]].to_numpy(),
             name=label,
             mode="markers",
             marker={

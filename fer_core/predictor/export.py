@@ -1,7 +1,8 @@
-"""Exports predictions for one face: table, image, JSON and a self-contained HTML page."""
+"""Exports of predictions: one face as image and HTML page, all faces as JSON."""
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -40,41 +41,13 @@ h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; 
 """
 
 
-def answers_table(answers: Sequence[Answer], unsure_below: float = 0.0) -> pd.DataFrame:
-    """Returns a table with one row per model.
-
-    Columns: run, model, label (None if unsure), most likely, confidence, temperature, and for each
-    class the calibrated (`happy`) and the uncalibrated probability (`happy, raw`).
-
-    Args:
-        answers: Of one face.
-        unsure_below: As for `answers_json`.
-    """
-    return pd.DataFrame(
-        {
-            "run": answer.run_id,
-            "model": answer.title,
-            "label": decide(answer.calibrated, answer.labels, unsure_below),
-            "most likely": answer.top,
-            "confidence": answer.calibrated.max(),
-            "temperature": answer.temperature,
-            **dict(zip(answer.labels.names, answer.calibrated, strict=True)),
-            **{
-                f"{name}, raw": value
-                for name, value in zip(answer.labels.names, answer.probabilities, strict=True)
-            },
-        }
-        for answer in answers
-    )
-
-
 def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: float = 0.0) -> bytes:
     """Returns the face and each model's saliency overlay in one row, as PNG.
 
     Args:
         answers: Of one face.
         face: As the models see it.
-        unsure_below: As for `answers_json`.
+        unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """
     tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
     titles = _titles(answers)
@@ -85,35 +58,23 @@ def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: floa
     return overlay_sheet([tiles], [""], names)
 
 
-def answers_json(
-    answers: Sequence[Answer], info: BenchmarkInfo, unsure_below: float = 0.0
+def faces_json(
+    table: pd.DataFrame, info: BenchmarkInfo, unsure_below: float = 0.0
 ) -> dict[str, Any]:
-    """Returns the predictions as JSON-serialisable values.
+    """Returns the predictions of faces as JSON-serialisable values.
 
     Args:
-        answers: Of one face.
+        table: One row per face and run, as `tabulate` returns it.
         info: The benchmark that the runs belong to.
-        unsure_below: Threshold of the calibrated probability; below it the label is None.
+        unsure_below: Threshold of the calibrated probability; below it there is no answer.
     """
+    rows = json.loads(table.to_json(orient="records", double_precision=6))
     return {
         "benchmark": info.name,
         "split_hash": info.split_hash,
         "labels": list(info.labels),
         "unsure_below": unsure_below,
-        "models": [
-            {
-                "run": answer.run_id,
-                "title": answer.title,
-                "label": decide(answer.calibrated, answer.labels, unsure_below),
-                "probabilities": _by_class(answer, answer.probabilities.tolist()),
-                "calibrated": _by_class(answer, answer.calibrated.tolist()),
-                "temperature": answer.temperature,
-                "explained": answer.explained,
-                "method": answer.method,
-                "seconds": round(answer.seconds, 4),
-            }
-            for answer in answers
-        ],
+        "faces": rows,
         "note": LIMITS,
     }
 
@@ -127,7 +88,7 @@ def answers_html(
         answers: Of one face.
         face: As the models see it.
         info: The benchmark that the runs belong to.
-        unsure_below: As for `answers_json`.
+        unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """
     titles = _titles(answers)
     cards = "".join(_card(answer, titles[answer.run_id], face, unsure_below) for answer in answers)
@@ -170,10 +131,6 @@ def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) ->
         f'<p class="note">Evidence for {escape(answer.explained)} ({escape(answer.method)})</p>'
         f"{bars}</div>"
     )
-
-
-def _by_class(answer: Answer, values: Sequence[float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in zip(answer.labels.names, values, strict=True)}
 
 
 def _data(picture: Image.Image) -> str:

@@ -75,11 +75,13 @@ def _model(prediction: Prediction, unsure_below: Thresholds) -> ModelAnswer:
     """Converts a prediction for a single face."""
     raw, calibrated = prediction.probabilities[0], prediction.calibrated[0]
     names = prediction.labels.names
+    shares = {n: round(float(v), _DIGITS) for n, v in zip(names, calibrated, strict=True)}
     return ModelAnswer(
         id=prediction.run_id,
         title=prediction.title,
         label=decide(calibrated, prediction.labels, unsure_below),
         confidence=round(float(calibrated.max()), _DIGITS),
-        probabilities={n: round(float(v), _DIGITS) for n, v in zip(names, raw, strict=True)},
-        calibrated={n: round(float(v), _DIGITS) for n, v in zip(names, calibrated, strict=True)},
+        probabilities=shares,
+        uncalibrated={n: round(float(v), _DIGITS) for n, v in zip(names, raw, strict=True)},
+        calibrated=shares,
     )

@@ -99,11 +99,17 @@ class ModelAnswer(_Answer):
         description="Calibrated probability of the most probable class.", examples=[0.82]
     )
     probabilities: dict[str, float] = Field(
-        description="Uncalibrated class probabilities.", examples=[_SHARES]
+        description="Calibrated (temperature-scaled) class probabilities; unscaled if there is no "
+        "temperature.",
+        examples=[_SHARES],
+    )
+    uncalibrated: dict[str, float] = Field(
+        description="Class probabilities before temperature scaling.", examples=[_SHARES]
     )
     calibrated: dict[str, float] = Field(
-        description="Temperature-scaled class probabilities; unscaled if there is no temperature.",
+        description="The same as `probabilities`, for clients of earlier versions.",
         examples=[_SHARES],
+        deprecated=True,
     )
 
 

@@ -18,7 +18,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import LabelSet
 from tests.support.builders import SIDE, Toy, ToySource, toy_run
 from tests.support.helpers import ListSource
-from tests.support.pages import texts
+from tests.support.pages import galleries, texts
 
 EXPLORER = ("Classes", "Samples", "Mean faces", "Image statistics", "Map", "Annotators")
 QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")
@@ -71,7 +71,8 @@ def _doubt(run: RunDir, labels: LabelSet) -> None:
 
 def pictures(app) -> int:
     """Number of pictures in the page's own grids."""
-    return sum(element.proto.body.count("<figure>") for element in app.get("html"))
+    static = [element.proto.body for element in app.get("html")]
+    return sum(body.count("<figure>") for body in (*static, *galleries(app)))
 
 
 @pytest.mark.parametrize(("page", "key", "view"), PAGES)
@@ -310,7 +311,7 @@ def test_unknown_classes_and_special_characters_in_names_are_shown(open_page, tm
     publish_facts(dataset, ArtifactStore(tmp_path / "artifacts").benchmark("toy"))
     app = open_page("explorer", tmp_path / "artifacts", tmp_path / "data", view="Samples")
     assert not app.exception
-    body = "".join(element.proto.body for element in app.get("html"))
+    body = "".join(galleries(app))
     assert "<i>" not in body
     assert "&lt;i&gt;angry" in body
     assert isinstance(app.dataframe[0].value, pd.DataFrame)

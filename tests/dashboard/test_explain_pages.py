@@ -11,7 +11,7 @@ from fer_core.explain.features import RankBy
 from fer_core.explain.methods import METHODS
 from fer_core.explain.regions import PARTS
 from fer_core.explain.tables import CELLS, MeasurementProtocol
-from tests.support.pages import texts
+from tests.support.pages import galleries, texts
 
 RUN, OTHER = "efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"
 TITLE = f"EfficientNet-Lite0 ({RUN})"
@@ -116,11 +116,11 @@ def cropped(app):
 
 def test_the_saliency_lab_shows_methods_by_models_and_explains_empty_cells(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts))
-    assert len(app.get("image")) == 4  # the default of each run
+    assert len(app.get("image")) == 5  # the face, and the default of each run
     app.pills(key="methods").set_value(["grad_cam", "chefer", "occlusion"]).run()
     assert not app.exception
     # occlusion and Grad-CAM suit all four runs, Chefer relevance none
-    assert len(app.get("image")) == 8
+    assert len(app.get("image")) == 9
     assert "does not support EfficientNet-Lite0" in texts(app).replace("\\", "")
     assert "does not support any member of" in texts(app)
 
@@ -146,8 +146,9 @@ def test_the_saliency_lab_explains_a_samples_true_class(open_page, toy):
     app = open_page("saliency", toy.artifacts, toy.data)
     assert "true class" not in app.selectbox(key="target").options
     app.segmented_control(key="source").set_value("sample").run()
-    label = app.selectbox(key="picture").format_func(app.selectbox(key="picture").value)
-    label = label.rpartition("(")[2].rstrip(")")
+    sample = toy.dataset.samples.query("split == 'test'").iloc[0]
+    assert f'data-id="{sample["id"]}"' in galleries(app)[0]
+    label = sample["label"]
     app.selectbox(key="target").set_value("true class").run()
     assert not app.exception
     assert f"{label} ·" in texts(app)
@@ -255,7 +256,7 @@ def test_the_saliency_lab_selects_depth_and_head(open_page, tmp_path):
     app.select_slider(key="depth").set_value("40%").run()
     app.select_slider(key="head").set_value("2").run()
     assert not app.exception
-    assert len(app.get("image")) == 2
+    assert len(app.get("image")) == 3
     app.select_slider(key="head").set_value("3").run()
     assert not app.exception
     assert "This network has 2 heads per block" in texts(app)

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fer_core.data.faces import DetectedFace
 from fer_core.data.whatif import CHANGES, STEPS
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.predictor import Answer
+from fer_core.predictor import Answer, Prediction
+from fer_core.predictor.answers import Backend
 from fer_core.predictor.export import (
     LIMITS,
     answers_html,
-    answers_json,
     answers_png,
-    answers_table,
+    faces_json,
 )
+from fer_core.predictor.table import NO_FACE, Sighting, tabulate
 from fer_core.records import BenchmarkInfo
 
 HOSTILE = "<script>alert('x')</script>"
@@ -76,28 +78,28 @@ def test_the_html_export_shows_every_model_without_scripts(answers, info):
     assert "http" not in page.replace("<!doctype html>", "")
 
 
-def test_json_contains_raw_and_calibrated_probabilities(answers, info):
-    read = json.loads(json.dumps(answers_json(answers, info, unsure_below=0.5)))
-    first, second = read["models"]
-    assert first["label"] == "happy"
-    assert first["probabilities"]["happy"] == 0.9
-    assert first["calibrated"]["happy"] == pytest.approx(0.75, abs=1e-4)
-    assert first["seconds"] == 0.0123
-    assert second["label"] is None
-    assert second["calibrated"] == second["probabilities"]
+def test_json_has_a_row_per_face_and_run_with_calibrated_probabilities(info):
+    scores = np.array([[0.0, 0, 0, 0.9, 0.1, 0, 0], [0.0, 0, 0, 0.4, 0.35, 0.25, 0]])
+    prediction = Prediction("net", "Net", SEVEN_EMOTIONS, scores, 2.0, Backend.TORCH, 0.01)
+    box = DetectedFace(1, 2, 30, 40, 0.9)
+    sightings = [
+        Sighting("a.png", None, None, 0, box),
+        Sighting("a.png", None, None, 1, box),
+        Sighting("wall.png", None, None, None, None, NO_FACE),
+    ]
+    table = tabulate(sightings, {}, [prediction], unsure_below=0.5)
+    read = json.loads(json.dumps(faces_json(table, info, unsure_below=0.5)))
+    first, second, none = read["faces"]
+    assert (first["file"], first["face"], first["run"]) == ("a.png", 0, "net")
+    assert (first["answer"], first["temperature"]) == ("happy", 2.0)
+    # 0.9 and 0.1 at temperature 2 are 3 to 1
+    assert first["p_happy"] == first["confidence"] == pytest.approx(0.75, abs=1e-4)
+    # 0.4, 0.35 and 0.25 at temperature 2
+    assert (second["face"], second["answer"]) == (1, None)
+    assert second["confidence"] == pytest.approx(0.3659, abs=1e-3)
+    assert (none["file"], none["note"], none["answer"]) == ("wall.png", NO_FACE, None)
+    assert none["p_happy"] is None
     assert (read["split_hash"], read["note"]) == (info.split_hash, LIMITS)
-
-
-def test_the_csv_has_shown_and_raw_values(answers):
-    table = answers_table(answers, unsure_below=0.5)
-    assert list(table["model"]) == [HOSTILE, "Plain"]
-    assert list(table["most likely"]) == ["happy", "happy"]
-    assert table["label"].fillna("").tolist() == ["happy", ""]
-    np.testing.assert_allclose(table["happy"], [0.75, 0.4], atol=1e-4)
-    assert list(table["happy"]) == list(table["confidence"])
-    assert list(table["happy, raw"]) == [0.9, 0.4]
-    assert table["temperature"].isna().tolist() == [False, True]
-    assert list(answers_table(answers)["label"]) == ["happy", "happy"]
 
 
 def test_the_png_shows_the_face_and_every_overlay(answers):

@@ -54,12 +54,14 @@ def test_every_model_predicts_every_face_largest_first(client, toy):
         assert face["ensemble"]["id"] == "pair-cpu"
         for model, prediction in zip([*face["models"], face["ensemble"]], expected, strict=True):
             np.testing.assert_allclose(
-                list(model["probabilities"].values()), prediction.probabilities[row], atol=1e-5
+                list(model["uncalibrated"].values()), prediction.probabilities[row], atol=1e-5
             )
             np.testing.assert_allclose(
-                list(model["calibrated"].values()), prediction.calibrated[row], atol=1e-5
+                list(model["probabilities"].values()), prediction.calibrated[row], atol=1e-5
             )
-            assert model["label"] == max(model["calibrated"], key=model["calibrated"].get)
+            assert model["calibrated"] == model["probabilities"]  # its former name
+            assert model["confidence"] == max(model["probabilities"].values())
+            assert model["label"] == max(model["probabilities"], key=model["probabilities"].get)
 
 
 def test_cropped_uses_the_whole_image(client):

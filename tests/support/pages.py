@@ -1,5 +1,6 @@
 """Where the dashboard is, and what a page of it says."""
 
+import json
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -11,6 +12,16 @@ def texts(app: AppTest) -> str:
     """Returns all plain text of a page."""
     kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def galleries(app: AppTest) -> list[str]:
+    """Returns the HTML of each gallery whose pictures open, in the order of the page."""
+    parts = (element.proto for element in app.get("bidi_component"))
+    return [
+        json.loads(part.json)["figures"]
+        for part in parts
+        if part.component_name == "ferscope-gallery"
+    ]
 
 
 def problems(app: AppTest) -> list[str]:

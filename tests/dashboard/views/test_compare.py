@@ -7,7 +7,7 @@ from dashboard.cache import benchmarks, inference
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.faces import DetectedFace
-from tests.support.pages import texts
+from tests.support.pages import galleries, texts
 
 
 @pytest.fixture
@@ -150,8 +150,7 @@ def test_a_picture_with_several_faces_shows_cards_and_a_choice(open_page, toy, d
 
 def test_nearest_images_come_from_training_and_test(compare, toy):
     app = compare(toy.artifacts, toy.data, view="Similar pictures")
-    grids = [html for html in app.html if "fs-grid" in html.proto.body]
-    assert [grid.proto.body.count("<figure>") for grid in grids] == [8, 8]
+    assert [grid.count("<figure>") for grid in galleries(app)] == [8, 8]
     without = compare(view="Similar pictures")
     assert "training prepare" in texts(without)
 

@@ -1,0 +1,79 @@
+"""The browser's history: which changes of the address are a step that Back undoes.
+
+Streamlit adds an entry to the history for each query parameter that a script writes. Two kinds of
+change are no step of the user's, and replace the entry instead: a picker that writes its default
+value, and a walk from one sample to the next.
+"""
+
+import json
+from typing import Final
+
+import streamlit as st
+
+from dashboard.state import Key
+
+EVENT: Final = "ferscope-address"
+"""Event of the browser's window after each change of the address."""
+
+_DEFAULTS = (Key.BENCHMARK, Key.RUN, Key.AGAINST, Key.MINUS, Key.COST)
+"""Keys whose value pickers write even if nobody picked it."""
+
+_WALKED = (Key.SAMPLE, Key.PICTURE)
+"""Keys whose value changes as the user walks through a list."""
+
+_CLEARED = (Key.SAMPLE, Key.REGION)
+"""Keys that the user clears on a page, which is a step."""
+
+_SCRIPT = """
+<script>
+(() => {
+  if (window.ferscopeAddress) return;
+  window.ferscopeAddress = true;
+  const [push, replace] = [history.pushState, history.replaceState].map((f) => f.bind(history));
+  const [defaults, walked, cleared] = [DEFAULTS, WALKED, CLEARED];
+  let leaving;
+  const told = () => window.dispatchEvent(new Event("EVENT"));
+  const isStep = (before, after) => {
+    const values = (url, key) => url.searchParams.getAll(key).join(" ");
+    const keys = new Set([...before.searchParams.keys(), ...after.searchParams.keys()]);
+    const changed = [...keys].filter((key) => values(before, key) !== values(after, key));
+    const filled = (key) => defaults.has(key) && !before.searchParams.has(key);
+    const moved = (key) => walked.has(key) && before.searchParams.has(key)
+      && after.searchParams.has(key);
+    return before.pathname !== after.pathname
+      || !changed.every((key) => filled(key) || moved(key));
+  };
+  // before it opens another page, Streamlit clears the parameters of the present one
+  const isLeaving = (before, after) => {
+    const lost = [...before.searchParams.keys()].filter((key) => !after.searchParams.has(key));
+    return before.pathname === after.pathname && lost.some((key) => !cleared.has(key))
+      && [...after.searchParams].every(([key, value]) => before.searchParams.get(key) === value);
+  };
+  history.pushState = (state, title, url) => {
+    const [before, after] = [new URL(location.href), new URL(url, location.href)];
+    const change = () => {
+      (isStep(before, after) ? push : replace)(state, title, url);
+      told();
+    };
+    clearTimeout(leaving);
+    if (isLeaving(before, after)) leaving = setTimeout(change, 1000);
+    else change();
+  };
+  window.addEventListener("popstate", told);
+})();
+</script>
+"""
+
+
+def keep_history() -> None:
+    """Adds the script that decides which changes are steps; call it once per run."""
+    with st.container(key="address"):
+        st.html(_script(), unsafe_allow_javascript=True)
+
+
+def _script() -> str:
+    keys = {"DEFAULTS": _DEFAULTS, "WALKED": _WALKED, "CLEARED": _CLEARED}
+    script = _SCRIPT.replace("EVENT", EVENT)
+    for name, values in keys.items():
+        script = script.replace(name, f"new Set({json.dumps(values)})")
+    return script

@@ -1,0 +1,243 @@
+"""What people say about samples: labels by annotator, tags, notes, and saved slices.
+
+They are in `reviews.sqlite` of each benchmark, beside its artifacts or under `FERSCOPE_STATE`. The
+file is never in git. SQLite's write-ahead log (WAL) lets several processes read and write at once.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from fer_core.artifacts import BenchmarkDir
+from fer_core.csv_text import csv_text
+from fer_core.errors import ArtifactError
+from fer_core.project import state_root
+
+FILE_NAME = "reviews.sqlite"
+CSV_COLUMNS = ("id", "annotator", "label", "tags", "note", "updated")
+NOTE_LIMIT = 2000
+"""Largest number of characters of a note."""
+
+_NAME_LIMIT = 80
+_TAGS_LIMIT = 20
+_VERSION = 1
+_WAIT = 15.0  # seconds for another writer
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS reviews (
+  sample_id TEXT NOT NULL, annotator TEXT NOT NULL, label TEXT NOT NULL, tags TEXT NOT NULL,
+  note TEXT NOT NULL, updated TEXT NOT NULL, PRIMARY KEY (sample_id, annotator));
+CREATE TABLE IF NOT EXISTS slices (
+  name TEXT PRIMARY KEY, annotator TEXT NOT NULL, sample_ids TEXT NOT NULL,
+  description TEXT NOT NULL, created TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Review:
+    """One annotator's review of a sample.
+
+    Attributes:
+        sample_id: The sample.
+        annotator: Who reviewed it.
+        label: The annotator's label; empty for none.
+        tags: Short words, such as `blurred`.
+        note: Free text.
+        updated: Time of the last change, ISO 8601, UTC; set by the store.
+    """
+
+    sample_id: str
+    annotator: str
+    label: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    updated: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no label, no tag and no note."""
+        return not (self.label or self.tags or self.note)
+
+
+@dataclass(frozen=True)
+class SavedSlice:
+    """A named set of samples.
+
+    Attributes:
+        name: Its unique name.
+        annotator: Who saved it.
+        sample_ids: Its samples.
+        description: How it was selected, in words.
+        created: ISO 8601, UTC; set by the store.
+    """
+
+    name: str
+    annotator: str
+    sample_ids: tuple[str, ...]
+    description: str = ""
+    created: str = ""
+
+
+class ReviewStore:
+    """Reviews and saved slices of one benchmark.
+
+    Every call opens the file anew, so one store can be used from several threads.
+
+    Args:
+        path: The SQLite file; it is created by the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def of(cls, benchmark: BenchmarkDir) -> "ReviewStore":
+        """Returns the store of a benchmark, under `FERSCOPE_STATE` if that is set."""
+        root = state_root()
+        folder = benchmark.root if root is None else root / benchmark.name
+        return cls(folder / FILE_NAME)
+
+    def save(self, review: Review) -> None:
+        """Saves a review in place of the annotator's former one; an empty one deletes it.
+
+        Raises:
+            ArtifactError: If a text is too long, or the file cannot be written.
+        """
+        _check_name(review.annotator, "annotator")
+        if len(review.note) > NOTE_LIMIT:
+            raise ArtifactError(f"The note has more than {NOTE_LIMIT:,} characters. Shorten it.")
+        if len(review.tags) > _TAGS_LIMIT:
+            raise ArtifactError(f"A sample can have {_TAGS_LIMIT} tags at most.")
+        for tag in review.tags:
+            _check_name(tag, "tag")
+        key = (review.sample_id, review.annotator)
+        with self._writing() as connection:
+            connection.execute("DELETE FROM reviews WHERE sample_id = ? AND annotator = ?", key)
+            if not review.is_empty:
+                tags = json.dumps(sorted(set(review.tags)))
+                row = (*key, review.label, tags, review.note, _now())
+                connection.execute("INSERT INTO reviews VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def reviews(self, sample_id: str | None = None) -> list[Review]:
+        """Returns all reviews, or those of one sample, by sample and annotator.
+
+        Raises:
+            ArtifactError: If the file cannot be read.
+        """
+        condition, values = ("WHERE sample_id = ?", (sample_id,)) if sample_id else ("", ())
+        query = f"SELECT * FROM reviews {condition} ORDER BY sample_id, annotator"  # noqa: S608
+        return [
+            Review(sample, annotator, label, tuple(json.loads(tags)), note, updated)
+            for sample, annotator, label, tags, note, updated in self._read(query, values)
+        ]
+
+    def review(self, sample_id: str, annotator: str) -> Review:
+        """Returns an annotator's review of a sample; an empty one if there is none."""
+        found = [item for item in self.reviews(sample_id) if item.annotator == annotator]
+        return found[0] if found else Review(sample_id, annotator)
+
+    def tags(self) -> list[str]:
+        """Returns every tag in use, by name."""
+        return sorted({tag for review in self.reviews() for tag in review.tags})
+
+    def save_slice(self, saved: SavedSlice) -> None:
+        """Saves a slice in place of a former one of the same name.
+
+        Raises:
+            ArtifactError: If the name is empty or too long, the slice has no sample, or the file
+                cannot be written.
+        """
+        _check_name(saved.name, "slice")
+        if not saved.sample_ids:
+            raise ArtifactError("A slice needs at least one sample.")
+        row = (saved.name, saved.annotator, json.dumps(saved.sample_ids), saved.description, _now())
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO slices VALUES (?, ?, ?, ?, ?)", row)
+
+    def delete_slice(self, name: str) -> None:
+        """Deletes a slice; does nothing if there is none of that name."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM slices WHERE name = ?", (name,))
+
+    def slices(self) -> list[SavedSlice]:
+        """Returns all saved slices, by name.
+
+        Raises:
+            ArtifactError: If the file cannot be read.
+        """
+        return [
+            SavedSlice(name, annotator, tuple(json.loads(ids)), description, created)
+            for name, annotator, ids, description, created in self._read(
+                "SELECT * FROM slices ORDER BY name"
+            )
+        ]
+
+    def table(self) -> pd.DataFrame:
+        """Returns one row per review with `CSV_COLUMNS`; tags are separated by `;`."""
+        rows = [
+            (*astuple(review)[:3], ";".join(review.tags), review.note, review.updated)
+            for review in self.reviews()
+        ]
+        return pd.DataFrame(rows, columns=list(CSV_COLUMNS))
+
+    def csv(self) -> str:
+        """Returns the reviews as csv, without formulas that a spreadsheet would run."""
+        return csv_text(self.table())
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yields a connection in a transaction, which other writers wait for."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=_WAIT)) as connection:
+                connection.isolation_level = None
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("BEGIN IMMEDIATE")
+                self._migrate(connection)
+                yield connection
+                connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise ArtifactError(
+                f"{self._path} could not be saved ({error}). Check that its folder is writable, or "
+                "set FERSCOPE_STATE to one that is."
+            ) from error
+
+    def _read(self, query: str, values: Sequence[str] = ()) -> list[tuple[str, ...]]:
+        if not self._path.is_file():
+            return []
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_WAIT)) as connection:
+                self._check_version(connection)
+                return connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise ArtifactError(f"{self._path} cannot be read ({error}).") from error
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        if self._check_version(connection) < _VERSION:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _check_version(self, connection: sqlite3.Connection) -> int:
+        """Returns the version of the file's schema; 0 for an empty file."""
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > _VERSION:
+            raise ArtifactError(
+                f"{self._path} was written by a newer version of FERscope (schema {version}). "
+                "Update FERscope to read it."
+            )
+        return version
+
+
+def _check_name(name: str, what: str) -> None:
+    if not name.strip() or len(name) > _NAME_LIMIT:
+        raise ArtifactError(f"The {what} needs a name of 1 to {_NAME_LIMIT} characters.")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,132 @@
+"""Reviews and saved slices: what is written is read, by several writers at once."""
+
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from fer_core.artifacts import BenchmarkDir
+from fer_core.errors import ArtifactError
+from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore, SavedSlice
+
+
+@pytest.fixture
+def store(tmp_path) -> ReviewStore:
+    return ReviewStore(tmp_path / "state" / "reviews.sqlite")
+
+
+def test_a_review_is_read_as_it_was_saved(store):
+    store.save(Review("toy/1", "ann", "happy", ("dark", "blurred", "dark"), "Two lines,\nno more."))
+    saved = store.review("toy/1", "ann")
+    assert (saved.label, saved.tags) == ("happy", ("blurred", "dark"))
+    assert saved.note == "Two lines,\nno more."
+    assert saved.updated.endswith("+00:00")
+    assert store.review("toy/1", "bob") == Review("toy/1", "bob")
+
+
+def test_the_last_review_of_an_annotator_counts_and_an_empty_one_deletes(store):
+    store.save(Review("toy/1", "ann", "happy"))
+    store.save(Review("toy/1", "bob", "sad"))
+    store.save(Review("toy/1", "ann", "neutral", ("dark",)))
+    assert [(r.annotator, r.label) for r in store.reviews("toy/1")] == [
+        ("ann", "neutral"),
+        ("bob", "sad"),
+    ]
+    assert store.tags() == ["dark"]
+    store.save(Review("toy/1", "ann"))
+    assert [review.annotator for review in store.reviews()] == ["bob"]
+
+
+def test_before_the_first_write_there_is_nothing_and_no_file(store, tmp_path):
+    assert store.reviews() == []
+    assert store.slices() == []
+    assert store.csv() == "id,annotator,label,tags,note,updated\n"
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_slice_is_saved_replaced_and_deleted(store):
+    store.save_slice(SavedSlice("dark faces", "ann", ("toy/1", "toy/2"), "brightness: dark"))
+    store.save_slice(SavedSlice("dark faces", "bob", ("toy/3",)))
+    (saved,) = store.slices()
+    assert (saved.annotator, saved.sample_ids, saved.description) == ("bob", ("toy/3",), "")
+    store.delete_slice("dark faces")
+    assert store.slices() == []
+
+
+def test_the_csv_has_a_row_per_review_and_no_formula(store):
+    store.save(Review("toy/2", "bob", "sad", ("dark", "blurred")))
+    store.save(Review("toy/1", "ann", note='=HYPERLINK("x")'))
+    table = store.table()
+    assert table["id"].tolist() == ["toy/1", "toy/2"]
+    assert table["tags"].tolist() == ["", "blurred;dark"]
+    assert "'=HYPERLINK" in store.csv()
+
+
+@pytest.mark.parametrize(
+    ("review", "message"),
+    [
+        (Review("toy/1", " ", "sad"), "annotator needs a name"),
+        (Review("toy/1", "ann", tags=("x" * 81,)), "tag needs a name"),
+        (Review("toy/1", "ann", tags=tuple(map(str, range(21)))), "20 tags at most"),
+        (Review("toy/1", "ann", note="x" * (NOTE_LIMIT + 1)), "more than 2,000 characters"),
+    ],
+)
+def test_what_is_too_long_or_empty_is_refused(store, review, message):
+    with pytest.raises(ArtifactError, match=message):
+        store.save(review)
+    assert store.reviews() == []
+
+
+def write_many(job: tuple[str, str]) -> None:
+    path, annotator = job
+    store = ReviewStore(Path(path))
+    for number in range(40):
+        store.save(Review(f"toy/{number}", annotator, "sad", (annotator,), str(number)))
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "reviews.sqlite"
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(write_many, [(str(path), "ann"), (str(path), "bob")]))
+    reviews = ReviewStore(path).reviews()
+    assert len(reviews) == 80
+    assert all(review.note == review.sample_id.removeprefix("toy/") for review in reviews)
+
+
+def test_a_reader_does_not_wait_for_a_writer(store, tmp_path):
+    store.save(Review("toy/1", "ann", "sad"))
+    writer = sqlite3.connect(tmp_path / "state" / "reviews.sqlite", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("DELETE FROM reviews")
+    assert len(store.reviews()) == 1
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
+def test_a_newer_or_damaged_file_is_named(store, tmp_path):
+    store.save(Review("toy/1", "ann", "sad"))
+    path = tmp_path / "state" / "reviews.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(ArtifactError, match="newer version"):
+        store.reviews()
+    with pytest.raises(ArtifactError, match="newer version"):
+        store.save(Review("toy/1", "ann"))
+    other = tmp_path / "other.sqlite"
+    other.write_bytes(b"no database" * 100)
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        ReviewStore(other).reviews()
+
+
+def test_state_stands_beside_the_artifacts_or_where_it_is_told(tmp_path, monkeypatch):
+    benchmark = BenchmarkDir(tmp_path / "artifacts" / "toy")
+    monkeypatch.delenv("FERSCOPE_STATE", raising=False)
+    ReviewStore.of(benchmark).save(Review("toy/1", "ann", "sad"))
+    assert (benchmark.root / "reviews.sqlite").is_file()
+    monkeypatch.setenv("FERSCOPE_STATE", str(tmp_path / "state"))
+    assert ReviewStore.of(benchmark).reviews() == []
+    ReviewStore.of(benchmark).save(Review("toy/2", "ann", "sad"))
+    assert (tmp_path / "state" / "toy" / "reviews.sqlite").is_file()
