@@ -9,10 +9,13 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.results import Board
+from dashboard.cache.verdict import verdict
 from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
+from fer_core.evaluation.constraints import Constraints
+from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, Scope
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
@@ -185,7 +188,7 @@ def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     )
     right.download_button(
         "Report (html)",
-        lambda: render_report(ranked),
+        lambda: render_report(ranked, verdict(benchmark, Constraints(), ErrorCosts())),
         file_name=f"{benchmark.info.name}-report.html",
         mime="text/html",
         icon=":material/lab_profile:",

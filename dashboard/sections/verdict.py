@@ -18,6 +18,7 @@ from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.verdict_json import verdict_json
 from fer_core.figures.palette import class_colour
+from fer_core.figures.verdict_pdf import render_pdf
 
 FACES = 6
 """Faces of each slice and confusion."""
@@ -66,6 +67,14 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("confusion", "Its confusion matrix", benchmark, query)
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
+        st.download_button(
+            "PDF",
+            lambda: render_pdf(verdict),
+            file_name=f"{benchmark.info.name}-verdict.pdf",
+            mime="application/pdf",
+            icon=":material/picture_as_pdf:",
+            help="Two pages with the same numbers: `python -m training recommend --pdf`.",
+        )
         st.download_button(
             "JSON",
             lambda: json.dumps(verdict_json(verdict), indent=2),

@@ -6,7 +6,7 @@ both on test. A difference is positive if the run that the sentence is about is 
 
 import math
 
-from fer_core.evaluation.constraints import Limit, Loosening, Violation
+from fer_core.evaluation.constraints import Limit, Loosening, ModelKind, Violation
 from fer_core.evaluation.error_costs import CostDifference, ErrorCosts
 from fer_core.evaluation.recommendation import (
     AS_FAST,
@@ -60,6 +60,21 @@ def headline(verdict: Verdict) -> str:
     else:
         reason = "every other model within the constraints is significantly worse on validation"
     return f"Ship {pick.title}: {_quality(pick, recommendation.costs)}{_at(pick)}; {reason}."
+
+
+def constraints_text(recommendation: Recommendation) -> str:
+    """Returns the constraints and the costs of errors in one sentence."""
+    constraints = recommendation.constraints
+    parts = [f"recall of {label} at least {least:.0%}" for label, least in constraints.min_recall]
+    if constraints.max_ms is not None:
+        parts.append(f"at most {constraints.max_ms:g} ms")
+    if constraints.max_mb is not None:
+        parts.append(f"at most {constraints.max_mb:g} MB")
+    if constraints.kind is not ModelKind.ANY:
+        parts.append(f"only models of the kind {constraints.kind.value}")
+    if constraints.licences:
+        parts.append(f"licences {', '.join(constraints.licences)}")
+    return f"Constraints: {', '.join(parts) or 'none'}. Cost of errors: {recommendation.costs}."
 
 
 def contradictions(verdict: Verdict) -> tuple[str, ...]:

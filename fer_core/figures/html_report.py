@@ -11,9 +11,11 @@ from plotly.offline import get_plotlyjs
 
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
+from fer_core.evaluation.verdict import Verdict
 from fer_core.figures import charts, tables, trust
 from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
+from fer_core.figures.verdict_html import verdict_section
 from fer_core.files import atomic_path
 from fer_core.records import shown_titles
 
@@ -34,6 +36,7 @@ th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
+p.verdict { font-size: 1.35rem; font-weight: 600; line-height: 1.4; }
 code { font-size: .85em; }
 """
 
@@ -48,20 +51,25 @@ EVAL_SET_TITLES: Mapping[str, str] = {
 _MISSING = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
 
 
-def write_report(path: Path, results: BenchmarkResults) -> None:
-    """Writes the report atomically.
+def write_report(path: Path, results: BenchmarkResults, verdict: Verdict | None = None) -> None:
+    """Writes the report atomically; see `render_report`.
 
     Raises:
         ArtifactError: If the file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(render_report(results), encoding="utf-8")
+        temporary.write_text(render_report(results, verdict), encoding="utf-8")
 
 
-def render_report(results: BenchmarkResults) -> str:
-    """Returns the report as one HTML page; it contains plotly once and no dataset images."""
+def render_report(results: BenchmarkResults, verdict: Verdict | None = None) -> str:
+    """Returns the report as one HTML page; it contains plotly once and no dataset images.
+
+    Args:
+        results: The leaderboard.
+        verdict: Heads the report; always on the full test set. None leaves it out.
+    """
     title = f"{results.info.title}: FERscope report"
-    body = "\n".join(_sections(results))
+    body = "\n".join([*(verdict_section(verdict) if verdict else ()), *_sections(results)])
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -217,13 +217,15 @@ def report(
 ) -> None:
     """Write the benchmark as one HTML file that opens offline, without a server.
 
-    It has the leaderboard, pairwise comparisons, recall by class, confusion matrices, calibration,
-    robustness, efficiency and training curves, but no image of the dataset. Example:
+    It begins with the verdict without constraints (see `recommend`), and has the leaderboard,
+    pairwise comparisons, recall by class, confusion matrices, calibration, robustness, efficiency
+    and training curves, but no image of the dataset. Example:
 
         python -m training report ferplus --part test_leak_free --out ferplus.html
     """
     from fer_core.evaluation.leaderboard import Scope, read_results
     from fer_core.evaluation.subsets import classes_in
+    from fer_core.evaluation.verdict import read_verdict
     from fer_core.figures.html_report import write_report
     from training.terminal.progress import console
 
@@ -231,7 +233,8 @@ def report(
     paths = benchmark_dir(benchmark, artifacts)
     subset = () if classes is None else classes_in(classes, paths.info().labels)
     leaderboard = read_results(paths, Scope(split, subset))
-    write_report(target, leaderboard)
+    verdict = read_verdict(paths) if leaderboard.entries else None
+    write_report(target, leaderboard, verdict)
     for warning in leaderboard.warnings:
         console.print(f"skipped: {warning}", markup=False)
     console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)

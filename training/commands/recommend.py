@@ -73,6 +73,10 @@ def recommend(
             show_default="not saved",
         ),
     ] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option(help="Write the verdict as a PDF of two pages.", show_default="not written"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     artifacts: Artifacts = None,
 ) -> None:
@@ -88,6 +92,7 @@ def recommend(
     from fer_core.evaluation.constraints import Constraints, parse_recalls
     from fer_core.evaluation.error_costs import ErrorCosts
     from fer_core.evaluation.verdict import read_verdict
+    from fer_core.figures.verdict_pdf import write_pdf
     from training.terminal.verdict import print_json, print_verdict
 
     constraints = Constraints.of(
@@ -107,6 +112,8 @@ def recommend(
         print_json(verdict, point)
     else:
         print_verdict(verdict, point)
+    if pdf is not None:
+        write_pdf(pdf, verdict, point)
     if point is not None and operating_point is not None:
         point.write(operating_point)
     if verdict.recommended is None:

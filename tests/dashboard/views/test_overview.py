@@ -80,7 +80,7 @@ def test_without_a_model_the_page_says_what_to_loosen(open_page, timed, artifact
     assert "No model is within these constraints." in page_html(app)
     assert "Raise the latency limit from 5 to 10 ms" in texts(app)
     assert "Accuracy" not in metrics(app)
-    assert [button.label for button in app.get("download_button")] == ["JSON"]
+    assert [button.label for button in app.get("download_button")] == ["PDF", "JSON"]
 
 
 def test_what_was_not_measured_names_the_command(open_page, toy):
