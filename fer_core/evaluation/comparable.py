@@ -93,7 +93,7 @@ def _difference(split: SplitPredictions, reference: SplitPredictions) -> str:
             (f"have {len(extra):,} samples that the other runs do not have", extra),
             (f"have another label for {len(relabelled):,} samples", relabelled),
         )
-        for text in ([f"{text} ({_examples(ids)})"] if len(ids) else [])
+        for text in ([f"{text} ({_examples(list(ids))})"] if len(ids) else [])
     ]
     return (
         f"its predictions {' and '.join(differences)}. Evaluate or import it again on this "

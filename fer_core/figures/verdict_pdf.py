@@ -28,8 +28,8 @@ from fer_core.files import atomic_path
 
 _MARGIN = 18 * mm
 _PADDING = 6  # of ReportLab's frames, on each side
-_WIDTH = A4[0] - 2 * _MARGIN - 2 * _PADDING
-_HEIGHT = A4[1] - 2 * _MARGIN - 2 * _PADDING
+_WIDTH: float = A4[0] - 2 * _MARGIN - 2 * _PADDING
+_HEIGHT: float = A4[1] - 2 * _MARGIN - 2 * _PADDING
 _GREEN, _GREY, _INK = HexColor("#0b7a5c"), HexColor("#8C8C8C"), HexColor("#23211d")
 _LINE = HexColor("#dfdbd1")
 
@@ -173,7 +173,8 @@ def _latency_chart(verdict: Verdict) -> Drawing:
     height, left, bottom = 150.0, 34.0, 18.0
     low = math.floor(20 * min(item.accuracy.low for _, item, _ in dots)) / 20
     high = math.ceil(20 * max(item.accuracy.high for _, item, _ in dots)) / 20
-    first, last = min(x for *_, x in dots) - 0.1, max(x for *_, x in dots) + 0.1
+    positions = [position for _, _, position in dots]
+    first, last = min(positions) - 0.1, max(positions) + 0.1
     drawing = Drawing(_WIDTH, height)
 
     def across(x: float) -> float:
