@@ -174,10 +174,15 @@ def test_unlabelled_copies_go_to_the_split_of_their_originals(tmp_path: Path) ->
     assert dataset.info.excluded == {"annotators disagree": 100}
 
 
-def test_a_missing_validation_split_is_drawn_from_train(tmp_path: Path) -> None:
+def train_and(split: str) -> list[Sample]:
+    """40 training images and 10 of another split, of two classes in turn."""
     images = noise(50, side=SIDE)
     items = samples(images[:40], ["happy", "sad"] * 20, "train")
-    items += samples(images[40:], ["happy", "sad"] * 5, "test", 40)
+    return items + samples(images[40:], ["happy", "sad"] * 5, split, 40)
+
+
+def test_a_missing_validation_split_is_drawn_from_train(tmp_path: Path) -> None:
+    items = train_and("test")
     dataset = prepared(ListSource(items), tmp_path / "set")
     assert dataset.info.counts == {
         "train": {"happy": 18, "sad": 18},
@@ -220,9 +225,7 @@ def notes_of(dataset: PreparedDataset) -> str:
 
 
 def test_validation_becomes_the_test_split_if_there_is_none(tmp_path: Path) -> None:
-    images = noise(50, side=SIDE)
-    items = samples(images[:40], ["happy", "sad"] * 20, "train")
-    items += samples(images[40:], ["happy", "sad"] * 5, "validation", 40)
+    items = train_and("validation")
     dataset = prepared(ListSource(items), tmp_path / "set")
     assert dataset.info.counts == {
         "train": {"happy": 18, "sad": 18},
@@ -234,9 +237,7 @@ def test_validation_becomes_the_test_split_if_there_is_none(tmp_path: Path) -> N
 
 
 def test_the_test_split_may_be_drawn_from_train_instead(tmp_path: Path) -> None:
-    images = noise(50, side=SIDE)
-    items = samples(images[:40], ["happy", "sad"] * 20, "train")
-    items += samples(images[40:], ["happy", "sad"] * 5, "validation", 40)
+    items = train_and("validation")
     options = PrepareOptions(side=SIDE, split=SplitPlan(test_from="train"))
     dataset = prepare_sources(
         [SelectedSource(ListSource(items))], options, tmp_path / "set", name="tiny"

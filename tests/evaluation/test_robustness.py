@@ -13,28 +13,13 @@ from fer_core.evaluation.robustness import (
     same_images,
     summarise,
 )
-from tests.support.constructed import make_scores
-
-
-def table(clean: float, blur: tuple[float, float], noise: tuple[float, float], seed: int = 0):
-    rows = [("clean", 0, clean), ("blur", 1, blur[0]), ("blur", 2, blur[1])]
-    rows += [("noise", 1, noise[0]), ("noise", 2, noise[1])]
-    return pd.DataFrame(
-        {
-            "corruption": [name for name, _, _ in rows],
-            "severity": [severity for _, severity, _ in rows],
-            "images": 10,
-            "seed": seed,
-            "samples_hash": "abc",
-            "accuracy": [accuracy for _, _, accuracy in rows],
-            "macro_recall": 0.5,
-            "log_loss": 1.0,
-        }
-    )
+from tests.support.constructed import make_scores, robustness_table
 
 
 def test_mce_by_hand():
-    found = summarise(table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.8, (0.6, 0.4), (0.6, 0.2)))
+    found = summarise(
+        robustness_table(0.9, (0.8, 0.6), (0.7, 0.5)), robustness_table(0.8, (0.6, 0.4), (0.6, 0.2))
+    )
     assert found.clean == 0.9
     assert found.corrupted == pytest.approx(0.65)
     assert found.retained == pytest.approx(0.65 / 0.9)
@@ -46,14 +31,17 @@ def test_mce_by_hand():
 
 
 def test_the_baseline_has_an_mce_of_one():
-    one = table(0.9, (0.8, 0.6), (0.7, 0.5))
+    one = robustness_table(0.9, (0.8, 0.6), (0.7, 0.5))
     found = summarise(one, one)
     assert found.mce == pytest.approx(1)
     assert found.relative_mce == pytest.approx(1)
 
 
 def test_a_baseline_of_other_images_is_not_used():
-    one, other = table(0.9, (0.8, 0.6), (0.7, 0.5)), table(0.9, (0.8, 0.6), (0.7, 0.5), seed=1)
+    one, other = (
+        robustness_table(0.9, (0.8, 0.6), (0.7, 0.5)),
+        robustness_table(0.9, (0.8, 0.6), (0.7, 0.5), seed=1),
+    )
     assert not same_images(one, other)
     assert summarise(one, other).mce is None
 
@@ -70,12 +58,12 @@ def test_robustness_rows_have_metrics_and_sample_hash():
 
 def test_tables_are_checked_when_read(tmp_path):
     path = tmp_path / "robustness.parquet"
-    whole = table(0.9, (0.8, 0.6), (0.7, 0.5))
+    whole = robustness_table(0.9, (0.8, 0.6), (0.7, 0.5))
     write_table(path, whole)
     assert accuracy_table(read_robustness(path)).loc["blur", 2] == 0.6
     write_table(path, whole[whole["corruption"] != "clean"])
     with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)
-    write_table(path, pd.concat([whole, table(0.9, (1, 1), (1, 1), seed=1).tail(1)]))
+    write_table(path, pd.concat([whole, robustness_table(0.9, (1, 1), (1, 1), seed=1).tail(1)]))
     with pytest.raises(ArtifactError, match="not hold exactly one measurement"):
         read_robustness(path)

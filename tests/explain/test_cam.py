@@ -10,22 +10,7 @@ from fer_core.explain import cam
 from fer_core.explain.methods import METHODS, explain
 from fer_core.explain.saliency import Detail, ExplainError, Question, Target
 from fer_core.models import build_model, spec_of
-
-
-class TwoChannels(nn.Module):
-    """Copies two input channels; logits are +2 times the first's mean, -3 times the second's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Conv2d(3, 2, 1, bias=False)
-        self.head = nn.Linear(2, 2, bias=False)
-        with torch.no_grad():
-            self.features.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).view(2, 3, 1, 1))
-            self.head.weight.copy_(torch.tensor([[2.0, -3.0], [0.0, 1.0]]))
-
-    def forward(self, images):
-        return self.head(self.features(images).mean(dim=(2, 3)))
-
+from tests.support.tiny import TwoChannels
 
 CONFIG = ModelConfig(architecture="tiny_cnn", image_size=16)
 IMAGE = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4) / 10

@@ -19,6 +19,7 @@ from fer_core.explain.features import (
 )
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.models import build_model, spec_of
+from tests.support.tiny import TwoChannels
 
 
 def network(key: str, size: int):
@@ -57,19 +58,6 @@ def test_layers_are_listed_from_input_to_output(key, size, count, first, last):
     maps = feature_maps(model, spec, torch.randn(1, 3, size, size), middle)
     assert maps.values.shape == (middle.channels, middle.side, middle.side)
     assert np.abs(maps.relevance).max() > 0
-
-
-class TwoChannels(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Conv2d(3, 2, 1, bias=False)
-        self.head = nn.Linear(2, 2, bias=False)
-        with torch.no_grad():
-            self.features.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).view(2, 3, 1, 1))
-            self.head.weight.copy_(torch.tensor([[2.0, -3.0], [0.0, 1.0]]))
-
-    def forward(self, images):
-        return self.head(self.features(images).mean(dim=(2, 3)))
 
 
 def test_maps_and_relevance_by_hand():

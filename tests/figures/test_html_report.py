@@ -2,29 +2,13 @@
 
 import shutil
 
-import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.leaderboard import read_results
-from fer_core.evaluation.robustness import CLEAN
 from fer_core.figures.html_report import format_value, render_report, write_report
-
-
-def corrupted(accuracy: float = 0.5) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "corruption": [CLEAN, "blur", "blur", "noise", "noise"],
-            "severity": [0, 1, 2, 1, 2],
-            "images": 10,
-            "seed": 0,
-            "samples_hash": "abc",
-            "accuracy": [0.9, accuracy, 0.4, 0.7, 0.2],
-            "macro_recall": 0.5,
-            "log_loss": 1.0,
-        }
-    )
+from tests.support.constructed import robustness_table
 
 
 @pytest.fixture
@@ -32,7 +16,10 @@ def measured_benchmark(benchmark_copy):
     """A copy of the toy benchmark with cost, robustness, and a name from outside."""
     for name in ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"):
         run = benchmark_copy.run(name)
-        write_table(run.robustness_path, corrupted(0.6 if name.startswith("r") else 0.5))
+        write_table(
+            run.robustness_path,
+            robustness_table(0.9, (0.6 if name.startswith("r") else 0.5, 0.4), (0.7, 0.2)),
+        )
         Efficiency(
             run_id=name, parameters=10, flops=2_000_000_000, weight_bytes=3_000_000,
             latency=(Latency(batch_size=1, milliseconds=7.5, repeats=5),),

@@ -1,9 +1,11 @@
-"""Constructed scores, and how hypothesis draws them."""
+"""Constructed predictions and tables, and hypothesis strategies for them."""
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.robustness import CLEAN
 from fer_core.labels import LabelSet
 
 NAMES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
@@ -59,3 +61,21 @@ def any_scores(draw, classes: int = 3, min_size: int = 1, max_size: int = 30) ->
     rows = draw(st.lists(weights.filter(any), min_size=count, max_size=count))
     array = np.array(rows, dtype=np.float64)
     return make_scores(truth, array / array.sum(axis=1, keepdims=True))
+
+
+def robustness_table(
+    clean: float, blur: tuple[float, float], noise: tuple[float, float], seed: int = 0
+) -> pd.DataFrame:
+    """`robustness.parquet` of two corruptions with two severities each, from their accuracies."""
+    return pd.DataFrame(
+        {
+            "corruption": [CLEAN, "blur", "blur", "noise", "noise"],
+            "severity": [0, 1, 2, 1, 2],
+            "images": 10,
+            "seed": seed,
+            "samples_hash": "abc",
+            "accuracy": [clean, *blur, *noise],
+            "macro_recall": 0.5,
+            "log_loss": 1.0,
+        }
+    )
