@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 for command in (
     data.prepare,
+    data.attach,
     data.pack,
     data.unpack,
     runs.recipes,

@@ -16,8 +16,11 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from dashboard.cache import uploads
 from dashboard.cache.stamps import file_stamps, stamp
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, read_table
+from fer_core.data.atomic_dir import ATTACHED
+from fer_core.data.attach import read_attached
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
@@ -295,37 +298,59 @@ class Pictures:
         return None if row is None else Image.fromarray(np.asarray(self.images[row]))
 
 
-def picture_stamps(benchmark: Benchmark) -> Hashable:
-    """Returns the key of `pictures`: stamps of the prepared dataset's and the benchmark's files."""
-    folder = _prepared_folder(benchmark)
-    prepared = (folder / "images.npy", folder / "benchmark.json")
+def _stored_stamps(benchmark: Benchmark) -> Hashable:
+    """Returns stamps of the prepared dataset's, the attached and the benchmark's files."""
+    folder = data_folder(benchmark)
+    attached = folder / ATTACHED
+    local = (folder / "images.npy", folder / "benchmark.json", attached / "samples.parquet")
     directory = benchmark.directory
-    stamps = tuple(stamp(path) for path in (*prepared, directory.pictures_path))
+    stamps = tuple(stamp(path) for path in (*local, directory.pictures_path))
     return (str(directory.root), str(folder), benchmark.info.split_hash, stamps)
+
+
+def picture_stamps(benchmark: Benchmark) -> Hashable:
+    """Returns the key of what is computed from `pictures`; a visitor's own have a key of theirs."""
+    uploaded = uploads.of_session(benchmark)
+    return _stored_stamps(benchmark), uploaded.token if uploaded else ""
+
+
+def pictures(benchmark: Benchmark) -> Pictures | None:
+    """Returns the benchmark's pictures, or None; those that this visitor attached come first.
+
+    A visitor's upload stays in the visitor's session: it is neither stored nor cached.
+    """
+    uploaded = uploads.of_session(benchmark)
+    if uploaded is not None:
+        return Pictures(uploaded.pictures.images, dict(uploaded.pictures.rows))
+    return stored_pictures(benchmark)
 
 
 @st.cache_resource(
     max_entries=4,
     show_spinner="Opening pictures ...",
-    hash_funcs={Benchmark: picture_stamps},
+    hash_funcs={Benchmark: _stored_stamps},
 )
-def pictures(benchmark: Benchmark) -> Pictures | None:
-    """Returns the benchmark's pictures, or None.
+def stored_pictures(benchmark: Benchmark) -> Pictures | None:
+    """Returns the pictures that are on this machine, or None.
 
-    They come from the prepared dataset if it is on this machine, else from the benchmark itself if
-    its licence allows it to ship pictures.
+    They come from the prepared dataset if it is on this machine, else from the pictures that were
+    attached, else from the benchmark itself if its licence allows it to ship pictures.
     """
-    folder = _prepared_folder(benchmark)
+    folder = data_folder(benchmark)
     if (folder / "images.npy").is_file():
         with suppress(FerscopeError):  # it has another split
             return _prepared_pictures(folder, benchmark.info.split_hash)
+    with suppress(FerscopeError):  # nothing is attached
+        attached = read_attached(folder, samples(benchmark).reset_index(drop=True))
+        return Pictures(attached.images, dict(attached.rows))
     try:
         return _shipped_pictures(benchmark)
     except FerscopeError:
         return None
 
 
-def _prepared_folder(benchmark: Benchmark) -> Path:
+def data_folder(benchmark: Benchmark) -> Path:
+    """Returns the folder of the prepared dataset and of attached pictures."""
     return data_root() / benchmark.info.name
 
 

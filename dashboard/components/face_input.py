@@ -16,6 +16,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, inference
 from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.components.attach import attach_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.pickers import switch
 from dashboard.components.sample_picker import pick_sample
@@ -166,6 +167,8 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
         names = {OWN: "Upload or example", SAMPLE: TEST_SAMPLE}
         if switch("Face", names, Key.SOURCE) == SAMPLE:
             return _sample_face(benchmark, pictures)
+    else:
+        attach_pictures(benchmark, "face")
     detected = face_input(benchmark)
     if not detected:
         st.stop()

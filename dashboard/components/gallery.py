@@ -137,16 +137,6 @@ def enlarge(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def need_pictures(benchmark: str) -> None:
-    """Explains how to attach a benchmark's pictures."""
-    st.info(
-        "This page needs the dataset's pictures, which are not on this machine. To see them, "
-        "prepare your own copy of the data: "
-        f"`python -m training prepare path/to/the/data --name {benchmark}`",
-        icon=":material/hide_image:",
-    )
-
-
 def _grid(cards: Sequence[Card], style: str) -> None:
     figures = _figures(cards, clickable=False)
     st.html(f'<style>{_CSS}</style><div class="fs-grid" style="{style}">{figures}</div>')

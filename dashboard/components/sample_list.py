@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
-from dashboard.components.gallery import Card, gallery, need_pictures
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import column_title
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
@@ -117,7 +118,7 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
 def _faces(benchmark: Benchmark, rows: pd.DataFrame) -> None:
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "list")
         return
     labels = benchmark.info.labels
     cards = [

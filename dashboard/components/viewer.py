@@ -14,7 +14,8 @@ import streamlit as st
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components import chart, look_alikes, review_form
-from dashboard.components.gallery import enlarge, need_pictures
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import enlarge
 from dashboard.components.text import column_title, plain
 from dashboard.state import BIND, TEST_SAMPLE, Key
 from fer_core.data import annotators
@@ -238,7 +239,7 @@ def _maps(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> No
 def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> None:
     st.markdown("**Most similar training pictures**")
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "viewer")
         return
     row = pictures.rows.get(sample_id)
     if row is None:

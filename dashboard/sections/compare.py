@@ -10,8 +10,9 @@ from PIL import Image
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, pickers, viewer
+from dashboard.components.attach import need_pictures
 from dashboard.components.face_cards import PickedFace
-from dashboard.components.gallery import enlarge, need_pictures, strip
+from dashboard.components.gallery import enlarge, strip
 from dashboard.components.text import plain
 from dashboard.sections import compare_downloads
 from dashboard.sections.compare_downloads import Faces
@@ -231,7 +232,7 @@ def similar_pictures(benchmark: Benchmark, stored: NDArray[np.uint8]) -> None:
     """Shows the training and test pictures that are most similar to a face."""
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "compare")
         return
     for split, title in (("train", "training"), ("test", "test")):
         st.markdown(f"**Most similar {title} pictures**")

@@ -12,7 +12,8 @@ from PIL import Image
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
-from dashboard.components.gallery import Card, gallery, mean_face_row, need_pictures, strip
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import Card, gallery, mean_face_row, strip
 from dashboard.components.text import column_title
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
@@ -137,7 +138,7 @@ def show_samples(benchmark: Benchmark, table: pd.DataFrame, key: str) -> None:
     shown = table.iloc[page * PAGE_SIZE : (page + 1) * PAGE_SIZE]
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, key)
     else:
         labels = benchmark.info.labels
         gallery(

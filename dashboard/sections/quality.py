@@ -10,7 +10,8 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components import pickers, viewer
-from dashboard.components.gallery import Card, gallery, need_pictures
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
@@ -201,7 +202,7 @@ def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
     shown = numbers[page * GROUPS_PER_PAGE : (page + 1) * GROUPS_PER_PAGE]
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "groups")
         st.dataframe(table[table["group"].isin(shown)], hide_index=True, key="groups")
         return
     for number in shown:
@@ -224,7 +225,7 @@ def _faces(benchmark: Benchmark, table: pd.DataFrame) -> None:
     """Shows one page of a list as faces, if the pictures are attached."""
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "faces")
         return
     page = pickers.page(len(table), FACES_PER_PAGE)
     rows = table.iloc[page * FACES_PER_PAGE : (page + 1) * FACES_PER_PAGE]

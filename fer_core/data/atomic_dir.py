@@ -18,6 +18,9 @@ FILES = frozenset(
 )
 """File names of a prepared data set."""
 
+ATTACHED = "attached"
+"""Folder of the pictures that `attach` found; a prepared data set replaces it."""
+
 
 @contextmanager
 def atomic_dir(folder: Path) -> Iterator[Path]:
@@ -95,6 +98,7 @@ def _refuse_foreign(folder: Path) -> None:
         return
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else [folder.name]
     # file managers create hidden files
+    names = [name for name in names if name != ATTACHED]
     other = sorted(name for name in names if name not in FILES and not name.startswith("."))
     if other or (names and "benchmark.json" not in names):
         raise DataError(

@@ -19,13 +19,21 @@ SERVICE = "fer_core.serving.app:app"
 
 def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8501,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to serve on. With localhost, pages take paths of this machine to attach "
+            "pictures.",
+            show_default="all interfaces",
+        ),
+    ] = None,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
     """Serve the dashboard at http://localhost:8501.
 
-    Shows the benchmarks in the artifacts folder. Images that may not be published appear only if
-    the dataset is prepared in the data folder. Writes nothing. Example:
+    Shows the benchmarks in the artifacts folder. Images that may not be published appear once they
+    are attached (on a page, or with `attach`) or prepared in the data folder. Example:
 
         python -m training dashboard --port 8502
     """
@@ -36,7 +44,9 @@ def dashboard(
     if data:
         os.environ["FERSCOPE_DATA"] = str(data.resolve())
     home = Path(spec.origin).with_name("Home.py")
-    _replace_by("streamlit", "run", str(home), f"--server.port={port}", "--server.headless=true")
+    address = [f"--server.address={host}"] if host else []
+    options = (f"--server.port={port}", "--server.headless=true", *address)
+    _replace_by("streamlit", "run", str(home), *options)
 
 
 def serve(

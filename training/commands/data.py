@@ -207,6 +207,30 @@ def prepare(
     print_preparation(dataset, benchmark)
 
 
+def attach(
+    benchmark: Benchmark,
+    path: Annotated[
+        Path, typer.Argument(help="A csv of pixels, a zip or tar file, a folder, or a picture.")
+    ],
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Attach pictures to a benchmark that was published without them. Needs no `prepare`.
+
+    Pictures are matched by their content, whatever they are called: equal ones first, then copies
+    that were encoded again. The dashboard shows them; the benchmark does not change, and training
+    still needs a prepared data set. Example:
+
+        python -m training attach ferplus path/to/fer2013.csv
+    """
+    from fer_core.data.attach import attach as attach_pictures
+    from training.terminal.progress import console, show_progress
+
+    paths = benchmark_dir(benchmark, artifacts)
+    folder = (data or data_root()) / paths.name
+    console.print(attach_pictures(paths, folder, path, show_progress).summary, markup=False)
+
+
 def pack(
     benchmark: Benchmark,
     folder: Annotated[Path, typer.Argument(help="Target folder of the packed dataset.")],

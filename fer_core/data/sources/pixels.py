@@ -225,6 +225,23 @@ def find_pixel_tables(tree: FileTree) -> list[str]:
     return [name for name in names if _form_of(PixelFile(tree, name)) is not None]
 
 
+def pixel_pictures(file: PixelFile) -> Iterator[NDArray[np.uint8] | None]:
+    """Gives the picture of each row, whatever its label; None for a damaged row.
+
+    Raises:
+        DataError: If the file has no column of pixels, or cannot be read.
+    """
+    form = _form_of(file)
+    if form is None:
+        raise DataError(_no_pixels(file))
+    for chunk in form.chunks(file, [form.pixels]):
+        for text in chunk[form.pixels]:
+            try:
+                yield parse_pixels(str(text), form.side)
+            except ImageError:
+                yield None
+
+
 def _form_of(file: PixelFile) -> Form | None:
     """Returns the format of a file; None if it has no column of pixels."""
     try:

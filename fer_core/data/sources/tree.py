@@ -5,6 +5,7 @@ written to disk. Names outside the archive, links, and encrypted files are liste
 """
 
 import gzip
+import io
 import os
 import shutil
 import stat
@@ -368,8 +369,54 @@ def _check_count(count: int, name: str) -> None:
         )
 
 
-def _zip_tree(path: Path) -> FileTree:
-    archive = zipfile.ZipFile(path)
+def uploaded_trees(uploads: Iterable[tuple[str, bytes]]) -> list[FileTree]:
+    """Returns the trees of files in memory: one for each zip, and one for all others.
+
+    Args:
+        uploads: Name and content of each file.
+
+    Raises:
+        DataError: If a zip is damaged or exceeds a limit.
+    """
+    trees: list[FileTree] = []
+    loose: dict[str, bytes] = {}
+    for number, (name, content) in enumerate(uploads):
+        if not content.startswith(b"PK\x03\x04"):
+            loose[f"{number}/{printable(PurePosixPath(name).name)}"] = content
+            continue
+        try:
+            trees.append(_zip_tree(Path(printable(name)), io.BytesIO(content)))
+        except _DAMAGED as error:
+            raise DataError(
+                f"{printable(name)} is no zip file that can be read ({error}). Get it again."
+            ) from error
+    if loose:
+        store = MemoryStore(loose)
+        trees.append(FileTree("the upload", "upload", store, tuple(loose)))
+    return trees
+
+
+@dataclass(frozen=True)
+class MemoryStore:
+    """Files in memory."""
+
+    contents: dict[str, bytes]
+
+    def size(self, name: str) -> int:
+        """Returns the size of a file in bytes."""
+        return len(self.contents[name])
+
+    def read(self, name: str) -> bytes:
+        """Returns the content of a file."""
+        return self.contents[name]
+
+    def open(self, name: str) -> IO[bytes]:
+        """Opens a file for reading."""
+        return io.BytesIO(self.contents[name])
+
+
+def _zip_tree(path: Path, content: IO[bytes] | None = None) -> FileTree:
+    archive = zipfile.ZipFile(content or path)
     infos = [info for info in archive.infolist() if not info.is_dir()]
     members: dict[str, zipfile.ZipInfo] = {}
     skipped: list[Skipped] = []
