@@ -181,6 +181,7 @@ class RunInfo(Record):
             for imported runs.
         init_source: Source of the initial weights.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
+        note: What the user said about an imported model, such as the images it was trained on.
         outputs: Class of each output of a model that was trained elsewhere, in its own order; empty
             if they are `labels`.
         image_size: Input side in pixels; None for an ensemble or if unknown.
@@ -212,6 +213,7 @@ class RunInfo(Record):
     labels: tuple[str, ...]
     init: str
     init_source: str
+    note: str = ""
     outputs: tuple[str, ...] = ()
     seed: int
     image_size: int | None

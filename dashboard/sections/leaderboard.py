@@ -135,9 +135,10 @@ def imported(entries: Sequence[Entry]) -> None:
     """Shows where imported models come from and which classes they lack or have beside."""
     for entry in entries:
         if entry.info.trained_elsewhere:
-            notes = " ".join(entry.info.classes.notes())
-            source = f"{entry.info.title} was imported from {entry.info.init_source}. {notes}"
-            st.caption(plain(source.strip()))
+            source = f"{entry.info.title} was imported from {entry.info.init_source}."
+            note = f"{entry.info.note.rstrip('.')}." if entry.info.note else ""
+            parts = [source, note, *entry.info.classes.notes()]
+            st.caption(plain(" ".join(part for part in parts if part)))
 
 
 def ranking(benchmark: Benchmark, board: Board) -> None:

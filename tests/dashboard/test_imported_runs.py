@@ -11,7 +11,7 @@ from fer_core.models.published import InputOptions
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
-from training.jobs.import_export import import_onnx, import_table
+from training.jobs.import_export import ImportOptions, import_onnx, import_table
 from training.jobs.import_network import import_network
 
 
@@ -24,14 +24,23 @@ def shop(tmp_path_factory):
     dataset = PreparedDataset.open(toy.data / "toy")
     stand_ins.hub_vit(root / "vit")
     vit = read_folder(open_folder(str(root / "vit")), InputOptions())
-    import_network(vit, dataset, benchmark.run("vit"), title="Hub ViT", device="cpu")
+    import_network(
+        vit, dataset, benchmark.run("vit"), options=ImportOptions("Hub ViT"), device="cpu"
+    )
     half = (0.5, 0.5, 0.5)
     eight = stand_ins.onnx_net(root / "eight.onnx")
     declared = OnnxInput(48, half, half, stand_ins.EIGHT)
-    import_onnx(eight, dataset, benchmark.run("eight"), title="Eight", declared=declared)
+    import_onnx(
+        eight, dataset, benchmark.run("eight"), options=ImportOptions("Eight"), declared=declared
+    )
     table = pd.read_parquet(benchmark.run("vit").predictions_path).drop(columns=["split", "y_true"])
     table.to_csv(root / "table.csv", index=False)
-    import_table(root / "table.csv", benchmark, benchmark.run("table"), title="Table")
+    import_table(
+        root / "table.csv",
+        benchmark,
+        benchmark.run("table"),
+        options=ImportOptions("Table", note="Trained on x"),
+    )
     return toy
 
 
@@ -43,6 +52,7 @@ def test_the_leaderboard_names_sources_and_classes_left_out(shop, open_page):
     assert "Hub ViT was imported from folder vit." in said
     assert "Eight was imported from eight.onnx. Left out" in said
     assert "contempt" in said
+    assert "Table was imported from table.csv. Trained on x." in said
     assert "How the checkpoints of imported models were chosen is unknown" in said
 
 

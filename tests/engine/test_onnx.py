@@ -18,7 +18,7 @@ from fer_core.errors import ArtifactError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
 from tests.support.builders import toy_benchmark, toy_run
-from training.jobs.import_export import export_run, import_onnx
+from training.jobs.import_export import ImportOptions, export_run, import_onnx
 
 LABELS = SEVEN_EMOTIONS.names
 STORED = SampleFormat(48, False)
@@ -126,7 +126,7 @@ def test_softmax_outputs_are_not_softmaxed_again(toy, tmp_path):
     for name in ("logits", "shares"):
         runs[name] = toy.benchmark.run(name)
         path = tmp_path / f"{name}.onnx"
-        import_onnx(path, toy.dataset, runs[name], title=name, declared=given)
+        import_onnx(path, toy.dataset, runs[name], options=ImportOptions(name), declared=given)
     one, other = (
         Predictions.read(run.predictions_path, toy.dataset.labels).split("test").probabilities
         for run in runs.values()

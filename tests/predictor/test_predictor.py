@@ -20,7 +20,7 @@ from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
 from fer_core.predictor import predictor as module
 from tests.support.builders import drawn_face
-from training.jobs.import_export import export_run, import_onnx
+from training.jobs.import_export import ImportOptions, export_run, import_onnx
 
 RUNS = ("efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", "resnet34-cpu-s0", "pair-cpu")
 
@@ -269,7 +269,9 @@ def test_a_stale_onnx_export_is_not_used(benchmark_copy, exported, trouble):
 def test_an_imported_network_predicts_and_is_explained_by_perturbation(
     benchmark_copy, toy, exported
 ):
-    import_onnx(exported, toy.dataset, benchmark_copy.run("theirs"), title="Theirs")
+    import_onnx(
+        exported, toy.dataset, benchmark_copy.run("theirs"), options=ImportOptions("Theirs")
+    )
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]
     theirs, ours = predictor.predict([drawn_face()], ["theirs", RUNS[0]])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fer_core.artifacts import BenchmarkDir, RunDir
     from fer_core.data.prepared import PreparedDataset
     from fer_core.models.published import InputOptions, PublishedModel
+    from training.jobs.import_export import ImportOptions
 
 HALF = (0.5, 0.5, 0.5)
 _TABLES = (".csv", ".parquet", ".pq")
@@ -62,6 +63,13 @@ def import_(
     title: Annotated[
         str | None, typer.Option(help="Display name.", show_default="the run id")
     ] = None,
+    note: Annotated[
+        str,
+        typer.Option(
+            help="What the leaderboard should say, such as the images it was trained on.",
+            show_default="nothing",
+        ),
+    ] = "",
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -133,15 +141,19 @@ def import_(
         python -m training import ferplus theirs.csv --title "Their model"
     """
     from fer_core.models.published import InputOptions
+    from training.jobs.import_export import ImportOptions
     from training.terminal.reports import print_report
 
     paths = benchmark_dir(benchmark, artifacts)
     request = _Request(
         source=source,
-        title=title or name or default_name(source),
         architecture=architecture,
         labels=tuple(part.strip() for part in labels.split(",")) if labels else (),
-        mapping=dict(_pair(text) for text in map_class or ()),
+        about=ImportOptions(
+            title or name or default_name(source),
+            dict(_pair(text) for text in map_class or ()),
+            note,
+        ),
         options=InputOptions(image_size, _triple("--mean", mean), _triple("--std", std)),
         augmented=augmented,
         device=device_name(device),
@@ -157,10 +169,9 @@ class _Request:
     """The options of `import`."""
 
     source: str
-    title: str
     architecture: str | None
     labels: tuple[str, ...]
-    mapping: dict[str, str]
+    about: "ImportOptions"
     options: "InputOptions"
     augmented: bool
     device: str | None
@@ -221,9 +232,8 @@ def _import_table(request: _Request, benchmark: "BenchmarkDir", run: "RunDir") -
         Path(request.source),
         benchmark,
         run,
-        title=request.title,
+        options=request.about,
         augmented=request.augmented,
-        mapping=request.mapping,
     )
 
 
@@ -245,9 +255,8 @@ def _import_onnx(
         Path(request.source),
         open_dataset(benchmark.name, data),
         run,
-        title=request.title,
+        options=request.about,
         declared=declared,
-        mapping=request.mapping,
     )
 
 
@@ -287,8 +296,7 @@ def _import_published(
         published,
         dataset,
         run,
-        title=request.title,
-        mapping=request.mapping,
+        options=request.about,
         device=request.device,
     )
 

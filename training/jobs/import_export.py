@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,22 @@ from fer_core.run_commit import atomic_replace
 from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 from training.jobs.evaluate import predict_with, require_split, write_run
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user says about an imported model.
+
+    Attributes:
+        title: Display name.
+        mapping: The benchmark's class by the model's name for it, for names that are no synonyms.
+        note: What else should be known, such as the images that it was trained on.
+    """
+
+    title: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
 
 CHECKED = 64
 """Number of images on which an ONNX copy is compared with its network."""
@@ -66,9 +82,8 @@ def import_table(
     benchmark: BenchmarkDir,
     run: RunDir,
     *,
-    title: str,
+    options: ImportOptions,
     augmented: bool = False,
-    mapping: Mapping[str, str] | None = None,
 ) -> RunDir:
     """Adds a table of predictions as a run.
 
@@ -76,9 +91,8 @@ def import_table(
         path: A csv or parquet file with an id and one probability per class.
         benchmark: The benchmark that was predicted.
         run: Where the run is written.
-        title: Display name of the model.
+        options: Title, note and classes.
         augmented: Whether the predictions used test-time augmentation.
-        mapping: The benchmark's class by the table's name for it, for unknown names.
 
     Raises:
         DataError: If the table does not fit the benchmark.
@@ -88,9 +102,9 @@ def import_table(
     table = read_external_table(path)
     columns = class_columns(table, labels, path.name)
     names = [class_name(column) for column in columns]
-    classes = match_classes(names, labels, path.name, mapping)
+    classes = match_classes(names, labels, path.name, options.mapping)
     predictions = external_predictions(table, columns, classes, benchmark.samples(), path.name)
-    info = imported_info(path.name, run, classes, title)
+    info = imported_info(path.name, run, classes, options)
     info = info.model_copy(update={"test_time_augmentation": augmented})
     with new_run(run) as new:
         write_run(new, info, predictions, benchmark.samples())
@@ -102,9 +116,8 @@ def import_onnx(
     dataset: PreparedDataset,
     run: RunDir,
     *,
-    title: str,
+    options: ImportOptions,
     declared: OnnxInput | None = None,
-    mapping: Mapping[str, str] | None = None,
 ) -> RunDir:
     """Predicts validation and test with an ONNX file and adds the result as a run.
 
@@ -115,9 +128,8 @@ def import_onnx(
         path: The ONNX file.
         dataset: The prepared dataset.
         run: Where the run is written, in the benchmark to predict.
-        title: Display name of the model.
+        options: Title, note and classes.
         declared: Input and classes of a file from elsewhere; None for a file of `export_run`.
-        mapping: The benchmark's class by the file's name for it, for unknown names.
 
     Raises:
         WeightsError: If the file is not an image classifier, or its input is not declared.
@@ -128,7 +140,7 @@ def import_onnx(
     benchmark = run.benchmark
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     read = read_onnx(path, dataset.format, declared)
-    classes = match_classes(read.classes.names, dataset.labels, path.name, mapping)
+    classes = match_classes(read.classes.names, dataset.labels, path.name, options.mapping)
     network = replace(read, classes=classes)
     training_images = dataset.images[dataset.rows("train")[:32]]
     probabilities = network.gives_probabilities or (
@@ -136,7 +148,7 @@ def import_onnx(
     )
     network = replace(network, gives_probabilities=probabilities)
     predictions = predict_with(network, dataset)
-    info = imported_info(path.name, run, classes, title)
+    info = imported_info(path.name, run, classes, options)
     info = info.model_copy(
         update={
             "image_size": network.preprocessing.image_size,
@@ -162,19 +174,22 @@ def new_run(run: RunDir) -> Iterator[RunDir]:
         yield new
 
 
-def imported_info(source: str, run: RunDir, classes: OutputClasses, title: str) -> RunInfo:
+def imported_info(
+    source: str, run: RunDir, classes: OutputClasses, options: ImportOptions
+) -> RunInfo:
     """Returns the `run.json` of predictions from elsewhere.
 
     Args:
         source: Where they come from.
         run: The run.
         classes: The model's classes and the benchmark's.
-        title: Display name of the model.
+        options: Title and note.
     """
     return RunInfo(
         run_id=run.run_id,
         kind="imported",
-        title=title,
+        title=options.title,
+        note=options.note,
         family="imported",
         recipe={},
         labels=classes.labels.names,

@@ -1,7 +1,5 @@
 """Importing a network that was trained elsewhere, as a run."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +15,7 @@ from fer_core.models.outputs import select_outputs
 from fer_core.models.published import PublishedModel
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
-from training.jobs.import_export import imported_info, new_run
+from training.jobs.import_export import ImportOptions, imported_info, new_run
 
 PROFILE = "imported"
 """Profile in the recipe of an imported network."""
@@ -28,8 +26,7 @@ def import_network(
     dataset: PreparedDataset,
     run: RunDir,
     *,
-    title: str,
-    mapping: Mapping[str, str] | None = None,
+    options: ImportOptions,
     device: str | None = None,
 ) -> RunDir:
     """Predicts validation and test with a network and adds it as a run with its weights.
@@ -38,8 +35,7 @@ def import_network(
         published: The network.
         dataset: The prepared dataset.
         run: Where the run is written, in the benchmark to predict.
-        title: Display name of the model.
-        mapping: The benchmark's class by the model's name for it, for unknown names.
+        options: Title, note and classes.
         device: `cpu`, or None to use a GPU if there is one.
 
     Raises:
@@ -50,7 +46,7 @@ def import_network(
     """
     benchmark = run.benchmark
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
-    classes = match_classes(published.outputs, dataset.labels, published.source, mapping)
+    classes = match_classes(published.outputs, dataset.labels, published.source, options.mapping)
     recipe = Recipe(
         name=run.run_id,
         profile=PROFILE,
@@ -66,7 +62,7 @@ def import_network(
         model.eval(), preprocessing(dataset.images[dataset.rows("train")[:8]]), published.source
     )
     spec = spec_of(recipe.model)
-    info = imported_info(published.source, run, classes, title).model_copy(
+    info = imported_info(published.source, run, classes, options).model_copy(
         update={
             "kind": "network",
             "family": spec.family,

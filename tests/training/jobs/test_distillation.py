@@ -24,7 +24,7 @@ from training.jobs import distillation, train
 from training.jobs.accelerator import make_accelerator
 from training.jobs.distillation import distilled_targets, load_teachers
 from training.jobs.ensembles import build_ensemble
-from training.jobs.import_export import export_run, import_onnx
+from training.jobs.import_export import ImportOptions, export_run, import_onnx
 from training.jobs.train import TrainOptions, train_network
 from training.terminal.progress import TrainingBar
 
@@ -232,7 +232,7 @@ def test_an_imported_network_can_teach_and_imported_predictions_cannot(toy, tmp_
     run = toy.benchmark.run("tiny-cpu-s0")
     export_run(run, toy.dataset.format, tmp_path / "theirs.onnx", toy.dataset)
     theirs = toy.benchmark.run("theirs")
-    import_onnx(tmp_path / "theirs.onnx", toy.dataset, theirs, title="Theirs")
+    import_onnx(tmp_path / "theirs.onnx", toy.dataset, theirs, options=ImportOptions("Theirs"))
     accelerator = make_accelerator("fp32", "cpu")
     images = torch.rand(3, 1, 48, 48)
     answers = [

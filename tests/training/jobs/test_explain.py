@@ -150,12 +150,12 @@ def test_retrained_runs_and_damaged_files_are_recomputed(explained, tmp_path):
 
 
 def test_an_imported_network_is_evaluated_by_perturbation(explained, tmp_path):
-    from training.jobs.import_export import export_run, import_onnx
+    from training.jobs.import_export import ImportOptions, export_run, import_onnx
 
     toy, run, _ = explained
     export_run(toy.benchmark.run(RUN), toy.dataset.format, tmp_path / "net.onnx", toy.dataset)
     theirs = toy.benchmark.run("theirs")
-    import_onnx(tmp_path / "net.onnx", toy.dataset, theirs, title="Theirs")
+    import_onnx(tmp_path / "net.onnx", toy.dataset, theirs, options=ImportOptions("Theirs"))
     try:
         run("theirs", "--method", "centre", "--method", "occlusion")
         assert set(read_table(theirs.regions_path)["method"]) == {"centre", "occlusion"}

@@ -1,0 +1,1 @@
+"""Predictions of other packages, to be imported as runs; see README.md."""
