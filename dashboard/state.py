@@ -81,6 +81,7 @@ class Key(StrEnum):
     WHICH = "which"
     WEIGHT = "weight"
     LINEAGE = "lineage"
+    LABELS_OF = "labels_of"
     UNSURE = "unsure"
     MAX_MS = "max_ms"
     MAX_MB = "max_mb"

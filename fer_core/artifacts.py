@@ -274,6 +274,16 @@ class BenchmarkDir:
         return self.root / "samples.parquet"
 
     @property
+    def train_labels_path(self) -> Path:
+        """`train_labels.json`: likely label errors of train; written by `check-labels`."""
+        return self.root / "train_labels.json"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Results of interrupted commands, which continue from there; not in git."""
+        return self.root / "cache"
+
+    @property
     def mean_faces_path(self) -> Path:
         """`mean_faces.npz`: mean and standard deviation images by split and class."""
         return self.root / "mean_faces.npz"

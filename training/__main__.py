@@ -49,6 +49,7 @@ for command in (
     measure.efficiency,
     measure.report,
     recommend.recommend,
+    measure.check_labels,
     measure.compare_labels,
     measure.ledger,
     data.examples,

@@ -19,6 +19,7 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import scale_predictions
 from fer_core.evaluation.label_issues import (
     LabelNoiseReport,
+    TrainLabelIssues,
     accuracy_without_suspects,
     expected_votes,
     find_label_issues,
@@ -116,21 +117,7 @@ def label_issues(benchmark: Benchmark) -> pd.DataFrame:
     if not readable:
         return pd.DataFrame()
     table = find_label_issues(list(readable.values())).table()
-    table = expected_votes(benchmarks.samples(benchmark), table, benchmark.info.label_set)
-    return table.assign(
-        label=table["given"],
-        proposal=table["suggested"],
-        reason=[
-            f"the models predict {suggested} ({confidence:.0%}), not {label} ({probability:.0%})"
-            for suggested, confidence, label, probability in zip(
-                table["suggested"],
-                table["confidence"],
-                table["given"],
-                table["given_probability"],
-                strict=True,
-            )
-        ],
-    )
+    return _as_review(benchmark, table, "the models predict")
 
 
 @st.cache_resource(
@@ -145,6 +132,43 @@ def label_noise(benchmark: Benchmark) -> list[LabelNoiseReport]:
         readable,
         {run_id: predictions for run_id, predictions in readable.items() if run_id in judging},
         {run.run_id: run.info.members for run in same_split},
+    )
+
+
+@st.cache_resource(
+    max_entries=8, show_spinner=False, hash_funcs={Benchmark: file_stamps("train_labels_path")}
+)
+def train_label_issues(benchmark: Benchmark) -> TrainLabelIssues | None:
+    """Returns the likely label errors of train; None if they were not computed for this split."""
+    try:
+        issues = TrainLabelIssues.read(benchmark.directory.train_labels_path)
+    except ArtifactError:
+        return None
+    return issues if issues.split_hash == benchmark.info.split_hash else None
+
+
+def train_label_table(benchmark: Benchmark, issues: TrainLabelIssues) -> pd.DataFrame:
+    """Returns likely label errors of train as a review list, with annotators' votes."""
+    table = issues.table()
+    known = table["id"].isin(benchmarks.samples(benchmark)["id"])
+    return _as_review(benchmark, table[known].reset_index(drop=True), "a classifier predicts")
+
+
+def _as_review(benchmark: Benchmark, table: pd.DataFrame, subject: str) -> pd.DataFrame:
+    table = expected_votes(benchmarks.samples(benchmark), table, benchmark.info.label_set)
+    return table.assign(
+        label=table["given"],
+        proposal=table["suggested"],
+        reason=[
+            f"{subject} {suggested} ({confidence:.0%}), not {label} ({probability:.0%})"
+            for suggested, confidence, label, probability in zip(
+                table["suggested"],
+                table["confidence"],
+                table["given"],
+                table["given_probability"],
+                strict=True,
+            )
+        ],
     )
 
 

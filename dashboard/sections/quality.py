@@ -111,6 +111,46 @@ def outliers(benchmark: Benchmark) -> None:
 
 
 def labels(benchmark: Benchmark) -> None:
+    """Shows likely label errors of train, or of validation and test."""
+    names = {"held_out": "Validation and test", "train": "Train"}
+    if pickers.switch("Labels of", names, Key.LABELS_OF) == "train":
+        _train_labels(benchmark)
+    else:
+        _held_out_labels(benchmark)
+
+
+def _train_labels(benchmark: Benchmark) -> None:
+    issues = dataset.train_label_issues(benchmark)
+    if issues is None:
+        st.info(
+            "Likely label errors of train come from out-of-fold predictions of a classifier. "
+            "Compute them once (minutes; it continues if interrupted):"
+        )
+        st.code(f"python -m training check-labels {benchmark.info.name}", language="bash")
+        return
+    table = dataset.train_label_table(benchmark, issues)
+    if table.empty:
+        st.success("No likely label errors.", icon=":material/check:")
+        return
+    st.caption(
+        f"{len(table):,} of {issues.images:,} training labels are likely wrong: a linear "
+        f"classifier on the features of {plain(issues.features)}, trained on the other "
+        f"{issues.folds - 1} of {issues.folds} folds, predicts another class about as confidently "
+        "as for images of that class (confident learning). Out-of-fold accuracy: "
+        f"{issues.accuracy:.1%}; the lower it is, the more of these labels are right. Look at them "
+        "before you change them. Lowest label quality first."
+    )
+    if issues.saw_labels:
+        st.warning(
+            "The features come from a network that was trained on these labels. It may have "
+            "memorised wrong ones, so fewer of them are listed.",
+            icon=":material/visibility_off:",
+        )
+    _faces(benchmark, table)
+    _relabel(benchmark, table, "train-labels")
+
+
+def _held_out_labels(benchmark: Benchmark) -> None:
     """Shows likely label errors and their effect on each model's accuracy."""
     judges = dataset.judges(benchmark)
     count = len(judges.runs)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
+from fer_core.records import Record
 
 SPLITS = ("validation", "test")
 """Splits on which no model is trained."""
@@ -107,9 +108,6 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
     Raises:
         ArtifactError: If the runs differ in samples, labels or classes, or lack a split.
     """
-    from cleanlab.filter import find_label_issues as confident_learning
-    from cleanlab.rank import get_label_quality_scores
-
     parts = {split: average([run.split(split) for run in runs]) for split in SPLITS}
     labels = runs[0].labels
     predictions = SplitPredictions(
@@ -119,6 +117,19 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
         np.concatenate([part.probabilities for part in parts.values()]),
     )
     split = np.repeat(np.array(SPLITS, dtype=object), [len(part) for part in parts.values()])
+    return issues_of(predictions, split)
+
+
+def issues_of(predictions: SplitPredictions, split: NDArray[np.object_]) -> LabelIssues:
+    """Finds label issues from probabilities of models that were not trained on the samples.
+
+    Args:
+        predictions: Labels and probabilities.
+        split: Split of each sample, shape (N,).
+    """
+    from cleanlab.filter import find_label_issues as confident_learning
+    from cleanlab.rank import get_label_quality_scores
+
     present = np.unique(predictions.truth)
     # cleanlab requires at least one label of each class.
     truth = np.searchsorted(present, predictions.truth)
@@ -128,6 +139,85 @@ def find_label_issues(runs: Sequence[Predictions]) -> LabelIssues:
     suspect &= predictions.predicted != predictions.truth
     quality = get_label_quality_scores(truth, probabilities, method="normalized_margin")
     return LabelIssues(predictions, split, np.asarray(quality, dtype=np.float64), suspect)
+
+
+class TrainLabelIssues(Record):
+    """`train_labels.json`: likely label errors of train, from out-of-fold predictions.
+
+    Attributes:
+        split_hash: Split of the benchmark; issues of another split are out of date.
+        features: Where the features come from.
+        saw_labels: Whether the features come from a network that was trained on these labels. It
+            may have memorised wrong labels, so fewer of them stand out.
+        folds: Number of folds; duplicates are in one fold.
+        images: Number of training images.
+        accuracy: Out-of-fold accuracy of the classifier, 0 to 1.
+        rows: Suspect labels, lowest quality first, with the columns of `LabelIssues.table`.
+    """
+
+    split_hash: str
+    features: str
+    saw_labels: bool
+    folds: int
+    images: int
+    accuracy: float
+    rows: tuple[Mapping[str, str | float], ...]
+
+    def table(self) -> pd.DataFrame:
+        """Returns the suspect labels with the columns of `LabelIssues.table`."""
+        columns = ["id", "split", "given", "suggested", "quality", "confidence"]
+        return pd.DataFrame(list(self.rows), columns=[*columns, "given_probability"])
+
+
+def fold_of_each(
+    truth: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Returns each sample's fold, shape (N,); stratified by class, without splitting duplicates.
+
+    Args:
+        truth: Class indices, shape (N,).
+        groups: Duplicate group, -1 for none; shape (N,).
+        folds: Number of folds, at least 2.
+        seed: Seed of the shuffle.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    alone = np.arange(len(groups)) + groups.max(initial=0) + 1
+    keys = np.where(groups < 0, alone, groups)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    fold = np.zeros(len(truth), dtype=np.int64)
+    for number, (_, held_out) in enumerate(splitter.split(keys, truth, keys)):
+        fold[held_out] = number
+    return fold
+
+
+def predict_fold(
+    features: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    held_out: NDArray[np.bool_],
+    classes: int,
+) -> NDArray[np.float64]:
+    """Trains a linear classifier on the other folds and predicts one.
+
+    Args:
+        features: Shape (N, D).
+        truth: Class indices, shape (N,).
+        held_out: Samples of the fold, shape (N,).
+        classes: Number of classes.
+
+    Returns:
+        Probabilities of the fold's samples, shape (held out, classes); 0 for a class that the other
+        folds lack.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+    classifier.fit(features[~held_out], truth[~held_out])
+    probabilities = np.zeros((int(held_out.sum()), classes))
+    probabilities[:, classifier.classes_] = classifier.predict_proba(features[held_out])
+    return probabilities
 
 
 def average(runs: Sequence[SplitPredictions]) -> SplitPredictions:

@@ -1,6 +1,7 @@
 """The test ledger and corrected labels on the Leaderboard page."""
 
 from fer_core.artifacts import ArtifactStore, write_table
+from fer_core.evaluation.label_issues import TrainLabelIssues
 from fer_core.records import Corrections, LedgerEntry
 from tests.support.pages import texts
 
@@ -63,3 +64,39 @@ def test_runs_are_shown_under_given_and_corrected_labels(open_page, artifacts_co
     assert len(table) == 4
     assert table["difference"].abs().max() > 0
     assert "1 labels are changed, 0 images removed" in texts(app)
+
+
+def test_likely_label_errors_of_train_are_listed_and_exported(open_page, artifacts_copy):
+    benchmark = ArtifactStore(artifacts_copy).benchmark("toy")
+    query = {"issues": "Likely label errors", "labels_of": "Train"}
+    app = open_page("quality", artifacts_copy, **query)
+    assert not app.exception
+    assert "python -m training check-labels toy" in app.code[0].value
+    samples = benchmark.samples()
+    first = samples[samples["split"] == "train"].iloc[0]
+    other = next(name for name in benchmark.info().labels if name != first["label"])
+    row = {
+        "id": first["id"],
+        "split": "train",
+        "given": first["label"],
+        "suggested": other,
+        "quality": 0.1,
+        "confidence": 0.9,
+        "given_probability": 0.1,
+    }
+    issues = TrainLabelIssues(
+        split_hash=benchmark.info().split_hash,
+        features="a network",
+        saw_labels=True,
+        folds=5,
+        images=140,
+        accuracy=0.8,
+        rows=(row,),
+    )
+    issues.write(benchmark.train_labels_path)
+    app = open_page("quality", artifacts_copy, **query)
+    assert not app.exception
+    listed = named(app, "proposal")
+    assert listed[["id", "proposal", "take"]].to_numpy().tolist() == [[first["id"], other, True]]
+    assert "1 of 140 training labels are likely wrong" in texts(app)
+    assert "memorised wrong ones" in texts(app)

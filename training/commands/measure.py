@@ -240,6 +240,47 @@ def report(
     console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)
 
 
+def check_labels(
+    benchmark: Benchmark,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the features of a run, benchmark/run-id. A run that was trained on these "
+            "labels finds fewer errors.",
+            show_default="the face network that training can start from",
+        ),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Number of folds.")] = 5,
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Find likely label errors in train, from out-of-fold predictions.
+
+    A linear classifier on the features of a fixed network predicts each fold from the others, and
+    confident learning (cleanlab) compares predictions and labels. The page Data quality shows the
+    result, from which `prepare --relabel` lists are exported. If interrupted, run the command
+    again: it continues. Example:
+
+        python -m training check-labels ferplus
+    """
+    from training.jobs import check_labels as job
+    from training.terminal.progress import console, show_progress
+
+    paths, dataset = benchmark_dir(benchmark, artifacts), open_dataset(benchmark, data)
+    if run is None:
+        network = job.face_network(dataset)
+    else:
+        name, _, run_id = run.rpartition("/")
+        network = job.run_network(benchmark_dir(name or benchmark, artifacts).run(run_id), dataset)
+    result = job.check_train_labels(paths, dataset, network, folds=folds, progress=show_progress)
+    console.print(
+        f"{len(result.rows):,} of {result.images:,} training labels are likely wrong; out-of-fold "
+        f"accuracy {result.accuracy:.1%} with the features of {result.features}. See the page Data "
+        "quality.",
+        markup=False,
+    )
+
+
 def compare_labels(
     base: Annotated[str, typer.Argument(help="Benchmark with the given labels, such as ferplus.")],
     corrected: Annotated[str, typer.Argument(help="Benchmark that `--new-benchmark` made of it.")],

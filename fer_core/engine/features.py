@@ -1,0 +1,41 @@
+"""Pooled features of stored images, for classifiers on top of a fixed network."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine.hints import captured
+from fer_core.models import ModelSpec
+
+
+@torch.inference_mode()
+def pooled_features(
+    model: nn.Module,
+    spec: ModelSpec,
+    preprocessing: Preprocessing,
+    images: NDArray[np.uint8],
+    *,
+    batch_size: int = 128,
+) -> NDArray[np.float32]:
+    """Returns the mean over positions of the CAM layer's output.
+
+    Args:
+        model: The network, in evaluation mode.
+        spec: Its architecture.
+        preprocessing: Its input pipeline.
+        images: Stored images, uint8, shape (N, H, W) or (N, H, W, 3).
+        batch_size: Images per step.
+
+    Returns:
+        Shape (N, D).
+    """
+    device = next(model.parameters()).device
+    parts = []
+    for start in range(0, len(images), batch_size):
+        batch = torch.from_numpy(np.asarray(images[start : start + batch_size]))
+        with captured(model, spec, stop=True) as feature_maps:
+            model(preprocessing(batch.to(device)))
+        parts.append(feature_maps[0].float().mean(dim=(2, 3)).cpu())
+    return torch.cat(parts).numpy()

@@ -1,0 +1,128 @@
+"""Likely label errors of train from out-of-fold predictions, on planted errors."""
+
+import numpy as np
+import pytest
+import torch
+
+from fer_core.data.transforms import Preprocessing
+from fer_core.engine import features
+from fer_core.errors import DataError
+from fer_core.evaluation.label_issues import (
+    TrainLabelIssues,
+    fold_of_each,
+    issues_of,
+    predict_fold,
+)
+from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.labels import LabelSet
+from training.jobs import check_labels as job
+
+LABELS = LabelSet(("angry", "happy", "sad"))
+
+
+class _Quadrants(torch.nn.Module):
+    """Features that show where a toy image is bright: means of a 6 x 6 grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = torch.nn.AdaptiveAvgPool2d(6)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+
+@pytest.fixture
+def network(toy, monkeypatch) -> job.FeatureNetwork:
+    """A network whose features are the brightness of a grid; counts the images that it saw."""
+    dataset = toy.dataset
+    seen: list[int] = []
+
+    def grid(_model, _spec, _preprocessing, images, **_options):
+        seen.append(len(images))
+        return images.reshape(len(images), 12, 4, 12, 4).mean(axis=(2, 4)).reshape(len(images), -1)
+
+    monkeypatch.setattr(job, "pooled_features", grid)
+    preprocessing = Preprocessing(48, False, 48, (0.5,) * 3, (0.5,) * 3)
+    found = job.FeatureNetwork(
+        "a grid",
+        _Quadrants(),
+        None,
+        preprocessing,
+        False,
+        "grid",  # type: ignore[arg-type]
+    )
+    object.__setattr__(found, "seen", seen)
+    assert dataset.images.shape[1:] == (48, 48)
+    return found
+
+
+def test_a_fold_is_predicted_from_the_others_and_duplicates_stay_together():
+    random = np.random.default_rng(0)
+    truth = np.arange(300) % 3
+    groups = np.full(300, -1)
+    groups[[0, 3, 6]] = 0
+    fold = fold_of_each(truth, groups, 5)
+    assert len(set(fold[[0, 3, 6]])) == 1
+    assert np.bincount(fold).tolist() == [60] * 5
+    points = np.eye(3)[truth] * 4 + random.normal(0, 0.5, (300, 3))
+    held_out = fold == 2
+    probabilities = predict_fold(points.astype(np.float32), truth, held_out, 3)
+    assert (probabilities.argmax(axis=1) == truth[held_out]).all()
+
+
+def test_a_class_that_the_other_folds_lack_gets_probability_0():
+    truth = np.array([0, 1] * 10 + [2])
+    held_out = np.zeros(21, dtype=bool)
+    held_out[[0, 1, 20]] = True
+    points = truth[:, None].astype(np.float32)
+    probabilities = predict_fold(points, truth, held_out, 3)
+    assert probabilities.shape == (3, 3)
+    assert (probabilities[:, 2] == 0).all()
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+
+
+def test_planted_errors_are_found():
+    random = np.random.default_rng(1)
+    truth = np.arange(600) % 3
+    points = (np.eye(3)[truth] * 4 + random.normal(0, 0.7, (600, 3))).astype(np.float32)
+    given = truth.copy()
+    planted = random.choice(600, 30, replace=False)
+    given[planted] = (given[planted] + 1) % 3
+    fold = fold_of_each(given, np.full(600, -1), 5)
+    probabilities = np.zeros((600, 3))
+    for number in range(5):
+        probabilities[fold == number] = predict_fold(points, given, fold == number, 3)
+    ids = np.array([str(n) for n in range(600)], dtype=object)
+    predictions = SplitPredictions(LABELS, ids, given, probabilities)
+    found = issues_of(predictions, np.full(600, "train", dtype=object)).table()
+    assert len({str(n) for n in planted} & set(found["id"])) >= 28
+    assert len(found) <= 33
+
+
+def test_the_job_writes_what_it_found_and_continues(benchmark_copy, toy, network):
+    result = job.check_train_labels(benchmark_copy, toy.dataset, network, folds=4)
+    assert result.images == 140
+    assert result.accuracy > 0.95  # each class is a bright square at its own place
+    assert result == TrainLabelIssues.read(benchmark_copy.train_labels_path)
+    assert network.seen == [140]
+    (kept,) = benchmark_copy.cache_dir.iterdir()
+    (kept / "fold-2.npy").unlink()
+    assert job.check_train_labels(benchmark_copy, toy.dataset, network, folds=4) == result
+    assert network.seen == [140]  # features are not computed again
+
+
+def test_another_split_is_refused(benchmark_copy, toy, network):
+    info = benchmark_copy.info().model_copy(update={"split_hash": "other"})
+    info.write(benchmark_copy.info_path)
+    with pytest.raises(DataError, match="has split other"):
+        job.check_train_labels(benchmark_copy, toy.dataset, network)
+
+
+def test_features_of_a_run_that_saw_the_labels_say_so(toy):
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    network = job.run_network(run, toy.dataset)
+    assert network.saw_labels
+    pooled = features.pooled_features(
+        network.model, network.spec, network.preprocessing, np.asarray(toy.dataset.images[:3])
+    )
+    assert pooled.shape[0] == 3
+    assert pooled.ndim == 2
+    assert np.isfinite(pooled).all()
