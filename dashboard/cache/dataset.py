@@ -154,13 +154,13 @@ def train_label_table(benchmark: Benchmark, issues: TrainLabelIssues) -> pd.Data
     return _as_review(benchmark, table[known].reset_index(drop=True), "a classifier predicts")
 
 
-def _as_review(benchmark: Benchmark, table: pd.DataFrame, subject: str) -> pd.DataFrame:
+def _as_review(benchmark: Benchmark, table: pd.DataFrame, prefix: str) -> pd.DataFrame:
     table = expected_votes(benchmarks.samples(benchmark), table, benchmark.info.label_set)
     return table.assign(
         label=table["given"],
         proposal=table["suggested"],
         reason=[
-            f"{subject} {suggested} ({confidence:.0%}), not {label} ({probability:.0%})"
+            f"{prefix} {suggested} ({confidence:.0%}), not {label} ({probability:.0%})"
             for suggested, confidence, label, probability in zip(
                 table["suggested"],
                 table["confidence"],
