@@ -1,5 +1,7 @@
 """The operating point of the recommended model: when it gives no answer."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard.cache import verdict as cache
@@ -10,18 +12,21 @@ from dashboard.state import BIND, Key
 from fer_core.errors import DataError
 from fer_core.evaluation.operating_points import (
     OperatingPoint,
+    Operation,
     choose_thresholds,
     class_curve,
     coverage_curve,
     operating_point,
 )
 from fer_core.evaluation.recommendation import Assessment
+from fer_core.evaluation.report import Estimate
 from fer_core.figures.operating import coverage_chart, precision_chart
 
 ALWAYS = "always answer"
 RISK = "limit the error rate"
 ONE = "one threshold"
 BY_CLASS = "threshold by class"
+_PER_ROW = 4
 MODES = {mode: mode for mode in (ALWAYS, RISK, ONE, BY_CLASS)}
 
 
@@ -45,17 +50,15 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
     st.markdown(plain(point.statement))
     left, right = st.columns(2, gap="large")
     with left:
-        risk = point.test.risk
-        same = point.unsure_below
         chart.show(
             coverage_chart(
                 coverage_curve(splits[1]),
-                same if same is not None else 0.0,
-                None if risk is None or same is None else (point.test.coverage, risk),
+                _coverage_risk(point.validation),
+                _coverage_risk(point.test),
             ),
             "operating-risk",
-            "Error rate of the answers by the share of images that are answered, one threshold for "
-            "all classes. Band and bars: 95% intervals.",
+            "Error rate of the answers by the share of images that are answered. The curve has one "
+            "threshold for all classes. Band and bars: 95% intervals.",
         )
     with right:
         _class_chart(benchmark, point)
@@ -77,13 +80,27 @@ def _thresholds(benchmark: Benchmark, mode: str, run_id: str) -> dict[str, float
     if mode == ONE:
         return dict.fromkeys(labels, _threshold("Unsure below", "threshold"))
     if mode == BY_CLASS:
-        columns = st.columns(4)
-        thresholds = {}
-        for index, label in enumerate(labels):
-            with columns[index % 4]:
-                thresholds[label] = _threshold(f"{label} below", f"threshold_{label}")
-        return thresholds
+        return _class_thresholds(labels)
     return dict.fromkeys(labels, 0.0)
+
+
+def _class_thresholds(labels: Sequence[str]) -> dict[str, float]:
+    """Shows a slider for each class, row by row."""
+    thresholds = {}
+    for start in range(0, len(labels), _PER_ROW):
+        for column, label in zip(st.columns(_PER_ROW), labels[start:], strict=False):
+            with column:
+                thresholds[label] = _threshold(f"{label} below", f"threshold_{label}")
+    return thresholds
+
+
+def _coverage_risk(operation: Operation) -> tuple[Estimate, Estimate] | None:
+    return None if operation.risk is None else (operation.coverage, operation.risk)
+
+
+def _recall_precision(operation: Operation, label: str) -> tuple[Estimate, Estimate] | None:
+    row = next(row for row in operation.classes if row.label == label)
+    return None if row.recall is None or row.precision is None else (row.recall, row.precision)
 
 
 def _threshold(label: str, key: str) -> float:
@@ -94,10 +111,12 @@ def _class_chart(benchmark: Benchmark, point: OperatingPoint) -> None:
     """Shows precision by recall of one class."""
     label = pickers.select_box("Class", benchmark.info.labels, Key.POINT_CLASS)
     validation = cache.calibrated(benchmark, point.run_id)[1]
-    row = next(row for row in point.test.classes if row.label == label)
-    on_test = None if row.precision is None or row.recall is None else (row.recall, row.precision)
     chart.show(
-        precision_chart(class_curve(validation, label), point.thresholds[label], on_test),
+        precision_chart(
+            class_curve(validation, label),
+            _recall_precision(point.validation, label),
+            _recall_precision(point.test, label),
+        ),
         "operating-class",
         f"Precision of the answers {plain(label)} by the share of {plain(label)} images that are "
         "answered so. Band and bars: 95% intervals.",

@@ -20,7 +20,7 @@ from fer_core.evaluation.verdict_json import verdict_json
 from fer_core.figures.palette import class_colour
 from fer_core.figures.verdict_pdf import render_pdf
 
-FACES = 6
+FACES = 5
 """Faces of each slice and confusion."""
 
 _METRIC_WIDTH = 145
@@ -67,6 +67,7 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("confusion", "Its confusion matrix", benchmark, query)
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
+    with st.container(horizontal=True):
         st.download_button(
             "PDF",
             lambda: render_pdf(verdict),

@@ -1,5 +1,7 @@
 """Charts of operating points: risk by coverage, and precision by recall."""
 
+from typing import TypeAlias
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -7,44 +9,41 @@ from fer_core.evaluation.report import Estimate
 
 _VALIDATION, _TEST = "#0b7a5c", "#D55E00"
 _BAND = "rgba(11, 122, 92, .16)"
-_HEIGHT = 320
+_HEIGHT = 340
+_LEAST = 0.1  # coverage from which intervals count for the axis
 
 
-def coverage_chart(
-    curve: pd.DataFrame, threshold: float, test: tuple[Estimate, Estimate] | None
-) -> go.Figure:
+Point: TypeAlias = tuple[Estimate, Estimate]
+"""Values on both axes, with their intervals."""
+
+
+def coverage_chart(curve: pd.DataFrame, validation: Point | None, test: Point | None) -> go.Figure:
     """Returns the error rate by coverage on validation, with the operating point.
 
     Args:
         curve: As `operating_points.coverage_curve` returns it, of validation.
-        threshold: The threshold, marked on the curve.
-        test: Coverage and risk on test at the threshold; None without answers.
+        validation: Coverage and risk of the operating point on validation; None without answers.
+        test: The same on test.
     """
     figure = _curve(curve, "coverage", "risk")
-    accepted = curve[curve["threshold"] >= threshold]
-    if len(accepted):
-        _mark(figure, accepted["coverage"].iloc[-1], accepted["risk"].iloc[-1])
-    if test is not None:
-        _mark_test(figure, *test)
+    _mark(figure, validation, test)
+    usual = curve[curve["coverage"] >= _LEAST]
+    top = float(max(usual["high"].max(), 0.02)) if len(usual) else 1.0
+    figure.update_yaxes(range=[0, min(1.0, 1.2 * top)])
     return _layout(figure, "coverage", "error rate of the answers")
 
 
-def precision_chart(
-    curve: pd.DataFrame, threshold: float, test: tuple[Estimate, Estimate] | None
-) -> go.Figure:
+def precision_chart(curve: pd.DataFrame, validation: Point | None, test: Point | None) -> go.Figure:
     """Returns the precision by recall of one class on validation, with the operating point.
 
     Args:
         curve: As `operating_points.class_curve` returns it, of validation.
-        threshold: The class's threshold, marked on the curve.
-        test: Recall and precision on test at the threshold; None without answers.
+        validation: Recall and precision of the operating point on validation; None without answers.
+        test: The same on test.
     """
     figure = _curve(curve, "recall", "precision")
-    accepted = curve[curve["threshold"] >= threshold]
-    if len(accepted):
-        _mark(figure, accepted["recall"].iloc[-1], accepted["precision"].iloc[-1])
-    if test is not None:
-        _mark_test(figure, *test)
+    _mark(figure, validation, test)
+    figure.update_yaxes(range=[0, 1.03])
     return _layout(figure, "recall", "precision")
 
 
@@ -73,37 +72,42 @@ def _curve(curve: pd.DataFrame, x: str, y: str) -> go.Figure:
     return figure
 
 
-def _mark(figure: go.Figure, x: float, y: float) -> None:
-    marker = {"color": _VALIDATION, "size": 11}
-    figure.add_scatter(x=[x], y=[y], mode="markers", marker=marker, name="chosen on validation")
+def _mark(figure: go.Figure, validation: Point | None, test: Point | None) -> None:
+    if validation is not None:
+        figure.add_scatter(
+            x=[validation[0].value],
+            y=[validation[1].value],
+            mode="markers",
+            marker={"color": _VALIDATION, "size": 11},
+            name="chosen on validation",
+        )
+    if test is not None:
+        figure.add_scatter(
+            x=[test[0].value],
+            y=[test[1].value],
+            error_x=_bars(test[0]),
+            error_y=_bars(test[1]),
+            mode="markers",
+            marker={"color": _TEST, "size": 10, "symbol": "diamond"},
+            name="on test",
+        )
 
 
-def _mark_test(figure: go.Figure, x: Estimate, y: Estimate) -> None:
-    def bars(estimate: Estimate) -> dict[str, object]:
-        return {
-            "type": "data",
-            "symmetric": False,
-            "array": [estimate.high - estimate.value],
-            "arrayminus": [estimate.value - estimate.low],
-        }
-
-    figure.add_scatter(
-        x=[x.value],
-        y=[y.value],
-        error_x=bars(x),
-        error_y=bars(y),
-        mode="markers",
-        marker={"color": _TEST, "size": 10, "symbol": "diamond"},
-        name="on test",
-    )
+def _bars(estimate: Estimate) -> dict[str, object]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [estimate.high - estimate.value],
+        "arrayminus": [estimate.value - estimate.low],
+    }
 
 
 def _layout(figure: go.Figure, x: str, y: str) -> go.Figure:
     figure.update_layout(
         height=_HEIGHT,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "y": 1.08, "x": 0},
+        legend={"orientation": "h", "y": -0.28, "x": 0},
     )
     figure.update_xaxes(title=x, tickformat=".0%")
-    figure.update_yaxes(title=y, tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(title=y, tickformat=".0%")
     return figure
