@@ -15,7 +15,15 @@ from dashboard.state import Key
 EVENT: Final = "ferscope-address"
 """Event of the browser's window after each change of the address."""
 
-_DEFAULTS = (Key.BENCHMARK, Key.RUN, Key.AGAINST, Key.MINUS, Key.COST)
+_DEFAULTS = (
+    Key.BENCHMARK,
+    Key.RUN,
+    Key.AGAINST,
+    Key.MINUS,
+    Key.COST,
+    Key.ERRORS,
+    Key.POINT_CLASS,
+)
 """Keys whose value pickers write even if nobody picked it."""
 
 _WALKED = (Key.SAMPLE, Key.PICTURE)

@@ -89,21 +89,19 @@ def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
     return next(item for item in candidates(benchmark).comparable if item.run_id == run_id)
 
 
-def errors_in_slice(benchmark: Benchmark, run_id: str, worst: Slice, count: int) -> list[int]:
-    """Returns positions of a run's most confident errors in a slice of test."""
+def errors_in_slice(benchmark: Benchmark, run_id: str, worst: Slice) -> list[int]:
+    """Returns positions of a run's errors in a slice of test, most confident first."""
     test = candidate(benchmark, run_id).test
     inside = slices.slice_mask(facets_of_test(benchmark), worst.conditions)
     wrong = np.flatnonzero(inside & (test.predicted != test.truth))
-    order = np.argsort(-test.confidence[wrong], kind="stable")[:count]
+    order = np.argsort(-test.confidence[wrong], kind="stable")
     return [int(position) for position in wrong[order]]
 
 
-def confused(
-    benchmark: Benchmark, run_id: str, confusion: weaknesses.Confusion, count: int
-) -> list[int]:
-    """Returns positions of a run's most confident test images of a confusion."""
+def confused(benchmark: Benchmark, run_id: str, confusion: weaknesses.Confusion) -> list[int]:
+    """Returns positions of the test images of a confusion, most confident first."""
     test = candidate(benchmark, run_id).test
     truth, predicted = map(test.labels.index, (confusion.truth, confusion.predicted))
     inside = np.flatnonzero((test.truth == truth) & (test.predicted == predicted))
-    order = np.argsort(-test.confidence[inside], kind="stable")[:count]
+    order = np.argsort(-test.confidence[inside], kind="stable")
     return [int(position) for position in inside[order]]

@@ -10,6 +10,7 @@ from dashboard import navigation
 from dashboard.cache import benchmarks
 from dashboard.cache import verdict as cache
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import viewer
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.state import Key
@@ -64,7 +65,8 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
     query = {} if pick is None else {Key.RUN: pick.run_id}
     with st.container(horizontal=True):
         if pick is not None:
-            _page_link("confusion", "Its confusion matrix", benchmark, query)
+            _page_link("run", "Its page", benchmark, query)
+            _page_link("confusion", "Its confusion matrix", benchmark, query | {Key.WHERE: ""})
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
     with st.container(horizontal=True):
@@ -104,11 +106,10 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Worst slices**")
-        for part in weak.slices:
+        for number, part in enumerate(weak.slices):
             st.markdown(plain(part.statement))
-            _faces(
-                benchmark, pick.run_id, cache.errors_in_slice(benchmark, pick.run_id, part, FACES)
-            )
+            positions = cache.errors_in_slice(benchmark, pick.run_id, part)
+            _faces(benchmark, pick.run_id, positions, f"slice-{number}")
             where = [f"{facet}: {group}" for facet, group in part.conditions]
             query = {Key.RUN: pick.run_id, Key.WHERE: where}
             _page_link("errors", f"Open its {part.errors:,} errors", benchmark, query)
@@ -116,11 +117,16 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
             st.caption("No group of images has more errors than the others.")
     with right:
         st.markdown("**Most costly confusions**")
-        for confusion in weak.confusions:
+        for number, confusion in enumerate(weak.confusions):
             st.markdown(plain(verdict_text.confusion_text(confusion)))
-            _faces(benchmark, pick.run_id, cache.confused(benchmark, pick.run_id, confusion, FACES))
-            query = {Key.RUN: pick.run_id, Key.TRUE: confusion.truth,
-                     Key.PREDICTED: confusion.predicted}  # fmt: skip
+            positions = cache.confused(benchmark, pick.run_id, confusion)
+            _faces(benchmark, pick.run_id, positions, f"confusion-{number}")
+            query = {
+                Key.RUN: pick.run_id,
+                Key.TRUE: confusion.truth,
+                Key.PREDICTED: confusion.predicted,
+                Key.WHERE: "",  # clears a filter that another page left
+            }
             text = f"Open these {confusion.images:,} images"
             _page_link("confusion", text, benchmark, query)
         if not weak.confusions:
@@ -151,8 +157,11 @@ def _page_link(
     st.page_link(spec.path, label=text, icon=f":material/{spec.icon}:", query_params=address)
 
 
-def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int]) -> None:
-    """Shows faces of test; nothing if the pictures are not on this machine."""
+def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int], key: str) -> None:
+    """Shows the first faces of a list of test images, which the sample viewer walks through.
+
+    Shows nothing if the pictures are not on this machine.
+    """
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
         return
@@ -166,11 +175,12 @@ def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int]) -> None:
             class_colour(names[test.truth[position]], names),
             str(test.ids[position]),
         )
-        for position in positions
+        for position in positions[:FACES]
         if (picture := pictures.get(str(test.ids[position]))) is not None
     ]
     if cards:
-        gallery(cards, side=62)
+        gallery(cards, side=62, key=key, on_open=viewer.open_sample)
+    viewer.offer(benchmark, test.ids[list(positions)], names)
 
 
 def _list(items: Iterable[str]) -> None:

@@ -126,7 +126,17 @@ def test_faces_and_links_lead_to_the_errors(open_page, toy):
     ]  # fmt: skip
     assert f"predicted={first.predicted}" in link.query_string
     assert f"run={verdict.recommended.run_id}" in link.query_string
-    assert page_html(app).count("fs-grid") >= 3
+    assert not app.exception
+
+
+def test_a_face_in_the_address_opens_the_viewer(open_page, toy):
+    verdict = read_verdict(toy.benchmark)
+    table = toy.benchmark.samples()
+    sample = table.loc[table["split"] == "test", "id"].iloc[3]
+    app = open_page("overview", toy.artifacts, toy.data, sample=str(sample))
+    assert not app.exception
+    assert verdict_text.headline(verdict) in page_html(app)
+    assert str(sample) in texts(app) + page_html(app)
 
 
 def test_an_operating_point_is_chosen_and_saved(open_page, toy):
