@@ -261,6 +261,20 @@ def test_weights_round_trip_in_half_precision(tmp_path):
     assert torch.equal(other.bias, model.bias)  # vectors keep their precision
 
 
+def test_depthwise_kernels_keep_their_precision():
+    tensors = {
+        "depthwise": torch.rand(8, 1, 3, 3),
+        "pointwise": torch.rand(8, 8, 1, 1),
+        "counter": torch.tensor(3),
+    }
+    kinds = {key: tensor.dtype for key, tensor in half_precision(tensors).items()}
+    assert kinds == {
+        "depthwise": torch.float32,
+        "pointwise": torch.float16,
+        "counter": torch.int64,
+    }
+
+
 def test_weights_of_another_label_set_are_refused(tmp_path):
     path = tmp_path / "run" / "model.safetensors"
     save_tensors(path, small(3).state_dict(), {})
