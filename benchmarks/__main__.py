@@ -11,6 +11,7 @@ from benchmarks import (
     detection,
     gpu_training,
     input_pipeline,
+    leaks,
     memory,
     preparation,
     scale,
@@ -24,6 +25,7 @@ from fer_core.provenance import hardware, versions
 MEASURES = {
     "pipeline": input_pipeline.measure,
     "prepare": preparation.measure,
+    "leaks": leaks.measure,
     "training": training_speed.measure,
     "gpu": gpu_training.measure,
     "memory": memory.measure,

@@ -44,6 +44,8 @@ class Key(StrEnum):
     BATCH = "batch"
     GROUPS = "groups"
     HELD_OUT = "held_out"
+    COPY_KIND = "copy_kind"
+    COPY_SPLITS = "copy_splits"
     REASON = "reason"
     CLASSES = "classes"
     ONLY = "only"

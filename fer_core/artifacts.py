@@ -17,6 +17,7 @@ from fer_core.records import BenchmarkInfo, RunInfo
 PICTURES = "pictures.parquet"
 CARD = "card.json"
 CARD_TEXT = "CARD.md"
+COPIES = "transformed_copies.parquet"
 """File names that a prepared dataset and its benchmark share."""
 
 VOTE_PREFIX = "votes_"
@@ -297,6 +298,11 @@ class BenchmarkDir:
     def card_text_path(self) -> Path:
         """`CARD.md`: the dataset card, as text."""
         return self.root / CARD_TEXT
+
+    @property
+    def copies_path(self) -> Path:
+        """`transformed_copies.parquet`: pairs of images that are one picture or one scene."""
+        return self.root / COPIES
 
     @property
     def pictures_path(self) -> Path:

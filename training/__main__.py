@@ -34,6 +34,7 @@ for command in (
     data.attach,
     data.pack,
     data.unpack,
+    data.find_copies,
     runs.recipes,
     runs.train,
     runs.benchmark,

@@ -12,9 +12,11 @@ import streamlit as st
 from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import HashFuncs, file_stamps
+from fer_core.artifacts import read_table
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
 from fer_core.data.outliers import outliers
+from fer_core.data.transformed_copies.table import COLUMNS, describe_change
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.calibration import scale_predictions
 from fer_core.evaluation.label_issues import (
@@ -82,6 +84,33 @@ def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
         return REVIEW_LISTS[name](samples)
     facts = samples.set_index("id")[["split", "label"]]
     return outliers(samples).join(facts, on="id").assign(proposal=review.ASIDE)
+
+
+@st.cache_resource(
+    max_entries=8, show_spinner=False, hash_funcs={Benchmark: file_stamps("copies_path")}
+)
+def transformed_copies(benchmark: Benchmark) -> pd.DataFrame | None:
+    """Returns pairs of transformed copies with what was done, and split and label of both images.
+
+    None if the benchmark has none, because no search was made. Pairs across splits come first.
+    """
+    path = benchmark.directory.copies_path
+    if not path.is_file():
+        return None
+    pairs = read_table(path, COLUMNS)
+    facts = benchmarks.samples(benchmark)[["id", "original_split", "label"]].set_index("id")
+    table = pairs.assign(
+        change=[describe_change(pair) for pair in pairs.to_dict("records")],
+        split=pairs["id"].map(facts["original_split"]),
+        label=pairs["id"].map(facts["label"]),
+    )
+    table["other split"] = pairs["other"].map(facts["original_split"])
+    table["other label"] = pairs["other"].map(facts["label"])
+    first = ["id", "other", "change", "split", "other split", "label", "other label"]
+    rest = [name for name in table.columns if name not in first]
+    together = table["split"] == table["other split"]
+    order = together.sort_values(kind="stable").index
+    return table.loc[order, first + rest].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

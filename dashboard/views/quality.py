@@ -7,12 +7,14 @@ from dashboard.cache import benchmarks, dataset
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.sections import quality
+from dashboard.sections.transformed_copies import transformed_copies
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
 
 VIEWS = {
     "duplicates": "Duplicates",
     "leaks": "Leaks",
+    "transformed": "Transformed copies",
     "conflicts": "Conflicting labels",
     "outliers": "Outliers",
     "labels": "Likely label errors",
@@ -58,6 +60,7 @@ view = pickers.switch("Show", VIEWS, Key.ISSUES)
 {
     "duplicates": quality.duplicates,
     "leaks": quality.leaks,
+    "transformed": transformed_copies,
     "conflicts": quality.conflicts,
     "outliers": quality.outliers,
     "labels": quality.labels,

@@ -37,12 +37,15 @@ class Duplicates:
         near: Group of exact or near duplicates.
         groups: Group of samples that must stay in one split: duplicates, and groups of the sources
             (one person, or an image and its augmented copies).
+        leaking: Group of samples of which those in test do not count in the leak-free score;
+            `groups`, and transformed copies that are only reported.
     """
 
     phash: NDArray[np.uint64]
     exact: Rows
     near: Rows
     groups: Rows
+    leaking: Rows
 
     def columns(self) -> Mapping[str, NDArray[np.generic]]:
         """Returns the columns of the samples table."""
@@ -107,7 +110,38 @@ def find_duplicates(
         exact=quality.group_pairs(exact, len(samples)),
         near=near,
         groups=groups,
+        leaking=groups,
     )
+
+
+def with_transformed(
+    duplicates: Duplicates, copies: Rows, scenes: Rows, *, remove: bool
+) -> Duplicates:
+    """Joins transformed copies with duplicates.
+
+    Args:
+        duplicates: Exact and near duplicates.
+        copies: Pairs that are one picture, shape (P, 2).
+        scenes: Pairs that no split may cut, shape (Q, 2).
+        remove: Whether copies are treated as duplicates. Otherwise the splits stay as they are, and
+            copies only do not count in the leak-free score.
+    """
+    near = joined_groups(duplicates.near, copies) if remove else duplicates.near
+    groups = joined_groups(
+        duplicates.groups, np.concatenate([copies, scenes]) if remove else scenes
+    )
+    return replace(duplicates, near=near, groups=groups, leaking=joined_groups(groups, copies))
+
+
+def joined_groups(groups: Rows, pairs: Rows) -> Rows:
+    """Returns groups of samples that share a group or are linked by a pair.
+
+    Args:
+        groups: Group of each sample, -1 for none; shape (N,).
+        pairs: Linked samples, shape (P, 2).
+    """
+    named = quality.linked_pairs([str(group) if group >= 0 else None for group in groups])
+    return quality.group_pairs(np.concatenate([named, pairs]), len(groups))
 
 
 def draw_splits(
@@ -147,7 +181,7 @@ def draw_splits(
     assignment = SplitAssignment(
         split=np.where(pool.usable & (reasons == ""), split, EXCLUDED),
         original=split,
-        leak=splits.leaks(duplicates.groups, split),
+        leak=splits.leaks(duplicates.leaking, split),
         excluded=np.where(excluded == "", reasons, excluded),
         notes=(*notes, *more),
     )

@@ -9,12 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fer_core.artifacts import PICTURES
+from fer_core.artifacts import COPIES, PICTURES
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import try_lock
 
 FILES = frozenset(
-    {"images.npy", PICTURES, "samples.parquet", "benchmark.json", "card.json", "CARD.md"}
+    {
+        "images.npy",
+        PICTURES,
+        "samples.parquet",
+        COPIES,
+        "benchmark.json",
+        "card.json",
+        "CARD.md",
+    }
 )
 """File names of a prepared data set."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from fer_core.data import quality, splits
 from fer_core.data.outliers import outliers
 from fer_core.data.sources.base import SPLITS
+from fer_core.data.transformed_copies.summary import CopiesCard, copies_text
 from fer_core.records import BenchmarkInfo, Record
 
 _MARKDOWN = re.compile(r"([\[\]<>|`!\\])")
@@ -77,6 +78,7 @@ class DatasetCard(Record):
         notes: Assumptions of the readers, drawn splits, and small classes.
         groups: Number of groups (a person, or an original with its augmented copies) that are never
             divided between splits; 0 if none are known.
+        transformed: Transformed copies; None if none were searched for.
     """
 
     name: str
@@ -98,6 +100,7 @@ class DatasetCard(Record):
     plan: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     groups: int = 0
+    transformed: CopiesCard | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Preparation:
         explained: Share of the variance on the axes of the map.
         notes: Assumptions of the readers and choices of the split.
         plan: The options of `prepare`.
+        transformed: Counts of transformed copies, if they were searched for.
     """
 
     left_out: Mapping[str, Mapping[str, int]]
@@ -117,6 +121,7 @@ class Preparation:
     explained: NDArray[np.float64]
     notes: tuple[str, ...]
     plan: Mapping[str, Any]
+    transformed: CopiesCard | None = None
 
 
 def build_card(
@@ -159,6 +164,7 @@ def build_card(
         plan=preparation.plan,
         notes=preparation.notes,
         groups=int(samples["group"].nunique()) if "group" in samples.columns else 0,
+        transformed=preparation.transformed,
     )
 
 
@@ -176,6 +182,7 @@ def card_text(card: DatasetCard) -> str:
         *(line for source in card.sources for line in _source_text(source)),
         *_notes_text(card),
         *_duplicates_text(card),
+        *(copies_text(card.transformed) if card.transformed is not None else []),
         "## Outliers, which stay in the set",
         "",
         *([f"- {count:,} {reason}" for reason, count in card.outliers.items()] or ["None."]),

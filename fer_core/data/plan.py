@@ -133,6 +133,15 @@ class SplitPlan(_Frozen):
         description="source of a missing test split: the validation split, or a share of train",
     )
     min_class: int = Field(default=0, ge=0, description="drop classes with fewer images")
+    transformed_copies: Literal["auto", "remove", "report", "off"] = Field(
+        default="auto",
+        description="mirrored, rotated, cropped or brightened copies. remove: treat them as "
+        "duplicates; report: list them and leave them out of the leak-free score. auto: report for "
+        "FER2013 alone, whose published split stays as it is, off for drawn faces, else remove",
+    )
+    same_scene: Literal["report", "group"] = Field(
+        default="report", description="group: no split cuts frames of one scene"
+    )
 
     def notes(self, title: str, present: Collection[str]) -> list[str]:
         """Describes which splits are drawn for a source.

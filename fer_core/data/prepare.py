@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import CARD, CARD_TEXT, PICTURES, BenchmarkDir, write_table
+from fer_core.artifacts import (
+    CARD,
+    CARD_TEXT,
+    COPIES,
+    PICTURES,
+    BenchmarkDir,
+    read_table,
+    write_table,
+)
 from fer_core.data import embedding, quality, splits
 from fer_core.data.aggregates import axis_faces, batch_faces, mean_faces
 from fer_core.data.assignment import (
@@ -20,12 +28,12 @@ from fer_core.data.assignment import (
     SplitAssignment,
     balance_training,
     draw_splits,
-    find_duplicates,
     without_outliers,
 )
 from fer_core.data.atomic_dir import atomic_dir
 from fer_core.data.card import DatasetCard, Preparation, build_card, card_text
 from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.copy_search import FoundCopies, find_copies
 from fer_core.data.framing import measure_framing
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
@@ -41,6 +49,7 @@ from fer_core.data.relabel import (
 )
 from fer_core.data.selection import SelectedSource, open_sources
 from fer_core.data.sources.base import SPLITS, Source
+from fer_core.data.transformed_copies.summary import copies_card
 from fer_core.errors import ArtifactError, DataError, DetectorError
 from fer_core.files import atomic_path
 from fer_core.labels import LabelSet
@@ -135,8 +144,11 @@ def prepare_sources(
     sample_format = SampleFormat(options.side, colour)
     with atomic_dir(folder) as partial:
         reading = read(sources, partial, sample_format, options, progress)
-        described = _described(reading, sources, options, relabels, progress)
+        images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
+        found = find_copies(reading, images, sources, options.split, progress)
+        described = _described(reading, sources, options, relabels, found)
         samples = described.samples
+        pairs = found.pairs.table(samples["id"].tolist()) if found.pairs is not None else None
         framing = _framing(partial, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing, "corrections": described.corrections})
@@ -146,9 +158,14 @@ def prepare_sources(
             explained=described.explained,
             notes=_notes(sources, described.notes, info),
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
+            transformed=None
+            if pairs is None
+            else copies_card(pairs, samples, removed=found.removed),
         )
         card = build_card(info, samples, preparation)
         write_table(partial / "samples.parquet", samples)
+        if pairs is not None:
+            write_table(partial / COPIES, pairs)
         card.write(partial / CARD)
         _write_text(partial / CARD_TEXT, card_text(card))
         info.write(partial / "benchmark.json")
@@ -181,12 +198,12 @@ def _described(
     sources: Sequence[SelectedSource],
     options: PrepareOptions,
     relabels: "pd.Series[str] | None",
-    progress: Progress,
+    found: FoundCopies,
 ) -> _Described:
     placed = embedding.project(reading.thumbnails)
     x, y = placed.map.T
     samples = reading.samples.assign(x=x, y=y, outlier=placed.distance)
-    duplicates = find_duplicates(samples, reading.thumbnails, progress)
+    duplicates = found.duplicates
     drawn = draw_splits(samples, duplicates, sources, options.split)
     before = _assigned(samples, duplicates, drawn, sources, options)
     if relabels is None:
@@ -283,6 +300,10 @@ def publish_facts(dataset: PreparedDataset, benchmark: BenchmarkDir) -> None:
     """
     _require_no_other_runs(benchmark, dataset.info.split_hash)
     write_table(benchmark.samples_path, dataset.samples)
+    if (dataset.folder / COPIES).is_file():
+        write_table(benchmark.copies_path, read_table(dataset.folder / COPIES, ("id", "other")))
+    else:
+        benchmark.copies_path.unlink(missing_ok=True)
     faces: dict[str, NDArray[Any]] = {
         **mean_faces(dataset), **batch_faces(dataset), **axis_faces(dataset)
     }  # fmt: skip

@@ -148,7 +148,7 @@ def test_the_splits_of_shipped_benchmarks_are_reproduced(name: str) -> None:
         linked = [linked_pairs([None if g < 0 else str(g) for g in near]), linked_pairs(named)]
         groups = group_pairs(np.concatenate(linked), len(samples))
     duplicates = Duplicates(
-        samples["phash"].to_numpy(), samples["exact_group"].to_numpy(), near, groups
+        samples["phash"].to_numpy(), samples["exact_group"].to_numpy(), near, groups, groups
     )
     leaky = samples["excluded"].str.startswith(("duplicate of", "belongs to"))
     read = samples.assign(excluded=samples["excluded"].where(~leaky, ""))

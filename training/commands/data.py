@@ -118,6 +118,18 @@ def prepare(
     min_class: Annotated[
         int, typer.Option(min=0, help="Leave out classes with fewer images than this.")
     ] = 0,
+    transformed_copies: Annotated[
+        Literal["auto", "remove", "report", "off"],
+        typer.Option(
+            help="Mirrored, rotated, cropped or brightened copies: remove closes such leaks, "
+            "report lists them. auto: report for FER2013 alone, whose published split stays; "
+            "remove otherwise."
+        ),
+    ] = "auto",
+    same_scene: Annotated[
+        Literal["report", "group"],
+        typer.Option(help="Frames of one scene; group: no split cuts them."),
+    ] = "report",
     min_side: Annotated[
         int, typer.Option(min=0, help="Exclude images (or cropped faces) smaller than this side.")
     ] = 0,
@@ -268,6 +280,27 @@ def unpack(
     console.print(f"{dataset.folder}: {len(dataset.images)} images", markup=False)
 
 
+def find_copies(benchmark: Benchmark, artifacts: Artifacts = None, data: Data = None) -> None:
+    """Search a prepared set for mirrored, rotated, cropped or brightened copies.
+
+    Sets that were prepared before this search existed get its results without a new split: the list
+    of pairs for Data quality, their counts in the card, and the leak-free score without test images
+    whose copy stands in train or validation. Reports are computed again from stored predictions.
+    """
+    from training.jobs.transformed_copies import add_transformed_copies, refresh_reports
+    from training.terminal.progress import console, show_progress
+
+    directory = benchmark_dir(benchmark, artifacts)
+    pairs = add_transformed_copies(open_dataset(benchmark, data), directory, show_progress)
+    finished = [run for run in directory.runs() if run.info_path.is_file()]
+    refreshed = refresh_reports(finished, directory.samples())
+    for kind, count in pairs["kind"].value_counts().items():
+        console.print(f"{count:,} pairs: {kind}", markup=False)
+    console.print(
+        f"{directory.info().leaked_test:,} test images are leaks; {len(refreshed)} reports written"
+    )
+
+
 def examples(
     folder: Annotated[Path, typer.Argument(help="Target folder of the images.")],
 ) -> None:
@@ -301,7 +334,10 @@ def _plan(context: typer.Context) -> "PreparePlan":
     content = {
         "sources": [{name: value for name, value in source.items() if value}],
         "split": {"by": options["split"]}
-        | {name: options[name] for name in ("seed", "test_from", "min_class")},
+        | {
+            name: options[name]
+            for name in ("seed", "test_from", "min_class", "transformed_copies", "same_scene")
+        },
         "clean": {name: options[name] for name in ("faces", "min_side", "drop_flat", "outliers")},
         **{name: options[name] for name in ("side", "relabel", "new_benchmark", "ship_pictures")},
     }

@@ -1,0 +1,108 @@
+"""Transformed copies on the Data quality page: pairs side by side with the fitted change."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.cache import benchmarks, dataset
+from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.components import pickers
+from dashboard.components.gallery import Card, gallery, need_pictures
+from dashboard.state import Key
+from fer_core.csv_text import csv_text
+from fer_core.data.transformed_copies.table import COPY, SAME_SCENE
+from fer_core.figures.palette import class_colour
+
+PAIRS_PER_PAGE = 12
+_COLUMNS = 3
+_KINDS = {
+    COPY: "Same picture",
+    SAME_SCENE: "Same scene",
+}
+_WHERE = {"crossing": "Across splits", "all": "All"}
+
+
+def transformed_copies(benchmark: Benchmark) -> None:
+    """Shows pairs of images that are one picture, or one scene, under augmentation."""
+    table = dataset.transformed_copies(benchmark)
+    if table is None:
+        st.info(
+            "No search for transformed copies was made when this benchmark was prepared. With the "
+            "prepared images on this machine, this command adds it and changes no split:",
+            icon=":material/content_copy:",
+        )
+        st.code(f"python -m training find-copies {benchmark.info.name}", language="bash")
+        return
+    left, right = st.columns(2)
+    with left:
+        kind = pickers.switch("Kind", _KINDS, Key.COPY_KIND)
+    with right:
+        where = pickers.switch("Pairs", _WHERE, Key.COPY_SPLITS)
+    table = table[table["kind"] == kind]
+    crossing = table["split"] != table["other split"]
+    shown = table[crossing] if where == "crossing" else table
+    st.caption(_explained(benchmark, kind, len(table), int(crossing.sum())))
+    if shown.empty:
+        st.success("There is no such pair.", icon=":material/check:")
+        return
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        need_pictures(benchmark.info.name)
+    else:
+        page = pickers.page(len(shown), PAIRS_PER_PAGE)
+        _pairs(benchmark, shown.iloc[page * PAIRS_PER_PAGE : (page + 1) * PAIRS_PER_PAGE], pictures)
+    st.dataframe(shown, hide_index=True, key="transformed-copies")
+    st.download_button(
+        f"Download {len(shown):,} pairs (csv)",
+        csv_text(shown),
+        file_name=f"{benchmark.info.name}-transformed-copies.csv",
+        mime="text/csv",
+        icon=":material/download:",
+    )
+
+
+def _explained(benchmark: Benchmark, kind: str, count: int, crossing: int) -> str:
+    if kind == SAME_SCENE:
+        return (
+            f"{count:,} pairs, {crossing:,} of them across splits, show one scene: frames of one "
+            "video, shots of one session, or a picture with something written over it. They stay, "
+            "unless `prepare --same-scene group` keeps each scene in one split."
+        )
+    card = dataset.card(benchmark)
+    removed = card is not None and card.transformed is not None and card.transformed.removed
+    closed = (
+        "Training and validation gave up the copies of held-out images."
+        if removed
+        else "They are reported, not removed, so that the published split stays as it is. Test "
+        "images with such a copy are left out of the leak-free score; `prepare "
+        "--transformed-copies remove` with a new --name closes these leaks."
+    )
+    return (
+        f"{count:,} pairs, {crossing:,} of them across splits, are one picture that was mirrored, "
+        f"rotated, cropped, lit differently or re-encoded, beyond near duplicates. {closed}"
+    )
+
+
+def _pairs(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures) -> None:
+    columns = st.columns(_COLUMNS)
+    for index, row in enumerate(rows.to_dict("records")):
+        with columns[index % _COLUMNS].container(border=True):
+            gallery(
+                [
+                    _card(benchmark, row, pictures, "id", "label", "split"),
+                    _card(benchmark, row, pictures, "other", "other label", "other split"),
+                ],
+                side=96,
+            )
+            st.caption(f"{row['change']} (correlation {row['correlation']:.2f})".capitalize())
+
+
+def _card(
+    benchmark: Benchmark, row: dict[str, Any], pictures: Pictures, name: str, label: str, split: str
+) -> Card:
+    labels = benchmark.info.labels
+    given = row[label] if isinstance(row[label], str) else "no class"
+    colour = class_colour(given, labels) if given in labels else "transparent"
+    sample = str(row[name])
+    return Card(pictures.get(sample), f"{given}, {row[split]}", sample, colour, sample)

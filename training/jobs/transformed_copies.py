@@ -1,0 +1,112 @@
+"""Searching a prepared set for transformed copies, without changing its splits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fer_core.artifacts import COPIES, BenchmarkDir, RunDir, write_table
+from fer_core.data import splits
+from fer_core.data.assignment import joined_groups
+from fer_core.data.card import DatasetCard, card_text
+from fer_core.data.copy_search import one_of_each
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress
+from fer_core.data.quality import linked_pairs
+from fer_core.data.transformed_copies.search import find_transformed_copies
+from fer_core.data.transformed_copies.summary import copies_card
+from fer_core.data.transformed_copies.table import COPY
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Report, build_report
+from fer_core.files import atomic_path
+from fer_core.labels import LabelSet
+
+
+def add_transformed_copies(
+    dataset: PreparedDataset, benchmark: BenchmarkDir, progress: Progress
+) -> pd.DataFrame:
+    """Finds transformed copies and writes them, the leak flags, the card and the reports.
+
+    The splits stay as they are; reports are computed again from the stored predictions.
+
+    Args:
+        dataset: The prepared dataset of the benchmark.
+        benchmark: The benchmark.
+        progress: Shows progress.
+
+    Returns:
+        The table of pairs.
+
+    Raises:
+        ArtifactError: If the benchmark has another split than the dataset, or no card.
+    """
+    info = benchmark.info()
+    if info.split_hash != dataset.info.split_hash:
+        raise ArtifactError(
+            f"The prepared dataset in {dataset.folder} has another split than the benchmark "
+            f"{benchmark.name!r}. Prepare it again."
+        )
+    card = DatasetCard.read(benchmark.card_path)
+    samples = benchmark.samples()
+    rows = one_of_each(samples["duplicate_group"].to_numpy())
+    found = find_transformed_copies(dataset.images, rows, progress=progress)
+    pairs = found.table(samples["id"].tolist())
+    samples = samples.assign(leak=_leaks(samples, found.of_kind(COPY)))
+    leaked = int(((samples["split"] == "test") & samples["leak"]).sum())
+    info = info.model_copy(update={"leaked_test": leaked})
+    card = card.model_copy(
+        update={
+            "leaked_test": leaked,
+            "transformed": copies_card(pairs, samples, removed=False),
+        }
+    )
+    write_table(benchmark.copies_path, pairs)
+    write_table(dataset.folder / COPIES, pairs)
+    write_table(benchmark.samples_path, samples)
+    card.write(benchmark.card_path)
+    with atomic_path(benchmark.card_text_path) as temporary:
+        temporary.write_text(card_text(card), encoding="utf-8")
+    info.write(benchmark.info_path)
+    return pairs
+
+
+def refresh_reports(runs: Sequence[RunDir], samples: pd.DataFrame) -> list[str]:
+    """Computes reports again from stored predictions; no model predicts.
+
+    Args:
+        runs: Finished runs.
+        samples: The benchmark's samples.
+
+    Returns:
+        Ids of the runs whose reports were written.
+    """
+    second_labels = samples.set_index("id")["second_label"]
+    refreshed = []
+    for run in runs:
+        predictions = Predictions.read(run.predictions_path, LabelSet(run.info().labels))
+        for path in (run.report_path, run.second_report_path):
+            if not path.is_file():
+                continue
+            report = Report.read(path)
+            scored = predictions
+            if report.protocol.label_source == "second_label":
+                scored = Predictions(
+                    {
+                        name: part.relabelled(second_labels)
+                        for name, part in predictions.splits.items()
+                    }
+                )
+            build_report(run.run_id, scored, samples, report.protocol).write(path)
+        refreshed.append(run.run_id)
+    return refreshed
+
+
+def _leaks(samples: pd.DataFrame, copies: np.ndarray) -> np.ndarray:
+    """Returns the leak flags, with the copies counted."""
+    groups = samples["duplicate_group"].to_numpy()
+    if "group" in samples.columns:
+        named = samples["group"].where(samples["group"].notna(), None)
+        groups = joined_groups(groups, linked_pairs(named.tolist()))
+    groups = joined_groups(groups, copies)
+    return splits.leaks(groups, samples["original_split"].to_numpy(dtype=object))
