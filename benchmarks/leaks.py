@@ -59,9 +59,7 @@ def _share(what: str, share: float) -> Result:
     return Result(what, f"{share:.1%}", "", f"{LEAST_SHARE:.0%}", share >= LEAST_SHARE)
 
 
-def shares(
-    images: NDArray[np.uint8], each: int = COPIES_EACH
-) -> Mapping[tuple[str, ...], float]:
+def shares(images: NDArray[np.uint8], each: int = COPIES_EACH) -> Mapping[tuple[str, ...], float]:
     """Adds changed copies to images and searches for them.
 
     Args:

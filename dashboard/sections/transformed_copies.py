@@ -1,5 +1,6 @@
 """Transformed copies on the Data quality page: pairs side by side with the fitted change."""
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -88,21 +89,20 @@ def _pairs(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures) -> None
     columns = st.columns(_COLUMNS)
     for index, row in enumerate(rows.to_dict("records")):
         with columns[index % _COLUMNS].container(border=True):
-            gallery(
-                [
-                    _card(benchmark, row, pictures, "id", "label", "split"),
-                    _card(benchmark, row, pictures, "other", "other label", "other split"),
-                ],
-                side=96,
-            )
+            cards = [_card(benchmark, row, pictures, side) for side in ("", "other ")]
+            gallery([card for card in cards if card is not None], side=96)
             st.caption(f"{row['change']} (correlation {row['correlation']:.2f})".capitalize())
 
 
 def _card(
-    benchmark: Benchmark, row: dict[str, Any], pictures: Pictures, name: str, label: str, split: str
-) -> Card:
+    benchmark: Benchmark, row: Mapping[Hashable, Any], pictures: Pictures, side: str
+) -> Card | None:
+    """Returns the picture of a pair's first (`""`) or second (`"other "`) image."""
     labels = benchmark.info.labels
-    given = row[label] if isinstance(row[label], str) else "no class"
+    sample, label = str(row[side.strip() or "id"]), row[f"{side}label"]
+    picture = pictures.get(sample)
+    if picture is None:
+        return None
+    given = label if isinstance(label, str) else "no class"
     colour = class_colour(given, labels) if given in labels else "transparent"
-    sample = str(row[name])
-    return Card(pictures.get(sample), f"{given}, {row[split]}", sample, colour, sample)
+    return Card(picture, f"{given}, {row[f'{side}split']}", sample, colour, sample)

@@ -126,22 +126,13 @@ def with_transformed(
         remove: Whether copies are treated as duplicates. Otherwise the splits stay as they are, and
             copies only do not count in the leak-free score.
     """
-    near = joined_groups(duplicates.near, copies) if remove else duplicates.near
-    groups = joined_groups(
+    near = quality.joined_groups(duplicates.near, copies) if remove else duplicates.near
+    groups = quality.joined_groups(
         duplicates.groups, np.concatenate([copies, scenes]) if remove else scenes
     )
-    return replace(duplicates, near=near, groups=groups, leaking=joined_groups(groups, copies))
-
-
-def joined_groups(groups: Rows, pairs: Rows) -> Rows:
-    """Returns groups of samples that share a group or are linked by a pair.
-
-    Args:
-        groups: Group of each sample, -1 for none; shape (N,).
-        pairs: Linked samples, shape (P, 2).
-    """
-    named = quality.linked_pairs([str(group) if group >= 0 else None for group in groups])
-    return quality.group_pairs(np.concatenate([named, pairs]), len(groups))
+    return replace(
+        duplicates, near=near, groups=groups, leaking=quality.joined_groups(groups, copies)
+    )
 
 
 def draw_splits(

@@ -145,10 +145,10 @@ def prepare_sources(
     with atomic_dir(folder) as partial:
         reading = read(sources, partial, sample_format, options, progress)
         images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
-        found = find_copies(reading, images, sources, options.split, progress)
-        described = _described(reading, sources, options, relabels, found)
+        copies = find_copies(reading, images, sources, options.split, progress)
+        described = _described(reading, sources, options, relabels, copies)
         samples = described.samples
-        pairs = found.pairs.table(samples["id"].tolist()) if found.pairs is not None else None
+        pairs = copies.pairs.table(samples["id"].tolist()) if copies.pairs is not None else None
         framing = _framing(partial, samples, progress)
         info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing, "corrections": described.corrections})
@@ -160,7 +160,7 @@ def prepare_sources(
             plan=_portable(options.model_dump(mode="json", exclude_defaults=True)),
             transformed=None
             if pairs is None
-            else copies_card(pairs, samples, removed=found.removed),
+            else copies_card(pairs, samples, removed=copies.removed),
         )
         card = build_card(info, samples, preparation)
         write_table(partial / "samples.parquet", samples)
@@ -198,12 +198,12 @@ def _described(
     sources: Sequence[SelectedSource],
     options: PrepareOptions,
     relabels: "pd.Series[str] | None",
-    found: FoundCopies,
+    copies: FoundCopies,
 ) -> _Described:
     placed = embedding.project(reading.thumbnails)
     x, y = placed.map.T
     samples = reading.samples.assign(x=x, y=y, outlier=placed.distance)
-    duplicates = found.duplicates
+    duplicates = copies.duplicates
     drawn = draw_splits(samples, duplicates, sources, options.split)
     before = _assigned(samples, duplicates, drawn, sources, options)
     if relabels is None:

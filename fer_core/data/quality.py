@@ -199,3 +199,14 @@ def group_pairs(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     rank[np.argsort(first)] = np.arange(len(first))
     groups[linked] = rank[inverse]
     return groups
+
+
+def joined_groups(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns groups of samples that share a group or are linked by a pair.
+
+    Args:
+        groups: Group of each sample, -1 for none; shape (N,).
+        pairs: Linked samples, shape (P, 2).
+    """
+    named = linked_pairs([str(group) if group >= 0 else None for group in groups])
+    return group_pairs(np.concatenate([named, pairs]), len(groups))

@@ -17,7 +17,11 @@ from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.folder import FolderSource
+from fer_core.data.transformed_copies.changes import similarity
+from fer_core.data.transformed_copies.table import describe_change
 from fer_core.errors import ArtifactError, DataError
+from fer_core.labels import Emotion
+from fer_core.synthetic.face import render
 from tests.support.helpers import (
     ListSource,
     fer2013_table,
@@ -324,6 +328,7 @@ def test_unreadable_files_are_listed_and_rows_stay_contiguous(tmp_path: Path) ->
         "card.json",
         "images.npy",
         "samples.parquet",
+        "transformed_copies.parquet",
     }
 
 
@@ -542,6 +547,7 @@ def test_published_aggregates_contain_no_image(tmp_path: Path) -> None:
         "card.json",
         "mean_faces.npz",
         "samples.parquet",
+        "transformed_copies.parquet",
     }
     assert benchmark.info() == dataset.info
     pd.testing.assert_frame_equal(benchmark.samples(), dataset.samples)
@@ -604,3 +610,77 @@ def test_the_same_split_may_be_published_again_if_runs_exist(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "set")
     publish_facts(prepared(split_source(), tmp_path / "set"), benchmark)
     assert benchmark.info() == dataset.info
+
+
+def transformed_source() -> ListSource:
+    """Drawn people in three splits; train mirrors and rotates images of test and validation."""
+    faces = [render(seed, Emotion.HAPPY, side=48, identity=seed).image for seed in range(30)]
+    labels = ["happy", "sad"] * 15
+    items: list[Sample | Skipped] = []
+    for start, split in ((0, "train"), (10, "validation"), (20, "test")):
+        items += samples(faces[start : start + 10], labels[start : start + 10], split, start)
+    mirrored = np.ascontiguousarray(faces[20][:, ::-1])
+    items += samples([mirrored, similarity(faces[10], degrees=9)], ["happy", "sad"], "train", 30)
+    return ListSource(items, colour=True)
+
+
+def prepared_with(folder: Path, **split: str) -> PreparedDataset:
+    options = PrepareOptions(side=48, split=SplitPlan(**split))
+    return prepare_sources([SelectedSource(transformed_source())], options, folder, name="tiny")
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedDataset]:
+    folder = tmp_path_factory.mktemp("transformed")
+    return {
+        mode: prepared_with(folder / mode, transformed_copies=mode)
+        for mode in ("auto", "report", "off")
+    }
+
+
+def facts_of(dataset: PreparedDataset, sample: str) -> tuple:
+    row = dataset.samples.set_index("id").loc[sample]
+    return row["split"], row["excluded"], bool(row["leak"])
+
+
+def test_training_gives_up_transformed_copies(transformed: dict[str, PreparedDataset]) -> None:
+    dataset = transformed["auto"]
+    assert facts_of(dataset, "list/0030") == ("excluded", "duplicate of a test image", False)
+    assert facts_of(dataset, "list/0031") == ("excluded", "duplicate of a validation image", False)
+    assert facts_of(dataset, "list/0020") == ("test", "", True)
+    card = DatasetCard.read(dataset.folder / "card.json").transformed
+    assert card is not None
+    assert card.removed
+    assert card.held_out["test in train"] >= 1
+    assert card.held_out["validation in train"] >= 1
+    assert set(card.used.values()) == {0}
+    assert "## Transformed copies" in (dataset.folder / "CARD.md").read_text()
+    pairs = pd.read_parquet(dataset.folder / "transformed_copies.parquet")
+    mirrored = pairs[(pairs["id"] == "list/0020") & (pairs["other"] == "list/0030")]
+    assert describe_change(mirrored.iloc[0].to_dict()) == "mirrored"
+
+
+def test_reported_copies_change_no_split_but_the_leak_free_score(
+    transformed: dict[str, PreparedDataset],
+) -> None:
+    dataset, without = transformed["report"], transformed["off"]
+    assert dataset.info.split_hash == without.info.split_hash
+    assert facts_of(dataset, "list/0030") == ("train", "", False)
+    assert facts_of(dataset, "list/0020") == ("test", "", True)
+    assert facts_of(without, "list/0020") == ("test", "", False)
+    card = DatasetCard.read(dataset.folder / "card.json").transformed
+    assert card is not None
+    assert not card.removed
+    assert card.used["test in train"] >= 1
+    assert not (without.folder / "transformed_copies.parquet").exists()
+    assert DatasetCard.read(without.folder / "card.json").transformed is None
+
+
+def test_pairs_are_published_with_the_facts(
+    transformed: dict[str, PreparedDataset], tmp_path: Path
+) -> None:
+    benchmark = BenchmarkDir(tmp_path / "tiny")
+    publish_facts(transformed["auto"], benchmark)
+    assert benchmark.copies_path.is_file()
+    publish_facts(transformed["off"], BenchmarkDir(tmp_path / "other"))
+    assert not BenchmarkDir(tmp_path / "other").copies_path.exists()

@@ -16,14 +16,14 @@ SIMILARITY = 0.55
 above it, and 0.2% of all pairs."""
 
 NEIGHBOURS = 4
-"""Candidates of an image, at most; a pair counts if it is among those of either image."""
+"""CandidatePairs of an image, at most; a pair counts if it is among those of either image."""
 
 _ROWS, _COLUMNS = 512, 8192
 _BUFFER = 2_000_000
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidatePairs:
     """Pairs to be registered; each array has shape (P,).
 
     Attributes:
@@ -39,9 +39,9 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.first)
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Candidates":
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "CandidatePairs":
         """Returns some of the pairs."""
-        return Candidates(self.first[rows], self.second[rows], self.mirrored[rows])
+        return CandidatePairs(self.first[rows], self.second[rows], self.mirrored[rows])
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Links:
 
 def find_candidates(
     plain: NDArray[np.float32], mirrored: NDArray[np.float32], progress: Progress
-) -> Candidates:
+) -> CandidatePairs:
     """Returns the nearest neighbours among images and mirrored images.
 
     Args:
@@ -85,7 +85,7 @@ def find_candidates(
         progress: Shows progress.
 
     Returns:
-        Candidates by row, without repetitions.
+        CandidatePairs by row, without repetitions.
     """
     kept: list[_Links] = [_links(np.empty((0, 2), np.int64), np.empty(0, np.float32), False)]
     starts = range(0, len(plain), _ROWS)
@@ -104,7 +104,7 @@ def find_candidates(
         axis=1,
     )
     pairs = np.unique(pairs, axis=0)
-    return Candidates(pairs[:, 0], pairs[:, 1], pairs[:, 2] == 1)
+    return CandidatePairs(pairs[:, 0], pairs[:, 1], pairs[:, 2] == 1)
 
 
 def _block(

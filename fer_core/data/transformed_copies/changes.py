@@ -5,6 +5,7 @@ The descriptor is fitted on them; tests and `python -m benchmarks --only leaks` 
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ MAX_DEGREES = 15.0
 SMALLEST_CROP = 0.85
 SCALES = (0.8, 1.25)
 JPEG_QUALITY = 30
-_FILLS = ("nearest", "constant", "mirror")
+Fill = Literal["nearest", "constant", "mirror"]
+_FILLS: Sequence[Fill] = ("nearest", "constant", "mirror")
 
 
 def mirror(picture: Picture, random: np.random.Generator) -> Picture:
@@ -29,7 +31,7 @@ def mirror(picture: Picture, random: np.random.Generator) -> Picture:
 def rotate(picture: Picture, random: np.random.Generator) -> Picture:
     """Rotates by 5 to 15 degrees either way; corners are repeated, black or mirrored."""
     degrees = random.uniform(5, MAX_DEGREES) * random.choice([-1, 1])
-    return similarity(picture, degrees=degrees, fill=str(random.choice(_FILLS)))
+    return similarity(picture, degrees=degrees, fill=_fill(random))
 
 
 def crop(picture: Picture, random: np.random.Generator) -> Picture:
@@ -45,7 +47,7 @@ def rescale(picture: Picture, random: np.random.Generator) -> Picture:
     """Scales by 0.8 to 1.25 and shifts by up to 6% of the side."""
     scale = float(np.exp(random.uniform(*np.log(SCALES))))
     shift = (random.uniform(-0.06, 0.06), random.uniform(-0.06, 0.06))
-    return similarity(picture, scale=scale, shift=shift, fill=str(random.choice(_FILLS)))
+    return similarity(picture, scale=scale, shift=shift, fill=_fill(random))
 
 
 def brighten(picture: Picture, random: np.random.Generator) -> Picture:
@@ -120,7 +122,7 @@ def similarity(
     degrees: float = 0.0,
     scale: float = 1.0,
     shift: tuple[float, float] = (0.0, 0.0),
-    fill: str = "nearest",
+    fill: Fill = "nearest",
 ) -> Picture:
     """Rotates, scales and shifts a picture about its centre.
 
@@ -145,6 +147,10 @@ def similarity(
         offset = np.append(offset, 0.0)
     moved = ndimage.affine_transform(picture.astype(np.float32), matrix, offset, order=1, mode=fill)
     return _rounded(moved)
+
+
+def _fill(random: np.random.Generator) -> Fill:
+    return _FILLS[int(random.integers(len(_FILLS)))]
 
 
 def _rounded(values: NDArray[np.floating]) -> Picture:

@@ -71,7 +71,8 @@ class Proof:
     @property
     def score(self) -> NDArray[np.float32]:
         """Correlation less half of what the worst tiles lack; 1 for equal images."""
-        return self.correlation - self.worst / 2
+        score: NDArray[np.float32] = self.correlation - np.float32(0.5) * self.worst
+        return score
 
     @property
     def copy(self) -> NDArray[np.bool_]:

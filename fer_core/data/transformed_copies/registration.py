@@ -167,8 +167,8 @@ def _solve(steepest: Tensor, moved: Tensor, fixed: Tensor, inside: Tensor) -> Te
     hessian = weighted @ steepest.transpose(1, 2)
     scale = hessian.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1
     hessian = hessian + _DAMPING * scale * torch.eye(4)
-    step = torch.linalg.solve(hessian, weighted @ error[:, :, None])[:, :, 0]
-    return step.clamp(-_STEP, _STEP) + torch.tensor([1.0, 0.0, 0.0, 0.0])
+    step: Tensor = torch.linalg.solve(hessian, weighted @ error[:, :, None])[:, :, 0]
+    return step.clamp(-_STEP, _STEP) + identity(len(step))
 
 
 def _composed(outer: Tensor, inner: Tensor) -> Tensor:

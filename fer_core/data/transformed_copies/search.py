@@ -12,7 +12,7 @@ from torch import Tensor
 from fer_core.data.progress import Progress, silent
 from fer_core.data.quality import to_grey
 from fer_core.data.storage import BLOCK_BYTES, image_blocks
-from fer_core.data.transformed_copies.candidates import Candidates, find_candidates
+from fer_core.data.transformed_copies.candidates import CandidatePairs, find_candidates
 from fer_core.data.transformed_copies.descriptor import Descriptor
 from fer_core.data.transformed_copies.proof import Proof, prove
 from fer_core.data.transformed_copies.registration import (
@@ -71,9 +71,9 @@ def find_transformed_copies(
 
 @dataclass(frozen=True)
 class _Matches:
-    """Candidates and how they are registered so far."""
+    """CandidatePairs and how they are registered so far."""
 
-    pairs: Candidates
+    pairs: CandidatePairs
     motion: Tensor
 
     def blocks(self, grey: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

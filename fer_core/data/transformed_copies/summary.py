@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from fer_core.data.quality import joined_groups
 from fer_core.data.transformed_copies.table import COPY, SAME_SCENE, changes_made
 
 UNCHANGED = "neither moved nor lit differently"
@@ -18,9 +21,9 @@ class CopiesCard(BaseModel):
         removed: Whether training and validation gave up copies of held-out images.
         pairs: Pairs by kind, `copy` and `same scene`.
         changes: Pairs of the kind `copy` by change; a pair may show several.
-        held_out: Test and validation images with a copy in a split before theirs, by
-            `test in train`, `test in validation` and `validation in train`; splits as the sources
-            had them.
+        held_out: Test and validation images with any copy (exact, near or transformed) in a split
+            before theirs, by `test in train`, `test in validation` and `validation in train`;
+            splits as the sources had them.
         used: The same among the images that take part, once leaks are closed.
     """
 
@@ -38,10 +41,13 @@ def copies_card(pairs: pd.DataFrame, samples: pd.DataFrame, *, removed: bool) ->
 
     Args:
         pairs: A table with the columns of `table.COLUMNS`.
-        samples: Columns `id`, `split` and `original_split`.
+        samples: Columns `id`, `split`, `original_split` and `duplicate_group`.
         removed: Whether they are treated as duplicates.
     """
     copies = pairs[pairs["kind"] == COPY]
+    row = pd.Series(np.arange(len(samples)), index=samples["id"])
+    rows = np.stack([row[copies["id"]], row[copies["other"]]], axis=1).astype(np.int64)
+    groups = joined_groups(samples["duplicate_group"].to_numpy(), rows)
     changes: Counter[str] = Counter()
     for pair in copies.to_dict("records"):
         changes.update(changes_made(pair) or (UNCHANGED,))
@@ -49,23 +55,18 @@ def copies_card(pairs: pd.DataFrame, samples: pd.DataFrame, *, removed: bool) ->
         removed=removed,
         pairs={kind: int((pairs["kind"] == kind).sum()) for kind in (COPY, SAME_SCENE)},
         changes=dict(sorted(changes.items())),
-        held_out=_across(copies, samples.set_index("id")["original_split"]),
-        used=_across(copies, samples.set_index("id")["split"]),
+        held_out=_across(groups, samples["original_split"].to_numpy(dtype=object)),
+        used=_across(groups, samples["split"].to_numpy(dtype=object)),
     )
 
 
-def _across(copies: pd.DataFrame, split: "pd.Series[str]") -> dict[str, int]:
+def _across(groups: NDArray[np.int64], split: NDArray[np.object_]) -> dict[str, int]:
     """Returns the number of images of a split with a copy in another one."""
-    both = pd.concat(
-        [copies[["id", "other"]], copies[["other", "id"]].set_axis(["id", "other"], axis=1)]
-    )
-    ours, theirs = both["id"].map(split), both["other"].map(split)
-    return {
-        f"{name} in {other}": int(both.loc[(ours == name) & (theirs == other), "id"].nunique())
-        for name, other in (
-            ("test", "train"), ("test", "validation"), ("validation", "train"),
-        )
-    }  # fmt: skip
+    counts = {}
+    for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+        there = groups[(split == other) & (groups >= 0)]
+        counts[f"{name} in {other}"] = int(((split == name) & np.isin(groups, there)).sum())
+    return counts
 
 
 def copies_text(card: CopiesCard) -> list[str]:
@@ -85,7 +86,7 @@ def copies_text(card: CopiesCard) -> list[str]:
         "",
         *(f"- {count:,} {name}" for name, count in card.changes.items()),
         "",
-        "Images with such a copy, by the splits of the sources: "
+        "Images with any copy (exact, near or transformed), by the splits of the sources: "
         + ", ".join(f"{count:,} of {where}" for where, count in card.held_out.items())
         + ". Among the images that are used: "
         + ", ".join(f"{count:,} of {where}" for where, count in card.used.items())

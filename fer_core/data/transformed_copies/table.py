@@ -1,6 +1,6 @@
 """The table of transformed copies: pairs, what they are, and what was done to the picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class TransformedCopies:
         return table[list(COLUMNS)].astype({"id": "str", "other": "str", "kind": "str"})
 
 
-def changes_made(pair: Mapping[str, Any]) -> tuple[str, ...]:
+def changes_made(pair: Mapping[Hashable, Any]) -> tuple[str, ...]:
     """Returns which kinds of change a pair shows: `mirrored`, `rotated`, `rescaled` and so on."""
     made = {
         "mirrored": bool(pair["mirrored"]),
@@ -71,7 +71,7 @@ def changes_made(pair: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, present in made.items() if present)
 
 
-def describe_change(pair: Mapping[str, Any]) -> str:
+def describe_change(pair: Mapping[Hashable, Any]) -> str:
     """Says what was done to the first picture, such as "mirrored, rotated by 7°"."""
     made = changes_made(pair)
     degrees, scale = float(pair["degrees"]), float(pair["scale"])
@@ -86,10 +86,10 @@ def describe_change(pair: Mapping[str, Any]) -> str:
     return ", ".join(texts[name] for name in made) or "re-encoded, nothing else"
 
 
-def _shift(pair: Mapping[str, Any]) -> float:
+def _shift(pair: Mapping[Hashable, Any]) -> float:
     return float(np.hypot(pair["shift_x"], pair["shift_y"]))
 
 
-def _brightness(pair: Mapping[str, Any]) -> float:
+def _brightness(pair: Mapping[Hashable, Any]) -> float:
     """Returns by which factor middle grey changes."""
     return float(pair["gain"] * 0.5 ** pair["gamma"] / 0.5)

@@ -24,9 +24,7 @@ def fitted(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     left, right = (torch.from_numpy(image[None]).float() for image in (first, second))
     motion = identity(1)
     for level in LEVELS:
-        found = register(
-            normalised(left, level), normalised(right, level), motion, level.steps
-        )
+        found = register(normalised(left, level), normalised(right, level), motion, level.steps)
         motion = found.motion
     change = {name: float(value[0]) for name, value in fitted_change(motion).items()}
     return change | {"correlation": float(found.correlation[0])}
