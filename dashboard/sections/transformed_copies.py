@@ -9,7 +9,8 @@ import streamlit as st
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
 from dashboard.components import pickers
-from dashboard.components.gallery import Card, gallery, need_pictures
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import Card, gallery
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
 from fer_core.data.transformed_copies.table import COPY, SAME_SCENE
@@ -49,7 +50,7 @@ def transformed_copies(benchmark: Benchmark) -> None:
         return
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
-        need_pictures(benchmark.info.name)
+        need_pictures(benchmark, "transformed")
     else:
         page = pickers.page(len(shown), PAIRS_PER_PAGE)
         _pairs(benchmark, shown.iloc[page * PAIRS_PER_PAGE : (page + 1) * PAIRS_PER_PAGE], pictures)

@@ -21,7 +21,14 @@ from tests.support.helpers import ListSource
 from tests.support.pages import galleries, texts
 
 EXPLORER = ("Classes", "Samples", "Mean faces", "Image statistics", "Map", "Annotators")
-QUALITY = ("Duplicates", "Leaks", "Conflicting labels", "Outliers", "Likely label errors")
+QUALITY = (
+    "Duplicates",
+    "Leaks",
+    "Transformed copies",
+    "Conflicting labels",
+    "Outliers",
+    "Likely label errors",
+)
 PAGES = [("explorer", "view", view) for view in EXPLORER] + [
     ("quality", "issues", view) for view in QUALITY
 ]
