@@ -34,7 +34,8 @@ def need_pictures(benchmark: Benchmark, key: str) -> None:
         key: Prefix of the widgets' keys, different for each place of a page.
     """
     st.info(
-        "The pictures of this benchmark are not on this machine, so ids are shown for faces. "
+        "The pictures of this benchmark are not on this machine, so ids are shown instead of "
+        "faces. "
         "Attach your own copy of the data: nothing is prepared, and the benchmark does not change.",
         icon=":material/hide_image:",
     )
