@@ -19,12 +19,13 @@ from dashboard.components.gallery import enlarge
 from dashboard.components.text import column_title, plain
 from dashboard.state import BIND, TEST_SAMPLE, Key
 from fer_core.data import annotators
+from fer_core.errors import FerscopeError
 from fer_core.evaluation.human_votes import Votes
 from fer_core.figures.charts import answers_heatmap
 from fer_core.figures.palette import class_colour
 from fer_core.labels import LabelSet
 
-WIDTH = 640
+WIDTH = 560
 """Of the drawer, in pixels; it fills narrower windows."""
 
 _OPENED = "the viewer is open"
@@ -69,7 +70,11 @@ def show_requested(benchmark: Benchmark) -> None:
     requested = st.query_params.get(Key.SAMPLE)
     if requested is None or st.session_state.get(_OPENED):
         return
-    if requested in benchmarks.samples(benchmark).index:
+    try:
+        known = requested in benchmarks.samples(benchmark).index
+    except FerscopeError:  # the page has said so
+        return
+    if known:
         _open(benchmark, (requested,), ())
     else:
         name = plain(repr(requested[:80]))

@@ -110,19 +110,6 @@ def test_the_class_filter_is_kept_across_pages(visit):
     expect(page.get_by_text(re.compile(r"^30 images, "))).to_be_visible()
 
 
-def test_an_error_opens_in_the_detail_view_and_closes(visit):
-    page = visit("errors?run=efficientnet_lite0-cpu-s1")
-    page.locator("[data-testid=stButton] button", has_text="60%").first.click()
-    in_address(page, "sample=")
-    expect(page.get_by_role("heading", name=re.compile("^Sample toy"))).to_be_visible()
-    expect(page.get_by_text("Most similar training pictures")).to_be_visible()
-    again = visit(page.url.split("/", 3)[3])
-    expect(again.get_by_role("heading", name=re.compile("^Sample toy"))).to_be_visible()
-    page.get_by_role("button", name="Close", exact=True).click()
-    expect(page.get_by_role("heading", name=re.compile("^Sample toy"))).to_have_count(0)
-    assert "sample=" not in page.url
-
-
 def test_the_html_report_opens_offline(chromium, served, tmp_path):
     target = tmp_path / "report.html"
     write_report(target, read_results(served.benchmark))
