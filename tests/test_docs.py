@@ -24,8 +24,8 @@ def blocks(page: Path) -> list[str]:
 
 def training_commands(page: Path) -> list[list[str]]:
     """Returns the arguments of every training command in the code blocks of a page."""
-    found = COMMAND.findall("\n".join(blocks(page)))
-    return [shlex.split(line.rstrip("&' ") if line.count("'") % 2 else line) for line in found]
+    result = COMMAND.findall("\n".join(blocks(page)))
+    return [shlex.split(line.rstrip("&' ") if line.count("'") % 2 else line) for line in result]
 
 
 def slug(heading: str) -> str:

@@ -35,8 +35,8 @@ def make_anew(run: RunDir) -> None:
 def test_a_run_is_trained_by_one_process_at_a_time(run):
     with run_lock(run):
         for _ in range(2):  # being refused does not remove the folder that carries the lock
-            said = "Another process is training efficientnet_lite0"
-            with pytest.raises(ArtifactError, match=said), run_lock(run):
+            message = "Another process is training efficientnet_lite0"
+            with pytest.raises(ArtifactError, match=message), run_lock(run):
                 pass
         make_anew(run)
     with run_lock(run):
@@ -82,16 +82,16 @@ def test_an_error_while_files_are_written_changes_nothing(run):
 def test_recover_completes_a_commit_killed_at_any_move(run, monkeypatch, call):
     """The process ends at its n-th change to the disk; the next command goes on from there."""
     real = {name: getattr(Path, name) for name in ("replace", "unlink", "rmdir")}
-    done: list[str] = []
+    moves: list[str] = []
     staged = run.state_dir / "new" / run.run_id
 
     def counted(name):
         def change(path, *arguments, **options):
             if path == staged:  # from then on the files are complete
-                done.append(name)
-            elif done:
-                done.append(name)
-                if len(done) > call + 1:
+                moves.append(name)
+            elif moves:
+                moves.append(name)
+                if len(moves) > call + 1:
                     raise KeyboardInterrupt
             return real[name](path, *arguments, **options)
 

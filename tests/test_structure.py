@@ -54,14 +54,14 @@ def room(module: str) -> str | None:
 
 
 def imports(path: Path) -> set[str]:
-    found = set()
+    result = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            result |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            result |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return result
 
 
 def modules():
@@ -79,14 +79,18 @@ def test_every_module_is_in_a_known_package():
 def test_imports_point_to_lower_levels():
     breaches = []
     for name, path in modules():
-        here = room(name)
-        if here is None:
+        package = room(name)
+        if package is None:
             continue
         for target in imports(path):
-            there = room(target)
-            if there is None or there == here or {here, there} <= OWN_ORDER:
+            target_package = room(target)
+            if (
+                target_package is None
+                or target_package == package
+                or {package, target_package} <= OWN_ORDER
+            ):
                 continue
-            if LEVELS[there] >= LEVELS[here]:
+            if LEVELS[target_package] >= LEVELS[package]:
                 breaches.append(f"{name} imports {target}")
     assert not breaches
 

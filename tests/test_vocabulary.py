@@ -106,10 +106,10 @@ def test_a_retired_word_is_seen_in_every_spelling(name, expected):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_names_use_no_retired_word(package):
     uses = {
-        f"{path.relative_to(ROOT)}: {name} ({', '.join(found)})"
+        f"{path.relative_to(ROOT)}: {name} ({', '.join(result)})"
         for path, tree in modules(package)
         for name in names(path, tree)
-        if (found := retired(name))
+        if (result := retired(name))
     }
     assert sorted(uses) == []
 

@@ -42,11 +42,11 @@ def test_ten_concurrent_users_get_their_own_predictions(address, served):
         assert abs(np.median(grey) - level(user)) < 3
         stored = predictor.format.convert(Image.open(io.BytesIO(picture(user))).convert("RGB"))
         answers = predictor.predict([stored], [info.run_id for info in predictor.runs()])
-        said = [text for text in visitor.markdown() if text.startswith("### ")]
+        headings = [text for text in visitor.markdown() if text.startswith("### ")]
         expected = [
             f"### {one.labels.names[one.calibrated[0].argmax()]} · {one.calibrated[0].max():.0%}"
             for one in answers
         ]
-        assert sorted(said) == sorted(expected)
-        assert len(overlays) == len(said)
+        assert sorted(headings) == sorted(expected)
+        assert len(overlays) == len(headings)
         visitor.close()

@@ -45,9 +45,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Toy:
         items.append(Sample(**{**vars(sample), "votes": votes}))
     leaked = next(item for item in items if item.split == "test")
     items.append(Sample("leak", leaked.image, leaked.label, "train"))
-    twin = next(item for item in items if item.split == "train")
-    wrong = "sad" if twin.label != "sad" else "happy"
-    items.append(Sample("twin", twin.image, wrong, "train"))
+    copied = next(item for item in items if item.split == "train")
+    wrong = "sad" if copied.label != "sad" else "happy"
+    items.append(Sample("twin", copied.image, wrong, "train"))
     dark = (items[5].image // 16).astype(np.uint8)
     items.append(Sample("dark", dark, items[5].label, "train"))
     folder = root / "data" / "toy"
@@ -234,9 +234,9 @@ def test_unreadable_networks_are_named_and_do_not_count_as_no_label_issues(open_
     first, *rest = sorted((faulty_copy / "toy" / "runs").iterdir())
     (first / "predictions.parquet").write_bytes(b"PAR1")
     app = open_page("quality", faulty_copy, issues="Likely label errors")
-    said = "\n".join(warning.value for warning in app.warning).replace("\\", "")
-    assert f"their predictions cannot be read or are for other samples: {first.name}." in said
-    assert "Only one network is used" in said
+    warnings = "\n".join(warning.value for warning in app.warning).replace("\\", "")
+    assert f"their predictions cannot be read or are for other samples: {first.name}." in warnings
+    assert "Only one network is used" in warnings
     for run in rest:
         (run / "predictions.parquet").unlink()
     app = open_page("quality", faulty_copy, issues="Likely label errors")

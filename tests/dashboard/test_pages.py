@@ -82,9 +82,9 @@ def test_a_half_written_and_a_newer_run_are_named(open_page, artifacts_copy):
     newer = runs / "pair-cpu" / "run.json"
     newer.write_text(newer.read_text().replace('"schema_version": 1', '"schema_version": 99'))
     app = open_page("leaderboard", artifacts_copy)
-    said = "\n".join(problems(app))
-    assert "run.json is missing" in said
-    assert "newer FERscope" in said
+    messages = "\n".join(problems(app))
+    assert "run.json is missing" in messages
+    assert "newer FERscope" in messages
     assert len(app.dataframe[0].value) == 2
 
 
@@ -95,9 +95,9 @@ def test_an_ensemble_with_retrained_members_shows_a_warning(
     info = member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"})
     info.write(member.info_path)
     app = open_page("leaderboard", artifacts_copy)
-    said = problems(app)
-    assert len(said) == 1
-    assert "pair-cpu: a member was retrained or deleted" in said[0]
+    messages = problems(app)
+    assert len(messages) == 1
+    assert "pair-cpu: a member was retrained or deleted" in messages[0]
     assert len(app.dataframe[0].value) == 4
 
 
@@ -414,10 +414,10 @@ def test_the_address_always_contains_benchmark_and_run(open_page, toy):
 
 def test_a_link_to_something_missing_shows_a_message(open_page, toy):
     app = open_page("errors", toy.artifacts, benchmark="gone", run="[a](b)")
-    said = [warning.value for warning in app.warning]
-    assert len(said) == 2
-    assert "Benchmark 'gone'" in said[1]  # the sidebar comes last
-    assert r"\[a\]\(b\)" in said[0]
+    messages = [warning.value for warning in app.warning]
+    assert len(messages) == 2
+    assert "Benchmark 'gone'" in messages[1]  # the sidebar comes last
+    assert r"\[a\]\(b\)" in messages[0]
     assert "toy" in app.query_params["benchmark"]
     app.run()
     assert not app.warning
@@ -454,8 +454,8 @@ def test_an_opened_sample_shows_every_model(open_page, full, toy):
 
 
 def test_head_to_head_counts_and_interprets_the_difference(open_page, toy):
-    one, other = "efficientnet_lite0-cpu-s1", "efficientnet_lite0-cpu-s0"
-    app = open_page("head_to_head", toy.artifacts, run=one, against=other)
+    first, second = "efficientnet_lite0-cpu-s1", "efficientnet_lite0-cpu-s0"
+    app = open_page("head_to_head", toy.artifacts, run=first, against=second)
     counts = {metric.label: int(metric.value) for metric in app.metric}
     assert sum(counts.values()) == 70
     assert counts["Both wrong"] == 0
@@ -466,10 +466,10 @@ def test_head_to_head_counts_and_interprets_the_difference(open_page, toy):
 
 def test_trust_interprets_the_temperature(open_page, full):
     app = open_page("trust", full, run="pair-cpu")
-    said = texts(app)
-    assert "fitted on validation" in said
+    messages = texts(app)
+    assert "fitted on validation" in messages
     assert "One annotator" in {metric.label for metric in app.metric}
-    assert "Where class is" in said or "No slice has significantly more errors" in said
+    assert "Where class is" in messages or "No slice has significantly more errors" in messages
     assert any("Out of focus" in list(table.value.index) for table in app.dataframe)
 
 

@@ -37,7 +37,7 @@ def test_affectnet_kaggle_labels_csv() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "classes", "splits", "said"),
+    ("file", "classes", "splits", "message"),
     [
         ("no_disgust", 6, ["train", "validation", "test"], ""),
         ("contempt7", 7, ["train", "validation", "test"], "Contempt is left out"),
@@ -45,12 +45,12 @@ def test_affectnet_kaggle_labels_csv() -> None:
         ("trailing", 7, ["train", "validation", "test"], "remains of an archive"),
     ],
 )
-def test_fer2013_csv_variants(file: str, classes: int, splits: list[str], said: str) -> None:
+def test_fer2013_csv_variants(file: str, classes: int, splits: list[str], message: str) -> None:
     shown = look(f"fer2013_csv_variants/{file}.csv.gz")
     assert len(shown.counts) == classes
     assert shown.splits == splits
     assert all(set(row.values()) == {2} for row in shown.counts.values())
-    assert said in " ".join(shown.notes)
+    assert message in " ".join(shown.notes)
 
 
 def test_fer2013_numbered_folders() -> None:

@@ -108,12 +108,12 @@ def test_maps_become_boxes_and_landmarks() -> None:
     offset[:, 3, 5] = 0.25, -0.5  # down, right
     landmarks = np.zeros((10, 8, 8), np.float32)
     landmarks[:, 3, 5] = [0.25, 0.5] + [0.0] * 8  # the first point: a quarter down, half across
-    found = decode(heatmap, log_size, offset, landmarks, 0.5)
+    result = decode(heatmap, log_size, offset, landmarks, 0.5)
     # centre: x = (5 - 0.5 + 0.5) * 4 = 20, y = (3 + 0.25 + 0.5) * 4 = 15
-    np.testing.assert_allclose(found.boxes, [[12, -1, 28, 31]], atol=1e-5)
-    np.testing.assert_allclose(found.confidences, [0.8])
-    np.testing.assert_allclose(found.landmarks[0, 0], [20, 7], atol=1e-5)
-    np.testing.assert_allclose(found.landmarks[0, 1], [12, -1], atol=1e-5)
+    np.testing.assert_allclose(result.boxes, [[12, -1, 28, 31]], atol=1e-5)
+    np.testing.assert_allclose(result.confidences, [0.8])
+    np.testing.assert_allclose(result.landmarks[0, 0], [20, 7], atol=1e-5)
+    np.testing.assert_allclose(result.landmarks[0, 1], [12, -1], atol=1e-5)
     assert len(decode(heatmap, log_size, offset, landmarks, 0.8)) == 0
 
 

@@ -16,11 +16,11 @@ def change(name: str, severity: int, image=GREY) -> float:
 
 
 def test_the_list_of_corruptions():
-    asked = {
+    expected = {
         "noise", "blur", "motion_blur", "low_resolution", "jpeg", "brighter", "darker",
         "low_contrast", "rotation", "shift", "occluded_eyes", "occluded_mouth", "shadow",
     }  # fmt: skip
-    assert asked <= set(CORRUPTIONS)
+    assert expected <= set(CORRUPTIONS)
     assert all(len(kind.amounts) == len(SEVERITIES) for kind in CORRUPTIONS.values())
 
 
@@ -44,10 +44,10 @@ def test_corruptions_depend_on_key_and_seed_only(name):
 
 @pytest.mark.parametrize("name", ["noise", "specks", "motion_blur", "shift", "shadow"])
 def test_images_are_corrupted_differently(name):
-    one, other = corrupt(np.stack([GREY, GREY]), name, 4)
-    assert (one != other).any()
+    first, second = corrupt(np.stack([GREY, GREY]), name, 4)
+    assert (first != second).any()
     again = corrupt(GREY[None], name, 4, seed=1)[0]
-    assert (one != again).any()
+    assert (first != again).any()
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)

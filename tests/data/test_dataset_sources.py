@@ -80,11 +80,11 @@ def test_rafdb_folders_give_the_same_samples_as_the_list(rafdb: Path, tmp_path: 
             data = (rafdb / "basic/Image/aligned" / name).read_bytes()
             (folders / split / str(code) / name).write_bytes(data)
     assert recognise(str(folders)) == "rafdb"
-    listed, found = given(RafDbSource(rafdb)), given(RafDbFolderSource(folders))
-    assert listed.keys() == found.keys()
+    listed, result = given(RafDbSource(rafdb)), given(RafDbFolderSource(folders))
+    assert listed.keys() == result.keys()
     for key, sample in listed.items():
-        assert (sample.label, sample.split) == (found[key].label, found[key].split)
-        np.testing.assert_array_equal(sample.image, found[key].image)
+        assert (sample.label, sample.split) == (result[key].label, result[key].split)
+        np.testing.assert_array_equal(sample.image, result[key].image)
 
 
 def test_a_listed_picture_that_is_missing_is_skipped(rafdb: Path) -> None:

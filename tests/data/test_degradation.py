@@ -173,14 +173,20 @@ class TestJpeg:
         image = np.clip(40 + ramp + waves, 0, 255).astype(np.uint8)
         file = io.BytesIO()
         Image.fromarray(image).save(file, "JPEG", quality=quality)
-        wanted = np.asarray(Image.open(file)).astype(int)
-        given = torch.from_numpy(image).float().div(255).view(1, 1, 48, 48)
-        made = compress(given, torch.tensor([float(quality)])).mul(255).round().int()[0, 0].numpy()
-        assert np.abs(wanted - image.astype(int)).max() > 1  # the file did lose something
+        expected = np.asarray(Image.open(file)).astype(int)
+        image_tensor = torch.from_numpy(image).float().div(255).view(1, 1, 48, 48)
+        result = (
+            compress(image_tensor, torch.tensor([float(quality)]))
+            .mul(255)
+            .round()
+            .int()[0, 0]
+            .numpy()
+        )
+        assert np.abs(expected - image.astype(int)).max() > 1  # the file did lose something
         # libjpeg computes in integers: where a coefficient lies at a half, a block may differ
-        blocks = np.abs(made - wanted).reshape(6, 8, 6, 8).max(axis=(1, 3))
+        blocks = np.abs(result - expected).reshape(6, 8, 6, 8).max(axis=(1, 3))
         assert np.sum(blocks <= 1) >= 31
-        assert np.abs(made - wanted).mean() < 0.5
+        assert np.abs(result - expected).mean() < 0.5
 
     def test_compression_handles_any_side_and_colour(self) -> None:
         images = pictures(2, 3, side=21)
@@ -288,10 +294,10 @@ class TestPerspective:
     def test_zero_tilt_is_the_identity_and_opposite_tilts_mirror(self) -> None:
         images = pictures(3, side=24)
         images[2] = images[1].flip(1)
-        same, one, other = self.drawn((0.0, 0.0), (0.1, 0.05), (0.1, -0.05)).apply(images, 24)
+        same, first, second = self.drawn((0.0, 0.0), (0.1, 0.05), (0.1, -0.05)).apply(images, 24)
         torch.testing.assert_close(same, images[0], rtol=0, atol=1e-5)
-        torch.testing.assert_close(one, other.flip(1), rtol=0, atol=1e-4)
-        assert not torch.allclose(one, images[1], atol=1e-2)
+        torch.testing.assert_close(first, second.flip(1), rtol=0, atol=1e-4)
+        assert not torch.allclose(first, images[1], atol=1e-2)
 
     def test_draws_stay_within_the_configured_range(self) -> None:
         config = AugmentConfig(perspective=0.08)

@@ -203,16 +203,16 @@ def test_the_face_with_the_largest_score_times_area_is_chosen() -> None:
     nearest = DetectedFace(30, 30, 100, 100, 0.9)  # 4410
     large_false_alarm = DetectedFace(0, 0, 190, 190, 0.1)  # 3610
     image = coordinates(200, 200)
-    found = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
-    assert [crop.face for crop in found] == [nearest, large_false_alarm, sharp_but_small]
-    np.testing.assert_array_equal(found[0].crop, CropSquare.around(nearest, FER2013).cut(image))
+    result = find_faces(image, FixedDetector(sharp_but_small, large_false_alarm, nearest))
+    assert [crop.face for crop in result] == [nearest, large_false_alarm, sharp_but_small]
+    np.testing.assert_array_equal(result[0].crop, CropSquare.around(nearest, FER2013).cut(image))
 
 
 def test_faces_are_cropped_in_the_requested_framing() -> None:
     wide = framed(0.5, 0.25)
     face = DetectedFace(80, 80, 120, 120, 1)
-    (found,) = find_faces(coordinates(200, 200), FixedDetector(face), wide)
-    assert rows_and_columns(found.crop) == (list(range(50, 130)), list(range(60, 140)))
+    (result,) = find_faces(coordinates(200, 200), FixedDetector(face), wide)
+    assert rows_and_columns(result.crop) == (list(range(50, 130)), list(range(60, 140)))
 
 
 def test_without_a_face_the_error_names_the_remedy() -> None:
@@ -246,9 +246,9 @@ def test_without_a_face_an_unnamed_image_gives_a_readable_error() -> None:
 def test_faces_are_listed_largest_first() -> None:
     image = coordinates(100, 100)
     small, large = DetectedFace(0, 0, 25, 25, 1.0), DetectedFace(30, 30, 70, 75, 1.0)
-    found = every_face(image, FixedDetector(small, large))
-    assert [crop.face for crop in found] == [large, small]
-    np.testing.assert_array_equal(found[1].crop, CropSquare.around(small, FER2013).cut(image))
+    result = every_face(image, FixedDetector(small, large))
+    assert [crop.face for crop in result] == [large, small]
+    np.testing.assert_array_equal(result[1].crop, CropSquare.around(small, FER2013).cut(image))
     assert every_face(image, FixedDetector()) == ()
     assert [crop.face for crop in every_face(image, None)] == [DetectedFace(0, 0, 100, 100, 1.0)]
 
@@ -308,8 +308,8 @@ def test_noise_has_no_face(detector: CenterFaceDetector, mode: str) -> None:
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
 def test_photographs_without_people_have_no_face(detector: CenterFaceDetector, name: str) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
-    found = detector.detect(Image.fromarray(datasets.load_sample_image(name)))
-    assert [face for face in found if not face.too_small] == []
+    result = detector.detect(Image.fromarray(datasets.load_sample_image(name)))
+    assert [face for face in result if not face.too_small] == []
 
 
 @pytest.mark.parametrize("scale", [0.125, 0.5, 1.0, 3.0])
@@ -391,7 +391,7 @@ def test_threads_can_share_a_detector(detector: CenterFaceDetector, portrait: Im
 def test_detection_rate_and_framing_on_fer2013(detector: CenterFaceDetector) -> None:
     """Images of FER2013 set into a grey scene, enlarged: their own frame is found again."""
     rows = pd.read_csv(CSV, nrows=120)["pixels"]
-    sides, middles, found = [], [], 0
+    sides, middles, detected = [], [], 0
     for index, row in enumerate(rows):
         image = Image.fromarray(np.array(row.split(), dtype=np.uint8).reshape(48, 48))
         side = 60 + 2 * index
@@ -399,7 +399,7 @@ def test_detection_rate_and_framing_on_fer2013(detector: CenterFaceDetector) -> 
         scene.paste(image.resize((side, side), Image.Resampling.BICUBIC), (150, 90))
         crops = picture_faces(scene, detector, FER2013).crops
         if crops:
-            found += 1
+            detected += 1
             frame = crops[0].frame
             sides.append(frame.side / side)
             middles.append(
@@ -408,6 +408,6 @@ def test_detection_rate_and_framing_on_fer2013(detector: CenterFaceDetector) -> 
                     (frame.top + frame.side / 2 - 90) / side,
                 )
             )
-    assert found >= 0.9 * len(rows)
+    assert detected >= 0.9 * len(rows)
     assert np.median(sides) == pytest.approx(1, abs=0.03)
     np.testing.assert_allclose(np.median(middles, axis=0), [0.5, 0.5], atol=0.03)

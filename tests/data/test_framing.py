@@ -38,29 +38,29 @@ def squares(count: int, left: int, top: int, side: int) -> np.ndarray:
 def test_the_measured_framing_is_independent_of_size_and_border() -> None:
     # 64 of 128 wide; its centre in row 72, 8 below the middle: a sixteenth
     images = squares(60, left=32, top=40, side=64)
-    found = measure_framing(images, np.arange(60), BrightSpotDetector())
-    assert found is not None
-    assert found.box == pytest.approx(0.5, abs=0.02)
-    assert found.drop == pytest.approx(1 / 16, abs=0.01)
-    assert (found.images, found.detected) == (60, 60)
-    assert found.margin == pytest.approx(0.5, abs=0.04)
-    assert found.rise == pytest.approx(0.125, abs=0.02)
+    result = measure_framing(images, np.arange(60), BrightSpotDetector())
+    assert result is not None
+    assert result.box == pytest.approx(0.5, abs=0.02)
+    assert result.drop == pytest.approx(1 / 16, abs=0.01)
+    assert (result.images, result.detected) == (60, 60)
+    assert result.margin == pytest.approx(0.5, abs=0.04)
+    assert result.rise == pytest.approx(0.125, abs=0.02)
 
 
 def test_cropping_with_the_measured_framing_returns_the_image() -> None:
     images = squares(60, left=32, top=40, side=64)
-    found = measure_framing(images, np.arange(60), BrightSpotDetector())
+    result = measure_framing(images, np.arange(60), BrightSpotDetector())
     place = Image.fromarray(np.add.outer(np.arange(300), np.zeros(300)).clip(0, 255).astype("u1"))
-    crop = CropSquare.around(DetectedFace(100, 100, 164, 164, 1), found).cut(place)
+    crop = CropSquare.around(DetectedFace(100, 100, 164, 164, 1), result).cut(place)
     assert crop.width == pytest.approx(FRAME, abs=3)
     assert np.asarray(crop)[0, 0] == pytest.approx(60, abs=3)  # 132 - 8 - 64
 
 
 def test_only_the_selected_rows_are_measured() -> None:
     images = np.concatenate([squares(40, 32, 32, 64), squares(40, 16, 16, 96)])
-    found = measure_framing(images, np.arange(40, 80), BrightSpotDetector())
-    assert found is not None
-    assert found.box == pytest.approx(0.75, abs=0.02)
+    result = measure_framing(images, np.arange(40, 80), BrightSpotDetector())
+    assert result is not None
+    assert result.box == pytest.approx(0.75, abs=0.02)
 
 
 def test_too_few_faces_give_no_framing() -> None:

@@ -37,22 +37,22 @@ def test_a_zero_shift_keeps_the_images():
 def test_a_ramp_becomes_steeper_or_flatter_around_its_centre(margin):
     side = 50
     ramp = np.tile(np.arange(side, dtype=np.uint8) + 100, (side, 1))
-    found = shifted(ramp, FramingShift(MARGIN, margin))
+    result = shifted(ramp, FramingShift(MARGIN, margin))
     # output pixel x shows the stored place c + (x - c) * (1 + 2 margin), repeated beyond the edge
     centre = (side - 1) / 2
     places = centre + (np.arange(side) - centre) * (1 + 2 * margin)
     expected = 100 + np.clip(places, 0, side - 1)
-    assert np.abs(found[25] - expected).max() <= 1
-    np.testing.assert_array_equal(found, np.tile(found[25], (side, 1)))
+    assert np.abs(result[25] - expected).max() <= 1
+    np.testing.assert_array_equal(result, np.tile(result[25], (side, 1)))
 
 
 def test_the_edge_is_repeated_beyond_the_image():
     image = np.full((10, 10), 50, dtype=np.uint8)
     image[:, 0] = 200
-    found = shifted(image, FramingShift(MARGIN, 0.2))
+    result = shifted(image, FramingShift(MARGIN, 0.2))
     # 14 columns, the first three all 200, are shown in 10: the first spans 1.4 of them
-    assert found[0, 0] == 200
-    assert (found[:, 5:] == 50).all()
+    assert result[0, 0] == 200
+    assert (result[:, 5:] == 50).all()
 
 
 def test_a_negative_margin_cuts_off_the_edge():
@@ -74,8 +74,8 @@ def test_rotation_moves_a_point_by_the_angle():
     image[19:22, 34:37] = 255  # 15 pixels to the right of the centre (20, 20)
     seen = set()
     for key in range(12):
-        found = shifted(image, FramingShift(ROTATION, 20.0), key=key).astype(float)
-        row, column = (np.indices(found.shape) * found).sum(axis=(1, 2)) / found.sum()
+        result = shifted(image, FramingShift(ROTATION, 20.0), key=key).astype(float)
+        row, column = (np.indices(result.shape) * result).sum(axis=(1, 2)) / result.sum()
         angle = np.degrees(np.arctan2(row - 20, column - 20))
         assert abs(angle) == pytest.approx(20, abs=1)
         assert np.hypot(row - 20, column - 20) == pytest.approx(15, abs=0.3)

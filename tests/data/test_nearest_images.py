@@ -17,11 +17,11 @@ def test_nearest_images_are_ordered_by_correlation():
     flat = images.reshape(300, -1).astype(float)
     expected = np.corrcoef(flat)[7]
     among = np.arange(1, 300)
-    found = index.nearest(images[7], 5, among)
+    result = index.nearest(images[7], 5, among)
     order = among[np.argsort(-expected[among])][:5]
-    assert [row for row, _ in found] == order.tolist()
+    assert [row for row, _ in result] == order.tolist()
     np.testing.assert_allclose(
-        [alike for _, alike in found], [expected[row] for row, _ in found], atol=1e-5
+        [alike for _, alike in result], [expected[row] for row, _ in result], atol=1e-5
     )
 
 

@@ -83,9 +83,9 @@ def test_frames_of_an_animation_with_their_times() -> None:
         append_images=frames[1:],
         duration=[100, 300, 50],
     )
-    found = list(open_frames(buffer.getvalue()))
-    assert [frame.seconds for frame in found] == pytest.approx([0, 0.1, 0.4])
-    assert [np.asarray(frame.image)[0, 0, 0] for frame in found] == [10, 100, 200]
+    result = list(open_frames(buffer.getvalue()))
+    assert [frame.seconds for frame in result] == pytest.approx([0, 0.1, 0.4])
+    assert [np.asarray(frame.image)[0, 0, 0] for frame in result] == [10, 100, 200]
 
 
 def test_a_still_picture_has_one_frame() -> None:

@@ -51,9 +51,9 @@ THREE = ("train", "validation", "test")
 
 
 def test_sources_are_merged_and_each_sample_keeps_its_origin(tmp_path: Path) -> None:
-    own = SelectedSource(source(6, seed=1, splits=THREE), name="own_split")
+    with_splits = SelectedSource(source(6, seed=1, splits=THREE), name="own_split")
     drawn = SelectedSource(source(40, seed=2), name="no_split")
-    dataset = build(tmp_path, own, drawn)
+    dataset = build(tmp_path, with_splits, drawn)
     table = dataset.samples
     assert table["id"].iloc[[0, 18]].tolist() == ["own_split/0000", "no_split/0000"]
     assert table.groupby("source")["split"].value_counts().to_dict() == {
@@ -130,9 +130,9 @@ def test_group_members_of_a_test_image_are_excluded_from_training(tmp_path: Path
 
 
 def test_classes_are_renamed_and_left_out(tmp_path: Path) -> None:
-    given = source(60, seed=1, labels=("Joyful", "grumpy", "bored"))
-    part = SelectedSource(given, mapping={"joyful": "happy", "GRUMPY": "anger", "bored": ""})
-    items = [Sample(**{**vars(item), "label": item.label.lower()}) for item in given.items]
+    original = source(60, seed=1, labels=("Joyful", "grumpy", "bored"))
+    part = SelectedSource(original, mapping={"joyful": "happy", "GRUMPY": "anger", "bored": ""})
+    items = [Sample(**{**vars(item), "label": item.label.lower()}) for item in original.items]
     dataset = build(tmp_path, SelectedSource(ListSource(items), mapping=part.mapping))
     assert dataset.info.labels == ("angry", "happy")
     assert len(dataset.samples) == 40
@@ -156,8 +156,8 @@ def test_votes_and_second_labels_follow_the_mapping(tmp_path: Path) -> None:
         tmp_path, SelectedSource(ListSource(items), mapping={"bored": "sad", "cross": ""})
     )
     table = dataset.samples.set_index("id")
-    given = table.loc["list/0001"]
-    assert (given["votes_sad"], given["votes_happy"], given["votes_cross"]) == (7, 3, 2)
+    original = table.loc["list/0001"]
+    assert (original["votes_sad"], original["votes_happy"], original["votes_cross"]) == (7, 3, 2)
     assert "votes_bored" not in table
     assert dataset.soft_targets(np.array([1])).tolist() == [
         [pytest.approx(0.3), pytest.approx(0.7)]
@@ -178,8 +178,8 @@ def test_non_square_images_are_not_stretched(tmp_path: Path) -> None:
 
 
 def test_the_limit_counts_only_selected_classes(tmp_path: Path) -> None:
-    given = source(90, seed=1, labels=("happy", "sad", "fear"))
-    part = SelectedSource(given, classes=("happy", "sad"), limit=40)
+    original = source(90, seed=1, labels=("happy", "sad", "fear"))
+    part = SelectedSource(original, classes=("happy", "sad"), limit=40)
     dataset = build(tmp_path, part)
     assert len(dataset.samples) == 40
     assert set(dataset.samples["label"]) == {"happy", "sad"}

@@ -411,17 +411,17 @@ def test_a_folder_without_a_prepared_dataset_is_not_deleted(tmp_path: Path) -> N
     )
 
 
-@pytest.mark.parametrize("kept", ["corrections.csv", "runs/resnet34-cpu-s0/run.json"])
-def test_a_dataset_folder_with_other_files_is_not_replaced(tmp_path: Path, kept: str) -> None:
+@pytest.mark.parametrize("file_name", ["corrections.csv", "runs/resnet34-cpu-s0/run.json"])
+def test_a_dataset_folder_with_other_files_is_not_replaced(tmp_path: Path, file_name: str) -> None:
     prepared(split_source(), tmp_path / "set")
     (tmp_path / "set" / ".DS_Store").write_text("left by a file manager")
     prepared(split_source(), tmp_path / "set")
-    mine = tmp_path / "set" / kept
-    mine.parent.mkdir(parents=True, exist_ok=True)
-    mine.write_text("mine")
-    with pytest.raises(DataError, match=rf"other files .*\({kept.partition('/')[0]}\)"):
+    file = tmp_path / "set" / file_name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("mine")
+    with pytest.raises(DataError, match=rf"other files .*\({file_name.partition('/')[0]}\)"):
         prepared(split_source(), tmp_path / "set")
-    assert mine.read_text() == "mine"
+    assert file.read_text() == "mine"
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_blocks_of_uneven_size_are_means_too(side: int) -> None:
 
 
 def test_linked_pairs_link_to_the_first() -> None:
-    found = quality.linked_pairs(["a", "b", "a", "c", "a", "b"])
-    assert found.tolist() == [[0, 2], [0, 4], [1, 5]]
+    result = quality.linked_pairs(["a", "b", "a", "c", "a", "b"])
+    assert result.tolist() == [[0, 2], [0, 4], [1, 5]]
     assert quality.linked_pairs(["a", "b"]).shape == (0, 2)
     assert quality.linked_pairs([]).shape == (0, 2)
 
@@ -78,9 +78,9 @@ def test_linked_pairs_link_to_the_first() -> None:
 def test_near_pairs_ignore_brightness_and_contrast_but_not_a_negative() -> None:
     image = noise(1, side=16)[0].astype(np.float32)
     other = noise(1, seed=1, side=16)[0].astype(np.float32)
-    found = quality.near_pairs(np.stack([image, other, image * 0.5 + 40, 255 - image, other]))
-    assert sorted(map(tuple, found.tolist())) == [(0, 2), (1, 4)]
-    assert found.dtype == np.int64
+    result = quality.near_pairs(np.stack([image, other, image * 0.5 + 40, 255 - image, other]))
+    assert sorted(map(tuple, result.tolist())) == [(0, 2), (1, 4)]
+    assert result.dtype == np.int64
 
 
 def test_near_pairs_are_those_of_the_correlation_matrix() -> None:
@@ -91,16 +91,16 @@ def test_near_pairs_are_those_of_the_correlation_matrix() -> None:
     thumbnails = np.tile(base, (10, 1, 1)) + generator.normal(0, 1, (60, 16, 16)) * strengths
     correlation = np.corrcoef(thumbnails.reshape(60, -1))
     expected = [(i, j) for i in range(60) for j in range(i + 1, 60) if correlation[i, j] >= 0.99]
-    found = quality.near_pairs(thumbnails.astype(np.float32))
+    result = quality.near_pairs(thumbnails.astype(np.float32))
     assert 20 < len(expected) < 250
-    assert sorted(map(tuple, found.tolist())) == expected
+    assert sorted(map(tuple, result.tolist())) == expected
 
 
 def test_near_pairs_are_found_across_blocks() -> None:
     thumbnails = np.random.default_rng(0).normal(128, 30, (2100, 16, 16)).astype(np.float32)
     thumbnails[2099], thumbnails[2060] = thumbnails[3], thumbnails[2050]
-    found = quality.near_pairs(thumbnails)
-    assert sorted(map(tuple, found.tolist())) == [(3, 2099), (2050, 2060)]
+    result = quality.near_pairs(thumbnails)
+    assert sorted(map(tuple, result.tolist())) == [(3, 2099), (2050, 2060)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -121,8 +121,8 @@ def test_flat_images_are_in_no_near_pair(levels: list[int], deviation: float, se
     pattern = (pattern - pattern.mean()) / pattern.std() * deviation
     flat = [pattern + level for level in levels]
     sharp = noise(1, side=16)[0].astype(np.float64)
-    found = quality.near_pairs(np.stack([*flat, sharp, sharp]).astype(np.float32))
-    assert found.tolist() == [[len(flat), len(flat) + 1]]
+    result = quality.near_pairs(np.stack([*flat, sharp, sharp]).astype(np.float32))
+    assert result.tolist() == [[len(flat), len(flat) + 1]]
 
 
 def test_groups_by_hand() -> None:

@@ -38,16 +38,16 @@ def prepared(
 ) -> tuple[PreparedDataset, NDArray[np.int64]]:
     """The prepared set, and the near pairs that were found on the way."""
     folder = tmp_path_factory.mktemp("real") / "ferplus"
-    near_pairs, found = quality.near_pairs, []
+    near_pairs, result = quality.near_pairs, []
 
     def noting_pairs(thumbnails: NDArray[np.float32], **options) -> NDArray[np.int64]:
-        found.append(near_pairs(thumbnails, **options))
-        return found[-1]
+        result.append(near_pairs(thumbnails, **options))
+        return result[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quality, "near_pairs", noting_pairs)
         dataset = prepare(Fer2013Source(CSV), folder, name="ferplus", side=48)
-    return dataset, found[0]
+    return dataset, result[0]
 
 
 @pytest.fixture(scope="module")

@@ -41,9 +41,9 @@ def test_hashing_finds_the_pairs_of_an_exhaustive_comparison(strength: int) -> N
     images = np.concatenate([smooth, copies]).astype(np.float32)
     correlation = np.corrcoef(images.reshape(len(images), -1))
     expected = np.argwhere(np.triu(correlation >= 0.99, 1))
-    found = quality.near_pairs(images)
-    assert set(map(tuple, found)) == set(map(tuple, expected))
-    assert (len(found) == 150) == (strength < 10)
+    result = quality.near_pairs(images)
+    assert set(map(tuple, result)) == set(map(tuple, expected))
+    assert (len(result) == 150) == (strength < 10)
 
 
 def test_conflicts_need_two_labels_in_one_group() -> None:
@@ -141,15 +141,15 @@ def test_outliers_are_named_with_their_reason() -> None:
     table.loc[6, "sharpness"] = 5
     table.loc[7, "outlier"] = 0.9
     table.loc[8, "outlier"] = 0.01  # like the mean face: no fault
-    found = outliers(table)
-    assert dict(zip(found["id"], found["reason"], strict=True)) == {
+    result = outliers(table)
+    assert dict(zip(result["id"], result["reason"], strict=True)) == {
         "a/3": "very dark",
         "a/4": "very bright",
         "a/5": "very low contrast",
         "a/6": "very blurred",
         "a/7": "unlike the other faces",
     }
-    assert found["score"].is_monotonic_decreasing
+    assert result["score"].is_monotonic_decreasing
 
 
 @pytest.fixture

@@ -56,12 +56,12 @@ def test_leaks_by_hand() -> None:
 def test_after_removing_leaks_no_group_is_in_two_splits(places: list[tuple[int, str]]) -> None:
     groups, splits = unzip(places)
     reasons = leaked_training(groups, splits)
-    kept = reasons == ""
-    assert kept[splits == "test"].all()
-    assert kept[groups < 0].all()
+    is_kept = reasons == ""
+    assert is_kept[splits == "test"].all()
+    assert is_kept[groups < 0].all()
     for group in range(5):
-        assert len(set(splits[kept & (groups == group)])) <= 1
-    assert not leaks(groups[kept], splits[kept]).any()
+        assert len(set(splits[is_kept & (groups == group)])) <= 1
+    assert not leaks(groups[is_kept], splits[is_kept]).any()
 
 
 @given(PLACES)

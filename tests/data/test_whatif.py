@@ -78,11 +78,11 @@ def test_turns_are_the_first_changed_predictions_on_either_side():
 def test_before_a_turn_the_prediction_does_not_change(answers):
     amounts = CHANGES["rotation"].amounts
     down, up = turns(amounts, answers)
-    own = answers[STEPS // 2]
+    unchanged = answers[STEPS // 2]
     low = -np.inf if down is None else down.amount
     high = np.inf if up is None else up.amount
-    stays = [answer == own for amount, answer in zip(amounts, answers, strict=True)
+    stays = [answer == unchanged for amount, answer in zip(amounts, answers, strict=True)
              if low < amount < high]  # fmt: skip
     assert all(stays)
-    assert down is None or down.answer != own
-    assert up is None or up.answer != own
+    assert down is None or down.answer != unchanged
+    assert up is None or up.answer != unchanged

@@ -25,8 +25,8 @@ def test_result_and_gradients_are_those_of_a_grouped_convolution(kernel, stride,
     torch.testing.assert_close(got, expected, rtol=0, atol=0)
     outside = torch.randn(got.shape, **draw)
     wanted = torch.autograd.grad(expected, (images, weight), outside)
-    found = torch.autograd.grad(got, (images, weight), outside)
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+    result = torch.autograd.grad(got, (images, weight), outside)
+    torch.testing.assert_close(result, wanted, rtol=1e-10, atol=1e-10)
 
 
 def test_a_weights_gradient_worked_out_by_hand():
@@ -98,13 +98,13 @@ def test_a_layer_has_the_output_and_gradients_of_autocast(asked):
     with torch.autocast("cpu", torch.bfloat16):
         plain = gradients()
         with training_kernels(CPU):
-            own = gradients()
+            replaced = gradients()
     assert asked == [5]
-    assert own[0].dtype == plain[0].dtype == torch.bfloat16
-    assert own[1].dtype == torch.float32
-    for one, other in zip(own, plain, strict=True):
-        scale = float(other.float().abs().max())
-        torch.testing.assert_close(one.float(), other.float(), rtol=0, atol=0.02 * scale)
+    assert replaced[0].dtype == plain[0].dtype == torch.bfloat16
+    assert replaced[1].dtype == torch.float32
+    for first, second in zip(replaced, plain, strict=True):
+        scale = float(second.float().abs().max())
+        torch.testing.assert_close(first.float(), second.float(), rtol=0, atol=0.02 * scale)
 
 
 def test_layers_over_the_memory_limit_keep_torchs_kernel(asked, monkeypatch):

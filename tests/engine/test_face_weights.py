@@ -160,9 +160,9 @@ class TestFunction:
     @pytest.mark.parametrize("side", [9, 10, 11])
     def test_the_graph_output_by_hand(self, small, side):
         images = inputs(3, side)
-        wanted = by_hand(small, images.permute(0, 2, 3, 1).double().numpy())
-        found = evaluate(read_graph(small.path), images)
-        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4, atol=1e-5)
+        expected = by_hand(small, images.permute(0, 2, 3, 1).double().numpy())
+        result = evaluate(read_graph(small.path), images)
+        np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-5)
 
     def test_same_padding_by_hand(self):
         """4 px at stride 2: TensorFlow pads a row below and a column to the right, no others."""
@@ -177,10 +177,10 @@ class TestFunction:
         graph, model, images = read_graph(small.path), SmallNet(), inputs(16)
         fill(model, layers_of(graph), images)
         others = inputs(40)[20:]
-        for given in (images, others):
+        for batch in (images, others):
             with torch.no_grad():
                 torch.testing.assert_close(
-                    model(given), evaluate(graph, given.flip(1)), rtol=1e-4, atol=1e-5
+                    model(batch), evaluate(graph, batch.flip(1)), rtol=1e-4, atol=1e-5
                 )
 
     def test_batch_norm_statistics_are_those_of_the_images(self, small):
@@ -197,9 +197,9 @@ class TestFunction:
         model, images = SmallNet(), inputs(32)
         fill(model, layers_of(read_graph(small.path)), images)
         with torch.no_grad():
-            wanted = model.eval()(images)
-            found = model.train()(images)
-        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+            expected = model.eval()(images)
+            result = model.train()(images)
+        torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-4)
 
     def test_a_constant_channel_stays_finite(self, small):
         small.constants["b0/k"][..., 0] = 0
@@ -251,11 +251,11 @@ class TestConverting:
         assert (start.init, "HSE_FaceRec_tf" in start.source) == ("face", True)
         assert torch.equal(model.classifier.weight, head)
         with torch.no_grad():
-            found = model.eval().forward_features(as_input(values)).mean(dim=(2, 3))
+            result = model.eval().forward_features(as_input(values)).mean(dim=(2, 3))
         # by hand: 0 to 255 less the means of red, green and blue; the graph takes blue first
         less = values * 255 - torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1)
-        wanted = evaluate(read_graph(file.path), less.flip(1))
-        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+        expected = evaluate(read_graph(file.path), less.flip(1))
+        torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-3)
 
     def test_a_conversion_with_other_outputs_is_not_written(self, made, tmp_path, monkeypatch):
         from fer_core.engine import face_weights as face_start
@@ -288,10 +288,10 @@ class TestShipped:
         model = build_model(FACE, 7)
         initialise(model, FACE, LABELS)
         with torch.no_grad():
-            found = model.eval().forward_features(as_input(waves()))[0].mean(dim=(1, 2))
-        assert set(found.topk(6).indices.tolist()) == set(GOLDEN)
+            result = model.eval().forward_features(as_input(waves()))[0].mean(dim=(1, 2))
+        assert set(result.topk(6).indices.tolist()) == set(GOLDEN)
         for place, value in GOLDEN.items():
-            assert float(found[place]) == pytest.approx(value, abs=2e-3)
+            assert float(result[place]) == pytest.approx(value, abs=2e-3)
 
     def test_the_features_separate_faces_better_than_random_weights(self):
         emotions = ("happy", "sad", "angry", "surprise")

@@ -25,14 +25,17 @@ IMAGES = torch.rand(16, 1, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def test_teacher_channels_are_standardised():
-    found = HintTeacher(network("tiny_cnn"), 1.0).features(IMAGES)
-    alive = found.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
-    assert alive.any()
+    result = HintTeacher(network("tiny_cnn"), 1.0).features(IMAGES)
+    not_constant = result.std(dim=(0, 2, 3)) > 0.5  # a channel that is 0 everywhere stays 0
+    assert not_constant.any()
     torch.testing.assert_close(
-        found.mean(dim=(0, 2, 3)), torch.zeros(found.shape[1]), atol=1e-4, rtol=0
+        result.mean(dim=(0, 2, 3)), torch.zeros(result.shape[1]), atol=1e-4, rtol=0
     )
     torch.testing.assert_close(
-        found.std(dim=(0, 2, 3))[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0
+        result.std(dim=(0, 2, 3))[not_constant],
+        torch.ones(int(not_constant.sum())),
+        atol=1e-2,
+        rtol=0,
     )
 
 
@@ -48,13 +51,13 @@ def test_a_teacher_uses_the_active_precision_and_returns_float32():
 
 def test_equal_features_have_no_loss_and_zero_features_the_variance():
     teacher = HintTeacher(network("tiny_cnn"), 3.0)
-    wanted = teacher.features(IMAGES)
-    wide = wanted.shape[1] + 5
-    matrix = _orthonormal(wanted.shape[1], wide)
-    same = torch.einsum("cd,nchw->ndhw", matrix, wanted)
-    assert float(teacher.loss(same, wanted)) == pytest.approx(0, abs=1e-9)
-    nothing = teacher.loss(torch.zeros_like(same), wanted)
-    assert float(nothing) == pytest.approx(3 * float(wanted.square().mean()), rel=1e-5)
+    expected = teacher.features(IMAGES)
+    wide = expected.shape[1] + 5
+    matrix = _orthonormal(expected.shape[1], wide)
+    same = torch.einsum("cd,nchw->ndhw", matrix, expected)
+    assert float(teacher.loss(same, expected)) == pytest.approx(0, abs=1e-9)
+    nothing = teacher.loss(torch.zeros_like(same), expected)
+    assert float(nothing) == pytest.approx(3 * float(expected.square().mean()), rel=1e-5)
 
 
 def test_the_teacher_map_is_resized_to_the_students_grid():
@@ -71,9 +74,9 @@ def test_tokens_are_read_as_a_map_and_hooks_are_removed():
     student = network("tiny_vit")
     with captured(student.model, student.spec) as seen:
         student.model(torch.rand(2, 3, 32, 32))
-    (found,) = seen
-    assert found.shape[0] == 2
-    assert found.shape[2] == found.shape[3]
+    (result,) = seen
+    assert result.shape[0] == 2
+    assert result.shape[2] == result.shape[3]
     with pytest.raises(ValueError, match="unpack"), captured(student.model, student.spec):
         student.model(torch.rand(2, 3))
     assert not any(layer._forward_hooks for layer in student.model.modules())

@@ -24,13 +24,13 @@ def test_vectors_have_no_weight_decay_and_the_backbone_has_its_learning_rate():
     config = OptimConfig(lr=1.0, weight_decay=0.1, backbone_lr=0.25)
     optimizer = make_optimizer(model, "head", config)
     set_learning_rate(optimizer, 0.8)
-    found = {
+    result = {
         name: (group["weight_decay"], group["lr"])
         for group in optimizer.param_groups
         for name, weight in model.named_parameters()
         if any(weight is member for member in group["params"])
     }
-    assert found == {
+    assert result == {
         "body.weight": (0.1, 0.2),
         "body.bias": (0.0, 0.2),
         "head.weight": (0.1, 0.8),

@@ -25,10 +25,10 @@ def launch(processes: int, *arguments: str) -> None:
         f"--nproc-per-node={processes}", "-m", *arguments,
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert process.returncode == 0, process.stderr[-3000:]
 
 
 def train(processes: int, data: Path, out: Path) -> dict:

@@ -65,9 +65,9 @@ def test_a_killed_and_resumed_training_gives_equal_weights(
     assert resumed.best_epoch == whole.best_epoch
     for key, value in weights(whole).items():
         np.testing.assert_array_equal(weights(resumed)[key], value, err_msg=key)
-    for one, other in zip(whole.history, resumed.history, strict=True):
-        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
-        assert one.log_loss == other.log_loss
+    for first, second in zip(whole.history, resumed.history, strict=True):
+        assert first.train_loss == pytest.approx(second.train_loss, rel=1e-12)
+        assert first.log_loss == second.log_loss
 
 
 def test_the_memory_format_changes_no_result(dataset, tmp_path):
@@ -343,8 +343,8 @@ class Counting:
         return own.square().mean()
 
 
-@pytest.mark.parametrize(("freeze", "asked"), [(0, 2), (1, 1)])
-def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, asked):
+@pytest.mark.parametrize(("freeze", "epochs_with_hints"), [(0, 2), (1, 1)])
+def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, epochs_with_hints):
     parts = {
         "train": {"epochs": 3, "freeze_epochs": freeze},
         "distill": {"teachers": ["t"], "hint_epochs": 2},
@@ -354,7 +354,7 @@ def test_hints_are_used_in_the_first_epochs_only(dataset, tmp_path, freeze, aske
     made.train_step.distillation = Distillation(hint_teacher=hint_teacher)
     made.fit()
     assert (
-        len(hint_teacher.shapes) == asked * made.batches.steps
+        len(hint_teacher.shapes) == epochs_with_hints * made.batches.steps
     )  # none while the backbone is frozen
     assert {shape[0] for shape in hint_teacher.shapes} == {8}
     assert {len(shape) for shape in hint_teacher.shapes} == {4}
@@ -381,7 +381,9 @@ def test_mixed_precision_keeps_weights_in_float32(dataset, tmp_path):
     parts = {"train": {"epochs": 1, "precision": "bf16"}}
     made = trainer(dataset, tmp_path, Watcher(), accelerator, **parts)
     seen = []
-    made.train_step.model.head.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    made.train_step.model.head.register_forward_hook(
+        lambda *arguments: seen.append(arguments[2].dtype)
+    )
     made.fit()
     assert torch.bfloat16 in seen
     inputs = torch.rand(2, 3, 32, 32)
@@ -442,8 +444,8 @@ def test_the_asynchronous_weight_average_equals_torch():
                 value += 1 if value.ndim == 0 else torch.randn_like(value)
         averages[0].update_parameters(model)
         update_average(averages[1], model, 0.9)
-    for one, other in zip(*(average.module.parameters() for average in averages), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    for first, second in zip(*(average.module.parameters() for average in averages), strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert averages[0].n_averaged == averages[1].n_averaged == 30
     assert averages[1].module[1].num_batches_tracked == model[1].num_batches_tracked
 

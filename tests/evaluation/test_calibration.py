@@ -16,11 +16,11 @@ from tests.support.constructed import any_scores, doubled, make_scores, random_s
 def test_reliability_by_hand():
     confidence = np.array([0.9, 0.9, 0.6, 0.6])
     right = np.array([True, False, True, True])
-    found = calibration.reliability(confidence, right, bins=10)
-    np.testing.assert_array_equal(found.count, [2, 2])
-    np.testing.assert_allclose(found.confidence, [0.6, 0.9])
-    np.testing.assert_allclose(found.frequency, [1.0, 0.5])
-    assert found.ece == pytest.approx(0.4)
+    result = calibration.reliability(confidence, right, bins=10)
+    np.testing.assert_array_equal(result.count, [2, 2])
+    np.testing.assert_allclose(result.confidence, [0.6, 0.9])
+    np.testing.assert_allclose(result.frequency, [1.0, 0.5])
+    assert result.ece == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("how", ["uniform", "quantile"])
@@ -29,22 +29,22 @@ def test_reliability_agrees_with_scikit_learn(how):
     confidence = random.random(2000)
     right = random.random(2000) < confidence**2
     binning = Binning.WIDTH if how == "uniform" else Binning.ADAPTIVE
-    found = calibration.reliability(confidence, right, 10, binning)
+    result = calibration.reliability(confidence, right, 10, binning)
     frequency, mean = calibration_curve(right, confidence, n_bins=10, strategy=how)
     # quantile edges fall on samples here, between samples there: one sample may change its bin
     tolerance = 1e-12 if how == "uniform" else 0.01
-    np.testing.assert_allclose(found.frequency, frequency, atol=tolerance)
-    np.testing.assert_allclose(found.confidence, mean, atol=tolerance)
+    np.testing.assert_allclose(result.frequency, frequency, atol=tolerance)
+    np.testing.assert_allclose(result.confidence, mean, atol=tolerance)
 
 
 @given(any_scores())
 def test_the_ece_equals_metrics_and_diagram(scores):
     right = scores.predicted == scores.truth
     expected = metrics.ece(scores.truth, scores.probabilities)
-    found = calibration.ece_with_interval(scores.confidence, right)
-    assert found.value == pytest.approx(expected)
+    result = calibration.ece_with_interval(scores.confidence, right)
+    assert result.value == pytest.approx(expected)
     assert calibration.reliability(scores.confidence, right).ece == pytest.approx(expected)
-    assert 0 <= found.low <= found.high
+    assert 0 <= result.low <= result.high
 
 
 @given(any_scores(), st.sampled_from(Binning))
@@ -53,11 +53,11 @@ def test_reliability_is_independent_of_order_and_duplication(scores, how):
         right = given_scores.predicted == given_scores.truth
         return calibration.reliability(given_scores.confidence, right, 5, how)
 
-    one, other, twice = diagram(scores), diagram(shuffled(scores)), diagram(doubled(scores))
-    np.testing.assert_allclose(one.frequency, other.frequency)
-    np.testing.assert_array_equal(one.count, other.count)
-    np.testing.assert_array_equal(2 * one.count, twice.count)
-    assert one.ece == pytest.approx(twice.ece)
+    first, second, twice = diagram(scores), diagram(shuffled(scores)), diagram(doubled(scores))
+    np.testing.assert_allclose(first.frequency, second.frequency)
+    np.testing.assert_array_equal(first.count, second.count)
+    np.testing.assert_array_equal(2 * first.count, twice.count)
+    assert first.ece == pytest.approx(twice.ece)
 
 
 def test_equal_count_bins_have_equal_counts():
@@ -72,15 +72,15 @@ def test_the_interval_covers_the_true_error():
     inside = 0
     for seed in range(60):
         right = np.random.default_rng(seed).random(400) < 0.7
-        found = calibration.ece_with_interval(np.full(400, 0.8), right, seed=seed)
-        inside += found.low <= 0.1 <= found.high
+        result = calibration.ece_with_interval(np.full(400, 0.8), right, seed=seed)
+        inside += result.low <= 0.1 <= result.high
     assert 51 <= inside <= 60  # 95% of 60 is 57; 51 or fewer has a chance below 1%
 
 
 def test_the_interval_of_many_samples_is_narrow_and_fast():
     scores = random_scores(100_000, seed=3)
-    found = calibration.ece_with_interval(scores.confidence, scores.predicted == scores.truth)
-    assert found.high - found.low < 0.01
+    result = calibration.ece_with_interval(scores.confidence, scores.predicted == scores.truth)
+    assert result.high - result.low < 0.01
 
 
 def test_brier_by_hand_and_by_scikit_learn():
@@ -100,9 +100,9 @@ def test_a_known_temperature_is_recovered():
     calibrated = special.softmax(logits, axis=1)
     truth = (calibrated.cumsum(axis=1) > random.random((20_000, 1))).argmax(axis=1)
     sharp = make_scores(truth, special.softmax(2.5 * logits, axis=1))
-    found = calibration.fit_temperature(sharp)
-    assert found == pytest.approx(2.5, rel=0.04)
-    scaled = calibration.scale_predictions(sharp, found)
+    result = calibration.fit_temperature(sharp)
+    assert result == pytest.approx(2.5, rel=0.04)
+    scaled = calibration.scale_predictions(sharp, result)
     before = metrics.ece(truth, sharp.probabilities)
     after = metrics.ece(truth, scaled.probabilities)
     assert after < 0.02 < before
@@ -133,14 +133,14 @@ def test_scaling_keeps_the_predicted_class_and_a_distribution(scores, temperatur
 
 
 def test_calibration_of_a_single_sample():
-    found = calibration.calibration_metrics(make_scores([0], [[0.6, 0.4]]))
-    assert found.ece.value == pytest.approx(0.4)
-    assert found.adaptive_ece.value == pytest.approx(0.4)
-    assert found.brier == pytest.approx(0.32)
+    result = calibration.calibration_metrics(make_scores([0], [[0.6, 0.4]]))
+    assert result.ece.value == pytest.approx(0.4)
+    assert result.adaptive_ece.value == pytest.approx(0.4)
+    assert result.brier == pytest.approx(0.32)
 
 
 def test_class_reliability_uses_the_class_probability():
     scores = make_scores([0, 0, 1], [[0.8, 0.2], [0.8, 0.2], [0.8, 0.2]])
-    found = calibration.class_reliability(scores, "disgust", bins=5)
-    np.testing.assert_allclose(found.confidence, [0.2])
-    np.testing.assert_allclose(found.frequency, [1 / 3])
+    result = calibration.class_reliability(scores, "disgust", bins=5)
+    np.testing.assert_allclose(result.confidence, [0.2])
+    np.testing.assert_allclose(result.frequency, [1 / 3])

@@ -44,10 +44,12 @@ def test_impossible_limits_are_errors(bad):
 
 
 def test_equal_constraints_compare_equal_whatever_the_order():
-    one = Constraints.of(min_recall={"sad": 0.5, "angry": 0.2, "happy": 0}, licences=["MIT", "BSD"])
-    other = Constraints.of(min_recall={"angry": 0.2, "sad": 0.5}, licences=["BSD", "MIT", "MIT"])
-    assert one == other
-    assert hash(one) == hash(other)
+    first = Constraints.of(
+        min_recall={"sad": 0.5, "angry": 0.2, "happy": 0}, licences=["MIT", "BSD"]
+    )
+    second = Constraints.of(min_recall={"angry": 0.2, "sad": 0.5}, licences=["BSD", "MIT", "MIT"])
+    assert first == second
+    assert hash(first) == hash(second)
 
 
 def test_an_unknown_class_is_named():

@@ -59,7 +59,7 @@ def test_a_run_without_predictions_for_some_images_has_no_score_there(benchmark_
 def test_the_two_benchmarks_find_each_other(benchmark_copy, corrected):
     everything = ArtifactStore(benchmark_copy.root.parent).benchmarks()
     assert find_base(corrected, everything).name == "toy"
-    assert [found.name for found in find_corrected(benchmark_copy, everything)] == ["corrected"]
+    assert [result.name for result in find_corrected(benchmark_copy, everything)] == ["corrected"]
     assert find_base(benchmark_copy, everything) is None
     assert find_corrected(corrected, everything) == []
 

@@ -36,21 +36,21 @@ pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, ma
 @given(pairs)
 def test_kappa_agrees_with_scikit_learn(pairs_drawn):
     first, second = np.array(pairs_drawn).T
-    found = kappa(first, second, 4)
+    result = kappa(first, second, 4)
     if len(set(first)) == len(set(second)) == 1 and first[0] == second[0]:
-        assert np.isnan(found)
+        assert np.isnan(result)
     else:
-        assert found == pytest.approx(cohen_kappa_score(first, second))
+        assert result == pytest.approx(cohen_kappa_score(first, second))
 
 
 def test_agreement_by_hand():
     one = make_scores([0, 0, 1, 1], [[1, 0], [1, 0], [1, 0], [1, 0]])  # right, right, wrong, wrong
     two = make_scores([0, 0, 1, 1], [[1, 0], [0, 1], [0, 1], [1, 0]])  # right, wrong, right, wrong
-    found = agreement(AlignedPredictions.of({"one": one, "two": two}))
-    assert found.oracle_accuracy == 0.75
-    assert found.all_wrong == 0.25
-    np.testing.assert_allclose(found.complementarity, [[0, 0.5], [0.5, 0]])
-    assert found.kappa[0, 1] == found.kappa[1, 0] == pytest.approx(0)
+    result = agreement(AlignedPredictions.of({"one": one, "two": two}))
+    assert result.oracle_accuracy == 0.75
+    assert result.all_wrong == 0.25
+    np.testing.assert_allclose(result.complementarity, [[0, 0.5], [0.5, 0]])
+    assert result.kappa[0, 1] == result.kappa[1, 0] == pytest.approx(0)
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
@@ -101,21 +101,21 @@ def test_paired_differences_and_intervals_by_hand():
     truth = random.integers(0, 3, 2000)
     first = random.random(2000) < 0.8
     second = np.where(random.random(2000) < 0.1, ~first, first)
-    found = difference(truth, first, second, 3)
+    result = difference(truth, first, second, 3)
     gap = first.astype(float) - second
-    assert found.accuracy[0] == pytest.approx(gap.mean())
+    assert result.accuracy[0] == pytest.approx(gap.mean())
     expected = stats.bootstrap((gap,), np.mean, method="percentile", rng=0).confidence_interval
-    assert found.accuracy[1:] == pytest.approx((expected.low, expected.high), abs=0.002)
+    assert result.accuracy[1:] == pytest.approx((expected.low, expected.high), abs=0.002)
     by_class = [gap[truth == index].mean() for index in range(3)]
-    assert found.macro_recall[0] == pytest.approx(np.mean(by_class))
+    assert result.macro_recall[0] == pytest.approx(np.mean(by_class))
 
 
 @given(any_scores(), any_scores(max_size=1))
 def test_a_run_does_not_differ_from_itself(scores, one):
     for given_scores in (scores, one):
         right = given_scores.predicted == given_scores.truth
-        found = difference(given_scores.truth, right, right, 3)
-        assert found.accuracy == found.macro_recall == (0, 0, 0)
+        result = difference(given_scores.truth, right, right, 3)
+        assert result.accuracy == result.macro_recall == (0, 0, 0)
 
 
 @given(any_scores(min_size=2), st.randoms())
@@ -173,11 +173,11 @@ def test_the_pareto_front_has_no_dominated_run():
 
 def test_a_subset_renormalises():
     scores = make_scores([0, 1, 2], [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.1, 0.3, 0.6]])
-    found = scores.subset(["fear", "angry"])
-    assert found.labels.names == ("angry", "fear")
-    assert found.ids.tolist() == ["s/00000", "s/00002"]
-    assert found.truth.tolist() == [0, 1]
-    np.testing.assert_allclose(found.probabilities, [[0.4, 0.6], [1 / 7, 6 / 7]])
+    result = scores.subset(["fear", "angry"])
+    assert result.labels.names == ("angry", "fear")
+    assert result.ids.tolist() == ["s/00000", "s/00002"]
+    assert result.truth.tolist() == [0, 1]
+    np.testing.assert_allclose(result.probabilities, [[0.4, 0.6], [1 / 7, 6 / 7]])
 
 
 def test_a_subset_without_probability_becomes_uniform():
@@ -196,35 +196,35 @@ def test_a_subset_needs_known_classes_and_two_of_them():
 
 @given(any_scores(classes=4, min_size=3))
 def test_a_subset_keeps_the_odds(scores):
-    found = scores.subset(["angry", "happy"])
+    result = scores.subset(["angry", "happy"])
     kept = scores.select(np.isin(scores.truth, [0, 3]))
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
-    expected = kept.probabilities[:, 0] * found.probabilities[:, 1]
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1)
+    expected = kept.probabilities[:, 0] * result.probabilities[:, 1]
     given_mass = kept.probabilities[:, [0, 3]].sum(axis=1) > 0
     np.testing.assert_allclose(
         expected[given_mass],
-        (kept.probabilities[:, 3] * found.probabilities[:, 0])[given_mass],
+        (kept.probabilities[:, 3] * result.probabilities[:, 0])[given_mass],
         atol=1e-12,
     )
 
 
 def test_presets_are_limited_to_the_benchmarks_classes():
     names = SEVEN_EMOTIONS.names
-    found = presets(names)
-    assert next(iter(found.values())) == names
-    assert found["Angry, happy, sad"] == ("angry", "happy", "sad")
-    assert "disgust" not in found["Without disgust and fear"]
+    result = presets(names)
+    assert next(iter(result.values())) == names
+    assert result["Angry, happy, sad"] == ("angry", "happy", "sad")
+    assert "disgust" not in result["Without disgust and fear"]
     assert list(presets(["bored", "tired"])) == ["All 2"]
 
 
 @given(any_scores())
 def test_diversity_is_independent_of_order_and_duplication(scores):
-    one = prediction_metrics(scores, scores, None).values
-    for other in (shuffled(scores), doubled(scores)):
-        found = prediction_metrics(other, other, None).values
-        for name, value in one.items():
-            if name != "aurc" or len(other) == len(scores):  # a mean over ranks, not over samples
-                assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
+    first = prediction_metrics(scores, scores, None).values
+    for second in (shuffled(scores), doubled(scores)):
+        result = prediction_metrics(second, second, None).values
+        for name, value in first.items():
+            if name != "aurc" or len(second) == len(scores):  # a mean over ranks, not over samples
+                assert result[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
 
 
 @given(any_scores(), st.permutations(range(3)))
@@ -238,10 +238,10 @@ def test_diversity_is_independent_of_class_order(scores, order):
     moved = np.empty_like(scores.probabilities)
     moved[:, new] = scores.probabilities
     renamed = make_scores(new[scores.truth], moved)
-    one, other = (
+    first, second = (
         prediction_metrics(scores, None, None).values,
         prediction_metrics(renamed, None, None).values,
     )
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert other[name] == pytest.approx(value), name
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert second[name] == pytest.approx(value), name

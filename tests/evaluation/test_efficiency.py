@@ -22,12 +22,12 @@ def cost(run_id: str, milliseconds: float, memory: int | None = 100) -> Efficien
 
 
 def test_an_ensemble_costs_the_sum_of_its_members():
-    found = combined("pair", [cost("a", 2.0), cost("b", 3.0)])
-    assert (found.parameters, found.flops, found.weight_bytes) == (20, 40, 60)
-    assert found.milliseconds(1) == 5.0
-    assert found.latency[1].images_per_second == pytest.approx(8 / 0.02)
-    assert found.milliseconds(32) is None
-    assert found.peak_memory_bytes == 200
+    result = combined("pair", [cost("a", 2.0), cost("b", 3.0)])
+    assert (result.parameters, result.flops, result.weight_bytes) == (20, 40, 60)
+    assert result.milliseconds(1) == 5.0
+    assert result.latency[1].images_per_second == pytest.approx(8 / 0.02)
+    assert result.milliseconds(32) is None
+    assert result.peak_memory_bytes == 200
     assert combined("pair", [cost("a", 2.0), cost("b", 3.0, None)]).peak_memory_bytes is None
 
 

@@ -57,10 +57,10 @@ def test_columns_are_matched_to_classes_and_rows_to_splits():
 def test_the_order_of_rows_and_columns_does_not_matter(order, columns):
     made = table()
     shuffled = made.iloc[list(order), list(columns)]
-    one = predictions(made).split("test")
-    other = predictions(shuffled).split("test")
-    np.testing.assert_array_equal(one.probabilities, other.probabilities)
-    assert one.ids.tolist() == other.ids.tolist()
+    first = predictions(made).split("test")
+    second = predictions(shuffled).split("test")
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+    assert first.ids.tolist() == second.ids.tolist()
 
 
 @pytest.mark.parametrize(

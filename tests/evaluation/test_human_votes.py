@@ -44,14 +44,14 @@ def test_a_benchmark_without_votes_has_none():
 def test_human_agreement_by_hand():
     scores = make_scores([0, 1, 0], [[0.5, 0.5], [0.75, 0.25], [0.9, 0.1]])
     votes = Votes.of(SAMPLES, scores.ids, scores.labels)
-    found = vote_metrics(scores, votes)
+    result = vote_metrics(scores, votes)
     first = -np.log(0.5)
     second = -(np.log(0.75) / 3 + 2 * np.log(0.25) / 3)
-    assert found.cross_entropy == pytest.approx((first + second) / 2)  # the third has no vote
+    assert result.cross_entropy == pytest.approx((first + second) / 2)  # the third has no vote
     entropy = stats.entropy([8 / 9, 1 / 9]) + stats.entropy([1 / 3, 2 / 3])
-    assert found.vote_entropy == pytest.approx(entropy / 2)
-    assert found.vote_entropy <= found.cross_entropy
-    assert found.supported_errors == 1.0  # the one error, angry for disgust, has three votes
+    assert result.vote_entropy == pytest.approx(entropy / 2)
+    assert result.vote_entropy <= result.cross_entropy
+    assert result.supported_errors == 1.0  # the one error, angry for disgust, has three votes
 
 
 def test_errors_on_images_without_votes_are_not_counted():
@@ -69,8 +69,8 @@ def test_without_errors_there_is_no_share_of_supported_errors():
 
 
 def test_vote_distance_is_zero_for_equal_and_one_for_disjoint_votes():
-    one, other = np.array([[1.0, 0.0], [0.3, 0.7]]), np.array([[0.0, 1.0], [0.3, 0.7]])
-    np.testing.assert_allclose(vote_distance(one, other), [1, 0], atol=1e-7)
+    first, second = np.array([[1.0, 0.0], [0.3, 0.7]]), np.array([[0.0, 1.0], [0.3, 0.7]])
+    np.testing.assert_allclose(vote_distance(first, second), [1, 0], atol=1e-7)
 
 
 def test_accuracy_by_agreement_includes_upper_edges():
@@ -87,37 +87,37 @@ def test_accuracy_by_agreement_includes_upper_edges():
 
 def by_enumeration(counts: np.ndarray, classes: int) -> tuple[float, float]:
     """Sets each annotator aside in turn, as the definition says."""
-    agreed = asked = 0.0
+    agreed = compared = 0.0
     for row in counts:
         answers = np.repeat(np.arange(len(row)), row)
-        for index, own in enumerate(answers):
+        for index, vote in enumerate(answers):
             rest = np.bincount(np.delete(answers, index), minlength=len(row))
             label = int(rest.argmax())
             if rest[label] * 2 > len(answers) - 1 and label < classes:
-                asked += 1 / len(answers)
-                agreed += (own == label) / len(answers)
-    return agreed, asked
+                compared += 1 / len(answers)
+                agreed += (vote == label) / len(answers)
+    return agreed, compared
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_the_human_reference_is_the_mean_over_annotators(rows):
     counts = np.array(rows)
     counts[counts.sum(axis=1) == 0, 0] = 1
-    agreed, asked = by_enumeration(counts, classes=3)
+    agreed, compared = by_enumeration(counts, classes=3)
     votes = Votes(counts[:, :3].astype(float), counts[:, 3:].astype(float))
-    found = human_agreement(votes, np.zeros(len(counts), dtype=np.int64))
-    if asked == 0:
-        assert found is None
+    result = human_agreement(votes, np.zeros(len(counts), dtype=np.int64))
+    if compared == 0:
+        assert result is None
         return
-    assert found.images == pytest.approx(asked)
-    assert found.annotator == pytest.approx(agreed / asked)
-    assert 0 <= found.model <= 1
+    assert result.images == pytest.approx(compared)
+    assert result.annotator == pytest.approx(agreed / compared)
+    assert 0 <= result.model <= 1
 
 
 def test_a_model_that_predicts_the_majority_exceeds_human_agreement():
     votes = Votes(np.array([[8.0, 2.0], [1.0, 9.0]]), np.zeros((2, 0)))
-    found = human_agreement(votes, np.array([0, 1]))
-    assert found.model == 1.0
+    result = human_agreement(votes, np.array([0, 1]))
+    assert result.model == 1.0
     # 8 of 10 agree with the other 9, and 9 of 10
-    assert found.annotator == pytest.approx(0.85)
-    np.testing.assert_allclose(found.by_class, [0.8, 0.9])
+    assert result.annotator == pytest.approx(0.85)
+    np.testing.assert_allclose(result.by_class, [0.8, 0.9])

@@ -32,9 +32,9 @@ def run(
         sure = random.uniform(0.6, 0.95, per_split)
         probabilities = np.repeat(((1 - sure) / (classes - 1))[:, None], classes, axis=1)
         probabilities[np.arange(per_split), answer] = sure
-        given = np.where(np.arange(per_split) < planted, (true + 1) % classes, true)
+        labels_given = np.where(np.arange(per_split) < planted, (true + 1) % classes, true)
         ids = np.array([f"{split}/{n:04d}" for n in range(per_split)], dtype=object)
-        splits[split] = SplitPredictions(labels, ids, given, probabilities)
+        splits[split] = SplitPredictions(labels, ids, labels_given, probabilities)
     return Predictions(splits)
 
 
@@ -57,10 +57,12 @@ def test_planted_label_errors_are_found_with_the_correct_label() -> None:
 def test_quality_is_half_of_one_plus_the_margin() -> None:
     issues = find_label_issues([run(1, planted=5)])
     scores = issues.predictions
-    given = scores.probabilities[np.arange(len(scores)), scores.truth]
+    labels_given = scores.probabilities[np.arange(len(scores)), scores.truth]
     others = scores.probabilities.copy()
     others[np.arange(len(scores)), scores.truth] = -1
-    np.testing.assert_allclose(issues.quality, (given - others.max(axis=1) + 1) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        issues.quality, (labels_given - others.max(axis=1) + 1) / 2, atol=1e-6
+    )
 
 
 def test_without_errors_no_label_is_suspect() -> None:
@@ -83,14 +85,14 @@ def test_label_issues_with_three_classes_and_a_class_without_labels() -> None:
 
 
 def test_networks_are_averaged_in_the_sample_order_of_the_first() -> None:
-    one, other = run(1).split("test"), run(2).split("test")
-    order = np.random.default_rng(0).permutation(len(other))
+    first, second = run(1).split("test"), run(2).split("test")
+    order = np.random.default_rng(0).permutation(len(second))
     shuffled = SplitPredictions(
-        other.labels, other.ids[order], other.truth[order], other.probabilities[order]
+        second.labels, second.ids[order], second.truth[order], second.probabilities[order]
     )
-    mean = average([one, shuffled])
-    np.testing.assert_allclose(mean.probabilities, (one.probabilities + other.probabilities) / 2)
-    assert mean.ids.tolist() == one.ids.tolist()
+    mean = average([first, shuffled])
+    np.testing.assert_allclose(mean.probabilities, (first.probabilities + second.probabilities) / 2)
+    assert mean.ids.tolist() == first.ids.tolist()
 
 
 def test_runs_on_other_samples_are_refused() -> None:

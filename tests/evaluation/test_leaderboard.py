@@ -8,20 +8,20 @@ from fer_core.evaluation.leaderboard import LEAK_FREE, SECOND_LABEL, Scope, read
 
 
 def test_results_read_a_benchmark(toy):
-    found = read_results(toy.benchmark)
-    assert len(found.entries) == 4
-    assert not found.warnings
-    accuracies = [entry.values["accuracy"] for entry in found.entries]
+    result = read_results(toy.benchmark)
+    assert len(result.entries) == 4
+    assert not result.warnings
+    accuracies = [entry.values["accuracy"] for entry in result.entries]
     assert accuracies == sorted(accuracies, reverse=True)
-    for entry in found.entries:  # the same numbers as the run's own report
+    for entry in result.entries:  # the same numbers as the run's own report
         measured, reported = entry.metrics.split, entry.report.test
         assert measured.accuracy == reported.accuracy
         assert measured.classes == reported.classes
         assert measured.log_loss == pytest.approx(reported.log_loss)  # float32 in the file
-    assert len(found.comparisons) == 6
-    assert found.annotator_agreement is None
-    assert "temperature" in found.entries[0].values
-    assert "mce" not in found.entries[0].values
+    assert len(result.comparisons) == 6
+    assert result.annotator_agreement is None
+    assert "temperature" in result.entries[0].values
+    assert "mce" not in result.entries[0].values
 
 
 def test_results_follow_split_and_classes(toy):
@@ -52,9 +52,9 @@ def test_a_damaged_run_gives_one_warning(benchmark_copy):
 def test_classes_without_validation_images_give_no_temperature(benchmark_copy):
     for run in benchmark_copy.runs():
         table = pd.read_parquet(run.predictions_path)
-        gone = (table["split"] == "validation") & table["y_true"].isin(["angry", "sad"])
-        write_table(run.predictions_path, table[~gone])
-    found = read_results(benchmark_copy, Scope(classes=("angry", "sad")))
-    assert len(found.entries) == 4
-    assert "temperature" not in found.entries[0].values
+        removed = (table["split"] == "validation") & table["y_true"].isin(["angry", "sad"])
+        write_table(run.predictions_path, table[~removed])
+    result = read_results(benchmark_copy, Scope(classes=("angry", "sad")))
+    assert len(result.entries) == 4
+    assert "temperature" not in result.entries[0].values
     assert "temperature" in read_results(benchmark_copy).entries[0].values

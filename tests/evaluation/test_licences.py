@@ -7,8 +7,10 @@ from tests.support.builders import toy_benchmark
 
 
 def test_every_architecture_has_the_licence_of_its_spec():
-    own = [key for key in architectures() if spec_of(key).build.__module__.startswith("fer_core")]
-    assert sorted(LICENCES) == own  # without those that tests register
+    built_in = [
+        key for key in architectures() if spec_of(key).build.__module__.startswith("fer_core")
+    ]
+    assert sorted(LICENCES) == built_in  # without those that tests register
     for key, licence in LICENCES.items():
         text = spec_of(key).licence
         expected = UNVERIFIED if "could not be verified" in text else text.split(" (")[0]

@@ -62,10 +62,10 @@ def test_the_lineage_of_an_ensemble_reaches_initial_weights():
 def test_a_retrained_teacher_counts_as_missing():
     student = run("student", DAYS["b"], teachers={"a": DAYS["a"]})
     lineage = traced(student, run("a", DAYS["c"], init="imagenet"))
-    (gone,) = lineage.vanished
-    assert (gone.name, gone.created, gone.status) == ("a", DAYS["a"], Status.RETRAINED)
+    (missing,) = lineage.vanished
+    assert (missing.name, missing.created, missing.status) == ("a", DAYS["a"], Status.RETRAINED)
     # what the present training of a was made from says nothing about the one that is gone
-    assert {edge.parent for edge in lineage.edges if edge.child == gone.key} == set()
+    assert {edge.parent for edge in lineage.edges if edge.child == missing.key} == set()
     assert lineage.problems == (
         f"The run a of {DAYS['a']} was overwritten by a later training; teacher of student.",
     )
@@ -105,8 +105,8 @@ def test_a_run_initialised_from_itself_is_not_repeatable():
 def test_initial_weights_retrained_later_count_as_missing():
     child = run("child", DAYS["b"], init="checkpoint", init_source="run toy/a")
     assert traced(child, run("a", DAYS["a"])).is_repeatable
-    (gone,) = traced(child, run("a", DAYS["c"])).vanished
-    assert (gone.name, gone.status) == ("a", Status.RETRAINED)
+    (missing,) = traced(child, run("a", DAYS["c"])).vanished
+    assert (missing.name, missing.status) == ("a", Status.RETRAINED)
 
 
 def test_circular_teachers_are_named_once():

@@ -85,9 +85,9 @@ def test_average_by_hand_whatever_the_order_of_samples():
 @given(st.permutations([0, 1, 2]))
 def test_average_does_not_depend_on_the_order_of_members(order):
     members = [predictions((0.5, 0.25, 0.25)), predictions(), predictions((0.0, 1.0, 0.0))]
-    one = average(members).split("test").probabilities
-    other = average([members[i] for i in order]).split("test").probabilities
-    np.testing.assert_allclose(one, other)
+    first = average(members).split("test").probabilities
+    second = average([members[i] for i in order]).split("test").probabilities
+    np.testing.assert_allclose(first, second)
 
 
 def test_members_must_have_scored_the_same_samples():
@@ -109,8 +109,8 @@ def member(*answers: int) -> Predictions:
 
 
 def test_averages_use_the_weights():
-    one, other = member(0, 1, 2, 0), member(1, 1, 1, 1)
-    mean = average([one, other], (0.75, 0.25)).split("validation")
+    first, second = member(0, 1, 2, 0), member(1, 1, 1, 1)
+    mean = average([first, second], (0.75, 0.25)).split("validation")
     np.testing.assert_allclose(mean.probabilities[0], [0.5, 0.3, 0.2])
 
 

@@ -73,9 +73,9 @@ def test_a_negative_shift_is_chosen_if_it_helps_the_rare_class():
 
 def test_shifting_multiplies_by_powers_of_the_frequencies():
     # (0.5 * 0.9, 0.5 * 0.1) and (0.2 * 0.9, 0.8 * 0.1), scaled to 1
-    found = shift_logits(np.array([[0.5, 0.5], [0.2, 0.8]]), FREQUENT)
-    np.testing.assert_allclose(found, [[0.9, 0.1], [0.18 / 0.26, 0.08 / 0.26]])
-    np.testing.assert_array_equal(shift_logits(found, ()), found)
+    result = shift_logits(np.array([[0.5, 0.5], [0.2, 0.8]]), FREQUENT)
+    np.testing.assert_allclose(result, [[0.9, 0.1], [0.18 / 0.26, 0.08 / 0.26]])
+    np.testing.assert_array_equal(shift_logits(result, ()), result)
 
 
 # Three images of the frequent class, one of the rare. A unit of shift adds log(9) = 2.197 to the

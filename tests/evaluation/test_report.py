@@ -49,14 +49,14 @@ def test_a_class_missing_in_a_resample_is_left_out_of_the_mean():
 
 def test_a_class_without_errors_has_wilsons_interval():
     truth = [0] * 12 + [1] * 4
-    found = split_metrics(scores(truth, [1] * 12 + [1] * 4)).classes
+    result = split_metrics(scores(truth, [1] * 12 + [1] * 4)).classes
     expected = stats.binomtest(0, 12).proportion_ci(method="wilson")
-    assert (found[0].recall.value, found[0].recall.low) == (0.0, 0.0)
-    assert found[0].recall.high == pytest.approx(expected.high)
-    assert found[1].recall.low == pytest.approx(
+    assert (result[0].recall.value, result[0].recall.low) == (0.0, 0.0)
+    assert result[0].recall.high == pytest.approx(expected.high)
+    assert result[1].recall.low == pytest.approx(
         1 - stats.binomtest(0, 4).proportion_ci(method="wilson").high
     )
-    assert (found[1].recall.value, found[1].recall.high) == (1.0, 1.0)
+    assert (result[1].recall.value, result[1].recall.high) == (1.0, 1.0)
 
 
 def test_a_fully_leaked_test_set_has_no_leak_free_metrics():

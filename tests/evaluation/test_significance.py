@@ -61,9 +61,9 @@ def test_holm_never_lowers_p_values_nor_changes_their_order(values):
 
 
 def test_counts_do_not_depend_on_the_order_of_samples():
-    one = [True, True, True, False, False]
-    other = [True, False, False, True, False]
-    (result,) = compare_all({"a": scores(one), "b": scores(other, [4, 2, 0, 1, 3])})
+    first = [True, True, True, False, False]
+    second = [True, False, False, True, False]
+    (result,) = compare_all({"a": scores(first), "b": scores(second, [4, 2, 0, 1, 3])})
     assert (result.only_first, result.only_second) == (2, 1)
     assert result.p_value == result.adjusted == 1.0
 
@@ -77,12 +77,12 @@ def test_a_tier_starts_at_the_first_run_that_differs_from_the_best_of_the_last()
     def pair(first: str, second: str, adjusted: float) -> Comparison:
         return Comparison(first, second, 0, 0, adjusted, adjusted)
 
-    found = tiers(
+    result = tiers(
         ["a", "b", "c", "d"],
         [pair("a", "b", 0.4), pair("a", "c", 0.01), pair("a", "d", 0.001),
          pair("b", "c", 0.2), pair("b", "d", 0.01), pair("c", "d", 0.06)],
     )  # fmt: skip
-    assert found == {"a": "A", "b": "A", "c": "B", "d": "B"}
+    assert result == {"a": "A", "b": "A", "c": "B", "d": "B"}
 
 
 def test_a_single_run_is_its_own_tier():

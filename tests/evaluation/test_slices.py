@@ -38,8 +38,8 @@ def test_an_intersection_with_the_errors_is_found():
     light = random.choice(["dark", "bright"], 2000)
     face = random.choice(["fear", "happy"], 2000)
     wrong = np.where((light == "dark") & (face == "fear"), random.random(2000) < 0.5, False)
-    found = worst_slices(wrong, table(light=light, face=face))
-    both, light_alone, face_alone = found  # the overlap, then what it is made of
+    result = worst_slices(wrong, table(light=light, face=face))
+    both, light_alone, face_alone = result  # the overlap, then what it is made of
     assert set(both.conditions) == {("light", "dark"), ("face", "fear")}
     assert light_alone.conditions == (("light", "dark"),)
     assert face_alone.conditions == (("face", "fear"),)
@@ -52,9 +52,9 @@ def test_an_intersection_without_further_errors_is_not_significant():
     light = random.choice(["dark", "bright"], 4000)
     coin = random.choice(["heads", "tails"], 4000)
     wrong = random.random(4000) < np.where(light == "dark", 0.4, 0.05)
-    found = worst_slices(wrong, table(light=light, coin=coin))
-    assert found[0].conditions == (("light", "dark"),)
-    assert not any(item.significant for item in found if len(item.conditions) == 2)
+    result = worst_slices(wrong, table(light=light, coin=coin))
+    assert result[0].conditions == (("light", "dark"),)
+    assert not any(item.significant for item in result if len(item.conditions) == 2)
 
 
 def test_the_false_positive_rate_is_bounded():
@@ -81,9 +81,9 @@ def test_slices_are_independent_of_order(seed):
     )
     wrong = random.random(200) < 0.3
     order = random.permutation(200)
-    one = worst_slices(wrong, groups, min_size=5)
-    other = worst_slices(wrong[order], groups.iloc[order].reset_index(drop=True), min_size=5)
-    assert one == other
+    first = worst_slices(wrong, groups, min_size=5)
+    second = worst_slices(wrong[order], groups.iloc[order].reset_index(drop=True), min_size=5)
+    assert first == second
 
 
 def test_facets_are_built_from_columns_with_groups():

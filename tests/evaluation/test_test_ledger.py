@@ -38,10 +38,13 @@ BIG = run("big", 7, 1)
 TOY = (TEACHER, STUDENT, BOTH, FINE_TUNED, ELSEWHERE)
 
 
-def readings(info: RunInfo, *gone: str) -> ledger.LineageReadings:
+def readings(info: RunInfo, *missing: str) -> ledger.LineageReadings:
     known = {("toy", other.run_id): other for other in TOY} | {("other", "big"): BIG}
     return ledger.lineage_readings(
-        info, "toy", TOY, lambda name, run_id: None if run_id in gone else known.get((name, run_id))
+        info,
+        "toy",
+        TOY,
+        lambda name, run_id: None if run_id in missing else known.get((name, run_id)),
     )
 
 

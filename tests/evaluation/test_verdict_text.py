@@ -42,30 +42,30 @@ def verdict(runs, constraints=None, costs="equal"):
     return build_verdict(INFO, samples, CandidateSet(tuple(runs)), result)
 
 
-def reasons(given):
-    result = given.recommendation
+def reasons(described):
+    result = described.recommendation
     return {item.run_id: verdict_text.reason(item, result) for item in result.others}
 
 
 def test_a_tie_is_reported_with_difference_and_latencies():
-    given = verdict(
+    described = verdict(
         [run("best", [0], milliseconds=82.4), run("fast", [1, 2, 3], milliseconds=7.94)]
     )
-    text = verdict_text.headline(given)
+    text = verdict_text.headline(described)
     # 3 errors against 1 of 60: -3.3 points
     assert text.startswith("Ship Fast: statistically tied with Best (-3.3 points of accuracy [")
     assert text.endswith("] on test) at 7.9 ms instead of 82 ms.")
-    assert reasons(given)["best"].startswith("statistically tied (+3.3 points of accuracy [")
-    assert reasons(given)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
+    assert reasons(described)["best"].startswith("statistically tied (+3.3 points of accuracy [")
+    assert reasons(described)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
 
 
 def test_a_single_best_run_is_reported_with_its_accuracy():
-    given = verdict([run("best", []), run("bad", range(20))])
-    assert verdict_text.headline(given) == (
+    described = verdict([run("best", []), run("bad", range(20))])
+    assert verdict_text.headline(described) == (
         "Ship Best: accuracy 100.0% [100.0, 100.0] on test at 10 ms; every other model within the "
         "constraints is significantly worse on validation."
     )
-    assert reasons(given)["bad"].startswith(
+    assert reasons(described)["bad"].startswith(
         "significantly worse on validation (corrected p below 0.001); -33.3 points of accuracy ["
     )
 
@@ -81,18 +81,20 @@ def test_the_only_run_and_the_fastest_best_run():
 
 
 def test_a_model_as_fast_but_larger_is_reported_with_its_size():
-    given = verdict([run("best", [0], megabytes=30.0, milliseconds=9.9), run("small", [1])])
-    assert verdict_text.headline(given).endswith("and about as fast, at 10 MB instead of 30 MB.")
-    assert reasons(given)["best"].endswith("about as fast, but 30 MB instead of 10 MB")
+    described = verdict([run("best", [0], megabytes=30.0, milliseconds=9.9), run("small", [1])])
+    assert verdict_text.headline(described).endswith(
+        "and about as fast, at 10 MB instead of 30 MB."
+    )
+    assert reasons(described)["best"].endswith("about as fast, but 30 MB instead of 10 MB")
 
 
 def test_costs_without_a_metric_are_reported_as_costs():
-    given = verdict(
+    described = verdict(
         [run("best", [], milliseconds=50.0), run("fast", [1], milliseconds=2.0)], costs="*>sad=5"
     )
     # one happy image taken for sad: 5 of 60 images
-    assert "(cost per 100 images +8.3 [" in verdict_text.headline(given)
-    assert "(cost per 100 images -8.3 [" in reasons(given)["best"]
+    assert "(cost per 100 images +8.3 [" in verdict_text.headline(described)
+    assert "(cost per 100 images -8.3 [" in reasons(described)["best"]
 
 
 def test_every_violated_constraint_is_named():
@@ -115,12 +117,12 @@ def test_every_violated_constraint_is_named():
 
 
 def test_without_a_run_the_smallest_change_is_named():
-    given = verdict(
+    described = verdict(
         [run("slow", [0], milliseconds=23.41), run("poor", range(0, 30, 3), milliseconds=4.0)],
         Constraints.of(max_ms=20, min_recall={"angry": 0.9}),
     )
-    assert verdict_text.headline(given) == "No model is within these constraints."
-    assert list(map(verdict_text.loosening_text, given.recommendation.loosenings)) == [
+    assert verdict_text.headline(described) == "No model is within these constraints."
+    assert list(map(verdict_text.loosening_text, described.recommendation.loosenings)) == [
         "Raise the latency limit from 20 to 23.5 ms: then Slow is left.",
         "Lower the least recall of angry from 90% to 50%: then Poor is left.",
     ]
@@ -129,8 +131,8 @@ def test_without_a_run_the_smallest_change_is_named():
 def test_contradictions_by_test_are_reported():
     pick = run("pick", [], test=range(0, 36, 3), milliseconds=1.0)  # 12 of 20 angry
     other = run("other", [0], test=[], milliseconds=9.0)
-    given = verdict([pick, other], Constraints.of(min_recall={"angry": 0.9}))
-    better, recall = verdict_text.contradictions(given)
+    described = verdict([pick, other], Constraints.of(min_recall={"angry": 0.9}))
+    better, recall = verdict_text.contradictions(described)
     assert better.startswith(
         "Test contradicts this choice: Other is significantly better there (+20.0 points of "
         "accuracy ["
@@ -140,7 +142,7 @@ def test_contradictions_by_test_are_reported():
         "On test its recall of angry is 40.0% [21.9, 61.3], below the 90% that the constraint "
         "asks for."
     )
-    assert "significantly better there" in reasons(given)["other"]
+    assert "significantly better there" in reasons(described)["other"]
 
 
 def test_the_limits_of_the_data_are_named():
@@ -162,8 +164,8 @@ def test_the_limits_of_the_data_are_named():
 
 
 def test_a_confusion_is_reported_with_its_interval():
-    given = verdict([run("only", range(0, 18, 3))])
-    assert verdict_text.confusion_text(given.weaknesses.confusions[0]) == (
+    described = verdict([run("only", range(0, 18, 3))])
+    assert verdict_text.confusion_text(described.weaknesses.confusions[0]) == (
         "30.0% [14.5, 51.9] of 20 angry images are taken for happy (6 images, 100% of the cost of "
         "all errors)."
     )

@@ -15,8 +15,8 @@ ANSWERS = [1, 1, *[0] * 6, 2, 1, 1, 1, 1, 2]
 
 
 def pairs(costs):
-    found = costly_confusions(predicted(TRUTH, ANSWERS), ErrorCosts.parse([costs]))
-    return [(item.truth, item.predicted, item.images) for item in found]
+    result = costly_confusions(predicted(TRUTH, ANSWERS), ErrorCosts.parse([costs]))
+    return [(item.truth, item.predicted, item.images) for item in result]
 
 
 def test_confusions_are_ranked_by_their_share_of_the_cost():

@@ -39,8 +39,8 @@ def test_grad_cam_is_signed_and_unscaled():
 
 
 def test_hires_cam_equals_grad_cam_for_constant_gradients():
-    for ours, plain in zip(maps_of("hires_cam"), maps_of("grad_cam"), strict=True):
-        np.testing.assert_allclose(ours, plain, rtol=1e-5)
+    for hires, plain in zip(maps_of("hires_cam"), maps_of("grad_cam"), strict=True):
+        np.testing.assert_allclose(hires, plain, rtol=1e-5)
     # its sum is the logit of a network without bias: "faithful" in its authors' sense
     logits = TwoChannels()(IMAGE).detach()
     assert maps_of("hires_cam")[0].sum() == pytest.approx(float(logits[0, 0]), rel=1e-5)
@@ -75,17 +75,19 @@ def test_contrast_is_the_difference_of_two_classes():
 def test_eigen_cam_is_positive_for_strong_features_of_either_sign(sign):
     image = torch.zeros(1, 3, 4, 4)
     image[0, :2, 1, 2] = sign * torch.tensor([5.0, 4.0])
-    (own,) = maps_of("eigen_cam", [None], images=image)
-    assert np.unravel_index(own.argmax(), own.shape) == (1, 2)
-    assert own.max() > -own.min()
+    (default,) = maps_of("eigen_cam", [None], images=image)
+    assert np.unravel_index(default.argmax(), default.shape) == (1, 2)
+    assert default.max() > -default.min()
 
 
 @pytest.mark.parametrize("method", CAMS)
 def test_no_target_explains_the_predicted_class(method):
     model = TwoChannels().eval()
     predicted = [Target(int(index)) for index in model(IMAGE).argmax(dim=1)]
-    for own, asked in zip(maps_of(method, [None, None]), maps_of(method, predicted), strict=True):
-        np.testing.assert_array_equal(own, asked)
+    for default, explicit in zip(
+        maps_of(method, [None, None]), maps_of(method, predicted), strict=True
+    ):
+        np.testing.assert_array_equal(default, explicit)
 
 
 @pytest.mark.parametrize("method", CAMS)
@@ -143,12 +145,12 @@ def test_the_layer_can_be_chosen():
     model = build_model(config, 7).eval()
     image = torch.randn(1, 3, 32, 32)
     spec = spec_of("resnet34")
-    own, same, other = (
+    default, same, other = (
         explain(model, config, image, [None], "grad_cam", Detail(module=path))[0].values
         for path in (None, spec.cam_layer, "layer1")
     )
-    np.testing.assert_array_equal(own, same)
-    assert not np.allclose(own, other)
+    np.testing.assert_array_equal(default, same)
+    assert not np.allclose(default, other)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +168,8 @@ def test_the_layer_can_be_chosen():
 def test_cam_grids_of_architectures_match_their_spec(key, size, grid):
     config = ModelConfig(architecture=key, image_size=size)
     model = build_model(config, 7).eval()
-    asked = Question(model, config, torch.randn(1, 3, size, size), [Target(2)])
-    _, maps = cam.grad_cam(asked)
+    explicit = Question(model, config, torch.randn(1, 3, size, size), [Target(2)])
+    _, maps = cam.grad_cam(explicit)
     assert maps.shape == (1, grid, grid)
     assert torch.isfinite(maps).all()
     assert maps.abs().max() > 0

@@ -49,10 +49,10 @@ def test_the_true_map_has_optimal_deletion_and_insertion():
     whole = 1 / (1 + np.exp(-6))
     assert truth.deletion[0] == pytest.approx(whole, rel=1e-5)
     # the first twelfth of 36 cells holds the one that counts; the plain colour is 1/36
-    gone = 1 / (1 + np.exp(-2 * (6 / 36 - 3)))
-    np.testing.assert_allclose(truth.deletion[1:], gone, rtol=1e-4)
+    without_evidence = 1 / (1 + np.exp(-2 * (6 / 36 - 3)))
+    np.testing.assert_allclose(truth.deletion[1:], without_evidence, rtol=1e-4)
     np.testing.assert_allclose(truth.insertion[1:], whole, rtol=1e-4)
-    expected = np.trapezoid([whole, *[gone] * 12], np.linspace(0, 1, 13))
+    expected = np.trapezoid([whole, *[without_evidence] * 12], np.linspace(0, 1, 13))
     assert truth.deletion_area == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(inverted.deletion[:-1], whole, rtol=1e-4)
     assert truth.insertion_area > inverted.insertion_area + 0.5
@@ -101,10 +101,10 @@ def test_imputation_equals_that_of_grad_cam(share):
     random = np.random.default_rng(3)
     image = random.random((3, 12, 12), dtype=np.float32)
     removed = random.random((12, 12)) < share
-    theirs = NoisyLinearImputer(noise=0)(
+    grad_cams = NoisyLinearImputer(noise=0)(
         torch.from_numpy(image), torch.from_numpy((~removed).astype(np.float32))
     )
-    np.testing.assert_allclose(impute(image, removed, noise=0), theirs, atol=1e-5)
+    np.testing.assert_allclose(impute(image, removed, noise=0), grad_cams, atol=1e-5)
 
 
 def test_imputation_of_no_and_of_all_pixels():
@@ -119,12 +119,12 @@ def test_imputation_of_no_and_of_all_pixels():
 
 def test_similarity_equals_spearmans_correlation():
     random = np.random.default_rng(0)
-    one, other = (random.random((12, 12), dtype=np.float32) for _ in range(2))
-    expected = spearmanr(one.ravel(), other.ravel()).statistic
-    assert similarity(one, other) == pytest.approx(expected)
-    assert similarity(one, 3 * one - 1) == pytest.approx(1)
-    assert similarity(one, -one) == pytest.approx(-1)
-    assert similarity(one, np.zeros_like(one)) == 0
+    first, second = (random.random((12, 12), dtype=np.float32) for _ in range(2))
+    expected = spearmanr(first.ravel(), second.ravel()).statistic
+    assert similarity(first, second) == pytest.approx(expected)
+    assert similarity(first, 3 * first - 1) == pytest.approx(1)
+    assert similarity(first, -first) == pytest.approx(-1)
+    assert similarity(first, np.zeros_like(first)) == 0
 
 
 CONFIG = ModelConfig(architecture="tiny_cnn", image_size=32)

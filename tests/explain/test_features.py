@@ -50,11 +50,11 @@ def hooks(model: nn.Module) -> int:
 )  # fmt: skip
 def test_layers_are_listed_from_input_to_output(key, size, count, first, last):
     model, spec = network(key, size)
-    found = layers(model, spec, torch.randn(1, 3, size, size))
-    assert len(found) == count
-    assert [(one.path, one.channels, one.side) for one in (found[0], found[-1])] == [first, last]
+    result = layers(model, spec, torch.randn(1, 3, size, size))
+    assert len(result) == count
+    assert [(one.path, one.channels, one.side) for one in (result[0], result[-1])] == [first, last]
     assert hooks(model) == 0
-    middle = order_by_depth(found)["middle"]
+    middle = order_by_depth(result)["middle"]
     maps = feature_maps(model, spec, torch.randn(1, 3, size, size), middle)
     assert maps.values.shape == (middle.channels, middle.side, middle.side)
     assert np.abs(maps.relevance).max() > 0

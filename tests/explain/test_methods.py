@@ -26,8 +26,8 @@ class Linear(nn.Module):
         self.weights = nn.Parameter(torch.randn(3, 16, 16, generator=generator))
 
     def forward(self, images):
-        own = (images * self.weights).sum(dim=(1, 2, 3))
-        return torch.stack([own, torch.zeros_like(own)], dim=1)
+        logit = (images * self.weights).sum(dim=(1, 2, 3))
+        return torch.stack([logit, torch.zeros_like(logit)], dim=1)
 
 
 class Curved(Linear):
@@ -73,9 +73,9 @@ def test_occlusion_finds_the_only_relevant_pixel():
 def test_baselines_are_independent_of_the_model():
     cold, warm = nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Linear(768, 7))
     for key in BASELINES:
-        one = explain(cold, None, IMAGES, [Target(0)] * 2, key)
-        other = explain(warm, None, IMAGES, [Target(3)] * 2, key)
-        np.testing.assert_array_equal(one[0].values, other[0].values)
+        first = explain(cold, None, IMAGES, [Target(0)] * 2, key)
+        second = explain(warm, None, IMAGES, [Target(3)] * 2, key)
+        np.testing.assert_array_equal(first[0].values, second[0].values)
     random = explain(cold, None, IMAGES, [None] * 2, "random")
     assert not np.allclose(random[0].values, random[1].values)
     centre = explain(cold, None, IMAGES, [None] * 2, "centre")[0].values

@@ -118,8 +118,8 @@ def test_regions_of_a_drawn_dataset_are_exact(tmp_path):
     masks = drawn_masks(dataset, rows)
     assert masks is not None
     source = SyntheticSource(200, 0, 48)
-    for row, own in zip(rows, masks, strict=True):
-        np.testing.assert_array_equal(own["eyes"], source.face(int(keys[row])).masks["eyes"])
+    for row, mask in zip(rows, masks, strict=True):
+        np.testing.assert_array_equal(mask["eyes"], source.face(int(keys[row])).masks["eyes"])
     copies = np.flatnonzero(keys.str.startswith("copy").to_numpy())
     assert drawn_masks(dataset, copies) is None
     other = prepare(SyntheticSource(100, 5, 48), tmp_path / "other", name="other", side=48)

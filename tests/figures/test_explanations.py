@@ -45,11 +45,11 @@ def test_overlays_follow_opacity_and_scale():
     saliency[:20] = 1
     faint = np.asarray(heat_overlay(FACE, saliency, opacity=0.0))
     np.testing.assert_array_equal(faint, 100)
-    one, other = (
+    first, second = (
         np.asarray(heat_overlay(FACE, saliency, opacity=1, scale=scale)).astype(int)[2, 2]
         for scale in ("Inferno", "Viridis")
     )
-    assert np.abs(one - other).sum() > 30
+    assert np.abs(first - second).sum() > 30
 
 
 def test_attention_colours_start_at_its_minimum():

@@ -72,12 +72,14 @@ def test_a_new_adapter_keeps_the_outputs():
 def test_only_adapter_and_classifier_are_trainable(toy):
     run = adapt(toy)
     base, _ = load_tensors(toy.benchmark.run("tiny_vit-cpu-s0").weights_path)
-    own, _ = load_tensors(run.weights_path)
-    assert {"lora_A" in key or "lora_B" in key or key.startswith("head.") for key in own} == {True}
+    tensors, _ = load_tensors(run.weights_path)
+    assert {"lora_A" in key or "lora_B" in key or key.startswith("head.") for key in tensors} == {
+        True
+    }
     # two blocks, two layers each, two factors each, and the classifier's weight and bias
-    assert len(own) == 2 * 2 * 2 + 2
-    assert not torch.equal(own["head.weight"], base["head.weight"])
-    assert any(value.abs().sum() > 0 for key, value in own.items() if "lora_B" in key)
+    assert len(tensors) == 2 * 2 * 2 + 2
+    assert not torch.equal(tensors["head.weight"], base["head.weight"])
+    assert any(value.abs().sum() > 0 for key, value in tensors.items() if "lora_B" in key)
     network = load_network(run, toy.dataset.format)
     loaded = network.model.state_dict()
     for key, value in base.items():
@@ -109,8 +111,8 @@ def test_a_saved_adapter_gives_the_same_outputs(toy):
 def test_an_adapter_cannot_initialise_a_network(toy):
     adapt(toy)
     start = ModelConfig(architecture="tiny_vit", image_size=32, init="run:toy/adapter-cpu-s0")
-    said = rf"adapter-cpu-s0 of toy is an adapter .*model\.init={BASE}"
-    with pytest.raises(WeightsError, match=said):
+    message = rf"adapter-cpu-s0 of toy is an adapter .*model\.init={BASE}"
+    with pytest.raises(WeightsError, match=message):
         initialise(build_model(start, 7), start, toy.dataset.labels.names, toy.benchmark.store)
 
 
@@ -147,8 +149,8 @@ def test_a_base_trained_on_the_test_images_is_refused(toy):
     samples.loc[tested, "split"] = "train"
     write_table(base.samples_path, samples)
     count = tested.sum()
-    said = rf"tiny_vit-cpu-s0 of toy, which was trained on {count} of this dataset's {count}"
-    with pytest.raises(DataError, match=said):
+    message = rf"tiny_vit-cpu-s0 of toy, which was trained on {count} of this dataset's {count}"
+    with pytest.raises(DataError, match=message):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
     # and through a run in between, which started from it
     between = base.run("between-cpu-s0")
@@ -164,7 +166,7 @@ def test_a_base_trained_on_the_test_images_is_refused(toy):
     recipe = toy_recipe(
         "adapter", model={"architecture": "tiny_vit", "init": "run:middle/between-cpu-s0"}
     )
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         require_unseen_test(recipe, other.dataset, other.benchmark.store)
 
 
@@ -255,8 +257,8 @@ def test_the_adapter_of_vit_base_is_smaller_than_five_megabytes(profile):
     with torch.device("meta"):
         model = build_model(recipe.model, 7)
     add_adapter(model, recipe.model)
-    own = half_precision(adapter_part(model.state_dict(), spec_of("vit_base")))
-    assert 0 < sum(value.numel() * value.element_size() for value in own.values()) < FIVE_MB
+    tensors = half_precision(adapter_part(model.state_dict(), spec_of("vit_base")))
+    assert 0 < sum(value.numel() * value.element_size() for value in tensors.values()) < FIVE_MB
 
 
 @pytest.mark.parametrize("key", ["scratch_vit", "vit_tiny", "hf_vit_small"])

@@ -76,7 +76,7 @@ def test_a_vit_may_pool_the_mean_of_its_patches(key):
     model = build_model(config, 7).eval()
     seen = []
     hook = model.get_submodule(spec_of(key).head).register_forward_pre_hook(
-        lambda _, given: seen.append(given[0])
+        lambda _, inputs: seen.append(inputs[0])
     )
     with torch.inference_mode():
         model(torch.rand(1, 3, 32, 32))
@@ -84,7 +84,7 @@ def test_a_vit_may_pool_the_mean_of_its_patches(key):
     token = build_model(config.model_copy(update={"pool": "token"}), 7).eval()
     token.load_state_dict(model.state_dict(), strict=False)
     other = token.get_submodule(spec_of(key).head).register_forward_pre_hook(
-        lambda _, given: seen.append(given[0])
+        lambda _, inputs: seen.append(inputs[0])
     )
     with torch.inference_mode():
         token(torch.rand(1, 3, 32, 32))
@@ -154,29 +154,30 @@ def test_a_hub_repository_is_read_and_named(monkeypatch, tmp_path):
     import huggingface_hub
 
     config = ModelConfig(architecture="resnet34", image_size=64, init="hub:someone/faces")
-    there = build_model(config, 7)
+    second_model = build_model(config, 7)
     file = tmp_path / "model.safetensors"
-    save_tensors(file, there.state_dict(), {"labels": list(LABELS)})
-    asked = []
+    save_tensors(file, second_model.state_dict(), {"labels": list(LABELS)})
+    requests = []
     monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *names, **_: asked.append(names) or str(file)
+        huggingface_hub, "hf_hub_download", lambda *names, **_: requests.append(names) or str(file)
     )
     model = build_model(config, 7)
-    found = initialise(model, config, LABELS)
-    assert asked == [("someone/faces", "model.safetensors")]
-    assert (found.init, found.source) == ("checkpoint", "hub someone/faces")
+    result = initialise(model, config, LABELS)
+    assert requests == [("someone/faces", "model.safetensors")]
+    assert (result.init, result.source) == ("checkpoint", "hub someone/faces")
     assert all(
-        torch.equal(value, there.state_dict()[key]) for key, value in model.state_dict().items()
+        torch.equal(value, second_model.state_dict()[key])
+        for key, value in model.state_dict().items()
     )
 
 
 @pytest.mark.parametrize("init", ["file:not/there.safetensors", "run:ferplus/not_there-s0"])
 def test_missing_weights_name_alternatives_except_scratch_for_adapters(init, tmp_path):
     config = ModelConfig(architecture="vit_base", image_size=32, init=init, lora={"rank": 2})
-    with pytest.raises(WeightsError, match=r"Alternatives: model\.init=imagenet, ") as said:
+    with pytest.raises(WeightsError, match=r"Alternatives: model\.init=imagenet, ") as raised:
         initialise(nn.Identity(), config, LABELS, ArtifactStore(tmp_path))
-    assert "init=scratch" not in str(said.value)
-    assert init.partition(":")[0] + ":<" not in str(said.value)
+    assert "init=scratch" not in str(raised.value)
+    assert init.partition(":")[0] + ":<" not in str(raised.value)
 
 
 def test_an_architecture_without_imagenet_weights_is_an_error():

@@ -23,8 +23,8 @@ NONE = InputOptions()
     ],
 )
 def test_the_normalisation_is_that_of_the_processor(processor, expected):
-    found, _ = read_processor({"size": 32, **processor}, {}, NONE, "theirs")
-    np.testing.assert_allclose((0.2 - np.array(found.mean)) / np.array(found.std), expected)
+    result, _ = read_processor({"size": 32, **processor}, {}, NONE, "theirs")
+    np.testing.assert_allclose((0.2 - np.array(result.mean)) / np.array(result.std), expected)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_the_normalisation_is_that_of_the_processor(processor, expected):
     ],
 )
 def test_the_input_size_is_found(processor, config, side):
-    found, notes = read_processor({"do_normalize": False, **processor}, config, NONE, "theirs")
-    assert found.image_size == side
+    result, notes = read_processor({"do_normalize": False, **processor}, config, NONE, "theirs")
+    assert result.image_size == side
     assert bool(notes) == ("crop_size" in processor)
 
 

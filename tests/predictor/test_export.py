@@ -118,8 +118,8 @@ def test_the_png_shows_unsure_predictions(answers):
 
 
 def test_seeds_of_a_recipe_have_distinct_titles(answers, info):
-    twins = [answer("Twin", [0.1] * 6 + [0.4], None, seed) for seed in (3, 4)]
-    page = Tags(answers_html(twins, FACE, info)).text
+    seeds = [answer("Twin", [0.1] * 6 + [0.4], None, seed) for seed in (3, 4)]
+    page = Tags(answers_html(seeds, FACE, info)).text
     assert "Twin (net-s3)" in page
     assert "Twin (net-s4)" in page
     assert "(net-s" not in Tags(answers_html(answers, FACE, info)).text

@@ -118,7 +118,7 @@ def test_damaged_weights_are_refused(artifacts_copy):
 
 def test_concurrent_explanations_equal_sequential_ones(predictor, toy):
     """Hooks and gradients are the model's; the lock keeps each question to itself."""
-    asked = [("grad_cam", 0), ("layer_cam", 3), ("integrated_gradients", 1), ("ablation_cam", 2)]
+    requests = [("grad_cam", 0), ("layer_cam", 3), ("integrated_gradients", 1), ("ablation_cam", 2)]
     face = predictor.format.convert(drawn_face())
 
     def explain(asker, question):
@@ -127,8 +127,8 @@ def test_concurrent_explanations_equal_sequential_ones(predictor, toy):
 
     shared = Predictor(toy.benchmark, torch.device("cpu"))  # remembers nothing yet
     with ThreadPoolExecutor(6) as threads:
-        together = list(threads.map(lambda question: explain(shared, question), asked * 2))
-    alone = [explain(predictor, question) for question in asked]
+        together = list(threads.map(lambda question: explain(shared, question), requests * 2))
+    alone = [explain(predictor, question) for question in requests]
     for index, values in enumerate(together):
         np.testing.assert_allclose(values, alone[index % 4], rtol=1e-4, atol=1e-6)
 
@@ -138,7 +138,7 @@ def test_concurrent_attention_maps_equal_sequential_ones(tmp_path):
 
     small = toy_benchmark(tmp_path, runs=0)
     run = toy_run(small.benchmark, small.dataset, 0, "tiny_vit", "tiny_vit").run_id
-    asked = [("chefer", 0), ("attention", 3), ("chefer", 1), ("grad_rollout", 2), ("rollout", 0)]
+    requests = [("chefer", 0), ("attention", 3), ("chefer", 1), ("grad_rollout", 2), ("rollout", 0)]
     face = Predictor(small.benchmark, torch.device("cpu")).format.convert(drawn_face())
 
     def explain(asker, question):
@@ -147,11 +147,11 @@ def test_concurrent_attention_maps_equal_sequential_ones(tmp_path):
 
     shared = Predictor(small.benchmark, torch.device("cpu"))
     with ThreadPoolExecutor(5) as threads:
-        together = list(threads.map(lambda question: explain(shared, question), asked * 3))
+        together = list(threads.map(lambda question: explain(shared, question), requests * 3))
     one = Predictor(small.benchmark, torch.device("cpu"))
-    alone = [explain(one, question) for question in asked]
+    alone = [explain(one, question) for question in requests]
     for index, values in enumerate(together):
-        np.testing.assert_allclose(values, alone[index % len(asked)], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(values, alone[index % len(requests)], rtol=1e-4, atol=1e-6)
 
 
 def test_an_ensemble_is_explained_by_its_members_or_by_perturbation(predictor):
@@ -167,9 +167,9 @@ def test_an_ensemble_is_explained_by_its_members_or_by_perturbation(predictor):
     assert inside.values[0, 0] == pytest.approx(corner, rel=1e-3, abs=1e-5)
     answer = predictor.answer(face, "pair-cpu")
     np.testing.assert_allclose(np.exp(inside.logits), answer.probabilities, rtol=1e-4)
-    asked = predictor.explain(face, "pair-cpu", "occlusion", Target(2, against=0))
-    assert asked.values.shape == (48, 48)
-    assert asked.target == Target(2, against=0)
+    requests = predictor.explain(face, "pair-cpu", "occlusion", Target(2, against=0))
+    assert requests.values.shape == (48, 48)
+    assert requests.target == Target(2, against=0)
 
 
 def test_a_borrowed_ensemble_averages_its_members(predictor, toy):
@@ -192,28 +192,31 @@ def test_a_method_that_no_member_supports_is_refused(predictor):
 
 def test_a_batch_equals_its_single_faces(predictor):
     faces = [drawn_face(side) for side in (100, 140, 180)]
-    given = predictor.predict(faces, RUNS, batch_size=2)
-    assert [prediction.run_id for prediction in given] == list(RUNS)
-    for prediction in given:
+    predicted = predictor.predict(faces, RUNS, batch_size=2)
+    assert [prediction.run_id for prediction in predicted] == list(RUNS)
+    for prediction in predicted:
         assert prediction.probabilities.shape == (3, 7)
         for row, face in zip(prediction.probabilities, faces, strict=True):
             alone = predictor.answer(face, prediction.run_id).probabilities
             np.testing.assert_allclose(row, alone, atol=1e-5)
-    assert [prediction.backend for prediction in given] == [*[Backend.TORCH] * 3, Backend.MEMBERS]
+    assert [prediction.backend for prediction in predicted] == [
+        *[Backend.TORCH] * 3,
+        Backend.MEMBERS,
+    ]
 
 
 def test_each_network_runs_once_for_all_faces_and_ensembles(predictor, monkeypatch):
-    asked = []
+    requests = []
     one = Predictor._predict_one
     monkeypatch.setattr(
         Predictor,
         "_predict_one",
         lambda self, stored, run_id, size: (
-            asked.append((run_id, len(stored))) or one(self, stored, run_id, size)
+            requests.append((run_id, len(stored))) or one(self, stored, run_id, size)
         ),
     )
     predictor.predict([drawn_face()] * 3, RUNS)
-    assert sorted(asked) == [(run_id, 3) for run_id in sorted(RUNS[:3])]
+    assert sorted(requests) == [(run_id, 3) for run_id in sorted(RUNS[:3])]
 
 
 @pytest.mark.parametrize("run_id", [RUNS[0], "pair-cpu"])
@@ -262,8 +265,10 @@ def test_a_stale_onnx_export_is_not_used(benchmark_copy, exported, trouble):
         run.onnx_path.write_bytes(b"no network")
     else:
         shutil.copy(exported, run.onnx_path)
-    (given,) = Predictor(benchmark_copy, torch.device("cpu")).predict([drawn_face()], [run.run_id])
-    assert given.backend is Backend.TORCH
+    (predicted,) = Predictor(benchmark_copy, torch.device("cpu")).predict(
+        [drawn_face()], [run.run_id]
+    )
+    assert predicted.backend is Backend.TORCH
 
 
 def test_an_imported_network_predicts_and_is_explained_by_perturbation(
@@ -274,8 +279,8 @@ def test_an_imported_network_predicts_and_is_explained_by_perturbation(
     )
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
     assert "theirs" in [info.run_id for info in predictor.runs()]
-    theirs, ours = predictor.predict([drawn_face()], ["theirs", RUNS[0]])
-    np.testing.assert_allclose(theirs.probabilities, ours.probabilities, atol=1e-4)
+    imported, network = predictor.predict([drawn_face()], ["theirs", RUNS[0]])
+    np.testing.assert_allclose(imported.probabilities, network.probabilities, atol=1e-4)
     answer = predictor.answer(drawn_face(), "theirs", "sad")
     assert (answer.explained, answer.method) == ("sad", "Occlusion")
     with pytest.raises(
@@ -288,15 +293,15 @@ def test_an_ensemble_averages_the_maps_of_its_members(toy, monkeypatch):
     predictor = Predictor(toy.benchmark, torch.device("cpu"))
     made = []
     real = module.explain
-    monkeypatch.setattr(module, "explain", lambda *given: made.append(1) or real(*given))
+    monkeypatch.setattr(module, "explain", lambda *predicted: made.append(1) or real(*predicted))
     face = predictor.format.convert(drawn_face())
     for run_id in (RUNS[0], RUNS[2]):
         predictor.answer(face, run_id, "fear")
     assert len(made) == 2
     predictor.answer(face, "pair-cpu", "fear")
     assert len(made) == 2
-    own = predictor.answer(face, RUNS[0])
-    predictor.answer(face, RUNS[0], own.top)  # the same question in other words
+    alone = predictor.answer(face, RUNS[0])
+    predictor.answer(face, RUNS[0], alone.top)  # the same question in other words
     assert len(made) == 3
 
 
@@ -304,9 +309,9 @@ def test_a_damaged_run_does_not_affect_the_others(benchmark_copy):
     weights = benchmark_copy.run(RUNS[2]).weights_path
     weights.write_bytes(weights.read_bytes()[:5000])
     predictor = Predictor(benchmark_copy, torch.device("cpu"))
-    given = predictor.try_predict([drawn_face()], [*RUNS, "../../etc"])
-    assert [isinstance(given[name], Prediction) for name in RUNS] == [True, True, False, False]
-    assert isinstance(given["pair-cpu"], WeightsError)
-    assert isinstance(given["../../etc"], ArtifactError)
+    predicted = predictor.try_predict([drawn_face()], [*RUNS, "../../etc"])
+    assert [isinstance(predicted[name], Prediction) for name in RUNS] == [True, True, False, False]
+    assert isinstance(predicted["pair-cpu"], WeightsError)
+    assert isinstance(predicted["../../etc"], ArtifactError)
     with pytest.raises(WeightsError, match="damaged"):
         predictor.predict([drawn_face()], RUNS)

@@ -84,12 +84,12 @@ def test_too_few_results_are_an_error_for_all_requests_of_the_batch():
 def test_cancelled_requests_are_not_computed(batcher, work):
     batcher.submit([1], "a")
     assert work.started.wait(10)
-    gone, stays = batcher.submit([2], "a"), batcher.submit([3], "a")
-    assert gone.cancel()
+    cancelled, stays = batcher.submit([2], "a"), batcher.submit([3], "a")
+    assert cancelled.cancel()
     work.go.set()
     assert stays.result(10) == [6]
     with pytest.raises(CancelledError):
-        gone.result(10)
+        cancelled.result(10)
     assert ([3], "a") in work.passes
 
 

@@ -183,7 +183,7 @@ def test_concurrent_clients_get_their_own_predictions(client):
 
 
 def test_settings_are_read_from_the_environment(toy):
-    found = Settings.from_environment(
+    result = Settings.from_environment(
         {
             "FERSCOPE_ARTIFACTS": str(toy.artifacts),
             "FERSCOPE_MAX_FILES": "3",
@@ -191,8 +191,8 @@ def test_settings_are_read_from_the_environment(toy):
             "FERSCOPE_DATA": "elsewhere",
         }
     )
-    assert found.max_files == 3
-    assert found.open_benchmark().name == "toy"
+    assert result.max_files == 3
+    assert result.open_benchmark().name == "toy"
     with pytest.raises(ArtifactError, match="Known: toy"):
         Settings(artifacts=toy.artifacts, benchmark="none").open_benchmark()
     with pytest.raises(ArtifactError, match="FERSCOPE_ARTIFACTS"):

@@ -11,13 +11,13 @@ from tests.support.uploads import files, png, png_claiming
 
 
 def test_malformed_uploads_neither_crash_nor_leak_memory(client):
-    found = uploads()
-    assert len(found) >= 500
-    random.Random(1).shuffle(found)
+    result = uploads()
+    assert len(result) >= 500
+    random.Random(1).shuffle(result)
     process = psutil.Process()
     statuses, early = [], 0
-    for number, content in enumerate(found):
-        if number == len(found) // 3:
+    for number, content in enumerate(result):
+        if number == len(result) // 3:
             gc.collect()
             early = process.memory_info().rss
         # every tenth is predicted where it can be read; of the others no quarter need be a face

@@ -32,7 +32,7 @@ def truncated(rng, sound):
 
 
 def flipped(rng, sound):
-    found = []
+    result = []
     for data in sound:
         for count in (1, 3, 30):
             for _ in range(8):
@@ -40,8 +40,8 @@ def flipped(rng, sound):
                 for _ in range(count):
                     place = rng.randrange(min(len(damaged), 400) if count == 3 else len(damaged))
                     damaged[place] ^= 1 << rng.randrange(8)
-                found.append(bytes(damaged))
-    return found
+                result.append(bytes(damaged))
+    return result
 
 
 def wrong_types(rng):
@@ -62,13 +62,13 @@ def wrong_types(rng):
 
 def bombs():
     sizes = ((60_000, 60_000), (2**31 - 1, 1), (1, 2**31 - 1), (0, 0), (0, 10), (15, 15))
-    found = [png_claiming(width, height) for width, height in sizes]
-    found.append(png_claiming(7_000, 7_200, colour=0, rows=bytes(1000)))  # claims more than it has
-    found.append(
+    result = [png_claiming(width, height) for width, height in sizes]
+    result.append(png_claiming(7_000, 7_200, colour=0, rows=bytes(1000)))  # claims more than it has
+    result.append(
         encoded("PNG")[:-12]
         + chunk(b"iTXt", b"k\x00\x01\x00\x00\x00" + zlib.compress(bytes(2**22)))
     )
-    found.append(
+    result.append(
         encoded("PNG")[:33]
         + chunk(b"iCCP", b"n\x00\x00" + zlib.compress(bytes(2**24)))
         + encoded("PNG")[33:]
@@ -76,7 +76,7 @@ def bombs():
     frames = [Image.new("L", (20, 20), n) for n in range(200)]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    return [*found, buffer.getvalue()]
+    return [*result, buffer.getvalue()]
 
 
 def polyglots(sound):

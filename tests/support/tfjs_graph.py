@@ -18,10 +18,10 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 def mobilenet() -> tuple[Shape, ...]:
     """Howard et al. 2017, table 1."""
     shapes: list[Shape] = [("full", 3, 32, 2)]
-    given = 32
+    channels = 32
     for made, stride in zip(CHANNELS, STRIDES, strict=True):
-        shapes += [("depth", given, given, stride), ("point", given, made, 1)]
-        given = made
+        shapes += [("depth", channels, channels, stride), ("point", channels, made, 1)]
+        channels = made
     return tuple(shapes)
 
 
@@ -49,7 +49,9 @@ class GraphFile:
         self.nodes.append({"name": name, "op": op, "input": list(inputs), "attr": attributes})
         return name
 
-    def _block(self, name: str, given: str, kind: str, inputs: int, outputs: int, step: int) -> str:
+    def _block(
+        self, name: str, channels: str, kind: str, inputs: int, outputs: int, step: int
+    ) -> str:
         side = 1 if kind == "point" else 3
         shape = (side, side, inputs, 1) if kind == "depth" else (side, side, inputs, outputs)
         fan = side * side * (1 if kind == "depth" else inputs)
@@ -58,7 +60,7 @@ class GraphFile:
         made = self._node(
             op,
             f"{name}/conv",
-            given,
+            channels,
             kernel,
             padding={"s": base64.b64encode(b"SAME").decode()},
             strides={"list": {"i": ["1", str(step), str(step), "1"]}},

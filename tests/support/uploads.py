@@ -14,7 +14,7 @@ class QuarterDetector:
     """Takes each of the four quarters of a picture as a face if it is bright in the middle."""
 
     def detect(self, image):
-        found = []
+        result = []
         half_width, half_height = image.width // 2, image.height // 2
         grey = np.asarray(image.convert("L"))
         for row in (0, 1):
@@ -22,13 +22,13 @@ class QuarterDetector:
                 left, top = column * half_width, row * half_height
                 if grey[top + half_height // 2, left + half_width // 2] > 128:
                     inset = 1 + 2 * (row * 2 + column)  # later quarters give smaller faces
-                    found.append(
+                    result.append(
                         DetectedFace(
                             left + inset, top + inset, left + half_width - inset,
                             top + half_height - inset, score=1.0,
                         )
                     )  # fmt: skip
-        return tuple(reversed(found))  # the smallest first: putting them in order is not its job
+        return tuple(reversed(result))  # the smallest first: putting them in order is not its job
 
 
 def png(*bright: int, side: int = 96, seed: int = 0) -> bytes:

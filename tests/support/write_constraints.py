@@ -20,13 +20,13 @@ LEFT_OUT_PREFIXES = ("nvidia-", "cuda-")
 
 def pins(installed: list[Distribution]) -> dict[str, str]:
     """Returns the version of each package, by its canonical name, in alphabetical order."""
-    found = {
+    result = {
         canonicalize_name(package.metadata["Name"]): Version(package.version).public
         for package in installed
     }
     return {
         name: version
-        for name, version in sorted(found.items())
+        for name, version in sorted(result.items())
         if name not in LEFT_OUT and not name.startswith(LEFT_OUT_PREFIXES)
     }
 

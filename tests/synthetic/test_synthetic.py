@@ -358,11 +358,11 @@ class TestPortraits:
     def test_the_detector_finds_exactly_the_drawn_face(self, detector):
         for seed, emotion in enumerate(Emotion):
             drawn = portrait(seed, emotion, 320)
-            found = detector(drawn.image, 0)
-            assert len(found) == 1
+            result = detector(drawn.image, 0)
+            assert len(result) == 1
             rows, columns = np.nonzero(drawn.masks["eyes"] | drawn.masks["mouth"])
-            assert found[0].left() < columns.mean() < found[0].right()
-            assert found[0].top() < rows.mean() < found[0].bottom()
+            assert result[0].left() < columns.mean() < result[0].right()
+            assert result[0].top() < rows.mean() < result[0].bottom()
 
     def test_the_face_is_about_half_as_wide_as_the_image(self):
         for seed in range(5):

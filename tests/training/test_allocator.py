@@ -23,14 +23,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 def page_faults(how: str) -> int:
     switch = {"FERSCOPE_KEEP_MEMORY": "0"} if how == "switched off" else {}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", COUNT, how],
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | switch,
     )
-    return int(done.stdout)
+    return int(process.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")

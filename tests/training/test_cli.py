@@ -41,7 +41,7 @@ profiles:
 
 
 @pytest.fixture
-def shop(tmp_path, monkeypatch):
+def workspace(tmp_path, monkeypatch):
     """An empty benchmark, tiny recipes, and a function that runs a command."""
     toy = toy_benchmark(tmp_path, runs=0)
     recipes = tmp_path / "recipes"
@@ -64,8 +64,8 @@ def shop(tmp_path, monkeypatch):
     return toy, run
 
 
-def test_train_then_ensemble_then_publish(shop):
-    toy, run = shop
+def test_train_then_ensemble_then_publish(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu")
     run("train", "both", "--benchmark", "toy")
@@ -97,8 +97,8 @@ def test_train_then_ensemble_then_publish(shop):
     assert after["protocol"] == json.loads(report)["protocol"]
 
 
-def test_evaluate_reproduces_the_report(shop):
-    toy, run = shop
+def test_evaluate_reproduces_the_report(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     before = json.loads(trained.report_path.read_text())
@@ -109,8 +109,8 @@ def test_evaluate_reproduces_the_report(shop):
     assert after["test"]["log_loss"] == pytest.approx(before["test"]["log_loss"], rel=1e-5)
 
 
-def test_a_run_stopped_by_max_minutes_and_resumed_is_the_same_run(shop):
-    toy, run = shop
+def test_a_run_stopped_by_max_minutes_and_resumed_is_the_same_run(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     run("train", "tiny_two", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     second = toy.benchmark.run("tiny_two-cpu-s0")
@@ -122,8 +122,8 @@ def test_a_run_stopped_by_max_minutes_and_resumed_is_the_same_run(shop):
         np.testing.assert_array_equal(value.numpy(), other[key].numpy())
 
 
-def test_a_deterministic_training_is_reproducible_bit_for_bit(shop, monkeypatch):
-    toy, run = shop
+def test_a_deterministic_training_is_reproducible_bit_for_bit(workspace, monkeypatch):
+    toy, run = workspace
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     weights = toy.benchmark.run("tiny-cpu-s0").weights_path
@@ -141,16 +141,16 @@ def test_a_deterministic_training_is_reproducible_bit_for_bit(shop, monkeypatch)
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-def test_a_finished_run_is_not_overwritten(shop):
-    toy, run = shop
+def test_a_finished_run_is_not_overwritten(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     before = toy.benchmark.run("tiny-cpu-s0").info()
     assert "is finished" in run("train", "tiny", "--benchmark", "toy")
     assert toy.benchmark.run("tiny-cpu-s0").info() == before
 
 
-def test_a_run_of_another_recipe_is_reported_and_an_ensemble_is_rebuilt(shop):
-    toy, run = shop
+def test_a_run_of_another_recipe_is_reported_and_an_ensemble_is_rebuilt(workspace):
+    toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     described = RECIPE.replace("tiny\n", "in other words\n")
     (runs.RECIPES / "tiny.yaml").write_text(described.replace("batch_size: 8", "batch_size: 4"))
@@ -169,8 +169,8 @@ def test_a_run_of_another_recipe_is_reported_and_an_ensemble_is_rebuilt(shop):
     assert toy.benchmark.run("both-cpu").info().recipe["method"] == "greedy"
 
 
-def test_an_unreadable_recipe_does_not_stop_the_others(shop):
-    toy, _ = shop
+def test_an_unreadable_recipe_does_not_stop_the_others(workspace):
+    toy, _ = workspace
     (runs.RECIPES / "odd.yaml").write_text(RECIPE.replace("epochs: 2", "epochs: many"))
     result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
     assert result.exit_code == 1
@@ -180,8 +180,8 @@ def test_an_unreadable_recipe_does_not_stop_the_others(shop):
     assert toy.benchmark.run("both-cpu").info_path.exists()
 
 
-def test_an_interrupted_training_is_kept_without_overwrite(shop):
-    toy, run = shop
+def test_an_interrupted_training_is_kept_without_overwrite(workspace):
+    toy, run = workspace
     options = ("--benchmark", "toy", "--device", "cpu")
     run("train", "tiny", *options, "--max-minutes", "0")
     state = toy.benchmark.run("tiny-cpu-s0").state_dir
@@ -195,8 +195,8 @@ def test_an_interrupted_training_is_kept_without_overwrite(shop):
     assert not list(state.glob(".*.tmp"))
 
 
-def test_benchmark_trains_all_skips_finished_runs_and_continues_after_errors(shop, capsys):
-    toy, _ = shop
+def test_benchmark_trains_all_skips_finished_runs_and_continues_after_errors(workspace, capsys):
+    toy, _ = workspace
     broken = RECIPE.replace("tiny_cnn}", "tiny_cnn, init: run:toy/nothing}")
     (runs.RECIPES / "broken.yaml").write_text(broken)
     (runs.RECIPES / "student.yaml").write_text(
@@ -222,8 +222,8 @@ def test_benchmark_trains_all_skips_finished_runs_and_continues_after_errors(sho
     }
 
 
-def test_seeds_repeat_each_network_and_ensembles_use_the_first(shop):
-    toy, run = shop
+def test_seeds_repeat_each_network_and_ensembles_use_the_first(workspace):
+    toy, run = workspace
     (runs.RECIPES / "student.yaml").write_text(
         RECIPE + "distill: {teachers: [tiny-cpu-s0], weight: 0.5}\n"
     )
@@ -234,13 +234,13 @@ def test_seeds_repeat_each_network_and_ensembles_use_the_first(shop):
     assert sorted(lines[-7:]) == sorted(["both-cpu", *each])
     assert {info.seed for info in (run.info() for run in toy.benchmark.runs())} == {0, 1}
     assert toy.benchmark.run("both-cpu").info().members == ("tiny-cpu-s0", "tiny_two-cpu-s0")
-    one, other = (toy.benchmark.run(f"tiny-cpu-s{seed}") for seed in (0, 1))
-    assert one.history()["train_loss"].tolist() != other.history()["train_loss"].tolist()
+    first, second = (toy.benchmark.run(f"tiny-cpu-s{seed}") for seed in (0, 1))
+    assert first.history()["train_loss"].tolist() != second.history()["train_loss"].tolist()
     # a student of any seed has the one teacher that its recipe names
     assert list(toy.benchmark.run("student-cpu-s1").info().teachers) == ["tiny-cpu-s0"]
 
 
-def test_an_adapter_is_skipped_if_its_base_failed(shop):
+def test_an_adapter_is_skipped_if_its_base_failed(workspace):
     adapter = RECIPE.replace("tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}")
     (runs.RECIPES / "base.yaml").write_text(
         RECIPE.replace("tiny_cnn}", "tiny_vit, init: file:not/there.safetensors}")
@@ -254,8 +254,8 @@ def test_an_adapter_is_skipped_if_its_base_failed(shop):
     assert "not started: needs base-cpu-s0" in lines["adapter-cpu-s0"]
 
 
-def test_benchmark_retrains_adapters_of_a_retrained_base(shop):
-    toy, run = shop
+def test_benchmark_retrains_adapters_of_a_retrained_base(workspace):
+    toy, run = workspace
     (runs.RECIPES / "base.yaml").write_text(RECIPE.replace("tiny_cnn}", "tiny_vit}"))
     (runs.RECIPES / "adapter.yaml").write_text(
         RECIPE.replace("tiny_cnn}", "tiny_vit, init: run:toy/base-cpu-s0, lora: {rank: 2}}")
@@ -265,8 +265,8 @@ def test_benchmark_retrains_adapters_of_a_retrained_base(shop):
     adapter = toy.benchmark.run("adapter-cpu-s0")
     first = adapter.info()
     run("train", "base", "--benchmark", "toy", "--overwrite", "--set", "optim.lr=0.02")
-    said = run("train", "adapter", "--benchmark", "toy")
-    assert "its base run has been retrained since" in said
+    output = run("train", "adapter", "--benchmark", "toy")
+    assert "its base run has been retrained since" in output
     run(*both)
     assert adapter.info().base_hash != first.base_hash
     again = adapter.info()
@@ -274,15 +274,15 @@ def test_benchmark_retrains_adapters_of_a_retrained_base(shop):
     assert adapter.info() == again
 
 
-def test_benchmark_runs_in_one_process_only(shop, monkeypatch):
-    _, run = shop
+def test_benchmark_runs_in_one_process_only(workspace, monkeypatch):
+    _, run = workspace
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match=r"one process.*docs/many-gpus\.md"):
         run("benchmark", "toy", "--device", "cpu")
 
 
-def test_benchmark_tracks_each_training_on_request(shop, monkeypatch):
-    _, run = shop
+def test_benchmark_tracks_each_training_on_request(workspace, monkeypatch):
+    _, run = workspace
     begun, epochs = [], []
 
     class Tracker(contextlib.AbstractContextManager):
@@ -307,8 +307,8 @@ def test_benchmark_tracks_each_training_on_request(shop, monkeypatch):
     assert epochs == [1, 2, 1, 2]
 
 
-def test_benchmark_reports_missing_wandb_at_once(shop, monkeypatch):
-    toy, run = shop
+def test_benchmark_reports_missing_wandb_at_once(workspace, monkeypatch):
+    toy, run = workspace
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(RecipeError, match="pip install wandb"):
         run("benchmark", "toy", "--device", "cpu", "--track", "offline")
@@ -337,8 +337,8 @@ def made_up_speeds(monkeypatch, toy, seconds: float) -> list[str]:
     return measured
 
 
-def test_benchmark_shortens_trainings_to_fit_a_time_limit(shop, monkeypatch):
-    toy, run = shop
+def test_benchmark_shortens_trainings_to_fit_a_time_limit(workspace, monkeypatch):
+    toy, run = workspace
     measured = made_up_speeds(monkeypatch, toy, 200)
     options = ("benchmark", "toy", "--device", "cpu", "--max-minutes", "9", "--fit-epochs")
     said = run(*options, "--plan-only")
@@ -358,8 +358,8 @@ def test_benchmark_shortens_trainings_to_fit_a_time_limit(shop, monkeypatch):
     assert "already finished" in again
 
 
-def test_a_run_that_does_not_fit_the_time_limit_is_reported(shop, monkeypatch):
-    toy, run = shop
+def test_a_run_that_does_not_fit_the_time_limit_is_reported(workspace, monkeypatch):
+    toy, run = workspace
     made_up_speeds(monkeypatch, toy, 400)
     output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "9", "--fit-epochs")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
@@ -369,8 +369,8 @@ def test_a_run_that_does_not_fit_the_time_limit_is_reported(shop, monkeypatch):
     assert toy.benchmark.run("tiny-cpu-s0").info().epochs == 1
 
 
-def test_an_interrupted_training_keeps_its_epochs_in_a_new_plan(shop, monkeypatch):
-    toy, run = shop
+def test_an_interrupted_training_keeps_its_epochs_in_a_new_plan(workspace, monkeypatch):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     made_up_speeds(monkeypatch, toy, 200)
     options = ("--device", "cpu", "--max-minutes", "9", "--fit-epochs")
@@ -378,15 +378,15 @@ def test_an_interrupted_training_keeps_its_epochs_in_a_new_plan(shop, monkeypatc
     assert toy.benchmark.run("tiny-cpu-s0").info().epochs == 2
 
 
-def test_epochs_are_planned_only_with_a_time_limit(shop):
-    _, run = shop
+def test_epochs_are_planned_only_with_a_time_limit(workspace):
+    _, run = workspace
     for option in ("--fit-epochs", "--plan-only"):
         with pytest.raises(RecipeError, match="Add --max-minutes"):
             run("benchmark", "toy", option)
 
 
-def test_a_recipe_without_the_profile_is_skipped_without_an_error(shop):
-    toy, run = shop
+def test_a_recipe_without_the_profile_is_skipped_without_an_error(workspace):
+    toy, run = workspace
     (runs.RECIPES / "online.yaml").write_text(f"{RECIPE}  gpu_offline: its weights are online.\n")
     output = run("benchmark", "toy", "--profile", "gpu_offline", "--device", "cpu")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
@@ -395,8 +395,8 @@ def test_a_recipe_without_the_profile_is_skipped_without_an_error(shop):
     assert not toy.benchmark.run("online-gpu_offline-s0").info_path.exists()
 
 
-def test_speeds_are_measured_with_the_training_loop(shop):
-    toy, _ = shop
+def test_speeds_are_measured_with_the_training_loop(workspace):
+    toy, _ = workspace
     speed = measure_speed(toy_recipe(model={"architecture": "tiny_cnn"}), toy.dataset, "cpu")
     assert speed.training > 0
     assert speed.prediction > 0
@@ -415,8 +415,8 @@ def test_speeds_exclude_warm_up_steps():
     assert (watch.warm, watch.seconds_per_step) == (6.0, 0.5)
 
 
-def test_a_packed_dataset_is_restored(shop, tmp_path):
-    toy, run = shop
+def test_a_packed_dataset_is_restored(workspace, tmp_path):
+    toy, run = workspace
     packed = tmp_path / "packed"
     assert "MiB" in run("pack", "toy", str(packed))
     shutil.rmtree(toy.data / "toy")
@@ -426,17 +426,17 @@ def test_a_packed_dataset_is_restored(shop, tmp_path):
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
 
 
-def test_circular_recipes_are_named(shop):
-    _, run = shop
-    for one, other in (("first", "second"), ("second", "first")):
-        (runs.RECIPES / f"{one}.yaml").write_text(
-            RECIPE + f"distill: {{teachers: [{other}-cpu-s0]}}\n"
+def test_circular_recipes_are_named(workspace):
+    _, run = workspace
+    for first, second in (("first", "second"), ("second", "first")):
+        (runs.RECIPES / f"{first}.yaml").write_text(
+            RECIPE + f"distill: {{teachers: [{second}-cpu-s0]}}\n"
         )
     with pytest.raises(FerscopeError, match="in a cycle"):
         run("benchmark", "toy", "--device", "cpu")
 
 
-def test_a_class_folder_is_prepared_by_the_command(shop, tmp_path):
+def test_a_class_folder_is_prepared_by_the_command(workspace, tmp_path):
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -446,7 +446,7 @@ def test_a_class_folder_is_prepared_by_the_command(shop, tmp_path):
             pixels = random.integers(0, 255, (40, 40), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
     (tmp_path / "images" / "Happy" / "broken.png").write_bytes(b"\x89PNG nothing")
-    _, run = shop
+    _, run = workspace
     output = run("prepare", str(tmp_path / "images"), "--name", "mine")
     assert "Happy/broken.png" in output
     info = ArtifactStore(tmp_path / "artifacts").benchmark("mine").info()
@@ -467,25 +467,25 @@ def test_a_class_folder_is_prepared_by_the_command(shop, tmp_path):
         (["prepare", "nowhere.csv", "--name", "x"], "does not exist"),
     ],
 )
-def test_user_errors_are_one_line(shop, arguments, message, monkeypatch, capsys):
+def test_user_errors_are_one_line(workspace, arguments, message, monkeypatch, capsys):
     import sys
 
     monkeypatch.setattr(sys, "argv", ["training", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
-    said = " ".join(capsys.readouterr().err.split())
-    assert said.startswith("Error:")
-    assert message in said
-    assert "Traceback" not in said
+    output = " ".join(capsys.readouterr().err.split())
+    assert output.startswith("Error:")
+    assert message in output
+    assert "Traceback" not in output
 
 
-def test_a_run_of_another_split_is_not_evaluated(shop):
+def test_a_run_of_another_split_is_not_evaluated(workspace):
     from fer_core.data.prepared import PreparedDataset
     from tests.support.builders import toy_dataset
     from training.jobs.evaluate import evaluate_run
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     other = toy_dataset(toy.data, "other", seed=5, per_class=16)
     assert isinstance(other, PreparedDataset)
@@ -493,10 +493,10 @@ def test_a_run_of_another_split_is_not_evaluated(shop):
         evaluate_run(toy.benchmark.run("tiny-cpu-s0"), other)
 
 
-def test_publish_refuses_weights_whose_predictions_change_in_float16(shop, monkeypatch):
+def test_publish_refuses_weights_whose_predictions_change_in_float16(workspace, monkeypatch):
     from training.jobs import publish
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     before = trained.weights_path.read_bytes()
@@ -506,8 +506,8 @@ def test_publish_refuses_weights_whose_predictions_change_in_float16(shop, monke
     assert trained.weights_path.read_bytes() == before
 
 
-def test_publish_refuses_weights_that_overflow_in_float16(shop):
-    toy, run = shop
+def test_publish_refuses_weights_that_overflow_in_float16(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     trained = toy.benchmark.run("tiny-cpu-s0")
     tensors, facts = load_tensors(trained.weights_path)
@@ -520,10 +520,10 @@ def test_publish_refuses_weights_that_overflow_in_float16(shop):
     assert trained.weights_path.read_bytes() == before
 
 
-def test_a_full_disk_while_saving_leaves_no_partial_run(shop, monkeypatch):
+def test_a_full_disk_while_saving_leaves_no_partial_run(workspace, monkeypatch):
     from safetensors import SafetensorError
 
-    toy, run = shop
+    toy, run = workspace
 
     def full(*_, **__):
         raise SafetensorError("I/O error: No space left on device (os error 28)")
@@ -546,71 +546,73 @@ def test_help_needs_no_torch():
         "try: cli.main()\nexcept SystemExit: pass\n"
         "assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "prepare" in done.stdout
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    assert "prepare" in process.stdout
 
 
-def test_imported_predictions_are_on_the_leaderboard(shop, tmp_path):
+def test_imported_predictions_are_on_the_leaderboard(workspace, tmp_path):
     import pandas as pd
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
-    ours = pd.read_parquet(toy.benchmark.run("tiny-cpu-s0").predictions_path)
-    theirs = tmp_path / "theirs.csv"
-    ours.drop(columns=["split", "y_true"]).sample(frac=1, random_state=0).to_csv(
-        theirs, index=False
+    predictions = pd.read_parquet(toy.benchmark.run("tiny-cpu-s0").predictions_path)
+    table_path = tmp_path / "theirs.csv"
+    predictions.drop(columns=["split", "y_true"]).sample(frac=1, random_state=0).to_csv(
+        table_path, index=False
     )
-    said = run("import", "toy", str(theirs), "--name", "theirs", "--title", "Their model")
-    assert "theirs" in said
+    output = run("import", "toy", str(table_path), "--name", "theirs", "--title", "Their model")
+    assert "theirs" in output
     imported = toy.benchmark.run("theirs")
     info = imported.info()
     assert (info.kind, info.title, info.parameters) == ("imported", "Their model", None)
-    one, other = (
+    first, second = (
         Report.read(toy.benchmark.run(name).report_path) for name in ("tiny-cpu-s0", "theirs")
     )
     for part in ("validation", "test"):
-        mine, came = getattr(one, part), getattr(other, part)
-        assert mine.confusion == came.confusion
-        assert came.log_loss == pytest.approx(mine.log_loss, abs=1e-6)
+        original, came = getattr(first, part), getattr(second, part)
+        assert original.confusion == came.confusion
+        assert came.log_loss == pytest.approx(original.log_loss, abs=1e-6)
     with pytest.raises(FerscopeError, match="already has a run 'theirs'"):
-        run("import", "toy", str(theirs), "--name", "theirs")
-    theirs.write_text("id,p_happy\nx,1\n")
+        run("import", "toy", str(table_path), "--name", "theirs")
+    table_path.write_text("id,p_happy\nx,1\n")
     with pytest.raises(FerscopeError, match="Fewer than two classes"):
-        run("import", "toy", str(theirs), "--name", "broken")
+        run("import", "toy", str(table_path), "--name", "broken")
     with pytest.raises(RecipeError, match="are for models"):
-        run("import", "toy", str(theirs), "--name", "broken", "--image-size", "48")
+        run("import", "toy", str(table_path), "--name", "broken", "--image-size", "48")
     assert not toy.benchmark.run("broken").root.exists()
 
 
-def test_an_exported_network_is_imported_with_the_same_metrics(shop):
-    toy, run = shop
+def test_an_exported_network_is_imported_with_the_same_metrics(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
-    said = run("export", "toy", "tiny-cpu-s0")
-    assert "test images: largest difference" in said
+    output = run("export", "toy", "tiny-cpu-s0")
+    assert "test images: largest difference" in output
     path = toy.benchmark.run("tiny-cpu-s0").onnx_path
     run("import", "toy", str(path), "--name", "back", "--title", "Back")
     with pytest.raises(RecipeError, match="--augmented is for tables"):
         run("import", "toy", str(path), "--name", "again", "--augmented")
-    one, other = (
+    first, second = (
         Report.read(toy.benchmark.run(name).report_path) for name in ("tiny-cpu-s0", "back")
     )
-    assert one.test.confusion == other.test.confusion
-    assert other.test.log_loss == pytest.approx(one.test.log_loss, abs=1e-4)
+    assert first.test.confusion == second.test.confusion
+    assert second.test.log_loss == pytest.approx(first.test.log_loss, abs=1e-4)
     with pytest.raises(FerscopeError, match="7 outputs for 2 labels"):
         run("import", "toy", str(path), "--name", "again", "--labels", "angry,happy")
 
 
-def test_without_the_dataset_an_export_is_checked_on_drawn_faces(shop, tmp_path, monkeypatch):
-    _, run = shop
+def test_without_the_dataset_an_export_is_checked_on_drawn_faces(workspace, tmp_path, monkeypatch):
+    _, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     monkeypatch.setenv("FERSCOPE_DATA", str(tmp_path / "nothing"))
     assert "drawn faces" in run("export", "toy", "tiny-cpu-s0", "--out", str(tmp_path / "m.onnx"))
     assert (tmp_path / "m.onnx").is_file()
 
 
-def test_drawn_faces_are_prepared_with_their_images(shop):
-    toy, run = shop
+def test_drawn_faces_are_prepared_with_their_images(workspace):
+    toy, run = workspace
     output = run("prepare", "synthetic", "--name", "drawn", "--side", "32", "--count", "70",
                  "--faults", "--ship-pictures")  # fmt: skip
     assert "Faces drawn from facial action units, with planted faults" in output
@@ -621,7 +623,7 @@ def test_drawn_faces_are_prepared_with_their_images(shop):
     assert len(place.samples()) == 72
 
 
-def test_options_that_a_plan_sets_are_refused(shop, tmp_path):
+def test_options_that_a_plan_sets_are_refused(workspace, tmp_path):
     (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic, count: 70}]\n")
     result = CliRunner().invoke(
         cli.app, ["prepare", "--plan", str(tmp_path / "plan.yaml"), "--name", "x", "--side", "64"]
@@ -630,8 +632,8 @@ def test_options_that_a_plan_sets_are_refused(shop, tmp_path):
     assert "--side" in result.output
 
 
-def test_a_smoke_run_of_an_ensemble_writes_nothing(shop):
-    toy, run = shop
+def test_a_smoke_run_of_an_ensemble_writes_nothing(workspace):
+    toy, run = workspace
     for name in ("tiny", "tiny_two"):
         run("train", name, "--benchmark", "toy", "--device", "cpu")
     assert "can be built from tiny-cpu-s0, tiny_two-cpu-s0" in run(
@@ -646,15 +648,15 @@ def test_a_smoke_run_of_an_ensemble_writes_nothing(shop):
     assert {path.name: path.read_bytes() for path in ensemble.root.iterdir()} == before
 
 
-def test_an_ensemble_without_its_members_names_them(shop):
-    _, run = shop
+def test_an_ensemble_without_its_members_names_them(workspace):
+    _, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     with pytest.raises(ArtifactError, match="are not finished: tiny_two-cpu-s0"):
         run("train", "both", "--benchmark", "toy")
 
 
-def test_a_retrained_member_rebuilds_its_ensemble(shop):
-    toy, run = shop
+def test_a_retrained_member_rebuilds_its_ensemble(workspace):
+    toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     first = toy.benchmark.run("both-cpu").info()
     assert set(first.teachers) == {"tiny-cpu-s0", "tiny_two-cpu-s0"}
@@ -662,16 +664,16 @@ def test_a_retrained_member_rebuilds_its_ensemble(shop):
     member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
         member.info_path
     )
-    said = run("train", "both", "--benchmark", "toy")
-    assert "a member has been retrained or deleted since" in said
+    output = run("train", "both", "--benchmark", "toy")
+    assert "a member has been retrained or deleted since" in output
     run("benchmark", "toy", "--device", "cpu")
     again = toy.benchmark.run("both-cpu").info()
     assert again.teachers["tiny-cpu-s0"] == "2020-01-01T00:00:00+00:00"
     assert "already finished" in run("benchmark", "toy", "--device", "cpu")
 
 
-def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
-    toy, run = shop
+def test_evaluate_averages_the_members_of_an_ensemble_again(workspace):
+    toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     both = toy.benchmark.run("both-cpu")
     made = {path.name: path.read_bytes() for path in both.root.iterdir()}
@@ -688,11 +690,11 @@ def test_evaluate_averages_the_members_of_an_ensemble_again(shop):
     assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
 
 
-def test_re_evaluating_a_member_updates_its_ensembles(shop, monkeypatch):
+def test_re_evaluating_a_member_updates_its_ensembles(workspace, monkeypatch):
     from training.jobs import publish
 
     monkeypatch.setattr(publish, "half_precision", lambda tensors: tensors_times(tensors, 1.01))
-    toy, run = shop
+    toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     runs = [toy.benchmark.run(name) for name in ("tiny-cpu-s0", "tiny_two-cpu-s0", "both-cpu")]
     before = answers(runs[2])
@@ -722,8 +724,8 @@ def tensors_times(tensors, factor):
     }
 
 
-def test_an_ensemble_whose_member_was_deleted_names_it(shop):
-    toy, run = shop
+def test_an_ensemble_whose_member_was_deleted_names_it(workspace):
+    toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     shutil.rmtree(toy.benchmark.run("tiny-cpu-s0").root)
     assert "retrained or deleted" in run("train", "both", "--benchmark", "toy")
@@ -731,8 +733,8 @@ def test_an_ensemble_whose_member_was_deleted_names_it(shop):
         run("train", "both", "--benchmark", "toy", "--overwrite")
 
 
-def test_an_interrupted_overwrite_keeps_the_finished_run(shop):
-    toy, run = shop
+def test_an_interrupted_overwrite_keeps_the_finished_run(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     place = toy.benchmark.run("tiny-cpu-s0")
 
@@ -749,10 +751,10 @@ def test_an_interrupted_overwrite_keeps_the_finished_run(shop):
     assert place.info().created >= json.loads(before["run.json"])["created"]
 
 
-def test_an_overwrite_does_not_resume_earlier_checkpoints(shop, monkeypatch):
+def test_an_overwrite_does_not_resume_earlier_checkpoints(workspace, monkeypatch):
     from fer_core.engine.trainer import Trainer
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     state = toy.benchmark.run("tiny-cpu-s0").state_dir
     assert list(state.glob("*.safetensors"))
@@ -768,8 +770,8 @@ def test_an_overwrite_does_not_resume_earlier_checkpoints(shop, monkeypatch):
     assert not list(state.glob("*.safetensors"))
 
 
-def test_after_the_time_limit_no_run_is_started(shop):
-    toy, run = shop
+def test_after_the_time_limit_no_run_is_started(workspace):
+    toy, run = workspace
     output = run("benchmark", "toy", "--device", "cpu", "--max-minutes", "0")
     lines = {line.split()[1]: line for line in output.splitlines() if line.startswith("│")}
     assert "not started: time limit reached" in lines["tiny-cpu-s0"]
@@ -777,8 +779,8 @@ def test_after_the_time_limit_no_run_is_started(shop):
     assert not toy.benchmark.run("tiny-cpu-s0").state_dir.exists()
 
 
-def test_one_damaged_run_does_not_stop_the_benchmark(shop):
-    toy, run = shop
+def test_one_damaged_run_does_not_stop_the_benchmark(workspace):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     toy.benchmark.run("tiny-cpu-s0").report_path.write_text("{")
     result = CliRunner().invoke(cli.app, ["benchmark", "toy", "--device", "cpu"])
@@ -788,8 +790,8 @@ def test_one_damaged_run_does_not_stop_the_benchmark(shop):
     assert "finished" in lines["tiny_two-cpu-s0"]
 
 
-def test_a_seed_may_come_from_set(shop):
-    toy, run = shop
+def test_a_seed_may_come_from_set(workspace):
+    toy, run = workspace
     options = ("--benchmark", "toy", "--device", "cpu")
     run("train", "tiny", *options, "--set", "train.seed=5")
     assert toy.benchmark.run("tiny-cpu-s5").info().seed == 5
@@ -797,8 +799,8 @@ def test_a_seed_may_come_from_set(shop):
     assert toy.benchmark.run("tiny-cpu-s6").info().seed == 6
 
 
-def test_a_killed_publish_is_completed_by_the_next_call(shop, monkeypatch):
-    toy, run = shop
+def test_a_killed_publish_is_completed_by_the_next_call(workspace, monkeypatch):
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     place = toy.benchmark.run("tiny-cpu-s0")
     real = Path.replace
@@ -817,10 +819,10 @@ def test_a_killed_publish_is_completed_by_the_next_call(shop, monkeypatch):
     assert not (place.state_dir / "ready").exists()
 
 
-def test_an_interrupted_publish_changes_nothing(shop, monkeypatch):
+def test_an_interrupted_publish_changes_nothing(workspace, monkeypatch):
     from training.jobs import publish
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
     place = toy.benchmark.run("tiny-cpu-s0")
     before = {path.name: path.read_bytes() for path in place.root.iterdir() if path.is_file()}
@@ -835,35 +837,35 @@ def test_an_interrupted_publish_changes_nothing(shop, monkeypatch):
     assert after == before
 
 
-def test_predictions_with_test_time_augmentation_are_not_ranked(shop, tmp_path):
+def test_predictions_with_test_time_augmentation_are_not_ranked(workspace, tmp_path):
     from fer_core.evaluation.predictions import Predictions
 
-    toy, run = shop
+    toy, run = workspace
     run("train", "tiny", "--benchmark", "toy", "--device", "cpu")
-    own = toy.benchmark.run("tiny-cpu-s0")
+    run_dir = toy.benchmark.run("tiny-cpu-s0")
     table = pd.concat(
         pd.DataFrame(scores.probabilities, columns=list(scores.labels.names)).assign(id=scores.ids)
-        for scores in Predictions.read(own.predictions_path, toy.dataset.labels).splits.values()
+        for scores in Predictions.read(run_dir.predictions_path, toy.dataset.labels).splits.values()
     )
     table.to_csv(tmp_path / "theirs.csv", index=False)
-    said = run("import", "toy", str(tmp_path / "theirs.csv"), "--name", "theirs", "--augmented")
-    assert "with test-time augmentation" in said
+    output = run("import", "toy", str(tmp_path / "theirs.csv"), "--name", "theirs", "--augmented")
+    assert "with test-time augmentation" in output
     report = Report.read(toy.benchmark.run("theirs").report_path)
     assert report.protocol.test_time_augmentation
-    assert report.protocol.comparable != Report.read(own.report_path).protocol.comparable
+    assert report.protocol.comparable != Report.read(run_dir.report_path).protocol.comparable
 
 
 @pytest.mark.parametrize(
     ("text", "message"), [("optim.lr=[1", "Cannot parse the value"), ("optim", "section.key=value")]
 )
-def test_an_override_that_is_not_yaml_is_named(shop, text, message):
-    _, run = shop
+def test_an_override_that_is_not_yaml_is_named(workspace, text, message):
+    _, run = workspace
     with pytest.raises(FerscopeError, match=message):
         run("train", "tiny", "--benchmark", "toy", "--set", text)
 
 
-def test_the_face_weights_are_converted_again_from_their_graph(shop, tmp_path):
-    _, run = shop
+def test_the_face_weights_are_converted_again_from_their_graph(workspace, tmp_path):
+    _, run = workspace
     graph, out = GraphFile(tmp_path, mobilenet()), tmp_path / "start.safetensors"
     out_of_set = ("--benchmark", "toy", "--images", "64", "--out", str(out))
     output = run("convert-face", str(graph.path), *out_of_set)

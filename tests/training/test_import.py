@@ -75,14 +75,16 @@ def test_logits_are_those_of_the_original_library(shop):
         for name in ("vit", "convnext")
     }
     with torch.inference_mode():
-        ours = {name: net.logits(net.preprocessing(faces(toy))) for name, net in networks.items()}
+        expected = {
+            name: net.logits(net.preprocessing(faces(toy))) for name, net in networks.items()
+        }
         inputs = expected_input(toy, 32, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3])
         vit = originals["vit"](pixel_values=inputs).logits
         inputs = expected_input(toy, 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
         convnext = originals["convnext"](inputs)
     order = [stand_ins.CANONICAL.index(label) for label in LABELS]
-    torch.testing.assert_close(ours["vit"], vit[:, order], atol=1e-5, rtol=0)
-    torch.testing.assert_close(ours["convnext"], convnext, atol=1e-5, rtol=0)
+    torch.testing.assert_close(expected["vit"], vit[:, order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(expected["convnext"], convnext, atol=1e-5, rtol=0)
 
 
 def test_contempt_is_left_out_and_the_others_renormalised(shop):
@@ -94,10 +96,10 @@ def test_contempt_is_left_out_and_the_others_renormalised(shop):
     answers = session.run(None, {"images": images})[0]
     shares = np.exp(answers) / np.exp(answers).sum(axis=1, keepdims=True)
     names = ("neutral", "happy", "surprise", "sad", "angry", "disgust", "fear")
-    kept = shares[:, [names.index(label) for label in LABELS]]
+    selected = shares[:, [names.index(label) for label in LABELS]]
     model = load_classifier(toy.benchmark.run("eight"), toy.dataset.format, CPU)
-    ours = model.probabilities(faces(toy), np.arange(6))
-    np.testing.assert_allclose(ours, kept / kept.sum(axis=1, keepdims=True), atol=1e-5)
+    expected = model.probabilities(faces(toy), np.arange(6))
+    np.testing.assert_allclose(expected, selected / selected.sum(axis=1, keepdims=True), atol=1e-5)
 
 
 def test_all_are_ranked_with_their_ensemble(shop):
@@ -166,8 +168,8 @@ def test_networks_have_feature_maps_and_every_saliency_method(shop):
         assert abilities_of(toy.benchmark.run(name)).has_layers
         with predictor.borrow(name) as model:
             inputs = model.prepare(faces(toy, 1))
-            found = layers(model.model, model.spec, inputs)
-            assert feature_maps(model.model, model.spec, inputs, found[-1]).values.ndim == 3
+            result = layers(model.model, model.spec, inputs)
+            assert feature_maps(model.model, model.spec, inputs, result[-1]).values.ndim == 3
             methods = methods_for(model.config)
         assert ("chefer" in [method.key for method in methods]) == (family == "vit")
         for method in methods:

@@ -18,12 +18,12 @@ OF_OTHERS = {"--help", "--version", "--upgrade", "--force-reinstall", "--no-deps
 
 def options() -> set[str]:
     """Returns the options of all commands."""
-    found = set()
+    result = set()
     command = typer.main.get_command(app)
     for part in command.commands.values():
         for parameter in part.params:
-            found |= {*parameter.opts, *parameter.secondary_opts}
-    return found
+            result |= {*parameter.opts, *parameter.secondary_opts}
+    return result
 
 
 def strings(path: Path) -> list[str]:

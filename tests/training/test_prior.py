@@ -39,10 +39,10 @@ def test_the_chosen_prior_shift_changes_only_the_bias(toy, monkeypatch):
     monkeypatch.setattr(train_job, "log_frequencies", lambda _: logarithms)
     settled, fixed = train(toy, "settled"), train(toy, "fixed", prior="fixed")
     assert (settled.info().prior_shift, fixed.info().prior_shift) == (0.35, 0.0)
-    one, other = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
-    changed = [key for key in one if not np.array_equal(one[key].numpy(), other[key].numpy())]
+    first, second = (load_tensors(run.weights_path)[0] for run in (settled, fixed))
+    changed = [key for key in first if not np.array_equal(first[key].numpy(), second[key].numpy())]
     assert len(changed) == 1
-    moved = one[changed[0]].numpy() - other[changed[0]].numpy()
+    moved = first[changed[0]].numpy() - second[changed[0]].numpy()
     np.testing.assert_allclose(moved, 0.35 * logarithms, rtol=1e-5)
 
     # the saved predictions are those of the saved weights
@@ -103,8 +103,8 @@ def test_an_ensemble_applies_its_logit_shift_everywhere(tmp_path, monkeypatch):
 
     predictor = Predictor(toy.benchmark)
     faces = np.asarray(toy.dataset.images[:3])
-    one, other, both = predictor.predict(list(faces), [*info.members, run.run_id])
-    answer = expected((one.probabilities + other.probabilities) / 2)
+    first, second, both = predictor.predict(list(faces), [*info.members, run.run_id])
+    answer = expected((first.probabilities + second.probabilities) / 2)
     np.testing.assert_allclose(both.probabilities, answer, atol=1e-6)
     with predictor.borrow(run.run_id) as subject, torch.inference_mode():
         logits = subject.model(subject.prepare(faces))

@@ -70,8 +70,8 @@ def test_each_split_name(tmp_path: Path, name: str, split: str) -> None:
     others = {"train": "train", "validation": "valid", "test": "test"}
     others[split] = name
     source = FolderSource(with_splits(tmp_path, *others.values()))
-    found = {item.key.split("/")[0]: item.split for item in only_samples(source)}
-    assert found == {others[key]: key for key in others}
+    result = {item.key.split("/")[0]: item.split for item in only_samples(source)}
+    assert result == {others[key]: key for key in others}
 
 
 def test_two_folders_of_one_split_are_joined(tmp_path: Path) -> None:

@@ -87,6 +87,6 @@ def test_the_audit_finds_every_copy(source: PlantedSource, dataset: PreparedData
 
 
 def test_the_audit_finds_the_outliers(source: PlantedSource, dataset: PreparedDataset) -> None:
-    found = set(outliers(dataset.samples)["id"])
-    assert {f"list/{key}" for key in source.planted.odd} & found
-    assert len(found) < 0.1 * COUNT
+    result = set(outliers(dataset.samples)["id"])
+    assert {f"list/{key}" for key in source.planted.odd} & result
+    assert len(result) < 0.1 * COUNT

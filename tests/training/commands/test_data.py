@@ -30,12 +30,12 @@ def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "set", ["happy", "01_sad"], splits=("train", "val"))
     (folder / "train/happy/link.png").symlink_to("/nowhere")
-    said = prepare(folder, "--dry-run")
-    assert "read as folder, because there are folders of images" in said
-    assert "Read 01_sad as sad" in said
-    assert "its validation split becomes the test split" in said
-    assert "happy: train/happy/train0.png, train/happy/train1.png" in said
-    assert "skipped train/happy/link.png" in said
+    output = prepare(folder, "--dry-run")
+    assert "read as folder, because there are folders of images" in output
+    assert "Read 01_sad as sad" in output
+    assert "its validation split becomes the test split" in output
+    assert "happy: train/happy/train0.png, train/happy/train1.png" in output
+    assert "skipped train/happy/link.png" in output
     assert not (tmp_path / "data").exists()
     assert not (tmp_path / "artifacts").exists()
 
@@ -46,20 +46,20 @@ def test_options_reach_the_reader(tmp_path: Path) -> None:
         prepare(folder, "--dry-run")
     assert re.search(r"angry +│ 2 ", prepare(folder, "--dry-run", "--format", "fer2013"))
     assert re.search(r"neutral +│ 2 ", prepare(folder, "--dry-run", "--codes", "affectnet"))
-    said = prepare(folder, "--dry-run", "--map-class", "0=sad", "--map-class", "1=happy",
+    output = prepare(folder, "--dry-run", "--map-class", "0=sad", "--map-class", "1=happy",
                    "--map-class", "2=")  # fmt: skip
-    assert "2 left out: the class 2 is left out" in said
+    assert "2 left out: the class 2 is left out" in output
 
 
 def test_a_dataset_is_prepared_with_its_columns(tmp_path: Path) -> None:
     rows = [[*row, f"p{n % 6}", "mf"[n % 2]] for n, row in enumerate(picture_rows("01", 12))]
     head = ["path", "mood", "who", "gender"]
     listed(tmp_path / "set", rows, file="list.csv", header=head, separator=",")
-    said = prepare(
+    output = prepare(
         tmp_path / "set/list.csv", "--name", "mine", "--side", 16, "--label", "mood", "--group",
         "who", "--codes", "affectnet", "--min-class", 3,
     )  # fmt: skip
-    assert "Class numbers are those of affectnet: 0 neutral, 1 happy." in said
+    assert "Class numbers are those of affectnet: 0 neutral, 1 happy." in output
     table = PreparedDataset.open(tmp_path / "data/mine").samples
     assert set(table["label"]) == {"happy", "neutral"}
     assert (table.groupby("group")["split"].nunique() == 1).all()
@@ -70,8 +70,8 @@ def test_a_dataset_is_prepared_with_its_columns(tmp_path: Path) -> None:
 
 def test_options_beside_a_plan_are_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic}]\n")
-    said = prepare("--plan", tmp_path / "plan.yaml", "--dry-run", "--codes", "rafdb")
-    assert "write --codes into the plan" in said.replace("\n", " ").replace("│", "")
+    output = prepare("--plan", tmp_path / "plan.yaml", "--dry-run", "--codes", "rafdb")
+    assert "write --codes into the plan" in output.replace("\n", " ").replace("│", "")
     assert "read as synthetic" in prepare("--plan", tmp_path / "plan.yaml", "--dry-run")
 
 

@@ -153,13 +153,13 @@ def test_efficiency_of_a_network(benchmark_copy, toy, monkeypatch):
     monkeypatch.setattr(efficiency, "REPEATS", 5)
     run = benchmark_copy.run("resnet34-cpu-s0")
     threads = torch.get_num_threads()
-    found = measure_run(run, toy.dataset.format, CPU, threads=1)
+    result = measure_run(run, toy.dataset.format, CPU, threads=1)
     torch.set_num_threads(threads)
-    assert found.parameters == run.info().parameters
-    assert found.weight_bytes == run.weights_path.stat().st_size
-    assert [entry.batch_size for entry in found.latency] == list(BATCH_SIZES)
-    assert all(entry.milliseconds > 0 for entry in found.latency)
-    assert (found.device, found.threads) == ("cpu", 1)
+    assert result.parameters == run.info().parameters
+    assert result.weight_bytes == run.weights_path.stat().st_size
+    assert [entry.batch_size for entry in result.latency] == list(BATCH_SIZES)
+    assert all(entry.milliseconds > 0 for entry in result.latency)
+    assert (result.device, result.threads) == ("cpu", 1)
 
 
 def test_flops_by_hand(benchmark_copy, toy):
@@ -201,10 +201,10 @@ def command(benchmark_copy, toy, monkeypatch):
 def test_the_robustness_command_skips_a_damaged_run(command, benchmark_copy, few_conditions):
     weights = benchmark_copy.run("efficientnet_lite0-cpu-s1").weights_path
     weights.write_bytes(weights.read_bytes()[:1000])
-    done = command("robustness", "toy", "--images", "8", "--device", "cpu")
-    assert done.exit_code == 1
-    assert "efficientnet_lite0-cpu-s1" in done.output
-    assert "% clean" in done.output
+    result = command("robustness", "toy", "--images", "8", "--device", "cpu")
+    assert result.exit_code == 1
+    assert "efficientnet_lite0-cpu-s1" in result.output
+    assert "% clean" in result.output
     assert benchmark_copy.run("pair-cpu").robustness_path.is_file()
     assert not benchmark_copy.run("efficientnet_lite0-cpu-s1").robustness_path.exists()
     again = command("robustness", "toy", "resnet34-cpu-s0", "--images", "8", "--device", "cpu")
@@ -219,17 +219,17 @@ def test_the_efficiency_command_skips_what_is_measured(command, benchmark_copy):
             latency=({"batch_size": 1, "milliseconds": 2.0, "repeats": 5},),
             peak_memory_bytes=None, device="cpu", threads=1,
         ).write(benchmark_copy.run(name).efficiency_path)  # fmt: skip
-    done = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
-    assert done.exit_code == 0
-    assert "3.0 M parameters, 2.00 GFLOPs, latency by batch size 4.0 ms at 1" in done.output
+    result = command("efficiency", "toy", "pair-cpu", "--device", "cpu")
+    assert result.exit_code == 0
+    assert "3.0 M parameters, 2.00 GFLOPs, latency by batch size 4.0 ms at 1" in result.output
 
 
 def test_the_report_command_writes_one_file(command, benchmark_copy, tmp_path):
     benchmark_copy.run("pair-cpu").report_path.write_text("{")
-    done = command("report", "toy", "--out", str(tmp_path / "out.html"))
-    assert done.exit_code == 0
-    assert "3 runs" in done.output
-    assert "skipped: pair-cpu" in done.output
+    result = command("report", "toy", "--out", str(tmp_path / "out.html"))
+    assert result.exit_code == 0
+    assert "3 runs" in result.output
+    assert "skipped: pair-cpu" in result.output
     assert "Leaderboard" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
@@ -237,8 +237,8 @@ def test_a_report_can_be_of_a_split_and_some_classes(command, tmp_path):
     assert get_args(Split) == EVAL_SETS
     out = tmp_path / "out.html"
     few = ("--part", "test_leak_free", "--classes", "Sad, anger,happy")
-    done = command("report", "toy", "--out", str(out), *few)
-    assert done.exit_code == 0
+    result = command("report", "toy", "--out", str(out), *few)
+    assert result.exit_code == 0
     assert "Evaluated on: Test, leak-free. Classes: angry, happy, sad." in out.read_text("utf-8")
     with pytest.raises(DataError, match="Unknown class 'sda'"):
         command("report", "toy", "--out", str(out), "--classes", "angry,sda")
