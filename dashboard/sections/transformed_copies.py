@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
-from dashboard.components import pickers
+from dashboard.components import pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery
 from dashboard.state import Key
@@ -91,8 +91,14 @@ def _pairs(benchmark: Benchmark, rows: pd.DataFrame, pictures: Pictures) -> None
     for index, row in enumerate(rows.to_dict("records")):
         with columns[index % _COLUMNS].container(border=True):
             cards = [_card(benchmark, row, pictures, side) for side in ("", "other ")]
-            gallery([card for card in cards if card is not None], side=96)
+            gallery(
+                [card for card in cards if card is not None],
+                side=96,
+                key=f"pair-{index}",
+                on_open=viewer.open_sample,
+            )
             st.caption(f"{row['change']} (correlation {row['correlation']:.2f})".capitalize())
+    viewer.offer(benchmark, rows[["id", "other"]].to_numpy().ravel())
 
 
 def _card(
