@@ -153,8 +153,6 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         "a row to open the page of its run."
     )
     st.caption(tables.reading_note(entries))
-    with st.expander("How often was test read?"):
-        _test_readings((*entries, *ranked.unranked))
     if ranked.annotator_agreement is not None:
         st.caption(
             "For comparison: one left-out annotator agrees with the majority of the others on "
@@ -164,6 +162,8 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     if ranked.unranked:
         st.markdown("**Measured under another protocol, or without some classes** (not ranked)")
         show(benchmark, table(ranked.unranked, slugs), key="unranked")
+    with st.expander("How often was test read?"):
+        _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
 
