@@ -9,7 +9,7 @@ import streamlit as st
 # imports work where only requirements.txt was installed.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dashboard import navigation
+from dashboard import navigation, theme
 
-st.set_page_config(page_title="FERscope", page_icon=":material/center_focus_strong:", layout="wide")
+st.set_page_config(page_title="FERscope", page_icon=theme.ICON, layout="wide")
 navigation.run()

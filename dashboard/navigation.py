@@ -85,6 +85,7 @@ def run() -> None:
         for section, pages in groupby(PAGES, key=lambda page: page.section)
     }
     page = st.navigation(sections, expanded=True)  # collapsed, pages are hard to find
+    st.set_page_config(page_title=f"{page.title} · FERscope")
     with st.sidebar:
         pickers.benchmark_picker()
     page.run()

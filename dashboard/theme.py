@@ -6,6 +6,14 @@ import streamlit as st
 
 from fer_core.figures.palette import class_colour
 
+ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='#0b7a5c' "
+    "stroke-width='2.4' stroke-linecap='round'><path d='M3 8V5a2 2 0 0 1 2-2h3M16 3h3a2 2 0 0 1 2 "
+    "2v3M21 16v3a2 2 0 0 1-2 2h-3M8 21H5a2 2 0 0 1-2-2v-3'/><circle cx='12' cy='12' r='3.4' "
+    "fill='#0b7a5c'/></svg>"
+)
+"""The browser's icon. A Material symbol would be fetched from a font host."""
+
 _CSS = """
 <style>
 .block-container { padding-top: 4.4rem; max-width: 1240px; }

@@ -182,6 +182,11 @@ class RunDir:
         return self.root / "faithfulness.parquet"
 
     @property
+    def faithfulness_validation_path(self) -> Path:
+        """`faithfulness_validation.parquet`: the same on validation; chooses the default method."""
+        return self.root / "faithfulness_validation.parquet"
+
+    @property
     def regions_path(self) -> Path:
         """`regions.parquet`: saliency by facial region of sampled images; written by `explain`."""
         return self.root / "regions.parquet"

@@ -131,6 +131,25 @@ def test_no_function_exceeds_40_lines(package):
     assert long == []
 
 
+OVERLAYS = {"heat_overlay", "signed_overlay"}
+DRAW_MAPS = {
+    "dashboard.components.saliency_map",  # every page
+    "fer_core.predictor.export",  # png and html of one face
+    "fer_core.serving.service",  # the HTTP service
+}
+"""Modules that draw maps, each beside its evidence; their tests require it."""
+
+
+def test_every_map_is_drawn_where_its_evidence_is_shown():
+    draws = set()
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
+            if named in OVERLAYS and name != "fer_core.figures.overlay":
+                draws.add(name)
+    assert draws == DRAW_MAPS
+
+
 def test_shipped_weights_stay_below_the_size_limits():
     listed = subprocess.run(
         ["git", "ls-files", "-z", "artifacts"],

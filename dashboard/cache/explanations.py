@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.inference import BY_CONTENT, abilities, predictor
+from dashboard.cache.inference import BY_CONTENT, WITH_EVIDENCE, abilities, predictor
 from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.artifacts import read_table
-from fer_core.config import ModelConfig, Recipe, parse_recipe
+from fer_core.config import ModelConfig
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.explain import regions, tables
+from fer_core.explain import defaults, regions, tables
+from fer_core.explain.evidence import MapEvidence
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from torch import Tensor
@@ -62,19 +63,17 @@ class MapRequest:
 
 def config_of(run: Run) -> ModelConfig | None:
     """Returns how a run's network was built; None for an ensemble."""
-    if run.info.kind != "network":
-        return None
-    recipe = parse_recipe(run.info.recipe)
-    return recipe.model if isinstance(recipe, Recipe) else None
+    return defaults.config_of(run.info)
 
 
-def default_of(run: Run) -> str:
-    """Returns the key of a run's default method."""
-    if run.info.kind == "ensemble":
-        return tables.MEMBERS
-    from fer_core.explain.methods import default_method
+def default_of(benchmark: Benchmark, run: Run) -> str:
+    """Returns the key of a run's default method: the best measured one on that run."""
+    return defaults.default_of(benchmark.directory, run.directory, run.info)
 
-    return default_method(config_of(run))
+
+def evidence_of(benchmark: Benchmark, run: Run, method: str) -> MapEvidence:
+    """Returns the evidence for a method's maps on a run."""
+    return defaults.run_evidence(benchmark.directory, run.directory, run.info).of(method)
 
 
 def _normalised(request: MapRequest) -> MapRequest:
@@ -87,7 +86,10 @@ def _normalised(request: MapRequest) -> MapRequest:
     )
 
 
-_BY_REQUEST: HashFuncs = {**BY_CONTENT, MapRequest: lambda request: astuple(_normalised(request))}
+_BY_REQUEST: HashFuncs = {
+    **WITH_EVIDENCE,
+    MapRequest: lambda request: astuple(_normalised(request)),
+}
 
 
 @st.cache_resource(max_entries=1024, ttl=3600, show_spinner=False, hash_funcs=_BY_REQUEST)

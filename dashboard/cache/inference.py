@@ -14,6 +14,7 @@ from PIL import Image
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
 from fer_core.abilities import Abilities, abilities_of
+from fer_core.artifacts import RunDir
 from fer_core.data.imaging import open_picture
 from fer_core.errors import FerscopeError
 
@@ -55,6 +56,21 @@ BY_CONTENT: HashFuncs = {
 """Hash functions for functions that run a model on a face."""
 
 
+def _weights_and_evidence(run: Run) -> Hashable:
+    """Returns the key of a run's maps: its weights, and what chooses its default method."""
+    runs = [run.directory.root.parent / name for name in (run.run_id, *run.info.members)]
+    measured = [
+        stamp(path)
+        for root in runs
+        for path in (RunDir(root).faithfulness_path, RunDir(root).faithfulness_validation_path)
+    ]
+    return (weight_stamps(run), tuple(measured))
+
+
+WITH_EVIDENCE: HashFuncs = {**BY_CONTENT, Run: _weights_and_evidence}
+"""Hash functions for functions that return maps with their evidence."""
+
+
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs={Benchmark: all_weight_stamps})
 def predictor(benchmark: Benchmark) -> "Predictor":
     """Returns the benchmark's predictor; models stay loaded between visits."""
@@ -73,7 +89,7 @@ def can_predict(run: Run) -> bool:
     return abilities(run).predicts
 
 
-@st.cache_resource(max_entries=256, ttl=3600, show_spinner=False, hash_funcs=BY_CONTENT)
+@st.cache_resource(max_entries=256, ttl=3600, show_spinner=False, hash_funcs=WITH_EVIDENCE)
 def answer(
     benchmark: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
 ) -> "Answer | str":

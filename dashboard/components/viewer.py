@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark, Pictures
-from dashboard.components import chart, look_alikes, review_form
+from dashboard.components import chart, look_alikes, review_form, saliency_map
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import column_title, plain
@@ -224,8 +224,6 @@ def _maps(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> No
         return
     if not st.toggle("Show saliency maps of all models", key=Key.OVERLAYS, bind=BIND):
         return
-    from fer_core.figures.overlay import heat_overlay  # needs torch, so only on request
-
     columns = st.columns(_OVERLAY_COLUMNS)
     with st.spinner("Running the models ..."):
         for index, run in enumerate(runs):
@@ -234,11 +232,12 @@ def _maps(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> No
             if isinstance(answer, str):
                 column.caption(plain(answer))
                 continue
-            column.image(heat_overlay(picture, answer.saliency), width="stretch")
-            column.caption(
+            lines = [
                 f"{plain(benchmark.titles[run.run_id])}: {plain(answer.top)}, "
-                f"{answer.calibrated.max():.0%}"
-            )
+                f"{answer.calibrated.max():.0%}",
+                answer.method,
+            ]
+            saliency_map.show(column, picture, answer.saliency, answer.evidence, lines)
 
 
 def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> None:

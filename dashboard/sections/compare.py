@@ -9,7 +9,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, look_alikes, pickers, viewer
+from dashboard.components import chart, look_alikes, pickers, saliency_map, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.face_cards import PickedFace
 from dashboard.components.gallery import enlarge, strip
@@ -22,7 +22,7 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
-from fer_core.figures.overlay import heat_overlay, outlined
+from fer_core.figures.overlay import outlined
 from fer_core.figures.whatif import sweep_chart
 from fer_core.predictor import Answer, calibrated, decide
 
@@ -169,11 +169,11 @@ def _side_by_side(
                 top = decide(answer.calibrated, answer.labels, unsure_below)
                 st.markdown(f"**{plain(titles[answer.run_id])}**")
                 st.markdown(f"### {top or 'unsure'} · {answer.calibrated.max():.0%}")
-                st.image(heat_overlay(face, answer.saliency), width="stretch")
-                st.caption(
+                note = (
                     f"Evidence for *{answer.explained}* ({answer.method}); "
                     f"{1000 * answer.seconds:.0f} ms"
                 )
+                saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
                 st.plotly_chart(
                     probability_bars(answer.calibrated, answer.labels.names),
                     key=f"bars-{answer.run_id}",
@@ -182,7 +182,9 @@ def _side_by_side(
     st.caption(
         "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
         "map shows what influenced a model, not what a person would look at. Confidence is scaled "
-        "by each model's temperature, fitted on validation. Times include prediction and map."
+        "by each model's temperature, fitted on validation. Times include prediction and map. The "
+        "badge says whether such maps beat model-agnostic baselines on that model; point at it for "
+        "the intervals."
     )
 
 

@@ -10,20 +10,16 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import pickers, viewer
+from dashboard.components import pickers, saliency_map, viewer
 from dashboard.components.excluded import excluded_note
+from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
 from fer_core.explain.attention import attention_from
+from fer_core.explain.evidence import NOT_MEASURED
 from fer_core.explain.features import FeatureMaps, Layer, RankBy, order_by_depth, patches
 from fer_core.figures.explanations import LAYER, LayerBox, outline_chart, projection_chart
-from fer_core.figures.overlay import (
-    channel_tile,
-    heat_overlay,
-    outlined,
-    patch_sheet,
-    signed_overlay,
-)
+from fer_core.figures.overlay import channel_tile, patch_sheet
 from fer_core.models import spec_of
 from fer_core.models.tokens import grid_side
 
@@ -115,7 +111,9 @@ def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:
     left, right = st.columns(2)
     left.image(channel_tile(values, 280), caption=f"channel {channel}", width="stretch")
     picture = Image.fromarray(face).resize((280, 280), Image.Resampling.BICUBIC)
-    right.image(signed_overlay(picture, values), caption="over the face", width="stretch")
+    saliency_map.show(
+        right, picture, values, NOT_MEASURED, "over the face", OverlayStyle(scale=SIGNED)
+    )
 
 
 def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
@@ -195,11 +193,11 @@ def patches_and_attention(
     with right:
         box = ((column - 1) / side, (row - 1) / side, column / side, row / side)
         large = picture.resize((336, 336), Image.Resampling.BICUBIC)
-        st.image(outlined(heat_overlay(large, seen), box), width="stretch")
-        st.caption(
+        note = (
             "Attention of the framed patch in this block: the brighter a patch, the larger its "
             "attention weight."
         )
+        saliency_map.show(st.container(), large, seen, NOT_MEASURED, note, OverlayStyle(box=box))
 
 
 def projection(benchmark: Benchmark, run: Run) -> None:

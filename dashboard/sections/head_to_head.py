@@ -6,6 +6,7 @@ import numpy as np
 
 from dashboard.components.text import plain
 from fer_core.evaluation.significance import LEVEL, Difference
+from fer_core.figures.tables import p_text
 
 OUTCOMES: Mapping[str, str] = {
     "fixed": "Fixed",
@@ -54,10 +55,11 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
         for value, low, high in (gap.accuracy, gap.macro_recall)
     )
     kappa = "" if np.isnan(agreement) else f" Agreement of the predictions: kappa {agreement:.2f}."
-    p_text = "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
+    p_value_text = p_text(p_value)
+    p_value_text = p_value_text if p_value_text.startswith("<") else f"= {p_value_text}"
     return (
         f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap). "
-        f"McNemar's exact test: {p_text} for this pair; the leaderboard corrects for all "
+        f"McNemar's exact test: p {p_value_text} for this pair; the leaderboard corrects for all "
         f"pairs.{kappa}"
     )
 

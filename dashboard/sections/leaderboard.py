@@ -13,7 +13,6 @@ from dashboard.cache.verdict import verdict
 from dashboard.components import chart, filters, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
-from fer_core.csv_text import csv_text
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, Scope
@@ -182,7 +181,7 @@ def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     left, right, _ = st.columns([1, 1, 2])
     left.download_button(
         "Table (csv)",
-        lambda: csv_text(table(ranked.entries, list(COLUMNS), ranked.tiers)),
+        lambda: tables.leaderboard_csv(ranked.entries, list(COLUMNS), ranked.tiers),
         file_name=f"{benchmark.info.name}-leaderboard.csv",
         mime="text/csv",
         icon=":material/download:",

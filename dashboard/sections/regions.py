@@ -11,15 +11,15 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import pickers
+from dashboard.components import pickers, saliency_map
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
 from fer_core.explain import tables
-from fer_core.explain.methods import METHODS
+from fer_core.explain.methods import METHODS, title_of
 from fer_core.explain.regions import PARTS, areas
 from fer_core.figures.explanations import agreement_heatmap, share_heatmap
-from fer_core.figures.overlay import heat_overlay, region_picture
+from fer_core.figures.overlay import region_picture
 
 DEFAULT = "default"
 
@@ -70,8 +70,8 @@ def method_picker(by_run: RegionTables) -> str:
         format_func=method_title,
         key=Key.METHOD,
         bind=BIND,
-        help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
-        "members' maps for ensembles.",
+        help="The default is, for each model, the method that measured best on it among those "
+        "that beat both baselines.",
     )
     return method or DEFAULT
 
@@ -80,7 +80,7 @@ def method_title(method: str) -> str:
     """Returns a method's display name."""
     if method == DEFAULT:
         return "each model's default method"
-    return "Members' maps" if method == tables.MEMBERS else METHODS[method].title
+    return title_of(method)
 
 
 def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dict[str, float]:
@@ -109,7 +109,7 @@ def shares_by_model(
     rows = {
         _row_title(benchmark, by_run, run_id, method): rows[list(PARTS)].mean()
         for run_id, table in by_run.items()
-        if len(rows := _of(benchmark.run(run_id), table, method))
+        if len(rows := _of(benchmark, benchmark.run(run_id), table, method))
     }
     if not rows:
         st.info("This method was not measured on any model.")
@@ -134,7 +134,7 @@ def shares_by_class(
     benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str, areas: Mapping[str, float]
 ) -> None:
     """Shows a model's shares of saliency by region and predicted class."""
-    rows = _of(run, table, method)
+    rows = _of(benchmark, run, table, method)
     if rows.empty:
         st.info("This method was not measured on this model.")
         return
@@ -152,7 +152,7 @@ def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
             continue
         row: dict[str, str] = {"claim": text}
         for run_id, table in by_run.items():
-            key = _key(benchmark.run(run_id), method)
+            key = _key(benchmark, benchmark.run(run_id), method)
             result = tables.claim(table, key, label, region)
             if result is None:
                 row[benchmark.titles[run_id]] = "not measured"
@@ -173,7 +173,9 @@ def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
 
 def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> None:
     """Shows the mean map of each class over its mean face."""
-    maps = tables.mean_maps(table, _key(run, method)) if len(_of(run, table, method)) else {}
+    key = _key(benchmark, run, method)
+    maps = tables.mean_maps(table, key) if len(_of(benchmark, run, table, method)) else {}
+    evidence = explanations.evidence_of(benchmark, run, key)
     faces = benchmarks.mean_faces(benchmark)
     labels = [label for label in benchmark.info.labels if label in maps]
     if not labels:
@@ -183,9 +185,10 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
         mean = faces.get(f"train/{label}/mean")
         grey = np.full((48, 48), 128, np.uint8) if mean is None else mean.round().astype(np.uint8)
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)
-        column.image(heat_overlay(picture, maps[label]), caption=label, width="stretch")
+        saliency_map.show(column, picture, maps[label], evidence, label)
     st.caption(
-        "Mean saliency over the images with that prediction, each map scaled to its maximum."
+        f"Mean saliency over the images with that prediction ({method_title(key)}), each map "
+        "scaled to its maximum."
     )
 
 
@@ -194,7 +197,7 @@ def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
     rows_by_run = {
         run_id: rows
         for run_id, table in by_run.items()
-        if len(rows := _of(benchmark.run(run_id), table, method))
+        if len(rows := _of(benchmark, benchmark.run(run_id), table, method))
     }
     if len(rows_by_run) < 2:
         st.info("Two explained models are needed for a comparison.")
@@ -277,16 +280,15 @@ def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
 
 def _several(benchmark: Benchmark, by_run: RegionTables, method: str) -> bool:
     """Returns whether the models' maps come from different methods."""
-    return len({_key(benchmark.run(run_id), method) for run_id in by_run}) > 1
+    return len({_key(benchmark, benchmark.run(run_id), method) for run_id in by_run}) > 1
 
 
 def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
     if not _several(benchmark, by_run, method):
         return ""
     return (
-        " The default method differs between CNNs (HiRes-CAM), ViTs (Chefer relevance) and "
-        "ensembles (their members' maps), so differences can come from the method. To compare only "
-        "models, pick occlusion above, which every model supports."
+        " The default method differs between models, so differences can come from the method. To "
+        "compare only models, pick occlusion above, which every model supports."
     )
 
 
@@ -294,12 +296,12 @@ def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: 
     title = benchmark.titles[run_id]
     if not _several(benchmark, by_run, method):
         return title
-    return f"{title}: {method_title(_key(benchmark.run(run_id), method))}"
+    return f"{title}: {method_title(_key(benchmark, benchmark.run(run_id), method))}"
 
 
-def _key(run: Run, method: str) -> str:
-    return explanations.default_of(run) if method == DEFAULT else method
+def _key(benchmark: Benchmark, run: Run, method: str) -> str:
+    return explanations.default_of(benchmark, run) if method == DEFAULT else method
 
 
-def _of(run: Run, table: pd.DataFrame, method: str) -> pd.DataFrame:
-    return table[table["method"] == _key(run, method)]
+def _of(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == _key(benchmark, run, method)]

@@ -12,14 +12,17 @@ from PIL import Image
 from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
+from dashboard.components import saliency_map
 from dashboard.components.excluded import predicting_runs
+from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.explain.methods import METHODS
+from fer_core.explain.methods import title_of as method_name
 from fer_core.explain.saliency import SaliencyMap
 from fer_core.explain.tables import BASELINES
 from fer_core.figures.explanations import CurvePair, curves_chart
-from fer_core.figures.overlay import SCALES, heat_overlay, overlay_sheet, signed_overlay
+from fer_core.figures.overlay import SCALES, overlay_sheet
 
 if TYPE_CHECKING:
     from fer_core.explain.faithfulness import Curves
@@ -28,7 +31,6 @@ DEFAULT = "default"
 PREDICTED = "predicted class"
 TRUE = "true class"
 NONE = "none"
-SIGNED = "Evidence for and against"
 DEFAULT_DEPTH = "default"
 _DEPTHS = (DEFAULT_DEPTH, "0%", "20%", "40%", "60%", "80%", "100%")
 _HEADS = ("mean", *(str(number) for number in range(1, 13)))
@@ -39,20 +41,6 @@ PER_ROW = 8
 Cells = Mapping[tuple[str, str], SaliencyMap | str]
 Tests = Mapping[tuple[str, str], "Curves"]
 """By method and run."""
-
-
-@dataclass(frozen=True)
-class OverlayStyle:
-    """Options of the overlays."""
-
-    opacity: float
-    scale: str
-
-    def draw(self, face: Image.Image, saliency: NDArray[np.float32]) -> Image.Image:
-        """Lays a map over a face."""
-        if self.scale == SIGNED:
-            return signed_overlay(face, saliency, opacity=self.opacity)
-        return heat_overlay(face, saliency, opacity=self.opacity, scale=self.scale)
 
 
 @dataclass(frozen=True)
@@ -101,9 +89,9 @@ def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
         key=Key.METHODS,
         bind=BIND,
         wrap=True,
-        help="The default is HiRes-CAM for CNNs, Chefer relevance for ViTs, and the mean of the "
-        "members' maps for ensembles. Occlusion, Ablation-CAM and integrated gradients run the "
-        "model many times and take longer.",
+        help="The default is, for each model, the method that measured best on it among those "
+        "that beat both baselines. Occlusion, Ablation-CAM and integrated gradients run the model "
+        "many times and take longer.",
     )
     return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
 
@@ -243,12 +231,14 @@ def _row(
                 column.caption(f"{title}: {plain(cell.split('. ', 1)[0].rstrip('.'))}.")
                 row.append((None, ""))
                 continue
-            tile = grid.style.draw(picture, cell.values)
             tested = tests.get((method, run.run_id))
-            notes = [_explains(benchmark, run, cell), *_areas(tested)]
-            column.image(tile.resize((224, 224), Image.Resampling.BICUBIC), width="stretch")
-            column.caption("  \n".join([f"**{title}**", *notes]))
-            row.append((tile, "\n".join(notes)))
+            name = [method_name(cell.method)] if method == DEFAULT else []
+            notes = [*name, _explains(benchmark, run, cell), *_areas(tested)]
+            tile = saliency_map.show(
+                column, picture, cell.values, cell.evidence, [f"**{title}**", *notes],
+                grid.style,
+            )  # fmt: skip
+            row.append((tile, "\n".join([*notes, cell.evidence.label])))
     return row
 
 

@@ -17,7 +17,7 @@ from fer_core.explain.saliency import (
     Target,
     to_side,
 )
-from fer_core.explain.tables import BASELINES
+from fer_core.explain.tables import BASELINES, MEMBERS
 from fer_core.models import ModelSpec, spec_of
 
 ALL = ("cnn", "vit", "other")
@@ -137,6 +137,12 @@ METHODS: dict[str, Method] = {
             slow=True,
         ),
         Method(
+            "smoothed_gradients", "Smoothed gradients",
+            "Gradient of the class's log-odds, integrated from a plain colour and from a blurred "
+            "face to the face, and smoothed.",
+            gradients.smoothed_gradients, "after Sundararajan et al. 2017, arXiv:1703.01365",
+        ),
+        Method(
             "occlusion", "Occlusion", "Drop of the class logit when the position is covered.",
             perturbation.occlusion, "Zeiler and Fergus 2014, arXiv:1311.2901",
             needs_network=False, slow=True,
@@ -166,6 +172,11 @@ def method_of(key: str) -> Method:
         raise ExplainError(f"There is no method {key!r}. Known: {', '.join(METHODS)}.") from None
 
 
+def title_of(key: str) -> str:
+    """Returns the display name of a method or of `MEMBERS`."""
+    return "Members' maps" if key == MEMBERS else method_of(key).title
+
+
 def methods_for(config: ModelConfig | None) -> list[Method]:
     """Returns the methods that support an architecture; None means any function to logits."""
     if config is None:
@@ -177,17 +188,15 @@ def methods_for(config: ModelConfig | None) -> list[Method]:
 def default_method(config: ModelConfig | None) -> str:
     """Returns the key of the default method.
 
-    For CNNs this is HiRes-CAM: it costs the same as Grad-CAM and has better insertion on the
-    trained networks. Neither beats the centre baseline there; occlusion does, at many times the
-    cost. For ViTs it is Chefer relevance, because a CAM of a class-token ViT can miss the
-    evidence.
+    Where a run was measured, `fer_core.explain.defaults.default_of` chooses by its measurements.
+    Else it is Chefer relevance for ViTs, because a CAM of a class-token ViT can miss the evidence,
+    and smoothed gradients for other networks, where CAMs rarely beat the centre baseline (the
+    table in docs/explain.md).
     """
     if config is None:
         return "occlusion"
-    spec = spec_of(config)
-    if not spec.cam_layer:
-        return "integrated_gradients"
-    return "chefer" if spec.family == "vit" else "hires_cam"
+    chefer = METHODS["chefer"]
+    return "smoothed_gradients" if chefer.refusal(spec_of(config)) else "chefer"
 
 
 def explain(

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
 from fer_core.errors import FerscopeError
+from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
 from fer_core.models import ModelSpec, spec_of
 
 LogitsFunction = Callable[[Tensor], Tensor]
@@ -60,6 +61,7 @@ class SaliencyMap:
         method: Key of the method.
         logits: Logits of the model, float32, shape (K,).
         members: For an ensemble's mean map: number of explained members, and of all members.
+        evidence: Measured faithfulness of such maps on this run; whoever shows the map shows it.
     """
 
     values: NDArray[np.float32]
@@ -67,6 +69,7 @@ class SaliencyMap:
     method: str
     logits: NDArray[np.float32]
     members: tuple[int, int] | None = None
+    evidence: MapEvidence = NOT_MEASURED
 
     @property
     def blank(self) -> bool:

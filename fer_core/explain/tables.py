@@ -3,7 +3,8 @@
 This module does not import torch, so pages with results open without a model.
 
 - `faithfulness.parquet`: one row per method, metric and face: `method`, `metric`, `id`, `share`
-  (of random weights; NaN for other metrics), `value`.
+  (of random weights; NaN for other metrics), `value`. `faithfulness_validation.parquet`: the same
+  on validation images, only the metrics of `FAITHFUL`.
 - `regions.parquet`: one row per method and face: `method`, `id`, `label`, `predicted`, a share of
   positive saliency for each of `PARTS`, and `cells`, the map as `CELLS` * `CELLS` averages,
   scaled to a largest magnitude of 1.
@@ -14,8 +15,7 @@ All files carry their protocol in the attributes of the table: images, seed and 
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -64,13 +64,16 @@ class MeasurementProtocol:
     Attributes:
         run: Id of the run and its creation time, because a new training makes another run.
         split_hash: Hash of the benchmark's split.
-        images: Number of sampled test images.
+        images: Number of sampled images.
         samples: Hash of their ids.
         seed: Seed of the sample, the noise and the random weights.
         drawn: Number of drawn faces with known evidence.
         parts: How face regions were located and drawn faces framed; empty in older files.
         cells: Cells per side of the stored maps.
         schema: Version of the files.
+        split: Split of the images; older files, which do not name it, hold test images.
+        members: Default methods of an ensemble's members, on which its `MEMBERS` maps depend;
+            empty for other runs.
     """
 
     run: str
@@ -82,16 +85,26 @@ class MeasurementProtocol:
     parts: str = ""
     cells: int = CELLS
     schema: int = SCHEMA
+    split: str = "test"
+    members: str = ""
 
     def stamp(self, table: pd.DataFrame) -> pd.DataFrame:
         """Writes the protocol into a table's attributes."""
         table.attrs["protocol"] = asdict(self)
         return table
 
-    def fits(self, table: pd.DataFrame) -> bool:
-        """Whether a table was measured under this protocol."""
-        stored: Any = table.attrs.get("protocol")
-        return bool(stored == asdict(self))
+    def select(self, table: pd.DataFrame) -> pd.DataFrame | None:
+        """Returns the rows of a table that hold under this protocol; None if none do.
+
+        `MEMBERS` rows are left out if the members have other default methods now.
+        """
+        try:
+            stored = protocol_of(table, "table")
+        except ArtifactError:
+            return None
+        if replace(stored, members=self.members) != self:
+            return None
+        return table if stored.members == self.members else table[table["method"] != MEMBERS]
 
 
 def protocol_of(table: pd.DataFrame, name: str) -> MeasurementProtocol:
@@ -117,6 +130,52 @@ def hash_of(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
 
 
+@dataclass(frozen=True)
+class BaselineDifference:
+    """Paired difference between a method and a baseline on the same faces.
+
+    Attributes:
+        metric: Key of the metric.
+        baseline: Key of the baseline.
+        value: Mean difference; positive if the method is better.
+        low: Lower end of its 95% bootstrap interval.
+        high: Upper end of this interval.
+    """
+
+    metric: str
+    baseline: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def better(self) -> bool:
+        """Whether the whole interval is on the method's side of 0."""
+        return self.low > 0
+
+
+def differences(
+    faithfulness: pd.DataFrame, seed: int = 0
+) -> dict[str, tuple[BaselineDifference, ...]]:
+    """Compares each method with both baselines, in the metrics that allow it.
+
+    Returns:
+        By method; a metric in which a baseline is missing has no entry, and neither have the
+        baselines and the metrics of `UNCOMPARED`.
+    """
+    found: dict[str, list[BaselineDifference]] = {}
+    for metric, of_metric in faithfulness.groupby("metric", sort=False, observed=True):
+        name, wide = str(metric), _by_method(of_metric)
+        if name in UNCOMPARED or not set(BASELINES) <= set(wide):
+            continue
+        drawn = _drawn(len(wide), seed)
+        for method in [column for column in wide if column not in BASELINES]:
+            found.setdefault(str(method), []).extend(
+                _difference(wide, str(method), name, baseline, drawn) for baseline in BASELINES
+            )
+    return {method: tuple(items) for method, items in found.items()}
+
+
 def rank_methods(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Returns each method's mean of each metric with its 95% bootstrap interval over faces.
 
@@ -128,21 +187,15 @@ def rank_methods(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         (True if it beats both baselines; None for a baseline, if a baseline is missing, and in the
         metrics of `UNCOMPARED`).
     """
+    compared = differences(faithfulness, seed)
     rows = []
-    for metric, of_metric in faithfulness.groupby("metric", sort=False):
-        wide = of_metric.pivot_table("value", "id", "method", aggfunc="mean", observed=True)
-        drawn = np.random.default_rng(seed).integers(0, len(wide), (_RESAMPLES, len(wide)))
-        sign = -1 if metric in LOW_IS_GOOD else 1
-        baselines = [name for name in BASELINES if name in wide and metric not in UNCOMPARED]
+    for metric, of_metric in faithfulness.groupby("metric", sort=False, observed=True):
+        wide = _by_method(of_metric)
+        drawn = _drawn(len(wide), seed)
         for method in wide:
             values = wide[method].to_numpy(dtype=float)
             low, high = _interval(values, drawn)
-            beats = None
-            if method not in BASELINES and len(baselines) == len(BASELINES):
-                beats = all(
-                    _interval(sign * (values - wide[name].to_numpy(dtype=float)), drawn)[0] > 0
-                    for name in baselines
-                )
+            against = [item for item in compared.get(str(method), ()) if item.metric == metric]
             rows.append(
                 {
                     "method": method,
@@ -151,7 +204,7 @@ def rank_methods(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
                     "low": low,
                     "high": high,
                     "faces": int(np.isfinite(values).sum()),
-                    "beats": beats,
+                    "beats": all(item.better for item in against) if against else None,
                 }
             )
     columns = ["method", "metric", "value", "low", "high", "faces", "beats"]
@@ -263,6 +316,26 @@ def agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             if values:
                 result.loc[first, second] = float(np.mean(values))
     return result
+
+
+def _by_method(of_metric: pd.DataFrame) -> pd.DataFrame:
+    """Returns a metric's values, one row per face and one column per method."""
+    return of_metric.pivot_table("value", "id", "method", aggfunc="mean", observed=True)
+
+
+def _drawn(count: int, seed: int) -> NDArray[np.int64]:
+    """Returns the rows of the bootstrap samples, shape (resamples, count)."""
+    return np.random.default_rng(seed).integers(0, count, (_RESAMPLES, count))
+
+
+def _difference(
+    wide: pd.DataFrame, method: str, metric: str, baseline: str, drawn: NDArray[np.int64]
+) -> BaselineDifference:
+    sign = -1 if metric in LOW_IS_GOOD else 1
+    values = sign * (wide[method] - wide[baseline]).to_numpy(dtype=float)
+    return BaselineDifference(
+        metric, baseline, float(np.nanmean(values)), *_interval(values, drawn)
+    )
 
 
 def _maps(table: pd.DataFrame) -> NDArray[np.float32]:

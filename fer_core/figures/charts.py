@@ -154,7 +154,7 @@ def cost_chart(
     colours: Mapping[str, str],
     axes: tuple[str, str],
 ) -> go.Figure:
-    """Draws a metric against a cost, with the Pareto front.
+    """Draws a metric against a cost, with the Pareto frontier.
 
     Args:
         cost: Cost by run id, above 0; on a logarithmic axis.
@@ -170,7 +170,7 @@ def cost_chart(
         y=[gain[run_id] for run_id in front],
         mode="lines",
         line={"color": "rgba(128,128,128,.7)", "dash": "dot", "shape": "hv"},
-        name="Pareto front",
+        name="Pareto frontier",
         hoverinfo="skip",
     )
     runs = sorted(set(cost) & set(gain))

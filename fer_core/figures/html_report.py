@@ -174,7 +174,7 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
     for column in ("p", "corrected p"):
         table[column] = [escape(tables.p_text(value)) for value in table[column]]
     table["significant"] = table["significant"].map({True: "yes", False: "no"})
-    yield "<h2>Pairwise significance</h2>"
+    yield "<h2>Pairwise tests</h2>"
     yield _table(table, escaped=True)
     yield _note(
         "McNemar's exact paired test with Holm's correction over all pairs, at the 5% level. "

@@ -147,7 +147,7 @@ def overlay_sheet(
         tiles: One list per row; None leaves a cell empty.
         rows: Row labels.
         columns: Column labels.
-        notes: Captions below the tiles; empty for none.
+        notes: One list of captions per row, below the tiles; empty for none.
         side: Height and width of a tile in pixels.
     """
     wrapped = [[_wrapped(note, side // _LETTER) for note in line] for line in notes]
@@ -155,16 +155,18 @@ def overlay_sheet(
     lines = max((note.count("\n") + 1 for line in wrapped for note in line if note), default=0)
     height = side + _LINE * lines + (_GAP if lines else 0)
     above = _LABEL + _LINE * max((head.count("\n") for head in heads), default=0)
-    size = (_MARGIN + side * len(columns), above + height * len(rows))
+    above = above if any(heads) else 0
+    margin = _MARGIN if any(rows) else 0
+    size = (margin + side * len(columns), above + height * len(rows))
     canvas = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(canvas)
     for column, head in enumerate(heads):
-        draw.text((_MARGIN + column * side + 6, 11), head, fill="black")
+        draw.text((margin + column * side + 6, 11), head, fill="black")
     for row, (name, line) in enumerate(zip(rows, tiles, strict=True)):
         top = above + row * height
         draw.text((8, top + side // 2), name[:24], fill="black")
         for column, tile in enumerate(line):
-            left = _MARGIN + column * side
+            left = margin + column * side
             if tile is not None:
                 sized = tile.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
                 canvas.paste(sized, (left, top))

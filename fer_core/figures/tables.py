@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from fer_core.csv_text import csv_text
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.report import Estimate
@@ -94,6 +95,25 @@ def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
     )
 
 
+def leaderboard_csv(
+    entries: Sequence[Entry], slugs: Sequence[str], tiers: Mapping[str, str] | None = None
+) -> str:
+    """Returns the leaderboard as csv for programs: every value a number in its own column.
+
+    Shares are from 0 to 1, as are the ends of the intervals, `<slug>_low` and `<slug>_high`.
+    """
+    table = leaderboard_table(entries, slugs, tiers, intervals=())
+    for slug in WITH_INTERVAL:
+        if slug not in table:
+            continue
+        estimates = [getattr(entry.metrics.split, slug) for entry in entries]
+        after = list(table.columns).index(slug) + 1
+        table.insert(after, f"{slug}_low", [estimate.low for estimate in estimates])
+        table.insert(after + 1, f"{slug}_high", [estimate.high for estimate in estimates])
+    table = table.join(provenance_table(entries))
+    return csv_text(table, "%.6g")
+
+
 def provenance_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """Returns the protocol and origin of each run, in the order of the entries."""
     return pd.DataFrame(
@@ -137,7 +157,7 @@ def significance_table(
 
 def p_text(value: float) -> str:
     """Returns a p-value as text; small ones as a bound."""
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fer_core.evaluation.calibration import scale_confidence
 from fer_core.evaluation.ensemble import average_probabilities
+from fer_core.explain.evidence import MapEvidence
 from fer_core.labels import LabelSet
 
 Probabilities = NDArray[np.float64]
@@ -97,12 +98,14 @@ class Answer(BasePrediction):
         saliency: Signed saliency map, shape (MAP_SIDE, MAP_SIDE). For an ensemble the weighted
             mean of its members' maps, each scaled to a largest magnitude of 1.
         method: Title of the saliency method.
+        evidence: Measured faithfulness of such maps on this run; shown beside the map.
         seconds: Time of prediction and explanation, without loading.
     """
 
     explained: str
     saliency: NDArray[np.float32]
     method: str
+    evidence: MapEvidence
     seconds: float
 
     @property

@@ -24,6 +24,8 @@ LIMITS = (
 )
 """Limits of expression recognition; shown wherever predictions for a face are shown."""
 
+_PNG_COLUMNS = 4
+
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto;
@@ -42,7 +44,7 @@ h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; 
 
 
 def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: float = 0.0) -> bytes:
-    """Returns the face and each model's saliency overlay in one row, as PNG.
+    """Returns the face and each model's saliency overlay with its evidence, as PNG.
 
     Args:
         answers: Of one face.
@@ -51,11 +53,18 @@ def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: floa
     """
     tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
     titles = _titles(answers)
-    names = [
+    notes = [
         "model input",
-        *(f"{titles[answer.run_id]}: {_verdict(answer, unsure_below)}" for answer in answers),
+        *(
+            f"{titles[answer.run_id]}: {_verdict(answer, unsure_below)}\n{_evidence(answer)}"
+            for answer in answers
+        ),
     ]
-    return overlay_sheet([tiles], [""], names)
+    columns = min(_PNG_COLUMNS, len(tiles))
+    starts = range(0, len(tiles), columns)
+    rows = [tiles[start : start + columns] for start in starts]
+    captions = [notes[start : start + columns] for start in starts]
+    return overlay_sheet(rows, [""] * len(rows), [""] * columns, captions)
 
 
 def faces_json(
@@ -115,6 +124,10 @@ def _verdict(answer: Answer, unsure_below: float) -> str:
     return text if sure else f"unsure (most likely {text})"
 
 
+def _evidence(answer: Answer) -> str:
+    return f"{answer.method}: {answer.evidence.label}"
+
+
 def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) -> str:
     names = answer.labels.names
     bars = "".join(
@@ -128,7 +141,8 @@ def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) ->
         f'<div class="model"><h2>{escape(title)}</h2>'
         f"<p><b>{escape(_verdict(answer, unsure_below))}</b></p>"
         f'<img src="{overlay}" alt="evidence for {escape(answer.explained)}">'
-        f'<p class="note">Evidence for {escape(answer.explained)} ({escape(answer.method)})</p>'
+        f'<p class="note" title="{escape(answer.evidence.detail)}">'
+        f"Evidence for {escape(answer.explained)} ({escape(_evidence(answer))})</p>"
         f"{bars}</div>"
     )
 

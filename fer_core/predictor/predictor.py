@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -21,7 +22,9 @@ from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.predictions import Predictions
-from fer_core.explain.methods import default_method, explain, method_of, methods_for
+from fer_core.explain.defaults import default_of, run_evidence
+from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
+from fer_core.explain.methods import explain, method_of, methods_for, title_of
 from fer_core.explain.saliency import (
     Detail,
     ExplainError,
@@ -74,6 +77,11 @@ class Predictor:
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
         self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
         self._temperatures: dict[str, float | None] = {}
+
+    @property
+    def benchmark(self) -> BenchmarkDir:
+        """Directory of the benchmark."""
+        return self._benchmark
 
     @property
     def format(self) -> SampleFormat:
@@ -188,7 +196,8 @@ class Predictor:
             self.temperature(run_id),
             labels.names[explained.target.of],
             to_side(torch.from_numpy(explained.values)[None], MAP_SIDE)[0].numpy(),
-            "its members' maps" if info.members else method_of(explained.method).title,
+            title_of(explained.method),
+            explained.evidence,
             time.perf_counter() - started,
         )
 
@@ -239,7 +248,7 @@ class Predictor:
         target: Target | None = None,
         detail: Detail | None = None,
     ) -> SaliencyMap:
-        """Explains one run on one face.
+        """Explains one run on one face; the map carries the evidence for its method on this run.
 
         If the method needs a network, an ensemble's map is the weighted mean of the maps of the
         members that support the method, each scaled to a largest magnitude of 1. Recent maps are
@@ -248,7 +257,8 @@ class Predictor:
         Args:
             face: The cropped face, or a stored image.
             run_id: A network's or an ensemble's run.
-            method: A key of `fer_core.explain.methods.METHODS`; by default that of the network.
+            method: A key of `fer_core.explain.methods.METHODS`, or `MEMBERS` for an ensemble; by
+                default the run's (`fer_core.explain.defaults.default_of`).
             target: Target to explain; the predicted class by default.
             detail: Position in the network that the method reads.
 
@@ -258,12 +268,32 @@ class Predictor:
             ExplainError: If the method is unknown or does not support the model.
         """
         stored = self._format.convert(face)
-        info = self._benchmark.run(run_id).info()
-        needs_network = method is None or method_of(method).needs_network
-        if info.members and needs_network:
-            return self._by_members(stored, info, method, target)
-        config = None if info.members else self._loaded(run_id).config
-        selected = method or default_method(config)
+        run = self._benchmark.run(run_id)
+        info = run.info()
+        selected = method or default_of(self._benchmark, run, info)
+        if info.members and (selected == MEMBERS or method_of(selected).needs_network):
+            explained = self._by_members(stored, info, selected, target)
+        else:
+            explained = self._by_itself(stored, run_id, selected, target, detail)
+        return replace(explained, evidence=self._evidence(info, explained, detail))
+
+    def _evidence(
+        self, info: RunInfo, explained: SaliencyMap, detail: Detail | None
+    ) -> MapEvidence:
+        """Returns the evidence for a map; contrasts and other layers were not measured."""
+        if explained.target.against is not None or (detail is not None and detail != Detail()):
+            return NOT_MEASURED
+        run = self._benchmark.run(info.run_id)
+        return run_evidence(self._benchmark, run, info).of(explained.method)
+
+    def _by_itself(
+        self,
+        stored: NDArray[np.uint8],
+        run_id: str,
+        selected: str,
+        target: Target | None,
+        detail: Detail | None,
+    ) -> SaliencyMap:
         digest = sha256(stored.tobytes()).digest()
         cached = self._maps.get((digest, run_id, selected, target, detail), _CachedMap)
         with cached.lock:  # concurrent equal requests share one computation
@@ -294,27 +324,27 @@ class Predictor:
         self,
         stored: NDArray[np.uint8],
         info: RunInfo,
-        method: str | None,
+        method: str,
         target: Target | None,
     ) -> SaliencyMap:
+        """Averages the members' maps of one method, or of each member's default for `MEMBERS`."""
         with self.borrow(info.run_id) as borrowed, torch.inference_mode():
             logits = borrowed.model(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
         resolved = target or Target(int(logits.argmax()))
         maps, weights = [], []
         for member, weight in zip(info.members, info.member_weights, strict=True):
-            if method is None or method_of(method) in methods_for(self._config(member)):
-                values = self.explain(stored, member, method, resolved).values
+            own = None if method == MEMBERS else method
+            if own is None or method_of(own) in methods_for(self._config(member)):
+                values = self.explain(stored, member, own, resolved).values
                 maps.append(
                     _unit_peak(to_side(torch.from_numpy(values)[None], MAP_SIDE)[0].numpy())
                 )
                 weights.append(weight)
         if not maps or not any(weights):
-            raise ExplainError(
-                f"{method_of(str(method)).title} does not support any member of {info.title}."
-            )
+            raise ExplainError(f"{title_of(method)} does not support any member of {info.title}.")
         mean = np.average(maps, axis=0, weights=weights).astype(np.float32)
         coverage = (len(maps), len(info.members))
-        return SaliencyMap(mean, resolved, method or MEMBERS, logits, coverage)
+        return SaliencyMap(mean, resolved, method, logits, coverage)
 
     def _predict_one(self, stored: NDArray[np.uint8], run_id: str, batch_size: int) -> Prediction:
         loaded = self._loaded(run_id)

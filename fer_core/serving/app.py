@@ -44,6 +44,15 @@ _PNG: dict[str, Any] = {
             "schema": {"type": "string"},
         },
         "X-Method": {"description": "Key of the saliency method.", "schema": {"type": "string"}},
+        "X-Evidence": {
+            "description": "Whether the method beats both baselines on this run, percent-encoded: "
+            "such as `beats both baselines on deletion and insertion` or `not measured`.",
+            "schema": {"type": "string"},
+        },
+        "X-Evidence-Images": {
+            "description": "Number of images behind that; 0 if not measured.",
+            "schema": {"type": "integer"},
+        },
         "X-Faces": {"description": "Number of faces in the image.", "schema": {"type": "integer"}},
     },
 }
@@ -180,6 +189,8 @@ def _add_explain(app: FastAPI, config: Settings) -> None:
             headers = {
                 "X-Explained-Class": quote(overlay.explained),
                 "X-Method": quote(overlay.method),
+                "X-Evidence": quote(overlay.evidence.label),
+                "X-Evidence-Images": str(overlay.evidence.images),
                 "X-Faces": str(count),
             }
             return Response(overlay.png, media_type="image/png", headers=headers)

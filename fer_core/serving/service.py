@@ -21,6 +21,7 @@ from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import printable_name
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.operating_points import OperatingPoint
+from fer_core.explain.evidence import MapEvidence
 from fer_core.explain.methods import METHODS
 from fer_core.explain.saliency import ExplainError, Target, to_side
 from fer_core.figures.overlay import heat_overlay
@@ -47,11 +48,13 @@ class Overlay:
         png: The face in grey with a heatmap of the evidence, `MAP_SIDE` pixels per side.
         explained: Explained class.
         method: Key of the saliency method.
+        evidence: Measured faithfulness of such maps on the run.
     """
 
     png: bytes
     explained: str
     method: str
+    evidence: MapEvidence
 
 
 class Service:
@@ -175,7 +178,12 @@ class Service:
         values = to_side(torch.from_numpy(explanation.values)[None], MAP_SIDE)[0].numpy()
         buffer = io.BytesIO()
         heat_overlay(picture, values).save(buffer, "PNG")
-        return Overlay(buffer.getvalue(), labels.names[explanation.target.of], explanation.method)
+        return Overlay(
+            buffer.getvalue(),
+            labels.names[explanation.target.of],
+            explanation.method,
+            explanation.evidence,
+        )
 
 
 def _read_operating_point(path: Path | None, benchmark: BenchmarkDir) -> OperatingPoint | None:

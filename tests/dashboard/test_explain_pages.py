@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
+from fer_core.explain.defaults import made_of
 from fer_core.explain.features import RankBy
 from fer_core.explain.methods import METHODS
 from fer_core.explain.regions import PARTS
@@ -53,6 +54,13 @@ def explained(toy, artifacts_copy, benchmark_copy):
     write_tables(benchmark_copy.run(RUN), labels, faithful=True)
     write_tables(benchmark_copy.run(OTHER), labels, faithful=False, inverse=True)
     return artifacts_copy
+
+
+def badges(app) -> list[str]:
+    """The badges of a page's maps: the last line of a caption, after its icon."""
+    lines = [element.value.rpartition("\n")[2] for element in app.caption]
+    return [line.partition("/verified:] ")[2] or line.rpartition(":] ")[2]
+            for line in lines if re.match(r":(green|orange|gray)\[:material/", line)]  # fmt: skip
 
 
 def said(app) -> str:
@@ -117,12 +125,50 @@ def cropped(app):
 def test_the_saliency_lab_shows_methods_by_models_and_explains_empty_cells(open_page, toy):
     app = cropped(open_page("saliency", toy.artifacts))
     assert len(app.get("image")) == 5  # the face, and the default of each run
+    assert badges(app) == ["not measured"] * 4
     app.pills(key="methods").set_value(["grad_cam", "chefer", "occlusion"]).run()
     assert not app.exception
+    assert badges(app) == ["not measured"] * 8
     # occlusion and Grad-CAM suit all four runs, Chefer relevance none
     assert len(app.get("image")) == 9
     assert "does not support EfficientNet-Lite0" in texts(app).replace("\\", "")
     assert "does not support any member of" in texts(app)
+
+
+def measure(run, **levels: tuple[float, float]) -> None:
+    """Writes what `explain` measures of a run: deletion and insertion of some methods."""
+    jitter = np.random.default_rng(0)
+    protocol = MeasurementProtocol(made_of(run.info()), "split", 20, "hash", 0, 0)
+    parts = [
+        pd.DataFrame(
+            {"method": method, "metric": metric, "id": [f"f{number}" for number in range(20)],
+             "value": level + jitter.normal(0, 0.01, 20)}
+        )
+        for method, of_method in {"random": (0.5, 0.5), "centre": (0.4, 0.6), **levels}.items()
+        for metric, level in zip(("deletion", "insertion"), of_method, strict=True)
+    ]  # fmt: skip
+    write_table(run.faithfulness_path, protocol.stamp(pd.concat(parts, ignore_index=True)))
+
+
+def test_every_map_carries_what_was_measured_of_it(open_page, artifacts_copy, benchmark_copy):
+    measure(benchmark_copy.run(RUN), layer_cam=(0.2, 0.8), hires_cam=(0.3, 0.6))
+    beats = "beats both baselines on deletion and insertion"
+    app = cropped(open_page("saliency", artifacts_copy))
+    app.pills(key="runs").set_value([RUN]).run()
+    app.pills(key="methods").set_value(["default", "hires_cam", "eigen_cam", "centre"]).run()
+    assert not app.exception
+    assert badges(app) == [
+        beats, "no better than a centred blob on insertion", "not measured",
+        "baseline, ignores the model",
+    ]  # fmt: skip
+    assert "Layer-CAM" in texts(app)  # the default is the method that measured best
+    helps = [element.help for element in app.caption if "verified" in element.value]
+    assert "20 test images" in helps[0]
+    app.select_slider(key="depth").set_value("20%").run()  # another layer was not measured
+    assert badges(app) == [beats, "not measured", "not measured", "baseline, ignores the model"]
+    app = cropped(open_page("compare", artifacts_copy))
+    assert not app.exception
+    assert sorted(badges(app)) == [beats, "not measured", "not measured", "not measured"]
 
 
 def test_the_saliency_lab_contrasts_two_classes_and_tests_maps(open_page, toy):

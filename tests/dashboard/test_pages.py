@@ -9,13 +9,14 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 
 from dashboard import navigation
 from dashboard.components import sample_list
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.support.builders import toy_benchmark
-from tests.support.pages import HOME, galleries, problems, texts
+from tests.support.pages import HOME, galleries, problems, raw_columns, texts
 
 RESULT_PAGES = navigation.in_section("Results")
 PAGES = tuple(
@@ -42,10 +43,24 @@ def test_without_runs_a_page_shows_the_train_command(page, open_page, tmp_path):
     assert "python -m training train" in app.code[0].value
 
 
+@pytest.mark.parametrize("page", ["leaderboard", "saliency"])
+def test_each_page_names_its_browser_tab_and_fetches_no_icon(
+    page, open_page, tmp_path, monkeypatch
+):
+    configs: list[dict[str, str]] = []
+    monkeypatch.setattr(st, "set_page_config", lambda **options: configs.append(options))
+    open_page(page, tmp_path)
+    assert configs[-1]["page_title"] == f"{navigation.BY_NAME[page].title} · FERscope"
+    icons = [config["page_icon"] for config in configs if "page_icon" in config]
+    assert icons
+    assert all(icon.startswith("<svg") for icon in icons)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_with_runs_a_page_opens(page, open_page, toy):
     app = open_page(page, toy.artifacts, toy.data)
     assert not app.exception
+    assert raw_columns(app) == []
     assert not app.error
     assert not app.warning
 
@@ -271,6 +286,7 @@ def test_overview_excludes_runs_that_are_not_ranked(open_page, toy, artifacts_co
 def test_a_page_opens_with_all_measurements(page, open_page, full, toy):
     app = open_page(page, full, toy.data)
     assert not app.exception
+    assert raw_columns(app) == []
     assert not app.error
     assert not app.warning
     assert "is not measured yet" not in texts(app)

@@ -144,7 +144,7 @@ def test_the_protocol_is_stored_in_the_file(tmp_path):
     write_table(path, PROTOCOL.stamp(rows("m", "road", 0.0)))
     read = read_table(path)
     assert protocol_of(read, path.name) == PROTOCOL
-    assert PROTOCOL.fits(read)
-    assert not MeasurementProtocol("run now", "split", 30, "other", 0, 0).fits(read)
+    assert PROTOCOL.select(read) is read
+    assert MeasurementProtocol("run now", "split", 30, "other", 0, 0).select(read) is None
     with pytest.raises(ArtifactError, match="training explain"):
         protocol_of(rows("m", "road", 0.0), path.name)

@@ -38,7 +38,7 @@ def test_the_report_is_self_contained_and_escapes_names(measured_benchmark, tmp_
     assert "<link" not in page.split("</head>")[1]
     assert "<script>alert(1)</script>" not in page
     assert "&lt;script&gt;alert(1)" in page
-    headings = ("Leaderboard", "Pairwise significance", "Recall by class", "Calibration")
+    headings = ("Leaderboard", "Pairwise tests", "Recall by class", "Calibration")
     headings += ("Robustness to corruptions", "Training curves", "Accuracy against latency (ms)")
     for heading in headings:
         assert f">{heading}<" in page, heading

@@ -10,6 +10,8 @@ from PIL import Image
 
 from fer_core.data.faces import DetectedFace
 from fer_core.data.whatif import CHANGES, STEPS
+from fer_core.explain.evidence import MapEvidence, MapStatus
+from fer_core.explain.tables import BaselineDifference
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
 from fer_core.labels import SEVEN_EMOTIONS
@@ -24,6 +26,9 @@ from fer_core.predictor.export import (
 from fer_core.predictor.table import NO_FACE, Sighting, tabulate
 from fer_core.records import BenchmarkInfo
 
+BEATS = MapEvidence(
+    MapStatus.BEATS, 56, "test", (BaselineDifference("deletion", "centre", 0.1, 0.05, 0.2),)
+)
 HOSTILE = "<script>alert('x')</script>"
 FACE = Image.new("L", (48, 48), 120)
 
@@ -35,7 +40,7 @@ def answer(
     saliency[:60, :60] = 1
     return Answer(
         f"net-s{seed}", title, SEVEN_EMOTIONS, np.array(probabilities), temperature, "happy",
-        saliency, "HiRes-CAM", 0.0123456,
+        saliency, "HiRes-CAM", BEATS, 0.0123456,
     )  # fmt: skip
 
 
@@ -74,6 +79,7 @@ def test_the_html_export_shows_every_model_without_scripts(answers, info):
     assert "happy 75%" in read.text  # 0.9 and 0.1 at temperature 2 are 3 to 1
     assert "unsure (most likely happy 40%)" in read.text
     assert LIMITS in read.text
+    assert read.text.count("HiRes-CAM: beats both baselines on deletion and insertion") == 2
     assert info.split_hash in read.text
     assert "http" not in page.replace("<!doctype html>", "")
 
@@ -113,8 +119,15 @@ def test_the_png_shows_unsure_predictions(answers):
     torn = [answer("EfficientNet-Lite0", answers[1].probabilities.tolist(), None)]
     sure, unsure = (Image.open(io.BytesIO(answers_png(torn, FACE, below))) for below in (0.0, 0.5))
     assert unsure.height > sure.height
-    line = np.asarray(unsure)[26 : 26 + 15, 250:]
+    line = np.asarray(unsure)[sure.height - 10 :, 230:]
     assert (line < 128).any()
+
+
+def test_the_picture_of_many_models_has_rows(answers):
+    many = [answer("Plain", [0.4, 0.6] + [0.0] * 5, None, seed) for seed in range(12)]
+    image = Image.open(io.BytesIO(answers_png(many, FACE)))
+    assert image.width == 4 * 224
+    assert image.height > 4 * 224  # 13 tiles
 
 
 def test_seeds_of_a_recipe_have_distinct_titles(answers, info):

@@ -3,6 +3,7 @@
 import io
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -98,6 +99,8 @@ def test_explain_returns_a_png(client):
         assert Image.open(io.BytesIO(answer.content)).size == (224, 224)
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["x-faces"] == "2"
+        assert unquote(answer.headers["x-evidence"]) == "not measured"
+        assert answer.headers["x-evidence-images"] == "0"
     assert answer.headers["x-explained-class"] in ("angry", "disgust", "fear", "happy", "neutral",
                                                    "sad", "surprise")  # fmt: skip
 

@@ -33,3 +33,15 @@ def problems(app: AppTest) -> list[str]:
         for element in folded.markdown
         for line in element.value.splitlines()
     ]
+
+
+def raw_columns(app: AppTest) -> list[str]:
+    """Returns the titles of table columns that are a file's column name, such as `p_happy`."""
+    found = []
+    for element in app.dataframe:
+        config = json.loads(element.proto.columns or "{}")
+        for name in map(str, element.value.columns):
+            title = (config.get(name) or {}).get("label") or name
+            hidden = (config.get(name) or {}).get("hidden", False)
+            found += [title] if "_" in title and not hidden else []
+    return found

@@ -1,7 +1,7 @@
 """The command that evaluates saliency methods."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,9 +21,21 @@ def explain(
             help="Run ids, such as resnet34-cpu-s0.", show_default="every network and ensemble"
         ),
     ] = None,
+    split: Annotated[
+        Literal["test", "validation"],
+        typer.Option(
+            help="test reports everything; validation measures deletion and insertion, which "
+            "choose each run's default method.",
+        ),
+    ] = "test",
     images: Annotated[
-        int, typer.Option(min=7, help="Number of test images, balanced over the classes.")
-    ] = 56,
+        int | None,
+        typer.Option(
+            min=7,
+            help="Number of images, balanced over the classes.",
+            show_default="56 of test, 200 of validation",
+        ),
+    ] = None,
     drawn: Annotated[
         int, typer.Option(min=0, help="Number of drawn faces, in which the evidence is known.")
     ] = 24,
@@ -46,9 +58,12 @@ def explain(
     randomisation, the pointing game on drawn faces, and the share of saliency on brows, eyes,
     nose and mouth. Two model-agnostic baselines are evaluated as well. Writes
     `faithfulness.parquet`, `regions.parquet` and `projection.parquet` of each run after each
-    method, so run the command again to continue. Example:
+    method, so run the command again to continue. With `--split validation` it writes
+    `faithfulness_validation.parquet`, which chooses the default method in place of test. Examples:
 
         python -m training explain ferplus resnet34-cpu-s0 --method grad_cam
+
+        python -m training explain ferplus --split validation
     """
     import torch
 
@@ -70,7 +85,8 @@ def explain(
     for name in method or ():
         if name != MEMBERS:
             method_of(name)  # raises if it is unknown
-    plan = make_plan(dataset, images, drawn, seed)
+    count = images or (200 if split == "validation" else 56)
+    plan = make_plan(dataset, count, drawn, seed, split)
     predictor = Predictor(paths, torch.device("cpu") if device == "cpu" else None)
     failed = False
     for run in requested:
@@ -91,6 +107,7 @@ def _explain(
     """Evaluates a run's saliency methods and prints their ranking."""
     from fer_core.abilities import abilities_of
     from fer_core.artifacts import read_table
+    from fer_core.explain.defaults import default_of, run_evidence
     from fer_core.explain.tables import faithful_methods, rank_methods
     from training.jobs.explain import explain_run, suitable_methods
     from training.terminal.progress import console, show_progress
@@ -103,7 +120,11 @@ def _explain(
         console.print(f"{run.run_id} does not support {', '.join(methods)}.")
         return
     done = explain_run(predictor, run, plan, show_progress, methods, overwrite=overwrite)
-    table = rank_methods(read_table(run.faithfulness_path, ("method", "metric", "value")))
+    path = plan.faithfulness_path(run)
+    table = rank_methods(read_table(path, ("method", "metric", "value")))
     print_ranking(run.run_id, table, faithful_methods(table))
+    default = default_of(predictor.benchmark, run, run.info())
+    evidence = run_evidence(predictor.benchmark, run, run.info()).of(default)
+    console.print(f"Default method: {default} ({evidence.label}).")
     if not done:
         console.print("Evaluated before. Evaluate again with --overwrite.")

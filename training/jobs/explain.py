@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness as metrics
+from fer_core.explain.defaults import made_of, members_methods
 from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, methods_for
@@ -35,6 +37,7 @@ _RANDOMISED = 14
 _PROJECTED = 1000
 
 _Row = dict[str, object]
+ExplainedSplit = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Plan:
 
     Attributes:
         dataset: The prepared dataset.
-        rows: Sampled test images.
+        rows: Sampled images.
         drawn: Drawn faces with known evidence.
         stored: Those faces in the dataset's format.
         seed: Seed of the sample, the noise and the random weights.
+        split: Split of the images. On validation only deletion and insertion are measured, which
+            choose the default method; everything else is reported on test.
     """
 
     dataset: PreparedDataset
@@ -54,16 +59,26 @@ class Plan:
     drawn: tuple[Evidence, ...]
     stored: NDArray[np.uint8]
     seed: int
+    split: ExplainedSplit = "test"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the results choose the default method and are not reported."""
+        return self.split == "validation"
+
+    def faithfulness_path(self, run: RunDir) -> Path:
+        """Returns the file of a run's results."""
+        return run.faithfulness_validation_path if self.chooses else run.faithfulness_path
 
     @property
     def ids(self) -> list[str]:
         """Ids of the sampled images."""
         return [str(name) for name in self.dataset.samples["id"].to_numpy()[self.rows]]
 
-    def protocol(self, info: RunInfo) -> MeasurementProtocol:
-        """Returns the protocol of a run's results under this plan."""
+    def protocol(self, info: RunInfo, members: str) -> MeasurementProtocol:
+        """Returns the protocol of a run's results; `members` as in `MeasurementProtocol`."""
         return MeasurementProtocol(
-            run=f"{info.run_id} {info.created}",
+            run=made_of(info),
             split_hash=self.dataset.info.split_hash,
             images=len(self.rows),
             samples=hash_of(self.ids),
@@ -71,21 +86,26 @@ class Plan:
             drawn=len(self.drawn),
             parts=f"{framing_of(self.dataset.info)}"
             + (" exact" if only_drawn(self.dataset.info) else ""),
+            split=self.split,
+            members=members,
         )
 
 
-def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> Plan:
-    """Samples test images, balanced over classes, and draws faces with known evidence.
+def make_plan(
+    dataset: PreparedDataset, images: int, drawn: int, seed: int, split: ExplainedSplit = "test"
+) -> Plan:
+    """Samples images, balanced over classes, and draws faces with known evidence.
 
     Args:
         dataset: The prepared dataset.
-        images: Number of test images.
+        images: Number of images.
         drawn: Number of drawn faces, over the dataset's emotions except neutral.
         seed: Seed of the sample.
+        split: Split of the images; on validation no faces are drawn.
     """
-    test = dataset.rows("test")
+    drawn = 0 if split == "validation" else drawn
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(test)
+    shuffled = rng.permutation(dataset.rows(split))
     # balance: the n-th image of every class comes before the (n + 1)-th of any class
     labels = pd.Series(dataset.targets(shuffled))
     order = np.lexsort((labels.to_numpy(), labels.groupby(labels).cumcount().to_numpy()))
@@ -112,6 +132,7 @@ def make_plan(dataset: PreparedDataset, images: int, drawn: int, seed: int) -> P
         tuple(faces),
         np.stack(stored) if stored else np.zeros(shape, np.uint8),
         seed,
+        split,
     )
 
 
@@ -124,7 +145,7 @@ def explain_run(
     *,
     overwrite: bool = False,
 ) -> list[str]:
-    """Evaluates a run's saliency methods and writes its three tables after each method.
+    """Evaluates a run's saliency methods and writes its tables after each method.
 
     Methods that were evaluated under the same protocol are skipped, so an interrupted command
     continues where it stopped.
@@ -147,43 +168,50 @@ def explain_run(
     """
     info = run.info()
     require_split(plan.dataset, info.split_hash, run.run_id)
-    protocol = plan.protocol(info)
+    protocol = plan.protocol(info, members_methods(predictor.benchmark, info))
     suitable = suitable_methods(predictor, info)
+    path = plan.faithfulness_path(run)
     if requested and not overwrite:
-        _require_same_protocol(run, protocol)
-    tables = _Tables(run, protocol, overwrite=overwrite)
-    todo = [
-        name
-        for name in suitable
-        if (not requested or name in requested) and name not in tables.done
-    ]
+        _require_same_protocol(run, path, protocol)
+    tables = _Tables(path, None if plan.chooses else run.regions_path, protocol)
+    done = set() if overwrite else tables.done
+    todo = [name for name in suitable if (not requested or name in requested) and name not in done]
     masks = _masks(plan) if todo else []
     for name in todo:
         tables.add(*_measure(_Method(predictor, info, plan, name), masks, progress))
+    if plan.chooses:
+        return todo
     _project(predictor, run, info, plan, protocol, overwrite=overwrite)
     return todo
 
 
 class _Tables:
-    """A run's tables with the results under one protocol."""
+    """A run's tables with the results under one protocol; no regions if their path is None."""
 
-    def __init__(self, run: RunDir, protocol: MeasurementProtocol, *, overwrite: bool) -> None:
-        self._run, self._protocol = run, protocol
-        self._faithfulness = _read(run.faithfulness_path, protocol)
-        self._regions = _read(run.regions_path, protocol)
-        evaluated = [
-            set() if table is None else set(table["method"])
-            for table in (self._faithfulness, self._regions)
-        ]
-        self.done: set[str] = set() if overwrite else evaluated[0] & evaluated[1]
+    def __init__(
+        self, faithfulness: Path, regions: Path | None, protocol: MeasurementProtocol
+    ) -> None:
+        self._protocol = protocol
+        self._paths = [faithfulness, *([regions] if regions else [])]
+        self._tables = [_read(path, protocol) for path in self._paths]
 
-    def add(self, faithfulness: pd.DataFrame, regions: pd.DataFrame) -> None:
-        """Adds a method and writes both files."""
-        self._regions = self._joined(self._regions, regions)
-        self._faithfulness = self._joined(self._faithfulness, faithfulness)
-        self.done |= set(faithfulness["method"])
-        write_table(self._run.regions_path, self._protocol.stamp(self._regions))
-        write_table(self._run.faithfulness_path, self._protocol.stamp(self._faithfulness))
+    @property
+    def done(self) -> set[str]:
+        """The methods that all tables hold."""
+        return set.intersection(
+            *(set() if table is None else set(table["method"]) for table in self._tables)
+        )
+
+    def add(self, *results: pd.DataFrame) -> None:
+        """Adds a method's results, in the order of the paths, and writes the files.
+
+        The regions are written first, because a method in both files counts as done.
+        """
+        pairs = zip(self._tables, results, strict=False)
+        joined = [self._joined(old, new) for old, new in pairs]
+        for path, table in list(zip(self._paths, joined, strict=True))[::-1]:
+            write_table(path, self._protocol.stamp(table))
+        self._tables = [*joined]
 
     @staticmethod
     def _joined(old: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
@@ -193,14 +221,14 @@ class _Tables:
         return pd.concat([kept, new], ignore_index=True)
 
 
-def _require_same_protocol(run: RunDir, protocol: MeasurementProtocol) -> None:
+def _require_same_protocol(run: RunDir, path: Path, protocol: MeasurementProtocol) -> None:
     """Raises ExplainError if a run's earlier results have another protocol."""
     try:
-        table = read_table(run.faithfulness_path, ("id",))
-        earlier = protocol_of(table, run.faithfulness_path.name)
+        table = read_table(path, ("id", "method"))
+        earlier = protocol_of(table, path.name)
     except ArtifactError:
         return
-    if earlier != protocol and earlier.run == protocol.run:
+    if protocol.select(table) is None and earlier.run == protocol.run:
         raise ExplainError(
             f"{run.run_id} was evaluated on {earlier.images} images with seed {earlier.seed}, and "
             f"results under two protocols cannot be compared. Pass --images {earlier.images} "
@@ -211,10 +239,9 @@ def _require_same_protocol(run: RunDir, protocol: MeasurementProtocol) -> None:
 
 def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
     try:
-        table = read_table(path, ("id",))
+        return protocol.select(read_table(path, ("id", "method")))
     except ArtifactError:
         return None
-    return table if protocol.fits(table) else None
 
 
 def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
@@ -246,7 +273,7 @@ class _Method:
         """Explains stored images."""
         if self.name == MEMBERS:
             return [
-                self.predictor.explain(face, self.info.run_id, None, target)
+                self.predictor.explain(face, self.info.run_id, MEMBERS, target)
                 for face, target in zip(stored, targets, strict=True)
             ]
         with self.borrow() as model:
@@ -275,28 +302,39 @@ def _measure(
         batch = slice(start, start + _BATCH)
         stored = images[batch]
         maps = method.maps(stored, [None] * len(stored))
-        faithfulness += _faithfulness(method, plan.ids[batch], stored, maps)
-        regions += _regions(method, batch, maps, masks[batch])
-    faithfulness += _randomisation(method)
-    faithfulness += _on_drawn_faces(method)
+        faithfulness += _insertion_deletion(method, plan.ids[batch], stored, maps)
+        if not plan.chooses:
+            faithfulness += _robustness(method, plan.ids[batch], stored, maps)
+            regions += _regions(method, batch, maps, masks[batch])
+    if not plan.chooses:
+        faithfulness += _randomisation(method)
+        faithfulness += _on_drawn_faces(method)
     return pd.DataFrame(faithfulness), pd.DataFrame(regions)
 
 
-def _faithfulness(
+def _insertion_deletion(
     method: _Method, ids: Sequence[str], stored: NDArray[np.uint8], maps: Sequence[SaliencyMap]
 ) -> list[_Row]:
-    """Measures insertion, deletion, ROAD and stability of maps."""
+    """Measures insertion and deletion of maps."""
+    rows: list[_Row] = []
+    with method.borrow() as model:
+        for key, image, saliency in zip(ids, model.prepare(stored), maps, strict=True):
+            (curves,) = metrics.insertion_deletion(model.model, image, [saliency])
+            rows.append(method.row("deletion", key, curves.deletion_area))
+            rows.append(method.row("insertion", key, curves.insertion_area))
+    return rows
+
+
+def _robustness(
+    method: _Method, ids: Sequence[str], stored: NDArray[np.uint8], maps: Sequence[SaliencyMap]
+) -> list[_Row]:
+    """Measures ROAD and stability to noise of maps."""
     rows: list[_Row] = []
     with method.borrow() as model:
         inputs = model.prepare(stored)
         for key, image, saliency in zip(ids, inputs, maps, strict=True):
-            (curves,) = metrics.insertion_deletion(model.model, image, [saliency])
             (road,) = metrics.road(model.model, image, [saliency])
-            rows += [
-                method.row("deletion", key, curves.deletion_area),
-                method.row("insertion", key, curves.insertion_area),
-                method.row("road", key, road),
-            ]
+            rows.append(method.row("road", key, road))
         if method.name != MEMBERS:
             explainer, seed = _explainer(method.name, model), method.plan.seed
             stability = metrics.stability(explainer, model.model, inputs, list(maps), seed=seed)

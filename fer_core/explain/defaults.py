@@ -1,0 +1,52 @@
+"""Each run's evidence and default method: the one place that pages, commands and services ask."""
+
+from fer_core.artifacts import BenchmarkDir, RunDir
+from fer_core.config import ModelConfig, Recipe, parse_recipe
+from fer_core.errors import ArtifactError
+from fer_core.explain.evidence import RunEvidence, read_evidence
+from fer_core.explain.methods import default_method
+from fer_core.explain.tables import MEMBERS
+from fer_core.records import RunInfo
+
+
+def config_of(info: RunInfo) -> ModelConfig | None:
+    """Returns how a run's network was built; None for ensembles and imported runs."""
+    if info.kind != "network":
+        return None
+    recipe = parse_recipe(info.recipe)
+    return recipe.model if isinstance(recipe, Recipe) else None
+
+
+def run_evidence(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> RunEvidence:
+    """Returns the evidence for a run's methods; empty if nothing was measured."""
+    return read_evidence(run, made_of(info), members_methods(benchmark, info))
+
+
+def default_of(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> str:
+    """Returns the key of a run's default method.
+
+    The best method that beats both baselines on this run (`RunEvidence.best`). If nothing was
+    measured: the default of the network's family, `MEMBERS` for an ensemble, and occlusion for an
+    imported network.
+    """
+    best = run_evidence(benchmark, run, info).best
+    if best is not None:
+        return best
+    return MEMBERS if info.kind == "ensemble" else default_method(config_of(info))
+
+
+def made_of(info: RunInfo) -> str:
+    """Returns `MeasurementProtocol.run` of a run."""
+    return f"{info.run_id} {info.created}"
+
+
+def members_methods(benchmark: BenchmarkDir, info: RunInfo) -> str:
+    """Returns `MeasurementProtocol.members` of a run: its members' default methods."""
+    methods = []
+    for member in info.members:
+        run = benchmark.run(member)
+        try:
+            methods.append(f"{member}: {default_of(benchmark, run, run.info())}")
+        except ArtifactError:
+            methods.append(f"{member}: missing")
+    return ", ".join(methods)

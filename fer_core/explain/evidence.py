@@ -1,0 +1,197 @@
+"""Evidence for saliency maps: whether a run's method beats the baselines on that run.
+
+Every map that is shown carries a `MapEvidence`, which pages and exports print beside it. Evidence
+comes from `python -m training explain`: for methods that were measured on validation
+(`faithfulness_validation.parquet`) from there, for others from test (`faithfulness.parquet`). The
+default method is chosen on validation if a method beats both baselines there, else on test.
+
+This module does not import torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+from fer_core.artifacts import RunDir, read_table
+from fer_core.errors import ArtifactError
+from fer_core.explain.tables import (
+    BASELINES,
+    FAITHFUL,
+    MEMBERS,
+    BaselineDifference,
+    MeasurementProtocol,
+    differences,
+    protocol_of,
+)
+
+LAST_RESORT = "occlusion"
+"""The default method only where no other beats the baselines: it runs the model over 100 times."""
+
+_COLUMNS = ("method", "metric", "id", "value")
+_BASELINE_NAMES = {"random": "random noise", "centre": "a centred blob"}
+
+
+class MapStatus(StrEnum):
+    """How a method compares with the baselines on one run."""
+
+    BEATS = "beats"
+    NO_BETTER = "no better"
+    NOT_MEASURED = "not measured"
+    BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class MapEvidence:
+    """Evidence for the maps of one method on one run.
+
+    Attributes:
+        status: Comparison with both baselines on deletion and insertion.
+        images: Number of measured images; 0 if not measured.
+        split: Split of these images.
+        differences: Paired differences from each baseline, behind the status.
+    """
+
+    status: MapStatus
+    images: int = 0
+    split: str = ""
+    differences: tuple[BaselineDifference, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The status in words, as every map shows it."""
+        if self.status is MapStatus.BEATS:
+            return "beats both baselines on deletion and insertion"
+        if self.status is MapStatus.BASELINE:
+            return "baseline, ignores the model"
+        if self.status is MapStatus.NOT_MEASURED:
+            return "not measured"
+        lost = [item for item in self.differences if not item.better]
+        names = list(dict.fromkeys(_BASELINE_NAMES[item.baseline] for item in lost))
+        metrics = dict.fromkeys(item.metric for item in lost)
+        than = names[0] if len(names) == 1 else "the baselines"
+        return f"no better than {than} on {' and '.join(metrics)}"
+
+    @property
+    def detail(self) -> str:
+        """The sample and the intervals behind the status, in sentences."""
+        if self.status is MapStatus.NOT_MEASURED:
+            return (
+                "The faithfulness of such maps was not measured on this model. "
+                "`python -m training explain` measures it."
+            )
+        if self.status is MapStatus.BASELINE:
+            return "The map does not depend on the model. Faithful methods must beat it."
+        parts = [
+            f"{item.metric} vs. {_BASELINE_NAMES[item.baseline]}: {item.value:+.3f} "
+            f"[{item.low:+.3f}, {item.high:+.3f}]"
+            for item in self.differences
+        ]
+        return (
+            f"Measured on this model with {self.images} {self.split} images, for the predicted "
+            "class. Area under the curve, positive if the method is better, with 95% interval: "
+            f"{'; '.join(parts)}."
+        )
+
+    @property
+    def score(self) -> float:
+        """Mean lead over the baselines in the metrics of `FAITHFUL`; orders methods of one run.
+
+        The baselines are the same for all methods of a run, so this orders methods by insertion
+        minus deletion.
+        """
+        values = [item.value for item in self.differences]
+        return sum(values) / len(values) if values else float("-inf")
+
+
+NOT_MEASURED = MapEvidence(MapStatus.NOT_MEASURED)
+IGNORES_MODEL = MapEvidence(MapStatus.BASELINE)
+
+
+@dataclass(frozen=True)
+class RunEvidence:
+    """Evidence for the methods of one run.
+
+    Attributes:
+        validation: Evidence by method on validation images, without the baselines; empty if
+            nothing was measured.
+        test: The same on test images.
+    """
+
+    validation: Mapping[str, MapEvidence] = field(default_factory=dict)
+    test: Mapping[str, MapEvidence] = field(default_factory=dict)
+
+    def of(self, method: str) -> MapEvidence:
+        """Returns the evidence for a method at its default layer, block and head."""
+        if method in BASELINES:
+            return IGNORES_MODEL
+        return self.validation.get(method) or self.test.get(method, NOT_MEASURED)
+
+    @property
+    def best(self) -> str | None:
+        """The default method: the best one that beats both baselines.
+
+        `LAST_RESORT` counts only where no other method beats them, and where none does at all;
+        None if nothing was measured.
+        """
+        if not self.validation and not self.test:
+            return None
+        for measured in (self.validation, self.test):
+            scores = {
+                method: evidence.score
+                for method, evidence in measured.items()
+                if evidence.status is MapStatus.BEATS and method != LAST_RESORT
+            }
+            if scores:
+                return max(scores, key=scores.__getitem__)
+        return LAST_RESORT
+
+
+def read_evidence(run: RunDir, made: str, members: str = "") -> RunEvidence:
+    """Reads the evidence for a run's methods.
+
+    Args:
+        run: The run.
+        made: `MeasurementProtocol.run` of the run as it is now; files of an earlier training of
+            the same id are ignored.
+        members: `MeasurementProtocol.members` of an ensemble as it is now.
+
+    Returns:
+        Empty if nothing was measured, a file is damaged or the baselines are missing.
+    """
+    paths = (run.faithfulness_validation_path, run.faithfulness_path)
+    return RunEvidence(*(_read(path, made, members) for path in paths))
+
+
+def _read(path: Path, made: str, members: str) -> Mapping[str, MapEvidence]:
+    try:
+        facts = path.stat()
+        protocol, methods = _read_file(path, facts.st_mtime_ns, facts.st_size)
+    except (OSError, ArtifactError):
+        return {}
+    if protocol.run != made:
+        return {}
+    stale = set() if protocol.members == members else {MEMBERS}
+    return {key: value for key, value in methods.items() if key not in stale}
+
+
+@lru_cache(maxsize=256)
+def _read_file(
+    path: Path, _time: int, _size: int
+) -> tuple[MeasurementProtocol, Mapping[str, MapEvidence]]:
+    """Reads a file; its time and size are part of the cache's key."""
+    table = read_table(path, _COLUMNS)
+    protocol = protocol_of(table, path.name)
+    compared = differences(table[table["metric"].isin(FAITHFUL)])
+    return protocol, {
+        method: _evidence(items, protocol)
+        for method, items in compared.items()
+        if len(items) == len(FAITHFUL) * len(BASELINES)
+    }
+
+
+def _evidence(items: tuple[BaselineDifference, ...], protocol: MeasurementProtocol) -> MapEvidence:
+    beats = all(item.better for item in items)
+    status = MapStatus.BEATS if beats else MapStatus.NO_BETTER
+    return MapEvidence(status, protocol.images, protocol.split, items)
