@@ -51,11 +51,11 @@ _SCRIPT = """
     return before.pathname !== after.pathname
       || !changed.every((key) => filled(key) || moved(key));
   };
-  // before it opens another page, Streamlit clears the parameters of the present one
+  // before it opens another page, Streamlit clears the parameters of the present one, and writes
+  // those of a link
   const isLeaving = (before, after) => {
     const lost = [...before.searchParams.keys()].filter((key) => !after.searchParams.has(key));
-    return before.pathname === after.pathname && lost.some((key) => !cleared.has(key))
-      && [...after.searchParams].every(([key, value]) => before.searchParams.get(key) === value);
+    return before.pathname === after.pathname && lost.some((key) => !cleared.has(key));
   };
   history.pushState = (state, title, url) => {
     const [before, after] = [new URL(location.href), new URL(url, location.href)];

@@ -136,7 +136,8 @@ def select_box(
     """
     last_written = f"{key} in the address"
     before, requested = st.session_state.get(last_written), st.query_params.get(key)
-    if requested is not None and requested != before:  # a link
+    is_link = requested != before or key not in st.session_state  # or the way back to a page
+    if requested is not None and is_link:
         st.session_state[key] = requested
         if requested not in values:
             name = plain(f"{label} {requested!r}")

@@ -103,6 +103,7 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
     pick, weak = verdict.recommended, verdict.weaknesses
     if pick is None or weak is None:
         return
+    st.session_state.pop(Key.WHERE, None)  # a filter of another page would hide linked images
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Worst slices**")
