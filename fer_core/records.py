@@ -180,6 +180,7 @@ class RunInfo(Record):
         init: `scratch`, `imagenet`, `face`, `checkpoint`; `members` for an ensemble; `elsewhere`
             for imported runs.
         init_source: Source of the initial weights.
+        init_notes: What became of their classifier, and which of their tensors are not used.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
         note: What the user said about an imported model, such as the images it was trained on.
         outputs: Class of each output of a model that was trained elsewhere, in its own order; empty
@@ -213,6 +214,7 @@ class RunInfo(Record):
     labels: tuple[str, ...]
     init: str
     init_source: str
+    init_notes: tuple[str, ...] = ()
     note: str = ""
     outputs: tuple[str, ...] = ()
     seed: int

@@ -343,7 +343,7 @@ def facts(entry: Entry) -> dict[str, str]:
     info = entry.info
     facts = {
         "Run": info.run_id,
-        "Initial weights": f"{info.init} {info.init_source}".strip(),
+        "Initial weights": "; ".join([f"{info.init} {info.init_source}".strip(), *info.init_notes]),
         "Input preprocessing": info.preprocessing_hash,
         "Weights": info.weights_dtype or ("those of its members" if info.members else "elsewhere"),
         "Epochs": f"{info.epochs}, best: {info.best_epoch}" if info.epochs else "none",

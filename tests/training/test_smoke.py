@@ -13,10 +13,10 @@ import torch
 import transformers
 
 from fer_core.config import PROFILES, Recipe, load_recipe, recipe_names
-from fer_core.models import build_model
+from fer_core.models import build_model, spec_of
 from tests.support.builders import toy_benchmark, toy_run
 from training.jobs.ensembles import average_runs
-from training.jobs.train import smoke_network
+from training.jobs.smoke import smoke_network
 from training.options import RECIPES
 from training.terminal.progress import TrainingBar
 
@@ -79,14 +79,14 @@ def test_every_recipe_passes_a_smoke_run(name, profile, empty, shallow, monkeypa
     recipe = recipe.model_copy(
         update={"model": recipe.model.model_copy(update={"image_size": size})}
     )
-    result, left_out = smoke_network(
-        recipe, empty.dataset, empty.benchmark, TrainingBar(visible=False)
-    )
-    assert result.finished
-    assert len(result.history) == (2 if recipe.train.freeze_epochs else 1)
-    assert 0 < result.history[0].train_loss < 20
-    if recipe.model.init == "scratch" and recipe.distill is None:
-        assert left_out == ""
+    result = smoke_network(recipe, empty.dataset, empty.benchmark, TrainingBar(visible=False))
+    assert result.fit.finished
+    assert len(result.fit.history) == (2 if recipe.train.freeze_epochs else 1)
+    assert 0 < result.fit.history[0].train_loss < 20
+    source = spec_of(recipe.model).imagenet or ""
+    assert bool(result.unfit) == (recipe.model.init == "imagenet" and source.startswith("hub:"))
+    from_run = recipe.model.init.startswith("run:")
+    assert bool(result.untrained) == (from_run or recipe.distill is not None)
     assert empty.benchmark.runs() == []
 
 
@@ -95,11 +95,9 @@ def test_recipes_with_teachers_pass_a_smoke_run(name, finished):
     recipe = load_recipe(RECIPES, name)
     model = recipe.model.model_copy(update={"init": "scratch"})
     recipe = recipe.model_copy(update={"model": model})
-    result, left_out = smoke_network(
-        recipe, finished.dataset, finished.benchmark, TrainingBar(visible=False)
-    )
-    assert (result.finished, left_out) == (True, "")
-    assert math.isfinite(result.history[0].train_loss)
+    result = smoke_network(recipe, finished.dataset, finished.benchmark, TrainingBar(visible=False))
+    assert (result.fit.finished, result.unfit, result.untrained) == (True, "", "")
+    assert math.isfinite(result.fit.history[0].train_loss)
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)

@@ -69,7 +69,8 @@ def train(
     smoke: Annotated[
         bool,
         typer.Option(
-            "--smoke", help="Check that the recipe runs: train two steps and save nothing."
+            "--smoke",
+            help="Check that the recipe runs: load its weights, train two steps, save nothing.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -146,7 +147,7 @@ def _smoke(
 ) -> None:
     """Checks that a recipe runs, prints the result and saves nothing."""
     from training.jobs.ensembles import average_runs
-    from training.jobs.train import smoke_network
+    from training.jobs.smoke import smoke_network
     from training.terminal.progress import TrainingBar, console
 
     name = f"{recipe.name} ({recipe.profile})"
@@ -156,8 +157,15 @@ def _smoke(
         return
     dataset = open_dataset(benchmark.name, data)
     bar = TrainingBar(visible=False)
-    result, missing = smoke_network(recipe, dataset, benchmark, bar, device)
-    console.print(f"{name} runs: loss {result.history[-1].train_loss:.2f}. {missing}")
+    result = smoke_network(recipe, dataset, benchmark, bar, device)
+    loss = f"loss {result.fit.history[-1].train_loss:.2f}"
+    if result.unfit:
+        raise FerscopeError(
+            f"{name} cannot be trained: its initial weights cannot be loaded. {result.unfit} "
+            f"With random weights it runs ({loss})."
+        )
+    notes = "".join(f" Initial weights: {note}." for note in result.notes)
+    console.print(f"{name} runs: {loss}.{notes} {result.untrained}".strip(), markup=False)
 
 
 def _train(
@@ -178,7 +186,11 @@ def _train(
 
     run = benchmark.run(recipe.run_id)
     if is_main_process():
-        options = replace(options, progress=show_progress)
+        options = replace(
+            options,
+            progress=show_progress,
+            notify=lambda note: console.print(note, markup=False),
+        )
     with (
         TrainingBar(visible=is_main_process()) as bar,
         tracked(bar, recipe, run, track, resume=options.resume) as callback,

@@ -47,7 +47,11 @@ def require_unseen_test(recipe: Recipe, dataset: PreparedDataset, store: Artifac
 
 def has_other_recipe(run: RunDir, recipe: AnyRecipe) -> bool:
     """Returns whether a finished run was trained with other settings than the recipe has now."""
-    return recipe_values(run.info().recipe) != recipe_values(recipe.model_dump(mode="json"))
+    saved, values = recipe_values(run.info().recipe), recipe_values(recipe.model_dump(mode="json"))
+    if isinstance(recipe, Recipe) and isinstance(saved.get("model"), dict):
+        for key in ("hub_config", "mean", "std"):  # a training fills in what the recipe leaves open
+            values["model"][key] = values["model"][key] or saved["model"].get(key)
+    return saved != values
 
 
 def has_other_base(run: RunDir) -> bool:

@@ -2,9 +2,8 @@
 
 import math
 import os
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,11 +28,11 @@ from fer_core.engine.networks import Network, preprocessing_of
 from fer_core.engine.predict import predict_probabilities
 from fer_core.engine.train_step import TrainStep
 from fer_core.engine.trainer import TrainData, Trainer
-from fer_core.errors import DataError, FerscopeError, WeightsError
+from fer_core.errors import DataError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.prior_shift import choose_prior_shift, log_frequencies
 from fer_core.files import content_hash
-from fer_core.models import build_model, check_progressive_size, spec_of
+from fer_core.models import build_model, check_progressive_size, spec_of, with_resolved_model
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import CheckpointFolder, save_tensors
 from fer_core.models.regression_head import add_regression_head, classifier_of
@@ -53,7 +52,9 @@ from training.jobs.base_runs import require_unseen_test
 from training.jobs.distillation import distilled_targets, load_hint_teacher, load_teachers
 from training.jobs.evaluate import predict_splits, require_split, write_regression, write_run
 
-_SMOKE = 2  # a smoke run's steps, and its images per step and process
+
+def _ignore(note: str) -> None:
+    """Receives a note and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class TrainOptions:
         max_minutes: Time limit, after which the training can be resumed; None for no limit.
         device: `cpu`, or None for a GPU if there is one.
         progress: Shows the progress of teachers that predict before the training.
+        notify: Receives what became of the initial weights' classifier and unused tensors.
     """
 
     resume: bool = False
     max_minutes: float | None = None
     device: str | None = None
     progress: Progress = field(default=silent, compare=False)
+    notify: Callable[[str], None] = field(default=_ignore, compare=False)
 
     @property
     def deadline(self) -> float:
@@ -151,12 +154,15 @@ def _train(
     options: TrainOptions,
 ) -> RunDir | None:
     deadline = options.deadline
+    recipe = with_resolved_model(recipe)
     check_progressive_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     require_unseen_test(recipe, dataset, benchmark.store)
     setup = _setup(recipe, dataset, benchmark, options.device)
     accelerator, run = setup.accelerator, setup.run
     components = _build(setup, options.progress)
+    for note in components.initial.notes:
+        options.notify(f"Initial weights ({components.initial.source}): {note}.")
     writer = ProgressWriter(callback, run.under_way) if accelerator.is_main_process else None
     checkpoints = CheckpointFolder(run.state_dir)
     if accelerator.is_main_process and not options.resume:
@@ -278,66 +284,6 @@ def _write(
         write_run(new, info, predictions, dataset.samples)
 
 
-def smoke_network(
-    recipe: Recipe,
-    dataset: PreparedDataset,
-    benchmark: BenchmarkDir,
-    callback: Callback,
-    device: str | None = None,
-) -> tuple[FitResult, str]:
-    """Checks that a recipe runs: trains two steps on a few images and saves nothing.
-
-    Only this check tolerates missing weights or teachers, because it tests the code and not the
-    result. With `train.freeze_epochs`, it trains two more steps. Nothing is compiled.
-
-    Returns:
-        The result, and the weights or teachers that are missing, or an empty string.
-    """
-    check_progressive_size(recipe)
-    accelerator = make_accelerator(recipe.train.precision, device)
-    batch_size = _SMOKE * accelerator.num_processes
-    recipe = _smoke_recipe(recipe, batch_size)
-    missing: list[str] = []
-    model = build_model(recipe.model, len(dataset.labels))
-    try:
-        initialise(model, recipe.model, dataset.labels.names, benchmark.store)
-    except WeightsError as error:
-        missing.append(str(error))
-    add_adapter(model, recipe.model)
-    distillation = Distillation()
-    try:
-        if recipe.distill is not None:
-            where = (dataset, benchmark, accelerator)
-            teachers = load_teachers(recipe.distill, *where)
-            distillation = Distillation(teachers, load_hint_teacher(recipe.distill, *where))
-    except FerscopeError as error:
-        missing.append(str(error))
-    data = train_data(recipe, dataset, limit=_SMOKE * batch_size)
-    counts = torch.from_numpy(data.train_counts)
-    step = TrainStep(model, recipe, counts, accelerator, distillation)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(step, data, CheckpointFolder(Path(folder)), callback)
-        return trainer.fit(), " ".join(missing)
-
-
-def _smoke_recipe(recipe: Recipe, batch_size: int) -> Recipe:
-    frozen = min(1, recipe.train.freeze_epochs)
-    train = recipe.train.model_copy(
-        update={
-            "epochs": 1 + frozen,
-            "freeze_epochs": frozen,
-            "batch_size": batch_size,
-            "progressive_size": 0,
-            "progressive_epochs": 0,
-            "patience": 0,
-            "compile": False,
-            "monitor": "accuracy",
-        }
-    )
-    optim = recipe.optim.model_copy(update={"warmup_epochs": 0.0})
-    return recipe.model_copy(update={"train": train, "optim": optim, "regression": None})
-
-
 def _apply_prior_shift(setup: _Setup, components: _Components) -> float:
     """Chooses the prior shift's strength on validation and adds it to the classifier's bias.
 
@@ -444,6 +390,7 @@ def _run_info(
         labels=setup.dataset.labels.names,
         init=components.initial.init,
         init_source=components.initial.source,
+        init_notes=components.initial.notes,
         seed=recipe.train.seed,
         image_size=recipe.model.image_size,
         preprocessing_hash=components.data.preprocessing.hash,
