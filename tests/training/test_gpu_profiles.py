@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from fer_core.config import Recipe, load_recipe, recipe_names
 from fer_core.engine.networks import load_network
+from fer_core.evaluation.predictions import Predictions
 from fer_core.models import spec_of
 from tests.support.builders import toy_benchmark
 from tests.support.stand_ins import hub_cache
@@ -119,7 +120,7 @@ def test_a_gpu_profile_becomes_a_run_that_loads_again(name, hub, toy):
     network = load_network(run, toy.dataset.format)
     rows = toy.dataset.rows("test")
     predicted = network.probabilities(toy.dataset.images, rows)
-    saved = run.predictions().split("test").probabilities
+    saved = Predictions.read(run.predictions_path, toy.dataset.labels).split("test").probabilities
     torch.testing.assert_close(
         torch.from_numpy(predicted), torch.from_numpy(saved), atol=1e-4, rtol=0
     )
