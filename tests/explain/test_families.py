@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from fer_core.config import ModelConfig
 from fer_core.engine.hints import captured
 from fer_core.explain.features import penultimate
-from fer_core.explain.methods import METHODS, default_method, explain, methods_for
+from fer_core.explain.methods import METHODS, explain, methods_for
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.synthetic.face import render
@@ -127,13 +127,14 @@ def test_maps_follow_the_evidence(fitted):
     falls, where = occluded(model, images, classes), by_quadrant(masks).argmax(axis=1)
     assert (falls.argmax(axis=1) == where).mean() > 0.6  # the network itself reads the face
     targets = [Target(int(label)) for label in classes]
-    for method in {default_method(config), "grad_cam"}:
+    methods = ["grad_cam", *(["chefer"] if spec_of(config).family == "vit" else [])]
+    for method in methods:
         maps = [one.values for one in explain(model, config, images, targets, method)]
         assert all(np.isfinite(one).all() and np.ptp(one) > 0 for one in maps), "blank"
         found = by_quadrant(maps)
         assert (found.argmax(axis=1) == where).mean() > 0.5, method  # chance is 0.25
         agreement = [np.corrcoef(*pair)[0, 1] for pair in zip(found, falls, strict=True)]
-        assert np.mean(agreement) > 0.3, method  # not inverted
+        assert np.mean(agreement) > 0.2, method  # not inverted
 
 
 def test_methods_that_a_family_does_not_support_say_why(fitted):
