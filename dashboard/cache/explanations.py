@@ -23,7 +23,7 @@ from fer_core.artifacts import read_table
 from fer_core.config import ModelConfig
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.explain import defaults, regions, tables
-from fer_core.explain.evidence import MapEvidence
+from fer_core.explain.evidence import MapEvidence, RunEvidence
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from torch import Tensor
@@ -69,6 +69,17 @@ def config_of(run: Run) -> ModelConfig | None:
 def default_of(benchmark: Benchmark, run: Run) -> str:
     """Returns the key of a run's default method: the best measured one on that run."""
     return defaults.default_of(benchmark.directory, run.directory, run.info)
+
+
+def default_with_regions(benchmark: Benchmark, run: Run) -> str:
+    """Returns a run's default method among those whose regions were measured."""
+    default, table = default_of(benchmark, run), regions_of(run)
+    known = set() if table is None else set(table["method"])
+    if default in known:
+        return default
+    evidence = defaults.run_evidence(benchmark.directory, run.directory, run.info)
+    with_regions = {key: value for key, value in evidence.test.items() if key in known}
+    return RunEvidence(test=with_regions).best or default
 
 
 def evidence_of(benchmark: Benchmark, run: Run, method: str) -> MapEvidence:

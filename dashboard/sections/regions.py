@@ -300,7 +300,7 @@ def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: 
 
 
 def _key(benchmark: Benchmark, run: Run, method: str) -> str:
-    return explanations.default_of(benchmark, run) if method == DEFAULT else method
+    return explanations.default_with_regions(benchmark, run) if method == DEFAULT else method
 
 
 def _of(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> pd.DataFrame:

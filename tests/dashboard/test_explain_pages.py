@@ -24,7 +24,7 @@ def write_tables(run, labels, *, faithful: bool, inverse: bool = False) -> None:
     ids = [f"toy/{number:04d}" for number in range(28)]
     predicted = [labels[number % len(labels)] for number in range(28)]
     rows, places = [], []
-    for method in ("hires_cam", "random", "centre"):
+    for method in ("hires_cam", "occlusion", "random", "centre"):
         good = 0.3 * (faithful and method == "hires_cam")
         for name, level in (("deletion", 0.5 - good), ("insertion", 0.5 + good), ("road", good)):
             values = level + random.normal(0, 0.01, 28)
@@ -40,7 +40,7 @@ def write_tables(run, labels, *, faithful: bool, inverse: bool = False) -> None:
                  **shares, "cells": list(cells.astype(np.float32))}
             )
         )  # fmt: skip
-    protocol = MeasurementProtocol("run", "split", 28, "hash", 0, 0)
+    protocol = MeasurementProtocol(made_of(run.info()), "split", 28, "hash", 0, 0)
     write_table(run.faithfulness_path, protocol.stamp(pd.concat(rows, ignore_index=True)))
     write_table(run.regions_path, protocol.stamp(pd.concat(places, ignore_index=True)))
     points = pd.DataFrame({"id": ids, "label": predicted, "predicted": predicted})
