@@ -5,8 +5,8 @@ names nor folders matter. A picture with the hash of an image is that image, bit
 that was encoded again (JPEG) has nearly the same perceptual hash, brightness, contrast and
 sharpness; it is taken only if no other image fits nearly as well.
 
-Measured on FER2013 (6,000 images at JPEG quality 90 against all 34,034): none is wrong, 99.6% are
-matched.
+`tests/data/test_real_fer2013.py` holds it to FER2013: of 2,000 images at JPEG quality 90, at least
+99% are matched and none to another image.
 """
 
 import os
