@@ -1,6 +1,7 @@
 """Where the dashboard is, and what a page of it says."""
 
 import json
+import re
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -43,5 +44,5 @@ def raw_columns(app: AppTest) -> list[str]:
         for name in map(str, element.value.columns):
             title = (config.get(name) or {}).get("label") or name
             hidden = (config.get(name) or {}).get("hidden", False)
-            found += [title] if "_" in title and not hidden else []
+            found += [title] if re.fullmatch(r"\w+", title) and "_" in title and not hidden else []
     return found
