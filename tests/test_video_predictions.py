@@ -43,7 +43,7 @@ def test_a_video_gives_a_row_a_frame_face_and_run(tmp_path, predictor):
         VideoOptions(None, max_frames=2), plain,
     )  # fmt: skip
     assert list(short["frame"]) == [0, 1]
-    with pytest.raises(DataError, match="is no video"):
+    with pytest.raises(DataError, match="cannot be read as a video"):
         predict_video(
             (io.BytesIO(b"text"), "a.avi"),
             predictor,

@@ -235,7 +235,7 @@ def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
     corruption = st.selectbox(
         "Corruption",
         [ALL_CORRUPTIONS, *(name for name in names if name != "clean")],
-        format_func=figures.corruption_title,
+        format_func=tables.corruption_title,
         key=Key.CORRUPTION,
         bind=BIND,
         width=280,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fer_core.csv_text import csv_text
+from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.report import Estimate
@@ -13,10 +14,14 @@ from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.evaluation.significance import Comparison
 from fer_core.evaluation.test_ledger import bonferroni_factor, widened
-from fer_core.figures.trust import corruption_title
 
 WITH_INTERVAL = ("accuracy", "macro_recall")
 """Columns of the leaderboard that are followed by their 95% interval."""
+
+
+def corruption_title(name: str) -> str:
+    """Returns the display name of a corruption; unknown names are returned unchanged."""
+    return CORRUPTIONS[name].title if name in CORRUPTIONS else name
 
 
 def interval(estimate: Estimate) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.data.framing_shifts import FRAMING_SHIFTS
 from fer_core.evaluation.calibration import Reliability
 from fer_core.evaluation.robustness import CLEAN
@@ -87,11 +86,6 @@ def risk_coverage_chart(
         title="risk (error rate)", tickformat=".0%", gridcolor=GRID, rangemode="tozero"
     )
     return style(figure, 380)
-
-
-def corruption_title(name: str) -> str:
-    """Returns the display name of a corruption; unknown names are returned unchanged."""
-    return CORRUPTIONS[name].title if name in CORRUPTIONS else name
 
 
 def corruption_curves(

@@ -159,7 +159,7 @@ def test_leaderboard_shows_other_protocols_apart(open_page, toy, artifacts_copy)
     report.write_text(report.read_text().replace(toy.dataset.info.split_hash, "another-split"))
     app = open_page("leaderboard", artifacts_copy)
     assert len(app.dataframe[0].value) == 3
-    unranked = app.dataframe[2].value  # behind the readings of test
+    unranked = app.dataframe[1].value
     assert list(unranked["run"]) == ["efficientnet_lite0-cpu-s1"]
     assert "rank" not in unranked
 
@@ -199,12 +199,12 @@ def test_a_cell_in_the_address_lists_its_samples(open_page, toy):
     assert set(rows["true"]) == {"happy"}
     assert set(rows["predicted"]) == {"neutral"}
     assert rows["confidence"].is_monotonic_decreasing
-    assert "prepare your own copy" in texts(app)
+    assert "Attach your own copy" in texts(app)
 
 
 def test_with_images_attached_the_samples_are_shown(open_page, toy):
     app = open_page("confusion", toy.artifacts, toy.data, true="happy", predicted="happy")
-    assert "prepare your own copy" not in texts(app)
+    assert "Attach your own copy" not in texts(app)
     assert any("<figure>" in gallery for gallery in galleries(app))
 
 
@@ -466,7 +466,7 @@ def test_an_opened_sample_shows_every_model(open_page, full, toy):
     assert "10 annotators voted" in texts(app)
     assert any("r = " in gallery for gallery in galleries(app))
     without = open_page("errors", full, sample=test)
-    assert "prepare your own copy" in texts(without)
+    assert "Attach your own copy" in texts(without)
 
 
 def test_head_to_head_counts_and_interprets_the_difference(open_page, toy):

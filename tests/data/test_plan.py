@@ -556,7 +556,7 @@ def test_two_runs_of_a_plan_write_the_same_bytes(plan: Path, tmp_path: Path) -> 
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         for name in ("first", "second")
     )
-    assert len(first) == 5
+    assert len(first) == 6
     assert first == second
 
 

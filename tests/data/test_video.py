@@ -148,7 +148,7 @@ def test_an_upload_is_read_from_memory(tmp_path):
     path = write_video(tmp_path / "a.mp4", grey_frames(4), codec="mpeg4")
     upload = io.BytesIO(path.read_bytes())
     assert [frame.number for frame in read_frames(upload, name="mine.mp4")] == [0, 1, 2, 3]
-    with pytest.raises(DataError, match=r"^mine\.mp4 is no video"):
+    with pytest.raises(DataError, match=r"^mine\.mp4 cannot be read as a video"):
         video_facts(io.BytesIO(b"nothing"), name="mine.mp4")
 
 
@@ -156,5 +156,5 @@ def test_an_upload_is_read_from_memory(tmp_path):
 def test_images_are_not_videos(tmp_path, kind):
     path = tmp_path / "a.mp4"
     Image.new("RGB", (64, 64), (200, 100, 50)).save(path, kind)
-    with pytest.raises(DataError, match="is no video"):
+    with pytest.raises(DataError, match="cannot be read as a video"):
         list(read_frames(path))

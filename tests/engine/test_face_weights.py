@@ -239,8 +239,15 @@ class TestConverting:
         assert "HSE_FaceRec_tf" in facts["source"]
         assert facts["statistics of images"] == 6
         assert not any(key.startswith("classifier") for key in tensors)
-        kinds = {value.dtype for value in tensors.values() if value.ndim > 1}
-        assert kinds == {torch.float16}
+        depthwise, others = (
+            {
+                value.dtype
+                for value in tensors.values()
+                if value.ndim > 1 and (value.shape[1] == 1) == single
+            }
+            for single in (True, False)
+        )
+        assert (depthwise, others) == ({torch.float32}, {torch.float16})
 
     def test_a_training_starts_from_the_face_weights(self, made, monkeypatch):
         file, values, out, _ = made

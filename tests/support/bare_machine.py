@@ -51,7 +51,7 @@ def main(packed: Path, work: Path, side: int) -> None:
     from typer.testing import CliRunner
 
     from fer_core.config import EnsembleRecipe, load_recipe, recipe_names
-    from fer_core.errors import NoProfileError
+    from fer_core.errors import FerscopeError, NoProfileError
     from training import __main__ as cli
     from training.commands import runs
     from training.options import RECIPES
@@ -76,7 +76,10 @@ def main(packed: Path, work: Path, side: int) -> None:
             continue
         options = ("--benchmark", "toy", "--profile", "gpu_offline", "--device", "cpu", "--smoke")
         size = f"model.image_size={side}"
-        say(run("train", name, *options, "--set", size))
+        try:
+            say(run("train", name, *options, "--set", size))
+        except FerscopeError as error:
+            say(error)
     recipes = work / "recipes"
     recipes.mkdir()
     (recipes / "small.yaml").write_text(

@@ -15,7 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import ArtifactStore
+from fer_core.artifacts import ArtifactStore, RunDir
 from fer_core.errors import ArtifactError, DataError, FerscopeError, RecipeError, WeightsError
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
@@ -672,22 +672,30 @@ def test_a_retrained_member_rebuilds_its_ensemble(workspace):
     assert "already finished" in run("benchmark", "toy", "--device", "cpu")
 
 
+def files_but_run_json(run: RunDir) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in run.root.iterdir() if p != run.info_path}
+
+
 def test_evaluate_averages_the_members_of_an_ensemble_again(workspace):
     toy, run = workspace
     run("benchmark", "toy", "--device", "cpu")
     both = toy.benchmark.run("both-cpu")
-    made = {path.name: path.read_bytes() for path in both.root.iterdir()}
+    made, info = files_but_run_json(both), both.info()
     both.predictions_path.unlink()
     both.report_path.write_text("{}")
     run("evaluate", "toy", "both-cpu")
-    assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
+    assert files_but_run_json(both) == made
+    again = both.info()
+    assert len(again.test_ledger) == len(info.test_ledger) + 1  # evaluating reads test once more
+    assert again.model_copy(update={"test_ledger": info.test_ledger}) == info
     member = toy.benchmark.run("tiny-cpu-s0")
     member.info().model_copy(update={"created": "2020-01-01T00:00:00+00:00"}).write(
         member.info_path
     )
     with pytest.raises(ArtifactError, match="A member of both-cpu was retrained"):
         run("evaluate", "toy", "both-cpu")
-    assert {path.name: path.read_bytes() for path in both.root.iterdir()} == made
+    assert files_but_run_json(both) == made
+    assert both.info() == again
 
 
 def test_re_evaluating_a_member_updates_its_ensembles(workspace, monkeypatch):

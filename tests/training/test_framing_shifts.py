@@ -27,13 +27,13 @@ def quiet(items, length, title):
 def predicted(monkeypatch):
     """Counts the conditions that are predicted."""
     calls = []
-    original = framing_shifts.predict_logits
+    original = framing_shifts._FramedPredictions._predict
 
-    def counted(*values, **more):
+    def counted(*values):
         calls.append(1)
-        return original(*values, **more)
+        return original(*values)
 
-    monkeypatch.setattr(framing_shifts, "predict_logits", counted)
+    monkeypatch.setattr(framing_shifts._FramedPredictions, "_predict", counted)
     return calls
 
 

@@ -330,5 +330,5 @@ def test_a_source_that_is_no_model_is_named(shop, tmp_path):
     with pytest.raises(DataError, match="There is no file or folder nowhere"):
         run("import", "toy", "nowhere")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"notes\.txt is no kind of file"):
+    with pytest.raises(DataError, match=r"notes\.txt cannot be imported: unknown file type"):
         run("import", "toy", tmp_path / "notes.txt")

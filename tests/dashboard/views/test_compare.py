@@ -152,7 +152,7 @@ def test_nearest_images_come_from_training_and_test(compare, toy):
     app = compare(toy.artifacts, toy.data, view="Similar pictures")
     assert [grid.count("<figure>") for grid in galleries(app)] == [8, 8]
     without = compare(view="Similar pictures")
-    assert "training prepare" in texts(without)
+    assert "Attach your own copy" in texts(without)
 
 
 def test_without_models_the_page_asks_to_select_one(compare):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fer_core.data.outliers import outliers
-from fer_core.data.prepare import prepare
+from fer_core.data.plan import PrepareOptions, SplitPlan
+from fer_core.data.prepare import prepare_sources
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.base import Sample
 from fer_core.data.sources.planted import ANNOTATORS, PlantedSource
 from fer_core.data.sources.synthetic import SyntheticSource
@@ -29,7 +31,10 @@ def samples(source: PlantedSource) -> list[Sample]:
 @pytest.fixture(scope="module")
 def dataset(samples: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     folder: Path = tmp_path_factory.mktemp("planted") / "set"
-    return prepare(ListSource(samples, colour=True), folder, name="planted", side=SIDE)
+    options = PrepareOptions(side=SIDE, split=SplitPlan(transformed_copies="off"))
+    return prepare_sources(
+        [SelectedSource(ListSource(samples, colour=True))], options, folder, name="planted"
+    )
 
 
 def test_the_number_of_planted_faults(source: PlantedSource, samples: list[Sample]) -> None:

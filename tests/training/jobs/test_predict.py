@@ -128,7 +128,7 @@ def test_a_face_that_returns_late_gets_a_new_number():
 def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
     output = run(folder, "--cropped", "--out", tmp_path / "a.parquet", "--smooth", "1")
     assert "skipped bad.jpg" in output
-    assert "skipped d.mp4: d.mp4 is no video" in output
+    assert "skipped d.mp4: d.mp4 cannot be read as a video" in output
     assert "c.avi, 1 face" in output
     assert "2 images and 5 video frames" in output
     table = pd.read_parquet(tmp_path / "a.parquet")
