@@ -70,8 +70,14 @@ class Visitor:
             elif kind == "script_finished":
                 return self.elements
 
-    def upload(self, name: str, data: bytes) -> None:
-        """Puts a file into the page's uploader and asks for a run."""
+    def upload(self, name: str, data: bytes, tick: str = "") -> None:
+        """Puts a file into the page's uploader and asks for a run.
+
+        Args:
+            name: Name of the file.
+            data: Its bytes.
+            tick: Label of a checkbox that is ticked at the same time.
+        """
         message = BackMsg()
         message.file_urls_request.request_id = "1"
         message.file_urls_request.file_names.append(name)
@@ -102,6 +108,8 @@ class Visitor:
         state.file_uploader_state_value.uploaded_file_info.add(
             name=name, size=len(data), file_id=urls.file_id, file_urls=urls
         )
+        if tick:
+            states.widgets.add(id=self._checkbox(tick), bool_value=True)
         self.run(states)
 
     def markdown(self) -> list[str]:
@@ -127,6 +135,13 @@ class Visitor:
             one.file_uploader.id
             for one in self.elements
             if one.WhichOneof("type") == "file_uploader"
+        )
+
+    def _checkbox(self, label: str) -> str:
+        return next(
+            one.checkbox.id
+            for one in self.elements
+            if one.WhichOneof("type") == "checkbox" and one.checkbox.label == label
         )
 
     def _receive(self) -> ForwardMsg:
