@@ -29,9 +29,10 @@ def scored(samples: pd.DataFrame, ids: "pd.Series[str]") -> NDArray[np.bool_]:
         Shape (M,): true for images of validation and test, and for those that would join them once
         they have a label.
     """
-    splits = samples["split"].isin(HELD_OUT)
-    joins = samples["original_split"].isin(HELD_OUT) & samples["label"].isna()
-    mask: NDArray[np.bool_] = ids.isin(samples.loc[splits | joins, "id"]).to_numpy()
+    listed = samples[samples["id"].isin(ids)]  # far fewer than all scored images
+    splits = listed["split"].isin(HELD_OUT)
+    joins = listed["original_split"].isin(HELD_OUT) & listed["label"].isna()
+    mask: NDArray[np.bool_] = ids.isin(listed.loc[splits | joins, "id"]).to_numpy()
     return mask
 
 
