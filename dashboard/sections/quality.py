@@ -315,7 +315,7 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
         file_name = f"{benchmark.info.name}-relabel-{name}.csv"
         st.download_button(
             f"Download {len(relabels):,} corrections (csv)",
-            csv_text(relabels),
+            lambda: csv_text(relabels),
             file_name=file_name,
             mime="text/csv",
             icon=":material/download:",

@@ -234,7 +234,7 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
     )
     st.download_button(
         "Download (csv)",
-        csv_text(table),
+        lambda: csv_text(table),
         file_name=f"{run.run_id}-faithfulness.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -96,10 +96,9 @@ def changes(benchmark: Benchmark, table: pd.DataFrame) -> None:
 
 def download(table: pd.DataFrame, name: str) -> None:
     """Offers the whole table as csv."""
-    csv = csv_text(table, "%.6g").encode()
     st.download_button(
         "Download the table (csv)",
-        csv,
+        lambda: csv_text(table, "%.6g"),
         file_name=f"{plain(name).rpartition('.')[0] or 'video'}.csv",
         mime="text/csv",
         icon=":material/download:",
