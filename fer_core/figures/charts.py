@@ -1,5 +1,6 @@
 """Plotly charts of metrics, training histories and predictions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -196,11 +197,22 @@ def cost_chart(
             hovertemplate=f"%{{text}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
             "<extra></extra>",
         )
-    figure.update_xaxes(title=axes[0], type="log", gridcolor=GRID, zeroline=False)
+    figure.update_xaxes(
+        title=axes[0], type="log", gridcolor=GRID, zeroline=False,
+        tickvals=_log_ticks([cost[run_id] for run_id in runs]), tickformat=",~g",
+    )  # fmt: skip
     figure.update_yaxes(
         title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=(low, high)
     )
     return style(figure, 420)
+
+
+def _log_ticks(values: Sequence[float]) -> list[float]:
+    """Returns 1, 2 and 5 times each power of ten around values; plotly labels 12 as `2`."""
+    if not values:
+        return []
+    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    return [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
 
 
 def _within_0_and_1(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -107,6 +107,12 @@ def test_the_accuracy_axis_spans_the_runs_within_0_and_1(gain, expected):
     assert figure.layout.yaxis.range == pytest.approx(expected)
 
 
+def test_the_cost_axis_has_round_ticks():
+    cost, gain = {"a": 7.0, "b": 82.0}, {"a": 0.6, "b": 0.7}
+    figure = charts.cost_chart(cost, gain, TITLES, COLOURS, ("ms", "accuracy"))
+    assert list(figure.layout.xaxis.tickvals) == [1, 2, 5, 10, 20, 50, 100, 200, 500]
+
+
 def test_changes_are_drawn_left_and_right_of_zero():
     figure = charts.change_bars({"angry": 3, "sad": 0}, {"angry": 1, "sad": 2}, ["angry", "sad"])
     fixed, broken, net = figure.data
