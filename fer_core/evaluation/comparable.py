@@ -87,18 +87,22 @@ def _difference(split: SplitPredictions, reference: SplitPredictions) -> str:
     shared = labels.index.intersection(others.index, sort=False)
     relabelled = shared[(labels[shared] != others[shared]).to_numpy()]
     differences = [
-        text
+        f"{text} ({_examples(list(ids))})"
         for text, ids in (
             (f"lack {len(lacking):,} of {len(others):,} samples", lacking),
-            (f"have {len(extra):,} samples that the other runs do not have", extra),
-            (f"have another label for {len(relabelled):,} samples", relabelled),
+            (f"have {_samples(len(extra))} that the other runs do not have", extra),
+            (f"have another label for {_samples(len(relabelled))}", relabelled),
         )
-        for text in ([f"{text} ({_examples(list(ids))})"] if len(ids) else [])
+        if len(ids)
     ]
     return (
         f"its predictions {' and '.join(differences)}. Evaluate or import it again on this "
         "benchmark."
     )
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count:,} samples"
 
 
 def _examples(ids: Sequence[object]) -> str:

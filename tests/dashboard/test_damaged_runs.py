@@ -30,7 +30,7 @@ def test_the_leaderboard_ranks_the_good_runs_and_names_every_other(damaged):
     named = {warning.split(":")[0]: warning for warning in results.warnings}
     assert set(named) == set(bad)
     assert "lack 1 of" in named["damaged-id"]
-    assert "another label for 1 samples" in named["damaged-label"]
+    assert "another label for 1 sample" in named["damaged-label"]
     assert "accuracy" in named["damaged-swapped"]
     assert "symbolic link" in named["damaged-linked"]
     assert [warning for warning in results.warnings if str(artifacts) in warning] == []

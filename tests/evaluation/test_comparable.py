@@ -29,7 +29,7 @@ def test_the_largest_set_is_kept_and_each_other_run_has_its_reason():
     )
     assert comparable.run_ids == ("one", "reordered")
     assert comparable.problems == {
-        "relabelled": "its predictions have another label for 1 samples (b). Evaluate or import it "
+        "relabelled": "its predictions have another label for 1 sample (b). Evaluate or import it "
         "again on this benchmark.",
         "shorter": "its predictions lack 1 of 4 samples (d). Evaluate or import it again on this "
         "benchmark.",

@@ -32,13 +32,10 @@ def _another_label(table: pd.DataFrame) -> pd.DataFrame:
     columns = [name for name in table if name.startswith("p_")]
     right = table.loc[row, "y_true"].iloc[0]
     other = next(name[2:] for name in columns if name[2:] != right)
-    # the prediction follows the label, so that the accuracy stays that of the report
-    if table.loc[row, columns].to_numpy().argmax() == columns.index(f"p_{right}"):
-        table.loc[row, columns] = 0.0
-        table.loc[row, f"p_{other}"] = 1.0
-    else:
-        table.loc[row, columns] = 0.0
-        table.loc[row, f"p_{right}"] = 1.0
+    # the prediction stays as right or wrong as it was, so that the accuracy is the report's
+    predicted_right = table.loc[row, columns].to_numpy().argmax() == columns.index(f"p_{right}")
+    table.loc[row, columns] = 0.0
+    table.loc[row, f"p_{other if predicted_right else right}"] = 1.0
     table.loc[row, "y_true"] = other
     return table
 
