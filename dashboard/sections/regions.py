@@ -96,8 +96,8 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
         "faces of the last table have exact masks."
     )
     right.caption(
-        f"{where} Orange below: the region's share of the saliency is larger than its share of the "
-        "picture, so it gets more saliency than by chance. Blue: less."
+        f"{where} Below, each column title gives the region's share of the picture. Orange: its "
+        "share of the saliency is larger, so it gets more saliency than by chance. Blue: smaller."
     )
     return areas(masks)
 
@@ -296,7 +296,7 @@ def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: 
     title = benchmark.titles[run_id]
     if not _several(benchmark, by_run, method):
         return title
-    return f"{title}: {method_title(_key(benchmark, benchmark.run(run_id), method))}"
+    return f"{title}<br>{method_title(_key(benchmark, benchmark.run(run_id), method))}"
 
 
 def _key(benchmark: Benchmark, run: Run, method: str) -> str:

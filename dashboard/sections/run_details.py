@@ -56,7 +56,7 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
     for column, (label, (value, note)) in zip(st.columns(4), cards.items(), strict=True):
         column.metric(label, value, help=note, border=True)
     info = entry.info
-    kind = f"{info.kind}, {info.family}" if info.family else info.kind
+    kind = f"{info.kind}, {info.family}" if info.family not in ("", info.kind) else info.kind
     st.caption(
         f"`{info.run_id}`: {plain(kind)}. Measured on {filters.describe(board)}; "
         f"{leaderboard.protocol([entry])} Hover over the question marks for 95% intervals."

@@ -1,6 +1,7 @@
 """Plotly charts of metrics, training histories and predictions."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from fer_core.evaluation.report import Estimate
 from fer_core.figures.palette import class_colour
 
 GRID = "rgba(128,128,128,.2)"
+_NAME_WIDTH = 18
 
 
 def style(figure: go.Figure, height: int) -> go.Figure:
@@ -58,9 +60,19 @@ def heatmap(
         "hovertemplate": f"{hover}<extra></extra>",
     }
     figure = go.Figure(go.Heatmap(z=values, x=list(columns), y=list(rows), **look | more))
-    figure.update_yaxes(autorange="reversed", automargin=True)
+    names = list(rows)
+    figure.update_yaxes(
+        autorange="reversed", automargin=True, tickvals=names, ticktext=[_wrapped(n) for n in names]
+    )
     figure.update_xaxes(side="top")
     return figure
+
+
+def _wrapped(name: str) -> str:
+    """Breaks a long row name, which would leave the cells no room on a phone."""
+    return "<br>".join(
+        textwrap.wrap(name, _NAME_WIDTH, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def interval_chart(
@@ -113,7 +125,7 @@ def recall_heatmap(
         labels,
         [titles[run_id] for run_id in recalls],
         "%{y}<br>%{x}: recall %{z:.1%}",
-        textfont={"size": 14},
+        showscale=False,  # each cell has its number
     )
     return style(figure, 90 + 42 * len(recalls)).update_layout(margin={"t": 34})
 

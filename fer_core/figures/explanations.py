@@ -188,6 +188,8 @@ def share_heatmap(
 ) -> go.Figure:
     """Draws shares of saliency by facial region, coloured relative to the region's area.
 
+    Column titles give each region's area as a share of the picture.
+
     Args:
         shares: Shares 0 to 1, models or classes in rows and regions in columns.
         areas: Area share of each region.
@@ -201,7 +203,7 @@ def share_heatmap(
             z=np.log2(np.clip(ratio, 0.25, 4)),
             zmin=-2,
             zmax=2,
-            x=[f"{part}<br>{areas[part]:.0%} of the area" for part in parts],
+            x=[f"{part}<br>{areas[part]:.0%}" for part in parts],
             y=[str(name) for name in shares.index],
             colorscale=[[0, "#2c6eba"], [0.5, empty], [1, "#d65424"]],
             text=[[f"{value:.0%}" for value in row] for row in shares.to_numpy(dtype=float)],
@@ -211,7 +213,10 @@ def share_heatmap(
             xgap=3,
             ygap=3,
             colorbar={
+                "orientation": "h",  # beside the cells it would leave them no room on a phone
                 "thickness": 10,
+                "y": 0,
+                "yanchor": "top",
                 "tickvals": [-2, -1, 0, 1, 2],
                 "ticktext": ["1/4", "1/2", "1", "x 2", "x 4"],
             },
@@ -221,7 +226,7 @@ def share_heatmap(
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_xaxes(side="top")
-    return style(figure, 100 + 42 * len(shares)).update_layout(margin={"t": 50})
+    return style(figure, 140 + 42 * len(shares)).update_layout(margin={"t": 50, "b": 50})
 
 
 def agreement_heatmap(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:

@@ -119,3 +119,9 @@ def test_changes_are_drawn_left_and_right_of_zero():
     assert list(fixed.x) == [3, 0]
     assert list(broken.x) == [-1, -2]
     assert list(net.text) == ["net +2", "net -2"]
+
+
+def test_long_row_names_take_two_lines():
+    figure = charts.heatmap([[1.0], [0.5]], ["x"], ["EfficientNet-Lite0 + ResNet-34", "a"], "%{z}")
+    assert list(figure.layout.yaxis.ticktext) == ["EfficientNet-Lite0<br>+ ResNet-34", "a"]
+    assert list(figure.data[0].y) == ["EfficientNet-Lite0 + ResNet-34", "a"]
