@@ -8,6 +8,7 @@ the next rerun. Cached values are shared among visitors and must not be changed.
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.ensemble import members_changed
+from fer_core.evaluation.lineage import FindRun
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
@@ -148,15 +150,21 @@ def benchmark(directory: BenchmarkDir) -> Benchmark:
     return Benchmark(directory, info, tuple(runs), tuple(warnings), tuple(unfinished))
 
 
-def find_run(benchmark_name: str, run_id: str) -> RunInfo | None:
-    """Returns a run's metadata from any benchmark; None if there is no such readable run."""
-    directory = benchmark_dirs().get(benchmark_name)
-    if directory is None:
-        return None
-    with suppress(FerscopeError):
-        runs = benchmark(directory).runs
-        return next((run.info for run in runs if run.run_id == run_id), None)
-    return None
+def run_finder() -> FindRun:
+    """Returns a function that finds a run's metadata by the name of its benchmark and its run id.
+
+    It checks each benchmark's files for changes once, so every rerun needs a new one.
+    """
+    directories = benchmark_dirs()
+
+    @cache
+    def infos(benchmark_name: str) -> dict[str, RunInfo]:
+        with suppress(FerscopeError, KeyError):
+            runs = benchmark(directories[benchmark_name]).runs
+            return {run.run_id: run.info for run in runs}
+        return {}
+
+    return lambda benchmark_name, run_id: infos(benchmark_name).get(run_id)
 
 
 def _is_training(run: RunDir) -> bool:

@@ -18,10 +18,10 @@ from dashboard.cache.benchmarks import (
     Benchmark,
     Run,
     benchmark_dirs,
-    find_run,
     picture_stamps,
     pictures,
     predictions,
+    run_finder,
     samples,
 )
 from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
@@ -102,7 +102,7 @@ def leaderboard(benchmark: Benchmark, scope: Scope) -> BenchmarkResults:
         RunSource(run.directory, run.info, run.report, partial(predictions, run))
         for run in benchmark.runs
     ]
-    return build_leaderboard(benchmark.info, samples(benchmark), sources, scope, find_run)
+    return build_leaderboard(benchmark.info, samples(benchmark), sources, scope, run_finder())
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)
@@ -183,7 +183,7 @@ def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
 
 def lineage(benchmark: Benchmark, run_id: str) -> Lineage:
     """Returns a run's lineage; its ancestors are cached with their benchmarks."""
-    return trace_lineage(benchmark.run(run_id).info, benchmark.info.name, find_run)
+    return trace_lineage(benchmark.run(run_id).info, benchmark.info.name, run_finder())
 
 
 def _label_pair_stamps(pair: "LabelPair") -> Hashable:

@@ -2,13 +2,12 @@
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark, predictions, samples
 from dashboard.cache.results import BY_RESULTS
-from fer_core.evaluation import slices, weaknesses
+from fer_core.evaluation import slices
 from fer_core.evaluation.candidates import Candidate, CandidateSet, read_candidates
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
@@ -87,21 +86,3 @@ def calibrated(
 def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
     """Returns a run that can be recommended."""
     return next(item for item in candidates(benchmark).comparable if item.run_id == run_id)
-
-
-def errors_in_slice(benchmark: Benchmark, run_id: str, worst: Slice) -> list[int]:
-    """Returns positions of a run's errors in a slice of test, most confident first."""
-    test = candidate(benchmark, run_id).test
-    inside = slices.slice_mask(facets_of_test(benchmark), worst.conditions)
-    wrong = np.flatnonzero(inside & (test.predicted != test.truth))
-    order = np.argsort(-test.confidence[wrong], kind="stable")
-    return [int(position) for position in wrong[order]]
-
-
-def confused(benchmark: Benchmark, run_id: str, confusion: weaknesses.Confusion) -> list[int]:
-    """Returns positions of the test images of a confusion, most confident first."""
-    test = candidate(benchmark, run_id).test
-    truth, predicted = map(test.labels.index, (confusion.truth, confusion.predicted))
-    inside = np.flatnonzero((test.truth == truth) & (test.predicted == predicted))
-    order = np.argsort(-test.confidence[inside], kind="stable")
-    return [int(position) for position in inside[order]]

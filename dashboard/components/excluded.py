@@ -23,7 +23,9 @@ def excluded_note(benchmark: Benchmark, suits: Callable[[Abilities], bool]) -> N
         if not suits(abilities := inference.abilities(run))
     ]
     if reasons:
-        st.caption(f"Not offered here: {plain(' '.join(reasons))}")
+        count = "1 model is" if len(reasons) == 1 else f"{len(reasons)} models are"
+        with st.expander(f"{count} not offered here. See why", icon=":material/info:"):
+            st.markdown("\n".join(f"- {plain(reason)}" for reason in reasons))
 
 
 def predicting_runs(benchmark: Benchmark) -> list[str]:

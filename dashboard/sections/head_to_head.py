@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dashboard.components.text import plain
-from fer_core.evaluation.significance import LEVEL, Difference
-from fer_core.figures.tables import p_text
+from fer_core.evaluation.significance import LEVEL, Difference, p_sentence
 
 OUTCOMES: Mapping[str, str] = {
     "fixed": "Fixed",
@@ -55,12 +54,10 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
         for value, low, high in (gap.accuracy, gap.macro_recall)
     )
     kappa = "" if np.isnan(agreement) else f" Agreement of the predictions: kappa {agreement:.2f}."
-    p_value_text = p_text(p_value)
-    p_value_text = p_value_text if p_value_text.startswith("<") else f"= {p_value_text}"
     return (
         f"On {measured_on}. Accuracy: {accuracy}; macro-recall: {recall} (paired bootstrap). "
-        f"McNemar's exact test: p {p_value_text} for this pair; the leaderboard corrects for all "
-        f"pairs.{kappa}"
+        f"McNemar's exact test: {p_sentence(p_value)} for this pair; the leaderboard corrects for "
+        f"all pairs.{kappa}"
     )
 
 

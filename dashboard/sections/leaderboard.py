@@ -24,6 +24,7 @@ from fer_core.evaluation.leaderboard_columns import (
     Kind,
     label_of,
 )
+from fer_core.evaluation.significance import p_text
 from fer_core.figures import charts, tables
 from fer_core.figures.html_report import render_report
 
@@ -248,7 +249,7 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     st.subheader("Pairwise tests", anchor=False)
     rows = tables.significance_table(board.results.comparisons, benchmark.titles)
     for column in ("p", "corrected p"):
-        rows[column] = rows[column].map(tables.p_text)
+        rows[column] = rows[column].map(p_text)
     st.dataframe(rows, hide_index=True, key="pairs-table")
     st.caption(
         "McNemar's exact test: only images that exactly one of the two models has right count. p "

@@ -12,14 +12,13 @@ from dashboard.state import BIND, Key
 from fer_core.errors import DataError
 from fer_core.evaluation.operating_points import (
     OperatingPoint,
-    Operation,
     choose_thresholds,
     class_curve,
     coverage_curve,
     operating_point,
 )
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.recommendation import Assessment
-from fer_core.evaluation.report import Estimate
 from fer_core.figures.operating import coverage_chart, precision_chart
 
 ALWAYS = "always answer"
@@ -41,7 +40,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
     )
     splits = cache.calibrated(benchmark, pick.run_id)
     try:
-        thresholds = _thresholds(benchmark, mode, pick.run_id)
+        thresholds = _thresholds(splits[1], mode)
     except DataError as error:
         st.warning(plain(str(error)))
         return
@@ -51,32 +50,32 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         chart.show(
-            coverage_chart(
-                coverage_curve(splits[1]),
-                _coverage_risk(point.validation),
-                _coverage_risk(point.test),
-            ),
+            coverage_chart(coverage_curve(splits[1]), point),
             "operating-risk",
             "Error rate of the answers by the share of images that are answered. The curve has one "
             "threshold for all classes. Band and bars: 95% intervals.",
         )
     with right:
-        _class_chart(benchmark, point)
+        _class_chart(splits[1], point)
     if mode != ALWAYS:
         _download(benchmark, point)
 
 
-def _thresholds(benchmark: Benchmark, mode: str, run_id: str) -> dict[str, float]:
+def _thresholds(validation: SplitPredictions, mode: str) -> dict[str, float]:
     """Shows the sliders of a mode, and returns the thresholds by class.
+
+    Args:
+        validation: Calibrated validation predictions.
+        mode: One of `MODES`.
 
     Raises:
         DataError: If no threshold keeps the error rate.
     """
-    labels = benchmark.info.labels
+    labels = validation.labels.names
     if mode == RISK:
         percent = st.slider("Error rate of the answers at most", 1, 30, 5, format="%d%%",
                             key=Key.MAX_RISK, bind=BIND)  # fmt: skip
-        return choose_thresholds(cache.calibrated(benchmark, run_id)[1], percent / 100)
+        return choose_thresholds(validation, percent / 100)
     if mode == ONE:
         return dict.fromkeys(labels, _threshold("Unsure below", "threshold"))
     if mode == BY_CLASS:
@@ -94,29 +93,15 @@ def _class_thresholds(labels: Sequence[str]) -> dict[str, float]:
     return thresholds
 
 
-def _coverage_risk(operation: Operation) -> tuple[Estimate, Estimate] | None:
-    return None if operation.risk is None else (operation.coverage, operation.risk)
-
-
-def _recall_precision(operation: Operation, label: str) -> tuple[Estimate, Estimate] | None:
-    row = next(row for row in operation.classes if row.label == label)
-    return None if row.recall is None or row.precision is None else (row.recall, row.precision)
-
-
 def _threshold(label: str, key: str) -> float:
     return float(st.slider(label, 0, 99, 50, format="%d%%", key=key, bind=BIND)) / 100
 
 
-def _class_chart(benchmark: Benchmark, point: OperatingPoint) -> None:
+def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
     """Shows precision by recall of one class."""
-    label = pickers.select_box("Class", benchmark.info.labels, Key.POINT_CLASS)
-    validation = cache.calibrated(benchmark, point.run_id)[1]
+    label = pickers.select_box("Class", point.labels, Key.POINT_CLASS)
     chart.show(
-        precision_chart(
-            class_curve(validation, label),
-            _recall_precision(point.validation, label),
-            _recall_precision(point.test, label),
-        ),
+        precision_chart(class_curve(validation, label), point, label),
         "operating-class",
         f"Precision of the answers {plain(label)} by the share of {plain(label)} images that are "
         "answered so. Band and bars: 95% intervals.",

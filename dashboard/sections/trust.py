@@ -13,6 +13,7 @@ from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, EceEstimate
 from fer_core.evaluation.leaderboard import RISKS, Entry
 from fer_core.evaluation.leaderboard_columns import label_of
+from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.slices import Slice
 from fer_core.figures import tables
 from fer_core.figures import trust as figures
@@ -200,8 +201,8 @@ def slices(tested: Sequence[Slice]) -> None:
             "images": item.samples,
             "error rate": item.rate,
             "error rate elsewhere": item.elsewhere,
-            "p": tables.p_text(item.p_value),
-            "corrected p": tables.p_text(item.adjusted),
+            "p": p_text(item.p_value),
+            "corrected p": p_text(item.adjusted),
             "significant": item.significant,
         }
         for item in tested

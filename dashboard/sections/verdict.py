@@ -15,9 +15,11 @@ from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.evaluation import verdict_text
+from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.verdict_json import verdict_json
+from fer_core.evaluation.weaknesses import confused_images, errors_in_slice
 from fer_core.figures.palette import class_colour
 from fer_core.figures.verdict_pdf import render_pdf
 
@@ -104,13 +106,13 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
     if pick is None or weak is None:
         return
     st.session_state.pop(Key.WHERE, None)  # a filter of another page would hide linked images
+    test, groups = cache.candidate(benchmark, pick.run_id).test, cache.facets_of_test(benchmark)
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Worst slices**")
         for number, part in enumerate(weak.slices):
             st.markdown(plain(part.statement))
-            positions = cache.errors_in_slice(benchmark, pick.run_id, part)
-            _faces(benchmark, pick.run_id, positions, f"slice-{number}")
+            _faces(benchmark, test, errors_in_slice(test, groups, part), f"slice-{number}")
             where = [f"{facet}: {group}" for facet, group in part.conditions]
             query = {Key.RUN: pick.run_id, Key.WHERE: where}
             _page_link("errors", f"Open its {part.errors:,} errors", benchmark, query)
@@ -120,8 +122,7 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
         st.markdown("**Most costly confusions**")
         for number, confusion in enumerate(weak.confusions):
             st.markdown(plain(verdict_text.confusion_text(confusion)))
-            positions = cache.confused(benchmark, pick.run_id, confusion)
-            _faces(benchmark, pick.run_id, positions, f"confusion-{number}")
+            _faces(benchmark, test, confused_images(test, confusion), f"confusion-{number}")
             query = {
                 Key.RUN: pick.run_id,
                 Key.TRUE: confusion.truth,
@@ -158,7 +159,9 @@ def _page_link(
     st.page_link(spec.path, label=text, icon=f":material/{spec.icon}:", query_params=address)
 
 
-def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int], key: str) -> None:
+def _faces(
+    benchmark: Benchmark, test: SplitPredictions, positions: Sequence[int], key: str
+) -> None:
     """Shows the first faces of a list of test images, which the sample viewer walks through.
 
     Shows nothing if the pictures are not on this machine.
@@ -166,7 +169,6 @@ def _faces(benchmark: Benchmark, run_id: str, positions: Sequence[int], key: str
     pictures = benchmarks.pictures(benchmark)
     if pictures is None:
         return
-    test = cache.candidate(benchmark, run_id).test
     names, predicted = test.labels.names, test.predicted
     cards = [
         Card(

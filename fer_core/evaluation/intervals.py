@@ -8,6 +8,7 @@ from scipy import stats
 
 RESAMPLES = 2000
 LEVEL = 0.95
+_NORMAL_QUANTILE = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[n
     Returns:
         Lower and upper ends, shape (2, B).
     """
-    z = stats.norm.ppf((1 + LEVEL) / 2)
+    z = _NORMAL_QUANTILE
     with np.errstate(invalid="ignore", divide="ignore"):
         share = successes / trials
         centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)

@@ -66,10 +66,13 @@ class Operation(_Frozen):
         if self.risk is None:
             return "answers no image"
         return (
-            f"answers {self.coverage.value:.1%} of {self.samples:,} images, "
-            f"{self.risk.value:.1%} [{100 * self.risk.low:.1f}, {100 * self.risk.high:.1f}] of the "
-            "answers wrong"
+            f"answers {self.coverage.value:.1%} of {self.samples:,} images, {self.risk.text} of "
+            "the answers wrong"
         )
+
+    def of_class(self, label: str) -> ClassOperation:
+        """Returns the result of a class."""
+        return next(row for row in self.classes if row.label == label)
 
 
 class OperatingPoint(Record):
@@ -114,6 +117,13 @@ class OperatingPoint(Record):
     @property
     def statement(self) -> str:
         """Thresholds and results in one sentence."""
+        risks = (self.test.risk, self.validation.risk)
+        if not any(self.thresholds.values()) and None not in risks:
+            test, validation = (risk.text for risk in risks if risk is not None)
+            return (
+                f"It answers every image: {test} of the answers are wrong on test, {validation} on "
+                "validation."
+            )
         same = self.unsure_below
         where = (
             f"below {same:.1%}"
@@ -237,16 +247,16 @@ def operate(predictions: SplitPredictions, thresholds: Mapping[str, float]) -> O
             ClassOperation(
                 label=name,
                 answers=answers,
-                precision=_share(correct, answers),
-                recall=_share(correct, present),
+                precision=Estimate.of_share(correct, answers),
+                recall=Estimate.of_share(correct, present),
             )
         )
-    coverage = _share(int(answered.sum()), len(predictions))
+    coverage = Estimate.of_share(int(answered.sum()), len(predictions))
     assert coverage is not None  # noqa: S101 (there is at least one sample)
     return Operation(
         samples=len(predictions),
         coverage=coverage,
-        risk=_share(int((answered & ~right).sum()), int(answered.sum())),
+        risk=Estimate.of_share(int((answered & ~right).sum()), int(answered.sum())),
         classes=tuple(rows),
     )
 
@@ -354,11 +364,3 @@ def _accepted(
     picked = ends[np.unique(np.linspace(0, len(ends) - 1, points).round().astype(np.int64))]
     correct = np.cumsum(right[order])[picked].astype(np.int64)
     return (picked + 1).astype(np.int64), correct, ranked[picked]
-
-
-def _share(successes: int, trials: int) -> Estimate | None:
-    if not trials:
-        return None
-    low, high = wilson(np.array([successes]), np.array([trials]))
-    value = successes / trials
-    return Estimate(value=value, low=min(value, float(low[0])), high=max(value, float(high[0])))

@@ -20,13 +20,27 @@ class _FrozenModel(BaseModel):
 class Estimate(_FrozenModel):
     """A value with its 95% bootstrap interval; shares are in 0 to 1.
 
-    Per-class recalls use the Wilson interval instead: classes can be small, and a bootstrap of a
-    recall of 0% or 100% has zero width.
+    Per-class recalls use the Wilson interval instead (`of_share`): classes can be small, and a
+    bootstrap of a recall of 0% or 100% has zero width.
     """
 
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of_share(cls, successes: int, trials: int) -> Self | None:
+        """Returns a share with its Wilson interval; None without trials."""
+        if not trials:
+            return None
+        low, high = wilson(np.array([successes]), np.array([trials]))
+        value = successes / trials
+        return cls(value=value, low=min(value, float(low[0])), high=max(value, float(high[0])))
+
+    @property
+    def text(self) -> str:
+        """A share with its interval in percent, such as `88.1% [86.9, 89.2]`."""
+        return f"{self.value:.1%} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
 
 class ClassMetrics(_FrozenModel):
@@ -168,31 +182,18 @@ def build_report(
 def _class_metrics(
     predictions: SplitPredictions, matrix: NDArray[np.int64]
 ) -> tuple[ClassMetrics, ...]:
-    precision, recall, f1 = (
-        metrics.precision(matrix),
-        metrics.recall(matrix),
-        metrics.f1(matrix),
-    )
-    correct, samples = np.diag(matrix), matrix.sum(axis=1)
-    low, high = wilson(correct, samples)
-    rows = []
-    for index, label in enumerate(predictions.labels.names):
-        estimate = None
-        if samples[index]:
-            value = float(recall[index])
-            estimate = Estimate(
-                value=value, low=min(value, float(low[index])), high=max(value, float(high[index]))
-            )
-        rows.append(
-            ClassMetrics(
-                label=label,
-                samples=int(samples[index]),
-                precision=_number(precision[index]),
-                recall=estimate,
-                f1=_number(f1[index]),
-            )
+    precision, f1 = metrics.precision(matrix), metrics.f1(matrix)
+    samples = matrix.sum(axis=1)
+    return tuple(
+        ClassMetrics(
+            label=label,
+            samples=int(samples[index]),
+            precision=_number(precision[index]),
+            recall=Estimate.of_share(int(matrix[index, index]), int(samples[index])),
+            f1=_number(f1[index]),
         )
-    return tuple(rows)
+        for index, label in enumerate(predictions.labels.names)
+    )
 
 
 def _number(value: float) -> float | None:

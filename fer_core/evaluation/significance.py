@@ -16,6 +16,17 @@ LEVEL = 0.05
 """Significance level."""
 
 
+def p_text(value: float) -> str:
+    """Returns a p-value as text; small ones as a bound."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_sentence(value: float) -> str:
+    """Returns a p-value for a sentence, such as `p = 0.012` or `p < 0.001`."""
+    text = p_text(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Paired comparison of two runs on the same samples.

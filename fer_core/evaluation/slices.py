@@ -17,7 +17,7 @@ from scipy import stats
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.significance import LEVEL, holm
+from fer_core.evaluation.significance import LEVEL, holm, p_sentence
 
 MIN_SIZE = 30
 MAX_GROUPS = 20
@@ -137,8 +137,8 @@ class Slice:
     @property
     def statement(self) -> str:
         """Summary in one sentence."""
-        chance = "less than 0.001" if self.adjusted < 0.001 else f"{self.adjusted:.3f}"
-        evidence = f"corrected p {chance}" if self.significant else "not significant"
+        significant = f"corrected {p_sentence(self.adjusted)}"
+        evidence = significant if self.significant else "not significant"
         return (
             f"Where {' and '.join(_clause(*condition) for condition in self.conditions)}, "
             f"{self.rate:.1%} of {self.samples:,} predictions are wrong, against "

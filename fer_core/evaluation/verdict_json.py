@@ -118,9 +118,9 @@ def _weaknesses(weaknesses: Weaknesses | None) -> dict[str, Any] | None:
                 "true": item.truth,
                 "predicted": item.predicted,
                 "images": item.images,
-                "share": item.share,
-                "low": item.low,
-                "high": item.high,
+                "share": item.share.value,
+                "low": item.share.low,
+                "high": item.share.high,
             }
             for item in weaknesses.confusions
         ],

@@ -15,7 +15,7 @@ from fer_core.evaluation.recommendation import (
     RecallCheck,
     Recommendation,
 )
-from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.significance import p_sentence
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.weaknesses import Confusion
 
@@ -82,11 +82,12 @@ def contradictions(verdict: Verdict) -> tuple[str, ...]:
     recommendation = verdict.recommendation
     sentences = [
         f"Test contradicts this choice: {item.title} is significantly better there "
-        f"({_gain(item, recommendation.costs)}, corrected p {p_text(item.test_p)})."
+        f"({_gain(item, recommendation.costs)}, corrected {p_sentence(item.test_p)})."
         for item in recommendation.contradictions
+        if item.test_p is not None
     ]
     sentences += [
-        f"On test its recall of {check.label} is {interval_text(check.test)}, below the "
+        f"On test its recall of {check.label} is {check.test.text}, below the "
         f"{check.least:.0%} that the constraint asks for."
         for check in recommendation.recalls
         if check.test is not None and not check.holds_on_test
@@ -100,9 +101,9 @@ def reason(item: Assessment, recommendation: Recommendation) -> str:
         return "; ".join(map(violation_text, item.violations))
     gain = _gain(item, recommendation.costs)
     on_test = f"{gain} on test" + (", significantly better there" if item.better_on_test else "")
-    if item.status is AssessmentStatus.WORSE:
-        p_value = p_text(item.validation_p)
-        return f"significantly worse on validation (corrected p {p_value}); {on_test}"
+    if item.status is AssessmentStatus.WORSE and item.validation_p is not None:
+        p_value = p_sentence(item.validation_p)
+        return f"significantly worse on validation (corrected {p_value}); {on_test}"
     pick = recommendation.recommended
     return f"statistically tied ({on_test}){_drawback(item, pick)}"
 
@@ -162,9 +163,9 @@ def _rounded_up(value: float) -> float:
 def confusion_text(confusion: Confusion) -> str:
     """Returns a confusion in one sentence."""
     return (
-        f"{confusion.share:.1%} [{100 * confusion.low:.1f}, {100 * confusion.high:.1f}] of "
-        f"{confusion.total:,} {confusion.truth} images are taken for {confusion.predicted} "
-        f"({confusion.images:,} images, {confusion.cost_share:.0%} of the cost of all errors)."
+        f"{confusion.share.text} of {confusion.total:,} {confusion.truth} images are taken for "
+        f"{confusion.predicted} ({confusion.images:,} images, {confusion.cost_share:.0%} of the "
+        "cost of all errors)."
     )
 
 
@@ -225,7 +226,7 @@ def _uncertain_recall(check: RecallCheck) -> str:
     if not check.validation.low < check.least < check.validation.high:
         return ""
     return (
-        f"The recall of {check.label} on validation is {interval_text(check.validation)}; whether "
+        f"The recall of {check.label} on validation is {check.validation.text}; whether "
         f"it really is at least {check.least:.0%} is not certain."
     )
 
@@ -262,7 +263,7 @@ def _quality(item: Assessment, costs: ErrorCosts) -> str:
     if costs.quality is None:
         return f"cost {100 * item.test_cost:.1f} per 100 images on test"
     estimate = item.accuracy if costs.quality == "accuracy" else item.macro_recall
-    return f"{costs.quality} {interval_text(estimate)} on test"
+    return f"{costs.quality} {estimate.text} on test"
 
 
 def _at(item: Assessment) -> str:
@@ -292,13 +293,6 @@ def _drawback(item: Assessment, pick: Assessment | None) -> str:
     return f", but {ms_text(item.milliseconds)} instead of {ms_text(pick.milliseconds)}"
 
 
-def interval_text(estimate: Estimate | None) -> str:
-    """Returns a share with its interval in percent, such as `88.1% [86.9, 89.2]`."""
-    if estimate is None:
-        return "unknown"
-    return f"{estimate.value:.1%} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
 def ms_text(value: float | None) -> str:
     """Returns a latency, such as `7.9 ms` or `82 ms`."""
     return "not measured" if value is None else f"{_three_digits(value)} ms"
@@ -307,13 +301,6 @@ def ms_text(value: float | None) -> str:
 def mb_text(value: float | None) -> str:
     """Returns a size, such as `7.0 MB` or `121 MB`."""
     return "not measured" if value is None else f"{_three_digits(value)} MB"
-
-
-def p_text(value: float | None) -> str:
-    """Returns a p-value; small ones as a bound."""
-    if value is None:
-        return "unknown"
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _three_digits(value: float) -> str:

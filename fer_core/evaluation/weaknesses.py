@@ -1,17 +1,17 @@
 """Where a run fails: its worst slices and most costly confusions on test."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.human_votes import Votes
-from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.metrics import confusion_matrix
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.slices import Slice, facets, worst_slices
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.slices import Slice, facets, slice_mask, worst_slices
 
 SHOWN = 3
 """Number of slices and of confusions in a verdict."""
@@ -26,9 +26,7 @@ class Confusion:
         predicted: Predicted class.
         images: Number of such images.
         total: Number of images of the true class.
-        share: Their share of the true class, 0 to 1.
-        low: Lower end of the 95% Wilson interval of this share.
-        high: Upper end of this interval.
+        share: Their share of the true class, with its Wilson interval.
         cost_share: Share of the run's total cost, 0 to 1.
     """
 
@@ -36,9 +34,7 @@ class Confusion:
     predicted: str
     images: int
     total: int
-    share: float
-    low: float
-    high: float
+    share: Estimate
     cost_share: float
 
 
@@ -66,6 +62,30 @@ def slices_of(test: SplitPredictions, samples: pd.DataFrame) -> list[Slice]:
     return worst_slices(test.predicted != test.truth, facets(samples, test, votes))
 
 
+def errors_in_slice(test: SplitPredictions, groups: pd.DataFrame, worst: Slice) -> list[int]:
+    """Returns the positions of the errors in a slice, most confident first.
+
+    Args:
+        test: The run's test predictions.
+        groups: As `slices.facets` returns them, in the order of the predictions.
+        worst: The slice.
+    """
+    wrong = test.predicted != test.truth
+    return _most_confident_first(test, slice_mask(groups, worst.conditions) & wrong)
+
+
+def confused_images(test: SplitPredictions, confusion: Confusion) -> list[int]:
+    """Returns the positions of the images of a confusion, most confident first."""
+    truth, predicted = map(test.labels.index, (confusion.truth, confusion.predicted))
+    return _most_confident_first(test, (test.truth == truth) & (test.predicted == predicted))
+
+
+def _most_confident_first(test: SplitPredictions, mask: NDArray[np.bool_]) -> list[int]:
+    positions = np.flatnonzero(mask)
+    order = np.argsort(-test.confidence[positions], kind="stable")
+    return [int(position) for position in positions[order]]
+
+
 def costly_confusions(
     predictions: SplitPredictions, costs: ErrorCosts, count: int = SHOWN
 ) -> tuple[Confusion, ...]:
@@ -80,22 +100,14 @@ def costly_confusions(
     pairs = [(int(i), int(j)) for i, j in np.argwhere(cost > 0)]
     pairs.sort(key=lambda pair: (-cost[pair], -matrix[pair] * weights[pair[0]], pair))
     return tuple(
-        _confusion(names, pair, int(matrix[pair]), int(totals[pair[0]]), cost[pair] / cost.sum())
-        for pair in pairs[:count]
-    )
-
-
-def _confusion(
-    names: Sequence[str], pair: tuple[int, int], images: int, total: int, cost_share: float
-) -> Confusion:
-    low, high = wilson(np.array([images]), np.array([total]))
-    return Confusion(
-        truth=names[pair[0]],
-        predicted=names[pair[1]],
-        images=images,
-        total=total,
-        share=images / total,
-        low=float(low[0]),
-        high=float(high[0]),
-        cost_share=float(cost_share),
+        Confusion(
+            truth=names[i],
+            predicted=names[j],
+            images=int(matrix[i, j]),
+            total=int(totals[i]),
+            share=share,
+            cost_share=float(cost[i, j] / cost.sum()),
+        )
+        for i, j in pairs[:count]
+        if (share := Estimate.of_share(int(matrix[i, j]), int(totals[i]))) is not None
     )

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
+from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.verdict import Verdict
 from fer_core.figures import charts, tables, trust
 from fer_core.figures.confusion import Normalisation, normalise
@@ -172,7 +173,7 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
         return
     table = tables.significance_table(results.comparisons, titles)
     for column in ("p", "corrected p"):
-        table[column] = [escape(tables.p_text(value)) for value in table[column]]
+        table[column] = [escape(p_text(value)) for value in table[column]]
     table["significant"] = table["significant"].map({True: "yes", False: "no"})
     yield "<h2>Pairwise tests</h2>"
     yield _table(table, escaped=True)

@@ -5,6 +5,7 @@ from typing import TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.report import Estimate
 
 _VALIDATION, _TEST = "#0b7a5c", "#D55E00"
@@ -12,37 +13,36 @@ _BAND = "rgba(11, 122, 92, .16)"
 _HEIGHT = 340
 _LEAST = 0.1  # coverage from which intervals count for the axis
 
-
-Point: TypeAlias = tuple[Estimate, Estimate]
+_Point: TypeAlias = tuple[Estimate | None, Estimate | None]
 """Values on both axes, with their intervals."""
 
 
-def coverage_chart(curve: pd.DataFrame, validation: Point | None, test: Point | None) -> go.Figure:
-    """Returns the error rate by coverage on validation, with the operating point.
+def coverage_chart(curve: pd.DataFrame, point: OperatingPoint) -> go.Figure:
+    """Returns the error rate by coverage on validation, with the operating point on both splits.
 
     Args:
         curve: As `operating_points.coverage_curve` returns it, of validation.
-        validation: Coverage and risk of the operating point on validation; None without answers.
-        test: The same on test.
+        point: The operating point.
     """
     figure = _curve(curve, "coverage", "risk")
-    _mark(figure, validation, test)
+    _mark(figure, *((split.coverage, split.risk) for split in (point.validation, point.test)))
     usual = curve[curve["coverage"] >= _LEAST]
     top = float(max(usual["high"].max(), 0.02)) if len(usual) else 1.0
     figure.update_yaxes(range=[0, min(1.0, 1.2 * top)])
     return _layout(figure, "coverage", "error rate of the answers")
 
 
-def precision_chart(curve: pd.DataFrame, validation: Point | None, test: Point | None) -> go.Figure:
-    """Returns the precision by recall of one class on validation, with the operating point.
+def precision_chart(curve: pd.DataFrame, point: OperatingPoint, label: str) -> go.Figure:
+    """Returns the precision by recall of a class, drawn as `coverage_chart` does.
 
     Args:
         curve: As `operating_points.class_curve` returns it, of validation.
-        validation: Recall and precision of the operating point on validation; None without answers.
-        test: The same on test.
+        point: The operating point.
+        label: The class.
     """
     figure = _curve(curve, "recall", "precision")
-    _mark(figure, validation, test)
+    rows = (split.of_class(label) for split in (point.validation, point.test))
+    _mark(figure, *((row.recall, row.precision) for row in rows))
     figure.update_yaxes(range=[0, 1.03])
     return _layout(figure, "recall", "precision")
 
@@ -72,21 +72,23 @@ def _curve(curve: pd.DataFrame, x: str, y: str) -> go.Figure:
     return figure
 
 
-def _mark(figure: go.Figure, validation: Point | None, test: Point | None) -> None:
-    if validation is not None:
+def _mark(figure: go.Figure, validation: _Point, test: _Point) -> None:
+    """Marks the operating point; not on a split on which one of its values is unknown."""
+    (x, y), (test_x, test_y) = validation, test
+    if x is not None and y is not None:
         figure.add_scatter(
-            x=[validation[0].value],
-            y=[validation[1].value],
+            x=[x.value],
+            y=[y.value],
             mode="markers",
             marker={"color": _VALIDATION, "size": 11},
             name="chosen on validation",
         )
-    if test is not None:
+    if test_x is not None and test_y is not None:
         figure.add_scatter(
-            x=[test[0].value],
-            y=[test[1].value],
-            error_x=_bars(test[0]),
-            error_y=_bars(test[1]),
+            x=[test_x.value],
+            y=[test_y.value],
+            error_x=_bars(test_x),
+            error_y=_bars(test_y),
             mode="markers",
             marker={"color": _TEST, "size": 10, "symbol": "diamond"},
             name="on test",

@@ -160,11 +160,6 @@ def significance_table(
     )
 
 
-def p_text(value: float) -> str:
-    """Returns a p-value as text; small ones as a bound."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
 def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """Returns mean and spread of the accuracy of recipes that were trained with several seeds."""
     spreads = seed_spreads(

@@ -9,8 +9,8 @@ from PIL import Image
 from dashboard.cache import benchmarks, live
 from dashboard.cache import video as cache
 from dashboard.sections.live import LiveFaces
-from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.predictor import Predictor
+from tests.support.candidates import write_efficiency
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
 
@@ -42,16 +42,7 @@ def test_the_live_page_starts_with_the_fastest_measured_run(toy, benchmark_copy)
     run_ids = [run.run_id for run in benchmarks.benchmark(benchmark_copy).runs]
     measured = {run_ids[1]: 9.0, run_ids[2]: 7.5}
     for run_id, milliseconds in measured.items():
-        Efficiency(
-            run_id=run_id,
-            parameters=1,
-            operations=1,
-            weight_bytes=1,
-            latency=(Latency(batch_size=1, milliseconds=milliseconds, repeats=5),),
-            peak_memory_bytes=None,
-            device="cpu",
-            threads=1,
-        ).write(benchmark_copy.run(run_id).efficiency_path)
+        write_efficiency(benchmark_copy.run(run_id), milliseconds)
     benchmark = benchmarks.benchmark(benchmark_copy)
     assert live.fastest_run(benchmark, run_ids) == [run_ids[2]]
     assert live.fastest_run(benchmark, run_ids[:2]) == [run_ids[1]]

@@ -4,20 +4,7 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.candidates import candidates_in
-from fer_core.evaluation.efficiency import Efficiency, Latency
-
-
-def write_efficiency(run, milliseconds, weight_bytes=7_000_000):
-    Efficiency(
-        run_id=run.run_id,
-        parameters=10,
-        flops=20,
-        weight_bytes=weight_bytes,
-        latency=(Latency(batch_size=1, milliseconds=milliseconds, repeats=3),),
-        peak_memory_bytes=None,
-        device="cpu",
-        threads=2,
-    ).write(run.efficiency_path)
+from tests.support.candidates import write_efficiency
 
 
 def test_candidates_have_the_values_of_each_run(benchmark_copy):

@@ -20,6 +20,7 @@ from fer_core.evaluation.operating_points import (
 )
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
+from tests.support.candidates import predicted
 
 LABELS = LabelSet.of(["angry", "happy"])
 
@@ -154,6 +155,20 @@ def test_a_file_is_read_as_it_was_written(point, tmp_path):
     assert stored.unsure_below is None
     assert "50.0% for angry" in stored.statement
     assert stored.test.text in stored.statement
+
+
+def test_without_thresholds_the_statement_has_the_error_rates_only(point):
+    stored, _ = point
+    always = dict.fromkeys(stored.thresholds, 0.0)
+    splits = {
+        "validation": operate(predicted([0, 1, 2, 2], [0, 1, 2, 1]), {}),  # 1 of 4 is wrong
+        "test": operate(predicted([0, 1], [0, 0]), {}),
+    }
+    statement = stored.model_copy(update={"thresholds": always, **splits}).statement
+    assert statement == (
+        "It answers every image: 50.0% [9.5, 90.5] of the answers are wrong on test, 25.0% [4.6, "
+        "69.9] on validation."
+    )
 
 
 def test_an_operating_point_of_another_run_is_refused(point):

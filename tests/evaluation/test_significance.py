@@ -8,10 +8,25 @@ from scipy import stats
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.significance import Comparison, compare_all, holm, mcnemar, tiers
+from fer_core.evaluation.significance import (
+    Comparison,
+    compare_all,
+    holm,
+    mcnemar,
+    p_sentence,
+    p_text,
+    tiers,
+)
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet.of(["angry", "happy"])
+
+
+def test_a_small_p_value_is_a_bound():
+    assert [p_text(value) for value in (0.0, 0.00099, 0.001, 0.0456)] == [
+        "< 0.001", "< 0.001", "0.001", "0.046",
+    ]  # fmt: skip
+    assert [p_sentence(value) for value in (0.0, 0.0456)] == ["p < 0.001", "p = 0.046"]
 
 
 def scores(right: list[bool], order=None) -> SplitPredictions:

@@ -29,7 +29,7 @@ def test_slice_tests_equal_scipys():
     assert worst.significant
     assert worst.statement.startswith(
         "Where source is a, 30.0% of 40 predictions are wrong, against 8.3% elsewhere "
-        "(corrected p 0.0"
+        "(corrected p = 0.0"
     )
 
 

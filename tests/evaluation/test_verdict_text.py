@@ -66,7 +66,7 @@ def test_a_single_best_run_is_reported_with_its_accuracy():
         "constraints is significantly worse on validation."
     )
     assert reasons(described)["bad"].startswith(
-        "significantly worse on validation (corrected p below 0.001); -33.3 points of accuracy ["
+        "significantly worse on validation (corrected p < 0.001); -33.3 points of accuracy ["
     )
 
 
@@ -137,7 +137,7 @@ def test_contradictions_by_test_are_reported():
         "Test contradicts this choice: Other is significantly better there (+20.0 points of "
         "accuracy ["
     )
-    assert better.endswith("corrected p below 0.001).")
+    assert better.endswith("corrected p < 0.001).")
     assert recall == (
         "On test its recall of angry is 40.0% [21.9, 61.3], below the 90% that the constraint "
         "asks for."

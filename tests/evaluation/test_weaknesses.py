@@ -6,7 +6,13 @@ import pytest
 
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.intervals import wilson
-from fer_core.evaluation.weaknesses import costly_confusions, slices_of
+from fer_core.evaluation.slices import Slice
+from fer_core.evaluation.weaknesses import (
+    confused_images,
+    costly_confusions,
+    errors_in_slice,
+    slices_of,
+)
 from tests.support.candidates import predicted
 
 # angry: 8 images, 2 taken for happy; happy: 4, 1 taken for sad; sad: 2, 1 taken for happy
@@ -30,13 +36,33 @@ def test_confusions_are_ranked_by_their_share_of_the_cost():
 
 def test_a_confusion_by_hand():
     first, *_ = costly_confusions(predicted(TRUTH, ANSWERS), ErrorCosts())
-    assert (first.total, first.share, first.cost_share) == (8, 0.25, 0.5)
+    assert (first.total, first.share.value, first.cost_share) == (8, 0.25, 0.5)
     low, high = wilson(np.array([2]), np.array([8]))
-    assert (first.low, first.high) == (pytest.approx(low[0]), pytest.approx(high[0]))
+    assert (first.share.low, first.share.high) == (pytest.approx(low[0]), pytest.approx(high[0]))
 
 
 def test_a_run_without_errors_has_no_confusions():
     assert costly_confusions(predicted(TRUTH, TRUTH), ErrorCosts()) == ()
+
+
+def test_images_of_a_slice_and_of_a_confusion_are_sorted_by_confidence():
+    split = predicted([0, 0, 0, 1], [1, 1, 2, 1])
+    split.probabilities[1] = [0.05, 0.9, 0.05]
+    first, second = costly_confusions(split, ErrorCosts())
+    assert (first.truth, first.predicted) == ("angry", "happy")
+    assert confused_images(split, first) == [1, 0]
+    assert confused_images(split, second) == [2]
+    groups = pd.DataFrame({"light": pd.Categorical(["dark", "dark", "bright", "dark"])})
+    part = Slice(
+        conditions=(("light", "dark"),),
+        samples=3,
+        errors=2,
+        rate=2 / 3,
+        elsewhere=1.0,
+        p_value=0.5,
+        adjusted=1.0,
+    )
+    assert errors_in_slice(split, groups, part) == [1, 0]
 
 
 def test_the_slice_with_all_errors_is_the_worst():

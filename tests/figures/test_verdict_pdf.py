@@ -7,9 +7,9 @@ from pypdf import PdfReader
 
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints
-from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.figures.verdict_pdf import render_pdf, write_pdf
+from tests.support.candidates import write_efficiency
 
 
 def pages(data: bytes) -> list[str]:
@@ -20,16 +20,7 @@ def pages(data: bytes) -> list[str]:
 @pytest.fixture
 def timed(benchmark_copy):
     for number, run in enumerate(benchmark_copy.runs(), start=1):
-        Efficiency(
-            run_id=run.run_id,
-            parameters=10,
-            flops=20,
-            weight_bytes=number * 10**6,
-            latency=(Latency(batch_size=1, milliseconds=7.0 * number, repeats=3),),
-            peak_memory_bytes=None,
-            device="cpu",
-            threads=2,
-        ).write(run.efficiency_path)
+        write_efficiency(run, 7.0 * number, number)
     return benchmark_copy
 
 

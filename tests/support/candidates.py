@@ -1,10 +1,12 @@
-"""Candidates of a verdict with constructed predictions."""
+"""Candidates of a verdict with constructed predictions, and measured costs of runs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from fer_core.artifacts import RunDir
 from fer_core.evaluation.candidates import Candidate
+from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import split_metrics
 from fer_core.labels import LabelSet
@@ -37,6 +39,20 @@ def candidate(
         *map(split_metrics, splits),
         **{"milliseconds": 10.0, "megabytes": 10.0, **known},
     )
+
+
+def write_efficiency(run: RunDir, milliseconds: float, megabytes: float = 7.0) -> None:
+    """Writes a run's efficiency file with one latency, at batch size 1 on the CPU."""
+    Efficiency(
+        run_id=run.run_id,
+        parameters=10,
+        flops=20,
+        weight_bytes=round(megabytes * 1e6),
+        latency=(Latency(batch_size=1, milliseconds=milliseconds, repeats=3),),
+        peak_memory_bytes=None,
+        device="cpu",
+        threads=2,
+    ).write(run.efficiency_path)
 
 
 def with_errors(truth: Sequence[int], wrong: Sequence[int]) -> list[int]:

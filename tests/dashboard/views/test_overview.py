@@ -1,12 +1,14 @@
 """The start page: the verdict changes with the constraints, and agrees with the command."""
 
+from html import unescape
+
 import pytest
 
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints, ModelKind
-from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.error_costs import ErrorCosts
 from fer_core.evaluation.verdict import read_verdict
+from tests.support.candidates import write_efficiency
 from tests.support.pages import texts
 
 
@@ -14,21 +16,16 @@ from tests.support.pages import texts
 def timed(benchmark_copy):
     """A benchmark whose runs take 10, 20, 30 and 40 ms and 1 to 4 MB."""
     for number, run in enumerate(benchmark_copy.runs(), start=1):
-        Efficiency(
-            run_id=run.run_id,
-            parameters=10,
-            flops=20,
-            weight_bytes=number * 10**6,
-            latency=(Latency(batch_size=1, milliseconds=10.0 * number, repeats=3),),
-            peak_memory_bytes=None,
-            device="cpu",
-            threads=2,
-        ).write(run.efficiency_path)
+        write_efficiency(run, 10.0 * number, number)
     return benchmark_copy
 
 
 def page_html(app) -> str:
     return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def page_text(app) -> str:
+    return unescape(page_html(app))
 
 
 def metrics(app) -> dict[str, str]:
@@ -39,12 +36,12 @@ def test_the_page_shows_the_verdict_of_the_command(open_page, timed, artifacts_c
     app = open_page("overview", artifacts_copy)
     verdict = read_verdict(timed)
     assert not app.exception
-    html = page_html(app)
-    assert verdict_text.headline(verdict) in html
+    shown = page_text(app)
+    assert verdict_text.headline(verdict) in shown
     for item in verdict.recommendation.others:
-        assert verdict_text.reason(item, verdict.recommendation) in html
+        assert verdict_text.reason(item, verdict.recommendation) in shown
     for sentence in verdict_text.limits(verdict):
-        assert sentence in html
+        assert sentence in shown
     for confusion in verdict.weaknesses.confusions:
         text = verdict_text.confusion_text(confusion)
         assert text in texts(app).replace("\\", "")
@@ -140,6 +137,8 @@ def test_a_face_in_the_address_opens_the_viewer(open_page, toy):
 
 
 def test_an_operating_point_is_chosen_and_saved(open_page, toy):
+    app = open_page("overview", toy.artifacts)
+    assert "It answers every image: " in texts(app).replace("\\", "")
     app = open_page("overview", toy.artifacts, point="one threshold", threshold="70")
     assert not app.exception
     assert app.slider(key="threshold").value == 70

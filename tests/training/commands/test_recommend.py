@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from fer_core.errors import DataError
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.constraints import Constraints
-from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.verdict import read_verdict
+from tests.support.candidates import write_efficiency
 from training import __main__ as cli
 from training.terminal.progress import console
 
@@ -20,17 +20,8 @@ def recommend(benchmark_copy, monkeypatch):
     """Returns a function that runs the command on a benchmark with measured latencies."""
     monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(benchmark_copy.root.parent))
     monkeypatch.setattr(console, "width", 400)
-    for number, run in enumerate(benchmark_copy.runs()):
-        Efficiency(
-            run_id=run.run_id,
-            parameters=10,
-            flops=20,
-            weight_bytes=(number + 1) * 10**6,
-            latency=(Latency(batch_size=1, milliseconds=10.0 * (number + 1), repeats=3),),
-            peak_memory_bytes=None,
-            device="cpu",
-            threads=2,
-        ).write(run.efficiency_path)
+    for number, run in enumerate(benchmark_copy.runs(), start=1):
+        write_efficiency(run, 10.0 * number, number)
 
     def run_(*arguments: str):
         return CliRunner().invoke(cli.app, ["recommend", "toy", *arguments], catch_exceptions=False)
