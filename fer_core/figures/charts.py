@@ -209,13 +209,11 @@ def cost_chart(
             hovertemplate=f"%{{text}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
             "<extra></extra>",
         )
-    figure.update_xaxes(
-        title=axes[0], type="log", gridcolor=GRID, zeroline=False,
-        tickvals=_log_ticks([cost[run_id] for run_id in runs]), tickformat=",~g",
-    )  # fmt: skip
-    figure.update_yaxes(
-        title=axes[1], tickformat=".1%", gridcolor=GRID, zeroline=False, range=(low, high)
-    )
+    figure.update_xaxes(title=axes[0], type="log", tickformat=",~g")
+    figure.update_xaxes(tickvals=_log_ticks([cost[run_id] for run_id in runs]))
+    figure.update_yaxes(title=axes[1], tickformat=".1%", range=(low, high))
+    figure.update_xaxes(gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
     return style(figure, 420)
 
 
