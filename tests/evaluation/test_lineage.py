@@ -4,26 +4,9 @@ import pytest
 
 from fer_core.evaluation.lineage import Edge, Link, Status, trace_lineage
 from fer_core.records import RunInfo
+from tests.support.run_infos import run_info as run
 
 DAYS = {name: f"2026-01-0{day}T00:00:00+00:00" for day, name in enumerate("abcdef", start=1)}
-
-
-def run(name: str, created: str, **values) -> RunInfo:
-    base = {
-        "kind": "network",
-        "title": name.upper(),
-        "family": "cnn",
-        "recipe": {},
-        "labels": ("happy", "sad"),
-        "init": "scratch",
-        "init_source": "",
-        "seed": 0,
-        "image_size": 48,
-        "preprocessing_hash": "p",
-        "split_hash": "s",
-        "parameters": 1,
-    }
-    return RunInfo(run_id=name, created=created, **{**base, **values})
 
 
 def traced(root: RunInfo, *others: RunInfo):

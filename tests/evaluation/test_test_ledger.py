@@ -5,25 +5,12 @@ import pytest
 from fer_core.evaluation import test_ledger as ledger
 from fer_core.evaluation.report import Estimate
 from fer_core.records import LedgerEntry, RunInfo
+from tests.support.run_infos import run_info
 
 
 def run(name: str, readings: int, day: int, **values) -> RunInfo:
-    base = {
-        "kind": "network",
-        "title": name,
-        "family": "cnn",
-        "recipe": {},
-        "labels": ("happy", "sad"),
-        "init": "scratch",
-        "init_source": "",
-        "seed": 0,
-        "image_size": 48,
-        "preprocessing_hash": "p",
-        "split_hash": "s",
-        "parameters": 1,
-        "test_ledger": tuple(LedgerEntry(time=f"2026-01-0{n + 1}") for n in range(readings)),
-    }
-    return RunInfo(run_id=name, created=f"2026-01-0{day}T00:00:00", **{**base, **values})
+    entries = tuple(LedgerEntry(time=f"2026-01-0{n + 1}") for n in range(readings))
+    return run_info(name, f"2026-01-0{day}T00:00:00", test_ledger=entries, **values)
 
 
 TEACHER = run("teacher", 2, 1)
