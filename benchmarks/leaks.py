@@ -9,13 +9,11 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from benchmarks.result import Result
 from fer_core.data.copy_search import one_of_each
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.quality import near_pairs, thumbnail
+from fer_core.data.quality import group_pairs, near_pairs, thumbnail
 from fer_core.data.sources.synthetic import SyntheticSource
 from fer_core.data.transformed_copies.changes import CHANGES
 from fer_core.data.transformed_copies.registration import (
@@ -34,6 +32,9 @@ COPIES_EACH = 60
 """Changed copies of each combination of changes; each of another image."""
 
 DRAWN = 3000
+THUMBNAILS = 2000
+"""Images among which copies are searched as near duplicates are."""
+
 _SEED = 3
 
 
@@ -49,7 +50,7 @@ def measure() -> Iterator[Result]:
         yield _share(f"{name}: {' and '.join(changes)}, among the hardest of {len(pairs)}", share)
     yield _share(f"{name}: any two changes, mean", float(np.mean(list(pairs.values()))))
     yield Result(
-        f"{name}: near duplicates' hashes and thumbnails, same copies, mean of two changes",
+        f"{name}: found as near duplicates, among {THUMBNAILS:,} images, mean of two changes",
         f"{_share_by_thumbnails(images):.0%}",
     )
     yield from _times(name, images)
@@ -71,12 +72,9 @@ def shares(images: NDArray[np.uint8], each: int = COPIES_EACH) -> Mapping[tuple[
     """
     mixed, planted = with_copies(images, each)
     pairs = find_transformed_copies(mixed).of_kind(COPY)
-    links = coo_matrix(
-        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(mixed), len(mixed))
-    )
-    group = connected_components(links, directed=False)[1]
+    group = group_pairs(pairs, len(mixed))
     return {
-        changes: float((group[rows[:, 0]] == group[rows[:, 1]]).mean())
+        changes: float(np.mean([a == b >= 0 for a, b in group[rows].tolist()]))
         for changes, rows in planted.items()
     }
 
@@ -120,7 +118,7 @@ def _images() -> tuple[str, NDArray[np.uint8]]:
 
 
 def _share_by_thumbnails(images: NDArray[np.uint8]) -> float:
-    mixed, planted = with_copies(images[:2000], COPIES_EACH)
+    mixed, planted = with_copies(images[:THUMBNAILS], COPIES_EACH)
     pairs = near_pairs(np.stack([thumbnail(image) for image in mixed]))
     found = set(map(tuple, pairs.tolist()))
     return float(

@@ -79,7 +79,9 @@ def leaks(samples: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns `group`, `id`, `split`, `label`, `stands_in`, `same_label`, `reason` and
         `proposal`: validation images with a copy in train, and test images with a copy in train or
-        validation. Preparation has already excluded the copies on the training side.
+        validation; splits as the sources had them. Preparation has already excluded these copies
+        from training. Transformed copies that are only reported are in no duplicate group, so they
+        are not listed here (see `transformed_copies.parquet`).
     """
     members = samples[samples["duplicate_group"] >= 0]
     split, group = members["original_split"], members["duplicate_group"]

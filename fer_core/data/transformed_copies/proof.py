@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from fer_core.data.transformed_copies.registration import warp
+from fer_core.data.transformed_copies.registration import correlate, warp
 from fer_core.data.transformed_copies.resampling import (
     SIDE,
     apply_separable,
@@ -22,9 +22,9 @@ from fer_core.data.transformed_copies.resampling import (
 )
 
 COPY_SCORE = 0.82
-"""Smallest `Proof.score` of one picture, set on pairs of FER2013 that were looked at: at least 95%
-of its images are above it with nearly any two changes, and below are people who look alike, frames
-of one scene, and pictures that are mostly written over. See docs/data.md."""
+"""Smallest `Proof.score` of one picture, set on pairs of FER2013 that were looked at: below are
+people who look alike, frames of one scene, and pictures that are mostly written over. See
+docs/data.md."""
 
 SCENE_CORRELATION = 0.84
 """Smallest correlation of detail of one scene: another frame, another shot of a session, or a
@@ -101,7 +101,7 @@ def prove(first: Tensor, second: Tensor, motion: Tensor) -> Proof:
     median, worst = _unexplained(left, right, inside)
     gain, gamma = _tone(warp(first, motion)[0], second, inside)
     return Proof(
-        correlation=_ratio(left, right, inside).numpy(),
+        correlation=correlate(left, right, inside)[0].numpy(),
         unexplained=median.numpy(),
         worst=worst.numpy(),
         overlap=inside.mean((1, 2)).numpy(),
@@ -121,17 +121,6 @@ def _detail(light: Tensor, inside: Tensor) -> Tensor:
     detail = (light - apply_separable(light * inside, window) / weight) * inside
     contrast = (apply_separable(detail.square(), window) / weight).sqrt()
     return detail / (contrast + _FLOOR)
-
-
-def _ratio(left: Tensor, right: Tensor, inside: Tensor) -> Tensor:
-    """Returns the correlation over the overlap."""
-    count = inside.sum((1, 2)).clamp(min=1)
-    left, right = (
-        (image - ((image * inside).sum((1, 2)) / count)[:, None, None]) * inside
-        for image in (left, right)
-    )
-    power = left.square().sum((1, 2)) * right.square().sum((1, 2))
-    return (left * right).sum((1, 2)) / (power + 1e-6).sqrt()
 
 
 def _unexplained(left: Tensor, right: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:

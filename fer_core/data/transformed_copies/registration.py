@@ -37,8 +37,8 @@ class Level:
         blur: Gaussian before sampling, in pixels of 48.
         window: Gaussian window of local mean and contrast, in pixels of this level.
         steps: Steps of the registration.
-        least: Smallest correlation with which a pair goes on; 1% of FER2013's images fall below it
-            when two changes are made.
+        least: Smallest correlation with which a pair goes on, chosen on changed copies of FER2013's
+            images.
     """
 
     side: int
@@ -110,7 +110,7 @@ def register(first: Tensor, second: Tensor, motion: Tensor, steps: int) -> Regis
     best, best_motion = torch.full((len(first),), -1.0), motion
     for step in range(steps + 1):
         moved, inside = warp(first, motion)
-        correlation, moved, fixed = _correlation(moved, second, inside)
+        correlation, moved, fixed = correlate(moved, second, inside)
         better = correlation > best
         best = torch.where(better, correlation, best)
         best_motion = torch.where(better[:, None], motion, best_motion)
@@ -148,8 +148,14 @@ def _steepest(images: Tensor) -> Tensor:
     return torch.stack([right * u + down * v, down * u - right * v, right, down], 1).flatten(2)
 
 
-def _correlation(moved: Tensor, fixed: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the correlation over the overlap, and both images centred there."""
+def correlate(moved: Tensor, fixed: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the correlation over the overlap, and both images centred there.
+
+    Args:
+        moved: Shape (P, S, S).
+        fixed: Shape (P, S, S).
+        inside: 1 in the overlap and 0 elsewhere, shape (P, S, S).
+    """
     count = inside.sum((1, 2)).clamp(min=1)
     moved, fixed = (
         (image - ((image * inside).sum((1, 2)) / count)[:, None, None]) * inside

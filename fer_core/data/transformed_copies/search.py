@@ -43,7 +43,7 @@ def find_transformed_copies(
     """Finds pairs of images that are one picture under mirroring, rotation, scale, shift and light.
 
     The time grows linearly with the images, except for a matrix product that grows with their
-    square and takes about as long as the rest at 300,000 images. 2.8 kB an image are held.
+    square. 2.8 kB per image are held in memory.
 
     Args:
         images: uint8, shape (N, S, S) or (N, S, S, 3); may be a memory map.
@@ -71,7 +71,7 @@ def find_transformed_copies(
 
 @dataclass(frozen=True)
 class _Matches:
-    """CandidatePairs and how they are registered so far."""
+    """Candidate pairs and how they are registered so far."""
 
     pairs: CandidatePairs
     motion: Tensor
