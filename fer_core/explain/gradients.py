@@ -49,10 +49,10 @@ def integrated_gradients(question: Question, steps: int = STEPS) -> tuple[Tensor
 def smoothed_gradients(question: Question, steps: int = SMOOTHED_STEPS) -> tuple[Tensor, Tensor]:
     """Integrated gradients of the log-odds over two baselines, smoothed.
 
-    Three changes to integrated gradients, each measured (docs/explain.md): the path starts once
-    from the plain mean colour and once from a blurred face, because deletion removes the former
-    way and insertion the latter; the target is the log-odds of the class, which contrasts it with
-    all others; and the map is blurred, because single pixels are noise.
+    Three changes to integrated gradients: one path starts from the plain mean colour and one from
+    a blurred face, because deletion removes content in the former way and insertion in the latter;
+    the target is the log-odds of the class, which contrasts it with all others; and the map is
+    blurred, because single pixels are noise. docs/explain.md has results.
 
     Args:
         question: Explained model and inputs; the model must be differentiable.

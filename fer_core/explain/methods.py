@@ -190,8 +190,8 @@ def default_method(config: ModelConfig | None) -> str:
 
     Where a run was measured, `fer_core.explain.defaults.default_of` chooses by its measurements.
     Else it is Chefer relevance for ViTs, because a CAM of a class-token ViT can miss the evidence,
-    and smoothed gradients for other networks, where CAMs rarely beat the centre baseline (the
-    table in docs/explain.md).
+    and smoothed gradients for other networks, where CAMs rarely beat the centre baseline
+    (docs/explain.md).
     """
     if config is None:
         return "occlusion"
