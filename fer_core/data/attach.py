@@ -11,7 +11,7 @@ sharpness; it is taken only if no other image fits nearly as well.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +94,8 @@ def match_pictures(
         DataError: If the benchmark's samples have no hashes.
     """
     matcher = _Matcher(info, samples, images)
-    read = unreadable = 0
-    for picture in pictures:
-        read += 1
-        if picture is None:
-            unreadable += 1
-        else:
-            matcher.add(picture)
-    return matcher.result(read, unreadable)
+    matcher.add_all(pictures)
+    return matcher.result()
 
 
 def attach(
@@ -132,18 +126,13 @@ def attach(
         )
         matcher = _Matcher(info, samples, stored)
         matcher.add_earlier(folder / ATTACHED)
-        read = unreadable = 0
-        for picture in tree_pictures([tree], progress, len(samples)):
-            read += 1
-            if picture is None:
-                unreadable += 1
-            else:
-                matcher.add(picture)
-        attached = matcher.result(read, unreadable)
+        matcher.add_all(tree_pictures([tree], progress, len(samples)))
+        attached = matcher.result()
         if not attached.rows:
             raise DataError(
-                f"None of the {read:,} pictures in {path.name} is one of {benchmark.name}'s "
-                f"{len(samples):,}. Give the data that {info.title} was made from."
+                f"None of the {attached.read:,} pictures in {path.name} is one of "
+                f"{benchmark.name}'s {len(samples):,}. Give the data that {info.title} was made "
+                "from."
             )
         stored.flush()
         write_table(partial / "samples.parquet", matcher.table())
@@ -242,8 +231,18 @@ class _Matcher:
         self._images = np.zeros(shape, dtype=np.uint8) if images is None else images
         self._match = np.full(len(keys), _NONE, dtype=np.int8)
         self._mismatch = np.full(len(keys), np.inf)
+        self._read = self._unreadable = 0
 
-    def add(self, picture: Image.Image | NDArray[np.uint8]) -> None:
+    def add_all(self, pictures: Iterable[Image.Image | NDArray[np.uint8] | None]) -> None:
+        """Stores the pictures that show an image; None counts as unreadable."""
+        for picture in pictures:
+            self._read += 1
+            if picture is None:
+                self._unreadable += 1
+            else:
+                self._add(picture)
+
+    def _add(self, picture: Image.Image | NDArray[np.uint8]) -> None:
         """Stores a picture in the slot of the image that it shows, if it shows one."""
         image = self._stored_form(picture)
         slot = self._slots.get(quality.digest(image))
@@ -275,10 +274,11 @@ class _Matcher:
         """Returns the slots: `sha1` of the benchmark's image, and 0, 1 (near) or 2 (exact)."""
         return pd.DataFrame({"sha1": self._digests, "match": self._match})
 
-    def result(self, read: int, unreadable: int) -> AttachedPictures:
+    def result(self) -> AttachedPictures:
         """Returns what was matched so far."""
         matches = dict(zip(self._digests, self._match.tolist(), strict=True))
-        return _attached(self._images, matches, self._samples, read, unreadable)
+        attached = _attached(self._images, matches, self._samples)
+        return replace(attached, read=self._read, unreadable=self._unreadable)
 
     def _stored_form(self, picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Returns a picture as `prepare` stores it."""
@@ -336,15 +336,11 @@ def _distinct(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _attached(
-    images: NDArray[np.uint8],
-    matches: Mapping[str, int],
-    samples: pd.DataFrame,
-    read: int = 0,
-    unreadable: int = 0,
+    images: NDArray[np.uint8], matches: Mapping[str, int], samples: pd.DataFrame
 ) -> AttachedPictures:
     slots = {digest: slot for slot, digest in enumerate(matches)}
     found = [(str(name), str(digest)) for name, digest in zip(samples["id"], samples["sha1"],
              strict=True) if matches.get(digest, _NONE) != _NONE]  # fmt: skip
     exact = sum(matches[digest] == _EXACT for _, digest in found)
     rows = {name: slots[digest] for name, digest in found}
-    return AttachedPictures(images, rows, exact, len(found) - exact, len(samples), read, unreadable)
+    return AttachedPictures(images, rows, exact, len(found) - exact, len(samples))

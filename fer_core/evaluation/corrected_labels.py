@@ -13,6 +13,7 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Estimate, split_metrics
+from fer_core.records import BenchmarkInfo
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def find_base(corrected: BenchmarkDir, others: Iterable[BenchmarkDir]) -> Benchm
     if corrections is None:
         return None
     for other in others:
-        if other.root != corrected.root and _split_hash(other) == corrections.base_split_hash:
+        info = _readable_info(other)
+        if other.root != corrected.root and info and info.split_hash == corrections.base_split_hash:
             return other
     return None
 
@@ -74,7 +76,12 @@ def find_base(corrected: BenchmarkDir, others: Iterable[BenchmarkDir]) -> Benchm
 def find_corrected(base: BenchmarkDir, others: Iterable[BenchmarkDir]) -> list[BenchmarkDir]:
     """Returns the benchmarks that correct test or validation labels of another one."""
     split_hash = base.info().split_hash
-    return [other for other in others if _base_hash(other) == split_hash]
+    corrected = []
+    for other in others:
+        info = _readable_info(other)
+        if info and info.corrections and info.corrections.base_split_hash == split_hash:
+            corrected.append(other)
+    return corrected
 
 
 def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparison:
@@ -133,16 +140,8 @@ def _test_labels(benchmark: BenchmarkDir) -> "pd.Series[str]":
     return pd.Series(test["label"].to_numpy(), index=test["id"].to_numpy())
 
 
-def _split_hash(benchmark: BenchmarkDir) -> str:
+def _readable_info(benchmark: BenchmarkDir) -> BenchmarkInfo | None:
     try:
-        return benchmark.info().split_hash
+        return benchmark.info()
     except ArtifactError:
-        return ""
-
-
-def _base_hash(benchmark: BenchmarkDir) -> str:
-    try:
-        corrections = benchmark.info().corrections
-    except ArtifactError:
-        return ""
-    return corrections.base_split_hash if corrections else ""
+        return None
