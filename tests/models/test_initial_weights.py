@@ -134,7 +134,7 @@ def test_weights_in_several_files_are_read(tmp_path):
 def test_pickled_weights_of_a_repository_are_refused(tmp_path):
     hub_vit(tmp_path / "vit")
     (tmp_path / "vit" / "model.safetensors").rename(tmp_path / "vit" / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match=r"pickled weights \(\.bin\) can run code"):
+    with pytest.raises(WeightsError, match=r"It has pytorch_model\.bin\..*are refused"):
         start(tmp_path / "vit")
 
 

@@ -20,6 +20,7 @@ from fer_core.models.checkpoint import (
 from fer_core.models.weights import initialise
 from fer_core.synthetic.face import render
 from tests.support.builders import toy_recipe
+from tests.support.stand_ins import hub_cache
 
 LABELS = SEVEN_EMOTIONS.names
 REAL = [key for key in architectures() if not key.startswith("tiny")]
@@ -137,12 +138,12 @@ def test_imagenet_weights_give_informative_features():
 
 
 def test_an_unreachable_hub_names_the_other_initialisations(monkeypatch):
-    import huggingface_hub
+    import huggingface_hub.constants
 
     def unreachable(*_, **__):
         raise ConnectionError
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     config = ModelConfig(architecture="resnet34", image_size=64, init="imagenet")
     with pytest.raises(
         WeightsError, match=r"resnet34.* from the hub .*model\.init=scratch, model\.init=file"
@@ -151,20 +152,17 @@ def test_an_unreachable_hub_names_the_other_initialisations(monkeypatch):
 
 
 def test_a_hub_repository_is_read_and_named(monkeypatch, tmp_path):
-    import huggingface_hub
+    import huggingface_hub.constants
 
     config = ModelConfig(architecture="resnet34", image_size=64, init="hub:someone/faces")
     second_model = build_model(config, 7)
-    file = tmp_path / "model.safetensors"
+    file = tmp_path / "faces" / "model.safetensors"
     save_tensors(file, second_model.state_dict(), {"labels": list(LABELS)})
-    requests = []
-    monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *names, **_: requests.append(names) or str(file)
-    )
+    hub_cache(tmp_path / "cache", file.parent, "someone/faces", "d" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     model = build_model(config, 7)
     result = initialise(model, config, LABELS)
-    assert requests == [("someone/faces", "model.safetensors")]
-    assert (result.init, result.source) == ("checkpoint", "hub someone/faces")
+    assert (result.init, result.source) == ("checkpoint", f"hub someone/faces@{'d' * 40}")
     assert all(
         torch.equal(value, second_model.state_dict()[key])
         for key, value in model.state_dict().items()

@@ -261,9 +261,10 @@ def _import_onnx(
 
 
 def _read_folder(request: _Request) -> "PublishedModel":
-    from fer_core.models.hub import open_folder, read_folder
+    from fer_core.models.repository import Repository
+    from fer_core.models.repository_models import read_repository
 
-    return read_folder(open_folder(request.source), request.options, request.labels)
+    return read_repository(Repository.parse(request.source), request.options, request.labels)
 
 
 def _read_weights(request: _Request) -> "PublishedModel":

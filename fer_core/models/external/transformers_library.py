@@ -14,7 +14,7 @@ from fer_core.models.external.probe import supports_size
 from fer_core.models.processor import read_processor
 from fer_core.models.published import InputOptions
 from fer_core.models.registry import HALF, State
-from fer_core.models.repository import MissingFileError, Repository
+from fer_core.models.repository import CONFIG, PROCESSOR, MissingFileError, Repository
 from fer_core.models.resampling import resampled
 
 _IGNORED = (
@@ -84,7 +84,7 @@ def _read(config: ModelConfig) -> ModelConfig:
     name = config.architecture.removeprefix("hf:")
     try:
         repository = Repository.parse(name)
-        content = repository.json("config.json")
+        content = repository.json(CONFIG)
         given = _input(repository, content, config)
     except WeightsError as error:
         raise RecipeError(f"{config.architecture}: {error}") from error
@@ -103,7 +103,7 @@ def _read(config: ModelConfig) -> ModelConfig:
 def _input(repository: Repository, content: Mapping[str, Any], config: ModelConfig) -> InputOptions:
     """Returns mean and standard deviation; 0.5 where the repository has no image processor."""
     try:
-        processor = repository.json("preprocessor_config.json")
+        processor = repository.json(PROCESSOR)
     except MissingFileError:
         processor = {"image_mean": list(HALF), "image_std": list(HALF)}
     options = InputOptions(config.image_size, config.mean, config.std)
