@@ -1,6 +1,7 @@
 """What a run can do. Pages and commands ask here and never guess."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
@@ -47,6 +48,11 @@ def abilities_of(run: RunDir, info: RunInfo | None = None) -> Abilities:
             )
         case "members":
             return _ensemble(run, info)
+
+
+def model_file(run: RunDir, info: RunInfo) -> Path:
+    """Returns the file of the model that a run predicts with; it may be missing."""
+    return run.onnx_path if info.backend == "onnx" else run.weights_path
 
 
 def _onnx(run: RunDir, info: RunInfo) -> Abilities:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
@@ -41,9 +42,7 @@ def open_onnx(
         WeightsError: If the file is missing or damaged.
     """
     if info.backend != "onnx":
-        raise ArtifactError(
-            f"{info.title} was imported as predictions; it has no model that could predict images."
-        )
+        raise ArtifactError(abilities_of(run, info).reason)
     if not run.onnx_path.is_file():
         raise WeightsError(
             f"{run.run_id} has no {run.onnx_path.name}. Restore the file, or import it again."

@@ -12,6 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from fer_core.abilities import model_file
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, load_classifier
@@ -49,8 +50,8 @@ def measure_run(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    onnx = run.info().backend == "onnx"
-    device = torch.device("cpu") if onnx else device
+    info = run.info()
+    device = torch.device("cpu") if info.backend == "onnx" else device
     before = _peak_memory(device)
     model = load_classifier(run, stored, device, threads)
     random = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def measure_run(
         run_id=run.run_id,
         parameters=cost.parameters,
         flops=cost.flops,
-        weight_bytes=(run.onnx_path if onnx else run.weights_path).stat().st_size,
+        weight_bytes=model_file(run, info).stat().st_size,
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),
         device=device_title(device),

@@ -170,11 +170,8 @@ class OnnxNetwork:
         parts = []
         for start in range(0, len(rows), batch_size):
             batch = images[rows[start : start + batch_size]]
-            inputs = self.preprocessing(np.asarray(batch))
-            parts.append(self.logits(inputs, batch_size).numpy())
-        logits = np.concatenate(parts).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+            parts.append(self.logits(self.preprocessing(np.asarray(batch)), batch_size))
+        result: NDArray[np.float64] = torch.cat(parts).double().softmax(dim=1).numpy()
         return result
 
 

@@ -5,19 +5,17 @@ materialises the attention matrix. `AttentionTape` replaces that function in the
 only, so neither the model nor other threads are affected.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from fer_core.explain.saliency import ExplainError, LogitsFunction, Question
+from fer_core.models.fused_attention import FusedAttentionMode
 from fer_core.models.tokens import grid_side
 
 
-class AttentionTape(TorchFunctionMode):
+class AttentionTape(FusedAttentionMode):
     """Context manager that records the attention weights of every block.
 
     Attributes:
@@ -26,21 +24,10 @@ class AttentionTape(TorchFunctionMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(self._record)
         self.weights: list[Tensor] = []
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 (torch's protocol)
-        if func is not F.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        return self._attend(*args, **(kwargs or {}))
-
-    def _attend(  # noqa: PLR0913 (the signature of the replaced function)
+    def _record(  # noqa: PLR0913 (the signature of the replaced function)
         self,
         query: Tensor,
         key: Tensor,

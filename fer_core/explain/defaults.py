@@ -10,7 +10,7 @@ from fer_core.records import RunInfo
 
 
 def config_of(info: RunInfo) -> ModelConfig | None:
-    """Returns how a run's network was built; None for ensembles and imported runs."""
+    """Returns how a run's network was built; None if it has no network of its own."""
     if info.kind != "network":
         return None
     recipe = parse_recipe(info.recipe)
@@ -27,7 +27,7 @@ def default_of(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> str:
 
     The best method that beats both baselines on this run (`RunEvidence.best`). If nothing was
     measured: the default of the network's family, `MEMBERS` for an ensemble, and occlusion for an
-    imported network.
+    imported ONNX file.
     """
     best = run_evidence(benchmark, run, info).best
     if best is not None:

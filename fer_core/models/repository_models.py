@@ -36,18 +36,28 @@ def read_repository(
         WeightsError: If a file is missing, damaged, a pickle, or does not fit; says which.
     """
     repository = repository.pinned()
-    name = repository.name
     try:
         config = repository.json(CONFIG)
     except MissingFileError as error:
         raise WeightsError(
-            f"{name} has no {CONFIG}, which names the architecture and the classes. Give a folder "
-            "of transformers' save_pretrained, or a file of weights with --architecture."
+            f"{error} That file names the architecture and the classes. Give a folder of transformers' "
+            "save_pretrained, or a file of weights with --architecture."
         ) from error
     for file in repository.weight_files():
         read_facts(file)  # a damaged header is an error here
     if "pretrained_cfg" in config and "architecture" in config:
         return _read_timm(repository, config, options, outputs)
+    return _read_transformers(repository, config, options, outputs)
+
+
+def _read_transformers(
+    repository: Repository,
+    config: Mapping[str, Any],
+    options: InputOptions,
+    outputs: tuple[str, ...],
+) -> PublishedModel:
+    """Reads a repository of transformers' `save_pretrained`."""
+    name = repository.name
     if "auto_map" in config:
         raise WeightsError(
             f"{name} needs code from its repository (auto_map in {CONFIG}), which is not run. Only "

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_core.artifacts import RunDir
-from fer_core.config import ModelConfig, Recipe, parse_recipe
+from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, open_onnx
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import exported_copy
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import ArtifactError
+from fer_core.explain.defaults import config_of
 from fer_core.explain.saliency import LogitsFunction
 from fer_core.models import ModelSpec
 from fer_core.predictor.answers import Backend, Probabilities
@@ -70,8 +71,7 @@ class LoadedModel:
     @property
     def config(self) -> ModelConfig | None:
         """Configuration of the network; None for an imported ONNX file."""
-        recipe = parse_recipe(self.info.recipe) if self.info.kind == "network" else None
-        return recipe.model if isinstance(recipe, Recipe) else None
+        return config_of(self.info)
 
     @property
     def loaded(self) -> bool:

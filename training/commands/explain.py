@@ -116,7 +116,7 @@ def _explain(
     if not (abilities := abilities_of(run)).predicts:
         console.print(f"{run.run_id} cannot be explained: {abilities.reason}", markup=False)
         return
-    if methods and not set(methods) & set(suitable_methods(predictor, run.info())):
+    if methods and not set(methods) & set(suitable_methods(run.info())):
         console.print(f"{run.run_id} does not support {', '.join(methods)}.")
         return
     done = explain_run(predictor, run, plan, show_progress, methods, overwrite=overwrite)

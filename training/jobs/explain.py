@@ -18,7 +18,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness as metrics
-from fer_core.explain.defaults import made_of, members_methods
+from fer_core.explain.defaults import config_of, made_of, members_methods
 from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, methods_for
@@ -169,7 +169,7 @@ def explain_run(
     info = run.info()
     require_split(plan.dataset, info.split_hash, run.run_id)
     protocol = plan.protocol(info, members_methods(predictor.benchmark, info))
-    suitable = suitable_methods(predictor, info)
+    suitable = suitable_methods(info)
     path = plan.faithfulness_path(run)
     if requested and not overwrite:
         _require_same_protocol(run, path, protocol)
@@ -244,14 +244,13 @@ def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
         return None
 
 
-def suitable_methods(predictor: Predictor, info: RunInfo) -> list[str]:
+def suitable_methods(info: RunInfo) -> list[str]:
     """Returns the methods that a run supports: baselines first, slow methods last."""
-    config, of_members = None, [MEMBERS] if info.kind == "ensemble" else []
-    if info.kind == "network":
-        with predictor.borrow(info.run_id) as model:
-            config = model.config
-    supported = sorted(methods_for(config), key=lambda method: (not method.baseline, method.slow))
+    supported = sorted(
+        methods_for(config_of(info)), key=lambda method: (not method.baseline, method.slow)
+    )
     keys = [method.key for method in supported]
+    of_members = [MEMBERS] if info.members else []
     return [*keys[: len(BASELINES)], *of_members, *keys[len(BASELINES) :]]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from fer_core.abilities import abilities_of
+from fer_core.abilities import abilities_of, model_file
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
@@ -207,7 +207,7 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: SampledPictures) -> bool:
 
 def input_stamp(run: RunDir, pictures: SampledPictures) -> str:
     """Returns what cached predictions of a network depend on: the images and its weights."""
-    file = run.onnx_path if run.info().kind == "imported" else run.weights_path
+    file = model_file(run, run.info())
     weights = file.stat() if file.is_file() else None
     pixels = hashlib.sha256(np.ascontiguousarray(pictures.images).tobytes()).hexdigest()[:12]
     stamp = f"{pictures.seed} {samples_hash(pictures.truth)} {pixels}"

@@ -317,5 +317,7 @@ def test_an_ensemble_has_no_feature_map_for_hints(toy):
     )
     toy_run(toy.benchmark, toy.dataset, 0, "tiny2", "tiny_cnn")
     build_ensemble(recipe, toy.benchmark)
-    with pytest.raises(RecipeError, match=r"pair-cpu, is an ensemble.*hint_epochs=0"):
+    with pytest.raises(
+        RecipeError, match=r"first teacher, pair-cpu\. .* is an ensemble.*hint_epochs=0"
+    ):
         student(toy, teachers=["pair-cpu"], hint_epochs=1)
