@@ -65,6 +65,8 @@ class Method:
             return "it has no blocks that attend from all tokens to all tokens"
         if self.reads_layer and not spec.cam_layer:
             return "none of its layers returns a map in the order of the image's positions"
+        if self.key == "layer_cam" and spec.inverts_layer_cam:
+            return "negative activations carry evidence, and the map would point away from it"
         return ""
 
     @property

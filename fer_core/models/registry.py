@@ -49,6 +49,8 @@ class ModelSpec:
         lora_targets: Suffixes of the paths of layers that LoRA adapts; empty if unsupported.
         adapt: Converts a pretrained state dict whose names or position embeddings differ.
         layout: Shape of spatial outputs: (N, C, h, w), (N, h, w, C) or (N, T, C).
+        inverts_layer_cam: Whether negative values of the CAM layer carry evidence, so that
+            Layer-CAM points away from it (measured for ConvNeXt in tests/explain/test_families.py).
         mean_pooled: Whether a ViT's classifier reads the mean of the patches; None where
             `model.pool` says so.
     """
@@ -72,6 +74,7 @@ class ModelSpec:
     lora_targets: tuple[str, ...] = ()
     adapt: Adapt | None = None
     layout: Layout = "maps"
+    inverts_layer_cam: bool = False
     mean_pooled: bool | None = None
 
     @property

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from fer_core.config import ModelConfig
 from fer_core.engine.hints import captured
+from fer_core.explain.cam import layer_cam
 from fer_core.explain.features import penultimate
 from fer_core.explain.methods import METHODS, explain, methods_for
-from fer_core.explain.saliency import ExplainError, Target
+from fer_core.explain.saliency import Detail, ExplainError, Question, Target, to_side
 from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.synthetic.face import render
 
@@ -139,11 +140,26 @@ def test_maps_follow_the_evidence(fitted):
 
 def test_methods_that_a_family_does_not_support_say_why(fitted):
     model, config, images, _, _ = fitted
-    refused = [method for method in METHODS.values() if method not in methods_for(config)]
-    assert bool(refused) == (spec_of(config).family != "vit")
+    spec = spec_of(config)
+    unsupported = [method for method in METHODS.values() if method not in methods_for(config)]
+    refused = [method for method in unsupported if method.key != "layer_cam"]
+    assert bool(refused) == (spec.family != "vit")
+    assert (METHODS["layer_cam"] in unsupported) == spec.inverts_layer_cam
     for method in refused:
         with pytest.raises(ExplainError, match="no blocks that attend from all tokens to all"):
             explain(model, config, images[:1], [None], method.key)
+
+
+def test_layer_cam_is_refused_where_its_map_is_inverted(fitted):
+    model, config, images, classes, _ = fitted
+    targets = [Target(int(label)) for label in classes]
+    _, maps = layer_cam(Question(model, config, images, targets, Detail()))
+    found, falls = by_quadrant(to_side(maps, SIDE)), occluded(model, images, classes)
+    agreement = np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(found, falls, strict=True)])
+    assert (agreement < 0) == spec_of(config).inverts_layer_cam
+    if agreement < 0:
+        with pytest.raises(ExplainError, match="point away from it"):
+            explain(model, config, images, targets, "layer_cam")
 
 
 @pytest.mark.parametrize("name", DEEP)

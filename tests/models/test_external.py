@@ -3,7 +3,7 @@
 import huggingface_hub.constants
 import pytest
 import torch
-from transformers import ViTConfig
+from transformers import ConvNextConfig, ConvNextV2Config, ViTConfig
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
@@ -38,6 +38,21 @@ def test_the_specification_is_read_from_the_network(architecture, expected):
     model = build_model(config, 7).eval()
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
     model.get_submodule(spec.cam_layer)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config"),
+    [
+        ("timm:convnext_atto", {}),
+        ("torchvision:convnext_tiny", {}),
+        ("hf:me/convnext", ConvNextConfig(image_size=64).to_dict()),
+        ("hf:me/convnextv2", ConvNextV2Config(image_size=64).to_dict()),
+    ],
+)
+def test_convnext_of_each_library_inverts_layer_cam(architecture, config):
+    model = ModelConfig(architecture=architecture, image_size=64, hub_config=config)
+    assert spec_of(model).inverts_layer_cam
+    assert not spec_of(ModelConfig(architecture="timm:resnet18", image_size=64)).inverts_layer_cam
 
 
 @pytest.mark.parametrize(

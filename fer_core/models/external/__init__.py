@@ -107,6 +107,7 @@ def _spec(content: str) -> ModelSpec:
         lora_targets=found.lora_targets,
         adapt=facts.adapt,
         layout=found.layout,
+        inverts_layer_cam=found.inverts_layer_cam,
         mean_pooled=facts.mean_pooled or not found.prefix_tokens,
     )
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from fer_core.errors import RecipeError
+from fer_core.models.fused_attention import FusedAttentionMode
 from fer_core.models.registry import Family, Layout
 
 _MIN_SIDE = 6
@@ -28,6 +28,9 @@ _MAX_PREFIX = 16
 
 
 _CHAINS = (nn.Sequential, nn.ModuleList)
+
+_INVERTS_LAYER_CAM = ("ConvNeXt", "ConvNext")
+"""Networks of timm, torchvision and transformers whose negative activations carry evidence."""
 
 _UNORDERED = ("Hiera",)
 """Networks of timm and transformers whose tokens are not in the order of the image's rows."""
@@ -46,6 +49,7 @@ class Probe:
         family: `vit` if every attention block attends from all tokens to all tokens, which
             attention methods require; `other` with other attention or tokens; else `cnn`.
         lora_targets: Suffixes of the paths of linear layers that LoRA adapts; empty for none.
+        inverts_layer_cam: As in `ModelSpec`.
     """
 
     head: str
@@ -55,6 +59,7 @@ class Probe:
     grid: int | None
     family: Family
     lora_targets: tuple[str, ...]
+    inverts_layer_cam: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,26 +69,6 @@ class _Call:
     path: str
     shape: tuple[int, ...]
     depth: int
-
-
-class _AttentionShapes(TorchFunctionMode):
-    """Records query and key lengths of each call of PyTorch's fused attention."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lengths: list[tuple[int, int]] = []
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 (torch's protocol)
-        if func is F.scaled_dot_product_attention:
-            query, key = args[:2]
-            self.lengths.append((query.shape[-2], key.shape[-2]))
-        return func(*args, **(kwargs or {}))
 
 
 def probe(model: nn.Module, size: int, classes: int) -> Probe:
@@ -105,13 +90,20 @@ def probe(model: nn.Module, size: int, classes: int) -> Probe:
     if tokens is not None:
         layer, prefix, grid = tokens
         count = prefix + grid * grid
-        everywhere = {(count, count)} == set(attention.lengths)
+        everywhere = {(count, count)} == set(attention)
         return Probe(head, layer, "tokens", prefix, grid, "vit" if everywhere else "other", targets)
     attends = any("Attention" in type(module).__name__ for module in model.modules())
     layer, layout = _map_layer(calls)
-    if any(type(module).__name__.startswith(_UNORDERED) for module in model.modules()):
+    if _has(model, _UNORDERED):
         layer = ""
-    return Probe(head, layer, layout, 0, None, "other" if attends else "cnn", targets)
+    family: Family = "other" if attends else "cnn"
+    inverts = _has(model, _INVERTS_LAYER_CAM)
+    return Probe(head, layer, layout, 0, None, family, targets, inverts)
+
+
+def _has(model: nn.Module, prefixes: tuple[str, ...]) -> bool:
+    """Whether a module's class has a name with one of the prefixes."""
+    return any(type(module).__name__.startswith(prefixes) for module in model.modules())
 
 
 def supports_size(model: nn.Module, size: int) -> bool:
@@ -124,17 +116,23 @@ def supports_size(model: nn.Module, size: int) -> bool:
     return True
 
 
-def _run(model: nn.Module, size: int, classes: int) -> tuple[list[_Call], _AttentionShapes]:
-    attention, calls = _AttentionShapes(), list[_Call]()
+def _run(model: nn.Module, size: int, classes: int) -> tuple[list[_Call], list[tuple[int, int]]]:
+    """Returns the calls, and the numbers of queries and keys of each fused attention."""
+    calls, lengths = list[_Call](), list[tuple[int, int]]()
+
+    def attend(query: Tensor, key: Tensor, *args: Any, **options: Any) -> Tensor:  # noqa: ANN401
+        lengths.append((query.shape[-2], key.shape[-2]))
+        return F.scaled_dot_product_attention(query, key, *args, **options)
+
     images = torch.empty(_BATCH, 3, size, size, device="meta")
     try:
-        with torch.no_grad(), attention, _recorded(model, calls):
+        with torch.no_grad(), FusedAttentionMode(attend), _recorded(model, calls):
             logits = model(images)
     except Exception as error:  # libraries raise many exception types for a wrong size
         raise RecipeError(f"The network does not take images of {size} px: {error}") from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (_BATCH, classes):
         raise RecipeError("The network does not return one row of logits for each image.")
-    return calls, attention
+    return calls, lengths
 
 
 @contextmanager
