@@ -40,8 +40,8 @@ def read_repository(
         config = repository.json(CONFIG)
     except MissingFileError as error:
         raise WeightsError(
-            f"{error} That file names the architecture and the classes. Give a folder of transformers' "
-            "save_pretrained, or a file of weights with --architecture."
+            f"{error} That file names the architecture and the classes. Give a folder of "
+            "transformers' save_pretrained, or a file of weights with --architecture."
         ) from error
     for file in repository.weight_files():
         read_facts(file)  # a damaged header is an error here
