@@ -1,6 +1,6 @@
 """The list of pages, and the navigation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -62,8 +62,26 @@ def in_section(section: str) -> tuple[str, ...]:
 
 def link(name: str, text: str) -> None:
     """Shows a link to a page: its title and a short description."""
+    open_page(name, f"**{BY_NAME[name].title}**: {text}")
+
+
+def open_page(
+    name: str, label: str = "", query: Mapping[str, str | Sequence[str]] | None = None
+) -> None:
+    """Shows a link to a page.
+
+    Args:
+        name: Name of the page.
+        label: Text of the link; the page's title if empty.
+        query: Query parameters of the link.
+    """
     page = BY_NAME[name]
-    st.page_link(page.path, label=f"**{page.title}**: {text}", icon=f":material/{page.icon}:")
+    st.page_link(
+        page.path,
+        label=label or page.title,
+        icon=f":material/{page.icon}:",
+        query_params=dict(query or {}),
+    )
 
 
 def run() -> None:

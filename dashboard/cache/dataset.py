@@ -176,8 +176,19 @@ def train_label_issues(benchmark: Benchmark) -> TrainLabelIssues | None:
     return issues if issues.split_hash == benchmark.info.split_hash else None
 
 
-def train_label_table(benchmark: Benchmark, issues: TrainLabelIssues) -> pd.DataFrame:
-    """Returns likely label errors of train as a review list, with annotators' votes."""
+@st.cache_resource(
+    max_entries=8,
+    show_spinner=False,
+    hash_funcs={Benchmark: file_stamps("train_labels_path", "samples_path")},
+)
+def train_label_table(benchmark: Benchmark) -> pd.DataFrame:
+    """Returns likely label errors of train as a review list, with annotators' votes.
+
+    It is empty if they were not computed for this split.
+    """
+    issues = train_label_issues(benchmark)
+    if issues is None:
+        return pd.DataFrame()
     table = issues.table()
     known = table["id"].isin(benchmarks.samples(benchmark)["id"])
     return _as_review(benchmark, table[known].reset_index(drop=True), "a classifier predicts")

@@ -38,6 +38,7 @@ Result = TypeVar("Result")
 
 _FAITHFULNESS = ("method", "metric", "id", "value")
 _REGIONS = ("method", "id", "label", "predicted", "cells", *regions.PARTS)
+_BY_REGIONS: HashFuncs = {Run: file_stamps("regions_path")}
 _PROJECTION = ("id", "label", "predicted", "x", "y")
 
 
@@ -229,12 +230,28 @@ def faithfulness(run: Run) -> pd.DataFrame | None:
     return None if table is None else tables.rank_methods(table)
 
 
-@st.cache_resource(
-    max_entries=32, show_spinner=False, hash_funcs={Run: file_stamps("regions_path")}
-)
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_BY_REGIONS)
 def regions_of(run: Run) -> pd.DataFrame | None:
     """Returns a run's `regions.parquet`; None if `explain` was not run."""
     return _read(run.directory.regions_path, _REGIONS)
+
+
+@st.cache_resource(max_entries=1024, show_spinner=False, hash_funcs=_BY_REGIONS)
+def claim(run: Run, method: str, label: str, region: str) -> tables.Claim | None:
+    """Returns the test of a claim on a run; None if it has no such maps to test it on."""
+    table = regions_of(run)
+    return None if table is None else tables.claim(table, method, label, region)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing maps ...", hash_funcs=_BY_REGIONS)
+def agreement(maps: tuple[tuple[Run, str], ...]) -> pd.DataFrame:
+    """Returns the correlation of the maps of runs, each by one method, of the same faces."""
+    rows = {
+        run.run_id: table[table["method"] == method]
+        for run, method in maps
+        if (table := regions_of(run)) is not None
+    }
+    return tables.agreement(rows)
 
 
 @st.cache_resource(

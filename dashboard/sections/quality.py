@@ -128,7 +128,7 @@ def _train_labels(benchmark: Benchmark) -> None:
         )
         st.code(f"python -m training check-labels {benchmark.info.name}", language="bash")
         return
-    table = dataset.train_label_table(benchmark, issues)
+    table = dataset.train_label_table(benchmark)
     if table.empty:
         st.success("No likely label errors.", icon=":material/check:")
         return

@@ -76,6 +76,16 @@ def method_picker(by_run: RegionTables) -> str:
     return method or DEFAULT
 
 
+def methods_by_run(benchmark: Benchmark, by_run: RegionTables, method: str) -> Mapping[str, str]:
+    """Returns the key of each run's method: the picked one, or the run's default."""
+    if method != DEFAULT:
+        return dict.fromkeys(by_run, method)
+    return {
+        run_id: explanations.default_with_regions(benchmark, benchmark.run(run_id))
+        for run_id in by_run
+    }
+
+
 def method_title(method: str) -> str:
     """Returns a method's display name."""
     if method == DEFAULT:
@@ -103,13 +113,16 @@ def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dic
 
 
 def shares_by_model(
-    benchmark: Benchmark, by_run: RegionTables, method: str, areas: Mapping[str, float]
+    benchmark: Benchmark,
+    by_run: RegionTables,
+    methods: Mapping[str, str],
+    areas: Mapping[str, float],
 ) -> None:
     """Shows each model's shares of saliency by region, over all faces."""
     rows = {
-        _row_title(benchmark, by_run, run_id, method): rows[list(PARTS)].mean()
+        _row_title(benchmark.titles[run_id], run_id, methods): rows[list(PARTS)].mean()
         for run_id, table in by_run.items()
-        if len(rows := _of(benchmark, benchmark.run(run_id), table, method))
+        if len(rows := _of(table, methods[run_id]))
     }
     if not rows:
         st.info("This method was not measured on any model.")
@@ -120,7 +133,7 @@ def shares_by_model(
     faces = max(table["id"].nunique() for table in by_run.values())
     st.caption(
         f"Mean share of positive saliency over {faces} test images, equally many of each "
-        f"class; each map explains the predicted class.{_caveat(benchmark, by_run, method)}"
+        f"class; each map explains the predicted class.{_caveat(methods)}"
     )
 
 
@@ -131,10 +144,10 @@ def run_of(benchmark: Benchmark, by_run: RegionTables) -> Run:
 
 
 def shares_by_class(
-    benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str, areas: Mapping[str, float]
+    benchmark: Benchmark, table: pd.DataFrame, method: str, areas: Mapping[str, float]
 ) -> None:
     """Shows a model's shares of saliency by region and predicted class."""
-    rows = _of(benchmark, run, table, method)
+    rows = _of(table, method)
     if rows.empty:
         st.info("This method was not measured on this model.")
         return
@@ -144,16 +157,15 @@ def shares_by_class(
     st.caption("Mean share of positive saliency by region, one row per predicted class.")
 
 
-def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
+def claims(benchmark: Benchmark, methods: Mapping[str, str]) -> None:
     """Shows whether common claims hold, model by model."""
     rows = []
     for text, (label, region) in CLAIMS.items():
         if label not in benchmark.info.labels:
             continue
         row: dict[str, str] = {"claim": text}
-        for run_id, table in by_run.items():
-            key = _key(benchmark, benchmark.run(run_id), method)
-            result = tables.claim(table, key, label, region)
+        for run_id, method in methods.items():
+            result = explanations.claim(benchmark.run(run_id), method, label, region)
             if result is None:
                 row[benchmark.titles[run_id]] = "not measured"
                 continue
@@ -173,9 +185,8 @@ def claims(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
 
 def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> None:
     """Shows the mean map of each class over its mean face."""
-    key = _key(benchmark, run, method)
-    maps = tables.mean_maps(table, key) if len(_of(benchmark, run, table, method)) else {}
-    evidence = explanations.evidence_of(benchmark, run, key)
+    maps = tables.mean_maps(table, method)
+    evidence = explanations.evidence_of(benchmark, run, method)
     faces = benchmarks.mean_faces(benchmark)
     labels = [label for label in benchmark.info.labels if label in maps]
     if not labels:
@@ -187,28 +198,28 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)
         saliency_map.show(column, picture, maps[label], evidence, label)
     st.caption(
-        f"Mean saliency over the images with that prediction ({method_title(key)}), each map "
+        f"Mean saliency over the images with that prediction ({method_title(method)}), each map "
         "scaled to its maximum."
     )
 
 
-def agreement(benchmark: Benchmark, by_run: RegionTables, method: str) -> None:
+def agreement(benchmark: Benchmark, by_run: RegionTables, methods: Mapping[str, str]) -> None:
     """Shows the correlation of the models' maps of the same faces."""
-    rows_by_run = {
-        run_id: rows
+    compared = tuple(
+        (benchmark.run(run_id), methods[run_id])
         for run_id, table in by_run.items()
-        if len(rows := _of(benchmark, benchmark.run(run_id), table, method))
-    }
-    if len(rows_by_run) < 2:
+        if len(_of(table, methods[run_id]))
+    )
+    if len(compared) < 2:
         st.info("Two explained models are needed for a comparison.")
         return
     st.plotly_chart(
-        agreement_heatmap(tables.agreement(rows_by_run), benchmark.titles), key="agreement"
+        agreement_heatmap(explanations.agreement(compared), benchmark.titles), key="agreement"
     )
     st.caption(
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same ranking of regions, 0 no relation. Models can agree on the class and use "
-        f"different regions.{_caveat(benchmark, by_run, method)}"
+        f"different regions.{_caveat(methods)}"
     )
 
 
@@ -278,13 +289,13 @@ def _ranking_rows(table: pd.DataFrame, faithful: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(ordered).reindex(columns=["method", *tables.METRICS.values()])
 
 
-def _several(benchmark: Benchmark, by_run: RegionTables, method: str) -> bool:
+def _several(methods: Mapping[str, str]) -> bool:
     """Returns whether the models' maps come from different methods."""
-    return len({_key(benchmark, benchmark.run(run_id), method) for run_id in by_run}) > 1
+    return len(set(methods.values())) > 1
 
 
-def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
-    if not _several(benchmark, by_run, method):
+def _caveat(methods: Mapping[str, str]) -> str:
+    if not _several(methods):
         return ""
     return (
         " The default method differs between models, so differences can come from the method. To "
@@ -292,16 +303,9 @@ def _caveat(benchmark: Benchmark, by_run: RegionTables, method: str) -> str:
     )
 
 
-def _row_title(benchmark: Benchmark, by_run: RegionTables, run_id: str, method: str) -> str:
-    title = benchmark.titles[run_id]
-    if not _several(benchmark, by_run, method):
-        return title
-    return f"{title}<br>{method_title(_key(benchmark, benchmark.run(run_id), method))}"
+def _row_title(title: str, run_id: str, methods: Mapping[str, str]) -> str:
+    return f"{title}<br>{method_title(methods[run_id])}" if _several(methods) else title
 
 
-def _key(benchmark: Benchmark, run: Run, method: str) -> str:
-    return explanations.default_with_regions(benchmark, run) if method == DEFAULT else method
-
-
-def _of(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) -> pd.DataFrame:
-    return table[table["method"] == _key(benchmark, run, method)]
+def _of(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    return table[table["method"] == method]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard import navigation
 from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.results import Board
@@ -23,14 +24,7 @@ WORST = 8
 DOWNLOAD_LIMIT = 200 * 1024**2
 """Largest file that the page offers, in bytes."""
 
-_PAGES = (
-    ("confusion", "Confusion matrix", "grid_on"),
-    ("errors", "Error explorer", "search_insights"),
-    ("trust", "Trust", "verified_user"),
-    ("head_to_head", "Head to head", "compare_arrows"),
-    ("features", "Feature maps", "layers"),
-)
-_CURVES = ("accuracy", "macro_recall", "log_loss", "train_loss", "learning_rate")
+_PAGES = ("confusion", "errors", "trust", "head_to_head", "features")
 
 
 def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
@@ -66,15 +60,10 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
 def links(benchmark: Benchmark, run_id: str) -> None:
     """Shows links to the result pages with this run picked."""
     with st.container(horizontal=True):
-        for name, title, icon in _PAGES:
+        for name in _PAGES:
             if name == "features" and benchmark.run(run_id).info.kind != "network":
                 continue
-            st.page_link(
-                f"views/{name}.py",
-                label=title,
-                icon=f":material/{icon}:",
-                query_params=_address(benchmark, run_id),
-            )
+            navigation.open_page(name, query=_address(benchmark, run_id))
 
 
 def _address(benchmark: Benchmark, run_id: str) -> dict[str, str]:
@@ -154,12 +143,12 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
         st.info("Neither this run nor any that it was made from was trained here.")
         return
     columns = st.columns(2, gap="large")
-    for index, name in enumerate(_CURVES):
+    for index, (name, title) in enumerate(leaderboard.CURVES.items()):
         with columns[index % 2]:
             chart.show(
                 charts.history_chart(histories, benchmark.titles, benchmark.colours, name),
                 f"run-{name}",
-                f"{leaderboard.CURVES[name]} after each epoch.",
+                f"{title} after each epoch.",
             )
     if len(histories) > 1:
         st.caption("With the runs that it was made from: initial weights, teachers, members.")

@@ -57,7 +57,7 @@ def transformed_copies(benchmark: Benchmark) -> None:
     st.dataframe(shown, hide_index=True, key="transformed-copies")
     st.download_button(
         f"Download {len(shown):,} pairs (csv)",
-        csv_text(shown),
+        lambda: csv_text(shown),
         file_name=f"{benchmark.info.name}-transformed-copies.csv",
         mime="text/csv",
         icon=":material/download:",

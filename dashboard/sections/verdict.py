@@ -152,11 +152,10 @@ def _metric(label: str, value: str, help_text: str) -> None:
 def _page_link(
     page: str, text: str, benchmark: Benchmark, query: Mapping[Key, str | Sequence[str]]
 ) -> None:
-    spec = navigation.BY_NAME[page]
     address = {str(Key.BENCHMARK): benchmark.info.name} | {
         str(key): value if isinstance(value, str) else list(value) for key, value in query.items()
     }
-    st.page_link(spec.path, label=text, icon=f":material/{spec.icon}:", query_params=address)
+    navigation.open_page(page, text, address)
 
 
 def _faces(

@@ -16,21 +16,21 @@ theme.page_header(
 )
 benchmark = pickers.benchmark_with_runs()
 measured = regions.region_tables(benchmark)
-method = regions.method_picker(measured)
+methods = regions.methods_by_run(benchmark, measured, regions.method_picker(measured))
 masks = explanations.canonical_regions(framing_of(benchmark.info))
 areas = regions.region_legend(masks, exact=only_drawn(benchmark.info))
 
 st.subheader("Share of saliency by region", anchor=False)
-regions.shares_by_model(benchmark, measured, method, areas)
+regions.shares_by_model(benchmark, measured, methods, areas)
 
 st.subheader("By class", anchor=False)
 run = regions.run_of(benchmark, measured)
-regions.shares_by_class(benchmark, run, measured[run.run_id], method, areas)
-regions.claims(benchmark, measured, method)
-regions.mean_maps(benchmark, run, measured[run.run_id], method)
+regions.shares_by_class(benchmark, measured[run.run_id], methods[run.run_id], areas)
+regions.claims(benchmark, methods)
+regions.mean_maps(benchmark, run, measured[run.run_id], methods[run.run_id])
 
 st.subheader("Do models use the same regions?", anchor=False)
-regions.agreement(benchmark, measured, method)
+regions.agreement(benchmark, measured, methods)
 
 st.subheader("Which methods are faithful?", anchor=False)
 regions.method_ranking(benchmark, run)
