@@ -52,8 +52,8 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         chart.show(
             coverage_chart(coverage_curve(splits[1]), point),
             "operating-risk",
-            "Error rate of the answers by the share of images that are answered. The curve has one "
-            "threshold for all classes. Band and bars: 95% intervals.",
+            "Error rate of the answers by coverage, the share of images that get an answer. The "
+            "curve has one threshold for all classes. Band and bars: 95% intervals.",
         )
     with right:
         _class_chart(splits[1], point)
@@ -103,8 +103,8 @@ def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
     chart.show(
         precision_chart(class_curve(validation, label), point, label),
         "operating-class",
-        f"Precision of the answers {plain(label)} by the share of {plain(label)} images that are "
-        "answered so. Band and bars: 95% intervals.",
+        f"Precision by recall of {plain(label)}, over all thresholds. Band and bars: 95% "
+        "intervals.",
     )
 
 

@@ -56,8 +56,8 @@ def sentence(verdict: Verdict) -> None:
             f"Weight files. Licence: {', '.join(pick.licences)}",
         )
     st.caption(
-        "Accuracy and macro-recall are those of test, with 95% bootstrap intervals. Validation "
-        "decided."
+        "Accuracy and macro-recall are those of test, with 95% bootstrap intervals. The model was "
+        "chosen on validation."
     )
 
 

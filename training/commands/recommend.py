@@ -92,7 +92,6 @@ def recommend(
     from fer_core.evaluation.constraints import Constraints, parse_recalls
     from fer_core.evaluation.error_costs import ErrorCosts
     from fer_core.evaluation.verdict import read_verdict
-    from fer_core.figures.verdict_pdf import write_pdf
     from training.terminal.verdict import print_json, print_verdict
 
     constraints = Constraints.of(
@@ -113,6 +112,8 @@ def recommend(
     else:
         print_verdict(verdict, point)
     if pdf is not None:
+        from fer_core.figures.verdict_pdf import write_pdf
+
         write_pdf(pdf, verdict, point)
     if point is not None and operating_point is not None:
         point.write(operating_point)
