@@ -120,7 +120,21 @@ def _load(
     with torch.no_grad():
         for key in names:
             state[key].copy_(tensors[key])
+    if not classifier:
+        _reset_head(model, spec)
     unused = sorted(set(tensors) - set(state))
     if not unused:
         return (note,)
     return (note, f"{len(unused)} tensors are not used: {shown(unused)}")
+
+
+def _reset_head(model: nn.Module, spec: ModelSpec) -> None:
+    """Draws a new classifier with torch's bounds of 1 / sqrt(features).
+
+    Some libraries draw it by the number of classes: timm's EfficientNet and MobileNet within 1 /
+    sqrt(classes), which gives logits of several units on pretrained features. Their gradients
+    damage the backbone before the classifier has learned anything.
+    """
+    for module in model.get_submodule(spec.head).modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.reset_parameters()

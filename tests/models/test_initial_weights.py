@@ -180,3 +180,18 @@ def test_a_wrapped_state_dict_of_timm_starts_a_network_of_another_size(
         )
         first = next(key for key in theirs.state_dict() if key.endswith("weight"))
         torch.testing.assert_close(model.state_dict()[first], theirs.state_dict()[first])
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet_face", "efficientnet_lite0"])
+def test_new_classifiers_start_with_small_logits(architecture):
+    """timm draws these by the number of classes: the logits would be 14 times as large."""
+    config = ModelConfig(
+        architecture=architecture,
+        init="face" if architecture == "mobilenet_face" else "imagenet",
+        image_size=32,
+    )
+    model = build_model(config, classes=7)
+    initialise(model, config, LABELS)
+    weight = model.get_submodule("classifier").weight
+    bound = weight.shape[1] ** -0.5
+    assert bound / 2 < weight.abs().max() <= bound
