@@ -213,7 +213,7 @@ class TestFunction:
 
     def test_another_network_is_refused(self, small):
         model = build_model(FACE.model_copy(update={"init": "scratch", "image_size": 32}), 7)
-        with pytest.raises(WeightsError, match="not those of a MobileNet v1"):
+        with pytest.raises(WeightsError, match="not those of the network to fill"):
             fill(model, layers_of(read_graph(small.path)), inputs(2, 32))
 
 
@@ -253,10 +253,8 @@ class TestConverting:
         file, values, out, _ = made
         monkeypatch.setattr(weight_sources, "STARTS", out.parent)
         model = build_model(FACE, 7)
-        head = model.classifier.weight.clone()
         start = initialise(model, FACE, LABELS)
         assert (start.init, "HSE_FaceRec_tf" in start.source) == ("face", True)
-        assert torch.equal(model.classifier.weight, head)
         with torch.no_grad():
             result = model.eval().forward_features(as_input(values)).mean(dim=(2, 3))
         # by hand: 0 to 255 less the means of red, green and blue; the graph takes blue first
@@ -288,7 +286,7 @@ class TestShipped:
             for key, value in model.state_dict().items()
             if value.is_floating_point() and not torch.equal(value, before[key])
         }
-        assert {key for key in before if key.endswith("weight")} - changed == {"classifier.weight"}
+        assert {key for key in before if key.endswith("weight")} <= changed
         assert (STARTS / "mobilenet_face.safetensors").stat().st_size < 7e6
 
     def test_the_converted_features_equal_the_original(self):
