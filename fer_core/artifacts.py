@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
 from fer_core.files import DAMAGED_ARRAYS, atomic_path
+from fer_core.project import artifacts_root, state_root
 from fer_core.records import BenchmarkInfo, RunInfo
 
 PICTURES = "pictures.parquet"
@@ -22,6 +23,9 @@ COPIES = "transformed_copies.parquet"
 
 VOTE_PREFIX = "votes_"
 """Prefix of the columns of `samples.parquet` that hold annotators' votes."""
+
+TRANSFERS = "transfers"
+"""Folder of a benchmark that holds the sets to which its runs were transferred."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -79,7 +83,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 @dataclass(frozen=True)
 class RunDir:
-    """File paths of one run."""
+    """File paths of one run.
+
+    A run of a transferred set is a run of the benchmark that it comes from with other predictions.
+    What describes the model alone (weights, history, cost, faithfulness) is therefore that run's,
+    unless the set's own run has the file.
+    """
 
     root: Path
 
@@ -89,6 +98,17 @@ class RunDir:
         return self.root.name
 
     @property
+    def origin(self) -> "RunDir | None":
+        """The run that was transferred; None for a run of a benchmark of its own."""
+        origin = self.benchmark.origin
+        return None if origin is None else RunDir(origin.root / "runs" / self.run_id)
+
+    def _model_file(self, name: str) -> Path:
+        """Returns a file that describes the model; the transferred run's if this one has none."""
+        own, origin = self.root / name, self.origin
+        return own if origin is None or own.is_file() else origin.root / name
+
+    @property
     def info_path(self) -> Path:
         """`run.json`. It is written last: a run is finished once it exists."""
         return self.root / "run.json"
@@ -96,12 +116,12 @@ class RunDir:
     @property
     def history_path(self) -> Path:
         """`history.parquet`: one row per epoch."""
-        return self.root / "history.parquet"
+        return self._model_file("history.parquet")
 
     @property
     def trace_path(self) -> Path:
         """`trace.parquet`: training loss and accuracy within epochs."""
-        return self.root / "trace.parquet"
+        return self._model_file("trace.parquet")
 
     @property
     def progress_path(self) -> Path:
@@ -111,12 +131,12 @@ class RunDir:
     @property
     def weights_path(self) -> Path:
         """`model.safetensors`."""
-        return self.root / "model.safetensors"
+        return self._model_file("model.safetensors")
 
     @property
     def onnx_path(self) -> Path:
         """`model.onnx`: written by `export`; not in git."""
-        return self.root / "model.onnx"
+        return self._model_file("model.onnx")
 
     @property
     def predictions_path(self) -> Path:
@@ -156,7 +176,7 @@ class RunDir:
     @property
     def efficiency_path(self) -> Path:
         """`efficiency.json`: size, FLOPs, latency and memory."""
-        return self.root / "efficiency.json"
+        return self._model_file("efficiency.json")
 
     @property
     def corrupted_path(self) -> Path:
@@ -179,12 +199,12 @@ class RunDir:
     @property
     def faithfulness_path(self) -> Path:
         """`faithfulness.parquet`: faithfulness of each saliency method; written by `explain`."""
-        return self.root / "faithfulness.parquet"
+        return self._model_file("faithfulness.parquet")
 
     @property
     def faithfulness_validation_path(self) -> Path:
         """`faithfulness_validation.parquet`: the same on validation; chooses the default method."""
-        return self.root / "faithfulness_validation.parquet"
+        return self._model_file("faithfulness_validation.parquet")
 
     @property
     def regions_path(self) -> Path:
@@ -261,13 +281,61 @@ class BenchmarkDir:
 
     @property
     def name(self) -> str:
-        """The benchmark's name, which is its folder's name."""
-        return self.root.name
+        """Its folder's name; of a transferred set `<benchmark>/transfers/<set>`."""
+        return self.root.name if not self.is_transfer else "/".join(self.root.parts[-3:])
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it is a set to which a benchmark's runs were transferred."""
+        return self.root.parent.name == TRANSFERS
+
+    @property
+    def origin(self) -> "BenchmarkDir | None":
+        """The benchmark whose runs were transferred; None for a benchmark of its own."""
+        if not self.is_transfer:
+            return None
+        beside = self.root.parent.parent
+        if (beside / "benchmark.json").is_file():
+            return BenchmarkDir(beside)
+        return BenchmarkDir(artifacts_root() / beside.name)  # the set is in the state folder
 
     @property
     def store(self) -> "ArtifactStore":
         """The folder that holds all benchmarks."""
-        return ArtifactStore(self.root.parent)
+        return ArtifactStore((self.origin or self).root.parent)
+
+    def transfer(self, name: str) -> "BenchmarkDir":
+        """Returns the paths of a transferred set, which need not exist.
+
+        Sets of visitors of the dashboard are in the state folder, if there is one.
+        """
+        own = self.root / TRANSFERS / safe_name(name, "set")
+        state = self._state_transfers()
+        if state is not None and not own.is_dir() and (state / name / "benchmark.json").is_file():
+            return BenchmarkDir(state / name)
+        return BenchmarkDir(own)
+
+    def transfers(self) -> list["BenchmarkDir"]:
+        """Returns all finished transferred sets, by name."""
+        found: dict[str, BenchmarkDir] = {}
+        for folder in (self._state_transfers(), self.root / TRANSFERS):
+            if folder is not None:
+                found |= {path.name: BenchmarkDir(path) for path in _benchmark_folders(folder)}
+        return [found[name] for name in sorted(found)]
+
+    def _state_transfers(self) -> Path | None:
+        state = state_root()
+        return None if state is None else state / self.root.name / TRANSFERS
+
+    @property
+    def shift_path(self) -> Path:
+        """`shift.json`: how a transferred set differs from the benchmark; written by `transfer`."""
+        return self.root / "shift.json"
+
+    @property
+    def reference_path(self) -> Path:
+        """`reference.npz`: statistics of its faces that transferred sets are compared with."""
+        return self.root / "reference.npz"
 
     @property
     def info_path(self) -> Path:
@@ -364,15 +432,30 @@ class ArtifactStore:
     root: Path
 
     def benchmark(self, name: str) -> BenchmarkDir:
-        """Returns a benchmark's paths; the benchmark need not exist."""
+        """Returns a benchmark's paths; the benchmark need not exist.
+
+        Args:
+            name: Its name, or `<benchmark>/transfers/<set>`.
+
+        Raises:
+            ArtifactError: If it is not a valid name.
+        """
+        origin, _, rest = name.partition("/")
+        folder, _, transferred = rest.partition("/")
+        if rest and folder == TRANSFERS:
+            return self.benchmark(origin).transfer(transferred)
         return BenchmarkDir(self.root / safe_name(name, "benchmark"))
 
     def benchmarks(self) -> list[BenchmarkDir]:
-        """Returns all benchmarks with a `benchmark.json`, by name."""
-        if not self.root.is_dir():
-            return []
-        return [
-            BenchmarkDir(path)
-            for path in sorted(self.root.iterdir())
-            if (path / "benchmark.json").is_file() and _SAFE_NAME.fullmatch(path.name)
-        ]
+        """Returns all benchmarks with a `benchmark.json`, by name, without transferred sets."""
+        return [BenchmarkDir(path) for path in _benchmark_folders(self.root)]
+
+
+def _benchmark_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if (path / "benchmark.json").is_file() and _SAFE_NAME.fullmatch(path.name)
+    ]

@@ -115,6 +115,30 @@ class Corrections(BaseModel):
     labels: Mapping[str, str]
 
 
+class TransferOrigin(BaseModel):
+    """Where the runs of a transferred set come from.
+
+    Attributes:
+        benchmark: Name of the benchmark that the runs were trained for.
+        title: Its title.
+        split_hash: Its split hash when the runs were transferred.
+        train_counts: Its training images by class; the runs know these class frequencies.
+        classes: The set's own class names and the benchmark's class of each; empty if it is left
+            out.
+        missing_classes: Classes of the benchmark of which the set has no labelled image, although
+            others are labelled.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    benchmark: str
+    title: str
+    split_hash: str
+    train_counts: Mapping[str, int]
+    classes: Mapping[str, str] = {}
+    missing_classes: tuple[str, ...] = ()
+
+
 class BenchmarkInfo(Record):
     """`benchmark.json`: labels, sources, split and counts of a benchmark.
 
@@ -129,6 +153,9 @@ class BenchmarkInfo(Record):
         framing: Position of faces in the images; None if too few were detected or none were
             searched for.
         corrections: Corrections of validation and test images; None if there are none.
+        transferred_from: The benchmark whose runs were transferred to this set; None for a
+            benchmark of its own. All images of such a set are in `test`, labelled or not.
+        unlabelled: Number of images without a label; `counts` leaves them out.
     """
 
     name: str
@@ -145,6 +172,8 @@ class BenchmarkInfo(Record):
     protocol: str
     framing: Framing | None = None
     corrections: Corrections | None = None
+    transferred_from: TransferOrigin | None = None
+    unlabelled: int = 0
 
     @property
     def label_set(self) -> LabelSet:
@@ -152,9 +181,28 @@ class BenchmarkInfo(Record):
         return LabelSet(self.labels)
 
     @property
+    def shown_name(self) -> str:
+        """Its name for readers, such as `myset (transferred from ferplus)`."""
+        return shown_name(self.name)
+
+    @property
+    def labelled(self) -> int:
+        """Number of labelled test images."""
+        return sum(self.counts["test"].values())
+
+    @property
     def train_counts(self) -> NDArray[np.int64]:
-        """Training samples by class, in canonical order, shape (K,)."""
-        return np.array([self.counts["train"].get(name, 0) for name in self.label_set.names])
+        """Training samples of its runs by class, in canonical order, shape (K,)."""
+        origin = self.transferred_from
+        counts = origin.train_counts if origin is not None else self.counts["train"]
+        return np.array([counts.get(name, 0) for name in self.label_set.names])
+
+
+def shown_name(name: str) -> str:
+    """Returns a benchmark's name for readers; `<benchmark>/transfers/<set>` says what it is."""
+    origin, _, rest = name.partition("/")
+    own = rest.rpartition("/")[2]
+    return f"{own} (transferred from {origin})" if own else name
 
 
 class LedgerEntry(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir
-from fer_core.data.prepared import PreparedDataset
+from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.project import artifacts_root, data_root
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -48,13 +48,18 @@ def benchmark_dir(name: str, artifacts: Path | None) -> BenchmarkDir:
     return ArtifactStore(artifacts or artifacts_root()).benchmark(name)
 
 
+def prepared_path(name: str, data: Path | None) -> Path:
+    """Returns the folder of a benchmark's prepared images; it need not exist."""
+    return prepared_folder(data or data_root(), benchmark_dir(name, None))
+
+
 def open_dataset(name: str, data: Path | None) -> PreparedDataset:
     """Opens a benchmark's prepared dataset.
 
     Raises:
         DataError: If it is missing.
     """
-    return PreparedDataset.open((data or data_root()) / name)
+    return PreparedDataset.open(prepared_path(name, data))
 
 
 def device_name(device: Literal["auto", "cpu"]) -> str | None:

@@ -22,12 +22,12 @@ from dashboard.cache.stamps import file_stamps, stamp
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, read_table
 from fer_core.data.atomic_dir import ATTACHED
 from fer_core.data.attach import read_attached
-from fer_core.data.prepared import PreparedDataset
+from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.data.storage import decode
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.ensemble import members_changed
 from fer_core.evaluation.lineage import FindRun
-from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.predictions import Predictions, read_predictions
 from fer_core.evaluation.report import Report
 from fer_core.figures.palette import model_colours
 from fer_core.labels import LabelSet
@@ -94,10 +94,13 @@ class Benchmark:
 
 
 def benchmark_dirs() -> dict[str, BenchmarkDir]:
-    """Returns the benchmarks by name, most runs first; the dashboard opens the first."""
+    """Returns the benchmarks by name, most runs first; the dashboard opens the first.
+
+    Each is followed by the sets to which its runs were transferred.
+    """
     directories = ArtifactStore(artifacts_root()).benchmarks()
     ordered = sorted(directories, key=lambda directory: -len(directory.runs()))
-    return {directory.name: directory for directory in ordered}
+    return {directory.name: directory for own in ordered for directory in (own, *own.transfers())}
 
 
 def _run_stamps(directory: BenchmarkDir) -> Hashable:
@@ -146,8 +149,14 @@ def benchmark(directory: BenchmarkDir) -> Benchmark:
         if members_changed(run.directory)
     ]
     runs = [replace(run, weight_files=_weight_files(run, runs)) for run in runs]
-    runs.sort(key=lambda run: -run.report.test.accuracy.value)
+    runs.sort(key=_by_accuracy)
     return Benchmark(directory, info, tuple(runs), tuple(warnings), tuple(unfinished))
+
+
+def _by_accuracy(run: Run) -> float:
+    """Sorts the best run first; on a set without labels, by its accuracy on validation."""
+    report = run.report
+    return -(report.test if report.test.samples else report.validation).accuracy.value
 
 
 def run_finder() -> FindRun:
@@ -263,7 +272,7 @@ def predictions(run: Run) -> Predictions:
     Raises:
         ArtifactError: If they are missing or damaged.
     """
-    return Predictions.read(run.directory.predictions_path, LabelSet(run.info.labels))
+    return read_predictions(run.directory, LabelSet(run.info.labels))
 
 
 @st.cache_resource(
@@ -359,7 +368,7 @@ def stored_pictures(benchmark: Benchmark) -> Pictures | None:
 
 def data_folder(benchmark: Benchmark) -> Path:
     """Returns the folder of the prepared dataset and of attached pictures."""
-    return data_root() / benchmark.info.name
+    return prepared_folder(data_root(), benchmark.directory)
 
 
 def _prepared_pictures(folder: Path, split_hash: str) -> Pictures:

@@ -11,6 +11,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import FerscopeError
+from fer_core.records import shown_name
 
 
 def benchmark_picker() -> None:
@@ -21,7 +22,9 @@ def benchmark_picker() -> None:
             "Benchmark",
             names,
             Key.BENCHMARK,
-            help_text="A dataset with its splits, and all runs that were evaluated on it.",
+            shown=shown_name,
+            help_text="A dataset with its splits, and all runs that were evaluated on it. A "
+            "transferred set has the runs of another benchmark.",
         )
 
 

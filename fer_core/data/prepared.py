@@ -7,12 +7,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import VOTE_PREFIX, read_table
+from fer_core.artifacts import TRANSFERS, VOTE_PREFIX, BenchmarkDir, read_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.sources.base import NO_MAJORITY
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import LabelSet
 from fer_core.records import BenchmarkInfo
+
+
+def prepared_folder(data: Path, benchmark: BenchmarkDir) -> Path:
+    """Returns the folder of a benchmark's prepared images; it need not exist.
+
+    Those of a transferred set are beside its benchmark if a visitor uploaded it, else in
+    `transfers/` of the data folder: preparing the benchmark again replaces that benchmark's folder.
+
+    Args:
+        data: Folder of prepared datasets.
+        benchmark: The benchmark or the transferred set.
+    """
+    origin = benchmark.origin
+    if origin is None:
+        return data / benchmark.name
+    if benchmark.root.parent.parent != origin.root:  # in the state folder
+        return benchmark.root / "prepared"
+    return data / TRANSFERS / origin.name / benchmark.root.name
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.leaderboard import RunSource, check_matches_report, comparable_runs
 from fer_core.evaluation.licences import weight_licences
-from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.predictions import SplitPredictions, read_predictions
 from fer_core.evaluation.report import Report, SplitMetrics
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.records import BenchmarkInfo, shown_titles
@@ -94,7 +94,7 @@ def candidates_in(benchmark: BenchmarkDir) -> CandidateSet:
         if not run.info_path.is_file():
             continue
         try:
-            load = partial(Predictions.read, run.predictions_path, info.label_set)
+            load = partial(read_predictions, run, info.label_set)
             sources.append(RunSource(run, run.info(), Report.read(run.report_path), load))
         except FerscopeError as error:
             problems.append(f"{run.run_id}: {error}")

@@ -17,7 +17,7 @@ from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
-from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
@@ -280,6 +280,12 @@ def validation_predictions(
         return None
 
 
+NO_LABELS = (
+    "No picture of this set has a label, so nothing can be scored. Label some on the page Your "
+    "faces, or pass --labels to `transfer`."
+)
+
+
 def check_matches_report(run: RunDir, predictions: Predictions, report: Report) -> None:
     """Checks that predictions and report belong together.
 
@@ -295,6 +301,8 @@ def check_matches_report(run: RunDir, predictions: Predictions, report: Report) 
             f"predictions.parquet of {run.run_id!r} has {count} test samples, but its report has "
             f"{expected}. {remedy}"
         )
+    if not count:
+        raise ArtifactError(NO_LABELS)
     accuracy = float((test.predicted == test.truth).mean())
     reported = report.test.accuracy.value
     if abs(accuracy - reported) > 0.5 / count:
@@ -333,7 +341,7 @@ def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]
 def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
     """Reads a run's files once, so that every damaged one raises here."""
     info = run.checked_info(benchmark)
-    predictions = Predictions.read(run.predictions_path, benchmark.label_set)
+    predictions = read_predictions(run, benchmark.label_set)
     return RunSource(run, info, Report.read(run.report_path), lambda: predictions)
 
 

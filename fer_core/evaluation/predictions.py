@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_table, write_table
+from fer_core.artifacts import RunDir, read_table, write_table
 from fer_core.errors import ArtifactError
 from fer_core.labels import LabelSet
 
@@ -18,6 +18,9 @@ SUM_TOLERANCE = 1e-3
 EVALUATED = ("validation", "test")
 """Splits for which every run has predictions."""
 
+UNLABELLED = -1
+"""Truth of an image without a label; only `Predictions.read` with `unlabelled` returns any."""
+
 
 @dataclass(frozen=True)
 class SplitPredictions:
@@ -26,7 +29,7 @@ class SplitPredictions:
     Attributes:
         labels: Column `i` of `probabilities` belongs to `labels.names[i]`.
         ids: Sample ids, shape (N,).
-        truth: True class indices, shape (N,).
+        truth: True class indices, shape (N,); `UNLABELLED` for an image without a label.
         probabilities: Probabilities, shape (N, K); rows sum to 1.
     """
 
@@ -145,8 +148,14 @@ class Predictions:
         return self.splits[name]
 
     @classmethod
-    def read(cls, path: Path, labels: LabelSet) -> "Predictions":
+    def read(cls, path: Path, labels: LabelSet, *, unlabelled: bool = False) -> "Predictions":
         """Reads `predictions.parquet` and checks ids, labels, and that rows sum to 1.
+
+        Args:
+            path: The file.
+            labels: The run's classes.
+            unlabelled: Whether to return images without a label as well. By default they are left
+                out, so that metrics come from labelled images only.
 
         Raises:
             ArtifactError: If the file is missing, corrupt, or not a table of predictions.
@@ -164,8 +173,9 @@ class Predictions:
             duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
             raise ArtifactError(f"{where} has sample {duplicate} twice.")
         truth = pd.Index(list(labels.names)).get_indexer(pd.Index(table["y_true"]))
-        if (truth < 0).any():
-            unknown = table["y_true"].iloc[int(np.argmax(truth < 0))]
+        wrong = (truth < 0) & table["y_true"].notna().to_numpy()
+        if wrong.any():
+            unknown = table["y_true"].iloc[int(np.argmax(wrong))]
             raise ArtifactError(f"{where} has the unknown label {unknown!r}.")
         probabilities = table[columns].to_numpy(dtype=np.float64)
         off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
@@ -177,16 +187,10 @@ class Predictions:
             )
         ids = table["id"].to_numpy(dtype=object)
         splits = table["split"].to_numpy(dtype=object)
+        kept = truth != UNLABELLED if not unlabelled else np.ones(len(table), dtype=bool)
+        whole = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
         return cls(
-            {
-                str(name): SplitPredictions(
-                    labels,
-                    ids[splits == name],
-                    truth[splits == name].astype(np.int64),
-                    probabilities[splits == name],
-                )
-                for name in pd.unique(table["split"])
-            }
+            {str(name): whole.select((splits == name) & kept) for name in pd.unique(table["split"])}
         )
 
     def write(self, path: Path) -> None:
@@ -194,8 +198,31 @@ class Predictions:
         tables = []
         for split, part in self.splits.items():
             names = np.array(part.labels.names, dtype=object)
-            table = pd.DataFrame({"id": part.ids, "split": split, "y_true": names[part.truth]})
+            truth = np.where(part.truth == UNLABELLED, None, names[part.truth])
+            table = pd.DataFrame({"id": part.ids, "split": split, "y_true": truth})
+            table["y_true"] = table["y_true"].astype("str")
             for index, name in enumerate(part.labels.names):
                 table[f"{PREFIX}{name}"] = part.probabilities[:, index].astype(np.float32)
             tables.append(table)
         write_table(path, pd.concat(tables, ignore_index=True))
+
+
+def read_predictions(run: RunDir, labels: LabelSet, *, unlabelled: bool = False) -> Predictions:
+    """Reads a run's predictions; those of a transferred run have its original validation split.
+
+    What validation chooses (temperature, thresholds, prior shift) is thus chosen on the benchmark
+    that the run comes from, and applied to the transferred set.
+
+    Args:
+        run: The run.
+        labels: Its classes.
+        unlabelled: Whether to return images without a label as well.
+
+    Raises:
+        ArtifactError: If the predictions are missing or damaged.
+    """
+    own = Predictions.read(run.predictions_path, labels, unlabelled=unlabelled)
+    if run.origin is None or not run.origin.predictions_path.is_file():
+        return own
+    original = Predictions.read(run.origin.predictions_path, labels)
+    return Predictions({"validation": original.split("validation"), **own.splits})

@@ -1,11 +1,18 @@
 """A run's report: its metrics and the protocol under which they were measured."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap, wilson
@@ -17,6 +24,14 @@ class _FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Measured = Annotated[
+    float,
+    BeforeValidator(lambda value: np.nan if value is None else value),
+    PlainSerializer(lambda value: None if np.isnan(value) else float(value)),
+]
+"""A metric; NaN where no image is labelled, which is null in the file."""
+
+
 class Estimate(_FrozenModel):
     """A value with its 95% bootstrap interval; shares are in 0 to 1.
 
@@ -24,9 +39,9 @@ class Estimate(_FrozenModel):
     bootstrap of a recall of 0% or 100% has zero width.
     """
 
-    value: float
-    low: float
-    high: float
+    value: Measured
+    low: Measured
+    high: Measured
 
     @classmethod
     def of_share(cls, successes: int, trials: int) -> Self | None:
@@ -71,8 +86,8 @@ class SplitMetrics(_FrozenModel):
     samples: int
     accuracy: Estimate
     macro_recall: Estimate
-    log_loss: float
-    ece: float = Field(alias="calibration_error")
+    log_loss: Measured
+    ece: Measured = Field(alias="calibration_error")
     classes: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -134,7 +149,9 @@ class Report(Record):
 
 
 def split_metrics(predictions: SplitPredictions) -> SplitMetrics:
-    """Returns the metrics of predictions for at least one sample."""
+    """Returns the metrics of predictions; without any sample they are NaN."""
+    if not len(predictions):
+        return _no_metrics(predictions.labels.names)
     matrix = metrics.confusion_matrix(
         predictions.truth, predictions.predicted, len(predictions.labels)
     )
@@ -193,6 +210,22 @@ def _class_metrics(
             f1=_number(f1[index]),
         )
         for index, label in enumerate(predictions.labels.names)
+    )
+
+
+def _no_metrics(labels: tuple[str, ...]) -> SplitMetrics:
+    unknown = Estimate(value=np.nan, low=np.nan, high=np.nan)
+    return SplitMetrics(
+        samples=0,
+        accuracy=unknown,
+        macro_recall=unknown,
+        log_loss=np.nan,
+        ece=np.nan,
+        classes=tuple(
+            ClassMetrics(label=label, samples=0, precision=None, recall=None, f1=None)
+            for label in labels
+        ),
+        confusion=((0,) * len(labels),) * len(labels),
     )
 
 

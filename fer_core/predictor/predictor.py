@@ -21,7 +21,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
-from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.predictions import read_predictions
 from fer_core.explain.defaults import default_of, run_evidence
 from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
 from fer_core.explain.methods import explain, method_of, methods_for, title_of
@@ -209,7 +209,7 @@ class Predictor:
         if run_id not in self._temperatures:
             run = self._benchmark.run(run_id)
             try:
-                predictions = Predictions.read(run.predictions_path, self.labels)
+                predictions = read_predictions(run, self.labels)
                 fitted = fit_temperature(predictions.split("validation"))
             except ArtifactError:
                 fitted = None

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fer_core.project import data_root
-from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset
+from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset, prepared_path
 
 _FACE_IMAGE_SIZE = 112
 """Input side in pixels for the batch statistics of `convert-face`; the recipe's image size."""
@@ -36,7 +35,7 @@ def export(
 
     paths = benchmark_dir(benchmark, artifacts)
     info = paths.info()
-    prepared = ((data or data_root()) / benchmark / "images.npy").is_file()
+    prepared = (prepared_path(benchmark, data) / "images.npy").is_file()
     dataset = open_dataset(benchmark, data) if prepared else None
     path = out or paths.run(run).onnx_path
     difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)

@@ -130,11 +130,11 @@ def _choose_point(
         choose_thresholds,
         operating_point,
     )
-    from fer_core.evaluation.predictions import Predictions
+    from fer_core.evaluation.predictions import read_predictions
     from fer_core.labels import LabelSet
 
     info = run.info()
-    predictions = Predictions.read(run.predictions_path, LabelSet(info.labels))
+    predictions = read_predictions(run, LabelSet(info.labels))
     splits = calibrated_splits(predictions.split("validation"), predictions.split("test"))
     thresholds = choose_thresholds(splits[1], max_risk, min_precision)
     return operating_point(run.benchmark.name, info, splits, thresholds)

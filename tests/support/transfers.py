@@ -1,0 +1,68 @@
+"""A small transferred set, written as `transfer` writes it."""
+
+import numpy as np
+import pandas as pd
+
+from fer_core.artifacts import BenchmarkDir, write_table
+from fer_core.data.prepared import prepared_folder
+from fer_core.data.splits import split_hash
+from fer_core.evaluation.transfers import (
+    TransferredSamples,
+    with_labels,
+    write_transferred_run,
+)
+from fer_core.records import TransferOrigin
+from tests.support.builders import Toy
+
+
+def toy_transfer(
+    toy: Toy, name: str = "mine", *, labelled: float = 1.0, classes: tuple[str, ...] = ()
+) -> BenchmarkDir:
+    """Writes a set of the toy's own test images under other names.
+
+    Args:
+        toy: The benchmark.
+        name: Name of the set.
+        labelled: Share of the images that have a label.
+        classes: The labelled classes; all if empty.
+    """
+    benchmark = toy.benchmark.transfer(name)
+    rows = toy.dataset.rows("test")
+    labels = toy.dataset.samples["label"].to_numpy(dtype=object)[rows]
+    kept = np.arange(len(rows)) < round(labelled * len(rows))
+    kept &= np.isin(labels, classes) if classes else True
+    table = toy.dataset.samples.iloc[rows].reset_index(drop=True)
+    table = table.assign(
+        id=[f"mine/{index:03d}.png" for index in range(len(rows))],
+        label=pd.Series(np.where(kept, labels, None), dtype="str"),
+        second_label=pd.Series([None] * len(rows), dtype="str"),
+        leak=False,
+    )
+    samples = TransferredSamples(table, split_hash(table))
+    info = toy.benchmark.info()
+    origin = TransferOrigin(
+        benchmark=info.name,
+        title=info.title,
+        split_hash=info.split_hash,
+        train_counts=info.counts["train"],
+    )
+    info = info.model_copy(
+        update={"name": benchmark.name, "title": "My faces", "transferred_from": origin}
+    )
+    info = with_labels(info, samples)
+    folder = prepared_folder(toy.data, benchmark)
+    folder.mkdir(parents=True)
+    np.save(folder / "images.npy", np.asarray(toy.dataset.images[rows]))
+    for place in (folder, benchmark.root):
+        write_table(place / "samples.parquet", table)
+        info.write(place / "benchmark.json")
+    for run in toy.benchmark.runs():
+        predictions = toy_predictions(run.run_id, len(rows), len(info.labels))
+        write_transferred_run(benchmark.run(run.run_id), run.info(), predictions, samples)
+    return benchmark
+
+
+def toy_predictions(run_id: str, count: int, classes: int) -> np.ndarray:
+    """Returns random probabilities that depend on the run."""
+    random = np.random.default_rng(sum(map(ord, run_id)))
+    return random.dirichlet(np.ones(classes), count)
