@@ -198,7 +198,8 @@ class Predictions:
         tables = []
         for split, part in self.splits.items():
             names = np.array(part.labels.names, dtype=object)
-            truth = np.where(part.truth == UNLABELLED, None, names[part.truth])
+            truth = names[part.truth]
+            truth[part.truth == UNLABELLED] = None
             table = pd.DataFrame({"id": part.ids, "split": split, "y_true": truth})
             table["y_true"] = table["y_true"].astype("str")
             for index, name in enumerate(part.labels.names):
