@@ -95,12 +95,13 @@ class Key(StrEnum):
     POINT = "point"
     MAX_RISK = "max_risk"
     POINT_CLASS = "point_class"
+    SLICES = "slices"
 
 
-_SEVERAL = frozenset({Key.COLUMNS, Key.METHODS})
+_SEVERAL = frozenset({Key.COLUMNS, Key.METHODS, Key.SLICES})
 """Keys with several values."""
 
-_UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS})
+_UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS, Key.SLICES})
 """Keys that pages write to the address; Streamlit binds the other keys to widgets."""
 
 _SLUGS = dict(FORMER_LABELS) | {

@@ -98,20 +98,20 @@ def describe(board: Board) -> str:
 
 def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:
     """Shows a filter on the samples' groups, and returns the picked (facet, group) pairs."""
-    options = [
-        f"{facet}{_SEPARATOR}{group}"
+    options = {
+        f"{facet}{_SEPARATOR}{group}": (str(facet), str(group))
         for facet in groups.columns
         for group in groups[facet].cat.categories
-    ]
+    }
     picked = st.multiselect(
         "Filter images",
-        options,
+        list(options),
         key=Key.WHERE,
         bind=BIND,
         placeholder="No filter",
         help="Values of the same property are combined with OR, different properties with AND.",
     )
-    return [(facet, group) for facet, _, group in (text.partition(_SEPARATOR) for text in picked)]
+    return [options[text] for text in picked]
 
 
 def confidence_filter() -> tuple[float, float]:

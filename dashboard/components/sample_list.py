@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, viewer
+from dashboard.components import pickers, slices, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import column_title
@@ -104,14 +104,18 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
     rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
     _faces(benchmark, rows)
     sample_table(rows)
-    st.download_button(
-        f"Download these {len(listing):,} samples (csv)",
-        lambda: csv_text(listing.rows(samples)),
-        file_name=f"{benchmark.info.name}-{name}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-    )
     aligned = listing.aligned
+    with st.container(horizontal=True):
+        st.download_button(
+            f"Download these {len(listing):,} samples (csv)",
+            lambda: csv_text(listing.rows(samples)),
+            file_name=f"{benchmark.info.name}-{name}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+        )
+        slices.save_button(
+            benchmark, lambda: [str(name) for name in aligned.ids[listing.order]], name, "list"
+        )
     viewer.offer(benchmark, aligned.ids[listing.order], aligned.labels.names)
 
 

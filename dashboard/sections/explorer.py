@@ -9,9 +9,9 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks, dataset
+from dashboard.cache import benchmarks, dataset, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, viewer
+from dashboard.components import pickers, slices, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery, mean_face_row, strip
 from dashboard.components.text import column_title
@@ -20,7 +20,10 @@ from fer_core.data import annotators
 from fer_core.data.embedding import inside
 from fer_core.data.outliers import MEASURES
 from fer_core.data.sources.base import SPLITS
-from fer_core.figures import charts
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.leaderboard import Scope
+from fer_core.evaluation.saved_slices import membership
+from fer_core.figures import charts, tables
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
 
@@ -275,12 +278,41 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         return
     selected = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
     st.subheader(f"{len(selected):,} images in the region", anchor=False)
-    if st.button("Clear selection", icon=":material/close:"):
-        del st.query_params[Key.REGION]
-        st.rerun()
     shares = selected["label"].value_counts(normalize=True)
     st.caption(", ".join(f"{label} {share:.0%}" for label, share in shares.items()))
+    ids = [str(sample_id) for sample_id in selected["id"]]
+    with st.container(horizontal=True):
+        if st.button("Clear selection", icon=":material/close:"):
+            del st.query_params[Key.REGION]
+            st.rerun()
+        slices.save_button(benchmark, lambda: ids, "region of the map of images", "region")
+    _region_accuracies(benchmark, ids)
     show_samples(benchmark, selected, key="region")
+
+
+def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
+    """Shows every model's accuracy on the test images of a region."""
+    if not benchmark.runs:
+        return
+    try:
+        board = results.board(benchmark, Scope())
+    except ArtifactError:
+        return
+    table = tables.slice_table(board.results.entries, board.aligned, {"accuracy": ids})
+    if table.empty:
+        st.caption("No test image is in the region, so there is no accuracy of the models on it.")
+        return
+    table.columns = pd.Index(["accuracy", "95% (%)"])
+    table.insert(0, "model", [entry.info.title for entry in board.results.entries])
+    bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    st.dataframe(table, hide_index=True, column_config={"accuracy": bar}, key="region-accuracy")
+    inside = membership(board.aligned.ids, ids)
+    elsewhere = board.aligned.right[0, ~inside].mean() if not inside.all() else float("nan")
+    st.caption(
+        f"Accuracy on the {int(inside.sum()):,} test images of the region, with 95% Wilson "
+        f"intervals, in the order of the leaderboard. {board.results.entries[0].info.title} is "
+        f"right on {elsewhere:.1%} of the test images outside it."
+    )
 
 
 def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:

@@ -9,8 +9,9 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.results import Board
+from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
-from dashboard.components import chart, filters, pickers
+from dashboard.components import chart, filters, pickers, slices
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.evaluation.constraints import Constraints
@@ -68,7 +69,7 @@ def table(
     return values.join(tables.provenance_table(entries)[list(_PROTOCOL)])
 
 
-def show(benchmark: Benchmark, rows: pd.DataFrame, key: str) -> None:
+def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence[str] = ()) -> None:
     """Shows a leaderboard table with a help text for each column; a picked row opens its run."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     config: dict[str, ColumnConfig] = {
@@ -89,6 +90,7 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str) -> None:
             f"95% (%){' ' * index}", help=f"95% interval of {label_of(slug)}."
         )
     config |= {slug: _column_config(column) for slug, column in COLUMNS.items()}
+    config |= {name: _slice_config(name) for name in on_slices}
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -104,6 +106,21 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str) -> None:
             Key.RUN: str(rows["run"].iloc[picked[0]]),
         }
         st.switch_page("views/run.py", query_params=run)
+
+
+def _slice_config(name: str) -> ColumnConfig:
+    title = name.removesuffix(" interval")
+    if title != name:
+        return st.column_config.TextColumn(
+            f"95% of {title} (%)", help=f"95% Wilson interval of the accuracy on {title}."
+        )
+    return st.column_config.ProgressColumn(
+        title,
+        format="percent",
+        min_value=0.0,
+        max_value=1.0,
+        help="Accuracy on this saved slice; the number of its images is in parentheses.",
+    )
 
 
 def _column_config(column: Column) -> ColumnConfig:
@@ -145,7 +162,9 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     """Shows the ranked runs, the runs with another protocol, and the download buttons."""
     ranked, entries = board.results, board.results.entries
     slugs = column_picker(benchmark, entries)
-    show(benchmark, table(entries, slugs, ranked.tiers), key="ranked")
+    on_slices = _slice_columns(benchmark, board)
+    rows = table(entries, slugs, ranked.tiers).join(on_slices)
+    show(benchmark, rows, key="ranked", on_slices=[str(name) for name in on_slices])
     st.caption(
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
@@ -166,6 +185,25 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
+
+
+def _slice_columns(benchmark: Benchmark, board: Board) -> pd.DataFrame:
+    """Shows a picker of saved slices, and returns each run's accuracy on the picked ones."""
+    saved = {item.name: item for item in saved_slices(benchmark)}
+    if not saved:
+        return pd.DataFrame(index=range(len(board.results.entries)))
+    picked = pickers.multi_select(
+        "Saved slices",
+        {name: f"{name} ({len(item.sample_ids):,})" for name, item in saved.items()},
+        [],
+        Key.SLICES,
+        help_text="Adds each model's accuracy on the evaluated images of a slice. Lists of samples "
+        "on other pages, such as the Error explorer, have a button to save a slice.",
+    )
+    with st.expander("Manage slices"):
+        slices.manage(benchmark)
+    chosen = {name: saved[name].sample_ids for name in picked}
+    return tables.slice_table(board.results.entries, board.aligned, chosen)
 
 
 def _test_readings(entries: Sequence[Entry]) -> None:
@@ -189,7 +227,11 @@ def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     )
     right.download_button(
         "Report (html)",
-        lambda: render_report(ranked, verdict(benchmark, Constraints(), ErrorCosts())),
+        lambda: render_report(
+            ranked,
+            verdict(benchmark, Constraints(), ErrorCosts()),
+            {saved.name: saved.sample_ids for saved in saved_slices(benchmark)},
+        ),
         file_name=f"{benchmark.info.name}-report.html",
         mime="text/html",
         icon=":material/lab_profile:",

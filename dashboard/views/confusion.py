@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import results
+from dashboard.cache import slices
 from dashboard.components import filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
@@ -44,7 +44,7 @@ with right:
         key=Key.SHOW,
         bind=BIND,
     )
-groups = results.facets(benchmark, scope)
+groups = slices.filter_groups(benchmark, scope)
 first, second = st.columns([3, 2], gap="large")
 with first:
     conditions = filters.sample_filter(groups)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import results
+from dashboard.cache import slices
 from dashboard.components import filters, pickers, sample_list
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
@@ -33,7 +33,7 @@ with right:
 # with a single model all kinds list the same samples
 kinds = KINDS if len(aligned.runs) > 1 else {"errors": KINDS["errors"]}
 kind = pickers.switch("Show", kinds, Key.FAIL)
-groups = results.facets(benchmark, scope)
+groups = slices.filter_groups(benchmark, scope)
 first, second = st.columns([3, 2], gap="large")
 with first:
     conditions = filters.sample_filter(groups)

@@ -52,25 +52,39 @@ EVAL_SET_TITLES: Mapping[str, str] = {
 _MISSING = "–"  # noqa: RUF001 (the dash that tables use for a missing value)
 
 
-def write_report(path: Path, results: BenchmarkResults, verdict: Verdict | None = None) -> None:
+Slices = Mapping[str, Sequence[str]]
+"""Sample ids by the name of a saved slice."""
+
+
+def write_report(
+    path: Path,
+    results: BenchmarkResults,
+    verdict: Verdict | None = None,
+    slices: Slices | None = None,
+) -> None:
     """Writes the report atomically; see `render_report`.
 
     Raises:
         ArtifactError: If the file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(render_report(results, verdict), encoding="utf-8")
+        temporary.write_text(render_report(results, verdict, slices), encoding="utf-8")
 
 
-def render_report(results: BenchmarkResults, verdict: Verdict | None = None) -> str:
+def render_report(
+    results: BenchmarkResults, verdict: Verdict | None = None, slices: Slices | None = None
+) -> str:
     """Returns the report as one HTML page; it contains plotly once and no dataset images.
 
     Args:
         results: The leaderboard.
         verdict: Heads the report; always on the full test set. None leaves it out.
+        slices: Saved slices, which get a table of accuracies.
     """
     title = f"{results.info.title}: FERscope report"
-    body = "\n".join([*(verdict_section(verdict) if verdict else ()), *_sections(results)])
+    body = "\n".join(
+        [*(verdict_section(verdict) if verdict else ()), *_sections(results, slices or {})]
+    )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -92,7 +106,7 @@ def format_value(slug: str, value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def _sections(results: BenchmarkResults) -> Iterator[str]:
+def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     info = results.info
     yield _note(
         f"Benchmark {info.name}, split {info.split_hash}. Evaluated on: "
@@ -111,6 +125,7 @@ def _sections(results: BenchmarkResults) -> Iterator[str]:
     colours = model_colours([entry.run_id for entry in (*entries, *results.unranked)])
     yield from _intervals(entries, titles, colours)
     yield from _leaderboard(results)
+    yield from _saved_slices(results, slices)
     yield from _seeds(entries)
     yield from _significance(results, titles)
     yield from _classes(results, titles)
@@ -155,6 +170,21 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
             "One left-out annotator agrees with the majority of the others on "
             f"{results.annotator_agreement:.1%} of the same images."
         )
+
+
+def _saved_slices(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
+    if results.aligned is None:
+        return
+    table = tables.slice_table(results.entries, results.aligned, slices)
+    if table.empty:
+        return
+    titles = [entry.info.title for entry in results.entries]
+    for name in table.columns[::2]:
+        table[name] = [format_value("accuracy", value) for value in table[name]]
+    table.insert(0, "model", titles)
+    yield "<h2>Saved slices</h2>"
+    yield _table(table.rename(columns=lambda name: name.replace(" interval", ", 95% (%)")))
+    yield _note("Accuracy on named sets of images; the number of images is in parentheses.")
 
 
 def _seeds(entries: Sequence[Entry]) -> Iterator[str]:

@@ -7,10 +7,12 @@ import pandas as pd
 
 from fer_core.csv_text import csv_text
 from fer_core.data.corruptions import CORRUPTIONS
+from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import accuracy_table
+from fer_core.evaluation.saved_slices import membership, slice_accuracies
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.evaluation.significance import Comparison
 from fer_core.evaluation.test_ledger import bonferroni_factor, widened
@@ -59,6 +61,32 @@ def leaderboard_table(
                 row[f"{slug} interval"] = interval(getattr(entry.metrics.split, slug))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def slice_table(
+    entries: Sequence[Entry], aligned: AlignedPredictions, slices: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """Returns the accuracy of each run on saved slices, in the order of the entries.
+
+    Args:
+        entries: Results of the runs.
+        aligned: Predictions of the ranked ones; the others get NaN.
+        slices: Sample ids by the slice's name.
+
+    Returns:
+        Per slice its accuracy (0 to 1) and its 95% Wilson interval in percent. The column's name
+        says how many of the evaluated images are in the slice; slices without any are left out.
+    """
+    columns: dict[str, list[object]] = {}
+    for name, sample_ids in slices.items():
+        inside = membership(aligned.ids, sample_ids)
+        if (accuracies := slice_accuracies(aligned, inside)) is None:
+            continue
+        title = f"{name} ({int(inside.sum()):,})"
+        estimates = [accuracies.get(entry.run_id) for entry in entries]
+        columns[title] = [np.nan if one is None else one.value for one in estimates]
+        columns[f"{title} interval"] = ["" if one is None else interval(one) for one in estimates]
+    return pd.DataFrame(columns, index=range(len(entries)))
 
 
 def reading_note(entries: Sequence[Entry]) -> str:

@@ -227,6 +227,7 @@ def report(
     from fer_core.evaluation.subsets import classes_in
     from fer_core.evaluation.verdict import read_verdict
     from fer_core.figures.html_report import write_report
+    from fer_core.reviews import ReviewStore
     from training.terminal.progress import console
 
     target = out or Path(f"{benchmark}.html")
@@ -234,7 +235,8 @@ def report(
     subset = () if classes is None else classes_in(classes, paths.info().labels)
     leaderboard = read_results(paths, Scope(split, subset))
     verdict = read_verdict(paths) if leaderboard.entries else None
-    write_report(target, leaderboard, verdict)
+    slices = {saved.name: saved.sample_ids for saved in ReviewStore.of(paths).slices()}
+    write_report(target, leaderboard, verdict, slices)
     for warning in leaderboard.warnings:
         console.print(f"skipped: {warning}", markup=False)
     console.print(f"{target}: {len(leaderboard.entries)} runs", markup=False)

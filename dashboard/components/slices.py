@@ -1,0 +1,63 @@
+"""Saving a selection of samples as a slice, and metrics on saved slices."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.slices import saved_slices
+from dashboard.components.text import plain
+from fer_core.errors import FerscopeError
+from fer_core.reviews import ReviewStore, SavedSlice
+
+NAME_LIMIT = 60
+
+
+def save_button(
+    benchmark: Benchmark, sample_ids: Callable[[], Sequence[str]], description: str, key: str
+) -> None:
+    """Shows a button that opens a form to save samples as a named slice.
+
+    Args:
+        benchmark: The benchmark.
+        sample_ids: Returns the samples; called when they are saved.
+        description: How they were selected, in words.
+        key: Key of the widgets.
+    """
+    with (
+        st.popover("Save as slice", icon=":material/bookmark_add:"),
+        st.form(f"slice-{key}", border=False, clear_on_submit=True),
+    ):
+        name = st.text_input("Name", max_chars=NAME_LIMIT, key=f"slice-name-{key}")
+        st.caption(
+            "A saved slice is a filter on the result pages and a column of the leaderboard, for "
+            "every visitor. A slice of the same name is replaced."
+        )
+        if st.form_submit_button("Save", icon=":material/save:"):
+            _save(benchmark, name.strip(), tuple(sample_ids()), description)
+
+
+def _save(benchmark: Benchmark, name: str, sample_ids: tuple[str, ...], description: str) -> None:
+    author = str(st.session_state.get("annotator", "anonymous"))
+    try:
+        ReviewStore.of(benchmark.directory).save_slice(
+            SavedSlice(name, author, sample_ids, description)
+        )
+    except FerscopeError as error:
+        st.error(plain(str(error)))
+        return
+    st.toast(f"Saved the slice {plain(name)} with {len(sample_ids):,} samples.")
+    st.rerun()
+
+
+def manage(benchmark: Benchmark) -> None:
+    """Lists the saved slices, with a button that deletes each."""
+    for saved in saved_slices(benchmark):
+        text, button = st.columns([8, 1], vertical_alignment="center")
+        text.markdown(
+            f"**{plain(saved.name)}**: {len(saved.sample_ids):,} samples, "
+            f"{plain(saved.description)}; saved by {plain(saved.annotator)} on {saved.created[:10]}"
+        )
+        if button.button("Delete", key=f"delete-slice-{saved.name}", icon=":material/delete:"):
+            ReviewStore.of(benchmark.directory).delete_slice(saved.name)
+            st.rerun()
