@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    accuracy_estimates,
     dashboard,
     detection,
     gpu_training,
@@ -34,6 +35,7 @@ MEASURES = {
     "service": service.measure,
     "detection": detection.measure,
     "zoo": zoo.measure,
+    "estimates": accuracy_estimates.measure,
 }
 
 

@@ -328,9 +328,19 @@ class BenchmarkDir:
         return None if state is None else state / self.root.name / TRANSFERS
 
     @property
+    def transfer_progress_path(self) -> Path:
+        """`progress.json`: progress of a running `transfer`, or why it failed; not in git."""
+        return self.cache_dir / "progress.json"
+
+    @property
     def shift_path(self) -> Path:
         """`shift.json`: how a transferred set differs from the benchmark; written by `transfer`."""
         return self.root / "shift.json"
+
+    @property
+    def estimate_checks_path(self) -> Path:
+        """`estimate_checks.parquet`: estimates of accuracy without labels, where labels exist."""
+        return self.root / "estimate_checks.parquet"
 
     @property
     def reference_path(self) -> Path:

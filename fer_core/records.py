@@ -340,6 +340,29 @@ class TrainingState(Record):
         return min((self.epoch - 1 + self.step / self.steps) / self.epochs, 1.0)
 
 
+class TransferProgress(Record):
+    """`progress.json` of a transferred set, while its pictures are being predicted.
+
+    Attributes:
+        stage: What is being done.
+        done, total: Pictures or faces of this stage.
+        share: Share of all work that is done, 0 to 1, by the number of forward passes.
+        seconds_left: Estimated time to the end; None while it is not known.
+        updated: Time of writing, in seconds since 1970.
+        process: Id of the process.
+        error: Why it failed; empty while it runs.
+    """
+
+    stage: str
+    done: int
+    total: int
+    share: float
+    seconds_left: float | None
+    updated: float
+    process: int
+    error: str = ""
+
+
 def shown_titles(titles: Mapping[str, str]) -> dict[str, str]:
     """Returns display names by run id: titles, with the run id added to duplicates."""
     names = list(titles.values())

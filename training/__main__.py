@@ -16,6 +16,7 @@ from training.commands import (
     predict,
     recommend,
     runs,
+    transfer,
 )
 
 # Commands import torch inside their functions, so that --help is fast.
@@ -42,6 +43,7 @@ for command in (
     runs.evaluate,
     runs.publish,
     predict.predict,
+    transfer.transfer,
     explain.explain,
     import_export.export,
     import_export.convert_detector,

@@ -283,16 +283,21 @@ def picture_faces(
     """
     if faces is None:
         faces = detector.detect(image)
-    ordered = sorted(faces, key=lambda face: -face.score * face.width * face.height)
-    readable = [face for face in ordered if not face.too_small]
+    all_faces = ordered(faces)
+    readable = [face for face in all_faces if not face.too_small]
     frames = _frames(image, readable, detector, framing or FER2013)
     return PictureFaces(
         tuple(
             FaceCrop(frame.cut(image), frame, face)
             for frame, face in zip(frames, readable, strict=True)
         ),
-        tuple(face for face in ordered if face.too_small),
+        tuple(face for face in all_faces if face.too_small),
     )
+
+
+def ordered(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
+    """Returns faces by score times area, highest first."""
+    return sorted(faces, key=lambda face: -face.score * face.width * face.height)
 
 
 def _frames(

@@ -46,6 +46,11 @@ class ImageFile:
     box: Box | None = None
     share_box: tuple[float, float, float, float] | None = None
 
+    def cut(self, picture: Image.Image) -> Image.Image:
+        """Returns the region of the image, or all of it without a box."""
+        box = self.box if self.share_box is None else _square(self.share_box, picture)
+        return picture if box is None else _cut(picture, box)
+
 
 class ImageFiles:
     """Image files and skipped items, in the order of their keys.
@@ -79,6 +84,15 @@ class ImageFiles:
         return any(
             _first_is_coloured(self._tree, files[start:end]) for start, end in pairwise(bounds)
         )
+
+    @property
+    def tree(self) -> FileTree:
+        """The folder or archive."""
+        return self._tree
+
+    def listed(self) -> Sequence[ImageFile | Skipped]:
+        """Returns the files and skipped items, in the order of their keys."""
+        return self._items
 
     def entries(self) -> Iterator[SampleEntry | Skipped]:
         """Yields the metadata of the images without reading them."""
@@ -121,11 +135,7 @@ class ImageFiles:
         except ImageError as error:
             return Skipped(file.key, str(error))
         readable.add((file.split, file.label))
-        box = file.box
-        if file.share_box is not None:
-            box = _square(file.share_box, picture)
-        if box is not None:
-            picture = _cut(picture, box)
+        picture = file.cut(picture)
         image = np.asarray(picture if self.colour else picture.convert("L"), dtype=np.uint8)
         return Sample(
             key=file.key,

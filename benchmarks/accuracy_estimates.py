@@ -1,0 +1,207 @@
+"""Checks estimates of accuracy without labels where labels exist.
+
+Validation is halved: one half is the labelled source, the other is shifted (corruptions, framing,
+other class shares) and estimated without its labels. Drawn faces are another data set. The table is
+written to the benchmark; the dashboard shows estimates only with the errors in it, and the limits
+within which an estimate is trusted were chosen on it. Test is not read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.result import Result
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
+from fer_core.data.corruptions import CORRUPTIONS, corrupt
+from fer_core.data.framing_shifts import FRAMING_SHIFTS, shift_framing
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.storage import decode
+from fer_core.evaluation.accuracy_estimates import RunAnswers, estimate, mean_agreement
+from fer_core.evaluation.calibration import fit_temperature, scale_confidence, scale_predictions
+from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.evaluation.shift_reference import ShiftReference
+from fer_core.project import artifacts_root, data_root
+from fer_core.records import BenchmarkInfo
+
+BENCHMARK = "ferplus"
+OTHER = "synthetic"
+RUNS = (
+    "efficientnet_lite0-cpu-s0", "vit_tiny-cpu-s0", "resnet34-cpu-s0", "hf_vit-cpu-s0",
+    "vgg16-cpu-s0",
+)  # fmt: skip
+SHIFTED = 300
+SEVERITIES = (2, 4)
+RESAMPLED = 24
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A shifted set: its name, kind, stored images and labels."""
+
+    name: str
+    kind: str
+    images: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+
+
+def shifts(dataset: PreparedDataset, rows: NDArray[np.int64]) -> Iterator[Shift]:
+    """Yields shifted copies of some validation images."""
+    images, truth = np.asarray(dataset.images[rows]), dataset.targets(rows)
+    keys = rows.tolist()
+    for shift in FRAMING_SHIFTS:
+        yield Shift(shift.title, "framing", shift_framing(images, shift, keys=keys), truth)
+    for name in CORRUPTIONS:
+        for severity in SEVERITIES:
+            changed = corrupt(images, name, severity, keys=keys)
+            yield Shift(f"{name} {severity}", "corruption", changed, truth)
+
+
+def drawn(benchmark: BenchmarkDir, info: BenchmarkInfo) -> Shift | None:
+    """Returns the test images of the drawn faces in the benchmark's format; None without them."""
+    from fer_core.artifacts import read_table
+    from fer_core.data.imaging import SampleFormat
+
+    if not benchmark.pictures_path.is_file():
+        return None
+    own, samples = benchmark.info(), benchmark.samples().set_index("id")
+    table = read_table(benchmark.pictures_path, ("id", "webp"))
+    table = table[table["id"].map(samples["split"]) == "test"]
+    stored = SampleFormat(info.side, info.colour)
+    images = np.stack([stored.convert(decode(data, own.colour)) for data in table["webp"]])
+    labels = samples["label"].reindex(table["id"])
+    truth = np.array([info.label_set.index(label) for label in labels])
+    return Shift(f"benchmark {benchmark.name}", "data set", images, truth)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Raw predictions of a shifted set.
+
+    Attributes:
+        probabilities: By run id, shape (N, K).
+        distances: Of the faces in the reference network's features, shape (N,).
+    """
+
+    probabilities: dict[str, NDArray[np.float64]]
+    distances: NDArray[np.float64]
+
+
+def answer(benchmark: BenchmarkDir, reference: ShiftReference, shift: Shift) -> Answers:
+    """Predicts a shifted set; finished sets are read from the benchmark's cache."""
+    import torch
+
+    from fer_core.predictor import Predictor
+    from training.jobs.transfer_reference import features_of
+
+    folder = benchmark.cache_dir / "estimates"
+    path = folder / f"{shift.name.replace(' ', '-').replace('%', '')}-{len(shift.truth)}.npz"
+    if not path.is_file():
+        predictor = Predictor(benchmark, torch.device("cpu"), capacity=len(RUNS))
+        predictions = predictor.predict(list(shift.images), RUNS)
+        features = features_of(benchmark, reference.run_id, shift.images)
+        arrays = {item.run_id: item.probabilities for item in predictions}
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(path, distances=reference.space.distances(features), **arrays)  # type: ignore[arg-type]
+    with np.load(path, allow_pickle=False) as archive:
+        return Answers({name: archive[name] for name in RUNS}, archive["distances"])
+
+
+@dataclass(frozen=True)
+class Source:
+    """The labelled half of validation, by run, calibrated, with the fitted temperatures."""
+
+    validation: dict[str, SplitPredictions]
+    temperatures: dict[str, float]
+
+
+def source(benchmark: BenchmarkDir, shifted: set[str]) -> Source:
+    """Returns the validation predictions of the images that are not shifted."""
+    validation, temperatures = {}, {}
+    for run_id in RUNS:
+        run = benchmark.run(run_id)
+        part = Predictions.read(run.predictions_path, benchmark.info().label_set)
+        whole = part.split("validation")
+        kept = whole.select(np.array([name not in shifted for name in whole.ids]))
+        temperatures[run_id] = fit_temperature(kept)
+        validation[run_id] = scale_predictions(kept, temperatures[run_id])
+    return Source(validation, temperatures)
+
+
+def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answers) -> pd.DataFrame:
+    """Returns estimates, truth and signals of a shifted set, one row per run."""
+    runs = {
+        run_id: RunAnswers(
+            known.validation[run_id],
+            scale_confidence(answers.probabilities[run_id], known.temperatures[run_id]),
+        )
+        for run_id in RUNS
+    }
+    estimates = estimate(runs)
+    agreement = mean_agreement([run.predicted for run in runs.values()])
+    before = mean_agreement([run.validation.predicted for run in runs.values()])
+    return pd.DataFrame(
+        [
+            {
+                "set": shift.name,
+                "kind": shift.kind,
+                "run_id": run_id,
+                "samples": len(shift.truth),
+                "validation": run.accuracy,
+                "accuracy": float((run.predicted == shift.truth).mean()),
+                **{str(name): value for name, value in estimates[run_id].items()},
+                "outside": reference.space.share_outside(answers.distances),
+                "agreement": agreement,
+                "agreement_before": before,
+            }
+            for run_id, run in runs.items()
+        ]
+    )
+
+
+def resampled(
+    shift: Shift, answers: Answers, classes: int, random: np.random.Generator
+) -> tuple[Shift, Answers]:
+    """Draws a set with other class shares."""
+    shares = random.dirichlet(np.full(classes, 0.7))
+    weights = (
+        shares[shift.truth]
+        / np.maximum(np.bincount(shift.truth, minlength=classes), 1)[shift.truth]
+    )
+    rows = random.choice(len(shift.truth), len(shift.truth), p=weights / weights.sum())
+    drawn_set = Shift(
+        f"{shift.name}, other classes", "classes", shift.images[rows], shift.truth[rows]
+    )
+    probabilities = {name: values[rows] for name, values in answers.probabilities.items()}
+    return drawn_set, Answers(probabilities, answers.distances[rows])
+
+
+def measure() -> list[Result]:
+    """Checks every estimator on every shifted set, and writes the table."""
+    from fer_core.data.centerface import CenterFaceDetector
+    from training.jobs.transfer_reference import reference_of, sample
+    from training.terminal.progress import show_progress
+
+    store = ArtifactStore(artifacts_root())
+    benchmark = store.benchmark(BENCHMARK)
+    dataset = PreparedDataset.open(data_root() / BENCHMARK)
+    reference = reference_of(benchmark, dataset, CenterFaceDetector(), show_progress)
+    if reference is None:
+        return [Result("estimates without labels", "not measured: the pictures are not here")]
+    rows = sample(dataset.rows("validation"), SHIFTED, seed=2)
+    known = source(benchmark, set(dataset.samples["id"].to_numpy(dtype=object)[rows]))
+    sets = list(shifts(dataset, rows))
+    if (other := drawn(store.benchmark(OTHER), benchmark.info())) is not None:
+        sets.append(other)
+    random, tables = np.random.default_rng(0), []
+    for shift in show_progress(sets, len(sets), "predicting shifted sets"):
+        answers = answer(benchmark, reference, shift)
+        tables.append(check(known, reference, shift, answers))
+        if shift.name == sets[0].name:
+            for _ in range(RESAMPLED):
+                tables.append(check(known, reference, *resampled(shift, answers, 7, random)))
+    table = pd.concat(tables, ignore_index=True)
+    write_table(benchmark.estimate_checks_path, table)
+    return [Result("estimate checks", f"{len(table)} rows")]

@@ -1,0 +1,144 @@
+"""Accuracy on a set without labels, and whether such an estimate can be trusted.
+
+Each method compares the new set with the benchmark's labelled validation split:
+
+- Average thresholded confidence (Garg et al. 2022, arXiv:2201.04234).
+- Difference of confidences (Guillory et al. 2021, arXiv:2107.03315).
+- Disagreement between runs: agreement on the line (Baek et al. 2022, arXiv:2206.13089).
+- The label-shift model: recalls of validation under the estimated class priors.
+
+All of them assume something that cannot be checked without labels, so an estimate is shown with
+the error that it had where labels exist (`EstimateCheck`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from fer_core.evaluation.label_shift import bbse
+from fer_core.evaluation.predictions import SplitPredictions
+
+Floats = NDArray[np.float64]
+_CLIP = 0.005
+
+
+class Estimator(StrEnum):
+    """Methods of estimating accuracy without labels."""
+
+    CONFIDENCE = "thresholded confidence"
+    DIFFERENCE = "difference of confidences"
+    DISAGREEMENT = "disagreement between runs"
+    LABEL_SHIFT = "label-shift model"
+
+
+@dataclass(frozen=True)
+class RunAnswers:
+    """A run's calibrated predictions of the labelled validation split and of the new set.
+
+    Attributes:
+        validation: Validation of the benchmark, calibrated.
+        probabilities: Of the new set, calibrated by the same temperature, shape (N, K).
+    """
+
+    validation: SplitPredictions
+    probabilities: Floats
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on validation."""
+        return float((self.validation.predicted == self.validation.truth).mean())
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Predicted classes of the new set, shape (N,)."""
+        return self.probabilities.argmax(axis=1).astype(np.int64)
+
+
+def thresholded_confidence(run: RunAnswers) -> float:
+    """Returns the share of the new set above the confidence that validation's errors lie below."""
+    known = np.sort(run.validation.confidence)
+    errors = round((1 - run.accuracy) * len(known))
+    threshold = known[min(errors, len(known) - 1)]
+    return float((run.probabilities.max(axis=1) >= threshold).mean())
+
+
+def difference_of_confidences(run: RunAnswers) -> float:
+    """Returns validation's accuracy less the loss of mean confidence."""
+    lost = float(run.validation.confidence.mean() - run.probabilities.max(axis=1).mean())
+    return float(np.clip(run.accuracy - lost, 0, 1))
+
+
+def label_shift_accuracy(run: RunAnswers) -> float:
+    """Returns the recalls of validation, weighted by the new set's estimated class priors."""
+    priors = bbse(run.validation, run.predicted)
+    truth, right = run.validation.truth, run.validation.predicted == run.validation.truth
+    recalls = np.array(
+        [
+            right[truth == index].mean() if (truth == index).any() else run.accuracy
+            for index in range(len(priors))
+        ]
+    )
+    return float(priors @ recalls)
+
+
+def by_disagreement(runs: Mapping[str, RunAnswers]) -> dict[str, float]:
+    """Returns each run's accuracy from the line through the agreements of all pairs of runs.
+
+    On probit scales, accuracy on a new set against accuracy on validation lies on the line of
+    agreement against agreement. With fewer than four runs its slope is taken as 1.
+
+    Args:
+        runs: At least two networks of different training.
+    """
+    pairs = list(combinations(runs, 2))
+    known = np.array([_agreement(runs[a].validation.predicted, runs[b].validation.predicted)
+                      for a, b in pairs])  # fmt: skip
+    new = np.array([_agreement(runs[a].predicted, runs[b].predicted) for a, b in pairs])
+    x, y = _probit(known), _probit(new)
+    slope = 1.0
+    if len(runs) >= 4 and x.std() > 0.02:
+        slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.3, 2.0))
+    shift = float(y.mean() - slope * x.mean())
+    return {
+        name: float(norm.cdf(slope * _probit(np.array([run.accuracy]))[0] + shift))
+        for name, run in runs.items()
+    }
+
+
+def estimate(runs: Mapping[str, RunAnswers]) -> dict[str, dict[Estimator, float]]:
+    """Returns every estimate of every run's accuracy.
+
+    Args:
+        runs: Networks, not ensembles: an ensemble agrees with its members by construction.
+    """
+    lines = by_disagreement(runs) if len(runs) > 1 else {}
+    estimates: dict[str, dict[Estimator, float]] = {}
+    for name, run in runs.items():
+        estimates[name] = {
+            Estimator.CONFIDENCE: thresholded_confidence(run),
+            Estimator.DIFFERENCE: difference_of_confidences(run),
+            Estimator.LABEL_SHIFT: label_shift_accuracy(run),
+        }
+        if name in lines:
+            estimates[name][Estimator.DISAGREEMENT] = lines[name]
+    return estimates
+
+
+def mean_agreement(predicted: Sequence[NDArray[np.int64]]) -> float:
+    """Returns the mean agreement over pairs of runs, 0 to 1; NaN with fewer than two."""
+    pairs = list(combinations(predicted, 2))
+    return float(np.mean([_agreement(a, b) for a, b in pairs])) if pairs else float("nan")
+
+
+def _agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    return float((first == second).mean())
+
+
+def _probit(shares: Floats) -> Floats:
+    values: Floats = norm.ppf(np.clip(shares, _CLIP, 1 - _CLIP))
+    return values

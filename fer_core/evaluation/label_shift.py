@@ -1,0 +1,127 @@
+"""Class priors of a set without labels, under the label-shift model: p(x | y) stays, p(y) changes.
+
+BBSE solves for the priors with the confusion matrix of validation (Lipton et al. 2018,
+arXiv:1802.03916). EM re-estimates them from calibrated probabilities (Saerens et al. 2002).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_core.evaluation.predictions import SplitPredictions
+
+Floats = NDArray[np.float64]
+RESAMPLES = 200
+_ROUNDS = 200
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Estimated class priors with 95% bootstrap intervals; each has shape (K,)."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def priors_of(truth: NDArray[np.int64], classes: int) -> Floats:
+    """Returns the share of each class, shape (classes,)."""
+    counts = np.bincount(truth, minlength=classes).astype(np.float64)
+    shares: Floats = counts / max(1.0, counts.sum())
+    return shares
+
+
+def bbse(validation: SplitPredictions, predicted: NDArray[np.int64]) -> Floats:
+    """Returns class priors by black-box shift estimation.
+
+    Args:
+        validation: Labelled predictions of the benchmark's validation split.
+        predicted: Predicted classes of the new set, shape (N,).
+
+    Returns:
+        Non-negative shares that sum to 1, shape (K,).
+    """
+    count = len(validation.labels)
+    joint = np.zeros((count, count))  # [predicted, true]
+    np.add.at(joint, (validation.predicted, validation.truth), 1.0 / len(validation))
+    source = priors_of(validation.truth, count)
+    target = priors_of(predicted, count)
+    # the ridge keeps weights near 1 where a class is too rare to solve for (Azizzadenesheli 2019)
+    system = joint.T @ joint + _RIDGE * np.diag(np.maximum(source, 1e-6) ** 2 + 1e-6)
+    weights = np.linalg.solve(system, joint.T @ (target - joint.sum(axis=1))) + 1
+    return _normalised(weights * source)
+
+
+def em_priors(probabilities: Floats, source: Floats) -> Floats:
+    """Returns class priors by expectation maximisation.
+
+    Args:
+        probabilities: Calibrated probabilities of the new set, shape (N, K).
+        source: Class priors under which they hold, shape (K,).
+
+    Returns:
+        Shares that sum to 1, shape (K,).
+    """
+    known = np.maximum(source, 1e-6)
+    priors = known / known.sum()
+    for _ in range(_ROUNDS):
+        updated = reweighted(probabilities, priors / known).mean(axis=0)
+        if float(np.abs(updated - priors).max()) < 1e-6:
+            break
+        priors = updated
+    return priors
+
+
+def reweighted(probabilities: Floats, weights: Floats) -> Floats:
+    """Returns probabilities under other priors: multiplied by weights and normalised."""
+    product = probabilities * weights
+    total = product.sum(axis=1, keepdims=True)
+    result: Floats = np.divide(product, total, out=probabilities.copy(), where=total > 0)
+    return result
+
+
+def with_interval(
+    validation: SplitPredictions, probabilities: Floats, seed: int = 0
+) -> tuple[Priors, Priors]:
+    """Returns the priors by BBSE and by EM, with intervals over samples of both sets.
+
+    Args:
+        validation: Calibrated predictions of the benchmark's validation split.
+        probabilities: Calibrated probabilities of the new set, shape (N, K).
+        seed: Seed of the bootstrap.
+    """
+    random = np.random.default_rng(seed)
+    count = len(validation.labels)
+    source = priors_of(validation.truth, count)
+    predicted = probabilities.argmax(axis=1)
+    draws = np.empty((2, RESAMPLES, count))
+    for index in range(RESAMPLES):
+        rows = random.integers(0, len(probabilities), len(probabilities))
+        own = random.integers(0, len(validation), len(validation))
+        resampled = SplitPredictions(
+            validation.labels,
+            validation.ids[own],
+            validation.truth[own],
+            validation.probabilities[own],
+        )
+        draws[0, index] = bbse(resampled, predicted[rows])
+        draws[1, index] = _short_em(probabilities[rows], source)
+    low, high = np.quantile(draws, (0.025, 0.975), axis=1)
+    values = (bbse(validation, predicted), em_priors(probabilities, source))
+    first, second = (
+        Priors(value, np.minimum(value, low[index]), np.maximum(value, high[index]))
+        for index, value in enumerate(values)
+    )
+    return first, second
+
+
+def _short_em(probabilities: Floats, source: Floats) -> Floats:
+    rows = probabilities[:2000]  # the interval of a large set is narrow anyway
+    return em_priors(rows, source)
+
+
+def _normalised(values: Floats) -> Floats:
+    clipped = np.maximum(values, 0)
+    return clipped / clipped.sum() if clipped.sum() > 0 else np.full_like(values, 1 / len(values))

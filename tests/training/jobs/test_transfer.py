@@ -1,0 +1,176 @@
+"""Transfers of finished runs: equal to `predict`, resumable, honest about bad input."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_core.data.transfer_source import SetOptions
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.ensemble import average_probabilities
+from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Report
+from fer_core.labels import SEVEN_EMOTIONS
+from fer_core.predictor import Predictor
+from tests.support.builders import toy_benchmark
+from training.jobs import transfer as job
+from training.jobs.predict import find_files, predict_files
+from training.jobs.transfer import TransferOptions, transfer
+from training.jobs.transfer_progress import TransferProgressFile
+
+NETWORK = "resnet34-cpu-s0"
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return toy_benchmark(tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Six pictures of noise in three class folders, one damaged file, and one without a label."""
+    root, random = tmp_path / "mine", np.random.default_rng(0)
+    for index, name in enumerate(("happy", "happy", "sad", "sad", "fear", "fear")):
+        path = root / name / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (60, 50, 3), dtype=np.uint8)).save(path)
+    (root / "happy" / "broken.png").write_bytes(b"no picture")
+    Image.fromarray(random.integers(0, 255, (50, 50, 3), dtype=np.uint8)).save(root / "loose.png")
+    return root
+
+
+def run(toy, path, **options):
+    options = {"name": "mine", "cropped": True, **options}
+    return transfer(
+        toy.benchmark, str(path), TransferOptions(**options), toy.data, TransferProgressFile()
+    )
+
+
+def test_runs_answer_as_predict_does(toy, folder):
+    result = run(toy, folder)
+    assert set(result.reports) == {
+        "efficientnet_lite0-cpu-s0", "efficientnet_lite0-cpu-s1", NETWORK, "pair-cpu"
+    }  # fmt: skip
+    written = Predictions.read(
+        result.benchmark.run(NETWORK).predictions_path, SEVEN_EMOTIONS, unlabelled=True
+    ).split("test")
+    predictor = Predictor(toy.benchmark)
+    table = predict_files(
+        find_files(folder), predictor, [NETWORK], None, lambda items, *_: items
+    ).table.set_index("file")
+    for sample_id, row in zip(written.ids, written.probabilities, strict=True):
+        key = sample_id.removeprefix("folder/")
+        raw = predictor.predict([Image.open(folder / key).convert("RGB").crop(
+            _middle(folder / key))], [NETWORK])[0]  # fmt: skip
+        assert np.abs(row - raw.probabilities[0]).max() < 1e-5
+        expected = [table.loc[key, f"p_{name}"] for name in SEVEN_EMOTIONS.names]
+        assert np.abs(raw.calibrated[0] - expected).max() < 1e-5
+
+
+def _middle(path: Path) -> tuple[int, int, int, int]:
+    width, height = Image.open(path).size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def test_an_ensemble_is_the_mean_of_its_members(toy, folder):
+    result = run(toy, folder, run_ids=("pair-cpu",))
+    assert set(result.reports) == {"efficientnet_lite0-cpu-s0", NETWORK, "pair-cpu"}
+    info = toy.benchmark.run("pair-cpu").info()
+
+    def probabilities(run_id):
+        path = result.benchmark.run(run_id).predictions_path
+        return Predictions.read(path, SEVEN_EMOTIONS, unlabelled=True).split("test").probabilities
+
+    mean = average_probabilities(
+        [probabilities(name) for name in info.members], info.member_weights, info.logit_shift
+    )
+    assert np.abs(probabilities("pair-cpu") - mean).max() < 1e-6
+
+
+def test_damaged_pictures_are_listed_and_unlabelled_ones_kept(toy, folder):
+    result = run(toy, folder)
+    info = result.benchmark.info()
+    assert list(info.skipped) == ["happy/broken.png"]
+    assert (info.labelled, info.unlabelled) == (6, 1)
+    assert info.transferred_from.missing_classes == ("angry", "disgust", "neutral", "surprise")
+    assert Report.read(result.benchmark.run(NETWORK).report_path).test.samples == 6
+    assert not result.benchmark.transfer_progress_path.exists()
+
+
+def test_a_second_transfer_computes_only_what_is_new(toy, folder, monkeypatch):
+    run(toy, folder)
+    answered = []
+    original = Predictor.predict
+
+    def counting(self, faces, run_ids, batch_size=64):
+        answered.append((tuple(run_ids), len(faces)))
+        return original(self, faces, run_ids, batch_size)
+
+    monkeypatch.setattr(Predictor, "predict", counting)
+    run(toy, folder)
+    assert answered == []
+    Image.fromarray(np.eye(50, dtype=np.uint8) * 200).convert("RGB").save(folder / "new.png")
+    run(toy, folder, run_ids=(NETWORK,))
+    assert answered == [((NETWORK,), 1)]
+
+
+def test_a_stopped_transfer_loses_at_most_one_batch(toy, folder, monkeypatch):
+    monkeypatch.setattr(job, "BATCH", 2)
+    answered = []
+    original = Predictor.predict
+
+    def stopping(self, faces, run_ids, batch_size=64):
+        if len(answered) == 2:
+            raise KeyboardInterrupt
+        answered.append(len(faces))
+        return original(self, faces, run_ids, batch_size)
+
+    monkeypatch.setattr(Predictor, "predict", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(toy, folder, run_ids=(NETWORK,))
+    monkeypatch.setattr(Predictor, "predict", lambda *args: (
+        answered.append(len(args[1])), original(*args))[1])  # fmt: skip
+    run(toy, folder, run_ids=(NETWORK,))
+    assert answered == [2, 2, 2, 1]
+
+
+def test_a_folder_that_changes_while_it_is_read_is_noted(toy, folder, monkeypatch):
+    original = job.find_set_faces
+
+    def changing(*args):
+        found = original(*args)
+        (folder / "happy" / "0.png").unlink()
+        return found
+
+    monkeypatch.setattr(job, "find_set_faces", changing)
+    assert any("changed while it was read" in note for note in run(toy, folder).notes)
+
+
+def test_pictures_without_faces_are_listed(toy, folder):
+    flat = folder.parent / "flat"
+    flat.mkdir()
+    Image.new("RGB", (300, 200), (90, 90, 90)).save(flat / "wall.png")
+    with pytest.raises(DataError, match="None of the 1 pictures of flat can be used"):
+        run(toy, flat, cropped=False)
+
+
+def test_a_prepared_data_set_is_named(toy):
+    result = run(toy, "toy", name="itself", run_ids=(NETWORK,))
+    info = result.benchmark.info()
+    assert info.labelled == 21
+    assert info.leaked_test == 0
+    stored = Predictions.read(toy.benchmark.run(NETWORK).predictions_path, SEVEN_EMOTIONS).split(
+        "test"
+    )
+    assert len(stored) == info.labelled
+    with pytest.raises(DataError, match="has no image in the split 'other'"):
+        run(toy, "toy", name="other", pictures=SetOptions(split="other"))
+
+
+def test_an_unknown_run_is_named(toy, folder):
+    with pytest.raises(ArtifactError, match=r"toy has no run 'vgg' that can predict\. Its runs"):
+        run(toy, folder, run_ids=("vgg",))
+    assert "has no run 'vgg'" in toy.benchmark.transfer("mine").transfer_progress_path.read_text()

@@ -1,0 +1,335 @@
+"""Transfers the finished runs of a benchmark to another set of pictures.
+
+Faces are found once; then each network answers all of them in batches. Ensembles are computed from
+their members' answers. Faces and answers are cached by content, so that an interrupted or repeated
+transfer computes only what is missing.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fer_core.abilities import abilities_of, model_file
+from fer_core.artifacts import BenchmarkDir, safe_name
+from fer_core.data.centerface import CenterFaceDetector
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.splits import split_hash
+from fer_core.data.transfer_faces import FaceOptions, FoundFaces, find_set_faces
+from fer_core.data.transfer_set import SetFacts, is_unlabelled_class, write_set
+from fer_core.data.transfer_source import PictureSet, SetOptions, mapped_to, open_set
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.ensemble import average_probabilities
+from fer_core.evaluation.report import Report
+from fer_core.evaluation.transfers import TransferredSamples, write_transferred_run
+from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash, try_lock
+from fer_core.predictor.predictor import Predictor
+from fer_core.records import RunInfo
+from training.jobs.transfer_progress import TransferProgressFile
+
+BATCH = 256
+"""Faces per saved part of the answers: what an interruption loses."""
+
+FORWARD = 64
+"""Faces per forward pass, as in `predict`."""
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """Options of `transfer`.
+
+    Attributes:
+        name: Name of the transferred set.
+        title: Its title; the name of the source if empty.
+        pictures: What the user says about the pictures.
+        cropped: Whether all pictures are cropped faces.
+        all_faces: Whether every face of a picture is used, and not only the largest.
+        run_ids: Runs to transfer; all that can predict if empty.
+        device: Device of the networks; a GPU if there is one by default.
+    """
+
+    name: str
+    title: str = ""
+    pictures: SetOptions = field(default_factory=SetOptions)
+    cropped: bool = False
+    all_faces: bool = False
+    run_ids: tuple[str, ...] = ()
+    device: torch.device | None = None
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """Result of `transfer`.
+
+    Attributes:
+        benchmark: The transferred set.
+        classes: The benchmark's class of each class of the set; empty if it lacks it.
+        counts: Pictures of each class of the set.
+        notes: What the reader assumed.
+        faces: What was found in the pictures.
+        reports: Reports of the runs, by id.
+        left_out: Runs that did not answer, and why.
+    """
+
+    benchmark: BenchmarkDir
+    classes: Mapping[str, str]
+    counts: Mapping[str, int]
+    notes: tuple[str, ...]
+    faces: FoundFaces
+    reports: Mapping[str, Report]
+    left_out: Mapping[str, str]
+
+
+def transfer(
+    origin: BenchmarkDir,
+    path: str,
+    options: TransferOptions,
+    data: Path,
+    progress: TransferProgressFile,
+) -> Transferred:
+    """Predicts the pictures of a set with finished runs, and writes the set as a benchmark.
+
+    Args:
+        origin: The benchmark whose runs are transferred.
+        path: Path of the set, or the name of a prepared data set.
+        options: Name of the set, and how it is read.
+        data: Folder of prepared data sets.
+        progress: Shows progress.
+
+    Raises:
+        DataError: If the set cannot be read, its classes cannot be mapped, or it has no face.
+        ArtifactError: If no run can predict, or another process transfers to this set.
+    """
+    info = origin.info()
+    benchmark = origin.transfer(safe_name(options.name, "set"))
+    benchmark.cache_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if not stack.enter_context(try_lock(benchmark.cache_dir)):
+            raise ArtifactError(
+                f"Another process is transferring to {options.name}. Wait until it is finished, "
+                "or give another --name."
+            )
+        stack.enter_context(progress.of(benchmark))
+        runs, left_out = select_runs(origin, options.run_ids)
+        prepared = data / path if _is_prepared(data, path) else None
+        before = _snapshot(path)
+        pictures = open_set(path, prepared, options.pictures)
+        classes = mapped_to(_labelled(pictures), info.label_set, options.pictures.mapping)
+        progress.plan(pictures.length, sum(not run.members for run in runs.values()))
+        faces = _find_faces(origin, benchmark, pictures, options, progress)
+        facts = SetFacts(pictures, classes, options.title or pictures.origin.title)
+        dataset = write_set(benchmark, data, faces, facts, progress.wrap)
+        reports, failed = answer_set(origin, benchmark, dataset, runs, options.device, progress)
+        return Transferred(
+            benchmark,
+            classes,
+            pictures.classes,
+            (*pictures.notes, *_changes(before, _snapshot(path))),
+            faces,
+            reports,
+            {**left_out, **failed},
+        )
+
+
+def select_runs(
+    origin: BenchmarkDir, run_ids: Sequence[str]
+) -> tuple[dict[str, RunInfo], dict[str, str]]:
+    """Returns the runs to transfer with the members of their ensembles, and why others cannot.
+
+    Raises:
+        ArtifactError: If a requested run is unknown or cannot predict, or no run can.
+    """
+    known: dict[str, RunInfo] = {}
+    left_out: dict[str, str] = {}
+    for run in origin.runs():
+        try:
+            info = run.info()
+            abilities = abilities_of(run, info)
+        except ArtifactError as error:
+            left_out[run.run_id] = str(error)
+            continue
+        if abilities.predicts:
+            known[run.run_id] = info
+        else:
+            left_out[run.run_id] = abilities.reason
+    for name in run_ids:
+        if name not in known:
+            reason = left_out.get(name, f"Its runs that can predict: {', '.join(known) or 'none'}.")
+            raise ArtifactError(f"{origin.name} has no run {name!r} that can predict. {reason}")
+    wanted = list(run_ids) or list(known)
+    if not wanted:
+        raise ArtifactError(f"{origin.name} has no run that can predict. Train one first.")
+    members = {member for name in wanted for member in known[name].members}
+    chosen = {name: info for name, info in known.items() if name in members or name in wanted}
+    return chosen, {} if run_ids else left_out
+
+
+def answer_set(
+    origin: BenchmarkDir,
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    runs: Mapping[str, RunInfo],
+    device: torch.device | None,
+    progress: TransferProgressFile,
+) -> tuple[dict[str, Report], dict[str, str]]:
+    """Predicts the set's faces with each network, averages ensembles, and writes the runs.
+
+    Returns:
+        Reports by run id, and why other runs could not answer.
+    """
+    samples = TransferredSamples(dataset.samples, split_hash(dataset.samples))
+    digests = dataset.samples["sha1"].tolist()
+    predictor = Predictor(origin, device, capacity=1)
+    answers: dict[str, NDArray[np.float64]] = {}
+    reports: dict[str, Report] = {}
+    failed: dict[str, str] = {}
+    ordered = sorted(runs.items(), key=lambda item: bool(item[1].members))
+    for run_id, info in ordered:
+        try:
+            if info.members:
+                probabilities = average_probabilities(
+                    [answers[name] for name in info.members], info.member_weights, info.logit_shift
+                )
+            else:
+                cache = AnswerCache(benchmark, run_id, _model_key(origin, info))
+                steps = _answer(predictor, run_id, dataset, digests, cache)
+                for _ in progress.wrap(steps, len(digests), f"predicting with {info.title}"):
+                    pass
+                probabilities = cache.answers(digests)
+            answers[run_id] = probabilities
+            reports[run_id] = write_transferred_run(
+                benchmark.run(run_id), info, probabilities, samples
+            )
+        except KeyError as error:
+            failed[run_id] = f"Its member {error} could not answer."
+        except FerscopeError as error:
+            failed[run_id] = str(error)
+    if not reports:
+        raise ArtifactError(f"No run could answer. {next(iter(failed.values()), '')}")
+    return reports, failed
+
+
+class AnswerCache:
+    """Probabilities of one network by the content of the face.
+
+    Args:
+        benchmark: The transferred set.
+        run_id: The network's run.
+        key: Hash of its weights and preprocessing.
+    """
+
+    def __init__(self, benchmark: BenchmarkDir, run_id: str, key: str) -> None:
+        self._path = benchmark.cache_dir / "answers" / f"{run_id}-{key}.npz"
+        self._rows: dict[str, NDArray[np.float64]] = {}
+        try:
+            with np.load(self._path, allow_pickle=False) as archive:
+                pairs = zip(archive["sha1"].tolist(), archive["probabilities"], strict=True)
+                self._rows = {str(digest): row for digest, row in pairs}
+        except DAMAGED_ARRAYS:
+            pass  # missing or damaged: it is computed again
+
+    def missing(self, digests: Sequence[str]) -> list[int]:
+        """Returns the positions of the faces without an answer; of equal faces the first."""
+        seen = dict.fromkeys(reversed(digests))
+        first = {digest: len(digests) - 1 - index for index, digest in enumerate(reversed(digests))}
+        return sorted(first[digest] for digest in seen if digest not in self._rows)
+
+    def add(self, digests: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+        """Adds answers and saves all of them."""
+        self._rows.update(zip(digests, probabilities, strict=True))
+        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                sha1=np.array(list(self._rows)),
+                probabilities=np.stack([*self._rows.values()]),
+            )
+
+    def answers(self, digests: Sequence[str]) -> NDArray[np.float64]:
+        """Returns the probabilities of faces, shape (N, K)."""
+        return np.stack([self._rows[digest] for digest in digests])
+
+
+def _answer(
+    predictor: Predictor,
+    run_id: str,
+    dataset: PreparedDataset,
+    digests: Sequence[str],
+    cache: AnswerCache,
+) -> Iterator[int]:
+    """Answers the faces that have no answer yet, and yields once for each face."""
+    missing = cache.missing(digests)
+    yield from range(len(digests) - len(missing))
+    for start in range(0, len(missing), BATCH):
+        rows = missing[start : start + BATCH]
+        stored = [np.asarray(dataset.images[row]) for row in rows]
+        (prediction,) = predictor.predict(stored, [run_id], FORWARD)
+        cache.add([digests[row] for row in rows], prediction.probabilities)
+        yield from rows
+
+
+def _model_key(origin: BenchmarkDir, info: RunInfo) -> str:
+    weights = content_hash(model_file(origin.run(info.run_id), info))
+    facts = (weights, info.preprocessing_hash, info.base_hash, info.outputs)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _find_faces(
+    origin: BenchmarkDir,
+    benchmark: BenchmarkDir,
+    pictures: PictureSet,
+    options: TransferOptions,
+    progress: TransferProgressFile,
+) -> FoundFaces:
+    info = origin.info()
+    face_options = FaceOptions(
+        SampleFormat(info.side, info.colour), info.framing, options.cropped, options.all_faces
+    )
+    detector = None if options.cropped else CenterFaceDetector()
+    return find_set_faces(pictures, face_options, detector, benchmark.cache_dir, progress.wrap)
+
+
+def _labelled(pictures: PictureSet) -> PictureSet:
+    """Returns the set without the folders of pictures that have no label."""
+    classes = {
+        name: count for name, count in pictures.classes.items() if not is_unlabelled_class(name)
+    }
+    return PictureSet(pictures.origin, pictures.length, pictures.items, classes)
+
+
+def _is_prepared(data: Path, path: str) -> bool:
+    return "/" not in path and (data / path / "images.npy").is_file()
+
+
+def _snapshot(path: str) -> dict[str, tuple[int, int]]:
+    """Returns size and time of change of each file of a folder; empty for other sources."""
+    root = Path(path)
+    if not root.is_dir():
+        return {}
+    facts = {}
+    for file in root.rglob("*"):
+        try:
+            state = file.stat()
+        except OSError:
+            continue
+        if file.is_file():
+            facts[file.relative_to(root).as_posix()] = (state.st_size, state.st_mtime_ns)
+    return facts
+
+
+def _changes(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> tuple[str, ...]:
+    """Returns a note if the folder changed while it was read."""
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    if not changed:
+        return ()
+    return (
+        f"The folder changed while it was read: {len(changed):,} files, {sorted(changed)[0]} for "
+        "one. Run the command again; only new pictures are computed.",
+    )

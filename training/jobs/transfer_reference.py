@@ -1,0 +1,188 @@
+"""Statistics of a benchmark's faces that transferred sets are compared with.
+
+They are computed where the benchmark is prepared and published without any picture.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_core.abilities import abilities_of
+from fer_core.artifacts import BenchmarkDir
+from fer_core.data.faces import FaceDetector, MeasuringDetector
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.progress import Progress, silent
+from fer_core.engine.features import pooled_features
+from fer_core.engine.networks import load_network
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.embedding_distance import FeatureSpace
+from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
+from fer_core.files import content_hash
+
+TRAINING_FACES = 3000
+HELD_OUT_FACES = 1500
+MEASURED_FACES = 300
+"""Faces that are sampled at most, for the features and for the framing."""
+
+_SMALL = 12e6  # parameters of a network whose features cost little
+_BATCH = 64
+
+
+def reference_network(benchmark: BenchmarkDir) -> str:
+    """Returns the network whose features are compared: the most accurate of the small ones.
+
+    Raises:
+        ArtifactError: If the benchmark has no network.
+    """
+    from fer_core.evaluation.report import Report
+
+    best: tuple[bool, float, str] | None = None
+    for run in benchmark.runs():
+        try:
+            info, report = run.info(), Report.read(run.report_path)
+            if not abilities_of(run, info).has_layers:
+                continue
+        except ArtifactError:
+            continue
+        small = (info.parameters or 0) <= _SMALL
+        candidate = (small, report.validation.accuracy.value, run.run_id)
+        best = candidate if best is None else max(best, candidate)
+    if best is None:
+        raise ArtifactError(f"{benchmark.name} has no network. Train one first.")
+    return best[2]
+
+
+def features_of(
+    benchmark: BenchmarkDir,
+    run_id: str,
+    images: NDArray[np.uint8],
+    device: torch.device | None = None,
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """Returns a network's pooled features of stored images, shape (N, D)."""
+    info = benchmark.info()
+    network = load_network(benchmark.run(run_id), SampleFormat(info.side, info.colour))
+    network.model.eval()
+    if device is not None:
+        network.model.to(device)
+    starts = range(0, len(images), _BATCH)
+    parts = [
+        pooled_features(
+            network.model,
+            network.spec,
+            network.preprocessing,
+            np.asarray(images[start : start + _BATCH]),
+        )
+        for start in progress(starts, len(starts), "comparing with the benchmark's faces")
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def measure_placement(
+    images: NDArray[np.uint8],
+    detector: FaceDetector,
+    progress: Progress = silent,
+    title: str = "measuring how faces are framed",
+) -> dict[str, NDArray[np.float64]]:
+    """Measures size, position and roll of the face in stored images.
+
+    Args:
+        images: uint8, shape (N, H, W) or (N, H, W, 3).
+        detector: Face detector.
+        progress: Shows progress.
+        title: Title of the progress.
+
+    Returns:
+        `MEASURES` by name, shape (N,) each; NaN where no face is detected.
+    """
+    values = {name: np.full(len(images), np.nan) for name in MEASURES}
+    if not isinstance(detector, MeasuringDetector):
+        return values
+    for index in progress(range(len(images)), len(images), title):
+        image = Image.fromarray(np.asarray(images[index])).convert("RGB")
+        face, side = detector.inside([image])[0], image.width
+        if face is None:
+            continue
+        square = face.square
+        values["box"][index] = square.side / side
+        values["right"][index] = square.x / side - 0.5
+        values["drop"][index] = square.y / side - 0.5
+        if face.landmarks is not None:
+            (x0, y0), (x1, y1) = face.landmarks.left_eye, face.landmarks.right_eye
+            values["roll"][index] = np.degrees(np.arctan2(y1 - y0, x1 - x0))
+    return values
+
+
+def sample(rows: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
+    """Returns at most so many rows, drawn at random, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+
+
+def build_reference(
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    detector: FaceDetector,
+    progress: Progress = silent,
+) -> ShiftReference:
+    """Computes and writes a benchmark's statistics.
+
+    Args:
+        benchmark: The benchmark.
+        dataset: Its prepared data set.
+        detector: Face detector.
+        progress: Shows progress.
+    """
+    run_id = reference_network(benchmark)
+    training = sample(dataset.rows("train"), TRAINING_FACES)
+    held_out = sample(dataset.rows("validation"), HELD_OUT_FACES)
+    rows = np.concatenate([training, held_out])
+    features = features_of(benchmark, run_id, np.asarray(dataset.images[rows]), None, progress)
+    space = FeatureSpace.fit(features[: len(training)], features[len(training) :])
+    measured = sample(dataset.rows("validation"), MEASURED_FACES, seed=1)
+    placement = measure_placement(np.asarray(dataset.images[measured]), detector, progress)
+    reference = ShiftReference(
+        run_id=run_id,
+        weights=content_hash(benchmark.run(run_id).weights_path),
+        split_hash=dataset.info.split_hash,
+        space=space,
+        placement={name: _quantiles(values) for name, values in placement.items()},
+        found=float(np.isfinite(placement["box"]).mean()),
+    )
+    reference.write(benchmark.reference_path)
+    return reference
+
+
+def reference_of(
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset | None,
+    detector: FaceDetector,
+    progress: Progress = silent,
+) -> ShiftReference | None:
+    """Returns a benchmark's statistics; computes them if the pictures are here.
+
+    None if they are missing or of other weights, and the pictures are not on this machine.
+    """
+    try:
+        reference = ShiftReference.read(benchmark.reference_path)
+        current = content_hash(benchmark.run(reference.run_id).weights_path)
+        if reference.weights == current and reference.split_hash == benchmark.info().split_hash:
+            return reference
+    except (ArtifactError, OSError):
+        pass
+    if dataset is None or dataset.info.split_hash != benchmark.info().split_hash:
+        return None
+    try:
+        return build_reference(benchmark, dataset, detector, progress)
+    except ArtifactError:
+        return None
+
+
+def _quantiles(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    finite = np.asarray(values)[np.isfinite(values)]
+    if not len(finite):
+        return np.full(101, np.nan)
+    return np.quantile(finite, np.linspace(0, 1, 101))
