@@ -139,10 +139,10 @@ def find_set_faces(
         progress: Shows progress over the pictures.
     """
     store = _FaceCache(cache, options.key)
-    found = FoundFaces()
+    result = FoundFaces()
     items = progress(pictures.items(), pictures.length, "finding faces")
     for batch in _batches(items, BATCH):
-        read = [_content(item, found) for item in batch]
+        read = [_content(item, result) for item in batch]
         known = [(item, digest, content) for item, digest, content in read if digest]
         new = [entry for entry in known if entry[1] not in store.faces]
         for start in range(0, len(new), _DETECTED):
@@ -152,8 +152,8 @@ def find_set_faces(
                 store.add(digest, faces)
         store.save()
         for item, digest, _ in known:
-            found.add(item, digest, store.faces[digest])
-    return found
+            result.add(item, digest, store.faces[digest])
+    return result
 
 
 _Content = bytes | Image.Image | None
@@ -167,15 +167,15 @@ def _batches(
         yield batch
 
 
-def _content(item: SetPicture | Skipped, found: FoundFaces) -> tuple[SetPicture, str, _Content]:
+def _content(item: SetPicture | Skipped, result: FoundFaces) -> tuple[SetPicture, str, _Content]:
     """Reads a picture; one that cannot be read is listed, and its hash is empty."""
     if isinstance(item, Skipped):
-        found.skipped[item.key] = item.reason
+        result.skipped[item.key] = item.reason
         return SetPicture(item.key, None, bytes), "", None
     try:
         content = item.read()
     except FerscopeError as error:
-        found.skipped[item.key] = str(error)
+        result.skipped[item.key] = str(error)
         return item, "", None
     hasher = hashlib.sha256()
     if isinstance(content, bytes):

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
-from fer_core.data.sources.base import Origin, Skipped, entries_of
+from fer_core.data.sources.base import Origin, Sample, Skipped, entries_of
 from fer_core.data.sources.class_folders import find_class_folders
 from fer_core.data.sources.class_names import ClassNames, emotion_of, shown_names
 from fer_core.data.sources.files import ImageFile, ImageFiles, is_image
@@ -212,7 +213,11 @@ def _of_prepared(dataset: PreparedDataset, options: SetOptions) -> PictureSet:
     )
 
 
-def _array_reader(images: np.ndarray, row: int) -> Callable[[], Image.Image]:
+def _sample_reader(sample: Sample) -> Callable[[], Image.Image]:
+    return lambda: Image.fromarray(sample.image).convert("RGB")
+
+
+def _array_reader(images: NDArray[np.uint8], row: int) -> Callable[[], Image.Image]:
     return lambda: Image.fromarray(np.asarray(images[row])).convert("RGB")
 
 
@@ -231,15 +236,14 @@ def _of_reader(opened: OpenedSource, options: SetOptions) -> PictureSet:
     classes = dict(Counter(entry.label for entry in labelled if entry.label))
     left_out = dict(getattr(reader, "left_out", {}))
     if isinstance(reader, ImageFiles):
-        return _of_files(reader, split, classes, notes, left_out)
+        return _of_files(reader, opened.reader.origin, split, (classes, left_out), notes)
 
     def items() -> Iterator[SetPicture | Skipped]:
         for sample in reader:
             if isinstance(sample, Skipped):
                 yield sample
             elif split in (None, sample.split) and not sample.excluded:
-                picture = Image.fromarray(sample.image).convert("RGB")
-                yield SetPicture(sample.key, sample.label, lambda picture=picture: picture, True)
+                yield SetPicture(sample.key, sample.label, _sample_reader(sample), cropped=True)
 
     notes = (*notes, "Its images are cropped faces and are taken whole.")
     return PictureSet(reader.origin, len(labelled), items, classes, notes, left_out)
@@ -247,12 +251,21 @@ def _of_reader(opened: OpenedSource, options: SetOptions) -> PictureSet:
 
 def _of_files(
     reader: ImageFiles,
+    origin: Origin,
     split: str | None,
-    classes: Mapping[str, int],
+    counts: tuple[Mapping[str, int], Mapping[str, int]],
     notes: tuple[str, ...],
-    left_out: Mapping[str, int],
 ) -> PictureSet:
-    """Returns labelled files, and the other pictures of their folder or archive without a label."""
+    """Returns labelled files, and the other pictures of their folder or archive without a label.
+
+    Args:
+        reader: The files with their labels.
+        origin: Name, licence and reference.
+        split: The split to use; None for all.
+        counts: Pictures by class, and pictures that the reader leaves out by reason.
+        notes: What the reader assumed.
+    """
+    classes, left_out = counts
     files, tree = reader.listed(), reader.tree
     kept = [
         item
@@ -281,7 +294,7 @@ def _of_files(
         for name in loose:
             yield SetPicture(printable(name), None, _file_reader(tree, name))
 
-    return PictureSet(reader.origin, len(kept) + len(loose), items, classes, notes, left_out, tree)
+    return PictureSet(origin, len(kept) + len(loose), items, classes, notes, left_out, tree)
 
 
 def _file_reader(tree: FileTree, name: str) -> Callable[[], bytes]:

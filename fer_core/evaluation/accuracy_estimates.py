@@ -56,7 +56,8 @@ class RunAnswers:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """Predicted classes of the new set, shape (N,)."""
-        return self.probabilities.argmax(axis=1).astype(np.int64)
+        predicted: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
+        return predicted
 
 
 def thresholded_confidence(run: RunAnswers) -> float:

@@ -123,5 +123,5 @@ def _short_em(probabilities: Floats, source: Floats) -> Floats:
 
 
 def _normalised(values: Floats) -> Floats:
-    clipped = np.maximum(values, 0)
+    clipped: Floats = np.maximum(values, 0)
     return clipped / clipped.sum() if clipped.sum() > 0 else np.full_like(values, 1 / len(values))

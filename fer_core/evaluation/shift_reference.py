@@ -33,7 +33,7 @@ class ShiftReference:
         split_hash: Split of the benchmark.
         space: Where the benchmark's faces lie in its features.
         placement: Quantiles 0, 0.01, ... 1 of `MEASURES`, shape (101,) each.
-        found: Share of the images in which a face was detected.
+        detected: Share of the images in which a face was detected.
     """
 
     run_id: str
@@ -41,7 +41,7 @@ class ShiftReference:
     split_hash: str
     space: FeatureSpace
     placement: Mapping[str, Floats]
-    found: float
+    detected: float
 
     def write(self, path: Path) -> None:
         """Writes the file atomically; float32 is precise enough and half as large."""
@@ -52,7 +52,7 @@ class ShiftReference:
             "mean": self.space.mean.astype(np.float32),
             "axes": self.space.axes.astype(np.float32),
             "quantiles": self.space.quantiles,
-            "found": np.array(self.found),
+            "detected": np.array(self.detected),
             **{f"placement_{name}": values for name, values in self.placement.items()},
         }
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -78,7 +78,7 @@ class ShiftReference:
                     str(archive["split_hash"]),
                     space,
                     {name: archive[f"placement_{name}"] for name in MEASURES},
-                    float(archive["found"]),
+                    float(archive["detected"]),
                 )
         except DAMAGED_ARRAYS as error:
             raise ArtifactError(f"{path.name} of {path.parent.name!r} cannot be read.") from error
