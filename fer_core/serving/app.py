@@ -5,15 +5,18 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response
 
 from fer_core import __version__
 from fer_core.data.faces import FaceDetector
 from fer_core.serving import errors
 from fer_core.serving.errors import RefusedError
+from fer_core.serving.middleware import API_KEY, REQUEST_ID, VERSION, ApiKeys, RequestLog
+from fer_core.serving.monitoring import CONTENT_TYPE, Monitor
 from fer_core.serving.responses import picture_answers
-from fer_core.serving.schemas import Health, Models, PredictResponse, Problem
+from fer_core.serving.schemas import Health, Models, PredictResponse, Problem, Ready
 from fer_core.serving.service import Service
 from fer_core.serving.settings import Settings
 from fer_core.serving.uploads import read_uploads
@@ -28,6 +31,7 @@ disk nor logged.
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The form is malformed or incomplete."},
+    401: {"model": Problem, "description": "The API key is missing or unknown."},
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The request or a file is too large."},
     415: {"model": Problem, "description": "The body is not a multipart form."},
@@ -87,9 +91,11 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
     """
     config = settings or Settings.from_environment()
 
+    monitor = Monitor()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = Service(config, detector)
+        app.state.service = Service(config, detector, monitor)
         try:
             yield
         finally:
@@ -101,12 +107,52 @@ def create_app(settings: Settings | None = None, detector: FaceDetector | None =
         description=_DESCRIPTION,
         lifespan=lifespan,
     )
-    errors.install(app)
-    app.get("/health", summary="Health of the service")(health)
-    app.get("/models", summary="Models with their test accuracy")(models)
-    _add_predict(app, config)
-    _add_explain(app, config)
+    errors.install(app, monitor)
+    router = APIRouter()
+    _add_facts(router)
+    _add_predict(router, config)
+    _add_explain(router, config)
+    app.include_router(router, prefix=VERSION)
+    app.include_router(router, include_in_schema=False)  # the addresses before /v1
+    _add_middleware(app, config, monitor)
     return app
+
+
+def _add_middleware(app: FastAPI, config: Settings, monitor: Monitor) -> None:
+    """Adds what every request passes; the last one added is the first to see it."""
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(config.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=[API_KEY, REQUEST_ID],
+            expose_headers=[REQUEST_ID, *_PNG["headers"]],
+        )
+    app.add_middleware(ApiKeys, hashes=config.api_keys, public=_PUBLIC)
+    app.add_middleware(RequestLog, monitor=monitor, paths=(*_FACTS, *_MODELS), deprecated=_MODELS)
+
+
+_FACTS = ("/health", "/ready", "/metrics", "/docs", "/openapi.json")
+_MODELS = ("/models", "/predict", "/explain")
+_PUBLIC = ("/health", "/ready", "/docs", "/openapi.json")
+"""Paths that need no API key: probes of an orchestrator, and the documentation."""
+
+
+def _add_facts(router: APIRouter) -> None:
+    router.get("/health", summary="Health of the service")(health)
+    router.get(
+        "/ready",
+        summary="Whether the service can answer now",
+        response_model=Ready,
+        responses={503: {"model": Ready, "description": "It cannot; see `problems`."}},
+    )(ready)
+    router.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
+    )(metrics)
+    router.get("/models", summary="Models with their test accuracy")(models)
 
 
 def health(request: Request) -> Health:
@@ -122,14 +168,26 @@ def health(request: Request) -> Health:
     )
 
 
+def ready(request: Request) -> Response:
+    """Reports whether models are loaded, the disk has space, and ONNX copies are up to date."""
+    problems = _service(request).problems()
+    answer = Ready(ready=not problems, problems=problems)
+    return JSONResponse(answer.model_dump(), status_code=503 if problems else 200)
+
+
+def metrics(request: Request) -> Response:
+    """Returns counts of requests and refusals, latencies, batch sizes, queue and models."""
+    return Response(_service(request).metrics(), media_type=CONTENT_TYPE)
+
+
 def models(request: Request) -> Models:
     """Lists the models with their test accuracy and calibration."""
     service = _service(request)
     return Models(benchmark=service.name, models=service.model_list.models())
 
 
-def _add_predict(app: FastAPI, config: Settings) -> None:
-    @app.post(
+def _add_predict(router: APIRouter, config: Settings) -> None:
+    @router.post(
         "/predict",
         summary="Predict the expressions of all faces in images",
         responses=_ERRORS,
@@ -142,7 +200,7 @@ def _add_predict(app: FastAPI, config: Settings) -> None:
         unsure_below: UnsureBelow = None,
     ) -> PredictResponse:
         service = _service(request)
-        with service.gate.entered():
+        with service.gate.entered(_address(request)):
             selected = service.model_list.select(runs or ())
             uploads = await read_uploads(request, config, "files", config.max_files)
             pictures = await service.read(uploads, cropped=cropped)
@@ -159,8 +217,8 @@ def _add_predict(app: FastAPI, config: Settings) -> None:
             return PredictResponse(benchmark=service.name, images=images, problems=problems)
 
 
-def _add_explain(app: FastAPI, config: Settings) -> None:
-    @app.post(
+def _add_explain(router: APIRouter, config: Settings) -> None:
+    @router.post(
         "/explain",
         summary="Explain a prediction as a heatmap over the face",
         response_class=Response,
@@ -176,7 +234,7 @@ def _add_explain(app: FastAPI, config: Settings) -> None:
         cropped: Cropped = False,
     ) -> Response:
         service = _service(request)
-        with service.gate.entered():
+        with service.gate.entered(_address(request)):
             (info,) = service.model_list.select([run])
             uploads = await read_uploads(request, config, "file", 1)
             (picture,) = await service.read(uploads, cropped=cropped)
@@ -209,6 +267,11 @@ def _form(field: str, most: int) -> dict[str, Any]:
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     }
+
+
+def _address(request: Request) -> str:
+    """Returns the client's address; behind a proxy, uvicorn's `--proxy-headers` sets it."""
+    return request.client.host if request.client else ""
 
 
 def _service(request: Request) -> Service:

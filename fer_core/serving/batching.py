@@ -58,6 +58,12 @@ class Batcher(Generic[Item, Key, Result]):
             self._news.notify()
         return request.future
 
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for a pass."""
+        with self._news:
+            return len(self._queue)
+
     def close(self) -> None:
         """Finishes waiting requests, rejects new ones, and stops the worker."""
         with self._news:

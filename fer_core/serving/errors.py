@@ -10,9 +10,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from fer_core.data.imaging import printable_name
+from fer_core.serving.monitoring import Monitor
 from fer_core.serving.schemas import Problem
 
 log = logging.getLogger(__name__)
+
+_INVALID = "invalid_parameter"
 
 
 class RefusedError(Exception):
@@ -33,11 +36,21 @@ class RefusedError(Exception):
         self.headers = None if retry_after is None else {"Retry-After": str(retry_after)}
 
 
-def install(app: FastAPI) -> None:
-    """Installs handlers that return every error as a `Problem`."""
-    app.add_exception_handler(RefusedError, _refused)
+def install(app: FastAPI, monitor: Monitor) -> None:
+    """Installs handlers that return every error as a `Problem` and count it."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefusedError)  # noqa: S101 (registered for it alone)
+        monitor.refusal(error.error)
+        return _answer(error.status, error.error, error.detail, error.headers)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        monitor.refusal(_INVALID)
+        return await _invalid(request, error)
+
+    app.add_exception_handler(RefusedError, refused)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
 
 
@@ -46,11 +59,6 @@ def _answer(
 ) -> JSONResponse:
     content = Problem(error=error, detail=detail).model_dump()
     return JSONResponse(content, status_code=status, headers=headers)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 (registered for it alone)
-    return _answer(error.status, error.error, error.detail, error.headers)
 
 
 async def _http(_: Request, error: Exception) -> Response:
@@ -68,7 +76,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
         f"{printable_name('.'.join(str(part) for part in problem['loc'][1:]))}: {problem['msg']}"
         for problem in error.errors()
     ]
-    return _answer(422, "invalid_parameter", "; ".join(problems) + ".")
+    return _answer(422, _INVALID, "; ".join(problems) + ".")
 
 
 async def _gone(_: Request, __: Exception) -> Response:

@@ -50,6 +50,15 @@ class Health(_Answer):
     version: str = Field(examples=["0.1.0"])
 
 
+class Ready(_Answer):
+    """Whether the service can answer now; `/health` only says that it runs."""
+
+    ready: bool
+    problems: list[str] = Field(
+        description="Why it is not ready.", examples=[["models are being loaded"]]
+    )
+
+
 class Model(_Answer):
     """A model of the benchmark."""
 

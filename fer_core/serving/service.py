@@ -4,7 +4,10 @@ import asyncio
 import io
 import logging
 import os
+import shutil
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from anyio.to_thread import run_sync
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_core.artifacts import BenchmarkDir
+from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.faces import FaceDetector
 from fer_core.data.imaging import printable_name
@@ -30,14 +33,20 @@ from fer_core.predictor import MAP_SIDE, Predictor
 from fer_core.predictor.answers import Thresholds
 from fer_core.records import RunInfo
 from fer_core.serving.batching import Batcher
+from fer_core.serving.drift import DriftLog
 from fer_core.serving.errors import RefusedError
+from fer_core.serving.gate import Gate
 from fer_core.serving.inference import CANNOT, Answers, Asker
 from fer_core.serving.model_list import ModelList
+from fer_core.serving.monitoring import Monitor
 from fer_core.serving.pictures import Picture, read_pictures
 from fer_core.serving.settings import Settings
-from fer_core.serving.uploads import Gate, Upload
+from fer_core.serving.uploads import Upload
 
 log = logging.getLogger(__name__)
+
+LEAST_FREE_BYTES = 100 * 2**20
+"""Free bytes of the artifacts' disk below which the service is not ready."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Service:
     Args:
         settings: Settings of the service.
         detector: Face detector; CenterFace by default.
+        monitor: Where batches are counted.
 
     Raises:
         ArtifactError: If the benchmark does not exist, or the operating point is damaged or was
@@ -70,7 +80,12 @@ class Service:
         DetectorError: If the default detector is not available.
     """
 
-    def __init__(self, settings: Settings, detector: FaceDetector | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        detector: FaceDetector | None = None,
+        monitor: Monitor | None = None,
+    ) -> None:
         benchmark = settings.open_benchmark()
         self.name = benchmark.name
         self.operating_point = _read_operating_point(settings.operating_point, benchmark)
@@ -78,9 +93,15 @@ class Service:
         self.predictor = Predictor(benchmark, capacity=settings.models)
         self.model_list = ModelList(benchmark, self.predictor)
         self._detector = detector or CenterFaceDetector()
+        self._monitor = monitor or Monitor()
+        self._drift = None if settings.drift_log is None else DriftLog(settings.drift_log)
+        self._asker = Asker(self.predictor)
         self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], Answers] = Batcher(
-            Asker(self.predictor), settings.batch_faces
+            self._answer_batch, settings.batch_faces
         )
+        self._preloading = settings.preload
+        if settings.preload:
+            threading.Thread(target=self._preload, name="preload", daemon=True).start()
         # Decoded images are large, so at most one per CPU core is open at a time.
         self._readers = CapacityLimiter(os.cpu_count() or 1)
         self._explainers = CapacityLimiter(1)
@@ -98,8 +119,56 @@ class Service:
         return {self.operating_point.run_id: self.operating_point.thresholds}
 
     def close(self) -> None:
-        """Finishes waiting requests and stops the worker."""
+        """Finishes waiting requests, stops the worker and writes the drift log."""
         self._batcher.close()
+        if self._drift is not None:
+            self._drift.close()
+
+    def metrics(self) -> bytes:
+        """Returns the service's metrics in Prometheus' text format."""
+        benchmark = self.predictor.benchmark
+        sizes = []
+        for run_id in self.predictor.loaded:
+            with suppress(OSError):
+                sizes.append(benchmark.run(run_id).weights_path.stat().st_size)
+        return self._monitor.exposition(self.gate.inside, self._batcher.waiting, sizes)
+
+    def problems(self) -> list[str]:
+        """Returns why the service is not ready to answer; nothing if it is."""
+        runs = self.predictor.runs()
+        problems = [] if runs else ["there is no model that can predict"]
+        if self._preloading:
+            problems.append("models are being loaded")
+        if shutil.disk_usage(self.predictor.benchmark.root).free < LEAST_FREE_BYTES:
+            problems.append(f"less than {LEAST_FREE_BYTES // 2**20} MiB of disk are free")
+        for info in runs:
+            run = self.predictor.benchmark.run(info.run_id)
+            if _is_stale(run):
+                problems.append(f"the ONNX copy of {info.run_id} is older than its weights")
+        return problems
+
+    def _preload(self) -> None:
+        """Loads all models, so that the first request need not wait."""
+        face = np.zeros(self.predictor.format.shape, dtype=np.uint8)
+        try:
+            self._asker([face], [info.run_id for info in self.predictor.runs()])
+        except Exception:
+            log.exception("models could not be loaded in advance")
+        finally:
+            self._preloading = False
+
+    def _answer_batch(
+        self, faces: Sequence[NDArray[np.uint8]], runs: tuple[str, ...]
+    ) -> list[Answers]:
+        self._monitor.batch(len(faces))
+        answers = self._asker(faces, runs)
+        if self._drift is not None:
+            for answer in answers:
+                for prediction in answer.predictions:
+                    self._drift.add(
+                        prediction.run_id, prediction.labels.names, prediction.calibrated
+                    )
+        return answers
 
     async def read(self, uploads: list[Upload], *, cropped: bool) -> list[Picture]:
         """Detects the faces in uploads; empties the list.
@@ -184,6 +253,14 @@ class Service:
             explanation.method,
             explanation.evidence,
         )
+
+
+def _is_stale(run: RunDir) -> bool:
+    """Whether a run's ONNX copy is older than its weights, so that it is not used."""
+    try:
+        return run.onnx_path.stat().st_mtime < run.weights_path.stat().st_mtime
+    except FileNotFoundError:  # one of the two alone
+        return False
 
 
 def _read_operating_point(path: Path | None, benchmark: BenchmarkDir) -> OperatingPoint | None:

@@ -1,11 +1,12 @@
 """Settings of the service."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data.imaging import MAX_BYTES
@@ -29,6 +30,12 @@ class Settings(BaseModel):
         max_requests: Largest number of concurrent uploads; further ones are told to retry.
         batch_faces: Largest number of faces per forward pass, over all waiting requests.
         upload_seconds: Time limit in seconds for receiving a request body.
+        min_upload_kib_s: Least rate of an upload in KiB per second, after the first seconds.
+        api_keys: SHA-256 hashes of the accepted API keys, separated by commas; empty for none.
+        cors_origins: Web origins that may call the service, separated by commas; empty for none.
+        drift_log: File to which label shares and confidence are appended every hour; none by
+            default.
+        preload: Whether all models load at the start, in the background.
         operating_point: File with thresholds of one run, which the service obeys; none by default.
         models: Largest number of models in memory; the least recently used is evicted.
     """
@@ -40,11 +47,33 @@ class Settings(BaseModel):
     max_body_mib: int = Field(64, ge=1, le=1024)
     max_file_mib: int = Field(MAX_BYTES // _MIB, ge=1, le=MAX_BYTES // _MIB)
     max_files: int = Field(32, ge=1, le=1000)
-    max_requests: int = Field(32, ge=1, le=1000)
+    max_requests: int = Field(64, ge=1, le=1000)
     batch_faces: int = Field(64, ge=1, le=1024)
     upload_seconds: float = Field(30.0, gt=0, le=600)
+    min_upload_kib_s: float = Field(8.0, gt=0, le=1024)
+    api_keys: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    drift_log: Path | None = None
+    preload: bool = False
     operating_point: Path | None = None
     models: int = Field(12, ge=1, le=100)
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_hashes(cls, hashes: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes):
+            raise ValueError(
+                "FERSCOPE_API_KEYS takes SHA-256 hashes, not keys: "
+                "printf %s KEY | sha256sum | cut -d' ' -f1"
+            )
+        return hashes
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -57,6 +86,11 @@ class Settings(BaseModel):
         return cls.model_validate(
             {name: environment[key] for key, name in names.items() if environment.get(key)}
         )
+
+    @property
+    def min_upload_rate(self) -> float:
+        """Least rate of an upload in bytes per second."""
+        return self.min_upload_kib_s * 1024
 
     @property
     def max_body(self) -> int:

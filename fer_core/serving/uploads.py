@@ -4,8 +4,6 @@ Starlette's form parser spools large files to disk. Here each part stays in a by
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
@@ -16,8 +14,8 @@ from fer_core.data.imaging import printable_name
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.settings import Settings
 
-RETRY_AFTER = 2
-"""Value of Retry-After in seconds: a few forward passes."""
+GRACE_SECONDS = 5.0
+"""Seconds before the least upload rate applies."""
 
 
 @dataclass
@@ -33,38 +31,6 @@ class Upload:
     field_name: str = ""
     name: str | None = None
     data: bytearray = field(default_factory=bytearray)
-
-
-class Gate:
-    """Limits the number of concurrent uploads.
-
-    Args:
-        most: Largest number of concurrent uploads.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._inside = most, 0
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Admits one request; call it only in the event loop's thread.
-
-        Raises:
-            RefusedError: If the limit is reached.
-        """
-        if self._inside >= self._most:
-            raise RefusedError(
-                503,
-                "busy",
-                f"The limit of {self._most} concurrent requests is reached. "
-                f"Try again in {RETRY_AFTER} seconds.",
-                retry_after=RETRY_AFTER,
-            )
-        self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
 
 
 async def read_uploads(
@@ -96,22 +62,34 @@ async def read_uploads(
             f"curl -F {field_name}=@face.jpg <address>",
         )
     form = _Form(boundary, settings, field_name, most)
-    total = 0
+    await _receive(request, settings, form)
+    return form.uploads()
+
+
+async def _receive(request: Request, settings: Settings, form: "_Form") -> None:
+    """Reads the body into a form, and gives up on one that is too slow.
+
+    The deadline moves with what has arrived: a client that stops sending is not waited for.
+    """
+    clock = asyncio.get_running_loop().time
+    start, total = clock(), 0
+    last = start + settings.upload_seconds
     try:
-        async with asyncio.timeout(settings.upload_seconds):
+        async with asyncio.timeout_at(min(start + GRACE_SECONDS, last)) as limit:
             async for chunk in request.stream():
                 total += len(chunk)
                 if total > settings.max_body:
                     raise _body_too_large(settings)
                 form.write(chunk)
+                allowed = start + GRACE_SECONDS + total / settings.min_upload_rate
+                limit.reschedule(min(allowed, last))
     except TimeoutError:
-        raise RefusedError(
-            408,
-            "too_slow",
-            f"The upload took longer than {settings.upload_seconds:g} seconds. Send smaller "
-            "images, or fewer at once.",
-        ) from None
-    return form.uploads()
+        if clock() >= last:
+            cause = f"took longer than {settings.upload_seconds:g} seconds"
+        else:
+            cause = f"was slower than {settings.min_upload_kib_s:g} KiB per second"
+        detail = f"The upload {cause}. Send smaller images, or fewer at once."
+        raise RefusedError(408, "too_slow", detail) from None
 
 
 def _check_length(request: Request, settings: Settings) -> None:

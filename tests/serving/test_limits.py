@@ -1,7 +1,6 @@
 """Limits hold before much is read, say what to do, and nothing touches the disk."""
 
 import asyncio
-import json
 import os
 import sys
 import threading
@@ -11,31 +10,16 @@ from starlette.testclient import TestClient
 
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
-from tests.support.uploads import QuarterDetector, files, png, png_claiming
-
-BOUNDARY = b"frontier"
-HEAD = b'--frontier\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
-TAIL = b"\r\n--frontier--\r\n"
-
-
-def call(app, receive, headers=(), path="/predict"):
-    """Sends one request below the level of HTTP clients; gives status and JSON."""
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
-        "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
-        "query_string": b"", "client": ("test", 1), "server": ("test", 80), "state": {},
-        "headers": [
-            (b"content-type", b"multipart/form-data; boundary=" + BOUNDARY), *headers
-        ],
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
-    body = b"".join(message.get("body", b"") for message in sent)
-    return sent[0]["status"], json.loads(body) if body else None
+from tests.support.uploads import (
+    BOUNDARY,
+    HEAD,
+    TAIL,
+    QuarterDetector,
+    call,
+    files,
+    png,
+    png_claiming,
+)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +99,7 @@ def test_a_disconnected_client_frees_its_slot(app):
         return next(messages)
 
     assert call(app, receive)[0] == 400
-    assert app.state.service.gate._inside == 0
+    assert app.state.service.gate.inside == 0
 
 
 def test_too_many_requests_get_retry_after(toy):
@@ -129,7 +113,7 @@ def test_too_many_requests_get_retry_after(toy):
             assert client.get("/health").status_code == 200
         for _ in range(3):  # refused requests give their place back too
             assert client.post("/predict", files=files(b"")).status_code == 422
-        assert gate._inside == 0
+        assert gate.inside == 0
 
 
 @pytest.mark.parametrize(

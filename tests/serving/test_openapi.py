@@ -20,12 +20,14 @@ RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 @pytest.mark.parametrize(
     ("path", "method", "mode"),
     [
-        ("/health", "GET", RIGHT),
-        ("/models", "GET", RIGHT),
-        ("/predict", "POST", RIGHT),
-        ("/predict", "POST", WRONG),
-        ("/explain", "POST", RIGHT),
-        ("/explain", "POST", WRONG),
+        ("/v1/health", "GET", RIGHT),
+        ("/v1/ready", "GET", RIGHT),
+        ("/v1/metrics", "GET", RIGHT),
+        ("/v1/models", "GET", RIGHT),
+        ("/v1/predict", "POST", RIGHT),
+        ("/v1/predict", "POST", WRONG),
+        ("/v1/explain", "POST", RIGHT),
+        ("/v1/explain", "POST", WRONG),
     ],
 )
 def test_generated_requests_match_the_openapi_schema(described, path, method, mode):
@@ -48,9 +50,10 @@ def test_generated_requests_match_the_openapi_schema(described, path, method, mo
 
 def test_the_openapi_schema_has_examples(client):
     description = client.get("/openapi.json").json()
-    assert set(description["paths"]) == {"/health", "/models", "/predict", "/explain"}
+    names = ("health", "ready", "metrics", "models", "predict", "explain")
+    assert set(description["paths"]) == {f"/v1/{name}" for name in names}
     shares = description["components"]["schemas"]["ModelAnswer"]["properties"]["calibrated"]
     assert sum(shares["examples"][0].values()) == pytest.approx(1)
-    body = description["paths"]["/predict"]["post"]["requestBody"]["content"]
+    body = description["paths"]["/v1/predict"]["post"]["requestBody"]["content"]
     assert body["multipart/form-data"]["schema"]["properties"]["files"]["maxItems"] == 5
     assert client.get("/docs").status_code == 200

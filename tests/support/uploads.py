@@ -1,6 +1,8 @@
 """Pictures as they are uploaded, and a detector that finds bright quarters of them."""
 
+import asyncio
 import io
+import json
 import struct
 import zlib
 
@@ -61,3 +63,28 @@ def png_claiming(width, height, depth=8, colour=2, rows=b""):
 def files(*contents: bytes, field: str = "files"):
     """A form of several files."""
     return [(field, (f"{index}.png", content)) for index, content in enumerate(contents)]
+
+
+BOUNDARY = b"frontier"
+HEAD = b'--frontier\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+TAIL = b"\r\n--frontier--\r\n"
+
+
+def call(app, receive, headers=(), path="/predict"):
+    """Sends one request below the level of HTTP clients; gives status and JSON."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+        "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
+        "query_string": b"", "client": ("test", 1), "server": ("test", 80), "state": {},
+        "headers": [
+            (b"content-type", b"multipart/form-data; boundary=" + BOUNDARY), *headers
+        ],
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(body) if body else None

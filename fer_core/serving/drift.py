@@ -1,0 +1,79 @@
+"""A log of how predictions change over time: one line per hour and run, without pictures."""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HOUR = 3600
+
+
+class DriftLog:
+    """Sums label shares and confidence by hour, and appends them to a file of JSON lines.
+
+    An hour is written when the next one begins and when the log is closed.
+
+    Args:
+        path: File of JSON lines; created by the first write.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        self._hour = 0
+        self._counts: dict[tuple[str, tuple[str, ...]], NDArray[np.int64]] = {}
+        self._confidence: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, run_id: str, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
+        """Counts a run's answers for some faces.
+
+        Args:
+            run_id: The run.
+            labels: Its classes.
+            probabilities: Calibrated, shape (N, K).
+        """
+        with self._lock:
+            hour = int(self._clock() // _HOUR)
+            if hour != self._hour:
+                self._flush()
+                self._hour = hour
+            key = (run_id, tuple(labels))
+            counts = self._counts.setdefault(key, np.zeros(len(labels), dtype=np.int64))
+            counts += np.bincount(probabilities.argmax(axis=1), minlength=len(labels))
+            self._confidence[run_id] += float(probabilities.max(axis=1).sum())
+
+    def close(self) -> None:
+        """Writes the current hour."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._counts:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in self._lines())
+        self._counts, self._confidence = {}, defaultdict(float)
+
+    def _lines(self) -> Iterator[str]:
+        hour = datetime.fromtimestamp(self._hour * _HOUR, UTC).isoformat()
+        for (run_id, labels), counts in self._counts.items():
+            faces = int(counts.sum())
+            yield json.dumps(
+                {
+                    "hour": hour,
+                    "run": run_id,
+                    "faces": faces,
+                    "mean_confidence": round(self._confidence[run_id] / faces, 6),
+                    "label_shares": {
+                        name: round(int(count) / faces, 6)
+                        for name, count in zip(labels, counts, strict=True)
+                    },
+                }
+            )
