@@ -1,5 +1,8 @@
 """What people say about samples: labels by annotator, tags, notes, and saved slices.
 
+Labels of the labelling view are kept apart from reviews, with the probability with which each image
+was drawn: estimates from them need it.
+
 They are in `reviews.sqlite` of each benchmark, beside its artifacts or under `FERSCOPE_STATE`. The
 file is never in git. SQLite's write-ahead log (WAL) lets several processes read and write at once.
 """
@@ -26,16 +29,25 @@ NOTE_LIMIT = 2000
 
 _NAME_LIMIT = 80
 _TAGS_LIMIT = 20
-_VERSION = 1
+_VERSION = 2
 _WAIT = 15.0  # seconds for another writer
-_SCHEMA = """
+_SCHEMAS = (
+    """
 CREATE TABLE IF NOT EXISTS reviews (
   sample_id TEXT NOT NULL, annotator TEXT NOT NULL, label TEXT NOT NULL, tags TEXT NOT NULL,
   note TEXT NOT NULL, updated TEXT NOT NULL, PRIMARY KEY (sample_id, annotator));
 CREATE TABLE IF NOT EXISTS slices (
   name TEXT PRIMARY KEY, annotator TEXT NOT NULL, sample_ids TEXT NOT NULL,
   description TEXT NOT NULL, created TEXT NOT NULL);
-"""
+""",
+    """
+CREATE TABLE IF NOT EXISTS pool_labels (
+  pool TEXT NOT NULL, sample_id TEXT NOT NULL, annotator TEXT NOT NULL, label TEXT NOT NULL,
+  step INTEGER, probability REAL, updated TEXT NOT NULL,
+  PRIMARY KEY (pool, sample_id, annotator), UNIQUE (pool, step));
+""",
+)
+"""What each version of the schema adds."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,29 @@ class SavedSlice:
     sample_ids: tuple[str, ...]
     description: str = ""
     created: str = ""
+
+
+@dataclass(frozen=True)
+class PoolLabel:
+    """One annotator's label of an image that the labelling view has shown.
+
+    Attributes:
+        pool: Identifies the images among which it was drawn.
+        sample_id: The image.
+        annotator: Who labelled it.
+        label: Its class; empty if the image is unclear.
+        step: Number of images labelled before it; None for a second opinion.
+        probability: Probability with which it was drawn; None for a second opinion.
+        updated: Time of the label, ISO 8601, UTC; set by the store.
+    """
+
+    pool: str
+    sample_id: str
+    annotator: str
+    label: str
+    step: int | None = None
+    probability: float | None = None
+    updated: str = ""
 
 
 class ReviewStore:
@@ -177,6 +212,75 @@ class ReviewStore:
             )
         ]
 
+    def save_label(self, label: PoolLabel) -> None:
+        """Saves a label in place of the annotator's former one of the same image.
+
+        An image keeps the step and the probability of its first label; labels of other annotators
+        are second opinions.
+
+        Raises:
+            ArtifactError: If another image has this step already, or the file cannot be written.
+        """
+        _check_name(label.annotator, "annotator")
+        key = (label.pool, label.sample_id, label.annotator)
+        with self._writing() as connection:
+            (former,) = connection.execute(
+                "SELECT COUNT(*), MAX(step), MAX(probability) FROM pool_labels "
+                "WHERE pool = ? AND sample_id = ? AND annotator = ?", key
+            )  # fmt: skip
+            (others,) = connection.execute(
+                "SELECT COUNT(*) FROM pool_labels WHERE pool = ? AND sample_id = ? "
+                "AND annotator != ?", key
+            )  # fmt: skip
+            design: tuple[object, object] = (label.step, label.probability)
+            if former[0] or others[0]:
+                design = (former[1], former[2])
+            connection.execute(
+                "INSERT OR ABORT INTO pool_labels VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (pool, sample_id, annotator) DO UPDATE SET label = excluded.label, "
+                "updated = excluded.updated",
+                (*key, label.label, *design, _now()),
+            )
+
+    def labels(self, pool: str) -> list[PoolLabel]:
+        """Returns the labels of a pool by step; second opinions follow, by image and annotator.
+
+        Raises:
+            ArtifactError: If the file cannot be read.
+        """
+        rows = self._read(
+            "SELECT * FROM pool_labels WHERE pool = ? "
+            "ORDER BY step IS NULL, step, sample_id, annotator", (pool,), needs=2
+        )  # fmt: skip
+        return [
+            PoolLabel(
+                pool, sample, annotator, label,
+                None if step is None else int(step),
+                None if probability is None else float(probability), updated,
+            )
+            for _, sample, annotator, label, step, probability, updated in rows
+        ]  # fmt: skip
+
+    def label_pools(self) -> dict[str, int]:
+        """Returns the number of labels by pool."""
+        rows = self._read("SELECT pool, COUNT(*) FROM pool_labels GROUP BY pool", needs=2)
+        return {pool: int(count) for pool, count in rows}
+
+    def delete_label(self, label: PoolLabel) -> None:
+        """Deletes an annotator's label of an image; a second opinion takes its step over."""
+        key = (label.pool, label.sample_id)
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM pool_labels WHERE pool = ? AND sample_id = ? AND annotator = ?",
+                (*key, label.annotator),
+            )
+            if label.step is not None:
+                connection.execute(
+                    "UPDATE pool_labels SET step = ?, probability = ? WHERE rowid = (SELECT "
+                    "MIN(rowid) FROM pool_labels WHERE pool = ? AND sample_id = ?)",
+                    (label.step, label.probability, *key),
+                )
+
     def table(self) -> pd.DataFrame:
         """Returns one row per review with `CSV_COLUMNS`; tags are separated by `;`."""
         rows = [
@@ -207,20 +311,26 @@ class ReviewStore:
                 "set FERSCOPE_STATE to one that is."
             ) from error
 
-    def _read(self, query: str, values: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    def _read(
+        self, query: str, values: Sequence[str] = (), needs: int = 1
+    ) -> list[tuple[str, ...]]:
+        """Returns the rows of a query; none if the file's schema is older than it needs."""
         if not self._path.is_file():
             return []
         try:
             with closing(sqlite3.connect(self._path, timeout=_WAIT)) as connection:
-                self._check_version(connection)
+                if self._check_version(connection) < needs:
+                    return []
                 return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise ArtifactError(f"{self._path} cannot be read ({error}).") from error
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if self._check_version(connection) < _VERSION:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+        version = self._check_version(connection)
+        for schema in _SCHEMAS[version:]:
+            for statement in filter(str.strip, schema.split(";")):
                 connection.execute(statement)
+        if version < _VERSION:
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _check_version(self, connection: sqlite3.Connection) -> int:

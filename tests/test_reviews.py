@@ -9,7 +9,7 @@ import pytest
 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError
-from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore, SavedSlice
+from fer_core.reviews import NOTE_LIMIT, PoolLabel, Review, ReviewStore, SavedSlice
 
 
 @pytest.fixture
@@ -130,3 +130,59 @@ def test_state_stands_beside_the_artifacts_or_where_it_is_told(tmp_path, monkeyp
     assert ReviewStore.of(benchmark).reviews() == []
     ReviewStore.of(benchmark).save(Review("toy/2", "ann", "sad"))
     assert (tmp_path / "state" / "toy" / "reviews.sqlite").is_file()
+
+
+def pool_label(sample: str, annotator: str = "ann", label: str = "happy", **design) -> PoolLabel:
+    return PoolLabel("p1", sample, annotator, label, **design)
+
+
+def test_a_label_keeps_its_step_and_another_annotators_is_a_second_opinion(store):
+    store.save_label(pool_label("toy/2", step=0, probability=0.25))
+    store.save_label(pool_label("toy/1", step=1, probability=0.5))
+    store.save_label(pool_label("toy/2", "bob", "sad", step=1, probability=0.9))
+    store.save_label(pool_label("toy/2", label="fear", step=7, probability=0.7))  # it is corrected
+    assert [(x.sample_id, x.annotator, x.label, x.step, x.probability)
+            for x in store.labels("p1")] == [
+        ("toy/2", "ann", "fear", 0, 0.25),
+        ("toy/1", "ann", "happy", 1, 0.5),
+        ("toy/2", "bob", "sad", None, None),
+    ]  # fmt: skip
+    assert store.labels("p2") == []
+    assert store.label_pools() == {"p1": 3}
+
+
+def test_a_deleted_label_leaves_its_step_to_the_second_opinion(store):
+    store.save_label(pool_label("toy/2", step=0, probability=0.25))
+    store.save_label(pool_label("toy/2", "bob", "sad"))
+    store.delete_label(store.labels("p1")[0])
+    (left,) = store.labels("p1")
+    assert (left.annotator, left.step, left.probability) == ("bob", 0, 0.25)
+    store.delete_label(left)
+    assert store.labels("p1") == []
+
+
+def test_two_images_cannot_have_one_step(store):
+    store.save_label(pool_label("toy/2", step=0, probability=0.25))
+    with pytest.raises(ArtifactError, match="UNIQUE"):
+        store.save_label(pool_label("toy/3", "bob", step=0, probability=0.25))
+    assert len(store.labels("p1")) == 1
+
+
+def test_a_file_of_the_first_schema_is_read_and_gains_labels(store, tmp_path):
+    path = tmp_path / "state" / "reviews.sqlite"
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE reviews (sample_id TEXT NOT NULL, annotator TEXT NOT NULL, label TEXT "
+            "NOT NULL, tags TEXT NOT NULL, note TEXT NOT NULL, updated TEXT NOT NULL, PRIMARY KEY "
+            "(sample_id, annotator));"
+            "CREATE TABLE slices (name TEXT PRIMARY KEY, annotator TEXT NOT NULL, sample_ids TEXT "
+            "NOT NULL, description TEXT NOT NULL, created TEXT NOT NULL);"
+            "INSERT INTO reviews VALUES ('toy/1', 'ann', 'sad', '[]', '', '2026-01-01');"
+            "PRAGMA user_version = 1"
+        )
+    connection.close()
+    assert store.labels("p1") == []
+    store.save_label(pool_label("toy/1", step=0, probability=1.0))
+    assert [x.label for x in store.labels("p1")] == ["happy"]
+    assert store.review("toy/1", "ann").label == "sad"

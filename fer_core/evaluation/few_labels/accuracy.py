@@ -1,0 +1,92 @@
+"""Accuracy of every run from images that were sampled with known, unequal probabilities.
+
+The estimator is unbiased for every adaptive sampling whose probabilities are known and positive:
+the weights of Farquhar et al. 2021 (arXiv:2101.11665), which active testing uses (LURE; Kossen et
+al. 2021, arXiv:2103.05331), applied to the difference between a run's result and what the consensus
+expects (difference estimator, Särndal et al. 1992). The interval is Wilson's with the effective
+number of labels and Student's quantile.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
+from fer_core.evaluation.intervals import LEVEL
+
+_EDGE = 1e-3  # an estimate of 0 or 1 still has an interval
+_ONE_LABEL = 0.25  # variance of one more label: equal results of a few labels prove nothing
+
+
+@dataclass(frozen=True)
+class AccuracyEstimates:
+    """Accuracies with 95% intervals, each of shape (R,), 0 to 1."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+def estimate_accuracies(pool: LabelPool, labelled: Labelled) -> AccuracyEstimates:
+    """Estimates every run's accuracy on the pool's clear images.
+
+    With fewer than two labels the intervals are 0 to 1.
+    """
+    runs = pool.runs
+    expected = pool.expected.mean(axis=1, dtype=np.float64)
+    if len(labelled) < 2:
+        return AccuracyEstimates(expected, np.zeros(runs), np.ones(runs))
+    clear = labelled.clear.astype(np.float64)[:, None]
+    surprise = labelled.right(pool) - pool.expected[:, labelled.rows].T
+    totals, deviations = lure(
+        np.hstack([surprise, clear - 1]), labelled.probability, len(pool)
+    )
+    share_clear = max(1 + totals[-1], _EDGE)
+    value = np.clip((expected + totals[:-1]) / share_clear, 0, 1)
+    if len(labelled) >= len(pool):
+        return AccuracyEstimates(value, value, value)
+    # linearised ratio: right images over clear images
+    ratio = (deviations[:, :-1] - value * deviations[:, -1:]) / share_clear
+    count = len(labelled)
+    variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
+    return _with_interval(value, variance, count - 1)
+
+
+def lure(values: Floats, probability: Floats, total: int) -> tuple[Floats, Floats]:
+    """Returns LURE's estimate of the values' mean over all images, and each label's deviation.
+
+    The deviations are uncorrelated given the labels before them; the sum of their squares divided
+    by M (M - 1) is the variance of the estimate.
+
+    Args:
+        values: Values of the labelled images in sampling order, shape (M, F).
+        probability: Probability of each, given those before it, shape (M,).
+        total: Number of images, N.
+
+    Returns:
+        Estimates, shape (F,), and deviations, shape (M, F).
+    """
+    count = len(values)
+    if count >= total:
+        return values.mean(axis=0), np.zeros_like(values)
+    step = np.arange(1, count + 1)
+    before = np.cumsum(values, axis=0) - values
+    unbiased = (before + values / probability[:, None]) / total  # each is an estimate by itself
+    weight = (total * (total - count) / ((total - step) * (total - step + 1.0)))[:, None]
+    mean = (weight * unbiased).mean(axis=0)
+    return mean, weight * (unbiased - mean)
+
+
+def _with_interval(value: Floats, variance: Floats, degrees: int) -> AccuracyEstimates:
+    """Adds Wilson's interval of a proportion with the number of labels that has this variance."""
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+    inner = np.clip(value, _EDGE, 1 - _EDGE)
+    # as Agresti and Coull: at 0 and 1 the variance of a proportion vanishes
+    smoothed = (value * (degrees + 1) + quantile**2 / 2) / (degrees + 1 + quantile**2)
+    labels = smoothed * (1 - smoothed) / variance
+    square = quantile**2 / labels
+    centre = (inner + square / 2) / (1 + square)
+    half = np.sqrt(square * (inner * (1 - inner) + square / 4)) / (1 + square)
+    low, high = np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    return AccuracyEstimates(value, np.minimum(low, value), np.maximum(high, value))

@@ -1,0 +1,119 @@
+"""The answer after some labels: which run is best, how surely, and whether more labels pay."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_core.evaluation.few_labels.acquisition import draw
+from fer_core.evaluation.few_labels.pool import Floats, LabelPool
+from fer_core.evaluation.few_labels.posterior import (
+    DRAWS,
+    Posterior,
+    normal_draws,
+)
+
+MARGIN = 0.01
+"""A run this close to the best is good enough to stop."""
+
+CERTAINTY = 0.95
+LEAST_LABELS = 20
+"""Labels before the rule may say stop."""
+
+WORTH_LABELS = 10
+"""Number of further labels whose worth is shown; of one alone it is often 0."""
+
+
+@dataclass(frozen=True)
+class NextImage:
+    """The image to label next.
+
+    Attributes:
+        row: Its position in the pool.
+        probability: Probability with which it was drawn; stored with its label.
+        step: Number of labels before it.
+    """
+
+    row: int
+    probability: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the labels say about the runs.
+
+    Attributes:
+        probability_best: Of each run, shape (R,); sums to 1.
+        expected: Expected accuracy of each run, shape (R,), by the model of `posterior.py`.
+        leader: Position of the run with the highest expected accuracy.
+        regret: Expected accuracy that the leader lacks to the best, 0 to 1.
+        within_margin: Probability that the leader is within `MARGIN` of the best.
+        labels: Number of clear labels.
+    """
+
+    probability_best: Floats
+    expected: Floats
+    leader: int
+    regret: float
+    within_margin: float
+    labels: int
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether the leader is within the margin with the required certainty."""
+        return self.labels >= LEAST_LABELS and self.within_margin >= CERTAINTY
+
+
+def select(belief: Posterior, labels: int) -> Selection:
+    """Summarises what is known about the accuracies.
+
+    Args:
+        belief: Distribution of the accuracies.
+        labels: Number of clear labels.
+    """
+    drawn = belief.draws(DRAWS)
+    leader = belief.leader
+    gap = drawn.max(axis=1) - drawn[:, leader]
+    best = np.bincount(drawn.argmax(axis=1), minlength=drawn.shape[1]) / len(drawn)
+    return Selection(
+        best, belief.mean, leader, float(gap.mean()), float((gap <= MARGIN).mean()), labels
+    )
+
+
+def next_image(probabilities: Floats, labels_so_far: int, seed: int = 0) -> NextImage | None:
+    """Returns the image to label next, the same for the same labels and seed; None if all are.
+
+    Args:
+        probabilities: From `sampling_probabilities`, shape (N,).
+        labels_so_far: Number of labels, unclear ones included.
+        seed: Seed of the draw.
+    """
+    if not probabilities.any():
+        return None
+    row = draw(probabilities, labels_so_far, seed)
+    return NextImage(row, float(probabilities[row]), labels_so_far)
+
+
+def worth_of_next(
+    pool: LabelPool, belief: Posterior, probabilities: Floats, count: int = WORTH_LABELS
+) -> float:
+    """Returns by how much the next labels are expected to improve the choice of the run.
+
+    This is the expected accuracy of the run that will lead after them, minus that of today's
+    leader (value of information; Frazier et al. 2008), in the normal approximation.
+
+    Args:
+        pool: The images.
+        belief: What is known so far.
+        probabilities: Of each image to be labelled next, shape (N,).
+        count: Number of further labels: the images with the highest probabilities.
+
+    Returns:
+        Accuracy, 0 to 1.
+    """
+    rows = np.argsort(-probabilities, kind="stable")[:count]
+    rows = rows[probabilities[rows] > 0]
+    removed = belief.covariance - belief.after(pool.feature_covariance(rows))
+    means = normal_draws(belief.mean, removed, DRAWS, 0)
+    leads = means.max(axis=1) - means[:, belief.leader]
+    return float(leads.mean())

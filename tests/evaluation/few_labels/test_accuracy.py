@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fer_core.evaluation.few_labels.accuracy import estimate_accuracies, lure
+from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
+from tests.support.pools import labels_of, made_up_runs
+
+
+def published_weights(probability, total):
+    """LURE's weights as Farquhar et al. write them (2021, equation 9)."""
+    count = len(probability)
+    step = np.arange(1, count + 1)
+    inverse = 1 / ((total - step + 1) * probability)
+    return 1 + (total - count) / (total - step) * (inverse - 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 10_000))
+def test_the_estimate_is_that_of_the_published_weights(count, seed):
+    random = np.random.default_rng(seed)
+    values, probability = random.normal(size=(count, 2)), random.uniform(0.01, 0.5, count)
+    mean, deviations = lure(values, probability, 30)
+    expected = (published_weights(probability, 30)[:, None] * values).mean(axis=0)
+    assert mean == pytest.approx(expected)
+    assert deviations.mean(axis=0) == pytest.approx(np.zeros(2), abs=1e-9)
+
+
+def test_the_estimate_is_unbiased_over_all_samples_of_an_adaptive_design():
+    """Exact: every sequence of two of four images, the second drawn depending on the first."""
+    values = np.array([[1.0], [0.0], [0.0], [5.0]])
+    first = np.array([0.1, 0.2, 0.3, 0.4])
+    total = 0.0
+    for one in range(4):
+        weights = np.where(values[one] > 0, [1, 2, 3, 4], [4, 3, 2, 1]).astype(float)
+        weights[one] = 0
+        second = weights / weights.sum()
+        for two in np.flatnonzero(second):
+            mean, _ = lure(values[[one, two]], np.array([first[one], second[two]]), 4)
+            total += first[one] * second[two] * mean[0]
+    assert total == pytest.approx(values.mean())
+
+
+def test_all_labels_give_the_accuracies_themselves():
+    runs, truth = made_up_runs((0.9, 0.6), images=30)
+    pool = LabelPool.of(runs)
+    estimates = estimate_accuracies(pool, labels_of(pool, np.arange(30), truth))
+    accuracy = (pool.predicted == truth).mean(axis=1)
+    for values in (estimates.value, estimates.low, estimates.high):
+        assert values == pytest.approx(accuracy)
+
+
+def test_without_labels_and_with_one_nothing_is_claimed():
+    runs, truth = made_up_runs((0.9, 0.6), images=30)
+    pool = LabelPool.of(runs)
+    for labelled in (Labelled.none(4), labels_of(pool, [3], truth)):
+        estimates = estimate_accuracies(pool, labelled)
+        assert (estimates.low == 0).all()
+        assert (estimates.high == 1).all()
+
+
+def test_a_run_that_is_always_right_is_not_certain():
+    truth = np.arange(200) % 4
+    sure = np.eye(4)[truth]
+    pool = LabelPool.of([sure, sure])
+    estimates = estimate_accuracies(pool, labels_of(pool, np.arange(5), truth))
+    assert estimates.value.tolist() == [1, 1]
+    assert (estimates.low < 0.9).all()
+
+
+def test_only_unclear_images_and_no_clear_one_give_no_nonsense():
+    runs, _ = made_up_runs((0.9, 0.6), images=30)
+    pool = LabelPool.of(runs)
+    labelled = Labelled.none(4)
+    for row in range(5):
+        labelled = labelled.add(row, np.zeros(4), 1 / (30 - row))
+    estimates = estimate_accuracies(pool, labelled)
+    for values in (estimates.value, estimates.low, estimates.high):
+        assert ((values >= 0) & (values <= 1)).all()
+
+
+def test_unclear_images_are_left_out_of_the_accuracy():
+    """Half of the images are unclear; the others are all right."""
+    truth = np.arange(400) % 4
+    pool = LabelPool.of([np.eye(4)[truth] * 0.6 + 0.1] * 2)
+    random = np.random.default_rng(0)
+    labelled = Labelled.none(4)
+    for step, row in enumerate(random.permutation(400)[:200]):
+        share = np.eye(4)[truth[row]] if row % 2 else np.zeros(4)
+        labelled = labelled.add(int(row), share, 1 / (400 - step))
+    assert estimate_accuracies(pool, labelled).value == pytest.approx([1, 1], abs=0.02)

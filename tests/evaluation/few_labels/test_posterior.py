@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
+from fer_core.evaluation.few_labels.posterior import class_probabilities, posterior
+from tests.support.pools import labels_of, made_up_runs
+
+NONE = Labelled.none(4)
+
+
+def test_without_labels_the_consensus_decides():
+    runs, _ = made_up_runs((0.9, 0.7, 0.5))
+    pool = LabelPool.of(runs)
+    belief = posterior(pool, NONE)
+    assert belief.mean == pytest.approx(pool.expected.mean(axis=1), abs=1e-6)
+    assert belief.leader == 0
+    assert class_probabilities(pool, np.arange(5), belief.weights) == pytest.approx(
+        pool.consensus[:5], abs=1e-6
+    )
+
+
+def test_with_all_labels_the_accuracies_are_known():
+    runs, truth = made_up_runs((0.9, 0.7, 0.5))
+    pool = LabelPool.of(runs)
+    belief = posterior(pool, labels_of(pool, np.arange(400), truth))
+    assert belief.mean == pytest.approx((pool.predicted == truth).mean(axis=1), abs=1e-9)
+    assert np.abs(belief.covariance).max() < 1e-12
+
+
+def test_an_unclear_image_does_not_count():
+    runs, truth = made_up_runs((0.9, 0.7), images=20)
+    pool = LabelPool.of(runs)
+    labelled = labels_of(pool, np.arange(19), truth).add(19, np.zeros(4), 1.0)
+    belief = posterior(pool, labelled)
+    assert belief.mean == pytest.approx((pool.predicted == truth)[:, :19].mean(axis=1), abs=1e-9)
+    assert belief.images == 19
+
+
+def test_labels_correct_a_wrong_consensus():
+    """Two copies of a bad run outvote a good one; labels turn this round."""
+    (good, bad), truth = made_up_runs((0.95, 0.5))
+    pool = LabelPool.of([good, bad, bad])
+    assert posterior(pool, NONE).leader != 0
+    rows = np.flatnonzero(pool.disagreement)[:30]
+    belief = posterior(pool, labels_of(pool, rows, truth))
+    assert belief.leader == 0
+    assert belief.weights[0] > 0 > belief.weights[1]
+
+
+def test_runs_that_predict_alike_have_no_difference_to_find():
+    (first, second), _ = made_up_runs((0.9, 0.7))
+    belief = posterior(LabelPool.of([first, first, second]), NONE)
+    drawn = belief.draws(200)
+    assert np.abs(drawn[:, 0] - drawn[:, 1]).max() < 1e-6
+    assert np.abs(drawn[:, 0] - drawn[:, 2]).max() > 1e-2
+
+
+def test_the_start_of_the_search_changes_nothing():
+    runs, truth = made_up_runs((0.9, 0.7, 0.5))
+    pool = LabelPool.of(runs)
+    labelled = labels_of(pool, np.arange(50), truth)
+    there = posterior(pool, labelled)
+    again = posterior(pool, labelled, np.array([0.5, -0.5, 0.2, 1.0]))
+    assert again.weights == pytest.approx(there.weights, abs=1e-5)
+    assert again.mean == pytest.approx(there.mean, abs=1e-6)

@@ -1,0 +1,27 @@
+import numpy as np
+
+from fer_core.evaluation.few_labels.acquisition import Acquisition
+from fer_core.evaluation.few_labels.pool import LabelPool
+from fer_core.evaluation.few_labels.simulation import simulate
+from tests.support.pools import made_up_runs
+
+
+def test_a_repeat_is_the_same_again_and_finds_the_best_of_unequal_runs():
+    runs, truth = made_up_runs((0.9, 0.75, 0.5), images=300)
+    pool = LabelPool.of(runs)
+    first = simulate(pool, truth, Acquisition.THOMPSON, 0, budgets=(20, 60))
+    again = simulate(pool, truth, Acquisition.THOMPSON, 0, budgets=(20, 60))
+    assert first.regret == again.regret
+    assert first.regret[1] == 0
+    assert first.covered.shape == (2, 3)
+    assert first.width[1] < first.width[0]
+    assert first.stopped is not None
+    assert first.stopped_well
+
+
+def test_intervals_of_adaptive_labels_contain_the_accuracies():
+    runs, truth = made_up_runs((0.9, 0.85, 0.7), images=300, seed=3)
+    pool = LabelPool.of(runs)
+    repeats = [simulate(pool, truth, Acquisition.THOMPSON, seed, (40,)) for seed in range(60)]
+    share = np.mean([repeat.covered for repeat in repeats])
+    assert 0.9 <= share <= 0.99  # 95% within three standard errors
