@@ -12,6 +12,7 @@ from benchmarks import (
     detection,
     gpu_training,
     input_pipeline,
+    labels,
     leaks,
     memory,
     preparation,
@@ -36,6 +37,7 @@ MEASURES = {
     "detection": detection.measure,
     "zoo": zoo.measure,
     "estimates": accuracy_estimates.measure,
+    "labels": labels.measure,
 }
 
 

@@ -41,6 +41,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("errors", "Results", "Error explorer", "search_insights"),
     PageSpec("head_to_head", "Results", "Head to head", "compare_arrows"),
     PageSpec("trust", "Results", "Trust", "verified_user"),
+    PageSpec("label", "Results", "Label a few faces", "new_label"),
     PageSpec("features", "Explain", "Feature maps", "layers"),
     PageSpec("saliency", "Explain", "Saliency lab", "biotech"),
     PageSpec("regions", "Explain", "Where models look", "visibility"),

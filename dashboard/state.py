@@ -95,6 +95,9 @@ class Key(StrEnum):
     POINT = "point"
     MAX_RISK = "max_risk"
     POINT_CLASS = "point_class"
+    ANNOTATOR = "annotator"
+    TASK = "task"
+    MERGE = "merge"
     SLICES = "slices"
 
 

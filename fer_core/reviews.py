@@ -235,8 +235,9 @@ class ReviewStore:
             design: tuple[object, object] = (label.step, label.probability)
             if former[0] or others[0]:
                 design = (former[1], former[2])
+            _check_step(connection, key, design)
             connection.execute(
-                "INSERT OR ABORT INTO pool_labels VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "INSERT INTO pool_labels VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (pool, sample_id, annotator) DO UPDATE SET label = excluded.label, "
                 "updated = excluded.updated",
                 (*key, label.label, *design, _now()),
@@ -342,6 +343,26 @@ class ReviewStore:
                 "Update FERscope to read it."
             )
         return version
+
+
+def _check_step(
+    connection: sqlite3.Connection, key: tuple[str, str, str], design: tuple[object, object]
+) -> None:
+    """Checks that no other image has a label's step.
+
+    Raises:
+        ArtifactError: If one has.
+    """
+    pool, sample_id, _ = key
+    (taken,) = connection.execute(
+        "SELECT COUNT(*) FROM pool_labels WHERE pool = ? AND step = ? AND sample_id != ?",
+        (pool, design[0], sample_id),
+    ).fetchone()
+    if taken:
+        raise ArtifactError(
+            "Another image was labelled meanwhile, so this label was not saved. Label the image "
+            "that is shown now."
+        )
 
 
 def _check_name(name: str, what: str) -> None:

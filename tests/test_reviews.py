@@ -163,7 +163,7 @@ def test_a_deleted_label_leaves_its_step_to_the_second_opinion(store):
 
 def test_two_images_cannot_have_one_step(store):
     store.save_label(pool_label("toy/2", step=0, probability=0.25))
-    with pytest.raises(ArtifactError, match="UNIQUE"):
+    with pytest.raises(ArtifactError, match="labelled meanwhile"):
         store.save_label(pool_label("toy/3", "bob", step=0, probability=0.25))
     assert len(store.labels("p1")) == 1
 

@@ -39,9 +39,7 @@ def estimate_accuracies(pool: LabelPool, labelled: Labelled) -> AccuracyEstimate
         return AccuracyEstimates(expected, np.zeros(runs), np.ones(runs))
     clear = labelled.clear.astype(np.float64)[:, None]
     surprise = labelled.right(pool) - pool.expected[:, labelled.rows].T
-    totals, deviations = lure(
-        np.hstack([surprise, clear - 1]), labelled.probability, len(pool)
-    )
+    totals, deviations = lure(np.hstack([surprise, clear - 1]), labelled.probability, len(pool))
     share_clear = max(1 + totals[-1], _EDGE)
     value = np.clip((expected + totals[:-1]) / share_clear, 0, 1)
     if len(labelled) >= len(pool):

@@ -60,9 +60,7 @@ def confusion_counts(pool: LabelPool, labelled: Labelled) -> Floats:
     classes = pool.classes
     counts = np.stack(
         [
-            np.stack(
-                [np.bincount(predicted, column, classes) for column in pool.consensus.T]
-            )
+            np.stack([np.bincount(predicted, column, classes) for column in pool.consensus.T])
             for predicted in pool.predicted
         ]
     )

@@ -1,0 +1,157 @@
+"""Cached choices of a run from few labels. Keys are the content of predictions and labels."""
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.stamps import file_stamps
+from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.few_labels.accuracy import AccuracyEstimates, estimate_accuracies
+from fer_core.evaluation.few_labels.acquisition import sampling_probabilities
+from fer_core.evaluation.few_labels.annotations import Annotations, Merge, annotations, pool_key
+from fer_core.evaluation.few_labels.pool import LabelPool
+from fer_core.evaluation.few_labels.posterior import posterior
+from fer_core.evaluation.few_labels.selection import (
+    NextImage,
+    Selection,
+    next_image,
+    select,
+    worth_of_next,
+)
+from fer_core.evaluation.predictions import UNLABELLED, SplitPredictions, read_predictions
+from fer_core.labels import LabelSet
+from fer_core.reviews import PoolLabel
+
+_stamps = file_stamps("predictions_path")
+
+
+def _pool_stamps(benchmark: Benchmark) -> Hashable:
+    return tuple(_stamps(run) for run in benchmark.runs)
+
+
+@dataclass(frozen=True)
+class BenchmarkPool:
+    """The images of a benchmark that are labelled to choose a run.
+
+    Attributes:
+        key: Identifies the images; stored with each label.
+        ids: Their ids, in the order of the pool.
+        rows: Positions by id.
+        runs: Run ids, in the order of the pool.
+        classes: The classes in their order.
+        pool: Predictions of the runs.
+        left_out: Run ids without predictions for the same images.
+    """
+
+    key: str
+    ids: tuple[str, ...]
+    rows: Mapping[str, int]
+    runs: tuple[str, ...]
+    classes: tuple[str, ...]
+    pool: LabelPool
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelState:
+    """What the labels so far say, and what comes next.
+
+    Attributes:
+        annotations: The merged labels.
+        selection: Which run is best, and how surely.
+        accuracies: Accuracy of each run with its interval.
+        image: The image to label next; None if all are labelled.
+        worth: Accuracy that the next labels are expected to gain, 0 to 1.
+    """
+
+    annotations: Annotations
+    selection: Selection
+    accuracies: AccuracyEstimates
+    image: NextImage | None
+    worth: float
+
+
+@st.cache_resource(
+    max_entries=4, show_spinner="Reading predictions ...", hash_funcs={Benchmark: _pool_stamps}
+)
+def label_pool(benchmark: Benchmark) -> BenchmarkPool:
+    """Returns the test images to label: those without a label, or all if each has one.
+
+    Raises:
+        ArtifactError: If fewer than two runs have predictions for the same images.
+    """
+    parts: dict[str, SplitPredictions] = {}
+    left_out: list[str] = []
+    for run in benchmark.runs:
+        try:
+            part = _test_predictions(run)
+        except FerscopeError:
+            left_out.append(run.run_id)
+            continue
+        first = next(iter(parts.values()), part)
+        if part.labels == first.labels and np.array_equal(part.ids, first.ids):
+            parts[run.run_id] = part
+        else:
+            left_out.append(run.run_id)
+    if len(parts) < 2:  # noqa: PLR2004 (a choice needs two)
+        raise ArtifactError(
+            "Choosing a run needs at least two runs with predictions for the same images."
+        )
+    first = next(iter(parts.values()))
+    ids = tuple(map(str, first.ids))
+    classes = first.labels.names
+    return BenchmarkPool(
+        pool_key(ids, classes),
+        ids,
+        {sample: row for row, sample in enumerate(ids)},
+        tuple(parts),
+        tuple(classes),
+        LabelPool.of([part.probabilities for part in parts.values()]),
+        tuple(left_out),
+    )
+
+
+def _test_predictions(run: Run) -> SplitPredictions:
+    """Returns the predictions of the images to label, ordered by id."""
+    labels = LabelSet(run.info.labels)
+    test = read_predictions(run.directory, labels, unlabelled=True).split("test")
+    unlabelled = test.truth == UNLABELLED
+    part = test.select(unlabelled) if unlabelled.any() else test
+    order = np.argsort(part.ids.astype(str), kind="stable")
+    return SplitPredictions(
+        part.labels, part.ids[order], part.truth[order], part.probabilities[order]
+    )
+
+
+def state(of_benchmark: BenchmarkPool, labels: Sequence[PoolLabel], merge: Merge) -> LabelState:
+    """Returns what labels say; the same labels are computed once."""
+    content = hashlib.sha256(repr([(x.sample_id, x.annotator, x.label, x.step) for x in labels])
+                             .encode()).hexdigest()  # fmt: skip
+    return _state(of_benchmark, tuple(labels), content, merge)
+
+
+def _identity(of_benchmark: BenchmarkPool) -> Hashable:
+    return (of_benchmark.key, of_benchmark.runs, float(of_benchmark.pool.expected.sum()))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={BenchmarkPool: _identity})
+def _state(
+    of_benchmark: BenchmarkPool, _labels: tuple[PoolLabel, ...], content: str, merge: Merge
+) -> LabelState:
+    pool = of_benchmark.pool
+    merged = annotations(_labels, of_benchmark.rows, of_benchmark.classes, merge)
+    labelled, belief = merged.labelled, posterior(pool, merged.labelled)
+    before = labelled.first(merged.next_step)
+    at_step = belief if len(before) == len(labelled) else posterior(pool, before)
+    probabilities = sampling_probabilities(pool, before, at_step)
+    return LabelState(
+        merged,
+        select(belief, int(labelled.clear.sum())),
+        estimate_accuracies(pool, labelled),
+        next_image(probabilities, len(before)),
+        worth_of_next(pool, belief, probabilities),
+    )

@@ -1,0 +1,241 @@
+"""Labelling: one face at a time, and what the labels say about the runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.cache import benchmarks
+from dashboard.cache import labelling as cache
+from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.labelling import BenchmarkPool, LabelState
+from dashboard.components import chart, pickers
+from dashboard.components.attach import need_pictures
+from dashboard.components.gallery import enlarge
+from dashboard.components.text import plain
+from dashboard.state import BIND, Key
+from fer_core.csv_text import csv_text
+from fer_core.errors import FerscopeError
+from fer_core.evaluation.few_labels.annotations import UNCLEAR, Merge, export
+from fer_core.evaluation.few_labels.selection import MARGIN, WORTH_LABELS
+from fer_core.figures.few_labels import selection_chart
+from fer_core.reviews import PoolLabel, ReviewStore
+
+NEXT = "next faces"
+SECOND = "second opinions"
+_PROBLEM = "the last label was not saved"
+_SIDE = 288
+_KEYS = 9
+_PER_ROW = 4
+
+
+@dataclass(frozen=True)
+class Task:
+    """A face to label.
+
+    Attributes:
+        sample_id: The image.
+        step: Number of images labelled before it; None for a second opinion.
+        probability: Probability with which it was drawn; None for a second opinion.
+    """
+
+    sample_id: str
+    step: int | None
+    probability: float | None
+
+
+def section(benchmark: Benchmark) -> None:
+    """Shows the labelling view of a benchmark's test images."""
+    try:
+        pool = cache.label_pool(benchmark)
+    except FerscopeError as error:
+        st.info(plain(str(error)))
+        return
+    pictures = benchmarks.pictures(benchmark)
+    if pictures is None:
+        need_pictures(benchmark, "labelling")
+        return
+    left, middle, right = st.columns(3)
+    with left:
+        annotator = st.text_input(
+            "Your name", key=Key.ANNOTATOR, bind=BIND, max_chars=80, placeholder="anonymous",
+            help="Labels are stored by annotator; the link with your name continues here.",
+        ).strip() or "anonymous"  # fmt: skip
+    with middle:
+        task = pickers.switch(
+            "Faces", {NEXT: NEXT, SECOND: SECOND}, Key.TASK,
+            help_text="Second opinions are faces that other annotators have labelled.",
+        )  # fmt: skip
+    with right:
+        merge = pickers.switch(
+            "If annotators disagree", {item.value: item.value for item in Merge}, Key.MERGE,
+            help_text="Majority: the class that most annotators gave; without one the face counts "
+            "as unclear. Votes: each label counts as its share.",
+        )  # fmt: skip
+    _view(benchmark, pool, pictures, annotator, (task, Merge(merge)))
+
+
+@st.fragment
+def _view(
+    benchmark: Benchmark,
+    pool: BenchmarkPool,
+    pictures: Pictures,
+    annotator: str,
+    options: tuple[str, Merge],
+) -> None:
+    """Shows the face, the buttons and the answer; runs again, alone, after each label."""
+    task_kind, merge = options
+    store = ReviewStore.of(benchmark.directory)
+    try:
+        labels = store.labels(pool.key)
+    except FerscopeError as error:
+        st.error(plain(str(error)))
+        return
+    if problem := st.session_state.pop(_PROBLEM, None):
+        st.warning(plain(problem), icon=":material/warning:")
+    now = cache.state(pool, labels, merge)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        task = _task(pool, labels, now, annotator, task_kind)
+        _face(pictures, task, pool)
+        _buttons(store, pool, task, annotator)
+        _undo(store, [label for label in labels if label.annotator == annotator])
+        _progress(pool, now)
+    with right:
+        _answer(benchmark, pool, now)
+    _conflicts(now)
+    _download(benchmark, pool, labels)
+
+
+def _task(
+    pool: BenchmarkPool, labels: Sequence[PoolLabel], now: LabelState, annotator: str, kind: str
+) -> Task | None:
+    """Returns the face to label; None if there is none left."""
+    if kind == SECOND:
+        own = {label.sample_id for label in labels if label.annotator == annotator}
+        others = [label.sample_id for label in labels if label.sample_id not in own]
+        return Task(others[0], None, None) if others else None
+    image = now.image
+    return None if image is None else Task(pool.ids[image.row], image.step, image.probability)
+
+
+def _face(pictures: Pictures, task: Task | None, pool: BenchmarkPool) -> None:
+    if task is None:
+        st.success("There is no face left to label here.", icon=":material/check:")
+        return
+    picture = pictures.get(task.sample_id)
+    if picture is None:
+        st.caption(f"The picture of {plain(task.sample_id)} is not on this machine.")
+    else:
+        st.image(enlarge(picture, _SIDE), width=_SIDE)
+    st.caption(plain(task.sample_id))
+
+
+def _buttons(store: ReviewStore, pool: BenchmarkPool, task: Task | None, annotator: str) -> None:
+    """Shows a button for each class, which the keys 1 to 9 press, and one for unclear faces."""
+    options = [*enumerate(pool.classes, 1), (0, UNCLEAR)]
+    for start in range(0, len(options), _PER_ROW):
+        columns = st.columns(_PER_ROW)
+        for column, (number, name) in zip(columns, options[start : start + _PER_ROW], strict=False):
+            label = None if task is None else PoolLabel(
+                pool.key, task.sample_id, annotator, name, task.step, task.probability
+            )  # fmt: skip
+            column.button(
+                plain(name) if name else "unclear",
+                key=f"label-{number}",
+                shortcut=str(number) if number <= _KEYS else None,
+                disabled=label is None,
+                on_click=_save,
+                args=(store, label),
+                width="stretch",
+            )
+
+
+def _save(store: ReviewStore, label: PoolLabel) -> None:
+    try:
+        store.save_label(label)
+    except FerscopeError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _undo(store: ReviewStore, labels: Sequence[PoolLabel]) -> None:
+    """Shows the button that deletes the annotator's last label; its face is shown again."""
+    last = max(labels, key=lambda label: (label.updated, label.step or 0), default=None)
+    st.button(
+        "Undo", key="undo-label", icon=":material/undo:", shortcut="z", disabled=last is None,
+        on_click=_delete, args=(store, last),
+        help="Deletes your last label and shows its face again.",
+    )  # fmt: skip
+
+
+def _delete(store: ReviewStore, label: PoolLabel) -> None:
+    try:
+        store.delete_label(label)
+    except FerscopeError as error:
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _progress(pool: BenchmarkPool, now: LabelState) -> None:
+    labelled = now.annotations.labelled
+    unclear = int((~labelled.clear).sum())
+    text = f"{len(labelled):,} of {len(pool.ids):,} faces labelled, {unclear:,} unclear. "
+    counts = ", ".join(f"{plain(k)} {n:,}" for k, n in now.annotations.by_annotator.items())
+    if counts:
+        text += f"By annotator: {counts}. "
+    text += (
+        f"The next {WORTH_LABELS} labels are expected to improve the choice by "
+        f"{100 * now.worth:.2f} points of accuracy."
+    )
+    st.caption(text)
+
+
+def _answer(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
+    """Shows the leading run, whether labelling can stop, and all runs."""
+    selection, accuracies = now.selection, now.accuracies
+    titles = [benchmark.titles[run] for run in pool.runs]
+    leader = selection.leader
+    name = plain(titles[leader])
+    within = f"with {selection.within_margin:.0%} probability {name} is within " \
+        f"{100 * MARGIN:.0f} point of the best"  # fmt: skip
+    if selection.may_stop:
+        st.success(f"You can stop: {within}.", icon=":material/flag:")
+    else:
+        st.info(f"Keep labelling: {within} so far.", icon=":material/edit:")
+    chart.show(
+        selection_chart(titles, selection, accuracies),
+        "labelling",
+        f"After {selection.labels:,} clear labels. Left: probability that a run is the best of "
+        "these, by a model of the consensus corrected by the labels. Right: accuracy with 95% "
+        "interval, estimated without bias from the labels by their sampling probabilities.",
+    )
+    if pool.left_out:
+        st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")
+
+
+def _conflicts(now: LabelState) -> None:
+    conflicts = now.annotations.conflicts
+    if not conflicts:
+        return
+    count = len(conflicts)
+    title = "1 face has" if count == 1 else f"{count:,} faces have"
+    with st.expander(f"{title} different labels", icon=":material/group:"):
+        st.table({"face": [plain(item.sample_id) for item in conflicts],
+                  "labels": [plain(item.text) for item in conflicts]})  # fmt: skip
+
+
+def _download(benchmark: Benchmark, pool: BenchmarkPool, labels: Sequence[PoolLabel]) -> None:
+    """Shows the button that exports the labels, and how they are read back."""
+    if not labels:
+        return
+    st.download_button(
+        "Download the labels (csv)",
+        lambda: csv_text(export(labels, pool.classes)),
+        file_name="labels.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        key="download-labels",
+    )
+    st.caption(
+        "Put the file beside the pictures and run `python -m training prepare FOLDER` to make a "
+        "benchmark with these labels."
+    )

@@ -1,0 +1,14 @@
+"""Label a few faces: which run is best on these images."""
+
+from dashboard import theme
+from dashboard.components import pickers
+from dashboard.sections import labelling
+
+theme.page_header(
+    "Results",
+    "Label a few faces",
+    "Which model is best on these faces? Label the faces that tell the models apart; the page says "
+    "when it is decided.",
+)
+benchmark = pickers.benchmark_with_runs()
+labelling.section(benchmark)
