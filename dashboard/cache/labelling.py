@@ -97,7 +97,7 @@ def label_pool(benchmark: Benchmark) -> BenchmarkPool:
             parts[run.run_id] = part
         else:
             left_out.append(run.run_id)
-    if len(parts) < 2:  # noqa: PLR2004 (a choice needs two)
+    if len(parts) < 2:
         raise ArtifactError(
             "Choosing a run needs at least two runs with predictions for the same images."
         )

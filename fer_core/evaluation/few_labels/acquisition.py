@@ -57,15 +57,15 @@ def sampling_probabilities(
     if not unlabelled.any():
         return unlabelled
     if acquisition is Acquisition.RANDOM:
-        return unlabelled / unlabelled.sum()
+        return np.asarray(unlabelled / unlabelled.sum())
     random = np.random.default_rng([seed, len(labelled)])
     weights = _WEIGHTS[acquisition](pool, labelled, belief, random) * unlabelled
     base = _base_design(pool, unlabelled)
     total = weights.sum()
     if total <= 0:  # nothing is left that could tell the runs apart
         return base
-    mixed: Floats = EXPLORE * base + (1 - EXPLORE) * weights / total
-    return mixed / mixed.sum()
+    mixed = EXPLORE * base + (1 - EXPLORE) * weights / total
+    return np.asarray(mixed / mixed.sum())
 
 
 def draw(probabilities: Floats, labels_so_far: int, seed: int = 0) -> int:
@@ -81,7 +81,7 @@ def _base_design(pool: LabelPool, unlabelled: Floats) -> Floats:
     uncertain = np.sqrt((pool.expected * (1 - pool.expected)).mean(axis=0)) * unlabelled
     uniform = unlabelled / unlabelled.sum()
     total = uncertain.sum()
-    return uniform if total <= 0 else 0.5 * uniform + 0.5 * uncertain / total
+    return np.asarray(uniform if total <= 0 else 0.5 * uniform + 0.5 * uncertain / total)
 
 
 def _by_disagreement(

@@ -109,9 +109,9 @@ def annotations(
         labelled,
         np.array([item.step for item in drawn], dtype=np.int64),
         tuple(
-            Conflict(sample, given)
-            for sample, given in by_image.items()
-            if len(set(given.values())) > 1
+            Conflict(sample, answers)
+            for sample, answers in by_image.items()
+            if len(set(answers.values())) > 1
         ),
         dict(Counter(item.annotator for item in known)),
     )
@@ -133,29 +133,29 @@ def export(labels: Sequence[PoolLabel], classes: Sequence[str]) -> pd.DataFrame:
             design[item.sample_id] = item
     annotators = sorted({item.annotator for item in labels})
     rows = []
-    for sample, given in by_image.items():
-        label = _majority(given, classes)
+    for sample, answers in by_image.items():
+        label = _majority(answers, classes)
         first = design.get(sample)
-        agreement = sum(value == label for value in given.values()) / len(given)
+        agreement = sum(value == label for value in answers.values()) / len(answers)
         rows.append(
-            (sample, sample.partition("/")[2] or sample, label, len(given), round(agreement, 3),
+            (sample, sample.partition("/")[2] or sample, label, len(answers), round(agreement, 3),
              first and first.step, first and first.probability,
-             *(given.get(name, "not labelled") or "unclear" for name in annotators))
+             *(answers.get(name, "not labelled") or "unclear" for name in annotators))
         )  # fmt: skip
     columns = [*EXPORT_COLUMNS, *(f"label_{name}" for name in annotators)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _share(given: Mapping[str, str], classes: Sequence[str], merge: Merge) -> Floats:
-    counts = np.array([sum(label == name for label in given.values()) for name in classes])
+def _share(answers: Mapping[str, str], classes: Sequence[str], merge: Merge) -> Floats:
+    counts = np.array([sum(label == name for label in answers.values()) for name in classes])
     if merge is Merge.VOTES and counts.any():
         return np.asarray(counts / counts.sum())
-    label = _majority(given, classes)
+    label = _majority(answers, classes)
     return np.array([float(name == label) for name in classes])
 
 
-def _majority(given: Mapping[str, str], classes: Sequence[str]) -> str:
+def _majority(answers: Mapping[str, str], classes: Sequence[str]) -> str:
     """Returns the label that more annotators gave than any other; else unclear."""
-    (first, most), *others = Counter(given.values()).most_common(2)
+    (first, most), *others = Counter(answers.values()).most_common(2)
     tie = bool(others) and others[0][1] == most
     return first if first in classes and not tie else UNCLEAR

@@ -67,7 +67,7 @@ def confusion_counts(pool: LabelPool, labelled: Labelled) -> Floats:
     rates = (counts + _SMALLEST) / (counts + _SMALLEST).sum(axis=2, keepdims=True)
     right = np.full((classes, classes), (1 - _DIAGONAL) / max(classes - 1, 1))
     np.fill_diagonal(right, _DIAGONAL)
-    prior = PRIOR_LABELS * (CONSENSUS_SHARE * rates + (1 - CONSENSUS_SHARE) * right)
+    prior: Floats = PRIOR_LABELS * (CONSENSUS_SHARE * rates + (1 - CONSENSUS_SHARE) * right)
     for run, predicted in enumerate(pool.predicted[:, labelled.rows]):
         np.add.at(prior[run].T, predicted.astype(np.int64), labelled.shares)
     return prior
@@ -79,7 +79,7 @@ def _class_probabilities(pool: LabelPool, counts: Floats, rows: Rows) -> Floats:
     summed = np.zeros((len(rows), pool.classes))
     for run, predicted in enumerate(pool.predicted[:, rows]):
         summed += rates[run].T[predicted]
-    return summed / summed.sum(axis=1, keepdims=True)
+    return np.asarray(summed / summed.sum(axis=1, keepdims=True))
 
 
 def _betas(counts: Floats) -> tuple[Floats, Floats]:
@@ -91,7 +91,7 @@ def _betas(counts: Floats) -> tuple[Floats, Floats]:
 def _beta_tables(right: Floats, wrong: Floats) -> tuple[Floats, Floats]:
     """Returns density times width and log distribution on a grid, shapes (R, K, grid)."""
     edges = np.linspace(0, 1, _GRID + 1)
-    cumulative = stats.beta.cdf(edges, right[..., None], wrong[..., None])
+    cumulative = np.asarray(stats.beta.cdf(edges, right[..., None], wrong[..., None]))
     centre = (cumulative[..., 1:] + cumulative[..., :-1]) / 2
     return np.diff(cumulative, axis=-1), np.log(np.maximum(centre, _SMALLEST))
 

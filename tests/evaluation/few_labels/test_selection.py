@@ -27,7 +27,7 @@ def test_labels_raise_the_probability_of_the_best_until_it_may_stop():
 
 
 def test_certainty_alone_does_not_stop_before_the_least_number_of_labels():
-    runs, truth = made_up_runs((0.9, 0.6), images=30)
+    runs, _ = made_up_runs((0.9, 0.6), images=30)
     belief = posterior(LabelPool.of([runs[0], runs[0]]), Labelled.none(4))
     assert select(belief, LEAST_LABELS - 1).within_margin == 1
     assert not select(belief, LEAST_LABELS - 1).may_stop

@@ -1,0 +1,78 @@
+"""The labelling view: labels, undo, second opinions, and the answer after each."""
+
+import pytest
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.reviews import ReviewStore
+from tests.support.pages import texts
+
+
+@pytest.fixture
+def store(artifacts_copy):
+    return ReviewStore.of(ArtifactStore(artifacts_copy).benchmark("toy"))
+
+
+def labels(store):
+    (pool,) = store.label_pools() or ("",)
+    return store.labels(pool)
+
+
+def press(app, name):
+    next(button for button in app.button if button.label == name).click()
+    app.run()
+    assert not app.exception
+
+
+def open_label(open_page, toy, artifacts, **query):
+    app = open_page("label", artifacts, toy.data, **query)
+    assert not app.exception
+    return app
+
+
+def test_labels_are_stored_with_step_and_probability_and_undone(
+    open_page, toy, artifacts_copy, store
+):
+    app = open_label(open_page, toy, artifacts_copy, annotator="ann")
+    assert "0 of" in texts(app)
+    for name in ("happy", "sad", "unclear"):
+        press(app, name)
+    first, second, third = labels(store)
+    assert [x.label for x in (first, second, third)] == ["happy", "sad", ""]
+    assert [x.step for x in (first, second, third)] == [0, 1, 2]
+    assert all(x.annotator == "ann" and 0 < x.probability < 1 for x in (first, second, third))
+    assert "3 of" in texts(app)
+    assert "1 unclear" in texts(app)
+    press(app, "Undo")
+    assert len(labels(store)) == 2
+    press(app, "fear")  # the same face again
+    assert labels(store)[2].sample_id == third.sample_id
+    assert labels(store)[2].label == "fear"
+
+
+def test_the_link_continues_where_it_was(open_page, toy, artifacts_copy, store):
+    app = open_label(open_page, toy, artifacts_copy, annotator="ann")
+    press(app, "happy")
+    shown = texts(app)
+    again = texts(open_label(open_page, toy, artifacts_copy, annotator="ann"))
+    assert "1 of" in again
+    (sample,) = {x.sample_id for x in labels(store)}
+    assert sample not in shown  # the next face is shown
+
+
+def test_a_second_opinion_is_shown_and_counts(open_page, toy, artifacts_copy, store):
+    app = open_label(open_page, toy, artifacts_copy, annotator="ann")
+    press(app, "happy")
+    app = open_label(open_page, toy, artifacts_copy, annotator="bob", task="second opinions")
+    press(app, "sad")
+    ann, bob = labels(store)
+    assert (bob.sample_id, bob.step) == (ann.sample_id, None)
+    assert [item.label for item in app.expander if "different labels" in item.label] == [
+        "1 face has different labels"
+    ]
+    assert next(button for button in app.button if button.label == "happy").disabled  # none left
+
+
+def test_without_pictures_and_with_one_run_the_page_says_what_is_missing(open_page, artifacts_copy):
+    app = open_page("label", artifacts_copy)
+    assert not app.exception
+    assert not [button for button in app.button if button.label == "Undo"]
