@@ -5,7 +5,7 @@ from dashboard.components import pickers
 from dashboard.sections import labelling
 
 theme.page_header(
-    "Results",
+    "Try",
     "Label a few faces",
     "Which model is best on these faces? Label the faces that tell the models apart; the page says "
     "when it is decided.",

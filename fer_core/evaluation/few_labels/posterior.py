@@ -79,15 +79,21 @@ def normal_draws(mean: Floats, covariance: Floats, count: int, seed: int | list[
     return drawn
 
 
-def posterior(pool: LabelPool, labelled: Labelled, start: Floats | None = None) -> Posterior:
+def posterior(
+    pool: LabelPool,
+    labelled: Labelled,
+    start: Floats | None = None,
+    scale: float = WEIGHT_SCALE,
+) -> Posterior:
     """Returns the distribution of the accuracies on the pool, unclear images excepted.
 
     Args:
         pool: The images.
         labelled: Labels so far.
         start: Weights at which the search starts; it changes the time, not the result.
+        scale: Prior standard deviation of a run's weight, in nats.
     """
-    weights, curvature = _fit(pool, labelled, start)
+    weights, curvature = _fit(pool, labelled, start, scale)
     unlabelled = pool.covariance - pool.feature_covariance(labelled.rows)
     runs = pool.runs
     expected = pool.expected.sum(axis=1, dtype=np.float64) - pool.expected[:, labelled.rows].sum(
@@ -112,9 +118,11 @@ def class_probabilities(pool: LabelPool, rows: Rows, weights: Floats) -> Floats:
     return _softmax(_log_consensus(pool, rows) + pool.features(rows) @ weights)
 
 
-def _fit(pool: LabelPool, labelled: Labelled, start: Floats | None) -> tuple[Floats, Floats]:
+def _fit(
+    pool: LabelPool, labelled: Labelled, start: Floats | None, scale: float
+) -> tuple[Floats, Floats]:
     """Returns the most probable weights and the curvature of the log posterior there."""
-    scales = np.append(np.full(pool.runs, WEIGHT_SCALE), TEMPERATURE_SCALE)
+    scales = np.append(np.full(pool.runs, scale), TEMPERATURE_SCALE)
     precision = 1 / scales**2
     weights = np.zeros(pool.runs + 1) if start is None else start
     rows = labelled.rows[labelled.clear]
