@@ -44,6 +44,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("features", "Explain", "Feature maps", "layers"),
     PageSpec("saliency", "Explain", "Saliency lab", "biotech"),
     PageSpec("regions", "Explain", "Where models look", "visibility"),
+    PageSpec("response_curves", "Explain", "Response curves", "tune"),
     PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
     PageSpec("video", "Try", "Video", "movie"),
     PageSpec("label", "Try", "Label a few faces", "new_label"),

@@ -99,6 +99,11 @@ class Key(StrEnum):
     TASK = "task"
     MERGE = "merge"
     SLICES = "slices"
+    DOUBT = "doubt"
+    PROBE = "probe"
+    UNIT = "unit"
+    SECOND_UNIT = "second_unit"
+    ATTRIBUTE = "attribute"
 
 
 _SEVERAL = frozenset({Key.COLUMNS, Key.METHODS, Key.SLICES})

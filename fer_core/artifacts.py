@@ -174,6 +174,16 @@ class RunDir:
         return self.root / "framing.parquet"
 
     @property
+    def probes_path(self) -> Path:
+        """`probes.parquet`: probabilities of the drawn faces of a probe."""
+        return self.root / "probes.parquet"
+
+    @property
+    def real_changes_path(self) -> Path:
+        """`real_changes.parquet`: how changes of validation pictures change the answers."""
+        return self.root / "real_changes.parquet"
+
+    @property
     def efficiency_path(self) -> Path:
         """`efficiency.json`: size, FLOPs, latency and memory."""
         return self._model_file("efficiency.json")
@@ -187,6 +197,11 @@ class RunDir:
     def framing_cache_path(self) -> Path:
         """Predictions on framing-shifted images, reused for ensembles; not in git."""
         return self.state_dir / "framing.npz"
+
+    @property
+    def probe_cache_path(self) -> Path:
+        """Predictions on drawn and changed pictures, reused for ensembles; not in git."""
+        return self.state_dir / "probes.npz"
 
     def soft_targets_path(self, key: str) -> Path:
         """Returns where soft targets for students are cached; not in git.

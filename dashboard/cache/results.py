@@ -43,6 +43,7 @@ from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.diversity import effective_members as count_effective_members
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
 from fer_core.evaluation.leaderboard import (
+    SECOND_LABEL,
     BenchmarkResults,
     RunSource,
     Scope,
@@ -54,6 +55,7 @@ from fer_core.evaluation.lineage import Lineage, trace_lineage
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
+from fer_core.evaluation.ranking import Doubt, Ranking, doubts_of, rank_under_doubt
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
@@ -179,6 +181,25 @@ def sample_probabilities(
 def agreement(benchmark: Benchmark, scope: Scope) -> Agreement:
     """Returns how far the ranked runs agree in their predictions and errors."""
     return measure_agreement(board(benchmark, scope).aligned)
+
+
+def _redrawn_votes(benchmark: Benchmark, scope: Scope) -> Votes | None:
+    """Returns the votes that labels can be redrawn from; second labels come from no votes."""
+    return None if scope.eval_set == SECOND_LABEL else board(benchmark, scope).votes
+
+
+def doubts(benchmark: Benchmark, scope: Scope) -> tuple[Doubt, ...]:
+    """Returns the sources of doubt about the order of the ranked runs."""
+    return doubts_of(board(benchmark, scope).aligned, _redrawn_votes(benchmark, scope))
+
+
+@st.cache_resource(
+    max_entries=4 * _BOARDS, show_spinner="Resampling the ranking ...", hash_funcs=BY_RESULTS
+)
+def ranking(benchmark: Benchmark, scope: Scope, resampled: tuple[Doubt, ...]) -> Ranking:
+    """Returns the order of the ranked runs in 1,000 draws of what it depends on."""
+    aligned = board(benchmark, scope).aligned
+    return rank_under_doubt(aligned, resampled, _redrawn_votes(benchmark, scope))
 
 
 def lineage(benchmark: Benchmark, run_id: str) -> Lineage:

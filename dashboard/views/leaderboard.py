@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.components import filters
-from dashboard.sections import corrected_labels, leaderboard, lineage, trade_off
+from dashboard.sections import corrected_labels, leaderboard, lineage, ranking, trade_off
 
 theme.page_header(
     "Results",
@@ -20,6 +20,8 @@ leaderboard.ranking(benchmark, board)
 
 st.subheader("How certain is the ranking?", anchor=False)
 leaderboard.intervals(benchmark, board)
+if len(ranked.entries) > 1:
+    ranking.ranking(benchmark, scope)
 
 st.subheader("Accuracy vs. cost", anchor=False)
 leaderboard.costs(benchmark, ranked.entries)

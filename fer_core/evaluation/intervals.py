@@ -69,6 +69,33 @@ def resampled_counts(
     return resampled.reshape(resamples, *counts.shape)
 
 
+def interval_of_means(
+    values: NDArray[np.float64], resamples: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Returns means and their percentile bootstrap intervals.
+
+    Resampling N units with replacement equals weighting them by multinomial counts, so all columns
+    are resampled together by one matrix product.
+
+    Args:
+        values: Shape (N, ...): units, such as persons, and what was measured on each.
+        resamples: Number of resamples.
+        seed: Random seed.
+
+    Returns:
+        Means, lower and upper ends, each of shape (...).
+    """
+    units = len(values)
+    counts = np.random.default_rng(seed).multinomial(
+        units, np.full(units, 1 / units), size=resamples
+    )
+    flat = values.reshape(units, -1)
+    tail = (1 - LEVEL) / 2 * 100
+    ends = np.percentile(counts @ flat / units, [tail, 100 - tail], axis=0)
+    shape = values.shape[1:]
+    return flat.mean(axis=0).reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape)
+
+
 def wilson(successes: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns Wilson's 95% interval of proportions (Wilson 1927), valid for small samples too.
 

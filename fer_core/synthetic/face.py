@@ -1,6 +1,7 @@
 """Renders a face from a seed and an emotion."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,9 @@ MIN_SIDE = 32
 """Smallest side in pixels at which eyes are visible."""
 
 Mask = NDArray[np.bool_]
+
+Chance = Callable[[str], np.random.Generator]
+"""Returns the random generator of a part of the picture, such as `hair`."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def render(
     chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion)]))
     strength = draw_intensity(chance) if intensity is None else intensity
     units = draw_units(chance, emotion, strength)
-    person = _person(seed if identity is None else identity)
-    image, masks = _compose(person, units, draw_scene(chance), side, chance)
+    person = draw_person(seed if identity is None else identity)
+    image, masks = _compose(person, units, draw_scene(chance), side, lambda _: chance)
     return SyntheticFace(image, masks, emotion, strength, units)
 
 
@@ -107,8 +111,39 @@ def portrait(
     _check(seed, side, intensity)
     chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion), 1]))
     units = draw_units(chance, emotion, intensity, stray=0.3)
-    image, masks = _compose(_person(seed), units, draw_studio(chance), side, chance)
+    image, masks = _compose(draw_person(seed), units, draw_studio(chance), side, lambda _: chance)
     return SyntheticFace(image, masks, emotion, intensity, units)
+
+
+def draw(
+    identity: Identity, units: ActionUnits, scene: Scene, *, side: int, seed: int
+) -> NDArray[np.uint8]:
+    """Draws a person with given action units in a given scene.
+
+    Each part of the picture has its own random numbers, which depend on the seed only. So two
+    pictures with the same seed differ only by what differs between their arguments: with another
+    beard the brows, the skin and the camera's noise stay the same. (`render` draws all parts from
+    one stream.)
+
+    Args:
+        identity: The person.
+        units: Action units.
+        scene: Pose, light, background and camera.
+        side: Height and width in pixels, at least `MIN_SIDE`.
+        seed: Seed of textures, background and noise.
+
+    Returns:
+        uint8, shape (side, side, 3), RGB.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+    _check(seed, side, None)
+
+    def chance(name: str) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
+
+    return _compose(identity, units, scene, side, chance)[0]
 
 
 def _check(seed: int, side: int, intensity: float | None) -> None:
@@ -124,7 +159,8 @@ def _ordinal(emotion: Emotion) -> int:
     return list(Emotion).index(emotion)
 
 
-def _person(number: int) -> Identity:
+def draw_person(number: int) -> Identity:
+    """Returns the person with a number, as `render` draws it."""
     # A separate random stream, so that the person does not depend on the expression.
     return draw_identity(np.random.default_rng(np.random.SeedSequence([number, 1 << 20])))
 
@@ -134,7 +170,7 @@ def _compose(
     units: ActionUnits,
     scene: Scene,
     side: int,
-    chance: np.random.Generator,
+    chance: Chance,
 ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
     """Draws a person in a scene; returns the image, and the masks of the visible parts."""
     head = shape_head(identity, units, scene.pose, scene.camera, side)
@@ -144,10 +180,10 @@ def _compose(
         shape_nose(head, identity, units),
         shape_mouth(head, identity, units),
     )
-    hair = surroundings.hair_layers(head, identity, chance)
+    hair = surroundings.hair_layers(head, identity, chance("hair"))
     pixel, light = head.pixel, scene.light
 
-    picture = surroundings.backdrop(side, scene, chance)
+    picture = surroundings.backdrop(side, scene, chance("backdrop"))
     lit_hair = None
     if hair is not None:
         lit_hair = apply(hair.colour, shade(hair.height, light, pixel, skin=False, cast=False), 0.3)
@@ -168,9 +204,9 @@ def _compose(
         visibility *= 1.0 - hair.front
     if identity.glasses:
         visibility *= 1.0 - surroundings.glasses(picture, head, identity, light)
-    visibility *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance)
+    visibility *= 1.0 - surroundings.occluder(picture, head, identity, scene, chance("occluder"))
 
-    return _develop(picture, scene.camera, chance), parts.masks(visibility > 0.5)
+    return _develop(picture, scene.camera, chance("camera")), parts.masks(visibility > 0.5)
 
 
 @dataclass(frozen=True)
@@ -199,16 +235,16 @@ def _lit_skin(
     identity: Identity,
     units: ActionUnits,
     light: Light,
-    chance: np.random.Generator,
+    chance: Chance,
 ) -> Planes:
     """Paints the face and lights it."""
     pixel = head.pixel
-    albedo = paint.skin(head, identity, chance)
+    albedo = paint.skin(head, identity, chance("skin"))
     paint.nostrils(albedo, head, parts.nose, identity)
-    paint.beard(albedo, head, identity, parts.mouth, chance)
+    paint.beard(albedo, head, identity, parts.mouth, chance("beard"))
     gloss = paint.lips(albedo, parts.mouth, identity, pixel)
     opening = paint.eyes(albedo, parts.eyes, identity, units, pixel)
-    hairs = paint.brows(albedo, head, parts.brows, identity, chance)
+    hairs = paint.brows(albedo, head, parts.brows, identity, chance("brows"))
     height = raise_face(head, identity, units, parts.eyes, parts.nose, parts.mouth)
     lit = apply(
         albedo, shade(height, light, pixel), gloss * (1.0 - np.maximum(opening, 0.85 * hairs))

@@ -67,7 +67,7 @@ def robustness(
     paths = benchmark_dir(benchmark, artifacts)
     dataset = open_dataset(benchmark, data)
     runs = measure.requested_runs(paths, run or [])
-    sample = _Sample(images, seed, again, _device(device))
+    sample = _Sample(images, seed, again, torch_device(device))
     failed = (_framing if framing else _corruptions)(runs, dataset, sample)
     if failed:
         raise typer.Exit(1)
@@ -171,7 +171,7 @@ def efficiency(
     for run_dir in measure.requested_runs(benchmark_dir(benchmark, artifacts), run or []):
         try:
             result = measure.measure_efficiency(
-                run_dir, _device(device), threads=threads, again=again
+                run_dir, torch_device(device), threads=threads, again=again
             )
         except FerscopeError as error:
             failed = True
@@ -339,7 +339,8 @@ def ledger(
     print_test_readings((*results.entries, *results.unranked))
 
 
-def _device(device: str) -> "torch.device":
+def torch_device(device: str) -> "torch.device":
+    """Returns the device that the option `--device` names."""
     import torch
 
     return torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")

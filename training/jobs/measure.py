@@ -64,7 +64,12 @@ def _predicts(run: RunDir) -> bool:
         return True  # measuring it reports the damage
 
 
-def _require_predicts(run: RunDir) -> None:
+def require_predicts(run: RunDir) -> None:
+    """Checks that a run can predict new images.
+
+    Raises:
+        ArtifactError: If it cannot.
+    """
     abilities = abilities_of(run)
     if not abilities.predicts:
         raise ArtifactError(f"{run.run_id} cannot be measured: {abilities.reason}")
@@ -168,7 +173,7 @@ def require_measurable(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> 
         ArtifactError: If it cannot predict, has another split, or is an ensemble with a changed
             member.
     """
-    _require_predicts(run)
+    require_predicts(run)
     if info.split_hash != dataset.info.split_hash:
         raise ArtifactError(
             f"{run.run_id} has another split than the prepared dataset {dataset.info.name}. "
@@ -262,7 +267,7 @@ def measure_efficiency(
     if not again and (earlier := _earlier_efficiency(run, device, threads)) is not None:
         return earlier
     info = run.info()
-    _require_predicts(run)
+    require_predicts(run)
     if info.kind != "ensemble":
         benchmark = run.benchmark.info()
         stored = SampleFormat(benchmark.side, benchmark.colour)

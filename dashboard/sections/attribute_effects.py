@@ -1,0 +1,185 @@
+"""The part of the page Response curves on attributes that should not matter."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from dashboard.cache import probes as cache
+from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.components import chart, pickers
+from dashboard.components.gallery import Card, gallery
+from dashboard.components.text import plain
+from dashboard.state import Key
+from fer_core.evaluation import probe_text
+from fer_core.evaluation.attribute_effects import AttributeEffect, DrawnAccuracy
+from fer_core.figures import probes as figures
+from fer_core.figures.palette import class_colour
+from fer_core.synthetic.attributes import ATTRIBUTES
+from fer_core.synthetic.probe_design import (
+    ATTRIBUTE_LEVEL,
+    IDENTITIES,
+    ProbeFace,
+    ProbeKind,
+)
+
+SHOWN_PAIRS = 12
+"""Most pairs of faces of one attribute."""
+
+
+def effects(run: Run, accuracy: DrawnAccuracy) -> None:
+    """Shows the effect of every attribute, largest first, and the sentences."""
+    found = cache.effects(run)
+    if not found:
+        st.info("This probe has no attributes.")
+        return
+    chart.show(
+        figures.effect_bars(found),
+        "effects",
+        f"Share of {found[0].pairs} faces of {IDENTITIES} drawn persons whose answer changes, with "
+        "95% intervals over persons. Green: the attribute shifts the probability of a class by at "
+        "least one point (Wilcoxon signed-rank test over persons, Holm's correction over all "
+        "attributes and classes).",
+    )
+    for sentence in probe_text.effect_sentences(found, accuracy):
+        st.markdown(f"- {plain(sentence)}")
+    st.caption(plain(probe_text.no_effect_sentence(found)))
+
+
+def attribute(benchmark: Benchmark, run: Run) -> None:
+    """Shows the shift of each class for a picked attribute, and the faces whose answer changes."""
+    by_name = {effect.attribute.name: effect for effect in cache.effects(run)}
+    if not by_name:
+        return
+    st.subheader("One attribute", anchor=False)
+    name = pickers.select_box(
+        "Attribute",
+        list(by_name),
+        Key.ATTRIBUTE,
+        shown=lambda key: by_name[key].attribute.title,
+    )
+    effect = by_name[name]
+    rows = pd.DataFrame(
+        {
+            "class": item.label,
+            "points": 100 * item.shift.value,
+            "95% interval": f"{100 * item.shift.low:+.1f} to {100 * item.shift.high:+.1f}",
+            "corrected p": item.p_value,
+            "effect": item.significant,
+        }
+        for item in effect.shifts
+    )
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="shifts",
+        column_config={
+            "points": st.column_config.NumberColumn(format="%+.1f"),
+            "corrected p": st.column_config.NumberColumn(format="%.3g"),
+        },
+    )
+    reference = ATTRIBUTES[effect.attribute.reference].title
+    st.caption(
+        f"Mean change of each class's probability by {effect.attribute.title}, compared with "
+        f"{reference}, over all expressions."
+    )
+    _changed_faces(benchmark, effect)
+
+
+def _changed_faces(benchmark: Benchmark, effect: AttributeEffect) -> None:
+    """Shows the faces whose answer changes, each beside its reference, on demand."""
+    changed = [
+        (flips.expression, flips.answer, person)
+        for flips in effect.flips
+        for person in flips.persons
+    ]
+    if not changed:
+        st.caption("It changes no answer.")
+        return
+    if not st.toggle(f"Show the faces whose answer changes ({len(changed)})", key="faces-changed"):
+        return
+    shown = changed[:SHOWN_PAIRS]
+    names = (effect.attribute.reference, effect.attribute.name)
+    faces = tuple(
+        ProbeFace(ProbeKind.ATTRIBUTE, name, expression, ATTRIBUTE_LEVEL, person)
+        for expression, _, person in shown
+        for name in names
+    )
+    info = benchmark.info
+    drawn = cache.pictures(faces, cache.view_of(benchmark), info.side, info.colour)
+    cards = []
+    for index, (expression, answer, person) in enumerate(shown):
+        colour = class_colour(answer, info.labels)
+        before, after = (Image.fromarray(drawn[2 * index + step]) for step in (0, 1))
+        title = ATTRIBUTES[names[0]].title
+        cards.append(Card(before, title, f"shows {expression}, person {person + 1}"))
+        cards.append(Card(after, f"becomes {answer}", effect.attribute.title, colour))
+    gallery(cards, side=96, key="changed-faces")
+    if len(changed) > len(shown):
+        st.caption(f"The first {len(shown)} of {len(changed)}.")
+
+
+def shares_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
+    """Shows the share of changed answers by attribute and model."""
+    shares = {
+        run_id: values for run_id in probed if (values := cache.shares(benchmark.run(run_id)))
+    }
+    if not shares:
+        return
+    st.subheader("What changes the answers of which model?", anchor=False)
+    chart.show(
+        figures.flip_heatmap(shares, benchmark.titles),
+        "flips",
+        "Share of drawn faces whose answer changes although the expression stays the same.",
+    )
+
+
+def real_agreement(benchmark: Benchmark) -> None:
+    """Shows whether changes of drawn faces agree with the same changes of real faces."""
+    st.subheader("Do drawn and real faces agree?", anchor=False)
+    agreement = cache.real_agreement(benchmark)
+    if agreement is None:
+        st.info(
+            "Not measured: changes of real pictures need the prepared data on the machine that "
+            "runs the probe."
+        )
+        st.code(f"python -m training probe {benchmark.info.name}", language="bash")
+        return
+    overall = (
+        "" if agreement.overall is None else f" Their rank correlation is {_r(agreement.overall)}."
+    )
+    chart.show(
+        figures.real_scatter(agreement, benchmark.titles, benchmark.colours),
+        "real",
+        f"The same changes on drawn faces and on {agreement.images} validation pictures: mirror, "
+        f"light, blur, compression, margin, rotation and cover. One dot per model and change."
+        f"{overall}",
+    )
+    if not agreement.by_change:
+        st.caption("A correlation over models needs at least four probed models.")
+        return
+    rows = pd.DataFrame(
+        {
+            "change": ATTRIBUTES[change].title,
+            "rank correlation over models": None if math.isnan(value) else value,
+        }
+        for change, value in agreement.by_change.items()
+    )
+    number = st.column_config.NumberColumn(format="%.2f")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="real-by-change",
+        column_config={"rank correlation over models": number},
+    )
+    st.caption(
+        "Spearman's rank correlation: 1 if the models are ordered alike on drawn and on real "
+        "faces, 0 if there is no relation. Where it is low, the drawn faces say little about "
+        "which model is more sensitive to this change."
+    )
+
+
+def _r(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,76 @@
+"""The section of the Leaderboard page on the order of the models under doubt."""
+
+import streamlit as st
+
+from dashboard.cache import results
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import chart, pickers
+from dashboard.components.text import plain
+from dashboard.state import Key
+from fer_core.evaluation.leaderboard import Scope
+from fer_core.evaluation.ranking import DRAWS, Doubt, Ranking
+from fer_core.figures import ranking as figures
+
+_TITLES = {
+    Doubt.IMAGES: "Other images",
+    Doubt.ANNOTATORS: "Other annotators",
+    Doubt.SEEDS: "Other seeds",
+}
+_MEANING = {
+    Doubt.IMAGES: "the images are resampled with replacement",
+    Doubt.ANNOTATORS: "the votes for each image are drawn anew from the shares of its votes, and "
+    "the majority is its label",
+    Doubt.SEEDS: "one of the seeds of each recipe is drawn",
+}
+_ALL = "all"
+
+
+def ranking(benchmark: Benchmark, scope: Scope) -> None:
+    """Shows how certain the order of the models is under resampled images, votes and seeds."""
+    doubts = results.doubts(benchmark, scope)
+    options = {doubt.value: _TITLES[doubt] for doubt in doubts}
+    if len(doubts) > 1:
+        options[_ALL] = "All together"
+    choice = pickers.switch(
+        "Order of the models under",
+        options,
+        Key.DOUBT,
+        help_text="What could have been different when the models were compared.",
+    )
+    resampled = doubts if choice == _ALL else (Doubt(choice),)
+    drawn = results.ranking(benchmark, scope, resampled)
+    titles = [benchmark.titles[run_id] for run_id in drawn.runs]
+    st.caption(_sentence(drawn, titles, resampled))
+    left, right = st.columns(2, gap="large")
+    with left:
+        chart.show(
+            figures.place_bars(drawn, benchmark.titles, benchmark.colours),
+            "places",
+            "Each row is a place: how often each model takes it. A row with one colour is certain.",
+        )
+    with right:
+        chart.show(
+            figures.beats_heatmap(drawn, titles),
+            "beats",
+            "Probability that the model of the row is more accurate than that of the column.",
+        )
+    missing = [_TITLES[doubt].lower() for doubt in Doubt if doubt not in doubts]
+    if missing:
+        st.caption(
+            f"Not resampled here: {' and '.join(missing)}. Seeds need a recipe that was trained "
+            "with several seeds, annotators a benchmark with votes."
+        )
+
+
+def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -> str:
+    meaning = "; ".join(_MEANING[doubt] for doubt in resampled)
+    sentence = (
+        f"{plain(titles[0])} is in first place in {drawn.places[0, 0]:.0%} of {DRAWS:,} draws, in "
+        f"which {meaning}."
+    )
+    if len(titles) > 1:
+        sentence += (
+            f" It is more accurate than {plain(titles[1])} with a probability of "
+            f"{drawn.beats[0, 1]:.0%}."
+        )
+    return sentence

@@ -1,0 +1,272 @@
+"""What changes a run's answers although the expression stays the same.
+
+Each drawn face is compared with the same face in which one attribute is changed. The unit of
+resampling and testing is the person: the pictures of one person are not independent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from fer_core.evaluation.intervals import interval_of_means
+from fer_core.evaluation.metrics import confusion_matrix
+from fer_core.evaluation.probes import ProbeAnswers
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.significance import holm
+from fer_core.synthetic.attributes import ATTRIBUTES, BASE, COMPARED, Attribute
+from fer_core.synthetic.probe_design import ProbeKind
+
+SIGNIFICANT = 0.05
+LEAST_SHIFT = 0.01
+"""A smaller mean shift is no effect, even if it is significant."""
+
+READ_RECALL = 0.5
+"""Least recall on drawn faces from which a run counts as recognising an expression there."""
+
+
+@dataclass(frozen=True)
+class DrawnAccuracy:
+    """How well a run recognises the drawn faces in which nothing is changed.
+
+    Attributes:
+        macro_recall: Mean recall over the expressions, with its interval over persons.
+        recalls: Recall by expression.
+        least: Macro-recall below which nothing follows from the effects: twice that of guessing.
+        faces: Number of faces.
+    """
+
+    macro_recall: Estimate
+    recalls: Mapping[str, float]
+    least: float
+    faces: int
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether anything follows from the effects."""
+        return self.macro_recall.value >= self.least
+
+    @property
+    def recognised(self) -> tuple[str, ...]:
+        """The expressions that the run recognises on at least half of the faces."""
+        return tuple(name for name, recall in self.recalls.items() if recall >= READ_RECALL)
+
+
+@dataclass(frozen=True)
+class ClassShift:
+    """Mean change of a class's probability, over all expressions.
+
+    Attributes:
+        label: The class.
+        shift: With its 95% bootstrap interval over persons; -1 to 1.
+        p_value: Of the Wilcoxon signed-rank test over persons, with Holm's correction over all
+            classes and attributes of the run.
+    """
+
+    label: str
+    shift: Estimate
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the shift is an effect."""
+        return self.p_value < SIGNIFICANT and abs(self.shift.value) >= LEAST_SHIFT
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Faces of one expression whose answer becomes a class because of an attribute.
+
+    Attributes:
+        expression: The expression that they show.
+        answer: The answer with the attribute; without it the answer is another.
+        persons: Numbers of the persons.
+        total: Number of faces with this expression.
+    """
+
+    expression: str
+    answer: str
+    persons: tuple[int, ...]
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Share of the faces with this expression."""
+        return len(self.persons) / self.total
+
+
+@dataclass(frozen=True)
+class AttributeEffect:
+    """What an attribute does to a run's answers.
+
+    Attributes:
+        attribute: The attribute.
+        flip_share: Share of faces whose answer changes, with its interval over persons.
+        shifts: Shift of each class.
+        flips: Changed answers by expression and answer, most frequent first.
+        pairs: Number of compared pairs of faces.
+    """
+
+    attribute: Attribute
+    flip_share: Estimate
+    shifts: tuple[ClassShift, ...]
+    flips: tuple[Flips, ...]
+    pairs: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the attribute has an effect: it shifts a class significantly."""
+        return any(shift.significant for shift in self.shifts)
+
+    @property
+    def largest(self) -> ClassShift:
+        """The largest shift among the significant ones; among all if none is significant."""
+        candidates = [shift for shift in self.shifts if shift.significant] or list(self.shifts)
+        return max(candidates, key=lambda item: abs(item.shift.value))
+
+
+def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
+    """Returns how well a run recognises the drawn faces in which nothing is changed.
+
+    Args:
+        answers: A run's answers.
+        seed: Seed of the bootstrap over persons.
+    """
+    base = answers.select(ProbeKind.ATTRIBUTE, BASE)
+    names = [name for name in answers.labels.names if (base.faces["expression"] == name).any()]
+    truth = base.faces["expression"].map(answers.labels.index).to_numpy(dtype=np.int64)
+    persons, person = np.unique(base.faces["identity"].to_numpy(), return_inverse=True)
+    right = base.predicted == truth
+    hits = np.zeros((len(persons), len(answers.labels)))
+    shown = np.zeros_like(hits)
+    np.add.at(hits, (person, truth), right)
+    np.add.at(shown, (person, truth), 1)
+    matrix = confusion_matrix(truth, base.predicted, len(answers.labels))
+    recalls = {name: _recall(matrix, answers.labels.index(name)) for name in names}
+    value = float(np.mean(list(recalls.values()))) if recalls else float("nan")
+    columns = [answers.labels.index(name) for name in names]
+    counts = np.random.default_rng(seed).multinomial(
+        len(persons), np.full(len(persons), 1 / len(persons)), size=1000
+    )
+    drawn = counts @ shown[:, columns]
+    shares = np.divide(
+        counts @ hits[:, columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0
+    )
+    low, high = np.nanpercentile(np.nanmean(shares, axis=1), [2.5, 97.5])
+    estimate = Estimate(value=value, low=float(low), high=float(high))
+    return DrawnAccuracy(estimate, recalls, 2 / len(names), len(truth))
+
+
+def _recall(matrix: NDArray[np.int64], index: int) -> float:
+    return float(matrix[index, index] / matrix[index].sum())
+
+
+def attribute_effects(answers: ProbeAnswers, *, seed: int = 0) -> tuple[AttributeEffect, ...]:
+    """Returns the effect of every probed attribute, the largest share of changed answers first.
+
+    Args:
+        answers: A run's answers.
+        seed: Seed of the bootstrap over persons.
+    """
+    probed = set(answers.names(ProbeKind.ATTRIBUTE))
+    compared = [item for item in COMPARED if {item.name, item.reference} <= probed]
+    if not compared:
+        return ()
+    blocks = {
+        name: _by_face(answers.select(ProbeKind.ATTRIBUTE, name))
+        for name in {item.name for item in compared} | {item.reference for item in compared}
+    }
+    pairs = [(blocks[item.reference], blocks[item.name]) for item in compared]
+    shifts = np.stack([_by_person(b, b.probabilities - a.probabilities) for a, b in pairs], axis=1)
+    flips = np.stack([_by_person(b, a.predicted != b.predicted) for a, b in pairs], axis=1)
+    shares = interval_of_means(flips, seed=seed)
+    means = interval_of_means(shifts, seed=seed)
+    p_values = shift_p_values(shifts)
+    names = answers.labels.names
+    effects = [
+        AttributeEffect(
+            item,
+            _estimate(part[i] for part in shares),
+            tuple(
+                ClassShift(
+                    label,
+                    _estimate(part[i, k] for part in means),
+                    float(p_values[i, k]),
+                )
+                for k, label in enumerate(names)
+            ),
+            _flips_of(*pairs[i]),
+            len(pairs[i][0].predicted),
+        )
+        for i, item in enumerate(compared)
+    ]
+    return tuple(sorted(effects, key=lambda effect: -effect.flip_share.value))
+
+
+def shift_p_values(shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tests whether mean shifts over persons differ from 0.
+
+    Args:
+        shifts: Shape (P, ...).
+
+    Returns:
+        P-values of the Wilcoxon signed-rank test with Holm's correction over all of them, shape
+        (...). A shift that is 0 for every person has a p-value of 1.
+    """
+    flat = shifts.reshape(len(shifts), -1)
+    p_values = np.ones(flat.shape[1])
+    moved = (flat != 0).any(axis=0)
+    if moved.any():
+        # the normal approximation is conservative in the tail that Holm's correction needs
+        test = stats.wilcoxon(flat[:, moved], axis=0, method="asymptotic", keepdims=True)
+        p_values[moved] = np.asarray(test.pvalue)[0]
+    return holm(p_values.tolist()).reshape(shifts.shape[1:])
+
+
+def flip_shares(answers: ProbeAnswers, attributes: Sequence[str]) -> dict[str, float]:
+    """Returns the share of faces whose answer an attribute changes, without any test."""
+    shares = {}
+    for name in attributes:
+        changed = answers.select(ProbeKind.ATTRIBUTE, name)
+        reference = answers.select(ProbeKind.ATTRIBUTE, ATTRIBUTES[name].reference)
+        if len(changed.faces) and len(changed.faces) == len(reference.faces):
+            flips = _by_face(reference).predicted != _by_face(changed).predicted
+            shares[name] = float(flips.mean())
+    return shares
+
+
+def _estimate(parts: Iterable[float]) -> Estimate:
+    value, low, high = map(float, parts)
+    return Estimate(value=value, low=low, high=high)
+
+
+def _by_face(answers: ProbeAnswers) -> ProbeAnswers:
+    """Returns the answers sorted by person and expression, so that blocks can be paired."""
+    faces = answers.faces.sort_values(["identity", "expression"], kind="stable")
+    return ProbeAnswers(answers.labels, faces, answers.probabilities[faces.index.to_numpy()])
+
+
+def _by_person(block: ProbeAnswers, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns means over each person's faces, shape (P, ...)."""
+    first = np.unique(block.faces["identity"].to_numpy(), return_index=True)[1]
+    sums = np.add.reduceat(values.astype(np.float64), first, axis=0)
+    counts = np.diff([*first, len(values)])
+    means: NDArray[np.float64] = sums / counts.reshape(-1, *([1] * (sums.ndim - 1)))
+    return means
+
+
+def _flips_of(before: ProbeAnswers, after: ProbeAnswers) -> tuple[Flips, ...]:
+    names = before.labels.names
+    expressions = before.faces["expression"].to_numpy()
+    persons = before.faces["identity"].to_numpy()
+    changed = before.predicted != after.predicted
+    flips = []
+    for expression in dict.fromkeys(expressions):
+        shown = expressions == expression
+        for answer in np.unique(after.predicted[shown & changed]):
+            rows = shown & changed & (after.predicted == answer)
+            numbers = tuple(int(person) for person in persons[rows])
+            flips.append(Flips(str(expression), names[answer], numbers, int(shown.sum())))
+    return tuple(sorted(flips, key=lambda item: (-item.share, item.expression, item.answer)))

@@ -1,0 +1,165 @@
+"""The words of a probe: what drawn faces show about a run, in sentences."""
+
+from collections.abc import Sequence
+
+from fer_core.evaluation.attribute_effects import (
+    AttributeEffect,
+    ClassShift,
+    DrawnAccuracy,
+    Flips,
+)
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.response_curves import ResponseCurve
+from fer_core.synthetic.attributes import ATTRIBUTES, BASE
+from fer_core.synthetic.probe_design import ProbeKind
+
+LIMITS = (
+    "Drawn faces can show what a model reacts to, because one thing changes and everything else "
+    "stays the same. They cannot show how often that happens on photographs, and they are no "
+    "measure of fairness: no person is in them, skin and age are drawn in a simple way, and a "
+    "model that was never trained on drawings may react to the style."
+)
+"""What drawn faces can and cannot show."""
+
+_SHOWN = 8
+
+
+def validity_sentence(title: str, accuracy: DrawnAccuracy) -> str:
+    """Returns how well a run recognises drawn faces, and what follows.
+
+    Args:
+        title: The run's display name.
+        accuracy: Its accuracy on drawn faces.
+    """
+    start = (
+        f"{title} has a macro-recall of {accuracy.macro_recall.text} on {accuracy.faces} drawn "
+        "faces at full intensity"
+    )
+    if not accuracy.is_valid:
+        return (
+            f"{start}. That is below {accuracy.least:.0%}, twice what guessing reaches: nothing "
+            "follows for this model from drawn faces."
+        )
+    known = _and(accuracy.recognised)
+    others = [name for name in accuracy.recalls if name not in accuracy.recognised]
+    if not accuracy.recognised:
+        return f"{start}, but recognises no expression on half of the faces that show it."
+    if not others:
+        return f"{start} and recognises every expression on at least half of them."
+    return (
+        f"{start}. It recognises {known} there; on drawn {_and(others)} faces it mostly fails, so "
+        "they say little about it."
+    )
+
+
+def curve_sentence(curve: ResponseCurve) -> str:
+    """Returns what a response curve shows, and what the coding system expects."""
+    moved = [(label, shift) for label, shift in zip(curve.labels.names, curve.shifts, strict=True)]
+    moved = [(label, shift) for label, shift in moved if curve.direction(label)]
+    moved.sort(key=lambda item: -abs(item[1].value))
+    if moved:
+        shifts = " and ".join(f"{label} {_points(shift)}" for label, shift in moved[:2])
+        sentence = f"From intensity 0 to 5 of {curve.title}, the mean probability moves: {shifts}."
+    else:
+        sentence = f"From intensity 0 to 5 of {curve.title}, no mean probability moves."
+    return f"{sentence} {threshold_sentence(curve)} {expectation_sentence(curve)}"
+
+
+def threshold_sentence(curve: ResponseCurve) -> str:
+    """Returns where the answer changes along a curve."""
+    threshold = curve.threshold
+    if threshold.level is None:
+        return f"At intensity 5 the answer has changed for {threshold.changed:.0%} of the persons."
+    return (
+        f"For half of the persons the answer has changed at intensity {threshold.level}"
+        f"{f', mostly to {threshold.becomes}' if threshold.becomes else ''}."
+    )
+
+
+def expectation_sentence(curve: ResponseCurve) -> str:
+    """Returns what the facial action coding system expects, and whether the run agrees."""
+    rising = [label for label in curve.labels.names if curve.expected(label) > 0]
+    if not rising:
+        return "The coding system assigns this unit to no emotion."
+    agrees = [label for label in rising if curve.direction(label) > 0]
+    verb = "belongs to" if curve.kind is ProbeKind.UNIT else "is the prototype of"
+    text = f"In the coding system it {verb} {_and(rising)}"
+    if len(rising) == 1:
+        return f"{text}, which {'rises' if agrees else 'does not rise'}."
+    return f"{text}; of these {_and(agrees) or 'none'} rise{'s' if len(agrees) == 1 else ''}."
+
+
+def effect_sentences(
+    effects: Sequence[AttributeEffect], accuracy: DrawnAccuracy, count: int = _SHOWN
+) -> list[str]:
+    """Returns one sentence per attribute that has an effect, largest share of flips first.
+
+    Args:
+        effects: The run's effects.
+        accuracy: Its accuracy on drawn faces.
+        count: Most sentences.
+    """
+    if not accuracy.is_valid:
+        return []
+    found = [effect for effect in effects if effect.significant]
+    return [effect_sentence(effect, accuracy.recognised) for effect in found[:count]]
+
+
+def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
+    """Returns what an attribute does, such as `Glasses turn 6% of neutral faces into surprise`.
+
+    Args:
+        effect: The effect.
+        recognised: Expressions that the run recognises on drawn faces; changed answers on others
+            are not described.
+    """
+    attribute = effect.attribute
+    title = attribute.title[0].upper() + attribute.title[1:]
+    against = (
+        ""
+        if attribute.reference == BASE
+        else f" (compared with {ATTRIBUTES[attribute.reference].title})"
+    )
+    flips = [item for item in effect.flips if item.expression in recognised]
+    shift = effect.largest
+    if not flips:
+        verb = _verb("move", plural=attribute.plural)
+        return f"{title}{against} {verb} the probability of {_shift(shift)}."
+    verb = _verb("turn", plural=attribute.plural)
+    return f"{title}{against} {verb} {_flips(flips[0])}; {_shift(shift)} over all faces."
+
+
+def no_effect_sentence(effects: Sequence[AttributeEffect]) -> str:
+    """Returns which attributes have no effect."""
+    without = [effect.attribute.title for effect in effects if not effect.significant]
+    if not without:
+        return "Every attribute has an effect."
+    if len(without) == len(effects):
+        return "No attribute has an effect."
+    return f"No effect: {_and(without)}."
+
+
+def _flips(flips: Flips) -> str:
+    return (
+        f"{flips.share:.0%} of {flips.expression} faces into {flips.answer} "
+        f"({len(flips.persons)} of {flips.total})"
+    )
+
+
+def _shift(shift: ClassShift) -> str:
+    return f"{shift.label} {_points(shift.shift)}"
+
+
+def _points(estimate: Estimate) -> str:
+    value, low, high = (100 * part for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.0f} points [{low:+.0f}, {high:+.0f}]"
+
+
+def _verb(verb: str, *, plural: bool) -> str:
+    return verb if plural else f"{verb}s"
+
+
+def _and(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,52 @@
+"""Charts of the order of runs under doubt."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from fer_core.evaluation.ranking import Ranking
+from fer_core.figures.charts import GRID, pair_heatmap, style
+
+_LEAST_SHOWN = 0.005
+"""Smaller probabilities of a place are not drawn."""
+
+
+def place_bars(
+    ranking: Ranking, titles: Mapping[str, str], colours: Mapping[str, str]
+) -> go.Figure:
+    """Draws the probability of each place as stacked bars, one row per place.
+
+    Args:
+        ranking: The order of runs.
+        titles: Names by run id.
+        colours: Colours by run id.
+    """
+    count = len(ranking.runs)
+    figure = go.Figure()
+    for row, run_id in enumerate(ranking.runs):
+        chances = ranking.places[row]
+        figure.add_bar(
+            x=[float(chance) if chance >= _LEAST_SHOWN else None for chance in chances],
+            y=list(range(1, count + 1)),
+            orientation="h",
+            name=titles[run_id],
+            marker={"color": colours[run_id]},
+            hovertemplate="place %{y}: %{x:.0%}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1], gridcolor=GRID, title="probability")
+    figure.update_yaxes(autorange="reversed", dtick=1, title="place")
+    figure = style(figure, 210 + 34 * count)
+    return figure.update_layout(
+        legend={"orientation": "h", "yanchor": "top", "y": -0.18, "x": 0, "yref": "paper"}
+    )
+
+
+def beats_heatmap(ranking: Ranking, names: Sequence[str]) -> go.Figure:
+    """Draws the probability that one run beats another, for each pair.
+
+    Args:
+        ranking: The order of runs.
+        names: Shown names, in the order of the ranking.
+    """
+    return pair_heatmap(ranking.beats, names, "beats", share=True)

@@ -1,0 +1,66 @@
+"""The sentences of a probe."""
+
+from fer_core.evaluation.attribute_effects import attribute_effects, drawn_accuracy
+from fer_core.evaluation.probe_text import (
+    LIMITS,
+    curve_sentence,
+    effect_sentences,
+    no_effect_sentence,
+    validity_sentence,
+)
+from fer_core.evaluation.response_curves import response_curves
+from fer_core.synthetic.probe_design import attribute_faces, curve_faces
+from tests.support.probes import ask, reads_expressions, smile
+
+BASE = attribute_faces()
+
+
+def test_glasses_that_turn_neutral_faces_into_surprise_are_said_so():
+    def rule(face):
+        # 3 of the 50 neutral faces; the shift of 15 persons makes it significant
+        if face.name == "glasses" and face.identity < 15:
+            if face.expression == "neutral" and face.identity < 3:
+                return "surprise"
+            if face.expression != "neutral":
+                return "surprise"
+        return reads_expressions(face)
+
+    answers = ask(rule, [*BASE, *attribute_faces("glasses"), *attribute_faces("beard_full")])
+    effects = attribute_effects(answers)
+    glasses = next(item for item in effects if item.attribute.name == "glasses")
+    neutral = next(item for item in glasses.flips if item.expression == "neutral")
+    assert (neutral.share, neutral.answer) == (0.06, "surprise")
+    (sentence,) = effect_sentences(effects, drawn_accuracy(answers))
+    assert sentence.startswith("Glasses turn ")
+    assert "into surprise" in sentence
+    assert no_effect_sentence(effects) == "No effect: a full beard."
+
+
+def test_a_model_that_is_not_valid_gets_no_sentences():
+    answers = ask(lambda face: "neutral", BASE)
+    accuracy = drawn_accuracy(answers)
+    assert "nothing follows for this model" in validity_sentence("M", accuracy)
+    assert effect_sentences((), accuracy) == []
+
+
+def test_expressions_that_a_model_does_not_recognise_are_named():
+    sentence = validity_sentence("M", drawn_accuracy(ask(smile, BASE)))
+    assert "It recognises happy and neutral there" in sentence
+    assert "drawn angry, disgust, fear, sad and surprise faces" in sentence
+    full = validity_sentence("M", drawn_accuracy(ask(reads_expressions, BASE)))
+    assert full.endswith("recognises every expression on at least half of them.")
+
+
+def test_a_curve_is_described_with_threshold_and_expectation():
+    curves = {item.name: item for item in response_curves(ask(smile, curve_faces()))}
+    sentence = curve_sentence(curves["lip_corner_pull"])
+    assert "happy +100 points [+100, +100]" in sentence
+    assert "changed at intensity 3, mostly to happy" in sentence
+    assert "it belongs to happy, which rises" in sentence
+    assert "no mean probability moves" in curve_sentence(curves["brow_lower"])
+    assert "of these none rise." in curve_sentence(curves["brow_lower"])
+    assert "assigns this unit to no emotion" in curve_sentence(curves["lid_droop"])
+
+
+def test_the_limits_deny_a_measure_of_fairness():
+    assert "no measure of fairness" in LIMITS

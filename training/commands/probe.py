@@ -1,0 +1,78 @@
+"""The command that probes finished runs with drawn faces."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_core.errors import DataError, FerscopeError
+from training.commands.measure import Again, Runs, torch_device
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    benchmark_dir,
+    open_dataset,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fer_core.data.prepared import PreparedDataset
+
+
+def probe(
+    benchmark: Benchmark,
+    run: Runs = None,
+    images: Annotated[
+        int,
+        typer.Option(min=0, help="Number of validation pictures to change; 0 for none."),
+    ] = 150,
+    seed: Annotated[int, typer.Option(help="Seed of the sample of validation pictures.")] = 0,
+    again: Again = False,
+    device: DeviceOption = "auto",
+    artifacts: Artifacts = None,
+    data: Data = None,
+) -> None:
+    """Measure how runs respond to drawn faces in which one thing changes at a time.
+
+    Writes `probes.parquet` of each run: its probabilities as each action unit and each emotion
+    rises from 0 to 5 on 50 drawn persons, and as skin, age, glasses, beard, hair, light, pose,
+    framing and image quality change while the expression stays the same. Where the prepared data
+    are on this machine, the changes that can be made on any picture are made on validation
+    pictures, too; only statistics of these are written (`real_changes.parquet`). The faces are
+    drawn once. If interrupted, run the command again: it continues. Example:
+
+        python -m training probe ferplus vit_tiny-cpu-s0
+    """
+    from training.jobs import measure
+    from training.jobs.probe import Probe, probe_run
+    from training.terminal.progress import console, show_progress
+
+    paths = benchmark_dir(benchmark, artifacts)
+    runs = measure.requested_runs(paths, run or [])
+    pictures = Probe.prepare(paths, _dataset(benchmark, data), images, seed)
+    console.print(f"{pictures.size:,} pictures for each network", markup=False)
+    pictures.drawn.draw_missing(show_progress)
+    failed = False
+    for run_dir in runs:
+        try:
+            new = probe_run(run_dir, pictures, torch_device(device), show_progress, again=again)
+        except FerscopeError as error:  # a damaged run does not stop the others
+            failed = True
+            console.print(f"{run_dir.run_id}: {error}", markup=False)
+            continue
+        console.print(f"{run_dir.run_id}: {'probed' if new else 'probed before'}", markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _dataset(benchmark: str, data: "Path | None") -> "PreparedDataset | None":
+    """Opens the prepared data set; returns None if it is not on this machine."""
+    try:
+        return open_dataset(benchmark, data)
+    except DataError as error:
+        from training.terminal.progress import console
+
+        console.print(f"Only drawn faces are probed: {error}", markup=False)
+        return None

@@ -1,0 +1,185 @@
+"""Probing finished runs with drawn faces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from fer_core.abilities import model_file
+from fer_core.artifacts import BenchmarkDir, RunDir, write_table
+from fer_core.data.image_changes import IMAGE_CHANGES
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.prepared import PreparedDataset
+from fer_core.data.probe_pictures import ProbePictures, change_images
+from fer_core.data.progress import Progress
+from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.ensemble import members_changed
+from fer_core.evaluation.probes import ProbeAnswers, face_table, probe_stamp
+from fer_core.evaluation.real_changes import SCHEMA_VERSION, change_row, read_real_changes
+from fer_core.evaluation.robustness import samples_hash
+from fer_core.records import RunInfo
+from fer_core.synthetic.probe_design import ProbeFace, ProbeView
+from training.jobs.measure import SampledPictures, average_members, require_predicts
+from training.jobs.saved_predictions import SavedPredictions
+
+_REAL = "real "
+"""Prefix of the names of sets of real pictures."""
+
+_UNCHANGED = f"{_REAL}unchanged"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The pictures that runs answer.
+
+    Attributes:
+        drawn: The drawn faces.
+        real: Validation pictures; None if the data set is not on this machine.
+        real_hash: Hash of their ids; empty without them.
+    """
+
+    drawn: ProbePictures
+    real: NDArray[np.uint8] | None
+    real_hash: str
+
+    @classmethod
+    def prepare(
+        cls, benchmark: BenchmarkDir, dataset: PreparedDataset | None, count: int, seed: int
+    ) -> "Probe":
+        """Prepares the pictures of a benchmark; nothing is drawn yet.
+
+        Args:
+            benchmark: The benchmark.
+            dataset: Its prepared data set; None if it is not on this machine.
+            count: Number of validation pictures.
+            seed: Seed of their sample.
+
+        Raises:
+            DataError: If the data set has another split than the benchmark.
+        """
+        info = benchmark.info()
+        stored = SampleFormat(info.side, info.colour)
+        drawn = ProbePictures(stored, ProbeView.of(info), benchmark.cache_dir)
+        if dataset is None or count == 0:
+            return cls(drawn, None, "")
+        if dataset.info.split_hash != info.split_hash:
+            raise DataError(
+                f"The prepared data set {dataset.info.name} has another split than the benchmark. "
+                "Prepare the data again with the same options."
+            )
+        sample = SampledPictures.draw(dataset, count, seed, "validation")
+        return cls(drawn, sample.images, samples_hash(sample.truth))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sets of pictures."""
+        changed = (f"{_REAL}{change}" for change in IMAGE_CHANGES)
+        return (*self.drawn.blocks, *((_UNCHANGED, *changed) if self.real is not None else ()))
+
+    @property
+    def faces(self) -> tuple[ProbeFace, ...]:
+        """All drawn faces, block by block."""
+        return tuple(face for block in self.drawn.blocks for face in self.drawn.faces(block))
+
+    @property
+    def size(self) -> int:
+        """Number of pictures that each network answers."""
+        changed = 0 if self.real is None else len(self.real) * (1 + len(IMAGE_CHANGES))
+        return len(self.faces) + changed
+
+    def images(self, name: str) -> NDArray[np.uint8]:
+        """Returns the pictures of a set."""
+        if self.real is None or not name.startswith(_REAL):
+            return self.drawn.images(name)
+        change = name.removeprefix(_REAL)
+        return self.real if name == _UNCHANGED else change_images(self.real, change)
+
+
+def probe_run(
+    run: RunDir, probe: Probe, device: torch.device, progress: Progress, *, again: bool = False
+) -> bool:
+    """Writes a run's `probes.parquet`, and `real_changes.parquet` where real pictures are present.
+
+    An ensemble's answers come from its members'. An interrupted probe continues.
+
+    Args:
+        run: A network's or an ensemble's run.
+        probe: The pictures.
+        device: Device to predict on.
+        progress: Shows progress over the sets of pictures.
+        again: Whether to probe again if the same pictures were answered.
+
+    Returns:
+        False if the same pictures were answered already.
+
+    Raises:
+        FerscopeError: If the run or a member is damaged.
+    """
+    info = run.info()
+    if not again and _is_probed(run, info, probe):
+        return False
+    require_predicts(run)
+    if info.kind == "ensemble" and members_changed(run):
+        raise ArtifactError(
+            f"A member of {run.run_id} was retrained or deleted after the ensemble was built. "
+            "Train the ensemble again, then probe it."
+        )
+    members = []
+    for name in info.members or (run.run_id,):
+        member = run.benchmark.run(name)
+        if again and name == run.run_id:
+            member.probe_cache_path.unlink(missing_ok=True)
+        saved = SavedPredictions(member, member.probe_cache_path, _stamp(member, probe))
+        stored = probe.drawn.stored
+        members.append(saved.complete(probe.names, probe.images, stored, device, progress))
+    answers = {
+        name: average_members([m[name].astype(np.float32) for m in members], info)
+        for name in probe.names
+    }
+    if run.info().created != info.created:
+        raise ArtifactError(f"{run.run_id} was retrained during the probe. Probe it again.")
+    _write(run, info, probe, answers)
+    return True
+
+
+def _stamp(run: RunDir, probe: Probe) -> str:
+    file = model_file(run, run.info())
+    weights = file.stat() if file.is_file() else None
+    stamp = f"{probe.drawn.design} {probe.real_hash} {list(IMAGE_CHANGES)}"
+    return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
+
+
+def _is_probed(run: RunDir, info: RunInfo, probe: Probe) -> bool:
+    if probe_stamp(run.probes_path) != (probe.drawn.design, info.created):
+        return False
+    if probe.real is None:
+        return True
+    try:
+        first = read_real_changes(run.real_changes_path).iloc[0]
+    except ArtifactError:
+        return False
+    return (first["samples_hash"], first["run_created"]) == (probe.real_hash, info.created)
+
+
+def _write(
+    run: RunDir, info: RunInfo, probe: Probe, answers: Mapping[str, NDArray[np.float32]]
+) -> None:
+    blocks = probe.drawn.blocks
+    labels = run.benchmark.info().label_set
+    probabilities = np.concatenate([answers[block] for block in blocks]).astype(np.float64)
+    table = ProbeAnswers(labels, face_table(probe.faces), probabilities)
+    table.write(run.probes_path, probe.drawn.design, info.created)
+    if probe.real is None:
+        return
+    before = answers[_UNCHANGED].astype(np.float64)
+    rows = [
+        change_row(change, before, answers[f"{_REAL}{change}"].astype(np.float64), labels)
+        for change in IMAGE_CHANGES
+    ]
+    changes = pd.DataFrame(rows).assign(
+        schema_version=SCHEMA_VERSION, run_created=info.created, samples_hash=probe.real_hash
+    )
+    write_table(run.real_changes_path, changes)

@@ -1,0 +1,91 @@
+"""Predictions of a network on several sets of pictures, saved after each for resuming."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fer_core.artifacts import RunDir
+from fer_core.data.imaging import SampleFormat
+from fer_core.data.progress import Progress
+from fer_core.engine.classifiers import Classifier, load_classifier
+from fer_core.errors import ArtifactError
+from fer_core.files import DAMAGED_ARRAYS, atomic_path
+
+ReadImages = Callable[[str], NDArray[np.uint8]]
+"""Returns the pictures of a set: uint8, shape (N, H, W) or (N, H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class SavedPredictions:
+    """A network's predictions by name of the set of pictures.
+
+    Attributes:
+        run: The network's run.
+        path: Where the predictions are saved; they are reused for ensembles.
+        stamp: What they depend on: the pictures and the weights. Saved predictions with another
+            stamp are not used.
+    """
+
+    run: RunDir
+    path: Path
+    stamp: str
+
+    def complete(
+        self,
+        names: Sequence[str],
+        images: ReadImages,
+        stored: SampleFormat,
+        device: torch.device,
+        progress: Progress,
+    ) -> Mapping[str, NDArray[np.float16]]:
+        """Predicts the sets that are not saved yet.
+
+        Args:
+            names: Names of the sets.
+            images: Returns the pictures of a set.
+            stored: Their format.
+            device: Device to predict on.
+            progress: Shows progress over the sets.
+
+        Returns:
+            Probabilities by name, shape (N, K).
+
+        Raises:
+            FerscopeError: If the run or its weights are damaged.
+        """
+        saved = self._read()
+        model: Classifier | None = None
+        for name in progress(names, len(names), self.run.run_id):
+            if name in saved:
+                continue
+            model = model or load_classifier(self.run, stored, device)
+            saved[name] = self._predict(model, images(name))
+            self._write(saved)
+        return {name: saved[name] for name in names}
+
+    def _predict(self, model: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+        probabilities = model.probabilities(images, np.arange(len(images)), 32)
+        if not np.isfinite(probabilities).all():
+            raise ArtifactError(
+                f"The predictions of {self.run.run_id} are not finite; its weights are damaged. "
+                "Train it again."
+            )
+        return probabilities.astype(np.float16)
+
+    def _read(self) -> dict[str, NDArray[np.float16]]:
+        try:
+            with np.load(self.path, allow_pickle=False) as cache:
+                if str(cache["stamp"]) == self.stamp:
+                    return {name: cache[name] for name in cache.files if name != "stamp"}
+        except DAMAGED_ARRAYS:
+            pass
+        return {}
+
+    def _write(self, saved: Mapping[str, NDArray[np.float16]]) -> None:
+        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+            content = {"stamp": np.array(self.stamp), **saved}
+            np.savez_compressed(file, **content)  # type: ignore[arg-type]
