@@ -125,4 +125,5 @@ def pair_probabilities(
     result = inference.predictions_of(benchmark, (run.run_id,), faces)[run.run_id]
     if isinstance(result, str):
         raise ArtifactError(result)
-    return np.asarray(result.probabilities, dtype=np.float64).mean(axis=0)
+    mean: NDArray[np.float64] = result.probabilities.mean(axis=0)
+    return mean

@@ -15,6 +15,7 @@ from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import AttributeEffect, DrawnAccuracy
+from fer_core.evaluation.real_changes import RealAgreement
 from fer_core.figures import probes as figures
 from fer_core.figures.palette import class_colour
 from fer_core.synthetic.attributes import ATTRIBUTES
@@ -157,6 +158,11 @@ def real_agreement(benchmark: Benchmark) -> None:
         f"light, blur, compression, margin, rotation and cover. One dot per model and change."
         f"{overall}",
     )
+    _correlations(agreement)
+
+
+def _correlations(agreement: RealAgreement) -> None:
+    """Shows the correlation over models of each change."""
     if not agreement.by_change:
         st.caption("A correlation over models needs at least four probed models.")
         return

@@ -52,20 +52,7 @@ def strongest_units(run: Run) -> None:
         return
     st.subheader("Which unit moves which class?", anchor=False)
     labels = curves[0].labels.names
-    rows = []
-    for label in labels:
-        units = response_curves.strongest_units(curves, label)
-        if units:
-            shift = units[0].shifts[units[0].labels.index(label)]
-            rows.append(
-                {
-                    "class": label,
-                    "unit that moves it most": units[0].title,
-                    "points": 100 * shift.value,
-                    "95% interval": f"{100 * shift.low:+.0f} to {100 * shift.high:+.0f}",
-                    "expected": {1: "rises", -1: "falls", 0: "nothing"}[units[0].expected(label)],
-                }
-            )
+    rows = [_strongest_row(curves, label) for label in labels]
     st.dataframe(
         pd.DataFrame(rows), hide_index=True, key="strongest", column_config={"points": _POINTS}
     )
@@ -88,6 +75,19 @@ def strongest_units(run: Run) -> None:
         "for half of the persons; changed: the share of persons whose answer at intensity 5 is "
         "another than at 0."
     )
+
+
+def _strongest_row(curves: Sequence[ResponseCurve], label: str) -> dict[str, object]:
+    """Returns which unit moves a class most."""
+    unit = response_curves.strongest_units(curves, label)[0]
+    shift = unit.shifts[unit.labels.index(label)]
+    return {
+        "class": label,
+        "unit that moves it most": unit.title,
+        "points": 100 * shift.value,
+        "95% interval": f"{100 * shift.low:+.0f} to {100 * shift.high:+.0f}",
+        "expected": {1: "rises", -1: "falls", 0: "nothing"}[unit.expected(label)],
+    }
 
 
 def _row(item: ResponseCurve) -> dict[str, object]:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from fer_core.evaluation.intervals import interval_of_means
-from fer_core.evaluation.metrics import confusion_matrix
+from fer_core.evaluation.intervals import interval, interval_of_means
 from fer_core.evaluation.probes import ProbeAnswers
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import holm
@@ -135,32 +134,28 @@ def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
         seed: Seed of the bootstrap over persons.
     """
     base = answers.select(ProbeKind.ATTRIBUTE, BASE)
-    names = [name for name in answers.labels.names if (base.faces["expression"] == name).any()]
+    shown_names = set(base.faces["expression"])
+    names = [name for name in answers.labels.names if name in shown_names]
+    expression = base.faces["expression"].map({name: i for i, name in enumerate(names)})
     truth = base.faces["expression"].map(answers.labels.index).to_numpy(dtype=np.int64)
     persons, person = np.unique(base.faces["identity"].to_numpy(), return_inverse=True)
-    right = base.predicted == truth
-    hits = np.zeros((len(persons), len(answers.labels)))
-    shown = np.zeros_like(hits)
-    np.add.at(hits, (person, truth), right)
-    np.add.at(shown, (person, truth), 1)
-    matrix = confusion_matrix(truth, base.predicted, len(answers.labels))
-    recalls = {name: _recall(matrix, answers.labels.index(name)) for name in names}
-    value = float(np.mean(list(recalls.values()))) if recalls else float("nan")
-    columns = [answers.labels.index(name) for name in names]
-    counts = np.random.default_rng(seed).multinomial(
+    cells = (person, expression.to_numpy(dtype=np.int64))
+    shown, right = np.zeros((2, len(persons), len(names)))
+    np.add.at(shown, cells, 1)
+    np.add.at(right, cells, base.predicted == truth)
+    recalls = right.sum(axis=0) / shown.sum(axis=0)
+    draws = np.random.default_rng(seed).multinomial(
         len(persons), np.full(len(persons), 1 / len(persons)), size=1000
     )
-    drawn = counts @ shown[:, columns]
-    shares = np.divide(
-        counts @ hits[:, columns], drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0
+    with np.errstate(invalid="ignore"):  # a draw may have no face of an expression
+        drawn = np.nanmean((draws @ right) / (draws @ shown), axis=1)
+    low, high = interval(drawn)
+    return DrawnAccuracy(
+        Estimate(value=float(recalls.mean()), low=low, high=high),
+        dict(zip(names, recalls.tolist(), strict=True)),
+        2 / len(names),
+        len(truth),
     )
-    low, high = np.nanpercentile(np.nanmean(shares, axis=1), [2.5, 97.5])
-    estimate = Estimate(value=value, low=float(low), high=float(high))
-    return DrawnAccuracy(estimate, recalls, 2 / len(names), len(truth))
-
-
-def _recall(matrix: NDArray[np.int64], index: int) -> float:
-    return float(matrix[index, index] / matrix[index].sum())
 
 
 def attribute_effects(answers: ProbeAnswers, *, seed: int = 0) -> tuple[AttributeEffect, ...]:
@@ -184,18 +179,13 @@ def attribute_effects(answers: ProbeAnswers, *, seed: int = 0) -> tuple[Attribut
     shares = interval_of_means(flips, seed=seed)
     means = interval_of_means(shifts, seed=seed)
     p_values = shift_p_values(shifts)
-    names = answers.labels.names
     effects = [
         AttributeEffect(
             item,
             _estimate(part[i] for part in shares),
             tuple(
-                ClassShift(
-                    label,
-                    _estimate(part[i, k] for part in means),
-                    float(p_values[i, k]),
-                )
-                for k, label in enumerate(names)
+                ClassShift(label, _estimate(part[i, k] for part in means), float(p_values[i, k]))
+                for k, label in enumerate(answers.labels.names)
             ),
             _flips_of(*pairs[i]),
             len(pairs[i][0].predicted),

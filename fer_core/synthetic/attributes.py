@@ -105,82 +105,85 @@ _YAW, _PITCH = math.radians(20), math.radians(14)
 _PAINTED = linear((158, 40, 58))
 
 
-def _attributes() -> tuple[Attribute, ...]:
+def _of_person() -> tuple[Attribute, ...]:
+    """Returns the attributes of the person."""
+    tones = len(SKIN)
     middle = f"skin_{_MIDDLE_TONE + 1}"
+    skins = tuple(
+        Attribute(f"skin_{i + 1}", "skin", f"skin tone {i + 1} of {tones}", middle, person=_skin(i))
+        for i in range(tones)
+    )
+    beards = tuple(
+        Attribute(f"beard_{style}", "beard", title, person=_person(beard=style))
+        for style, title in (
+            (Beard.STUBBLE, "stubble"),
+            (Beard.MOUSTACHE, "a moustache"),
+            (Beard.FULL, "a full beard"),
+        )
+    )
+    hairs = tuple(
+        Attribute(f"hair_{style}", "hair", title, "hair_short", person=_person(hair=style))
+        for style, title in (
+            (Hair.SHORT, "short hair"),
+            (Hair.BALD, "a bald head"),
+            (Hair.FRINGE, "a fringe"),
+            (Hair.LONG, "long hair"),
+        )
+    )
+    painted = _person(lip_colour=_PAINTED)
     return (
-        Attribute(BASE, "", "unchanged"),
-        *(
-            Attribute(
-                f"skin_{tone + 1}",
-                "skin",
-                f"skin tone {tone + 1} of {len(SKIN)}",
-                reference=middle,
-                person=_skin(tone),
-            )
-            for tone in range(len(SKIN))
-        ),
+        *skins,
         Attribute("age_young", "age", "a young face", "age_young", person=_person(age=0.1)),
         Attribute("age_old", "age", "an old face", "age_young", person=_person(age=0.9)),
         Attribute("glasses", "glasses", "glasses", plural=True, person=_person(glasses=True)),
-        Attribute("beard_stubble", "beard", "stubble", person=_person(beard=Beard.STUBBLE)),
-        Attribute("beard_moustache", "beard", "a moustache", person=_person(beard=Beard.MOUSTACHE)),
-        Attribute("beard_full", "beard", "a full beard", person=_person(beard=Beard.FULL)),
-        Attribute(
-            "hair_short", "hair", "short hair", "hair_short", person=_person(hair=Hair.SHORT)
-        ),
-        Attribute("hair_bald", "hair", "a bald head", "hair_short", person=_person(hair=Hair.BALD)),
-        Attribute(
-            "hair_fringe", "hair", "a fringe", "hair_short", person=_person(hair=Hair.FRINGE)
-        ),
-        Attribute("hair_long", "hair", "long hair", "hair_short", person=_person(hair=Hair.LONG)),
-        Attribute(
-            "lips_painted",
-            "lips",
-            "painted lips",
-            plural=True,
-            person=_person(lip_colour=_PAINTED),
-        ),
-        Attribute(
-            "light_left",
-            "light",
-            "light from the left",
-            scene=_light(direction=_towards(-1.1, 0.3)),
-        ),
-        Attribute(
-            "light_right",
-            "light",
-            "light from the right",
-            scene=_light(direction=_towards(1.1, 0.3)),
-        ),
-        Attribute(
-            "light_above", "light", "light from above", scene=_light(direction=_towards(0.0, 1.15))
-        ),
-        Attribute(
-            "light_below", "light", "light from below", scene=_light(direction=_towards(0.0, -0.6))
-        ),
-        Attribute("light_dim", "light", "dim light", scene=_light(key=0.35, ambient=0.18)),
-        Attribute("light_bright", "light", "bright light", scene=_light(key=1.5, ambient=0.5)),
-        Attribute("pose_left", "pose", "a head turned 20° to the left", scene=_pose(yaw=-_YAW)),
-        Attribute("pose_right", "pose", "a head turned 20° to the right", scene=_pose(yaw=_YAW)),
-        Attribute("pose_up", "pose", "a head raised by 14°", scene=_pose(pitch=-_PITCH)),
-        Attribute("pose_down", "pose", "a head lowered by 14°", scene=_pose(pitch=_PITCH)),
-        *(
-            Attribute(name, group, title, image_change=name)
-            for name, group, title in (
-                ("mirror", "mirror", "mirroring"),
-                ("darker", "exposure", "underexposure"),
-                ("brighter", "exposure", "overexposure"),
-                ("shadow", "exposure", "a shadow over one half"),
-                ("blur", "blur", "blur"),
-                ("jpeg", "compression", "JPEG compression"),
-                ("tighter", "margin", "a margin of -10%"),
-                ("wider", "margin", "a margin of +10%"),
-                ("rotated", "rotation", "a rotation by 10°"),
-                ("eyes_covered", "cover", "a bar over the eyes"),
-                ("mouth_covered", "cover", "a bar over the mouth"),
-            )
-        ),
+        *beards,
+        *hairs,
+        Attribute("lips_painted", "lips", "painted lips", plural=True, person=painted),
     )
+
+
+def _of_scene() -> tuple[Attribute, ...]:
+    """Returns the attributes of light and pose."""
+    lights = {
+        "left": ("light from the left", _light(direction=_towards(-1.1, 0.3))),
+        "right": ("light from the right", _light(direction=_towards(1.1, 0.3))),
+        "above": ("light from above", _light(direction=_towards(0.0, 1.15))),
+        "below": ("light from below", _light(direction=_towards(0.0, -0.6))),
+        "dim": ("dim light", _light(key=0.35, ambient=0.18)),
+        "bright": ("bright light", _light(key=1.5, ambient=0.5)),
+    }
+    poses = {
+        "left": ("a head turned 20° to the left", _pose(yaw=-_YAW)),
+        "right": ("a head turned 20° to the right", _pose(yaw=_YAW)),
+        "up": ("a head raised by 14°", _pose(pitch=-_PITCH)),
+        "down": ("a head lowered by 14°", _pose(pitch=_PITCH)),
+    }
+    return tuple(
+        Attribute(f"{group}_{name}", group, title, scene=change)
+        for group, settings in (("light", lights), ("pose", poses))
+        for name, (title, change) in settings.items()
+    )
+
+
+_OF_IMAGE = (
+    ("mirror", "mirror", "mirroring"),
+    ("darker", "exposure", "underexposure"),
+    ("brighter", "exposure", "overexposure"),
+    ("shadow", "exposure", "a shadow over one half"),
+    ("blur", "blur", "blur"),
+    ("jpeg", "compression", "JPEG compression"),
+    ("tighter", "margin", "a margin of -10%"),
+    ("wider", "margin", "a margin of +10%"),
+    ("rotated", "rotation", "a rotation by 10°"),
+    ("eyes_covered", "cover", "a bar over the eyes"),
+    ("mouth_covered", "cover", "a bar over the mouth"),
+)
+"""Name, group and title of the changes of finished pictures."""
+
+
+def _attributes() -> tuple[Attribute, ...]:
+    images = (Attribute(name, group, title, image_change=name) for name, group, title in _OF_IMAGE)
+    return Attribute(BASE, "", "unchanged"), *_of_person(), *_of_scene(), *images
 
 
 ATTRIBUTES: Mapping[str, Attribute] = {item.name: item for item in _attributes()}

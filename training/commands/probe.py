@@ -46,12 +46,12 @@ def probe(
         python -m training probe ferplus vit_tiny-cpu-s0
     """
     from training.jobs import measure
-    from training.jobs.probe import Probe, probe_run
+    from training.jobs.probe import PreparedProbe, probe_run
     from training.terminal.progress import console, show_progress
 
     paths = benchmark_dir(benchmark, artifacts)
     runs = measure.requested_runs(paths, run or [])
-    pictures = Probe.prepare(paths, _dataset(benchmark, data), images, seed)
+    pictures = PreparedProbe.prepare(paths, _dataset(benchmark, data), images, seed)
     console.print(f"{pictures.size:,} pictures for each network", markup=False)
     pictures.drawn.draw_missing(show_progress)
     failed = False

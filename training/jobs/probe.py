@@ -32,7 +32,7 @@ _UNCHANGED = f"{_REAL}unchanged"
 
 
 @dataclass(frozen=True)
-class Probe:
+class PreparedProbe:
     """The pictures that runs answer.
 
     Attributes:
@@ -48,7 +48,7 @@ class Probe:
     @classmethod
     def prepare(
         cls, benchmark: BenchmarkDir, dataset: PreparedDataset | None, count: int, seed: int
-    ) -> "Probe":
+    ) -> "PreparedProbe":
         """Prepares the pictures of a benchmark; nothing is drawn yet.
 
         Args:
@@ -99,7 +99,12 @@ class Probe:
 
 
 def probe_run(
-    run: RunDir, probe: Probe, device: torch.device, progress: Progress, *, again: bool = False
+    run: RunDir,
+    probe: PreparedProbe,
+    device: torch.device,
+    progress: Progress,
+    *,
+    again: bool = False,
 ) -> bool:
     """Writes a run's `probes.parquet`, and `real_changes.parquet` where real pictures are present.
 
@@ -140,19 +145,19 @@ def probe_run(
         for name in probe.names
     }
     if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was retrained during the probe. Probe it again.")
+        raise ArtifactError(f"{run.run_id} was retrained during the probe. PreparedProbe it again.")
     _write(run, info, probe, answers)
     return True
 
 
-def _stamp(run: RunDir, probe: Probe) -> str:
+def _stamp(run: RunDir, probe: PreparedProbe) -> str:
     file = model_file(run, run.info())
     weights = file.stat() if file.is_file() else None
     stamp = f"{probe.drawn.design} {probe.real_hash} {list(IMAGE_CHANGES)}"
     return f"{stamp} {weights.st_size} {weights.st_mtime_ns}" if weights else stamp
 
 
-def _is_probed(run: RunDir, info: RunInfo, probe: Probe) -> bool:
+def _is_probed(run: RunDir, info: RunInfo, probe: PreparedProbe) -> bool:
     if probe_stamp(run.probes_path) != (probe.drawn.design, info.created):
         return False
     if probe.real is None:
@@ -165,7 +170,7 @@ def _is_probed(run: RunDir, info: RunInfo, probe: Probe) -> bool:
 
 
 def _write(
-    run: RunDir, info: RunInfo, probe: Probe, answers: Mapping[str, NDArray[np.float32]]
+    run: RunDir, info: RunInfo, probe: PreparedProbe, answers: Mapping[str, NDArray[np.float32]]
 ) -> None:
     blocks = probe.drawn.blocks
     labels = run.benchmark.info().label_set

@@ -11,7 +11,7 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.probes import read_probes
 from fer_core.evaluation.real_changes import read_real_changes
 from fer_core.synthetic.probe_design import attribute_faces
-from training.jobs.probe import Probe, probe_run
+from training.jobs.probe import PreparedProbe, probe_run
 from training.jobs.saved_predictions import SavedPredictions
 
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def predicted(monkeypatch):
 def test_runs_are_probed_once_and_an_ensemble_takes_its_members_answers(
     benchmark_copy, toy, predicted
 ):
-    probe = Probe.prepare(benchmark_copy, toy.dataset, 6, 0)
+    probe = PreparedProbe.prepare(benchmark_copy, toy.dataset, 6, 0)
     info = benchmark_copy.run("pair-cpu").info()
     sets = 3 + 1 + len(IMAGE_CHANGES)
     assert probe.size == 36 + 6 * (1 + len(IMAGE_CHANGES))
@@ -71,7 +71,7 @@ def test_runs_are_probed_once_and_an_ensemble_takes_its_members_answers(
 
 def test_without_the_data_set_only_drawn_faces_are_probed(benchmark_copy):
     run = benchmark_copy.run("resnet34-cpu-s0")
-    probe = Probe.prepare(benchmark_copy, None, 6, 0)
+    probe = PreparedProbe.prepare(benchmark_copy, None, 6, 0)
     assert probe_run(run, probe, CPU, silent)
     assert not run.real_changes_path.exists()
     assert not probe_run(run, probe, CPU, silent)
@@ -79,7 +79,7 @@ def test_without_the_data_set_only_drawn_faces_are_probed(benchmark_copy):
 
 def test_an_interrupted_probe_continues(benchmark_copy, predicted):
     run = benchmark_copy.run("resnet34-cpu-s0")
-    probe = Probe.prepare(benchmark_copy, None, 0, 0)
+    probe = PreparedProbe.prepare(benchmark_copy, None, 0, 0)
 
     def interrupted(items, length, title):
         for index, item in enumerate(items):
@@ -101,8 +101,8 @@ def test_another_split_and_a_run_without_a_model_are_refused(benchmark_copy, toy
     info = benchmark_copy.info()
     info.model_copy(update={"split_hash": "other"}).write(benchmark_copy.info_path)
     with pytest.raises(DataError, match="another split"):
-        Probe.prepare(benchmark_copy, toy.dataset, 6, 0)
+        PreparedProbe.prepare(benchmark_copy, toy.dataset, 6, 0)
     run = benchmark_copy.run("resnet34-cpu-s0")
     run.info().model_copy(update={"kind": "imported"}).write(run.info_path)
     with pytest.raises(ArtifactError, match="cannot be measured"):
-        probe_run(run, Probe.prepare(benchmark_copy, None, 0, 0), CPU, silent)
+        probe_run(run, PreparedProbe.prepare(benchmark_copy, None, 0, 0), CPU, silent)
