@@ -134,15 +134,16 @@ def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
         seed: Seed of the bootstrap over persons.
     """
     base = answers.select(ProbeKind.ATTRIBUTE, BASE)
-    shown_names = set(base.faces["expression"])
-    names = [name for name in answers.labels.names if name in shown_names]
-    expression = base.faces["expression"].map({name: i for i, name in enumerate(names)})
-    truth = base.faces["expression"].map(answers.labels.index).to_numpy(dtype=np.int64)
-    persons, person = np.unique(base.faces["identity"].to_numpy(), return_inverse=True)
-    cells = (person, expression.to_numpy(dtype=np.int64))
+    shown_names = base.faces["expression"].to_numpy(dtype=object)
+    names = [name for name in answers.labels.names if name in set(shown_names)]
+    known = np.isin(shown_names, names)  # a benchmark may have fewer classes
+    truth = np.array([answers.labels.index(name) for name in shown_names[known]], dtype=np.int64)
+    expression = np.array([names.index(name) for name in shown_names[known]], dtype=np.int64)
+    persons, person = np.unique(base.faces["identity"].to_numpy()[known], return_inverse=True)
+    cells = (person, expression)
     shown, right = np.zeros((2, len(persons), len(names)))
     np.add.at(shown, cells, 1)
-    np.add.at(right, cells, base.predicted == truth)
+    np.add.at(right, cells, base.predicted[known] == truth)
     recalls = right.sum(axis=0) / shown.sum(axis=0)
     draws = np.random.default_rng(seed).multinomial(
         len(persons), np.full(len(persons), 1 / len(persons)), size=1000
@@ -153,7 +154,7 @@ def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
     return DrawnAccuracy(
         Estimate(value=float(recalls.mean()), low=low, high=high),
         dict(zip(names, recalls.tolist(), strict=True)),
-        2 / len(names),
+        2 / len(answers.labels),
         len(truth),
     )
 
@@ -249,7 +250,7 @@ def _by_person(block: ProbeAnswers, values: NDArray[np.float64]) -> NDArray[np.f
 
 def _flips_of(before: ProbeAnswers, after: ProbeAnswers) -> tuple[Flips, ...]:
     names = before.labels.names
-    expressions = before.faces["expression"].to_numpy()
+    expressions = before.faces["expression"].to_numpy(dtype=object)
     persons = before.faces["identity"].to_numpy()
     changed = before.predicted != after.predicted
     flips = []

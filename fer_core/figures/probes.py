@@ -40,7 +40,7 @@ def response_chart(curve: ResponseCurve) -> go.Figure:
         )
         figure.add_scatter(
             x=list(LEVELS),
-            y=curve.mean[:, index],
+            y=curve.mean[:, index].tolist(),
             mode="lines+markers",
             name=f"{label}{_ARROWS[expected]}",
             legendgroup=label,

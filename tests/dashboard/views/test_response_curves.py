@@ -45,9 +45,9 @@ def test_a_pair_of_units_is_drawn_on_demand(open_page, probed, monkeypatch):
 
 
 def test_what_should_not_matter_is_sorted_and_its_faces_are_shown(open_page, probed):
-    app = open_page("response_curves", probed, probe="changes")
+    app = open_page("response_curves", probed, probe="Only this changed")
     assert not app.exception
-    page = texts(app)
+    page = texts(app).replace("\\", "")
     assert "Skin tone 8 of 9 (compared with skin tone 5 of 9) turns 100% of neutral faces" in page
     assert "into angry (50 of 50)" in page
     assert "No effect: " in page
@@ -58,7 +58,7 @@ def test_what_should_not_matter_is_sorted_and_its_faces_are_shown(open_page, pro
 
 
 def test_all_models_are_compared(open_page, probed):
-    app = open_page("response_curves", probed, probe="models")
+    app = open_page("response_curves", probed, probe="All models")
     assert not app.exception
     headings = [item.value for item in app.subheader]
     assert headings == [
