@@ -40,11 +40,15 @@ def average(
 
 
 def greedy_weights(
-    members: Sequence[Predictions], split: str = "validation", rounds: int = 30
+    members: Sequence[Predictions],
+    split: str = "validation",
+    rounds: int = 30,
+    least_macro_recall: float = 0.0,
 ) -> tuple[float, ...]:
     """Returns ensemble weights by greedy selection with replacement.
 
-    Each round adds the member that gives the highest accuracy, breaking ties by log loss. The
+    Each round adds the member that gives the highest accuracy among those that reach the required
+    macro-recall, breaking ties by log loss; while none reaches it, the one that comes closest. The
     weights of the best round are returned (Caruana et al. 2004, "Ensemble selection from libraries
     of models").
 
@@ -52,6 +56,7 @@ def greedy_weights(
         members: Predictions of the candidates.
         split: Split used for selection; never the test split of a reported number.
         rounds: Number of rounds.
+        least_macro_recall: Required macro-recall of the ensemble, 0 to 1; 0 requires nothing.
 
     Returns:
         One weight per candidate, summing to 1; 0 for candidates that were not selected.
@@ -60,9 +65,12 @@ def greedy_weights(
     truth = predictions[0].truth
     counts = np.zeros(len(members), dtype=np.int64)
     total = np.zeros_like(predictions[0].probabilities)
-    best: tuple[tuple[float, float], NDArray[np.int64]] | None = None
+    best: tuple[tuple[float, ...], NDArray[np.int64]] | None = None
     for size in range(1, rounds + 1):
-        grades = [_grade((total + member.probabilities) / size, truth) for member in predictions]
+        grades = [
+            _grade((total + member.probabilities) / size, truth, least_macro_recall)
+            for member in predictions
+        ]
         best_member = max(range(len(predictions)), key=grades.__getitem__)
         counts[best_member] += 1
         total += predictions[best_member].probabilities
@@ -72,9 +80,17 @@ def greedy_weights(
     return tuple((best[1] / best[1].sum()).tolist())
 
 
-def _grade(probabilities: NDArray[np.float64], truth: NDArray[np.int64]) -> tuple[float, float]:
-    right = float((probabilities.argmax(axis=1) == truth).mean())
-    return right, -metrics.log_loss(truth, probabilities)
+def _grade(
+    probabilities: NDArray[np.float64], truth: NDArray[np.int64], least_macro_recall: float
+) -> tuple[float, ...]:
+    """Returns what is compared, in this order: macro-recall up to the least, accuracy, log loss."""
+    predicted = probabilities.argmax(axis=1)
+    matrix = metrics.confusion_matrix(truth, predicted, probabilities.shape[1])
+    return (
+        min(metrics.macro_recall(matrix), least_macro_recall) if least_macro_recall else 0.0,
+        float((predicted == truth).mean()),
+        -metrics.log_loss(truth, probabilities),
+    )
 
 
 def average_probabilities(

@@ -10,6 +10,7 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.ensemble import average, greedy_weights
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.labels import LabelSet
+from tests.support.constructed import make_scores
 
 LABELS = LabelSet.of(["angry", "happy", "sad"])
 
@@ -135,3 +136,14 @@ def test_second_labels_replace_the_truth_and_drop_unlabelled_samples():
     assert list(again.ids) == ["d/0"]
     assert list(again.truth) == [2]
     np.testing.assert_allclose(again.probabilities, [[0.7, 0.2, 0.1]])
+
+
+def test_greedy_weights_reach_the_required_macro_recall():
+    """Six of class 0 and two of class 1: the accurate member never finds class 1."""
+    truth = [0] * 6 + [1] * 2
+    accurate = make_scores(truth, [[0.9, 0.1]] * 6 + [[0.9, 0.1]] * 2)  # 6 of 8, macro 1/2
+    fair = make_scores(truth, [[0.4, 0.6]] * 3 + [[0.6, 0.4]] * 3 + [[0.1, 0.9]] * 2)  # 5, 3/4
+    members = [Predictions({"validation": one}) for one in (accurate, fair)]
+    assert greedy_weights(members, rounds=1) == (1.0, 0.0)
+    assert greedy_weights(members, rounds=1, least_macro_recall=0.7) == (0.0, 1.0)
+    assert greedy_weights(members, rounds=1, least_macro_recall=0.5) == (1.0, 0.0)

@@ -96,7 +96,7 @@ def average_runs(
     labels = benchmark.info().label_set
     predictions = [Predictions.read(run.predictions_path, labels) for run in candidates]
     weights = (
-        greedy_weights(predictions)
+        greedy_weights(predictions, least_macro_recall=recipe.least_macro_recall)
         if recipe.method == "greedy"
         else (1 / len(candidates),) * len(candidates)
     )
