@@ -81,6 +81,7 @@ def construct(folder: Path, samples: int) -> BenchmarkDir:
         part: table.loc[split == part, "label"].value_counts().to_dict()
         for part in ("test", "validation")
     }
+    counts["train"] = {name: 1000 * 2**index for index, name in enumerate(names)}
     BenchmarkInfo(
         name="large", title="Constructed", labels=tuple(SEVEN_EMOTIONS.names), sources=(), side=48,
         colour=False, split_hash="constructed", counts=counts, excluded={}, leaked_test=0,

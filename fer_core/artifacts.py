@@ -1,13 +1,15 @@
 """Paths under `artifacts/`. No other module builds a path to a benchmark or a run."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
@@ -26,6 +28,8 @@ VOTE_PREFIX = "votes_"
 
 TRANSFERS = "transfers"
 """Folder of a benchmark that holds the sets to which its runs were transferred."""
+
+_Content = TypeVar("_Content")
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -58,8 +62,44 @@ def read_table(
     Raises:
         ArtifactError: If it is missing, corrupt, or lacks a column.
     """
+    table = _readable(path, lambda: pd.read_parquet(path))
+    table = table.rename(columns=dict(aliases or {}))
+    _require_columns(path, columns, table.columns)
+    return table
+
+
+def read_columns(
+    path: Path, columns: Sequence[str], few_values: Sequence[str] = ()
+) -> tuple[pa.Table, list[str]]:
+    """Reads only some columns of a parquet file.
+
+    Args:
+        path: The file.
+        columns: The columns to read.
+        few_values: Columns of text with few different values; they are read as dictionaries.
+
+    Returns:
+        These columns, and the names of all columns of the file.
+
+    Raises:
+        ArtifactError: If it is missing, corrupt, or lacks a column.
+    """
+    names: list[str] = _readable(path, lambda: pq.read_schema(path).names)
+    _require_columns(path, columns, names)
+    table = _readable(
+        path, lambda: pq.read_table(path, columns=list(columns), read_dictionary=list(few_values))
+    )
+    return table, names
+
+
+def _readable(path: Path, read: Callable[[], _Content]) -> _Content:
+    """Returns what a function reads from a parquet file.
+
+    Raises:
+        ArtifactError: If it is missing or corrupt.
+    """
     try:
-        table = pd.read_parquet(path)
+        return read()
     except FileNotFoundError:
         raise ArtifactError(f"{path.name} is missing from {path.parent.name!r}.") from None
     except Exception as error:  # pyarrow raises many kinds for damaged files
@@ -67,12 +107,13 @@ def read_table(
         raise ArtifactError(
             f"{path.name} of {path.parent.name!r} is corrupt or incomplete: {reason}."
         ) from error
-    table = table.rename(columns=dict(aliases or {}))
-    if missing := [name for name in columns if name not in table.columns]:
+
+
+def _require_columns(path: Path, columns: Sequence[str], names: Container[str]) -> None:
+    if missing := [name for name in columns if name not in names]:
         raise ArtifactError(
             f"{path.name} of {path.parent.name!r} lacks the columns {', '.join(missing)}."
         )
-    return table
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -194,7 +194,7 @@ class BenchmarkInfo(Record):
     def train_counts(self) -> NDArray[np.int64]:
         """Training samples of its runs by class, in canonical order, shape (K,)."""
         origin = self.transferred_from
-        counts = origin.train_counts if origin is not None else self.counts["train"]
+        counts = origin.train_counts if origin is not None else self.counts.get("train", {})
         return np.array([counts.get(name, 0) for name in self.label_set.names])
 
 

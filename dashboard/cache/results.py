@@ -42,20 +42,18 @@ from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.diversity import effective_members as count_effective_members
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
-from fer_core.evaluation.leaderboard import (
-    SECOND_LABEL,
-    BenchmarkResults,
-    RunSource,
-    Scope,
-    build_leaderboard,
-    select_predictions,
-    validation_predictions,
-)
+from fer_core.evaluation.leaderboard import BenchmarkResults, RunSource, build_leaderboard
 from fer_core.evaluation.lineage import Lineage, trace_lineage
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.prior_shift import prior_curves as measure_prior_curves
 from fer_core.evaluation.ranking import Doubt, Ranking, doubts_of, rank_under_doubt
+from fer_core.evaluation.scope import (
+    SECOND_LABEL,
+    Scope,
+    select_predictions,
+    validation_predictions,
+)
 from fer_core.evaluation.slices import Slice
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
@@ -118,8 +116,14 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
     aligned = results.aligned
     if aligned is None:
         raise ArtifactError("No run can be scored on these samples with these classes.")
+    values = {entry.run_id: entry.values for entry in results.entries}
     aligned = aligned.with_temperatures(
-        {run_id: temperature(benchmark.run(run_id)) for run_id in aligned.runs}
+        {
+            run_id: temperature(benchmark.run(run_id))
+            if scope.classes  # a temperature is that of all classes
+            else values[run_id].get("temperature")
+            for run_id in aligned.runs
+        }
     )
     return Board(results, aligned, Votes.of(samples(benchmark), aligned.ids, aligned.labels))
 
@@ -170,7 +174,7 @@ def sample_probabilities(
         with suppress(ArtifactError):
             if (position := _positions(run).get(sample_id)) is not None:
                 split, row = position
-                raw = predictions(run).split(split).probabilities[row]
+                raw = predictions(run).split(split).stored[row].astype(np.float64)
                 # renormalised by the scaling
                 scored = calibration.scale_confidence(raw[columns], temperature(run) or 1.0)
                 rows[run.run_id] = scored

@@ -5,8 +5,8 @@ import pandas as pd
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.leaderboard import Scope
 from fer_core.evaluation.saved_slices import slice_facets
+from fer_core.evaluation.scope import Scope
 from fer_core.reviews import ReviewStore, SavedSlice
 
 

@@ -15,7 +15,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
-from fer_core.evaluation.leaderboard import SECOND_LABEL, Scope
+from fer_core.evaluation.scope import SECOND_LABEL, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
 

@@ -21,8 +21,8 @@ from fer_core.data.embedding import inside
 from fer_core.data.outliers import MEASURES
 from fer_core.data.sources.base import SPLITS
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.leaderboard import Scope
 from fer_core.evaluation.saved_slices import membership
+from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour

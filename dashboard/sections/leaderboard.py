@@ -16,7 +16,7 @@ from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, Scope
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -25,6 +25,7 @@ from fer_core.evaluation.leaderboard_columns import (
     Kind,
     label_of,
 )
+from fer_core.evaluation.scope import Scope
 from fer_core.evaluation.significance import p_text
 from fer_core.figures import charts, tables
 from fer_core.figures.html_report import render_report

@@ -10,7 +10,8 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
-from fer_core.evaluation.leaderboard import Entry, Scope
+from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.scope import Scope
 from fer_core.figures.lineage import lineage_graph
 
 

@@ -7,8 +7,8 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
-from fer_core.evaluation.leaderboard import Scope
 from fer_core.evaluation.ranking import DRAWS, Doubt, Ranking
+from fer_core.evaluation.scope import Scope
 from fer_core.figures import ranking as figures
 
 _TITLES = {

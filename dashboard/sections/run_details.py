@@ -13,8 +13,9 @@ from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
 from fer_core.artifacts import RunDir
-from fer_core.evaluation.leaderboard import Entry, Scope
+from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Column, Group, Kind
+from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
 from fer_core.figures.confusion import most_confused
 

@@ -9,8 +9,8 @@ from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart
 from dashboard.state import BIND, Key
-from fer_core.evaluation.leaderboard import Scope
 from fer_core.evaluation.prior_shift import PriorCurves
+from fer_core.evaluation.scope import Scope
 from fer_core.figures.trade_off import trade_off_chart
 
 _WEIGHT = 50

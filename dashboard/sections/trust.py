@@ -11,8 +11,9 @@ from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, EceEstimate
-from fer_core.evaluation.leaderboard import RISKS, Entry
+from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.leaderboard_columns import label_of
+from fer_core.evaluation.run_evaluation import RISKS
 from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.slices import Slice
 from fer_core.figures import tables
@@ -111,7 +112,7 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
     titles = benchmark.titles
     chart.show(
         figures.risk_coverage_chart(
-            {run_id: entry.risk_coverage for run_id, entry in entries.items()},
+            {run_id: entry.evaluation.risk_coverage for run_id, entry in entries.items()},
             titles,
             benchmark.colours,
         ),
@@ -121,7 +122,7 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
     )
     rows = [
         {"model": titles[run_id], "AURC": entry.values["aurc"]}
-        | {_risk_title(risk): share for risk, share in entry.coverage_at_risk.items()}
+        | {_risk_title(risk): share for risk, share in entry.evaluation.coverage_at_risk.items()}
         for run_id, entry in entries.items()
     ]
     percent = st.column_config.NumberColumn(format="percent")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.calibration import scale_confidence
+from fer_core.evaluation.calibration import scaled_confidence
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -55,7 +55,7 @@ class AlignedPredictions:
             temperatures: Of each run; None where there is none, which leaves its confidence.
         """
         rows = [
-            scale_confidence(part.probabilities, temperatures[run_id] or 1.0).max(axis=1)
+            scaled_confidence(part.stored, temperatures[run_id] or 1.0)
             for run_id, part in self.predictions.items()
         ]
         return replace(self, confidence=np.stack(rows))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from fer_core.evaluation import metrics
+from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.intervals import interval, resampled_counts, wilson
-from fer_core.evaluation.metrics import Indices, Probabilities
+from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
 
 BINS = 15
@@ -137,16 +138,19 @@ def ece_with_interval(
     return EceEstimate(value, max(0.0, 2 * value - high), max(0.0, 2 * value - low))
 
 
-def brier_score(truth: Indices, probabilities: Probabilities) -> float:
+def brier_score(truth: Indices, probabilities: Stored) -> float:
     """Returns the Brier score, 0 to 2 (Brier 1950).
 
     Args:
         truth: True class indices, shape (N,).
         probabilities: Predicted probabilities, shape (N, K).
     """
-    squares = (probabilities**2).sum(axis=1)
-    of_truth = probabilities[np.arange(len(truth)), truth]
-    return float((squares - 2 * of_truth + 1).mean())
+    total = 0.0
+    for rows in chunks(len(truth)):
+        part = probabilities[rows].astype(np.float64, copy=False)
+        of_truth = part[np.arange(len(part)), truth[rows]]
+        total += float((np.square(part).sum(axis=1) - 2 * of_truth + 1).sum())
+    return total / len(truth)
 
 
 def fit_temperature(validation: SplitPredictions) -> float:
@@ -185,6 +189,20 @@ def scale_confidence(probabilities: Probabilities, temperature: float) -> Probab
     return scaled
 
 
+def scaled_confidence(probabilities: Stored, temperature: float) -> NDArray[np.float64]:
+    """Returns the largest temperature-scaled probability of each sample, see `scale_confidence`.
+
+    Args:
+        probabilities: Probabilities, shape (N, K); rows sum to 1.
+        temperature: Temperature above 0; 1 changes nothing.
+    """
+    confidence = np.empty(len(probabilities))
+    for rows in chunks(len(probabilities)):
+        part = probabilities[rows].astype(np.float64, copy=False)
+        confidence[rows] = scale_confidence(part, temperature).max(axis=1)
+    return confidence
+
+
 def scale_predictions(predictions: SplitPredictions, temperature: float) -> SplitPredictions:
     """Returns temperature-scaled predictions, see `scale_confidence`."""
     scaled = scale_confidence(predictions.probabilities, temperature)
@@ -220,6 +238,6 @@ def calibration_metrics(predictions: SplitPredictions) -> Calibration:
     return Calibration(
         ece_with_interval(predictions.confidence, right),
         ece_with_interval(predictions.confidence, right, how=Binning.ADAPTIVE),
-        brier_score(predictions.truth, predictions.probabilities),
-        metrics.log_loss(predictions.truth, predictions.probabilities),
+        brier_score(predictions.truth, predictions.stored),
+        metrics.log_loss(predictions.truth, predictions.stored),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation.aligned import AlignedPredictions
-from fer_core.evaluation.metrics import Indices, confusion_matrix
+from fer_core.evaluation.metrics import Indices
 
 
 def kappa(first: Indices, second: Indices, classes: int) -> float:
@@ -20,11 +20,15 @@ def kappa(first: Indices, second: Indices, classes: int) -> float:
         second: Predictions of the second model, shape (N,).
         classes: Number of classes.
     """
-    shares = confusion_matrix(first, second, classes) / len(first)
-    expected = float(shares.sum(axis=0) @ shares.sum(axis=1))
+    shares = [np.bincount(values, minlength=classes) / len(values) for values in (first, second)]
+    return _kappa(first, second, float(shares[0] @ shares[1]))
+
+
+def _kappa(first: Indices, second: Indices, expected: float) -> float:
     if expected >= 1:
         return float("nan")
-    return float((np.trace(shares) - expected) / (1 - expected))
+    observed = np.count_nonzero(first == second) / len(first)
+    return float((observed - expected) / (1 - expected))
 
 
 def oracle_accuracy(right: NDArray[np.bool_]) -> float:
@@ -43,8 +47,8 @@ def complementarity(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> floa
 
     Complementarity after Brodley and Lane (1996).
     """
-    errors = int((~first).sum())
-    return float((second & ~first).sum() / errors) if errors else float("nan")
+    errors = len(first) - np.count_nonzero(first)
+    return float(np.count_nonzero(second & ~first) / errors) if errors else float("nan")
 
 
 def effective_members(wrong: NDArray[np.bool_]) -> float:
@@ -90,15 +94,17 @@ class Agreement:
 def agreement(aligned: AlignedPredictions) -> Agreement:
     """Compares all pairs of runs."""
     count, right = len(aligned.runs), aligned.right
+    classes = len(aligned.labels)
+    shares = np.stack([np.bincount(row, minlength=classes) for row in aligned.predicted])
+    expected = (shares / len(aligned)) @ (shares / len(aligned)).T
+    predicted = aligned.predicted.astype(np.int16)  # pairs are compared many times
     kappa_matrix = np.eye(count)
     complementarities = np.zeros((count, count))
     for first in range(count):
         for second in range(count):
             complementarities[first, second] = complementarity(right[first], right[second])
             if second > first:
-                value = kappa(
-                    aligned.predicted[first], aligned.predicted[second], len(aligned.labels)
-                )
+                value = _kappa(predicted[first], predicted[second], float(expected[first, second]))
                 kappa_matrix[first, second] = kappa_matrix[second, first] = value
     oracle = oracle_accuracy(right)
     return Agreement(aligned.runs, kappa_matrix, complementarities, oracle, 1 - oracle)

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.errors import DataError
-from fer_core.evaluation.predictions import EVALUATED, PREFIX, Predictions, SplitPredictions
+from fer_core.evaluation.prediction_file import PREFIX
+from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
 from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
 ROUNDING = 5e-3

@@ -1,14 +1,16 @@
 """Agreement of models with annotators, based on all votes and not only the majority label."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
 
 from fer_core.artifacts import VOTE_PREFIX
+from fer_core.evaluation.columns import best_column, chunks
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.metrics import Indices, Probabilities
 from fer_core.evaluation.predictions import SplitPredictions
@@ -67,7 +69,7 @@ class Votes:
         total: NDArray[np.float64] = self.counts.sum(axis=1) + self.others.sum(axis=1)
         return total
 
-    @property
+    @cached_property
     def distribution(self) -> NDArray[np.float64]:
         """Shares of the votes for the classes, shape (N, K); NaN rows without votes."""
         total = self.counts.sum(axis=1, keepdims=True)
@@ -84,6 +86,11 @@ class Votes:
             self.counts.max(axis=1), total, out=empty, where=total > 0
         )
         return share
+
+    @cached_property
+    def left_out(self) -> "LeftOut":
+        """Majorities of the other annotators when each annotator in turn is left out."""
+        return LeftOut.of(self)
 
     def agreement_groups(self) -> tuple[NDArray[np.int64], list[str]]:
         """Groups samples by annotator agreement.
@@ -133,23 +140,39 @@ def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
     """
     distribution = votes.distribution
     known = ~np.isnan(distribution[:, 0])
-    shares, probabilities = distribution[known], predictions.probabilities[known]
-    wrong = known & (predictions.predicted != predictions.truth)
-    supported = votes.counts[np.arange(len(votes)), predictions.predicted] > 0
+    predicted = predictions.predicted
+    wrong = known & (predicted != predictions.truth)
+    supported = votes.counts[np.arange(len(votes)), predicted] > 0
+    cross_entropy = entropy = distance = 0.0
+    for rows in chunks(len(votes)):
+        shares = distribution[rows][known[rows]]
+        probabilities = predictions.stored[rows][known[rows]].astype(np.float64)
+        cross_entropy -= float((shares * np.log(np.clip(probabilities, _SMALLEST, 1))).sum())
+        entropy -= float((shares * _logarithm(shares)).sum())
+        distance += float(vote_distance(probabilities, shares).sum())
+    count = int(known.sum())
     return VoteMetrics(
-        cross_entropy=_mean(-(shares * np.log(np.clip(probabilities, _SMALLEST, 1))).sum(axis=1)),
-        vote_entropy=_mean(-(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=1)),
-        distance=_mean(vote_distance(probabilities, shares)),
+        cross_entropy=_mean(cross_entropy, count),
+        vote_entropy=_mean(entropy, count),
+        distance=_mean(distance, count),
         supported_errors=float(supported[wrong].mean()) if wrong.any() else float("nan"),
     )
 
 
 def vote_distance(first: Probabilities, second: Probabilities) -> NDArray[np.float64]:
     """Returns the Jensen-Shannon distance of each pair of rows, base 2; shape (N,)."""
-    if not len(first):
-        return np.zeros(0)
-    distance: NDArray[np.float64] = np.asarray(jensenshannon(first, second, base=2, axis=1))
-    return np.nan_to_num(distance)  # equal rows can round to the root of a negative number
+    middle = _logarithm((first + second) / 2)
+    divergence = (first * (_logarithm(first) - middle)).sum(axis=1)
+    divergence += (second * (_logarithm(second) - middle)).sum(axis=1)
+    # equal rows can round to a negative number
+    distance: NDArray[np.float64] = np.sqrt(np.maximum(divergence, 0) / (2 * np.log(2)))
+    return distance
+
+
+def _logarithm(shares: Probabilities) -> NDArray[np.float64]:
+    """Returns natural logarithms, 0 for shares of 0."""
+    logarithms: NDArray[np.float64] = np.log(np.where(shares > 0, shares, 1))
+    return logarithms
 
 
 def accuracy_by_agreement(right: NDArray[np.bool_], votes: Votes) -> pd.DataFrame:
@@ -193,6 +216,41 @@ class HumanAgreement:
     images: float
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Majorities of the other annotators, in the mean over the annotators that are left out.
+
+    Attributes:
+        weight: Share of the annotators without whom the others have a majority for a class, shape
+            (N, K).
+        decidable: Sum of these shares by class, shape (K,).
+        agreed: Share of the annotators who chose this class themselves, summed, shape (K,).
+    """
+
+    weight: NDArray[np.float64]
+    decidable: NDArray[np.float64]
+    agreed: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, votes: Votes) -> Self:
+        """Leaves out each annotator of each image."""
+        counts = np.concatenate([votes.counts, votes.others], axis=1)
+        total = counts.sum(axis=1)
+        classes = votes.counts.shape[1]
+        majority = np.zeros((classes, len(votes))).T  # each class is contiguous in memory
+        agreed = np.zeros(classes)
+        for option in range(counts.shape[1]):
+            weight = np.divide(counts[:, option], total, out=np.zeros(len(total)), where=total > 0)
+            counts[:, option] -= 1
+            label, most = best_column(counts)
+            counts[:, option] += 1
+            decided = np.flatnonzero((most > (total - 1) / 2) & (label < classes) & (weight > 0))
+            majority[decided, label[decided]] += weight[decided]
+            if option < classes:
+                agreed[option] += float(weight[decided[label[decided] == option]].sum())
+        return cls(majority, majority.sum(axis=0), agreed)
+
+
 def human_agreement(votes: Votes, predicted: Indices) -> HumanAgreement | None:
     """Returns the agreement of one annotator, and of a model, with the other annotators.
 
@@ -208,30 +266,18 @@ def human_agreement(votes: Votes, predicted: Indices) -> HumanAgreement | None:
     Returns:
         None if no image has a majority of the others.
     """
-    counts = np.concatenate([votes.counts, votes.others], axis=1)
-    total = counts.sum(axis=1)
-    classes = votes.counts.shape[1]
-    decidable, agreed, model_agreed = np.zeros(classes), np.zeros(classes), 0.0
-    for option in range(counts.shape[1]):
-        weight = np.divide(counts[:, option], total, out=np.zeros(len(total)), where=total > 0)
-        remaining = counts.copy()
-        remaining[:, option] -= 1
-        label = remaining.argmax(axis=1)
-        decided = (remaining.max(axis=1) > (total - 1) / 2) & (label < classes) & (weight > 0)
-        decidable += np.bincount(label[decided], weights=weight[decided], minlength=classes)
-        model_agreed += float(weight[decided & (label == predicted)].sum())
-        if option < classes:
-            agreed[option] += float(weight[decided & (label == option)].sum())
-    if decidable.sum() == 0:
+    others = votes.left_out
+    images = float(others.decidable.sum())
+    if images == 0:
         return None
-    empty = np.full(classes, np.nan)
+    empty = np.full(len(others.decidable), np.nan)
     return HumanAgreement(
-        annotator=float(agreed.sum() / decidable.sum()),
-        by_class=np.divide(agreed, decidable, out=empty, where=decidable > 0),
-        model=model_agreed / float(decidable.sum()),
-        images=float(decidable.sum()),
+        annotator=float(others.agreed.sum()) / images,
+        by_class=np.divide(others.agreed, others.decidable, out=empty, where=others.decidable > 0),
+        model=float(others.weight[np.arange(len(predicted)), predicted].sum()) / images,
+        images=images,
     )
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(total: float, count: int) -> float:
+    return total / count if count else float("nan")

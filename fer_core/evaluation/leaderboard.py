@@ -1,64 +1,30 @@
 """Leaderboard: evaluates the runs of a benchmark and ranks them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
 from fer_core.evaluation.aligned import AlignedPredictions
-from fer_core.evaluation.calibration import Reliability, reliability
 from fer_core.evaluation.comparable import largest_comparable_set
 from fer_core.evaluation.efficiency import Efficiency
-from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
 from fer_core.evaluation.predictions import Predictions, SplitPredictions, read_predictions
 from fer_core.evaluation.report import Report
-from fer_core.evaluation.selective import RiskCoverage, risk_coverage
+from fer_core.evaluation.run_evaluation import Evaluation, ScopeEvaluator
+from fer_core.evaluation.scope import TEST, Scope
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo
 
-TEST, LEAK_FREE, VALIDATION, SECOND_LABEL = (
-    "test",
-    "test_leak_free",
-    "validation",
-    "test_second_label",
-)
-EVAL_SETS = (TEST, LEAK_FREE, VALIDATION, SECOND_LABEL)
-"""Evaluation sets; `SECOND_LABEL` is the test images with their second annotation."""
-
-RISKS = (0.01, 0.02, 0.05, 0.1)
-"""Selective risks (error rates) at which coverage is reported."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Samples on which runs are evaluated.
-
-    Attributes:
-        eval_set: One of `EVAL_SETS`.
-        classes: Classes to evaluate; empty for all.
-    """
-
-    eval_set: str = TEST
-    classes: tuple[str, ...] = ()
-
-    @property
-    def is_full_test(self) -> bool:
-        """Whether this is the whole test set; robustness is measured only there."""
-        return self.eval_set == TEST and not self.classes
-
-    @property
-    def framing_split(self) -> str | None:
-        """Split whose framing shifts belong to this scope; None if they were not measured on it."""
-        whole_splits = (TEST, VALIDATION)
-        return self.eval_set if self.eval_set in whole_splits and not self.classes else None
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -90,12 +56,9 @@ class Entry:
     Attributes:
         info: Metadata of the run.
         report: Report of the run, with its protocol.
-        metrics: Metrics computed from the predictions.
+        evaluation: What is computed from the predictions.
         values: All leaderboard values by column slug. Cost is included if it was measured,
             robustness if it was measured and the scope is the full test set.
-        reliability: Reliability of the top label.
-        risk_coverage: Risk-coverage curve, thinned for plots.
-        coverage_at_risk: Largest coverage at each risk of `RISKS`.
         history: Training history; None without one.
         robustness_table: `robustness.parquet`; None without one.
         robustness_values: Robustness values by column slug on the full test set; empty without a
@@ -106,11 +69,8 @@ class Entry:
 
     info: RunInfo
     report: Report
-    metrics: RunMetrics
+    evaluation: Evaluation
     values: Mapping[str, float]
-    reliability: Reliability
-    risk_coverage: RiskCoverage
-    coverage_at_risk: Mapping[float, float]
     history: pd.DataFrame | None
     robustness_table: pd.DataFrame | None
     robustness_values: Mapping[str, float]
@@ -121,6 +81,11 @@ class Entry:
     def run_id(self) -> str:
         """Id of the run."""
         return self.info.run_id
+
+    @property
+    def metrics(self) -> RunMetrics:
+        """Metrics computed from the predictions."""
+        return self.evaluation.metrics
 
 
 @dataclass(frozen=True)
@@ -205,20 +170,8 @@ def build_leaderboard(
         find: Looks up the runs that others were made from.
         warnings: Warnings about runs that are not in `runs`; they are kept in the result.
     """
-    baseline = baseline_robustness([run.directory for run in runs])
-    infos = [run.info for run in runs]
-    entries: dict[str, Entry] = {}
-    predictions: dict[str, SplitPredictions] = {}
     problems = list(warnings)
-    for run in runs:
-        try:
-            readings = lineage_readings(run.info, info.name, infos, find)
-            entry, evaluated = _evaluate(run, samples, scope, baseline, readings)
-        except FerscopeError as error:
-            problems.append(f"{run.run_id}: {error}")
-        else:
-            entries[run.run_id] = entry
-            predictions[run.run_id] = _share_ids(evaluated, predictions.values())
+    entries, predictions = _evaluated(info, samples, runs, scope, find, problems)
     ranked = comparable_runs(
         {run_id: entry.report for run_id, entry in entries.items()}, info.split_hash
     )
@@ -243,41 +196,36 @@ def build_leaderboard(
     )
 
 
-def select_predictions(
-    predictions: Predictions, samples: pd.DataFrame, scope: Scope
-) -> SplitPredictions:
-    """Returns the predictions of a run within a scope.
-
-    Args:
-        predictions: Predictions of the run.
-        samples: The benchmark's samples, indexed by id.
-        scope: Samples to select. Leak-free are test images without a duplicate in the original
-            training or validation data.
-
-    Raises:
-        ArtifactError: If the predictions lack the split, or no sample is left.
-    """
-    selected = predictions.split(VALIDATION if scope.eval_set == VALIDATION else TEST)
-    if scope.eval_set == SECOND_LABEL:
-        selected = selected.relabelled(samples["second_label"])
-    elif scope.eval_set == LEAK_FREE:
-        leaks = samples["leak"].reindex(selected.ids, fill_value=False)
-        selected = selected.select(~leaks.to_numpy(dtype=bool))
-    if scope.classes:
-        selected = selected.subset(scope.classes)
-    if not len(selected):
-        raise ArtifactError("There is no sample of these classes to evaluate. Select more classes.")
-    return selected
-
-
-def validation_predictions(
-    predictions: Predictions, samples: pd.DataFrame, classes: Sequence[str] = ()
-) -> SplitPredictions | None:
-    """Returns a run's validation predictions; None if no validation sample has these classes."""
-    try:
-        return select_predictions(predictions, samples, Scope(VALIDATION, tuple(classes)))
-    except ArtifactError:
-        return None
+def _evaluated(
+    info: BenchmarkInfo,
+    samples: pd.DataFrame,
+    runs: Sequence[RunSource],
+    scope: Scope,
+    find: FindRun,
+    problems: list[str],
+) -> tuple[dict[str, Entry], dict[str, SplitPredictions]]:
+    """Returns entries and selected predictions by run id; adds runs that cannot be evaluated."""
+    evaluator = ScopeEvaluator(samples, scope)
+    predictions: dict[str, SplitPredictions] = {}
+    pending: dict[str, Future[Evaluation]] = {}
+    with ThreadPoolExecutor(_THREADS) as pool:  # numpy works outside Python's global lock
+        for run in runs:
+            try:
+                loaded = run.load()
+                check_matches_report(run.directory, loaded, run.report)
+                predictions[run.run_id], work = evaluator.prepare(run.directory, loaded)
+                pending[run.run_id] = pool.submit(work)
+            except FerscopeError as error:
+                problems.append(f"{run.run_id}: {error}")
+    baseline = baseline_robustness([run.directory for run in runs])
+    infos = [run.info for run in runs]
+    entries = {}
+    for run in runs:
+        if run.run_id in pending:
+            readings = lineage_readings(run.info, info.name, infos, find)
+            evaluation = pending[run.run_id].result()
+            entries[run.run_id] = _entry(run, evaluation, scope, baseline, readings)
+    return entries, predictions
 
 
 NO_LABELS = (
@@ -345,51 +293,36 @@ def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
     return RunSource(run, info, Report.read(run.report_path), lambda: predictions)
 
 
-def _evaluate(
+def _entry(
     run: RunSource,
-    samples: pd.DataFrame,
+    evaluation: Evaluation,
     scope: Scope,
     baseline: pd.DataFrame | None,
     readings: LineageReadings,
-) -> tuple[Entry, SplitPredictions]:
-    predictions = run.load()
-    check_matches_report(run.directory, predictions, run.report)
-    selected = select_predictions(predictions, samples, scope)
-    metrics = leaderboard_columns.prediction_metrics(
-        selected,
-        validation_predictions(predictions, samples, scope.classes),
-        Votes.of(samples, selected.ids, selected.labels),
-    )
+) -> Entry:
     table = _robustness_table(run.directory)
     robustness_values: dict[str, float] = {}
     if table is not None:
         summary = robustness.summarise(table, baseline)
         robustness_values = leaderboard_columns.robustness_values(summary)
     framing_table = _framing_table(run.directory)
-    values = {
-        **metrics.values,
-        **_cost_values(run),
-        **(robustness_values if scope.is_full_test else {}),
-        **_framing_values(framing_table, scope),
-        "test_readings": float(readings.count),
-    }
-    correct = selected.predicted == selected.truth
-    curve = risk_coverage(selected.confidence, correct)
-    entry = Entry(
+    return Entry(
         info=run.info,
         report=run.report,
-        metrics=metrics,
-        values=values,
-        reliability=reliability(selected.confidence, correct),
-        risk_coverage=curve.thinned(),
-        coverage_at_risk={risk: (curve.coverage_at(risk) or (0.0, 1.0))[0] for risk in RISKS},
+        evaluation=evaluation,
+        values={
+            **evaluation.metrics.values,
+            **_cost_values(run),
+            **(robustness_values if scope.is_full_test else {}),
+            **_framing_values(framing_table, scope),
+            "test_readings": float(readings.count),
+        },
         history=_history(run.directory),
         robustness_table=table,
         robustness_values=robustness_values,
         framing_table=framing_table,
         test_readings=readings,
     )
-    return entry, selected
 
 
 def _cost_values(run: RunSource) -> dict[str, float]:
@@ -404,18 +337,6 @@ def _cost_values(run: RunSource) -> dict[str, float]:
 
 def _best_first(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda entry: -entry.values["accuracy"]))
-
-
-def _share_ids(
-    predictions: SplitPredictions, others: Iterable[SplitPredictions]
-) -> SplitPredictions:
-    """Reuses the equal id array of another run: with 300,000 samples each copy costs memory."""
-    for other in others:
-        if len(other) == len(predictions) and np.array_equal(other.ids, predictions.ids):
-            return SplitPredictions(
-                predictions.labels, other.ids, predictions.truth, predictions.probabilities
-            )
-    return predictions
 
 
 def _robustness_table(run: RunDir) -> pd.DataFrame | None:

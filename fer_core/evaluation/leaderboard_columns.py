@@ -15,7 +15,7 @@ from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import SplitMetrics, split_metrics
 from fer_core.evaluation.robustness import Robustness
-from fer_core.evaluation.selective import risk_coverage
+from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 
 COVERAGE_RISK = 0.05
 """Selective risk of the coverage column: 95% of the answered images are right."""
@@ -222,7 +222,10 @@ class RunMetrics:
 
 
 def prediction_metrics(
-    predictions: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
+    predictions: SplitPredictions,
+    validation: SplitPredictions | None,
+    votes: Votes | None,
+    curve: RiskCoverage | None = None,
 ) -> RunMetrics:
     """Computes the columns that follow from a run's predictions.
 
@@ -230,10 +233,11 @@ def prediction_metrics(
         predictions: Predictions for at least one sample.
         validation: Validation predictions, to fit the temperature; None omits its columns.
         votes: Votes aligned with the predictions; None omits the columns on human agreement.
+        curve: Risk-coverage curve of the predictions, if it is known.
     """
     split = split_metrics(predictions)
     correct = predictions.predicted == predictions.truth
-    curve = risk_coverage(predictions.confidence, correct)
+    curve = curve or risk_coverage(predictions.confidence, correct)
     coverage = curve.coverage_at(COVERAGE_RISK)
     values = {
         "accuracy": split.accuracy.value,
@@ -244,7 +248,7 @@ def prediction_metrics(
         "adaptive_ece": calibration.reliability(
             predictions.confidence, correct, how=Binning.ADAPTIVE
         ).ece,
-        "brier_score": calibration.brier_score(predictions.truth, predictions.probabilities),
+        "brier_score": calibration.brier_score(predictions.truth, predictions.stored),
         "aurc": curve.area,
         "coverage_at_5_risk": coverage[0] if coverage else 0.0,
     }
@@ -262,10 +266,11 @@ def _temperature_values(
     if validation is None or not len(validation):
         return {}
     temperature = calibration.fit_temperature(validation)
-    scaled = calibration.scale_predictions(predictions, temperature)
+    confidence = calibration.scaled_confidence(predictions.stored, temperature)
+    correct = predictions.predicted == predictions.truth
     return {
         "temperature": temperature,
-        "scaled_ece": metrics.ece(scaled.truth, scaled.probabilities),
+        "scaled_ece": metrics.confidence_ece(confidence, correct),
     }
 
 

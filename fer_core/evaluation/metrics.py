@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
+Stored = NDArray[np.float32] | NDArray[np.float64]
+"""Probabilities in the precision of a file; metrics add them up in double precision."""
 
 _SMALLEST = 1e-12
 
@@ -50,9 +52,9 @@ def macro_recall(matrix: NDArray[np.int64]) -> float:
     return float(present.mean()) if len(present) else float("nan")
 
 
-def log_loss(truth: Indices, probabilities: Probabilities) -> float:
+def log_loss(truth: Indices, probabilities: Stored) -> float:
     """Mean negative log probability of the true class, in nats."""
-    of_truth = probabilities[np.arange(len(truth)), truth]
+    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
     return float(-np.log(np.clip(of_truth, _SMALLEST, 1)).mean())
 
 
@@ -64,11 +66,23 @@ def ece(truth: Indices, probabilities: Probabilities, bins: int = 15) -> float:
         probabilities: Shape (N, K).
         bins: Number of bins over confidence 0 to 1; upper edges belong to their bin.
     """
-    confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
+    return confidence_ece(probabilities.max(axis=1), right, bins)
+
+
+def confidence_ece(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15
+) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width; see `ece`.
+
+    Args:
+        confidence: Confidence of each prediction, shape (N,).
+        right: Whether each prediction is right, shape (N,).
+        bins: Number of bins over confidence 0 to 1; upper edges belong to their bin.
+    """
     bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.bincount(bin_index, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(truth))
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def _ratio(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,25 +1,29 @@
 """`Predictions`: what models write, and all that metrics, statistics and pages read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import RunDir, read_table, write_table
+from fer_core.artifacts import RunDir, write_table
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.columns import best_column
+from fer_core.evaluation.metrics import Stored
+from fer_core.evaluation.prediction_file import (
+    PREFIX,
+    UNLABELLED,
+    SharedSamples,
+    read_prediction_file,
+)
 from fer_core.labels import LabelSet
-
-PREFIX = "p_"
-SUM_TOLERANCE = 1e-3
 
 EVALUATED = ("validation", "test")
 """Splits for which every run has predictions."""
-
-UNLABELLED = -1
-"""Truth of an image without a label; only `Predictions.read` with `unlabelled` returns any."""
 
 
 @dataclass(frozen=True)
@@ -30,33 +34,40 @@ class SplitPredictions:
         labels: Column `i` of `probabilities` belongs to `labels.names[i]`.
         ids: Sample ids, shape (N,).
         truth: True class indices, shape (N,); `UNLABELLED` for an image without a label.
-        probabilities: Probabilities, shape (N, K); rows sum to 1.
+        stored: Probabilities in the precision of their file, shape (N, K); rows sum to 1.
     """
 
     labels: LabelSet
     ids: NDArray[np.object_]
     truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    stored: Stored
 
     def __len__(self) -> int:
         return len(self.truth)
 
     @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities in double precision, shape (N, K); a copy of those of a file."""
+        return self.stored.astype(np.float64, copy=False)
+
+    @property
     def predicted(self) -> NDArray[np.int64]:
         """Most probable class of each sample, shape (N,)."""
-        best: NDArray[np.int64] = self.probabilities.argmax(axis=1).astype(np.int64)
-        return best
+        return self._best[0].astype(np.int64)
 
     @property
     def confidence(self) -> NDArray[np.float64]:
         """Largest probability of each sample, shape (N,)."""
-        peak: NDArray[np.float64] = self.probabilities.max(axis=1)
-        return peak
+        return self._best[1].astype(np.float64)
+
+    @cached_property
+    def _best(self) -> tuple[NDArray[np.int16], Stored]:
+        return best_column(self.stored)
 
     def select(self, mask: NDArray[np.bool_]) -> "SplitPredictions":
         """Returns the samples where the mask, of shape (N,), is true."""
         return SplitPredictions(
-            self.labels, self.ids[mask], self.truth[mask], self.probabilities[mask]
+            self.labels, self.ids[mask], self.truth[mask], _rows(self.stored, mask)
         )
 
     def subset(self, names: Sequence[str]) -> "SplitPredictions":
@@ -91,12 +102,33 @@ class SplitPredictions:
         Args:
             names: Class names by sample id; samples without a known class are dropped.
         """
-        position = pd.Index(list(self.labels.names))
-        truth = position.get_indexer(pd.Index(names.reindex(self.ids))).astype(np.int64)
-        known = truth >= 0
-        return SplitPredictions(
-            self.labels, self.ids[known], truth[known], self.probabilities[known]
-        )
+        truth = label_codes(names, self.ids, self.labels)
+        known = np.flatnonzero(truth >= 0)
+        return self.take(known, self.ids[known], truth[known])
+
+    def take(
+        self,
+        rows: NDArray[np.int64],
+        ids: NDArray[np.object_],
+        truth: NDArray[np.int64] | None = None,
+    ) -> "SplitPredictions":
+        """Returns some rows.
+
+        Args:
+            rows: Row numbers, shape (M,).
+            ids: Sample ids of these rows, shape (M,); runs can share one array.
+            truth: True class indices of these rows, shape (M,); None leaves them as they are.
+        """
+        kept = self.truth[rows] if truth is None else truth
+        return SplitPredictions(self.labels, ids, kept, _rows(self.stored, rows))
+
+    def same_ids(self, other: "SplitPredictions") -> bool:
+        """Returns whether others are for the same samples in the same order."""
+        return _equal(self.ids, other.ids)
+
+    def with_ids_of(self, other: "SplitPredictions") -> "SplitPredictions":
+        """Returns these predictions with the equal id array of others, which saves memory."""
+        return self if self.ids is other.ids else replace(self, ids=other.ids)
 
     def aligned_with(self, other: "SplitPredictions") -> "SplitPredictions":
         """Returns these predictions in the sample order of others.
@@ -107,14 +139,12 @@ class SplitPredictions:
         if self.labels != other.labels:
             raise ArtifactError("Only runs with the same classes can be compared.")
         ordered = self
-        if len(self) == len(other) and not np.array_equal(self.ids, other.ids):
+        if len(self) == len(other) and not _equal(self.ids, other.ids):
             order = np.argsort(self.ids)[np.argsort(np.argsort(other.ids))]
             ordered = SplitPredictions(
-                self.labels, self.ids[order], self.truth[order], self.probabilities[order]
+                self.labels, self.ids[order], self.truth[order], _rows(self.stored, order)
             )
-        if not (
-            np.array_equal(ordered.ids, other.ids) and np.array_equal(ordered.truth, other.truth)
-        ):
+        if not (_equal(ordered.ids, other.ids) and _equal(ordered.truth, other.truth)):
             raise ArtifactError(
                 "Only runs that have predictions for the same samples with the same labels can be "
                 "compared. Train or evaluate them on the same benchmark."
@@ -128,9 +158,11 @@ class Predictions:
 
     Attributes:
         splits: Predictions by split name.
+        shared: Ids and labels of the file; other files with the same ones use them as well.
     """
 
     splits: dict[str, SplitPredictions]
+    shared: SharedSamples | None = field(default=None, repr=False, compare=False)
 
     @property
     def labels(self) -> LabelSet:
@@ -160,37 +192,16 @@ class Predictions:
         Raises:
             ArtifactError: If the file is missing, corrupt, or not a table of predictions.
         """
-        columns = [f"{PREFIX}{name}" for name in labels.names]
-        table = read_table(path, ("id", "split", "y_true", *columns))
-        where = f"{path.name} of {path.parent.name!r}"
-        if table.empty:
-            raise ArtifactError(f"{where} is empty.")
-        if extra := [c for c in table.columns if c.startswith(PREFIX) and c not in columns]:
-            raise ArtifactError(
-                f"{where} has probabilities for unknown classes: {', '.join(extra)}."
-            )
-        if table["id"].duplicated().any():
-            duplicate = table.loc[table["id"].duplicated(), "id"].iloc[0]
-            raise ArtifactError(f"{where} has sample {duplicate} twice.")
-        truth = pd.Index(list(labels.names)).get_indexer(pd.Index(table["y_true"]))
-        wrong = (truth < 0) & table["y_true"].notna().to_numpy()
-        if wrong.any():
-            unknown = table["y_true"].iloc[int(np.argmax(wrong))]
-            raise ArtifactError(f"{where} has the unknown label {unknown!r}.")
-        probabilities = table[columns].to_numpy(dtype=np.float64)
-        off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE)
-        off |= (probabilities < 0).any(axis=1)
-        if off.any():
-            row = table["id"].iloc[int(np.argmax(off))]
-            raise ArtifactError(
-                f"{where}: the probabilities of {row} do not sum to 1 or are negative."
-            )
-        ids = table["id"].to_numpy(dtype=object)
-        splits = table["split"].to_numpy(dtype=object)
-        kept = truth != UNLABELLED if not unlabelled else np.ones(len(table), dtype=bool)
-        whole = SplitPredictions(labels, ids, truth.astype(np.int64), probabilities)
+        file = read_prediction_file(path, labels)
+        samples = file.samples
+        splits = {}
+        for split, probabilities in file.probabilities.items():
+            part = SplitPredictions(labels, samples.ids[split], samples.truth[split], probabilities)
+            rows = None if unlabelled else samples.labelled(split)
+            splits[split] = part if rows is None else part.take(rows, part.ids[rows])
         return cls(
-            {str(name): whole.select((splits == name) & kept) for name in pd.unique(table["split"])}
+            splits,
+            samples,
         )
 
     def write(self, path: Path) -> None:
@@ -226,4 +237,30 @@ def read_predictions(run: RunDir, labels: LabelSet, *, unlabelled: bool = False)
     if run.origin is None or not run.origin.predictions_path.is_file():
         return own
     original = Predictions.read(run.origin.predictions_path, labels)
-    return Predictions({"validation": original.split("validation"), **own.splits})
+    splits = {"validation": original.split("validation"), **own.splits}
+    return Predictions(splits, own.shared)
+
+
+def _rows(values: Stored, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Stored:
+    """Returns some rows; each column stays contiguous in memory."""
+    selected: Stored = np.stack([column[rows] for column in values.T]).T
+    return selected
+
+
+def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    return first is second or np.array_equal(first, second)
+
+
+def label_codes(names: pd.Series, ids: NDArray[np.object_], labels: LabelSet) -> NDArray[np.int64]:
+    """Returns the class index of each sample in another annotation, -1 without a known class.
+
+    Args:
+        names: Class names by sample id.
+        ids: Sample ids, shape (N,).
+        labels: The classes.
+
+    Returns:
+        Shape (N,).
+    """
+    position = pd.Index(list(labels.names))
+    return position.get_indexer(pd.Index(names.reindex(ids))).astype(np.int64)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation import metrics
-from fer_core.evaluation.metrics import Indices, Probabilities
+from fer_core.evaluation.columns import best_column, chunks
+from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
 
 STRENGTHS = tuple(float(value) for value in np.linspace(-0.5, 1, 31).round(2))
@@ -60,7 +61,7 @@ class TradeOff:
 
 
 def trade_off_curve(
-    probabilities: Probabilities,
+    probabilities: Stored,
     truth: Indices,
     logarithms: NDArray[np.float64],
     strengths: Sequence[float] = STRENGTHS,
@@ -76,14 +77,68 @@ def trade_off_curve(
     Returns:
         One point per strength, in their order.
     """
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
-    curve = []
-    for strength in strengths:
-        predicted = (logits + strength * logarithms).argmax(axis=1)
-        matrix = metrics.confusion_matrix(truth, predicted, len(logarithms))
-        point = TradeOff(strength, metrics.accuracy(matrix), metrics.macro_recall(matrix))
-        curve.append(point)
-    return tuple(curve)
+    matrices = np.zeros((len(strengths), len(logarithms), len(logarithms)), dtype=np.int64)
+    for rows in chunks(len(truth)):
+        part = probabilities[rows].astype(np.float64, copy=False)
+        logits = np.log(np.maximum(part, np.finfo(np.float64).tiny))
+        _Shifted(logits, truth[rows], logarithms, strengths).count(matrices)
+    return tuple(
+        TradeOff(value, metrics.accuracy(matrix), metrics.macro_recall(matrix))
+        for value, matrix in zip(strengths, matrices, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Shifted:
+    """Predictions of some samples at each strength of the prior shift.
+
+    Each logit is linear in the strength, and the largest of linear functions is convex: a class
+    that is predicted at two strengths is predicted at all between. So strengths are halved only for
+    the samples whose prediction differs.
+    """
+
+    logits: NDArray[np.float64]
+    truth: Indices
+    logarithms: NDArray[np.float64]
+    strengths: Sequence[float]
+
+    def count(self, matrices: NDArray[np.int64]) -> None:
+        """Adds the samples to the confusion matrices, shape (strengths, K, K)."""
+        order = [int(index) for index in np.argsort(self.strengths)]
+        every = np.arange(len(self.truth))
+        first, last = (self._predict(order[end], every) for end in (0, -1))
+        matrices[order[0]] += self._matrix(every, first)
+        if len(order) > 1:
+            matrices[order[-1]] += self._matrix(every, last)
+        self._between(matrices, order, every, (first, last))
+
+    def _between(
+        self,
+        matrices: NDArray[np.int64],
+        order: Sequence[int],
+        rows: Indices,
+        ends: tuple[Indices, Indices],
+    ) -> None:
+        """Counts rows at all strengths of an ascending order except the first and the last."""
+        first, last = ends
+        same = first == last
+        matrices[order[1:-1]] += self._matrix(rows[same], first[same])
+        rows, first, last = rows[~same], first[~same], last[~same]
+        if len(order) < 3 or not len(rows):
+            return
+        middle = len(order) // 2
+        predicted = self._predict(order[middle], rows)
+        matrices[order[middle]] += self._matrix(rows, predicted)
+        self._between(matrices, order[: middle + 1], rows, (first, predicted))
+        self._between(matrices, order[middle:], rows, (predicted, last))
+
+    def _predict(self, index: int, rows: Indices) -> Indices:
+        logits = self.logits if len(rows) == len(self.logits) else self.logits[rows]
+        shift = self.strengths[index] * self.logarithms
+        return best_column(logits + shift)[0].astype(np.int64)
+
+    def _matrix(self, rows: Indices, predicted: Indices) -> NDArray[np.int64]:
+        return metrics.confusion_matrix(self.truth[rows], predicted, len(self.logarithms))
 
 
 @dataclass(frozen=True)
@@ -140,7 +195,7 @@ def prior_curves(
     further = [strength - applied for strength in CURVE_STRENGTHS]
     both = []
     for part in (validation, scored):
-        curve = trade_off_curve(part.probabilities, part.truth, logarithms, further)
+        curve = trade_off_curve(part.stored, part.truth, logarithms, further)
         pairs = zip(curve, CURVE_STRENGTHS, strict=True)
         both.append(tuple(replace(point, shift=strength) for point, strength in pairs))
     return PriorCurves(both[0], both[1], applied)

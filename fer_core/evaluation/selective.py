@@ -51,7 +51,7 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
         confidence: Confidence of each prediction, shape (N,).
         right: Whether each prediction is right, shape (N,).
     """
-    order = np.argsort(-confidence, kind="stable")
+    order = np.argsort(-confidence)
     ranked = confidence[order]
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     sizes = np.diff(np.append(starts, len(ranked)))

@@ -107,15 +107,11 @@ def compare_all(predictions: Mapping[str, SplitPredictions]) -> list[Comparison]
     for run_id, split in predictions.items():
         aligned = split.aligned_with(reference)
         right[run_id] = aligned.predicted == aligned.truth
-    counts = [
-        (
-            first,
-            second,
-            int((right[first] & ~right[second]).sum()),
-            int((right[second] & ~right[first]).sum()),
-        )
-        for first, second in combinations(predictions, 2)
-    ]
+    number = {run_id: int(np.count_nonzero(values)) for run_id, values in right.items()}
+    counts = []
+    for first, second in combinations(predictions, 2):
+        both = int(np.count_nonzero(right[first] & right[second]))
+        counts.append((first, second, number[first] - both, number[second] - both))
     p_values = [mcnemar(only_first, only_second) for _, _, only_first, only_second in counts]
     return [
         Comparison(*count, p_value, float(adjusted))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.errors import ArtifactError
+from fer_core.evaluation.prediction_file import UNLABELLED
 from fer_core.evaluation.predictions import (
-    UNLABELLED,
     Predictions,
     SplitPredictions,
 )

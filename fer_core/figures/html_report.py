@@ -232,11 +232,11 @@ def _calibration(
 ) -> Iterator[str]:
     by_title = {titles[run_id]: colour for run_id, colour in colours.items() if run_id in titles}
     yield "<h2>Calibration</h2>"
-    curves = {titles[entry.run_id]: entry.reliability for entry in entries}
+    curves = {titles[entry.run_id]: entry.evaluation.reliability for entry in entries}
     yield _figure(trust.reliability_diagram(curves, by_title, intervals=len(entries) == 1))
     yield _note("Above the dotted line a model is underconfident, below it overconfident.")
     yield "<h2>Selective prediction</h2>"
-    risk_coverage = {entry.run_id: entry.risk_coverage for entry in entries}
+    risk_coverage = {entry.run_id: entry.evaluation.risk_coverage for entry in entries}
     yield _figure(trust.risk_coverage_chart(risk_coverage, titles, colours))
     yield _note("Error rate when only the most confident predictions are kept.")
 

@@ -10,8 +10,8 @@ from fer_core.evaluation.framing_shifts import (
     read_framing,
     summarise_framing,
 )
-from fer_core.evaluation.leaderboard import LEAK_FREE, TEST, VALIDATION, Scope
 from fer_core.evaluation.leaderboard_columns import framing_values
+from fer_core.evaluation.scope import LEAK_FREE, TEST, VALIDATION, Scope
 from tests.support.constructed import make_scores
 from tests.support.framing import framing_table
 

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
-from fer_core.evaluation.leaderboard import LEAK_FREE, SECOND_LABEL, Scope, read_results
+from fer_core.evaluation.leaderboard import read_results
+from fer_core.evaluation.scope import LEAK_FREE, SECOND_LABEL, Scope
 
 
 def test_results_read_a_benchmark(toy):

@@ -145,3 +145,25 @@ def test_curves_start_at_the_runs_own_shift():
     assert curves.chosen_by(0.0) == curves.chosen_by(1.0) == TradeOff(0.2, 0.5, 0.5)
     # from that end to the run's own strength
     assert [point.shift for point in curves.useful] == [0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]
+
+
+def direct_curve(probabilities, truth, logarithms, strengths):
+    """Every strength for every sample: the definition."""
+    logits = np.log(np.maximum(probabilities, np.finfo(float).tiny))
+    for strength in strengths:
+        right = (logits + strength * logarithms).argmax(axis=1) == truth
+        recalls = [right[truth == label].mean() for label in np.unique(truth)]
+        yield strength, right.mean(), np.mean(recalls)
+
+
+@pytest.mark.parametrize("strengths", [(0.3,), (0.5, -0.5), (0.0, 1.0, -1.0, 0.25), STRENGTHS])
+def test_halving_the_strengths_gives_the_curve_of_every_strength(strengths):
+    random = np.random.default_rng(1)
+    truth = random.integers(0, 5, 40_000)
+    probabilities = random.dirichlet(np.full(5, 0.7), len(truth))
+    logarithms = log_frequencies(np.array([5, 4000, 300, 40, 0]))
+    curve = trade_off_curve(probabilities, truth, logarithms, strengths)
+    expected = list(direct_curve(probabilities, truth, logarithms, strengths))
+    np.testing.assert_allclose(
+        [(point.shift, point.accuracy, point.macro_recall) for point in curve], expected, 1e-12
+    )

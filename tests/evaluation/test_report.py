@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from fer_core.errors import ArtifactError
+from fer_core.evaluation import metrics
 from fer_core.evaluation.intervals import Bootstrap
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.report import Protocol, Report, build_report, split_metrics
@@ -34,6 +35,26 @@ def test_bootstrap_interval_of_accuracy_is_binomial():
     low, high = Bootstrap.of(matrix, resamples=20_000).accuracy()
     expected = stats.binom(1000, 0.84).ppf([0.025, 0.975]) / 1000
     assert (low, high) == pytest.approx(tuple(expected), abs=0.002)
+
+
+def test_intervals_are_those_of_resampled_images():
+    """The reference draws images, as the multinomial over the confusion matrix must."""
+    random = np.random.default_rng(0)
+    truth = random.choice(3, 600, p=[0.7, 0.25, 0.05])
+    predicted = np.where(random.random(600) < 0.75, truth, random.integers(0, 3, 600))
+    statistics = []
+    for _ in range(4000):
+        drawn = random.integers(0, 600, 600)
+        right = predicted[drawn] == truth[drawn]
+        recalls = [right[truth[drawn] == label].mean() for label in range(3)]
+        statistics.append((right.mean(), np.mean(recalls)))
+    expected = np.percentile(statistics, [2.5, 97.5], axis=0)
+    bootstrap = Bootstrap.of(metrics.confusion_matrix(truth, predicted, 3), resamples=4000)
+    # the Monte-Carlo error of a 2.5% quantile is sqrt(.025 * .975 / 4000) / density(quantile)
+    deviations = np.std(statistics, axis=0)
+    error = np.sqrt(0.025 * 0.975 / 4000) / stats.norm.pdf(1.96) * deviations
+    for column, ends in enumerate((bootstrap.accuracy(), bootstrap.macro_recall())):
+        assert np.all(np.abs(np.array(ends) - expected[:, column]) < 4 * np.sqrt(2) * error[column])
 
 
 def test_the_interval_of_a_perfect_model_is_a_point():

@@ -223,7 +223,8 @@ def report(
 
         python -m training report ferplus --part test_leak_free --out ferplus.html
     """
-    from fer_core.evaluation.leaderboard import Scope, read_results
+    from fer_core.evaluation.leaderboard import read_results
+    from fer_core.evaluation.scope import Scope
     from fer_core.evaluation.subsets import classes_in
     from fer_core.evaluation.verdict import read_verdict
     from fer_core.figures.html_report import write_report

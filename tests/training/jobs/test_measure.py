@@ -17,9 +17,9 @@ from fer_core.engine.robustness import CONDITIONS
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency
-from fer_core.evaluation.leaderboard import EVAL_SETS
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.robustness import read_robustness
+from fer_core.evaluation.scope import EVAL_SETS
 from fer_core.records import ELSEWHERE
 from tests.support.builders import toy_benchmark
 from training import __main__ as cli

@@ -1,0 +1,177 @@
+"""Reads `predictions.parquet` column by column, without one Python object per cell.
+
+Runs of one benchmark have the same samples, so their ids and labels are kept once: files with equal
+columns share the same arrays as long as one of them is in use.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fer_core.artifacts import read_columns
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.metrics import Stored
+from fer_core.labels import LabelSet
+
+PREFIX = "p_"
+SUM_TOLERANCE = 1e-3
+
+UNLABELLED = -1
+"""Truth of an image without a label."""
+
+_UNKNOWN = -2
+
+_FEW = ("split", "y_true")
+_Rows = slice | NDArray[np.int64]
+
+
+class SharedSamples:
+    """Ids and labels of a file, shared by all files with the same ones.
+
+    Attributes:
+        rows: Rows of the file by split.
+        ids: Sample ids by split, each of shape (N,).
+        truth: True class indices by split, each of shape (N,); `UNLABELLED` without a label.
+    """
+
+    def __init__(
+        self, splits: pa.Array, ids: pa.Array, labelled: pa.Array, labels: LabelSet, where: str
+    ) -> None:
+        truth = _codes(labelled, labels.names)
+        if (truth == _UNKNOWN).any():
+            unknown = labelled[int(np.argmax(truth == _UNKNOWN))].as_py()
+            raise ArtifactError(f"{where} has the unknown label {unknown!r}.")
+        if pc.count_distinct(ids, mode="all").as_py() < len(ids):
+            names = ids.to_pandas()
+            raise ArtifactError(f"{where} has sample {names[names.duplicated()].iloc[0]} twice.")
+        self.rows = _rows_by_split(splits)
+        self.ids: dict[str, NDArray[np.object_]] = {}
+        self.truth: dict[str, NDArray[np.int64]] = {}
+        every_id = ids.to_numpy(zero_copy_only=False).astype(object, copy=False)
+        for split, rows in self.rows.items():
+            self.ids[split], self.truth[split] = every_id[rows].copy(), truth[rows].copy()
+
+    def labelled(self, split: str) -> NDArray[np.int64] | None:
+        """Returns the rows of a split that have a label; None if all have one."""
+        known = self.truth[split] != UNLABELLED
+        return None if known.all() else np.flatnonzero(known)
+
+
+_shared: WeakValueDictionary[str, SharedSamples] = WeakValueDictionary()
+
+
+@dataclass(frozen=True)
+class PredictionFile:
+    """Content of `predictions.parquet`.
+
+    Attributes:
+        samples: Ids and labels by split.
+        probabilities: By split, shape (N, K), each class contiguous in memory.
+    """
+
+    samples: SharedSamples
+    probabilities: Mapping[str, Stored]
+
+
+def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
+    """Reads the columns and checks ids, labels, and that rows sum to 1.
+
+    Raises:
+        ArtifactError: If the file is missing, corrupt, or not a table of predictions.
+    """
+    columns = [f"{PREFIX}{name}" for name in labels.names]
+    table, names = read_columns(path, ("id", *_FEW, *columns), _FEW)
+    where = f"{path.name} of {path.parent.name!r}"
+    if not len(table):
+        raise ArtifactError(f"{where} is empty.")
+    if extra := [name for name in names if name.startswith(PREFIX) and name not in columns]:
+        raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
+    splits, ids, labelled = (_one_array(table[name]) for name in ("split", "id", "y_true"))
+    digest = _digest((splits, ids, labelled), labels)
+    samples = _shared.get(digest)
+    if samples is None:
+        samples = _shared[digest] = SharedSamples(splits, ids, labelled, labels, where)
+    stored = [_floats(table[name], where) for name in columns]
+    _check_sums(stored, ids, where)
+    probabilities = {split: _matrix(stored, rows) for split, rows in samples.rows.items()}
+    return PredictionFile(samples, probabilities)
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+
+
+def _digest(arrays: Sequence[pa.Array], labels: LabelSet) -> str:
+    """Returns a hash of the values of arrays, and of the classes that index the labels."""
+    digest = hashlib.blake2b("\n".join(labels.names).encode(), digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.type}{len(array)}{array.offset}".encode())
+        if isinstance(array, pa.DictionaryArray):
+            digest.update(repr(array.dictionary.to_pylist()).encode())
+        for buffer in array.buffers():
+            digest.update(b"" if buffer is None else memoryview(buffer))
+    return digest.hexdigest()
+
+
+def _codes(values: pa.Array, names: Sequence[str]) -> NDArray[np.int64]:
+    """Returns the position of each value among names, shape (N,).
+
+    It is `UNLABELLED` for a missing value and `_UNKNOWN` for any other.
+    """
+    encoded = values if isinstance(values, pa.DictionaryArray) else values.dictionary_encode()
+    position = {name: index for index, name in enumerate(names)}
+    of_code = [position.get(value, _UNKNOWN) for value in encoded.dictionary.to_pylist()]
+    # the last entry is for a missing value
+    codes = encoded.indices.fill_null(len(of_code)).to_numpy(zero_copy_only=False)
+    found: NDArray[np.int64] = np.array([*of_code, UNLABELLED], dtype=np.int64)[codes]
+    return found
+
+
+def _rows_by_split(splits: pa.Array) -> dict[str, _Rows]:
+    """Returns the rows of each split, as a slice where they are contiguous."""
+    names = [str(name) for name in splits.unique().to_pylist()]
+    codes = _codes(splits, names)
+    found: dict[str, _Rows] = {}
+    for code, name in enumerate(names):
+        rows = np.flatnonzero(codes == code)
+        contiguous = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+        found[name] = slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows
+    return found
+
+
+def _floats(column: pa.ChunkedArray, where: str) -> Stored:
+    """Returns a column of numbers, NaN where one is missing; shape (N,)."""
+    single = column.type in (pa.float16(), pa.float32())
+    try:
+        values = column.cast(pa.float32() if single else pa.float64())
+    except pa.ArrowException as error:
+        raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
+    array: Stored = _one_array(values).to_numpy(zero_copy_only=False)
+    return array
+
+
+def _check_sums(columns: Sequence[Stored], ids: pa.Array, where: str) -> None:
+    total = np.zeros(len(ids))
+    negative = np.zeros(len(ids), dtype=bool)
+    for column in columns:
+        total += column
+        negative |= column < 0
+    off = ~(np.abs(total - 1) <= SUM_TOLERANCE) | negative
+    if off.any():
+        row = ids[int(np.argmax(off))].as_py()
+        raise ArtifactError(f"{where}: the probabilities of {row} do not sum to 1 or are negative.")
+
+
+def _matrix(columns: Sequence[Stored], rows: _Rows) -> Stored:
+    kind = np.result_type(*columns)
+    by_class = np.stack([column[rows].astype(kind, copy=False) for column in columns])
+    matrix: Stored = by_class.T
+    return matrix

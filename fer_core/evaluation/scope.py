@@ -1,0 +1,134 @@
+"""Which samples and classes are evaluated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.predictions import Predictions, SplitPredictions, label_codes
+
+TEST, LEAK_FREE, VALIDATION, SECOND_LABEL = (
+    "test",
+    "test_leak_free",
+    "validation",
+    "test_second_label",
+)
+EVAL_SETS = (TEST, LEAK_FREE, VALIDATION, SECOND_LABEL)
+"""Evaluation sets; `SECOND_LABEL` is the test images with their second annotation."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Samples on which runs are evaluated.
+
+    Attributes:
+        eval_set: One of `EVAL_SETS`.
+        classes: Classes to evaluate; empty for all.
+    """
+
+    eval_set: str = TEST
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_full_test(self) -> bool:
+        """Whether this is the whole test set; robustness is measured only there."""
+        return self.eval_set == TEST and not self.classes
+
+    @property
+    def framing_split(self) -> str | None:
+        """Split whose framing shifts belong to this scope; None if they were not measured on it."""
+        whole_splits = (TEST, VALIDATION)
+        return self.eval_set if self.eval_set in whole_splits and not self.classes else None
+
+
+@dataclass(frozen=True)
+class _SelectedRows:
+    """The selected rows of predictions with these ids.
+
+    Attributes:
+        whole: Ids of all samples of the split.
+        rows: Selected row numbers, shape (M,).
+        ids: Ids of the selected samples, shape (M,).
+        truth: Their true class indices, shape (M,); None if they are those of the predictions.
+    """
+
+    whole: NDArray[np.object_]
+    rows: NDArray[np.int64]
+    ids: NDArray[np.object_]
+    truth: NDArray[np.int64] | None
+
+
+class ScopeSelection:
+    """Selects the samples of a scope; runs that share their ids share the selection.
+
+    Leak-free are test images without a duplicate in the original training or validation data.
+
+    Args:
+        samples: The benchmark's samples, indexed by id.
+        scope: Samples to select.
+    """
+
+    def __init__(self, samples: pd.DataFrame, scope: Scope) -> None:
+        self._samples = samples
+        self._scope = scope
+        self._known: list[_SelectedRows] = []
+
+    def of(self, predictions: Predictions) -> SplitPredictions:
+        """Returns the predictions of a run within the scope.
+
+        Raises:
+            ArtifactError: If the predictions lack the split, or no sample is left.
+        """
+        whole = predictions.split(VALIDATION if self._scope.eval_set == VALIDATION else TEST)
+        selected = whole
+        if self._scope.eval_set in (LEAK_FREE, SECOND_LABEL):
+            selection = next((item for item in self._known if item.whole is whole.ids), None)
+            if selection is None:
+                selection = self._select_rows(whole)
+                self._known.append(selection)
+            selected = whole.take(selection.rows, selection.ids, selection.truth)
+        if self._scope.classes:
+            selected = selected.subset(self._scope.classes)
+        if not len(selected):
+            raise ArtifactError(
+                "There is no sample of these classes to evaluate. Select more classes."
+            )
+        return selected
+
+    def _select_rows(self, whole: SplitPredictions) -> _SelectedRows:
+        if self._scope.eval_set == LEAK_FREE:
+            leaks = self._samples["leak"].reindex(whole.ids, fill_value=False)
+            rows = np.flatnonzero(~leaks.to_numpy(dtype=bool))
+            return _SelectedRows(whole.ids, rows, whole.ids[rows], None)
+        codes = label_codes(self._samples["second_label"], whole.ids, whole.labels)
+        rows = np.flatnonzero(codes >= 0)
+        return _SelectedRows(whole.ids, rows, whole.ids[rows], codes[rows])
+
+
+def select_predictions(
+    predictions: Predictions, samples: pd.DataFrame, scope: Scope
+) -> SplitPredictions:
+    """Returns the predictions of a run within a scope; see `ScopeSelection`.
+
+    Args:
+        predictions: Predictions of the run.
+        samples: The benchmark's samples, indexed by id.
+        scope: Samples to select.
+
+    Raises:
+        ArtifactError: If the predictions lack the split, or no sample is left.
+    """
+    return ScopeSelection(samples, scope).of(predictions)
+
+
+def validation_predictions(
+    predictions: Predictions, samples: pd.DataFrame, classes: Sequence[str] = ()
+) -> SplitPredictions | None:
+    """Returns a run's validation predictions; None if no validation sample has these classes."""
+    try:
+        return select_predictions(predictions, samples, Scope(VALIDATION, tuple(classes)))
+    except ArtifactError:
+        return None

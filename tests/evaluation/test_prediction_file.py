@@ -1,0 +1,75 @@
+"""Reading predictions by column: shared samples, row order, and the numbers of the file."""
+
+import numpy as np
+import pandas as pd
+
+from fer_core.evaluation.prediction_file import read_prediction_file
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet.of(["angry", "happy"])
+
+
+def table(**changes) -> pd.DataFrame:
+    columns = {
+        "id": ["d/0", "d/1", "d/2", "d/3"],
+        "split": ["test", "validation", "test", "validation"],
+        "y_true": ["happy", "angry", "angry", "happy"],
+        "p_angry": np.array([0.3, 0.9, 0.6, 0.1], dtype=np.float32),
+        "p_happy": np.array([0.7, 0.1, 0.4, 0.9], dtype=np.float32),
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def write(path, **changes):
+    table(**changes).to_parquet(path)
+    return path
+
+
+def test_rows_of_mixed_splits_keep_their_order(tmp_path):
+    file = read_prediction_file(write(tmp_path / "a.parquet"), LABELS)
+    assert list(file.samples.ids["test"]) == ["d/0", "d/2"]
+    assert list(file.samples.ids["validation"]) == ["d/1", "d/3"]
+    np.testing.assert_array_equal(file.samples.truth["test"], [1, 0])
+    np.testing.assert_array_equal(
+        file.probabilities["test"], np.array([[0.3, 0.7], [0.6, 0.4]], dtype=np.float32)
+    )
+    assert file.probabilities["test"].dtype == np.float32
+
+
+def test_files_with_the_same_samples_share_them(tmp_path):
+    first = read_prediction_file(write(tmp_path / "a.parquet"), LABELS)
+    other = np.array([0.4, 0.8, 0.6, 0.1], dtype=np.float32)
+    second = read_prediction_file(
+        write(tmp_path / "b.parquet", p_angry=other, p_happy=1 - other), LABELS
+    )
+    assert second.samples is first.samples
+    np.testing.assert_array_equal(second.probabilities["validation"][:, 0], other[[1, 3]])
+
+
+def test_files_with_another_label_order_or_split_do_not_share(tmp_path):
+    first = read_prediction_file(write(tmp_path / "a.parquet"), LABELS)
+    changes = (
+        {"id": ["d/1", "d/0", "d/2", "d/3"]},
+        {"y_true": ["happy", "angry", "happy", "happy"]},
+        {"split": ["test", "validation", "test", "test"]},
+    )
+    for change in changes:
+        other = read_prediction_file(write(tmp_path / "b.parquet", **change), LABELS)
+        assert other.samples is not first.samples
+        rows = table(**change)
+        test = rows[rows["split"] == "test"]
+        assert list(other.samples.ids["test"]) == list(test["id"])
+        assert [LABELS.names[code] for code in other.samples.truth["test"]] == list(test["y_true"])
+
+
+def test_double_and_half_precision_are_read(tmp_path):
+    exact = np.array([1 / 3, 0.5, 0.25, 0.75])
+    double = read_prediction_file(
+        write(tmp_path / "a.parquet", p_angry=exact, p_happy=1 - exact), LABELS
+    )
+    np.testing.assert_array_equal(double.probabilities["test"][:, 0], exact[[0, 2]])
+    half = exact.astype(np.float16)
+    read = read_prediction_file(
+        write(tmp_path / "b.parquet", p_angry=half, p_happy=(1 - half).astype(np.float16)), LABELS
+    )
+    np.testing.assert_array_equal(read.probabilities["test"][:, 0], half[[0, 2]])
