@@ -6,23 +6,12 @@ import typer
 
 from fer_core.errors import FerscopeError
 from training.allocator import keep_freed_memory
-from training.commands import (
-    dashboard,
-    data,
-    explain,
-    import_export,
-    import_model,
-    measure,
-    predict,
-    probe,
-    recommend,
-    runs,
-    transfer,
-)
+from training.lazy import LazyCommands
 
-# Commands import torch inside their functions, so that --help is fast.
+# Commands are imported when they run, and import torch inside their functions.
 
 app = typer.Typer(
+    cls=LazyCommands,
     help="Train, evaluate, compare and explain facial-expression classifiers.\n\n"
     "Start with `prepare` (a dataset), `train` (a recipe) and `dashboard` (the results). The help "
     "of each command, such as `train --help`, has an example.",
@@ -31,38 +20,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
-for command in (
-    data.prepare,
-    data.attach,
-    data.pack,
-    data.unpack,
-    data.find_copies,
-    runs.recipes,
-    runs.train,
-    runs.benchmark,
-    runs.ensemble,
-    runs.evaluate,
-    runs.publish,
-    predict.predict,
-    transfer.transfer,
-    explain.explain,
-    import_export.export,
-    import_export.convert_detector,
-    import_export.convert_face,
-    measure.robustness,
-    measure.efficiency,
-    probe.probe,
-    measure.report,
-    recommend.recommend,
-    measure.check_labels,
-    measure.compare_labels,
-    measure.ledger,
-    data.examples,
-    dashboard.dashboard,
-    dashboard.serve,
-):
-    app.command(command.__name__.removesuffix("_").replace("_", "-"))(command)
-app.command("import", cls=import_model.ImportCommand)(import_model.import_)
+
+
+@app.callback()
+def _commands() -> None:
+    """Makes `app` a group; its commands are those of `training.lazy`."""
 
 
 def main() -> None:

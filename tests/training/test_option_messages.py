@@ -12,15 +12,17 @@ from training.__main__ import app
 ROOT = Path(__file__).parents[2]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*(?![a-z0-9-]|\.[a-z])")
 """An option; Streamlit's have a dot in them."""
-OF_OTHERS = {"--help", "--version", "--upgrade", "--force-reinstall", "--no-deps"}
-"""What every command has, and pip's."""
+OF_OTHERS = {"--help", "--version", "--upgrade", "--force-reinstall", "--no-deps"} | {
+    "--timeout-graceful-shutdown"
+}
+"""What every command has, and those of pip and uvicorn."""
 
 
 def options() -> set[str]:
     """Returns the options of all commands."""
     result = set()
     command = typer.main.get_command(app)
-    for part in command.commands.values():
+    for part in (command.get_command(None, name) for name in command.list_commands(None)):
         for parameter in part.params:
             result |= {*parameter.opts, *parameter.secondary_opts}
     return result

@@ -66,11 +66,18 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Processes. Each loads its own models and counts its own limits."
+        ),
+    ] = 1,
     artifacts: Artifacts = None,
 ) -> None:
     """Serve predictions over HTTP at http://localhost:8000; /docs describes the API.
 
-    Pictures stay in memory; nothing is written. Example:
+    Pictures stay in memory; nothing is written. SIGTERM ends it after the requests in progress, for
+    at most 30 seconds. Example:
 
         python -m training serve --benchmark ferplus --port 8080
     """
@@ -83,7 +90,10 @@ def serve(
                 f"There is no file {operating_point}. Save an operating point first."
             )
         os.environ["FERSCOPE_OPERATING_POINT"] = str(operating_point.resolve())
-    _replace_by("uvicorn", SERVICE, f"--host={host}", f"--port={port}")
+    stop = "--timeout-graceful-shutdown=30"
+    _replace_by(
+        "uvicorn", SERVICE, f"--host={host}", f"--port={port}", f"--workers={workers}", stop
+    )
 
 
 def _require_benchmarks(artifacts: Path | None) -> None:
