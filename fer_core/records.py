@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fer_core.errors import ArtifactError
 from fer_core.files import read_json, write_json
 from fer_core.labels import LabelSet, OutputClasses
-
-SCHEMA_VERSION = 1
+from fer_core.migrations import SCHEMA_VERSION, migrate
 
 ELSEWHERE = "elsewhere"
 """Initialisation of imported runs, and preprocessing of imported predictions."""
@@ -35,6 +34,7 @@ class Record(BaseModel):
         Raises:
             ArtifactError: If the file is missing, corrupt, or of a newer schema.
         """
+        # a file of an earlier version is converted, but not rewritten
         content = read_json(path)
         version = content.get("schema_version")
         if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -43,7 +43,7 @@ class Record(BaseModel):
                 f"{version}, this one reads up to {SCHEMA_VERSION}). Update FERscope to read it."
             )
         try:
-            return cls.model_validate(content)
+            return cls.model_validate(migrate(path.name, content))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

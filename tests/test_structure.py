@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = {
     "fer_core.errors": -1,
     "fer_core.files": 0,
+    "fer_core.migrations": 0,
     "fer_core.csv_text": 0,
     "fer_core.project": 0,
     "fer_core.provenance": 0,
