@@ -20,6 +20,7 @@ from fer_core.data.framing_shifts import FRAMING_SHIFTS, shift_framing
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.storage import decode
 from fer_core.evaluation.accuracy_estimates import (
+    AgreementLine,
     Estimator,
     RunAnswers,
     estimate,
@@ -144,7 +145,7 @@ def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answe
         )
         for run_id in known.validation
     }
-    estimates = estimate(runs)
+    line = AgreementLine.of(runs)
     agreement = mean_agreement([run.predicted for run in runs.values()])
     before = mean_agreement([run.validation.predicted for run in runs.values()])
     return pd.DataFrame(
@@ -156,7 +157,7 @@ def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answe
                 "samples": len(shift.truth),
                 "validation": run.accuracy,
                 "accuracy": float((run.predicted == shift.truth).mean()),
-                **{str(name): value for name, value in estimates[run_id].items()},
+                **{str(name): value for name, value in estimate(run, line).items()},
                 "outside": np.nan
                 if reference is None
                 else reference.space.share_outside(answers.distances),

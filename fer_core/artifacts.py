@@ -394,6 +394,11 @@ class BenchmarkDir:
         return self.root / "shift.json"
 
     @property
+    def measurements_path(self) -> Path:
+        """`measurements.parquet`: embedding distance and placement of a transferred set's faces."""
+        return self.root / "measurements.parquet"
+
+    @property
     def estimate_checks_path(self) -> Path:
         """`estimate_checks.parquet`: estimates of accuracy without labels, where labels exist."""
         return self.root / "estimate_checks.parquet"

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,46 +88,54 @@ def label_shift_accuracy(run: RunAnswers) -> float:
     return float(priors @ recalls)
 
 
-def by_disagreement(runs: Mapping[str, RunAnswers]) -> dict[str, float]:
-    """Returns each run's accuracy from the line through the agreements of all pairs of runs.
+@dataclass(frozen=True)
+class AgreementLine:
+    """Line through the agreements of pairs of runs: validation against the new set, in probits.
 
-    On probit scales, accuracy on a new set against accuracy on validation lies on the line of
-    agreement against agreement. With fewer than four runs its slope is taken as 1.
+    Attributes:
+        slope: Slope; 1 with fewer than four runs.
+        intercept: Intercept.
+    """
+
+    slope: float
+    intercept: float
+
+    @classmethod
+    def of(cls, runs: Mapping[str, RunAnswers]) -> Self | None:
+        """Fits the line; None with fewer than two runs.
+
+        Args:
+            runs: Networks of different training, not ensembles of each other.
+        """
+        pairs = list(combinations(runs.values(), 2))
+        if not pairs:
+            return None
+        x = _probit([_agreement(a.validation.predicted, b.validation.predicted) for a, b in pairs])
+        y = _probit([_agreement(a.predicted, b.predicted) for a, b in pairs])
+        slope = 1.0
+        if len(runs) >= 4 and x.std() > 0.02:
+            slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.3, 2.0))
+        return cls(slope, float(y.mean() - slope * x.mean()))
+
+    def accuracy(self, validation: float) -> float:
+        """Returns the accuracy on the new set of a run with this accuracy on validation."""
+        return float(norm.cdf(self.slope * _probit([validation])[0] + self.intercept))
+
+
+def estimate(run: RunAnswers, line: AgreementLine | None) -> dict[Estimator, float]:
+    """Returns every estimate of a run's accuracy.
 
     Args:
-        runs: At least two networks of different training.
+        run: The run.
+        line: Line of the networks' agreements; None leaves that estimate out.
     """
-    pairs = list(combinations(runs, 2))
-    known = np.array([_agreement(runs[a].validation.predicted, runs[b].validation.predicted)
-                      for a, b in pairs])  # fmt: skip
-    new = np.array([_agreement(runs[a].predicted, runs[b].predicted) for a, b in pairs])
-    x, y = _probit(known), _probit(new)
-    slope = 1.0
-    if len(runs) >= 4 and x.std() > 0.02:
-        slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.3, 2.0))
-    shift = float(y.mean() - slope * x.mean())
-    return {
-        name: float(norm.cdf(slope * _probit(np.array([run.accuracy]))[0] + shift))
-        for name, run in runs.items()
+    estimates = {
+        Estimator.CONFIDENCE: thresholded_confidence(run),
+        Estimator.DIFFERENCE: difference_of_confidences(run),
+        Estimator.LABEL_SHIFT: label_shift_accuracy(run),
     }
-
-
-def estimate(runs: Mapping[str, RunAnswers]) -> dict[str, dict[Estimator, float]]:
-    """Returns every estimate of every run's accuracy.
-
-    Args:
-        runs: Networks, not ensembles: an ensemble agrees with its members by construction.
-    """
-    lines = by_disagreement(runs) if len(runs) > 1 else {}
-    estimates: dict[str, dict[Estimator, float]] = {}
-    for name, run in runs.items():
-        estimates[name] = {
-            Estimator.CONFIDENCE: thresholded_confidence(run),
-            Estimator.DIFFERENCE: difference_of_confidences(run),
-            Estimator.LABEL_SHIFT: label_shift_accuracy(run),
-        }
-        if name in lines:
-            estimates[name][Estimator.DISAGREEMENT] = lines[name]
+    if line is not None:
+        estimates[Estimator.DISAGREEMENT] = line.accuracy(run.accuracy)
     return estimates
 
 
@@ -140,6 +149,6 @@ def _agreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     return float((first == second).mean())
 
 
-def _probit(shares: Floats) -> Floats:
-    values: Floats = norm.ppf(np.clip(shares, _CLIP, 1 - _CLIP))
+def _probit(shares: Sequence[float]) -> Floats:
+    values: Floats = norm.ppf(np.clip(np.asarray(shares), _CLIP, 1 - _CLIP))
     return values

@@ -27,11 +27,14 @@ from fer_core.data.transfer_source import PictureSet, SetOptions, mapped_to, ope
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.evaluation.report import Report
+from fer_core.evaluation.shift import ShiftReport
+from fer_core.evaluation.shift_build import write_shift
 from fer_core.evaluation.transfers import TransferredSamples, write_transferred_run
 from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
 from fer_core.records import RunInfo
 from training.jobs.transfer_progress import TransferProgressFile
+from training.jobs.transfer_reference import measure_set, reference_of
 
 BATCH = 256
 """Faces per saved part of the answers: what an interruption loses."""
@@ -75,6 +78,7 @@ class Transferred:
         faces: What was found in the pictures.
         reports: Reports of the runs, by id.
         left_out: Runs that did not answer, and why.
+        shift: What changed against the benchmark.
     """
 
     benchmark: BenchmarkDir
@@ -84,6 +88,7 @@ class Transferred:
     faces: FoundFaces
     reports: Mapping[str, Report]
     left_out: Mapping[str, str]
+    shift: ShiftReport
 
 
 def transfer(
@@ -126,6 +131,7 @@ def transfer(
         facts = SetFacts(pictures, classes, options.title or pictures.origin.title)
         dataset = write_set(benchmark, data, faces, facts, progress.wrap)
         reports, failed = answer_set(origin, benchmark, dataset, runs, options.device, progress)
+        shift = compare(origin, benchmark, dataset, data, progress)
         return Transferred(
             benchmark,
             classes,
@@ -134,6 +140,7 @@ def transfer(
             faces,
             reports,
             {**left_out, **failed},
+            shift,
         )
 
 
@@ -213,6 +220,26 @@ def answer_set(
     if not reports:
         raise ArtifactError(f"No run could answer. {next(iter(failed.values()), '')}")
     return reports, failed
+
+
+def compare(
+    origin: BenchmarkDir,
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    data: Path,
+    progress: TransferProgressFile,
+) -> ShiftReport:
+    """Compares a transferred set with its benchmark, and writes what changed.
+
+    The benchmark's statistics are computed first if they are missing and its pictures are here.
+    """
+    detector = CenterFaceDetector()
+    own = data / origin.name
+    known = PreparedDataset.open(own) if (own / "images.npy").is_file() else None
+    reference = reference_of(origin, known, detector, progress.wrap)
+    if reference is not None:
+        measure_set(origin, benchmark, dataset, reference, detector, progress.wrap)
+    return write_shift(benchmark)
 
 
 class AnswerCache:

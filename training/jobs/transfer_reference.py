@@ -6,13 +6,14 @@ They are computed where the benchmark is prepared and published without any pict
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from fer_core.abilities import abilities_of
-from fer_core.artifacts import BenchmarkDir
-from fer_core.data.faces import FaceDetector, MeasuringDetector
+from fer_core.artifacts import BenchmarkDir, write_table
+from fer_core.data.faces import CropSquare, FaceDetector, MeasuringDetector
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
@@ -22,6 +23,8 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation.embedding_distance import FeatureSpace
 from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
 from fer_core.files import content_hash
+from fer_core.predictor import Predictor
+from fer_core.records import Framing
 
 TRAINING_FACES = 1000
 HELD_OUT_FACES = 600
@@ -75,7 +78,7 @@ def features_of(
             network.model,
             network.spec,
             network.preprocessing,
-            np.asarray(images[start : start + _BATCH]),
+            np.array(images[start : start + _BATCH]),
         )
         for start in progress(starts, len(starts), "comparing with the benchmark's faces")
     ]
@@ -187,3 +190,74 @@ def _quantiles(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.floa
         return np.full(101, np.nan)
     quantiles: NDArray[np.float64] = np.quantile(finite, np.linspace(0, 1, 101))
     return quantiles
+
+
+def measure_set(
+    origin: BenchmarkDir,
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    reference: ShiftReference,
+    detector: FaceDetector,
+    progress: Progress = silent,
+) -> None:
+    """Measures a transferred set's faces and writes `measurements.parquet`.
+
+    All faces are placed in the embedding. Of a sample, position and roll are measured, and what the
+    reference network predicts once the face is cropped in the benchmark's framing.
+
+    Args:
+        origin: The benchmark.
+        benchmark: The transferred set.
+        dataset: Its images.
+        reference: Statistics of the benchmark.
+        detector: Face detector.
+        progress: Shows progress.
+    """
+    images = dataset.images
+    features = features_of(origin, reference.run_id, images, None, progress)
+    table = pd.DataFrame(
+        {"id": dataset.samples["id"], "distance": reference.space.distances(features)}
+    )
+    labelled = dataset.samples["label"].notna().to_numpy()
+    rows = sample(np.flatnonzero(labelled), MEASURED_FACES)
+    if len(rows) < MEASURED_FACES:
+        rest = sample(np.flatnonzero(~labelled), MEASURED_FACES - len(rows))
+        rows = np.sort(np.concatenate([rows, rest])).astype(np.int64)
+    chosen = np.asarray(images[rows])
+    placement = measure_placement(chosen, detector, progress)
+    for name, values in placement.items():
+        table[name] = np.nan
+        table.loc[rows, name] = values
+    table["reframed"] = pd.Series([None] * len(table), dtype="str")
+    seen = np.isfinite(placement["box"])
+    if seen.any() and (framing := origin.info().framing) is not None:
+        crops = [
+            np.asarray(reframed(Image.fromarray(image), placement_of(placement, index), framing))
+            for index, image in enumerate(chosen)
+            if seen[index]
+        ]
+        predictor = Predictor(origin, capacity=1)
+        (prediction,) = predictor.predict(crops, [reference.run_id])
+        names = np.array(prediction.labels.names, dtype=object)
+        table.loc[rows[seen], "reframed"] = names[prediction.probabilities.argmax(axis=1)]
+    write_table(benchmark.measurements_path, table)
+
+
+def placement_of(placement: dict[str, NDArray[np.float64]], index: int) -> tuple[float, ...]:
+    """Returns size, distance to the right and downwards of one face, as shares of the side."""
+    return tuple(float(placement[name][index]) for name in ("box", "right", "drop"))
+
+
+def reframed(image: Image.Image, face: tuple[float, ...], framing: Framing) -> Image.Image:
+    """Crops a face in the benchmark's framing; beyond the image its edge pixels are repeated.
+
+    Args:
+        image: A stored image.
+        face: From `placement_of`.
+        framing: Framing of the benchmark.
+    """
+    box, right, drop = face
+    side = max(1, round(box * image.width / framing.box))
+    left = image.width * (0.5 + right) - side / 2
+    top = image.height * (0.5 + drop) - framing.drop * side - side / 2
+    return CropSquare(round(left), round(top), side).cut(image)

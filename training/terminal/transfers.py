@@ -36,6 +36,9 @@ def print_transfer(result: "Transferred") -> None:
         console.print(table)
     else:
         _line(f"{len(result.reports)} runs answered. No picture has a label, so none is scored.")
+    _line(result.shift.sentence)
+    if not result.shift.trusted:
+        _line(f"Estimates without labels cannot be trusted here: {result.shift.reasons[0]}")
     _line(
         f"{info.labelled:,} of {info.labelled + info.unlabelled:,} faces have a label. "
         f"The set is {info.name}: open the page Your faces, or pass --benchmark {info.name}."

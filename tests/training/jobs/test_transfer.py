@@ -11,10 +11,12 @@ from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.report import Report
+from fer_core.evaluation.shift import ShiftReport
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.predictor import Predictor
 from tests.support.builders import toy_benchmark
 from training.jobs import transfer as job
+from training.jobs import transfer_reference
 from training.jobs.predict import find_files, predict_files
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
@@ -25,6 +27,12 @@ NETWORK = "resnet34-cpu-s0"
 @pytest.fixture
 def toy(tmp_path):
     return toy_benchmark(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def few_are_measured(monkeypatch):
+    """Noise shows no face, and the detector searches long for one."""
+    monkeypatch.setattr(transfer_reference, "MEASURED_FACES", 2)
 
 
 @pytest.fixture
@@ -168,6 +176,22 @@ def test_a_prepared_data_set_is_named(toy):
     assert len(stored) == info.labelled
     with pytest.raises(DataError, match="has no image in the split 'other'"):
         run(toy, "toy", name="other", pictures=SetOptions(split="other"))
+
+
+def test_what_changed_is_written(toy, folder):
+    result = run(toy, folder)
+    shift = ShiftReport.read(result.benchmark.shift_path)
+    assert shift == result.shift
+    assert (shift.faces, shift.labelled) == (7, 6)
+    assert shift.missing_classes == ("angry", "disgust", "neutral", "surprise")
+    assert {row.run_id for row in shift.runs} == set(result.reports)
+    for row in shift.runs:
+        assert row.accuracy.value == result.reports[row.run_id].test.accuracy.value
+        assert row.accuracy_present.value >= row.accuracy.value  # other classes are left out
+    assert not shift.trusted
+    assert shift.reasons[0].startswith("The set has 7 faces")
+    assert shift.outside_run in shift.sentence or shift.outside is not None
+    assert toy.benchmark.reference_path.is_file()
 
 
 def test_an_unknown_run_is_named(toy, folder):

@@ -1,0 +1,120 @@
+"""Which estimate without labels is shown, when it can be trusted, and the error that it had.
+
+The limits were chosen on `estimate_checks.parquet` (`python -m benchmarks --only estimates`), which
+uses validation only. They are narrow on purpose: outside them no method is known to hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fer_core.artifacts import read_table
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.accuracy_estimates import Estimator
+from fer_core.evaluation.shift import ErrorOfEstimates
+
+FEWEST = 100
+"""With fewer faces, chance alone moves the accuracy by more than five points."""
+
+MOST_OUTSIDE = 0.05
+MOST_SPREAD = 0.05
+MOST_LOSS = 0.08
+"""An estimate is trusted up to this share of faces far out in the embedding, this difference
+between methods, and this estimated loss of accuracy."""
+
+SHOWN = (Estimator.CONFIDENCE, Estimator.LABEL_SHIFT)
+"""The shown estimate is the mean of these methods, as far as they are available."""
+
+CHECK_COLUMNS = ("set", "kind", "run_id", "validation", "accuracy", "outside", *map(str, Estimator))
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is known about an estimate without labels.
+
+    Attributes:
+        faces: Number of faces.
+        outside: Share of faces far out in the embedding; None if it was not measured.
+        spread: Difference between the largest and the smallest estimate of a run, over all runs
+            the median.
+        loss: Estimated loss of accuracy against validation, over all runs the median.
+    """
+
+    faces: int
+    outside: float | None
+    spread: float
+    loss: float
+
+
+def shown_estimate(estimates: Mapping[str, float]) -> float:
+    """Returns the estimate that is shown of all methods' estimates."""
+    return float(np.mean([estimates[name] for name in SHOWN if name in estimates]))
+
+
+def spread_of(estimates: Mapping[str, float]) -> float:
+    """Returns the difference between the largest and the smallest estimate."""
+    return max(estimates.values()) - min(estimates.values())
+
+
+def reasons_against(signals: Signals) -> tuple[str, ...]:
+    """Returns why an estimate cannot be trusted, as sentences; empty if it can."""
+    reasons = []
+    if signals.faces < FEWEST:
+        reasons.append(
+            f"The set has {signals.faces:,} faces; with fewer than {FEWEST} chance decides."
+        )
+    if signals.outside is None:
+        reasons.append(
+            "The faces could not be compared with the benchmark's, whose statistics are missing."
+        )
+    elif signals.outside > MOST_OUTSIDE:
+        reasons.append(
+            f"{signals.outside:.0%} of the faces lie farther out than 99% of the benchmark's; "
+            f"up to {MOST_OUTSIDE:.0%} the estimate is known to hold."
+        )
+    if signals.spread > MOST_SPREAD:
+        reasons.append(
+            f"The methods disagree by {100 * signals.spread:.0f} points; up to "
+            f"{100 * MOST_SPREAD:.0f} the estimate is known to hold."
+        )
+    if signals.loss > MOST_LOSS:
+        reasons.append(
+            f"The estimated loss is {100 * signals.loss:.0f} points; up to {100 * MOST_LOSS:.0f} "
+            "the estimate is known to hold."
+        )
+    return tuple(reasons)
+
+
+def read_checks(path: Path) -> pd.DataFrame | None:
+    """Returns the checks of the estimates with the shown one and its error; None without any.
+
+    Columns are those of the file, and `estimate`, `error`, `spread`, `loss` and `trusted`.
+    """
+    try:
+        table = read_table(path, CHECK_COLUMNS)
+    except ArtifactError:
+        return None
+    methods = [str(name) for name in Estimator]
+    table = table.assign(
+        estimate=table[[str(name) for name in SHOWN]].mean(axis=1),
+        spread=table[methods].max(axis=1) - table[methods].min(axis=1),
+    )
+    table["error"] = (table["estimate"] - table["accuracy"]).abs()
+    table["loss"] = table["validation"] - table["estimate"]
+    by_set = table.groupby("set")[["spread", "loss"]].transform("median")
+    near = table["outside"].isna() | (table["outside"] <= MOST_OUTSIDE)
+    table["trusted"] = near & (by_set["spread"] <= MOST_SPREAD) & (by_set["loss"] <= MOST_LOSS)
+    return table
+
+
+def error_of(checks: pd.DataFrame | None) -> ErrorOfEstimates | None:
+    """Returns the error of trusted estimates in the checks; None without any."""
+    if checks is None or not checks["trusted"].any():
+        return None
+    errors: Sequence[float] = checks.loc[checks["trusted"], "error"].tolist()
+    return ErrorOfEstimates(
+        mean=float(np.mean(errors)), most=float(np.quantile(errors, 0.95)), checks=len(errors)
+    )

@@ -1,0 +1,168 @@
+"""`shift.json`: how a transferred set differs from the benchmark that its runs come from."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from fer_core.evaluation.report import Estimate
+from fer_core.records import Record
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunShift(_Frozen):
+    """A run on the benchmark's test split and on the transferred set.
+
+    Attributes:
+        run_id: The run.
+        benchmark_accuracy: Accuracy on the benchmark's test split.
+        benchmark_ece: ECE there, calibrated by the temperature of validation.
+        accuracy: Accuracy on labelled faces; answers of classes that the set lacks are wrong. None
+            without labels.
+        accuracy_present: Accuracy if the probabilities are renormalised over the classes of the
+            set; None if it has all classes, or no labels.
+        ece: ECE on labelled faces, calibrated by the same temperature.
+        reweighted: Accuracy at the class shares of the benchmark's test split, over the classes
+            that the set has.
+        within: Accuracy on labelled faces like the benchmark's; None if they were not compared or
+            are too few.
+        estimates: Accuracy of all faces as estimated without labels, by method.
+        estimate: The estimate that is shown.
+    """
+
+    run_id: str
+    benchmark_accuracy: float
+    benchmark_ece: float
+    accuracy: Estimate | None = None
+    accuracy_present: Estimate | None = None
+    ece: float | None = None
+    reweighted: float | None = None
+    within: float | None = None
+    estimates: Mapping[str, float]
+    estimate: float
+
+
+class ClassShare(_Frozen):
+    """Share of a class: in the benchmark's test split, among labels, and estimated without labels.
+
+    The interval of each estimate is a 95% bootstrap interval.
+    """
+
+    label: str
+    benchmark: float
+    labelled: float | None
+    bbse: tuple[float, float, float]
+    em: tuple[float, float, float]
+
+
+class Comparison(_Frozen):
+    """Distribution of a measure of the faces, in the benchmark and in the set.
+
+    Attributes:
+        name: Name of the measure.
+        title: What it measures.
+        unit: Unit, such as `px`; empty for grey levels and shares.
+        benchmark: Quantiles 5%, 25%, 50%, 75% and 95% in the benchmark.
+        transferred: The same quantiles in the set.
+        outside: Share of the set's faces beyond 98% of the benchmark's (1% at each end).
+        measured: Number of the set's faces that were measured.
+    """
+
+    name: str
+    title: str
+    unit: str
+    benchmark: tuple[float, float, float, float, float]
+    transferred: tuple[float, float, float, float, float]
+    outside: float
+    measured: int
+
+
+class Cause(_Frozen):
+    """What explains a part of the change of accuracy.
+
+    Attributes:
+        name: Short name.
+        points: Percentage points of accuracy that it explains, on average over runs; negative if
+            it hides a larger loss. None without labels.
+        text: What was compared, in one sentence.
+        remedy: What helps.
+    """
+
+    name: str
+    points: float | None
+    text: str
+    remedy: str
+
+
+class Ranking(_Frozen):
+    """Kendall's tau between the order of the runs on the benchmark and on the set.
+
+    Attributes:
+        tau: -1 (reversed) to 1 (equal).
+        low, high: 95% bootstrap interval over the images of both.
+        runs: Number of runs.
+    """
+
+    tau: float
+    low: float
+    high: float
+    runs: int
+
+
+class ErrorOfEstimates(_Frozen):
+    """Errors of the shown estimate where labels exist, among checks with signals like these.
+
+    Attributes:
+        mean: Mean absolute error, as a share.
+        most: 95th percentile of the absolute error.
+        checks: Number of checks.
+    """
+
+    mean: float
+    most: float
+    checks: int
+
+
+class ShiftReport(Record):
+    """What changed between a benchmark and a transferred set.
+
+    Attributes:
+        faces: Faces of the set.
+        labelled: Those with a label.
+        missing_classes: Classes of the benchmark without a labelled face.
+        runs: Each run on both.
+        ranking: Order of the runs; None without labels or with fewer than three runs.
+        classes: Class shares.
+        pictures: Light, sharpness and size.
+        framing: Size, position and roll of the face.
+        outside: Share of faces farther out in the embedding than 99% of the benchmark's; None if
+            the benchmark's statistics are missing.
+        outside_run: The network whose features were compared.
+        agreement: Mean agreement of pairs of networks on the set.
+        benchmark_agreement: The same on validation.
+        causes: What explains the change, largest first.
+        sentence: The largest cause and its remedy.
+        trusted: Whether estimates without labels can be trusted here.
+        reasons: Why not; empty if they can.
+        error: Errors of the estimate where labels exist; None if it was not checked.
+    """
+
+    faces: int
+    labelled: int
+    missing_classes: tuple[str, ...]
+    runs: tuple[RunShift, ...]
+    ranking: Ranking | None
+    classes: tuple[ClassShare, ...]
+    pictures: tuple[Comparison, ...]
+    framing: tuple[Comparison, ...]
+    outside: float | None
+    outside_run: str | None
+    agreement: float | None
+    benchmark_agreement: float | None
+    causes: tuple[Cause, ...]
+    sentence: str
+    trusted: bool
+    reasons: tuple[str, ...]
+    error: ErrorOfEstimates | None

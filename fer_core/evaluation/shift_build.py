@@ -1,0 +1,373 @@
+"""Compares a transferred set with the benchmark that its runs come from. No network runs here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from fer_core.artifacts import BenchmarkDir, read_table
+from fer_core.errors import ArtifactError
+from fer_core.evaluation import metrics
+from fer_core.evaluation.accuracy_estimates import (
+    AgreementLine,
+    RunAnswers,
+    estimate,
+    mean_agreement,
+)
+from fer_core.evaluation.calibration import fit_temperature, scale_predictions
+from fer_core.evaluation.estimate_trust import (
+    Signals,
+    error_of,
+    read_checks,
+    reasons_against,
+    shown_estimate,
+    spread_of,
+)
+from fer_core.evaluation.label_shift import priors_of, with_interval
+from fer_core.evaluation.predictions import (
+    UNLABELLED,
+    Predictions,
+    SplitPredictions,
+    read_predictions,
+)
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.shift import ClassShare, Comparison, Ranking, RunShift, ShiftReport
+from fer_core.evaluation.shift_causes import FramingCheck, explain
+from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
+from fer_core.records import RunInfo
+
+MEASUREMENT_COLUMNS = ("id", "distance", *MEASURES, "reframed")
+FEWEST_WITHIN = 30
+_RESAMPLES = 300
+_FIVE = (5, 25, 50, 75, 95)
+_PICTURES = {
+    "brightness": ("light: mean grey level", ""),
+    "contrast": ("contrast: deviation of grey levels", ""),
+    "sharpness": ("sharpness: variance of the Laplacian", ""),
+    "width": ("size of the face in its picture", "px"),
+}
+
+
+@dataclass(frozen=True)
+class TransferredRun:
+    """A run's predictions, calibrated by the temperature of the benchmark's validation split.
+
+    Attributes:
+        info: The run.
+        validation: Of the benchmark's validation split.
+        benchmark_test: Of the benchmark's test split.
+        everything: Of all faces of the set; unlabelled ones have the truth `UNLABELLED`.
+    """
+
+    info: RunInfo
+    validation: SplitPredictions
+    benchmark_test: SplitPredictions
+    everything: SplitPredictions
+
+    @property
+    def answers(self) -> RunAnswers:
+        """What estimates without labels need."""
+        return RunAnswers(self.validation, self.everything.probabilities)
+
+    @property
+    def labelled(self) -> SplitPredictions:
+        """The labelled faces."""
+        return self.everything.select(self.everything.truth != UNLABELLED)
+
+
+def write_shift(benchmark: BenchmarkDir) -> ShiftReport:
+    """Compares a transferred set with its benchmark and writes `shift.json`.
+
+    Raises:
+        ArtifactError: If the set or its benchmark cannot be read, or no run can.
+    """
+    report = build_shift(benchmark)
+    report.write(benchmark.shift_path)
+    return report
+
+
+def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
+    """Compares a transferred set with its benchmark; see `write_shift`."""
+    origin = benchmark.origin
+    if origin is None:
+        raise ArtifactError(f"{benchmark.name} is no transferred set.")
+    runs = read_runs(benchmark)
+    if not runs:
+        raise ArtifactError(f"{benchmark.name} has no run that can be compared. Transfer it again.")
+    samples, known = benchmark.samples(), origin.samples()
+    measured = _measurements(benchmark, samples)
+    reference = _reference(origin)
+    distances = measured["distance"].to_numpy(dtype=np.float64)
+    seen = np.isfinite(distances)
+    outside = None
+    if reference is not None and seen.any():
+        outside = reference.space.share_outside(distances[seen])
+    within = None if outside is None or reference is None else distances <= reference.space.limit
+    line = AgreementLine.of({name: run.answers for name, run in _networks(runs).items()})
+    rows = tuple(_run_shift(run, line, within) for run in runs.values())
+    info = benchmark.info()
+    present = tuple(name for name, count in info.counts["test"].items() if count)
+    missing = tuple(name for name in info.labels if name not in present) if present else ()
+    best = max(runs.values(), key=lambda run: run.answers.accuracy)
+    classes = _classes(best, present)
+    framing = _framing(measured, reference)
+    agreement, before = _agreements(_networks(runs))
+    causes, sentence = explain(rows, classes, framing, _framing_check(measured, samples, runs,
+                               reference), outside, _conflicts(runs))  # fmt: skip
+    estimates = [row.estimates for row in rows]
+    signals = Signals(
+        len(samples),
+        outside,
+        float(np.median([spread_of(values) for values in estimates])),
+        float(np.median([run.answers.accuracy - row.estimate
+                         for run, row in zip(runs.values(), rows, strict=True)])),
+    )  # fmt: skip
+    reasons = reasons_against(signals)
+    return ShiftReport(
+        faces=len(samples),
+        labelled=info.labelled,
+        missing_classes=missing,
+        runs=rows,
+        ranking=_ranking(list(runs.values())),
+        classes=classes,
+        pictures=_pictures(samples, known),
+        framing=framing,
+        outside=outside,
+        outside_run=None if reference is None else reference.run_id,
+        agreement=agreement,
+        benchmark_agreement=before,
+        causes=causes,
+        sentence=sentence,
+        trusted=not reasons,
+        reasons=reasons,
+        error=error_of(read_checks(origin.estimate_checks_path)),
+    )
+
+
+def read_runs(benchmark: BenchmarkDir) -> dict[str, TransferredRun]:
+    """Returns the readable runs of a transferred set, by id; others are left out."""
+    runs: dict[str, TransferredRun] = {}
+    for directory in benchmark.runs():
+        try:
+            info = directory.info()
+            stored = read_predictions(directory, benchmark.info().label_set, unlabelled=True)
+            validation, everything = stored.split("validation"), stored.split("test")
+            if directory.origin is None:
+                continue
+            original = Predictions.read(directory.origin.predictions_path, everything.labels)
+            temperature = fit_temperature(validation)
+            run = TransferredRun(
+                info,
+                scale_predictions(validation, temperature),
+                scale_predictions(original.split("test"), temperature),
+                scale_predictions(everything, temperature),
+            )
+        except ArtifactError:
+            continue
+        first = next(iter(runs.values()), run)
+        if np.array_equal(first.everything.ids, run.everything.ids):
+            runs[info.run_id] = run
+    return runs
+
+
+def _networks(runs: Mapping[str, TransferredRun]) -> dict[str, TransferredRun]:
+    return {name: run for name, run in runs.items() if not run.info.members}
+
+
+def _measurements(benchmark: BenchmarkDir, samples: pd.DataFrame) -> pd.DataFrame:
+    """Returns the measurements in the order of the samples; NaN where there are none."""
+    try:
+        table = read_table(benchmark.measurements_path, MEASUREMENT_COLUMNS)
+    except ArtifactError:
+        table = pd.DataFrame(columns=list(MEASUREMENT_COLUMNS))
+    return table.set_index("id").reindex(samples["id"]).reset_index()
+
+
+def _reference(origin: BenchmarkDir) -> ShiftReference | None:
+    try:
+        return ShiftReference.read(origin.reference_path)
+    except ArtifactError:
+        return None
+
+
+def _run_shift(
+    run: TransferredRun, line: AgreementLine | None, within: NDArray[np.bool_] | None
+) -> RunShift:
+    test, labelled = run.benchmark_test, run.labelled
+    estimates = {str(name): value for name, value in estimate(run.answers, line).items()}
+    facts = RunShift(
+        run_id=run.info.run_id,
+        benchmark_accuracy=_accuracy(test),
+        benchmark_ece=metrics.ece(test.truth, test.probabilities),
+        estimates=estimates,
+        estimate=shown_estimate(estimates),
+    )
+    if not len(labelled):
+        return facts
+    names = [labelled.labels.names[index] for index in np.unique(labelled.truth)]
+    present = None
+    if 2 <= len(names) < len(labelled.labels):
+        present = _share(labelled.subset(names))
+    inside = None
+    if within is not None:
+        like = run.everything.select((run.everything.truth != UNLABELLED) & within)
+        inside = _accuracy(like) if len(like) >= FEWEST_WITHIN else None
+    return facts.model_copy(
+        update={
+            "accuracy": _share(labelled),
+            "accuracy_present": present,
+            "ece": metrics.ece(labelled.truth, labelled.probabilities),
+            "reweighted": _reweighted(labelled, test),
+            "within": inside,
+        }
+    )
+
+
+def _share(predictions: SplitPredictions) -> Estimate | None:
+    right = int((predictions.predicted == predictions.truth).sum())
+    return Estimate.of_share(right, len(predictions))
+
+
+def _accuracy(predictions: SplitPredictions) -> float:
+    return float((predictions.predicted == predictions.truth).mean())
+
+
+def _reweighted(labelled: SplitPredictions, test: SplitPredictions) -> float:
+    """Returns the accuracy at the benchmark's class shares, over the classes of the set."""
+    shares = priors_of(test.truth, len(test.labels))
+    right = labelled.predicted == labelled.truth
+    present = np.unique(labelled.truth)
+    recalls = np.array([right[labelled.truth == index].mean() for index in present])
+    weights = shares[present]
+    return (
+        float((recalls * weights).sum() / weights.sum()) if weights.sum() else _accuracy(labelled)
+    )
+
+
+def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, ...]:
+    """Returns class shares; estimates are those of the most accurate run on validation."""
+    names = run.everything.labels.names
+    bbse, em = with_interval(run.validation, run.everything.probabilities)
+    benchmark = priors_of(run.benchmark_test.truth, len(names))
+    labelled = priors_of(run.labelled.truth, len(names))
+    return tuple(
+        ClassShare(
+            label=name,
+            benchmark=float(benchmark[index]),
+            labelled=float(labelled[index]) if present else None,
+            bbse=(float(bbse.value[index]), float(bbse.low[index]), float(bbse.high[index])),
+            em=(float(em.value[index]), float(em.low[index]), float(em.high[index])),
+        )
+        for index, name in enumerate(names)
+    )
+
+
+def _pictures(samples: pd.DataFrame, known: pd.DataFrame) -> tuple[Comparison, ...]:
+    test = known[known["split"] == "test"]
+    rows = []
+    for name, (title, unit) in _PICTURES.items():
+        if name in test.columns and name in samples.columns:
+            own = np.quantile(test[name].to_numpy(dtype=np.float64), np.linspace(0, 1, 101))
+            rows.append(_comparison((name, title, unit), own, samples[name].to_numpy(np.float64)))
+    return tuple(rows)
+
+
+def _framing(measured: pd.DataFrame, reference: ShiftReference | None) -> tuple[Comparison, ...]:
+    if reference is None:
+        return ()
+    rows = []
+    for name, title in MEASURES.items():
+        values = measured[name].to_numpy(dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if len(values) and np.isfinite(reference.placement[name]).all():
+            unit = "°" if name == "roll" else ""
+            rows.append(_comparison((name, title, unit), reference.placement[name], values))
+    return tuple(rows)
+
+
+def _comparison(
+    what: tuple[str, str, str], benchmark: NDArray[np.float64], values: NDArray[np.float64]
+) -> Comparison:
+    """Compares values with quantiles 0, 0.01, ... 1 of the benchmark."""
+    outside = float(((values < benchmark[1]) | (values > benchmark[99])).mean())
+    five = np.percentile(values, _FIVE).tolist()
+    name, title, unit = what
+    return Comparison(
+        name=name,
+        title=title,
+        unit=unit,
+        benchmark=tuple(benchmark[list(_FIVE)].tolist()),
+        transferred=tuple(five),
+        outside=outside,
+        measured=len(values),
+    )
+
+
+def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> Ranking | None:
+    """Returns Kendall's tau of the accuracies, with an interval over images of both sets."""
+    if len(runs) < 3 or not len(runs[0].labelled):
+        return None
+    try:
+        tests = [run.benchmark_test.aligned_with(runs[0].benchmark_test) for run in runs]
+    except ArtifactError:
+        return None
+    known = np.stack([part.predicted == part.truth for part in tests])
+    own = np.stack([run.labelled.predicted == run.labelled.truth for run in runs])
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(_RESAMPLES):
+        first = known[:, random.integers(0, known.shape[1], known.shape[1])].mean(axis=1)
+        second = own[:, random.integers(0, own.shape[1], own.shape[1])].mean(axis=1)
+        values.append(_tau(first, second))
+    low, high = np.nanquantile(values, (0.025, 0.975))
+    tau = _tau(known.mean(axis=1), own.mean(axis=1))
+    return Ranking(tau=tau, low=min(tau, float(low)), high=max(tau, float(high)), runs=len(runs))
+
+
+def _tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    tau = float(kendalltau(first, second).statistic)
+    return 0.0 if np.isnan(tau) else tau
+
+
+def _agreements(networks: Mapping[str, TransferredRun]) -> tuple[float | None, float | None]:
+    if len(networks) < 2:
+        return None, None
+    runs = list(networks.values())
+    before = mean_agreement([run.validation.predicted for run in runs])
+    return mean_agreement([run.everything.predicted for run in runs]), before
+
+
+def _conflicts(runs: Mapping[str, TransferredRun]) -> float | None:
+    """Returns the share of labels that every network contradicts with the same other class.
+
+    None without labels or with fewer than three networks.
+    """
+    networks = list(_networks(runs).values())
+    if len(networks) < 3 or not len(networks[0].labelled):
+        return None
+    predicted = np.stack([run.labelled.predicted for run in networks])
+    confident = np.mean([run.labelled.confidence for run in networks], axis=0) >= 0.8
+    same = (predicted == predicted[0]).all(axis=0) & (predicted[0] != networks[0].labelled.truth)
+    return float((same & confident).mean())
+
+
+def _framing_check(
+    measured: pd.DataFrame,
+    samples: pd.DataFrame,
+    runs: Mapping[str, TransferredRun],
+    reference: ShiftReference | None,
+) -> FramingCheck | None:
+    """Returns the accuracy of one network as framed, and after reframing, on the same faces."""
+    rows = (measured["reframed"].notna() & samples["label"].notna()).to_numpy()
+    if reference is None or reference.run_id not in runs or not rows.any():
+        return None
+    run = runs[reference.run_id].everything
+    order = pd.Index(run.ids).get_indexer(pd.Index(samples["id"][rows]))
+    names = np.array(run.labels.names, dtype=object)
+    truth = samples["label"].to_numpy(dtype=object)[rows]
+    before = float((names[run.predicted[order]] == truth).mean())
+    after = float((measured["reframed"].to_numpy(dtype=object)[rows] == truth).mean())
+    return FramingCheck(reference.run_id, before, after, int(rows.sum()))

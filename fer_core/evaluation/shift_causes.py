@@ -1,0 +1,191 @@
+"""What explains a change of accuracy between a benchmark and a transferred set, and what helps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_core.evaluation.shift import Cause, ClassShare, Comparison, RunShift
+
+SMALL = 0.01
+"""Changes of accuracy below one point are not explained."""
+
+FAR_OUTSIDE = 0.1
+"""Share of faces beyond 98% of the benchmark's from which a measure differs; 0.02 is expected."""
+
+ECE_RISE = 0.05
+SHARE_CHANGE = 0.1
+
+_ADAPT = "adapt a run to labels of this set (see Few labels)"
+_RECALIBRATE = "recalibrate: fit temperature and class priors on labels of this set"
+_REFRAME = "reframe: let the faces be found and cropped, without --cropped"
+_RELABEL = "relabel: check the labels that all models contradict"
+
+
+@dataclass(frozen=True)
+class FramingCheck:
+    """Accuracy of one network on the same faces, as framed and after reframing.
+
+    Attributes:
+        run_id: The network.
+        before, after: Accuracy, 0 to 1.
+        faces: Number of labelled faces.
+    """
+
+    run_id: str
+    before: float
+    after: float
+    faces: int
+
+
+def explain(
+    runs: Sequence[RunShift],
+    classes: Sequence[ClassShare],
+    framing: Sequence[Comparison],
+    framing_check: FramingCheck | None,
+    outside: float | None,
+    conflicts: float | None,
+) -> tuple[tuple[Cause, ...], str]:
+    """Returns what explains the change, largest first, and one sentence with the remedy.
+
+    Args:
+        runs: Each run on the benchmark and on the set.
+        classes: Class shares.
+        framing: Placement of the faces.
+        framing_check: Accuracy before and after reframing; None if it was not measured.
+        outside: Share of faces far out in the embedding.
+        conflicts: Share of labels that all networks contradict alike.
+    """
+    if all(run.accuracy is None for run in runs):
+        return _without_labels(classes, framing, outside)
+    labelled = [run for run in runs if run.accuracy is not None]
+    accuracy = float(np.mean([run.accuracy.value for run in labelled if run.accuracy]))
+    before = float(np.mean([run.benchmark_accuracy for run in labelled]))
+    causes = [_class_cause(labelled, accuracy)]
+    if framing_check is not None:
+        causes.append(_framing_cause(framing_check))
+    causes += _within_cause(labelled, accuracy, outside)
+    if conflicts is not None:
+        causes.append(
+            Cause(
+                name="labels",
+                points=100 * conflicts,
+                text=f"All networks agree on another class than the label for {conflicts:.1%} of "
+                "the labelled faces, with a mean confidence of at least 80%.",
+                remedy=_RELABEL,
+            )
+        )
+    causes.sort(key=lambda cause: -(cause.points or 0))
+    return tuple(causes), _sentence(causes, before, accuracy, labelled)
+
+
+def _class_cause(runs: Sequence[RunShift], accuracy: float) -> Cause:
+    values = [run.reweighted for run in runs if run.reweighted is not None]
+    gain = float(np.mean(values)) - accuracy
+    return Cause(
+        name="class shares",
+        points=100 * gain,
+        text=f"At the benchmark's class shares the mean accuracy would be {accuracy + gain:.1%} "
+        f"instead of {accuracy:.1%}.",
+        remedy=_RECALIBRATE,
+    )
+
+
+def _framing_cause(check: FramingCheck) -> Cause:
+    return Cause(
+        name="framing",
+        points=100 * (check.after - check.before),
+        text=f"{check.run_id} reaches {check.after:.1%} instead of {check.before:.1%} on "
+        f"{check.faces:,} labelled faces if they are cropped in the benchmark's framing.",
+        remedy=_REFRAME,
+    )
+
+
+def _within_cause(runs: Sequence[RunShift], accuracy: float, outside: float | None) -> list[Cause]:
+    inside = [run.within for run in runs if run.within is not None]
+    if not inside or outside is None:
+        return []
+    gain = float(np.mean(inside)) - accuracy
+    return [
+        Cause(
+            name="unlike faces",
+            points=100 * gain,
+            text=f"Without the {outside:.0%} of faces that lie farther out than 99% of the "
+            f"benchmark's, the mean accuracy is {accuracy + gain:.1%} instead of {accuracy:.1%}.",
+            remedy=_ADAPT,
+        )
+    ]
+
+
+def _sentence(
+    causes: Sequence[Cause], before: float, accuracy: float, runs: Sequence[RunShift]
+) -> str:
+    drop = before - accuracy
+    rise = float(np.mean([(run.ece or 0) - run.benchmark_ece for run in runs]))
+    if drop < SMALL:
+        start = f"The mean accuracy is {accuracy:.1%}, against {before:.1%} on the benchmark."
+        if rise > ECE_RISE:
+            return f"{start} Only calibration is worse (ECE {rise:+.2f}): {_RECALIBRATE}."
+        return f"{start} Nothing needs to be done."
+    start = (
+        f"The mean accuracy falls by {100 * drop:.1f} points, from {before:.1%} to {accuracy:.1%}."
+    )
+    largest = causes[0]
+    points = largest.points or 0.0
+    if points < max(100 * SMALL, 25 * drop):
+        return (
+            f"{start} Class shares, framing, unlike faces and labels each explain less than a "
+            f"quarter of it: these faces or labels differ in other ways. To do: {_ADAPT}."
+        )
+    return (
+        f"{start} The largest cause is {largest.name} ({points:+.1f} points). To do: "
+        f"{largest.remedy}."
+    )
+
+
+def _without_labels(
+    classes: Sequence[ClassShare], framing: Sequence[Comparison], outside: float | None
+) -> tuple[tuple[Cause, ...], str]:
+    """Names what differs; without labels nothing says how much accuracy it costs."""
+    causes = []
+    differing = [row for row in framing if row.outside >= FAR_OUTSIDE]
+    if differing:
+        worst = max(differing, key=lambda row: row.outside)
+        causes.append(
+            Cause(
+                name="framing",
+                points=None,
+                text=f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces "
+                "are beyond 98% of the benchmark's.",
+                remedy=_REFRAME,
+            )
+        )
+    if outside is not None and outside > 0.05:
+        causes.append(
+            Cause(
+                name="unlike faces",
+                points=None,
+                text=f"{outside:.0%} of the faces lie farther out than 99% of the benchmark's.",
+                remedy=_ADAPT,
+            )
+        )
+    moved = max(classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
+    if abs(moved.bbse[0] - moved.benchmark) > SHARE_CHANGE:
+        causes.append(
+            Cause(
+                name="class shares",
+                points=None,
+                text=f"About {moved.bbse[0]:.0%} of the faces are {moved.label}, against "
+                f"{moved.benchmark:.0%} in the benchmark.",
+                remedy=_RECALIBRATE,
+            )
+        )
+    if not causes:
+        return (), (
+            "Light, framing, class shares and embedding are like the benchmark's. Label some faces "
+            "to know the accuracy."
+        )
+    return tuple(causes), (
+        f"Without labels, the clearest difference is {causes[0].name}: {causes[0].text} To do: "
+        f"{causes[0].remedy}, and label some faces to know what it costs."
+    )
