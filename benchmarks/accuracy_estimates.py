@@ -25,6 +25,7 @@ from fer_core.evaluation.accuracy_estimates import (
     RunAnswers,
     estimate,
     mean_agreement,
+    moved_share,
 )
 from fer_core.evaluation.calibration import fit_temperature, scale_confidence, scale_predictions
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
@@ -146,6 +147,7 @@ def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answe
         for run_id in known.validation
     }
     line = AgreementLine.of(runs)
+    moved = moved_share(list(runs.values()))
     agreement = mean_agreement([run.predicted for run in runs.values()])
     before = mean_agreement([run.validation.predicted for run in runs.values()])
     return pd.DataFrame(
@@ -161,6 +163,7 @@ def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answe
                 "outside": np.nan
                 if reference is None
                 else reference.space.share_outside(answers.distances),
+                "moved": moved,
                 "agreement": agreement,
                 "agreement_before": before,
             }

@@ -139,6 +139,21 @@ def estimate(run: RunAnswers, line: AgreementLine | None) -> dict[Estimator, flo
     return estimates
 
 
+def moved_share(runs: Sequence[RunAnswers]) -> float:
+    """Returns the share of answers that moved to other classes against validation, 0 to 1.
+
+    The total variation distance between the shares of predicted classes, the median over runs. It
+    grows if the set has other class shares, and if the runs answer one class for want of evidence.
+    """
+    distances = []
+    for run in runs:
+        count = len(run.validation.labels)
+        known = np.bincount(run.validation.predicted, minlength=count) / len(run.validation)
+        new = np.bincount(run.predicted, minlength=count) / max(1, len(run.predicted))
+        distances.append(float(np.abs(known - new).sum() / 2))
+    return float(np.median(distances))
+
+
 def mean_agreement(predicted: Sequence[NDArray[np.int64]]) -> float:
     """Returns the mean agreement over pairs of runs, 0 to 1; NaN with fewer than two."""
     pairs = list(combinations(predicted, 2))

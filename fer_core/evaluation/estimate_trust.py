@@ -22,13 +22,25 @@ FEWEST = 100
 MOST_OUTSIDE = 0.05
 MOST_SPREAD = 0.05
 MOST_LOSS = 0.08
+MOST_MOVED = 0.15
+MOST_MISPLACED = 0.2
 """An estimate is trusted up to this share of faces far out in the embedding, this difference
-between methods, and this estimated loss of accuracy."""
+between methods, this estimated loss of accuracy, this share of answers that moved to other classes,
+and this share of faces whose size, position or roll is beyond 98% of the benchmark's."""
 
 SHOWN = (Estimator.CONFIDENCE, Estimator.LABEL_SHIFT)
 """The shown estimate is the mean of these methods, as far as they are available."""
 
-CHECK_COLUMNS = ("set", "kind", "run_id", "validation", "accuracy", "outside", *map(str, Estimator))
+CHECK_COLUMNS = (
+    "set",
+    "kind",
+    "run_id",
+    "validation",
+    "accuracy",
+    "outside",
+    "moved",
+    *map(str, Estimator),
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +53,17 @@ class Signals:
         spread: Difference between the largest and the smallest estimate of a run, over all runs
             the median.
         loss: Estimated loss of accuracy against validation, over all runs the median.
+        moved: Share of answers that moved to other classes, see `moved_share`.
+        misplaced: Largest share of faces beyond 98% of the benchmark's in size, position or roll;
+            0 if it was not measured.
     """
 
     faces: int
     outside: float | None
     spread: float
     loss: float
+    moved: float
+    misplaced: float
 
 
 def shown_estimate(estimates: Mapping[str, float]) -> float:
@@ -85,6 +102,15 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
             f"The estimated loss is {100 * signals.loss:.0f} points; up to {100 * MOST_LOSS:.0f} "
             "the estimate is known to hold."
         )
+    if signals.moved > MOST_MOVED:
+        reasons.append(
+            f"{signals.moved:.0%} of the answers moved to other classes: the set has other class "
+            "shares, or the runs see no expression in it."
+        )
+    if signals.misplaced > MOST_MISPLACED:
+        reasons.append(
+            f"{signals.misplaced:.0%} of the faces are framed in another way than the benchmark's."
+        )
     return tuple(reasons)
 
 
@@ -106,6 +132,7 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     table["loss"] = table["validation"] - table["estimate"]
     by_set = table.groupby("set")[["spread", "loss"]].transform("median")
     near = table["outside"].isna() | (table["outside"] <= MOST_OUTSIDE)
+    near &= table["moved"] <= MOST_MOVED
     table["trusted"] = near & (by_set["spread"] <= MOST_SPREAD) & (by_set["loss"] <= MOST_LOSS)
     return table
 

@@ -57,7 +57,7 @@ class ClassShare(_Frozen):
     em: tuple[float, float, float]
 
 
-class Comparison(_Frozen):
+class DistributionShift(_Frozen):
     """Distribution of a measure of the faces, in the benchmark and in the set.
 
     Attributes:
@@ -67,7 +67,7 @@ class Comparison(_Frozen):
         benchmark: Quantiles 5%, 25%, 50%, 75% and 95% in the benchmark.
         transferred: The same quantiles in the set.
         outside: Share of the set's faces beyond 98% of the benchmark's (1% at each end).
-        measured: Number of the set's faces that were measured.
+        faces: Number of the set's faces that were measured.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Comparison(_Frozen):
     benchmark: tuple[float, float, float, float, float]
     transferred: tuple[float, float, float, float, float]
     outside: float
-    measured: int
+    faces: int
 
 
 class Cause(_Frozen):
@@ -96,7 +96,7 @@ class Cause(_Frozen):
     remedy: str
 
 
-class Ranking(_Frozen):
+class OrderOfRuns(_Frozen):
     """Kendall's tau between the order of the runs on the benchmark and on the set.
 
     Attributes:
@@ -153,10 +153,10 @@ class ShiftReport(Record):
     labelled: int
     missing_classes: tuple[str, ...]
     runs: tuple[RunShift, ...]
-    ranking: Ranking | None
+    ranking: OrderOfRuns | None
     classes: tuple[ClassShare, ...]
-    pictures: tuple[Comparison, ...]
-    framing: tuple[Comparison, ...]
+    pictures: tuple[DistributionShift, ...]
+    framing: tuple[DistributionShift, ...]
     outside: float | None
     outside_run: str | None
     agreement: float | None

@@ -16,6 +16,7 @@ from fer_core.evaluation.accuracy_estimates import (
     RunAnswers,
     estimate,
     mean_agreement,
+    moved_share,
 )
 from fer_core.evaluation.calibration import fit_temperature, scale_predictions
 from fer_core.evaluation.estimate_trust import (
@@ -34,8 +35,14 @@ from fer_core.evaluation.predictions import (
     read_predictions,
 )
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.shift import ClassShare, Comparison, Ranking, RunShift, ShiftReport
-from fer_core.evaluation.shift_causes import FramingCheck, explain
+from fer_core.evaluation.shift import (
+    ClassShare,
+    DistributionShift,
+    OrderOfRuns,
+    RunShift,
+    ShiftReport,
+)
+from fer_core.evaluation.shift_causes import FramingCheck, Signs, explain
 from fer_core.evaluation.shift_reference import MEASURES, ShiftReference
 from fer_core.records import RunInfo
 
@@ -89,54 +96,73 @@ def write_shift(benchmark: BenchmarkDir) -> ShiftReport:
     return report
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What is compared.
+
+    Attributes:
+        runs: Readable runs of the set.
+        samples: Samples of the set.
+        measurements: Measurements of the set's faces, in the order of the samples.
+        reference: Statistics of the benchmark's faces; None if they are missing.
+    """
+
+    runs: Mapping[str, TransferredRun]
+    samples: pd.DataFrame
+    measurements: pd.DataFrame
+    reference: ShiftReference | None
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """Embedding distances, shape (N,); NaN where a face was not compared."""
+        return self.measurements["distance"].to_numpy(dtype=np.float64)
+
+    @property
+    def outside(self) -> float | None:
+        """Share of faces farther out than 99% of the benchmark's; None if not compared."""
+        seen = np.isfinite(self.distances)
+        if self.reference is None or not seen.any():
+            return None
+        return self.reference.space.share_outside(self.distances[seen])
+
+    @property
+    def within(self) -> NDArray[np.bool_] | None:
+        """Which faces are like the benchmark's, shape (N,); None if they were not compared."""
+        if self.reference is None or self.outside is None:
+            return None
+        within: NDArray[np.bool_] = self.distances <= self.reference.space.limit
+        return within
+
+
 def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     """Compares a transferred set with its benchmark; see `write_shift`."""
-    origin = benchmark.origin
+    origin, runs = benchmark.origin, read_runs(benchmark)
     if origin is None:
         raise ArtifactError(f"{benchmark.name} is no transferred set.")
-    runs = read_runs(benchmark)
     if not runs:
         raise ArtifactError(f"{benchmark.name} has no run that can be compared. Transfer it again.")
-    samples, known = benchmark.samples(), origin.samples()
-    measured = _measurements(benchmark, samples)
-    reference = _reference(origin)
-    distances = measured["distance"].to_numpy(dtype=np.float64)
-    seen = np.isfinite(distances)
-    outside = None
-    if reference is not None and seen.any():
-        outside = reference.space.share_outside(distances[seen])
-    within = None if outside is None or reference is None else distances <= reference.space.limit
+    info, samples = benchmark.info(), benchmark.samples()
+    facts = _Facts(runs, samples, _measurements(benchmark, samples), _reference(origin))
     line = AgreementLine.of({name: run.answers for name, run in _networks(runs).items()})
-    rows = tuple(_run_shift(run, line, within) for run in runs.values())
-    info = benchmark.info()
+    rows = tuple(_run_shift(run, line, facts.within) for run in runs.values())
     present = tuple(name for name, count in info.counts["test"].items() if count)
-    missing = tuple(name for name in info.labels if name not in present) if present else ()
-    best = max(runs.values(), key=lambda run: run.answers.accuracy)
-    classes = _classes(best, present)
-    framing = _framing(measured, reference)
+    classes = _classes(max(runs.values(), key=lambda run: run.answers.accuracy), present)
+    framing = _framing(facts)
     agreement, before = _agreements(_networks(runs))
-    causes, sentence = explain(rows, classes, framing, _framing_check(measured, samples, runs,
-                               reference), outside, _conflicts(runs))  # fmt: skip
-    estimates = [row.estimates for row in rows]
-    signals = Signals(
-        len(samples),
-        outside,
-        float(np.median([spread_of(values) for values in estimates])),
-        float(np.median([run.answers.accuracy - row.estimate
-                         for run, row in zip(runs.values(), rows, strict=True)])),
-    )  # fmt: skip
-    reasons = reasons_against(signals)
+    signs = Signs(classes, framing, _framing_check(facts), facts.outside, _conflicts(runs))
+    causes, sentence = explain(rows, signs)
+    reasons = reasons_against(_signals(facts, rows))
     return ShiftReport(
         faces=len(samples),
         labelled=info.labelled,
-        missing_classes=missing,
+        missing_classes=tuple(n for n in info.labels if n not in present) if present else (),
         runs=rows,
         ranking=_ranking(list(runs.values())),
         classes=classes,
-        pictures=_pictures(samples, known),
+        pictures=_pictures(samples, origin.samples()),
         framing=framing,
-        outside=outside,
-        outside_run=None if reference is None else reference.run_id,
+        outside=facts.outside,
+        outside_run=None if facts.reference is None else facts.reference.run_id,
         agreement=agreement,
         benchmark_agreement=before,
         causes=causes,
@@ -144,6 +170,22 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
         trusted=not reasons,
         reasons=reasons,
         error=error_of(read_checks(origin.estimate_checks_path)),
+    )
+
+
+def _signals(facts: _Facts, rows: Sequence[RunShift]) -> Signals:
+    losses = [
+        run.answers.accuracy - row.estimate
+        for run, row in zip(facts.runs.values(), rows, strict=True)
+    ]
+    spreads = [spread_of(row.estimates) for row in rows]
+    return Signals(
+        faces=len(facts.samples),
+        outside=facts.outside,
+        spread=float(np.median(spreads)),
+        loss=float(np.median(losses)),
+        moved=moved_share([run.answers for run in facts.runs.values()]),
+        misplaced=max((row.outside for row in _framing(facts)), default=0.0),
     )
 
 
@@ -265,7 +307,7 @@ def _classes(run: TransferredRun, present: Sequence[str]) -> tuple[ClassShare, .
     )
 
 
-def _pictures(samples: pd.DataFrame, known: pd.DataFrame) -> tuple[Comparison, ...]:
+def _pictures(samples: pd.DataFrame, known: pd.DataFrame) -> tuple[DistributionShift, ...]:
     test = known[known["split"] == "test"]
     rows = []
     for name, (title, unit) in _PICTURES.items():
@@ -275,38 +317,38 @@ def _pictures(samples: pd.DataFrame, known: pd.DataFrame) -> tuple[Comparison, .
     return tuple(rows)
 
 
-def _framing(measured: pd.DataFrame, reference: ShiftReference | None) -> tuple[Comparison, ...]:
-    if reference is None:
+def _framing(facts: _Facts) -> tuple[DistributionShift, ...]:
+    if facts.reference is None:
         return ()
     rows = []
     for name, title in MEASURES.items():
-        values = measured[name].to_numpy(dtype=np.float64)
+        values = facts.measurements[name].to_numpy(dtype=np.float64)
         values = values[np.isfinite(values)]
-        if len(values) and np.isfinite(reference.placement[name]).all():
-            unit = "°" if name == "roll" else ""
-            rows.append(_comparison((name, title, unit), reference.placement[name], values))
+        known = facts.reference.placement[name]
+        if len(values) and np.isfinite(known).all():
+            rows.append(_comparison((name, title, "°" if name == "roll" else ""), known, values))
     return tuple(rows)
 
 
 def _comparison(
     what: tuple[str, str, str], benchmark: NDArray[np.float64], values: NDArray[np.float64]
-) -> Comparison:
+) -> DistributionShift:
     """Compares values with quantiles 0, 0.01, ... 1 of the benchmark."""
     outside = float(((values < benchmark[1]) | (values > benchmark[99])).mean())
     five = np.percentile(values, _FIVE).tolist()
     name, title, unit = what
-    return Comparison(
+    return DistributionShift(
         name=name,
         title=title,
         unit=unit,
         benchmark=tuple(benchmark[list(_FIVE)].tolist()),
         transferred=tuple(five),
         outside=outside,
-        measured=len(values),
+        faces=len(values),
     )
 
 
-def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> Ranking | None:
+def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> OrderOfRuns | None:
     """Returns Kendall's tau of the accuracies, with an interval over images of both sets."""
     if len(runs) < 3 or not len(runs[0].labelled):
         return None
@@ -324,7 +366,9 @@ def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> Ranking | None:
         values.append(_tau(first, second))
     low, high = np.nanquantile(values, (0.025, 0.975))
     tau = _tau(known.mean(axis=1), own.mean(axis=1))
-    return Ranking(tau=tau, low=min(tau, float(low)), high=max(tau, float(high)), runs=len(runs))
+    return OrderOfRuns(
+        tau=tau, low=min(tau, float(low)), high=max(tau, float(high)), runs=len(runs)
+    )
 
 
 def _tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -354,20 +398,16 @@ def _conflicts(runs: Mapping[str, TransferredRun]) -> float | None:
     return float((same & confident).mean())
 
 
-def _framing_check(
-    measured: pd.DataFrame,
-    samples: pd.DataFrame,
-    runs: Mapping[str, TransferredRun],
-    reference: ShiftReference | None,
-) -> FramingCheck | None:
+def _framing_check(facts: _Facts) -> FramingCheck | None:
     """Returns the accuracy of one network as framed, and after reframing, on the same faces."""
-    rows = (measured["reframed"].notna() & samples["label"].notna()).to_numpy()
-    if reference is None or reference.run_id not in runs or not rows.any():
+    samples, reframed = facts.samples, facts.measurements["reframed"]
+    rows = (reframed.notna() & samples["label"].notna()).to_numpy()
+    if facts.reference is None or facts.reference.run_id not in facts.runs or not rows.any():
         return None
-    run = runs[reference.run_id].everything
+    run = facts.runs[facts.reference.run_id].everything
     order = pd.Index(run.ids).get_indexer(pd.Index(samples["id"][rows]))
     names = np.array(run.labels.names, dtype=object)
     truth = samples["label"].to_numpy(dtype=object)[rows]
     before = float((names[run.predicted[order]] == truth).mean())
-    after = float((measured["reframed"].to_numpy(dtype=object)[rows] == truth).mean())
-    return FramingCheck(reference.run_id, before, after, int(rows.sum()))
+    after = float((reframed.to_numpy(dtype=object)[rows] == truth).mean())
+    return FramingCheck(facts.reference.run_id, before, after, int(rows.sum()))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_core.evaluation.shift import Cause, ClassShare, Comparison, RunShift
+from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
+from fer_core.evaluation.shift import Cause, ClassShare, DistributionShift, RunShift
 
 SMALL = 0.01
 """Changes of accuracy below one point are not explained."""
@@ -38,45 +39,55 @@ class FramingCheck:
     faces: int
 
 
-def explain(
-    runs: Sequence[RunShift],
-    classes: Sequence[ClassShare],
-    framing: Sequence[Comparison],
-    framing_check: FramingCheck | None,
-    outside: float | None,
-    conflicts: float | None,
-) -> tuple[tuple[Cause, ...], str]:
+@dataclass(frozen=True)
+class Signs:
+    """What differs between a benchmark and a set.
+
+    Attributes:
+        classes: Class shares.
+        framing: Placement of the faces.
+        framing_check: Accuracy before and after reframing; None if it was not measured.
+        outside: Share of faces far out in the embedding; None if they were not compared.
+        conflicts: Share of labels that all networks contradict alike; None if it is unknown.
+    """
+
+    classes: Sequence[ClassShare]
+    framing: Sequence[DistributionShift]
+    framing_check: FramingCheck | None
+    outside: float | None
+    conflicts: float | None
+
+
+def explain(runs: Sequence[RunShift], signs: Signs) -> tuple[tuple[Cause, ...], str]:
     """Returns what explains the change, largest first, and one sentence with the remedy.
 
     Args:
         runs: Each run on the benchmark and on the set.
-        classes: Class shares.
-        framing: Placement of the faces.
-        framing_check: Accuracy before and after reframing; None if it was not measured.
-        outside: Share of faces far out in the embedding.
-        conflicts: Share of labels that all networks contradict alike.
+        signs: What differs.
     """
-    if all(run.accuracy is None for run in runs):
-        return _without_labels(classes, framing, outside)
     labelled = [run for run in runs if run.accuracy is not None]
+    if not labelled:
+        return _without_labels(signs)
     accuracy = float(np.mean([run.accuracy.value for run in labelled if run.accuracy]))
     before = float(np.mean([run.benchmark_accuracy for run in labelled]))
     causes = [_class_cause(labelled, accuracy)]
-    if framing_check is not None:
-        causes.append(_framing_cause(framing_check))
-    causes += _within_cause(labelled, accuracy, outside)
-    if conflicts is not None:
-        causes.append(
-            Cause(
-                name="labels",
-                points=100 * conflicts,
-                text=f"All networks agree on another class than the label for {conflicts:.1%} of "
-                "the labelled faces, with a mean confidence of at least 80%.",
-                remedy=_RELABEL,
-            )
-        )
+    if signs.framing_check is not None:
+        causes.append(_framing_cause(signs.framing_check))
+    causes += _within_cause(labelled, accuracy, signs.outside)
+    if signs.conflicts is not None:
+        causes.append(_label_cause(signs.conflicts))
     causes.sort(key=lambda cause: -(cause.points or 0))
     return tuple(causes), _sentence(causes, before, accuracy, labelled)
+
+
+def _label_cause(conflicts: float) -> Cause:
+    return Cause(
+        name="labels",
+        points=100 * conflicts,
+        text=f"All networks agree on another class than the label for {conflicts:.1%} of the "
+        "labelled faces, with a mean confidence of at least 80%.",
+        remedy=_RELABEL,
+    )
 
 
 def _class_cause(runs: Sequence[RunShift], accuracy: float) -> Cause:
@@ -143,49 +154,37 @@ def _sentence(
     )
 
 
-def _without_labels(
-    classes: Sequence[ClassShare], framing: Sequence[Comparison], outside: float | None
-) -> tuple[tuple[Cause, ...], str]:
+def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     """Names what differs; without labels nothing says how much accuracy it costs."""
-    causes = []
-    differing = [row for row in framing if row.outside >= FAR_OUTSIDE]
-    if differing:
-        worst = max(differing, key=lambda row: row.outside)
-        causes.append(
-            Cause(
-                name="framing",
-                points=None,
-                text=f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces "
-                "are beyond 98% of the benchmark's.",
-                remedy=_REFRAME,
-            )
-        )
-    if outside is not None and outside > 0.05:
-        causes.append(
-            Cause(
-                name="unlike faces",
-                points=None,
-                text=f"{outside:.0%} of the faces lie farther out than 99% of the benchmark's.",
-                remedy=_ADAPT,
-            )
-        )
-    moved = max(classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
+    causes = _visible_framing(signs.framing)
+    if signs.outside is not None and signs.outside > MOST_OUTSIDE:
+        text = f"{signs.outside:.0%} of the faces lie farther out than 99% of the benchmark's."
+        causes.append(Cause(name="unlike faces", points=None, text=text, remedy=_ADAPT))
+    moved = max(signs.classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
     if abs(moved.bbse[0] - moved.benchmark) > SHARE_CHANGE:
-        causes.append(
-            Cause(
-                name="class shares",
-                points=None,
-                text=f"About {moved.bbse[0]:.0%} of the faces are {moved.label}, against "
-                f"{moved.benchmark:.0%} in the benchmark.",
-                remedy=_RECALIBRATE,
-            )
+        text = (
+            f"About {moved.bbse[0]:.0%} of the faces are {moved.label}, against "
+            f"{moved.benchmark:.0%} in the benchmark."
         )
+        causes.append(Cause(name="class shares", points=None, text=text, remedy=_RECALIBRATE))
     if not causes:
         return (), (
-            "Light, framing, class shares and embedding are like the benchmark's. Label some faces "
-            "to know the accuracy."
+            "Framing, class shares and embedding are like the benchmark's. Label some faces to "
+            "know the accuracy."
         )
     return tuple(causes), (
         f"Without labels, the clearest difference is {causes[0].name}: {causes[0].text} To do: "
-        f"{causes[0].remedy}, and label some faces to know what it costs."
+        f"{causes[0].remedy}; label some faces to know what it costs."
     )
+
+
+def _visible_framing(framing: Sequence[DistributionShift]) -> list[Cause]:
+    differing = [row for row in framing if row.outside >= FAR_OUTSIDE]
+    if not differing:
+        return []
+    worst = max(differing, key=lambda row: row.outside)
+    text = (
+        f"{worst.title[0].upper()}{worst.title[1:]}: {worst.outside:.0%} of the faces are beyond "
+        "98% of the benchmark's."
+    )
+    return [Cause(name="framing", points=None, text=text, remedy=_REFRAME)]

@@ -1,5 +1,7 @@
 """When an estimate without labels is trusted, and the error that is shown with it."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -12,7 +14,7 @@ from fer_core.evaluation.estimate_trust import (
     shown_estimate,
 )
 
-GOOD = Signals(faces=500, outside=0.02, spread=0.02, loss=0.01)
+GOOD = Signals(faces=500, outside=0.02, spread=0.02, loss=0.01, moved=0.1, misplaced=0.1)
 
 
 def test_signals_within_the_limits_are_trusted():
@@ -22,11 +24,13 @@ def test_signals_within_the_limits_are_trusted():
 @pytest.mark.parametrize(
     ("signals", "reason"),
     [
-        (Signals(50, 0.02, 0.02, 0.01), "has 50 faces"),
-        (Signals(500, None, 0.02, 0.01), "could not be compared"),
-        (Signals(500, 0.3, 0.02, 0.01), "30% of the faces lie farther out"),
-        (Signals(500, 0.02, 0.2, 0.01), "methods disagree by 20 points"),
-        (Signals(500, 0.02, 0.02, 0.2), "estimated loss is 20 points"),
+        (replace(GOOD, faces=50), "has 50 faces"),
+        (replace(GOOD, outside=None), "could not be compared"),
+        (replace(GOOD, outside=0.3), "30% of the faces lie farther out"),
+        (replace(GOOD, spread=0.2), "methods disagree by 20 points"),
+        (replace(GOOD, loss=0.2), "estimated loss is 20 points"),
+        (replace(GOOD, moved=0.4), "40% of the answers moved to other classes"),
+        (replace(GOOD, misplaced=0.5), "50% of the faces are framed in another way"),
     ],
 )
 def test_each_signal_can_speak_against_it(signals, reason):
@@ -39,7 +43,7 @@ def test_the_error_is_that_of_trusted_checks(tmp_path):
     for name, outside, accuracy in (("near", 0.01, 0.80), ("far", 0.40, 0.50)):
         rows.append(
             {"set": name, "kind": "corruption", "run_id": "net", "validation": 0.85,
-             "accuracy": accuracy, "outside": outside,
+             "accuracy": accuracy, "outside": outside, "moved": 0.1,
              **{str(method): 0.82 for method in Estimator}}
         )  # fmt: skip
     path = tmp_path / "estimate_checks.parquet"
