@@ -47,6 +47,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("response_curves", "Explain", "Response curves", "tune"),
     PageSpec("compare", "Try", "Compare on a face", "familiar_face_and_zone"),
     PageSpec("video", "Try", "Video", "movie"),
+    PageSpec("your_faces", "Try", "Your faces", "add_photo_alternate"),
     PageSpec("label", "Try", "Label a few faces", "new_label"),
     PageSpec("live", "Try", "Live", "videocam"),
     PageSpec("run", "Runs", "Run", "article"),

@@ -75,6 +75,7 @@ class Key(StrEnum):
     SCALE = "scale"
     DEPTH = "depth"
     HEAD = "head"
+    SET = "set"
     BLOCK = "block"
     ROW = "row"
     COLUMN = "column"

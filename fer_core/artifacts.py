@@ -367,7 +367,7 @@ class BenchmarkDir:
         """
         own = self.root / TRANSFERS / safe_name(name, "set")
         state = self._state_transfers()
-        if state is not None and not own.is_dir() and (state / name / "benchmark.json").is_file():
+        if state is not None and not own.is_dir() and (state / name).is_dir():
             return BenchmarkDir(state / name)
         return BenchmarkDir(own)
 

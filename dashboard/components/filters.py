@@ -15,7 +15,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
-from fer_core.evaluation.scope import SECOND_LABEL, Scope
+from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
 
@@ -30,10 +30,12 @@ _SEPARATOR = ": "
 
 def eval_sets(benchmark: Benchmark) -> Mapping[str, str]:
     """Returns titles of the evaluation sets that every run of the benchmark has, by name."""
-    second = all(run.second_report is not None for run in benchmark.runs)
-    return {
-        name: title for name, title in EVAL_SET_TITLES.items() if second or name != SECOND_LABEL
-    }
+    left_out = set()
+    if any(run.second_report is None for run in benchmark.runs):
+        left_out.add(SECOND_LABEL)
+    if benchmark.directory.is_transfer:  # its runs were chosen on images of another set
+        left_out.add(VALIDATION)
+    return {name: title for name, title in EVAL_SET_TITLES.items() if name not in left_out}
 
 
 def class_picker(benchmark: Benchmark) -> tuple[str, ...]:
@@ -71,7 +73,7 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
 
     Without results, shows the problem or the commands to run, and stops the page.
     """
-    benchmark = pickers.benchmark_with_runs(show_warnings=False)
+    benchmark = pickers.benchmark_with_labels()
     classes = class_picker(benchmark)
     eval_set = pickers.switch(
         "Evaluation set", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP

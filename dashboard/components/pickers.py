@@ -87,6 +87,20 @@ def benchmark_with_runs(*, show_warnings: bool = True) -> Benchmark:
     return picked
 
 
+def benchmark_with_labels() -> Benchmark:
+    """Returns the picked benchmark; stops the page if no image is labelled, and says what to do."""
+    picked = benchmark_with_runs(show_warnings=False)
+    if not picked.info.labelled:
+        st.info(
+            f"No face of {plain(picked.info.shown_name)} has a label, so nothing can be scored. "
+            "Label some on the page Label a few faces, or transfer the set again with --labels. "
+            "The pages under Explain and Dataset explorer need no labels.",
+            icon=":material/label_off:",
+        )
+        st.stop()
+    return picked
+
+
 def need_runs(benchmark: Benchmark) -> None:
     """Without a finished run, shows the command that trains one and stops the page."""
     if benchmark.runs:

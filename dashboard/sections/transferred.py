@@ -1,0 +1,253 @@
+"""What the page Your faces shows of a transferred set."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import navigation
+from dashboard.cache import transfers
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import chart
+from dashboard.components.text import plain
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.shift import DistributionShift, RunShift, ShiftReport
+from fer_core.figures import transfers as figures
+
+LINKED = (
+    ("leaderboard", "all metrics, with intervals"),
+    ("confusion", "click a cell to see its faces"),
+    ("errors", "a model's errors, most confident first"),
+    ("trust", "calibration and selective prediction"),
+    ("explorer", "the faces, by brightness, contrast and size"),
+    ("saliency", "what a model looks at"),
+)
+
+
+def summary(benchmark: Benchmark) -> None:
+    """Shows how many faces and labels the set has, and how its classes were mapped."""
+    info = benchmark.info
+    with st.container(horizontal=True):
+        st.metric("Faces", f"{info.labelled + info.unlabelled:,}", border=True, width=180)
+        st.metric("Labelled", f"{info.labelled:,}", border=True, width=180)
+        st.metric("Models", f"{len(benchmark.runs):,}", border=True, width=180)
+    origin = info.transferred_from
+    if origin is not None and origin.classes:
+        with st.expander("How its classes were mapped"):
+            st.dataframe(
+                pd.DataFrame(
+                    {
+                        "class of the set": list(origin.classes),
+                        "class of the benchmark": [
+                            target or "left out" for target in origin.classes.values()
+                        ],
+                    }
+                ),
+                hide_index=True,
+                key="class-mapping",
+            )
+    if info.skipped or info.excluded:
+        count = len(info.skipped) + sum(info.excluded.values())
+        with st.expander(f"{count:,} pictures are not used. See why"):
+            lines = [f"{name}: {why}" for name, why in list(info.skipped.items())[:100]]
+            lines += [f"{number:,} pictures: {why}" for why, number in info.excluded.items()]
+            st.markdown("\n".join(f"- {plain(line)}" for line in lines))
+
+
+def report(benchmark: Benchmark) -> ShiftReport:
+    """Returns what changed; if it is not written yet, says so and stops the page."""
+    found = transfers.shift(benchmark)
+    if found is None:
+        st.info("The comparison with the benchmark is not finished yet.")
+        st.stop()
+    return found
+
+
+def runs(benchmark: Benchmark, report: ShiftReport) -> None:
+    """Shows each run's accuracy on the benchmark and on the set."""
+    titles = benchmark.titles
+    ordered = _best_first([run for run in report.runs if run.run_id in titles])
+    st.markdown(f"**{plain(report.sentence)}**")
+    trusted = report.trusted
+    chart.show(
+        figures.accuracy_change(ordered, titles, estimates=trusted),
+        "accuracy-change",
+        _accuracy_caption(report),
+    )
+    st.dataframe(
+        pd.DataFrame([_run_row(run, titles[run.run_id], trusted=trusted) for run in ordered]),
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="percent")
+            for name in ("on the benchmark", "classes of the set only", "estimate without labels")
+        },
+        key="transferred-runs",
+    )
+    if report.missing_classes and report.labelled:
+        st.caption(
+            f"No labelled face is {plain(', '.join(report.missing_classes))}. In `accuracy` an "
+            "answer of these classes is wrong; in `classes of the set only` their probability is "
+            "left out and the rest renormalised."
+        )
+    if report.ranking is not None:
+        order = report.ranking
+        st.caption(
+            f"Order of the {order.runs} models against the benchmark's: Kendall's tau "
+            f"{order.tau:.2f} (95% interval {order.low:.2f} to {order.high:.2f}; 1 is the same "
+            "order, 0 none in common)."
+        )
+
+
+def _accuracy_caption(report: ShiftReport) -> str:
+    if not report.labelled:
+        return "Accuracy on the benchmark. No face of this set is labelled."
+    return (
+        f"Accuracy on {report.labelled:,} labelled faces with 95% Wilson intervals, beside the "
+        "benchmark's test split."
+    )
+
+
+def _best_first(rows: Sequence[RunShift]) -> list[RunShift]:
+    def value(run: RunShift) -> float:
+        return run.estimate if run.accuracy is None else run.accuracy.value
+
+    return sorted(rows, key=lambda run: -value(run))
+
+
+def _run_row(run: RunShift, title: str, *, trusted: bool) -> dict[str, object]:
+    return {
+        "model": title,
+        "accuracy": _text(run.accuracy),
+        "on the benchmark": run.benchmark_accuracy,
+        "classes of the set only": None
+        if run.accuracy_present is None
+        else run.accuracy_present.value,
+        "ECE": None if run.ece is None else round(run.ece, 3),
+        "ECE on the benchmark": round(run.benchmark_ece, 3),
+        "estimate without labels": run.estimate if trusted else None,
+    }
+
+
+def _text(accuracy: Estimate | None) -> str:
+    return "no labels" if accuracy is None else accuracy.text
+
+
+def causes(report: ShiftReport) -> None:
+    """Shows what explains the change of accuracy."""
+    if any(cause.points is not None for cause in report.causes):
+        chart.show(
+            figures.causes_chart(report.causes),
+            "causes",
+            "Points of accuracy that each cause explains, on the mean over models; they overlap "
+            "and need not add up. A negative value hides a larger loss.",
+        )
+    for cause in report.causes:
+        st.markdown(f"- **{plain(cause.name)}**: {plain(cause.text)}")
+    if report.outside is not None:
+        st.caption(
+            f"Embedding: {report.outside:.1%} of the faces lie farther out than 99% of the "
+            f"benchmark's, in the features of {plain(report.outside_run or '')}; 1% is expected."
+        )
+    if report.agreement is not None and report.benchmark_agreement is not None:
+        st.caption(
+            f"Two networks agree on {report.agreement:.1%} of these faces, and on "
+            f"{report.benchmark_agreement:.1%} of the benchmark's validation images."
+        )
+
+
+def classes(report: ShiftReport) -> None:
+    """Shows class shares of the benchmark and of the set, labelled and estimated."""
+    moved = max(report.classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
+    chart.show(
+        figures.class_shares(report.classes),
+        "class-shares",
+        f"Class shares. The largest estimated change is {plain(moved.label)}: "
+        f"{moved.benchmark:.0%} in the benchmark, {moved.bbse[0]:.0%} here (BBSE, 95% interval "
+        f"{moved.bbse[1]:.0%} to {moved.bbse[2]:.0%}). BBSE and EM use no label, and assume that "
+        "faces of a class look as in the benchmark.",
+    )
+
+
+def distributions(report: ShiftReport) -> None:
+    """Shows light, sharpness, size and framing of the faces beside the benchmark's."""
+    rows = (*report.pictures, *report.framing)
+    columns = st.columns(2, gap="large")
+    for index, row in enumerate(rows):
+        with columns[index % 2]:
+            chart.show(figures.distribution(row), f"distribution-{row.name}", _caption(row))
+
+
+def _caption(row: DistributionShift) -> str:
+    title = f"{row.title[0].upper()}{row.title[1:]}"
+    return (
+        f"{title}: {row.outside:.0%} of {row.faces:,} faces are beyond 98% of the benchmark's "
+        "(2% expected). Boxes are quartiles, lines 5% to 95%."
+    )
+
+
+def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
+    """Shows estimates of accuracy without labels, if they can be trusted, and their checks."""
+    if report.trusted:
+        error = report.error
+        known = (
+            "It was not checked on this benchmark."
+            if error is None
+            else f"In {error.checks:,} checks with signals like these it was wrong by "
+            f"{100 * error.mean:.1f} points on average, and in 95% by at most "
+            f"{100 * error.most:.1f}."
+        )
+        st.success(
+            f"The estimate can be used here. {known} It is an estimate, not a measurement.",
+            icon=":material/query_stats:",
+        )
+    else:
+        st.warning(
+            "An estimate without labels **cannot be trusted here**, so none is shown:\n"
+            + "\n".join(f"- {plain(reason)}" for reason in report.reasons),
+            icon=":material/block:",
+        )
+    _methods(benchmark, report)
+    origin = benchmark.directory.origin
+    checks = None if origin is None else transfers.estimate_checks(origin)
+    if checks is not None:
+        chart.show(
+            figures.estimate_checks(checks),
+            "estimate-checks",
+            f"Estimates where labels exist: {checks['set'].nunique()} shifted sets of validation "
+            "images and drawn faces, one point per model. Green ones have signals within the "
+            "limits; no test image was used.",
+        )
+
+
+def _methods(benchmark: Benchmark, report: ShiftReport) -> None:
+    if not report.trusted:
+        return
+    titles = benchmark.titles
+    rows = [
+        {"model": titles[run.run_id], **run.estimates, "shown": run.estimate}
+        for run in _best_first([run for run in report.runs if run.run_id in titles])
+    ]
+    table = pd.DataFrame(rows)
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            name: st.column_config.NumberColumn(format="percent")
+            for name in table.columns
+            if name != "model"
+        },
+        key="estimates",
+    )
+    st.caption(
+        "Thresholded confidence: Garg et al. 2022. Difference of confidences: Guillory et al. "
+        "2021. Disagreement: Baek et al. 2022. Label-shift model: recalls of validation at the "
+        "estimated class shares. Shown is the mean of the first and the last."
+    )
+
+
+def links(benchmark: Benchmark) -> None:
+    """Links to the pages of results with this set."""
+    query = {"benchmark": benchmark.info.name}
+    for page, text in LINKED:
+        title = navigation.BY_NAME[page].title
+        navigation.open_page(page, f"**{title}**: {text}", query)

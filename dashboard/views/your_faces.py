@@ -1,0 +1,44 @@
+"""Your faces: a benchmark's runs on another set of pictures."""
+
+import streamlit as st
+
+from dashboard import navigation, theme
+from dashboard.components import pickers
+from dashboard.sections import transferred, your_faces
+
+theme.page_header(
+    "Try",
+    "Your faces",
+    "Which model is best on your pictures? Add a folder or a zip, labelled or not: every model "
+    "predicts it, and the page says what differs from the benchmark.",
+)
+picked = pickers.benchmark_with_runs(show_warnings=False)
+origin = your_faces.origin_of(picked)
+
+st.subheader("Sets", anchor=False)
+benchmark = your_faces.set_picker(origin, picked)
+your_faces.add_set(origin)
+your_faces.progress(origin)
+if benchmark is None:
+    st.stop()
+
+st.subheader("Result", anchor=False)
+transferred.summary(benchmark)
+report = transferred.report(benchmark)
+transferred.runs(benchmark, report)
+
+st.subheader("What changed", anchor=False)
+transferred.causes(report)
+transferred.classes(report)
+transferred.distributions(report)
+
+st.subheader("Estimate without labels", anchor=False)
+transferred.estimates(benchmark, report)
+
+# The labelling view is a page of its own (dashboard/sections/labelling.py).
+st.subheader("Label some faces", anchor=False)
+navigation.open_page("label", query={"benchmark": benchmark.info.name})
+
+st.subheader("This set on other pages", anchor=False)
+transferred.links(benchmark)
+your_faces.delete(benchmark)
