@@ -20,6 +20,7 @@ from fer_core.evaluation.attribute_effects import (
     drawn_accuracy,
     flip_shares,
 )
+from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.probes import ProbeAnswers, read_probes
 from fer_core.evaluation.real_changes import RealAgreement, compare_with_real, read_real_changes
 from fer_core.evaluation.response_curves import ResponseCurve, response_curves
@@ -88,6 +89,12 @@ def real_agreement(benchmark: Benchmark) -> RealAgreement | None:
     runs = [run for run in benchmark.runs if is_probed(run)]
     real = {run.run_id: table for run in runs if (table := real_changes(run)) is not None}
     return compare_with_real({run.run_id: shares(run) for run in runs}, real)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PROBES)
+def sentence(run: Run) -> str:
+    """Returns what drawn faces show about a run; empty if it was not probed."""
+    return probe_sentence(run.directory)
 
 
 def view_of(benchmark: Benchmark) -> ProbeView:

@@ -67,6 +67,7 @@ _run_stamps = file_stamps(
     "robustness_path",
     "framing_path",
     "efficiency_path",
+    "probes_path",
 )
 
 

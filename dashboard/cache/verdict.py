@@ -15,6 +15,7 @@ from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard import RunSource
 from fer_core.evaluation.operating_points import calibrated_splits
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.recommendation import CostComparisons, recommend
 from fer_core.evaluation.slices import Slice
 from fer_core.evaluation.verdict import Verdict, build_verdict
@@ -71,6 +72,7 @@ def verdict(benchmark: Benchmark, constraints: Constraints, costs: ErrorCosts) -
         runs,
         recommendation,
         lambda item: worst_slices(benchmark, item.run_id),
+        lambda item: probe_sentence(benchmark.run(item.run_id).directory),
     )
 
 

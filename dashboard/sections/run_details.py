@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import navigation
-from dashboard.cache import benchmarks, results
+from dashboard.cache import benchmarks, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.results import Board
 from dashboard.components import chart, filters
@@ -65,6 +65,13 @@ def links(benchmark: Benchmark, run_id: str) -> None:
             if name == "features" and benchmark.run(run_id).info.kind != "network":
                 continue
             navigation.open_page(name, query=_address(benchmark, run_id))
+
+
+def drawn_faces(benchmark: Benchmark, run_id: str) -> None:
+    """Shows what drawn faces show about a run; nothing if it was not probed."""
+    if sentence := probes.sentence(benchmark.run(run_id)):
+        st.markdown(f"**Drawn faces.** {plain(sentence)}")
+        navigation.open_page("response_curves", query=_address(benchmark, run_id))
 
 
 def _address(benchmark: Benchmark, run_id: str) -> dict[str, str]:

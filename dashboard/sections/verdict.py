@@ -133,6 +133,10 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("confusion", text, benchmark, query)
         if not weak.confusions:
             st.caption("It makes no error on test.")
+    if weak.drawn_faces:
+        st.markdown(f"**Drawn faces.** {plain(weak.drawn_faces)}")
+        query = {Key.RUN: pick.run_id, Key.PROBE: "Only this changed"}
+        _page_link("response_curves", "What changes its answers", benchmark, query)
 
 
 def limits(verdict: Verdict) -> None:

@@ -20,6 +20,7 @@ entry = entries[pickers.run_picker(benchmark, list(entries))]
 st.subheader(plain(benchmark.titles[entry.run_id]), anchor=False)
 run_details.summary(benchmark, board, entry)
 run_details.links(benchmark, entry.run_id)
+run_details.drawn_faces(benchmark, entry.run_id)
 
 st.subheader("Metrics", anchor=False)
 run_details.metrics(board, entry)

@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 
+from fer_core.artifacts import RunDir
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.attribute_effects import (
     AttributeEffect,
     ClassShift,
     DrawnAccuracy,
     Flips,
+    attribute_effects,
+    drawn_accuracy,
 )
+from fer_core.evaluation.probes import read_probes
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.response_curves import ResponseCurve
+from fer_core.labels import LabelSet
 from fer_core.synthetic.attributes import ATTRIBUTES, BASE
 from fer_core.synthetic.probe_design import ProbeKind
 
@@ -127,6 +133,32 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
         return f"{title}{against} {verb} the probability of {_shift(shift)}."
     verb = _verb("turn", plural=attribute.plural)
     return f"{title}{against} {verb} {_flips(flips[0])}; {_shift(shift)} over all faces."
+
+
+def probe_sentence(run: RunDir) -> str:
+    """Returns what drawn faces show about a run, in one sentence.
+
+    Args:
+        run: Files of the run.
+
+    Returns:
+        The largest effect of an attribute, or why nothing follows; empty without a probe that can
+        be used.
+    """
+    if not run.probes_path.is_file():
+        return ""
+    try:
+        info = run.info()
+        answers = read_probes(run.probes_path, LabelSet(tuple(info.labels)), info.created)
+    except ArtifactError:
+        return ""
+    accuracy = drawn_accuracy(answers)
+    if not accuracy.is_valid:
+        return validity_sentence(info.title, accuracy)
+    sentences = effect_sentences(attribute_effects(answers), accuracy, 1)
+    if not sentences:
+        return "On drawn faces, no attribute changes its answers significantly."
+    return f"On drawn faces with the expression held fixed: {sentences[0]}"
 
 
 def no_effect_sentence(effects: Sequence[AttributeEffect]) -> str:

@@ -12,6 +12,7 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.evaluation.candidates import Candidate, CandidateSet, candidates_in
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.recommendation import Assessment, Recommendation, recommend
 from fer_core.evaluation.report import SplitMetrics
 from fer_core.evaluation.slices import Slice
@@ -20,6 +21,9 @@ from fer_core.records import BenchmarkInfo
 
 FindSlices = Callable[[Candidate], Sequence[Slice]]
 """Returns the slices on which a run fails on test, worst first."""
+
+DescribeProbe = Callable[[Candidate], str]
+"""Returns what drawn faces show about a run, in one sentence; empty if it was not probed."""
 
 PERSONAL = ("age", "ethnicity", "gender", "race", "sex", "skin", "skin_tone")
 """Columns of `samples.parquet` that describe the person."""
@@ -63,6 +67,7 @@ def build_verdict(
     candidates: CandidateSet,
     recommendation: Recommendation,
     find_slices: FindSlices | None = None,
+    describe_probe: DescribeProbe | None = None,
 ) -> Verdict:
     """Completes a recommendation with what a user must know about it.
 
@@ -72,6 +77,7 @@ def build_verdict(
         candidates: The runs that were compared.
         recommendation: The recommended run among them.
         find_slices: Finds the slices; by default they are computed from the samples.
+        describe_probe: Says what drawn faces show about a run; by default nothing.
     """
     pick = next(
         (item for item in candidates.comparable if item.run_id == recommendation.recommended_id),
@@ -81,7 +87,8 @@ def build_verdict(
     if pick is not None:
         worst = find_slices(pick) if find_slices else slices_of(pick.test, samples)
         confusions = costly_confusions(pick.test, recommendation.costs)
-        weak = Weaknesses(tuple(worst[:SHOWN]), confusions)
+        drawn = describe_probe(pick) if describe_probe else ""
+        weak = Weaknesses(tuple(worst[:SHOWN]), confusions, drawn)
     devices = {item.device for item in candidates.comparable if item.device}
     return Verdict(
         benchmark=info,
@@ -120,4 +127,10 @@ def read_verdict(
     recommendation = recommend(
         candidates.comparable, constraints or Constraints(), costs or ErrorCosts()
     )
-    return build_verdict(info, samples, candidates, recommendation)
+    return build_verdict(
+        info,
+        samples,
+        candidates,
+        recommendation,
+        describe_probe=lambda item: probe_sentence(benchmark.run(item.run_id)),
+    )

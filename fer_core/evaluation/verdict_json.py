@@ -124,4 +124,5 @@ def _weaknesses(weaknesses: Weaknesses | None) -> dict[str, Any] | None:
             }
             for item in weaknesses.confusions
         ],
+        "drawn_faces": weaknesses.drawn_faces or None,
     }

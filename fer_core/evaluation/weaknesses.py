@@ -45,10 +45,13 @@ class Weaknesses:
     Attributes:
         slices: Slices with a higher error rate than elsewhere, most significant first.
         confusions: Confusions with the largest share of the cost, largest first.
+        drawn_faces: What most changes its answers on drawn faces, in one sentence; empty if it
+            was not probed.
     """
 
     slices: tuple[Slice, ...]
     confusions: tuple[Confusion, ...]
+    drawn_faces: str = ""
 
 
 def slices_of(test: SplitPredictions, samples: pd.DataFrame) -> list[Slice]:

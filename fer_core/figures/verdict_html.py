@@ -27,6 +27,8 @@ def verdict_section(verdict: Verdict) -> Iterator[str]:
         yield "<h3>Where it fails</h3>"
         yield _list(item.statement for item in verdict.weaknesses.slices)
         yield _list(map(verdict_text.confusion_text, verdict.weaknesses.confusions))
+        if verdict.weaknesses.drawn_faces:
+            yield f'<p class="note">{escape(verdict.weaknesses.drawn_faces)}</p>'
     yield "<h3>What the data cannot tell</h3>"
     yield _list(verdict_text.limits(verdict))
 

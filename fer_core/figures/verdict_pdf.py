@@ -113,6 +113,8 @@ def _second_page(verdict: Verdict, point: OperatingPoint | None) -> list[Flowabl
         story += [
             _bullet(verdict_text.confusion_text(item)) for item in verdict.weaknesses.confusions
         ]
+        if verdict.weaknesses.drawn_faces:
+            story.append(_bullet(verdict.weaknesses.drawn_faces))
     if verdict.test_metrics is not None:
         story += [_text("Recall by class", _HEADING), _recall_chart(verdict)]
         story.append(_text("On test, with 95% Wilson intervals and numbers of images.", _SMALL))

@@ -6,11 +6,15 @@ from fer_core.evaluation.probe_text import (
     curve_sentence,
     effect_sentences,
     no_effect_sentence,
+    probe_sentence,
     validity_sentence,
 )
 from fer_core.evaluation.response_curves import response_curves
+from fer_core.evaluation.verdict import read_verdict
+from fer_core.evaluation.verdict_json import verdict_json
+from fer_core.figures.verdict_html import verdict_section
 from fer_core.synthetic.probe_design import attribute_faces, curve_faces
-from tests.support.probes import ask, reads_expressions, smile
+from tests.support.probes import ask, reads_expressions, smile, write_stub_probes
 
 BASE = attribute_faces()
 
@@ -64,3 +68,17 @@ def test_a_curve_is_described_with_threshold_and_expectation():
 
 def test_the_limits_deny_a_measure_of_fairness():
     assert "no measure of fairness" in LIMITS
+
+
+def test_a_verdict_says_what_moves_the_recommended_run(benchmark_copy):
+    assert read_verdict(benchmark_copy).weaknesses.drawn_faces == ""
+    write_stub_probes(benchmark_copy)
+    verdict = read_verdict(benchmark_copy)
+    sentence = verdict.weaknesses.drawn_faces
+    assert sentence.startswith("On drawn faces with the expression held fixed: Skin tone 8 of 9")
+    assert "turns 100% of neutral faces into angry (50 of 50)" in sentence
+    assert verdict_json(verdict)["weaknesses"]["drawn_faces"] == sentence
+    assert any(sentence in part for part in verdict_section(verdict))
+    run = benchmark_copy.run(verdict.recommended.run_id)
+    run.probes_path.write_bytes(b"damaged")
+    assert probe_sentence(run) == ""

@@ -6,6 +6,7 @@ from fer_core.evaluation import verdict_text
 from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.verdict_json import verdict_json
+from fer_core.evaluation.weaknesses import Weaknesses
 from training.terminal.progress import console
 
 
@@ -25,17 +26,23 @@ def print_verdict(verdict: Verdict, point: OperatingPoint | None = None) -> None
     for title in verdict.other_protocol:
         _line(f"- {title}: {verdict_text.OTHER_PROTOCOL}")
     if verdict.weaknesses is not None:
-        _section("Where it fails (test)")
-        for part in verdict.weaknesses.slices:
-            _line(f"- {part.statement}")
-        for confusion in verdict.weaknesses.confusions:
-            _line(f"- {verdict_text.confusion_text(confusion)}")
+        _weaknesses(verdict.weaknesses)
     _section("What the data cannot tell")
     for sentence in verdict_text.limits(verdict):
         _line(f"- {sentence}")
     _section("Rule")
     _line(verdict_text.RULE)
     _line(f"Benchmark {verdict.benchmark.name}, split {verdict.benchmark.split_hash}.")
+
+
+def _weaknesses(weaknesses: Weaknesses) -> None:
+    _section("Where it fails (test)")
+    for part in weaknesses.slices:
+        _line(f"- {part.statement}")
+    for confusion in weaknesses.confusions:
+        _line(f"- {verdict_text.confusion_text(confusion)}")
+    if weaknesses.drawn_faces:
+        _line(f"- {weaknesses.drawn_faces}")
 
 
 def print_json(verdict: Verdict, point: OperatingPoint | None = None) -> None:
