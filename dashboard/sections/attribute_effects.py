@@ -16,6 +16,7 @@ from dashboard.state import Key
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import AttributeEffect, DrawnAccuracy
 from fer_core.evaluation.real_changes import RealAgreement
+from fer_core.evaluation.significance import p_text
 from fer_core.figures import probes as figures
 from fer_core.figures.palette import class_colour
 from fer_core.synthetic.attributes import ATTRIBUTES
@@ -67,7 +68,7 @@ def attribute(benchmark: Benchmark, run: Run) -> None:
             "class": item.label,
             "points": 100 * item.shift.value,
             "95% interval": f"{100 * item.shift.low:+.1f} to {100 * item.shift.high:+.1f}",
-            "corrected p": item.p_value,
+            "corrected p": p_text(item.p_value),
             "effect": item.significant,
         }
         for item in effect.shifts
@@ -78,7 +79,6 @@ def attribute(benchmark: Benchmark, run: Run) -> None:
         key="shifts",
         column_config={
             "points": st.column_config.NumberColumn(format="%+.1f"),
-            "corrected p": st.column_config.NumberColumn(format="%.3g"),
         },
     )
     reference = ATTRIBUTES[effect.attribute.reference].title
@@ -92,9 +92,9 @@ def attribute(benchmark: Benchmark, run: Run) -> None:
 def _changed_faces(benchmark: Benchmark, effect: AttributeEffect) -> None:
     """Shows the faces whose answer changes, each beside its reference, on demand."""
     changed = [
-        (flips.expression, flips.answer, person)
+        (flips.expression, earlier, flips.answer, person)
         for flips in effect.flips
-        for person in flips.persons
+        for person, earlier in zip(flips.persons, flips.before, strict=True)
     ]
     if not changed:
         st.caption("It changes no answer.")
@@ -105,18 +105,19 @@ def _changed_faces(benchmark: Benchmark, effect: AttributeEffect) -> None:
     names = (effect.attribute.reference, effect.attribute.name)
     faces = tuple(
         ProbeFace(ProbeKind.ATTRIBUTE, name, expression, ATTRIBUTE_LEVEL, person)
-        for expression, _, person in shown
+        for expression, _, _, person in shown
         for name in names
     )
     info = benchmark.info
     drawn = cache.pictures(faces, cache.view_of(benchmark), info.side, info.colour)
     cards = []
-    for index, (expression, answer, person) in enumerate(shown):
-        colour = class_colour(answer, info.labels)
+    for index, (expression, earlier, answer, person) in enumerate(shown):
         before, after = (Image.fromarray(drawn[2 * index + step]) for step in (0, 1))
-        title = ATTRIBUTES[names[0]].title
-        cards.append(Card(before, title, f"shows {expression}, person {person + 1}"))
-        cards.append(Card(after, f"becomes {answer}", effect.attribute.title, colour))
+        titles = [ATTRIBUTES[name].title for name in names]
+        note = f"{titles[0]}; shows {expression}, person {person + 1}"
+        cards.append(Card(before, f"answer: {earlier}", note, class_colour(earlier, info.labels)))
+        colour = class_colour(answer, info.labels)
+        cards.append(Card(after, f"answer: {answer}", titles[1], colour))
     gallery(cards, side=96, key="changed-faces")
     if len(changed) > len(shown):
         st.caption(f"The first {len(shown)} of {len(changed)}.")

@@ -41,19 +41,16 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     drawn = results.ranking(benchmark, scope, resampled)
     titles = [benchmark.titles[run_id] for run_id in drawn.runs]
     st.caption(_sentence(drawn, titles, resampled))
-    left, right = st.columns(2, gap="large")
-    with left:
-        chart.show(
-            figures.place_bars(drawn, benchmark.titles, benchmark.colours),
-            "places",
-            "Each row is a place: how often each model takes it. A row with one colour is certain.",
-        )
-    with right:
-        chart.show(
-            figures.beats_heatmap(drawn, titles),
-            "beats",
-            "Probability that the model of the row is more accurate than that of the column.",
-        )
+    chart.show(
+        figures.place_bars(drawn, benchmark.titles, benchmark.colours),
+        "places",
+        "Each row is a place: how often each model takes it. A row with one colour is certain.",
+    )
+    chart.show(
+        figures.beats_heatmap(drawn, titles),
+        "beats",
+        "Probability that the model of the row is more accurate than that of the column.",
+    )
     missing = [_TITLES[doubt].lower() for doubt in Doubt if doubt not in doubts]
     if missing:
         st.caption(

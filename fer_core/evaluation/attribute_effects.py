@@ -82,12 +82,14 @@ class Flips:
         expression: The expression that they show.
         answer: The answer with the attribute; without it the answer is another.
         persons: Numbers of the persons.
+        before: Answers without the attribute, in the order of the persons.
         total: Number of faces with this expression.
     """
 
     expression: str
     answer: str
     persons: tuple[int, ...]
+    before: tuple[str, ...]
     total: int
 
     @property
@@ -259,5 +261,7 @@ def _flips_of(before: ProbeAnswers, after: ProbeAnswers) -> tuple[Flips, ...]:
         for answer in np.unique(after.predicted[shown & changed]):
             rows = shown & changed & (after.predicted == answer)
             numbers = tuple(int(person) for person in persons[rows])
-            flips.append(Flips(str(expression), names[answer], numbers, int(shown.sum())))
+            earlier = tuple(names[index] for index in before.predicted[rows])
+            total = int(shown.sum())
+            flips.append(Flips(str(expression), names[answer], numbers, earlier, total))
     return tuple(sorted(flips, key=lambda item: (-item.share, item.expression, item.answer)))

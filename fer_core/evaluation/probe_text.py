@@ -126,12 +126,16 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
         if attribute.reference == BASE
         else f" (compared with {ATTRIBUTES[attribute.reference].title})"
     )
-    flips = [item for item in effect.flips if item.expression in recognised]
-    shift = effect.largest
+    flips = [
+        item
+        for item in effect.flips
+        if item.expression in recognised and item.answer != item.expression
+    ]
     if not flips:
         verb = _verb("move", plural=attribute.plural)
-        return f"{title}{against} {verb} the probability of {_shift(shift)}."
+        return f"{title}{against} {verb} the probability of {_shift(effect.largest)}."
     verb = _verb("turn", plural=attribute.plural)
+    shift = next(item for item in effect.shifts if item.label == flips[0].answer)
     return f"{title}{against} {verb} {_flips(flips[0])}; {_shift(shift)} over all faces."
 
 

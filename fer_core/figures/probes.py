@@ -31,6 +31,7 @@ def response_chart(curve: ResponseCurve) -> go.Figure:
         figure.add_scatter(
             x=[*LEVELS, *reversed(LEVELS)],
             y=[*curve.high[:, index], *curve.low[::-1, index]],
+            mode="lines",
             fill="toself",
             fillcolor=_faded(colour),
             line={"width": 0},

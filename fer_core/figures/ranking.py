@@ -36,10 +36,7 @@ def place_bars(
     figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(tickformat=".0%", range=[0, 1], gridcolor=GRID, title="probability")
     figure.update_yaxes(autorange="reversed", dtick=1, title="place")
-    figure = style(figure, 210 + 34 * count)
-    return figure.update_layout(
-        legend={"orientation": "h", "yanchor": "top", "y": -0.18, "x": 0, "yref": "paper"}
-    )
+    return style(figure, 160 + 30 * count)
 
 
 def beats_heatmap(ranking: Ranking, names: Sequence[str]) -> go.Figure:

@@ -48,6 +48,7 @@ def test_a_rule_that_looks_at_skin_is_detected_with_the_right_size():
         1.0,
         50,
     )
+    assert set(flips.before) == {"neutral"}
     shifts = {shift.label: shift for shift in dark.shifts}
     assert shifts["angry"].shift.value == 0.25
     assert shifts["neutral"].shift.value == -0.25
