@@ -137,7 +137,9 @@ def source(benchmark: BenchmarkDir, run_ids: Sequence[str], shifted: set[str]) -
     return Source(validation, temperatures)
 
 
-def check(known: Source, reference: ShiftReference, shift: Shift, answers: Answers) -> pd.DataFrame:
+def check(
+    known: Source, reference: ShiftReference | None, shift: Shift, answers: Answers
+) -> pd.DataFrame:
     """Returns estimates, truth and signals of a shifted set, one row per run."""
     runs = {
         run_id: RunAnswers(

@@ -65,7 +65,7 @@ def em_priors(probabilities: Floats, source: Floats) -> Floats:
         Shares that sum to 1, shape (K,).
     """
     known = np.maximum(source, 1e-6)
-    priors = known / known.sum()
+    priors: Floats = known / known.sum()
     for _ in range(_ROUNDS):
         updated = reweighted(probabilities, priors / known).mean(axis=0)
         if float(np.abs(updated - priors).max()) < 1e-6:

@@ -431,9 +431,9 @@ def answers_heatmap(
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> go.Figure:
-    """Draws the class balance of each split as stacked bars of shares."""
+    """Draws the class balance of each split with labels as stacked bars of shares."""
     figure = go.Figure()
-    splits = list(counts)
+    splits = [split for split, classes in counts.items() if any(classes.values())]
     for label in labels:
         totals = [sum(counts[split].values()) for split in splits]
         figure.add_bar(
