@@ -362,7 +362,7 @@ def _regions(
                 "label": labels[target],
                 "predicted": labels[int(saliency.logits.argmax())],
                 **shares(to_side(values, len(mask["eyes"]))[0].numpy(), mask),
-                "cells": (cells / peak if peak > 0 else cells).astype(np.float32),
+                "cells": (cells / peak if peak > 0 else cells).astype(np.float16),
             }
         )
     return rows
