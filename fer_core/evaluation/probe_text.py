@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.attribute_effects import (
@@ -12,6 +14,7 @@ from fer_core.evaluation.attribute_effects import (
     attribute_effects,
     drawn_accuracy,
 )
+from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.probes import read_probes
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.response_curves import ResponseCurve
@@ -114,6 +117,8 @@ def effect_sentences(
 def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
     """Returns what an attribute does, such as `Glasses turn 6% of neutral faces into surprise`.
 
+    The share has its Wilson interval.
+
     Args:
         effect: The effect.
         recognised: Expressions that the run recognises on drawn faces; changed answers on others
@@ -134,9 +139,7 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
     if not flips:
         verb = _verb("move", plural=attribute.plural)
         return f"{title}{against} {verb} the probability of {_shift(effect.largest)}."
-    verb = _verb("turn", plural=attribute.plural)
-    shift = next(item for item in effect.shifts if item.label == flips[0].answer)
-    return f"{title}{against} {verb} {_flips(flips[0])}; {_shift(shift)} over all faces."
+    return f"{title}{against} {_verb('turn', plural=attribute.plural)} {_flips(flips[0])}."
 
 
 def probe_sentence(run: RunDir) -> str:
@@ -176,9 +179,10 @@ def no_effect_sentence(effects: Sequence[AttributeEffect]) -> str:
 
 
 def _flips(flips: Flips) -> str:
+    low, high = wilson(np.array([len(flips.persons)]), np.array([flips.total]))[:, 0]
     return (
-        f"{flips.share:.0%} of {flips.expression} faces into {flips.answer} "
-        f"({len(flips.persons)} of {flips.total})"
+        f"{flips.share:.0%} [{100 * low:.0f}, {100 * high:.0f}] of {flips.expression} faces into "
+        f"{flips.answer} ({len(flips.persons)} of {flips.total})"
     )
 
 

@@ -19,6 +19,17 @@ from tests.support.probes import ask, reads_expressions, smile, write_stub_probe
 BASE = attribute_faces()
 
 
+def test_a_flip_is_said_with_its_interval():
+    def rule(face):
+        tired = face.name == "glasses" and face.expression == "neutral" and face.identity < 15
+        return "surprise" if tired else reads_expressions(face)
+
+    answers = ask(rule, [*BASE, *attribute_faces("glasses")])
+    (sentence,) = effect_sentences(attribute_effects(answers), drawn_accuracy(answers))
+    # Wilson: 15 of 50
+    assert sentence == "Glasses turn 30% [19, 44] of neutral faces into surprise (15 of 50)."
+
+
 def test_glasses_that_turn_neutral_faces_into_surprise_are_said_so():
     def rule(face):
         # 3 of the 50 neutral faces; the shift of 15 persons makes it significant
@@ -76,7 +87,7 @@ def test_a_verdict_says_what_moves_the_recommended_run(benchmark_copy):
     verdict = read_verdict(benchmark_copy)
     sentence = verdict.weaknesses.drawn_faces
     assert sentence.startswith("On drawn faces with the expression held fixed: Skin tone 8 of 9")
-    assert "turns 100% of neutral faces into angry (50 of 50)" in sentence
+    assert "turns 100% [93, 100] of neutral faces into angry (50 of 50)" in sentence
     assert verdict_json(verdict)["weaknesses"]["drawn_faces"] == sentence
     assert any(sentence in part for part in verdict_section(verdict))
     run = benchmark_copy.run(verdict.recommended.run_id)
