@@ -150,7 +150,7 @@ def _state(
     probabilities = sampling_probabilities(pool, before, at_step)
     return LabelState(
         merged,
-        select(belief, int(labelled.clear.sum())),
+        select(pool, labelled, belief),
         estimate_accuracies(pool, labelled),
         next_image(probabilities, len(before)),
         worth_of_next(pool, belief, probabilities),

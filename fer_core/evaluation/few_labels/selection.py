@@ -5,17 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.evaluation.few_labels.acquisition import draw
-from fer_core.evaluation.few_labels.pool import Floats, LabelPool
+from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
 from fer_core.evaluation.few_labels.posterior import (
     DRAWS,
     Posterior,
     normal_draws,
+    posterior,
 )
 
 MARGIN = 0.01
 """A run this close to the best is good enough to stop."""
 
-CERTAINTY = 0.95
+CERTAINTY = 0.97
+"""Probability at which labelling may stop. It is looked at after every label, so it is higher than
+the 95% that the simulation on validation then reaches."""
+
+CAUTIOUS_SCALE = 2.0
+"""Prior standard deviation of a run's weight for the stop rule, in nats: it trusts the consensus
+less than the choice does."""
+
 LEAST_LABELS = 20
 """Labels before the rule may say stop."""
 
@@ -47,7 +55,8 @@ class Selection:
         expected: Expected accuracy of each run, shape (R,), by the model of `posterior.py`.
         leader: Position of the run with the highest expected accuracy.
         regret: Expected accuracy that the leader lacks to the best, 0 to 1.
-        within_margin: Probability that the leader is within `MARGIN` of the best.
+        within_margin: Probability that the leader is within `MARGIN` of the best, with the prior of
+            `CAUTIOUS_SCALE`.
         labels: Number of clear labels.
     """
 
@@ -64,19 +73,27 @@ class Selection:
         return self.labels >= LEAST_LABELS and self.within_margin >= CERTAINTY
 
 
-def select(belief: Posterior, labels: int) -> Selection:
+def select(pool: LabelPool, labelled: Labelled, belief: Posterior) -> Selection:
     """Summarises what is known about the accuracies.
 
     Args:
-        belief: Distribution of the accuracies.
-        labels: Number of clear labels.
+        pool: The images.
+        labelled: Labels so far.
+        belief: What is known after them.
     """
     drawn = belief.draws(DRAWS)
     leader = belief.leader
-    gap = drawn.max(axis=1) - drawn[:, leader]
     best = np.bincount(drawn.argmax(axis=1), minlength=drawn.shape[1]) / len(drawn)
+    cautious = posterior(pool, labelled, belief.weights, CAUTIOUS_SCALE).draws(DRAWS)
+    gap = cautious.max(axis=1) - cautious[:, leader]
+    regret = drawn.max(axis=1) - drawn[:, leader]
     return Selection(
-        best, belief.mean, leader, float(gap.mean()), float((gap <= MARGIN).mean()), labels
+        best,
+        belief.mean,
+        leader,
+        float(regret.mean()),
+        float((gap <= MARGIN).mean()),
+        int(labelled.clear.sum()),
     )
 
 

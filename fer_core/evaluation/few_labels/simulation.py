@@ -65,7 +65,7 @@ def simulate(
         lacks = float(accuracy.max() - accuracy[belief.leader])
         if count not in budgets and (stopped is not None or count % 5):
             continue
-        selection = select(belief, count)
+        selection = select(pool, labelled, belief)
         if stopped is None and selection.may_stop:
             stopped, well = count, lacks <= MARGIN
         if count in budgets:

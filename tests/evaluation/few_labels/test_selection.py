@@ -16,8 +16,9 @@ from tests.support.pools import labels_of, made_up_runs
 def test_labels_raise_the_probability_of_the_best_until_it_may_stop():
     runs, truth = made_up_runs((0.9, 0.6, 0.5), images=1000)
     pool = LabelPool.of(runs)
-    before = select(posterior(pool, Labelled.none(4)), 0)
-    after = select(posterior(pool, labels_of(pool, np.arange(400), truth)), 400)
+    none, many = Labelled.none(4), labels_of(pool, np.arange(400), truth)
+    before = select(pool, none, posterior(pool, none))
+    after = select(pool, many, posterior(pool, many))
     assert before.probability_best.sum() == pytest.approx(1)
     assert after.leader == 0
     assert after.probability_best[0] > 0.99
@@ -27,11 +28,13 @@ def test_labels_raise_the_probability_of_the_best_until_it_may_stop():
 
 
 def test_certainty_alone_does_not_stop_before_the_least_number_of_labels():
-    runs, _ = made_up_runs((0.9, 0.6), images=30)
-    belief = posterior(LabelPool.of([runs[0], runs[0]]), Labelled.none(4))
-    assert select(belief, LEAST_LABELS - 1).within_margin == 1
-    assert not select(belief, LEAST_LABELS - 1).may_stop
-    assert select(belief, LEAST_LABELS).may_stop
+    runs, truth = made_up_runs((0.9, 0.6), images=30)
+    pool = LabelPool.of([runs[0], runs[0]])
+    for count in (LEAST_LABELS - 1, LEAST_LABELS):
+        labelled = labels_of(pool, np.arange(count), truth)
+        selection = select(pool, labelled, posterior(pool, labelled))
+        assert selection.within_margin == 1
+        assert selection.may_stop == (count == LEAST_LABELS)
 
 
 def test_the_next_image_follows_from_the_labels_and_there_is_none_after_the_last():
