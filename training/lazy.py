@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         ("runs", "publish"),
         ("predict", "predict"),
         ("transfer", "transfer"),
+        ("adapt", "adapt"),
         ("explain", "explain"),
         ("import_export", "export"),
         ("import_export", "convert_detector"),

@@ -7,6 +7,7 @@ from torch import nn
 
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine.hints import captured
+from fer_core.errors import WeightsError
 from fer_core.models import ModelSpec
 
 
@@ -39,3 +40,52 @@ def pooled_features(
             model(preprocessing(batch.to(device)))
         parts.append(feature_maps[0].float().mean(dim=(2, 3)).cpu())
     return torch.cat(parts).numpy()
+
+
+@torch.inference_mode()
+def classifier_inputs(
+    model: nn.Module,
+    spec: ModelSpec,
+    preprocessing: Preprocessing,
+    images: NDArray[np.uint8],
+    *,
+    batch_size: int = 64,
+) -> NDArray[np.float32]:
+    """Returns what the network's last linear layer receives.
+
+    Args:
+        model: The network, in evaluation mode.
+        spec: Its architecture.
+        preprocessing: Its input pipeline.
+        images: Stored images, uint8, shape (N, H, W) or (N, H, W, 3).
+        batch_size: Images per step.
+
+    Returns:
+        Shape (N, D).
+
+    Raises:
+        WeightsError: If its classifier is not one linear layer.
+    """
+    layer = linear_classifier(model, spec)
+    device = next(model.parameters()).device
+    parts: list[torch.Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: parts.append(inputs[0].float().cpu()))
+    try:
+        for start in range(0, len(images), batch_size):
+            batch = torch.from_numpy(np.array(images[start : start + batch_size]))
+            model(preprocessing(batch.to(device)))
+    finally:
+        hook.remove()
+    return torch.cat(parts).numpy()
+
+
+def linear_classifier(model: nn.Module, spec: ModelSpec) -> nn.Linear:
+    """Returns the network's classifier.
+
+    Raises:
+        WeightsError: If it is not one linear layer.
+    """
+    layer = model.get_submodule(spec.head)
+    if not isinstance(layer, nn.Linear):
+        raise WeightsError("The classifier of this network is not one linear layer.")
+    return layer
