@@ -65,4 +65,4 @@ def _print(result: "Adapted") -> None:
     if result.run is None:
         console.print("No remedy helps significantly, so the run stays as it is.")
     else:
-        console.print(f"{result.chosen} applied: {result.run.root}")
+        console.print(f"{result.applied} applied: {result.run.root}")

@@ -51,14 +51,14 @@ class Adapted:
         labels: Number of labelled images.
         groups: Number of persons or sources among them.
         judged: Each remedy with its gains.
-        chosen: The remedy that was applied; None if none helps.
+        applied: The remedy that was applied; None if none helps.
         run: The adapted run; None if there is none.
     """
 
     labels: int
     groups: int
     judged: tuple[JudgedRemedy, ...]
-    chosen: Remedy | None
+    applied: Remedy | None
     run: RunDir | None
 
 

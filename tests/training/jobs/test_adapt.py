@@ -41,7 +41,7 @@ def test_a_head_that_helps_becomes_a_run_like_others(transferred):
     toy, benchmark = transferred
     result = adapt(benchmark, toy.data, RUN)
     assert result.labels == 60
-    assert result.chosen is not None
+    assert result.applied is not None
     run = ArtifactStore(toy.artifacts).benchmark(benchmark.name).run(f"{RUN}-adapted")
     assert run.info().title.endswith("(adapted)")
     stored = Predictions.read(run.predictions_path, SEVEN_EMOTIONS, unlabelled=True)
@@ -53,7 +53,7 @@ def test_a_head_that_helps_becomes_a_run_like_others(transferred):
     assert unlabelled.sum() == 6
     # what the written network answers, and cross-fitted predictions where there are labels
     assert np.abs(test.probabilities[unlabelled] - answers[unlabelled]).max() < 1e-4
-    chosen = judged[result.chosen].probabilities
+    chosen = judged[result.applied].probabilities
     assert np.abs(test.probabilities[~unlabelled] - chosen).max() < 1e-6
     assert len(stored.split("validation")) == 60
 
