@@ -7,6 +7,7 @@ reproduced without the file. Keys of earlier versions (`RENAMED_KEYS`) are still
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -56,6 +57,14 @@ LEAST_MACRO_RECALL: Any = Field(
     le=1,
     description="prior=accuracy: choose the most accurate strength among those with at least this "
     "macro-recall on validation; 0: among all",
+)
+"""Field of networks and ensembles."""
+
+
+RUN_NAME: Any = Field(
+    default="",
+    pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$",
+    description="name of the run in place of the recipe's; set with --name",
 )
 """Field of networks and ensembles."""
 
@@ -250,6 +259,9 @@ class TrainConfig(_Section):
     """Schedule, precision and checkpoint selection."""
 
     epochs: int = Field(default=10, ge=1, description="passes over the training images")
+    max_images: int = Field(
+        default=0, ge=0, description="train on a random subset of this many images; 0: on all"
+    )
     batch_size: int = Field(default=128, ge=2, description="images per step, over all processes")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="fp32", description="auto: bf16 where the device supports it, else fp32"
@@ -291,6 +303,7 @@ class Recipe(_Section):
     kind: Literal["network"] = "network"
     name: str
     profile: str
+    run_name: str = RUN_NAME
     description: str = ""
     model: ModelConfig
     augment: AugmentConfig = AugmentConfig()
@@ -328,9 +341,14 @@ class Recipe(_Section):
         return self
 
     @property
+    def shown_name(self) -> str:
+        """The name given with --name, else the recipe's."""
+        return self.run_name or self.name
+
+    @property
     def run_id(self) -> str:
-        """The run's id: recipe name, profile and seed."""
-        return f"{self.name}-{self.profile}-s{self.train.seed}"
+        """The run's id: the given name or the recipe's, profile and seed."""
+        return f"{self.shown_name}-{self.profile}-s{self.train.seed}"
 
     def size_at(self, epoch: int) -> int:
         """Returns the input side in an epoch (from 0) under progressive resizing.
@@ -378,6 +396,7 @@ class EnsembleRecipe(_Section):
     kind: Literal["ensemble"]
     name: str
     profile: str
+    run_name: str = RUN_NAME
     description: str = ""
     members: tuple[str, ...] = Field(default=(), description="recipe names")
     runs: tuple[str, ...] = Field(default=(), description="ids of runs, instead of members")
@@ -399,9 +418,14 @@ class EnsembleRecipe(_Section):
         return self
 
     @property
+    def shown_name(self) -> str:
+        """The name given with --name, else the recipe's."""
+        return self.run_name or self.name
+
+    @property
     def run_id(self) -> str:
-        """The run's id: recipe name and profile (an ensemble has no seed); the name for runs."""
-        return self.name if self.runs else f"{self.name}-{self.profile}"
+        """The run's id: its name and profile (an ensemble has no seed); the name for runs."""
+        return self.shown_name if self.runs else f"{self.shown_name}-{self.profile}"
 
     def member_runs(self, seed: int = 0) -> list[str]:
         """Returns the ids of the runs that are averaged."""
@@ -421,36 +445,128 @@ def recipe_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """A resolved recipe.
+
+    Attributes:
+        recipe: The recipe.
+        notes: What the user should know about it, such as a setting that another switched off.
+    """
+
+    recipe: AnyRecipe
+    notes: tuple[str, ...] = ()
+
+
 def load_recipe(
     folder: Path, name: str, profile: str = "cpu", overrides: Sequence[str] = ()
 ) -> AnyRecipe:
+    """Resolves a recipe; `resolve_recipe` describes arguments and errors."""
+    return resolve_recipe(folder, name, profile, overrides).recipe
+
+
+def resolve_recipe(
+    folder: Path,
+    name: str,
+    profile: str = "cpu",
+    overrides: Sequence[str] = (),
+    run_name: str = "",
+) -> ResolvedRecipe:
     """Resolves a recipe: defaults, the file, what its profile shares, its profile, overrides.
+
+    Class weights and logit adjustment both correct for class frequencies. If an override switches
+    one of them on and none sets the other, the other is switched off.
 
     Args:
         folder: Folder of recipe files.
-        name: File name without `.yaml`.
+        name: File name without `.yaml`, or the path of a recipe file anywhere.
         profile: `cpu`, `gpu` or `gpu_offline`.
         overrides: `section.key=value` strings; values are parsed as YAML.
+        run_name: Name of the run in place of the recipe's.
 
     Raises:
         NoProfileError: If the recipe does without this profile; says why.
         RecipeError: On an unknown recipe, profile or key, or a value out of range.
     """
-    if name not in recipe_names(folder):
-        known = ", ".join(recipe_names(folder)) or "none"
-        raise RecipeError(f"There is no recipe {name!r}. Known recipes: {known}.")
+    path = recipe_path(folder, name)
     if profile not in PROFILES:
         raise RecipeError(f"There is no profile {profile!r}. Profiles: {', '.join(PROFILES)}.")
-    content = _read_yaml(folder / f"{name}.yaml")
-    changes = _profile_changes(name, profile, content.pop("profiles", None) or {})
+    content = _read_yaml(path)
+    changes = _profile_changes(path.stem, profile, content.pop("profiles", None) or {})
     shared: dict[str, Any] = {}
     if content.get("kind") != "ensemble":  # an ensemble has none of a network's keys
-        shared = _read_yaml(folder / "profiles" / f"{profile}.yaml", optional=True)
+        beside = path.parent / "profiles" / f"{profile}.yaml"
+        common = beside if beside.is_file() else folder / "profiles" / f"{profile}.yaml"
+        shared = _read_yaml(common, optional=True)
     merged = _merge(current_keys(content), current_keys(shared))
     merged = _merge(merged, current_keys(changes))
+    changed: dict[str, Any] = {}
     for text in overrides:
-        merged = _merge(merged, current_keys(_parse_override(text)))
-    return parse_recipe({**merged, "name": name, "profile": profile})
+        changed = _merge(changed, current_keys(_parse_override(text)))
+    merged, notes = _one_frequency_correction(_merge(merged, changed), changed)
+    names = {"name": path.stem, "profile": profile, "run_name": run_name}
+    return ResolvedRecipe(parse_recipe({**merged, **names}), notes)
+
+
+def recipe_path(folder: Path, name: str) -> Path:
+    """Returns the file of a recipe.
+
+    Args:
+        folder: Folder of recipe files.
+        name: Its name there, or the path of a file that ends in `.yaml` or `.yml`.
+
+    Raises:
+        RecipeError: If there is no such recipe.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise RecipeError(f"There is no recipe file {name}.")
+        return path
+    if name not in recipe_names(folder):
+        known = ", ".join(recipe_names(folder)) or "none"
+        raise RecipeError(
+            f"There is no recipe {name!r}. Known recipes: {known}. A recipe of your own is given "
+            "by its path, such as ./mine.yaml."
+        )
+    return folder / f"{name}.yaml"
+
+
+_FREQUENCY_CORRECTIONS = {"class_weights": "none", "logit_adjustment": 0}
+"""Keys of `loss` that correct for class frequencies, and the value that switches each off."""
+
+
+def _one_frequency_correction(
+    content: dict[str, Any], changed: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Switches off the frequency correction that an override replaces; warns if both are on.
+
+    Args:
+        content: Values with overrides.
+        changed: The overrides alone.
+
+    Returns:
+        The values, and notes for the user.
+    """
+    loss = content.get("loss")
+    if not isinstance(loss, Mapping):
+        return content, ()
+    active = [key for key, off in _FREQUENCY_CORRECTIONS.items() if loss.get(key, off) != off]
+    if len(active) < 2:
+        return content, ()
+    chosen = [key for key in active if key in (changed.get("loss") or {})]
+    if len(chosen) != 1:
+        return content, (
+            "loss.class_weights and loss.logit_adjustment both correct for class frequencies, so "
+            "rare classes are corrected twice. Set one of them only.",
+        )
+    other = next(key for key in active if key not in chosen)
+    off = {"loss": {other: _FREQUENCY_CORRECTIONS[other]}}
+    return _merge(content, off), (
+        f"loss.{other}={loss[other]} of the recipe is switched off, because "
+        f"loss.{chosen[0]}={loss[chosen[0]]} also corrects for class frequencies. To use both, set "
+        "both.",
+    )
 
 
 def _read_yaml(path: Path, *, optional: bool = False) -> dict[str, Any]:
@@ -519,10 +635,9 @@ def _parse_override(text: str) -> dict[str, Any]:
     path, separator, value = text.partition("=")
     if not separator or not path:
         raise RecipeError(f"Cannot parse {text!r}; write it as section.key=value.")
-    if path in ("name", "profile"):
-        raise RecipeError(
-            f"{path} cannot be set with --set; pass the recipe's name and --profile instead."
-        )
+    if path in ("name", "profile", "run_name"):
+        remedy = "pass --name" if path == "run_name" else "pass the recipe's name and --profile"
+        raise RecipeError(f"{path} cannot be set with --set; {remedy} instead.")
     try:
         nested: Any = yaml.safe_load(value)
     except yaml.YAMLError as error:

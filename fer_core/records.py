@@ -230,7 +230,8 @@ class RunInfo(Record):
         init_source: Source of the initial weights.
         init_notes: What became of their classifier, and which of their tensors are not used.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
-        note: What the user said about an imported model, such as the images it was trained on.
+        note: What the user said about the run, such as the images an imported model was trained on.
+        tags: Short words that the user gave the run; those of a grid are `key=value`.
         outputs: Class of each output of a model that was trained elsewhere, in its own order; empty
             if they are `labels`.
         image_size: Input side in pixels; None for an ensemble or if unknown.
@@ -264,6 +265,7 @@ class RunInfo(Record):
     init_source: str
     init_notes: tuple[str, ...] = ()
     note: str = ""
+    tags: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     seed: int
     image_size: int | None
@@ -322,6 +324,8 @@ class TrainingState(Record):
         images_per_second: Training speed over all processes.
         seconds_left: Estimated time to the end of the last epoch.
         updated: Time of writing, in seconds since 1970.
+        recipe: Name of the recipe; empty in files of earlier versions.
+        run_name: Name given with `--name`; empty without one.
     """
 
     epoch: int
@@ -333,6 +337,8 @@ class TrainingState(Record):
     images_per_second: float
     seconds_left: float
     updated: float
+    recipe: str = ""
+    run_name: str = ""
 
     @property
     def done(self) -> float:

@@ -13,6 +13,7 @@ from fer_core.config import (
     parse_recipe,
     recipe_names,
     recipe_values,
+    resolve_recipe,
 )
 from fer_core.errors import NoProfileError, RecipeError
 from fer_core.models import architectures, build_model, spec_of
@@ -227,3 +228,46 @@ def test_fewer_epochs_shorten_each_phase_in_proportion(folder):
     assert short.distill.hint_epochs == 3
     one = recipe.with_epochs(1)
     assert (one.train.freeze_epochs, one.train.progressive_size, one.train.patience) == (0, 0, 1)
+
+
+def test_a_recipe_of_any_path_is_read_with_the_shared_profile(folder, tmp_path):
+    shared = tmp_path / "library"
+    (shared / "profiles").mkdir(parents=True)
+    (shared / "profiles" / "gpu.yaml").write_text("train: {batch_size: 512}")
+    own = load_recipe(shared, str(folder / "mine.yaml"), "gpu")
+    assert (own.name, own.model.image_size, own.train.batch_size) == ("mine", 224, 512)
+    with pytest.raises(RecipeError, match=r"There is no recipe file .*other\.yaml"):
+        load_recipe(shared, str(folder / "other.yaml"))
+
+
+def test_the_name_of_a_run_replaces_the_recipes_in_its_id(folder):
+    named = resolve_recipe(folder, "mine", "cpu", ["train.seed=2"], run_name="no_mixing").recipe
+    assert (named.run_id, named.name) == ("no_mixing-cpu-s2", "mine")
+    with pytest.raises(RecipeError, match="run_name: String should match"):
+        resolve_recipe(folder, "mine", run_name="../up")
+    with pytest.raises(RecipeError, match="cannot be set with --set"):
+        load_recipe(folder, "mine", overrides=["run_name=x"])
+
+
+def test_one_frequency_correction_switches_the_other_off(folder):
+    (folder / "adjusted.yaml").write_text(f"{FILE}\nloss: {{logit_adjustment: 0.5}}\n")
+    weighted = resolve_recipe(folder, "adjusted", overrides=["loss.class_weights=balanced"])
+    assert weighted.recipe.loss.logit_adjustment == 0
+    assert weighted.recipe.loss.class_weights == "balanced"
+    assert weighted.notes[0].startswith("loss.logit_adjustment=0.5 of the recipe is switched off")
+    off = resolve_recipe(folder, "adjusted", overrides=["loss.class_weights=none"])
+    assert (off.recipe.loss.logit_adjustment, off.notes) == (0.5, ())
+    (folder / "weighted.yaml").write_text(f"{FILE}\nloss: {{class_weights: sqrt}}\n")
+    adjusted = resolve_recipe(folder, "weighted", overrides=["loss.logit_adjustment=1"])
+    assert adjusted.recipe.loss.class_weights == "none"
+
+
+def test_two_frequency_corrections_that_are_both_wanted_are_kept_with_a_warning(folder):
+    overrides = ["loss.class_weights=balanced", "loss.logit_adjustment=1"]
+    both = resolve_recipe(folder, "mine", overrides=overrides)
+    assert (both.recipe.loss.class_weights, both.recipe.loss.logit_adjustment) == ("balanced", 1)
+    assert "corrected twice" in both.notes[0]
+    (folder / "both.yaml").write_text(
+        f"{FILE}\nloss: {{class_weights: sqrt, logit_adjustment: 0.5}}\n"
+    )
+    assert "corrected twice" in resolve_recipe(folder, "both").notes[0]

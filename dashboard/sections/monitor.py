@@ -11,6 +11,7 @@ from dashboard.cache.benchmarks import Benchmark, Training
 from dashboard.components import chart
 from dashboard.components.text import plain
 from fer_core.figures import charts
+from fer_core.records import TrainingState
 
 QUIET = 120.0
 """Seconds without an update after which a training may have stopped."""
@@ -21,11 +22,15 @@ def duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-def resume_command(run_id: str, benchmark: str) -> str:
+def resume_command(run_id: str, benchmark: str, state: TrainingState) -> str:
     """Returns the command that resumes an interrupted training."""
     # the name of a renamed folder has no profile and seed
-    recipe, profile, seed = [*run_id.rsplit("-", 2), "cpu", "s0"][:3]
-    command = f"python -m training train {recipe} --benchmark {benchmark} --profile {profile}"
+    name, profile, seed = [*run_id.rsplit("-", 2), "cpu", "s0"][:3]
+    named = f" --name {state.run_name}" if state.run_name else ""
+    command = (
+        f"python -m training train {state.recipe or name} --benchmark {benchmark}{named} "
+        f"--profile {profile}"
+    )
     return f"{command} --seed {seed.removeprefix('s')} --resume"
 
 
@@ -46,7 +51,7 @@ def card(training: Training, benchmark: str, colour: str) -> None:
                 "stopped. If it was stopped, resume it with the same options:",
                 icon=":material/pause_circle:",
             )
-            st.code(resume_command(run_id, benchmark), language="bash")
+            st.code(resume_command(run_id, benchmark, state), language="bash")
         if state.loss is None:
             st.error(
                 "The loss is NaN or infinite: the training has diverged. Start it again with a "

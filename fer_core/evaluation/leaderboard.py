@@ -217,7 +217,7 @@ def _evaluated(
                 pending[run.run_id] = pool.submit(work)
             except FerscopeError as error:
                 problems.append(f"{run.run_id}: {error}")
-    baseline = baseline_robustness([run.directory for run in runs])
+    baseline = baseline_robustness(runs)
     infos = [run.info for run in runs]
     entries = {}
     for run in runs:
@@ -260,11 +260,15 @@ def check_matches_report(run: RunDir, predictions: Predictions, report: Report) 
         )
 
 
-def baseline_robustness(runs: Sequence[RunDir]) -> pd.DataFrame | None:
-    """Returns the robustness table of the first run of the baseline recipe that has one."""
+def baseline_robustness(runs: Sequence[RunSource]) -> pd.DataFrame | None:
+    """Returns the robustness table of the first run of the baseline recipe that has one.
+
+    Named variants of the recipe are no baselines.
+    """
     for run in runs:
-        if run.run_id.startswith(f"{robustness.BASELINE}-"):
-            table = _robustness_table(run)
+        recipe = run.info.recipe
+        if recipe.get("name") == robustness.BASELINE and not recipe.get("run_name"):
+            table = _robustness_table(run.directory)
             if table is not None:
                 return table
     return None

@@ -18,7 +18,7 @@ class Spread:
     """Statistics of one metric over the seeds of a recipe.
 
     Attributes:
-        family: `<recipe>-<profile>`.
+        family: `<name>-<profile>`.
         runs: Run ids, by name.
         mean: Mean value.
         deviation: Sample standard deviation (n - 1); None for a single run.
@@ -35,7 +35,7 @@ class Spread:
 
 
 def family_of(run_id: str) -> str:
-    """Returns `<recipe>-<profile>` of `<recipe>-<profile>-s<seed>`; other ids are unchanged."""
+    """Returns `<name>-<profile>` of `<name>-<profile>-s<seed>`; other ids are unchanged."""
     match = _SEEDED.fullmatch(run_id)
     return match["family"] if match else run_id
 

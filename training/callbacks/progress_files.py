@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from fer_core.artifacts import RunDir, write_table
+from fer_core.config import Recipe
 from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import ArtifactError
 from fer_core.records import TrainingState
@@ -30,10 +31,12 @@ class ProgressWriter:
     Args:
         inner: A callback that is called as well.
         run: Where the files are written.
+        recipe: What is trained; the Training monitor then shows the command that resumes it.
     """
 
-    def __init__(self, inner: Callback, run: RunDir) -> None:
+    def __init__(self, inner: Callback, run: RunDir, recipe: Recipe | None = None) -> None:
         self._inner, self._run = inner, run
+        self._names = (recipe.name, recipe.run_name) if recipe else ("", "")
         self._points: list[dict[Hashable, float]] | None = None
         self._epoch, self._step = 0, 0  # of the last point of the trace
         self._loss = self._right = 0.0  # sums over the epoch's steps up to that point
@@ -100,6 +103,7 @@ class ProgressWriter:
     def _write(self, metrics: StepMetrics) -> None:
         self._written = time.monotonic()
         facts = asdict(metrics) | {"loss": metrics.loss if math.isfinite(metrics.loss) else None}
+        facts |= dict(zip(("recipe", "run_name"), self._names, strict=True))
         with suppress(ArtifactError):
             TrainingState(**facts, updated=time.time()).write(self._run.progress_path)
             if self._points:

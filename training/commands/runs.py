@@ -1,12 +1,21 @@
 """Commands that train, evaluate and publish runs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fer_core.artifacts import BenchmarkDir, RunDir
-from fer_core.config import EnsembleRecipe, Recipe, load_recipe, parse_recipe, recipe_names
+from fer_core.config import (
+    EnsembleRecipe,
+    Recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+    recipe_path,
+    resolve_recipe,
+)
 from fer_core.errors import FerscopeError, RecipeError
 from training.options import (
     RECIPES,
@@ -14,7 +23,10 @@ from training.options import (
     Benchmark,
     Data,
     DeviceOption,
+    Note,
     Profile,
+    Set,
+    Tags,
     Track,
     benchmark_dir,
     device_name,
@@ -24,8 +36,13 @@ from training.options import (
 if TYPE_CHECKING:
     from fer_core.data.prepared import PreparedDataset
     from training.jobs.benchmark import Fit
+    from training.jobs.grid import Variant
     from training.jobs.plan import RunPolicy
     from training.jobs.train import TrainOptions
+
+
+GRID_RECIPE = "efficientnet_lite0"
+"""Recipe of a grid without --only: its pretrained weights are installed, and it trains quickly."""
 
 
 def recipes() -> None:
@@ -43,14 +60,25 @@ def recipes() -> None:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="Name of a recipe, such as resnet34. `recipes` lists them.")
+        str,
+        typer.Argument(
+            help="Name of a recipe, such as resnet34 (`recipes` lists them), or the path of a "
+            "recipe file, such as ./mine.yaml."
+        ),
     ],
     benchmark: Annotated[str, typer.Option(help="Name of a prepared benchmark, such as ferplus.")],
     profile: Profile = "cpu",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a recipe key: `optim.lr=0.0005`. May be repeated."),
-    ] = None,
+    set_: Set = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of the run, for variants of a recipe that stand side by side. Its id is "
+            "name, profile and seed.",
+            show_default="the recipe's",
+        ),
+    ] = "",
+    tag: Tags = None,
+    note: Note = "",
     seed: Annotated[
         int | None,
         typer.Option(
@@ -89,7 +117,7 @@ def train(
     The run's id is recipe, profile and seed, such as `resnet34-cpu-s0`. Results are written to
     `artifacts/<benchmark>/runs/<run id>/`. Example:
 
-        python -m training train resnet34 --benchmark ferplus --set optim.lr=0.001
+        python -m training train resnet34 --benchmark ferplus --set optim.lr=0.001 --name slow
 
     To train on several GPUs:
 
@@ -98,11 +126,14 @@ def train(
     from training.jobs.accelerator import is_main_process
     from training.jobs.ensembles import build_ensemble
     from training.jobs.plan import RunPolicy
-    from training.jobs.train import TrainOptions
+    from training.jobs.train import RunDescription, TrainOptions
     from training.terminal.reports import print_report
 
     benchmark_paths = benchmark_dir(benchmark, artifacts)
-    resolved = load_recipe(RECIPES, recipe, profile, [*(set_ or []), *_seed_override(recipe, seed)])
+    overrides = [*(set_ or []), *_seed_override(recipe, seed)]
+    made = resolve_recipe(RECIPES, recipe, profile, overrides, name)
+    _print_notes(made.notes)
+    resolved = made.recipe
     if smoke:
         _smoke(resolved, benchmark_paths, data, device_name(device), seed or 0)
         return
@@ -118,8 +149,19 @@ def train(
         raise FerscopeError(
             f"{benchmark_paths.root} has no benchmark.json. Run `python -m training prepare` first."
         )
-    options = TrainOptions(resume, max_minutes, device_name(device))
+    description = RunDescription(note=note.strip()).with_tags(tag or [])
+    options = TrainOptions(resume, max_minutes, device_name(device), description=description)
     _train(resolved, dataset, benchmark_paths, options, track)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    """Prints what the user should know about a recipe."""
+    from training.jobs.accelerator import is_main_process
+    from training.terminal.progress import console
+
+    if is_main_process():
+        for note in notes:
+            console.print(f"Note: {note}", markup=False)
 
 
 def _is_skipped(run: RunDir, recipe: EnsembleRecipe | Recipe, policy: "RunPolicy") -> bool:
@@ -150,7 +192,7 @@ def _smoke(
     from training.jobs.smoke import smoke_network
     from training.terminal.progress import TrainingBar, console
 
-    name = f"{recipe.name} ({recipe.profile})"
+    name = f"{recipe.shown_name} ({recipe.profile})"
     if isinstance(recipe, EnsembleRecipe):
         members = average_runs(recipe, benchmark, seed)[0].members
         console.print(f"{name} can be built from {', '.join(members)}.")
@@ -273,8 +315,20 @@ def benchmark(
     benchmark: Benchmark,
     profile: Profile = "cpu",
     only: Annotated[
-        list[str] | None, typer.Option(help="Train only this recipe. May be repeated.")
+        list[str] | None,
+        typer.Option(help="Train only this recipe (a name or a path). May be repeated."),
     ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Train every value of a key as a run of its own: "
+            "`loss.class_weights=none,balanced`. Repeat it for all combinations of several keys. "
+            f"Without --only it trains {GRID_RECIPE}.",
+        ),
+    ] = None,
+    set_: Set = None,
+    tag: Tags = None,
+    note: Note = "",
     seeds: Annotated[int, typer.Option(min=1, help="Train each recipe with this many seeds.")] = 1,
     max_minutes: Annotated[
         float | None,
@@ -302,37 +356,46 @@ def benchmark(
     before the recipes that use them. Finished runs are skipped and interrupted ones are resumed, so
     run the command again to continue. Adapters and ensembles are trained again if their base or
     members have changed. A recipe that fails does not stop the others; the table shows the error.
-    For example:
+    With --grid, the runs are named after recipe and values, tagged with the values, and a second
+    table shows the results by value. For example:
 
         python -m training benchmark ferplus --only resnet34 --only vgg16 --seeds 3
+
+        python -m training benchmark ferplus --grid loss.class_weights=none,balanced --seeds 3
     """
     from training.callbacks.wandb import require_wandb
     from training.jobs.accelerator import require_one_process
     from training.jobs.benchmark import RecipeSet, train_all
-    from training.jobs.train import TrainOptions
+    from training.jobs.train import RunDescription, TrainOptions
     from training.terminal.progress import show_progress
+    from training.terminal.variants import print_variants
 
     require_one_process()
     fit = _fit(profile, max_minutes, fit_epochs, plan_only=plan_only)
-    unknown = sorted(set(only or []) - set(recipe_names(RECIPES)))
-    if unknown:
-        raise RecipeError(
-            f"There is no recipe {', '.join(unknown)}. "
-            f"Known recipes: {', '.join(recipe_names(RECIPES))}."
-        )
+    for recipe in only or []:
+        recipe_path(RECIPES, recipe)  # fails before anything is trained
+    names = only or ([GRID_RECIPE] if grid else recipe_names(RECIPES))
+    recipes = RecipeSet(RECIPES, names, profile, seeds, tuple(set_ or ()), _variants(grid))
     if track != "none":
         require_wandb()
     dataset = open_dataset(benchmark, data)
-    outcomes = train_all(
-        RecipeSet(RECIPES, only or recipe_names(RECIPES), profile, seeds),
-        dataset,
-        benchmark_dir(benchmark, artifacts),
-        TrainOptions(False, max_minutes, device_name(device), show_progress),
-        track,
-        fit,
+    _print_notes(recipes.notes())
+    paths = benchmark_dir(benchmark, artifacts)
+    description = RunDescription(note=note.strip()).with_tags(tag or [])
+    options = TrainOptions(
+        False, max_minutes, device_name(device), show_progress, description=description
     )
+    outcomes = train_all(recipes, dataset, paths, options, track, fit)
+    if grid:
+        print_variants([paths.run(outcome.run_id) for outcome in outcomes])
     if any(outcome.failed for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _variants(grid: list[str] | None) -> "tuple[Variant, ...]":
+    from training.jobs.grid import parse_grid
+
+    return tuple(parse_grid(grid or []))
 
 
 def _fit(
@@ -415,6 +478,6 @@ def _seed_override(recipe: str, seed: int | None) -> list[str]:
     """Returns the seed as an override; an ensemble recipe has no train section."""
     if seed is None:
         return []
-    if recipe in recipe_names(RECIPES) and isinstance(load_recipe(RECIPES, recipe), EnsembleRecipe):
+    if isinstance(load_recipe(RECIPES, recipe), EnsembleRecipe):
         return []
     return [f"train.seed={seed}"]

@@ -8,13 +8,14 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from fer_core.artifacts import BenchmarkDir, RunDir
-from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, load_recipe
+from fer_core.config import AnyRecipe, EnsembleRecipe, Recipe, ResolvedRecipe, resolve_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import NoProfileError, RecipeError
 from fer_core.evaluation.report import Report
 from fer_core.run_commit import recover
 from training.callbacks.wandb import tracked
 from training.jobs.ensembles import build_ensemble
+from training.jobs.grid import Variant
 from training.jobs.plan import Action, plan_run, run_status
 from training.jobs.run_queue import (
     POLICY,
@@ -47,33 +48,60 @@ class RecipeSet:
 
     Attributes:
         folder: Folder of recipe files.
-        names: Their names.
+        names: Their names, or paths of recipe files.
         profile: `cpu`, `gpu` or `gpu_offline`.
         seeds: Each recipe is trained with the seeds 0 to seeds - 1.
+        overrides: `section.key=value` strings for all networks.
+        variants: Each network is trained in each of these variants; ensembles only without a grid.
     """
 
     folder: Path
     names: Sequence[str]
     profile: str
     seeds: int = 1
+    overrides: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = (Variant(),)
 
-    def load(self, name: str, seed: int) -> AnyRecipe:
-        """Resolves a recipe with a seed; an ensemble has none."""
-        recipe = load_recipe(self.folder, name, self.profile)
-        if isinstance(recipe, EnsembleRecipe):
-            return recipe
-        return load_recipe(self.folder, name, self.profile, [f"train.seed={seed}"])
+    def resolve(self, name: str, seed: int, variant: Variant) -> ResolvedRecipe:
+        """Resolves a recipe with a seed and a variant; an ensemble has neither.
+
+        Raises:
+            RecipeError: If the recipe is not valid, or is an ensemble in a grid.
+        """
+        plain = resolve_recipe(self.folder, name, self.profile)
+        if isinstance(plain.recipe, EnsembleRecipe):
+            if variant.name:
+                raise RecipeError(
+                    f"{name} is an ensemble, and a grid trains networks. Leave it out."
+                )
+            return plain
+        overrides = [*self.overrides, *variant.overrides, f"train.seed={seed}"]
+        run_name = f"{plain.recipe.name}-{variant.name}" if variant.name else ""
+        return resolve_recipe(self.folder, name, self.profile, overrides, run_name)
+
+    def notes(self) -> list[str]:
+        """Returns what the user should know about the valid recipes, each note once."""
+        invalid = {outcome.run_id for outcome in self.invalid()}
+        notes: dict[str, None] = {}
+        for name in self.names:
+            for variant in self.variants:
+                if _title(name, variant) not in invalid:
+                    for note in self.resolve(name, 0, variant).notes:
+                        notes[f"{_title(name, variant)}: {note}"] = None
+        return list(notes)
 
     def invalid(self) -> list[Outcome]:
         """Returns an outcome for each recipe without this profile or that cannot be parsed."""
         outcomes = []
         for name in self.names:
-            try:
-                self.load(name, 0)
-            except NoProfileError as error:
-                outcomes.append(Outcome(name, f"skipped: {error}", None, 0.0))
-            except RecipeError as error:
-                outcomes.append(Outcome(name, f"RecipeError: {error}", None, 0.0, failed=True))
+            for variant in self.variants:
+                title = _title(name, variant)
+                try:
+                    self.resolve(name, 0, variant)
+                except NoProfileError as error:
+                    outcomes.append(Outcome(title, f"skipped: {error}", None, 0.0))
+                except RecipeError as error:
+                    outcomes.append(Outcome(title, f"RecipeError: {error}", None, 0.0, failed=True))
         return outcomes
 
     def queue(self, benchmark: str) -> list[tuple[int, AnyRecipe]]:
@@ -83,14 +111,31 @@ class RecipeSet:
             RecipeError: If recipes depend on one another in a cycle.
         """
         invalid = {outcome.run_id for outcome in self.invalid()}
-        valid = [name for name in self.names if name not in invalid]
+        valid = [
+            (name, variant)
+            for name in self.names
+            for variant in self.variants
+            if _title(name, variant) not in invalid
+        ]
         queue: dict[str, tuple[int, AnyRecipe]] = {}
         for seed in range(self.seeds):
-            for recipe in _sorted_by_dependency(
-                [self.load(name, seed) for name in valid], benchmark
-            ):
+            recipes = [self.resolve(name, seed, variant).recipe for name, variant in valid]
+            for recipe in _sorted_by_dependency(recipes, benchmark):
                 queue.setdefault(recipe.run_id, (seed, recipe))
         return list(queue.values())
+
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """Returns the tags of a grid's runs, by run name."""
+        return {
+            f"{Path(name).stem}-{variant.name}": variant.tags
+            for name in self.names
+            for variant in self.variants
+            if variant.name
+        }
+
+
+def _title(name: str, variant: Variant) -> str:
+    return f"{name}-{variant.name}" if variant.name else name
 
 
 def train_all(
@@ -114,7 +159,7 @@ def train_all(
     Returns:
         One outcome per run, in the order of training.
     """
-    deadline = options.deadline
+    deadline, tags = options.deadline, recipes.tags()
     entries, early = recipes.queue(benchmark.name), recipes.invalid()
     queue: RunQueue = FixedQueue(list(entries))
     if fit is not Fit.NO:
@@ -129,7 +174,8 @@ def train_all(
             board.end(outcome)
         while (entry := queue.take()) is not None:
             minutes = max(0.0, deadline - time.monotonic()) / 60
-            limited = replace(options, max_minutes=minutes)
+            own = options.description.with_tags(tags.get(entry[1].shown_name, ()))
+            limited = replace(options, max_minutes=minutes, description=own)
             job = _Job(entry[1], entry[0], dataset, benchmark, limited)
             board.begin(job.run.run_id)
             outcome = _blocked(job, outcomes) or _run(job, track, board.bar)
@@ -154,19 +200,19 @@ def _planned_queue(
         The queue, and an outcome for each run whose speed cannot be measured.
     """
     networks = {
-        made.name: made
+        made.shown_name: made
         for _, made in entries
         if isinstance(made, Recipe) and not is_skipped(benchmark.run(made.run_id), made)
     }
     speeds, failures = measure_speeds(
         list(networks.values()), dataset, options.device, options.progress
     )
-    valid = [entry for entry in entries if entry[1].name not in failures]
+    valid = [entry for entry in entries if entry[1].shown_name not in failures]
     runs = plannable_runs(valid, speeds, dataset, benchmark)
     outcomes = [
-        Outcome(made.run_id, failures[made.name], None, 0.0, failed=True)
+        Outcome(made.run_id, failures[made.shown_name], None, 0.0, failed=True)
         for _, made in entries
-        if made.name in failures
+        if made.shown_name in failures
     ]
     return PlannedQueue(valid, runs, lambda: deadline - time.monotonic()), outcomes
 

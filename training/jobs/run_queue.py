@@ -104,7 +104,7 @@ def plannable_runs(
 
     Args:
         entries: The runs.
-        speeds: Measured speeds by recipe name.
+        speeds: Measured speeds by the runs' names.
         dataset: The prepared dataset.
         benchmark: Where runs are written.
     """
@@ -122,7 +122,7 @@ def plannable_runs(
                     recipe.run_id,
                     recipe.train.epochs,
                     _workload(recipe, dataset),
-                    speeds[recipe.name],
+                    speeds[recipe.shown_name],
                     tuple(required_runs(recipe, benchmark.name, seed)),
                     fixed,
                     done,
@@ -144,6 +144,7 @@ def _workload(recipe: Recipe, dataset: PreparedDataset) -> Workload:
     training, validation = len(dataset.rows("train")), len(dataset.rows("validation"))
     if recipe.loss.no_majority:
         training += len(dataset.no_majority_rows())
+    training = min(training, recipe.train.max_images or training)
     # at the end the prior shift needs validation, and the run both splits
     once = 2 * validation + len(dataset.rows("test"))
     return Workload(training, validation, once)

@@ -133,9 +133,9 @@ def measure_speeds(
     failures: dict[str, str] = {}
     for recipe in progress(recipes, len(recipes), "speed of each network"):
         try:
-            speeds[recipe.name] = measure_speed(recipe, dataset, device)
+            speeds[recipe.shown_name] = measure_speed(recipe, dataset, device)
         except Exception as error:  # any failure of one recipe must not stop the others
-            failures[recipe.name] = f"{type(error).__name__}: {error}"
+            failures[recipe.shown_name] = f"{type(error).__name__}: {error}"
     return speeds, failures
 
 

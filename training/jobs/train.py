@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -58,6 +58,23 @@ def _ignore(note: str) -> None:
 
 
 @dataclass(frozen=True)
+class RunDescription:
+    """What the user says about a run.
+
+    Attributes:
+        tags: Short words, without duplicates.
+        note: Free text.
+    """
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def with_tags(self, tags: Sequence[str]) -> "RunDescription":
+        """Returns the description with further tags."""
+        return replace(self, tags=tuple(dict.fromkeys((*self.tags, *tags))))
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """Options of a training that are not part of its recipe.
 
@@ -67,6 +84,7 @@ class TrainOptions:
         device: `cpu`, or None for a GPU if there is one.
         progress: Shows the progress of teachers that predict before the training.
         notify: Receives what became of the initial weights' classifier and unused tensors.
+        description: Tags and note of the run.
     """
 
     resume: bool = False
@@ -74,6 +92,7 @@ class TrainOptions:
     device: str | None = None
     progress: Progress = field(default=silent, compare=False)
     notify: Callable[[str], None] = field(default=_ignore, compare=False)
+    description: RunDescription = RunDescription()
 
     @property
     def deadline(self) -> float:
@@ -87,6 +106,7 @@ class _Setup:
 
     Attributes:
         compiled: Whether the network is compiled; `auto` of the recipe is resolved.
+        description: Tags and note of the run.
     """
 
     recipe: Recipe
@@ -94,6 +114,7 @@ class _Setup:
     benchmark: BenchmarkDir
     accelerator: Accelerator
     compiled: bool
+    description: RunDescription
 
     @property
     def run(self) -> RunDir:
@@ -158,12 +179,13 @@ def _train(
     check_progressive_size(recipe)
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     require_unseen_test(recipe, dataset, benchmark.store)
-    setup = _setup(recipe, dataset, benchmark, options.device)
+    setup = _setup(recipe, dataset, benchmark, options)
     accelerator, run = setup.accelerator, setup.run
     components = _build(setup, options.progress)
     for note in components.initial.notes:
         options.notify(f"Initial weights ({components.initial.source}): {note}.")
-    writer = ProgressWriter(callback, run.under_way) if accelerator.is_main_process else None
+    main = accelerator.is_main_process
+    writer = ProgressWriter(callback, run.under_way, recipe) if main else None
     checkpoints = CheckpointFolder(run.state_dir)
     if accelerator.is_main_process and not options.resume:
         checkpoints.clear()
@@ -182,14 +204,14 @@ def _train(
 
 
 def _setup(
-    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, device: str | None
+    recipe: Recipe, dataset: PreparedDataset, benchmark: BenchmarkDir, options: TrainOptions
 ) -> _Setup:
     """Prepares the device and seeds the process."""
-    accelerator = make_accelerator(recipe.train.precision, device)
+    accelerator = make_accelerator(recipe.train.precision, options.device)
     compiled = is_compiled(recipe.train.compile, accelerator.device)
     reset_peak_memory(accelerator)
     _seed(recipe.train.seed, recipe.train.deterministic)
-    return _Setup(recipe, dataset, benchmark, accelerator, compiled)
+    return _Setup(recipe, dataset, benchmark, accelerator, compiled, options.description)
 
 
 def _build(setup: _Setup, progress: Progress) -> _Components:
@@ -354,7 +376,7 @@ def train_data(
     train, validation = dataset.rows("train"), dataset.rows("validation")[:limit]
     if recipe.loss.no_majority:
         train = np.concatenate([train, dataset.no_majority_rows()])
-    train = train[:limit]
+    train = _subset(train, recipe)[:limit]
     return TrainData(
         images=dataset.images,
         preprocessing=preprocessing_of(recipe, dataset.format),
@@ -366,6 +388,17 @@ def train_data(
         train_regression=None if regression is None else regression.values[train],
         validation_regression=None if regression is None else regression.values[validation],
     )
+
+
+def _subset(rows: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int64]:
+    """Returns the random subset of `train.max_images`, in the order of the rows.
+
+    Every seed and recipe draws the same images, so that only the recipes differ.
+    """
+    count = recipe.train.max_images
+    if not count or count >= len(rows):
+        return rows
+    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:count])]
 
 
 def _targets(
@@ -401,6 +434,8 @@ def _run_info(
         prior_shift=prior_shift,
         teachers=components.teachers,
         weights_dtype="float32",
+        tags=setup.description.tags,
+        note=setup.description.note,
         best_epoch=result.best_epoch,
         epochs=len(result.history),
         wall_seconds=round(result.seconds, 1),
