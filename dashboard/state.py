@@ -99,6 +99,8 @@ class Key(StrEnum):
     ANNOTATOR = "annotator"
     TASK = "task"
     MERGE = "merge"
+    PARAMETERS = "parameters"
+    TAGS = "tags"
     SLICES = "slices"
     DOUBT = "doubt"
     PROBE = "probe"
@@ -107,10 +109,10 @@ class Key(StrEnum):
     ATTRIBUTE = "attribute"
 
 
-_SEVERAL = frozenset({Key.COLUMNS, Key.METHODS, Key.SLICES})
+_SEVERAL = frozenset({Key.COLUMNS, Key.METHODS, Key.SLICES, Key.PARAMETERS, Key.TAGS})
 """Keys with several values."""
 
-_UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS, Key.SLICES})
+_UNBOUND = frozenset({Key.COLUMNS, Key.COST, Key.MINUS, Key.SLICES, Key.PARAMETERS, Key.TAGS})
 """Keys that pages write to the address; Streamlit binds the other keys to widgets."""
 
 _SLUGS = dict(FORMER_LABELS) | {

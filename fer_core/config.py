@@ -251,8 +251,22 @@ class DistillConfig(_Section):
 class RegressionConfig(_Section):
     """A regression head beside the classifier, for research on ratings of faces."""
 
-    table: str = Field(description="csv or parquet file of targets: columns id, score and clip")
+    table: str = Field(
+        description="csv or parquet file of targets: the columns id, one per target, and clip"
+    )
+    targets: tuple[str, ...] = Field(
+        default=("score",),
+        min_length=1,
+        description="columns to estimate, such as [valence, arousal]",
+    )
     weight: float = Field(default=1.0, gt=0, description="weight of the regression loss")
+
+    @model_validator(mode="after")
+    def _targets_are_columns(self) -> Self:
+        reserved = {"id", "clip"} & set(self.targets)
+        if reserved or len(set(self.targets)) < len(self.targets) or not all(self.targets):
+            raise ValueError("targets must be different columns other than id and clip")
+        return self
 
 
 class TrainConfig(_Section):
@@ -312,6 +326,11 @@ class Recipe(_Section):
     distill: DistillConfig | None = None
     regression: RegressionConfig | None = None
     train: TrainConfig = TrainConfig()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets of the regression head; empty without one."""
+        return self.regression.targets if self.regression is not None else ()
 
     @model_validator(mode="before")
     @classmethod

@@ -49,6 +49,13 @@ CREATE TABLE IF NOT EXISTS pool_labels (
 )
 """What each version of the schema adds."""
 
+_RUN_NOTES = """
+CREATE TABLE IF NOT EXISTS run_notes (
+  run_id TEXT PRIMARY KEY, tags TEXT NOT NULL, note TEXT NOT NULL, annotator TEXT NOT NULL,
+  updated TEXT NOT NULL)
+"""
+"""Made by the first note, so that earlier versions can still read the file."""
+
 
 @dataclass(frozen=True)
 class Review:
@@ -74,6 +81,25 @@ class Review:
     def is_empty(self) -> bool:
         """Whether it has no label, no tag and no note."""
         return not (self.label or self.tags or self.note)
+
+
+@dataclass(frozen=True)
+class RunNote:
+    """Tags and note of a run, in place of those that it was trained with.
+
+    Attributes:
+        run_id: The run.
+        tags: Short words.
+        note: Free text.
+        annotator: Who changed them last.
+        updated: Time of the last change, ISO 8601, UTC; set by the store.
+    """
+
+    run_id: str
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    annotator: str = ""
+    updated: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,12 +170,7 @@ class ReviewStore:
             ArtifactError: If a text is too long, or the file cannot be written.
         """
         _check_name(review.annotator, "annotator")
-        if len(review.note) > NOTE_LIMIT:
-            raise ArtifactError(f"The note has more than {NOTE_LIMIT:,} characters. Shorten it.")
-        if len(review.tags) > _TAGS_LIMIT:
-            raise ArtifactError(f"A sample can have {_TAGS_LIMIT} tags at most.")
-        for tag in review.tags:
-            _check_name(tag, "tag")
+        _check_texts(review.tags, review.note)
         key = (review.sample_id, review.annotator)
         with self._writing() as connection:
             connection.execute("DELETE FROM reviews WHERE sample_id = ? AND annotator = ?", key)
@@ -179,6 +200,35 @@ class ReviewStore:
     def tags(self) -> list[str]:
         """Returns every tag in use, by name."""
         return sorted({tag for review in self.reviews() for tag in review.tags})
+
+    def save_run_note(self, note: RunNote) -> None:
+        """Saves tags and note of a run in place of the former ones.
+
+        Raises:
+            ArtifactError: If a text is too long, or the file cannot be written.
+        """
+        _check_name(note.annotator, "annotator")
+        _check_texts(note.tags, note.note)
+        tags = json.dumps(sorted(set(note.tags)))
+        with self._writing() as connection:
+            connection.execute(_RUN_NOTES)
+            row = (note.run_id, tags, note.note, note.annotator, _now())
+            connection.execute("INSERT OR REPLACE INTO run_notes VALUES (?, ?, ?, ?, ?)", row)
+
+    def run_notes(self) -> dict[str, RunNote]:
+        """Returns the tags and notes that were changed, by run id.
+
+        Raises:
+            ArtifactError: If the file cannot be read.
+        """
+        if not self._read("SELECT name FROM sqlite_master WHERE name = 'run_notes'"):
+            return {}
+        return {
+            run_id: RunNote(run_id, tuple(json.loads(tags)), note, annotator, updated)
+            for run_id, tags, note, annotator, updated in self._read(
+                "SELECT * FROM run_notes ORDER BY run_id"
+            )
+        }
 
     def save_slice(self, saved: SavedSlice) -> None:
         """Saves a slice in place of a former one of the same name.
@@ -363,6 +413,13 @@ def _check_step(
             "Another image was labelled meanwhile, so this label was not saved. Label the image "
             "that is shown now."
         )
+def _check_texts(tags: Sequence[str], note: str) -> None:
+    if len(note) > NOTE_LIMIT:
+        raise ArtifactError(f"The note has more than {NOTE_LIMIT:,} characters. Shorten it.")
+    if len(tags) > _TAGS_LIMIT:
+        raise ArtifactError(f"There can be {_TAGS_LIMIT} tags at most.")
+    for tag in tags:
+        _check_name(tag, "tag")
 
 
 def _check_name(name: str, what: str) -> None:

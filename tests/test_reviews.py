@@ -10,6 +10,7 @@ import pytest
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError
 from fer_core.reviews import NOTE_LIMIT, PoolLabel, Review, ReviewStore, SavedSlice
+from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore, RunNote, SavedSlice
 
 
 @pytest.fixture
@@ -186,3 +187,16 @@ def test_a_file_of_the_first_schema_is_read_and_gains_labels(store, tmp_path):
     store.save_label(pool_label("toy/1", step=0, probability=1.0))
     assert [x.label for x in store.labels("p1")] == ["happy"]
     assert store.review("toy/1", "ann").label == "sad"
+def test_tags_and_note_of_a_run_replace_the_former_ones(tmp_path):
+    store = ReviewStore(tmp_path / "reviews.sqlite")
+    store.save(Review("a/1", "anna", note="unsure"))  # a file without the table of run notes
+    assert store.run_notes() == {}
+    store.save_run_note(RunNote("net-cpu-s0", ("fast", "fast", "b"), "first", "anna"))
+    store.save_run_note(RunNote("net-cpu-s0", ("kept",), "second", "bert"))
+    (note,) = store.run_notes().values()
+    assert (note.run_id, note.tags, note.note, note.annotator) == (
+        "net-cpu-s0", ("kept",), "second", "bert")  # fmt: skip
+    assert note.updated
+    assert len(store.reviews()) == 1
+    with pytest.raises(ArtifactError, match="20 tags at most"):
+        store.save_run_note(RunNote("x", tuple(map(str, range(21))), "", "anna"))

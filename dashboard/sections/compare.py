@@ -20,6 +20,7 @@ from dashboard.state import BIND, Key
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
+from fer_core.evaluation.regression import CAVEAT
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import outlined
@@ -173,6 +174,8 @@ def _side_by_side(
                     f"Evidence for *{answer.explained}* ({answer.method}); "
                     f"{1000 * answer.seconds:.0f} ms"
                 )
+                for name, item in answer.estimates.items():
+                    st.markdown(f"{plain(name)}: **{item.text()}**")
                 saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
                 st.plotly_chart(
                     probability_bars(answer.calibrated, answer.labels.names),
@@ -186,6 +189,8 @@ def _side_by_side(
         "badge says whether such maps beat model-agnostic baselines on that model; point at it for "
         "the intervals."
     )
+    if any(answer.estimates for answer in answers):
+        st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
 
 
 def sweep_one_change(

@@ -13,6 +13,7 @@ from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
 from dashboard.components import chart, filters, pickers, slices
 from dashboard.components.text import plain
+from dashboard.sections import run_notes
 from dashboard.state import Key
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
@@ -164,7 +165,12 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     ranked, entries = board.results, board.results.entries
     slugs = column_picker(benchmark, entries)
     on_slices = _slice_columns(benchmark, board)
+    every_run = (*entries, *ranked.unranked)
+    parameters = run_notes.parameter_picker(every_run)
+    tags = run_notes.tags_of(benchmark, every_run)
+    picked = run_notes.tag_filter(tags)
     rows = table(entries, slugs, ranked.tiers).join(on_slices)
+    rows = run_notes.with_parameters(rows, parameters, tags, picked)
     show(benchmark, rows, key="ranked", on_slices=[str(name) for name in on_slices])
     st.caption(
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
@@ -181,7 +187,9 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         )
     if ranked.unranked:
         st.markdown("**Measured under another protocol, or without some classes** (not ranked)")
-        show(benchmark, table(ranked.unranked, slugs), key="unranked")
+        unranked = table(ranked.unranked, slugs)
+        unranked = run_notes.with_parameters(unranked, parameters, tags, picked)
+        show(benchmark, unranked, key="unranked")
     with st.expander("How often was test read?"):
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))

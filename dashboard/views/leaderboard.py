@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import theme
 from dashboard.components import filters
 from dashboard.sections import corrected_labels, leaderboard, lineage, ranking, trade_off
+from dashboard.sections import corrected_labels, leaderboard, lineage, regression, trade_off
 
 theme.page_header(
     "Results",
@@ -33,6 +34,7 @@ if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
 leaderboard.seeds(ranked.entries)
 corrected_labels.corrected_labels(benchmark)
+regression.regression(benchmark, every_run)
 
 st.subheader("Recall by class", anchor=False)
 leaderboard.recalls(benchmark, ranked)

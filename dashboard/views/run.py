@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import theme
 from dashboard.components import filters, pickers
 from dashboard.components.text import plain
-from dashboard.sections import run_details
+from dashboard.sections import run_details, run_notes
 
 theme.page_header(
     "Runs",
@@ -21,6 +21,10 @@ st.subheader(plain(benchmark.titles[entry.run_id]), anchor=False)
 run_details.summary(benchmark, board, entry)
 run_details.links(benchmark, entry.run_id)
 run_details.drawn_faces(benchmark, entry.run_id)
+
+st.subheader("Tags and note", anchor=False)
+known = run_notes.tags_of(benchmark, list(entries.values()))
+run_notes.form(benchmark, entry, sorted({tag for tags in known.values() for tag in tags}))
 
 st.subheader("Metrics", anchor=False)
 run_details.metrics(board, entry)

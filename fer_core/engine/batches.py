@@ -23,7 +23,7 @@ class Batch:
         targets: Class distributions, shape (n, K).
         augmentation: The augmentations drawn for the share.
         mixes: Whether CutMix changes an image; known without waiting for a GPU.
-        regression_targets: Shape (n,), NaN for images without one; None without a regression head.
+        regression_targets: Shape (n, T), NaN where missing; None without a regression head.
     """
 
     images: Tensor
@@ -49,7 +49,7 @@ class TrainBatches:
         seed: Seed of shuffling and augmentation.
         process: This process's index.
         processes: Number of processes; divides `batch_size`.
-        regression_targets: Shape (n,), NaN for images without one; None without a regression head.
+        regression_targets: Shape (n, T), NaN where missing; None without a regression head.
     """
 
     images: NDArray[np.uint8]

@@ -23,7 +23,9 @@ class EpochRecord:
         images_per_second: Training speed over all processes.
         seconds: Wall time of training, without validation.
         image_size: Input side in pixels.
-        regression_error: Validation mean absolute error of the regression head; None without one.
+        regression_error: Validation mean absolute error of the regression head; with several
+            targets, the mean of their errors, each divided by its standard deviation in training.
+            None without such a head.
     """
 
     epoch: int

@@ -17,7 +17,7 @@ from fer_core.models import ModelSpec, build_model, spec_of
 from fer_core.models.adapters import adapter_part, add_adapter, base_hash
 from fer_core.models.checkpoint import load_weights
 from fer_core.models.outputs import select_outputs
-from fer_core.models.regression_head import add_regression_head
+from fer_core.models.regression_head import add_regression_head, regression_head_of
 from fer_core.models.weights import initialise
 from fer_core.records import RunInfo
 
@@ -65,6 +65,25 @@ class Network:
         probabilities: NDArray[np.float64] = logits.double().softmax(dim=1).cpu().numpy()
         return probabilities
 
+    def probabilities_and_estimates(
+        self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 128
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predicts rows of stored images with a network that has a regression head.
+
+        Arguments are those of `probabilities`.
+
+        Returns:
+            Probabilities, shape (len(rows), K), and estimates in the units of the targets, shape
+            (len(rows), T).
+        """
+        head = regression_head_of(self.model, self.spec)
+        shares, estimates = [], []
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            shares.append(self.probabilities(images, batch, batch_size))
+            estimates.append(head.in_units(head.take()).detach().double().cpu().numpy())
+        return np.concatenate(shares), np.concatenate(estimates)
+
 
 def preprocessing_of(recipe: Recipe, stored: SampleFormat) -> Preprocessing:
     """Returns a recipe's preprocessing for images of a stored format."""
@@ -101,7 +120,8 @@ def load_network(run: RunDir, stored: SampleFormat) -> Network:
         _load_base(model, recipe, info, run)
         add_adapter(model, recipe.model)
     if recipe.regression is not None:
-        add_regression_head(model, spec)
+        count = len(recipe.regression.targets)
+        add_regression_head(model, spec, [0.0] * count, [1.0] * count)
     if recipe.model.lora is not None:
         names = adapter_part(model.state_dict(), spec)
     load_weights(model, run.weights_path, names, info.classes.names)

@@ -63,10 +63,10 @@ def predict_regression(
     *,
     batch_size: int = 128,
 ) -> NDArray[np.float64]:
-    """Predicts the regression target of stored images with a network that has such a head.
+    """Predicts the regression targets of stored images with a network that has such a head.
 
     Returns:
-        In the units of the targets, shape (len(rows),).
+        In the units of the targets, shape (len(rows), T).
     """
     head = regression_head_of(model, spec)
     parts = []

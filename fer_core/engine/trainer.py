@@ -27,6 +27,7 @@ from fer_core.engine.train_step import TrainStep
 from fer_core.errors import WeightsError
 from fer_core.evaluation import metrics
 from fer_core.models.checkpoint import CheckpointFolder
+from fer_core.models.regression_head import regression_head_of
 
 CHECKPOINT_STEPS = 200
 """Steps between checkpoints within an epoch."""
@@ -286,7 +287,11 @@ class Trainer:
             self.data.validation_rows,
             preprocessing,
         )
-        error = torch.tensor([np.nanmean(np.abs(predicted - targets))], dtype=torch.float32)
+        errors = np.nanmean(np.abs(predicted - targets), axis=0)
+        if len(errors) > 1:  # targets of several units
+            head = regression_head_of(self.train_step.evaluated, self.train_step.spec)
+            errors = errors / head.std.cpu().numpy()
+        error = torch.tensor([errors.mean()], dtype=torch.float32)
         # the first process's network decides: running statistics may differ between processes
         return float(broadcast(error.to(self.accelerator.device)).item())
 

@@ -10,6 +10,7 @@ from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import accuracy_table
 from fer_core.evaluation.saved_slices import membership, slice_accuracies
@@ -186,6 +187,47 @@ def significance_table(
         }
         for item in sorted(comparisons, key=lambda item: item.adjusted)
     )
+
+
+def regression_table(
+    reports: Mapping[str, RegressionReport], titles: Mapping[str, str], split: str = "test"
+) -> pd.DataFrame:
+    """Returns one row per target, run, and frames or clips, lowest error of a target first.
+
+    Args:
+        reports: Reports of regression heads by run id.
+        titles: Display names by run id.
+        split: `validation` or `test`.
+
+    Returns:
+        Columns `target`, `model`, `over` (`frames` or `clips`), `count`, `MAE`, `RMSE` and
+        `concordance`, each with its `95%` interval as text, and `MAE of the mean`.
+    """
+    rows = [
+        {
+            "target": name,
+            "model": titles[run_id],
+            "over": kind,
+            "count": metrics.count,
+            "MAE": metrics.mae.value,
+            "MAE 95%": _ends(metrics.mae),
+            "RMSE": metrics.rmse.value,
+            "RMSE 95%": _ends(metrics.rmse),
+            "concordance": np.nan if metrics.concordance is None else metrics.concordance.value,
+            "concordance 95%": "" if metrics.concordance is None else _ends(metrics.concordance),
+            "MAE of the mean": metrics.mae_of_mean,
+        }
+        for run_id, report in reports.items()
+        for name, target in report.targets.items()
+        for found, kind, metrics in target.rows()
+        if found == split
+    ]
+    table = pd.DataFrame(rows)
+    return table if table.empty else table.sort_values(["target", "over", "MAE"], kind="stable")
+
+
+def _ends(estimate: Estimate) -> str:
+    return f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
 def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """A regression head beside the classifier, on the same features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,31 +11,35 @@ from fer_core.models.registry import ModelSpec
 
 
 class TwoHeads(nn.Module):
-    """A classifier and a linear regression head on the same features.
+    """A classifier and a linear regression head for T targets on the same features.
 
     It replaces the classifier and still returns logits, so that all other code works unchanged. The
     regression head's output is taken with `take` after a forward pass.
 
     Args:
         classifier: The network's last layer.
-        mean: Mean of the training targets.
-        std: Standard deviation of the training targets.
+        mean: Mean of the training targets, one number per target.
+        std: Their standard deviations.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, classifier: nn.Linear, mean: float = 0.0, std: float = 1.0) -> None:
+    def __init__(
+        self, classifier: nn.Linear, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
+    ) -> None:
         super().__init__()
         self.classifier = classifier
-        self.estimate = nn.Linear(classifier.in_features, 1)
-        self.register_buffer("mean", torch.tensor(float(mean)))
-        self.register_buffer("std", torch.tensor(float(std)))
+        self.estimate = nn.Linear(classifier.in_features, len(mean))
+        # scalars for one target, as in the weight files of earlier versions
+        shape = (len(mean),) if len(mean) > 1 else ()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(shape))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(shape))
         self._latest: Tensor | None = None
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps features (N, D) to logits (N, K)."""
-        self._latest = self.estimate(features).squeeze(1)
+        self._latest = self.estimate(features)
         logits: Tensor = self.classifier(features)
         return logits
 
@@ -44,7 +48,7 @@ class TwoHeads(nn.Module):
         return {**self.__dict__, "_latest": None}
 
     def take(self) -> Tensor:
-        """Returns the standardised output of the last forward pass, shape (N,), once.
+        """Returns the standardised output of the last forward pass, shape (N, T), once.
 
         Raises:
             RuntimeError: If there was no forward pass since the last call.
@@ -59,23 +63,23 @@ class TwoHeads(nn.Module):
         return standardised.float() * self.std + self.mean
 
     def loss(self, standardised: Tensor, targets: Tensor) -> Tensor:
-        """Returns the mean squared error of standardised outputs; images without a target add 0.
+        """Returns the mean squared error of standardised outputs; missing targets add 0.
 
         Args:
-            standardised: Result of `take`, shape (N,).
-            targets: In their own units, shape (N,); NaN for images without one.
+            standardised: Result of `take`, shape (N, T).
+            targets: In their own units, shape (N, T); NaN where an image has none.
         """
         known = ~torch.isnan(targets)
         target = torch.where(known, (targets - self.mean) / self.std, 0.0)
         errors = F.mse_loss(standardised.float(), target, reduction="none") * known
         # the mean over the batch, not over known targets: means of processes can then be averaged
-        return errors.sum() / len(targets)
+        return errors.sum() / targets.numel()
 
 
 def add_regression_head(
-    model: nn.Module, spec: ModelSpec, mean: float = 0.0, std: float = 1.0
+    model: nn.Module, spec: ModelSpec, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
 ) -> None:
-    """Adds a regression head to a network, in place."""
+    """Adds a regression head with one output per number in `mean` to a network, in place."""
     model.set_submodule(spec.head, TwoHeads(classifier_of(model, spec), mean, std))
 
 

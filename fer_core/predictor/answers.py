@@ -1,7 +1,7 @@
 """Predictions and explanations of runs for faces."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -53,6 +53,32 @@ def decide(probabilities: Probabilities, labels: LabelSet, unsure_below: Thresho
 
 
 @dataclass(frozen=True)
+class TargetEstimates:
+    """A regression head's estimates of one target for N faces.
+
+    Attributes:
+        values: In the target's units, shape (N,).
+        margin: Half the width of their 90% intervals
+            (`fer_core.evaluation.regression.conformal_margin`); None if it is unknown.
+    """
+
+    values: NDArray[np.float64]
+    margin: float | None
+
+    def interval(self, face: int = 0) -> tuple[float, float] | None:
+        """Returns the interval of one face's estimate; None if the margin is unknown."""
+        if self.margin is None:
+            return None
+        return float(self.values[face] - self.margin), float(self.values[face] + self.margin)
+
+    def text(self, face: int = 0) -> str:
+        """Returns one face's estimate with its interval, such as `3.1 (90%: 2.0 to 4.2)`."""
+        bounds = self.interval(face)
+        ends = "interval unknown" if bounds is None else f"90%: {bounds[0]:.3g} to {bounds[1]:.3g}"
+        return f"{self.values[face]:.3g} ({ends})"
+
+
+@dataclass(frozen=True)
 class BasePrediction:
     """Prediction of one run for one face or N faces.
 
@@ -62,6 +88,7 @@ class BasePrediction:
         labels: The classes.
         probabilities: Uncalibrated probabilities, shape (K,) or (N, K); rows sum to 1.
         temperature: Fitted on the run's validation predictions; None if they are missing.
+        estimates: Estimates of a regression head by target; empty without one.
     """
 
     run_id: str
@@ -69,6 +96,7 @@ class BasePrediction:
     labels: LabelSet
     probabilities: Probabilities
     temperature: float | None
+    estimates: Mapping[str, TargetEstimates] = field(default_factory=dict, kw_only=True)
 
     @property
     def calibrated(self) -> Probabilities:

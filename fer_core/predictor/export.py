@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from fer_core.evaluation.regression import CAVEAT
 from fer_core.figures.overlay import heat_overlay, overlay_sheet
 from fer_core.figures.palette import class_colour
 from fer_core.predictor.answers import Answer, decide
@@ -143,8 +144,17 @@ def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) ->
         f'<img src="{overlay}" alt="evidence for {escape(answer.explained)}">'
         f'<p class="note" title="{escape(answer.evidence.detail)}">'
         f"Evidence for {escape(answer.explained)} ({escape(_evidence(answer))})</p>"
-        f"{bars}</div>"
+        f"{bars}{_estimates(answer)}</div>"
     )
+
+
+def _estimates(answer: Answer) -> str:
+    if not answer.estimates:
+        return ""
+    lines = "<br>".join(
+        f"{escape(name)}: <b>{escape(item.text())}</b>" for name, item in answer.estimates.items()
+    )
+    return f'<p>{lines}</p><p class="note">{escape(CAVEAT)}</p>'
 
 
 def _data(picture: Image.Image) -> str:

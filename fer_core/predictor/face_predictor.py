@@ -134,7 +134,11 @@ def _mean_of_each(prediction: Prediction, each: int, count: int) -> Prediction:
     """Returns the mean over the `each` crops of each of the first `count` faces."""
     values = prediction.probabilities
     means = values.reshape(-1, each, values.shape[1]).mean(axis=1)
-    return replace(prediction, probabilities=means[:count])
+    estimates = {
+        name: replace(item, values=item.values.reshape(-1, each).mean(axis=1)[:count])
+        for name, item in prediction.estimates.items()
+    }
+    return replace(prediction, probabilities=means[:count], estimates=estimates)
 
 
 def _joined(parts: Sequence[Prediction]) -> Prediction:
@@ -142,4 +146,10 @@ def _joined(parts: Sequence[Prediction]) -> Prediction:
         parts[0],
         probabilities=np.concatenate([part.probabilities for part in parts]),
         seconds=sum(part.seconds for part in parts),
+        estimates={
+            name: replace(
+                item, values=np.concatenate([part.estimates[name].values for part in parts])
+            )
+            for name, item in parts[0].estimates.items()
+        },
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_core.artifacts import RunDir
-from fer_core.config import ModelConfig
+from fer_core.config import ModelConfig, RegressionConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, open_onnx
 from fer_core.engine.networks import Network, load_network
@@ -74,6 +74,12 @@ class LoadedModel:
         return config_of(self.info)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets of the network's regression head; empty without one."""
+        saved = self.info.recipe.get("regression")
+        return RegressionConfig.model_validate(saved).targets if saved else ()
+
+    @property
     def loaded(self) -> bool:
         """Whether the model is in memory."""
         return self._network is not None or self._copy is not None
@@ -112,6 +118,8 @@ class LoadedModel:
             ArtifactError: If the run is damaged, or was imported as predictions only.
             WeightsError: If its weights are missing or damaged.
         """
+        if self.targets:  # an export has the classifier alone
+            return self.network()
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
@@ -139,25 +147,30 @@ class LoadedModel:
 
     def probabilities(
         self, stored: NDArray[np.uint8], batch_size: int, *, use_onnx: bool
-    ) -> tuple[Probabilities, Backend]:
-        """Returns probabilities of stored images, uint8 (N, ...); shape (N, K).
+    ) -> tuple[Probabilities, NDArray[np.float64], Backend]:
+        """Returns probabilities of stored images, uint8 (N, ...), shape (N, K); and estimates.
+
+        Estimates are those of the regression head, shape (N, T); T is 0 without one.
 
         Raises:
             ArtifactError: As `load`, or if a prediction is not finite.
             WeightsError: As `load`.
         """
         model, rows = self.load(use_onnx=use_onnx), np.arange(len(stored))
+        estimates, backend = np.empty((len(stored), 0)), Backend.TORCH
         if isinstance(model, OnnxNetwork):
             result, backend = model.probabilities(stored, rows, batch_size), Backend.ONNX
         else:
             with self.lock:
-                result = model.probabilities(stored, rows, batch_size)
-            backend = Backend.TORCH
-        if not np.isfinite(result).all():
+                if self.targets:
+                    result, estimates = model.probabilities_and_estimates(stored, rows, batch_size)
+                else:
+                    result = model.probabilities(stored, rows, batch_size)
+        if not np.isfinite(result).all() or not np.isfinite(estimates).all():
             raise ArtifactError(
                 f"The predictions of {self.info.run_id} are not finite; its weights are damaged."
             )
-        return result, backend
+        return result, estimates, backend
 
     def _find_onnx(self) -> OnnxNetwork | None:
         if self.info.kind != "imported":

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -22,6 +22,7 @@ from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.predictions import read_predictions
+from fer_core.evaluation.regression import margins
 from fer_core.explain.defaults import default_of, run_evidence
 from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
 from fer_core.explain.methods import explain, method_of, methods_for, title_of
@@ -35,7 +36,12 @@ from fer_core.explain.saliency import (
 )
 from fer_core.explain.tables import MEMBERS
 from fer_core.labels import LabelSet
-from fer_core.predictor.answers import Answer, Prediction, ensemble_prediction
+from fer_core.predictor.answers import (
+    Answer,
+    Prediction,
+    TargetEstimates,
+    ensemble_prediction,
+)
 from fer_core.predictor.loaded_model import BorrowedModel, LoadedModel
 from fer_core.predictor.lru import LRUCache
 from fer_core.records import Framing, RunInfo
@@ -77,6 +83,7 @@ class Predictor:
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
         self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
         self._temperatures: dict[str, float | None] = {}
+        self._margins: dict[str, Mapping[str, float | None]] = {}
 
     @property
     def benchmark(self) -> BenchmarkDir:
@@ -199,7 +206,14 @@ class Predictor:
             title_of(explained.method),
             explained.evidence,
             time.perf_counter() - started,
+            estimates=self._estimates(face, run_id),
         )
+
+    def _estimates(self, face: Face, run_id: str) -> Mapping[str, TargetEstimates]:
+        """Returns a run's estimates for one face; empty without a regression head."""
+        if not self._benchmark.run(run_id).info().recipe.get("regression"):
+            return {}
+        return self.predict([face], [run_id])[0].estimates
 
     def temperature(self, run_id: str) -> float | None:
         """Returns the temperature fitted on a run's validation predictions.
@@ -350,12 +364,34 @@ class Predictor:
         loaded = self._loaded(run_id)
         loaded.load(use_onnx=self._use_onnx)
         started = time.perf_counter()
-        probabilities, backend = loaded.probabilities(stored, batch_size, use_onnx=self._use_onnx)
+        probabilities, values, backend = loaded.probabilities(
+            stored, batch_size, use_onnx=self._use_onnx
+        )
         seconds = time.perf_counter() - started
         info = loaded.info
-        temperature = self.temperature(run_id)
-        labels = LabelSet(info.labels)
-        return Prediction(run_id, info.title, labels, probabilities, temperature, backend, seconds)
+        known = self._margins_of(run_id) if loaded.targets else {}
+        return Prediction(
+            run_id,
+            info.title,
+            LabelSet(info.labels),
+            probabilities,
+            self.temperature(run_id),
+            backend,
+            seconds,
+            estimates={
+                name: TargetEstimates(values[:, place], known.get(name))
+                for place, name in enumerate(loaded.targets)
+            },
+        )
+
+    def _margins_of(self, run_id: str) -> Mapping[str, float | None]:
+        """Returns the margins of a run's estimates by target; empty if they are damaged."""
+        if run_id not in self._margins:
+            found: Mapping[str, float | None] = {}
+            with suppress(ArtifactError):
+                found = margins(self._benchmark.run(run_id))
+            self._margins[run_id] = found
+        return self._margins[run_id]
 
     def _mixed(self, info: RunInfo, members: Sequence[Prediction]) -> Prediction:
         return ensemble_prediction(

@@ -59,6 +59,8 @@ def tabulate(
     pixels), `score` (of the detector; 1 without a detector), `note`, `run`, `answer` (None if
     unsure or without a face), `confidence`, `temperature` (None if not fitted), `p_<label>`
     (temperature-scaled), and with smoothing `smoothed_answer` and `smoothed_<label>` (videos only).
+    Runs with a regression head also have `estimate_<target>`, `estimate_<target>_low` and
+    `estimate_<target>_high`: the estimate and the ends of its 90% interval.
 
     Args:
         sightings: Faces in the order of files and frames.
@@ -113,11 +115,26 @@ def _answers(
         "temperature": prediction.temperature,
     }
     columns |= {f"p_{name}": values[:, k] for k, name in enumerate(names)}
+    columns |= _estimates(prediction, answered)
     if smooth > 0 and base["seconds"].notna().any():
         steady = _smoothed(base, answered, values, smooth)
         columns["smoothed_answer"] = named(steady)
         columns |= {f"smoothed_{name}": steady[:, k] for k, name in enumerate(names)}
     return base.assign(**columns)
+
+
+def _estimates(
+    prediction: Prediction, answered: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Returns the columns of a regression head's estimates; NaN without a face."""
+    columns = {}
+    for name, item in prediction.estimates.items():
+        margin = np.nan if item.margin is None else item.margin
+        for suffix, offset in (("", 0.0), ("_low", -margin), ("_high", margin)):
+            column = np.full(len(answered), np.nan)
+            column[answered] = item.values + offset
+            columns[f"estimate_{name}{suffix}"] = column
+    return columns
 
 
 def _smoothed(

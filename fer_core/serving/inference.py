@@ -70,4 +70,9 @@ class Asker:
 
 
 def _only(prediction: Prediction, row: int) -> Prediction:
-    return replace(prediction, probabilities=prediction.probabilities[row : row + 1])
+    estimates = {
+        name: replace(item, values=item.values[row : row + 1])
+        for name, item in prediction.estimates.items()
+    }
+    probabilities = prediction.probabilities[row : row + 1]
+    return replace(prediction, probabilities=probabilities, estimates=estimates)

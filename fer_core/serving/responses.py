@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from fer_core.data.faces import DetectedFace
-from fer_core.predictor import Prediction, decide
+from fer_core.predictor import Prediction, TargetEstimates, decide
 from fer_core.predictor.answers import Thresholds
 from fer_core.serving.inference import Answers
 from fer_core.serving.pictures import Picture
-from fer_core.serving.schemas import Box, FaceAnswer, ModelAnswer, PictureAnswer
+from fer_core.serving.schemas import (
+    Box,
+    FaceAnswer,
+    ModelAnswer,
+    PictureAnswer,
+    TargetEstimate,
+)
 
 _DIGITS = 6
 
@@ -84,4 +90,11 @@ def _model(prediction: Prediction, unsure_below: Thresholds) -> ModelAnswer:
         probabilities=shares,
         uncalibrated={n: round(float(v), _DIGITS) for n, v in zip(names, raw, strict=True)},
         calibrated=shares,
+        estimates={name: _estimate(item) for name, item in prediction.estimates.items()},
     )
+
+
+def _estimate(item: TargetEstimates) -> TargetEstimate:
+    """Converts the estimate of one target for a single face."""
+    low, high = item.interval() or (None, None)
+    return TargetEstimate(value=float(item.values[0]), low=low, high=high)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fer_core.evaluation.regression import CAVEAT
 from fer_core.evaluation.report import Estimate, Protocol
 
 _SHARES = {
@@ -94,6 +95,18 @@ class Box(_Answer):
     bottom: float = Field(examples=[352.0])
 
 
+class TargetEstimate(_Answer):
+    """A regression head's estimate of one target, with its interval."""
+
+    value: float = Field(examples=[0.31])
+    low: float | None = Field(
+        description="Lower end of the 90% interval (split conformal on validation); null if it is "
+        "unknown.",
+        examples=[0.02],
+    )
+    high: float | None = Field(description="Upper end of the interval.", examples=[0.6])
+
+
 class ModelAnswer(_Answer):
     """Prediction of one model for one face."""
 
@@ -119,6 +132,11 @@ class ModelAnswer(_Answer):
         description="The same as `probabilities`, for clients of earlier versions.",
         examples=[_SHARES],
         deprecated=True,
+    )
+    estimates: dict[str, TargetEstimate] = Field(
+        default={},
+        description=f"Estimates of a regression head by target; empty without one. {CAVEAT}",
+        examples=[{}],
     )
 
 

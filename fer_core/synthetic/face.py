@@ -91,6 +91,12 @@ def render(
     return SyntheticFace(image, masks, emotion, strength, units)
 
 
+def units_of(seed: int, emotion: Emotion) -> ActionUnits:
+    """Returns the action units of the face that `render` draws, without drawing it."""
+    chance = np.random.default_rng(np.random.SeedSequence([seed, _ordinal(emotion)]))
+    return draw_units(chance, emotion, draw_intensity(chance))
+
+
 def portrait(
     seed: int, emotion: Emotion, side: int = 512, *, intensity: float = 1.0
 ) -> SyntheticFace:

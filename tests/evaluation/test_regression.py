@@ -1,5 +1,7 @@
 """Errors of estimated scores: hand-worked values, properties, and clips as a whole."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mean_absolute_error as sk_mae
 from sklearn.metrics import root_mean_squared_error as sk_rmse
 
+from fer_core.artifacts import RunDir
 from fer_core.evaluation import regression
 
 VALUES = arrays(np.float64, 6, elements=st.floats(-50, 50).map(lambda v: round(v, 3)))
@@ -46,19 +49,21 @@ def test_concordance_is_symmetric_and_bounded_by_correlation(truth, estimated):
 
 
 def table(**columns):
-    base = {"split": "test", "clip": ["a", "a", "b", "b"]}
+    base = {"split": "test", "target": "score", "clip": ["a", "a", "b", "b"]}
     return pd.DataFrame({**base, "score": [1.0, 1.0, 3.0, 3.0], **columns})
 
 
 def test_a_clips_value_is_the_mean_of_its_frames():
     report = regression.build_regression_report(
-        "run", table(estimated=[0.0, 2.0, 3.0, 5.0]), training_mean=2.0
+        "run", table(estimated=[0.0, 2.0, 3.0, 5.0]), {"score": 2.0}
     )
-    assert report.frames["test"].count == 4
-    assert report.frames["test"].mae.value == 1.0  # 1, 1, 0, 2
-    assert report.clips["test"].count == 2
-    assert report.clips["test"].mae.value == 0.5  # clip a is met exactly, clip b by 1
-    assert report.clips["test"].mae_of_mean == 1.0
+    target = report.targets["score"]
+    assert target.frames["test"].count == 4
+    assert target.frames["test"].mae.value == 1.0  # 1, 1, 0, 2
+    assert target.clips["test"].count == 2
+    assert target.clips["test"].mae.value == 0.5  # clip a is met exactly, clip b by 1
+    assert target.clips["test"].mae_of_mean == 1.0
+    assert (target.margin, target.test_coverage) == (None, None)  # no validation image
     again = regression.RegressionReport.model_validate_json(report.model_dump_json())
     assert again == report
 
@@ -79,3 +84,79 @@ def test_intervals_resample_clips_and_contain_the_estimate():
 def test_constant_values_have_no_concordance():
     made = table(score=[2.0] * 4, estimated=[2.0] * 4)
     assert regression.measure(made, 2.0).concordance is None
+
+
+def test_the_margin_is_a_quantile_of_validation_errors():
+    truth = pd.Series(np.zeros(19))
+    # ceil(20 * 0.9) = 18: the 18th smallest of 1 to 19
+    assert regression.conformal_margin(truth, pd.Series(np.arange(1.0, 20.0))) == 18
+    assert regression.conformal_margin(truth[:9], pd.Series(np.arange(1.0, 10.0))) == 9
+    assert regression.conformal_margin(truth[:8], pd.Series(np.arange(1.0, 9.0))) is None
+
+
+def test_intervals_hold_the_promised_share_of_new_images():
+    random = np.random.default_rng(0)
+    errors = random.normal(size=(400, 200))  # 400 trials: 199 validation images, one new
+    margin = [
+        regression.conformal_margin(pd.Series(np.zeros(199)), pd.Series(row[:199]))
+        for row in errors
+    ]
+    assert np.mean(np.abs(errors[:, 199]) <= margin) == pytest.approx(0.9, abs=0.04)
+
+
+def test_targets_are_measured_separately_with_their_coverage():
+    rows = pd.concat(
+        [
+            table(
+                split="validation",
+                clip=list("abcd"),
+                score=0.0,
+                target=name,
+                estimated=scale * np.array([1.0, 2.0, 3.0, 4.0]),
+            )
+            for name, scale in (("valence", 0.1), ("arousal", 1.0))
+            for _ in range(3)
+        ]
+        + [
+            table(target=name, score=0.0, estimated=[0.0, 0.3, 0.5, 9.0])
+            for name in ("valence", "arousal")
+        ]
+    )
+    report = regression.build_regression_report("run", rows, {"valence": 0.0, "arousal": 1.0})
+    assert list(report.targets) == ["valence", "arousal"]
+    valence, arousal = report.targets.values()
+    assert (valence.margin, arousal.margin) == (pytest.approx(0.4), 4.0)
+    assert (valence.test_coverage.value, arousal.test_coverage.value) == (0.5, 0.75)
+    assert [row[:2] for row in valence.rows()] == [
+        ("test", "frames"),
+        ("validation", "frames"),
+        ("test", "clips"),
+        ("validation", "clips"),
+    ]
+
+
+def test_files_with_one_target_are_still_read(tmp_path):
+    run = RunDir(tmp_path / "artifacts" / "toy" / "runs" / "old")
+    run.root.mkdir(parents=True)
+    estimate = {"value": 1.0, "low": 0.5, "high": 1.5}
+    metrics = {
+        "count": 3,
+        "mae": estimate,
+        "rmse": estimate,
+        "concordance": None,
+        "mae_of_mean": 2.0,
+    }
+    former = {
+        "schema_version": 1,
+        "run_id": "old",
+        "frames": {"test": metrics},
+        "clips": {"test": metrics},
+    }
+    run.regression_report_path.write_text(json.dumps(former))
+    report = regression.RegressionReport.read(run.regression_report_path)
+    assert report.targets["score"].frames["test"].mae.value == 1.0
+    assert report.targets["score"].margin is None
+    columns = {"id": ["a"] * 9, "split": "validation", "clip": "a", "score": 0.0}
+    pd.DataFrame({**columns, "estimated": np.arange(9.0)}).to_parquet(run.regression_path)
+    assert set(regression.read_estimates(run)["target"]) == {"score"}
+    assert regression.margins(run) == {"score": 8.0}

@@ -1,4 +1,4 @@
-"""The score head: it learns a constructed score, and tables that do not fit are refused."""
+"""The regression head, from table to report: what it learns, and tables that are refused."""
 
 import numpy as np
 import pandas as pd
@@ -41,20 +41,35 @@ def scores(toy, tmp_path):
 
 
 def test_the_loss_is_masked_and_standardised():
-    head = TwoHeads(nn.Linear(4, 2), mean=10.0, std=2.0)
-    scores = torch.tensor([10.0, float("nan"), 14.0, 12.0])
-    estimates = torch.tensor([1.0, 99.0, 2.0, 0.0])
+    head = TwoHeads(nn.Linear(4, 2), mean=[10.0], std=[2.0])
+    scores = torch.tensor([10.0, float("nan"), 14.0, 12.0])[:, None]
+    estimates = torch.tensor([1.0, 99.0, 2.0, 0.0])[:, None]
     # standardised targets 0, -, 2, 1: squared errors 1, 0 and 1 over a batch of four
     assert head.loss(estimates, scores).item() == pytest.approx(0.5)
     assert head.in_units(torch.tensor([0.0, 1.5])).tolist() == [10.0, 13.0]
-    assert head.loss(estimates, torch.full((4,), float("nan"))).item() == 0
+    assert head.loss(estimates, torch.full((4, 1), float("nan"))).item() == 0
+
+
+def test_several_targets_have_their_own_units_and_masks():
+    head = TwoHeads(nn.Linear(4, 2), mean=[10.0, 0.0], std=[2.0, 1.0])
+    targets = torch.tensor([[12.0, float("nan")], [10.0, 3.0]])
+    # standardised targets 1 and -, 0 and 3: squared errors 1, 0 and 4 over four places
+    assert head.loss(torch.tensor([[0.0, 7.0], [0.0, 1.0]]), targets).item() == pytest.approx(1.25)
+    assert head.in_units(torch.tensor([[1.0, 1.0]])).tolist() == [[12.0, 1.0]]
+    head(torch.rand(3, 4))
+    assert head.take().shape == (3, 2)
+
+
+def test_weights_of_one_target_have_the_shapes_of_earlier_versions():
+    state = TwoHeads(nn.Linear(4, 2)).state_dict()
+    assert (state["mean"].shape, state["estimate.weight"].shape) == ((), (1, 4))
 
 
 def test_a_missing_target_has_no_gradient():
     head = TwoHeads(nn.Linear(3, 2))
     features = torch.rand(2, 3, requires_grad=True)
     head(features)
-    head.loss(head.take(), torch.tensor([1.0, float("nan")])).backward()
+    head.loss(head.take(), torch.tensor([[1.0], [float("nan")]])).backward()
     assert features.grad[0].abs().sum() > 0
     assert features.grad[1].abs().sum() == 0
 
@@ -81,7 +96,7 @@ def test_every_backbone_takes_a_second_head_and_keeps_its_logits(key, patch):
         before = model(images)
         add_regression_head(model, spec)
         torch.testing.assert_close(model(images), before)
-    assert regression_head_of(model, spec).take().shape == (2,)
+    assert regression_head_of(model, spec).take().shape == (2, 1)
 
 
 def test_the_regression_head_learns_beside_the_classes(toy, scores, capsys):
@@ -96,7 +111,7 @@ def test_the_regression_head_learns_beside_the_classes(toy, scores, capsys):
     run = train_network(
         recipe, toy.dataset, toy.benchmark, TrainingBar(visible=False), TrainOptions(device="cpu")
     )
-    report = RegressionReport.read(run.regression_report_path)
+    report = RegressionReport.read(run.regression_report_path).targets["score"]
     test = report.frames["test"]
     assert test.mae.value < 0.5 * test.mae_of_mean
     assert test.concordance.value > 0.7
@@ -113,7 +128,7 @@ def test_the_regression_head_learns_beside_the_classes(toy, scores, capsys):
     estimated = predict_regression(network.model, network.spec, *arguments)
     saved = table[table["split"] == "test"].set_index("id")["estimated"]
     ids = toy.dataset.samples["id"].to_numpy()[rows]
-    np.testing.assert_allclose(pd.Series(estimated, ids).loc[saved.index], saved, rtol=1e-4)
+    np.testing.assert_allclose(pd.Series(estimated[:, 0], ids).loc[saved.index], saved, rtol=1e-4)
     logits = predict_logits(network.model, arguments[0], arguments[2], rows=rows)
     assert logits.shape == (len(rows), 7)
     saved_classes = Predictions.read(run.predictions_path, toy.dataset.labels).split("test")
@@ -131,7 +146,7 @@ def test_the_regression_head_learns_beside_the_classes(toy, scores, capsys):
 
     run.regression_report_path.unlink()
     evaluate_run(run, toy.dataset, "cpu")
-    again = RegressionReport.read(run.regression_report_path).frames["test"]
+    again = RegressionReport.read(run.regression_report_path).targets["score"].frames["test"]
     assert again.mae.value == pytest.approx(test.mae.value, rel=1e-4)
     scores.unlink()  # without its table the report stays as it is
     kept = run.regression_report_path.read_text()
@@ -173,7 +188,7 @@ def test_the_target_of_a_group_applies_to_all_its_frames(toy, tmp_path):
     path = tmp_path / "scores.parquet"
     pd.DataFrame({"id": ["anna", "bert", "carl"], "score": [4.0, 8.0, 15.0]}).to_parquet(path)
     read = read_targets(path, grouped)
-    assert set(read.values[grouped.rows("validation")]) == {8.0}
+    assert set(read.values[grouped.rows("validation"), 0]) == {8.0}
     assert set(read.clips[grouped.rows("test")]) == {"carl"}
     table = pd.DataFrame({"id": ["anna", "bert", "carl"], "score": [4.0, 8.0, 15.0]})
     table.assign(clip=["one", "two", None]).to_parquet(path)  # recordings of these persons

@@ -312,6 +312,39 @@ def examples(
         console.print(str(path), markup=False)
 
 
+def action_units(
+    out: Annotated[Path, typer.Argument(help="Output file, .csv.")],
+    count: Annotated[int, typer.Option(min=1, help="As in `prepare synthetic`.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="As in `prepare synthetic`.")] = 0,
+) -> None:
+    """Write the intensities of the action units of drawn faces as targets of a regression head.
+
+    Pass --count and --seed of the `prepare synthetic` command. The columns are id, clip (the
+    person) and one per action unit, 0 to 1. For example:
+
+        python -m training action-units units.csv --count 2000
+    """
+    import pandas as pd
+
+    from fer_core.csv_text import csv_text
+    from fer_core.data.sources.synthetic import SyntheticSource
+    from fer_core.files import atomic_path
+    from training.terminal.progress import console
+
+    source = SyntheticSource(count, seed)
+    rows = [
+        {
+            "id": f"{source.origin.name}/{index:06d}",
+            "clip": f"person {source.identity(index)}",
+            **source.units(index).as_mapping(),
+        }
+        for index in range(len(source))
+    ]
+    with atomic_path(out) as temporary:
+        temporary.write_text(csv_text(pd.DataFrame(rows), "%.6g"), encoding="utf-8")
+    console.print(f"{len(rows):,} rows in {out}", markup=False)
+
+
 def _plan(context: typer.Context) -> "PreparePlan":
     """Returns the plan from its file or from the options."""
     from fer_core.data.plan import parse_plan, read_plan

@@ -142,7 +142,7 @@ def write_evaluation(
     predictions = predict_splits(model, dataset, preprocessing, accelerator)
     recipe = parse_recipe(info.recipe)
     if isinstance(recipe, Recipe) and recipe.regression and Path(recipe.regression.table).is_file():
-        targets = read_targets(Path(recipe.regression.table), dataset)
+        targets = read_targets(Path(recipe.regression.table), dataset, recipe.targets)
         write_regression(run, network, dataset, targets)
     return write_run(run, info, predictions, dataset.samples)
 
@@ -162,17 +162,19 @@ def write_regression(
     tables = []
     for split in EVALUATED:
         rows = dataset.rows(split)
-        rows = rows[~np.isnan(targets.values[rows])]
+        rows = rows[~np.isnan(targets.values[rows]).all(axis=1)]
         estimated = predict_regression(
             network.model, network.spec, dataset.images, rows, network.preprocessing
         )
         columns = {"id": ids[rows], "split": split, "clip": targets.clips[rows]}
-        tables.append(
-            pd.DataFrame({**columns, "score": targets.values[rows], "estimated": estimated})
-        )
+        for place, name in enumerate(targets.names):
+            values = {"score": targets.values[rows, place], "estimated": estimated[:, place]}
+            one = pd.DataFrame({**columns, "target": name, **values})
+            tables.append(one[one["score"].notna()])
     table = pd.concat(tables, ignore_index=True)
-    training_mean = float(np.nanmean(targets.values[dataset.rows("train")]))
-    report = build_regression_report(run.run_id, table, training_mean)
+    means = np.nanmean(targets.values[dataset.rows("train")], axis=0)
+    training_means = dict(zip(targets.names, means.tolist(), strict=True))
+    report = build_regression_report(run.run_id, table, training_means)
     write_table(run.regression_path, table)
     report.write(run.regression_report_path)
     return report

@@ -352,16 +352,15 @@ def _add_regression(
     """Reads the recipe's regression targets, if any, and adds a head for them."""
     if recipe.regression is None:
         return None
-    targets = read_targets(Path(recipe.regression.table), dataset)
+    targets = read_targets(Path(recipe.regression.table), dataset, recipe.targets)
     values = targets.values[dataset.rows("train")]
-    values = values[~np.isnan(values)]
-    std = float(values.std())
-    if not std > 0:
+    mean, std = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    for name in np.array(targets.names)[~(std > 0)]:
         raise DataError(
-            f"All training images in {recipe.regression.table} have the same target, so there is "
-            "nothing to learn. Check the table."
+            f"All training images in {recipe.regression.table} have the same target {name}, so "
+            "there is nothing to learn. Check the table."
         )
-    add_regression_head(model, spec_of(recipe.model), float(values.mean()), std)
+    add_regression_head(model, spec_of(recipe.model), mean.tolist(), std.tolist())
     return targets
 
 

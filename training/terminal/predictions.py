@@ -10,6 +10,7 @@ from rich.table import Table
 
 from fer_core.artifacts import write_table
 from fer_core.csv_text import csv_text
+from fer_core.evaluation.regression import CAVEAT
 from fer_core.files import atomic_path
 from fer_core.predictor.table import NO_FACE
 from training.jobs.predict import Tally
@@ -91,6 +92,7 @@ def print_tally(tally: Tally) -> None:
     for run, row in counts.iterrows():
         shown.add_row(escape(str(run)), *(f"{int(row.get(name, 0)):,}" for name in classes))
     console.print(shown)
+    _print_estimates(table)
     videos = tally.table[tally.table["seconds"].notna()]
     for number, (file, rows) in enumerate(videos.groupby("file", sort=False)):
         if number == MOST_VIDEOS:
@@ -104,6 +106,25 @@ def print_tally(tally: Tally) -> None:
     _print_files("without a face", tally.faceless)
     _print_files("treated as a cropped face", dict.fromkeys(tally.cropped, NO_FACE))
     _print_files("skipped", tally.skipped)
+
+
+def _print_estimates(table: pd.DataFrame) -> None:
+    """Prints the mean estimate of each run and target, and what an estimate is not."""
+    ends = ("_low", "_high")
+    columns = [name for name in table.columns if name.startswith("estimate_")]
+    columns = [name for name in columns if not name.endswith(ends)]
+    if not columns:
+        return
+    shown = Table("run", "target", "mean estimate", "mean half-width (90%)", title="estimates")
+    for run, rows in table.groupby("run"):
+        for name in columns:
+            if rows[name].notna().any():
+                half = (rows[f"{name}_high"] - rows[name]).mean()
+                width = "unknown" if np.isnan(half) else f"{half:.3g}"
+                target = escape(name.removeprefix("estimate_"))
+                shown.add_row(escape(str(run)), target, f"{rows[name].mean():.3g}", width)
+    console.print(shown)
+    console.print(CAVEAT)
 
 
 def _print_files(title: str, files: Mapping[str, str]) -> None:

@@ -112,9 +112,17 @@ def print_label_comparison(comparison: LabelComparison) -> None:
 
 
 def _print_regression(report: RegressionReport) -> None:
-    table = Table("regression", "count", "MAE", "RMSE", "concordance", "MAE of the training mean")
-    for kind, splits in (("frames", report.frames), ("clips", report.clips)):
-        for split, metrics in splits.items():
+    for name, target in report.targets.items():
+        table = Table(
+            "regression",
+            "count",
+            "MAE",
+            "RMSE",
+            "concordance",
+            "MAE of the training mean",
+            title=escape(name),
+        )
+        for split, kind, metrics in target.rows():
             table.add_row(
                 f"{split}, {kind}",
                 str(metrics.count),
@@ -123,7 +131,7 @@ def _print_regression(report: RegressionReport) -> None:
                 "" if metrics.concordance is None else _plain(metrics.concordance),
                 f"{metrics.mae_of_mean:.3f}",
             )
-    console.print(table)
+        console.print(table)
 
 
 def _plain(estimate: Estimate) -> str:

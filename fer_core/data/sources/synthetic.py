@@ -19,6 +19,7 @@ from fer_core.synthetic.face import (
     SyntheticFace,
     portrait,
     render,
+    units_of,
 )
 
 __all__ = [
@@ -135,6 +136,11 @@ class SyntheticSource:
         """
         plan = self._plans[index]
         return render(plan.seed, plan.emotion, side=self._side, identity=plan.identity)
+
+    def units(self, index: int) -> ActionUnits:
+        """Returns the action units of an image without drawing it."""
+        plan = self._plans[index]
+        return units_of(plan.seed, plan.emotion)
 
     def split(self, index: int) -> Split:
         """Returns the split of an image."""

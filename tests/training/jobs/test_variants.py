@@ -40,7 +40,8 @@ def workspace(tmp_path, monkeypatch):
 def test_a_grid_gives_named_and_tagged_runs_and_a_table_of_what_differs(workspace):
     toy, run, _ = workspace
     output = run("benchmark", "toy", "--grid", "loss.class_weights=none,balanced", "--seeds", "2",
-                 "--set", "loss.logit_adjustment=0", "--tag", "first try", "--device", "cpu")  # fmt: skip
+                 "--set", "loss.logit_adjustment=0", "--tag", "first try",
+                 "--device", "cpu")  # fmt: skip
     ids = [f"tiny-class_weights_{value}-cpu-s{seed}" for value in ("balanced", "none")
            for seed in (0, 1)]  # fmt: skip
     assert [found.run_id for found in toy.benchmark.runs()] == ids
@@ -78,7 +79,8 @@ def test_a_correction_that_the_grid_switches_off_is_noted_and_blocks_the_compari
 def test_a_recipe_of_ones_own_is_trained_under_a_name(workspace):
     toy, run, path = workspace
     common = ("train", str(path), "--benchmark", "toy", "--device", "cpu")
-    run(*common, "--name", "small", "--tag", "size", "--tag", "size", "--note", " Half the images. ",
+    run(*common, "--name", "small", "--tag", "size", "--tag", "size",
+        "--note", " Half the images. ",
         "--set", "train.max_images=20")  # fmt: skip
     run(*common)
     info = toy.benchmark.run("small-cpu-s0").info()

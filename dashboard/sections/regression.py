@@ -1,0 +1,55 @@
+"""Regression heads on the Leaderboard page."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.text import plain
+from fer_core.errors import ArtifactError
+from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.regression import CAVEAT, RegressionReport
+from fer_core.figures.tables import regression_table
+
+
+def regression(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
+    """Shows the errors of regression heads by target; nothing if no run has one."""
+    reports = {}
+    for entry in entries:
+        path = benchmark.run(entry.run_id).directory.regression_report_path
+        if not path.is_file():
+            continue
+        try:
+            reports[entry.run_id] = RegressionReport.read(path)
+        except ArtifactError as error:
+            st.warning(f"{plain(entry.run_id)}: {plain(str(error))}")
+    if not reports:
+        return
+    st.subheader("Regression heads", anchor=False)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        regression_table(reports, benchmark.titles),
+        hide_index=True,
+        key="regression",
+        column_config={
+            "over": st.column_config.TextColumn(help="Frames, or clips (means over frames)."),
+            "MAE": number(format="%.3f", help="Mean absolute error, in the target's units."),
+            "RMSE": number(format="%.3f", help="Root mean squared error."),
+            "concordance": number(format="%.3f", help="Lin's coefficient; 1 is full agreement."),
+            "MAE of the mean": number(
+                format="%.3f",
+                help="Error of always predicting the training mean. A model that does not beat it "
+                "has learned nothing.",
+            ),
+        },
+    )
+    st.caption(f"On test. Intervals: 95%, bootstrap over clips (persons or recordings). {CAVEAT}")
+    for run_id, report in reports.items():
+        for name, target in report.targets.items():
+            covered = target.test_coverage
+            if covered is not None:
+                st.caption(
+                    f"{plain(benchmark.titles[run_id])}, {plain(name)}: estimates ± "
+                    f"{target.margin:.3g} hold {covered.value:.0%} of the test images (95%: "
+                    f"{100 * covered.low:.0f} to {100 * covered.high:.0f}); 90% are expected."
+                )
