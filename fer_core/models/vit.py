@@ -10,27 +10,36 @@ from torch import nn
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
 from fer_core.models.external import LogitsOnly
-from fer_core.models.registry import HALF, ModelSpec, State, register
+from fer_core.models.registry import HALF, ModelSpec, State, TimmCall, register
 from fer_core.models.resampling import resampled
 from fer_core.models.scratch_vit import ScratchViT, ViTShape
 
 _REFERENCE = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 
 
+def _timm_call(name: str) -> TimmCall:
+    def call(config: ModelConfig) -> tuple[str, dict[str, Any]]:
+        options: dict[str, Any] = {
+            "img_size": config.image_size,
+            "global_pool": {"token": "token", "mean": "avg"}[config.pool],
+            "fc_norm": False,  # keeps the final norm's name for both kinds of pooling
+        }
+        if config.patch_size is not None:
+            options["patch_size"] = config.patch_size
+        return name, options
+
+    return call
+
+
 def _timm_vit(name: str) -> Callable[[ModelConfig, int], nn.Module]:
     def build(config: ModelConfig, classes: int) -> nn.Module:
-        options: dict[str, Any] = (
-            {} if config.patch_size is None else {"patch_size": config.patch_size}
-        )
+        _, options = _timm_call(name)(config)
         model: nn.Module = timm.create_model(
             name,
             pretrained=False,
             num_classes=classes,
-            img_size=config.image_size,
             drop_rate=config.drop_rate,
             drop_path_rate=config.drop_path,
-            global_pool={"token": "token", "mean": "avg"}[config.pool],
-            fc_norm=False,  # keeps the final norm's name for both kinds of pooling
             **options,
         )
         return model
@@ -151,6 +160,7 @@ for _key, _title, _name, _hub in (
             patch=16,
             lora_targets=("attn.qkv", "attn.proj"),
             adapt=_resampled,
+            timm_call=_timm_call(_name),
         )
     )
 

@@ -11,6 +11,7 @@ from fer_core.artifacts import RunDir
 from fer_core.config import Recipe
 from fer_core.engine.callbacks import Callback, EpochRecord, StepMetrics
 from fer_core.errors import RecipeError
+from fer_core.evaluation.report import Report
 from fer_core.files import atomic_path
 from fer_core.models.checkpoint import CheckpointFolder
 from training.jobs.accelerator import is_main_process
@@ -41,6 +42,8 @@ def tracked(
         return
     with WandbTracker(callback, recipe, mode, Path.cwd(), tracking_id(run, resume)) as tracker:
         yield tracker
+        if run.info_path.is_file():  # else the time limit stopped the training
+            tracker.finish_run(run)
 
 
 def tracking_id(run: RunDir, resume: bool) -> str:
@@ -71,7 +74,7 @@ def require_wandb() -> Any:  # noqa: ANN401
 
 
 class WandbTracker(AbstractContextManager["WandbTracker"]):
-    """A callback that logs each epoch to Weights & Biases.
+    """A callback that logs each epoch, and at the end the results, to Weights & Biases.
 
     Args:
         inner: A callback that is called as well.
@@ -106,6 +109,34 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._run.finish(exit_code=0 if kind is None else 1)
+
+    def finish_run(self, run: RunDir) -> None:
+        """Logs the results of the finished run, and the run as an artifact; no sample ids."""
+        wandb, info, report = require_wandb(), run.info(), Report.read(run.report_path)
+        summary: dict[str, Any] = {"split_hash": info.split_hash, "run_id": info.run_id}
+        for name, split in (("test", report.test), ("validation", report.validation)):
+            for metric in ("accuracy", "macro_recall"):
+                estimate = getattr(split, metric)
+                summary[f"{name}/{metric}"] = estimate.value
+                summary[f"{name}/{metric}_low"] = estimate.low
+                summary[f"{name}/{metric}_high"] = estimate.high
+        self._run.summary.update(summary)
+        labels = [row.label for row in report.test.classes]
+        rows = [
+            [true, predicted, count]
+            for true, row in zip(labels, report.test.confusion, strict=True)
+            for predicted, count in zip(labels, row, strict=True)
+        ]
+        table = wandb.Table(columns=["true", "predicted", "images"], data=rows)
+        self._run.log({"test/confusion": table})
+        artifact = wandb.Artifact(
+            f"{run.benchmark.name}.{info.run_id}".replace("/", "."),
+            type="model",
+            metadata={"split_hash": info.split_hash, "labels": list(info.labels)},
+        )
+        for path in (run.info_path, run.report_path, run.weights_path):
+            artifact.add_file(str(path))
+        self._run.log_artifact(artifact)
 
     def on_step(self, metrics: StepMetrics) -> None:
         """Does not log steps."""

@@ -1,7 +1,7 @@
 """Commands that export runs as ONNX and convert networks of other projects."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,20 +16,34 @@ def export(
     run: Annotated[str, typer.Argument(help="Run id, such as resnet34-cpu-s0.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Output file.", show_default="model.onnx in the run's folder"),
+        typer.Option(
+            help="Output file, or with --format hub the output folder.",
+            show_default="model.onnx or hub/ in the run's folder",
+        ),
     ] = None,
+    format_: Annotated[
+        Literal["onnx", "hub"],
+        typer.Option(
+            "--format", help="onnx, or hub: a folder that timm or transformers loads by itself."
+        ),
+    ] = "onnx",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Export a network as ONNX and check that its predictions match the original.
+    """Export a network as ONNX or as a folder of the hub, and check that it equals the original.
 
-    Writes the .onnx file; its metadata (key `ferscope`) has the classes, input size, mean and std.
-    The check uses test images, or drawn faces if the dataset is not prepared on this machine.
-    For example:
+    onnx writes a file whose metadata (key `ferscope`) has the classes, input size, mean and std.
+    hub writes config.json, model.safetensors and the model card; timm loads it with
+    `timm.create_model("local-dir:FOLDER", pretrained=True)`, transformers (hf_vit) with
+    `AutoModelForImageClassification.from_pretrained("FOLDER")`. The check uses test images, or
+    drawn faces if the dataset is not prepared on this machine. For example:
 
         python -m training export ferplus resnet34-cpu-s0 --out resnet34.onnx
+
+        python -m training export ferplus resnet34-cpu-s0 --format hub --out resnet34/
     """
     from fer_core.data.imaging import SampleFormat
+    from training.jobs.hub_export import export_folder
     from training.jobs.import_export import CHECKED, export_run
     from training.terminal.progress import console
 
@@ -37,8 +51,12 @@ def export(
     info = paths.info()
     prepared = (prepared_path(benchmark, data) / "images.npy").is_file()
     dataset = open_dataset(benchmark, data) if prepared else None
-    path = out or paths.run(run).onnx_path
-    difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)
+    if format_ == "hub":
+        path = out or paths.run(run).root / "hub"
+        difference = export_folder(paths.run(run), path, dataset)
+    else:
+        path = out or paths.run(run).onnx_path
+        difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)
     shown = "test images" if prepared else "drawn faces (the dataset is not prepared here)"
     console.print(f"wrote {path}", markup=False)
     console.print(f"compared on {CHECKED} {shown}: largest difference {difference:.1e}")

@@ -1,5 +1,6 @@
 """Commands that train, evaluate and publish runs."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,6 +32,7 @@ from training.options import (
     benchmark_dir,
     device_name,
     open_dataset,
+    prepared_path,
 )
 
 if TYPE_CHECKING:
@@ -445,25 +447,72 @@ def evaluate(
 def publish(
     benchmark: Benchmark,
     run: Annotated[str, typer.Argument(help="Run id, such as resnet34-cpu-s0.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Upload the run as it is to a repository of the Hugging Face hub, hub:owner/name. "
+            "Nothing is converted."
+        ),
+    ] = "",
+    private: Annotated[
+        bool, typer.Option("--private", help="With --to: make a new repository private.")
+    ] = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Convert a run's weights to float16 for publishing, and remove its checkpoints.
+    """Convert a run's weights to float16 for publishing, or upload the run to the hub with --to.
 
-    The command fails and changes nothing if float16 changes a validation probability by more than
-    0.02. Predictions and reports are rewritten from the float16 weights. Example:
+    Without --to, the weights are converted and checkpoints removed. The command fails and changes
+    nothing if float16 changes a validation probability by more than 0.02. Predictions and reports
+    are rewritten from the float16 weights.
+
+    With --to, a folder that timm or transformers loads (or ONNX, for other architectures) is
+    uploaded with the model card, run.json and report.json; never predictions or images. Log in with
+    `hf auth login` or set HF_TOKEN first. Repeating the command changes nothing. Example:
 
         python -m training publish ferplus resnet34-cpu-s0
+
+        python -m training publish ferplus resnet34-cpu-s0 --to hub:owner/name
     """
     from training.jobs.publish import publish_run
     from training.terminal.reports import print_report
 
     run_dir = benchmark_dir(benchmark, artifacts).run(run)
+    if to:
+        _upload(run_dir, to, data, private=private)
+        return
     dataset = open_dataset(benchmark, data)
     publish_run(run_dir, dataset, device=device_name(device))
     _refresh_ensembles(run_dir)
     print_report(run_dir)
+
+
+def _upload(run: RunDir, to: str, data: Path | None, *, private: bool) -> None:
+    """Uploads a run and prints its address and what is known of its licence."""
+    from fer_core.evaluation.licences import UNKNOWN, UNVERIFIED
+    from training.jobs.cards import card_facts
+    from training.jobs.hub_export import upload_run
+    from training.terminal.progress import console
+
+    kind, _, repository = to.partition(":")
+    if kind != "hub" or not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise RecipeError(f"Cannot parse {to!r}; write --to hub:owner/name.")
+    if unclear := {UNKNOWN, UNVERIFIED} & set(card_facts(run).licences):
+        console.print(
+            f"Note: the licence of the initial weights is {', '.join(sorted(unclear))}. Check that "
+            "you may share them."
+        )
+    prepared = (prepared_path(run.benchmark.name, data) / "images.npy").is_file()
+    dataset = open_dataset(run.benchmark.name, data) if prepared else None
+    address = upload_run(
+        run,
+        repository,
+        dataset,
+        private=private,
+        notify=lambda note: console.print(note, markup=False),
+    )
+    console.print(f"uploaded to {address}", markup=False)
 
 
 def _refresh_ensembles(member: RunDir) -> None:

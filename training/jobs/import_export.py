@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_core import provenance
 from fer_core.artifacts import BenchmarkDir, RunDir
@@ -67,14 +68,22 @@ def export_run(
     Raises:
         ArtifactError: If the run has no network, or the copy's predictions differ.
     """
-    network = load_network(run, stored)
-    if dataset is None:
-        emotions = list(PROTOTYPES)
-        faces = [render(seed, emotions[seed % len(emotions)]).image for seed in range(CHECKED)]
-        images = np.stack([stored.convert(face) for face in faces])
-    else:
-        images = np.asarray(dataset.images[dataset.rows("test")[:CHECKED]])
+    network, images = load_network(run, stored), compared_images(stored, dataset)
     return export_onnx(network, path, images, content_hash(run.weights_path))
+
+
+def compared_images(stored: SampleFormat, dataset: PreparedDataset | None) -> NDArray[np.uint8]:
+    """Returns images on which a copy of a network is compared with it.
+
+    Args:
+        stored: Format of the benchmark's images.
+        dataset: Its first test images are taken; drawn faces if None.
+    """
+    if dataset is not None:
+        return np.asarray(dataset.images[dataset.rows("test")[:CHECKED]])
+    emotions = list(PROTOTYPES)
+    faces = [render(seed, emotions[seed % len(emotions)]).image for seed in range(CHECKED)]
+    return np.stack([stored.convert(face) for face in faces])
 
 
 def import_table(

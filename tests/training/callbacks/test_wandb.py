@@ -9,7 +9,8 @@ import pytest
 from fer_core.artifacts import RunDir
 from fer_core.engine.callbacks import EpochRecord
 from fer_core.errors import RecipeError
-from tests.support.builders import toy_recipe
+from fer_core.evaluation.report import Report
+from tests.support.builders import toy_benchmark, toy_recipe
 from training.callbacks.wandb import WandbTracker, tracked, tracking_id
 
 RECORD = EpochRecord(1, 2.0, 0.3, 1.9, 0.4, 0.35, 1e-3, 100.0, 1.0, 32)
@@ -75,3 +76,28 @@ def test_a_missing_wandb_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(RecipeError, match="pip install wandb"):
         WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path, "toy.a")
+
+
+def test_a_finished_run_logs_results_confusions_and_itself(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    toy = toy_benchmark(tmp_path, runs=1)
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    logged, artifacts = {}, []
+    test = Report.read(run.report_path).test
+    with WandbTracker(Watcher(), toy_recipe(), "offline", tmp_path, "toy.b") as tracker:
+        log = wandb.run.log
+        monkeypatch.setattr(wandb.run, "log", lambda row, **options: logged.update(row) or log(row))
+        monkeypatch.setattr(wandb.run, "log_artifact", artifacts.append)
+        tracker.finish_run(run)
+        summary = wandb.run.summary
+        assert summary["test/accuracy"] == test.accuracy.value
+        assert summary["test/macro_recall_low"] == test.macro_recall.low
+        assert summary["split_hash"] == toy.dataset.info.split_hash
+    table = logged["test/confusion"]
+    assert len(table.data) == 49
+    assert sum(row[2] for row in table.data) == test.samples
+    (artifact,) = [made for made in artifacts if made.type == "model"]  # tables are some, too
+    assert artifact.name == "toy.efficientnet_lite0-cpu-s0"
+    assert set(artifact.manifest.entries) == {"run.json", "report.json", "model.safetensors"}

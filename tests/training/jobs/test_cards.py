@@ -1,0 +1,50 @@
+"""The commands that write cards, for every kind of run."""
+
+import pytest
+from huggingface_hub import DatasetCard, ModelCard
+from typer.testing import CliRunner
+
+from fer_core.artifacts import ArtifactStore
+from fer_core.errors import ArtifactError
+from fer_core.project import ROOT
+from tests.support.builders import toy_benchmark
+from training import __main__ as cli
+from training.jobs.cards import card_facts
+
+
+def run(*arguments):
+    result = CliRunner().invoke(cli.app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_each_run_and_the_dataset_get_a_card(tmp_path):
+    toy = toy_benchmark(tmp_path)
+    run("card", "toy", "--artifacts", toy.artifacts)
+    for found in toy.benchmark.runs():
+        card = ModelCard.load(found.root / "README.md")
+        assert card.data.eval_results[0].metric_type == "accuracy"
+    assert (
+        "averages the probabilities of"
+        in (toy.benchmark.run("pair-cpu").root / "README.md").read_text()
+    )
+    run("card", "toy", "--dataset", "--artifacts", toy.artifacts)
+    card = DatasetCard.load(toy.benchmark.root / "README.md")
+    info = toy.benchmark.info()
+    assert card.data.task_categories == ["image-classification"]
+    assert card.data.size_categories == ["n<1K"]
+    splits = {item["name"]: item["num_examples"] for item in card.data.dataset_info["splits"]}
+    assert splits == {split: sum(row.values()) for split, row in info.counts.items()}
+    assert toy.benchmark.card_text_path.read_text() in card.content
+    with pytest.raises(ArtifactError, match="no finished run 'gone'"):
+        run("card", "toy", "--run", "gone", "--artifacts", toy.artifacts)
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("resnet34-cpu-s0", "timm"), ("hf_vit-cpu-s0", "transformers"), ("scratch_vit-cpu-s0", ""),
+     ("fer", "")],
+)  # fmt: skip
+def test_the_library_of_shipped_runs(name, library):
+    found = ArtifactStore(ROOT / "artifacts").benchmark("ferplus").run(name)
+    assert card_facts(found).library == library
