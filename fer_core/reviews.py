@@ -413,6 +413,8 @@ def _check_step(
             "Another image was labelled meanwhile, so this label was not saved. Label the image "
             "that is shown now."
         )
+
+
 def _check_texts(tags: Sequence[str], note: str) -> None:
     if len(note) > NOTE_LIMIT:
         raise ArtifactError(f"The note has more than {NOTE_LIMIT:,} characters. Shorten it.")

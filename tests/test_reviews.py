@@ -9,8 +9,7 @@ import pytest
 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError
-from fer_core.reviews import NOTE_LIMIT, PoolLabel, Review, ReviewStore, SavedSlice
-from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore, RunNote, SavedSlice
+from fer_core.reviews import NOTE_LIMIT, PoolLabel, Review, ReviewStore, RunNote, SavedSlice
 
 
 @pytest.fixture
@@ -187,6 +186,8 @@ def test_a_file_of_the_first_schema_is_read_and_gains_labels(store, tmp_path):
     store.save_label(pool_label("toy/1", step=0, probability=1.0))
     assert [x.label for x in store.labels("p1")] == ["happy"]
     assert store.review("toy/1", "ann").label == "sad"
+
+
 def test_tags_and_note_of_a_run_replace_the_former_ones(tmp_path):
     store = ReviewStore(tmp_path / "reviews.sqlite")
     store.save(Review("a/1", "anna", note="unsure"))  # a file without the table of run notes

@@ -4,8 +4,14 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.components import filters
-from dashboard.sections import corrected_labels, leaderboard, lineage, ranking, trade_off
-from dashboard.sections import corrected_labels, leaderboard, lineage, regression, trade_off
+from dashboard.sections import (
+    corrected_labels,
+    leaderboard,
+    lineage,
+    ranking,
+    regression,
+    trade_off,
+)
 
 theme.page_header(
     "Results",
