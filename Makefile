@@ -10,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 INSTALL := $(PIP) install -q $(if $(PINS),-c $(PINS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test lint types test-unit test-browser wheel format \
+.PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
 	speed benchmark constraints clean
 
 help: ## Show this list
@@ -42,6 +42,10 @@ wheel: setup-dev ## Build the wheel in dist/ and check that it works outside the
 	rm -rf build dist
 	$(PIP) wheel -q --no-deps -w dist .
 	$(BIN)/python -m tests.support.check_wheel dist/*.whl
+
+docs: setup-dev ## Build the pages of docs/ and of the Python API in build/docs
+	$(BIN)/python -m tests.support.docs_site
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 format: setup-dev ## Format the code
 	$(BIN)/ruff check --fix .

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fer_core.api import explain, leaderboard, open_benchmark
+    from fer_core import explain
+    from fer_core.api import leaderboard, open_benchmark
     from fer_core.evaluation.predictions import Predictions
     from fer_core.predictor import Predictor
 
@@ -19,7 +20,6 @@ __all__ = ["Predictions", "Predictor", "explain", "leaderboard", "open_benchmark
 _HOMES = {
     "Predictions": "fer_core.evaluation.predictions",
     "Predictor": "fer_core.predictor",
-    "explain": "fer_core.api",
     "leaderboard": "fer_core.api",
     "open_benchmark": "fer_core.api",
 }
@@ -27,6 +27,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     """Imports a name of the API when it is first used (PEP 562)."""
+    if name == "explain":  # a package that can be called
+        return import_module("fer_core.explain")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

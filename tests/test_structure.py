@@ -33,6 +33,7 @@ LEVELS = {
     "fer_core.explain": 3,
     "fer_core.figures": 3,
     "fer_core.predictor": 4,
+    "fer_core.api": 4.5,
     "fer_core.serving": 5,
     "training": 5,
     "dashboard": 5,

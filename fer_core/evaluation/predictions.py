@@ -159,6 +159,16 @@ class Predictions:
     Attributes:
         splits: Predictions by split name.
         shared: Ids and labels of the file; other files with the same ones use them as well.
+
+    Examples:
+        >>> import fer_core
+        >>> benchmark = fer_core.open_benchmark("synthetic")
+        >>> run = benchmark.run("efficientnet_lite2-cpu-s0")
+        >>> labels = benchmark.info().label_set
+        >>> predictions = fer_core.Predictions.read(run.predictions_path, labels)
+        >>> test = predictions.split("test")
+        >>> test.probabilities.shape == (len(test), 7)
+        True
     """
 
     splits: dict[str, SplitPredictions]

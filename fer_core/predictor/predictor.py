@@ -64,6 +64,18 @@ class Predictor:
         capacity: Largest number of models in memory; the least recently used is evicted.
         use_onnx: Whether to use ONNX exports for predictions on a CPU; explanations always use the
             network.
+
+    Examples:
+        >>> import fer_core
+        >>> from fer_core.data.sources.synthetic import portrait
+        >>> from PIL import Image
+        >>> face = Image.fromarray(portrait(512, "happy", 96).image)
+        >>> predictor = fer_core.Predictor(fer_core.open_benchmark("synthetic"))
+        >>> (prediction,) = predictor.predict([face], ["efficientnet_lite2-cpu-s0"])
+        >>> prediction.calibrated.shape
+        (1, 7)
+        >>> round(float(prediction.calibrated.sum()), 6)
+        1.0
     """
 
     def __init__(
