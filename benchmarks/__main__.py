@@ -19,6 +19,7 @@ from benchmarks import (
     scale,
     service,
     training_speed,
+    users,
     zoo,
 )
 from benchmarks.result import Result
@@ -33,6 +34,7 @@ MEASURES = {
     "memory": memory.measure,
     "dashboard": dashboard.measure,
     "scale": scale.measure,
+    "users": users.measure,
     "service": service.measure,
     "detection": detection.measure,
     "zoo": zoo.measure,

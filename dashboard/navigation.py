@@ -7,6 +7,7 @@ from itertools import groupby
 import streamlit as st
 
 from dashboard import address, state, theme
+from dashboard.cache.stamps import new_rerun
 from dashboard.components import pickers, viewer
 
 
@@ -89,6 +90,7 @@ def open_page(
 
 def run() -> None:
     """Shows the navigation, the benchmark picker and the selected page."""
+    new_rerun()
     theme.apply()
     address.keep_history()
     viewer.reset()

@@ -1,5 +1,6 @@
 """Cache keys from files: a file counts as changed if its modification time or size changes."""
 
+import threading
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,25 @@ HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
 """Type of Streamlit's `hash_funcs`: for each type, the function that makes its cache key."""
 
 
+_rerun = threading.local()
+
+
+def new_rerun() -> None:
+    """Forgets the stamps of the last rerun; within one rerun, each file is looked at once."""
+    _rerun.stamps = {}
+
+
 def stamp(path: Path) -> Stamp:
     """Returns the modification time in ns and the size of a file; zeros if it is missing."""
+    known: dict[Path, Stamp] | None = getattr(_rerun, "stamps", None)
+    if known is None:  # outside a rerun
+        return _stamp(path)
+    if path not in known:
+        known[path] = _stamp(path)
+    return known[path]
+
+
+def _stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.figures import figure
 from dashboard.components import chart, pickers
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
@@ -38,7 +39,7 @@ def effects(run: Run, accuracy: DrawnAccuracy) -> None:
         st.info("This probe has no attributes.")
         return
     chart.show(
-        figures.effect_bars(found),
+        figure(figures.effect_bars, found),
         "effects",
         f"Share of {found[0].pairs} faces of {IDENTITIES} drawn persons whose answer changes, with "
         "95% intervals over persons. Green: the attribute shifts the probability of a class by at "
@@ -132,7 +133,7 @@ def shares_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
         return
     st.subheader("What changes the answers of which model?", anchor=False)
     chart.show(
-        figures.flip_heatmap(shares, benchmark.titles),
+        figure(figures.flip_heatmap, shares, benchmark.titles),
         "flips",
         "Share of drawn faces whose answer changes although the expression stays the same.",
     )
@@ -153,7 +154,7 @@ def real_agreement(benchmark: Benchmark) -> None:
         "" if agreement.overall is None else f" Their rank correlation is {_r(agreement.overall)}."
     )
     chart.show(
-        figures.real_scatter(agreement, benchmark.titles, benchmark.colours),
+        figure(figures.real_scatter, agreement, benchmark.titles, benchmark.colours),
         "real",
         f"The same changes on drawn faces and on {agreement.images} validation pictures: mirror, "
         f"light, blur, compression, margin, rotation and cover. One dot per model and change."

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import navigation
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import gallery
 from dashboard.components.text import percent
 from fer_core.evaluation.leaderboard import comparable_runs
@@ -36,7 +37,8 @@ def summary(benchmark: Benchmark) -> None:
         navigation.link("head_to_head", "two models, image by image")
         navigation.link("compare", "all models on your own face")
     st.plotly_chart(
-        charts.interval_chart(
+        figure(
+            charts.interval_chart,
             {run.run_id: run.report.test.accuracy for run in compared},
             benchmark.titles,
             benchmark.colours,
@@ -53,7 +55,7 @@ def data_and_protocol(benchmark: Benchmark) -> None:
     """Shows class balance, mean faces, protocol and sources."""
     info = benchmark.info
     with st.expander("Class balance and mean faces"):
-        st.plotly_chart(charts.class_balance(info.counts, info.labels), key="balance")
+        st.plotly_chart(figure(charts.class_balance, info.counts, info.labels), key="balance")
         st.caption("Share of each class by split. Rare classes have little weight in accuracy.")
         gallery.mean_face_row(info, benchmarks.mean_faces(benchmark))
     with st.expander("Protocol and sources"):

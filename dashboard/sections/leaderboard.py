@@ -8,6 +8,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
 from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
@@ -255,7 +256,7 @@ def intervals(benchmark: Benchmark, board: Board) -> None:
         entry.run_id: getattr(entry.metrics.split, metric) for entry in board.results.entries
     }
     chart.show(
-        charts.interval_chart(estimates, benchmark.titles, benchmark.colours),
+        figure(charts.interval_chart, estimates, benchmark.titles, benchmark.colours),
         "intervals",
         f"Each model's value on {filters.describe(board)} with its 95% interval. Where "
         "intervals overlap widely, the order may be due to chance.",
@@ -277,7 +278,8 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         return
     cost = pickers.select_box("Cost", slugs, Key.COST, shown=label_of)
     chart.show(
-        charts.cost_chart(
+        figure(
+            charts.cost_chart,
             {e.run_id: e.values[cost] for e in entries if e.values.get(cost, 0) > 0},
             {entry.run_id: entry.values["accuracy"] for entry in entries},
             benchmark.titles,
@@ -313,15 +315,19 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     names = [benchmark.titles[run_id] for run_id in agreement.runs]
     if kind == "kappa":
         chart.show(
-            charts.pair_heatmap(agreement.kappa, names, "agrees with"),
+            figure(charts.pair_heatmap, agreement.kappa, names, "agrees with"),
             "kappa",
             "Cohen's kappa of the predictions: 1 is full agreement, 0 is chance. An ensemble gains "
             "from accurate models that disagree.",
         )
     else:
         chart.show(
-            charts.pair_heatmap(
-                agreement.complementarity, names, "has errors corrected by", share=True
+            figure(
+                charts.pair_heatmap,
+                agreement.complementarity,
+                names,
+                "has errors corrected by",
+                share=True,
             ),
             "complementarity",
             "Share of the row model's errors that the column model has right.",
@@ -357,7 +363,8 @@ def seeds(entries: Sequence[Entry]) -> None:
 def recalls(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     """Shows the recall of every ranked run by class."""
     chart.show(
-        charts.recall_heatmap(
+        figure(
+            charts.recall_heatmap,
             {entry.run_id: entry.metrics.split.recalls for entry in ranked.entries},
             ranked.labels,
             benchmark.titles,
@@ -375,7 +382,7 @@ def training_curves(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         return
     curve = pickers.switch("Curve", CURVES, Key.CURVE)
     chart.show(
-        charts.history_chart(histories, benchmark.titles, benchmark.colours, curve),
+        figure(charts.history_chart, histories, benchmark.titles, benchmark.colours, curve),
         "curves",
         "Metrics after each epoch. A run keeps the weights of its best epoch on validation.",
     )

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
@@ -42,12 +43,12 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     titles = [benchmark.titles[run_id] for run_id in drawn.runs]
     st.caption(_sentence(drawn, titles, resampled))
     chart.show(
-        figures.place_bars(drawn, benchmark.titles, benchmark.colours),
+        figure(figures.place_bars, drawn, benchmark.titles, benchmark.colours),
         "places",
         "Each row is a place: how often each model takes it. A row with one colour is certain.",
     )
     chart.show(
-        figures.beats_heatmap(drawn, titles),
+        figure(figures.beats_heatmap, drawn, titles),
         "beats",
         "Probability that the model of the row is more accurate than that of the column.",
     )

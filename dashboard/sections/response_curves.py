@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.cache import inference
 from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.figures import figure
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
 from dashboard.state import Key
@@ -37,7 +38,7 @@ def curve(run: Run) -> None:
         help_text="An emotion is the first prototype of the coding system: several units together.",
     )
     chart.show(
-        figures.response_chart(curves[name]),
+        figure(figures.response_chart, curves[name]),
         "response",
         f"Mean probability over {IDENTITIES} drawn persons, with 95% intervals. Thick with an "
         "arrow: the direction that the coding system leads one to expect.",
@@ -145,8 +146,11 @@ def pair_of_units(benchmark: Benchmark, run: Run) -> None:
     values = _pair_values(benchmark, run, (first, second))
     if values is not None:
         chart.show(
-            figures.pair_heatmap(
-                values[..., benchmark.info.labels.index(label)], (first, second), label
+            figure(
+                figures.pair_heatmap,
+                values[..., benchmark.info.labels.index(label)],
+                (first, second),
+                label,
             ),
             "pair",
             f"Mean probability of {plain(label)} over {PAIR_IDENTITIES} drawn persons.",

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import navigation
 from dashboard.cache import benchmarks, probes, results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
 from dashboard.components import chart, filters
 from dashboard.components.text import percent, plain
@@ -154,7 +155,7 @@ def curves(benchmark: Benchmark, scope: Scope, entry: Entry) -> None:
     for index, (name, title) in enumerate(leaderboard.CURVES.items()):
         with columns[index % 2]:
             chart.show(
-                charts.history_chart(histories, benchmark.titles, benchmark.colours, name),
+                figure(charts.history_chart, histories, benchmark.titles, benchmark.colours, name),
                 f"run-{name}",
                 f"{title} after each epoch.",
             )

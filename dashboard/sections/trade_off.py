@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import chart
 from dashboard.state import BIND, Key
 from fer_core.evaluation.prior_shift import PriorCurves
@@ -35,7 +36,7 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
         "with the highest weighted mean of both on validation is chosen.",
     )
     chart.show(
-        trade_off_chart(curves, weight / 100, benchmark.titles, benchmark.colours),
+        figure(trade_off_chart, curves, weight / 100, benchmark.titles, benchmark.colours),
         "trade-off",
         "Each line follows one model's prior shift, from the most accurate to the highest "
         "macro-recall (open circles). Diamonds: as trained. Dots: at the weight above. Shifts are "

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.cache.results import Board, CalibrationResults, HumanComparison
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
@@ -49,7 +50,7 @@ def reliability(
             "temperature scaled": _SCALED_COLOUR,
         }
         chart.show(
-            figures.reliability_diagram(curves, colours),
+            figure(figures.reliability_diagram, curves, colours),
             "reliability",
             "Accuracy by confidence; larger dots have more images. Dotted line: perfect "
             "calibration; above it the model is underconfident, below it overconfident. Bars: 95% "
@@ -58,7 +59,8 @@ def reliability(
     with right:
         label = st.selectbox("Class", board.aligned.labels.names, key=Key.LABEL, bind=BIND)
         chart.show(
-            figures.reliability_diagram(
+            figure(
+                figures.reliability_diagram,
                 {label: calibration.by_class[label, binning]},
                 {label: class_colour(label, benchmark.info.labels)},
             ),
@@ -111,7 +113,8 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
     """Shows risk-coverage curves, and each model's coverage at several risks."""
     titles = benchmark.titles
     chart.show(
-        figures.risk_coverage_chart(
+        figure(
+            figures.risk_coverage_chart,
             {run_id: entry.evaluation.risk_coverage for run_id, entry in entries.items()},
             titles,
             benchmark.colours,
@@ -154,7 +157,7 @@ def human_agreement(comparison: HumanComparison, title: str) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         chart.show(
-            figures.agreement_bars(comparison.by_agreement),
+            figure(figures.agreement_bars, comparison.by_agreement),
             "agreement",
             "Accuracy by the share of annotators who chose the most frequent class. Where "
             "annotators disagree, the label itself is uncertain.",
@@ -243,7 +246,8 @@ def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
         width=280,
     )
     chart.show(
-        figures.corruption_curves(
+        figure(
+            figures.corruption_curves,
             measured,
             benchmark.titles,
             benchmark.colours,
@@ -276,7 +280,7 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
         return
     counts = sorted({int(rows["images"].iloc[0]) for rows in measured.values()})
     chart.show(
-        figures.framing_curves(measured, benchmark.titles, benchmark.colours),
+        figure(figures.framing_curves, measured, benchmark.titles, benchmark.colours),
         "framing",
         f"Accuracy if the crop is tighter, wider or rotated, on {_or(counts)} images of {split}, "
         "all classes. A margin is added on each side, as a share of the image's side; beyond the "

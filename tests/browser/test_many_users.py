@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.visitor import Visitor
 from fer_core.predictor import Predictor
-from tests.support.visitor import Visitor
 
 USERS = 10
 

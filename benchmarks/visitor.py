@@ -11,6 +11,7 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 COOKIE = "_streamlit_xsrf"
 WAIT = 120
@@ -39,7 +40,7 @@ class Visitor:
         self._socket: ClientConnection = connect(
             f"ws://{place.netloc}/_stcore/stream",
             additional_headers={"Cookie": f"{COOKIE}={self._token}"},
-            origin=address,
+            origin=Origin(address),
             max_size=None,
             ping_interval=None,  # a busy server may take its time
             legacy=True,

@@ -1,0 +1,59 @@
+"""Cached charts: a chart is built once for equal arguments, for all visitors."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+MOST_FIGURES = 128
+_SMALL = 1 << 16  # bytes; larger arrays are told apart by identity
+
+_figures: OrderedDict[Hashable, tuple[go.Figure, tuple[object, ...]]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def figure(build: Callable[..., go.Figure], *arguments: object, **options: object) -> go.Figure:
+    """Returns the chart of a function for its arguments; it is shared and must not be changed.
+
+    Numbers, texts, small arrays and the dataclasses and containers of these count as equal by
+    value. Tables and large arrays count as equal if they are the same object, so only pass those
+    that are cached; they stay in memory as long as the chart.
+
+    Args:
+        build: A function of `fer_core.figures` that depends on its arguments only.
+        arguments: Its arguments.
+        options: Its named arguments.
+    """
+    kept: list[object] = []  # an id is only valid while its object lives
+    key = (build, _token(arguments, kept), _token(options, kept))
+    with _lock:
+        if key in _figures:
+            _figures.move_to_end(key)
+            return _figures[key][0]
+    built = build(*arguments, **options)
+    with _lock:
+        _figures[key] = (built, tuple(kept))
+        while len(_figures) > MOST_FIGURES:
+            _figures.popitem(last=False)
+    return built
+
+
+def _token(value: Any, kept: list[object]) -> Hashable:  # noqa: ANN401 (any argument of a chart)
+    """Returns a key of a value; adds the objects that are told apart by identity to `kept`."""
+    if value is None or isinstance(value, str | int | float | bool | bytes):
+        return (type(value), value)
+    if isinstance(value, Mapping):
+        return (dict, tuple((_token(k, kept), _token(v, kept)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return (type(value), tuple(_token(item, kept) for item in value))
+    if isinstance(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype != object:
+        return (np.ndarray, value.shape, value.dtype.str, value.tobytes())
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        return (type(value), tuple(_token(getattr(value, name), kept) for name in names))
+    kept.append(value)
+    return (object, id(value))

@@ -1,0 +1,82 @@
+"""Cached charts: built once for equal arguments, and again for any other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from dashboard.cache import figures
+from dashboard.cache.figures import figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A value of the kind that charts take."""
+
+    x: np.ndarray
+    name: str = ""
+
+
+@pytest.fixture
+def build():
+    """A function that counts its calls."""
+
+    def built(*arguments, **options):
+        built.calls += 1
+        return go.Figure(layout={"title": str(built.calls)})
+
+    built.calls = 0
+    return built
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ({"a": 0.5, "b": (1, None)}, ["x", "y"]),
+        lambda: (Curve(np.arange(5.0), "a"), True),
+        lambda: ({"run": Curve(np.array([[1, 2], [3, 4]]))},),
+        lambda: (),
+    ],
+)
+def test_equal_values_give_the_same_chart(build, make):
+    assert figure(build, *make(), dark=True) is figure(build, *make(), dark=True)
+    assert build.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),  # the order of runs is that of the chart
+        ({"a": 1}, {"a": 1.0}),
+        (1, True),
+        ("1", 1),
+        ([1, 2], (1, 2)),
+        (np.arange(4), np.arange(4).reshape(2, 2)),
+        (np.arange(4), np.arange(4.0)),
+        (Curve(np.arange(3)), Curve(np.arange(3) + 1)),
+        (Curve(np.arange(3), "a"), Curve(np.arange(3), "b")),
+        (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [2]})),
+    ],
+)
+def test_different_values_give_different_charts(build, first, second):
+    assert figure(build, first) is not figure(build, second)
+    assert figure(build, first) is not figure(build, first, dark=True)
+
+
+def test_a_table_is_the_same_only_as_itself(build):
+    table = pd.DataFrame({"a": [1]})
+    assert figure(build, table) is figure(build, table)
+    for _ in range(50):  # its address is not used again while the chart is kept
+        figure(build, pd.DataFrame({"a": [1]}))
+    assert build.calls == 51
+
+
+def test_the_least_used_chart_makes_room(build, monkeypatch):
+    monkeypatch.setattr(figures, "MOST_FIGURES", 3)
+    for value in (1, 2, 1, 3, 4, 1):
+        figure(build, value)
+    assert build.calls == 4
+    figure(build, 2)
+    assert build.calls == 5
