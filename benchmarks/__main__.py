@@ -19,6 +19,7 @@ from benchmarks import (
     scale,
     service,
     training_speed,
+    transfers,
     users,
     zoo,
 )
@@ -38,6 +39,7 @@ MEASURES = {
     "service": service.measure,
     "detection": detection.measure,
     "zoo": zoo.measure,
+    "transfer": transfers.measure,
     "estimates": accuracy_estimates.measure,
     "labels": labels.measure,
 }

@@ -74,8 +74,9 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
         "accuracy-change",
         _accuracy_caption(report),
     )
+    table = pd.DataFrame([_run_row(run, titles[run.run_id], trusted=trusted) for run in ordered])
     st.dataframe(
-        pd.DataFrame([_run_row(run, titles[run.run_id], trusted=trusted) for run in ordered]),
+        table.dropna(axis="columns", how="all"),
         hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(format="percent")

@@ -95,9 +95,9 @@ def add_set(origin: Benchmark) -> None:
                 help=f"Below {plain(str(root))}.",
             )
         left, right = st.columns(2)
-        name = left.text_input(
-            "Name", _proposed(upload.name if upload else text), key="set-name", max_chars=60
-        )
+        proposed = _proposed(upload.name if upload else text)
+        # the key follows the file: a widget keeps its first default
+        name = left.text_input("Name", proposed, key=f"set-name-{proposed}", max_chars=60)
         with right:
             cropped = st.checkbox(
                 "The pictures are cropped faces", key="set-cropped",

@@ -20,6 +20,7 @@ from fer_core.evaluation.accuracy_estimates import (
 )
 from fer_core.evaluation.calibration import fit_temperature, scale_predictions
 from fer_core.evaluation.estimate_trust import (
+    MOST_MOVED,
     Signals,
     error_of,
     read_checks,
@@ -48,6 +49,9 @@ from fer_core.records import RunInfo
 
 MEASUREMENT_COLUMNS = ("id", "distance", *MEASURES, "reframed")
 FEWEST_WITHIN = 30
+SURE = 0.8
+"""Mean confidence from which a shared answer speaks against a label."""
+
 _RESAMPLES = 300
 _FIVE = (5, 25, 50, 75, 95)
 _PICTURES = {
@@ -385,17 +389,30 @@ def _agreements(networks: Mapping[str, TransferredRun]) -> tuple[float | None, f
 
 
 def _conflicts(runs: Mapping[str, TransferredRun]) -> float | None:
-    """Returns the share of labels that every network contradicts with the same other class.
+    """Returns by how much more labels every network contradicts alike than in the benchmark.
 
-    None without labels or with fewer than three networks.
+    None without labels, with fewer than three networks, or if the answers moved to other classes:
+    then it is the networks that fail alike, not the labels.
     """
     networks = list(_networks(runs).values())
     if len(networks) < 3 or not len(networks[0].labelled):
         return None
-    predicted = np.stack([run.labelled.predicted for run in networks])
-    confident = np.mean([run.labelled.confidence for run in networks], axis=0) >= 0.8
-    same = (predicted == predicted[0]).all(axis=0) & (predicted[0] != networks[0].labelled.truth)
-    return float((same & confident).mean())
+    if moved_share([run.answers for run in networks]) > MOST_MOVED:
+        return None
+    try:
+        tests = [run.benchmark_test.aligned_with(networks[0].benchmark_test) for run in networks]
+    except ArtifactError:
+        return None
+    usual = _contradicted(tests)
+    return max(0.0, _contradicted([run.labelled for run in networks]) - usual)
+
+
+def _contradicted(predictions: Sequence[SplitPredictions]) -> float:
+    """Returns the share of labels that all contradict with one confident class."""
+    predicted = np.stack([part.predicted for part in predictions])
+    sure = np.mean([part.confidence for part in predictions], axis=0) >= SURE
+    same = (predicted == predicted[0]).all(axis=0) & (predicted[0] != predictions[0].truth)
+    return float((same & sure).mean())
 
 
 def _framing_check(facts: _Facts) -> FramingCheck | None:

@@ -17,7 +17,7 @@ FAR_OUTSIDE = 0.1
 ECE_RISE = 0.05
 SHARE_CHANGE = 0.1
 
-_ADAPT = "adapt a run to labels of this set (see Few labels)"
+_ADAPT = "adapt a run to labels of this set"
 _RECALIBRATE = "recalibrate: fit temperature and class priors on labels of this set"
 _REFRAME = "reframe: let the faces be found and cropped, without --cropped"
 _RELABEL = "relabel: check the labels that all models contradict"
@@ -48,7 +48,8 @@ class Signs:
         framing: Placement of the faces.
         framing_check: Accuracy before and after reframing; None if it was not measured.
         outside: Share of faces far out in the embedding; None if they were not compared.
-        conflicts: Share of labels that all networks contradict alike; None if it is unknown.
+        conflicts: Share of labels that all networks contradict alike, beyond the benchmark's; None
+            if it is unknown.
     """
 
     classes: Sequence[ClassShare]
@@ -84,8 +85,8 @@ def _label_cause(conflicts: float) -> Cause:
     return Cause(
         name="labels",
         points=100 * conflicts,
-        text=f"All networks agree on another class than the label for {conflicts:.1%} of the "
-        "labelled faces, with a mean confidence of at least 80%.",
+        text=f"All networks agree on another class than the label, with a mean confidence of at "
+        f"least 80%, for {100 * conflicts:.1f} points more of the faces than in the benchmark.",
         remedy=_RELABEL,
     )
 
@@ -143,10 +144,11 @@ def _sentence(
     )
     largest = causes[0]
     points = largest.points or 0.0
-    if points < max(100 * SMALL, 25 * drop):
+    if points < max(100 * SMALL, 50 * drop):
+        shown = f", after {largest.name} with {points:.1f}" if points >= 1 else ""
         return (
-            f"{start} Class shares, framing, unlike faces and labels each explain less than a "
-            f"quarter of it: these faces or labels differ in other ways. To do: {_ADAPT}."
+            f"{start} The largest part of it, {100 * drop - max(points, 0):.1f} points, is "
+            f"explained by none of the causes below{shown}. To do: {_ADAPT}."
         )
     return (
         f"{start} The largest cause is {largest.name} ({points:+.1f} points). To do: "
