@@ -66,7 +66,7 @@ def python(script: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         timeout=1800,
-        env=os.environ | environment,
+        env=os.environ | {"FERSCOPE_WARM_MODELS": "0"} | environment,
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])

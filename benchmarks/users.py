@@ -45,7 +45,7 @@ def measure(users: int = 50, think: float = 5.0, seconds: float = 20.0) -> Itera
         think: Mean seconds between a complete page and the next click, exponentially distributed.
         seconds: Length of each of the two measurements.
     """
-    with tempfile.TemporaryDirectory() as state, _served(Path(state)) as (address, server):
+    with tempfile.TemporaryDirectory() as state, served(Path(state)) as (address, server):
         _visit_each(address)
         quick = _visits(address, 4, 0.0, seconds)
         rate = quick.in_time / seconds
@@ -92,8 +92,13 @@ class _Visits:
 
 
 @contextmanager
-def _served(state: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Serves the dashboard until the end of the context; yields its address and process."""
+def served(state: Path, warm_gib: float = 0.0) -> Iterator[tuple[str, psutil.Process]]:
+    """Serves the dashboard until the end of the context; yields its address and process.
+
+    Args:
+        state: Folder of what visitors write.
+        warm_gib: Memory up to which models are loaded in the background; 0 for none.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -101,7 +106,7 @@ def _served(state: Path) -> Iterator[tuple[str, psutil.Process]]:
     options |= {"fileWatcherType": "none"}
     command = [sys.executable, "-m", "streamlit", "run", str(HOME)]
     command += [f"--server.{name}={value}" for name, value in options.items()]
-    environment = os.environ | {"FERSCOPE_STATE": str(state), "FERSCOPE_WARM_MODELS": "0"}
+    environment = os.environ | {"FERSCOPE_STATE": str(state), "FERSCOPE_WARM_MODELS": str(warm_gib)}
     root = HOME.parent.parent
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, env=environment, cwd=root, stdout=quiet, stderr=quiet)

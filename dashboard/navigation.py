@@ -7,6 +7,7 @@ from itertools import groupby
 import streamlit as st
 
 from dashboard import address, state, theme
+from dashboard.cache import warm_models
 from dashboard.cache.stamps import new_rerun
 from dashboard.components import pickers, viewer
 
@@ -114,6 +115,7 @@ def run() -> None:
     page.run()
     if picked := pickers.picked_benchmark():
         viewer.show_requested(picked)
+        warm_models.start(picked)
     with st.sidebar:
         st.caption(
             "FERscope evaluates facial-expression classifiers. A predicted expression does not "

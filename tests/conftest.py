@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors, a worker a core: more threads only wait
+os.environ["FERSCOPE_WARM_MODELS"] = "0"  # a test loads what it names
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
 
 import pytest

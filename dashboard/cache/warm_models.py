@@ -1,0 +1,95 @@
+"""Loads models in the background, so that the first visitor of Compare does not wait for them.
+
+It starts with the first page of a server. `FERSCOPE_WARM_MODELS` is the process's memory in GiB
+above which no further model is loaded; 0 turns it off.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.inference import can_predict, predictor
+from fer_core.errors import FerscopeError
+
+if sys.platform != "win32":
+    import resource
+
+DEFAULT_GIB = 2.0
+MOST_MODELS = 12
+"""As many as a predictor keeps."""
+
+_DELAY_S = 1.0  # the first page comes first
+
+log = logging.getLogger(__name__)
+_started = threading.Event()
+
+
+def start(benchmark: Benchmark) -> None:
+    """Starts loading the models of a benchmark, once in the life of the server."""
+    limit = _limit_gib()
+    if limit <= 0 or _started.is_set():
+        return
+    _started.set()
+    arguments = (benchmark, limit)
+    threading.Thread(target=_load, args=arguments, name="warm-models", daemon=True).start()
+
+
+def _limit_gib() -> float:
+    try:
+        return float(os.environ.get("FERSCOPE_WARM_MODELS", DEFAULT_GIB))
+    except ValueError:
+        return DEFAULT_GIB
+
+
+def _load(benchmark: Benchmark, limit: float) -> None:
+    time.sleep(_DELAY_S)
+    # the most accurate is asked most often; an ensemble needs the same models as its members
+    runs = [run for run in benchmark.runs if can_predict(run)]
+    runs.sort(key=lambda run: bool(run.info.members))
+    try:
+        shared = predictor(benchmark)
+        face = np.zeros(shared.format.shape, dtype=np.uint8)
+        load_within([run.run_id for run in runs], lambda run_id: shared.answer(face, run_id), limit)
+    except Exception:  # pages load what they need themselves
+        log.exception("models could not be loaded in advance")
+
+
+def load_within(
+    run_ids: Sequence[str], load: Callable[[str], object], limit: float, most: int = MOST_MODELS
+) -> list[str]:
+    """Loads models until the memory limit; a model that cannot be loaded is left to its pages.
+
+    Args:
+        run_ids: Runs in order of likely use.
+        load: Loads one.
+        limit: Resident memory of the process in GiB above which no further model is loaded.
+        most: Largest number of models.
+
+    Returns:
+        The loaded ones.
+    """
+    loaded: list[str] = []
+    for run_id in run_ids[:most]:
+        if memory_gib() > limit:
+            log.info("models are loaded on request from here on: the memory limit is reached")
+            break
+        try:
+            load(run_id)
+            loaded.append(run_id)
+        except FerscopeError as error:
+            log.info("%s was not loaded in advance: %s", run_id, error)
+    return loaded
+
+
+def memory_gib() -> float:
+    """Returns the largest resident memory of the process so far in GiB; 0 where it is unknown."""
+    if sys.platform == "win32":
+        return 0.0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,0 +1,53 @@
+"""Loading models in advance: in order, within the limit, and without harm."""
+
+import pytest
+
+from dashboard.cache import warm_models
+from fer_core.errors import ArtifactError
+
+
+@pytest.fixture(autouse=True)
+def not_started(monkeypatch):
+    monkeypatch.setattr(warm_models, "_started", warm_models.threading.Event())
+
+
+def test_models_are_loaded_in_order_until_the_limit(monkeypatch):
+    memory = iter([0.5, 0.9, 1.1])
+    monkeypatch.setattr(warm_models, "memory_gib", lambda: next(memory))
+    seen = []
+    assert warm_models.load_within(["a", "b", "c", "d"], seen.append, limit=1.0) == ["a", "b"]
+    assert seen == ["a", "b"]
+
+
+def test_a_model_that_cannot_be_loaded_costs_only_itself():
+    def load(run_id):
+        if run_id == "b":
+            raise ArtifactError("damaged")
+
+    assert warm_models.load_within(["a", "b", "c"], load, limit=1e9) == ["a", "c"]
+
+
+def test_no_more_models_than_a_predictor_keeps():
+    assert warm_models.load_within(["a", "b", "c"], str, limit=1e9, most=2) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("value", "starts"), [("0", 0), ("1.5", 1), ("many", 1)])
+def test_it_starts_once_unless_it_is_off(monkeypatch, value, starts):
+    started = []
+
+    class Thread:
+        def __init__(self, **options):
+            self.options = options
+
+        def start(self):
+            started.append(self.options["args"])
+
+    monkeypatch.setenv("FERSCOPE_WARM_MODELS", value)
+    monkeypatch.setattr(warm_models.threading, "Thread", Thread)
+    for _ in range(3):
+        warm_models.start("benchmark")
+    assert len(started) == starts
+
+
+def test_the_memory_of_this_process_is_plausible():
+    assert 0.01 < warm_models.memory_gib() < 100
