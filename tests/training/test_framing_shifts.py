@@ -11,8 +11,8 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.framing_shifts import read_framing
 from training import __main__ as cli
-from training.jobs import framing_shifts
 from training.jobs.framing_shifts import draw_splits, measure_framing_shifts
+from training.jobs.saved_predictions import SavedPredictions
 from training.terminal.progress import console
 
 CPU = torch.device("cpu")
@@ -27,13 +27,13 @@ def quiet(items, length, title):
 def predicted(monkeypatch):
     """Counts the conditions that are predicted."""
     calls = []
-    original = framing_shifts._FramedPredictions._predict
+    original = SavedPredictions._predict
 
     def counted(*values):
         calls.append(1)
         return original(*values)
 
-    monkeypatch.setattr(framing_shifts._FramedPredictions, "_predict", counted)
+    monkeypatch.setattr(SavedPredictions, "_predict", counted)
     return calls
 
 

@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import RunDir, write_table
 from fer_core.data.framing_shifts import FRAMING_SHIFTS, PADDING, FramingShift, shift_framing
-from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.classifiers import Classifier, load_classifier
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.framing_shifts import framing_row, read_framing
 from fer_core.evaluation.predictions import EVALUATED
 from fer_core.evaluation.robustness import samples_hash
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.records import RunInfo
 from training.jobs.measure import (
     SampledPictures,
@@ -25,6 +22,7 @@ from training.jobs.measure import (
     input_stamp,
     require_measurable,
 )
+from training.jobs.saved_predictions import SavedPredictions
 
 Condition = tuple[str, FramingShift]
 """Split and framing."""
@@ -66,23 +64,26 @@ def measure_framing_shifts(
     if not again and _is_measured(run, info, pictures):
         return False
     require_measurable(run, info, dataset)
+    conditions = {_key(split, shift): (split, shift) for split, shift in _conditions(pictures)}
+
+    def images(key: str) -> NDArray[np.uint8]:
+        split, shift = conditions[key]
+        drawn = pictures[split]
+        return shift_framing(drawn.images, shift, seed=drawn.seed, keys=drawn.rows.tolist())
+
     members = []
     for name in info.members or (run.run_id,):
         member = run.benchmark.run(name)
         if again and name == run.run_id:
             member.framing_cache_path.unlink(missing_ok=True)
-        predictor = _FramedPredictions(member, dataset.format, pictures, device)
-        members.append(predictor.complete(progress))
-    rows = [
-        framing_row(
-            shift.change,
-            shift.amount,
-            split,
-            pictures[split].predictions(average_members([m[split, shift] for m in members], info)),
-            pictures[split].seed,
-        )
-        for split, shift in _conditions(pictures)
-    ]
+        saved = SavedPredictions(member, member.framing_cache_path, _stamp(member, pictures))
+        members.append(saved.complete(list(conditions), images, dataset.format, device, progress))
+    rows = []
+    for key, (split, shift) in conditions.items():
+        answers = average_members([member[key].astype(np.float32) for member in members], info)
+        predictions = pictures[split].predictions(answers)
+        seed = pictures[split].seed
+        rows.append(framing_row(shift.change, shift.amount, split, predictions, seed))
     if run.info().created != info.created:
         raise ArtifactError(f"{run.run_id} was retrained during the measurement. Measure it again.")
     write_table(run.framing_path, pd.DataFrame(rows).assign(run_created=info.created))
@@ -116,69 +117,8 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: Mapping[str, SampledPictu
     return measured == wanted and bool(same_run)
 
 
-class _FramedPredictions:
-    """A network's predictions by condition, saved after each one for resuming and for ensembles.
-
-    Args:
-        run: The network's run.
-        stored: Format of the stored images.
-        pictures: Images by split.
-        device: Device to predict on.
-    """
-
-    def __init__(
-        self,
-        run: RunDir,
-        stored: SampleFormat,
-        pictures: Mapping[str, SampledPictures],
-        device: torch.device,
-    ) -> None:
-        self._run, self._stored, self._pictures, self._device = run, stored, pictures, device
-        parts = [input_stamp(run, drawn) for drawn in pictures.values()]
-        self._stamp = " ".join([PADDING, *parts])
-        self._done: dict[str, NDArray[np.float16]] = self._read()
-
-    def complete(self, progress: Progress) -> dict[Condition, NDArray[np.float32]]:
-        """Predicts what is not saved yet, and returns probabilities by condition."""
-        conditions = _conditions(self._pictures)
-        model: Classifier | None = None
-        for split, shift in progress(conditions, len(conditions), self._run.run_id):
-            if _key(split, shift) in self._done:
-                continue
-            if model is None:
-                model = load_classifier(self._run, self._stored, self._device)
-            self._done[_key(split, shift)] = self._predict(model, split, shift)
-            self._write()
-        return {
-            (split, shift): self._done[_key(split, shift)].astype(np.float32)
-            for split, shift in conditions
-        }
-
-    def _predict(self, model: Classifier, split: str, shift: FramingShift) -> NDArray[np.float16]:
-        drawn = self._pictures[split]
-        images = shift_framing(drawn.images, shift, seed=drawn.seed, keys=drawn.rows.tolist())
-        probabilities = model.probabilities(images, np.arange(len(images)))
-        if not np.isfinite(probabilities).all():
-            raise ArtifactError(
-                f"The predictions of {self._run.run_id} are not finite; its weights are damaged. "
-                "Train it again."
-            )
-        return probabilities.astype(np.float16)
-
-    def _read(self) -> dict[str, NDArray[np.float16]]:
-        try:
-            with np.load(self._run.framing_cache_path, allow_pickle=False) as cache:
-                if str(cache["stamp"]) == self._stamp:
-                    return {name: cache[name] for name in cache.files if name != "stamp"}
-        except DAMAGED_ARRAYS:
-            pass
-        return {}
-
-    def _write(self) -> None:
-        path = self._run.framing_cache_path
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            content = {"stamp": np.array(self._stamp), **self._done}
-            np.savez_compressed(file, **content)  # type: ignore[arg-type]
+def _stamp(run: RunDir, pictures: Mapping[str, SampledPictures]) -> str:
+    return " ".join([PADDING, *(input_stamp(run, drawn) for drawn in pictures.values())])
 
 
 def _key(split: str, shift: FramingShift) -> str:

@@ -88,3 +88,11 @@ def test_without_a_probe_or_with_a_damaged_one_the_command_is_shown(open_page, t
     app = open_page("response_curves", artifacts_copy)
     assert not app.exception
     assert any("resnet34-cpu-s0 --again" in code.value for code in app.code)
+
+
+def test_the_verdict_and_the_page_of_a_run_say_what_moves_its_answers(open_page, probed):
+    for page in ("overview", "run"):
+        app = open_page(page, probed)
+        assert not app.exception
+        shown = texts(app).replace("\\", "")
+        assert "On drawn faces with the expression held fixed: Skin tone 8" in shown
