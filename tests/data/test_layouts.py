@@ -8,11 +8,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
+from fer_core.csv_text import csv_text
 from fer_core.data.plan import parse_plan
 from fer_core.data.preview import NO_SPLIT, SourcePreview, preview_plan
 from fer_core.data.selection import open_sources
 from fer_core.errors import DataError
+from fer_core.evaluation.few_labels.annotations import export
+from fer_core.reviews import PoolLabel
+from tests.support.helpers import noise
 from tests.support.layouts import (
     FER2013_ORDER,
     RAFDB_ORDER,
@@ -476,3 +481,23 @@ def test_rafdb_codes_and_fer2013_codes_are_not_mixed_up(tmp_path: Path) -> None:
     assert (RAFDB_ORDER[0], FER2013_ORDER[0]) == ("surprise", "angry")
     shown = look(rafdb_kaggle(tmp_path))
     assert shown.examples["surprise"][0] == "test_00010"
+
+
+def test_labels_of_the_labelling_view_beside_pictures(tmp_path):
+    """The csv of the page Label a few faces gives their labels; unclear faces have none."""
+    folder = tmp_path / "mine"
+    for number, image in enumerate(noise(4)):
+        path = folder / "day one" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    labels = [
+        PoolLabel("p", f"folder/day one/{number}.png", "ann", label, number, 0.25)
+        for number, label in enumerate(("happy", "sad", "", "fear"))
+    ]
+    (folder / "labels.csv").write_text(csv_text(export(labels, ("fear", "happy", "sad"))))
+    counts = look(folder).counts
+    assert {name: sum(by_split.values()) for name, by_split in counts.items()} == {
+        "fear": 1,
+        "happy": 1,
+        "sad": 1,
+    }
