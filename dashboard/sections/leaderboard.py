@@ -167,9 +167,12 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     slugs = column_picker(benchmark, entries)
     on_slices = _slice_columns(benchmark, board)
     every_run = (*entries, *ranked.unranked)
-    parameters = run_notes.parameter_picker(every_run)
     tags = run_notes.tags_of(benchmark, every_run)
-    picked = run_notes.tag_filter(tags)
+    left, right = st.columns(2)
+    with left:
+        parameters = run_notes.parameter_picker(every_run)
+    with right:
+        picked = run_notes.tag_filter(tags)
     rows = table(entries, slugs, ranked.tiers).join(on_slices)
     rows = run_notes.with_parameters(rows, parameters, tags, picked)
     show(benchmark, rows, key="ranked", on_slices=[str(name) for name in on_slices])

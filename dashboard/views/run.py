@@ -22,10 +22,6 @@ run_details.summary(benchmark, board, entry)
 run_details.links(benchmark, entry.run_id)
 run_details.drawn_faces(benchmark, entry.run_id)
 
-st.subheader("Tags and note", anchor=False)
-known = run_notes.tags_of(benchmark, list(entries.values()))
-run_notes.form(benchmark, entry, sorted({tag for tags in known.values() for tag in tags}))
-
 st.subheader("Metrics", anchor=False)
 run_details.metrics(board, entry)
 
@@ -34,6 +30,10 @@ run_details.confusions(benchmark, board, entry)
 
 st.subheader("Training curves", anchor=False)
 run_details.curves(benchmark, scope, entry)
+
+st.subheader("Tags and note", anchor=False)
+known = run_notes.tags_of(benchmark, list(entries.values()))
+run_notes.form(benchmark, entry, sorted({tag for tags in known.values() for tag in tags}))
 
 st.subheader("Provenance", anchor=False)
 run_details.provenance(entry)

@@ -67,7 +67,7 @@ def card_metadata(facts: CardFacts) -> dict[str, Any]:
     known = next(iter(licences)) if len(licences) == 1 else None
     metadata: dict[str, Any] = {"license": known or "other"}
     if known is None:
-        metadata |= {"license_name": "see-card", "license_link": "#licences"}
+        metadata |= {"license_name": "see-card", "license_link": FILE_NAME}
     if facts.library:
         metadata["library_name"] = facts.library
     metadata |= {
@@ -220,10 +220,14 @@ def _protocol(facts: CardFacts) -> list[str]:
         f"{protocol.label_source}, {augmented} test-time augmentation",
         f"- Initialisation: {_plain(f'{info.init} {info.init_source}'.strip())}; seed {info.seed}",
         f"- Input: {_input(info)}; preprocessing `{info.preprocessing_hash}`",
-        f"- {chosen} Test was read {info.own_test_readings} times by this run",
+        f"- {chosen} This run read test {_times(info.own_test_readings)}",
         f"- {_plain(facts.benchmark.protocol)}",
         "",
     ]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _input(info: RunInfo) -> str:

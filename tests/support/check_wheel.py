@@ -35,6 +35,7 @@ def main(wheel: Path) -> None:
 
         assert python("-c", LOCATE).startswith(str(packages)), "the checkout was imported instead"
         assert "efficientnet_lite0" in python("-m", "training", "recipes")
+        assert "open_benchmark" in python("-c", "import fer_core; print(fer_core.open_benchmark)")
         assert (packages / "bin" / "ferscope").is_file()
         refused = subprocess.run(
             [sys.executable, "-m", "training", "dashboard"],

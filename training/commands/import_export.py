@@ -18,7 +18,7 @@ def export(
         Path | None,
         typer.Option(
             help="Output file, or with --format hub the output folder.",
-            show_default="model.onnx or hub/ in the run's folder",
+            show_default="model.onnx in the run's folder; for hub ./<run id>/",
         ),
     ] = None,
     format_: Annotated[
@@ -52,7 +52,7 @@ def export(
     prepared = (prepared_path(benchmark, data) / "images.npy").is_file()
     dataset = open_dataset(benchmark, data) if prepared else None
     if format_ == "hub":
-        path = out or paths.run(run).root / "hub"
+        path = out or Path(run)
         difference = export_folder(paths.run(run), path, dataset)
     else:
         path = out or paths.run(run).onnx_path

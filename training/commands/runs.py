@@ -464,8 +464,8 @@ def publish(
     """Convert a run's weights to float16 for publishing, or upload the run to the hub with --to.
 
     Without --to, the weights are converted and checkpoints removed. The command fails and changes
-    nothing if float16 changes a validation probability by more than 0.02. Predictions and reports
-    are rewritten from the float16 weights.
+    nothing if float16 changes a validation probability by more than 0.02. Predictions, reports and
+    the model card are rewritten from the float16 weights.
 
     With --to, a folder that timm or transformers loads (or ONNX, for other architectures) is
     uploaded with the model card, run.json and report.json; never predictions or images. Log in with
@@ -475,6 +475,7 @@ def publish(
 
         python -m training publish ferplus resnet34-cpu-s0 --to hub:owner/name
     """
+    from training.jobs.cards import write_model_card
     from training.jobs.publish import publish_run
     from training.terminal.reports import print_report
 
@@ -485,6 +486,7 @@ def publish(
     dataset = open_dataset(benchmark, data)
     publish_run(run_dir, dataset, device=device_name(device))
     _refresh_ensembles(run_dir)
+    write_model_card(run_dir)
     print_report(run_dir)
 
 

@@ -92,7 +92,7 @@ def dataset_metadata(info: BenchmarkInfo) -> dict[str, object]:
         "pretty_name": info.title,
         "license": "other",
         "license_name": "see-sources",
-        "license_link": "#sources",
+        "license_link": FILE_NAME,
         "task_categories": ["image-classification"],
         "size_categories": [size],
         "tags": ["facial-expression-recognition", "ferscope"],
