@@ -270,7 +270,8 @@ def _code(facts: CardFacts) -> list[str]:
     }
     if facts.library not in calls:
         return []
-    return ["```python", *calls[facts.library], "```", ""]
+    imported, loaded = calls[facts.library]
+    return ["```python", imported, "", loaded, "```", ""]
 
 
 def _training(facts: CardFacts) -> list[str]:
