@@ -12,10 +12,12 @@ from PIL import Image
 from fer_core.data.faces import FaceCrop, FaceDetector, picture_faces
 from fer_core.errors import FerscopeError
 from fer_core.figures.boxes import BoxLabel, draw_boxes
-from fer_core.predictor import Predictor, calibrated
+from fer_core.predictor import calibrated
 
 if TYPE_CHECKING:
     import av
+
+    from fer_core.predictor import Predictor
 
 SIDE = 320
 """Longer side at which a frame is searched: who sits before a camera is near it."""
@@ -34,7 +36,7 @@ class LiveFaces:
     """
 
     def __init__(
-        self, predictor: Predictor, detector: FaceDetector, run_ids: Sequence[str]
+        self, predictor: "Predictor", detector: FaceDetector, run_ids: Sequence[str]
     ) -> None:
         self._predictor, self._detector = predictor, detector
         self._lock = threading.Lock()

@@ -1,5 +1,8 @@
 """Inference with the runs of a benchmark: lazy loading, thread-safe, bounded memory."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fer_core.predictor.answers import (
     Answer,
     Backend,
@@ -9,8 +12,10 @@ from fer_core.predictor.answers import (
     decide,
     ensemble_prediction,
 )
-from fer_core.predictor.loaded_model import BorrowedModel
-from fer_core.predictor.predictor import MAP_SIDE, Predictor
+
+if TYPE_CHECKING:
+    from fer_core.predictor.loaded_model import BorrowedModel
+    from fer_core.predictor.predictor import MAP_SIDE, Predictor
 
 __all__ = [
     "MAP_SIDE",
@@ -24,3 +29,16 @@ __all__ = [
     "decide",
     "ensemble_prediction",
 ]
+
+_WITH_TORCH = {
+    "BorrowedModel": "fer_core.predictor.loaded_model",
+    "MAP_SIDE": "fer_core.predictor.predictor",
+    "Predictor": "fer_core.predictor.predictor",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)
+    """Imports what needs torch when it is asked for: pages only show answers."""
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WITH_TORCH[name]), name)
