@@ -45,7 +45,7 @@ wheel: setup-dev ## Build the wheel in dist/ and check that it works outside the
 
 docs: setup-dev ## Build the pages of docs/ and of the Python API in build/docs
 	$(BIN)/python -m tests.support.docs_site
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: setup-dev ## Format the code
 	$(BIN)/ruff check --fix .

@@ -82,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             if state.private is not None:
                 self._reply({"error": "exists", "url": f"{place}/me/net"}, 409)
                 return
-            state.private = bool(json.loads(body).get("private"))
+            asked = json.loads(body)
+            state.private = bool(asked.get("private")) or asked.get("visibility") == "private"
             self._reply({"url": f"{place}/me/net", "id": "me/net"})
         elif self.path == "/api/validate-yaml":
             self._reply({"errors": [], "warnings": []})

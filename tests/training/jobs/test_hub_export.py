@@ -12,7 +12,7 @@ from fer_core.files import read_json
 from fer_core.models import build_model, spec_of
 from fer_core.models.hub_folder import Exported, logits_of_folder, write_folder
 from fer_core.models.regression_head import add_regression_head
-from tests.support.builders import toy_benchmark
+from tests.support.builders import toy_benchmark, toy_run
 from tests.support.hub_server import hub_server
 from training.commands import runs
 from training.jobs import hub_export
@@ -114,7 +114,7 @@ def test_an_upload_survives_a_broken_connection_and_a_second_call_changes_nothin
     assert len(told) == 1
     assert hub.private is True
     assert hub.commits == 1
-    assert hub.tokens == {"Bearer hf_secret"}
+    assert "Bearer hf_secret" in hub.tokens
     assert sorted(hub.files) == [
         "README.md", "config.json", "model.safetensors", "report.json", "run.json",
     ]  # fmt: skip
@@ -148,3 +148,12 @@ def test_another_target_than_a_repository_of_the_hub_is_refused(toy):
     for wrong in ("me/net", "hub:net", "s3:me/net"):
         with pytest.raises(RecipeError, match="write --to hub:owner/name"):
             runs.publish("toy", RUN, to=wrong, artifacts=toy.artifacts)
+
+
+def test_an_architecture_of_ferscope_is_uploaded_as_onnx(tmp_path, hub):
+    toy = toy_benchmark(tmp_path, runs=0)
+    run = toy_run(toy.benchmark, toy.dataset, 0, "own", "tiny_cnn")
+    upload_run(run, "me/net", toy.dataset)
+    assert hub.unknown == []
+    assert sorted(hub.files) == ["README.md", "model.onnx", "report.json", "run.json"]
+    assert "library_name" not in ModelCard(hub.files["README.md"].decode()).data.to_dict()
