@@ -196,6 +196,7 @@ def _signals(facts: _Facts, rows: Sequence[RunShift]) -> Signals:
 def read_runs(benchmark: BenchmarkDir) -> dict[str, TransferredRun]:
     """Returns the readable runs of a transferred set, by id; others are left out."""
     runs: dict[str, TransferredRun] = {}
+    ids = benchmark.samples()["id"].to_numpy(dtype=object)
     for directory in benchmark.runs():
         try:
             info = directory.info()
@@ -213,8 +214,7 @@ def read_runs(benchmark: BenchmarkDir) -> dict[str, TransferredRun]:
             )
         except ArtifactError:
             continue
-        first = next(iter(runs.values()), run)
-        if np.array_equal(first.everything.ids, run.everything.ids):
+        if np.array_equal(ids, run.everything.ids):  # else it predicted the set as it was
             runs[info.run_id] = run
     return runs
 

@@ -6,6 +6,7 @@ transfer computes only what is missing.
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from fer_core.evaluation.ensemble import average_probabilities
 from fer_core.evaluation.report import Report
 from fer_core.evaluation.shift import ShiftReport
 from fer_core.evaluation.shift_build import write_shift
-from fer_core.evaluation.transfers import TransferredSamples, write_transferred_run
+from fer_core.evaluation.transfers import TransferredSamples, rescore, write_transferred_run
 from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
 from fer_core.records import RunInfo
@@ -131,6 +132,7 @@ def transfer(
         facts = SetFacts(pictures, classes, options.title or pictures.origin.title)
         dataset = write_set(benchmark, data, faces, facts, progress.wrap)
         reports, failed = answer_set(origin, benchmark, dataset, runs, options.device, progress)
+        _rescore_others(benchmark, dataset, reports)
         shift = compare(origin, benchmark, dataset, data, progress)
         return Transferred(
             benchmark,
@@ -240,6 +242,18 @@ def compare(
     if reference is not None:
         measure_set(origin, benchmark, dataset, reference, detector, progress.wrap)
     return write_shift(benchmark)
+
+
+def _rescore_others(
+    benchmark: BenchmarkDir, dataset: PreparedDataset, reports: Mapping[str, Report]
+) -> None:
+    """Scores runs of earlier transfers by the current labels; removes those of other faces."""
+    samples = TransferredSamples(dataset.samples, split_hash(dataset.samples))
+    for run in benchmark.runs():
+        if run.run_id in reports or rescore(run, samples) is not None:
+            continue
+        if not (run.root / run.weights_path.name).is_file():  # an adapted run is kept
+            shutil.rmtree(run.root, ignore_errors=True)
 
 
 class AnswerCache:
