@@ -22,6 +22,7 @@ from fer_core.evaluation.few_labels.selection import (
     select,
     worth_of_next,
 )
+from fer_core.evaluation.few_labels.set_calibration import SetCalibration, set_calibration
 from fer_core.evaluation.predictions import UNLABELLED, SplitPredictions, read_predictions
 from fer_core.labels import LabelSet
 from fer_core.reviews import PoolLabel
@@ -155,3 +156,16 @@ def _state(
         next_image(probabilities, len(before)),
         worth_of_next(pool, belief, probabilities),
     )
+
+
+def calibration_of(
+    benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
+) -> SetCalibration:
+    """Returns temperature and class shares of the leading run, from the labels so far.
+
+    Raises:
+        DataError: If there are too few clear labels.
+        ArtifactError: If its predictions cannot be read.
+    """
+    run = benchmark.run(of_benchmark.runs[now.selection.leader])
+    return set_calibration(_test_predictions(run).probabilities, now.annotations.labelled)

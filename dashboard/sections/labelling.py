@@ -103,6 +103,7 @@ def _view(
         _progress(pool, now)
     with right:
         _answer(benchmark, pool, now)
+        _calibration(benchmark, pool, now)
     _conflicts(now)
     _download(benchmark, pool, labels)
 
@@ -210,6 +211,37 @@ def _answer(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
     )
     if pool.left_out:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")
+
+
+def _calibration(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
+    """Shows the leading run's temperature and the set's class shares on request."""
+    if not st.toggle("Confidence and classes of this set", key="show-set-calibration"):
+        return
+    try:
+        result = cache.calibration_of(benchmark, pool, now)
+    except FerscopeError as error:
+        st.caption(plain(str(error)))
+        return
+    name = plain(benchmark.titles[pool.runs[now.selection.leader]])
+    verdict = "it helps" if result.gain_low > 0 else "no significant gain"
+    st.markdown(
+        f"Temperature of {name} on this set: {result.temperature:.2f} "
+        f"({result.temperature_low:.2f} to {result.temperature_high:.2f}). Leave-one-out it lowers "
+        f"the log loss by {result.gain:.3f} ({result.gain_low:.3f} to {result.gain_high:.3f}): "
+        f"{verdict}."
+    )
+    st.table(
+        {
+            "class": list(pool.classes),
+            "share of the set": [
+                f"{share:.1%} ({low:.1%} to {high:.1%})"
+                for share, low, high in zip(
+                    result.shares, result.shares_low, result.shares_high, strict=True
+                )
+            ],
+        }
+    )
+    st.caption("95% intervals. `python -m training adapt` makes a run with them.")
 
 
 def _conflicts(now: LabelState) -> None:

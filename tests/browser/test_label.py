@@ -45,4 +45,4 @@ def test_twelve_faces_by_keys_undo_export_and_reopen(visit, tmp_path):
     assert table["label"].tolist()[-1] == "neutral"
     again = visit(page.url.split("/", 3)[3])
     assert labelled(again) == 12
-    assert again.get_by_label("Your name").input_value() == "ann"
+    assert again.get_by_role("textbox", name="Your name").input_value() == "ann"

@@ -34,6 +34,8 @@ def test_labels_are_stored_with_step_and_probability_and_undone(
 ):
     app = open_label(open_page, toy, artifacts_copy, annotator="ann")
     assert "0 of" in texts(app)
+    app.toggle(key="show-set-calibration").set_value(True).run()
+    assert "needs 20 clear labels" in texts(app)
     for name in ("happy", "sad", "unclear"):
         press(app, name)
     first, second, third = labels(store)
