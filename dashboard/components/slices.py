@@ -33,7 +33,7 @@ def save_button(
             "A saved slice is a filter on the result pages and a column of the leaderboard, for "
             "every visitor. A slice of the same name is replaced."
         )
-        if st.form_submit_button("Save", icon=":material/save:"):
+        if st.form_submit_button("Save slice", icon=":material/save:"):
             _save(benchmark, name.strip(), tuple(sample_ids()), description)
 
 

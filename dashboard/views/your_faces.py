@@ -12,7 +12,7 @@ theme.page_header(
     "Which model is best on your pictures? Add a folder or a zip, labelled or not: every model "
     "predicts it, and the page says what differs from the benchmark.",
 )
-picked = pickers.benchmark_with_runs(show_warnings=False)
+picked = pickers.benchmark_with_runs()
 origin = your_faces.origin_of(picked)
 
 st.subheader("Sets", anchor=False)

@@ -78,7 +78,7 @@ def test_from_a_constraint_to_the_report(visit, served, width):
     name = f"walk {width}"
     page.get_by_role("button", name="Save as slice").click()
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Save slice", exact=True).click()
     expect(page.get_by_text(f"Saved the slice {name}")).to_be_visible()
     settled(page)
     page = visit(f"leaderboard?slices={name.replace(' ', '+')}")

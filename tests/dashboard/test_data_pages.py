@@ -71,8 +71,8 @@ def _doubt(run: RunDir, labels: LabelSet) -> None:
     """Lets a run say with certainty that the first six test labels are the next class's."""
     read = Predictions.read(run.predictions_path, labels)
     test = read.split("test")
-    test.probabilities[:6] = 0.002
-    test.probabilities[np.arange(6), (test.truth[:6] + 1) % len(labels)] = 0.988
+    test.stored[:6] = 0.002
+    test.stored[np.arange(6), (test.truth[:6] + 1) % len(labels)] = 0.988
     read.write(run.predictions_path)
 
 

@@ -14,7 +14,7 @@ def store(artifacts_copy):
 
 def save(app, name):
     app.text_input(key="slice-name-list").set_value(name)
-    next(button for button in app.button if button.label == "Save").click()
+    next(button for button in app.button if button.label == "Save slice").click()
     app.run()
     assert not app.exception
 

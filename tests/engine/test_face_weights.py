@@ -213,7 +213,7 @@ class TestFunction:
 
     def test_another_network_is_refused(self, small):
         model = build_model(FACE.model_copy(update={"init": "scratch", "image_size": 32}), 7)
-        with pytest.raises(WeightsError, match="not those of the network to fill"):
+        with pytest.raises(WeightsError, match="not those of a MobileNet v1"):
             fill(model, layers_of(read_graph(small.path)), inputs(2, 32))
 
 

@@ -48,7 +48,9 @@ def _person(number=0):
 
 def _drawn(person, side=192):
     units = ActionUnits()
-    image, masks = face_module._compose(person, units, _scene(), side, np.random.default_rng(0))
+    image, masks = face_module._compose(
+        person, units, _scene(), side, lambda part: np.random.default_rng(0)
+    )
     return face_module.SyntheticFace(image, masks, Emotion.NEUTRAL, 0.0, units)
 
 

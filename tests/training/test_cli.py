@@ -283,7 +283,7 @@ def test_benchmark_runs_in_one_process_only(workspace, monkeypatch):
 
 def test_benchmark_tracks_each_training_on_request(workspace, monkeypatch):
     _, run = workspace
-    begun, epochs = [], []
+    begun, epochs, finished = [], [], []
 
     class Tracker(contextlib.AbstractContextManager):
         def __init__(self, inner, recipe, mode, folder, name):
@@ -297,6 +297,9 @@ def test_benchmark_tracks_each_training_on_request(workspace, monkeypatch):
             epochs.append(record.epoch)
             self.inner.on_epoch(record)
 
+        def finish_run(self, directory):
+            finished.append(directory.run_id)
+
     monkeypatch.setattr("training.callbacks.wandb.WandbTracker", Tracker)
     monkeypatch.setattr("training.callbacks.wandb.require_wandb", lambda: None)
     run("benchmark", "toy", "--device", "cpu", "--track", "offline")
@@ -305,6 +308,7 @@ def test_benchmark_tracks_each_training_on_request(workspace, monkeypatch):
         ("tiny_two-cpu-s0", "offline", "toy.tiny_two-cpu-s0"),
     ]
     assert epochs == [1, 2, 1, 2]
+    assert finished == ["tiny-cpu-s0", "tiny_two-cpu-s0"]
 
 
 def test_benchmark_reports_missing_wandb_at_once(workspace, monkeypatch):
