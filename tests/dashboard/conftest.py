@@ -1,5 +1,6 @@
 """The application, through its own entry, on a benchmark of the test's choice."""
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ def installed_packages_read_once() -> Iterator[None]:
 @pytest.fixture
 def open_page(monkeypatch):
     """Returns a function that opens a page of the application, as a link to it does."""
+    # AppTest leaves Home.py as the main module, which processes that are started later would run
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def open_(page: str, artifacts: Path, data: Path | None = None, /, **query) -> AppTest:
         monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
