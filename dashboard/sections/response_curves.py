@@ -97,7 +97,7 @@ def _row(item: ResponseCurve) -> dict[str, object]:
         "unit or emotion": _picker_title(item),
         "belongs to": ", ".join(expected) or "none",
         **{
-            label: 100 * shift.value
+            label: round(100 * shift.value)  # whole points: no "-0"
             for label, shift in zip(item.labels.names, item.shifts, strict=True)
         },
         "threshold": item.threshold.level,

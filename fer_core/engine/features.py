@@ -1,5 +1,7 @@
 """Pooled features of stored images, for classifiers on top of a fixed network."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,14 +34,21 @@ def pooled_features(
     Returns:
         Shape (N, D).
     """
-    device = next(model.parameters()).device
     parts = []
-    for start in range(0, len(images), batch_size):
-        batch = torch.from_numpy(np.asarray(images[start : start + batch_size]))
+    for batch in _batches(model, images, batch_size):
         with captured(model, spec, stop=True) as feature_maps:
-            model(preprocessing(batch.to(device)))
+            model(preprocessing(batch))
         parts.append(feature_maps[0].float().mean(dim=(2, 3)).cpu())
     return torch.cat(parts).numpy()
+
+
+def _batches(
+    model: nn.Module, images: NDArray[np.uint8], batch_size: int
+) -> Iterator[torch.Tensor]:
+    """Yields stored images in batches on the network's device."""
+    device = next(model.parameters()).device
+    for start in range(0, len(images), batch_size):
+        yield torch.from_numpy(np.array(images[start : start + batch_size])).to(device)
 
 
 @torch.inference_mode()
@@ -67,13 +76,11 @@ def classifier_inputs(
         WeightsError: If its classifier is not one linear layer.
     """
     layer = linear_classifier(model, spec)
-    device = next(model.parameters()).device
     parts: list[torch.Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: parts.append(inputs[0].float().cpu()))
     try:
-        for start in range(0, len(images), batch_size):
-            batch = torch.from_numpy(np.array(images[start : start + batch_size]))
-            model(preprocessing(batch.to(device)))
+        for batch in _batches(model, images, batch_size):
+            model(preprocessing(batch))
     finally:
         hook.remove()
     return torch.cat(parts).numpy()
