@@ -73,11 +73,11 @@ def drawn(benchmark: BenchmarkDir, info: BenchmarkInfo) -> Shift | None:
 
     if not benchmark.pictures_path.is_file():
         return None
-    own, samples = benchmark.info(), benchmark.samples().set_index("id")
+    facts, samples = benchmark.info(), benchmark.samples().set_index("id")
     table = read_table(benchmark.pictures_path, ("id", "webp"))
     table = table[table["id"].map(samples["split"]) == "test"].head(SHIFTED)
     stored = SampleFormat(info.side, info.colour)
-    images = np.stack([stored.convert(decode(data, own.colour)) for data in table["webp"]])
+    images = np.stack([stored.convert(decode(data, facts.colour)) for data in table["webp"]])
     labels = samples["label"].reindex(table["id"])
     truth = np.array([info.label_set.index(label) for label in labels])
     return Shift(f"benchmark {benchmark.name}", "data set", images, truth)

@@ -58,14 +58,14 @@ def measure() -> Iterator[Result]:
 def compare(recipe: Recipe, accelerator: Accelerator, steps: Steps) -> Result:
     """Measures the loop and the bare steps of a recipe, one after the other."""
     reset_peak_memory(accelerator)
-    own, bare = _loop(recipe, accelerator, steps), _bare(recipe, accelerator, steps)
+    loop, bare = _loop(recipe, accelerator, steps), _bare(recipe, accelerator, steps)
     return Result(
         f"training {recipe.name}, {recipe.model.image_size} px, batch {recipe.train.batch_size}, "
         f"{accelerator.mixed_precision}, {peak_memory(accelerator)}",
-        f"{own:,.0f} images/s",
-        f"{bare:,.0f} images/s (bare steps): {own / bare:.0%}",
+        f"{loop:,.0f} images/s",
+        f"{bare:,.0f} images/s (bare steps): {loop / bare:.0%}",
         target=f"at least {LEAST:.0%} of the bare steps",
-        reached=own / bare >= LEAST,
+        reached=loop / bare >= LEAST,
     )
 
 

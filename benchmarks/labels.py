@@ -128,12 +128,12 @@ def _time() -> Result:
         probabilities = sampling_probabilities(pool, labelled, posterior(pool, labelled))
         draw(probabilities, len(labelled))
 
-    taken, started = seconds(choose), time.process_time()
+    elapsed, started = seconds(choose), time.process_time()
     choose()
     cpu = time.process_time() - started  # of one thread: what a quiet machine takes
     return Result(
         f"next image of {IMAGES:,} for {RUNS} runs after 200 labels",
-        f"{cpu:.3f} s of CPU time ({taken:.3f} s on this machine now)",
+        f"{cpu:.3f} s of CPU time ({elapsed:.3f} s on this machine now)",
         f"once, before the first: {built:.1f} s",
         f"{MOST_SECONDS} s",
         cpu < MOST_SECONDS,

@@ -41,11 +41,11 @@ _SEED = 3
 def measure() -> Iterator[Result]:
     """Measures shares by kind of change, then time on the whole set."""
     name, images = _images()
-    found = shares(images)
-    for changes, share in found.items():
+    detected = shares(images)
+    for changes, share in detected.items():
         if len(changes) == 1:
             yield _share(f"{name}: {changes[0]}", share)
-    pairs = {changes: share for changes, share in found.items() if len(changes) == 2}
+    pairs = {changes: share for changes, share in detected.items() if len(changes) == 2}
     for changes, share in sorted(pairs.items(), key=lambda item: item[1])[:3]:
         yield _share(f"{name}: {' and '.join(changes)}, among the hardest of {len(pairs)}", share)
     yield _share(f"{name}: any two changes, mean", float(np.mean(list(pairs.values()))))
@@ -120,10 +120,10 @@ def _images() -> tuple[str, NDArray[np.uint8]]:
 def _share_by_thumbnails(images: NDArray[np.uint8]) -> float:
     mixed, planted = with_copies(images[:THUMBNAILS], COPIES_EACH)
     pairs = near_pairs(np.stack([thumbnail(image) for image in mixed]))
-    found = set(map(tuple, pairs.tolist()))
+    detected = set(map(tuple, pairs.tolist()))
     return float(
         np.mean(
-            [tuple(row) in found for changes, rows in planted.items() if len(changes) == 2
+            [tuple(row) in detected for changes, rows in planted.items() if len(changes) == 2
              for row in rows.tolist()]
         )
     )  # fmt: skip

@@ -62,13 +62,13 @@ def measure() -> Iterator[Result]:
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    found = json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(done.stdout.splitlines()[-1])
     yield Result(
         f"prepare, {IMAGES:,} colour images of {SIDE} px (statistics: "
-        f"{found['published']:.0f} s more)",
-        f"{IMAGES / found['seconds']:,.0f} images/s",
+        f"{figures['published']:.0f} s more)",
+        f"{IMAGES / figures['seconds']:,.0f} images/s",
     )
-    peak = found["peak"] / 2**30
+    peak = figures["peak"] / 2**30
     yield Result(
         f"peak resident memory, preparing {IMAGES:,} images",
         f"{peak:.2f} GiB",

@@ -34,11 +34,16 @@ class Visitor:
         with urllib.request.urlopen(f"{address}/_stcore/health") as answer:
             cookies = answer.headers.get_all("Set-Cookie") or []
         self._token = next(
-            (one.split(";")[0].split("=", 1)[1] for one in cookies if one.startswith(COOKIE)), ""
+            (
+                cookie.split(";")[0].split("=", 1)[1]
+                for cookie in cookies
+                if cookie.startswith(COOKIE)
+            ),
+            "",
         )
-        place = urlsplit(address)
+        parts = urlsplit(address)
         self._socket: ClientConnection = connect(
-            f"ws://{place.netloc}/_stcore/stream",
+            f"ws://{parts.netloc}/_stcore/stream",
             additional_headers={"Cookie": f"{COOKIE}={self._token}"},
             origin=Origin(address),
             max_size=None,
@@ -115,15 +120,19 @@ class Visitor:
 
     def markdown(self) -> list[str]:
         """Returns the texts of the page."""
-        return [one.markdown.body for one in self.elements if one.WhichOneof("type") == "markdown"]
+        return [
+            element.markdown.body
+            for element in self.elements
+            if element.WhichOneof("type") == "markdown"
+        ]
 
     def pictures(self) -> list[bytes]:
         """Returns the files of the page's pictures, in their order."""
         urls = [
             picture.url
-            for one in self.elements
-            if one.WhichOneof("type") == "imgs"
-            for picture in one.imgs.imgs
+            for element in self.elements
+            if element.WhichOneof("type") == "imgs"
+            for picture in element.imgs.imgs
         ]
         return [urllib.request.urlopen(f"{self.address}{url}").read() for url in urls]
 
@@ -133,16 +142,16 @@ class Visitor:
 
     def _uploader(self) -> str:
         return next(
-            one.file_uploader.id
-            for one in self.elements
-            if one.WhichOneof("type") == "file_uploader"
+            element.file_uploader.id
+            for element in self.elements
+            if element.WhichOneof("type") == "file_uploader"
         )
 
     def _checkbox(self, label: str) -> str:
         return next(
-            one.checkbox.id
-            for one in self.elements
-            if one.WhichOneof("type") == "checkbox" and one.checkbox.label == label
+            element.checkbox.id
+            for element in self.elements
+            if element.WhichOneof("type") == "checkbox" and element.checkbox.label == label
         )
 
     def _receive(self) -> ForwardMsg:

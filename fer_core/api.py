@@ -38,7 +38,7 @@ def open_benchmark(name: str, artifacts: Path | str | None = None) -> BenchmarkD
     store = ArtifactStore(root)
     benchmark = store.benchmark(name)
     if not benchmark.info_path.is_file():
-        known = ", ".join(found.name for found in store.benchmarks()) or "none"
+        known = ", ".join(directory.name for directory in store.benchmarks()) or "none"
         raise ArtifactError(f"There is no benchmark {name!r} in {root}. Known: {known}.")
     return benchmark
 
@@ -81,7 +81,7 @@ def leaderboard(
     table = leaderboard_table(results.entries, slugs, results.tiers, intervals=())
     for slug in WITH_INTERVAL:
         estimates = [getattr(entry.metrics.split, slug) for entry in results.entries]
-        place = list(table.columns).index(slug) + 1
-        table.insert(place, f"{slug}_low", [estimate.low for estimate in estimates])
-        table.insert(place + 1, f"{slug}_high", [estimate.high for estimate in estimates])
+        position = list(table.columns).index(slug) + 1
+        table.insert(position, f"{slug}_low", [estimate.low for estimate in estimates])
+        table.insert(position + 1, f"{slug}_high", [estimate.high for estimate in estimates])
     return table.join(provenance_table(results.entries))

@@ -146,8 +146,8 @@ class RunDir:
 
     def _model_file(self, name: str) -> Path:
         """Returns a file that describes the model; the transferred run's if this one has none."""
-        own, origin = self.root / name, self.origin
-        return own if origin is None or own.is_file() else origin.root / name
+        path, origin = self.root / name, self.origin
+        return path if origin is None or path.is_file() else origin.root / name
 
     @property
     def info_path(self) -> Path:
@@ -365,19 +365,19 @@ class BenchmarkDir:
 
         Sets of visitors of the dashboard are in the state folder, if there is one.
         """
-        own = self.root / TRANSFERS / safe_name(name, "set")
+        folder = self.root / TRANSFERS / safe_name(name, "set")
         state = self._state_transfers()
-        if state is not None and not own.is_dir() and (state / name).is_dir():
+        if state is not None and not folder.is_dir() and (state / name).is_dir():
             return BenchmarkDir(state / name)
-        return BenchmarkDir(own)
+        return BenchmarkDir(folder)
 
     def transfers(self) -> list["BenchmarkDir"]:
         """Returns all finished transferred sets, by name."""
-        found: dict[str, BenchmarkDir] = {}
+        transfers: dict[str, BenchmarkDir] = {}
         for folder in (self._state_transfers(), self.root / TRANSFERS):
             if folder is not None:
-                found |= {path.name: BenchmarkDir(path) for path in _benchmark_folders(folder)}
-        return [found[name] for name in sorted(found)]
+                transfers |= {path.name: BenchmarkDir(path) for path in _benchmark_folders(folder)}
+        return [transfers[name] for name in sorted(transfers)]
 
     def _state_transfers(self) -> Path | None:
         state = state_root()

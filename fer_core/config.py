@@ -573,18 +573,18 @@ def _one_frequency_correction(
     active = [key for key, off in _FREQUENCY_CORRECTIONS.items() if loss.get(key, off) != off]
     if len(active) < 2:
         return content, ()
-    chosen = [key for key in active if key in (changed.get("loss") or {})]
-    if len(chosen) != 1:
+    set_keys = [key for key in active if key in (changed.get("loss") or {})]
+    if len(set_keys) != 1:
         return content, (
             "loss.class_weights and loss.logit_adjustment both correct for class frequencies, so "
             "rare classes are corrected twice. Set one of them only.",
         )
-    other = next(key for key in active if key not in chosen)
+    other = next(key for key in active if key not in set_keys)
     off = {"loss": {other: _FREQUENCY_CORRECTIONS[other]}}
     return _merge(content, off), (
         f"loss.{other}={loss[other]} of the recipe is switched off, because "
-        f"loss.{chosen[0]}={loss[chosen[0]]} also corrects for class frequencies. To use both, set "
-        "both.",
+        f"loss.{set_keys[0]}={loss[set_keys[0]]} also corrects for class frequencies. To use both, "
+        "set both.",
     )
 
 

@@ -76,10 +76,10 @@ def try_lock(folder: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.stat(folder).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
+            locked = os.stat(folder).st_ino == os.fstat(handle).st_ino  # noqa: PTH116
         except OSError:
-            held = False
-        yield held
+            locked = False
+        yield locked
     finally:
         os.close(handle)
 

@@ -201,8 +201,8 @@ class BenchmarkInfo(Record):
 def shown_name(name: str) -> str:
     """Returns a benchmark's name for readers; `<benchmark>/transfers/<set>` says what it is."""
     origin, _, rest = name.partition("/")
-    own = rest.rpartition("/")[2]
-    return f"{own} (transferred from {origin})" if own else name
+    last_part = rest.rpartition("/")[2]
+    return f"{last_part} (transferred from {origin})" if last_part else name
 
 
 class LedgerEntry(BaseModel):

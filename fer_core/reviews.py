@@ -194,8 +194,8 @@ class ReviewStore:
 
     def review(self, sample_id: str, annotator: str) -> Review:
         """Returns an annotator's review of a sample; an empty one if there is none."""
-        found = [item for item in self.reviews(sample_id) if item.annotator == annotator]
-        return found[0] if found else Review(sample_id, annotator)
+        matching = [item for item in self.reviews(sample_id) if item.annotator == annotator]
+        return matching[0] if matching else Review(sample_id, annotator)
 
     def tags(self) -> list[str]:
         """Returns every tag in use, by name."""
@@ -404,11 +404,11 @@ def _check_step(
         ArtifactError: If one has.
     """
     pool, sample_id, _ = key
-    (taken,) = connection.execute(
+    (steps,) = connection.execute(
         "SELECT COUNT(*) FROM pool_labels WHERE pool = ? AND step = ? AND sample_id != ?",
         (pool, design[0], sample_id),
     ).fetchone()
-    if taken:
+    if steps:
         raise ArtifactError(
             "Another image was labelled meanwhile, so this label was not saved. Label the image "
             "that is shown now."

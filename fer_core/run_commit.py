@@ -69,8 +69,8 @@ def run_lock(run: RunDir) -> Iterator[None]:
             f"{run.state_dir} cannot be created ({error.strerror or error}). Pass a writable "
             "folder with --artifacts."
         ) from error
-    with try_lock(run.state_dir) as held:
-        if not held:
+    with try_lock(run.state_dir) as locked:
+        if not locked:
             raise ArtifactError(
                 f"Another process is training {run.run_id}. Wait until it finishes, or train "
                 "with another --seed."

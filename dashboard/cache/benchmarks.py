@@ -100,7 +100,11 @@ def benchmark_dirs() -> dict[str, BenchmarkDir]:
     """
     directories = ArtifactStore(artifacts_root()).benchmarks()
     ordered = sorted(directories, key=lambda directory: -len(directory.runs()))
-    return {directory.name: directory for own in ordered for directory in (own, *own.transfers())}
+    return {
+        directory.name: directory
+        for benchmark in ordered
+        for directory in (benchmark, *benchmark.transfers())
+    }
 
 
 def _run_stamps(directory: BenchmarkDir) -> Hashable:

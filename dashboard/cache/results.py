@@ -230,10 +230,10 @@ class LabelPair:
 
 def label_pairs(benchmark: Benchmark) -> list[LabelPair]:
     """Returns the benchmark with each one that corrects it, or that it corrects."""
-    own, everything = benchmark.directory, list(benchmark_dirs().values())
-    pairs = [LabelPair(own, other) for other in find_corrected(own, everything)]
-    base = find_base(own, everything)
-    return pairs if base is None else [*pairs, LabelPair(base, own)]
+    directory, everything = benchmark.directory, list(benchmark_dirs().values())
+    pairs = [LabelPair(directory, other) for other in find_corrected(directory, everything)]
+    base = find_base(directory, everything)
+    return pairs if base is None else [*pairs, LabelPair(base, directory)]
 
 
 @st.cache_resource(

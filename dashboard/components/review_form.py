@@ -59,9 +59,11 @@ def _form(store: ReviewStore, review: Review, labels: tuple[str, ...], tags: lis
         submitted = st.form_submit_button("Save", icon=":material/save:")
     if not submitted:
         return
-    chosen = "" if label == _NO_LABEL else label
+    selected = "" if label == _NO_LABEL else label
     try:
-        store.save(Review(review.sample_id, review.annotator, chosen, tuple(picked), note.strip()))
+        store.save(
+            Review(review.sample_id, review.annotator, selected, tuple(picked), note.strip())
+        )
     except FerscopeError as error:
         st.error(plain(str(error)))
         return

@@ -34,21 +34,21 @@ SHOWN_PAIRS = 12
 
 def effects(run: Run, accuracy: DrawnAccuracy) -> None:
     """Shows the effect of every attribute, largest first, and the sentences."""
-    found = cache.effects(run)
-    if not found:
+    table = cache.effects(run)
+    if not table:
         st.info("This probe has no attributes.")
         return
     chart.show(
-        figure(figures.effect_bars, found),
+        figure(figures.effect_bars, table),
         "effects",
-        f"Share of {found[0].pairs} faces of {IDENTITIES} drawn persons whose answer changes, with "
+        f"Share of {table[0].pairs} faces of {IDENTITIES} drawn persons whose answer changes, with "
         "95% intervals over persons. Green: the attribute shifts the probability of a class by at "
         "least one point (Wilcoxon signed-rank test over persons, Holm's correction over all "
         "attributes and classes).",
     )
-    for sentence in probe_text.effect_sentences(found, accuracy):
+    for sentence in probe_text.effect_sentences(table, accuracy):
         st.markdown(f"- {plain(sentence)}")
-    st.caption(plain(probe_text.no_effect_sentence(found)))
+    st.caption(plain(probe_text.no_effect_sentence(table)))
 
 
 def attribute(benchmark: Benchmark, run: Run) -> None:

@@ -113,8 +113,8 @@ def _task(
 ) -> Task | None:
     """Returns the face to label; None if there is none left."""
     if kind == SECOND:
-        own = {label.sample_id for label in labels if label.annotator == annotator}
-        others = [label.sample_id for label in labels if label.sample_id not in own]
+        labelled = {label.sample_id for label in labels if label.annotator == annotator}
+        others = [label.sample_id for label in labels if label.sample_id not in labelled]
         return Task(others[0], None, None) if others else None
     image = now.image
     return None if image is None else Task(pool.ids[image.row], image.step, image.probability)

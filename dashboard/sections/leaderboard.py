@@ -215,8 +215,8 @@ def _slice_columns(benchmark: Benchmark, board: Board) -> pd.DataFrame:
     )
     with st.expander("Manage slices"):
         slices.manage(benchmark)
-    chosen = {name: saved[name].sample_ids for name in picked}
-    return tables.slice_table(board.results.entries, board.aligned, chosen)
+    selected = {name: saved[name].sample_ids for name in picked}
+    return tables.slice_table(board.results.entries, board.aligned, selected)
 
 
 def _test_readings(entries: Sequence[Entry]) -> None:

@@ -20,13 +20,13 @@ _NAME = "annotator"
 
 def notes(benchmark: Benchmark, infos: Sequence[RunInfo]) -> dict[str, RunNote]:
     """Returns tags and note of each run: those of visitors, else those of its training."""
-    own = {info.run_id: RunNote(info.run_id, info.tags, info.note) for info in infos}
+    trained = {info.run_id: RunNote(info.run_id, info.tags, info.note) for info in infos}
     try:
         changed = ReviewStore.of(benchmark.directory).run_notes()
     except FerscopeError as error:
         st.warning(plain(str(error)))
-        return own
-    return own | {run_id: note for run_id, note in changed.items() if run_id in own}
+        return trained
+    return trained | {run_id: note for run_id, note in changed.items() if run_id in trained}
 
 
 def form(benchmark: Benchmark, entry: Entry, known: Sequence[str]) -> None:
@@ -65,8 +65,8 @@ def form(benchmark: Benchmark, entry: Entry, known: Sequence[str]) -> None:
 
 def tags_of(benchmark: Benchmark, entries: Sequence[Entry]) -> dict[str, tuple[str, ...]]:
     """Returns the tags of each run that has any, by run id."""
-    found = notes(benchmark, [entry.info for entry in entries])
-    return {run_id: note.tags for run_id, note in found.items() if note.tags}
+    by_run = notes(benchmark, [entry.info for entry in entries])
+    return {run_id: note.tags for run_id, note in by_run.items() if note.tags}
 
 
 def tag_filter(tags: Mapping[str, Sequence[str]]) -> list[str]:
@@ -112,11 +112,11 @@ def with_parameters(
         tags: Tags by run id.
         picked: Tags that each shown run has.
     """
-    table, place = rows.copy(), list(rows.columns).index("model") + 1
+    table, position = rows.copy(), list(rows.columns).index("model") + 1
     columns = {key: table["run"].map(dict(values)).fillna("") for key, values in parameters.items()}
     if tags:
         columns["tags"] = table["run"].map(lambda run: ", ".join(tags.get(run, ())))
     for offset, (key, values) in enumerate(columns.items()):
-        table.insert(place + offset, key, values)
+        table.insert(position + offset, key, values)
     shown = [set(picked) <= set(tags.get(run, ())) for run in table["run"]]
     return table[shown].reset_index(drop=True)

@@ -56,11 +56,11 @@ def summary(benchmark: Benchmark) -> None:
 
 def report(benchmark: Benchmark) -> ShiftReport:
     """Returns what changed; if it is not written yet, says so and stops the page."""
-    found = transfers.shift(benchmark)
-    if found is None:
+    shift = transfers.shift(benchmark)
+    if shift is None:
         st.info("The comparison with the benchmark is not finished yet.")
         st.stop()
-    return found
+    return shift
 
 
 def runs(benchmark: Benchmark, report: ShiftReport) -> None:

@@ -110,6 +110,6 @@ def _card(
     picture = pictures.get(sample)
     if picture is None:
         return None
-    given = label if isinstance(label, str) else "no class"
-    colour = class_colour(given, labels) if given in labels else "transparent"
-    return Card(picture, f"{given}, {row[f'{side}split']}", sample, colour, sample)
+    label_name = label if isinstance(label, str) else "no class"
+    colour = class_colour(label_name, labels) if label_name in labels else "transparent"
+    return Card(picture, f"{label_name}, {row[f'{side}split']}", sample, colour, sample)

@@ -290,9 +290,9 @@ def without_outliers(
     rows = np.flatnonzero(assignment.split == "train")
     training = samples.iloc[rows][["id", *rule.statistics]]
     limit = RULES[rule.rule] if rule.limit is None else rule.limit
-    found = outliers(training, limit, rule.rule).drop_duplicates("id").set_index("id")["reason"]
-    for reason in sorted(found.unique()):
-        of_reason = training["id"].isin(found.index[found == reason]).to_numpy()
+    reasons = outliers(training, limit, rule.rule).drop_duplicates("id").set_index("id")["reason"]
+    for reason in sorted(reasons.unique()):
+        of_reason = training["id"].isin(reasons.index[reasons == reason]).to_numpy()
         text = f"{OUTLIER} {reason} ({rule.rule} over {limit:g})"
         assignment = assignment.without(rows[of_reason], text)
     return assignment
@@ -408,9 +408,9 @@ def _top_up(
     missing = max(0, round(float(target)) - int(counts.get(top_up.label, 0)))
     rows = np.flatnonzero(candidates & (assignment.excluded == SPARE))
     held_out = samples["source_split"].isin(["validation", "test"]).to_numpy()
-    taken = _drawn(rows[~held_out[rows]], missing, random)
+    added = _drawn(rows[~held_out[rows]], missing, random)
     split, excluded = assignment.split.copy(), assignment.excluded.copy()
-    split[taken], excluded[taken] = "train", ""
+    split[added], excluded[added] = "train", ""
     return replace(assignment, split=split, excluded=excluded)
 
 

@@ -46,8 +46,8 @@ def atomic_dir(folder: Path) -> Iterator[Path]:
         raise ArtifactError(
             f"{folder} cannot be created ({error.strerror}). Pass a writable folder."
         ) from error
-    with try_lock(partial) as held:
-        if not held:
+    with try_lock(partial) as locked:
+        if not locked:
             raise DataError(
                 f"Another process is preparing {folder}. Wait until it is finished, or prepare "
                 "under another --name."

@@ -293,20 +293,20 @@ class _Matcher:
         thumbnail = quality.thumbnail(image)
         if thumbnail.std() < quality.FLAT_DEVIATION:
             return None, np.inf
-        own = _statistics(pd.DataFrame([quality.statistics(image)]))[:, 0]
+        statistics = _statistics(pd.DataFrame([quality.statistics(image)]))[:, 0]
         low, high = np.searchsorted(
             self._statistics[0],
-            [own[0] - _TOLERANCES["brightness"], own[0] + _TOLERANCES["brightness"]],
+            [statistics[0] - _TOLERANCES["brightness"], statistics[0] + _TOLERANCES["brightness"]],
         )
-        away = np.abs(self._statistics[:, low:high] - own[:, None])
+        distances = np.abs(self._statistics[:, low:high] - statistics[:, None])
         bits = np.bitwise_count(
             self._hashes[low:high] ^ quality.perceptual_hashes(thumbnail[None])[0]
         )
-        fits = (bits <= HASH_BITS) & (away <= _column(_TOLERANCES)).all(axis=0)
+        fits = (bits <= HASH_BITS) & (distances <= _column(_TOLERANCES)).all(axis=0)
         if not fits.any():
             return None, np.inf
         positions = np.flatnonzero(fits)
-        mismatches = bits[fits] / 2 + (away[:, fits] / _column(_SCALES)).sum(axis=0)
+        mismatches = bits[fits] / 2 + (distances[:, fits] / _column(_SCALES)).sum(axis=0)
         best = int(mismatches.argmin())
         others = np.delete(mismatches, best)
         if mismatches[best] > _MOST or (others < mismatches[best] + _MARGIN).any():
@@ -339,8 +339,8 @@ def _attached(
     images: NDArray[np.uint8], matches: Mapping[str, int], samples: pd.DataFrame
 ) -> AttachedPictures:
     slots = {digest: slot for slot, digest in enumerate(matches)}
-    found = [(str(name), str(digest)) for name, digest in zip(samples["id"], samples["sha1"],
+    hashes = [(str(name), str(digest)) for name, digest in zip(samples["id"], samples["sha1"],
              strict=True) if matches.get(digest, _NONE) != _NONE]  # fmt: skip
-    exact = sum(matches[digest] == _EXACT for _, digest in found)
-    rows = {name: slots[digest] for name, digest in found}
-    return AttachedPictures(images, rows, exact, len(found) - exact, len(samples))
+    exact = sum(matches[digest] == _EXACT for _, digest in hashes)
+    rows = {name: slots[digest] for name, digest in hashes}
+    return AttachedPictures(images, rows, exact, len(hashes) - exact, len(samples))

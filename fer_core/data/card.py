@@ -295,8 +295,8 @@ def _copies(samples: pd.DataFrame, column: str) -> Copies:
     groups = samples[column].to_numpy()
     sizes = np.bincount(groups[groups >= 0])
     # FER+ has no label if its annotators disagree; the second label exists for every image.
-    given = samples["label"].fillna(samples["second_label"])
-    conflict = quality.conflicting(groups, given)
+    labels = samples["label"].fillna(samples["second_label"])
+    conflict = quality.conflicting(groups, labels)
     split = samples["original_split"].to_numpy(dtype=object)
 
     def across(name: str, *others: str) -> int:

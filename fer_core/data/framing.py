@@ -48,10 +48,12 @@ def measure_framing(
         The framing; None if a face is detected in fewer than `FEWEST` images.
     """
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(rows)[:IMAGES])
+    sampled = np.sort(random.permutation(rows)[:IMAGES])
     boxes: list[tuple[float, float]] = []
-    for place, row in enumerate(progress(chosen, len(chosen), "measuring how faces are framed")):
-        if place == PATIENCE and not boxes:
+    for position, row in enumerate(
+        progress(sampled, len(sampled), "measuring how faces are framed")
+    ):
+        if position == PATIENCE and not boxes:
             break
         image = Image.fromarray(np.asarray(images[row])).convert("RGB")
         face = _locate(image, detector)
@@ -62,7 +64,7 @@ def measure_framing(
         return None
     box, drop = np.median(boxes, axis=0).round(3).tolist()
     low, high = np.quantile([width for width, _ in boxes], (0.25, 0.75)).round(3).tolist()
-    return Framing(box=box, drop=drop, images=len(chosen), detected=len(boxes), spread=(low, high))
+    return Framing(box=box, drop=drop, images=len(sampled), detected=len(boxes), spread=(low, high))
 
 
 def _locate(image: Image.Image, detector: FaceDetector) -> DetectedFace | None:

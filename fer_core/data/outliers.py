@@ -94,12 +94,12 @@ def outlier_scores(values: NDArray[np.float64], rule: str) -> NDArray[np.float64
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)
     if rule == "z-score":
-        away, spread = values - np.nanmean(values), float(np.nanstd(values))
+        distance, spread = values - np.nanmean(values), float(np.nanstd(values))
     else:
         low, high = np.nanquantile(values, (0.25, 0.75))
-        away = np.maximum(values - high, 0) - np.maximum(low - values, 0)
+        distance = np.maximum(values - high, 0) - np.maximum(low - values, 0)
         spread = float(high - low)
-    return away / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
+    return distance / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
 
 
 def modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,9 +113,9 @@ def modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     if not np.isfinite(values).any():
         return np.full(len(values), np.nan)
-    away = values - np.nanmedian(values)
-    spread = np.nanmedian(np.abs(away))
+    distance = values - np.nanmedian(values)
+    spread = np.nanmedian(np.abs(distance))
     if spread == 0:
         return np.where(np.isnan(values), np.nan, 0.0)
-    scores: NDArray[np.float64] = _TO_DEVIATION * away / spread
+    scores: NDArray[np.float64] = _TO_DEVIATION * distance / spread
     return scores

@@ -90,8 +90,8 @@ def unpack(folder: Path, target: Path, progress: Progress = silent) -> PreparedD
     facts = _facts(folder)
     stored = SampleFormat(int(facts["side"]), bool(facts["colour"]))
     count, rows = int(facts["count"]), int(facts["rows"])
-    with atomic_dir(target) as place:
-        with ImageWriter(place / _IMAGES, count, stored) as writer:
+    with atomic_dir(target) as partial:
+        with ImageWriter(partial / _IMAGES, count, stored) as writer:
             starts = range(0, count, rows)
             for start in progress(starts, len(starts), f"unpacking {facts['name']}"):
                 for image in _read_strip(folder / f"{start:09d}.webp", stored):
@@ -100,8 +100,8 @@ def unpack(folder: Path, target: Path, progress: Progress = silent) -> PreparedD
             if name not in FILES:
                 raise DataError(f"{folder / FACTS} names the file {name!r}, which no dataset has.")
             if name != _IMAGES:
-                _copy(folder / name, place / name)
-            if content_hash(place / name) != expected:
+                _copy(folder / name, partial / name)
+            if content_hash(partial / name) != expected:
                 raise DataError(f"{name} differs from the packed file. Copy {folder} again.")
     return PreparedDataset.open(target)
 

@@ -279,8 +279,8 @@ def _where(location: tuple[int | str, ...]) -> str:
     """Returns the location of an invalid value in the plan, without names of pydantic models."""
     parts = list(map(str, location))
     if "reader" in parts:
-        place = parts.index("reader")
-        parts[place : place + 2] = []
+        index = parts.index("reader")
+        parts[index : index + 2] = []
     return ".".join(parts) or "plan"
 
 
@@ -290,11 +290,11 @@ def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
 
     sources = []
     for source in plan.sources:
-        place = str(folder / source.path)
+        location = str(folder / source.path)
         named = source.path == SYNTHETIC or (
-            source.format == "huggingface" and not Path(place).exists()
+            source.format == "huggingface" and not Path(location).exists()
         )
-        path = source.path if named else place
+        path = source.path if named else location
         reader = source.reader
         if (votes := getattr(reader, "votes", None)) is not None:
             reader = reader.model_copy(update={"votes": below(votes)})

@@ -389,12 +389,12 @@ def _counts(samples: pd.DataFrame, labels: LabelSet) -> dict[str, dict[str, int]
             )
         for name, count in counts[split].items():
             if count == 0:
-                held = sum(tally[other, name] for other in SPLITS)
+                total = sum(tally[other, name] for other in SPLITS)
                 raise DataError(
-                    f"The class {name!r} has no usable image in the {split} split; it has {held} "
+                    f"The class {name!r} has no usable image in the {split} split; it has {total} "
                     "in all, without copies of held-out images. Add images of it, draw new splits "
                     f"with --split random, or leave it out: --map-class {name}=, or "
-                    f"--min-class {max(3, held + 1)}."
+                    f"--min-class {max(3, total + 1)}."
                 )
     return counts
 

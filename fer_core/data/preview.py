@@ -62,11 +62,11 @@ def preview(source: SelectedSource, plan: SplitPlan) -> SourcePreview:
     left_out: Counter[str] = Counter(getattr(source.reader, "left_out", {}))
     skipped: dict[str, str] = {}
     groups: set[str] = set()
-    for item, taken in zip(entries_of(source.reader), np.asarray(inside), strict=True):
+    for item, inside_split in zip(entries_of(source.reader), np.asarray(inside), strict=True):
         if isinstance(item, Skipped):
             skipped[item.key] = item.reason
             continue
-        reason = names.refusal(item.label) or ("" if taken else BEYOND_LIMIT)
+        reason = names.refusal(item.label) or ("" if inside_split else BEYOND_LIMIT)
         if reason or item.excluded:
             left_out[reason or item.excluded] += 1
             continue

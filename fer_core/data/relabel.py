@@ -55,10 +55,10 @@ def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
     Raises:
         DataError: If a sample is unknown, or a label is not a class of the dataset.
     """
-    place = pd.Index(samples["id"]).get_indexer(labels.index)
-    if (place < 0).any():
+    rows = pd.Index(samples["id"]).get_indexer(labels.index)
+    if (rows < 0).any():
         raise DataError(
-            f"The relabel list names {labels.index[int(np.argmax(place < 0))]}, which is no sample "
+            f"The relabel list names {labels.index[int(np.argmax(rows < 0))]}, which is no sample "
             "of this set. Use the list of the same benchmark."
         )
     known = set(samples["label"].dropna())
@@ -69,9 +69,9 @@ def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:
         )
     samples["given_label"] = samples["label"]
     new, reasons = samples["label"].copy(), samples["excluded"].copy()
-    new.iloc[place] = labels.where(labels != "", None).to_numpy()
-    kept = ["" if not was_cleaned_away(reason) else reason for reason in reasons.iloc[place]]
-    reasons.iloc[place] = np.where(labels.to_numpy() == "", SET_ASIDE, kept)
+    new.iloc[rows] = labels.where(labels != "", None).to_numpy()
+    kept = ["" if not was_cleaned_away(reason) else reason for reason in reasons.iloc[rows]]
+    reasons.iloc[rows] = np.where(labels.to_numpy() == "", SET_ASIDE, kept)
     changed = (new.fillna("") != samples["label"].fillna("")) | (reasons != samples["excluded"])
     samples["label"], samples["excluded"] = new, reasons
     return int(changed.sum())

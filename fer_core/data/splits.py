@@ -91,9 +91,9 @@ def _small_split(
     names, counts = np.unique(labels, return_counts=True)
     for name in names[np.argsort(counts, kind="stable")]:
         of_class = labels == name
-        wanted = max(1, round(share * of_class.sum()))
+        size = max(1, round(share * of_class.sum()))
         for key in random.permutation(np.unique(keys[of_class & ~mask])):
-            if mask[of_class].sum() >= wanted:
+            if mask[of_class].sum() >= size:
                 break
             if len(np.unique(keys[of_class & ~mask])) > 1:  # train keeps at least one group
                 mask[keys == key] = True

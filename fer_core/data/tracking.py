@@ -41,20 +41,20 @@ def track(
         known = {n: face for n, (seen, face) in last.items() if moment - seen <= patience + 1}
         pairs = sorted(
             (
-                (overlap(old, new), number, place)
+                (overlap(old, new), number, index)
                 for number, old in known.items()
-                for place, new in enumerate(faces)
+                for index, new in enumerate(faces)
             ),
             key=lambda pair: (-pair[0], pair[1], pair[2]),
         )
-        chosen: dict[int, int] = {}
-        for shared, number, place in pairs:
-            if shared >= least and place not in chosen and number not in chosen.values():
-                chosen[place] = number
-        for place in range(len(faces)):
-            if place not in chosen:
-                chosen[place] = following
+        assigned: dict[int, int] = {}
+        for shared, number, index in pairs:
+            if shared >= least and index not in assigned and number not in assigned.values():
+                assigned[index] = number
+        for index in range(len(faces)):
+            if index not in assigned:
+                assigned[index] = following
                 following += 1
-        last = {n: last[n] for n in known} | {chosen[p]: (moment, f) for p, f in enumerate(faces)}
-        numbered.append([chosen[place] for place in range(len(faces))])
+        last = {n: last[n] for n in known} | {assigned[p]: (moment, f) for p, f in enumerate(faces)}
+        numbered.append([assigned[index] for index in range(len(faces))])
     return numbered

@@ -164,9 +164,9 @@ def _info(
     benchmark: BenchmarkDir, known: BenchmarkInfo, samples: pd.DataFrame, facts: SetFacts
 ) -> BenchmarkInfo:
     labels, origin = known.label_set, facts.pictures.origin
-    found = Counter(samples["label"].dropna())
+    counts = Counter(samples["label"].dropna())
     none = dict.fromkeys(labels.names, 0)
-    absent = tuple(name for name in labels.names if not found[name]) if found else ()
+    absent = tuple(name for name in labels.names if not counts[name]) if counts else ()
     return BenchmarkInfo(
         name=benchmark.name,
         title=facts.title,
@@ -178,7 +178,7 @@ def _info(
         counts={
             "train": none,
             "validation": none,
-            "test": {name: found[name] for name in labels.names},
+            "test": {name: counts[name] for name in labels.names},
         },
         excluded={},
         leaked_test=int(samples["leak"].sum()),
@@ -193,5 +193,5 @@ def _info(
             classes=dict(facts.classes),
             missing_classes=absent,
         ),
-        unlabelled=len(samples) - sum(found.values()),
+        unlabelled=len(samples) - sum(counts.values()),
     )

@@ -128,8 +128,12 @@ def open_set(path: str, prepared: Path | None, options: SetOptions) -> PictureSe
     if prepared is not None and not Path(path).exists():
         return _of_prepared(PreparedDataset.open(prepared), options)
     if options.unlabelled or options.labels is not None:
-        found = _without_labels(locate(path).tree, path)
-        return found if options.labels is None else _with_table(found, options.labels, options)
+        unlabelled = _without_labels(locate(path).tree, path)
+        return (
+            unlabelled
+            if options.labels is None
+            else _with_table(unlabelled, options.labels, options)
+        )
     try:
         opened = open_dataset(path, options.form, mapping=options.mapping, options=options.reader)
     except DataError:
@@ -339,8 +343,8 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
         path, Columns(options.reader.get("image"), options.reader.get("label"))
     )
     keys = [item.key for item in pictures.items() if not isinstance(item, Skipped)]
-    given, missing = _matched(cells, keys)
-    if not given:
+    matched, missing = _matched(cells, keys)
+    if not matched:
         raise DataError(
             f"{path.name} names no picture of {pictures.origin.title}, "
             f"{next(iter(cells))!r} for one. Its column of pictures must hold their names or paths."
@@ -348,8 +352,8 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     names = ClassNames(mapping=options.mapping, codes=options.reader.get("codes"), any_classes=True)
     if not options.reader.get("codes"):
         names = replace(names, any_classes=bool(options.reader.get("any_classes")))
-    reading = names.read(Counter(given.values()), path.name)
-    labels = {key: reading.labels[name] for key, name in given.items()}
+    reading = names.read(Counter(matched.values()), path.name)
+    labels = {key: reading.labels[name] for key, name in matched.items()}
     left_out = {key for key, label in labels.items() if not label}
     notes = [f"Labels of {len(labels):,} of {len(keys):,} pictures are read from {path.name}."]
     if missing:
@@ -368,7 +372,7 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
         length=pictures.length - len(left_out),
         classes=dict(Counter(label for label in labels.values() if label)),
         notes=(*notes, *reading.notes),
-        left_out=reading.left_out(Counter(given.values())),
+        left_out=reading.left_out(Counter(matched.values())),
     )
 
 
@@ -415,8 +419,8 @@ def _column(
 ) -> str:
     if name is not None:
         return named_column(names, name, option, where)
-    if found := usual_columns(names, usual):
-        return found[0]
+    if candidates := usual_columns(names, usual):
+        return candidates[0]
     raise DataError(
         f"{where} has no column that is known to hold {option}s; its columns are "
         f"{', '.join(names)}. Name it with --{option}."
@@ -434,12 +438,12 @@ def _matched(cells: Mapping[str, str], keys: Sequence[str]) -> tuple[dict[str, s
     missing = 0
     for cell, label in cells.items():
         path = cell.replace("\\", "/").strip("/")
-        found = by_end.get(path, [])
-        while not found and "/" in path:  # the table may name further folders above
+        candidates = by_end.get(path, [])
+        while not candidates and "/" in path:  # the table may name further folders above
             path = path.partition("/")[2]
-            found = by_end.get(path, [])
-        if len(found) == 1:
-            matched[found[0]] = label
+            candidates = by_end.get(path, [])
+        if len(candidates) == 1:
+            matched[candidates[0]] = label
         else:
             missing += 1
     return matched, missing

@@ -132,24 +132,24 @@ class ResidentBatches:
         device, shape = self.images.device, (self.steps, self.batch_size)
         used = self.steps * self.batch_size
         share = self.source.share
-        places = torch.arange(used).view(shape)[:, share].flatten()
+        positions = torch.arange(used).view(shape)[:, share].flatten()
         samples = torch.from_numpy(self.source.order(epoch)[:used]).view(shape)[:, share].to(device)
         # the seed of a step that no epoch has
         generator = torch.Generator().manual_seed(step_seed(self.source.seed, epoch, self.steps))
         drawn = Augmentation.draw(used, self.source.augment, generator).share(
-            places, torch.device("cpu")
+            positions, torch.device("cpu")
         )
         mixed = drawn.mixed.view(self.steps, -1).any(dim=1).tolist()
         drawn = drawn.share(slice(None), device)
         size = samples.shape[1]
         for step in range(first, self.steps):
-            chosen = samples[step]
+            batch = samples[step]
             yield Batch(
-                self.images[self._rows[chosen]],
-                self._targets[chosen],
+                self.images[self._rows[batch]],
+                self._targets[batch],
                 drawn.share(slice(step * size, (step + 1) * size), device),
                 mixed[step],
-                None if self._regression is None else self._regression[chosen],
+                None if self._regression is None else self._regression[batch],
             )
 
 

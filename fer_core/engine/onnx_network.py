@@ -301,7 +301,7 @@ def _layout(session: "onnxruntime.InferenceSession", size: int, name: str) -> On
 
     graph_input = session.get_inputs()[0]
     dtype = _DTYPES[graph_input.type]
-    layouts = [OnnxLayout(*found, dtype) for found in _layouts(graph_input.shape)]
+    layouts = [OnnxLayout(*axes, dtype) for axes in _layouts(graph_input.shape)]
     if len(layouts) == 1:
         return layouts[0]
     batch = graph_input.shape[0] if isinstance(graph_input.shape[0], int) else 1

@@ -261,8 +261,8 @@ def _loss(adapted: AdaptedLogits, data: AdaptationData) -> Floats:
 
 
 def _log_loss(probabilities: Floats, truth: Indices) -> Floats:
-    chosen = probabilities[np.arange(len(truth)), truth]
-    return np.asarray(-np.log(np.maximum(chosen, _SMALLEST)))
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return np.asarray(-np.log(np.maximum(of_truth, _SMALLEST)))
 
 
 def _fit_logits(data: AdaptationData, *, with_bias: bool) -> AdaptedLogits:
@@ -291,7 +291,7 @@ def _minimise(
     """Minimises the penalised log loss; returns scale, bias (K,) and weights (inputs, K)."""
     logits, truth = data.logits, data.truth
     classes, width = logits.shape[1], inputs.shape[1]
-    wanted = np.eye(classes)[truth]
+    targets = np.eye(classes)[truth]
 
     def unpack(values: Floats) -> tuple[float, Floats, Floats]:
         bias = values[1 : 1 + classes] if with_bias else np.zeros(classes)
@@ -300,7 +300,7 @@ def _minimise(
     def loss(values: Floats) -> tuple[float, Floats]:
         scale, bias, weights = unpack(values)
         logs = log_softmax(scale * logits + inputs @ weights + bias, axis=1)
-        slope = np.exp(logs) - wanted
+        slope = np.exp(logs) - targets
         bias_slope = slope.sum(axis=0) + bias if with_bias else np.zeros(classes)
         gradient = np.concatenate(
             [[(slope * logits).sum() + (scale - 1)], bias_slope,

@@ -96,7 +96,7 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
             f"{base.name} and {corrected.name} have different classes, so their runs cannot be "
             "scored under both labels."
         )
-    given, new = _test_labels(base), _test_labels(corrected)
+    original, new = _test_labels(base), _test_labels(corrected)
     rows: list[ScoredTwice] = []
     warnings: list[str] = []
     for benchmark in (base, corrected):
@@ -111,17 +111,21 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
                 continue
             rows.append(
                 ScoredTwice(
-                    benchmark.name, run.run_id, title, _accuracy(test, given), _accuracy(test, new)
+                    benchmark.name,
+                    run.run_id,
+                    title,
+                    _accuracy(test, original),
+                    _accuracy(test, new),
                 )
             )
-    both = given.index.intersection(new.index)
+    both = original.index.intersection(new.index)
     return LabelComparison(
         base=base.name,
         corrected=corrected.name,
-        base_images=len(given),
+        base_images=len(original),
         corrected_images=len(new),
-        relabelled=int((given[both] != new[both]).sum()),
-        removed=len(given.index.difference(new.index)),
+        relabelled=int((original[both] != new[both]).sum()),
+        removed=len(original.index.difference(new.index)),
         runs=tuple(
             sorted(rows, key=lambda row: -(row.base_accuracy.value if row.base_accuracy else -1))
         ),

@@ -138,11 +138,11 @@ def _sum_to_one(table: pd.DataFrame) -> bool:
 def _selected(values: NDArray[np.float64], classes: OutputClasses) -> NDArray[np.float64]:
     """Returns the benchmark's classes, renormalised; uniform where all of them are 0."""
     padded = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
-    chosen: NDArray[np.float64] = padded[:, list(classes.columns)]  # -1 is the column of zeros
-    sums = chosen.sum(axis=1, keepdims=True)
+    columns: NDArray[np.float64] = padded[:, list(classes.columns)]  # -1 is the column of zeros
+    sums = columns.sum(axis=1, keepdims=True)
     present = np.array([column >= 0 for column in classes.columns], dtype=np.float64)
-    uniform = np.broadcast_to(present / present.sum(), chosen.shape)
-    return np.where(sums > 0, chosen / np.where(sums > 0, sums, 1.0), uniform)
+    uniform = np.broadcast_to(present / present.sum(), columns.shape)
+    return np.where(sums > 0, columns / np.where(sums > 0, sums, 1.0), uniform)
 
 
 def _checked(table: pd.DataFrame, classes: OutputClasses, name: str) -> NDArray[np.float64]:

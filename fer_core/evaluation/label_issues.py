@@ -55,16 +55,16 @@ class LabelIssues:
         rows = rows[np.argsort(self.quality[rows], kind="stable")]
         names = np.array(self.predictions.labels.names, dtype=object)
         suggested = self.predictions.predicted[rows]
-        given = self.predictions.truth[rows]
+        labels = self.predictions.truth[rows]
         return pd.DataFrame(
             {
                 "id": self.predictions.ids[rows],
                 "split": self.split[rows],
-                "given": names[given],
+                "given": names[labels],
                 "suggested": names[suggested],
                 "quality": self.quality[rows],
                 "confidence": self.predictions.probabilities[rows, suggested],
-                "given_probability": self.predictions.probabilities[rows, given],
+                "given_probability": self.predictions.probabilities[rows, labels],
             }
         )
 

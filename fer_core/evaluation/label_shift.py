@@ -99,12 +99,12 @@ def with_interval(
     draws = np.empty((2, RESAMPLES, count))
     for index in range(RESAMPLES):
         rows = random.integers(0, len(probabilities), len(probabilities))
-        own = random.integers(0, len(validation), len(validation))
+        source_rows = random.integers(0, len(validation), len(validation))
         resampled = SplitPredictions(
             validation.labels,
-            validation.ids[own],
-            validation.truth[own],
-            validation.probabilities[own],
+            validation.ids[source_rows],
+            validation.truth[source_rows],
+            validation.probabilities[source_rows],
         )
         draws[0, index] = bbse(resampled, predicted[rows])
         draws[1, index] = _short_em(probabilities[rows], source)

@@ -38,7 +38,7 @@ def weight_licences(info: RunInfo, find: Callable[[str], RunInfo | None]) -> tup
     if info.kind != "ensemble":
         return (_licence(info),)
     members = [find(name) for name in info.members]
-    return tuple(sorted({UNKNOWN if one is None else _licence(one) for one in members}))
+    return tuple(sorted({UNKNOWN if licence is None else _licence(licence) for licence in members}))
 
 
 def _licence(info: RunInfo) -> str:

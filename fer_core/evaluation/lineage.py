@@ -95,7 +95,9 @@ class Lineage:
     @property
     def vanished(self) -> tuple[Ancestor, ...]:
         """Ancestors that cannot be read any more, or that cannot be checked."""
-        return tuple(one for one in self.ancestors.values() if one.status in VANISHED)
+        return tuple(
+            ancestor for ancestor in self.ancestors.values() if ancestor.status in VANISHED
+        )
 
     @property
     def cycles(self) -> tuple[tuple[str, ...], ...]:

@@ -207,7 +207,7 @@ def _interval(estimate: Estimate) -> str:
 
 def _protocol(facts: CardFacts) -> list[str]:
     protocol, info = facts.report.protocol, facts.info
-    chosen = (
+    selection = (
         "How its checkpoint was chosen is unknown."
         if info.trained_elsewhere
         else "Validation chose the checkpoint, or the members of an ensemble."
@@ -220,7 +220,7 @@ def _protocol(facts: CardFacts) -> list[str]:
         f"{protocol.label_source}, {augmented} test-time augmentation",
         f"- Initialisation: {_plain(f'{info.init} {info.init_source}'.strip())}; seed {info.seed}",
         f"- Input: {_input(info)}; preprocessing `{info.preprocessing_hash}`",
-        f"- {chosen} This run read test {_times(info.own_test_readings)}",
+        f"- {selection} This run read test {_times(info.own_test_readings)}",
         f"- {_plain(facts.benchmark.protocol)}",
         "",
     ]
@@ -256,16 +256,16 @@ def _use(facts: CardFacts) -> list[str]:
 
 
 def _code(facts: CardFacts) -> list[str]:
-    place = facts.repository or "folder"
+    location = facts.repository or "folder"
     calls = {
         "timm": (
             "import timm",
-            f'model = timm.create_model("{"hf-hub" if facts.repository else "local-dir"}:{place}", '
-            "pretrained=True).eval()",
+            f'model = timm.create_model("{"hf-hub" if facts.repository else "local-dir"}:'
+            f'{location}", pretrained=True).eval()',
         ),
         "transformers": (
             "from transformers import AutoModelForImageClassification",
-            f'model = AutoModelForImageClassification.from_pretrained("{place}").eval()',
+            f'model = AutoModelForImageClassification.from_pretrained("{location}").eval()',
         ),
     }
     if facts.library not in calls:

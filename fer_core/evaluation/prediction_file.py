@@ -131,20 +131,20 @@ def _codes(values: pa.Array, names: Sequence[str]) -> NDArray[np.int64]:
     of_code = [position.get(value, _UNKNOWN) for value in encoded.dictionary.to_pylist()]
     # the last entry is for a missing value
     codes = encoded.indices.fill_null(len(of_code)).to_numpy(zero_copy_only=False)
-    found: NDArray[np.int64] = np.array([*of_code, UNLABELLED], dtype=np.int64)[codes]
-    return found
+    codes_in_file: NDArray[np.int64] = np.array([*of_code, UNLABELLED], dtype=np.int64)[codes]
+    return codes_in_file
 
 
 def _rows_by_split(splits: pa.Array) -> dict[str, _Rows]:
     """Returns the rows of each split, as a slice where they are contiguous."""
     names = [str(name) for name in splits.unique().to_pylist()]
     codes = _codes(splits, names)
-    found: dict[str, _Rows] = {}
+    by_split: dict[str, _Rows] = {}
     for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code)
         contiguous = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
-        found[name] = slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows
-    return found
+        by_split[name] = slice(int(rows[0]), int(rows[-1]) + 1) if contiguous else rows
+    return by_split
 
 
 def _floats(column: pa.ChunkedArray, where: str) -> Stored:

@@ -243,12 +243,12 @@ def read_predictions(run: RunDir, labels: LabelSet, *, unlabelled: bool = False)
     Raises:
         ArtifactError: If the predictions are missing or damaged.
     """
-    own = Predictions.read(run.predictions_path, labels, unlabelled=unlabelled)
+    predictions = Predictions.read(run.predictions_path, labels, unlabelled=unlabelled)
     if run.origin is None or not run.origin.predictions_path.is_file():
-        return own
+        return predictions
     original = Predictions.read(run.origin.predictions_path, labels)
-    splits = {"validation": original.split("validation"), **own.splits}
-    return Predictions(splits, own.shared)
+    splits = {"validation": original.split("validation"), **predictions.splits}
+    return Predictions(splits, predictions.shared)
 
 
 def _rows(values: Stored, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Stored:

@@ -110,8 +110,8 @@ def effect_sentences(
     """
     if not accuracy.is_valid:
         return []
-    found = [effect for effect in effects if effect.significant]
-    return [effect_sentence(effect, accuracy.recognised) for effect in found[:count]]
+    significant = [effect for effect in effects if effect.significant]
+    return [effect_sentence(effect, accuracy.recognised) for effect in significant[:count]]
 
 
 def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:

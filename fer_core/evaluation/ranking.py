@@ -121,8 +121,8 @@ def _ranking(
     beats = better + equal / 2
     np.fill_diagonal(beats, np.nan)
     sorted_runs = np.lexsort((random.random(accuracy.shape), -accuracy), axis=1)
-    places = np.stack([(sorted_runs == run).mean(axis=0) for run in range(count)])
-    return Ranking(tuple(runs[index] for index in order), accuracy, beats, places)
+    shares = np.stack([(sorted_runs == run).mean(axis=0) for run in range(count)])
+    return Ranking(tuple(runs[index] for index in order), accuracy, beats, shares)
 
 
 def _weights(images: int, random: np.random.Generator, draws: int) -> NDArray[np.float32]:

@@ -110,9 +110,9 @@ class RegressionReport(Record):
     @classmethod
     def _from_one_target(cls, content: Any) -> Any:  # noqa: ANN401 (whatever is validated)
         if isinstance(content, Mapping) and "targets" not in content and "frames" in content:
-            own = {key: content[key] for key in ("frames", "clips") if key in content}
-            rest = {key: value for key, value in content.items() if key not in own}
-            return {**rest, "targets": {FORMER_TARGET: own}}
+            counts = {key: content[key] for key in ("frames", "clips") if key in content}
+            rest = {key: value for key, value in content.items() if key not in counts}
+            return {**rest, "targets": {FORMER_TARGET: counts}}
         return content
 
 
@@ -152,8 +152,8 @@ def conformal_margin(truth: "pd.Series[Any]", estimated: "pd.Series[Any]") -> fl
         In the target's units; None if n is too small for this coverage.
     """
     errors = np.sort(np.abs(np.asarray(truth, float) - np.asarray(estimated, float)))
-    place = math.ceil((len(errors) + 1) * COVERAGE)
-    return float(errors[place - 1]) if 1 <= place <= len(errors) else None
+    rank = math.ceil((len(errors) + 1) * COVERAGE)
+    return float(errors[rank - 1]) if 1 <= rank <= len(errors) else None
 
 
 def measure(table: pd.DataFrame, training_mean: float, seed: int = 0) -> RegressionMetrics:

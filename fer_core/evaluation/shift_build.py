@@ -316,8 +316,10 @@ def _pictures(samples: pd.DataFrame, known: pd.DataFrame) -> tuple[DistributionS
     rows = []
     for name, (title, unit) in _PICTURES.items():
         if name in test.columns and name in samples.columns:
-            own = np.quantile(test[name].to_numpy(dtype=np.float64), np.linspace(0, 1, 101))
-            rows.append(_comparison((name, title, unit), own, samples[name].to_numpy(np.float64)))
+            quantiles = np.quantile(test[name].to_numpy(dtype=np.float64), np.linspace(0, 1, 101))
+            rows.append(
+                _comparison((name, title, unit), quantiles, samples[name].to_numpy(np.float64))
+            )
     return tuple(rows)
 
 
@@ -361,15 +363,15 @@ def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> OrderOfRuns | Non
     except ArtifactError:
         return None
     known = np.stack([part.predicted == part.truth for part in tests])
-    own = np.stack([run.labelled.predicted == run.labelled.truth for run in runs])
+    correct = np.stack([run.labelled.predicted == run.labelled.truth for run in runs])
     random = np.random.default_rng(seed)
     values = []
     for _ in range(_RESAMPLES):
         first = known[:, random.integers(0, known.shape[1], known.shape[1])].mean(axis=1)
-        second = own[:, random.integers(0, own.shape[1], own.shape[1])].mean(axis=1)
+        second = correct[:, random.integers(0, correct.shape[1], correct.shape[1])].mean(axis=1)
         values.append(_tau(first, second))
     low, high = np.nanquantile(values, (0.025, 0.975))
-    tau = _tau(known.mean(axis=1), own.mean(axis=1))
+    tau = _tau(known.mean(axis=1), correct.mean(axis=1))
     return OrderOfRuns(
         tau=tau, low=min(tau, float(low)), high=max(tau, float(high)), runs=len(runs)
     )

@@ -46,9 +46,9 @@ class TransferredSamples:
 
     def counts(self, labels: LabelSet) -> dict[str, dict[str, int]]:
         """Returns labelled images by split and class; train and validation have none."""
-        found = self.table["label"].value_counts()
+        tally = self.table["label"].value_counts()
         none = dict.fromkeys(labels.names, 0)
-        test = {name: int(found.get(name, 0)) for name in labels.names}
+        test = {name: int(tally.get(name, 0)) for name in labels.names}
         return {"train": dict(none), "validation": none, TEST: test}
 
 
@@ -154,9 +154,9 @@ def set_labels(
             f"{', '.join(info.labels)}."
         )
     new = pd.Series(labels, dtype=object).reindex(table["id"]).to_numpy(dtype=object)
-    given = table["id"].isin(set(labels)).to_numpy()
+    labelled = table["id"].isin(set(labels)).to_numpy()
     table["label"] = pd.Series(
-        np.where(given, new, table["label"].to_numpy(dtype=object)), dtype="str"
+        np.where(labelled, new, table["label"].to_numpy(dtype=object)), dtype="str"
     )
     samples = TransferredSamples(table, split_hash_of(table))
     rewritten = with_labels(info, samples)

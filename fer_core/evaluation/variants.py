@@ -132,9 +132,9 @@ def effects(
     counts = [len(truth), len(truth), *(int((truth == index).sum()) for index in present)]
     titles = ["accuracy", "macro-recall", *(names[index] for index in present)]
     result = []
-    for place, (title, count) in enumerate(zip(titles, counts, strict=True)):
-        low, high = interval(resampled[:, place])
-        was, now = float(values[0][place]), float(values[1][place])
+    for number, (title, count) in enumerate(zip(titles, counts, strict=True)):
+        low, high = interval(resampled[:, number])
+        was, now = float(values[0][number]), float(values[1][number])
         difference = Estimate(value=now - was, low=low, high=high)
         result.append(Effect(title, count, was, now, difference))
     return result

@@ -163,17 +163,17 @@ def differences(
         By method; a metric in which a baseline is missing has no entry, and neither have the
         baselines and the metrics of `UNCOMPARED`.
     """
-    found: dict[str, list[BaselineDifference]] = {}
+    by_method: dict[str, list[BaselineDifference]] = {}
     for metric, of_metric in faithfulness.groupby("metric", sort=False, observed=True):
         name, wide = str(metric), _by_method(of_metric)
         if name in UNCOMPARED or not set(BASELINES) <= set(wide):
             continue
         drawn = _drawn(len(wide), seed)
         for method in [column for column in wide if column not in BASELINES]:
-            found.setdefault(str(method), []).extend(
+            by_method.setdefault(str(method), []).extend(
                 _difference(wide, str(method), name, baseline, drawn) for baseline in BASELINES
             )
-    return {method: tuple(items) for method, items in found.items()}
+    return {method: tuple(items) for method, items in by_method.items()}
 
 
 def rank_methods(faithfulness: pd.DataFrame, seed: int = 0) -> pd.DataFrame:

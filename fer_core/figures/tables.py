@@ -85,8 +85,10 @@ def slice_table(
             continue
         title = f"{name} ({int(inside.sum()):,})"
         estimates = [accuracies.get(entry.run_id) for entry in entries]
-        columns[title] = [np.nan if one is None else one.value for one in estimates]
-        columns[f"{title} interval"] = ["" if one is None else interval(one) for one in estimates]
+        columns[title] = [np.nan if estimate is None else estimate.value for estimate in estimates]
+        columns[f"{title} interval"] = [
+            "" if estimate is None else interval(estimate) for estimate in estimates
+        ]
     return pd.DataFrame(columns, index=range(len(entries)))
 
 
@@ -219,8 +221,8 @@ def regression_table(
         }
         for run_id, report in reports.items()
         for name, target in report.targets.items()
-        for found, kind, metrics in target.rows()
-        if found == split
+        for split_name, kind, metrics in target.rows()
+        if split_name == split
     ]
     table = pd.DataFrame(rows)
     return table if table.empty else table.sort_values(["target", "over", "MAE"], kind="stable")

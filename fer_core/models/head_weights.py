@@ -23,8 +23,8 @@ def classifier_rows(
         WeightsError: If it must be kept but lacks classes.
     """
     prefix = f"{spec.head}."
-    found = {key: value for key, value in read.tensors.items() if key.startswith(prefix)}
-    rows = len(found[f"{prefix}weight"]) if f"{prefix}weight" in found else 0
+    classifier = {key: value for key, value in read.tensors.items() if key.startswith(prefix)}
+    rows = len(classifier[f"{prefix}weight"]) if f"{prefix}weight" in classifier else 0
     known = read.labels if len(read.labels) == rows else ()
     if head == "keep":
         _require_classes(read.source, rows, known, labels)
@@ -35,7 +35,7 @@ def classifier_rows(
     note = f"the classifier is kept, without {', '.join(others)}" if others else (
         "the classifier is kept"
     )  # fmt: skip
-    return {key: value[order] for key, value in found.items()}, note
+    return {key: value[order] for key, value in classifier.items()}, note
 
 
 def _require_classes(

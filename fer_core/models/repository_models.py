@@ -67,17 +67,17 @@ def _read_transformers(
         processor = repository.json(PROCESSOR)
     except MissingFileError:
         processor = {}
-    given, notes = read_processor(processor, config, options, name)
-    assert given.image_size is not None  # noqa: S101 (read_processor returns it)
+    preprocessing, notes = read_processor(processor, config, options, name)
+    assert preprocessing.image_size is not None  # noqa: S101 (read_processor returns it)
     model, unused = _load(repository, config)
     if unused:
         notes.append(f"Tensors that the network does not have were left out: {shown(unused)}.")
     built = ModelConfig(
         architecture=f"hf:{name}",
         init=_init(repository),
-        image_size=given.image_size,
-        mean=given.mean,
-        std=given.std,
+        image_size=preprocessing.image_size,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
         hub_config=hub_values(model),
     )
     return PublishedModel(

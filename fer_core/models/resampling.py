@@ -25,10 +25,20 @@ def _fitted(key: str, value: Tensor, target: Mapping[str, Tensor]) -> Tensor:
     for ending in (*_POSITIONS, *_PATCHES):
         if not key.endswith(ending):
             continue
-        wanted = next((other for name, other in target.items() if name.endswith(ending)), None)
-        if wanted is None or wanted.shape == value.shape or wanted.ndim != value.ndim:
+        target_tensor = next(
+            (other for name, other in target.items() if name.endswith(ending)), None
+        )
+        if (
+            target_tensor is None
+            or target_tensor.shape == value.shape
+            or target_tensor.ndim != value.ndim
+        ):
             return value
-        return _positions(value, wanted) if ending in _POSITIONS else _patches(value, wanted)
+        return (
+            _positions(value, target_tensor)
+            if ending in _POSITIONS
+            else _patches(value, target_tensor)
+        )
     return value
 
 

@@ -50,15 +50,15 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
         )
     notes = []
     fitted = {}
-    for name, wanted in target.items():
+    for name, target_tensor in target.items():
         tensor = named.get(name)
         if tensor is None and name.endswith("num_batches_tracked"):
-            tensor = wanted
-        if tensor is not None and _is_grey_stem(tensor, wanted):
+            tensor = target_tensor
+        if tensor is not None and _is_grey_stem(tensor, target_tensor):
             tensor = tensor.expand(-1, 3, -1, -1) / 3
             notes.append(f"{name} reads one channel; it was converted to read the mean of three.")
-        if tensor is not None and tensor.shape == wanted.shape:
-            fitted[name] = tensor.to(wanted.dtype)
+        if tensor is not None and tensor.shape == target_tensor.shape:
+            fitted[name] = tensor.to(target_tensor.dtype)
     _require_all(fitted, named, target, source)
     unused = tuple(sorted(set(named) - set(target)))
     if unused:
@@ -75,11 +75,11 @@ def without_common_prefix(
         tensors: Of a foreign file; the names may be those of a former version of the library.
         names: Of the network.
     """
-    wanted, best = set(names), tensors
+    target_names, best = set(names), tensors
     while best:
         prefix = next((item for item in PREFIXES if all(key.startswith(item) for key in best)), "")
         shorter = {key.removeprefix(prefix): value for key, value in best.items()}
-        if not prefix or len(wanted & set(shorter)) < len(wanted & set(best)):
+        if not prefix or len(target_names & set(shorter)) < len(target_names & set(best)):
             break
         best = shorter
     return best
@@ -105,8 +105,8 @@ def _own_name(name: str, target: Mapping[str, Tensor]) -> str:
 
 def _is_grey_stem(tensor: Tensor, wanted: Tensor) -> bool:
     """Whether a convolution reads one channel where the network reads three."""
-    one = torch.Size((wanted.shape[0], 1, *wanted.shape[2:])) if wanted.ndim == 4 else None
-    return wanted.ndim == 4 and wanted.shape[1] == 3 and tensor.shape == one
+    grey_shape = torch.Size((wanted.shape[0], 1, *wanted.shape[2:])) if wanted.ndim == 4 else None
+    return wanted.ndim == 4 and wanted.shape[1] == 3 and tensor.shape == grey_shape
 
 
 def _require_all(

@@ -104,9 +104,9 @@ class FacePredictor:
                 continue
             crops = list(faces.crops)
             at = (moment.file, moment.frame, moment.seconds)
-            seen = [Sighting(*at, place, crop.face) for place, crop in enumerate(crops)]
+            seen = [Sighting(*at, index, crop.face) for index, crop in enumerate(crops)]
             small = enumerate(faces.too_small, start=len(seen))
-            seen += [Sighting(*at, place, face, TOO_SMALL) for place, face in small]
+            seen += [Sighting(*at, index, face, TOO_SMALL) for index, face in small]
             yield seen or [Sighting(*at, None, None, NO_FACE)], crops
 
     def _add(self, image: Image.Image, crops: Sequence[FaceCrop]) -> None:

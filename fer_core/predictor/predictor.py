@@ -359,9 +359,11 @@ class Predictor:
         resolved = target or Target(int(logits.argmax()))
         maps, weights = [], []
         for member, weight in zip(info.members, info.member_weights, strict=True):
-            own = None if method == MEMBERS else method
-            if own is None or method_of(own) in methods_for(self._config(member)):
-                values = self.explain(stored, member, own, resolved).values
+            member_method = None if method == MEMBERS else method
+            if member_method is None or method_of(member_method) in methods_for(
+                self._config(member)
+            ):
+                values = self.explain(stored, member, member_method, resolved).values
                 maps.append(
                     _unit_peak(to_side(torch.from_numpy(values)[None], MAP_SIDE)[0].numpy())
                 )
@@ -391,18 +393,18 @@ class Predictor:
             backend,
             seconds,
             estimates={
-                name: TargetEstimates(values[:, place], known.get(name))
-                for place, name in enumerate(loaded.targets)
+                name: TargetEstimates(values[:, index], known.get(name))
+                for index, name in enumerate(loaded.targets)
             },
         )
 
     def _margins_of(self, run_id: str) -> Mapping[str, float | None]:
         """Returns the margins of a run's estimates by target; empty if they are damaged."""
         if run_id not in self._margins:
-            found: Mapping[str, float | None] = {}
+            by_target: Mapping[str, float | None] = {}
             with suppress(ArtifactError):
-                found = margins(self._benchmark.run(run_id))
-            self._margins[run_id] = found
+                by_target = margins(self._benchmark.run(run_id))
+            self._margins[run_id] = by_target
         return self._margins[run_id]
 
     def _mixed(self, info: RunInfo, members: Sequence[Prediction]) -> Prediction:

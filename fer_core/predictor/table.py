@@ -85,7 +85,7 @@ def tabulate(
     base[["left", "top", "right", "bottom", "score"]] = np.array(boxes).reshape(-1, 5)
     base["note"] = [seen.note for seen in sightings]
     answered = np.array([seen.answered for seen in sightings], dtype=bool)
-    parts = [_answers(base, answered, one, smooth, unsure_below) for one in answers]
+    parts = [_answers(base, answered, answer, smooth, unsure_below) for answer in answers]
     # sorted by face, then by run
     order = np.arange(len(parts) * len(base)).reshape(len(parts), len(base)).T.ravel()
     return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)

@@ -68,7 +68,7 @@ class Settings(BaseModel):
     @field_validator("api_keys")
     @classmethod
     def _check_hashes(cls, hashes: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch("[0-9a-f]{64}", one) for one in hashes):
+        if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in hashes):
             raise ValueError(
                 "FERSCOPE_API_KEYS takes SHA-256 hashes, not keys: "
                 "printf %s KEY | sha256sum | cut -d' ' -f1"

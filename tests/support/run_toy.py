@@ -1,7 +1,7 @@
 """Trains a toy on however many processes it was started with; writes weights and history.
 
-Run by test_processes.py: `python -m torch.distributed.run -m tests.support.run_toy DATA OUT`, or,
-with a third argument, the whole job: a student of the teacher that lies in the artifacts OUT.
+Run by test_processes.py: `python -m torch.distributed.run -m tests.support.run_toy DATA OUT
+ARTIFACTS`. It trains a toy into OUT, then runs the whole job: a student of the run in ARTIFACTS.
 """
 
 import json
@@ -51,5 +51,6 @@ def job(data: Path, artifacts: Path) -> None:
 
 
 if __name__ == "__main__":
-    run = main if len(sys.argv) == 3 else job
-    run(Path(sys.argv[1]), Path(sys.argv[2]))
+    data, out, artifacts = map(Path, sys.argv[1:])
+    main(data, out)
+    job(data, artifacts)

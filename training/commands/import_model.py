@@ -193,8 +193,8 @@ def _import(
     """Imports a source by its kind."""
     from fer_core.models.weight_files import SUFFIXES
 
-    given = request.options
-    describes_input = (given.image_size, given.mean, given.std) != (None, None, None)
+    options = request.options
+    describes_input = (options.image_size, options.mean, options.std) != (None, None, None)
     if request.augmented and request.suffix not in _TABLES:
         raise RecipeError("--augmented is for tables of predictions. Remove it for a model.")
     if request.architecture and (request.is_folder or request.suffix not in SUFFIXES):
@@ -243,13 +243,13 @@ def _import_onnx(
     from fer_core.engine.onnx_network import OnnxInput
     from training.jobs.import_export import import_onnx
 
-    given = request.options
-    if given.image_size is not None and not request.labels:
+    options = request.options
+    if options.image_size is not None and not request.labels:
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
     declared = None
     if request.labels:
         declared = OnnxInput(
-            given.image_size, given.mean or HALF, given.std or HALF, request.labels
+            options.image_size, options.mean or HALF, options.std or HALF, request.labels
         )
     return import_onnx(
         Path(request.source),

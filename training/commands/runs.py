@@ -410,8 +410,8 @@ def _fit(
         raise RecipeError("Epochs are planned for a time limit. Add --max-minutes.")
     if plan_only:
         return Fit.PLAN_ONLY
-    wanted = profile == "gpu_offline" if fit_epochs is None else fit_epochs
-    return Fit.EPOCHS if wanted and max_minutes is not None else Fit.NO
+    fits = profile == "gpu_offline" if fit_epochs is None else fit_epochs
+    return Fit.EPOCHS if fits and max_minutes is not None else Fit.NO
 
 
 def evaluate(

@@ -139,10 +139,10 @@ def _options(context: typer.Context) -> "TransferOptions":
     values = context.params
     mapping = {}
     for text in values["map_class"] or ():
-        own, separator, target = text.partition("=")
-        if not separator or not own.strip():
+        name, separator, target = text.partition("=")
+        if not separator or not name.strip():
             raise DataError(f"--map-class {text!r} must be name=class, such as joy=happy.")
-        mapping[own.strip()] = target.strip()
+        mapping[name.strip()] = target.strip()
     if values["labels"] is not None and not values["labels"].is_file():
         raise DataError(f"There is no file {values['labels']}. Check the path of --labels.")
     return TransferOptions(

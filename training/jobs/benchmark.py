@@ -174,8 +174,8 @@ def train_all(
             board.end(outcome)
         while (entry := queue.take()) is not None:
             minutes = max(0.0, deadline - time.monotonic()) / 60
-            own = options.description.with_tags(tags.get(entry[1].shown_name, ()))
-            limited = replace(options, max_minutes=minutes, description=own)
+            description = options.description.with_tags(tags.get(entry[1].shown_name, ()))
+            limited = replace(options, max_minutes=minutes, description=description)
             job = _Job(entry[1], entry[0], dataset, benchmark, limited)
             board.begin(job.run.run_id)
             outcome = _blocked(job, outcomes) or _run(job, track, board.bar)

@@ -167,10 +167,10 @@ def write_regression(
             network.model, network.spec, dataset.images, rows, network.preprocessing
         )
         columns = {"id": ids[rows], "split": split, "clip": targets.clips[rows]}
-        for place, name in enumerate(targets.names):
-            values = {"score": targets.values[rows, place], "estimated": estimated[:, place]}
-            one = pd.DataFrame({**columns, "target": name, **values})
-            tables.append(one[one["score"].notna()])
+        for index, name in enumerate(targets.names):
+            values = {"score": targets.values[rows, index], "estimated": estimated[:, index]}
+            target_rows = pd.DataFrame({**columns, "target": name, **values})
+            tables.append(target_rows[target_rows["score"].notna()])
     table = pd.concat(tables, ignore_index=True)
     means = np.nanmean(targets.values[dataset.rows("train")], axis=0)
     training_means = dict(zip(targets.names, means.tolist(), strict=True))

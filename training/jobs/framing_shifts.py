@@ -103,7 +103,7 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: Mapping[str, SampledPictu
         (row["split"], row["change"], row["amount"], row["seed"], row["samples_hash"])
         for _, row in table.iterrows()
     }
-    wanted = {
+    expected = {
         (
             split,
             shift.change.value,
@@ -114,7 +114,7 @@ def _is_measured(run: RunDir, info: RunInfo, pictures: Mapping[str, SampledPictu
         for split, shift in _conditions(pictures)
     }
     same_run = "run_created" in table and (table["run_created"] == info.created).all()
-    return measured == wanted and bool(same_run)
+    return measured == expected and bool(same_run)
 
 
 def _stamp(run: RunDir, pictures: Mapping[str, SampledPictures]) -> str:

@@ -55,8 +55,8 @@ def export_folder(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtifactError(f"{folder} exists and is not an empty folder. Choose another --out.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export") as place:
-        new = Path(place) / "folder"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export") as temporary:
+        new = Path(temporary) / "folder"
         new.mkdir()
         difference = _write_checked(run, new, dataset)
         text = model_card(card_facts(run, repository))
@@ -127,8 +127,8 @@ def upload_run(
         ArtifactError: If the run was not trained here, or the hub refuses or cannot be reached.
     """
     _require_own_network(run)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / run.run_id
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / run.run_id
         _write_upload(run, folder, dataset, repository)
         return _upload(folder, repository, private=private, notify=notify)
 

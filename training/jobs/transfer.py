@@ -171,12 +171,12 @@ def select_runs(
         if name not in known:
             reason = left_out.get(name, f"Its runs that can predict: {', '.join(known) or 'none'}.")
             raise ArtifactError(f"{origin.name} has no run {name!r} that can predict. {reason}")
-    wanted = list(run_ids) or list(known)
-    if not wanted:
+    requested = list(run_ids) or list(known)
+    if not requested:
         raise ArtifactError(f"{origin.name} has no run that can predict. Train one first.")
-    members = {member for name in wanted for member in known[name].members}
-    chosen = {name: info for name, info in known.items() if name in members or name in wanted}
-    return chosen, {} if run_ids else left_out
+    members = {member for name in requested for member in known[name].members}
+    selected = {name: info for name, info in known.items() if name in members or name in requested}
+    return selected, {} if run_ids else left_out
 
 
 def answer_set(
@@ -236,8 +236,8 @@ def compare(
     The benchmark's statistics are computed first if they are missing and its pictures are here.
     """
     detector = CenterFaceDetector()
-    own = data / origin.name
-    known = PreparedDataset.open(own) if (own / "images.npy").is_file() else None
+    prepared = data / origin.name
+    known = PreparedDataset.open(prepared) if (prepared / "images.npy").is_file() else None
     reference = reference_of(origin, known, detector, progress.wrap)
     if reference is not None:
         measure_set(origin, benchmark, dataset, reference, detector, progress.wrap)

@@ -223,8 +223,8 @@ def measure_set(
     if len(rows) < MEASURED_FACES:
         rest = sample(np.flatnonzero(~labelled), MEASURED_FACES - len(rows))
         rows = np.sort(np.concatenate([rows, rest])).astype(np.int64)
-    chosen = np.asarray(images[rows])
-    placement = measure_placement(chosen, detector, progress)
+    selected = np.asarray(images[rows])
+    placement = measure_placement(selected, detector, progress)
     for name, values in placement.items():
         table[name] = np.nan
         table.loc[rows, name] = values
@@ -233,7 +233,7 @@ def measure_set(
     if seen.any() and (framing := origin.info().framing) is not None:
         crops = [
             np.asarray(reframed(Image.fromarray(image), placement_of(placement, index), framing))
-            for index, image in enumerate(chosen)
+            for index, image in enumerate(selected)
             if seen[index]
         ]
         predictor = Predictor(origin, capacity=1)

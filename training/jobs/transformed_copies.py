@@ -49,9 +49,9 @@ def add_transformed_copies(
     card = DatasetCard.read(benchmark.card_path)
     samples = benchmark.samples()
     rows = one_of_each(samples["duplicate_group"].to_numpy())
-    found = find_transformed_copies(dataset.images, rows, progress=progress)
-    pairs = found.table(samples["id"].tolist())
-    samples = samples.assign(leak=_leaks(samples, found.of_kind(COPY)))
+    copies = find_transformed_copies(dataset.images, rows, progress=progress)
+    pairs = copies.table(samples["id"].tolist())
+    samples = samples.assign(leak=_leaks(samples, copies.of_kind(COPY)))
     leaked = int(((samples["split"] == "test") & samples["leak"]).sum())
     info = info.model_copy(update={"leaked_test": leaked})
     card = card.model_copy(

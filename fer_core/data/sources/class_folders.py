@@ -93,8 +93,8 @@ def find_class_folders(tree: FileTree) -> list[ClassFolders]:
             unsorted[folder] += len(images)
             continue
         split = splits[-1] if splits else None
-        found = ClassFolder(folder, names[-1], split, images, group)
-        sets.setdefault(tuple(names[:-1]), []).append(found)
+        class_folder = ClassFolder(folder, names[-1], split, images, group)
+        sets.setdefault(tuple(names[:-1]), []).append(class_folder)
     return [
         ClassFolders(_common(folders), folders, _below(_common(folders), unsorted))
         for folders in sets.values()
@@ -180,16 +180,16 @@ def choose_class_folders(tree: FileTree, layout: str) -> tuple[ClassFolders, lis
         _refuse_unknown_splits(tree, candidates)
         found_in = {folders.root: _described(folders) for folders in candidates}
         raise DataError(several(tree, found_in))
-    chosen = candidates[0]
+    selected = candidates[0]
     notes = [
         f"Not read: {other.images:,} images below {other.root or tree.title}, in folders that name "
         f"no emotion ({', '.join(sorted(other.counts)[:3])})."
         for other in sets
-        if other is not chosen
+        if other is not selected
     ]
-    if loose := sum(chosen.unsorted.values()):
+    if loose := sum(selected.unsorted.values()):
         notes.append(f"Not read: {loose:,} images that are in no class folder.")
-    return chosen, notes
+    return selected, notes
 
 
 def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
@@ -200,7 +200,8 @@ def several(tree: FileTree, candidates: Mapping[str, str]) -> str:
         candidates: Description of each, by its name in the tree.
     """
     listed = "\n".join(
-        f"  {tree.shown}/{name}: {said}" for name, said in list(candidates.items())[:MOST_LISTED]
+        f"  {tree.shown}/{name}: {summary}"
+        for name, summary in list(candidates.items())[:MOST_LISTED]
     )
     more = len(candidates) - MOST_LISTED
     return (

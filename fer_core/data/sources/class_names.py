@@ -217,8 +217,8 @@ class ClassNames:
     def _notes(self, meanings: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
         notes = []
         if self.codes and (codes := [name for name in meanings if code_of(name) is not None]):
-            said = ", ".join(f"{name} {meanings[name]}" for name in sorted(codes, key=_number))
-            notes.append(f"Class numbers are those of {self.codes}: {said}.")
+            coding = ", ".join(f"{name} {meanings[name]}" for name in sorted(codes, key=_number))
+            notes.append(f"Class numbers are those of {self.codes}: {coding}.")
         renamed = [
             f"{name} as {meaning}"
             for name, meaning in meanings.items()

@@ -144,12 +144,12 @@ def _check_folders(tree: FileTree, classes: ClassFolders, mapping: Mapping[str, 
             "split itself. Move it into a split folder or away, or remove the split folders so "
             "that FERscope splits the set."
         )
-    held = {folder.folder for folder in classes.folders} | set(classes.unsorted)
+    read = {folder.folder for folder in classes.folders} | set(classes.unsorted)
     parents = {folder.folder.rpartition("/")[0] for folder in classes.folders}
     ignored = {name.lower() for name, label in mapping.items() if not label}
     for folder in tree.folders:
         parent, _, name = folder.rpartition("/")
-        if folder in held or any(other.startswith(f"{folder}/") for other in held):
+        if folder in read or any(other.startswith(f"{folder}/") for other in read):
             continue
         if parent in parents and (emotion_of(name) or code_of(name) is not None):
             if name.lower() not in ignored:

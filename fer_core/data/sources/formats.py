@@ -117,25 +117,30 @@ def open_dataset(
     """
     if form is not None and form not in FORMATS:
         raise DataError(f"The format {form!r} is unknown. Known: {', '.join(FORMATS)}.")
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    columns = _columns(given)
+    set_options = {name: value for name, value in (options or {}).items() if value is not None}
+    columns = _columns(set_options)
     location: Location | None = None
     if path == SYNTHETIC or form == SYNTHETIC:
-        found = Recognition(SYNTHETIC, "the faces are drawn")
+        recognition = Recognition(SYNTHETIC, "the faces are drawn")
     elif form == "huggingface" and not Path(path).exists():
-        found = Recognition(form, "--format says so")
+        recognition = Recognition(form, "--format says so")
     elif form is not None:
-        found = Recognition(form, "--format says so")
+        recognition = Recognition(form, "--format says so")
         location = locate(path)
     else:
         location = locate(path)
-        found = recognise_location(location, columns, given.get("annotation"))
+        recognition = recognise_location(location, columns, set_options.get("annotation"))
     request = _Request(
-        path, location, mapping or {}, _checked(found.form, given), columns, form is not None
+        path,
+        location,
+        mapping or {},
+        _checked(recognition.form, set_options),
+        columns,
+        form is not None,
     )
-    reader = _OPENERS[found.form](request)
-    notes = (*getattr(reader, "notes", ()), *found.notes)
-    return OpenedSource(reader, found.form, found.reason, notes)
+    reader = _OPENERS[recognition.form](request)
+    notes = (*getattr(reader, "notes", ()), *recognition.notes)
+    return OpenedSource(reader, recognition.form, recognition.reason, notes)
 
 
 def _columns(options: Mapping[str, Any]) -> Columns:

@@ -429,13 +429,13 @@ def _card_licence(tree: FileTree) -> str:
 def _image_column(columns: Sequence[str], name: str | None, location: str) -> str:
     if name is not None:
         return named_column(columns, name, "image", location)
-    found = usual_columns(columns, _IMAGE_NAMES)
-    if not found:
+    candidates = usual_columns(columns, _IMAGE_NAMES)
+    if not candidates:
         raise DataError(
             f"{location} has no image column; its columns are {', '.join(columns)}. Name it with "
             "--image."
         )
-    return found[0]
+    return candidates[0]
 
 
 def _picture(raw: object, location: str, key: str) -> Image.Image:

@@ -193,7 +193,7 @@ class Form:
         Raises:
             DataError: If the file is damaged.
         """
-        places = [self.columns.index(column) for column in columns]
+        indices = [self.columns.index(column) for column in columns]
         try:
             with file.tree.open(file.path) as opened, warnings.catch_warnings():
                 warnings.simplefilter("ignore", pd.errors.ParserWarning)
@@ -202,7 +202,7 @@ class Form:
                     sep=self.separator,
                     header=0 if self.header else None,
                     names=list(range(len(self.columns))),
-                    usecols=places,
+                    usecols=indices,
                     dtype="str",
                     keep_default_na=False,
                     skipinitialspace=True,
@@ -212,7 +212,7 @@ class Form:
                     chunksize=_CHUNK if self.pixels in columns else 100 * _CHUNK,
                 )
                 for chunk in reader:
-                    yield chunk.rename(columns=dict(zip(places, columns, strict=True)))
+                    yield chunk.rename(columns=dict(zip(indices, columns, strict=True)))
         except DataError:
             raise
         except Exception as error:  # pandas, gzip and zip raise different exception types
@@ -255,9 +255,9 @@ def _form_of(file: PixelFile) -> Form | None:
         if not cells or len(cells[0]) < 2:
             continue
         for row in cells:
-            places = [location for location, cell in enumerate(row) if _pixel_count(cell)]
-            if places and len(cells[0]) == len(row):
-                return _form(separator, cells[0], row, places[0])
+            indices = [location for location, cell in enumerate(row) if _pixel_count(cell)]
+            if indices and len(cells[0]) == len(row):
+                return _form(separator, cells[0], row, indices[0])
     return None
 
 

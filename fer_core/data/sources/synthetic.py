@@ -160,11 +160,11 @@ def _plan(count: int, seed: int) -> list[_Plan]:
     for split, size in sizes.items():
         emotions = [e for e, number in _quotas(size).items() for _ in range(number)]
         identity = 0
-        for place, choice in enumerate(rng.permutation(size)):
-            if place % PER_IDENTITY == 0:
+        for position, choice in enumerate(rng.permutation(size)):
+            if position % PER_IDENTITY == 0:
                 identity = int(rng.integers(1 << 62))
             plans.append(_Plan(int(rng.integers(1 << 62)), identity, emotions[choice], split))
-    return [plans[place] for place in rng.permutation(count)]
+    return [plans[position] for position in rng.permutation(count)]
 
 
 def _quotas(size: int) -> Mapping[Emotion, int]:

@@ -102,12 +102,14 @@ def label_column(table: pd.DataFrame, name: str | None, where: str) -> str | Non
     columns = list(table.columns)
     if name is not None:
         return named_column(columns, name, "label", where)
-    found = usual_columns(columns, LABEL_COLUMNS)
-    if not found:
+    candidates = usual_columns(columns, LABEL_COLUMNS)
+    if not candidates:
         return None
     # of columns that agree, names are preferred to numbers
-    found.sort(key=lambda column: all(code_of(str(value)) is not None for value in table[column]))
-    first, *others = found
+    candidates.sort(
+        key=lambda column: all(code_of(str(value)) is not None for value in table[column])
+    )
+    first, *others = candidates
     differing = [other for other in others if not _agree(table[first], table[other])]
     if differing:
         readings = "\n".join(
@@ -198,10 +200,10 @@ Extras = Mapping[str, ExtraColumn]
 def extra_columns(table: pd.DataFrame, used: Iterable[str | None]) -> Extras:
     """Returns the further columns that become slices: numbers, and texts with few values."""
     extras: dict[str, ExtraColumn] = {}
-    taken = set(used)
+    used_names = set(used)
     for column in table.columns:
         name = re.sub(r"\W+", "_", str(column).strip().lower()).strip("_")
-        if column in taken or not name or name.startswith(("unnamed", "votes", "column_")):
+        if column in used_names or not name or name.startswith(("unnamed", "votes", "column_")):
             continue
         values = table[column].dropna()
         values = values[values.astype(str).str.strip() != ""]
@@ -405,8 +407,8 @@ def _common_end(name: str, path: PurePosixPath) -> int:
     """Returns the number of equal folders at the end of two paths."""
     pairs = zip(PurePosixPath(name).parts[-2::-1], path.parts[-2::-1], strict=False)
     count = 0
-    for one, other in pairs:
-        if one != other:
+    for first, other in pairs:
+        if first != other:
             break
         count += 1
     return count

@@ -62,14 +62,14 @@ class YoloSource(ImageFiles):
         if self._is_affectnet:
             names = replace(names, left_out=AFFECTNET_LEFT_OUT)
         faces = {name: _faces(tree.text(label)) for name, label in pictures.items()}
-        counts = Counter(number for found in faces.values() for number, _ in found or ())
+        counts = Counter(number for boxes in faces.values() for number, _ in boxes or ())
         known = Counter({_named(number, named): count for number, count in counts.items()})
         reading = names.read(known, tree.shown)
         self.left_out = Counter(reading.left_out(known))
         self.notes = list(reading.notes)
         if named:
-            said = ", ".join(f"{number} {name}" for number, name in sorted(named.items()))
-            self.notes.insert(0, f"data.yaml says what the class numbers mean: {said}.")
+            coding = ", ".join(f"{number} {name}" for number, name in sorted(named.items()))
+            self.notes.insert(0, f"data.yaml says what the class numbers mean: {coding}.")
         labels = {number: reading.labels[_named(number, named)] for number in counts}
         super().__init__(tree, [*_items(faces, labels), *tree.skipped])
 
@@ -142,13 +142,13 @@ def _faces(text: str) -> Faces | None:
 def _items(
     faces: Mapping[str, Faces | None], labels: Mapping[str, str]
 ) -> Iterator[ImageFile | Skipped]:
-    for name, found in faces.items():
+    for name, boxes in faces.items():
         key = printable(name)
-        if not found:
-            yield Skipped(key, NO_LABEL if found == [] else "Its label file is malformed.")
+        if not boxes:
+            yield Skipped(key, NO_LABEL if boxes == [] else "Its label file is malformed.")
             continue
-        several = len(found) > 1
-        for number, (code, box) in enumerate(found):
+        several = len(boxes) > 1
+        for number, (code, box) in enumerate(boxes):
             if labels[code]:
                 yield ImageFile(
                     name,

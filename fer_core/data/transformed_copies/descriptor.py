@@ -64,11 +64,13 @@ class Descriptor:
             seed: Seed of the images and their changes.
         """
         random = np.random.default_rng([seed, len(images)])
-        chosen = np.sort(random.choice(len(images), min(FITTED_IMAGES, len(images)), replace=False))
-        changed = np.stack(
-            [augment(images[row], random) for row in chosen for _ in range(FITTED_CHANGES)]
+        sampled = np.sort(
+            random.choice(len(images), min(FITTED_IMAGES, len(images)), replace=False)
         )
-        original = np.concatenate(_features(images[chosen]))
+        changed = np.stack(
+            [augment(images[row], random) for row in sampled for _ in range(FITTED_CHANGES)]
+        )
+        original = np.concatenate(_features(images[sampled]))
         moved = np.concatenate(_features(changed))
         differences = moved - np.repeat(original, FITTED_CHANGES, axis=0)
         within = differences.T @ differences / len(differences)

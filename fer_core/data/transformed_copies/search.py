@@ -94,14 +94,14 @@ def _compared(
     images: NDArray[np.uint8], rows: NDArray[np.int64], progress: Progress
 ) -> NDArray[np.uint8]:
     """Returns the images as they are compared: grey, 48 x 48."""
-    wanted = np.zeros(len(images), dtype=bool)
-    wanted[rows] = True
+    selected = np.zeros(len(images), dtype=bool)
+    selected[rows] = True
     operator = resampling(images.shape[1], SIDE)
     grey = np.empty((len(rows), SIDE, SIDE), dtype=np.uint8)
     filled = 0
     count = -(-images.size // BLOCK_BYTES)
     for start, block in progress(image_blocks(images), count, "reading images"):
-        for image in block[wanted[start : start + len(block)]]:
+        for image in block[selected[start : start + len(block)]]:
             light = torch.from_numpy(to_grey(image))[None]
             grey[filled] = apply_separable(light, operator)[0].round().clamp(0, 255).numpy()
             filled += 1
@@ -157,13 +157,13 @@ def _proved(
         }
     )
     pairs = np.stack([rows[matches.pairs.first], rows[matches.pairs.second]], axis=1)
-    found = facts.assign(first=pairs[:, 0], second=pairs[:, 1])[proof.copy | proof.same_scene]
+    copies = facts.assign(first=pairs[:, 0], second=pairs[:, 1])[proof.copy | proof.same_scene]
     # A symmetric face matches mirrored as well; the better view tells what was done.
-    found = found.sort_values("correlation", ascending=False, kind="stable")
-    found = found.drop_duplicates(["first", "second"]).sort_values(["first", "second"])
+    copies = copies.sort_values("correlation", ascending=False, kind="stable")
+    copies = copies.drop_duplicates(["first", "second"]).sort_values(["first", "second"])
     measures = [name for name in COLUMNS[2:] if name not in ("kind", "mirrored")]
-    rounded = found[measures].astype(np.float32).round(4)
+    rounded = copies[measures].astype(np.float32).round(4)
     return TransformedCopies(
-        found[["first", "second"]].to_numpy(dtype=np.int64),
-        pd.concat([found[["kind", "mirrored"]], rounded], axis=1).reset_index(drop=True),
+        copies[["first", "second"]].to_numpy(dtype=np.int64),
+        pd.concat([copies[["kind", "mirrored"]], rounded], axis=1).reset_index(drop=True),
     )

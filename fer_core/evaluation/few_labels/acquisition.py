@@ -114,8 +114,8 @@ def _by_leading_pairs(
     weights = np.zeros(len(pool))
     for (first, second), count in zip(pairs, counts, strict=True):
         differ = (pool.predicted[first] != pool.predicted[second]) & unlabelled
-        one, other = pool.expected[first], pool.expected[second]
-        variance = np.where(differ, one + other - (one - other) ** 2, 0)
+        leader, other = pool.expected[first], pool.expected[second]
+        variance = np.where(differ, leader + other - (leader - other) ** 2, 0)
         total = float(variance.sum())
         if total > 0:
             weights += count * variance / total

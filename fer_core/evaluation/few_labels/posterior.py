@@ -129,10 +129,10 @@ def _fit(
     if not len(rows):
         return np.zeros(pool.runs + 1), np.diag(precision)
     features, logs = pool.features(rows), _log_consensus(pool, rows)
-    wanted = np.einsum("mk,mkf->f", labelled.shares[labelled.clear], features)
+    observed = np.einsum("mk,mkf->f", labelled.shares[labelled.clear], features)
     for _ in range(_STEPS):  # Newton's method; the log posterior is concave
         probabilities = _softmax(logs + features @ weights)
-        gradient = wanted - np.einsum("mk,mkf->f", probabilities, features) - precision * weights
+        gradient = observed - np.einsum("mk,mkf->f", probabilities, features) - precision * weights
         curvature = summed_covariance(features, probabilities) + np.diag(precision)
         step = np.linalg.solve(curvature, gradient)
         weights = weights + np.clip(step, -1, 1)

@@ -85,30 +85,30 @@ def _spec(content: str) -> ModelSpec:
     library = _library(config)
     model = _on_meta(config)
     try:
-        found = probe(model, config.image_size, _PROBED_CLASSES)
+        probed = probe(model, config.image_size, _PROBED_CLASSES)
     except RecipeError as error:
         raise RecipeError(f"{config.architecture} cannot be used: {error}") from error
     facts = library.facts(config, model)
     return ModelSpec(
         key=config.architecture,
         title=facts.title,
-        family=found.family,
+        family=probed.family,
         build=library.build,
         mean=config.mean or HALF,
         std=config.std or HALF,
-        cam_layer=found.cam_layer,
-        head=found.head,
+        cam_layer=probed.cam_layer,
+        head=probed.head,
         min_size=1,
         licence=facts.licence,
         reference=facts.reference,
         pretrained=facts.pretrained,
-        prefix_tokens=found.prefix_tokens,
-        patch=None if found.grid is None else config.image_size // found.grid,
-        lora_targets=found.lora_targets,
+        prefix_tokens=probed.prefix_tokens,
+        patch=None if probed.grid is None else config.image_size // probed.grid,
+        lora_targets=probed.lora_targets,
         adapt=facts.adapt,
-        layout=found.layout,
-        inverts_layer_cam=found.inverts_layer_cam,
-        mean_pooled=facts.mean_pooled or not found.prefix_tokens,
+        layout=probed.layout,
+        inverts_layer_cam=probed.inverts_layer_cam,
+        mean_pooled=facts.mean_pooled or not probed.prefix_tokens,
     )
 
 

@@ -220,17 +220,17 @@ def _map_layer(calls: Sequence[_Call]) -> tuple[str, Layout]:
     That is the end of the last stage, or of the stage before it if the last one has fewer than
     6 x 6 positions.
     """
-    found: list[tuple[_Call, Layout, int]] = []
+    candidates: list[tuple[_Call, Layout, int]] = []
     for call in calls:
         side, layout = _side_of(call.shape)
         if side > 1:
-            found.append((call, layout, side))
-    if not found:
+            candidates.append((call, layout, side))
+    if not candidates:
         return "", "maps"
-    last = found[-1][2]
-    coarser = [side for _, _, side in found if side > last]
+    last = candidates[-1][2]
+    coarser = [side for _, _, side in candidates if side > last]
     side = last if last >= _MIN_SIDE or not coarser else min(coarser)
-    stage = [item for item in found if item[2] == side]
+    stage = [item for item in candidates if item[2] == side]
     least = min(call.depth for call, _, _ in stage)
     call, layout, _ = [item for item in stage if item[0].depth == least][-1]
     return call.path, layout

@@ -85,7 +85,7 @@ def _read(config: ModelConfig) -> ModelConfig:
     try:
         repository = Repository.parse(name)
         content = repository.json(CONFIG)
-        given = _input(repository, content, config)
+        network_input = _input(repository, content, config)
     except WeightsError as error:
         raise RecipeError(f"{config.architecture}: {error}") from error
     if "model_type" not in content:
@@ -96,7 +96,11 @@ def _read(config: ModelConfig) -> ModelConfig:
             )
         raise RecipeError(f"config.json of {name} has no model_type.")
     return config.model_copy(
-        update={"hub_config": _without_ignored(content), "mean": given.mean, "std": given.std}
+        update={
+            "hub_config": _without_ignored(content),
+            "mean": network_input.mean,
+            "std": network_input.std,
+        }
     )
 
 
@@ -176,8 +180,8 @@ def _sized(config: ModelConfig) -> ModelConfig:
     """Sets the network's image size where it does not take images of `image_size` as it is."""
     size, options = {"image_size": config.image_size}, _network(config)
     nested = options.get("vision_config")
-    own = nested.get("image_size") if isinstance(nested, dict) else options.get("image_size")
-    if own in (None, config.image_size):
+    configured = nested.get("image_size") if isinstance(nested, dict) else options.get("image_size")
+    if configured in (None, config.image_size):
         return config
     with torch.device("meta"):
         original = LogitsOnly(_create(config, 2)).eval()
