@@ -33,6 +33,8 @@ class CardFacts:
         repository: `owner/name` on the hub, for the code example; empty if it is unknown.
         second: Report against the second annotation of the images; None without one.
         regression: Report of the regression head; None without one.
+        drawn_faces: What drawn faces show about the run, in one sentence; empty if it was not
+            probed.
     """
 
     info: RunInfo
@@ -44,6 +46,7 @@ class CardFacts:
     repository: str = ""
     second: Report | None = None
     regression: RegressionReport | None = None
+    drawn_faces: str = ""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -252,6 +255,12 @@ def _use(facts: CardFacts) -> list[str]:
         "you rely on it.",
         "",
     ]
+    if facts.drawn_faces:
+        lines += [
+            f"{_plain(facts.drawn_faces)} Drawn faces show how a model reacts to a change. They do "
+            "not show how it treats people.",
+            "",
+        ]
     return lines
 
 

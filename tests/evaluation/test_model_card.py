@@ -56,6 +56,14 @@ def test_protocol_intervals_limits_and_licences_are_in_the_text(facts):
         assert expected in text
 
 
+def test_what_drawn_faces_show_is_a_limit(facts):
+    sentence = "On drawn faces with the expression held fixed: glasses change 6% of answers."
+    text = model_card(replace(facts, drawn_faces=sentence))
+    limits = text[text.index("## Limits") : text.index("## Training")]
+    assert sentence in limits
+    assert "Drawn faces" not in model_card(facts)
+
+
 @pytest.mark.parametrize("licences", [("unknown",), ("Apache-2.0", "MIT"), ("unverified",)])
 def test_unclear_or_several_licences_are_other(facts, licences):
     data = ModelCard(model_card(replace(facts, licences=licences))).data

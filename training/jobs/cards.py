@@ -10,6 +10,7 @@ from fer_core.config import Recipe, parse_recipe
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.licences import weight_licences
 from fer_core.evaluation.model_card import FILE_NAME, CardFacts, model_card
+from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Report
 from fer_core.files import atomic_path
@@ -50,6 +51,7 @@ def card_facts(run: RunDir, repository: str = "") -> CardFacts:
         repository,
         Report.read(second) if second.is_file() else None,
         RegressionReport.read(regression) if regression.is_file() else None,
+        probe_sentence(run),
     )
 
 
