@@ -109,5 +109,5 @@ def recognition_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
         figure,
         "drawn-recall",
         "Macro-recall on drawn faces at full intensity, with 95% intervals over persons. Left of "
-        f"the dotted line ({least:.0%}, twice guessing) nothing follows from drawn faces.",
+        f"the dotted line ({least:.0%}, twice chance) drawn faces say nothing about a model.",
     )

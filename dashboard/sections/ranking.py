@@ -36,7 +36,7 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
         "Order of the models under",
         options,
         Key.DOUBT,
-        help_text="What could have been different when the models were compared.",
+        help_text="Source of uncertainty that the ranking is resampled over.",
     )
     resampled = doubts if choice == _ALL else (Doubt(choice),)
     drawn = results.ranking(benchmark, scope, resampled)

@@ -41,7 +41,7 @@ def curve(run: Run) -> None:
         figure(figures.response_chart, curves[name]),
         "response",
         f"Mean probability over {IDENTITIES} drawn persons, with 95% intervals. Thick with an "
-        "arrow: the direction that the coding system leads one to expect.",
+        "arrow: the direction that the coding system (FACS) predicts.",
     )
     st.markdown(plain(probe_text.curve_sentence(curves[name])))
 

@@ -74,7 +74,7 @@ def _explained(benchmark: Benchmark, kind: str, count: int, crossing: int) -> st
     card = dataset.card(benchmark)
     removed = card is not None and card.transformed is not None and card.transformed.removed
     closed = (
-        "Training and validation gave up the copies of held-out images."
+        "Copies of held-out images were removed from training and validation."
         if removed
         else "They are reported, not removed, so that the published split stays as it is. Test "
         "images with such a copy are left out of the leak-free score; `prepare "

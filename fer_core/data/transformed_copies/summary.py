@@ -72,7 +72,7 @@ def _across(groups: NDArray[np.int64], split: NDArray[np.object_]) -> dict[str, 
 def copies_text(card: CopiesCard) -> list[str]:
     """Returns the section of `CARD.md`."""
     closed = (
-        "Training and validation gave up the copies of held-out images."
+        "Copies of held-out images were removed from training and validation."
         if card.removed
         else "They are reported, not removed: the published split stays as it is. Test images with "
         "such a copy are left out of the leak-free score. `prepare --transformed-copies remove` "
