@@ -42,7 +42,7 @@ from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.diversity import effective_members as count_effective_members
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
-from fer_core.evaluation.leaderboard import BenchmarkResults, RunSource, build_leaderboard
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, RunSource, build_leaderboard
 from fer_core.evaluation.lineage import Lineage, trace_lineage
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.prior_shift import PriorCurves
@@ -88,12 +88,20 @@ class Board:
         results: The leaderboard.
         aligned: Predictions of the ranked runs, best first, in one sample order, with calibrated
             confidence.
+        scored: The same, then those of unranked runs with the same samples and labels.
         votes: Annotators' votes in the same order; None without any.
     """
 
     results: BenchmarkResults
     aligned: AlignedPredictions
+    scored: AlignedPredictions
     votes: Votes | None
+
+    @property
+    def runs(self) -> tuple[Entry, ...]:
+        """Ranked runs, then the unranked ones with the same samples and labels."""
+        every = (*self.results.entries, *self.results.unranked)
+        return tuple(entry for entry in every if entry.run_id in self.scored.predictions)
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner="Computing metrics ...", hash_funcs=BY_RESULTS)
@@ -114,19 +122,22 @@ def board(benchmark: Benchmark, scope: Scope) -> Board:
         ArtifactError: If no run can be scored on it.
     """
     results = leaderboard(benchmark, scope)
-    aligned = results.aligned
-    if aligned is None:
+    scored = results.scored
+    if scored is None:
         raise ArtifactError("No run can be scored on these samples with these classes.")
-    values = {entry.run_id: entry.values for entry in results.entries}
-    aligned = aligned.with_temperatures(
+    every = (*results.entries, *results.unranked)
+    values = {entry.run_id: entry.values for entry in every}
+    scored = scored.with_temperatures(
         {
             run_id: temperature(benchmark.run(run_id))
             if scope.classes  # a temperature is that of all classes
             else values[run_id].get("temperature")
-            for run_id in aligned.runs
+            for run_id in scored.runs
         }
     )
-    return Board(results, aligned, Votes.of(samples(benchmark), aligned.ids, aligned.labels))
+    aligned = scored.only([entry.run_id for entry in results.entries])
+    votes = Votes.of(samples(benchmark), aligned.ids, aligned.labels)
+    return Board(results, aligned, scored, votes)
 
 
 @st.cache_resource(
@@ -253,9 +264,9 @@ def label_comparison(pair: LabelPair) -> LabelComparison:
 def effective_members(benchmark: Benchmark, scope: Scope, run_id: str) -> float | None:
     """Returns the effective number of independent members of an ensemble on a scope.
 
-    None if a member is not ranked; NaN if it cannot be computed.
+    None if a member cannot be scored; NaN if it cannot be computed.
     """
-    aligned, members = board(benchmark, scope).aligned, benchmark.run(run_id).info.members
+    aligned, members = board(benchmark, scope).scored, benchmark.run(run_id).info.members
     if not members or not set(members) <= set(aligned.runs):
         return None
     return count_effective_members(~aligned.right[[aligned.row(member) for member in members]])
@@ -293,7 +304,7 @@ def facets(benchmark: Benchmark, scope: Scope) -> pd.DataFrame:
 @st.cache_resource(max_entries=64, show_spinner="Testing slices ...", hash_funcs=BY_RESULTS)
 def worst_slices(benchmark: Benchmark, scope: Scope, run_id: str) -> list[Slice]:
     """Returns the slices on which a run errs more than elsewhere, most significant first."""
-    aligned = board(benchmark, scope).aligned
+    aligned = board(benchmark, scope).scored
     wrong: NDArray[np.bool_] = ~aligned.right[aligned.row(run_id)]
     return slices.worst_slices(wrong, facets(benchmark, scope))
 
@@ -367,7 +378,7 @@ def human_comparison(benchmark: Benchmark, scope: Scope, run_id: str) -> HumanCo
     scored = board(benchmark, scope)
     if scored.votes is None:
         return None
-    run = scored.aligned.predictions[run_id]
+    run = scored.scored.predictions[run_id]
     return HumanComparison(
         human_votes.vote_metrics(run, scored.votes),
         human_votes.human_agreement(scored.votes, run.predicted),

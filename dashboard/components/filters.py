@@ -15,6 +15,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
+from fer_core.evaluation.leaderboard import why_unranked
 from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
@@ -87,6 +88,15 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
         st.error(plain(str(error)))
         st.stop()
     return benchmark, scope, board
+
+
+def unranked_notes(board: Board, *run_ids: str) -> None:
+    """Says of each unranked run among some why it has no rank; nothing of the others."""
+    first = board.results.entries[0]
+    for entry in board.results.unranked:
+        if entry.run_id in run_ids:
+            reason = f"{entry.info.title} is not ranked: {why_unranked(entry, first)}."
+            st.info(plain(reason), icon=":material/info:")
 
 
 def describe(board: Board) -> str:

@@ -7,7 +7,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.components import gallery
-from dashboard.components.text import percent
+from dashboard.components.text import percent, plain
 from fer_core.evaluation.leaderboard import comparable_runs
 from fer_core.figures import charts
 from fer_core.figures.tables import interval
@@ -18,7 +18,8 @@ def summary(benchmark: Benchmark) -> None:
     info = benchmark.info
     ranked = comparable_runs({run.run_id: run.report for run in benchmark.runs}, info.split_hash)
     compared = [run for run in benchmark.runs if run.run_id in ranked]
-    unranked = len(benchmark.runs) - len(compared)
+    apart = [run for run in benchmark.runs if run.run_id not in ranked]
+    lacking = [run.info.title for run in apart if run.report.protocol.missing_classes]
     totals = {split: sum(counts.values()) for split, counts in info.counts.items()}
     best = compared[0].report.test.accuracy
     by_split = ", ".join(f"{split} {total:,}" for split, total in totals.items())
@@ -47,8 +48,13 @@ def summary(benchmark: Benchmark) -> None:
     )
     st.caption(
         f"Accuracy on {totals['test']:,} test images with 95% bootstrap intervals."
-        + (f" Not ranked, because measured under another protocol: {unranked}." if unranked else "")
+        + _unranked("measured under another protocol", str(len(apart) - len(lacking)))
+        + _unranked("without some of the classes", ", ".join(map(plain, lacking)))
     )
+
+
+def _unranked(reason: str, which: str) -> str:
+    return f" Not ranked, because {reason}: {which}." if which not in ("", "0") else ""
 
 
 def data_and_protocol(benchmark: Benchmark) -> None:

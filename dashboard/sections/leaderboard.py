@@ -18,7 +18,7 @@ from dashboard.sections import run_notes
 from dashboard.state import Key
 from fer_core.evaluation.constraints import Constraints
 from fer_core.evaluation.error_costs import ErrorCosts
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, why_unranked
 from fer_core.evaluation.leaderboard_columns import (
     COLUMNS,
     DEFAULT_COLUMNS,
@@ -194,6 +194,8 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         unranked = table(ranked.unranked, slugs)
         unranked = run_notes.with_parameters(unranked, parameters, tags, picked)
         show(benchmark, unranked, key="unranked")
+        for entry in ranked.unranked:
+            st.caption(plain(f"{entry.info.title}: {why_unranked(entry, entries[0])}."))
     with st.expander("How often was test read?"):
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))
@@ -364,11 +366,12 @@ def seeds(entries: Sequence[Entry]) -> None:
 
 
 def recalls(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
-    """Shows the recall of every ranked run by class."""
+    """Shows the recall of every run by class, ranked runs first."""
+    every_run = (*ranked.entries, *ranked.unranked)
     chart.show(
         figure(
             charts.recall_heatmap,
-            {entry.run_id: entry.metrics.split.recalls for entry in ranked.entries},
+            {entry.run_id: entry.metrics.split.recalls for entry in every_run},
             ranked.labels,
             benchmark.titles,
         ),

@@ -14,7 +14,7 @@ from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
 from fer_core.artifacts import RunDir
-from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.leaderboard import Entry, why_unranked
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Column, Group, Kind
 from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
@@ -42,7 +42,7 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
             else "not ranked",
             f"tier {board.results.tiers.get(entry.run_id, '')}".strip()
             if entry.run_id in ranks
-            else "measured under another protocol",
+            else f"not ranked: {why_unranked(entry, board.results.entries[0])}",
         ),
         "Latency": (
             f"{entry.values['latency_ms']:.0f} ms" if "latency_ms" in entry.values else "unknown",

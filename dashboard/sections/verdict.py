@@ -96,7 +96,7 @@ def reasons(verdict: Verdict) -> None:
     rows = [
         (item.title, verdict_text.reason(item, recommendation)) for item in recommendation.others
     ]
-    rows += [(title, verdict_text.OTHER_PROTOCOL) for title in verdict.other_protocol]
+    rows += verdict_text.not_compared(verdict)
     _list(f"<b>{escape(title)}</b>: {escape(text)}" for title, text in rows)
 
 

@@ -22,7 +22,7 @@ theme.page_header(
     "column, to see its samples, most confident first.",
 )
 benchmark, scope, board = filters.results_scope()
-aligned, titles = board.aligned, benchmark.titles
+aligned, titles = board.scored, benchmark.titles
 left, middle, right = st.columns([3, 3, 4])
 with left:
     run_id = pickers.run_picker(benchmark, aligned.runs)
@@ -44,6 +44,7 @@ with right:
         key=Key.SHOW,
         bind=BIND,
     )
+filters.unranked_notes(board, run_id, other_id)
 groups = slices.filter_groups(benchmark, scope)
 first, second = st.columns([3, 2], gap="large")
 with first:

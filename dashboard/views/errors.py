@@ -23,13 +23,14 @@ theme.page_header(
     "checking. Open a sample to see every model's prediction.",
 )
 benchmark, scope, board = filters.results_scope()
-aligned = board.aligned
+aligned = board.scored
 left, right = st.columns([3, 2])
 with left:
     run_id = pickers.run_picker(benchmark, aligned.runs)
 with right:
     label = st.selectbox("True class", [ALL_CLASSES, *aligned.labels.names], key=Key.LABEL,
                          bind=BIND)  # fmt: skip
+filters.unranked_notes(board, run_id)
 # with a single model all kinds list the same samples
 kinds = KINDS if len(aligned.runs) > 1 else {"errors": KINDS["errors"]}
 kind = pickers.switch("Show", kinds, Key.FAIL)
@@ -41,12 +42,13 @@ with second:
     ends = filters.confidence_filter()
 
 row = aligned.row(run_id)
-models_right = aligned.right.sum(axis=0)
+compared = aligned.only(list(dict.fromkeys([*board.aligned.runs, run_id])))
+models_right = compared.right.sum(axis=0)
 wrong = ~aligned.right[row]
 inside = {
     "errors": wrong,
     "all": models_right == 0,
-    "alone": wrong & (models_right == len(aligned.runs) - 1),
+    "alone": wrong & (models_right == len(compared.runs) - 1),
     "unlike": ~wrong & (models_right == 1),
 }[kind]
 inside = inside & filters.filter_mask(groups, conditions, aligned.confidence[row], ends)

@@ -18,7 +18,7 @@ theme.page_header(
     "the difference is significant.",
 )
 benchmark, _, board = filters.results_scope()
-aligned, titles = board.aligned, benchmark.titles
+aligned, titles = board.scored, benchmark.titles
 if len(aligned.runs) < 2:
     st.info("A comparison needs two finished runs. Train another one:")
     pickers.train_command(benchmark.info.name)
@@ -29,6 +29,7 @@ with left:
 with right:
     rest = [run_id for run_id in aligned.runs if run_id != new]
     old = pickers.run_picker(benchmark, rest, label="Compared with", key=Key.AGAINST)
+filters.unranked_notes(board, new, old)
 
 new_right, old_right = aligned.right[aligned.row(new)], aligned.right[aligned.row(old)]
 outcomes = {

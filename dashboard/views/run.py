@@ -19,6 +19,7 @@ entry = entries[pickers.run_picker(benchmark, list(entries))]
 
 st.subheader(plain(benchmark.titles[entry.run_id]), anchor=False)
 run_details.summary(benchmark, board, entry)
+filters.unranked_notes(board, entry.run_id)
 run_details.links(benchmark, entry.run_id)
 run_details.drawn_faces(benchmark, entry.run_id)
 

@@ -14,8 +14,11 @@ theme.page_header(
     "rate, how robust is it to corruptions, and on which images does it fail?",
 )
 benchmark, scope, board = filters.results_scope()
-entries = {entry.run_id: entry for entry in board.results.entries}
-run_id = pickers.run_picker(benchmark, board.aligned.runs)
+run_id = pickers.run_picker(benchmark, board.scored.runs)
+filters.unranked_notes(board, run_id)
+entries = {
+    entry.run_id: entry for entry in board.runs if entry.run_id in (run_id, *board.aligned.runs)
+}
 title = benchmark.titles[run_id]
 
 st.subheader("Calibration", anchor=False)

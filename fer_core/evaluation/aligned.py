@@ -1,6 +1,6 @@
 """Predictions of several runs for the same samples in the same order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -59,6 +59,21 @@ class AlignedPredictions:
             for run_id, part in self.predictions.items()
         ]
         return replace(self, confidence=np.stack(rows))
+
+    def only(self, runs: Sequence[str]) -> Self:
+        """Returns the predictions of some of the runs, in the order given.
+
+        Raises:
+            ArtifactError: If there are no predictions of one of them.
+        """
+        if tuple(runs) == self.runs:
+            return self
+        rows = [self.row(run_id) for run_id in runs]
+        return type(self)(
+            {run_id: self.predictions[run_id] for run_id in runs},
+            self.predicted[rows],
+            self.confidence[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.truth)

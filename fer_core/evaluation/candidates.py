@@ -1,7 +1,7 @@
 """Candidates of a verdict: what is known of each comparable run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
@@ -74,11 +74,13 @@ class CandidateSet:
     Attributes:
         comparable: Runs with the benchmark's protocol, aligned by sample.
         others: Display names of runs that were measured under another protocol.
+        lacking: Classes that such a run cannot predict, by display name.
         warnings: One sentence for each run that could not be read.
     """
 
     comparable: tuple[Candidate, ...]
     others: tuple[str, ...] = ()
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -136,8 +138,13 @@ def read_candidates(
     if not candidates:
         reason = problems[0] if problems else "Train a model first."
         raise ArtifactError(f"{info.name} has no run to recommend. {reason}")
-    others = tuple(titles[run.run_id] for run in runs if run.run_id not in ranked)
-    return CandidateSet(tuple(candidates), others, tuple(problems))
+    others = {
+        titles[run.run_id]: run.report.protocol.missing_classes
+        for run in runs
+        if run.run_id not in ranked
+    }
+    lacking = {title: missing for title, missing in others.items() if missing}
+    return CandidateSet(tuple(candidates), tuple(others), lacking, tuple(problems))
 
 
 def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candidate]) -> Candidate:

@@ -37,7 +37,7 @@ def largest_comparable_set(
     sets: list[list[str]] = []
     for run_id, split in predictions.items():
         for runs in sets:
-            if _agree(split, predictions[runs[0]]):
+            if agree(split, predictions[runs[0]]):
                 runs.append(run_id)
                 break
         else:
@@ -56,7 +56,8 @@ def largest_comparable_set(
     )
 
 
-def _agree(split: SplitPredictions, reference: SplitPredictions) -> bool:
+def agree(split: SplitPredictions, reference: SplitPredictions) -> bool:
+    """Whether two runs have predictions of the same samples with the same labels."""
     try:
         split.aligned_with(reference)
     except ArtifactError:

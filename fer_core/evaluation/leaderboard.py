@@ -12,7 +12,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation import framing_shifts, leaderboard_columns, robustness
 from fer_core.evaluation.aligned import AlignedPredictions
-from fer_core.evaluation.comparable import largest_comparable_set
+from fer_core.evaluation.comparable import agree, largest_comparable_set
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.leaderboard_columns import RunMetrics
 from fer_core.evaluation.lineage import FindRun
@@ -99,6 +99,7 @@ class BenchmarkResults:
         entries: Ranked runs.
         unranked: Runs that were measured under another protocol; shown, but not ranked.
         aligned: Predictions of the ranked runs in the order of `entries`; None without any.
+        scored: The same, then those of unranked runs with the same samples and labels.
         comparisons: Paired tests of all pairs of ranked runs.
         warnings: One sentence for each run that could not be evaluated.
     """
@@ -109,6 +110,7 @@ class BenchmarkResults:
     entries: tuple[Entry, ...]
     unranked: tuple[Entry, ...]
     aligned: AlignedPredictions | None
+    scored: AlignedPredictions | None
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
 
@@ -183,17 +185,57 @@ def build_leaderboard(
         del entries[run_id]
     ranked = list(comparable.run_ids)
     best_first = _best_first([entries[run_id] for run_id in ranked])
-    in_order = {entry.run_id: predictions[entry.run_id] for entry in best_first}
+    ranked_ids = [entry.run_id for entry in best_first]
+    others = _best_first([entry for run_id, entry in entries.items() if run_id not in ranked])
+    scored = _aligned((*best_first, *others), predictions)
     return BenchmarkResults(
         info=info,
         eval_set=scope.eval_set,
         labels=tuple(sorted(scope.classes)) or info.labels,
         entries=best_first,
-        unranked=_best_first([e for run_id, e in entries.items() if run_id not in ranked]),
-        aligned=AlignedPredictions.of(in_order) if in_order else None,
+        unranked=others,
+        aligned=scored.only(ranked_ids) if scored else None,
+        scored=scored,
         comparisons=tuple(compare_all({run_id: predictions[run_id] for run_id in ranked})),
         warnings=tuple(problems),
     )
+
+
+def _aligned(
+    entries: Sequence[Entry], predictions: Mapping[str, SplitPredictions]
+) -> AlignedPredictions | None:
+    """Aligns the runs that have the first run's samples and labels; None without a run."""
+    if not entries:
+        return None
+    first = predictions[entries[0].run_id]
+    return AlignedPredictions.of(
+        {
+            entry.run_id: predictions[entry.run_id]
+            for entry in entries
+            if agree(predictions[entry.run_id], first)
+        }
+    )
+
+
+def why_unranked(entry: Entry, ranked: Entry) -> str:
+    """Returns in what the protocol of an unranked run differs from that of a ranked one.
+
+    The text continues a sentence that starts with "It is not ranked:".
+    """
+    own, theirs = entry.report.protocol, ranked.report.protocol
+    if own.missing_classes != theirs.missing_classes:
+        if not own.missing_classes:
+            return f"the ranked runs cannot predict {', '.join(theirs.missing_classes)}, it can"
+        return (
+            f"it cannot predict {', '.join(own.missing_classes)}, so all images of "
+            f"{'this class' if len(own.missing_classes) == 1 else 'these classes'} are errors"
+        )
+    if own.test_time_augmentation != theirs.test_time_augmentation:
+        how = "with" if own.test_time_augmentation else "without"
+        return f"it predicts {how} test-time augmentation"
+    if own.split_hash != theirs.split_hash:
+        return "it was measured on another split"
+    return "it was measured on other test images or labels"
 
 
 def _evaluated(

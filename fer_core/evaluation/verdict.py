@@ -3,7 +3,7 @@
 Start page, HTML report, PDF and command line show the same `Verdict`, worded by `verdict_text`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -42,6 +42,7 @@ class Verdict:
         describes_persons: Whether the samples have a column on the person, such as age.
         device: Device of the latencies, such as `cpu, 2 threads`; empty if none was measured.
         other_protocol: Display names of runs that were measured under another protocol.
+        lacking: Classes that such a run cannot predict, by display name.
         warnings: One sentence for each run that could not be read.
     """
 
@@ -53,6 +54,7 @@ class Verdict:
     describes_persons: bool
     device: str
     other_protocol: tuple[str, ...]
+    lacking: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
 
     @property
@@ -99,6 +101,7 @@ def build_verdict(
         describes_persons=bool(set(PERSONAL) & set(samples.columns)),
         device=" or ".join(sorted(devices)),
         other_protocol=candidates.others,
+        lacking=candidates.lacking,
         warnings=candidates.warnings,
     )
 

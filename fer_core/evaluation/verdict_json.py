@@ -36,6 +36,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "best_on_validation": recommendation.best,
         "models": [_assessment(item, recommendation) for item in recommendation.assessments],
         "other_protocol": list(verdict.other_protocol),
+        "missing_classes": {title: list(names) for title, names in verdict.lacking.items()},
         "loosen": [
             {
                 "model": item.run_id,

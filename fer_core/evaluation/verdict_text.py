@@ -30,8 +30,19 @@ RULE = (
 )
 """The rule, in words."""
 
-OTHER_PROTOCOL = "measured under another protocol, so it cannot be compared"
-"""Why a run that is not comparable is not recommended."""
+
+def not_compared(verdict: Verdict) -> list[tuple[str, str]]:
+    """Returns the runs that are not comparable, by display name, and why."""
+    reasons = {
+        title: f"cannot predict {', '.join(missing)}" for title, missing in verdict.lacking.items()
+    }
+    return [
+        (
+            title,
+            f"{reasons.get(title, 'measured under another protocol')}, so it cannot be compared",
+        )
+        for title in verdict.other_protocol
+    ]
 
 
 def headline(verdict: Verdict) -> str:

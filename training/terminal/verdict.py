@@ -23,8 +23,8 @@ def print_verdict(verdict: Verdict, point: OperatingPoint | None = None) -> None
     _section("Why not the others")
     for item in recommendation.others:
         _line(f"- {item.title}: {verdict_text.reason(item, recommendation)}")
-    for title in verdict.other_protocol:
-        _line(f"- {title}: {verdict_text.OTHER_PROTOCOL}")
+    for title, reason in verdict_text.not_compared(verdict):
+        _line(f"- {title}: {reason}")
     if verdict.weaknesses is not None:
         _weaknesses(verdict.weaknesses)
     _section("What the data cannot tell")
