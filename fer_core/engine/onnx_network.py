@@ -19,6 +19,12 @@ from fer_core.models.outputs import select_columns
 if TYPE_CHECKING:
     import onnxruntime
 
+Rgb = tuple[float, float, float]
+
+HALF: Rgb = (0.5, 0.5, 0.5)
+BYTES_MEAN: Rgb = (0.0, 0.0, 0.0)
+BYTES_STD: Rgb = (1 / 255, 1 / 255, 1 / 255)
+
 FACTS = "ferscope"
 """Key of the metadata that hold a file's input and classes."""
 
@@ -26,6 +32,9 @@ _DTYPES: Mapping[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
 }
 
 
@@ -35,15 +44,17 @@ class OnnxInput:
 
     Attributes:
         image_size: Input side in pixels; None where the graph fixes it.
-        mean: Input mean per channel, for values in 0 to 1.
-        std: Input standard deviation per channel.
+        mean: Input mean per channel, for values in 0 to 1. None for 0.5, or for 0 where the graph
+            takes integers.
+        std: Input standard deviation per channel. None for 0.5, or for 1 / 255 where the graph
+            takes integers, which are the pixels' values 0 to 255.
         labels: Classes in the order of the outputs.
         gives_probabilities: Whether the outputs are probabilities rather than logits.
     """
 
     image_size: int | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Rgb | None
+    std: Rgb | None
     labels: tuple[str, ...]
     gives_probabilities: bool = False
 
@@ -69,6 +80,8 @@ class OnnxLayout:
             batch = batch.mean(axis=1, keepdims=True)
         if self.channels_last:
             batch = batch.transpose(0, 2, 3, 1)
+        if np.issubdtype(self.dtype, np.integer):
+            batch = np.rint(batch).clip(0, 255)
         return np.ascontiguousarray(batch, dtype=self.dtype)
 
 
@@ -84,6 +97,7 @@ class OnnxNetwork:
         parameters: Number of weights in the file; None if unknown.
         weights_hash: Hash of the weight file that was exported; None if unknown.
         gives_probabilities: Whether the outputs are probabilities; their logarithms are logits.
+        output: Name of the output that is read; None for the first.
     """
 
     session: "onnxruntime.InferenceSession"
@@ -93,6 +107,7 @@ class OnnxNetwork:
     parameters: int | None
     weights_hash: str | None = None
     gives_probabilities: bool = False
+    output: str | None = None
 
     @property
     def labels(self) -> LabelSet:
@@ -137,12 +152,15 @@ class OnnxNetwork:
             if isinstance(fixed, int) and count < step:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
             try:
-                answers = np.asarray(self.session.run(None, {graph_input.name: batch})[0])
+                names = None if self.output is None else [self.output]
+                answers = np.asarray(self.session.run(names, {graph_input.name: batch})[0])
             except Exception as error:  # ONNX Runtime raises many kinds
                 raise WeightsError(
                     f"The ONNX file cannot predict inputs of shape {batch.shape}: {error} "
                     "Check the image size."
                 ) from error
+            if answers.size == len(batch) * len(self.classes.names):  # also (N, K, 1, 1) and (K,)
+                answers = answers.reshape(len(batch), -1)
             parts.append(answers[:count] if answers.ndim else answers[None])
         answers = np.concatenate(parts)
         if answers.ndim != 2 or answers.shape[1] != len(self.classes.names):
@@ -203,17 +221,48 @@ def read_onnx(
             "unless the graph fixes it, and --mean and --std if needed."
         )
     size = _image_size(session, declared, path.name)
-    _check_outputs(session, declared, path.name)
-    preprocessing = Preprocessing(stored.side, stored.colour, size, declared.mean, declared.std)
+    layout = _layout(session, size, path.name)
+    integers = np.issubdtype(layout.dtype, np.integer)
+    mean = declared.mean or (BYTES_MEAN if integers else HALF)
+    std = declared.std or (BYTES_STD if integers else HALF)
+    preprocessing = Preprocessing(stored.side, stored.colour, size, mean, std)
     return OnnxNetwork(
         session,
-        _layout(session, size, path.name),
+        layout,
         preprocessing,
         OutputClasses(declared.labels, labels or LabelSet.of(declared.labels)),
         count_parameters(path),
         facts.get("weights_hash"),
         declared.gives_probabilities,
+        _output(session, declared, path.name),
     )
+
+
+def assumptions(network: OnnxNetwork, declared: OnnxInput | None) -> list[str]:
+    """Returns sentences on what was assumed about a file that does not declare its input.
+
+    Args:
+        network: As read.
+        declared: What the user gave; None for a file whose metadata have it.
+    """
+    if declared is None:
+        return []
+    notes = []
+    assumed = [
+        f"--{name} {','.join(f'{value:.4g}' for value in used)}"
+        for name, given, used in (
+            ("mean", declared.mean, network.preprocessing.mean),
+            ("std", declared.std, network.preprocessing.std),
+        )
+        if given is None
+    ]
+    if assumed:
+        notes.append(f"The file does not say its input; assumed: {' '.join(assumed)}.")
+    outputs = [output.name for output in network.session.get_outputs()]
+    if len(outputs) > 1:
+        others = ", ".join(name for name in outputs if name != network.output)
+        notes.append(f"The output {network.output} was read; the file also has {others}.")
+    return notes
 
 
 def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
@@ -234,6 +283,7 @@ def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":
     # (measured: four times slower for eight networks).
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # its warnings are for the file's author
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
@@ -259,11 +309,16 @@ def _image_size(session: "onnxruntime.InferenceSession", declared: OnnxInput, na
     candidates = list(_layouts(shape)) if len(shape) == 4 else []
     if not candidates or inputs[0].type not in _DTYPES:
         raise WeightsError(
-            f"{name} must have one floating-point input of shape (N, 3, S, S), (N, 1, S, S), "
+            f"{name} must have one input of numbers of shape (N, 3, S, S), (N, 1, S, S), "
             f"(N, S, S, 3) or (N, S, S, 1), not {[(item.type, item.shape) for item in inputs]}."
         )
     channels_last = candidates[0][1]
     sides = {side for side in _sides(shape, last=channels_last) if isinstance(side, int)}
+    if len(sides) > 1:
+        raise WeightsError(
+            f"{name} takes images of {' x '.join(map(str, _sides(shape, last=channels_last)))} px; "
+            "only square input is supported."
+        )
     for side in sides:
         if declared.image_size is not None and side != declared.image_size:
             raise WeightsError(
@@ -319,14 +374,30 @@ def _layout(session: "onnxruntime.InferenceSession", size: int, name: str) -> On
     )
 
 
-def _check_outputs(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> None:
-    outputs = session.get_outputs()
-    classes = outputs[0].shape[-1] if outputs[0].shape else None
-    if isinstance(classes, int) and classes != len(declared.labels):
-        raise WeightsError(
-            f"{name} has {classes} outputs for {len(declared.labels)} labels "
-            f"({', '.join(declared.labels)})."
-        )
+def _output(session: "onnxruntime.InferenceSession", declared: OnnxInput, name: str) -> str:
+    """Returns the first output that has, or may have, one value per class.
+
+    Raises:
+        WeightsError: If there is none; says how many values the outputs have.
+    """
+    values = {output.name: _values(output.shape) for output in session.get_outputs()}
+    for wanted in (len(declared.labels), None):
+        for output, count in values.items():
+            if count == wanted:
+                return str(output)
+    counts = " or ".join(str(count) for count in values.values() if count)
+    raise WeightsError(
+        f"{name} has {counts or 'no'} outputs for {len(declared.labels)} labels "
+        f"({', '.join(declared.labels)})."
+    )
+
+
+def _values(shape: list[Any]) -> int | None:
+    """Returns the number of values of an output for an image; None if it is unknown, 0 for maps."""
+    sizes = [size for size in (shape[1:] if len(shape) > 1 else shape) if size != 1]
+    if len(sizes) > 1:
+        return 0
+    return sizes[0] if sizes and isinstance(sizes[0], int) else None
 
 
 def count_parameters(path: Path) -> int | None:
@@ -337,5 +408,5 @@ def count_parameters(path: Path) -> int | None:
     weighing = {
         kinds.FLOAT, kinds.FLOAT16, kinds.BFLOAT16, kinds.DOUBLE, kinds.INT8, kinds.UINT8,
     }  # fmt: skip
-    weights = onnx.load(str(path)).graph.initializer
+    weights = onnx.load(str(path), load_external_data=False).graph.initializer
     return sum(int(np.prod(w.dims)) for w in weights if w.data_type in weighing) or None

@@ -1,12 +1,15 @@
 """Input layouts of ONNX files of other projects, and classes left out of their answers."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from fer_core.data.imaging import SampleFormat
+from fer_core.engine.onnx import keep_onnx
 from fer_core.engine.onnx_flops import count_onnx_flops
-from fer_core.engine.onnx_network import OnnxInput, ends_in_softmax, read_onnx
+from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
 from fer_core.errors import WeightsError
 from fer_core.labels import SEVEN_EMOTIONS
 from tests.support.stand_ins import EIGHT, onnx_net
@@ -60,6 +63,89 @@ def test_the_graph_gives_the_image_size(tmp_path):
     assert fixed.preprocessing.image_size == 64
     with pytest.raises(WeightsError, match="does not fix the size"):
         read_onnx(onnx_net(tmp_path / "b.onnx"), STORED, declared)
+
+
+def edited(path, edit, **options):
+    """A file of `onnx_net` after a change of its graph."""
+    plain = {"shape": ("n", 1, 48, 48), **options}
+    model = onnx.load(str(onnx_net(path / "net.onnx", **plain)))
+    edit(model.graph)
+    onnx.save(model, str(path / "net.onnx"))
+    return path / "net.onnx"
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT32])
+def test_integers_are_the_pixels_values(tmp_path, kind):
+    def cast(graph):
+        graph.input[0].type.tensor_type.elem_type = kind
+        graph.node[0].input[0] = "numbers"
+        graph.node.insert(0, helper.make_node("Cast", ["images"], ["numbers"], to=1))
+
+    declared = OnnxInput(48, None, None, NAMES)
+    network = read_onnx(edited(tmp_path, cast), STORED, declared)
+    raw = read_onnx(
+        onnx_net(tmp_path / "raw.onnx", shape=("n", 1, 48, 48)),
+        STORED,
+        OnnxInput(48, (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), NAMES),
+    )
+    np.testing.assert_allclose(
+        network.probabilities(FACES, ROWS), raw.probabilities(FACES, ROWS), atol=1e-5
+    )
+    assert assumptions(network, declared) == [
+        "The file does not say its input; assumed: --mean 0,0,0 --std 0.003922,0.003922,0.003922."
+    ]
+
+
+def test_the_output_of_the_classes_is_found_and_the_others_are_named(tmp_path, expected):
+    def features_first(graph):
+        features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 6])
+        graph.output.insert(0, features)
+
+    network = read_onnx(edited(tmp_path, features_first), STORED, DECLARED)
+    np.testing.assert_allclose(network.probabilities(FACES, ROWS), expected, atol=1e-6)
+    assert assumptions(network, DECLARED) == [
+        "The output answers was read; the file also has features."
+    ]
+
+
+@pytest.mark.parametrize("batch", ["n", 1])
+def test_outputs_of_one_position_are_read(tmp_path, expected, batch):
+    def as_maps(graph):
+        del graph.output[:]
+        graph.node.append(helper.make_node("Unsqueeze", ["answers", "axes"], ["spread"]))
+        graph.initializer.append(helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]))
+        graph.output.append(
+            helper.make_tensor_value_info("spread", TensorProto.FLOAT, [batch, 8, 1, 1])
+        )
+
+    path = edited(tmp_path, as_maps, shape=(batch, 1, 48, 48))
+    network = read_onnx(path, STORED, DECLARED)
+    np.testing.assert_allclose(network.probabilities(FACES, ROWS), expected, atol=1e-6)
+
+
+def test_weights_beside_the_file_are_kept_within_it(tmp_path, expected):
+    def as_bytes(graph):
+        stored = [numpy_helper.to_array(tensor) for tensor in graph.initializer]
+        for tensor, values in zip(graph.initializer, stored, strict=True):
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+    path = edited(tmp_path, as_bytes)
+    onnx.save(
+        onnx.load(str(path)), str(path), save_as_external_data=True, location="net.data",
+        size_threshold=0,
+    )  # fmt: skip
+    keep_onnx(path, tmp_path / "kept.onnx", read_onnx(path, STORED, DECLARED))
+    (tmp_path / "net.data").unlink()
+    kept = read_onnx(tmp_path / "kept.onnx", STORED)
+    np.testing.assert_allclose(kept.probabilities(FACES, ROWS), expected, atol=1e-6)
+    with pytest.raises(WeightsError, match=r"net\.onnx cannot be read.*net\.data"):
+        read_onnx(path, STORED, DECLARED)
+
+
+def test_only_square_images_are_taken(tmp_path):
+    path = onnx_net(tmp_path / "net.onnx", shape=("n", 1, 48, 64))
+    with pytest.raises(WeightsError, match="takes images of 48 x 64 px; only square"):
+        read_onnx(path, STORED, DECLARED)
 
 
 def test_a_softmax_over_eight_classes_is_seen_though_one_is_left_out(tmp_path):

@@ -1,7 +1,7 @@
 """The command that imports models and predictions as runs."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from fer_core.models.published import InputOptions, PublishedModel
     from training.jobs.import_export import ImportOptions
 
-HALF = (0.5, 0.5, 0.5)
 _TABLES = (".csv", ".parquet", ".pq")
+_SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
 _TRIPLES = ("--mean", "--std")
+_LARGEST = {"--mean": 1.0, "--std": 2.0}
 
 Rgb = tuple[float, float, float]
 
@@ -100,15 +101,16 @@ def import_(
         typer.Option(
             metavar="R,G,B",
             help="Input mean for pixels in 0 to 1, such as 0.5,0.5,0.5.",
-            show_default="what the files say; 0.5,0.5,0.5 for .onnx",
+            show_default="what the files say; 0.5,0.5,0.5 for .onnx, 0 if it takes integers",
         ),
     ] = None,
     std: Annotated[
         str | None,
         typer.Option(
             metavar="R,G,B",
-            help="Input standard deviation.",
-            show_default="what the files say; 0.5,0.5,0.5 for .onnx",
+            help="Input standard deviation. For a model that takes 0 to 255: --mean 0 --std "
+            "0.0039216.",
+            show_default="what the files say; 0.5,0.5,0.5 for .onnx, 1/255 if it takes integers",
         ),
     ] = None,
     augmented: Annotated[
@@ -241,21 +243,20 @@ def _import_onnx(
     request: _Request, benchmark: "BenchmarkDir", run: "RunDir", data: Path | None
 ) -> "RunDir":
     from fer_core.engine.onnx_network import OnnxInput
+    from fer_core.models.published import InputOptions
     from training.jobs.import_export import import_onnx
 
     options = request.options
-    if options.image_size is not None and not request.labels:
+    if options != InputOptions() and not request.labels:
         raise RecipeError("An .onnx file from elsewhere needs --labels, its classes in order.")
     declared = None
     if request.labels:
-        declared = OnnxInput(
-            options.image_size, options.mean or HALF, options.std or HALF, request.labels
-        )
+        declared = OnnxInput(options.image_size, options.mean, options.std, request.labels)
     return import_onnx(
         Path(request.source),
         open_dataset(benchmark.name, data),
         run,
-        options=request.about,
+        options=replace(request.about, notify=_print),
         declared=declared,
     )
 
@@ -288,10 +289,9 @@ def _import_published(
     data: Path | None,
 ) -> "RunDir":
     from training.jobs.import_network import import_network
-    from training.terminal.progress import console
 
     for note in published.notes:
-        console.print(note, markup=False)
+        _print(note)
     dataset: PreparedDataset = open_dataset(benchmark.name, data)
     return import_network(
         published,
@@ -305,12 +305,17 @@ def _import_published(
 def _print_notes(run: "RunDir") -> None:
     """Prints what the run cannot do and which classes were left out."""
     from fer_core.abilities import abilities_of
-    from training.terminal.progress import console
 
     info = run.info()
     for note in (*info.classes.notes(), abilities_of(run, info).reason):
         if note:
-            console.print(note, markup=False)
+            _print(note)
+
+
+def _print(note: str) -> None:
+    from training.terminal.progress import console
+
+    console.print(note, markup=False)
 
 
 def default_name(source: str) -> str:
@@ -319,8 +324,15 @@ def default_name(source: str) -> str:
         last = source.removeprefix("hub:").partition("@")[0].rpartition("/")[2]
     else:
         path = Path(source).resolve()
-        last = path.name if path.is_dir() else path.name.partition(".")[0]
+        last = path.name if path.is_dir() else _without_suffixes(path.name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "imported"
+
+
+def _without_suffixes(name: str) -> str:
+    """Returns a file's name without the extensions of its format, such as `.pth.tar`."""
+    while Path(name).suffix.lower() in _SUFFIXES and Path(name).stem:
+        name = Path(name).stem
+    return name
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -339,6 +351,12 @@ def _triple(option: str, text: str | None) -> Rgb | None:
         raise RecipeError(f"{option} {text}: write three numbers, such as {option} 0.5,0.5,0.5.")
     values = [float(part) for part in parts] * (3 if len(parts) == 1 else 1)
     numbers = (values[0], values[1], values[2])
+    if max(numbers) > _LARGEST[option]:
+        scaled = ",".join(f"{number / 255:.4g}" for number in numbers)
+        raise RecipeError(
+            f"{option} {text}: it is for pixels in 0 to 1. Divide values for 0 to 255 by 255: "
+            f"{option} {scaled}."
+        )
     if option == "--std" and min(numbers) <= 0:
         raise RecipeError(f"--std {text}: a standard deviation is positive.")
     return numbers

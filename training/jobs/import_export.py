@@ -1,6 +1,6 @@
 """Exporting runs as ONNX, and importing models and predictions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.class_matching import match_classes
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx import export_onnx, keep_onnx
-from fer_core.engine.onnx_network import OnnxInput, ends_in_softmax, read_onnx
+from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.external import (
     class_columns,
@@ -40,11 +40,13 @@ class ImportOptions:
         title: Display name.
         mapping: The benchmark's class by the model's name for it, for names that are no synonyms.
         note: What else should be known, such as the images that it was trained on.
+        notify: Is told what was assumed.
     """
 
     title: str
     mapping: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    notify: Callable[[str], None] = lambda _: None
 
 
 CHECKED = 64
@@ -149,6 +151,8 @@ def import_onnx(
     benchmark = run.benchmark
     require_split(dataset, benchmark.info().split_hash, f"The benchmark {benchmark.name}")
     read = read_onnx(path, dataset.format, declared)
+    for note in assumptions(read, declared):
+        options.notify(note)
     classes = match_classes(read.classes.names, dataset.labels, path.name, options.mapping)
     network = replace(read, classes=classes)
     training_images = dataset.images[dataset.rows("train")[:32]]
