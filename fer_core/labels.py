@@ -66,6 +66,10 @@ class LabelSet:
             raise DataError(f"Unknown label {name!r}; known: {', '.join(self.names)}.") from None
 
 
+_NAMED = 12
+"""Classes that a note names; a model of ImageNet has 1,000."""
+
+
 @dataclass(frozen=True)
 class OutputClasses:
     """Class of each output of a model that was trained elsewhere.
@@ -100,8 +104,10 @@ class OutputClasses:
         """Returns a sentence on classes left out and one on missing classes, if there are any."""
         notes = []
         if self.left_out:
+            named, more = ", ".join(self.left_out[:_NAMED]), len(self.left_out) - _NAMED
+            named += f" and {more:,} more" if more > 0 else ""
             notes.append(
-                f"Left out, because the benchmark does not have it: {', '.join(self.left_out)}. "
+                f"Left out, because the benchmark does not have it: {named}. "
                 "The probabilities of the other classes are renormalised."
             )
         if self.missing:

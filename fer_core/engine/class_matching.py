@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fer_core.data.sources.class_names import emotion_of
+from fer_core.data.sources.class_names import MOST_SHOWN, emotion_of
 from fer_core.errors import DataError
 from fer_core.labels import LabelSet, OutputClasses, canonical_name
 
@@ -31,6 +31,8 @@ def match_classes(
             name = _meaning(output, labels)
         else:
             name = target or f"{output.strip()} (left out)"
+        if name in names and name not in labels.names and target is None:
+            name = f"{name} ({len(names)})"  # left out in any case
         if name in names:
             raise DataError(
                 f"{source} has two outputs for the class {name}: "
@@ -41,7 +43,7 @@ def match_classes(
     matched = OutputClasses(tuple(names), labels)
     if len(labels) - len(matched.missing) < 2:
         raise DataError(
-            f"Fewer than two classes of {source} ({', '.join(outputs)}) are classes of the "
+            f"Fewer than two classes of {source} ({_listed(outputs)}) are classes of the "
             f"benchmark ({', '.join(labels.names)}). Name them in output order with --labels, or "
             f"map them: --map-class {outputs[0]}={labels.names[0]}."
         )
@@ -57,7 +59,7 @@ def _checked(
         if _plain(name) not in known:
             raise DataError(
                 f"--map-class {name}={target}: {source} has no class {name}; it has "
-                f"{', '.join(outputs)}."
+                f"{_listed(outputs)}."
             )
         if target and canonical_name(target) not in labels.names:
             raise DataError(
@@ -65,6 +67,11 @@ def _checked(
                 f"{', '.join(labels.names)}."
             )
     return {_plain(name): canonical_name(target) for name, target in mapping.items()}
+
+
+def _listed(outputs: Sequence[str]) -> str:
+    more = len(outputs) - MOST_SHOWN
+    return ", ".join(outputs[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _plain(name: str) -> str:
@@ -75,5 +82,5 @@ def _meaning(output: str, labels: LabelSet) -> str:
     """Returns the class that a name means, or the name itself."""
     plain = canonical_name(output)
     if plain in labels.names:
-        return plain
-    return emotion_of(output) or plain
+        return str(plain)
+    return str(emotion_of(output) or plain)

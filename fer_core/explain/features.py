@@ -156,6 +156,7 @@ def penultimate(
                 model(inputs[start : start + batch_size])
     finally:
         handle.remove()
+    outputs = [values.mean(dim=(2, 3)) if values.ndim == 4 else values for values in outputs]
     features: NDArray[np.float32] = torch.cat(outputs).flatten(1).float().cpu().numpy()
     return features
 

@@ -8,10 +8,11 @@ import torch
 from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
 from fer_core.models.checkpoint import load_tensors, read_facts
-from fer_core.models.external import LogitsOnly, hub_values
+from fer_core.models.external import LogitsOnly, default_size, hub_values
+from fer_core.models.external.timm_library import RESERVED
 from fer_core.models.processor import read_processor
 from fer_core.models.published import InputOptions, PublishedModel
-from fer_core.models.registry import build_model
+from fer_core.models.registry import build_model, spec_of
 from fer_core.models.repository import (
     CONFIG,
     PROCESSOR,
@@ -20,6 +21,9 @@ from fer_core.models.repository import (
     output_names,
 )
 from fer_core.models.state_dicts import fit_state, shown
+
+TIMM_WRAPPER = "timm_wrapper"
+"""`model_type` of networks of timm that transformers saved."""
 
 
 def read_repository(
@@ -45,7 +49,7 @@ def read_repository(
         ) from error
     for file in repository.weight_files():
         read_facts(file)  # a damaged header is an error here
-    if "pretrained_cfg" in config and "architecture" in config:
+    if "architecture" in config and config.get("model_type", TIMM_WRAPPER) == TIMM_WRAPPER:
         return _read_timm(repository, config, options, outputs)
     return _read_transformers(repository, config, options, outputs)
 
@@ -72,6 +76,9 @@ def _read_transformers(
     model, unused = _load(repository, config)
     if unused:
         notes.append(f"Tensors that the network does not have were left out: {shown(unused)}.")
+    own = int(getattr(model.model.config, "num_labels", len(outputs)))
+    if outputs and len(outputs) != own:
+        raise WeightsError(f"{name} has {own:,} outputs for {len(outputs):,} --labels.")
     built = ModelConfig(
         architecture=f"hf:{name}",
         init=_init(repository),
@@ -144,17 +151,31 @@ def _read_timm(
     options: InputOptions,
     outputs: tuple[str, ...],
 ) -> PublishedModel:
-    """Reads a repository of timm's `push_to_hf_hub`."""
-    facts = config["pretrained_cfg"]
+    """Reads a repository of timm's `push_to_hf_hub`, or of timm in transformers."""
     classes = outputs or _classes(config, repository.name)
+    facts, arguments = config.get("pretrained_cfg") or {}, dict(config.get("model_args") or {})
+    architecture = f"timm:{config['architecture']}"
+    stated = arguments.get("img_size") or (facts.get("input_size") or [None])[-1]
+    size = options.image_size or stated or default_size(architecture)
+    if not isinstance(size, int):
+        raise WeightsError(
+            f"The files of {repository.name} do not say the input size. Pass --image-size."
+        )
     built = ModelConfig(
-        architecture=f"timm:{config['architecture']}",
+        architecture=architecture,
         init=_init(repository),
-        image_size=options.image_size or facts["input_size"][-1],
-        mean=options.mean or facts["mean"],
-        std=options.std or facts["std"],
+        image_size=size,
+        mean=options.mean or facts.get("mean"),
+        std=options.std or facts.get("std"),
+        options={key: value for key, value in arguments.items() if key not in RESERVED},
     )
     model = build_model(built, len(classes))
+    pooling = config.get("global_pool")
+    if isinstance(pooling, str) and getattr(model, "global_pool", pooling) != pooling:
+        built = built.model_copy(update={"options": {**built.options, "global_pool": pooling}})
+        model = build_model(built, len(classes))
+    spec = spec_of(built)
+    built = built.model_copy(update={"mean": spec.mean_of(built), "std": spec.std_of(built)})
     tensors = {
         key: value
         for file in repository.weight_files()

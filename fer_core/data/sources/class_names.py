@@ -68,9 +68,28 @@ _SPELLINGS = {
     "suprised": "surprise",
     "surprized": "surprise",
     "surprising": "surprise",
+    "joyful": "happy",
+    "ang": "angry",
+    "dis": "disgust",
+    "fea": "fear",
+    "hap": "happy",
+    "neu": "neutral",
+    "sur": "surprise",
     "contemptuous": CONTEMPT,
     "contempted": CONTEMPT,
 }
+
+
+_EMOJI = {
+    "angry": "\U0001f620\U0001f621\U0001f624\U0001f92c",
+    "disgust": "\U0001f922\U0001f92e",
+    "fear": "\U0001f628\U0001f627",
+    "happy": "\U0001f600\U0001f603\U0001f604\U0001f601\U0001f60a\U0001f642",
+    "neutral": "\U0001f610\U0001f611",
+    "sad": "\U0001f622\U0001f62d\U0001f641\U0001f61e\U0001f614\u2639",
+    "surprise": "\U0001f62e\U0001f62f\U0001f632",
+}
+"""Faces of Unicode whose name or picture is the emotion."""
 
 
 def emotion_of(name: str) -> str | None:
@@ -81,6 +100,9 @@ def emotion_of(name: str) -> str | None:
     """
     words = [word for word in re.split(r"[^a-z]+", name.lower()) if word]
     words = [word for word in words if word not in _FILLERS]
+    if not words:
+        drawn = {label for label, faces in _EMOJI.items() if set(faces) & set(name)}
+        return drawn.pop() if len(drawn) == 1 else None
     if len(words) != 1:
         return None
     known = canonical_name(_SPELLINGS.get(words[0], words[0]))

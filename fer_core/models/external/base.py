@@ -11,15 +11,20 @@ from fer_core.models.registry import Adapt, Rgb
 
 
 class LogitsOnly(nn.Module):
-    """Wraps a transformers classifier to return only logits."""
+    """Wraps a transformers classifier to take three channels and return only logits.
+
+    A classifier of one channel receives their mean.
+    """
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.model = classifier
+        self._grey = getattr(classifier.config, "num_channels", 3) == 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, 3, S, S) to logits (N, K)."""
-        logits: Tensor = self.model(pixel_values=images).logits
+        inputs = images.mean(dim=1, keepdim=True) if self._grey else images
+        logits: Tensor = self.model(pixel_values=inputs).logits
         return logits
 
 

@@ -41,7 +41,8 @@ class Probe:
     """What a forward pass shows about a network.
 
     Attributes:
-        head: Path of the linear layer that computes the logits.
+        head: Path of the layer that computes the logits: linear, or a convolution of 1 x 1. If
+            the logits are the mean of several, as of distilled networks, the first.
         cam_layer: Path of the module that CAM methods read; empty if there is none.
         layout: Shape of that module's output: (N, C, h, w), (N, h, w, C) or (N, T, C).
         prefix_tokens: Tokens before the patch tokens.
@@ -80,11 +81,13 @@ def probe(model: nn.Module, size: int, classes: int) -> Probe:
         classes: Number of classes.
 
     Raises:
-        RecipeError: If the network does not map images of that size to logits through one linear
-            layer.
+        RecipeError: If the network does not map images of that size to logits through a linear
+            layer or a convolution of 1 x 1.
     """
     calls, attention = _run(model, size, classes)
     head = _head(model, calls, classes)
+    if isinstance(model.get_submodule(head), nn.Conv2d):  # its output is no map of features
+        calls = calls[: [call.path for call in calls].index(head)]
     targets = _lora_targets(model)
     tokens = _tokens(model, calls)
     if tokens is not None:
@@ -161,22 +164,23 @@ def _recorded(model: nn.Module, calls: list[_Call]) -> Iterator[None]:
 
 
 def _head(model: nn.Module, calls: Sequence[_Call], classes: int) -> str:
-    linear = [
-        call.path
-        for call in calls
-        if call.shape[-1] == classes
-        and isinstance(layer := model.get_submodule(call.path), nn.Linear)
-        and layer.out_features == classes
-    ]
-    if len(linear) != 1:
+    found = [call.path for call in calls if _gives(model.get_submodule(call.path), classes)]
+    linear = [path for path in found if isinstance(model.get_submodule(path), nn.Linear)]
+    if not found:
         raise RecipeError(
-            f"The network has {len(linear)} linear layers that compute {classes} logits; exactly "
-            "one is supported."
+            f"No linear layer and no convolution of 1 x 1 computes its {classes} logits."
         )
-    head = model.get_submodule(linear[0])
-    if head.bias is None:
-        raise RecipeError(f"The classifier {linear[0]} has no bias, which is not supported.")
-    return linear[0]
+    path = (linear or found)[0]
+    if model.get_submodule(path).bias is None:
+        raise RecipeError(f"The classifier {path} has no bias, which is not supported.")
+    return path
+
+
+def _gives(layer: nn.Module, classes: int) -> bool:
+    """Whether a layer computes one value per class from features."""
+    if isinstance(layer, nn.Conv2d):
+        return layer.out_channels == classes and layer.kernel_size == (1, 1)
+    return isinstance(layer, nn.Linear) and layer.out_features == classes
 
 
 def _tokens(model: nn.Module, calls: Sequence[_Call]) -> tuple[str, int, int] | None:

@@ -12,7 +12,9 @@ from fer_core.errors import RecipeError
 from fer_core.models.external.base import Facts, as_rgb, plain_options
 from fer_core.models.registry import State
 
-_RESERVED = ("checkpoint_path", "cache_dir", "num_classes", "in_chans", "features_only", "img_size")
+RESERVED = ("checkpoint_path", "cache_dir", "num_classes", "in_chans", "features_only", "img_size")
+"""Arguments of `timm.create_model` that are not options of a recipe's model."""
+
 _HEADS = ("head.fc", "head", "fc", "classifier", "head.fc2")
 
 
@@ -70,7 +72,7 @@ def _check(config: ModelConfig) -> None:
             "model.pool."
         )
     refused = [
-        key for key in config.options if key in _RESERVED or key.startswith(("pretrained", "scr"))
+        key for key in config.options if key in RESERVED or key.startswith(("pretrained", "scr"))
     ]
     if refused or not plain_options(config.options):
         raise RecipeError(

@@ -68,11 +68,26 @@ def hub_values(model: nn.Module) -> dict[str, Any]:
 
 
 def _without_ignored(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    kept = {
         key: value
         for key, value in content.items()
         if key not in _IGNORED and not key.startswith("_")
     }
+    choices = _supported().get(str(content.get("model_type")))
+    if isinstance(choices, tuple):  # the name tells the classes apart, as for DeiT's teacher
+        named = [name for name in content.get("architectures") or () if name in choices]
+        kept["architectures"] = named[:1] or [choices[0]]
+    return kept
+
+
+def _supported() -> Mapping[str, Any]:
+    """Returns transformers' image classifiers, one class or several, by model type."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as SUPPORTED,
+    )
+
+    supported: Mapping[str, Any] = SUPPORTED
+    return supported
 
 
 def _network(config: ModelConfig) -> dict[str, Any]:
@@ -115,20 +130,16 @@ def _input(repository: Repository, content: Mapping[str, Any], config: ModelConf
 
 
 def _check(config: ModelConfig) -> None:
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as SUPPORTED,
-    )
-
-    network = _network(config)
+    network, supported = _network(config), _supported()
     kind = network.get("model_type")
     if kind == "timm_wrapper":
         raise RecipeError(
             f"{config.architecture} wraps a network of timm. Set model.architecture=timm:<name>."
         )
-    if kind not in SUPPORTED:
+    if kind not in supported:
         raise RecipeError(
             f"transformers has no image classifier of model_type {kind!r}. Known: "
-            f"{', '.join(sorted(SUPPORTED))}."
+            f"{', '.join(sorted(supported))}."
         )
     refused = [key for key in config.options if key in _IGNORED or key.startswith("_")]
     if refused or not plain_options(network):
