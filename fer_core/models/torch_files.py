@@ -26,7 +26,7 @@ _KEYS = (
 
 _MOST_LEVELS = 4
 
-_multiarray: Any = np._core.multiarray
+_multiarray: Any = getattr(np, "_core").multiarray  # noqa: B009 (not in the stubs)
 _PLAIN_TYPES: list[Any] = [
     argparse.Namespace,
     pathlib.PosixPath,

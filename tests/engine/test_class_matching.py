@@ -17,6 +17,28 @@ def test_names_in_any_order_and_spelling_find_their_classes():
     assert (matched.left_out, matched.missing, matched.notes()) == ((), (), [])
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("\U0001f620 Angry", "\U0001f922 Disgust", "\U0001f628", "\U0001f604", "\U0001f610",
+         "\U0001f622", "\U0001f62e"),
+        ("ANGER", "DISGUST", "FEAR", "HAPPINESS", "NEUTRAL", "SADNESS", "SURPRISE"),
+        ("ang", "dis", "fea", "hap", "neu", "sad", "sur"),
+    ],
+)  # fmt: skip
+def test_emoji_capitals_and_short_names_are_read(outputs):
+    assert match_classes(outputs, LABELS, "theirs").names == LABELS.names
+
+
+def test_a_model_of_a_thousand_classes_is_told_briefly():
+    names = ("crane", "crane", *(f"n{index}" for index in range(998)))
+    with pytest.raises(DataError, match=r"\(crane, crane, n0, .* n9 and 988 more\)"):
+        match_classes(names, LABELS, "theirs")
+    matched = match_classes((*names, "happy", "sad"), LABELS, "theirs")
+    assert matched.names[:3] == ("crane", "crane (1)", "n0")
+    assert "and 988 more. The probabilities" in matched.notes()[0]
+
+
 def test_other_and_missing_classes_are_said():
     matched = match_classes(("angry", "happy", "contempt", "bored"), LABELS, "theirs")
     assert matched.left_out == ("contempt", "bored")

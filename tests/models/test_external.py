@@ -3,7 +3,7 @@
 import huggingface_hub.constants
 import pytest
 import torch
-from transformers import ConvNextConfig, ConvNextV2Config, ViTConfig
+from transformers import ConvNextConfig, ConvNextV2Config, DeiTConfig, ViTConfig
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError
@@ -53,6 +53,38 @@ def test_convnext_of_each_library_inverts_layer_cam(architecture, config):
     model = ModelConfig(architecture=architecture, image_size=64, hub_config=config)
     assert spec_of(model).inverts_layer_cam
     assert not spec_of(ModelConfig(architecture="timm:resnet18", image_size=64)).inverts_layer_cam
+
+
+@pytest.mark.parametrize(
+    ("architecture", "head"),
+    [
+        ("torchvision:squeezenet1_1", "classifier.1"),  # a convolution, then the mean
+        ("timm:deit_tiny_distilled_patch16_224", "head"),  # the mean of two classifiers
+    ],
+)
+def test_other_classifiers_than_one_linear_layer_are_found(architecture, head):
+    config = ModelConfig(architecture=architecture, image_size=64)
+    spec = spec_of(config)
+    assert spec.head == head
+    assert not spec.cam_layer.startswith("classifier")
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ([], "DeiTForImageClassification"),
+        (["DeiTForImageClassificationWithTeacher"], "DeiTForImageClassificationWithTeacher"),
+    ],
+)
+def test_the_class_is_kept_where_a_model_type_has_two(given, chosen):
+    shape = DeiTConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=32,
+    ).to_dict()  # fmt: skip
+    config = ModelConfig(
+        architecture="hf:me/deit", image_size=32, hub_config=shape | {"architectures": given}
+    )
+    assert type(build_model(config, 7).model).__name__ == chosen
 
 
 @pytest.mark.parametrize(
