@@ -109,15 +109,8 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
             except FerscopeError as error:
                 warnings.append(f"{benchmark.name}/{run.run_id}: {error}")
                 continue
-            rows.append(
-                ScoredTwice(
-                    benchmark.name,
-                    run.run_id,
-                    title,
-                    _accuracy(test, original),
-                    _accuracy(test, new),
-                )
-            )
+            accuracies = _accuracy(test, original), _accuracy(test, new)
+            rows.append(ScoredTwice(benchmark.name, run.run_id, title, *accuracies))
     both = original.index.intersection(new.index)
     return LabelComparison(
         base=base.name,
