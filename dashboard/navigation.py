@@ -6,7 +6,7 @@ from itertools import groupby
 
 import streamlit as st
 
-from dashboard import address, state, theme
+from dashboard import accessibility, address, state, theme
 from dashboard.cache import warm_models
 from dashboard.cache.stamps import new_rerun
 from dashboard.components import pickers, viewer
@@ -94,6 +94,7 @@ def run() -> None:
     new_rerun()
     theme.apply()
     address.keep_history()
+    accessibility.mend_navigation()
     viewer.reset()
     state.accept_old_addresses()
     sections = {

@@ -177,7 +177,9 @@ def stored_face(benchmark: Benchmark) -> StoredFace:
         st.stop()
     stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
     pixels = stored_format.convert(first.crops[0].crop)
-    st.image(enlarge(Image.fromarray(pixels), 192), caption="The models' input")
+    st.image(
+        enlarge(Image.fromarray(pixels), 192), caption="The models' input", alt="The models' input"
+    )
     return StoredFace(pixels)
 
 

@@ -125,7 +125,12 @@ def mean_face_row(info: BenchmarkInfo, faces: Mapping[str, NDArray[np.float32]])
     st.subheader("The mean face of each class", anchor=False)
     for column, label in zip(st.columns(len(labels)), labels, strict=True):
         mean = faces[f"train/{label}/mean"].round().astype(np.uint8)
-        column.image(enlarge(Image.fromarray(mean), 160), caption=label, width="stretch")
+        column.image(
+            enlarge(Image.fromarray(mean), 160),
+            caption=label,
+            width="stretch",
+            alt=f"Mean face of {label}",
+        )
     st.caption(
         "Each is the pixel mean of all training images of its class: common features are sharp, "
         "variable ones are blurred."

@@ -72,8 +72,12 @@ def show(
     style = style or OverlayStyle()
     tile = style.draw(face, saliency)
     sized = tile.resize((SIDE, SIDE), Image.Resampling.BICUBIC) if tile.width < SIDE else tile
-    container.image(sized if style.box is None else outlined(sized, style.box), width="stretch")
     lines = [caption] if isinstance(caption, str) else caption
+    container.image(
+        sized if style.box is None else outlined(sized, style.box),
+        width="stretch",
+        alt=f"Saliency map over a face. {'. '.join(lines)}",
+    )
     container.caption("  \n".join([*lines, badge(evidence)]), help=evidence.detail)
     return tile
 

@@ -12,6 +12,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, slices, viewer
 from dashboard.components.attach import need_pictures
+from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import column_title
 from dashboard.state import Key
@@ -158,9 +159,7 @@ def sample_table(rows: pd.DataFrame) -> None:
         rows,
         hide_index=True,
         column_config={
-            "confidence": st.column_config.ProgressColumn(
-                "confidence", min_value=0.0, max_value=1.0, format="percent"
-            ),
+            "confidence": share_bar("confidence"),
             **{name: st.column_config.NumberColumn(format="%.1f") for name in _LIGHT},
             "second_label": st.column_config.TextColumn(column_title("second_label")),
         },
@@ -208,6 +207,36 @@ def follow_click(key: str, cell: tuple[str, str] | None) -> None:
         st.session_state[_CLICKED] = (clicked, st.session_state[_CLICKED][1])
         # at once, so that they are one step of the history
         st.query_params.update({Key.TRUE: clicked[0], Key.PREDICTED: clicked[1]})
+
+
+def cell_picker(labels: Sequence[str], cell: tuple[str, str] | None) -> None:
+    """Shows pickers of a cell's classes, for readers who cannot click the matrix.
+
+    Args:
+        labels: Class names.
+        cell: The cell in the address, if any.
+    """
+    true, predicted = cell or (ANY, ANY)
+    options = [ANY, *labels]
+    columns = st.columns(2)
+    for column, title, key, value in (
+        (columns[0], "Samples of true class", "cell-true", true),
+        (columns[1], "Samples of predicted class", "cell-predicted", predicted),
+    ):
+        st.session_state[key] = value  # a click on the matrix moves the pickers
+        column.selectbox(title, options, key=key, on_change=_follow_pickers)
+
+
+def _follow_pickers() -> None:
+    picked: dict[str, str] = {
+        Key.TRUE: st.session_state["cell-true"],
+        Key.PREDICTED: st.session_state["cell-predicted"],
+    }
+    if set(picked.values()) == {ANY}:
+        for key in picked:
+            st.query_params.pop(key, None)
+    else:
+        st.query_params.update(picked)
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:

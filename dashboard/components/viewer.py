@@ -146,7 +146,7 @@ def _picture(pictures: Pictures | None, sample_id: str) -> None:
     if picture is None:
         st.caption("The picture is not on this machine.")
     else:
-        st.image(enlarge(picture, 240), width="stretch")
+        st.image(enlarge(picture, 240), width="stretch", alt=f"Image {sample_id}")
 
 
 def _heading(benchmark: Benchmark, row: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ from dashboard import navigation
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
-from dashboard.components import gallery
+from dashboard.components import chart, gallery
 from dashboard.components.text import percent, plain
 from fer_core.evaluation.leaderboard import comparable_runs
 from fer_core.figures import charts
@@ -37,19 +37,17 @@ def summary(benchmark: Benchmark) -> None:
         navigation.link("confusion", "click a cell to see its faces")
         navigation.link("head_to_head", "two models, image by image")
         navigation.link("compare", "all models on your own face")
-    st.plotly_chart(
+    chart.show(
         figure(
             charts.interval_chart,
             {run.run_id: run.report.test.accuracy for run in compared},
             benchmark.titles,
             benchmark.colours,
         ),
-        key="accuracy",
-    )
-    st.caption(
+        "accuracy",
         f"Accuracy on {totals['test']:,} test images with 95% bootstrap intervals."
         + _unranked("measured under another protocol", str(len(apart) - len(lacking)))
-        + _unranked("without some of the classes", ", ".join(map(plain, lacking)))
+        + _unranked("without some of the classes", ", ".join(map(plain, lacking))),
     )
 
 
@@ -61,8 +59,11 @@ def data_and_protocol(benchmark: Benchmark) -> None:
     """Shows class balance, mean faces, protocol and sources."""
     info = benchmark.info
     with st.expander("Class balance and mean faces"):
-        st.plotly_chart(figure(charts.class_balance, info.counts, info.labels), key="balance")
-        st.caption("Share of each class by split. Rare classes have little weight in accuracy.")
+        chart.show(
+            figure(charts.class_balance, info.counts, info.labels),
+            "balance",
+            "Share of each class by split. Rare classes have little weight in accuracy.",
+        )
         gallery.mean_face_row(info, benchmarks.mean_faces(benchmark))
     with st.expander("Protocol and sources"):
         st.write(info.protocol)

@@ -78,12 +78,13 @@ def show_face(
     small = face.source.too_small
     boxes = [BoxLabel(small_face, "too small") for small_face in small]
     marked = draw_boxes(face.source.picture, boxes, benchmark.info.labels)
-    picture.image(_framed(marked, frame), width="stretch")
+    picture.image(_framed(marked, frame), width="stretch", alt="The picture and the crop")
     picture.caption(
         "The picture and the crop."
         + (f" Faces under {SMALLEST_READABLE} pixels get no prediction." if small else "")
     )
-    model_input.image(enlarge(Image.fromarray(stored), _SHOWN), width="stretch")
+    enlarged = enlarge(Image.fromarray(stored), _SHOWN)
+    model_input.image(enlarged, width="stretch", alt="The models' input")
     side = benchmark.info.side
     model_input.caption(
         f"The models' input: {side} x {side} pixels, framed like the training images."
@@ -181,6 +182,7 @@ def _side_by_side(
                     probability_bars(answer.calibrated, answer.labels.names),
                     key=f"bars-{answer.run_id}",
                     config={"displayModeBar": False},
+                    alt=_probabilities(answer),
                 )
     st.caption(
         "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
@@ -191,6 +193,14 @@ def _side_by_side(
     )
     if any(answer.estimates for answer in answers):
         st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
+
+
+def _probabilities(answer: Answer) -> str:
+    """Returns a model's probabilities as text."""
+    return "Class probabilities: " + ", ".join(
+        f"{name} {share:.0%}"
+        for name, share in zip(answer.labels.names, answer.calibrated, strict=True)
+    )
 
 
 def sweep_one_change(

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from fer_core.errors import FerscopeError
 from fer_core.figures.tables import label_comparison_table
@@ -18,7 +19,7 @@ def corrected_labels(benchmark: Benchmark) -> None:
         except FerscopeError as error:
             st.error(plain(str(error)))
             continue
-        percent = st.column_config.NumberColumn(format="percent")
+        percent = percent_column()
         st.dataframe(
             label_comparison_table(comparison),
             hide_index=True,

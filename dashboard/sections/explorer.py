@@ -11,8 +11,9 @@ from PIL import Image
 
 from dashboard.cache import benchmarks, dataset, results
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, slices, viewer
+from dashboard.components import chart, pickers, slices, viewer
 from dashboard.components.attach import need_pictures
+from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery, mean_face_row, strip
 from dashboard.components.text import column_title
 from dashboard.state import BIND, Key
@@ -85,16 +86,20 @@ def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
 def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows the number of images by class, split and source, and the reasons of exclusions."""
     labels = benchmark.info.labels
-    st.plotly_chart(charts.class_balance(benchmark.info.counts, labels), key="balance")
-    st.caption("Share of each class by split, without excluded images.")
+    chart.show(
+        charts.class_balance(benchmark.info.counts, labels),
+        "balance",
+        "Share of each class by split, without excluded images.",
+    )
     by = "source" if samples["source"].nunique() > 1 else "split"
     table = pd.crosstab(samples["label"], samples[by])
     order = [name for name in SHOWN_SPLITS if name in table.columns] if by == "split" else None
     table = table[order] if order else table
-    st.plotly_chart(dataset_figures.class_counts(table, labels), key="counts")
-    st.caption(
+    chart.show(
+        dataset_figures.class_counts(table, labels),
+        "counts",
         f"Number of images by class and {by}, including excluded images that have a class. The "
-        "reasons for exclusion are listed below."
+        "reasons for exclusion are listed below.",
     )
     left, right = st.columns(2, gap="large")
     with left:
@@ -224,8 +229,11 @@ def statistics(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         else dict(dataset_figures.SPLITS)
     )
     log = name in MEASURES and MEASURES[name].ratio
-    st.plotly_chart(dataset_figures.histogram(values, colours, titles[name], log), key="histogram")
-    st.caption(_STATISTIC_HELP[name])
+    chart.show(
+        dataset_figures.histogram(values, colours, titles[name], log),
+        "histogram",
+        _STATISTIC_HELP[name],
+    )
     summary = pd.DataFrame(
         {
             group: np.nanquantile(group_values, [0.05, 0.5, 0.95])
@@ -255,6 +263,12 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         return
     card = dataset.card(benchmark)
     region = _region_in_address()
+    caption = (
+        "Each dot is an image at its first two principal components, after normalising brightness "
+        "and contrast (eigenfaces). They reflect mostly light, framing and pose; labels are not "
+        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images. "
+        "Click a dot to open its image."
+    )
     st.plotly_chart(
         dataset_figures.dataset_map(
             dataset.map_points(benchmark),
@@ -265,16 +279,13 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         on_select=_follow_map,
         selection_mode=("points", "lasso", "box"),
         key="map",
+        alt=caption,
     )
-    st.caption(
-        "Each dot is an image at its first two principal components, after normalising brightness "
-        "and contrast (eigenfaces). They reflect mostly light, framing and pose; labels are not "
-        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images. "
-        "Click a dot to open its image."
-    )
+    st.caption(caption)
     _axis_faces(benchmark)
     if region is None:
         st.info("Select a region of the map to see its faces.", icon=":material/gesture:")
+        _region_by_limits(samples)
         return
     selected = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
     st.subheader(f"{len(selected):,} images in the region", anchor=False)
@@ -288,6 +299,24 @@ def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         slices.save_button(benchmark, lambda: ids, "region of the map of images", "region")
     _region_accuracies(benchmark, ids)
     show_samples(benchmark, selected, key="region")
+
+
+def _region_by_limits(samples: pd.DataFrame) -> None:
+    """Shows limits of the map's axes, for readers who cannot draw a region."""
+    with st.popover("Select a region by its limits", icon=":material/crop:", type="tertiary"):
+        limits = []
+        for axis, title in (
+            ("x", "First principal component"),
+            ("y", "Second principal component"),
+        ):
+            low, high = float(samples[axis].min()), float(samples[axis].max())
+            if low == high:  # a slider needs two ends
+                return
+            limits.append(st.slider(title, low, high, (low, high), key=f"limits-{axis}"))
+        region = _drawn_region({"box": [{"x": limits[0], "y": limits[1]}]})
+        if st.button("Select the region", key="limits-select") and region is not None:
+            st.query_params[Key.REGION] = region
+            st.rerun()
 
 
 def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
@@ -304,7 +333,7 @@ def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
         return
     table.columns = pd.Index(["accuracy", "95% (%)"])
     table.insert(0, "model", [entry.info.title for entry in board.results.entries])
-    bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    bar = share_bar()
     st.dataframe(table, hide_index=True, column_config={"accuracy": bar}, key="region-accuracy")
     inside = membership(board.aligned.ids, ids)
     elsewhere = board.aligned.right[0, ~inside].mean() if not inside.all() else float("nan")
@@ -322,20 +351,22 @@ def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     if annotators.voted_classes(samples):
         st.subheader("Annotator agreement", anchor=False)
         _agreement_by_class(used, labels)
-        st.plotly_chart(
-            dataset_figures.vote_heatmap(annotators.votes_by_label(used, labels)), key="votes"
+        chart.show(
+            dataset_figures.vote_heatmap(annotators.votes_by_label(used, labels)),
+            "votes",
+            "Share of the annotators' votes (columns) for the images of each label (rows).",
         )
-        st.caption("Share of the annotators' votes (columns) for the images of each label (rows).")
     else:
         st.info("This dataset has no annotator votes.", icon=":material/how_to_vote:")
     compared = annotators.annotations_compared(used, labels)
     if compared is not None:
         st.subheader("Compared with the second annotation", anchor=False)
-        st.plotly_chart(dataset_figures.annotation_heatmap(compared), key="annotations")
         agree = np.trace(compared.to_numpy()) / compared.to_numpy().sum()
-        st.caption(
+        chart.show(
+            dataset_figures.annotation_heatmap(compared),
+            "annotations",
             f"The two annotations of the same {compared.to_numpy().sum():,} images agree on "
-            f"{agree:.1%} of them."
+            f"{agree:.1%} of them.",
         )
 
 
@@ -350,7 +381,7 @@ def _agreement_by_class(samples: pd.DataFrame, labels: Sequence[str]) -> None:
         }
     )
     table = table.reindex(list(labels)).fillna({"images": 0}).astype({"images": "int64"})
-    bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    bar = share_bar()
     st.dataframe(
         table.rename_axis("class").reset_index(),
         hide_index=True,

@@ -10,7 +10,7 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import pickers, saliency_map, viewer
+from dashboard.components import chart, pickers, saliency_map, viewer
 from dashboard.components.excluded import excluded_note
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.state import BIND, Key
@@ -26,6 +26,10 @@ from fer_core.models.tokens import grid_side
 SHOWN, PER_ROW = 24, 8
 PREDICTED = "predicted class"
 MEAN = "mean of all"
+_OUTLINE = (
+    "The network from input (left) to output. Height: resolution of the maps; colour: number of "
+    "channels."
+)
 
 
 def network_picker(benchmark: Benchmark) -> Run:
@@ -60,11 +64,9 @@ def layer_picker(layers: Sequence[Layer]) -> str:
         selection_mode=LAYER,
         key="outline",
         theme="streamlit",
+        alt=_OUTLINE,
     )
-    st.caption(
-        "The network from input (left) to output. Height: resolution of the maps; colour: number "
-        "of channels. Click a layer."
-    )
+    st.caption(f"{_OUTLINE} Click a layer, or pick it below.")
     numbers = {layer.path: number for number, layer in enumerate(layers, 1)}
     by_path = {layer.path: layer for layer in layers}
     return str(
@@ -109,7 +111,12 @@ def enlarged(maps: FeatureMaps, face: NDArray[np.uint8], rank: RankBy) -> None:
         channel = int(top[0])
     values = maps.values[channel]
     left, right = st.columns(2)
-    left.image(channel_tile(values, 280), caption=f"channel {channel}", width="stretch")
+    left.image(
+        channel_tile(values, 280),
+        caption=f"channel {channel}",
+        width="stretch",
+        alt=f"Map of channel {channel}",
+    )
     picture = Image.fromarray(face).resize((280, 280), Image.Resampling.BICUBIC)
     saliency_map.show(
         right, picture, values, NOT_MEASURED, "over the face", OverlayStyle(scale=SIGNED)
@@ -134,7 +141,9 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
 
     for index, channel in enumerate(top.tolist()):
         with columns[index % PER_ROW]:
-            st.image(channel_tile(maps.values[channel]), width="stretch")
+            st.image(
+                channel_tile(maps.values[channel]), width="stretch", alt=f"Map of channel {channel}"
+            )
             st.button(
                 f"{channel} ({maps.relevance[channel]:+.2f})",
                 key=f"channel-{channel}",
@@ -185,7 +194,8 @@ def patches_and_attention(
     )[0].numpy()
     with left:
         patch = picture.width // side
-        st.image(patch_sheet(patches(np.asarray(picture), patch)), width="stretch")
+        sheet = patch_sheet(patches(np.asarray(picture), patch))
+        st.image(sheet, width="stretch", alt="The face, cut into patches")
         st.caption(
             f"The network's input: {side} x {side} patches of {patch} x {patch} pixels, each "
             "a token."
@@ -207,18 +217,22 @@ def projection(benchmark: Benchmark, run: Run) -> None:
         st.info("The embedding of this model has not been computed yet. Run:")
         st.code(f"python -m training explain {benchmark.info.name} {run.run_id}", language="bash")
         return
+    caption = (
+        f"Penultimate-layer features of {len(table):,} test images, reduced by PCA and t-SNE. "
+        "Neighbours are similar; distances between clusters have no meaning. Crosses are errors. "
+        "Click a point to open its image, or a row of the values."
+    )
     st.plotly_chart(
         projection_chart(table, benchmark.info.labels),
         key="projection",
         on_select=_open_point,
         selection_mode="points",
+        alt=caption,
     )
-    viewer.offer(benchmark, table["id"])
-    st.caption(
-        f"Penultimate-layer features of {len(table):,} test images, reduced by PCA and t-SNE. "
-        "Neighbours are similar; distances between clusters have no meaning. Crosses are errors. "
-        "Click a point to open its image."
-    )
+    ids = [str(name) for name in table["id"]]
+    viewer.offer(benchmark, ids)
+    st.caption(caption)
+    chart.values(lambda: table, "projection", lambda row: viewer.open_sample(ids[row]))
 
 
 def _open_point() -> None:

@@ -128,7 +128,7 @@ def _face(pictures: Pictures, task: Task | None, pool: BenchmarkPool) -> None:
     if picture is None:
         st.caption(f"The picture of {plain(task.sample_id)} is not on this machine.")
     else:
-        st.image(enlarge(picture, _SIDE), width=_SIDE)
+        st.image(enlarge(picture, _SIDE), width=_SIDE, alt="The face to label")
     st.caption(plain(task.sample_id))
 
 

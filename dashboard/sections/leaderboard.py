@@ -13,6 +13,7 @@ from dashboard.cache.results import Board
 from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
 from dashboard.components import chart, filters, pickers, slices
+from dashboard.components.columns import percent_column, share_bar
 from dashboard.components.text import plain
 from dashboard.sections import run_notes
 from dashboard.state import Key
@@ -117,12 +118,8 @@ def _slice_config(name: str) -> ColumnConfig:
         return st.column_config.TextColumn(
             f"95% of {title} (%)", help=f"95% Wilson interval of the accuracy on {title}."
         )
-    return st.column_config.ProgressColumn(
-        title,
-        format="percent",
-        min_value=0.0,
-        max_value=1.0,
-        help="Accuracy on this saved slice; the number of its images is in parentheses.",
+    return share_bar(
+        title, "Accuracy on this saved slice; the number of its images is in parentheses."
     )
 
 
@@ -130,9 +127,7 @@ def _column_config(column: Column) -> ColumnConfig:
     direction = "Higher is better." if column.higher_is_better else "Lower is better."
     help_text = f"{column.help} {direction}"
     if column.kind is Kind.SHARE:
-        return st.column_config.ProgressColumn(
-            column.label, format="percent", min_value=0.0, max_value=1.0, help=help_text
-        )
+        return share_bar(column.label, help_text)
     number_format = "%.3f" if column.kind is Kind.NUMBER else "%.0f"
     if column.slug == "parameters_m":
         number_format = "%.1f"
@@ -176,6 +171,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
     rows = table(entries, slugs, ranked.tiers).join(on_slices)
     rows = run_notes.with_parameters(rows, parameters, tags, picked)
     show(benchmark, rows, key="ranked", on_slices=[str(name) for name in on_slices])
+    _more_columns(len(available_columns(entries)) - len(slugs))
     st.caption(
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
@@ -200,6 +196,15 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))
     _downloads(benchmark, ranked)
+
+
+def _more_columns(hidden: int) -> None:
+    """Says that there are columns that the table does not show."""
+    if hidden:
+        st.caption(
+            f"{hidden} more columns can be picked above. The table scrolls to the right; its last "
+            "columns are each run's protocol."
+        )
 
 
 def _slice_columns(benchmark: Benchmark, board: Board) -> pd.DataFrame:
@@ -350,7 +355,7 @@ def seeds(entries: Sequence[Entry]) -> None:
     if rows.empty:
         return
     st.subheader("Over seeds", anchor=False)
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(
         rows,
         hide_index=True,
@@ -390,7 +395,23 @@ def training_curves(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     chart.show(
         figure(charts.history_chart, histories, benchmark.titles, benchmark.colours, curve),
         "curves",
-        "Metrics after each epoch. A run keeps the weights of its best epoch on validation.",
+        "Metrics after each epoch. A run keeps the weights of its best epoch on validation."
+        + earlier_training(benchmark, [entry for entry in entries if entry.run_id in histories]),
+    )
+
+
+def earlier_training(benchmark: Benchmark, entries: Sequence[Entry]) -> str:
+    """Returns which runs continue an earlier training, whose epochs are not in their curves."""
+    continued = [
+        plain(benchmark.titles[entry.run_id])
+        for entry in entries
+        if entry.info.init not in ("scratch", "")
+    ]
+    if not continued:
+        return ""
+    return (
+        f" Epoch 1 is the first of the last training: {', '.join(continued)} started from other "
+        "weights (see Provenance), whose epochs are not shown."
     )
 
 

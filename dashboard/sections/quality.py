@@ -9,8 +9,9 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark, Pictures
-from dashboard.components import pickers, viewer
+from dashboard.components import chart, pickers, viewer
 from dashboard.components.attach import need_pictures
+from dashboard.components.columns import percent_column
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.sections.explorer import needs_columns
@@ -199,19 +200,17 @@ def _label_noise(benchmark: Benchmark) -> None:
     st.subheader("Effect on accuracy", anchor=False)
     rows = sorted(dataset.label_noise(benchmark), key=lambda row: row.accuracy)
     titles, colours = benchmark.titles, benchmark.colours
-    st.plotly_chart(
+    chart.show(
         dataset_figures.cleared_chart(
             [
                 (titles[row.run_id], colours[row.run_id], row.accuracy, row.accuracy_without)
                 for row in rows
             ]
         ),
-        key="label-noise",
-    )
-    st.caption(
+        "label-noise",
         "Hollow: accuracy on all test images. Solid: without the images whose label is suspect. "
         "The solid value is not a better estimate: models make similar errors, so a hard image can "
-        "look like a label error, and the remaining images are easier."
+        "look like a label error, and the remaining images are easier.",
     )
     table = pd.DataFrame(
         {
@@ -224,7 +223,7 @@ def _label_noise(benchmark: Benchmark) -> None:
             "judged by": ["other networks" if row.judged_by_others else "itself" for row in rows],
         }
     )
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(
         table.iloc[::-1],
         hide_index=True,
@@ -362,10 +361,8 @@ def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
             "caution", help="Tick such a row only if you want another benchmark."
         ),
         "quality": st.column_config.NumberColumn("label quality", format="%.3f"),
-        "votes_given": st.column_config.NumberColumn("votes for the label", format="percent"),
-        "votes_suggested": st.column_config.NumberColumn(
-            "votes for the proposal", format="percent"
-        ),
+        "votes_given": percent_column("votes for the label"),
+        "votes_suggested": percent_column("votes for the proposal"),
         "value": st.column_config.NumberColumn(format="%.3g"),
         "score": st.column_config.NumberColumn("deviations", format="%.1f"),
         "stands_in": st.column_config.TextColumn("copy in"),

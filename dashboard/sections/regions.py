@@ -11,7 +11,7 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import pickers, saliency_map
+from dashboard.components import chart, pickers, saliency_map
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
@@ -96,7 +96,7 @@ def method_title(method: str) -> str:
 def region_legend(masks: Mapping[str, NDArray[np.bool_]], *, exact: bool) -> dict[str, float]:
     """Shows the face regions; returns the share of the picture that each covers."""
     left, right = st.columns([1, 4], gap="large", vertical_alignment="center")
-    left.image(region_picture(masks), width="stretch")
+    left.image(region_picture(masks), width="stretch", alt="The regions of a face")
     where = (
         "The average position of brows, eyes, nose and mouth. The saliency of each face is summed "
         "over its exact regions, which are known because these faces are drawn."
@@ -127,13 +127,12 @@ def shares_by_model(
     if not rows:
         st.info("This method was not measured on any model.")
         return
-    st.plotly_chart(
-        share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()), key="by-model"
-    )
     faces = max(table["id"].nunique() for table in by_run.values())
-    st.caption(
+    chart.show(
+        share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()),
+        "by-model",
         f"Mean share of positive saliency over {faces} test images, equally many of each "
-        f"class; each map explains the predicted class.{_caveat(methods)}"
+        f"class; each map explains the predicted class.{_caveat(methods)}",
     )
 
 
@@ -153,8 +152,11 @@ def shares_by_class(
         return
     shares = rows.groupby("predicted")[list(PARTS)].mean()
     order = [label for label in benchmark.info.labels if label in shares.index]
-    st.plotly_chart(share_heatmap(shares.loc[order], areas, dark=theme.is_dark()), key="by-class")
-    st.caption("Mean share of positive saliency by region, one row per predicted class.")
+    chart.show(
+        share_heatmap(shares.loc[order], areas, dark=theme.is_dark()),
+        "by-class",
+        "Mean share of positive saliency by region, one row per predicted class.",
+    )
 
 
 def claims(benchmark: Benchmark, methods: Mapping[str, str]) -> None:
@@ -213,13 +215,12 @@ def agreement(benchmark: Benchmark, by_run: RegionTables, methods: Mapping[str, 
     if len(compared) < 2:
         st.info("Two explained models are needed for a comparison.")
         return
-    st.plotly_chart(
-        agreement_heatmap(explanations.agreement(compared), benchmark.titles), key="agreement"
-    )
-    st.caption(
+    chart.show(
+        agreement_heatmap(explanations.agreement(compared), benchmark.titles),
+        "agreement",
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same ranking of regions, 0 no relation. Models can agree on the class and use "
-        f"different regions.{_caveat(methods)}"
+        f"different regions.{_caveat(methods)}",
     )
 
 

@@ -11,6 +11,7 @@ from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.figures import figure
 from dashboard.components import chart, pickers
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
@@ -68,7 +69,7 @@ def strongest_units(run: Run) -> None:
         key="units",
         column_config={
             **dict.fromkeys(labels, _POINTS),
-            "changed": st.column_config.NumberColumn(format="percent"),
+            "changed": percent_column(),
         },
     )
     st.caption(

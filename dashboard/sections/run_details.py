@@ -10,6 +10,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
 from dashboard.components import chart, filters
+from dashboard.components.columns import percent_column
 from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
@@ -104,7 +105,7 @@ def metrics(board: Board, entry: Entry) -> None:
                 "F1": [np.nan if row.f1 is None else row.f1 for row in classes],
             }
         )
-        share = st.column_config.NumberColumn(format="percent")
+        share = percent_column()
         st.dataframe(
             table,
             hide_index=True,

@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
-from dashboard.components import saliency_map
+from dashboard.components import chart, saliency_map
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
@@ -257,13 +257,14 @@ def faithfulness(benchmark: Benchmark, runs: Sequence[Run], tests: Tests) -> Non
     if not drawn:
         st.info("No map can be tested.")
         return
-    st.plotly_chart(curves_chart(drawn, [title_of(name) for name in BASELINES]), key="curves-chart")
-    st.caption(
+    chart.show(
+        curves_chart(drawn, [title_of(name) for name in BASELINES]),
+        "curves",
         "Uncalibrated probability of the explained class by share of cells. Insertion: the most "
         "salient cells are revealed first in a blurred face; a faithful map rises early. Deletion: "
         "they are covered first; a faithful map falls early. Dotted: model-agnostic baselines. The "
         "areas under both curves are below each map. One face is not enough to judge a method: "
-        "*Where models look* has averages with intervals."
+        "*Where models look* has averages with intervals.",
     )
 
 

@@ -9,6 +9,7 @@ from dashboard.cache import results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.components import chart
+from dashboard.components.columns import percent_column
 from dashboard.state import BIND, Key
 from fer_core.evaluation.prior_shift import PriorCurves
 from fer_core.evaluation.scope import Scope
@@ -42,7 +43,7 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
         "macro-recall (open circles). Diamonds: as trained. Dots: at the weight above. Shifts are "
         "chosen on validation; values are those of the scored images. No retraining is needed.",
     )
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(
         _table(curves, weight / 100, benchmark.titles),
         hide_index=True,

@@ -9,6 +9,7 @@ from dashboard import navigation
 from dashboard.cache import transfers
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import DistributionShift, RunShift, ShiftReport
@@ -79,7 +80,7 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
         table.dropna(axis="columns", how="all"),
         hide_index=True,
         column_config={
-            name: st.column_config.NumberColumn(format="percent")
+            name: percent_column()
             for name in ("on the benchmark", "classes of the set only", "estimate without labels")
         },
         key="transferred-runs",
@@ -232,11 +233,7 @@ def _methods(benchmark: Benchmark, report: ShiftReport) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        column_config={
-            name: st.column_config.NumberColumn(format="percent")
-            for name in table.columns
-            if name != "model"
-        },
+        column_config={name: percent_column() for name in table.columns if name != "model"},
         key="estimates",
     )
     st.caption(

@@ -9,6 +9,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board, CalibrationResults, HumanComparison
 from dashboard.components import chart, pickers
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, EceEstimate
@@ -128,7 +129,7 @@ def selective_prediction(benchmark: Benchmark, entries: Mapping[str, Entry]) -> 
         | {_risk_title(risk): share for risk, share in entry.evaluation.coverage_at_risk.items()}
         for run_id, entry in entries.items()
     ]
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -211,7 +212,7 @@ def slices(tested: Sequence[Slice]) -> None:
         }
         for item in tested
     )
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(
         rows,
         hide_index=True,
@@ -295,7 +296,7 @@ def _or(counts: Sequence[int]) -> str:
 def _corruption_tables(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     """Shows mean accuracy by corruption and model, and the summaries."""
     table = tables.corruption_table(entries, benchmark.titles)
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = percent_column()
     st.dataframe(table, key="corruptions", column_config=dict.fromkeys(table.columns, percent))
     summary = pd.DataFrame(
         {

@@ -6,6 +6,8 @@ import streamlit as st
 
 from dashboard.cache import video
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.chart import values
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
@@ -43,9 +45,18 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
         .properties(height=alt.Step(26), width=760)
         .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
     )  # fmt: skip
-    event = st.altair_chart(chart, on_select="rerun", selection_mode=[_SELECT], key="timeline")
+    event = st.altair_chart(
+        chart,
+        on_select="rerun",
+        selection_mode=[_SELECT],
+        key="timeline",
+        alt="Answers of each model for each person over time",
+    )
+    values(lambda: rows, "timeline")
     points = event.get("selection", {}).get(_SELECT, [])
-    return int(points[0]["frame"]) if points else None
+    frames = sorted({int(frame) for frame in rows["frame"]})
+    picked = st.selectbox("Or pick a frame", frames, index=None, key="picked-frame")
+    return int(points[0]["frame"]) if points else picked
 
 
 def moment(
@@ -65,6 +76,7 @@ def moment(
         st.image(
             draw_boxes(picture, boxes, benchmark.info.labels),
             caption=f"Frame {number}, {float(rows['seconds'].iloc[0]):.2f} s",
+            alt="The frame with the boxes of its faces",
         )
     with right:
         shown = rows[rows["face"].notna()]
@@ -79,7 +91,7 @@ def moment(
         st.dataframe(
             answers,
             hide_index=True,
-            column_config={"confidence": st.column_config.NumberColumn(format="percent")},
+            column_config={"confidence": percent_column()},
         )
 
 

@@ -11,6 +11,7 @@ from dashboard.cache import benchmarks, transfers
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers
 from dashboard.components.attach import pictures_root
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from dashboard.state import Key
 from dashboard.transfer_jobs import TransferJob
@@ -53,8 +54,8 @@ def set_picker(origin: Benchmark, picked: Benchmark) -> Benchmark | None:
         pd.DataFrame([_row(benchmark) for benchmark in readable.values()]),
         hide_index=True,
         column_config={
-            "best accuracy": st.column_config.NumberColumn(format="percent"),
-            "on the benchmark": st.column_config.NumberColumn(format="percent"),
+            "best accuracy": percent_column(),
+            "on the benchmark": percent_column(),
         },
         key="transferred-sets",
     )

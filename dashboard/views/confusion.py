@@ -8,9 +8,12 @@ import streamlit as st
 from dashboard import theme
 from dashboard.cache import slices
 from dashboard.components import filters, pickers, sample_list
+from dashboard.components.chart import values
+from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
+from fer_core.figures.chart_table import table_of_spec
 from fer_core.figures.confusion import SELECTION, Normalisation, confusion_chart, most_confused
 
 NOTHING = "nothing"
@@ -71,15 +74,19 @@ matrix_key = sample_list.chart_key(
     f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{show}", cell
 )
 with chart:
+    spec = confusion_chart(
+        matrix, labels, Normalisation(show), cell, minus=other, dark=theme.is_dark()
+    )
     st.vega_lite_chart(
-        spec=confusion_chart(
-            matrix, labels, Normalisation(show), cell, minus=other, dark=theme.is_dark()
-        ),
+        spec=spec,
         on_select=partial(sample_list.follow_click, matrix_key, cell),
         selection_mode=SELECTION,
         key=matrix_key,
         theme="streamlit",
+        alt=f"Confusion matrix of {titles[run_id]}: true classes in rows, predicted in columns",
     )
+    sample_list.cell_picker(labels, cell)
+    values(lambda: table_of_spec(spec), "matrix")
     if other is None or minus is None:
         st.caption(
             f"{len(truth):,} images, accuracy {metrics.accuracy(matrix):.1%}. Green cells are "
@@ -99,14 +106,15 @@ with table:
         most_confused(matrix, labels).head(10),
         hide_index=True,
         column_config={
-            "share of true class": st.column_config.NumberColumn(format="percent"),
+            "share of true class": percent_column(),
         },
         key="mistakes",
     )
 
 if cell is None:
     st.info(
-        "Click a cell of the matrix, or a class name beside it, to list its samples.",
+        "Click a cell of the matrix, or a class name beside it, to list its samples, or pick its "
+        "classes below the matrix.",
         icon=":material/touch_app:",
     )
 else:

@@ -23,6 +23,18 @@ benchmark, scope, board = filters.results_scope()
 ranked = board.results
 every_run = (*ranked.entries, *ranked.unranked)
 
+theme.contents(
+    [
+        "How certain is the ranking?",
+        "Accuracy vs. cost",
+        "Accuracy vs. macro-recall",
+        *(["Pairwise tests", "Do models make the same mistakes?"] if ranked.comparisons else []),
+        "Recall by class",
+        "Training curves",
+        "Lineage",
+        "Provenance of each run",
+    ]
+)
 leaderboard.ranking(benchmark, board)
 
 st.subheader("How certain is the ranking?", anchor=False)

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import theme
 from dashboard.cache import benchmarks
 from dashboard.components import chart, pickers
+from dashboard.components.columns import percent_column
 from dashboard.sections import leaderboard, monitor
 from dashboard.state import Key
 from fer_core.figures import charts
@@ -69,7 +70,7 @@ if finished:
         hide_index=True,
         key="finished",
         column_config={
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
+            "test accuracy": percent_column(),
             "images/s": st.column_config.NumberColumn(
                 format="%.0f", help="In training, median over epochs."
             ),

@@ -21,6 +21,17 @@ entries = {
 }
 title = benchmark.titles[run_id]
 
+comparison = results.human_comparison(benchmark, scope, run_id)
+theme.contents(
+    [
+        "Calibration",
+        "Selective prediction",
+        *(["Human agreement"] if comparison is not None else []),
+        "Worst slices",
+        "Robustness to corruptions",
+        "Robustness to framing",
+    ]
+)
 st.subheader("Calibration", anchor=False)
 calibration = results.calibration_of(benchmark, scope, run_id)
 trust.reliability(benchmark, board, run_id, calibration)
@@ -30,7 +41,6 @@ st.caption(trust.temperature_sentence(title, calibration.temperature))
 st.subheader("Selective prediction", anchor=False)
 trust.selective_prediction(benchmark, entries)
 
-comparison = results.human_comparison(benchmark, scope, run_id)
 if comparison is not None:
     st.subheader("Human agreement", anchor=False)
     trust.human_agreement(comparison, title)

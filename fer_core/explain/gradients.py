@@ -16,6 +16,12 @@ SMOOTHED_STEPS = 4
 SMOOTHING = 1 / 16
 """Standard deviation of the blur of smoothed gradients, as a share of the side."""
 
+FAST_STEPS = 2
+"""Points on the only path of fast gradients."""
+
+FAST_SMOOTHING = 1 / 11
+"""As `SMOOTHING`, for fast gradients: fewer points need a wider blur."""
+
 
 def integrated_gradients(question: Question, steps: int = STEPS) -> tuple[Tensor, Tensor]:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), summed over channels.
@@ -64,14 +70,10 @@ def smoothed_gradients(question: Question, steps: int = SMOOTHED_STEPS) -> tuple
     model, inputs = question.network, question.inputs.detach()
     with torch.no_grad():
         logits = model(inputs)
-    side = inputs.shape[-1]
-    kernel = 2 * (side // 4) + 1
     shares = ((torch.arange(steps, device=inputs.device) + 0.5) / steps).view(1, -1, 1, 1, 1)
     maps = []
     for image, target in zip(inputs, question.resolve(logits), strict=True):
-        plain = image.mean(dim=(1, 2), keepdim=True).expand_as(image)
-        blurred = gaussian_blur(image, [kernel, kernel], [side / 8, side / 8])
-        steps_to = image - torch.stack([plain, blurred])
+        steps_to = image - _baselines(image)
         points = image - (1 - shares) * steps_to[:, None]
         with torch.enable_grad():
             path = points.flatten(0, 1).requires_grad_(True)
@@ -80,6 +82,43 @@ def smoothed_gradients(question: Question, steps: int = SMOOTHED_STEPS) -> tuple
         mean = gradient.view(2, steps, *image.shape).mean(dim=1)
         maps.append((mean * steps_to).sum(dim=(0, 1)) / 2)
     return logits, _smoothed(torch.stack(maps).detach())
+
+
+def fast_gradients(question: Question, steps: int = FAST_STEPS) -> tuple[Tensor, Tensor]:
+    """Smoothed gradients in one forward and one backward pass, about a third of their time.
+
+    There is one path, from the mean of both baselines, with few points, and the image is predicted
+    in the same batch. docs/explain.md compares both.
+
+    Args:
+        question: Explained model and inputs; the model must be differentiable.
+        steps: Number of points on the path.
+
+    Returns:
+        Logits (N, K) and signed maps (N, S, S).
+    """
+    model = question.network
+    shares = (torch.arange(steps, device=question.inputs.device) + 0.5).view(-1, 1, 1, 1) / steps
+    answers, maps = [], []
+    for image, target in zip(question.inputs.detach(), question.targets, strict=True):
+        step = image - _baselines(image).mean(dim=0)
+        with torch.enable_grad():
+            points = torch.cat([image[None], image - (1 - shares) * step]).requires_grad_(True)
+            logits = model(points)
+            resolved = target or Target(int(logits[0].argmax()))
+            score = _log_odds(resolved, logits[1:]).sum()
+            (gradient,) = torch.autograd.grad(score, points)
+        answers.append(logits[0].detach())
+        maps.append((gradient[1:].mean(dim=0) * step).sum(dim=0))
+    return torch.stack(answers), _smoothed(torch.stack(maps).detach(), FAST_SMOOTHING)
+
+
+def _baselines(image: Tensor) -> Tensor:
+    """Returns an image of the mean colour and a blurred image, shape (2, 3, S, S)."""
+    side = image.shape[-1]
+    kernel = 2 * (side // 4) + 1
+    plain = image.mean(dim=(1, 2), keepdim=True).expand_as(image)
+    return torch.stack([plain, gaussian_blur(image, [kernel, kernel], [side / 8, side / 8])])
 
 
 def _log_odds(target: Target, logits: Tensor) -> Tensor:
@@ -91,9 +130,9 @@ def _log_odds(target: Target, logits: Tensor) -> Tensor:
     return score - logits[..., others].logsumexp(dim=-1)
 
 
-def _smoothed(maps: Tensor) -> Tensor:
-    """Blurs maps (N, S, S) by `SMOOTHING` of their side, because single pixels are noise."""
-    sigma = SMOOTHING * maps.shape[-1]
+def _smoothed(maps: Tensor, smoothing: float = SMOOTHING) -> Tensor:
+    """Blurs maps (N, S, S) by a share of their side, because single pixels are noise."""
+    sigma = smoothing * maps.shape[-1]
     kernel = 2 * math.ceil(2 * sigma) + 1
     smooth: Tensor = gaussian_blur(maps[:, None], [kernel, kernel], [sigma, sigma])
     return smooth[:, 0]

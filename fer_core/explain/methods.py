@@ -145,6 +145,11 @@ METHODS: dict[str, Method] = {
             gradients.smoothed_gradients, "after Sundararajan et al. 2017, arXiv:1703.01365",
         ),
         Method(
+            "fast_gradients", "Fast gradients",
+            "As smoothed gradients, from the mean of both, at fewer points and smoothed more.",
+            gradients.fast_gradients, "after Sundararajan et al. 2017, arXiv:1703.01365",
+        ),
+        Method(
             "occlusion", "Occlusion", "Drop of the class logit when the position is covered.",
             perturbation.occlusion, "Zeiler and Fergus 2014, arXiv:1311.2901",
             needs_network=False, slow=True,

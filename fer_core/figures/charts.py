@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fer_core.evaluation.leaderboard_columns import pareto_front
 from fer_core.evaluation.report import Estimate
-from fer_core.figures.palette import class_colour
+from fer_core.figures.palette import class_colour, model_dashes
 
 GRID = "rgba(128,128,128,.2)"
 _NAME_WIDTH = 18
@@ -191,13 +191,14 @@ def cost_chart(
     low, high = _share_range(values)
     across = _within_0_and_1(np.log([cost[run_id] for run_id in runs]))
     up = (np.array(values) - low) / (high - low)
-    positions = _label_positions(across, up, [titles[run_id] for run_id in runs])
-    for run_id, position in zip(runs, positions, strict=True):
+    labels = [_wrapped(titles[run_id]) for run_id in runs]
+    positions = _label_positions(across, up, labels)
+    for run_id, label, position in zip(runs, labels, positions, strict=True):
         figure.add_scatter(
             x=[cost[run_id]],
             y=[gain[run_id]],
             mode="markers+text",
-            text=[titles[run_id]],
+            text=[label],
             textposition=position,
             cliponaxis=False,
             marker={
@@ -242,7 +243,7 @@ def _label_positions(
     Args:
         across: Horizontal positions of the markers, 0 to 1.
         up: Vertical positions of the markers, 0 to 1.
-        names: Labels in the same order.
+        names: Labels in the same order, with `<br>` between their lines.
 
     Returns:
         plotly's `textposition` by name.
@@ -253,13 +254,15 @@ def _label_positions(
     ]
     positions = [""] * len(names)
     for index in np.argsort(-up, kind="stable"):
-        x, y, width = across[index], up[index], letter * len(names[index])
+        lines = names[index].split("<br>")
+        x, y = across[index], up[index]
+        width, height = letter * max(map(len, lines)), line * len(lines)
         sides = ("right", "left") if x <= 0.5 else ("left", "right")  # keep labels inside the chart
         options = {}
         for side in sides:
             left = x if side == "right" else x - width
-            options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + line)
-            options[f"bottom {side}"] = (left, y - dot[1] - line, left + width, y - dot[1])
+            options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + height)
+            options[f"bottom {side}"] = (left, y - dot[1] - height, left + width, y - dot[1])
         free = (
             name for name, box in options.items() if not any(_overlap(box, b) for b in occupied)
         )
@@ -342,6 +345,7 @@ def history_chart(
         column: A column of `EpochRecord`; shares are shown in percent.
     """
     share = column in {"accuracy", "macro_recall", "train_accuracy"}
+    dashes = model_dashes(list(colours))
     figure = go.Figure()
     for run_id, history in histories.items():
         figure.add_scatter(
@@ -349,7 +353,7 @@ def history_chart(
             y=history[column],
             name=titles[run_id],
             mode="lines+markers",
-            line={"color": colours[run_id], "width": 2.5},
+            line={"color": colours[run_id], "width": 2.5, "dash": dashes[run_id]},
             marker={"size": 6},
         )
     figure.update_xaxes(

@@ -45,7 +45,7 @@ def outline_chart(layers: Sequence[LayerBox], selected: str, *, dark: bool = Fal
         selection=LAYER,
         fields=("path",),
         shared={"tooltip": _OUTLINE_TOOLTIP},
-        boxes=_outline_boxes(len(layers), dark=dark),
+        boxes=_outline_boxes(layers, dark=dark),
         text={
             "mark": {"fontSize": 13},
             "encoding": {
@@ -88,10 +88,13 @@ def _outline_table(layers: Sequence[LayerBox], selected: str) -> pd.DataFrame:
     )
 
 
-def _outline_boxes(layers: int, *, dark: bool) -> Spec:
+def _outline_boxes(layers: Sequence[LayerBox], *, dark: bool) -> Spec:
     """Returns mark and encoding of the layers' boxes."""
     ramp = ["#2c4a45", "#3ecf9f"] if dark else ["#cfe5dc", "#0b7a5c"]
-    across = {"domain": [0, layers], "nice": False}
+    channels = [layer.channels for layer in layers]
+    # a domain that Vega finds itself is empty at first, of which it warns
+    shades = [min(channels), max(max(channels), min(channels) + 1)]
+    across = {"domain": [0, len(layers)], "nice": False}
     up = {"domain": [-1.08, 1.08], "nice": False}
     return {
         "mark": {"cornerRadius": 5, "strokeWidth": 3},
@@ -103,7 +106,7 @@ def _outline_boxes(layers: int, *, dark: bool) -> Spec:
             "color": {
                 "field": "channels",
                 "type": "quantitative",
-                "scale": {"type": "log", "range": ramp},
+                "scale": {"type": "log", "domain": shades, "range": ramp},
                 "legend": None,
             },
             "stroke": outline_where("datum.selected", dark=dark),

@@ -24,7 +24,7 @@ _STYLE = """
 :root { color-scheme: light dark; --ink: #23211d; --paper: #fbfaf7; --line: #dfdbd1; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #eceae5; --paper: #14171c; --line: #333944; }
-  .js-plotly-plot text { fill: #eceae5 !important; }
+  .js-plotly-plot :not(.heatmap-label, .bars *) > text { fill: #eceae5 !important; }
   .js-plotly-plot .hovertext text { fill: inherit !important; }
 }
 body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper);
@@ -39,7 +39,49 @@ th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
   background: var(--paper); }
 p.verdict { font-size: 1.35rem; font-weight: 600; line-height: 1.4; }
 code { font-size: .85em; }
+summary { cursor: pointer; margin: .4rem 0; }
+@page { size: A4; margin: 14mm; }
+@media print {
+  :root { color-scheme: light; --ink: #23211d; --paper: #ffffff; }
+  .js-plotly-plot :not(.heatmap-label, .bars *) > text { fill: #23211d !important; }
+  .modebar { display: none !important; }
+  body { margin: 0; padding: 0; max-width: none; font-size: 12px; }
+  .js-plotly-plot, tr, p.note { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  div.scroll { overflow: visible; }
+  table { font-size: .72rem; width: 100%; }
+  th, td { white-space: normal; overflow-wrap: anywhere; padding: .15rem .25rem; position: static; }
+}
 """
+
+_PRINTED_WIDTH = 680
+"""Width of a printed chart in CSS pixels: A4 without its margins has 688."""
+
+_SCRIPT = """
+const charts = () => [...document.querySelectorAll(".js-plotly-plot")];
+for (const details of document.querySelectorAll("details")) {
+  details.addEventListener("toggle", () => {
+    for (const chart of details.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(chart);
+  });
+}
+addEventListener("beforeprint", () => {
+  for (const chart of charts()) Plotly.relayout(chart, { width: WIDTH, autosize: false });
+});
+addEventListener("afterprint", () => {
+  for (const chart of charts()) Plotly.relayout(chart, { width: null, autosize: true });
+});
+""".replace("WIDTH", str(_PRINTED_WIDTH))
+"""A chart in a closed part has no width, and one on paper has the width of the paper."""
+
+_AXIS = {"gridcolor": charts.GRID, "zerolinecolor": charts.GRID, "linecolor": charts.GRID}
+_TEMPLATE = go.layout.Template(
+    layout={
+        "xaxis": {**_AXIS, "automargin": True, "title": {"standoff": 8}},
+        "yaxis": {**_AXIS, "automargin": True, "title": {"standoff": 8}},
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#23211d"},
+    }
+)
+"""Defaults of the report's charts; plotly's own axes are white."""
 
 EVAL_SET_TITLES: Mapping[str, str] = {
     "test": "Test",
@@ -76,6 +118,8 @@ def render_report(
 ) -> str:
     """Returns the report as one HTML page; it contains plotly once and no dataset images.
 
+    It begins with the verdict and ends with the protocol.
+
     Args:
         results: The leaderboard.
         verdict: Heads the report; always on the full test set. None leaves it out.
@@ -90,7 +134,7 @@ def render_report(
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style>"
         f"<script>{get_plotlyjs()}</script></head>\n<body>\n<h1>{escape(title)}</h1>\n"
-        f"{body}\n</body></html>\n"
+        f"{body}\n<script>{_SCRIPT}</script></body></html>\n"
     )
 
 
@@ -107,7 +151,16 @@ def format_value(slug: str, value: float | None) -> str:
 
 
 def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
+    if results.entries:
+        yield from _results(results, slices)
+    else:
+        yield "<p>There are no runs to report.</p>"
+    yield from _protocol(results)
+
+
+def _protocol(results: BenchmarkResults) -> Iterator[str]:
     info = results.info
+    yield "<h2>Protocol</h2>"
     yield _note(
         f"Benchmark {info.name}, split {info.split_hash}. Evaluated on: "
         f"{EVAL_SET_TITLES[results.eval_set]}. Classes: {', '.join(results.labels)}. "
@@ -115,9 +168,9 @@ def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     )
     for warning in results.warnings:
         yield _note(f"Skipped run: {warning}")
-    if not results.entries:
-        yield "<p>There are no runs to report.</p>"
-        return
+
+
+def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     entries = results.entries
     # plotly interprets some HTML in texts, so names are escaped for it as well
     every_run = (*entries, *results.unranked)
@@ -128,12 +181,12 @@ def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     yield from _leaderboard(results)
     yield from _saved_slices(results, slices)
     yield from _seeds(entries)
-    yield from _significance(results, titles)
     yield from _classes(results, titles)
     yield from _calibration(entries, titles, colours)
     yield from _robustness(entries, titles, colours)
     yield from _cost(entries, titles, colours)
     yield from _training_curves(entries, titles, colours)
+    yield from _significance(results, titles)
     yield from _provenance(every_run)
 
 
@@ -209,8 +262,14 @@ def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Itera
     for column in ("p", "corrected p"):
         table[column] = [escape(p_text(value)) for value in table[column]]
     table["significant"] = table["significant"].map({True: "yes", False: "no"})
+    significant = sum(comparison.significant for comparison in results.comparisons)
     yield "<h2>Pairwise tests</h2>"
+    yield (
+        f"<details><summary>{significant} of {len(results.comparisons)} pairs of models differ "
+        "significantly</summary>"
+    )
     yield _table(table, escaped=True)
+    yield "</details>"
     yield _note(
         "McNemar's exact paired test with Holm's correction over all pairs, at the 5% level. "
         "Models of one tier do not differ significantly from the best model of that tier."
@@ -308,8 +367,10 @@ def _note(text: str) -> str:
 
 
 def _figure(figure: go.Figure) -> str:
-    text: str = figure.to_html(
-        full_html=False, include_plotlyjs=False, config={"displaylogo": False}
+    text: str = go.Figure(figure, layout_template=_TEMPLATE).to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config={"displaylogo": False, "responsive": True},
     )
     return text
 

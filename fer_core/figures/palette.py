@@ -1,7 +1,9 @@
 """Colours of emotions and models, consistent on all pages.
 
-Emotions use the colour-blind safe palette of Okabe and Ito (2008), models Paul Tol's "muted"
-scheme, so that the two cannot be confused.
+Emotions use the colour-blind safe palette of Okabe and Ito (2008) with a darker grey, models Paul
+Tol's "muted" scheme with further colours, so that the two cannot be confused. Lines of models have
+dashes beside, because sixteen colours are too many for colour-blind readers.
+`tests/figures/test_palette.py` measures the distances under deuteranopia.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ EMOTIONS: dict[str, str] = {
     Emotion.DISGUST: "#009E73",
     Emotion.FEAR: "#CC79A7",
     Emotion.HAPPY: "#E69F00",
-    Emotion.NEUTRAL: "#8C8C8C",
+    Emotion.NEUTRAL: "#686868",
     Emotion.SAD: "#0072B2",
     Emotion.SURPRISE: "#56B4E9",
 }
@@ -38,6 +40,9 @@ _MODELS = (
     "#AACC55",
 )
 
+_DASHES = ("solid", "dash", "dot")
+_SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")
+
 
 def class_colour(label: str, labels: Sequence[str]) -> str:
     """Returns the colour of a class; other classes than emotions get one by their index."""
@@ -50,3 +55,13 @@ def class_colour(label: str, labels: Sequence[str]) -> str:
 def model_colours(run_ids: Sequence[str]) -> dict[str, str]:
     """Returns the colour of each run of a benchmark, by its index in the sorted list of all."""
     return {run_id: _MODELS[index % len(_MODELS)] for index, run_id in enumerate(sorted(run_ids))}
+
+
+def model_dashes(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the dash of each run's line; together with the colour it tells all runs apart."""
+    return {run_id: _DASHES[index % len(_DASHES)] for index, run_id in enumerate(sorted(run_ids))}
+
+
+def model_symbols(run_ids: Sequence[str]) -> dict[str, str]:
+    """Returns the symbol of each run's markers on lines."""
+    return {run_id: _SYMBOLS[index % len(_SYMBOLS)] for index, run_id in enumerate(sorted(run_ids))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,12 +11,18 @@ from fer_core.evaluation.calibration import Reliability
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import RiskCoverage
 from fer_core.figures.charts import GRID, style
+from fer_core.figures.palette import model_dashes, model_symbols
+
+DENSE = 20
+"""Fewest images of a bin that the line of a reliability diagram passes through."""
 
 
 def reliability_diagram(
     curves: Mapping[str, Reliability], colours: Mapping[str, str], *, intervals: bool = True
 ) -> go.Figure:
     """Draws a reliability diagram; on the diagonal, confidence equals accuracy.
+
+    The line joins bins with at least `DENSE` images; the others are hollow markers.
 
     Args:
         curves: Reliability curves by display name.
@@ -32,32 +39,51 @@ def reliability_diagram(
         hoverinfo="skip",
     )
     for name, curve in curves.items():
-        largest = max(int(curve.count.max()), 1)
+        dense = curve.count >= DENSE
         figure.add_scatter(
-            x=curve.confidence,
-            y=curve.frequency,
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": curve.high - curve.frequency,
-                "arrayminus": curve.frequency - curve.low,
-                "thickness": 1.5,
-                "width": 0,
-                "visible": intervals,
-            },
-            mode="lines+markers",
-            name=name,
+            x=curve.confidence[dense],
+            y=curve.frequency[dense],
+            mode="lines",
             line={"color": colours[name], "width": 2},
-            marker={"size": 5 + 11 * (curve.count / largest) ** 0.5, "color": colours[name]},
-            customdata=curve.count,
-            hovertemplate=(
-                "%{customdata:,} images<br>confidence %{x:.1%}, accuracy %{y:.1%}"
-                "<extra>%{fullData.name}</extra>"
-            ),
+            legendgroup=name,
+            showlegend=False,
+            hoverinfo="skip",
         )
+        figure.add_trace(_bins(name, curve, colours[name], intervals=intervals))
     figure.update_xaxes(title="confidence", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID)
     figure.update_yaxes(title="accuracy", range=[-0.02, 1.02], tickformat=".0%", gridcolor=GRID)
     return style(figure, 420)
+
+
+def _bins(name: str, curve: Reliability, colour: str, *, intervals: bool) -> go.Scatter:
+    """Returns the bins of a reliability curve as markers, larger for more images."""
+    largest = max(int(curve.count.max()), 1)
+    return go.Scatter(
+        x=curve.confidence,
+        y=curve.frequency,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": curve.high - curve.frequency,
+            "arrayminus": curve.frequency - curve.low,
+            "thickness": 1.5,
+            "width": 0,
+            "visible": intervals,
+        },
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        marker={
+            "size": 5 + 11 * (curve.count / largest) ** 0.5,
+            "color": colour,
+            "symbol": np.where(curve.count >= DENSE, "circle", "circle-open").tolist(),
+        },
+        customdata=curve.count,
+        hovertemplate=(
+            "%{customdata:,} images<br>confidence %{x:.1%}, accuracy %{y:.1%}"
+            "<extra>%{fullData.name}</extra>"
+        ),
+    )
 
 
 def risk_coverage_chart(
@@ -65,6 +91,7 @@ def risk_coverage_chart(
 ) -> go.Figure:
     """Draws the risk-coverage curve of each run."""
     figure = go.Figure()
+    dashes = model_dashes(list(colours))
     for run_id, curve in curves.items():
         thin = curve.thinned()
         figure.add_scatter(
@@ -72,7 +99,7 @@ def risk_coverage_chart(
             y=thin.risk,
             mode="lines",
             name=titles[run_id],
-            line={"color": colours[run_id], "width": 2.5},
+            line={"color": colours[run_id], "width": 2.5, "dash": dashes[run_id]},
             customdata=thin.threshold,
             hovertemplate=(
                 "coverage %{x:.0%}, error rate %{y:.1%}<br>confidence at least %{customdata:.1%}"
@@ -103,6 +130,7 @@ def corruption_curves(
         corruption: Key of the corruption; by default the mean over all.
     """
     figure = go.Figure()
+    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
     for run_id, table in tables.items():
         clean = table[table["corruption"] == CLEAN]
         corrupted = table[table["corruption"] != CLEAN]
@@ -114,14 +142,14 @@ def corruption_curves(
             y=[float(clean["accuracy"].iloc[0]), *means],
             mode="lines+markers",
             name=titles[run_id],
-            line={"color": colours[run_id], "width": 2.5},
+            line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
+            marker={"symbol": symbols[run_id], "size": 8},
             hovertemplate="severity %{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(title="severity (0 is clean)", dtick=1, gridcolor=GRID)
-    figure.update_yaxes(
-        title="accuracy", tickformat=".0%", gridcolor=GRID, rangemode="tozero", zeroline=False
-    )
-    return style(figure, 380)
+    # not from 0: the models' lines would be one band
+    figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
+    return style(figure, 520)
 
 
 def framing_curves(
@@ -135,6 +163,7 @@ def framing_curves(
         colours: Colours by run id.
     """
     figure = go.Figure()
+    dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
     for run_id, table in tables.items():
         accuracy = table.set_index(["change", "amount"])["accuracy"]
         shifts = [item for item in FRAMING_SHIFTS if (item.change, item.amount) in accuracy.index]
@@ -143,7 +172,8 @@ def framing_curves(
             y=[float(accuracy[item.change, item.amount]) for item in shifts],
             mode="lines+markers",
             name=titles[run_id],
-            line={"color": colours[run_id], "width": 2},
+            line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
+            marker={"symbol": symbols[run_id], "size": 8},
             hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
         )
     order = [item.title for item in FRAMING_SHIFTS]

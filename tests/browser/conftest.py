@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import faults
 from tests.support.browser import FLAGS, settled
 from tests.support.builders import Toy, toy_benchmark
 
@@ -42,7 +43,7 @@ def address(served, tmp_path_factory):
     }
     log = (tmp_path_factory.mktemp("log") / "streamlit.log").open("w+")
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "Home.py"),
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"),
         "--server.headless", "true", "--server.port", str(port),
         "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false",
     ]  # fmt: skip
@@ -93,13 +94,20 @@ def visitors(chromium):
 
 
 @pytest.fixture
-def visit(visitors, address, request):
+def watch(address):
+    """What the pages of a test ask of other hosts, and what the browser's console says."""
+    return faults.Watch(address)
+
+
+@pytest.fixture
+def visit(visitors, address, watch, request):
     """Returns a function that opens a page and waits until Streamlit is done."""
     opened = []
 
     def open_(path: str, scheme: str = "light"):
         page = visitors[scheme].new_page()
         page.set_default_timeout(60_000)
+        watch.follow(page)
         opened.append(page)
         page.goto(f"{address}/{path}")
         settled(page)

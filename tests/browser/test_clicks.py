@@ -13,26 +13,35 @@ from fer_core.evaluation import metrics
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.predictions import Predictions
 from fer_core.figures.html_report import write_report
+from tests.support import faults
 from tests.support.browser import settled
 from tests.support.builders import drawn_face
 
 expect.set_options(timeout=60_000)
 
+PAPER = 688
+"""Width of A4 without the report's margins, in CSS pixels."""
 PAGES = tuple(page.name for page in navigation.PAGES)
 
 
-# The schemes differ in colours alone: five pages with tables, matrices and charts stand for all.
+# Pages where axe runs in the dark, too: colours are all that differs there.
 SCHEMES = [(path, "light") for path in PAGES] + [
     (path, "dark") for path in ("overview", "confusion", "trust", "explorer", "quality")
 ]
 
 
 @pytest.mark.parametrize(("path", "scheme"), SCHEMES)
-def test_every_page_opens_without_an_error(visit, path, scheme):
+def test_every_page_opens_without_an_error(visit, watch, path, scheme):
     page = visit("" if path == "overview" else path, scheme)
     assert page.locator("[data-testid=stException]").count() == 0
     assert page.locator("[data-testid=stAlertContentError]").count() == 0
     assert page.locator("h1").count() == 1
+    assert page.title() == f"{navigation.BY_NAME[path].title} · FERscope"
+    assert watch.elsewhere == []
+    assert watch.console == []
+    assert faults.serious(page) == []
+    assert faults.labels_outside(page) == []
+    assert faults.faint_ticks(page) == []
 
 
 def matrix_of(served, run_id: str) -> np.ndarray:
@@ -110,16 +119,25 @@ def test_the_class_filter_is_kept_across_pages(visit):
     expect(page.get_by_text(re.compile(r"^30 images, "))).to_be_visible()
 
 
-def test_the_html_report_opens_offline(chromium, served, tmp_path):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_html_report_opens_offline(chromium, served, tmp_path, scheme):
     target = tmp_path / "report.html"
     write_report(target, read_results(served.benchmark))
-    context = chromium.new_context(offline=True)
+    context = chromium.new_context(offline=True, color_scheme=scheme)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(target.as_uri())
     expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible()
     assert page.locator(".js-plotly-plot .main-svg").count() >= 5
+    page.locator("summary").first.click()  # a chart in it gets its width
+    assert faults.labels_outside(page) == []
+    assert faults.serious(page) == []
+    page.emulate_media(media="print", color_scheme=scheme)
+    page.set_viewport_size({"width": PAPER, "height": 970})
+    page.evaluate("() => { dispatchEvent(new Event('beforeprint')); }")
+    assert faults.labels_outside(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
     assert not errors
     context.close()
 

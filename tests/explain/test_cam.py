@@ -114,7 +114,13 @@ class FailsLater(TwoChannels):
 
 
 ON_CNNS = [key for key, method in METHODS.items() if "cnn" in method.families]
-MANY_PASSES = ("ablation_cam", "integrated_gradients", "occlusion", "smoothed_gradients")
+MANY_PASSES = (
+    "ablation_cam",
+    "fast_gradients",
+    "integrated_gradients",
+    "occlusion",
+    "smoothed_gradients",
+)
 
 
 @pytest.mark.parametrize("method", ON_CNNS)

@@ -6,7 +6,13 @@ from torch import nn
 from torchvision.transforms.functional import gaussian_blur
 
 from fer_core.config import ModelConfig
-from fer_core.explain.gradients import _smoothed, smoothed_gradients
+from fer_core.explain.gradients import (
+    FAST_SMOOTHING,
+    FAST_STEPS,
+    _smoothed,
+    fast_gradients,
+    smoothed_gradients,
+)
 from fer_core.explain.saliency import Detail, Question, Target
 
 SIDE = 16
@@ -40,6 +46,26 @@ def test_smoothed_gradients_of_a_linear_contrast_are_gradient_times_difference()
     difference = asked.inputs - (plain + blurred) / 2
     wanted = ((weights[0] - weights[2]) * difference).sum(dim=1)
     torch.testing.assert_close(maps, _smoothed(wanted), rtol=1e-4, atol=1e-5)
+
+
+def test_fast_gradients_of_a_linear_contrast_are_gradient_times_difference():
+    asked = question(Target(0, against=2))
+    logits, maps = fast_gradients(asked)
+    weights = asked.model.weights
+    torch.testing.assert_close(logits, asked.model(asked.inputs))
+    plain = asked.inputs.mean(dim=(2, 3), keepdim=True)
+    blurred = gaussian_blur(asked.inputs, [9, 9], [2.0, 2.0])
+    difference = asked.inputs - (plain + blurred) / 2
+    wanted = ((weights[0] - weights[2]) * difference).sum(dim=1)
+    torch.testing.assert_close(maps, _smoothed(wanted, FAST_SMOOTHING), rtol=1e-4, atol=1e-5)
+
+
+def test_fast_gradients_take_one_batch_for_prediction_and_map():
+    asked = question(Target(0))
+    sizes = []
+    asked.model.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    fast_gradients(asked)
+    assert sizes == [1 + FAST_STEPS] * 2  # one batch for each image
 
 
 def test_without_a_contrast_the_other_classes_count_against_the_class():

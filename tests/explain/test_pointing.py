@@ -51,7 +51,7 @@ LEAST = {
     "tiny_cnn": {
         "grad_cam": 0.9, "grad_cam_pp": 0.9, "hires_cam": 0.9, "layer_cam": 0.9, "eigen_cam": 0.9,
         "ablation_cam": 0.9, "integrated_gradients": 0.9, "occlusion": 0.9,
-        "smoothed_gradients": 0.9,
+        "smoothed_gradients": 0.9, "fast_gradients": 0.9,
     },
     # The CAMs that average a gradient over all patches are left out: it says little of the one
     # patch that attention reads, and on this network Grad-CAM points away from it.

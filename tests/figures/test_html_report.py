@@ -1,5 +1,6 @@
 """The HTML report of a benchmark."""
 
+import re
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.leaderboard import read_results
+from fer_core.evaluation.verdict import read_verdict
 from fer_core.figures.html_report import format_value, render_report, write_report
 from tests.support.constructed import robustness_table
 
@@ -59,6 +61,15 @@ def test_results_contain_robustness_and_cost(measured_benchmark):
     assert entries["resnet34-cpu-s0"].values["mce"] == pytest.approx(1)  # it is the baseline
     assert values["mce"] > 1
     assert "latency_ms" not in entries["pair-cpu"].values
+
+
+def test_the_report_begins_with_the_verdict_and_ends_with_the_protocol(measured_benchmark):
+    results = read_results(measured_benchmark)
+    page = render_report(results, read_verdict(measured_benchmark))
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings[0] == "Verdict"
+    assert headings[-1] == "Protocol"
+    assert headings.index("Pairwise tests") > headings.index("Robustness to corruptions")
 
 
 def test_a_report_without_runs_says_so(benchmark_copy):

@@ -12,13 +12,16 @@ TITLES = {"a": "Model A", "b": "Model B"}
 
 
 def test_reliability_shows_each_bin_and_the_diagonal():
-    curve = reliability(np.array([0.9, 0.9, 0.6]), np.array([True, False, True]), bins=10)
-    figure = trust.reliability_diagram({"a": curve}, COLOURS)
-    diagonal, model = figure.data
+    confidence = np.array([0.9] * 2 * trust.DENSE + [0.7] * trust.DENSE + [0.6])
+    right = np.arange(len(confidence)) % 2 == 0
+    figure = trust.reliability_diagram({"a": reliability(confidence, right, bins=10)}, COLOURS)
+    diagonal, line, model = figure.data
     assert list(diagonal.x) == list(diagonal.y) == [0, 1]
-    np.testing.assert_allclose(model.x, [0.6, 0.9])
-    np.testing.assert_allclose(model.y, [1.0, 0.5])
-    assert model.line.color == "#123456"
+    np.testing.assert_allclose(model.x, [0.6, 0.7, 0.9])
+    np.testing.assert_allclose(model.y, [1.0, 0.5, 0.5])
+    assert list(model.marker.symbol) == ["circle-open", "circle", "circle"]
+    np.testing.assert_allclose(line.x, [0.7, 0.9])  # not through a bin of one image
+    assert line.line.color == model.marker.color == "#123456"
 
 
 def test_risk_coverage_ends_at_the_error_rate():

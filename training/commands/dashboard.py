@@ -43,10 +43,10 @@ def dashboard(
     _require_benchmarks(artifacts)
     if data:
         os.environ["FERSCOPE_DATA"] = str(data.resolve())
-    home = Path(spec.origin).with_name("Home.py")
+    app = Path(spec.origin).with_name("app.py")
     address = [f"--server.address={host}"] if host else []
     options = (f"--server.port={port}", "--server.headless=true", *address)
-    _replace_by("streamlit", "run", str(home), *options)
+    _replace_by("streamlit", "run", str(app), *options)
 
 
 def serve(
