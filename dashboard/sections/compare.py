@@ -1,12 +1,15 @@
 """The sections of Compare on a face: changes of the face, predictions, similar pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
+from dashboard import navigation
 from dashboard.cache import benchmarks, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, pickers, saliency_map, viewer
@@ -25,7 +28,7 @@ from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import outlined
 from fer_core.figures.whatif import sweep_chart
-from fer_core.predictor import Answer, calibrated, decide
+from fer_core.predictor import Answer, BasePrediction, calibrated, decide
 
 PER_ROW = 4
 PREDICTED = "predicted class"
@@ -99,6 +102,8 @@ def show_face(
 def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> None:
     """Shows the models' predictions for the picked face, with maps and downloads.
 
+    Each prediction appears as soon as it is there; the maps, which take longer, follow.
+
     Args:
         benchmark: The benchmark.
         run_ids: The models.
@@ -115,29 +120,28 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
         help="Below this calibrated confidence a model abstains. The Trust page shows the coverage "
         "and the error rate that follow.",
     ) / 100  # fmt: skip
-    answers = []
-    with st.spinner("Running the models ..."):
-        for run_id in run_ids:
-            target = None if explain == PREDICTED else explain
-            answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
-            if isinstance(answer, str):
-                title = plain(benchmark.titles[run_id])
-                st.warning(f"{title} has no prediction. {plain(answer)}")
-            else:
-                answers.append(answer)
-    if not answers:
+    target = None if explain == PREDICTED else str(explain)
+    heading, heat_map = st.empty(), st.empty()
+    slots = _slots(benchmark, run_ids)
+    predicted = _predict(benchmark, slots, stored, unsure_below)
+    if not predicted:
         return
-    st.markdown(f"#### {agreement(answers, unsure_below)}")
-    _heatmap(answers, benchmark.titles)
-    _side_by_side(answers, benchmark.titles, stored, unsure_below)
-    compare_downloads.show(benchmark, faces, answers, unsure_below)
+    heading.markdown(f"#### {agreement(predicted, unsure_below)}")
+    with heat_map.container():
+        _heatmap(predicted, benchmark.titles)
+    answers = _explain(benchmark, slots, predicted, stored, target)
+    _explanation_notes(predicted)
+    if answers:
+        compare_downloads.show(benchmark, faces, answers, unsure_below)
 
 
-def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
+def agreement(predictions: Sequence[BasePrediction], unsure_below: float) -> str:
     """Returns one sentence on whether the models agree."""
-    predicted = [decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in answers]
-    if len(answers) == 1:
-        return f"{plain(answers[0].title)}: {predicted[0]}."
+    predicted = [
+        decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in predictions
+    ]
+    if len(predictions) == 1:
+        return f"{plain(predictions[0].title)}: {predicted[0]}."
     if len(set(predicted)) == 1:
         return f"All {len(predicted)} models: {predicted[0]}."
     ordered = sorted(dict.fromkeys(predicted), key=lambda name: -predicted.count(name))
@@ -145,43 +149,102 @@ def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
     return f"The models disagree: {', '.join(counts)}."
 
 
-def _heatmap(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class _Slot:
+    """Places on the page for a model's prediction and for its map, which follows later."""
+
+    prediction: DeltaGenerator
+    map: DeltaGenerator
+
+
+def _slots(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _Slot]:
+    """Shows a card for each model, with a link to its page, and returns its empty places."""
+    slots = {}
+    for start in range(0, len(run_ids), PER_ROW):
+        columns = st.columns(PER_ROW, gap="medium")
+        for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
+            with column.container(border=True):
+                run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
+                navigation.open_page("run", f"**{plain(benchmark.titles[run_id])}**", run)
+                slots[run_id] = _Slot(st.empty(), st.empty())
+                slots[run_id].prediction.caption("The model is running ...")
+    return slots
+
+
+def _predict(
+    benchmark: Benchmark,
+    slots: Mapping[str, _Slot],
+    stored: NDArray[np.uint8],
+    unsure_below: float,
+) -> list[BasePrediction]:
+    """Shows each model's prediction as soon as it is there; returns them in the order shown."""
+    predicted = {}
+    for run_id, result in inference.each_prediction(benchmark, list(slots), stored):
+        with slots[run_id].prediction.container():
+            if isinstance(result, str):
+                title = plain(benchmark.titles[run_id])
+                st.warning(f"{title} has no prediction. {plain(result)}")
+                continue
+            predicted[run_id] = result
+            top = decide(result.calibrated, result.labels, unsure_below)
+            st.markdown(f"### {top or 'unsure'} · {result.calibrated.max():.0%}")
+            for name, item in result.estimates.items():
+                st.markdown(f"{plain(name)}: **{item.text()}**")
+            st.plotly_chart(
+                probability_bars(result.calibrated, result.labels.names),
+                key=f"bars-{run_id}",
+                config={"displayModeBar": False},
+            )
+        slots[run_id].map.caption("The saliency map follows.")
+    return [predicted[run_id] for run_id in slots if run_id in predicted]
+
+
+def _explain(
+    benchmark: Benchmark,
+    slots: Mapping[str, _Slot],
+    predicted: Sequence[BasePrediction],
+    stored: NDArray[np.uint8],
+    target: str | None,
+) -> list[Answer]:
+    """Shows each model's saliency map as soon as it is there; returns the answers.
+
+    Args:
+        benchmark: The benchmark.
+        slots: Places for the maps by run.
+        predicted: Predictions of the models.
+        stored: The face in the benchmark's format.
+        target: The explained class; each model's predicted class if None.
+    """
+    face = Image.fromarray(stored)
+    answers: dict[str, Answer] = {}
+    # an ensemble's map is made of its members' maps
+    ids = [item.run_id for item in predicted]
+    for run_id in sorted(ids, key=lambda run_id: bool(benchmark.run(run_id).info.members)):
+        answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
+        if isinstance(answer, str):
+            slots[run_id].map.warning(f"There is no map. {plain(answer)}")
+            continue
+        answers[run_id] = answer
+        note = (
+            f"Evidence for *{answer.explained}* ({answer.method}); {1000 * answer.seconds:.0f} ms"
+        )
+        with slots[run_id].map.container():
+            saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
+    return [answers[run_id] for run_id in ids if run_id in answers]
+
+
+def _heatmap(predictions: Sequence[BasePrediction], titles: Mapping[str, str]) -> None:
     """Shows all distributions as one heat map, one row per model."""
-    rows = {titles[answer.run_id]: answer.calibrated for answer in answers}
+    rows = {titles[item.run_id]: item.calibrated for item in predictions}
     chart.show(
-        answers_heatmap(rows, answers[0].labels.names, ""),
+        answers_heatmap(rows, predictions[0].labels.names, ""),
         "answers",
         "Calibrated probability of each class, one row per model.",
     )
 
 
-def _side_by_side(
-    answers: Sequence[Answer],
-    titles: Mapping[str, str],
-    stored: NDArray[np.uint8],
-    unsure_below: float,
-) -> None:
-    """Shows each model's prediction with its saliency map, in the order of the answers."""
-    face = Image.fromarray(stored)
-    for start in range(0, len(answers), PER_ROW):
-        columns = st.columns(PER_ROW, gap="medium")
-        for column, answer in zip(columns, answers[start : start + PER_ROW], strict=False):
-            with column.container(border=True):
-                top = decide(answer.calibrated, answer.labels, unsure_below)
-                st.markdown(f"**{plain(titles[answer.run_id])}**")
-                st.markdown(f"### {top or 'unsure'} · {answer.calibrated.max():.0%}")
-                note = (
-                    f"Evidence for *{answer.explained}* ({answer.method}); "
-                    f"{1000 * answer.seconds:.0f} ms"
-                )
-                for name, item in answer.estimates.items():
-                    st.markdown(f"{plain(name)}: **{item.text()}**")
-                saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
-                st.plotly_chart(
-                    probability_bars(answer.calibrated, answer.labels.names),
-                    key=f"bars-{answer.run_id}",
-                    config={"displayModeBar": False},
-                )
+def _explanation_notes(predictions: Sequence[BasePrediction]) -> None:
+    """Says how to read the cards."""
     st.caption(
         "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
         "map shows what influenced a model, not what a person would look at. Confidence is scaled "
@@ -189,7 +252,7 @@ def _side_by_side(
         "badge says whether such maps beat model-agnostic baselines on that model; point at it for "
         "the intervals."
     )
-    if any(answer.estimates for answer in answers):
+    if any(item.estimates for item in predictions):
         st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
 
 
