@@ -35,16 +35,16 @@ class FaceCards:
     """The cards of several faces; `add_predictions` completes them.
 
     Attributes:
-        place: Where the cards are.
+        container: Where the cards are.
         faces: The faces in the benchmark's format.
     """
 
-    place: DeltaGenerator
+    container: DeltaGenerator
     faces: tuple[NDArray[np.uint8], ...]
 
     def add_predictions(self, benchmark: Benchmark, run_ids: Sequence[str]) -> None:
         """Adds to each card its most frequent prediction and how many models agree."""
-        with self.place.container():
+        with self.container.container():
             gallery(_predicted_cards(benchmark, self.faces, run_ids))
 
 
@@ -66,7 +66,7 @@ def pick_face(
     stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
     st.markdown(f"**{len(faces)} faces**")
     cards = FaceCards(st.empty(), tuple(stored_format.convert(face.crop.crop) for face in faces))
-    with cards.place.container():
+    with cards.container.container():
         gallery(
             [Card(Image.fromarray(face), f"{n}.") for n, face in enumerate(cards.faces, start=1)]
         )

@@ -13,6 +13,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, slices, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery
+from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import column_title
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
@@ -208,6 +209,21 @@ def follow_click(key: str, cell: tuple[str, str] | None) -> None:
         st.session_state[_CLICKED] = (clicked, st.session_state[_CLICKED][1])
         # at once, so that they are one step of the history
         st.query_params.update({Key.TRUE: clicked[0], Key.PREDICTED: clicked[1]})
+
+
+def open_cell(run_id: str, cell: tuple[str, str], minus: str | None = None) -> TableTarget:
+    """Returns the page of a run's matrix with a cell, row or column of it open.
+
+    Filters of the images that are in the address are kept.
+    """
+    filters = {
+        str(key): st.query_params.get_all(key)
+        for key in (Key.WHERE, Key.SURE, Key.SHOW)
+        if key in st.query_params
+    }
+    against = {} if minus is None else {str(Key.MINUS): minus}
+    opened = {str(Key.RUN): run_id, str(Key.TRUE): cell[0], str(Key.PREDICTED): cell[1]}
+    return TableTarget("confusion", filters | against | opened)
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:

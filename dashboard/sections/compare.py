@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import navigation
-from dashboard.cache import benchmarks, inference, results
+from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, pickers, saliency_map, viewer
 from dashboard.components.attach import need_pictures
@@ -22,6 +22,7 @@ from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
+from fer_core.data.stored_pictures import Pictures
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.evaluation.regression import CAVEAT
 from fer_core.figures.boxes import BoxLabel, draw_boxes
@@ -122,14 +123,14 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     ) / 100  # fmt: skip
     target = None if explain == PREDICTED else str(explain)
     heading, heat_map = st.empty(), st.empty()
-    slots = _slots(benchmark, run_ids)
-    predicted = _predict(benchmark, slots, stored, unsure_below)
+    cards = _model_cards(benchmark, run_ids)
+    predicted = _predict(benchmark, cards, stored, unsure_below)
     if not predicted:
         return
     heading.markdown(f"#### {agreement(predicted, unsure_below)}")
     with heat_map.container():
         _heatmap(predicted, benchmark.titles)
-    answers = _explain(benchmark, slots, predicted, stored, target)
+    answers = _explain(benchmark, cards, predicted, stored, target)
     _explanation_notes(predicted)
     if answers:
         compare_downloads.show(benchmark, faces, answers, unsure_below)
@@ -150,37 +151,37 @@ def agreement(predictions: Sequence[BasePrediction], unsure_below: float) -> str
 
 
 @dataclass(frozen=True)
-class _Slot:
+class _ModelCard:
     """Places on the page for a model's prediction and for its map, which follows later."""
 
     prediction: DeltaGenerator
     map: DeltaGenerator
 
 
-def _slots(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _Slot]:
+def _model_cards(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _ModelCard]:
     """Shows a card for each model, with a link to its page, and returns its empty places."""
-    slots = {}
+    cards = {}
     for start in range(0, len(run_ids), PER_ROW):
         columns = st.columns(PER_ROW, gap="medium")
         for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
             with column.container(border=True):
                 run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
                 navigation.open_page("run", f"**{plain(benchmark.titles[run_id])}**", run)
-                slots[run_id] = _Slot(st.empty(), st.empty())
-                slots[run_id].prediction.caption("The model is running ...")
-    return slots
+                cards[run_id] = _ModelCard(st.empty(), st.empty())
+                cards[run_id].prediction.caption("The model is running ...")
+    return cards
 
 
 def _predict(
     benchmark: Benchmark,
-    slots: Mapping[str, _Slot],
+    cards: Mapping[str, _ModelCard],
     stored: NDArray[np.uint8],
     unsure_below: float,
 ) -> list[BasePrediction]:
     """Shows each model's prediction as soon as it is there; returns them in the order shown."""
     predicted = {}
-    for run_id, result in inference.each_prediction(benchmark, list(slots), stored):
-        with slots[run_id].prediction.container():
+    for run_id, result in inference.each_prediction(benchmark, list(cards), stored):
+        with cards[run_id].prediction.container():
             if isinstance(result, str):
                 title = plain(benchmark.titles[run_id])
                 st.warning(f"{title} has no prediction. {plain(result)}")
@@ -195,13 +196,13 @@ def _predict(
                 key=f"bars-{run_id}",
                 config={"displayModeBar": False},
             )
-        slots[run_id].map.caption("The saliency map follows.")
-    return [predicted[run_id] for run_id in slots if run_id in predicted]
+        cards[run_id].map.caption("The saliency map follows.")
+    return [predicted[run_id] for run_id in cards if run_id in predicted]
 
 
 def _explain(
     benchmark: Benchmark,
-    slots: Mapping[str, _Slot],
+    cards: Mapping[str, _ModelCard],
     predicted: Sequence[BasePrediction],
     stored: NDArray[np.uint8],
     target: str | None,
@@ -210,7 +211,7 @@ def _explain(
 
     Args:
         benchmark: The benchmark.
-        slots: Places for the maps by run.
+        cards: Places for the maps by run.
         predicted: Predictions of the models.
         stored: The face in the benchmark's format.
         target: The explained class; each model's predicted class if None.
@@ -222,13 +223,13 @@ def _explain(
     for run_id in sorted(ids, key=lambda run_id: bool(benchmark.run(run_id).info.members)):
         answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
         if isinstance(answer, str):
-            slots[run_id].map.warning(f"There is no map. {plain(answer)}")
+            cards[run_id].map.warning(f"There is no map. {plain(answer)}")
             continue
         answers[run_id] = answer
         note = (
             f"Evidence for *{answer.explained}* ({answer.method}); {1000 * answer.seconds:.0f} ms"
         )
-        with slots[run_id].map.container():
+        with cards[run_id].map.container():
             saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
     return [answers[run_id] for run_id in ids if run_id in answers]
 
@@ -312,6 +313,36 @@ def similar_pictures(benchmark: Benchmark, stored: NDArray[np.uint8]) -> None:
         )
         viewer.offer(benchmark, [sample_id for sample_id, _ in matches])
     st.caption(look_alikes.EXPLANATION)
+    _similar_by_embedding(benchmark, pictures, stored)
+
+
+def _similar_by_embedding(
+    benchmark: Benchmark, pictures: Pictures, stored: NDArray[np.uint8]
+) -> None:
+    """Shows the training pictures that a network sees most like a face, if it was embedded."""
+    run = embeddings.chosen_network(benchmark, st.query_params.get(Key.RUN, ""))
+    if run is None:
+        return
+    title = plain(benchmark.titles[run.run_id])
+    st.markdown(f"**Most similar training pictures by the embedding of {title}**")
+    index = embeddings.index_of(run)
+    if index is None:
+        st.caption("It was not computed yet. Compute it:")
+        name = benchmark.info.name
+        st.code(f"python -m training embed {name} {run.run_id}", language="bash")
+        return
+    vector = embeddings.embed_face(benchmark, run, index, stored)
+    matches = embeddings.nearest(benchmark, index, vector, NEIGHBOURS)
+    look_alikes.show(
+        benchmark,
+        pictures,
+        matches,
+        key="similar-embedded",
+        on_open=viewer.open_sample,
+        symbol="cos",
+    )
+    viewer.offer(benchmark, [sample_id for sample_id, _ in matches])
+    st.caption(look_alikes.EMBEDDING_EXPLANATION)
 
 
 def _flip(turn: Turn | None, labels: Sequence[str]) -> str:

@@ -108,9 +108,10 @@ def format_value(slug: str, value: float | None) -> str:
 
 def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     info = results.info
+    within = f", only the images of the slice {results.within}" if results.within else ""
     yield _note(
         f"Benchmark {info.name}, split {info.split_hash}. Evaluated on: "
-        f"{EVAL_SET_TITLES[results.eval_set]}. Classes: {', '.join(results.labels)}. "
+        f"{EVAL_SET_TITLES[results.eval_set]}{within}. Classes: {', '.join(results.labels)}. "
         f"{info.protocol}"
     )
     for warning in results.warnings:
