@@ -17,7 +17,7 @@ HINT = "Click a number to see its images."
 
 
 @dataclass(frozen=True)
-class Target:
+class TableTarget:
     """A page of the dashboard with query parameters.
 
     Attributes:
@@ -33,7 +33,7 @@ class Target:
         st.switch_page(f"views/{self.page}.py", query_params=scope_in_address() | dict(self.query))
 
 
-Opens = Callable[[int, str], Target | None]
+Opens = Callable[[int, str], TableTarget | None]
 """Returns what a click on a row's number in a column opens; None for nothing."""
 
 

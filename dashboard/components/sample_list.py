@@ -216,14 +216,15 @@ def open_cell(run_id: str, cell: tuple[str, str], minus: str | None = None) -> T
 
     Filters of the images that are in the address are kept.
     """
-    filters = {
-        str(key): st.query_params.get_all(key)
+    query: dict[str, str | Sequence[str]] = {
+        key: st.query_params.get_all(key)
         for key in (Key.WHERE, Key.SURE, Key.SHOW)
         if key in st.query_params
     }
-    against = {} if minus is None else {str(Key.MINUS): minus}
-    opened = {str(Key.RUN): run_id, str(Key.TRUE): cell[0], str(Key.PREDICTED): cell[1]}
-    return TableTarget("confusion", filters | against | opened)
+    if minus is not None:
+        query[Key.MINUS] = minus
+    query |= {Key.RUN: run_id, Key.TRUE: cell[0], Key.PREDICTED: cell[1]}
+    return TableTarget("confusion", {str(key): value for key, value in query.items()})
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:

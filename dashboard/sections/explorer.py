@@ -92,7 +92,11 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     labels = benchmark.info.labels
     whole = len(samples) == len(benchmarks.samples(benchmark))
     by_split = pd.DataFrame(benchmark.info.counts) if whole else _by_split(samples, labels)
-    st.plotly_chart(charts.class_balance(by_split.to_dict(), labels), key="balance")
+    balance = {
+        str(split): dict(zip(labels, by_split[split].reindex(list(labels)).tolist(), strict=True))
+        for split in by_split
+    }
+    st.plotly_chart(charts.class_balance(balance, labels), key="balance")
     st.caption("Share of each class by split, without excluded images.")
     by = "source" if samples["source"].nunique() > 1 else "split"
     table = pd.crosstab(samples["label"], samples[by])
