@@ -118,19 +118,28 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
             hide_index=False,
         )
     with right:
-        st.markdown("**Excluded images**")
-        excluded = samples.loc[samples["split"] == "excluded", "excluded"].value_counts().to_dict()
-        counted = benchmark.info.excluded if whole else excluded
-        reasons = pd.Series(dict(counted), name="images", dtype=int)
-        if reasons.empty:
-            st.caption("No image was excluded.")
-        else:
-            opening_table.show(
-                reasons.rename_axis("reason").reset_index(),
-                lambda row, _: _samples_of(split="excluded", reason=str(reasons.index[row])),
-                "excluded",
-            )
+        _excluded(benchmark.info.excluded if whole else _reasons(samples))
     st.caption(opening_table.HINT)
+
+
+def _reasons(samples: pd.DataFrame) -> dict[str, int]:
+    """Returns the number of excluded samples by reason."""
+    reasons = samples.loc[samples["split"] == "excluded", "excluded"]
+    return {str(reason): int(count) for reason, count in reasons.value_counts().items()}
+
+
+def _excluded(counted: Mapping[str, int]) -> None:
+    """Shows the number of excluded images by reason."""
+    st.markdown("**Excluded images**")
+    reasons = pd.Series(dict(counted), name="images", dtype=int)
+    if reasons.empty:
+        st.caption("No image was excluded.")
+        return
+    opening_table.show(
+        reasons.rename_axis("reason").reset_index(),
+        lambda row, _: _samples_of(split="excluded", reason=str(reasons.index[row])),
+        "excluded",
+    )
 
 
 def _by_split(samples: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

@@ -34,10 +34,10 @@ def sentence(verdict: Verdict) -> None:
     st.html(f'<p class="fs-verdict">{escape(verdict_text.headline(verdict))}</p>')
     for text in (*verdict_text.contradictions(verdict), *verdict.warnings):
         st.warning(plain(text), icon=":material/warning:")
-    for remedy in verdict_text.remedies(verdict):
-        st.markdown(f"- {plain(remedy.text)}")
-        if remedy.command:
-            st.code(remedy.command, language="bash")
+    for step in verdict_text.next_steps(verdict):
+        st.markdown(f"- {plain(step.text)}")
+        if step.command:
+            st.code(step.command, language="bash")
     pick = verdict.recommended
     if pick is None:
         return

@@ -85,7 +85,7 @@ def _without_models(recommendation: Recommendation) -> bool:
 
 
 @dataclass(frozen=True)
-class Remedy:
+class NextStep:
     """What to do if no run is recommended.
 
     Attributes:
@@ -100,18 +100,18 @@ class Remedy:
         return f"{self.text} {self.command}".strip()
 
 
-def remedies(verdict: Verdict) -> tuple[Remedy, ...]:
+def next_steps(verdict: Verdict) -> tuple[NextStep, ...]:
     """Returns what to do if no run is recommended: constraints to loosen, or what is missing."""
     recommendation, name = verdict.recommendation, verdict.benchmark.name
     if verdict.recommended is not None:
         return ()
     if recommendation.loosenings:
-        return tuple(Remedy(loosening_text(item)) for item in recommendation.loosenings)
+        return tuple(NextStep(loosening_text(item)) for item in recommendation.loosenings)
     if _without_models(recommendation):
         train = f"python -m training train efficientnet_lite0 --benchmark {name}"
         return (
-            Remedy("Train a model:", train),
-            Remedy("Or import one with its weights:", "python -m training import --help"),
+            NextStep("Train a model:", train),
+            NextStep("Or import one with its weights:", "python -m training import --help"),
         )
     unknown = [
         violation
@@ -120,12 +120,12 @@ def remedies(verdict: Verdict) -> tuple[Remedy, ...]:
         if violation.value is None
     ]
     found = [
-        Remedy(f"Validation has no image of {label}. Drop the constraint on its recall.")
+        NextStep(f"Validation has no image of {label}. Drop the constraint on its recall.")
         for label in dict.fromkeys(item.label for item in unknown if item.limit is Limit.RECALL)
     ]
     if any(item.limit in (Limit.LATENCY, Limit.SIZE) for item in unknown):
         command = f"python -m training efficiency {name}"
-        found.append(Remedy("Latency or size were not measured. Measure them:", command))
+        found.append(NextStep("Latency or size were not measured. Measure them:", command))
     return tuple(found)
 
 

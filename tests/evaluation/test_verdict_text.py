@@ -133,7 +133,7 @@ def test_imported_predictions_alone_are_no_model_to_ship():
     assert verdict_text.headline(described) == (
         "No model to ship: every run consists of imported predictions."
     )
-    assert list(map(str, verdict_text.remedies(described))) == [
+    assert list(map(str, verdict_text.next_steps(described))) == [
         "Train a model: python -m training train efficientnet_lite0 --benchmark toy",
         "Or import one with its weights: python -m training import --help",
     ]
@@ -142,10 +142,10 @@ def test_imported_predictions_alone_are_no_model_to_ship():
 def test_what_was_not_measured_is_to_be_measured():
     described = verdict([run("net", [0])], Constraints.of(max_ms=20))
     assert verdict_text.headline(described) == "No model is within these constraints."
-    assert list(map(str, verdict_text.remedies(described))) == [
+    assert list(map(str, verdict_text.next_steps(described))) == [
         "Latency or size were not measured. Measure them: python -m training efficiency toy"
     ]
-    assert verdict_text.remedies(verdict([run("net", [0])])) == ()
+    assert verdict_text.next_steps(verdict([run("net", [0])])) == ()
 
 
 def test_contradictions_by_test_are_reported():
