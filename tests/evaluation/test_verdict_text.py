@@ -140,7 +140,7 @@ def test_imported_predictions_alone_are_no_model_to_ship():
 
 
 def test_what_was_not_measured_is_to_be_measured():
-    described = verdict([run("net", [0])], Constraints.of(max_ms=20))
+    described = verdict([run("net", [0], milliseconds=None)], Constraints.of(max_ms=20))
     assert verdict_text.headline(described) == "No model is within these constraints."
     assert list(map(str, verdict_text.next_steps(described))) == [
         "Latency or size were not measured. Measure them: python -m training efficiency toy"
