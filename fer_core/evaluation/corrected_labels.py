@@ -119,13 +119,11 @@ def compare_labels(base: BenchmarkDir, corrected: BenchmarkDir) -> LabelComparis
         corrected_images=len(new),
         relabelled=int((original[both] != new[both]).sum()),
         removed=len(original.index.difference(new.index)),
-        runs=tuple(sorted(rows, key=_base_accuracy, reverse=True)),
+        runs=tuple(
+            sorted(rows, key=lambda row: -(row.base_accuracy.value if row.base_accuracy else -1))
+        ),
         warnings=tuple(warnings),
     )
-
-
-def _base_accuracy(row: ScoredTwice) -> float:
-    return row.base_accuracy.value if row.base_accuracy else -1.0
 
 
 def _accuracy(test: SplitPredictions, labels: "pd.Series[str]") -> Estimate | None:
