@@ -168,7 +168,10 @@ def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
     table.insert(0, "model", [entry.info.title for entry in board.results.entries])
     inside_region = membership(board.aligned.ids, ids)
     if not inside_region.all():
-        table["elsewhere"] = board.aligned.right[:, ~inside_region].mean(axis=1)
+        outside = board.aligned.right[:, ~inside_region].mean(axis=1)
+        table["elsewhere"] = [
+            outside[board.aligned.row(entry.run_id)] for entry in board.results.entries
+        ]
     percent = st.column_config.NumberColumn(format="percent")
     bar = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
     st.dataframe(

@@ -11,7 +11,7 @@ from fer_core.evaluation.licences import UNKNOWN, UNVERIFIED
 from fer_core.evaluation.regression import CAVEAT, RegressionReport
 from fer_core.evaluation.report import Estimate, Report, SplitMetrics
 from fer_core.evaluation.verdict import Verdict
-from fer_core.evaluation.verdict_text import OTHER_PROTOCOL, RULE, contradictions, headline, reason
+from fer_core.evaluation.verdict_text import RULE, contradictions, headline, not_compared, reason
 from fer_core.records import BenchmarkInfo, RunInfo
 
 FILE_NAME = "README.md"
@@ -224,7 +224,8 @@ def _verdict(facts: CardFacts) -> list[str]:
         (item for item in recommendation.assessments if item.run_id == facts.info.run_id), None
     )
     if item is None:
-        place = f"This run was {OTHER_PROTOCOL}."
+        why = dict(not_compared(verdict)).get(facts.info.title, "it cannot be compared")
+        place = f"This run: {why}."
     elif item is verdict.recommended:
         place = "This run is the recommended one."
     else:

@@ -79,7 +79,7 @@ def test_the_verdict_and_the_place_of_the_run_are_those_of_the_page(facts, toy):
         else:
             assert f"This run: {reason(item, verdict.recommendation)}." in card
     other = replace(facts, info=replace_id(facts.info, "elsewhere"), verdict=verdict)
-    assert "another protocol" in model_card(other)
+    assert "This run: it cannot be compared." in model_card(other)
     assert "## Verdict" not in model_card(facts)
 
 
