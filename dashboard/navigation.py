@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import accessibility, address, state, theme
 from dashboard.cache import warm_models
 from dashboard.cache.stamps import new_rerun
-from dashboard.components import pickers, viewer
+from dashboard.components import pickers, saved_views, viewer
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ PAGES: tuple[PageSpec, ...] = (
 """Every page; navigation, tests and benchmarks read this list."""
 
 BY_NAME: Mapping[str, PageSpec] = {page.name: page for page in PAGES}
+
+
+_TITLES: Mapping[str, str] = {page.name: page.title for page in PAGES}
 
 
 def in_section(section: str) -> tuple[str, ...]:
@@ -117,6 +120,8 @@ def run() -> None:
     if picked := pickers.picked_benchmark():
         viewer.show_requested(picked)
         warm_models.start(picked)
+        with st.sidebar:
+            saved_views.show(picked, page.url_path or PAGES[0].name, _TITLES)
     with st.sidebar:
         st.caption(
             "FERscope evaluates facial-expression classifiers. A predicted expression does not "

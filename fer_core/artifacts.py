@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fer_core.errors import ArtifactError
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
+from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
 from fer_core.project import artifacts_root, state_root
 from fer_core.records import BenchmarkInfo, RunInfo
 
@@ -251,6 +251,16 @@ class RunDir:
             key: Hash of the weights and the images; empty for a glob pattern that matches all.
         """
         return self.state_dir / f"taught-{key or '*'}.npz"
+
+    @property
+    def embeddings_path(self) -> Path:
+        """Embeddings of the benchmark's images by this network; written by `embed`; not in git."""
+        return self.benchmark.cache_dir / "embeddings" / f"{self.run_id}.npz"
+
+    @property
+    def embedding_key(self) -> str:
+        """What embeddings depend on: hashes of the weights and of the split."""
+        return f"{content_hash(self.weights_path)} {self.benchmark.info().split_hash}"
 
     @property
     def faithfulness_path(self) -> Path:

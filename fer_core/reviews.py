@@ -1,4 +1,4 @@
-"""What people say about samples: labels by annotator, tags, notes, and saved slices.
+"""What people say about samples: labels by annotator, tags, notes, saved slices and views.
 
 Labels of the labelling view are kept apart from reviews, with the probability with which each image
 was drawn: estimates from them need it.
@@ -55,6 +55,15 @@ CREATE TABLE IF NOT EXISTS run_notes (
   updated TEXT NOT NULL)
 """
 """Made by the first note, so that earlier versions can still read the file."""
+
+_VIEWS = """
+CREATE TABLE IF NOT EXISTS views (
+  name TEXT PRIMARY KEY, annotator TEXT NOT NULL, page TEXT NOT NULL, query TEXT NOT NULL,
+  created TEXT NOT NULL)
+"""
+"""Made by the first view, likewise."""
+
+_QUERY_LIMIT = 8000
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,25 @@ class SavedSlice:
     annotator: str
     sample_ids: tuple[str, ...]
     description: str = ""
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class SavedView:
+    """A named page of the dashboard with its query parameters.
+
+    Attributes:
+        name: Its unique name.
+        annotator: Who saved it.
+        page: Name of the page.
+        query: Query string of its address.
+        created: ISO 8601, UTC; set by the store.
+    """
+
+    name: str
+    annotator: str
+    page: str
+    query: str = ""
     created: str = ""
 
 
@@ -261,6 +289,51 @@ class ReviewStore:
                 "SELECT * FROM slices ORDER BY name"
             )
         ]
+
+    def slice_table(self) -> pd.DataFrame:
+        """Returns one row per slice and sample: name, annotator, description, created, id."""
+        rows = [
+            (saved.name, saved.annotator, saved.description, saved.created, sample_id)
+            for saved in self.slices()
+            for sample_id in saved.sample_ids
+        ]
+        columns = ["slice", "annotator", "description", "created", "id"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def save_view(self, saved: SavedView) -> None:
+        """Saves a view in place of a former one of the same name.
+
+        Raises:
+            ArtifactError: If the name is empty or too long, or the file cannot be written.
+        """
+        _check_name(saved.name, "view")
+        if len(saved.query) > _QUERY_LIMIT:
+            raise ArtifactError("The address of this view is too long to be saved.")
+        row = (saved.name, saved.annotator, saved.page, saved.query, _now())
+        with self._writing() as connection:
+            connection.execute(_VIEWS)
+            connection.execute("INSERT OR REPLACE INTO views VALUES (?, ?, ?, ?, ?)", row)
+
+    def delete_view(self, name: str) -> None:
+        """Deletes a view; does nothing if there is none of that name."""
+        with self._writing() as connection:
+            connection.execute(_VIEWS)
+            connection.execute("DELETE FROM views WHERE name = ?", (name,))
+
+    def views(self) -> list[SavedView]:
+        """Returns all saved views, by name.
+
+        Raises:
+            ArtifactError: If the file cannot be read.
+        """
+        if not self._read("SELECT name FROM sqlite_master WHERE name = 'views'"):
+            return []
+        return [SavedView(*row) for row in self._read("SELECT * FROM views ORDER BY name")]
+
+    def view_table(self) -> pd.DataFrame:
+        """Returns one row per view: name, annotator, page, query, created."""
+        columns = ["view", "annotator", "page", "query", "created"]
+        return pd.DataFrame([astuple(view) for view in self.views()], columns=columns)
 
     def save_label(self, label: PoolLabel) -> None:
         """Saves a label in place of the annotator's former one of the same image.

@@ -9,7 +9,15 @@ import pytest
 
 from fer_core.artifacts import BenchmarkDir
 from fer_core.errors import ArtifactError
-from fer_core.reviews import NOTE_LIMIT, PoolLabel, Review, ReviewStore, RunNote, SavedSlice
+from fer_core.reviews import (
+    NOTE_LIMIT,
+    PoolLabel,
+    Review,
+    ReviewStore,
+    RunNote,
+    SavedSlice,
+    SavedView,
+)
 
 
 @pytest.fixture
@@ -201,3 +209,33 @@ def test_tags_and_note_of_a_run_replace_the_former_ones(tmp_path):
     assert len(store.reviews()) == 1
     with pytest.raises(ArtifactError, match="20 tags at most"):
         store.save_run_note(RunNote("x", tuple(map(str, range(21))), "", "anna"))
+
+
+def test_views_are_saved_replaced_listed_and_deleted(tmp_path):
+    store = ReviewStore(tmp_path / "reviews.sqlite")
+    assert store.views() == []
+    store.save(Review("a/1", "anna", note="unsure"))  # a file without the table of views
+    assert store.views() == []
+    store.save_view(SavedView("dark", "anna", "errors", "run=a&where=x"))
+    store.save_view(SavedView("dark", "bert", "trust", "run=b"))
+    store.save_view(SavedView("bright", "anna", "errors"))
+    assert [(view.name, view.annotator, view.page) for view in store.views()] == [
+        ("bright", "anna", "errors"),
+        ("dark", "bert", "trust"),
+    ]
+    assert store.view_table()["query"].tolist() == ["", "run=b"]
+    store.delete_view("dark")
+    assert [view.name for view in store.views()] == ["bright"]
+    for view in (SavedView(" ", "anna", "errors"), SavedView("x", "anna", "errors", "q" * 9000)):
+        with pytest.raises(ArtifactError):
+            store.save_view(view)
+
+
+def test_slices_are_a_table_of_a_row_per_sample(tmp_path):
+    store = ReviewStore(tmp_path / "reviews.sqlite")
+    store.save_slice(SavedSlice("dark", "anna", ("a/2", "a/1"), "by hand"))
+    table = store.slice_table()
+    assert table[["slice", "annotator", "description", "id"]].to_numpy().tolist() == [
+        ["dark", "anna", "by hand", "a/2"],
+        ["dark", "anna", "by hand", "a/1"],
+    ]

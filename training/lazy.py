@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         ("measure", "robustness"),
         ("measure", "efficiency"),
         ("probe", "probe"),
+        ("embed", "embed"),
         ("measure", "report"),
         ("recommend", "recommend"),
         ("measure", "check_labels"),

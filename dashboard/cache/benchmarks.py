@@ -15,15 +15,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image
 
 from dashboard.cache import uploads
 from dashboard.cache.stamps import file_stamps, stamp
-from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir, read_table
+from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.data.atomic_dir import ATTACHED
-from fer_core.data.attach import read_attached
-from fer_core.data.prepared import PreparedDataset, prepared_folder
-from fer_core.data.storage import decode
+from fer_core.data.prepared import prepared_folder
+from fer_core.data.stored_pictures import Pictures, open_pictures
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.ensemble import members_changed
 from fer_core.evaluation.lineage import FindRun
@@ -301,24 +299,6 @@ def mean_faces(benchmark: Benchmark) -> dict[str, NDArray[np.float32]]:
         return {}
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Stored images by sample id.
-
-    Attributes:
-        images: uint8, shape (N, side, side) or (N, side, side, 3).
-        rows: Position in `images` by sample id.
-    """
-
-    images: NDArray[np.uint8]
-    rows: dict[str, int]
-
-    def get(self, sample_id: str) -> Image.Image | None:
-        """Returns a sample's picture, or None if it is missing."""
-        row = self.rows.get(sample_id)
-        return None if row is None else Image.fromarray(np.asarray(self.images[row]))
-
-
 def _stored_stamps(benchmark: Benchmark) -> Hashable:
     """Returns stamps of the prepared dataset's, the attached and the benchmark's files."""
     folder = data_folder(benchmark)
@@ -352,44 +332,11 @@ def pictures(benchmark: Benchmark) -> Pictures | None:
     hash_funcs={Benchmark: _stored_stamps},
 )
 def stored_pictures(benchmark: Benchmark) -> Pictures | None:
-    """Returns the pictures that are on this machine, or None.
-
-    They come from the prepared dataset if it is on this machine, else from the pictures that were
-    attached, else from the benchmark itself if its licence allows it to ship pictures.
-    """
-    folder = data_folder(benchmark)
-    if (folder / "images.npy").is_file():
-        with suppress(FerscopeError):  # it has another split
-            return _prepared_pictures(folder, benchmark.info.split_hash)
-    with suppress(FerscopeError):  # nothing is attached
-        attached = read_attached(folder, samples(benchmark).reset_index(drop=True))
-        return Pictures(attached.images, dict(attached.rows))
-    try:
-        return _shipped_pictures(benchmark)
-    except FerscopeError:
-        return None
+    """Returns the pictures that are on this machine, or None; see `open_pictures`."""
+    table = samples(benchmark).reset_index(drop=True)
+    return open_pictures(benchmark.directory, benchmark.info, table, data_folder(benchmark))
 
 
 def data_folder(benchmark: Benchmark) -> Path:
     """Returns the folder of the prepared dataset and of attached pictures."""
     return prepared_folder(data_root(), benchmark.directory)
-
-
-def _prepared_pictures(folder: Path, split_hash: str) -> Pictures:
-    dataset = PreparedDataset.open(folder)
-    if dataset.info.split_hash != split_hash:
-        raise ArtifactError(
-            f"The prepared dataset in {folder} has another split than this benchmark."
-        )
-    ids = dataset.samples["id"].tolist()
-    return Pictures(dataset.images, {name: row for row, name in enumerate(ids)})
-
-
-def _shipped_pictures(benchmark: Benchmark) -> Pictures:
-    table = read_table(benchmark.directory.pictures_path, ("id", "webp"))
-    try:
-        images = np.stack([decode(data, benchmark.info.colour) for data in table["webp"]])
-    except (OSError, ValueError) as error:
-        name = benchmark.info.name
-        raise ArtifactError(f"The pictures of {name!r} are damaged: {error}.") from error
-    return Pictures(images, {name: row for row, name in enumerate(table["id"])})

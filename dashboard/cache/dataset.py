@@ -28,9 +28,6 @@ from fer_core.evaluation.label_issues import (
 )
 from fer_core.evaluation.predictions import Predictions
 
-MAP_POINTS = 6000
-"""Largest number of images drawn on the map; a lasso still selects among all images."""
-
 _samples_stamp = file_stamps("samples_path")
 _predictions_stamp = file_stamps("predictions_path")
 
@@ -59,14 +56,6 @@ def card_text(benchmark: Benchmark) -> str:
     """Returns the dataset card as Markdown; empty if there is none."""
     path = benchmark.directory.card_text_path
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_SAMPLES)
-def map_points(benchmark: Benchmark) -> pd.DataFrame:
-    """Returns a random subset of up to `MAP_POINTS` samples that have map coordinates."""
-    samples = benchmarks.samples(benchmark)
-    points = samples.loc[samples["x"].notna(), ["id", "x", "y", "label"]]
-    return points.sample(min(MAP_POINTS, len(points)), random_state=0).sort_index()
 
 
 REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {

@@ -3,7 +3,7 @@
 Cache keys are the bytes of the face and the stamps of a run's weight files.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from fer_core.errors import FerscopeError
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceDetector, PictureFaces
-    from fer_core.predictor import Answer, Prediction, Predictor
+    from fer_core.predictor import Answer, BasePrediction, Prediction, Predictor
 
 
 def weight_stamps(run: Run) -> Hashable:
@@ -128,6 +128,42 @@ def predictions_of(
         run_id: str(result) if isinstance(result, FerscopeError) else result
         for run_id, result in predictions.items()
     }
+
+
+def each_prediction(
+    benchmark: Benchmark, run_ids: Sequence[str], face: NDArray[np.uint8]
+) -> "Iterator[tuple[str, BasePrediction | str]]":
+    """Yields the prediction of each run for a face, or the reason for none, as it is computed.
+
+    Ensembles come last: most of their members have run by then.
+
+    Args:
+        benchmark: The benchmark.
+        run_ids: The runs.
+        face: In the benchmark's format.
+    """
+    known = _predictions_so_far(benchmark, face)
+    yield from ((run_id, known[run_id]) for run_id in run_ids if run_id in known)
+    missing = [run_id for run_id in run_ids if run_id not in known]
+    missing.sort(key=lambda run_id: bool(benchmark.run(run_id).info.members))
+    if not missing:
+        return
+    for run_id, result in predictor(benchmark).predict_each([face], missing):
+        known[run_id] = str(result) if isinstance(result, FerscopeError) else result.of_face(0)
+        yield run_id, known[run_id]
+
+
+@st.cache_resource(
+    max_entries=64,
+    ttl=3600,
+    show_spinner=False,
+    hash_funcs={**BY_CONTENT, Benchmark: all_weight_stamps},
+)
+def _predictions_so_far(
+    benchmark: Benchmark, face: NDArray[np.uint8]
+) -> "dict[str, BasePrediction | str]":
+    """Returns the predictions for a face by run; `each_prediction` adds to them."""
+    return {}
 
 
 @st.cache_resource(max_entries=16, ttl=600, show_spinner=False)

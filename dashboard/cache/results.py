@@ -76,7 +76,16 @@ def _result_stamps(benchmark: Benchmark) -> Hashable:
     return _samples_stamp(benchmark), tuple(_run_stamps(run) for run in benchmark.runs)
 
 
-BY_RESULTS: HashFuncs = {Benchmark: _result_stamps}
+def _scope_key(scope: Scope) -> Hashable:
+    within = scope.within
+    return (
+        scope.eval_set,
+        scope.classes,
+        None if within is None else (within.name, within.content_key),
+    )
+
+
+BY_RESULTS: HashFuncs = {Benchmark: _result_stamps, Scope: _scope_key}
 """Key of functions that read the runs' results."""
 
 
@@ -191,6 +200,24 @@ def sample_probabilities(
                 scored = calibration.scale_confidence(raw[columns], temperature(run) or 1.0)
                 rows[run.run_id] = scored
     return rows
+
+
+@st.cache_resource(
+    max_entries=64, show_spinner=False, hash_funcs={Run: file_stamps("predictions_path")}
+)
+def _outcomes(run: Run) -> pd.Series:
+    parts = []
+    with suppress(ArtifactError):
+        for part in predictions(run).splits.values():
+            right = np.where(part.predicted == part.truth, "right", "wrong")
+            labelled = part.truth >= 0
+            parts.append(pd.Series(right[labelled], index=part.ids[labelled].astype(str)))
+    return pd.concat(parts) if parts else pd.Series(dtype=str)
+
+
+def outcomes(benchmark: Benchmark, run_id: str) -> pd.Series:
+    """Returns `right` or `wrong` by sample id, for the images that a run was evaluated on."""
+    return _outcomes(benchmark.run(run_id))
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.cache import inference
 from dashboard.cache.benchmarks import Benchmark
@@ -29,26 +30,46 @@ class PickedFace:
     crop: FaceCrop
 
 
+@dataclass(frozen=True)
+class FaceCards:
+    """The cards of several faces; `add_predictions` completes them.
+
+    Attributes:
+        container: Where the cards are.
+        faces: The faces in the benchmark's format.
+    """
+
+    container: DeltaGenerator
+    faces: tuple[NDArray[np.uint8], ...]
+
+    def add_predictions(self, benchmark: Benchmark, run_ids: Sequence[str]) -> None:
+        """Adds to each card its most frequent prediction and how many models agree."""
+        with self.container.container():
+            gallery(_predicted_cards(benchmark, self.faces, run_ids))
+
+
 def pick_face(
-    benchmark: Benchmark, pictures: Sequence[DetectedPicture], run_ids: Sequence[str]
-) -> PickedFace:
-    """Shows a card per face if there are several, and returns the picked face.
+    benchmark: Benchmark, pictures: Sequence[DetectedPicture]
+) -> tuple[PickedFace, FaceCards | None]:
+    """Shows a card per face if there are several; returns the picked face, and the cards if any.
 
     Args:
         benchmark: The benchmark.
         pictures: At least one picture.
-        run_ids: The models whose predictions are shown.
     """
     faces = [PickedFace(picture, crop) for picture in pictures for crop in picture.crops]
     if len(faces) == 1:
-        return faces[0]
+        return faces[0], None
     if len(faces) > MAX_FACES:
         st.warning(f"Only the first {MAX_FACES} of {len(faces)} faces are used.")
         faces = faces[:MAX_FACES]
     stored_format = SampleFormat(benchmark.info.side, benchmark.info.colour)
-    stored = [stored_format.convert(face.crop.crop) for face in faces]
     st.markdown(f"**{len(faces)} faces**")
-    gallery(_cards(benchmark, stored, run_ids))
+    cards = FaceCards(st.empty(), tuple(stored_format.convert(face.crop.crop) for face in faces))
+    with cards.container.container():
+        gallery(
+            [Card(Image.fromarray(face), f"{n}.") for n, face in enumerate(cards.faces, start=1)]
+        )
     index = st.segmented_control(
         "Show face",
         list(range(len(faces))),
@@ -60,10 +81,10 @@ def pick_face(
     # A picture may have been removed since the face was picked.
     face = faces[index if index is not None and index < len(faces) else 0]
     st.caption(f"From {plain(face.source.name)}.")
-    return face
+    return face, cards
 
 
-def _cards(
+def _predicted_cards(
     benchmark: Benchmark, stored: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
 ) -> list[Card]:
     """Returns one card per face: its most frequent prediction and how many models agree."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.cache import benchmarks, inference
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.attach import attach_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.pickers import switch
@@ -24,6 +24,7 @@ from dashboard.components.text import plain
 from dashboard.state import BIND, TEST_SAMPLE, Key
 from fer_core.data.faces import no_face, whole_picture
 from fer_core.data.imaging import SampleFormat, printable_name
+from fer_core.data.stored_pictures import Pictures
 from fer_core.errors import DetectorError, ImageError
 
 if TYPE_CHECKING:  # torch-free, but slow to import before it is needed

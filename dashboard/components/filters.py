@@ -7,20 +7,22 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.cache import results
+from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.results import Board
+from dashboard.cache.slices import saved_slices
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import FerscopeError
 from fer_core.evaluation import slices
 from fer_core.evaluation.leaderboard import why_unranked
-from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, Scope
+from fer_core.evaluation.scope import SECOND_LABEL, VALIDATION, SampleSet, Scope
 from fer_core.evaluation.subsets import presets
 from fer_core.figures.html_report import EVAL_SET_TITLES
 
 CUSTOM = "Custom"
+ALL_IMAGES = "All images"
 SCORED_HELP = (
     "Leak-free leaves out test images with a duplicate in the original training or validation "
     "data. Second labels are the other annotation of the same images: with FER+, the original "
@@ -69,6 +71,42 @@ def class_picker(benchmark: Benchmark) -> tuple[str, ...]:
         return tuple(sorted(picked)) if 2 <= len(picked) < len(labels) else ()
 
 
+def slice_picker(benchmark: Benchmark) -> SampleSet | None:
+    """Shows a picker of a saved slice in the sidebar; returns the slice, or None for all images.
+
+    Shows nothing if no slice is saved.
+    """
+    saved = {item.name: item for item in saved_slices(benchmark)}
+    if not saved:
+        return None
+    with st.sidebar:
+        name = st.selectbox(
+            "Saved slice",
+            [ALL_IMAGES, *saved],
+            key=Key.SLICE,
+            bind=BIND,
+            help="Every number on the result pages, and every list and map of images, is then of "
+            "the slice's images alone.",
+        )
+    if name not in saved:
+        return None
+    return SampleSet(name, frozenset(saved[name].sample_ids))
+
+
+def _require_images(benchmark: Benchmark, scope: Scope) -> None:
+    """Stops the page if the picked slice has no image of the evaluation set, and says so."""
+    if scope.within is None:
+        return
+    samples = benchmarks.samples(benchmark)
+    if scope.within.ids.isdisjoint(samples.index[samples["split"] == scope.split]):
+        st.info(
+            f"The slice {plain(scope.within.name)} has no image of {scope.split}. Pick another "
+            f"evaluation set, or {ALL_IMAGES} in the sidebar. Training images are not evaluated.",
+            icon=":material/filter_alt:",
+        )
+        st.stop()
+
+
 def results_scope() -> tuple[Benchmark, Scope, Board]:
     """Starts a page on results: returns the picked benchmark, the scope, and the results on it.
 
@@ -79,7 +117,8 @@ def results_scope() -> tuple[Benchmark, Scope, Board]:
     eval_set = pickers.switch(
         "Evaluation set", eval_sets(benchmark), Key.SCORED, help_text=SCORED_HELP
     )
-    scope = Scope(eval_set, classes)
+    scope = Scope(eval_set, classes, slice_picker(benchmark))
+    _require_images(benchmark, scope)
     try:
         warnings = results.leaderboard(benchmark, scope).warnings
         pickers.run_problems([*benchmark.warnings, *warnings])
@@ -105,7 +144,8 @@ def describe(board: Board) -> str:
     images = results.entries[0].metrics.split.samples
     all_classes = results.labels == results.info.labels
     classes = "" if all_classes else f" of {plain(', '.join(results.labels))}"
-    return f"{images:,} images{classes} ({EVAL_SET_TITLES[results.eval_set].lower()})"
+    within = f" in the slice {plain(results.within)}" if results.within else ""
+    return f"{images:,} images{classes}{within} ({EVAL_SET_TITLES[results.eval_set].lower()})"
 
 
 def sample_filter(groups: pd.DataFrame) -> list[tuple[str, str]]:

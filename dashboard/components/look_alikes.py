@@ -5,13 +5,18 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from dashboard.cache import benchmarks
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components.gallery import Card, gallery
+from fer_core.data.stored_pictures import Pictures
 from fer_core.figures.palette import class_colour
 
 EXPLANATION = (
     "Similarity is the pixel correlation r; pictures with r near 1 are almost identical. A similar "
     "picture with another label often explains an error."
+)
+EMBEDDING_EXPLANATION = (
+    "Similarity is the cosine of the network's embeddings (its last feature map, averaged over "
+    "positions): what the network sees in both, whatever their light and framing."
 )
 
 
@@ -22,25 +27,27 @@ def show(
     *,
     key: str,
     on_open: Callable[[str], None],
+    symbol: str = "r",
 ) -> None:
-    """Shows samples with their labels and correlations.
+    """Shows samples with their labels and similarities.
 
     Args:
         benchmark: The benchmark.
         pictures: Its pictures.
-        matches: Sample ids and correlations, highest first.
+        matches: Sample ids and similarities, highest first.
         key: Identifies the gallery on the page.
         on_open: Called with a sample's id when its picture is clicked.
+        symbol: Of the similarity.
     """
     if not matches:
         st.caption("There is no picture to compare with.")
         return
     labels = benchmarks.samples(benchmark)["label"]
     cards = []
-    for sample_id, correlation in matches:
+    for sample_id, similarity in matches:
         picture, label = pictures.get(sample_id), str(labels[sample_id])
         if picture is not None:
             colour = class_colour(label, benchmark.info.labels)
-            title = f"{label}, r = {correlation:.2f}"
+            title = f"{label}, {symbol} = {similarity:.2f}"
             cards.append(Card(picture, title, sample_id, colour, sample_id))
     gallery(cards, key=key, on_open=on_open)

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from dashboard.cache import benchmarks
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
 from dashboard.components.gallery import Card, gallery
 from dashboard.state import Key
+from fer_core.data.stored_pictures import Pictures
 from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 24

@@ -7,6 +7,8 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.slices import saved_slices
 from dashboard.components.text import plain
+from dashboard.state import Key
+from fer_core.csv_text import csv_text
 from fer_core.errors import FerscopeError
 from fer_core.reviews import ReviewStore, SavedSlice
 
@@ -30,8 +32,8 @@ def save_button(
     ):
         name = st.text_input("Name", max_chars=NAME_LIMIT, key=f"slice-name-{key}")
         st.caption(
-            "A saved slice is a filter on the result pages and a column of the leaderboard, for "
-            "every visitor. A slice of the same name is replaced."
+            "Pick it in the sidebar to see its images alone, on every page. It is also a column of "
+            "the leaderboard. Every visitor sees it; a slice of the same name is replaced."
         )
         if st.form_submit_button("Save slice", icon=":material/save:"):
             _save(benchmark, name.strip(), tuple(sample_ids()), description)
@@ -51,12 +53,30 @@ def _save(benchmark: Benchmark, name: str, sample_ids: tuple[str, ...], descript
 
 
 def manage(benchmark: Benchmark) -> None:
-    """Lists the saved slices, with a button that deletes each."""
+    """Lists the saved slices with links to their images, delete buttons, and a csv of all."""
+    st.download_button(
+        "All slices (csv)",
+        lambda: csv_text(ReviewStore.of(benchmark.directory).slice_table()),
+        file_name=f"{benchmark.info.name}-slices.csv",
+        mime="text/csv",
+        icon=":material/download:",
+    )
     for saved in saved_slices(benchmark):
         text, button = st.columns([8, 1], vertical_alignment="center")
         text.markdown(
             f"**{plain(saved.name)}**: {len(saved.sample_ids):,} samples, "
             f"{plain(saved.description)}; saved by {plain(saved.annotator)} on {saved.created[:10]}"
+        )
+        query: dict[str, str] = {
+            Key.BENCHMARK: benchmark.info.name,
+            Key.VIEW: "Samples",
+            Key.SLICE: saved.name,
+        }
+        text.page_link(
+            "views/explorer.py",
+            label="Open its images",
+            icon=":material/photo_library:",
+            query_params=query,
         )
         if button.button("Delete", key=f"delete-slice-{saved.name}", icon=":material/delete:"):
             ReviewStore.of(benchmark.directory).delete_slice(saved.name)

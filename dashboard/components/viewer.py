@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.cache import benchmarks, inference, results
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache import benchmarks, embeddings, inference, results
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, review_form, saliency_map
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import column_title, plain
 from dashboard.state import BIND, TEST_SAMPLE, Key
 from fer_core.data import annotators
+from fer_core.data.stored_pictures import Pictures
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.human_votes import Votes
 from fer_core.figures.charts import answers_heatmap
@@ -251,8 +252,31 @@ def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str)
         return
     matches = results.nearest(benchmark, np.asarray(pictures.images[row]), _NEIGHBOURS + 1)
     others = [match for match in matches if match[0] != sample_id][:_NEIGHBOURS]
+    st.caption("By pixels")
     look_alikes.show(benchmark, pictures, others, key="viewer-neighbours", on_open=open_sample)
     st.caption(look_alikes.EXPLANATION)
+    _embedding_neighbours(benchmark, pictures, sample_id)
+
+
+def _embedding_neighbours(benchmark: Benchmark, pictures: Pictures, sample_id: str) -> None:
+    """Shows the training pictures that the chosen network sees most like a sample."""
+    run = embeddings.chosen_network(benchmark, st.query_params.get(Key.RUN, ""))
+    if run is None:
+        return
+    st.caption(f"By the embedding of {plain(benchmark.titles[run.run_id])}")
+    index = embeddings.index_of(run)
+    vector = None if index is None else embeddings.vector_of(index, sample_id)
+    if index is None or vector is None:
+        st.caption("It was not computed yet. Compute it:")
+        name = benchmark.info.name
+        st.code(f"python -m training embed {name} {run.run_id}", language="bash")
+        return
+    matches = embeddings.nearest(benchmark, index, vector, _NEIGHBOURS + 1)
+    others = [match for match in matches if match[0] != sample_id][:_NEIGHBOURS]
+    look_alikes.show(
+        benchmark, pictures, others, key="viewer-embedded", on_open=open_sample, symbol="cos"
+    )
+    st.caption(look_alikes.EMBEDDING_EXPLANATION)
 
 
 def _properties(row: pd.DataFrame) -> None:

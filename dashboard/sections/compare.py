@@ -1,13 +1,16 @@
 """The sections of Compare on a face: changes of the face, predictions, similar pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.cache import benchmarks, inference, results
+from dashboard import navigation
+from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, pickers, saliency_map, viewer
 from dashboard.components.attach import need_pictures
@@ -19,13 +22,14 @@ from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
+from fer_core.data.stored_pictures import Pictures
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.evaluation.regression import CAVEAT
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import outlined
 from fer_core.figures.whatif import sweep_chart
-from fer_core.predictor import Answer, calibrated, decide
+from fer_core.predictor import Answer, BasePrediction, calibrated, decide
 
 PER_ROW = 4
 PREDICTED = "predicted class"
@@ -100,6 +104,8 @@ def show_face(
 def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> None:
     """Shows the models' predictions for the picked face, with maps and downloads.
 
+    Each prediction appears as soon as it is there; the maps, which take longer, follow.
+
     Args:
         benchmark: The benchmark.
         run_ids: The models.
@@ -116,29 +122,28 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
         help="Below this calibrated confidence a model abstains. The Trust page shows the coverage "
         "and the error rate that follow.",
     ) / 100  # fmt: skip
-    answers = []
-    with st.spinner("Running the models ..."):
-        for run_id in run_ids:
-            target = None if explain == PREDICTED else explain
-            answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
-            if isinstance(answer, str):
-                title = plain(benchmark.titles[run_id])
-                st.warning(f"{title} has no prediction. {plain(answer)}")
-            else:
-                answers.append(answer)
-    if not answers:
+    target = None if explain == PREDICTED else str(explain)
+    heading, heat_map = st.empty(), st.empty()
+    cards = _model_cards(benchmark, run_ids)
+    predicted = _predict(benchmark, cards, stored, unsure_below)
+    if not predicted:
         return
-    st.markdown(f"#### {agreement(answers, unsure_below)}")
-    _heatmap(answers, benchmark.titles)
-    _side_by_side(answers, benchmark.titles, stored, unsure_below)
-    compare_downloads.show(benchmark, faces, answers, unsure_below)
+    heading.markdown(f"#### {agreement(predicted, unsure_below)}")
+    with heat_map.container():
+        _heatmap(predicted, benchmark.titles)
+    answers = _explain(benchmark, cards, predicted, stored, target)
+    _explanation_notes(predicted)
+    if answers:
+        compare_downloads.show(benchmark, faces, answers, unsure_below)
 
 
-def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
+def agreement(predictions: Sequence[BasePrediction], unsure_below: float) -> str:
     """Returns one sentence on whether the models agree."""
-    predicted = [decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in answers]
-    if len(answers) == 1:
-        return f"{plain(answers[0].title)}: {predicted[0]}."
+    predicted = [
+        decide(item.calibrated, item.labels, unsure_below) or "unsure" for item in predictions
+    ]
+    if len(predictions) == 1:
+        return f"{plain(predictions[0].title)}: {predicted[0]}."
     if len(set(predicted)) == 1:
         return f"All {len(predicted)} models: {predicted[0]}."
     ordered = sorted(dict.fromkeys(predicted), key=lambda name: -predicted.count(name))
@@ -146,44 +151,103 @@ def agreement(answers: Sequence[Answer], unsure_below: float) -> str:
     return f"The models disagree: {', '.join(counts)}."
 
 
-def _heatmap(answers: Sequence[Answer], titles: Mapping[str, str]) -> None:
+@dataclass(frozen=True)
+class _ModelCard:
+    """Places on the page for a model's prediction and for its map, which follows later."""
+
+    prediction: DeltaGenerator
+    map: DeltaGenerator
+
+
+def _model_cards(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _ModelCard]:
+    """Shows a card for each model, with a link to its page, and returns its empty places."""
+    cards = {}
+    for start in range(0, len(run_ids), PER_ROW):
+        columns = st.columns(PER_ROW, gap="medium")
+        for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
+            with column.container(border=True):
+                run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
+                navigation.open_page("run", f"**{plain(benchmark.titles[run_id])}**", run)
+                cards[run_id] = _ModelCard(st.empty(), st.empty())
+                cards[run_id].prediction.caption("The model is running ...")
+    return cards
+
+
+def _predict(
+    benchmark: Benchmark,
+    cards: Mapping[str, _ModelCard],
+    stored: NDArray[np.uint8],
+    unsure_below: float,
+) -> list[BasePrediction]:
+    """Shows each model's prediction as soon as it is there; returns them in the order shown."""
+    predicted = {}
+    for run_id, result in inference.each_prediction(benchmark, list(cards), stored):
+        with cards[run_id].prediction.container():
+            if isinstance(result, str):
+                title = plain(benchmark.titles[run_id])
+                st.warning(f"{title} has no prediction. {plain(result)}")
+                continue
+            predicted[run_id] = result
+            top = decide(result.calibrated, result.labels, unsure_below)
+            st.markdown(f"### {top or 'unsure'} · {result.calibrated.max():.0%}")
+            for name, item in result.estimates.items():
+                st.markdown(f"{plain(name)}: **{item.text()}**")
+            st.plotly_chart(
+                probability_bars(result.calibrated, result.labels.names),
+                key=f"bars-{run_id}",
+                config={"displayModeBar": False},
+                alt=_probabilities(result),
+            )
+        cards[run_id].map.caption("The saliency map follows.")
+    return [predicted[run_id] for run_id in cards if run_id in predicted]
+
+
+def _explain(
+    benchmark: Benchmark,
+    cards: Mapping[str, _ModelCard],
+    predicted: Sequence[BasePrediction],
+    stored: NDArray[np.uint8],
+    target: str | None,
+) -> list[Answer]:
+    """Shows each model's saliency map as soon as it is there; returns the answers.
+
+    Args:
+        benchmark: The benchmark.
+        cards: Places for the maps by run.
+        predicted: Predictions of the models.
+        stored: The face in the benchmark's format.
+        target: The explained class; each model's predicted class if None.
+    """
+    face = Image.fromarray(stored)
+    answers: dict[str, Answer] = {}
+    # an ensemble's map is made of its members' maps
+    ids = [item.run_id for item in predicted]
+    for run_id in sorted(ids, key=lambda run_id: bool(benchmark.run(run_id).info.members)):
+        answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
+        if isinstance(answer, str):
+            cards[run_id].map.warning(f"There is no map. {plain(answer)}")
+            continue
+        answers[run_id] = answer
+        note = (
+            f"Evidence for *{answer.explained}* ({answer.method}); {1000 * answer.seconds:.0f} ms"
+        )
+        with cards[run_id].map.container():
+            saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
+    return [answers[run_id] for run_id in ids if run_id in answers]
+
+
+def _heatmap(predictions: Sequence[BasePrediction], titles: Mapping[str, str]) -> None:
     """Shows all distributions as one heat map, one row per model."""
-    rows = {titles[answer.run_id]: answer.calibrated for answer in answers}
+    rows = {titles[item.run_id]: item.calibrated for item in predictions}
     chart.show(
-        answers_heatmap(rows, answers[0].labels.names, ""),
+        answers_heatmap(rows, predictions[0].labels.names, ""),
         "answers",
         "Calibrated probability of each class, one row per model.",
     )
 
 
-def _side_by_side(
-    answers: Sequence[Answer],
-    titles: Mapping[str, str],
-    stored: NDArray[np.uint8],
-    unsure_below: float,
-) -> None:
-    """Shows each model's prediction with its saliency map, in the order of the answers."""
-    face = Image.fromarray(stored)
-    for start in range(0, len(answers), PER_ROW):
-        columns = st.columns(PER_ROW, gap="medium")
-        for column, answer in zip(columns, answers[start : start + PER_ROW], strict=False):
-            with column.container(border=True):
-                top = decide(answer.calibrated, answer.labels, unsure_below)
-                st.markdown(f"**{plain(titles[answer.run_id])}**")
-                st.markdown(f"### {top or 'unsure'} · {answer.calibrated.max():.0%}")
-                note = (
-                    f"Evidence for *{answer.explained}* ({answer.method}); "
-                    f"{1000 * answer.seconds:.0f} ms"
-                )
-                for name, item in answer.estimates.items():
-                    st.markdown(f"{plain(name)}: **{item.text()}**")
-                saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
-                st.plotly_chart(
-                    probability_bars(answer.calibrated, answer.labels.names),
-                    key=f"bars-{answer.run_id}",
-                    config={"displayModeBar": False},
-                    alt=_probabilities(answer),
-                )
+def _explanation_notes(predictions: Sequence[BasePrediction]) -> None:
+    """Says how to read the cards."""
     st.caption(
         "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
         "map shows what influenced a model, not what a person would look at. Confidence is scaled "
@@ -191,11 +255,11 @@ def _side_by_side(
         "badge says whether such maps beat model-agnostic baselines on that model; point at it for "
         "the intervals."
     )
-    if any(answer.estimates for answer in answers):
+    if any(item.estimates for item in predictions):
         st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
 
 
-def _probabilities(answer: Answer) -> str:
+def _probabilities(answer: BasePrediction) -> str:
     """Returns a model's probabilities as text."""
     return "Class probabilities: " + ", ".join(
         f"{name} {share:.0%}"
@@ -259,6 +323,36 @@ def similar_pictures(benchmark: Benchmark, stored: NDArray[np.uint8]) -> None:
         )
         viewer.offer(benchmark, [sample_id for sample_id, _ in matches])
     st.caption(look_alikes.EXPLANATION)
+    _similar_by_embedding(benchmark, pictures, stored)
+
+
+def _similar_by_embedding(
+    benchmark: Benchmark, pictures: Pictures, stored: NDArray[np.uint8]
+) -> None:
+    """Shows the training pictures that a network sees most like a face, if it was embedded."""
+    run = embeddings.chosen_network(benchmark, st.query_params.get(Key.RUN, ""))
+    if run is None:
+        return
+    title = plain(benchmark.titles[run.run_id])
+    st.markdown(f"**Most similar training pictures by the embedding of {title}**")
+    index = embeddings.index_of(run)
+    if index is None:
+        st.caption("It was not computed yet. Compute it:")
+        name = benchmark.info.name
+        st.code(f"python -m training embed {name} {run.run_id}", language="bash")
+        return
+    vector = embeddings.embed_face(benchmark, run, index, stored)
+    matches = embeddings.nearest(benchmark, index, vector, NEIGHBOURS)
+    look_alikes.show(
+        benchmark,
+        pictures,
+        matches,
+        key="similar-embedded",
+        on_open=viewer.open_sample,
+        symbol="cos",
+    )
+    viewer.offer(benchmark, [sample_id for sample_id, _ in matches])
+    st.caption(look_alikes.EMBEDDING_EXPLANATION)
 
 
 def _flip(turn: Turn | None, labels: Sequence[str]) -> str:

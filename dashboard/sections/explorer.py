@@ -1,7 +1,6 @@
 """The sections of the Dataset explorer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,29 +8,23 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboard.cache import benchmarks, dataset, results
+from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, pickers, slices, viewer
+from dashboard.components import chart, opening_table, pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery, mean_face_row, strip
+from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import column_title
 from dashboard.state import BIND, Key
 from fer_core.data import annotators
-from fer_core.data.embedding import inside
 from fer_core.data.outliers import MEASURES
 from fer_core.data.sources.base import SPLITS
-from fer_core.errors import ArtifactError
-from fer_core.evaluation.saved_slices import membership
-from fer_core.evaluation.scope import Scope
-from fer_core.figures import charts, tables
+from fer_core.figures import charts
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
 
 PAGE_SIZE = 40
-REGION_CORNERS = 24
-"""Largest number of a region's corners in the address."""
-
 SHOWN_SPLITS = (*SPLITS, "excluded")
 SORTS: Mapping[str, str] = {
     "id": "Id",
@@ -76,6 +69,8 @@ def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
     mask = np.ones(len(samples), dtype=bool)
     if split in SHOWN_SPLITS:
         mask &= (samples["split"] == split).to_numpy()
+    if split == "excluded":
+        mask &= _reason_filter(samples)
     if classes:
         mask &= samples["label"].isin(classes).to_numpy()
     if picked:
@@ -83,11 +78,27 @@ def filters(benchmark: Benchmark, samples: pd.DataFrame) -> pd.DataFrame:
     return samples[mask]
 
 
+def _reason_filter(samples: pd.DataFrame) -> NDArray[np.bool_]:
+    """Shows a picker of the reason of exclusion; returns a mask of the samples with it."""
+    reasons = samples["excluded"].astype("object").fillna("")
+    known = sorted(set(reasons[reasons != ""]))
+    picked = st.selectbox("Reason of exclusion", ["all", *known], key=Key.EXCLUDED, bind=BIND)
+    if picked not in known:
+        return np.ones(len(samples), dtype=bool)
+    return np.asarray(reasons == picked, dtype=bool)
+
+
 def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows the number of images by class, split and source, and the reasons of exclusions."""
     labels = benchmark.info.labels
+    whole = len(samples) == len(benchmarks.samples(benchmark))
+    by_split = pd.DataFrame(benchmark.info.counts) if whole else _by_split(samples, labels)
+    balance = {
+        str(split): dict(zip(labels, by_split[split].reindex(list(labels)).tolist(), strict=True))
+        for split in by_split
+    }
     chart.show(
-        charts.class_balance(benchmark.info.counts, labels),
+        charts.class_balance(balance, labels),
         "balance",
         "Share of each class by split, without excluded images.",
     )
@@ -104,18 +115,48 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**By class and split**")
-        st.dataframe(
-            pd.DataFrame(benchmark.info.counts).assign(all=lambda t: t.sum(axis=1)), key="table"
+        by_split = by_split.assign(all=by_split.sum(axis=1))
+        opening_table.show(
+            by_split,
+            lambda row, column: _samples_of(label=str(by_split.index[row]), split=column),
+            "table",
+            hide_index=False,
         )
     with right:
-        st.markdown("**Excluded images**")
-        reasons = pd.Series(dict(benchmark.info.excluded), name="images", dtype=int)
-        if reasons.empty:
-            st.caption("No image was excluded.")
-        else:
-            st.dataframe(
-                reasons.rename_axis("reason").reset_index(), hide_index=True, key="excluded"
-            )
+        _excluded(benchmark.info.excluded if whole else _reasons(samples))
+    st.caption(opening_table.HINT)
+
+
+def _reasons(samples: pd.DataFrame) -> dict[str, int]:
+    """Returns the number of excluded samples by reason."""
+    reasons = samples.loc[samples["split"] == "excluded", "excluded"]
+    return {str(reason): int(count) for reason, count in reasons.value_counts().items()}
+
+
+def _excluded(counted: Mapping[str, int]) -> None:
+    """Shows the number of excluded images by reason."""
+    st.markdown("**Excluded images**")
+    reasons = pd.Series(dict(counted), name="images", dtype=int)
+    if reasons.empty:
+        st.caption("No image was excluded.")
+        return
+    opening_table.show(
+        reasons.rename_axis("reason").reset_index(),
+        lambda row, _: _samples_of(split="excluded", reason=str(reasons.index[row])),
+        "excluded",
+    )
+
+
+def _by_split(samples: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Returns the number of samples by class and split, without excluded ones."""
+    table = pd.crosstab(samples["label"], samples["split"])
+    return table.reindex(index=list(labels), columns=list(SPLITS), fill_value=0)
+
+
+def _samples_of(label: str = "", split: str = "all", reason: str = "") -> TableTarget:
+    """Returns the view of the samples of a class, a split and a reason of exclusion."""
+    query = {Key.VIEW: "Samples", Key.SPLIT: split, Key.EMOTIONS: label, Key.EXCLUDED: reason}
+    return TableTarget("explorer", {str(key): value for key, value in query.items() if value})
 
 
 def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:
@@ -257,93 +298,6 @@ _STATISTIC_HELP = {
 }
 
 
-def dataset_map(benchmark: Benchmark, samples: pd.DataFrame) -> None:
-    """Shows the map of all images, and the faces of the selected region."""
-    if not needs_columns(samples, "x", "y"):
-        return
-    card = dataset.card(benchmark)
-    region = _region_in_address()
-    caption = (
-        "Each dot is an image at its first two principal components, after normalising brightness "
-        "and contrast (eigenfaces). They reflect mostly light, framing and pose; labels are not "
-        f"used. Up to {dataset.MAP_POINTS:,} images are drawn; a region selects among all images. "
-        "Click a dot to open its image."
-    )
-    st.plotly_chart(
-        dataset_figures.dataset_map(
-            dataset.map_points(benchmark),
-            benchmark.info.labels,
-            region,
-            card.explained if card else (),
-        ),
-        on_select=_follow_map,
-        selection_mode=("points", "lasso", "box"),
-        key="map",
-        alt=caption,
-    )
-    st.caption(caption)
-    _axis_faces(benchmark)
-    if region is None:
-        st.info("Select a region of the map to see its faces.", icon=":material/gesture:")
-        _region_by_limits(samples)
-        return
-    selected = samples[inside(samples[["x", "y"]].to_numpy(dtype=np.float64), region)]
-    st.subheader(f"{len(selected):,} images in the region", anchor=False)
-    shares = selected["label"].value_counts(normalize=True)
-    st.caption(", ".join(f"{label} {share:.0%}" for label, share in shares.items()))
-    ids = [str(sample_id) for sample_id in selected["id"]]
-    with st.container(horizontal=True):
-        if st.button("Clear selection", icon=":material/close:"):
-            del st.query_params[Key.REGION]
-            st.rerun()
-        slices.save_button(benchmark, lambda: ids, "region of the map of images", "region")
-    _region_accuracies(benchmark, ids)
-    show_samples(benchmark, selected, key="region")
-
-
-def _region_by_limits(samples: pd.DataFrame) -> None:
-    """Shows limits of the map's axes, for readers who cannot draw a region."""
-    with st.popover("Select a region by its limits", icon=":material/crop:", type="tertiary"):
-        limits = []
-        for axis, title in (
-            ("x", "First principal component"),
-            ("y", "Second principal component"),
-        ):
-            low, high = float(samples[axis].min()), float(samples[axis].max())
-            if low == high:  # a slider needs two ends
-                return
-            limits.append(st.slider(title, low, high, (low, high), key=f"limits-{axis}"))
-        region = _drawn_region({"box": [{"x": limits[0], "y": limits[1]}]})
-        if st.button("Select the region", key="limits-select") and region is not None:
-            st.query_params[Key.REGION] = region
-            st.rerun()
-
-
-def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
-    """Shows every model's accuracy on the test images of a region."""
-    if not benchmark.runs:
-        return
-    try:
-        board = results.board(benchmark, Scope())
-    except ArtifactError:
-        return
-    table = tables.slice_table(board.results.entries, board.aligned, {"accuracy": ids})
-    if table.empty:
-        st.caption("No test image is in the region, so there is no accuracy of the models on it.")
-        return
-    table.columns = pd.Index(["accuracy", "95% (%)"])
-    table.insert(0, "model", [entry.info.title for entry in board.results.entries])
-    bar = share_bar()
-    st.dataframe(table, hide_index=True, column_config={"accuracy": bar}, key="region-accuracy")
-    inside = membership(board.aligned.ids, ids)
-    elsewhere = board.aligned.right[0, ~inside].mean() if not inside.all() else float("nan")
-    st.caption(
-        f"Accuracy on the {int(inside.sum()):,} test images of the region, with 95% Wilson "
-        f"intervals, in the order of the leaderboard. {board.results.entries[0].info.title} is "
-        f"right on {elsewhere:.1%} of the test images outside it."
-    )
-
-
 def votes(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     """Shows the annotators' agreement, their votes by label, and a second annotation."""
     labels = benchmark.info.labels
@@ -382,11 +336,11 @@ def _agreement_by_class(samples: pd.DataFrame, labels: Sequence[str]) -> None:
     )
     table = table.reindex(list(labels)).fillna({"images": 0}).astype({"images": "int64"})
     bar = share_bar()
-    st.dataframe(
+    opening_table.show(
         table.rename_axis("class").reset_index(),
-        hide_index=True,
-        column_config={"mean agreement": bar, "unanimous": bar},
-        key="agreement",
+        lambda row, _: _samples_of(label=str(table.index[row])),
+        "agreement",
+        {"mean agreement": bar, "unanimous": bar},
     )
     st.caption(
         "Mean agreement: share of the votes for the most frequent class, averaged over the "
@@ -398,54 +352,3 @@ def _grey_image(values: NDArray[np.float32]) -> Image.Image:
     """Returns values as a picture, scaled from the lowest (black) to the highest (white)."""
     low, high = float(values.min()), float(values.max())
     return Image.fromarray(((values - low) / max(high - low, 1e-6) * 255).astype(np.uint8))
-
-
-def _axis_faces(benchmark: Benchmark) -> None:
-    faces = benchmarks.mean_faces(benchmark)
-    ends = {
-        "axis/x/low": "far left",
-        "axis/x/high": "far right",
-        "axis/y/low": "bottom",
-        "axis/y/high": "top",
-    }
-    if set(ends) <= faces.keys():
-        strip([(Image.fromarray(faces[key]), name) for key, name in ends.items()])
-        st.caption(
-            "The ends of the map's axes: mean of the outermost 2% of the images at each end."
-        )
-
-
-def _follow_map() -> None:
-    """Writes the region that was drawn on the map, or the clicked image, to the address."""
-    selection = st.session_state["map"]["selection"]
-    if (drawn := _drawn_region(selection)) is not None:
-        st.query_params[Key.REGION] = drawn
-    elif len(selection["points"]) == 1:
-        viewer.open_sample(str(selection["points"][0]["customdata"][0]))
-
-
-def _drawn_region(selection: Mapping[str, Any]) -> str | None:
-    """Returns the corners of the selected region in the format of the address."""
-    if selection.get("lasso"):
-        corners = list(zip(selection["lasso"][0]["x"], selection["lasso"][0]["y"], strict=True))
-    elif selection.get("box"):
-        (left, right), (bottom, top) = selection["box"][0]["x"], selection["box"][0]["y"]
-        corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
-    else:
-        return None
-    step = -(-len(corners) // REGION_CORNERS)
-    return "_".join(f"{x:.3f},{y:.3f}" for x, y in corners[::step])
-
-
-def _region_in_address() -> NDArray[np.float64] | None:
-    """Returns the region that the address names, shape (K, 2), or None."""
-    try:
-        corners = [
-            [float(value) for value in corner.split(",")]
-            for corner in st.query_params.get(Key.REGION, "").split("_")
-        ]
-        region = np.array(corners, dtype=np.float64)
-    except ValueError:
-        return None
-    usable = region.ndim == 2 and region.shape[1] == 2 and 3 <= len(region) <= 2 * REGION_CORNERS
-    return region if usable and np.isfinite(region).all() else None

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks
 from dashboard.cache import labelling as cache
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.labelling import BenchmarkPool, LabelState
 from dashboard.components import chart, pickers
 from dashboard.components.attach import need_pictures
@@ -15,6 +15,7 @@ from dashboard.components.gallery import enlarge
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
+from fer_core.data.stored_pictures import Pictures
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.few_labels.annotations import UNCLEAR, Merge, export
 from fer_core.evaluation.few_labels.selection import MARGIN, WORTH_LABELS

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import percent_column
@@ -18,6 +18,7 @@ from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
 from fer_core.data import review
+from fer_core.data.stored_pictures import Pictures
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
 

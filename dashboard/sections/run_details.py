@@ -9,8 +9,10 @@ from dashboard.cache import benchmarks, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
-from dashboard.components import chart, filters
+from dashboard.components import chart, filters, opening_table
 from dashboard.components.columns import percent_column
+from dashboard.components.opening_table import TableTarget
+from dashboard.components.sample_list import open_cell
 from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
@@ -19,7 +21,7 @@ from fer_core.evaluation.leaderboard import Entry, why_unranked
 from fer_core.evaluation.leaderboard_columns import COLUMNS, Column, Group, Kind
 from fer_core.evaluation.scope import Scope
 from fer_core.figures import charts, tables
-from fer_core.figures.confusion import most_confused
+from fer_core.figures.confusion import ANY, most_confused
 
 WORST = 8
 """Number of confusions that are listed."""
@@ -106,12 +108,19 @@ def metrics(board: Board, entry: Entry) -> None:
             }
         )
         share = percent_column()
-        st.dataframe(
+
+        def opens(number: int, column: str) -> TableTarget:
+            name = classes[number].label
+            cells = {"precision": (ANY, name), "recall": (name, name)}
+            return open_cell(entry.run_id, cells.get(column, (name, ANY)))
+
+        opening_table.show(
             table,
-            hide_index=True,
-            key="run-classes",
-            column_config=dict.fromkeys(("recall", "precision", "F1"), share),
+            opens,
+            "run-classes",
+            dict.fromkeys(("recall", "precision", "F1"), share),
         )
+        st.caption(opening_table.HINT)
 
 
 def _text(column: Column, value: float) -> str:

@@ -7,12 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.cache import benchmarks, dataset
-from dashboard.cache.benchmarks import Benchmark, Pictures
+from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
+from fer_core.data.stored_pictures import Pictures
 from fer_core.data.transformed_copies.table import COPY, SAME_SCENE
 from fer_core.figures.palette import class_colour
 

@@ -8,8 +8,9 @@ import streamlit as st
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board, CalibrationResults, HumanComparison
-from dashboard.components import chart, pickers
+from dashboard.components import chart, opening_table, pickers
 from dashboard.components.columns import percent_column
+from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, EceEstimate
@@ -191,8 +192,13 @@ def human_agreement(comparison: HumanComparison, title: str) -> None:
         )
 
 
-def slices(tested: Sequence[Slice]) -> None:
-    """Shows the slices on which a model has more errors than on the other images."""
+def slices(tested: Sequence[Slice], run_id: str) -> None:
+    """Shows the slices on which a model has more errors than on the other images.
+
+    Args:
+        tested: The slices, most significant first.
+        run_id: The model, whose errors on a slice a click on its numbers opens.
+    """
     significant = [item for item in tested if item.significant]
     if not significant:
         st.info("No slice has significantly more errors, corrected for the number of slices.")
@@ -213,13 +219,17 @@ def slices(tested: Sequence[Slice]) -> None:
         for item in tested
     )
     percent = percent_column()
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="slices",
-        column_config=dict.fromkeys(("error rate", "error rate elsewhere"), percent),
+
+    def opens(number: int, column: str) -> TableTarget:
+        where = [f"{facet}: {group}" for facet, group in tested[number].conditions]
+        page = "confusion" if column == "images" else "errors"
+        return TableTarget(page, {Key.RUN: run_id, Key.WHERE: where})
+
+    opening_table.show(
+        rows, opens, "slices", dict.fromkeys(("error rate", "error rate elsewhere"), percent)
     )
     st.caption(
+        "Click a number of images to see their confusion matrix, another number to see the errors. "
         "Tested: every property and every intersection of two with at least 30 images (Fisher's "
         "exact test, one-sided, Holm's correction). An intersection must be worse than both of its "
         "properties. The Confusion matrix and the Error explorer can filter by these properties."

@@ -34,13 +34,12 @@ def sentence(verdict: Verdict) -> None:
     st.html(f'<p class="fs-verdict">{escape(verdict_text.headline(verdict))}</p>')
     for text in (*verdict_text.contradictions(verdict), *verdict.warnings):
         st.warning(plain(text), icon=":material/warning:")
-    for loosening in verdict.recommendation.loosenings:
-        st.markdown(f"- {plain(verdict_text.loosening_text(loosening))}")
+    for step in verdict_text.next_steps(verdict):
+        st.markdown(f"- {plain(step.text)}")
+        if step.command:
+            st.code(step.command, language="bash")
     pick = verdict.recommended
     if pick is None:
-        if not verdict.recommendation.loosenings:
-            st.info("Latency or size were not measured. Measure them:")
-            st.code(f"python -m training efficiency {verdict.benchmark.name}", language="bash")
         return
     with st.container(horizontal=True):
         _estimate("Accuracy", pick.accuracy)

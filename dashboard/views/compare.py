@@ -50,7 +50,7 @@ with_faces = [picture for picture in pictures if picture.crops]
 if not with_faces:
     st.stop()
 
-face = pick_face(benchmark, with_faces, run_ids)
+face, cards = pick_face(benchmark, with_faces)
 with st.expander(
     "Change the face: crop, light, occlusion",
     icon=":material/tune:",
@@ -73,4 +73,6 @@ elif view == "what-if":
     compare.sweep_one_change(benchmark, run_ids, compare.cut(benchmark, face, frame), amounts)
 else:
     compare.similar_pictures(benchmark, stored)
+if cards is not None:
+    cards.add_predictions(benchmark, run_ids)
 st.caption(LIMITS)

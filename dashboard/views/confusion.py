@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import slices
-from dashboard.components import filters, pickers, sample_list
+from dashboard.components import filters, opening_table, pickers, sample_list
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
@@ -70,8 +70,9 @@ other = (
 )
 cell = sample_list.cell_in_address(labels)
 chart, table = st.columns([5, 3], gap="large")
+results_of = "" if scope.within is None else scope.within.content_key
 matrix_key = sample_list.chart_key(
-    f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{show}", cell
+    f"matrix-{run_id}-{minus}-{scope.eval_set}-{'-'.join(scope.classes)}-{results_of}-{show}", cell
 )
 with chart:
     spec = confusion_chart(
@@ -102,14 +103,16 @@ with chart:
         )
 with table:
     st.markdown("**Most confused pairs**")
-    st.dataframe(
-        most_confused(matrix, labels).head(10),
-        hide_index=True,
-        column_config={
-            "share of true class": percent_column(),
-        },
-        key="mistakes",
+    pairs = most_confused(matrix, labels).head(10)
+    opening_table.show(
+        pairs,
+        lambda number, _: sample_list.open_cell(
+            run_id, (str(pairs["true"].iloc[number]), str(pairs["predicted"].iloc[number])), minus
+        ),
+        f"mistakes-{cell}",
+        {"share of true class": percent_column()},
     )
+    st.caption(opening_table.HINT)
 
 if cell is None:
     st.info(

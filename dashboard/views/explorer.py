@@ -4,9 +4,9 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import benchmarks, dataset
-from dashboard.components import pickers
+from dashboard.components import filters, pickers
 from dashboard.components.text import plain
-from dashboard.sections import explorer
+from dashboard.sections import explorer, image_map
 from dashboard.state import Key
 from fer_core.errors import FerscopeError
 
@@ -33,6 +33,13 @@ except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
+within = filters.slice_picker(benchmark)
+if within is not None:
+    samples = samples[samples.index.isin(within.ids)]
+    if samples.empty:
+        st.info("The slice has no image of this benchmark.", icon=":material/filter_alt:")
+        st.stop()
+
 view = pickers.switch("Show", VIEWS, Key.VIEW)
 if view == "counts":
     explorer.counts(benchmark, samples)
@@ -43,7 +50,7 @@ elif view == "faces":
 elif view == "statistics":
     explorer.statistics(benchmark, samples)
 elif view == "map":
-    explorer.dataset_map(benchmark, samples)
+    image_map.dataset_map(benchmark, samples)
 else:
     explorer.votes(benchmark, samples)
 

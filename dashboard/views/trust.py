@@ -46,7 +46,7 @@ if comparison is not None:
     trust.human_agreement(comparison, title)
 
 st.subheader("Worst slices", anchor=False)
-trust.slices(results.worst_slices(benchmark, scope, run_id))
+trust.slices(results.worst_slices(benchmark, scope, run_id), run_id)
 
 st.subheader("Robustness to corruptions", anchor=False)
 trust.robustness(benchmark, entries)

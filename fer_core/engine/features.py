@@ -1,13 +1,12 @@
 """Pooled features of stored images, for classifiers on top of a fixed network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fer_core.data.transforms import Preprocessing
 from fer_core.engine.hints import captured
 from fer_core.errors import WeightsError
 from fer_core.models import ModelSpec
@@ -17,7 +16,7 @@ from fer_core.models import ModelSpec
 def pooled_features(
     model: nn.Module,
     spec: ModelSpec,
-    preprocessing: Preprocessing,
+    preprocessing: Callable[[torch.Tensor], torch.Tensor],
     images: NDArray[np.uint8],
     *,
     batch_size: int = 128,
@@ -55,7 +54,7 @@ def _batches(
 def classifier_inputs(
     model: nn.Module,
     spec: ModelSpec,
-    preprocessing: Preprocessing,
+    preprocessing: Callable[[torch.Tensor], torch.Tensor],
     images: NDArray[np.uint8],
     *,
     batch_size: int = 64,

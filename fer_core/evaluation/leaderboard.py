@@ -96,6 +96,7 @@ class BenchmarkResults:
         info: Metadata of the benchmark.
         eval_set: Evaluation set; one of `EVAL_SETS`.
         labels: Evaluated classes.
+        within: Name of the slice that the evaluated samples are in; empty for all samples.
         entries: Ranked runs.
         unranked: Runs that were measured under another protocol; shown, but not ranked.
         aligned: Predictions of the ranked runs in the order of `entries`; None without any.
@@ -107,6 +108,7 @@ class BenchmarkResults:
     info: BenchmarkInfo
     eval_set: str
     labels: tuple[str, ...]
+    within: str
     entries: tuple[Entry, ...]
     unranked: tuple[Entry, ...]
     aligned: AlignedPredictions | None
@@ -192,6 +194,7 @@ def build_leaderboard(
         info=info,
         eval_set=scope.eval_set,
         labels=tuple(sorted(scope.classes)) or info.labels,
+        within="" if scope.within is None else scope.within.name,
         entries=best_first,
         unranked=others,
         aligned=scored.only(ranked_ids) if scored else None,

@@ -10,6 +10,8 @@ import yaml
 from fer_core.evaluation.licences import UNKNOWN, UNVERIFIED
 from fer_core.evaluation.regression import CAVEAT, RegressionReport
 from fer_core.evaluation.report import Estimate, Report, SplitMetrics
+from fer_core.evaluation.verdict import Verdict
+from fer_core.evaluation.verdict_text import RULE, contradictions, headline, not_compared, reason
 from fer_core.records import BenchmarkInfo, RunInfo
 
 FILE_NAME = "README.md"
@@ -35,6 +37,7 @@ class CardFacts:
         regression: Report of the regression head; None without one.
         drawn_faces: What drawn faces show about the run, in one sentence; empty if it was not
             probed.
+        verdict: Verdict on the benchmark without constraints; None leaves its section out.
     """
 
     info: RunInfo
@@ -47,6 +50,7 @@ class CardFacts:
     second: Report | None = None
     regression: RegressionReport | None = None
     drawn_faces: str = ""
+    verdict: Verdict | None = None
 
 
 def model_card(facts: CardFacts) -> str:
@@ -55,6 +59,7 @@ def model_card(facts: CardFacts) -> str:
     parts = [
         _introduction(facts),
         _results(facts),
+        _verdict(facts),
         _protocol(facts),
         _use(facts),
         _training(facts),
@@ -206,6 +211,38 @@ def _regression(report: RegressionReport | None) -> list[str]:
 
 def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _verdict(facts: CardFacts) -> list[str]:
+    """Returns the verdict on the benchmark and this run's place in it."""
+    verdict = facts.verdict
+    if verdict is None:
+        return []
+    recommendation = verdict.recommendation
+    count = len(recommendation.assessments)
+    item = next(
+        (item for item in recommendation.assessments if item.run_id == facts.info.run_id), None
+    )
+    if item is None:
+        why = dict(not_compared(verdict)).get(facts.info.title, "it cannot be compared")
+        place = f"This run: {why}."
+    elif item is verdict.recommended:
+        place = "This run is the recommended one."
+    else:
+        place = f"This run: {reason(item, recommendation)}."
+    return [
+        "## Verdict",
+        "",
+        f"Of {count} comparable runs of the benchmark, without constraints and with equal costs of "
+        f"errors: **{_plain(headline(verdict))}**",
+        "",
+        _plain(place),
+        "",
+        *(f"{_plain(text)}\n" for text in contradictions(verdict)),
+        f"{RULE} With your own constraints: `python -m training recommend "
+        f"{verdict.benchmark.name}`.",
+        "",
+    ]
 
 
 def _protocol(facts: CardFacts) -> list[str]:

@@ -121,13 +121,15 @@ class ScopeEvaluator:
         files = [run.predictions_path]
         if run.origin is not None:  # a transferred run has the validation split of its origin
             files.append(run.origin.predictions_path)
-        key = {
+        key: dict[str, object] = {
             "predictions": [content_hash(path) for path in files if path.is_file()],
             "samples": self._sample_hash,
             "labels": predictions.labels.names,
             "eval_set": self._scope.eval_set,
             "classes": sorted(self._scope.classes),
         }
+        if self._scope.within is not None:
+            key["within"] = self._scope.within.content_key
         cache = ResultCache.of(run.benchmark.root)
         return cache.get_or_compute(f"evaluation-{VERSION}", key, compute, _FORM)
 

@@ -1,7 +1,9 @@
 """Which samples and classes are evaluated."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,27 +23,58 @@ EVAL_SETS = (TEST, LEAK_FREE, VALIDATION, SECOND_LABEL)
 
 
 @dataclass(frozen=True)
+class SampleSet:
+    """A named set of samples, such as a saved slice.
+
+    Attributes:
+        name: Its name.
+        ids: Ids of its samples.
+    """
+
+    name: str
+    ids: frozenset[str]
+
+    @cached_property
+    def content_key(self) -> str:
+        """Hash of the ids, for keys of caches."""
+        text = "\n".join(sorted(self.ids))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
 class Scope:
     """Samples on which runs are evaluated.
 
     Attributes:
         eval_set: One of `EVAL_SETS`.
         classes: Classes to evaluate; empty for all.
+        within: Only these samples are evaluated; all if None.
     """
 
     eval_set: str = TEST
     classes: tuple[str, ...] = ()
+    within: SampleSet | None = None
+
+    @property
+    def split(self) -> str:
+        """Split of the evaluated samples."""
+        return VALIDATION if self.eval_set == VALIDATION else TEST
+
+    @property
+    def is_whole_set(self) -> bool:
+        """Whether no sample of the evaluation set is left out."""
+        return not self.classes and self.within is None
 
     @property
     def is_full_test(self) -> bool:
         """Whether this is the whole test set; robustness is measured only there."""
-        return self.eval_set == TEST and not self.classes
+        return self.eval_set == TEST and self.is_whole_set
 
     @property
     def framing_split(self) -> str | None:
         """Split whose framing shifts belong to this scope; None if they were not measured on it."""
         whole_splits = (TEST, VALIDATION)
-        return self.eval_set if self.eval_set in whole_splits and not self.classes else None
+        return self.eval_set if self.eval_set in whole_splits and self.is_whole_set else None
 
 
 @dataclass(frozen=True)
@@ -82,9 +115,9 @@ class ScopeSelection:
         Raises:
             ArtifactError: If the predictions lack the split, or no sample is left.
         """
-        whole = predictions.split(VALIDATION if self._scope.eval_set == VALIDATION else TEST)
+        whole = predictions.split(self._scope.split)
         selected = whole
-        if self._scope.eval_set in (LEAK_FREE, SECOND_LABEL):
+        if self._scope.eval_set in (LEAK_FREE, SECOND_LABEL) or self._scope.within is not None:
             selection = next((item for item in self._known if item.whole is whole.ids), None)
             if selection is None:
                 selection = self._select_rows(whole)
@@ -93,19 +126,29 @@ class ScopeSelection:
         if self._scope.classes:
             selected = selected.subset(self._scope.classes)
         if not len(selected):
-            raise ArtifactError(
-                "There is no sample of these classes to evaluate. Select more classes."
+            remedy = (
+                "Select more classes." if self._scope.within is None else "Select another slice."
             )
+            raise ArtifactError(f"There is no sample of these classes to evaluate. {remedy}")
         return selected
 
     def _select_rows(self, whole: SplitPredictions) -> _SelectedRows:
+        kept = np.ones(len(whole.ids), dtype=bool)
+        truth = None
         if self._scope.eval_set == LEAK_FREE:
             leaks = self._samples["leak"].reindex(whole.ids, fill_value=False)
-            rows = np.flatnonzero(~leaks.to_numpy(dtype=bool))
-            return _SelectedRows(whole.ids, rows, whole.ids[rows], None)
-        codes = label_codes(self._samples["second_label"], whole.ids, whole.labels)
-        rows = np.flatnonzero(codes >= 0)
-        return _SelectedRows(whole.ids, rows, whole.ids[rows], codes[rows])
+            kept &= ~leaks.to_numpy(dtype=bool)
+        elif self._scope.eval_set == SECOND_LABEL:
+            truth = label_codes(self._samples["second_label"], whole.ids, whole.labels)
+            kept &= truth >= 0
+        if self._scope.within is not None:
+            kept &= np.array(
+                [str(name) in self._scope.within.ids for name in whole.ids], dtype=bool
+            )
+        rows = np.flatnonzero(kept)
+        return _SelectedRows(
+            whole.ids, rows, whole.ids[rows], None if truth is None else truth[rows]
+        )
 
 
 def select_predictions(

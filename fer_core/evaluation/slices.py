@@ -44,6 +44,15 @@ _Conditions = tuple[tuple[str, str], ...]
 _Categorical: TypeAlias = "pd.Categorical[str]"
 
 
+def properties(samples: pd.DataFrame) -> list[str]:
+    """Returns the columns of a sample table that describe its images, without ids and votes."""
+    return [
+        str(name)
+        for name in samples.columns
+        if name not in _NO_FACET and not str(name).startswith(VOTE_PREFIX)
+    ]
+
+
 def facets(
     samples: pd.DataFrame, predictions: SplitPredictions, votes: Votes | None = None
 ) -> pd.DataFrame:
@@ -63,12 +72,10 @@ def facets(
     """
     rows = samples.reindex(predictions.ids)
     columns = {"class": _category(predictions.truth, list(predictions.labels.names))}
-    for column in rows.columns:
-        if column in _NO_FACET or column.startswith(VOTE_PREFIX):
-            continue
-        groups = _groups(rows[column], str(column))
+    for column in properties(rows):
+        groups = _groups(rows[column], column)
         if groups is not None:
-            columns[_PLAIN_NAMES.get(str(column), str(column))] = groups
+            columns[_PLAIN_NAMES.get(column, column)] = groups
     if votes is not None:
         columns["annotator agreement"] = _category(*votes.agreement_groups())
     return pd.DataFrame(columns)

@@ -5,6 +5,7 @@ both on test. A difference is positive if the run that the sentence is about is 
 """
 
 import math
+from dataclasses import dataclass
 
 from fer_core.evaluation.constraints import Limit, Loosening, ModelKind, Violation
 from fer_core.evaluation.error_costs import CostDifference, ErrorCosts
@@ -50,6 +51,8 @@ def headline(verdict: Verdict) -> str:
     recommendation = verdict.recommendation
     pick, best = recommendation.recommended, recommendation.best_run
     if pick is None or best is None:
+        if _without_models(recommendation):
+            return "No model to ship: every run consists of imported predictions."
         return "No model is within these constraints."
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
@@ -71,6 +74,59 @@ def headline(verdict: Verdict) -> str:
     else:
         reason = "every other model within the constraints is significantly worse on validation"
     return f"Ship {pick.title}: {_quality(pick, recommendation.costs)}{_at(pick)}; {reason}."
+
+
+def _without_models(recommendation: Recommendation) -> bool:
+    """Returns whether every run consists of predictions alone."""
+    return all(
+        any(violation.limit is Limit.MODEL for violation in item.violations)
+        for item in recommendation.assessments
+    )
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What to do if no run is recommended.
+
+    Attributes:
+        text: In words.
+        command: Command that does it; empty for none.
+    """
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.command}".strip()
+
+
+def next_steps(verdict: Verdict) -> tuple[NextStep, ...]:
+    """Returns what to do if no run is recommended: constraints to loosen, or what is missing."""
+    recommendation, name = verdict.recommendation, verdict.benchmark.name
+    if verdict.recommended is not None:
+        return ()
+    if recommendation.loosenings:
+        return tuple(NextStep(loosening_text(item)) for item in recommendation.loosenings)
+    if _without_models(recommendation):
+        train = f"python -m training train efficientnet_lite0 --benchmark {name}"
+        return (
+            NextStep("Train a model:", train),
+            NextStep("Or import one with its weights:", "python -m training import --help"),
+        )
+    unknown = [
+        violation
+        for item in recommendation.assessments
+        for violation in item.violations
+        if violation.value is None
+    ]
+    found = [
+        NextStep(f"Validation has no image of {label}. Drop the constraint on its recall.")
+        for label in dict.fromkeys(item.label for item in unknown if item.limit is Limit.RECALL)
+    ]
+    if any(item.limit in (Limit.LATENCY, Limit.SIZE) for item in unknown):
+        command = f"python -m training efficiency {name}"
+        found.append(NextStep("Latency or size were not measured. Measure them:", command))
+    return tuple(found)
 
 
 def constraints_text(recommendation: Recommendation) -> str:

@@ -1,6 +1,7 @@
 """Plotly charts of a data set: class counts, distributions, PCA map and annotator votes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ SPLITS: Mapping[str, str] = {
 """Colours of the splits."""
 
 _GRID = "rgba(128,128,128,.18)"
+_NO_GROUP = "#77777780"
 BINS = 32
 
 
@@ -79,42 +81,101 @@ def histogram(
     return style(figure, 340)
 
 
+@dataclass(frozen=True)
+class PointGroups:
+    """Points of a map coloured by group.
+
+    Attributes:
+        names: Group of each point, shape (N,).
+        colours: Colours by group, in the order of the legend; other groups are grey.
+    """
+
+    names: pd.Series
+    colours: Mapping[str, str]
+
+    def draw(self, figure: go.Figure, points: pd.DataFrame) -> None:
+        """Adds the points to a figure, one trace for each group."""
+        known = list(self.colours)
+        rest = sorted(set(self.names) - set(known))
+        for name in [*known, *rest]:
+            members = points[(self.names == name).to_numpy()]
+            if members.empty:
+                continue
+            colour = self.colours.get(name, _NO_GROUP)
+            _add_points(figure, members, name, {"color": colour}, f"%{{text}}<br>{name}")
+
+
+@dataclass(frozen=True)
+class PointValues:
+    """Points of a map coloured by a quantity.
+
+    Attributes:
+        title: Name of the quantity.
+        values: Value of each point, shape (N,); NaN is grey.
+    """
+
+    title: str
+    values: NDArray[np.float64]
+
+    def draw(self, figure: go.Figure, points: pd.DataFrame) -> None:
+        """Adds the points to a figure, with a colour bar from the 1% to the 99% quantile."""
+        known = np.isfinite(self.values)
+        if not known.all():
+            _add_points(figure, points[~known], "unknown", {"color": _NO_GROUP}, "%{text}")
+        if not known.any():
+            return
+        low, high = np.quantile(self.values[known], [0.01, 0.99])
+        marker = {
+            "color": self.values[known],
+            "colorscale": "Viridis",
+            "cmin": low,
+            "cmax": high if high > low else low + 1,
+            "colorbar": {"title": {"text": self.title, "side": "right"}, "thickness": 12},
+        }
+        hover = f"%{{text}}<br>{self.title}: %{{marker.color:.3g}}"
+        _add_points(figure, points[known], self.title, marker, hover)
+        figure.data[-1].showlegend = False
+
+
+def _add_points(
+    figure: go.Figure, points: pd.DataFrame, name: str, marker: Mapping[str, object], hover: str
+) -> None:
+    figure.add_scattergl(
+        x=points["x"],
+        y=points["y"],
+        text=points["id"],
+        customdata=points[["id"]].to_numpy(),
+        name=name,
+        mode="markers",
+        marker={"size": 5, "opacity": 0.62, **marker},
+        selected={"marker": {"opacity": 0.9}},
+        unselected={"marker": {"opacity": 0.14}},
+        hovertemplate=f"{hover}<extra></extra>",
+    )
+
+
+def class_groups(points: pd.DataFrame, labels: Sequence[str]) -> PointGroups:
+    """Colours points by their class, the column `label`, which may be missing."""
+    names = points["label"].where(points["label"].isin(list(labels)), "no class")
+    return PointGroups(names, {label: class_colour(label, labels) for label in labels})
+
+
 def dataset_map(
     points: pd.DataFrame,
-    labels: Sequence[str],
+    colouring: PointGroups | PointValues,
     region: NDArray[np.float64] | None,
     shares: Sequence[float],
 ) -> go.Figure:
-    """Draws the PCA map of images, coloured by class; supports lasso selection.
+    """Draws the PCA map of images; supports lasso selection.
 
     Args:
-        points: Columns `id`, `x`, `y` and `label` (may be missing).
-        labels: The classes.
+        points: Columns `id`, `x` and `y`.
+        colouring: Colours of the points.
         region: Corners of the selected region, shape (K, 2).
         shares: Explained variance ratio of each axis.
     """
     figure = go.Figure()
-    named = points["label"].where(points["label"].isin(list(labels)), "no class")
-    for label in [*labels, "no class"]:
-        members = points[named == label]
-        if members.empty:
-            continue
-        figure.add_scattergl(
-            x=members["x"],
-            y=members["y"],
-            text=members["id"],
-            customdata=members[["id"]].to_numpy(),
-            name=label,
-            mode="markers",
-            marker={
-                "size": 5,
-                "opacity": 0.62,
-                "color": "#77777780" if label == "no class" else class_colour(label, labels),
-            },
-            selected={"marker": {"opacity": 0.9}},
-            unselected={"marker": {"opacity": 0.14}},
-            hovertemplate=f"%{{text}}<br>{label}<extra></extra>",
-        )
+    colouring.draw(figure, points)
     if region is not None:
         closed = np.vstack([region, region[:1]])
         figure.add_scatter(

@@ -160,10 +160,11 @@ def _sections(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
 
 def _protocol(results: BenchmarkResults) -> Iterator[str]:
     info = results.info
+    within = f", only the images of the slice {results.within}" if results.within else ""
     yield "<h2>Protocol</h2>"
     yield _note(
         f"Benchmark {info.name}, split {info.split_hash}. Evaluated on: "
-        f"{EVAL_SET_TITLES[results.eval_set]}. Classes: {', '.join(results.labels)}. "
+        f"{EVAL_SET_TITLES[results.eval_set]}{within}. Classes: {', '.join(results.labels)}. "
         f"{info.protocol}"
     )
     for warning in results.warnings:

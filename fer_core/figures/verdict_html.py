@@ -13,7 +13,7 @@ def verdict_section(verdict: Verdict) -> Iterator[str]:
     yield "<h2>Verdict</h2>"
     yield f'<p class="verdict">{escape(verdict_text.headline(verdict))}</p>'
     yield from _paragraphs(verdict_text.contradictions(verdict))
-    yield _list(map(verdict_text.loosening_text, recommendation.loosenings))
+    yield _list(map(str, verdict_text.next_steps(verdict)))
     yield f'<p class="note">{escape(verdict_text.constraints_text(recommendation))}</p>'
     yield f'<p class="note">{escape(verdict_text.RULE)}</p>'
     yield "<h3>Why not the others</h3>"

@@ -84,7 +84,7 @@ def _first_page(verdict: Verdict) -> list[Flowable]:
         _text(f"Verdict on {info.title}", _TITLE),
         _text(verdict_text.headline(verdict), _VERDICT),
         *(_text(text, _BODY) for text in verdict_text.contradictions(verdict)),
-        *(_bullet(verdict_text.loosening_text(item)) for item in recommendation.loosenings),
+        *(_bullet(str(item)) for item in verdict_text.next_steps(verdict)),
         _text(verdict_text.constraints_text(recommendation), _BODY),
         _text(
             f"Benchmark {info.name}, split {info.split_hash}. {verdict_text.RULE}",

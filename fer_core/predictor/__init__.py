@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fer_core.predictor.answers import (
     Answer,
     Backend,
+    BasePrediction,
     Prediction,
     TargetEstimates,
     calibrated,
@@ -21,6 +22,7 @@ __all__ = [
     "MAP_SIDE",
     "Answer",
     "Backend",
+    "BasePrediction",
     "BorrowedModel",
     "Prediction",
     "Predictor",

@@ -116,6 +116,17 @@ class Prediction(BasePrediction):
     backend: Backend
     seconds: float
 
+    def of_face(self, face: int) -> BasePrediction:
+        """Returns the prediction for one of the faces."""
+        estimates = {
+            name: TargetEstimates(item.values[face : face + 1], item.margin)
+            for name, item in self.estimates.items()
+        }
+        row = self.probabilities[face]
+        return BasePrediction(
+            self.run_id, self.title, self.labels, row, self.temperature, estimates=estimates
+        )
+
 
 @dataclass(frozen=True)
 class Answer(BasePrediction):

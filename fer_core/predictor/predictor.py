@@ -160,6 +160,18 @@ class Predictor:
         self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
     ) -> dict[str, Prediction | FerscopeError]:
         """Like `predict`, but returns the error of a failing run in place of its prediction."""
+        return dict(self.predict_each(faces, run_ids, batch_size))
+
+    def predict_each(
+        self, faces: Sequence[Face], run_ids: Sequence[str], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[str, Prediction | FerscopeError]]:
+        """Yields each run with its prediction, or its error, as soon as it is computed.
+
+        Args:
+            faces: At least one cropped face or stored image.
+            run_ids: Ids of networks and ensembles; members of an ensemble run once.
+            batch_size: Largest number of faces per forward pass.
+        """
         stored = np.stack([self._format.convert(face) for face in faces])
         single: dict[str, Prediction | FerscopeError] = {}
 
@@ -174,15 +186,15 @@ class Predictor:
                 raise result
             return result
 
-        results: dict[str, Prediction | FerscopeError] = {}
         for run_id in run_ids:
             try:
                 info = self._benchmark.run(run_id).info()
                 members = [predict_run(name) for name in info.members]
-                results[run_id] = self._mixed(info, members) if members else predict_run(run_id)
+                result = self._mixed(info, members) if members else predict_run(run_id)
             except FerscopeError as error:
-                results[run_id] = error
-        return results
+                yield run_id, error
+            else:
+                yield run_id, result
 
     def answer(self, face: Face, run_id: str, explain: str | None = None) -> Answer:
         """Predicts and explains one face.

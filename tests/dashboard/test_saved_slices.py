@@ -59,6 +59,48 @@ def test_a_slice_of_other_samples_gets_no_column(open_page, artifacts_copy, stor
     assert not [name for name in app.dataframe[0].value if "elsewhere" in str(name)]
 
 
+PAGES = ("leaderboard", "confusion", "errors", "head_to_head", "trust", "run", "explorer")
+
+
+def happy_test_images(artifacts):
+    samples = ArtifactStore(artifacts).benchmark("toy").samples()
+    inside = (samples["split"] == "test") & (samples["label"] == "happy")
+    return tuple(samples.loc[inside, "id"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_slice_restricts_every_page_with_samples(page, open_page, artifacts_copy, store):
+    ids = happy_test_images(artifacts_copy)
+    store.save_slice(SavedSlice("smiles", "ada", ids))
+    query = {"view": "Samples"} if page == "explorer" else {}
+    app = open_page(page, artifacts_copy, slice="smiles", **query)
+    assert not app.exception
+    assert app.sidebar.selectbox(key="slice").value == "smiles"
+    expected = {
+        "confusion": f"{len(ids)} images, accuracy",
+        "explorer": f"{len(ids)} images",
+    }.get(page, f"{len(ids)} images in the slice smiles")
+    if page == "run":
+        assert app.metric[0].value.endswith("%")
+    elif page != "trust":
+        assert expected in texts(app)
+
+
+def test_a_slice_without_evaluated_images_says_so(open_page, artifacts_copy, store):
+    samples = ArtifactStore(artifacts_copy).benchmark("toy").samples()
+    store.save_slice(SavedSlice("seen", "ada", tuple(samples["id"][samples["split"] == "train"])))
+    app = open_page("trust", artifacts_copy, slice="seen")
+    assert not app.exception
+    assert "The slice seen has no image of test" in app.info[0].value
+
+
+def test_the_leaderboard_of_a_slice_has_its_accuracy(open_page, artifacts_copy, store):
+    app = open_page("errors", artifacts_copy, run="pair-cpu")
+    save(app, "errors")
+    table = open_page("leaderboard", artifacts_copy, slice="errors").dataframe[0].value
+    assert table.loc[table["run"] == "pair-cpu", "accuracy"].item() == 0
+
+
 def test_a_name_is_required(open_page, artifacts_copy, store):
     app = open_page("errors", artifacts_copy, run="pair-cpu")
     save(app, "  ")

@@ -8,6 +8,8 @@ from huggingface_hub import ModelCard
 
 from fer_core.evaluation.model_card import CardFacts, model_card
 from fer_core.evaluation.report import Report
+from fer_core.evaluation.verdict import read_verdict
+from fer_core.evaluation.verdict_text import headline, reason
 
 RUN = "efficientnet_lite0-cpu-s0"
 
@@ -62,6 +64,27 @@ def test_what_drawn_faces_show_is_a_limit(facts):
     limits = text[text.index("## Limits") : text.index("## Training")]
     assert sentence in limits
     assert "Drawn faces" not in model_card(facts)
+
+
+def test_the_verdict_and_the_place_of_the_run_are_those_of_the_page(facts, toy):
+    verdict = read_verdict(toy.benchmark)
+    text = model_card(replace(facts, verdict=verdict)).replace("\\", "")
+    assert f"**{headline(verdict)}**" in text
+    for item in verdict.recommendation.assessments:
+        card = model_card(
+            replace(facts, info=replace_id(facts.info, item.run_id), verdict=verdict)
+        ).replace("\\", "")
+        if item is verdict.recommended:
+            assert "This run is the recommended one." in card
+        else:
+            assert f"This run: {reason(item, verdict.recommendation)}." in card
+    other = replace(facts, info=replace_id(facts.info, "elsewhere"), verdict=verdict)
+    assert "This run: it cannot be compared." in model_card(other)
+    assert "## Verdict" not in model_card(facts)
+
+
+def replace_id(info, run_id):
+    return info.model_copy(update={"run_id": run_id})
 
 
 @pytest.mark.parametrize("licences", [("unknown",), ("Apache-2.0", "MIT"), ("unverified",)])

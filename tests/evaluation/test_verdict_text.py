@@ -128,6 +128,26 @@ def test_without_a_run_the_smallest_change_is_named():
     ]
 
 
+def test_imported_predictions_alone_are_no_model_to_ship():
+    described = verdict([run("table", [0], has_model=False), run("other", [1], has_model=False)])
+    assert verdict_text.headline(described) == (
+        "No model to ship: every run consists of imported predictions."
+    )
+    assert list(map(str, verdict_text.next_steps(described))) == [
+        "Train a model: python -m training train efficientnet_lite0 --benchmark toy",
+        "Or import one with its weights: python -m training import --help",
+    ]
+
+
+def test_what_was_not_measured_is_to_be_measured():
+    described = verdict([run("net", [0], milliseconds=None)], Constraints.of(max_ms=20))
+    assert verdict_text.headline(described) == "No model is within these constraints."
+    assert list(map(str, verdict_text.next_steps(described))) == [
+        "Latency or size were not measured. Measure them: python -m training efficiency toy"
+    ]
+    assert verdict_text.next_steps(verdict([run("net", [0])])) == ()
+
+
 def test_contradictions_by_test_are_reported():
     pick = run("pick", [], test=range(0, 36, 3), milliseconds=1.0)  # 12 of 20 angry
     other = run("other", [0], test=[], milliseconds=9.0)

@@ -40,7 +40,7 @@ def test_the_map_has_a_point_per_image_and_the_region():
         }
     )
     region = np.array([[0.0, 0], [1, 0], [1, 1]])
-    figure = dataset.dataset_map(points, LABELS, region, (0.2, 0.1))
+    figure = dataset.dataset_map(points, dataset.class_groups(points, LABELS), region, (0.2, 0.1))
     names = [trace.name for trace in figure.data]
     assert names[:3] == ["happy", "sad", "no class"]
     assert [list(trace.text) for trace in figure.data[:3]] == [["a"], ["b"], ["c"]]

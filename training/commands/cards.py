@@ -19,13 +19,13 @@ def card(
 ) -> None:
     """Write the model card of each run, or the dataset card, in the form of the Hugging Face hub.
 
-    Writes `README.md` into the folder of each run (with `model-index`, protocol, intervals, limits
-    and licences), or into the folder of the benchmark. For example:
+    Writes `README.md` into the folder of each run (with `model-index`, protocol, intervals,
+    verdict, limits and licences), or into the folder of the benchmark. For example:
 
         python -m training card ferplus --run resnet34-cpu-s0
     """
     from fer_core.errors import ArtifactError, FerscopeError
-    from training.jobs.cards import write_dataset_card, write_model_card
+    from training.jobs.cards import verdict_of, write_dataset_card, write_model_card
     from training.terminal.progress import console
 
     paths = benchmark_dir(benchmark, artifacts)
@@ -36,11 +36,13 @@ def card(
     missing = sorted(set(run or []) - {directory.run_id for directory in known})
     if missing:
         raise ArtifactError(f"{benchmark} has no finished run {missing[0]!r}.")
+    verdict = verdict_of(paths)
     for directory in known:
         if run and directory.run_id not in run:
             continue
         try:
-            console.print(f"wrote {write_model_card(directory)}", markup=False, soft_wrap=True)
+            path = write_model_card(directory, verdict)
+            console.print(f"wrote {path}", markup=False, soft_wrap=True)
         except FerscopeError as error:
             if run:
                 raise

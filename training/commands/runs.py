@@ -475,7 +475,7 @@ def publish(
 
         python -m training publish ferplus resnet34-cpu-s0 --to hub:owner/name
     """
-    from training.jobs.cards import write_model_card
+    from training.jobs.cards import verdict_of, write_model_card
     from training.jobs.publish import publish_run
     from training.terminal.reports import print_report
 
@@ -486,7 +486,7 @@ def publish(
     dataset = open_dataset(benchmark, data)
     publish_run(run_dir, dataset, device=device_name(device))
     _refresh_ensembles(run_dir)
-    write_model_card(run_dir)
+    write_model_card(run_dir, verdict_of(run_dir.benchmark))
     print_report(run_dir)
 
 

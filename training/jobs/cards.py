@@ -7,12 +7,13 @@ import yaml
 
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import Recipe, parse_recipe
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.licences import weight_licences
 from fer_core.evaluation.model_card import FILE_NAME, CardFacts, model_card
 from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Report
+from fer_core.evaluation.verdict import Verdict, read_verdict
 from fer_core.files import atomic_path
 from fer_core.models import spec_of
 from fer_core.models.hub_folder import library_of
@@ -23,12 +24,20 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 """The hub's size categories by their upper end."""
 
 
-def card_facts(run: RunDir, repository: str = "") -> CardFacts:
+def verdict_of(benchmark: BenchmarkDir) -> Verdict | None:
+    """Returns the verdict on a benchmark without constraints; None if no run can be compared."""
+    with suppress(FerscopeError):
+        return read_verdict(benchmark)
+    return None
+
+
+def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None) -> CardFacts:
     """Collects what a run's model card reports.
 
     Args:
         run: A finished run.
         repository: `owner/name` on the hub, for the code example.
+        verdict: Verdict on its benchmark without constraints.
 
     Raises:
         ArtifactError: If the run or its report is missing or damaged.
@@ -52,6 +61,7 @@ def card_facts(run: RunDir, repository: str = "") -> CardFacts:
         Report.read(second) if second.is_file() else None,
         RegressionReport.read(regression) if regression.is_file() else None,
         probe_sentence(run),
+        verdict,
     )
 
 
@@ -63,9 +73,14 @@ def _library(info: RunInfo) -> str:
     return library_of(spec_of(recipe.model), recipe.model) or ""
 
 
-def write_model_card(run: RunDir) -> Path:
-    """Writes the model card of a run into its folder, and returns the file."""
-    return _write(run.root / FILE_NAME, model_card(card_facts(run)))
+def write_model_card(run: RunDir, verdict: Verdict | None) -> Path:
+    """Writes the model card of a run into its folder, and returns the file.
+
+    Args:
+        run: A finished run.
+        verdict: From `verdict_of` its benchmark.
+    """
+    return _write(run.root / FILE_NAME, model_card(card_facts(run, verdict=verdict)))
 
 
 def write_dataset_card(benchmark: BenchmarkDir) -> Path:

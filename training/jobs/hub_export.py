@@ -18,7 +18,7 @@ from fer_core.engine.networks import load_network
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.model_card import FILE_NAME, model_card
 from fer_core.models.hub_folder import Exported, library_of, logits_of_folder, write_folder
-from training.jobs.cards import card_facts
+from training.jobs.cards import card_facts, verdict_of
 from training.jobs.import_export import compared_images, export_run
 
 MAX_LOGIT_DIFFERENCE = 1e-5
@@ -59,7 +59,7 @@ def export_folder(
         new = Path(temporary) / "folder"
         new.mkdir()
         difference = _write_checked(run, new, dataset)
-        text = model_card(card_facts(run, repository))
+        text = model_card(card_facts(run, repository, verdict_of(run.benchmark)))
         (new / FILE_NAME).write_text(text, encoding="utf-8")
         if folder.is_dir():
             folder.rmdir()
@@ -147,7 +147,7 @@ def _write_upload(
     else:
         folder.mkdir(parents=True)
         export_run(run, stored, folder / "model.onnx", dataset)
-        text = model_card(card_facts(run, repository))
+        text = model_card(card_facts(run, repository, verdict_of(run.benchmark)))
         (folder / FILE_NAME).write_text(text, encoding="utf-8")
     for path in (run.info_path, run.report_path):
         shutil.copyfile(path, folder / path.name)

@@ -18,8 +18,8 @@ def print_verdict(verdict: Verdict, point: OperatingPoint | None = None) -> None
     if point is not None:
         _line(point.statement)
     recommendation = verdict.recommendation
-    for loosening in recommendation.loosenings:
-        _line(f"- {verdict_text.loosening_text(loosening)}")
+    for step in verdict_text.next_steps(verdict):
+        _line(f"- {step}")
     _section("Why not the others")
     for item in recommendation.others:
         _line(f"- {item.title}: {verdict_text.reason(item, recommendation)}")

@@ -1,0 +1,70 @@
+"""Saved views: a page with everything that was picked on it, under a name, for every visitor."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlencode
+
+import streamlit as st
+
+from dashboard.cache.benchmarks import Benchmark
+from dashboard.components.text import plain
+from fer_core.csv_text import csv_text
+from fer_core.errors import FerscopeError
+from fer_core.reviews import ReviewStore, SavedView
+
+
+def show(benchmark: Benchmark, page: str, titles: Mapping[str, str]) -> None:
+    """Lists the saved views of a benchmark as links, with a form that saves the present one.
+
+    Args:
+        benchmark: The benchmark.
+        page: Name of the present page.
+        titles: Titles of all pages by name; views of other pages are left out.
+    """
+    store = ReviewStore.of(benchmark.directory)
+    try:
+        views = [view for view in store.views() if view.page in titles]
+    except FerscopeError as error:
+        st.warning(plain(str(error)))
+        return
+    label = f"Saved views ({len(views)})" if views else "Saved views"
+    with st.popover(label, icon=":material/bookmarks:", width="stretch"):
+        for view in views:
+            _listed(store, view, titles)
+        with st.form("save-view", border=False, clear_on_submit=True):
+            name = st.text_input("Name", max_chars=60, key="view-name")
+            st.caption("Saves this page with its address: models, filters, cell and sample.")
+            if st.form_submit_button("Save this view", icon=":material/save:"):
+                _save(store, name.strip(), page)
+        if views:
+            st.download_button(
+                "Download (csv)",
+                lambda: csv_text(store.view_table()),
+                file_name=f"{benchmark.info.name}-views.csv",
+                mime="text/csv",
+                icon=":material/download:",
+            )
+
+
+def _listed(store: ReviewStore, view: SavedView, titles: Mapping[str, str]) -> None:
+    link, button = st.columns([6, 1], vertical_alignment="center")
+    link.page_link(
+        f"views/{view.page}.py",
+        label=plain(view.name),
+        help=f"{titles[view.page]}; saved by {view.annotator} on {view.created[:10]}",
+        icon=":material/bookmark:",
+        query_params=parse_qs(view.query),
+    )
+    if button.button("", key=f"delete-view-{view.name}", icon=":material/delete:", help="Delete"):
+        store.delete_view(view.name)
+        st.rerun()
+
+
+def _save(store: ReviewStore, name: str, page: str) -> None:
+    query = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
+    author = str(st.session_state.get("annotator", "anonymous"))
+    try:
+        store.save_view(SavedView(name, author, page, query))
+    except FerscopeError as error:
+        st.error(plain(str(error)))
+        return
+    st.rerun()
