@@ -11,8 +11,7 @@ from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.palette import class_colour
-from fer_core.predictor.table import TOO_SMALL
-from fer_core.predictor.video import answer_changes
+from fer_core.predictor.table import TOO_SMALL, answer_changes
 
 _NO_FACE = "no face"
 _SELECT = "moment"

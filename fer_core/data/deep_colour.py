@@ -47,7 +47,9 @@ def scaled(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Image
     upper = np.asarray(image)
     if upper[..., :3].max() > _LARGEST_DARK:
         return image
-    values = upper.astype(np.uint16) << 8 | _lower(reopen(), upper)
+    values = upper.astype(np.uint16)
+    values *= 256
+    values += _lower(reopen(), upper)
     result = np.empty_like(upper)
     result[..., :3] = _to_bytes(values[..., :3])
     if upper.shape[2] == 4:
@@ -68,10 +70,8 @@ def _to_bytes(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 def _lower(image: Image.Image, upper: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Returns the lower bytes; the upper ones again where Pillow cannot unpack them."""
-    image.tile = [
-        tile._replace(args=_swapped(tile.args))
-        for tile in image.tile  # type: ignore[attr-defined]
-    ]
+    tiles = [tile._replace(args=_swapped(tile.args)) for tile in getattr(image, "tile", [])]
+    setattr(image, "tile", tiles)  # noqa: B010 (an attribute of opened files only)
     try:
         image.load()
     except ValueError:  # grey with alpha has one byte order only
