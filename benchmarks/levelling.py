@@ -40,38 +40,40 @@ def measure() -> Iterator[Result]:
     rows = np.random.default_rng(0).permutation(dataset.rows("validation"))[:IMAGES]
     images = [Image.fromarray(np.asarray(dataset.images[row])).convert("RGB") for row in rows]
     predictor, truth = Predictor(benchmark), dataset.targets(rows)
-    detector = CenterFaceDetector()
     for angle in ANGLES:
+        angles = [float(angle * (-1) ** place) for place in range(len(images))]
         turned = [
-            turn(_enlarged(image), angle * (-1) ** place) for place, image in enumerate(images)
+            turn(_enlarged(image), degrees) for image, degrees in zip(images, angles, strict=True)
         ]
-        faces = [
-            face
-            for start in range(0, len(turned), _BATCH)
-            for face in detector.inside(turned[start : start + _BATCH])
-        ]
+        faces = _faces(turned)
         level = [
             image if face is None else turn(image, -roll(face))
             for image, face in zip(turned, faces, strict=True)
         ]
-        errors = [
-            abs(roll(face) - angle * (-1) ** place)
-            for place, face in enumerate(faces)
-            if face is not None
-        ]
-        plain = _accuracy(predictor, turned, truth, lambda image: [_cut(image)])
-        levelled = _accuracy(predictor, level, truth, lambda image: [_cut(image)])
+        plain = _accuracy(predictor, turned, truth, _one)
         averaged = _accuracy(predictor, turned, truth, _five)
         yield Result(
             f"{IMAGES} validation faces turned by {angle} degrees: accuracy with level eyes",
-            f"{levelled:.1%}",
+            f"{_accuracy(predictor, level, truth, _one):.1%}",
             f"as they are {plain:.1%}, mean over five crops {averaged:.1%}",
         )
-        yield Result(
-            f"angle between the eyes at {angle} degrees: median error",
-            f"{median(errors):.1f} degrees" if errors else "no face",
-            f"detected {len(errors)} of {len(faces)}",
-        )
+        yield _errors(angles, faces)
+
+
+def _faces(images: list[Image.Image]) -> list[DetectedFace | None]:
+    detector = CenterFaceDetector()
+    starts = range(0, len(images), _BATCH)
+    return [face for start in starts for face in detector.inside(images[start : start + _BATCH])]
+
+
+def _errors(angles: list[float], faces: list[DetectedFace | None]) -> Result:
+    pairs = zip(angles, faces, strict=True)
+    errors = [abs(roll(face) - degrees) for degrees, face in pairs if face is not None]
+    return Result(
+        f"angle between the eyes at {abs(angles[0]):.0f} degrees: median error",
+        f"{median(errors):.1f} degrees" if errors else "no face",
+        f"detected {len(errors)} of {len(faces)}",
+    )
 
 
 def roll(face: DetectedFace) -> float:
@@ -93,8 +95,8 @@ def _enlarged(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.pad(large, ((_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0)), "edge"))
 
 
-def _cut(image: Image.Image) -> Image.Image:
-    return CropSquare(_BORDER, _BORDER, _SIDE).cut(image)
+def _one(image: Image.Image) -> list[Image.Image]:
+    return [CropSquare(_BORDER, _BORDER, _SIDE).cut(image)]
 
 
 def _five(image: Image.Image) -> list[Image.Image]:
