@@ -50,11 +50,11 @@ def measure() -> Iterator[Result]:
             image if face is None else turn(image, -roll(face))
             for image, face in zip(turned, faces, strict=True)
         ]
-        plain = _accuracy(predictor, turned, truth, _one)
+        plain = _accuracy(predictor, turned, truth, _as_framed)
         averaged = _accuracy(predictor, turned, truth, _five)
         yield Result(
             f"{IMAGES} validation faces turned by {angle} degrees: accuracy with level eyes",
-            f"{_accuracy(predictor, level, truth, _one):.1%}",
+            f"{_accuracy(predictor, level, truth, _as_framed):.1%}",
             f"as they are {plain:.1%}, mean over five crops {averaged:.1%}",
         )
         yield _errors(angles, faces)
@@ -95,7 +95,7 @@ def _enlarged(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.pad(large, ((_BORDER, _BORDER), (_BORDER, _BORDER), (0, 0)), "edge"))
 
 
-def _one(image: Image.Image) -> list[Image.Image]:
+def _as_framed(image: Image.Image) -> list[Image.Image]:
     return [CropSquare(_BORDER, _BORDER, _SIDE).cut(image)]
 
 
