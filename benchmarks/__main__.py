@@ -10,10 +10,12 @@ from benchmarks import (
     accuracy_estimates,
     dashboard,
     detection,
+    faces,
     gpu_training,
     input_pipeline,
     labels,
     leaks,
+    levelling,
     memory,
     preparation,
     scale,
@@ -40,10 +42,12 @@ MEASURES = {
     "start": start.measure,
     "service": service.measure,
     "detection": detection.measure,
+    "faces": faces.measure,
     "zoo": zoo.measure,
     "transfer": transfers.measure,
     "estimates": accuracy_estimates.measure,
     "labels": labels.measure,
+    "levelling": levelling.measure,
 }
 
 

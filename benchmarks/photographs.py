@@ -1,9 +1,11 @@
 """Face detection on photographs of people, with known boxes.
 
-The project includes no photographs. `FERSCOPE_PHOTOGRAPHS` is a folder of images with a table
-`boxes.csv`: file, left, top, right, bottom (pixels) and `kind`. The kind is `face`, `mask` (a face
-with a mask) or `unclear` (blurred, covered or from behind; ignored). The column `turned` marks
-faces in profile. Files without rows have no faces.
+The project includes no photographs, but `photographs.csv` has the boxes of 302 of them in public
+repositories. `FERSCOPE_PHOTOGRAPHS` is a folder with checkouts of these repositories as
+`<owner>/<name>`. Or it is a folder of your images with a table `boxes.csv`: file, left, top, right,
+bottom (pixels) and `kind`. The kind is `face`, `mask` (a face with a mask), `unclear` (blurred,
+covered or from behind; ignored) or `none` (an image without faces). The column `turned` marks faces
+in profile, `tone` darker and lighter skin.
 """
 
 import os
@@ -25,6 +27,8 @@ from fer_core.data.picture_files import is_readable
 from fer_core.data.tracking import overlap
 
 FOLDER = "FERSCOPE_PHOTOGRAPHS"
+_TABLE = Path(__file__).with_name("photographs.csv")
+_TONES = ("darker", "lighter")
 _LEAST_OVERLAP = 0.3
 _EDGES = ("left", "top", "right", "bottom")
 _DARK = 60  # mean brightness of a face, 0 to 255
@@ -39,15 +43,18 @@ def measure() -> Iterator[Result]:
         return
     counts: dict[str, list[bool]] = defaultdict(list)
     times, false, pictures = [], 0, 0
-    boxes = pd.read_csv(Path(folder) / "boxes.csv")
+    boxes, files = _photographs(Path(folder))
+    if not files:
+        yield Result("photographs of people", f"not measured: {folder} has none of the table")
+        return
     detector = CenterFaceDetector()
-    for path in sorted(file for file in Path(folder).iterdir() if is_readable(file)):
+    for path in files:
         image = open_picture(path.read_bytes(), path.name)
         started = time.perf_counter()
         detected = detector.detect(image)
         times.append(time.perf_counter() - started)
         pictures += 1
-        false += _count(image, detected, boxes[boxes["file"] == path.name], counts)
+        false += _count(image, detected, boxes[boxes["file"] == path], counts)
     for name, hits in counts.items():
         yield Result(name, f"{sum(hits)} of {len(hits)} ({np.mean(hits):.1%})")
     yield Result(
@@ -57,7 +64,19 @@ def measure() -> Iterator[Result]:
         reached=false <= 0.02 * pictures,
     )
     yield Result("median time for a photograph", f"{1000 * median(times):.0f} ms")
-    yield from _against_dlib(Path(folder), detector)
+    yield from _against_dlib(files[0], detector)
+
+
+def _photographs(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+    """Returns the boxes, with the path of each image in `file`, and the images that exist."""
+    if (folder / "boxes.csv").is_file():
+        boxes = pd.read_csv(folder / "boxes.csv")
+        boxes["file"] = [folder / name for name in boxes["file"]]
+        return boxes, sorted(file for file in folder.iterdir() if is_readable(file))
+    boxes = pd.read_csv(_TABLE)
+    places = zip(boxes["repository"], boxes["path"], strict=True)
+    boxes["file"] = [folder / repository / path for repository, path in places]
+    return boxes, [file for file in boxes["file"].unique() if file.is_file()]
 
 
 def _count(
@@ -68,7 +87,8 @@ def _count(
 ) -> int:
     """Adds the faces of an image to the counts; returns its number of false positives."""
     left = list(detected)
-    order = truth.sort_values("kind", key=lambda kind: kind == "unclear")
+    faces = truth[truth["kind"] != "none"]
+    order = faces.sort_values("kind", key=lambda kind: kind == "unclear")
     for row in order.to_dict("records"):
         left_edge, top, right, bottom = (float(row[name]) for name in _EDGES)
         box = DetectedFace(left_edge, top, right, bottom, 1.0)
@@ -97,11 +117,12 @@ def _kinds(image: Image.Image, box: DetectedFace, row: Mapping[Hashable, object]
         yield "dark (mean brightness of the face below 60)"
     if row.get("turned") is True:
         yield "turned away, up to profile"
+    if row.get("tone") in _TONES:
+        yield f"{row['tone']} skin"
 
 
-def _against_dlib(folder: Path, detector: FaceDetector) -> Iterator[Result]:
+def _against_dlib(path: Path, detector: FaceDetector) -> Iterator[Result]:
     """Compares the time for 1 megapixel with dlib's detector, if it is installed."""
-    path = next(file for file in sorted(folder.iterdir()) if is_readable(file))
     image = open_picture(path.read_bytes(), path.name).resize((1200, 833))
     ours = _milliseconds(lambda: detector.detect(image))
     try:

@@ -11,7 +11,8 @@ from fer_core.data.faces import DetectedFace
 from fer_core.errors import DataError
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.predictor import Predictor
-from fer_core.predictor.video import VideoOptions, answer_changes, predict_video
+from fer_core.predictor.table import answer_changes
+from fer_core.predictor.video import VideoOptions, predict_video
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
 

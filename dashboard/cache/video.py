@@ -23,6 +23,10 @@ VIDEO_SIDE = 640
 """Longer side of frames in the single detection pass; small distant faces are not found."""
 
 
+MAX_FRAMES = 6000
+"""Limit of frames per video: ten minutes at ten frames per second."""
+
+
 @st.cache_resource(show_spinner=False)
 def video_detector() -> "FaceDetector":
     """Returns a detector that makes one pass over each frame."""
@@ -68,7 +72,7 @@ def predictions(
             inference.predictor(benchmark),
             run_ids,
             video_detector(),
-            VideoOptions(every, smooth),
+            VideoOptions(every, smooth, MAX_FRAMES),
             shown,
         )
     except FerscopeError as error:

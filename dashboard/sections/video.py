@@ -13,21 +13,25 @@ from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.palette import class_colour
-from fer_core.predictor.table import TOO_SMALL
-from fer_core.predictor.video import answer_changes
+from fer_core.predictor.table import TOO_SMALL, answer_changes
 
 _NO_FACE = "no face"
 _SELECT = "moment"
 
 
 def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
-    """Shows each person's answers by model over time; returns the clicked frame's number."""
+    """Shows each person's answers by model over time; returns the clicked frame's number.
+
+    Each line is a person and a model, so that the models' answers for a person are neighbours.
+    """
     column = _column(table)
     labels = benchmark.info.labels
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
     rows["answer"] = table[column].fillna(_NO_FACE)
     rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
+    several = rows["run"].nunique() > 1
+    rows["line"] = rows["person"] + (" · " + rows["model"] if several else "")
     rows = rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
     domain = [*labels, _NO_FACE]
     colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
@@ -36,13 +40,17 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
         .mark_tick(thickness=4, size=22)
         .encode(
             x=alt.X("seconds:Q", title="seconds"),
-            y=alt.Y("person:N", title=None),
-            row=alt.Row("model:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left")),
-            color=alt.Color("answer:N", scale=alt.Scale(domain=domain, range=colours), title=None),
+            y=alt.Y("line:N", title=None, axis=alt.Axis(labelLimit=220)),
+            color=alt.Color(
+                "answer:N",
+                scale=alt.Scale(domain=domain, range=colours),
+                title=None,
+                legend=alt.Legend(orient="top", columns=4),
+            ),
             tooltip=["model", "person", alt.Tooltip("seconds:Q", format=".2f"), "answer",
                      alt.Tooltip("confidence:Q", format=".0%")],
         )
-        .properties(height=alt.Step(26), width=760)
+        .properties(height=alt.Step(26))
         .add_params(alt.selection_point(name=_SELECT, fields=["frame"], on="click", nearest=True))
     )  # fmt: skip
     event = st.altair_chart(

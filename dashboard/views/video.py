@@ -23,7 +23,7 @@ theme.page_header(
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
 runs = predicting_runs(benchmark)
-uploaded = st.file_uploader("A video with faces", key="video")
+uploaded = st.file_uploader("A video or an animated GIF with faces", key="video")
 st.caption("Videos stay in this machine's memory for up to half an hour and are never saved.")
 run_ids = st.pills(
     "Models",
@@ -58,6 +58,11 @@ bar.empty()
 if isinstance(table, str):
     st.error(plain(table), icon=":material/videocam_off:")
     st.stop()
+if table["frame"].nunique() == cache.MAX_FRAMES:
+    st.warning(
+        f"Only the first {cache.MAX_FRAMES:,} frames ({table['seconds'].max():.0f} s) were "
+        "analysed. Choose fewer frames per second to see more of the video."
+    )
 if table["face"].isna().all():
     st.warning("No face was detected in any frame.")
 selected = video.timeline(benchmark, table)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
 
+from fer_core.data import deep_colour
 from fer_core.data.picture_files import (
     heif_advice,
     is_heif,
@@ -47,7 +48,6 @@ _READABLE = "a JPEG, PNG, WebP, BMP, GIF or TIFF file"
 
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 
-_INTEGER_WHITES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 _FLOAT_WHITES = (1.0, 255.0, 65535.0)
 
 _UPRIGHT = {
@@ -132,7 +132,7 @@ def open_picture(data: bytes, name: str = NAMELESS) -> Image.Image:
     _check_bytes(data, name)
 
     def first() -> Image.Image:
-        return _decoded(_opened(data, name))
+        return _decoded(_opened(data, name), lambda: _opened(data, name))
 
     return _guarded(first, data, name)
 
@@ -158,7 +158,7 @@ def open_frames(data: bytes, name: str = NAMELESS) -> Iterator[AnimationFrame]:
 
         def frame(number: int = number) -> Image.Image:
             source.seek(number)
-            return _decoded(source)
+            return _decoded(source, lambda: _opened(data, name))
 
         yield AnimationFrame(number, seconds, _guarded(frame, data, name))
         seconds += max(float(source.info.get("duration") or 0), 10.0) / 1000
@@ -218,9 +218,12 @@ def _opened(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def _decoded(image: Image.Image) -> Image.Image:
+def _decoded(image: Image.Image, reopen: Callable[[], Image.Image]) -> Image.Image:
+    """Loads an image, or the current frame of an animation, as an upright RGB image."""
+    deep = deep_colour.is_deep(image)
     image.load()
-    return _upright(_to_rgb(image), image)
+    values = deep_colour.scaled(image, reopen) if deep else image
+    return _upright(_to_rgb(values), image)
 
 
 def _why_unidentified(data: bytes, name: str) -> str:
@@ -277,8 +280,8 @@ def _to_eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """
     finite = np.nan_to_num(values.astype(np.float32), nan=0, posinf=0, neginf=0)
     brightest = float(finite.max())
-    usual = _FLOAT_WHITES if values.dtype.kind == "f" else _INTEGER_WHITES
-    white = next((white for white in usual if brightest <= white), brightest)
+    usual = _FLOAT_WHITES if values.dtype.kind == "f" else deep_colour.WHITES
+    white = deep_colour.white_of(brightest, usual)
     finite *= np.float32(255 / white)
     finite += np.float32(0.5)
     return finite.clip(0, 255, out=finite).astype(np.uint8)

@@ -1,15 +1,17 @@
-"""Reads frames of video files with their time stamps."""
+"""Reads frames of video files, and of animated pictures, with their time stamps."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image
 
-from fer_core.errors import DataError
+from fer_core.data.imaging import MAX_BYTES, AnimationFrame, open_frames
+from fer_core.errors import DataError, ImageError
 
 if TYPE_CHECKING:
     import av
@@ -24,6 +26,8 @@ SUFFIXES = (
 _USUAL_RATE = 25.0  # if the file has none or an invalid one
 _MOST_PIXELS = 64_000_000
 _STILLS = frozenset({"tty", "image2", "gif", "apng", "webp"})
+_PICTURES = (b"GIF8", b"\x89PNG")
+_AVIF = (b"ftypavif", b"ftypavis")
 _TURNS = {
     90: Image.Transpose.ROTATE_90,
     180: Image.Transpose.ROTATE_180,
@@ -88,6 +92,9 @@ def video_facts(source: Source, name: str = "") -> VideoFacts:
     Raises:
         DataError: If it cannot be read as a video.
     """
+    if (animation := _animation(source, name)) is not None:
+        rate = (len(animation) - 1) / animation[-1].seconds
+        return VideoFacts(rate, len(animation), *animation[0].image.size)
     with _opened(source, name) as container:
         return _facts(container)
 
@@ -96,7 +103,7 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
     """Yields a video's frames in order, one in memory at a time, rotated upright.
 
     Timestamps are the file's if they increase from frame to frame, as in files of variable rate;
-    otherwise they follow from the rate. A damaged end is ignored.
+    otherwise they follow from the rate. Damaged parts are left out.
 
     Args:
         source: A path, or an open file such as an upload.
@@ -106,8 +113,31 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
     Raises:
         DataError: If it cannot be read as a video, or its frames are too large.
     """
-    import av
+    due = 0.0
+    for frame, half in _all_frames(source, name):
+        # timestamps are rounded, so a frame may come half a frame early
+        if every is None or frame.seconds + half > due:
+            yield VideoFrame(frame.number, round(frame.seconds, 6), frame.image())
+            while every is not None and due <= frame.seconds + half:
+                due += every
 
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame whose image is converted on request."""
+
+    number: int
+    seconds: float
+    image: Callable[[], Image.Image]
+
+
+def _all_frames(source: Source, name: str) -> Iterator[tuple[_Frame, float]]:
+    """Yields each frame, and half the time between two frames."""
+    if (animation := _animation(source, name)) is not None:
+        half = animation[1].seconds / 2
+        for shown in animation:
+            yield _Frame(shown.number, shown.seconds, partial(_image_of, shown)), half
+        return
     with _opened(source, name) as container:
         facts = _facts(container)
         if facts.width * facts.height > _MOST_PIXELS:
@@ -115,21 +145,45 @@ def read_frames(source: Source, every: float | None = None, name: str = "") -> I
                 f"{_title(source, name)} has frames of {facts.width} x {facts.height} pixels; the "
                 f"limit is {_MOST_PIXELS // 1_000_000} million. Scale it down."
             )
-        first, before, due, half = None, -1.0, 0.0, 0.5 / facts.rate
-        # damaged data ends the video
-        with suppress(av.error.FFmpegError):
-            for number, frame in enumerate(container.decode(video=0)):
-                stamp = frame.time
-                first = stamp if first is None else first
-                grown = None if stamp is None or first is None else stamp - first
-                plain = number / facts.rate
-                seconds = grown if grown is not None and grown > before else max(plain, before)
-                before = seconds
-                # timestamps are rounded, so a frame may come half a frame early
-                if every is None or seconds + half > due:
-                    yield VideoFrame(number, round(seconds, 6), _upright(frame))
-                    while every is not None and due <= seconds + half:
-                        due += every
+        first, before = None, -1.0
+        for number, frame in enumerate(_decoded(container)):
+            stamp = frame.time
+            first = stamp if first is None else first
+            grown = None if stamp is None or first is None else stamp - first
+            plain = number / facts.rate
+            before = grown if grown is not None and grown > before else max(plain, before)
+            yield _Frame(number, before, partial(_upright, frame)), 0.5 / facts.rate
+
+
+def _decoded(container: "InputContainer") -> "Iterator[av.VideoFrame]":
+    """Yields the frames that can be decoded; damaged packets are left out."""
+    import av
+
+    with suppress(av.error.FFmpegError):  # the file ends in damaged data
+        for packet in container.demux(video=0):
+            with suppress(av.error.InvalidDataError):
+                yield from packet.decode()
+
+
+def _animation(source: Source, name: str) -> list[AnimationFrame] | None:
+    """Returns the frames of an animated picture (GIF, WebP, PNG, AVIF); None for other files."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _animation(file, _title(source, name))
+    source.seek(0)
+    start = source.read(12)
+    if not start.startswith(_PICTURES) and start[4:12] not in _AVIF and start[8:12] != b"WEBP":
+        return None
+    source.seek(0)
+    try:
+        frames = list(open_frames(source.read(MAX_BYTES + 1), _title(source, name)))
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    return frames if len(frames) > 1 else None
+
+
+def _image_of(frame: AnimationFrame) -> Image.Image:
+    return frame.image
 
 
 def _facts(container: "InputContainer") -> VideoFacts:

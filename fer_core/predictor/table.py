@@ -173,3 +173,22 @@ def face_numbers(
             for row, person in zip(rows, people, strict=True):
                 numbers[row] = person
     return numbers
+
+
+def answer_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the moments at which a run's answer for a person changes.
+
+    Args:
+        table: Of `tabulate`, for one video; smoothed answers are used if there are any.
+
+    Returns:
+        Columns `seconds`, `frame`, `face`, `run`, `before` and `after`, in the order of time.
+    """
+    column = "smoothed_answer" if "smoothed_answer" in table else "answer"
+    answered = table[table[column].notna()].sort_values("frame")
+    before = answered.groupby(["face", "run"], sort=False)[column].shift()
+    changed = answered[before.notna() & (before != answered[column])]
+    result = changed[["seconds", "frame", "face", "run"]].copy()
+    result["before"] = before[changed.index]
+    result["after"] = changed[column]
+    return result.sort_values(["frame", "face", "run"]).reset_index(drop=True)

@@ -163,6 +163,80 @@ def test_sixteen_bits_are_rounded() -> None:
     np.testing.assert_array_equal(pixels(encode(Image.fromarray(deep)))[0, :4, 0], [0, 1, 254, 255])
 
 
+def deep_tiff(values: np.ndarray, order: str, *, packed: bool = False) -> bytes:
+    """A TIFF with 16 bits per channel, written by hand; `order` is "<" or ">"."""
+    height, width, channels = values.shape
+    strip = values.astype(f"{order}u2").tobytes()
+    strip = zlib.compress(strip) if packed else strip
+    tags = [(256, 4, [width]), (257, 4, [height]), (258, 3, [16] * channels),
+            (259, 3, [8 if packed else 1]), (262, 3, [2]), (273, 4, [200]),
+            (277, 3, [channels]), (278, 4, [height]), (279, 4, [len(strip)])]  # fmt: skip
+    tags += [(338, 3, [2])] if channels == 4 else []
+    start = 8 + 2 + 12 * len(tags) + 4
+    outside, entries = b"", []
+    for tag, kind, content in tags:
+        data = struct.pack(f"{order}{len(content)}{'H' if kind == 3 else 'I'}", *content)
+        if len(data) > 4:
+            position, outside = start + len(outside), outside + data
+            data = struct.pack(f"{order}I", position)
+        entries.append(struct.pack(f"{order}HHI", tag, kind, len(content)) + data.ljust(4, b"\0"))
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    directory = struct.pack(f"{order}IH", 8, len(tags)) + b"".join(entries) + bytes(4)
+    return (magic + directory + outside).ljust(200, b"\0") + strip
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return png(width, height, 16, 2 if channels == 3 else 6, rows)
+
+
+DEEP_COLOUR = {
+    "png": deep_png,
+    "tiff": lambda values: deep_tiff(values, "<"),
+    "tiff, most significant byte first": lambda values: deep_tiff(values, ">"),
+    "deflated tiff": lambda values: deep_tiff(values, "<", packed=True),
+    "deflated tiff, most significant byte first": lambda values: deep_tiff(
+        values, ">", packed=True
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_COLOUR)
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_deep_colour_is_scaled_by_its_real_range(kind: str, bits: int) -> None:
+    """Cameras write 10, 12 or 14 bits of each colour into 16."""
+    share = np.linspace(0, 1, 256)
+    colours = np.stack([share, share[::-1], share / 2], axis=-1)
+    values = np.tile((colours * (2**bits - 1)).round().astype(np.uint16), (16, 1, 1))
+    result = pixels(DEEP_COLOUR[kind](values))[0].astype(int)
+    assert np.abs(result - colours * 255).max() <= 1
+
+
+@pytest.mark.parametrize("opaque", [4095, 65535])
+@pytest.mark.parametrize("kind", ["png", "tiff", "deflated tiff"])
+def test_alpha_of_deep_colour_has_its_own_range(kind: str, opaque: int) -> None:
+    values = np.full((16, 16, 4), opaque, dtype=np.uint16)
+    values[..., :3] = 4095, 0, 2048
+    values[0, 0, 3] = 0
+    result = pixels(DEEP_COLOUR[kind](values))
+    assert result[1, 1].tolist() == [255, 0, 128]
+    assert tuple(result[0, 0].tolist()) == BACKGROUND
+
+
+def test_grey_with_deep_alpha_is_not_dark() -> None:
+    """Pillow unpacks its upper bytes only, so it is exact to a sixteenth."""
+    rows = np.tile(np.array([4095, 65535], dtype=">u2"), 16).tobytes()
+    result = pixels(png(16, 16, 16, 4, (b"\0" + rows) * 16))
+    assert result.min() >= 240
+
+
+def test_truncated_deep_colour_is_refused() -> None:
+    data = deep_tiff(np.full((64, 64, 3), 4095, dtype=np.uint16), "<", packed=True)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        open_picture(data[: len(data) - 20])
+
+
 def test_negative_and_non_finite_values_are_black() -> None:
     deep = np.full((16, 16), 0.5, dtype=np.float32)
     deep[0, :4] = -3, np.nan, np.inf, 1

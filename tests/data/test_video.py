@@ -1,6 +1,7 @@
 """Frames of tiny videos that are written here, and persons followed through them."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -158,3 +159,27 @@ def test_images_are_not_videos(tmp_path, kind):
     Image.new("RGB", (64, 64), (200, 100, 50)).save(path, kind)
     with pytest.raises(DataError, match="cannot be read as a video"):
         list(read_frames(path))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_animated_pictures_are_videos(tmp_path, kind):
+    frames = [Image.new("RGB", (64, 48), (value, 60, 60)) for value in (40, 120, 200)]
+    path = tmp_path / "a.mp4"
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:], duration=200)
+    facts = video_facts(path)
+    assert (facts.frames, facts.width, facts.height, facts.rate) == (3, 64, 48, 5)
+    upload = io.BytesIO(path.read_bytes())
+    read = list(read_frames(upload, name="a.gif"))
+    assert [(frame.number, frame.seconds) for frame in read] == [(0, 0), (1, 0.2), (2, 0.4)]
+    assert [frame.number for frame in read_frames(upload, 0.4)] == [0, 2]
+
+
+def test_a_damaged_part_of_a_video_is_left_out(tmp_path):
+    path = write_video(tmp_path / "a.avi", grey_frames(12))
+    data = bytearray(path.read_bytes())
+    start = [match.start() for match in re.finditer(b"00dc", bytes(data))][5] + 8
+    data[start : start + 60] = bytes(60)
+    path.write_bytes(bytes(data))
+    numbers = [frame.number for frame in read_frames(path)]
+    assert 10 <= len(numbers) <= 12
+    assert numbers == sorted(numbers)

@@ -67,9 +67,10 @@ def predict(
 
     The table has one row per face and run, in videos per frame: file, frame, seconds, face number,
     box, detection score, answer, confidence and the probability of every class, temperature-scaled
-    where a temperature was fitted. Images and frames without a face have rows without a face. In
-    videos, a person keeps their face number. Small square images without a detected face are
-    treated as cropped faces; their rows have a note. Unreadable files are listed and skipped.
+    where a temperature was fitted. Images and frames without a face have rows without a face;
+    unreadable files are listed and have rows whose note says why. In videos, a person keeps their
+    face number. Small square images without a detected face are treated as cropped faces; their
+    rows have a note.
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """

@@ -60,7 +60,8 @@ class Tally:
     """Result of `predict_files`.
 
     Attributes:
-        table: One row a face and run, and one a run of what shows no face; see `tabulate`.
+        table: One row a face and run, and one a run of what shows no face or could not be read
+            (the reason is its `note`); see `tabulate`.
         pictures: Number of images read.
         frames: Number of video frames read.
         faceless: Images without a readable face, and the reason.
@@ -153,6 +154,9 @@ def predict_files(
     if not sightings:
         reason = next(iter(tally.skipped.values()), "Choose another file.")
         raise DataError(f"None of {len(tally.skipped)} files could be read. {reason}")
+    sightings += [
+        Sighting(name, None, None, None, None, why) for name, why in tally.skipped.items()
+    ]
     tally.table = tabulate(
         sightings,
         looked,

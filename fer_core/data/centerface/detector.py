@@ -47,6 +47,11 @@ _TILE_OVERLAP = 96
 _CONFIRM_SIDE = 128
 _CONFIRM_SHARE = 0.4
 
+# Images whose brightest parts are darker than this are brightened for the detector.
+_DARK = 64
+_USUAL = 180
+_MAX_GAIN = 8.0
+
 # Sizes and border at which faces are measured in crops. Boxes vary by 3% with the size, because of
 # the network's grid; a mean over sizes is more exact.
 _MEASURE_SIDES = (80, 112)
@@ -76,7 +81,7 @@ class CenterFaceDetector(FaceDetector):
 
     def detect_batch(self, images: Sequence[Image.Image]) -> list[tuple[DetectedFace, ...]]:
         """Returns the faces in each image; views of equal size share a forward pass."""
-        pictures = [image if image.mode == "RGB" else image.convert("RGB") for image in images]
+        pictures = [_exposed(image) for image in images]
         views = [whole(picture, self._settings.side, _MAX_ENLARGEMENT) for picture in pictures]
         candidates = self._run(pictures, [[view] for view in views])
         for further_views in (self._coarse, self._tiles):
@@ -95,7 +100,7 @@ class CenterFaceDetector(FaceDetector):
             The mean box over several sizes, in the crop's pixels; None if no face is detected at
             one of them.
         """
-        pictures = [crop if crop.mode == "RGB" else crop.convert("RGB") for crop in crops]
+        pictures = [_exposed(crop) for crop in crops]
         views = [
             whole(picture, side, side / max(picture.size), _MEASURE_BORDER)
             for picture in pictures
@@ -169,6 +174,17 @@ class CenterFaceDetector(FaceDetector):
             parts += [_matching(boxes.boxes[row], next(detected_again)) for row in rows]
             confirmed.append(non_max_suppression(Candidates.joined(parts)))
         return confirmed
+
+
+def _exposed(image: Image.Image) -> Image.Image:
+    """Returns an image in mode RGB; a very dark one is brightened."""
+    picture = image if image.mode == "RGB" else image.convert("RGB")
+    sample = np.asarray(picture.resize((64, 64), Image.Resampling.NEAREST)).max(axis=2)
+    bright = float(np.quantile(sample, 0.99))
+    if not 1 <= bright < _DARK:
+        return picture
+    gain = min(_MAX_GAIN, _USUAL / bright)
+    return picture.point([min(255, round(value * gain)) for value in range(256)] * 3)
 
 
 def _around(picture: Image.Image, box: NDArray[np.float32]) -> View:

@@ -73,8 +73,14 @@ def test_one_row_per_face_and_run(folder, predictor):
     table = tally.table
     assert list(table["run"][:4]) == RUNS
     assert table.groupby("file")["run"].count().to_dict() == {
-        "a.png": 8, "c.avi": 20, "deep/b.PNG": 4
+        "a.png": 8, "bad.jpg": 4, "c.avi": 20, "d.mp4": 4, "deep/b.PNG": 4
     }  # fmt: skip
+    unread = table[table["file"].isin(tally.skipped)]
+    assert dict(zip(unread["file"], unread["note"], strict=True)) == tally.skipped
+    assert (
+        unread[["frame", "seconds", "face", "left", "answer", "confidence"]].isna().all(axis=None)
+    )
+    table = table.drop(unread.index)
     empty = table[table["face"].isna()]
     assert list(empty["frame"]) == [2] * 4
     assert list(empty["run"]) == RUNS
@@ -132,13 +138,13 @@ def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
     assert "c.avi, 1 face" in output
     assert "2 images and 5 video frames" in output
     table = pd.read_parquet(tmp_path / "a.parquet")
-    assert len(table) == 7 * 4
+    assert len(table) == (7 + 2) * 4  # two files could not be read
     assert list(table["run"].unique()) == RUNS
     assert table.loc[table["file"] == "a.png", ["frame", "seconds"]].isna().all(axis=None)
     assert table.loc[table["file"] == "a.png", "smoothed_answer"].isna().all()
     run(folder, "--cropped", "--run", NETWORK, "--out", tmp_path / "a.csv", "--fps", "5")
     again = pd.read_csv(tmp_path / "a.csv")
-    assert list(again["file"]) == ["a.png", "deep/b.PNG", *["c.avi"] * 3]
+    assert list(again["file"]) == ["a.png", "deep/b.PNG", *["c.avi"] * 3, "bad.jpg", "d.mp4"]
     first = table[(table["file"] == "a.png") & (table["run"] == NETWORK)]
     assert again["p_happy"][0] == pytest.approx(first["p_happy"].iloc[0], rel=1e-4)
 
