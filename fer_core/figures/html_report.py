@@ -385,6 +385,7 @@ def _table(table: pd.DataFrame, *, escaped: bool = False) -> str:
 
     rows = (f"<tr>{cells(row, 'td')}</tr>" for row in table.itertuples(index=False, name=None))
     return (
-        f'<div class="scroll"><table><thead><tr>{cells(table.columns, "th")}</tr></thead>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        f"<table><thead><tr>{cells(table.columns, 'th')}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
