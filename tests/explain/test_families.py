@@ -39,13 +39,13 @@ FAMILIES = {
         "timm:beit_base_patch16_224",
         {"depth": 3, "embed_dim": 48, "num_heads": 3, "patch_size": 8},
     ),
+    "mixer": ("timm:mixer_s16_224", {}),
 }
 
 DEEP = {
     "mobilenetv3": "timm:mobilenetv3_small_050",
     "efficientnetv2": "timm:tf_efficientnetv2_b0",
     "maxvit": "timm:maxvit_rmlp_pico_rw_256",
-    "mixer": "timm:mixer_s32_224",
     "ghostnet": "timm:ghostnet_050",
 }
 
@@ -138,13 +138,43 @@ def test_maps_follow_the_evidence(fitted):
         assert np.mean(agreement) > 0.2, method  # not inverted
 
 
+READS_INSIDE = [
+    method.key
+    for method in METHODS.values()
+    if method.reads_layer or (method.needs_network and "other" not in method.families)
+]
+"""Methods that read layers or attention; the others need only gradients or answers."""
+
+
+def test_no_offered_map_is_blank_or_points_away_from_the_evidence(fitted):
+    """Over some images, agreement with covering is not below zero by two standard errors.
+
+    Maps that are the same for every class show where the network looks, not the evidence for one,
+    and must only not be blank.
+    """
+    model, config, images, classes, _ = fitted
+    images, classes = images[:9], classes[:9]
+    falls = occluded(model, images, classes)
+    targets = [Target(int(label)) for label in classes]
+    for method in methods_for(config):
+        if method.key not in READS_INSIDE:
+            continue
+        maps = [one.values for one in explain(model, config, images, targets, method.key)]
+        assert all(np.isfinite(one).all() and np.ptp(one) > 0 for one in maps), method.key
+        found = by_quadrant(maps)
+        agreement = [np.corrcoef(*pair)[0, 1] for pair in zip(found, falls, strict=True)]
+        bound = np.mean(agreement) + 2 * np.std(agreement) / np.sqrt(len(agreement))
+        assert bound > 0 or not method.by_class, method.key
+
+
 def test_methods_that_a_family_does_not_support_say_why(fitted):
     model, config, images, _, _ = fitted
     spec = spec_of(config)
     unsupported = [method for method in METHODS.values() if method not in methods_for(config)]
-    refused = [method for method in unsupported if method.key != "layer_cam"]
+    refused = [method for method in unsupported if "blocks" in method.refusal(spec)]
     assert bool(refused) == (spec.family != "vit")
     assert (METHODS["layer_cam"] in unsupported) == spec.inverts_layer_cam
+    assert (METHODS["ablation_cam"] in unsupported) == (spec.layout == "tokens")
     for method in refused:
         with pytest.raises(ExplainError, match="no blocks that attend from all tokens to all"):
             explain(model, config, images[:1], [None], method.key)
