@@ -29,7 +29,7 @@ _MAX_PREFIX = 16
 
 _CHAINS = (nn.Sequential, nn.ModuleList)
 
-_INVERTS_LAYER_CAM = ("ConvNeXt", "ConvNext")
+_INVERTS_LAYER_CAM = ("ConvNeXt", "ConvNext", "MaxxVit", "MaxVit")
 """Networks of timm, torchvision and transformers whose negative activations carry evidence."""
 
 _UNORDERED = ("Hiera",)
