@@ -68,7 +68,7 @@ class Method:
         if self.key == "layer_cam" and spec.inverts_layer_cam:
             return "negative activations carry evidence, and the map would point away from it"
         if self.key == "ablation_cam" and spec.inverts_ablation_cam:
-            return "its tokens have values of either sign, and the map could point away from it"
+            return "its layer has values of either sign, and the map could point away from it"
         return ""
 
     @property

@@ -54,7 +54,7 @@ class ModelSpec:
             Layer-CAM points away from it (measured for ConvNeXt in tests/explain/test_families.py).
         inverts_ablation_cam: Whether the CAM layer's channels have either sign, so that
             Ablation-CAM, whose weights assume activations that are not negative, can point away
-            from the evidence (measured for networks of tokens in the same tests).
+            from the evidence (measured for tokens and linear bottlenecks in the same tests).
         timm_call: Returns timm's name of the architecture and the arguments of `create_model`, for
             folders that timm loads; None for other libraries.
         mean_pooled: Whether a ViT's classifier reads the mean of the patches; None where

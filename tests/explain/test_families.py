@@ -185,7 +185,9 @@ def test_no_map_of_a_deep_family_is_blank_or_points_away_from_the_evidence(name)
     train(model)
     images, classes, masks = faces(9, 50, drawn_classes=CLASSES - 1)
     where = by_quadrant(masks).argmax(axis=1)
-    assert (occluded(model, images, classes).argmax(axis=1) == where).mean() > 0.6
+    reads = (occluded(model, images, classes).argmax(axis=1) == where).mean()
+    assert reads > 0.5  # chance is 0.25
+    assert METHODS["ablation_cam"] not in methods_for(config)
     require_useful_maps(model, config, images, classes)
 
 
