@@ -59,7 +59,11 @@ def reliability(
             "intervals.",
         )
     with right:
-        label = st.selectbox("Class", board.aligned.labels.names, key=Key.LABEL, bind=BIND)
+        names = board.aligned.labels.names
+        former = st.query_params.get(Key.LABEL)  # the key in addresses of earlier versions
+        if former in names and Key.CURVE_CLASS not in st.session_state:
+            st.session_state[Key.CURVE_CLASS] = former
+        label = st.selectbox("Class", names, key=Key.CURVE_CLASS, bind=BIND)
         chart.show(
             figure(
                 figures.reliability_diagram,
