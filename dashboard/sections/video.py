@@ -33,7 +33,6 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
     several = rows["run"].nunique() > 1
     rows["line"] = rows["person"] + (" · " + rows["model"] if several else "")
     rows = rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
-    domain = [*labels, _NO_FACE]
     colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
     chart = (
         alt.Chart(rows)
@@ -43,7 +42,7 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
             y=alt.Y("line:N", title=None, axis=alt.Axis(labelLimit=220)),
             color=alt.Color(
                 "answer:N",
-                scale=alt.Scale(domain=domain, range=colours),
+                scale=alt.Scale(domain=[*labels, _NO_FACE], range=colours),
                 title=None,
                 legend=alt.Legend(orient="top", columns=4),
             ),
