@@ -24,10 +24,9 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
 
     Each line is a person and a model, so that the models' answers for a person are neighbours.
     """
-    column = _column(table)
     labels = benchmark.info.labels
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
-    rows["answer"] = table[column].fillna(_NO_FACE)
+    rows["answer"] = table[_column(table)].fillna(_NO_FACE)
     rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
     several = rows["run"].nunique() > 1
