@@ -5,7 +5,7 @@ repositories. `FERSCOPE_PHOTOGRAPHS` is a folder with checkouts of these reposit
 `<owner>/<name>`. Or it is a folder of your images with a table `boxes.csv`: file, left, top, right,
 bottom (pixels) and `kind`. The kind is `face`, `mask` (a face with a mask), `unclear` (blurred,
 covered or from behind; ignored) or `none` (an image without faces). The column `turned` marks faces
-in profile, `tone` darker and lighter skin.
+in profile, `tone` is `darker` for faces with darker skin (tagged among the 200 darkest faces).
 """
 
 import os
@@ -28,7 +28,6 @@ from fer_core.data.tracking import overlap
 
 FOLDER = "FERSCOPE_PHOTOGRAPHS"
 _TABLE = Path(__file__).with_name("photographs.csv")
-_TONES = ("darker", "lighter")
 _LEAST_OVERLAP = 0.3
 _EDGES = ("left", "top", "right", "bottom")
 _DARK = 60  # mean brightness of a face, 0 to 255
@@ -117,8 +116,8 @@ def _kinds(image: Image.Image, box: DetectedFace, row: Mapping[Hashable, object]
         yield "dark (mean brightness of the face below 60)"
     if row.get("turned") is True:
         yield "turned away, up to profile"
-    if row.get("tone") in _TONES:
-        yield f"{row['tone']} skin"
+    if row.get("tone") == "darker":
+        yield "with darker skin"
 
 
 def _against_dlib(path: Path, detector: FaceDetector) -> Iterator[Result]:

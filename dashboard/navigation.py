@@ -116,12 +116,12 @@ def run() -> None:
     st.set_page_config(page_title=f"{page.title} · FERscope")
     with st.sidebar:
         pickers.benchmark_picker()
+        if shown := pickers.picked_benchmark():
+            saved_views.show(shown, page.url_path or PAGES[0].name, _TITLES)
     page.run()
     if picked := pickers.picked_benchmark():
         viewer.show_requested(picked)
         warm_models.start(picked)
-        with st.sidebar:
-            saved_views.show(picked, page.url_path or PAGES[0].name, _TITLES)
     with st.sidebar:
         st.caption(
             "FERscope evaluates facial-expression classifiers. A predicted expression does not "

@@ -61,6 +61,7 @@ class Key(StrEnum):
     OVERLAYS = "overlays"
     CHANGE = "change"
     LABEL = "label"
+    CURVE_CLASS = "curve_class"
     BINS = "bins"
     CORRUPTION = "corruption"
     SOURCE = "source"

@@ -7,39 +7,26 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard.state import Key
-
-Query = Mapping[str, str | Sequence[str]]
-
-_SCOPE = (Key.BENCHMARK, Key.SCORED, Key.CLASSES, Key.ONLY, Key.SLICE)
-
 HINT = "Click a number to see its images."
 
 
 @dataclass(frozen=True)
 class TableTarget:
-    """A page of the dashboard with query parameters.
+    """What a click on a number opens. Benchmark, evaluation set, classes and slice stay picked.
 
     Attributes:
-        page: Name of the page, such as `errors`.
-        query: Query parameters beside those of the evaluated samples, which are kept.
+        page: Name of the page, such as `errors`; empty for the present one.
+        query: Query parameters that no widget of the present page is bound to.
+        picks: Values for widgets of the present page, by their keys.
     """
 
-    page: str
-    query: Query = field(default_factory=dict)
-
-    def open(self) -> None:
-        """Opens the page."""
-        st.switch_page(f"views/{self.page}.py", query_params=scope_in_address() | dict(self.query))
+    page: str = ""
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    picks: Mapping[str, object] = field(default_factory=dict)
 
 
 Opens = Callable[[int, str], TableTarget | None]
 """Returns what a click on a row's number in a column opens; None for nothing."""
-
-
-def scope_in_address() -> dict[str, str | Sequence[str]]:
-    """Returns the query parameters of benchmark, evaluation set, classes and slice."""
-    return {str(key): st.query_params.get_all(key) for key in _SCOPE if key in st.query_params}
 
 
 def show(
@@ -55,19 +42,32 @@ def show(
     Args:
         table: The table.
         opens: What a click opens.
-        key: Key of the table; another one after each click that stays on the page.
+        key: Key of the table.
         column_config: As for `st.dataframe`.
         hide_index: Whether to hide the row names.
     """
-    event = st.dataframe(
+
+    def clicked() -> TableTarget | None:
+        cells = st.session_state[key]["selection"]["cells"] if key in st.session_state else []
+        row, column = cells[0] if cells else (len(table), "")
+        return opens(int(row), str(column)) if row < len(table) else None
+
+    def follow() -> None:
+        # a widget's value can be set only before the page is run
+        target = clicked()
+        if target is not None and not target.page:
+            st.session_state.update({str(name): value for name, value in target.picks.items()})
+            st.query_params.update(target.query)
+
+    st.dataframe(
         table,
         hide_index=hide_index,
         key=key,
         column_config=dict(column_config or {}),
-        on_select="rerun",
+        on_select=follow,
         selection_mode="single-cell",
     )
-    for row, column in event["selection"]["cells"]:
-        target = opens(int(row), str(column)) if row < len(table) else None
-        if target is not None:
-            target.open()
+    target = clicked()
+    if target is not None and target.page:
+        query = {str(name): value for name, value in target.query.items()}
+        st.switch_page(f"views/{target.page}.py", query_params=query)

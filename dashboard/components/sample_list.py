@@ -14,7 +14,6 @@ from dashboard.components import pickers, slices, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery
-from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import column_title
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
@@ -238,22 +237,6 @@ def _follow_pickers() -> None:
             st.query_params.pop(key, None)
     else:
         st.query_params.update(picked)
-
-
-def open_cell(run_id: str, cell: tuple[str, str], minus: str | None = None) -> TableTarget:
-    """Returns the page of a run's matrix with a cell, row or column of it open.
-
-    Filters of the images that are in the address are kept.
-    """
-    query: dict[str, str | Sequence[str]] = {
-        key: st.query_params.get_all(key)
-        for key in (Key.WHERE, Key.SURE, Key.SHOW)
-        if key in st.query_params
-    }
-    if minus is not None:
-        query[Key.MINUS] = minus
-    query |= {Key.RUN: run_id, Key.TRUE: cell[0], Key.PREDICTED: cell[1]}
-    return TableTarget("confusion", {str(key): value for key, value in query.items()})
 
 
 def in_cell(aligned: AlignedPredictions, run_id: str, cell: tuple[str, str]) -> NDArray[np.bool_]:

@@ -143,7 +143,7 @@ def _excluded(counted: Mapping[str, int]) -> None:
     opening_table.show(
         reasons.rename_axis("reason").reset_index(),
         lambda row, _: _samples_of(split="excluded", reason=str(reasons.index[row])),
-        "excluded",
+        "excluded-counts",
     )
 
 
@@ -155,8 +155,10 @@ def _by_split(samples: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
 
 def _samples_of(label: str = "", split: str = "all", reason: str = "") -> TableTarget:
     """Returns the view of the samples of a class, a split and a reason of exclusion."""
-    query = {Key.VIEW: "Samples", Key.SPLIT: split, Key.EMOTIONS: label, Key.EXCLUDED: reason}
-    return TableTarget("explorer", {str(key): value for key, value in query.items() if value})
+    query = {Key.SPLIT: split, Key.EMOTIONS: label, Key.EXCLUDED: reason}
+    return TableTarget(
+        query={key: value for key, value in query.items() if value}, picks={Key.VIEW: "samples"}
+    )
 
 
 def sample_grid(benchmark: Benchmark, samples: pd.DataFrame) -> None:

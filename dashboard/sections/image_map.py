@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.cache import benchmarks, dataset, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import pickers, slices, viewer
-from dashboard.components.columns import percent_column, share_bar
+from dashboard.components.columns import percent_column
 from dashboard.components.gallery import strip
 from dashboard.components.text import column_title, plain
 from dashboard.sections.explorer import MEASURE_TITLES, needs_columns, show_samples
@@ -195,11 +195,10 @@ def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
             outside[board.aligned.row(entry.run_id)] for entry in board.results.entries
         ]
     percent = percent_column()
-    bar = share_bar()
     st.dataframe(
         table,
         hide_index=True,
-        column_config={"accuracy": bar, "elsewhere": percent},
+        column_config=dict.fromkeys(("accuracy", "elsewhere"), percent),
         key="region-accuracy",
     )
     st.caption(

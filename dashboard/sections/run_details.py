@@ -12,7 +12,6 @@ from dashboard.cache.results import Board
 from dashboard.components import chart, filters, opening_table
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
-from dashboard.components.sample_list import open_cell
 from dashboard.components.text import percent, plain
 from dashboard.sections import leaderboard
 from dashboard.state import Key
@@ -82,7 +81,7 @@ def _address(benchmark: Benchmark, run_id: str) -> dict[str, str]:
     return {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}
 
 
-def metrics(board: Board, entry: Entry) -> None:
+def metrics(benchmark: Benchmark, board: Board, entry: Entry) -> None:
     """Shows every leaderboard value of a run, by topic, and its results by class."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -112,7 +111,9 @@ def metrics(board: Board, entry: Entry) -> None:
         def opens(number: int, column: str) -> TableTarget:
             name = classes[number].label
             cells = {"precision": (ANY, name), "recall": (name, name)}
-            return open_cell(entry.run_id, cells.get(column, (name, ANY)))
+            true, predicted = cells.get(column, (name, ANY))
+            query = _address(benchmark, entry.run_id) | {Key.TRUE: true, Key.PREDICTED: predicted}
+            return TableTarget("confusion", query)
 
         opening_table.show(
             table,

@@ -59,7 +59,7 @@ def reliability(
             "intervals.",
         )
     with right:
-        label = st.selectbox("Class", board.aligned.labels.names, key=Key.LABEL, bind=BIND)
+        label = _curve_class(board.aligned.labels.names)
         chart.show(
             figure(
                 figures.reliability_diagram,
@@ -70,6 +70,14 @@ def reliability(
             f"Share of images labelled {plain(label)} by the predicted probability of "
             f"{plain(label)}, over all images.",
         )
+
+
+def _curve_class(names: Sequence[str]) -> str:
+    """Shows the picker of the class of the second diagram."""
+    former = st.query_params.get(Key.LABEL)  # the key in addresses of earlier versions
+    if former in names and Key.CURVE_CLASS not in st.session_state:
+        st.session_state[Key.CURVE_CLASS] = former
+    return st.selectbox("Class", names, key=Key.CURVE_CLASS, bind=BIND)
 
 
 def calibration_table(calibration: CalibrationResults) -> None:

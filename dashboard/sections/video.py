@@ -24,16 +24,14 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
 
     Each line is a person and a model, so that the models' answers for a person are neighbours.
     """
-    column = _column(table)
     labels = benchmark.info.labels
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
-    rows["answer"] = table[column].fillna(_NO_FACE)
+    rows["answer"] = table[_column(table)].fillna(_NO_FACE)
     rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
     several = rows["run"].nunique() > 1
     rows["line"] = rows["person"] + (" · " + rows["model"] if several else "")
     rows = rows.astype({"seconds": float, "frame": int}).drop(columns=["face", "run"])
-    domain = [*labels, _NO_FACE]
     colours = [class_colour(label, labels) for label in labels] + ["#DDDDDD"]
     chart = (
         alt.Chart(rows)
@@ -43,7 +41,7 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
             y=alt.Y("line:N", title=None, axis=alt.Axis(labelLimit=220)),
             color=alt.Color(
                 "answer:N",
-                scale=alt.Scale(domain=domain, range=colours),
+                scale=alt.Scale(domain=[*labels, _NO_FACE], range=colours),
                 title=None,
                 legend=alt.Legend(orient="top", columns=4),
             ),

@@ -10,6 +10,7 @@ from dashboard.cache import slices
 from dashboard.components import filters, opening_table, pickers, sample_list
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
+from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.evaluation import metrics
@@ -106,8 +107,11 @@ with table:
     pairs = most_confused(matrix, labels).head(10)
     opening_table.show(
         pairs,
-        lambda number, _: sample_list.open_cell(
-            run_id, (str(pairs["true"].iloc[number]), str(pairs["predicted"].iloc[number])), minus
+        lambda number, _: TableTarget(
+            query={
+                Key.TRUE: str(pairs["true"].iloc[number]),
+                Key.PREDICTED: str(pairs["predicted"].iloc[number]),
+            }
         ),
         f"mistakes-{cell}",
         {"share of true class": percent_column()},

@@ -24,7 +24,7 @@ run_details.links(benchmark, entry.run_id)
 run_details.drawn_faces(benchmark, entry.run_id)
 
 st.subheader("Metrics", anchor=False)
-run_details.metrics(board, entry)
+run_details.metrics(benchmark, board, entry)
 
 st.subheader("Worst confusions", anchor=False)
 run_details.confusions(benchmark, board, entry)

@@ -67,6 +67,8 @@ class Method:
             return "none of its layers returns a map in the order of the image's positions"
         if self.key == "layer_cam" and spec.inverts_layer_cam:
             return "negative activations carry evidence, and the map would point away from it"
+        if self.key == "ablation_cam" and spec.inverts_ablation_cam:
+            return "its layer has values of either sign, and the map could point away from it"
         return ""
 
     @property

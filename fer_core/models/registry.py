@@ -52,6 +52,9 @@ class ModelSpec:
         layout: Shape of spatial outputs: (N, C, h, w), (N, h, w, C) or (N, T, C).
         inverts_layer_cam: Whether negative values of the CAM layer carry evidence, so that
             Layer-CAM points away from it (measured for ConvNeXt in tests/explain/test_families.py).
+        inverts_ablation_cam: Whether the CAM layer's channels have either sign, so that
+            Ablation-CAM, whose weights assume activations that are not negative, can point away
+            from the evidence (measured for tokens and linear bottlenecks in the same tests).
         timm_call: Returns timm's name of the architecture and the arguments of `create_model`, for
             folders that timm loads; None for other libraries.
         mean_pooled: Whether a ViT's classifier reads the mean of the patches; None where
@@ -78,6 +81,7 @@ class ModelSpec:
     adapt: Adapt | None = None
     layout: Layout = "maps"
     inverts_layer_cam: bool = False
+    inverts_ablation_cam: bool = False
     mean_pooled: bool | None = None
     timm_call: TimmCall | None = None
 

@@ -5,6 +5,7 @@ gated repositories; huggingface_hub reads them.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -103,7 +104,12 @@ class Repository:
         where = f"{self.name}@{self.revision}" if self.revision else self.name
         try:
             return Path(
-                snapshot_download(self.name, revision=self.revision, allow_patterns=list(names))
+                snapshot_download(
+                    self.name,
+                    revision=self.revision,
+                    allow_patterns=list(names),
+                    endpoint=os.environ.get("HF_ENDPOINT"),
+                )
             )
         except errors.RevisionNotFoundError as error:
             raise WeightsError(
@@ -122,8 +128,7 @@ class Repository:
         except Exception as error:  # the client raises many exception types
             raise WeightsError(
                 f"{where} cannot be downloaded from the hub ({type(error).__name__}), and the "
-                "cache (HF_HOME) has no copy. Download the repository elsewhere and give its "
-                "folder."
+                f"cache (HF_HOME) has no copy. {_remedy()}"
             ) from error
 
     def json(self, filename: str) -> dict[str, Any]:
@@ -168,10 +173,23 @@ class Repository:
         return self.files(*sorted(shards))
 
     def _pickles(self) -> str:
-        """Returns a sentence on the pickled weights of a folder; empty if there are none."""
-        files = [] if self.folder is None else self.folder.iterdir()
-        names = sorted(path.name for path in files if path.suffix in _PICKLES)
+        """Returns a sentence on the pickled weights; empty if there are none, or it is unknown."""
+        if self.folder is None:
+            files = self._listed()
+        else:
+            files = [path.name for path in self.folder.iterdir()]
+        names = sorted(name for name in files if name.endswith(_PICKLES))
         return f" It has {', '.join(names)}." if names else ""
+
+    def _listed(self) -> list[str]:
+        """Returns the names of a repository's files on the hub; empty if they cannot be had."""
+        from huggingface_hub import HfApi
+
+        try:
+            api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+            return list(api.list_repo_files(self.name, revision=self.revision))
+        except Exception:  # the list only completes a message
+            return []
 
     def labels(self) -> tuple[str, ...]:
         """Returns the classes that `config.json` names, in the order of the logits.
@@ -186,6 +204,15 @@ class Repository:
         if any(_UNNAMED.fullmatch(name) for name in names):
             return ()
         return tuple(map(canonical_name, names))
+
+
+def _remedy() -> str:
+    """Returns what to do where the hub cannot be reached."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE forbids the network: unset it, or give a folder with its files."
+    return "Download the repository elsewhere and give its folder."
 
 
 def output_names(config: Mapping[str, Any]) -> tuple[str, ...]:

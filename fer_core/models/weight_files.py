@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
 from fer_core.errors import RecipeError, WeightsError
-from fer_core.models.checkpoint import load_tensors
+from fer_core.models.checkpoint import load_tensors, read_facts
 from fer_core.models.external import default_size
 from fer_core.models.published import InputOptions, PublishedModel
 from fer_core.models.registry import ModelSpec, build_model, spec_of
@@ -114,6 +114,7 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...], tuple[str,
     if not path.is_file():
         raise WeightsError(f"There is no weight file {path}.")
     if path.suffix == ".safetensors":
+        read_facts(path)  # a damaged header is an error here
         tensors, facts = load_tensors(path)
         return tensors, tuple(facts.get("labels", ())), ()
     read = read_torch_file(path)

@@ -325,6 +325,30 @@ def test_a_pickle_with_code_is_refused_and_not_run(shop, tmp_path, capsys):
     assert "must not run" not in capsys.readouterr().out
 
 
+def test_a_file_of_weights_with_a_huge_header_is_refused(shop, tmp_path):
+    toy, run, _ = shop
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", 10 * 2**30) + b"{}")
+    with pytest.raises(WeightsError, match=r"huge\.safetensors .* cannot be read .*too large"):
+        run("import", "toy", path, "--architecture", "timm:resnet18", "--labels", ",".join(LABELS))
+    assert not toy.benchmark.run("huge").root.exists()
+
+
+def test_values_of_the_input_for_0_to_255_are_refused_with_the_right_ones(shop):
+    _, run, originals = shop
+    with pytest.raises(RecipeError, match=r"Divide .* by 255: --mean 0\.4847,0\.4549,0\.4039"):
+        run("import", "toy", originals["eight"], "--labels", ",".join(stand_ins.EIGHT),
+            "--mean", "123.6,116,103", "--name", "raw")  # fmt: skip
+
+
+def test_another_number_of_labels_than_outputs_is_named(shop, tmp_path):
+    toy, run, _ = shop
+    stand_ins.hub_vit(tmp_path / "seven")
+    with pytest.raises(WeightsError, match="seven has 7 outputs for 2 --labels"):
+        run("import", "toy", tmp_path / "seven", "--labels", "angry,happy")
+    assert not toy.benchmark.run("seven").root.exists()
+
+
 def test_a_source_that_is_no_model_is_named(shop, tmp_path):
     _, run, _ = shop
     with pytest.raises(DataError, match="There is no file or folder nowhere"):

@@ -108,6 +108,7 @@ def _spec(content: str) -> ModelSpec:
         adapt=facts.adapt,
         layout=probed.layout,
         inverts_layer_cam=probed.inverts_layer_cam,
+        inverts_ablation_cam=probed.inverts_ablation_cam,
         mean_pooled=facts.mean_pooled or not probed.prefix_tokens,
     )
 

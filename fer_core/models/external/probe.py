@@ -29,8 +29,13 @@ _MAX_PREFIX = 16
 
 _CHAINS = (nn.Sequential, nn.ModuleList)
 
-_INVERTS_LAYER_CAM = ("ConvNeXt", "ConvNext")
+_INVERTS_LAYER_CAM = ("ConvNeXt", "ConvNext", "MaxxVit", "MaxVit")
 """Networks of timm, torchvision and transformers whose negative activations carry evidence."""
+
+_LINEAR_BLOCKS = (
+    "InvertedResidual", "GhostBottleneck", "MobileNetV2InvertedResidual", "EfficientNetBlock",
+)  # fmt: skip
+"""Blocks that end without an activation, so that their outputs have either sign."""
 
 _UNORDERED = ("Hiera",)
 """Networks of timm and transformers whose tokens are not in the order of the image's rows."""
@@ -51,6 +56,7 @@ class Probe:
             attention methods require; `other` with other attention or tokens; else `cnn`.
         lora_targets: Suffixes of the paths of linear layers that LoRA adapts; empty for none.
         inverts_layer_cam: As in `ModelSpec`.
+        inverts_ablation_cam: As in `ModelSpec`.
     """
 
     head: str
@@ -61,6 +67,7 @@ class Probe:
     family: Family
     lora_targets: tuple[str, ...]
     inverts_layer_cam: bool = False
+    inverts_ablation_cam: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,14 +101,18 @@ def probe(model: nn.Module, size: int, classes: int) -> Probe:
         layer, prefix, grid = tokens
         count = prefix + grid * grid
         everywhere = {(count, count)} == set(attention)
-        return Probe(head, layer, "tokens", prefix, grid, "vit" if everywhere else "other", targets)
+        blocks: Family = "vit" if everywhere else "other"
+        return Probe(
+            head, layer, "tokens", prefix, grid, blocks, targets, inverts_ablation_cam=True
+        )
     attends = any("Attention" in type(module).__name__ for module in model.modules())
     layer, layout = _map_layer(calls)
     if _has(model, _UNORDERED):
         layer = ""
     family: Family = "other" if attends else "cnn"
     inverts = _has(model, _INVERTS_LAYER_CAM)
-    return Probe(head, layer, layout, 0, None, family, targets, inverts)
+    signed = layout == "tokens" or _has(model, _LINEAR_BLOCKS)
+    return Probe(head, layer, layout, 0, None, family, targets, inverts, signed)
 
 
 def _has(model: nn.Module, prefixes: tuple[str, ...]) -> bool:
