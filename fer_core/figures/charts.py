@@ -261,6 +261,8 @@ def _label_positions(
         options = {}
         for side in sides:
             left = x if side == "right" else x - width
+            if side != sides[0] and (left < -0.1 or left + width > 1.1):
+                continue  # it would leave the chart
             options[f"top {side}"] = (left, y + dot[1], left + width, y + dot[1] + height)
             options[f"bottom {side}"] = (left, y - dot[1] - height, left + width, y - dot[1])
         free = (
