@@ -86,33 +86,33 @@ def measure(name: str, faces: NDArray[np.uint8], sizes: Sequence[int] = SIZES) -
     for size in sizes:
         context = get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as process:
-            found = process.submit(search, faces, size).result()
-        yield from _rows(name, found, earlier)
-        earlier = found
+            result = process.submit(search, faces, size).result()
+        yield from _rows(name, result, earlier)
+        earlier = result
 
 
-def _rows(name: str, found: Search, earlier: Search | None) -> Iterator[Result]:
-    slowest = sorted(found.steps.items(), key=lambda step: -step[1])[:3]
-    growth = "" if earlier is None else f"{found.cpu / earlier.cpu:.1f} times as long as before; "
+def _rows(name: str, result: Search, earlier: Search | None) -> Iterator[Result]:
+    slowest = sorted(result.steps.items(), key=lambda step: -step[1])[:3]
+    growth = "" if earlier is None else f"{result.cpu / earlier.cpu:.1f} times as long as before; "
     yield Result(
-        f"blends of {name}: search among {found.images:,} images",
-        f"{found.cpu / 60:.1f} min of CPU time ({found.wall / 60:.1f} min), {found.memory:.2f} GiB",
+        f"blends of {name}: search among {result.images:,} images",
+        f"{result.cpu / 60:.1f} min of CPU time ({result.wall / 60:.1f} min), {result.memory:.2f} GiB",
         growth + ", ".join(f"{title} {seconds:.0f} s" for title, seconds in slowest),
     )
     yield Result(
-        f"blends of {name}: copies with two changes found among {found.images:,} images",
-        f"{found.share:.1%}",
+        f"blends of {name}: copies with two changes found among {result.images:,} images",
+        f"{result.share:.1%}",
         "",
         f"{LEAST_SHARE:.0%}",
-        found.share >= LEAST_SHARE,
+        result.share >= LEAST_SHARE,
     )
-    most = MOST_FALSE * found.images
+    most = MOST_FALSE * result.images
     yield Result(
-        f"blends of {name}: pairs of different images called copies, among {found.images:,}",
-        f"{found.false:,}",
+        f"blends of {name}: pairs of different images called copies, among {result.images:,}",
+        f"{result.false:,}",
         "",
         f"under {most:.0f}",
-        found.false < most,
+        result.false < most,
     )
 
 
@@ -179,4 +179,5 @@ def _blends(faces: NDArray[np.uint8], count: int, random: np.random.Generator) -
         total += part / _BLENDED
     axes = tuple(range(1, total.ndim))
     centre = total.mean(axis=axes, keepdims=True)
-    return (centre + _CONTRAST * (total - centre)).clip(0, 255).round().astype(np.uint8)
+    light = centre + _CONTRAST * (total - centre)
+    return np.asarray(light.clip(0, 255).round(), dtype=np.uint8)
