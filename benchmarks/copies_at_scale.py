@@ -96,7 +96,8 @@ def _rows(name: str, result: Search, earlier: Search | None) -> Iterator[Result]
     growth = "" if earlier is None else f"{result.cpu / earlier.cpu:.1f} times as long as before; "
     yield Result(
         f"blends of {name}: search among {result.images:,} images",
-        f"{result.cpu / 60:.1f} min of CPU time ({result.wall / 60:.1f} min), {result.memory:.2f} GiB",
+        f"{result.cpu / 60:.1f} min of CPU time ({result.wall / 60:.1f} min), "
+        f"{result.memory:.2f} GiB",
         growth + ", ".join(f"{title} {seconds:.0f} s" for title, seconds in slowest),
     )
     yield Result(
