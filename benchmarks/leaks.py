@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import copies_at_scale
 from benchmarks.result import Result
 from fer_core.data.copy_search import one_of_each
 from fer_core.data.prepared import PreparedDataset
@@ -54,6 +55,7 @@ def measure() -> Iterator[Result]:
         f"{_share_by_thumbnails(images):.0%}",
     )
     yield from _times(name, images)
+    yield from copies_at_scale.measure(name, images)
 
 
 def _share(what: str, share: float) -> Result:

@@ -44,6 +44,7 @@ class Key(StrEnum):
     BATCH = "batch"
     GROUPS = "groups"
     HELD_OUT = "held_out"
+    LEAK_KIND = "leak_kind"
     COPY_KIND = "copy_kind"
     COPY_SPLITS = "copy_splits"
     REASON = "reason"

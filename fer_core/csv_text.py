@@ -4,7 +4,8 @@ import re
 
 import pandas as pd
 
-_FORMULA = re.compile(r"[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -13,7 +14,8 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
 
     File names and labels may come from outside. A cell or column name that a spreadsheet would
     take for a formula (it begins with `=`, `+`, `-`, `@`, tab or carriage return, and is no
-    number) gets a leading apostrophe, as OWASP's "CSV Injection" advises.
+    number) gets a leading apostrophe, as OWASP's "CSV Injection" advises. So does one that already
+    has apostrophes before such a character, so that `exported_text` gives back each cell.
 
     Args:
         table: The table.
@@ -23,6 +25,15 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
     texts = safe.select_dtypes(include=["object", "string", "category"]).columns
     safe = safe.assign(**{name: safe[name].astype(object).map(_harmless) for name in texts})
     return str(safe.to_csv(index=False, float_format=float_format))
+
+
+def exported_text(cells: "pd.Series[str]") -> "pd.Series[str]":
+    """Returns the texts that `csv_text` wrote, without the apostrophes that it added.
+
+    Args:
+        cells: Texts as read from the csv; missing ones stay missing.
+    """
+    return cells.str.replace(_ESCAPED, "", regex=True)
 
 
 def _harmless(cell: object) -> object:

@@ -60,17 +60,25 @@ def card_text(benchmark: Benchmark) -> str:
 
 REVIEW_LISTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "duplicates": review.duplicate_groups,
-    "leaks": review.leaks,
     "conflicts": review.conflicts,
 }
 
 
-@st.cache_resource(max_entries=16, show_spinner="Checking the samples ...", hash_funcs=_BY_SAMPLES)
+@st.cache_resource(
+    max_entries=16,
+    show_spinner="Checking the samples ...",
+    hash_funcs={Benchmark: file_stamps("samples_path", "copies_path")},
+)
 def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
-    """Returns one of `REVIEW_LISTS`, or `outliers`; has columns `id`, `reason`, `proposal`."""
+    """Returns one of `REVIEW_LISTS`, `leaks` or `outliers`.
+
+    It has columns `id`, `reason` and `proposal`.
+    """
     samples = benchmarks.samples(benchmark).reset_index(drop=True)
     if name in REVIEW_LISTS:
         return REVIEW_LISTS[name](samples)
+    if name == "leaks":
+        return review.leaks(samples, _copy_pairs(benchmark))
     facts = samples.set_index("id")[["split", "label"]]
     return outliers(samples).join(facts, on="id").assign(proposal=review.ASIDE)
 
@@ -83,10 +91,9 @@ def transformed_copies(benchmark: Benchmark) -> pd.DataFrame | None:
 
     None if the benchmark has none, because no search was made. Pairs across splits come first.
     """
-    path = benchmark.directory.copies_path
-    if not path.is_file():
+    pairs = _copy_pairs(benchmark)
+    if pairs is None:
         return None
-    pairs = read_table(path, COLUMNS)
     facts = benchmarks.samples(benchmark)[["id", "original_split", "label"]].set_index("id")
     table = pairs.assign(
         change=[describe_change(pair) for pair in pairs.to_dict("records")],
@@ -100,6 +107,11 @@ def transformed_copies(benchmark: Benchmark) -> pd.DataFrame | None:
     together = table["split"] == table["other split"]
     order = together.sort_values(kind="stable").index
     return table.loc[order, first + rest].reset_index(drop=True)
+
+
+def _copy_pairs(benchmark: Benchmark) -> pd.DataFrame | None:
+    path = benchmark.directory.copies_path
+    return read_table(path, COLUMNS) if path.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,9 @@ def data_and_protocol(benchmark: Benchmark) -> None:
     with st.expander("Protocol and sources"):
         st.write(info.protocol)
         st.write(
-            f"Split hash `{info.split_hash}`. {info.leaked_test:,} test images have a duplicate in "
-            "the original training or validation data; results are reported with and without them."
+            f"Split hash `{info.split_hash}`. {info.leaked_test:,} test images that are scored "
+            "have a copy in the original train or validation; results are reported with and "
+            "without them."
         )
         for source in info.sources:
             st.write(f"**{source.title}** ({source.reference}). {source.licence}")

@@ -18,6 +18,7 @@ from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
 from fer_core.data import review
+from fer_core.data.leaks import KINDS
 from fer_core.data.stored_pictures import Pictures
 from fer_core.figures import dataset as dataset_figures
 from fer_core.figures.palette import class_colour
@@ -29,6 +30,53 @@ MAX_ROWS = 1000
 """Largest number of rows to edit on the page; the download contains all rows."""
 
 _KINDS = {"all": "All", "exact": "Exact copies", "crossing": "Across splits"}
+
+
+def counts(benchmark: Benchmark) -> None:
+    """Shows the length of each list; the lists themselves are counted, so that they agree."""
+    if not {"duplicate_group", "exact_group"} <= set(benchmarks.samples(benchmark).columns):
+        return
+    copies, leaked = (dataset.review_list(benchmark, name) for name in ("duplicates", "leaks"))
+    conflicting = dataset.review_list(benchmark, "conflicts")
+    extreme = dataset.review_list(benchmark, "outliers")
+    leaked = leaked[leaked["split"] == "test"]
+    scored = sum(benchmark.info.counts.get("test", {}).values())
+    groups = copies["group"].nunique()
+    columns = st.columns(4)
+    columns[0].metric(
+        "Extra copies",
+        f"{len(copies) - groups:,}",
+        help=f"Exact or near copies beyond the first of each of {groups:,} groups, among all "
+        "stored images, also those that take no part.",
+        border=True,
+    )
+    columns[1].metric(
+        "Test images with a copy",
+        f"{len(leaked):,}",
+        help=f"Of the {scored:,} test images that are scored, those with a "
+        f"copy in the original train or validation: {_kinds(leaked)}. The closest copy counts. The "
+        "leak-free score leaves them out.",
+        border=True,
+    )
+    columns[2].metric(
+        "Groups with two labels",
+        f"{conflicting['group'].nunique():,}",
+        help=f"Groups of exact or near copies whose labels in this benchmark differ; "
+        f"{len(conflicting):,} labelled images.",
+        border=True,
+    )
+    columns[3].metric(
+        "Outliers",
+        f"{len(extreme):,}",
+        help="Among all stored images, also those that take no part.",
+        border=True,
+    )
+
+
+def _kinds(leaked: pd.DataFrame) -> str:
+    """Returns how many leaks are of each kind, such as `282 exact, 45 near`."""
+    found = leaked["kind"].value_counts()
+    return ", ".join(f"{found[kind]:,} {kind}" for kind in KINDS if kind in found) or "none"
 
 
 def duplicates(benchmark: Benchmark) -> None:
@@ -47,7 +95,8 @@ def duplicates(benchmark: Benchmark) -> None:
     elif kind == "crossing":
         table = table[by_group["split"].transform("nunique") > 1]
     st.caption(
-        f"{table['group'].nunique():,} groups with {len(table):,} images, largest first. The first "
+        f"{table['group'].nunique():,} groups with {len(table):,} images (all stored ones, also "
+        "those that take no part), largest first. The first "
         "labelled image of a group counts as its original; the proposal is to exclude the others. "
         "Preparation never divides a group between splits."
     )
@@ -61,19 +110,48 @@ def leaks(benchmark: Benchmark) -> None:
     if table.empty:
         st.success("No held-out image has a copy in the training data.", icon=":material/check:")
         return
-    split = pickers.switch(
-        "Held-out split", {"test": "Test", "validation": "Validation"}, Key.HELD_OUT
-    )
+    left, right = st.columns(2)
+    with left:
+        split = pickers.switch(
+            "Held-out split", {"test": "Test", "validation": "Validation"}, Key.HELD_OUT
+        )
     table = table[table["split"] == split]
-    same = table["same_label"].mean() if len(table) else 0
-    st.caption(
-        f"{len(table):,} {split} images have an exact or near copy in a split that the sources "
-        f"use for training or model selection; {same:.0%} of them have the same label. This "
-        "benchmark has removed the copies from training, so its models have not seen them. The "
-        f"{split} images stay: the leak-free score leaves them out instead."
-    )
+    found = table["kind"].value_counts()
+    names = {"all": f"All {len(table):,}"} | {
+        kind: f"{kind.capitalize()} {found[kind]:,}" for kind in KINDS if kind in found
+    }
+    with right:
+        kind = pickers.switch("Closest copy", names, Key.LEAK_KIND)
+    st.caption(_leaks_explained(benchmark, table, split))
+    if kind != "all":
+        table = table[table["kind"] == kind]
     _faces(benchmark, table)
     _relabel(benchmark, table, f"leaks-{split}")
+
+
+def _leaks_explained(benchmark: Benchmark, table: pd.DataFrame, split: str) -> str:
+    before = "train or validation" if split == "test" else "train"
+    same = table["same_label"].mean() if len(table) else 0
+    card = dataset.card(benchmark)
+    text = (
+        f"{len(table):,} {split} images that are scored have a copy in the original {before}; "
+        f"{same:.0%} of them have a copy with the same label. "
+    )
+    if not benchmark.directory.copies_path.is_file():
+        closed = (
+            "Exact and near copies were removed from training. Mirrored, rotated or cropped copies "
+            f"were not searched for: `python -m training find-copies {benchmark.info.name}` adds "
+            "them, here and to the leak-free score. "
+        )
+    elif card is not None and card.transformed is not None and card.transformed.removed:
+        closed = "Their copies were removed from training. "
+    else:
+        closed = (
+            "Exact and near copies were removed from training; transformed ones are only reported, "
+            "because the published split stays. "
+        )
+    stays = "the leak-free score leaves them out" if split == "test" else "validation keeps them"
+    return text + closed + f"The {split} images stay: {stays}."
 
 
 def conflicts(benchmark: Benchmark) -> None:
@@ -83,9 +161,9 @@ def conflicts(benchmark: Benchmark) -> None:
         st.success("No duplicate group has two labels.", icon=":material/check:")
         return
     st.caption(
-        f"{table['group'].nunique():,} groups of copies with {len(table):,} labelled images have "
-        "more than one label, so at least one label of each group is wrong. The proposal is the "
-        "majority label, or to exclude the group if there is none."
+        f"{table['group'].nunique():,} groups of exact or near copies with {len(table):,} labelled "
+        "images have more than one label, so at least one label of each group is wrong. The "
+        "proposal is the majority label, or to exclude the group if there is none."
     )
     _groups(benchmark, table)
     _relabel(benchmark, table, "conflicts")
@@ -148,6 +226,7 @@ def _train_labels(benchmark: Benchmark) -> None:
             "memorised wrong ones, so fewer of them are listed.",
             icon=":material/visibility_off:",
         )
+    _votes(table)
     _faces(benchmark, table)
     _relabel(benchmark, table, "train-labels")
 
@@ -185,15 +264,20 @@ def _held_out_labels(benchmark: Benchmark) -> None:
             "networks, each one's suspects come from the others.",
             icon=":material/gavel:",
         )
+    _votes(table)
+    _faces(benchmark, table)
+    _relabel(benchmark, table, "labels")
+    _label_noise(benchmark)
+
+
+def _votes(table: pd.DataFrame) -> None:
+    """Says what the annotators voted on the listed images, where their votes are known."""
     if "votes_given" in table.columns:
         st.caption(
             f"On these images {table['votes_given'].mean():.0%} of the annotators' votes are for "
             f"the present label and {table['votes_suggested'].mean():.0%} for the suggested one, "
             "on average."
         )
-    _faces(benchmark, table)
-    _relabel(benchmark, table, "labels")
-    _label_noise(benchmark)
 
 
 def _label_noise(benchmark: Benchmark) -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
-from dashboard.cache import benchmarks, dataset
+from dashboard.cache import benchmarks
 from dashboard.components import pickers
 from dashboard.components.text import plain
 from dashboard.sections import quality
@@ -33,29 +33,7 @@ except FerscopeError as error:
     st.error(plain(str(error)))
     st.stop()
 
-card = dataset.card(benchmark)
-if card is not None:
-    columns = st.columns(4)
-    columns[0].metric(
-        "Extra copies",
-        f"{card.near.extra:,}",
-        help=f"{card.exact.extra:,} exact; {card.near.groups:,} groups",
-        border=True,
-    )
-    columns[1].metric(
-        "Test images with a copy",
-        f"{card.near.across['test in either']:,}",
-        help=f"in the original train or validation; {card.exact.across['test in either']:,} exact",
-        border=True,
-    )
-    columns[2].metric(
-        "Groups with two labels",
-        f"{card.near.conflicting_groups:,}",
-        help=f"{card.near.conflicting_images:,} images",
-        border=True,
-    )
-    columns[3].metric("Outliers", f"{sum(card.outliers.values()):,}", border=True)
-
+quality.counts(benchmark)
 view = pickers.switch("Show", VIEWS, Key.ISSUES)
 {
     "duplicates": quality.duplicates,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from fer_core.data import quality, splits
+from fer_core.data.leaks import leaks_by_kind
 from fer_core.data.outliers import outliers
 from fer_core.data.sources.base import SPLITS
 from fer_core.data.transformed_copies.summary import CopiesCard, copies_text
@@ -79,6 +80,8 @@ class DatasetCard(Record):
         groups: Number of groups (a person, or an original with its augmented copies) that are never
             divided between splits; 0 if none are known.
         transformed: Transformed copies; None if none were searched for.
+        leaked_test: Scored test images that are leaks (see `fer_core.data.leaks`).
+        leaks: The same by the closest kind; empty in cards of earlier versions.
     """
 
     name: str
@@ -101,6 +104,7 @@ class DatasetCard(Record):
     notes: tuple[str, ...] = ()
     groups: int = 0
     transformed: CopiesCard | None = None
+    leaks: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Preparation:
         notes: Assumptions of the readers and choices of the split.
         plan: The options of `prepare`.
         transformed: Counts of transformed copies, if they were searched for.
+        pairs: The transformed copies, likewise.
     """
 
     left_out: Mapping[str, Mapping[str, int]]
@@ -122,6 +127,7 @@ class Preparation:
     notes: tuple[str, ...]
     plan: Mapping[str, Any]
     transformed: CopiesCard | None = None
+    pairs: pd.DataFrame | None = None
 
 
 def build_card(
@@ -165,6 +171,7 @@ def build_card(
         notes=preparation.notes,
         groups=int(samples["group"].nunique()) if "group" in samples.columns else 0,
         transformed=preparation.transformed,
+        leaks=leaks_by_kind(samples, preparation.pairs),
     )
 
 
@@ -268,10 +275,24 @@ def _duplicates_text(card: DatasetCard) -> list[str]:
             [[name, *(f"{count:,}" for count in counts)] for name, counts in rows.items()],
         ),
         "",
-        f"Splits are those before leaks were closed. {card.protocol} Of the test images that are "
-        f"scored, {card.leaked_test:,} have a copy in the original train or validation.",
+        "These rows count all stored images, also those that take no part, by the splits of the "
+        f"sources, before leaks were closed. {card.protocol}",
+        "",
+        _leaks_text(card),
         "",
     ]
+
+
+def _leaks_text(card: DatasetCard) -> str:
+    scored = sum(card.counts["test"].values())
+    text = (
+        f"**Test images with a copy: {card.leaked_test:,}** of the {scored:,} that are scored have "
+        "one in the original train or validation"
+    )
+    if card.leaks:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in card.leaks.items())
+        text += f" (the closest one counts: {kinds})"
+    return text + ". The leak-free score leaves them out."
 
 
 def _plain(text: str) -> str:
@@ -294,9 +315,8 @@ def _source(samples: pd.DataFrame, left_out: Mapping[str, int], **facts: str) ->
 def _copies(samples: pd.DataFrame, column: str) -> Copies:
     groups = samples[column].to_numpy()
     sizes = np.bincount(groups[groups >= 0])
-    # FER+ has no label if its annotators disagree; the second label exists for every image.
-    labels = samples["label"].fillna(samples["second_label"])
-    conflict = quality.conflicting(groups, labels)
+    conflict = quality.conflicting(groups, samples["label"])
+    labelled = conflict & samples["label"].notna().to_numpy()
     split = samples["original_split"].to_numpy(dtype=object)
 
     def across(name: str, *others: str) -> int:
@@ -308,7 +328,7 @@ def _copies(samples: pd.DataFrame, column: str) -> Copies:
         extra=int((sizes - 1).sum()),
         largest=int(sizes.max(initial=0)),
         conflicting_groups=len(np.unique(groups[conflict])),
-        conflicting_images=int(conflict.sum()),
+        conflicting_images=int(labelled.sum()),
         across={
             "test in train": across("test", "train"),
             "test in validation": across("test", "validation"),

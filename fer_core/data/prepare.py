@@ -161,6 +161,7 @@ def prepare_sources(
             transformed=None
             if pairs is None
             else copies_card(pairs, samples, removed=copies.removed),
+            pairs=pairs,
         )
         card = build_card(info, samples, preparation)
         write_table(partial / "samples.parquet", samples)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fer_core.csv_text import exported_text
 from fer_core.data.cleaning import was_cleaned_away
 from fer_core.errors import DataError
 from fer_core.records import Corrections
@@ -22,7 +23,7 @@ SET_ASIDE = "set aside by the relabel list"
 
 
 def read_relabels(path: Path) -> "pd.Series[str]":
-    """Reads a relabel csv: `id` and `label`; further columns are ignored.
+    """Reads a relabel csv, as `csv_text` writes it: `id` and `label`; more columns are ignored.
 
     Returns:
         Labels by id; an empty one excludes the sample.
@@ -36,11 +37,12 @@ def read_relabels(path: Path) -> "pd.Series[str]":
         raise DataError(f"The relabel list {path} cannot be read as csv: {error}.") from error
     if missing := [name for name in COLUMNS if name not in table.columns]:
         raise DataError(f"{path.name} lacks the columns {', '.join(missing)}.")
-    labels = table["label"].str.strip().str.lower()
-    twice = table["id"].duplicated()
+    ids, labels = (exported_text(table[name]) for name in COLUMNS)
+    labels = labels.str.strip().str.lower()
+    twice = ids.duplicated()
     if twice.any():
-        raise DataError(f"{path.name} names {table.loc[twice, 'id'].iloc[0]} twice.")
-    return pd.Series(labels.to_numpy(), index=table["id"])
+        raise DataError(f"{path.name} names {ids[twice].iloc[0]} twice.")
+    return pd.Series(labels.to_numpy(), index=ids)
 
 
 def relabel(samples: pd.DataFrame, labels: "pd.Series[str]") -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.data import quality
+from fer_core.data.leaks import copy_rows, leaked, leaking_groups
 from fer_core.data.relabel import COLUMNS, HELD_OUT
 
 ASIDE = ""
@@ -73,58 +74,47 @@ def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(order, ascending=[False, True], kind="stable", ignore_index=True)
 
 
-def leaks(samples: pd.DataFrame) -> pd.DataFrame:
-    """Lists held-out samples with a duplicate in a split used for training or model selection.
+def leaks(samples: pd.DataFrame, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Lists scored images with a copy in a split that is used before theirs.
+
+    See `fer_core.data.leaks` for what counts. Preparation has excluded exact and near copies from
+    training already, and transformed ones unless they are only reported.
+
+    Args:
+        samples: A benchmark's samples.
+        pairs: Its transformed copies; None if none were searched for.
 
     Returns:
-        Columns `group`, `id`, `split`, `label`, `stands_in`, `same_label`, `reason` and
-        `proposal`: validation images with a copy in train, and test images with a copy in train or
-        validation; splits as the sources had them. Preparation has already excluded these copies
-        from training. Transformed copies that are only reported are in no duplicate group, so they
-        are not listed here (see `transformed_copies.parquet`).
+        Columns `group`, `id`, `split`, `label`, `kind`, `stands_in`, `same_label` (whether a copy
+        has the same label), `reason` and `proposal`; images of test, then of validation.
     """
-    members = samples[samples["duplicate_group"] >= 0]
-    split, group = members["original_split"], members["duplicate_group"]
-    tables = []
-    for held_out, others in (("test", ("train", "validation")), ("validation", ("train",))):
-        tested = members[split == held_out]
-        leaked_from = pd.Series("", index=tested.index)
-        labels: dict[int, set[str]] = {}
-        for other in others:
-            seen = members[split == other]
-            leaked = tested["duplicate_group"].isin(seen["duplicate_group"])
-            earlier = leaked_from[leaked]
-            leaked_from[leaked] = earlier.where(earlier == "", earlier + " and ") + other
-            for number, label in zip(
-                seen["duplicate_group"], seen["label"].fillna(""), strict=True
-            ):
-                labels.setdefault(int(number), set()).add(label)
-        tested, leaked_from = tested[leaked_from != ""], leaked_from[leaked_from != ""]
-        same = [
-            label in labels[int(number)]
-            for number, label in zip(
-                tested["duplicate_group"], tested["label"].fillna(""), strict=True
-            )
-        ]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "group": group[tested.index],
-                    "id": tested["id"],
-                    "split": held_out,
-                    "label": tested["label"],
-                    "stands_in": leaked_from,
-                    "same_label": np.array(same, dtype=bool),
-                    "reason": "a copy is in " + leaked_from,
-                    "proposal": ASIDE,
-                }
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
+    found = leaked(samples, pairs)
+    groups = leaking_groups(samples, copy_rows(samples, pairs))
+    original, label = samples["original_split"], samples["label"].fillna("")
+    earlier = {"test": ("train", "validation"), "validation": ("train",)}
+    known = {
+        split: set(zip(groups[seen := original.isin(others)], label[seen], strict=True))
+        for split, others in earlier.items()
+    }
+    group = pd.Series(groups, index=samples.index)[found.index]
+    own = zip(found["split"], zip(group, label[found.index], strict=True), strict=True)
+    return pd.DataFrame(
+        {
+            "group": group,
+            "id": samples["id"][found.index],
+            "split": found["split"],
+            "label": samples["label"][found.index],
+            "kind": found["kind"],
+            "stands_in": found["stands_in"],
+            "same_label": [pair in known[split] for split, pair in own],
+            "reason": [f"a copy is in {places}" for places in found["stands_in"]],
+            "proposal": ASIDE,
+        }
+    ).reset_index(drop=True)
 
 
 def conflicts(samples: pd.DataFrame) -> pd.DataFrame:
-    """Lists the members of duplicate groups with conflicting labels.
+    """Lists the labelled members of groups of exact or near copies with more than one label.
 
     The proposal is the label of more than half of the labelled members; without such a majority it
     is to exclude them.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_core.csv_text import exported_text
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import DataError
 
@@ -86,6 +87,9 @@ def _read(path: Path, targets: Sequence[str] = ("score",)) -> pd.DataFrame:
         texts = dict.fromkeys(("id", "clip"), "str")
         is_csv = path.suffix.lower() == ".csv"
         table = pd.read_csv(path, dtype=texts) if is_csv else pd.read_parquet(path)
+        if is_csv:
+            named = [name for name in texts if name in table]
+            table = table.assign(**{name: exported_text(table[name]) for name in named})
     except Exception as error:  # parsers raise many exception types
         raise DataError(f"{path} cannot be read as a table of targets: {error}.") from error
     if missing := {"id", *targets} - set(table.columns):

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_core.csv_text import exported_text
 from fer_core.data.imaging import open_picture
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.sources.base import Origin, Sample, Skipped, entries_of
@@ -395,7 +396,8 @@ def read_label_table(path: Path, columns: Columns) -> dict[str, str]:
     picture = _column(names, columns.image, ("id", *IMAGE_COLUMNS), "image", path.name)
     label = _column(names, columns.label, LABEL_COLUMNS, "label", path.name)
     votes: dict[str, Counter[str]] = {}
-    for name, value in zip(table[picture], table[label], strict=True):
+    cells = (exported_text(table[column]) for column in (picture, label))
+    for name, value in zip(*cells, strict=True):
         if not is_unlabelled(value):
             votes.setdefault(str(name).strip(), Counter())[text_of(value)] += 1
     if not votes:

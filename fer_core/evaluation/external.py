@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fer_core.csv_text import exported_text
 from fer_core.errors import DataError
 from fer_core.evaluation.prediction_file import PREFIX
 from fer_core.evaluation.predictions import EVALUATED, Predictions, SplitPredictions
@@ -25,7 +26,8 @@ def read_external_table(path: Path) -> pd.DataFrame:
     ending = path.suffix.lower()
     try:
         if ending == ".csv":
-            return pd.read_csv(path, dtype={"id": str})
+            table = pd.read_csv(path, dtype={"id": str})
+            return table.assign(id=exported_text(table["id"])) if "id" in table else table
         if ending in (".parquet", ".pq"):
             return pd.read_parquet(path)
     except Exception as error:  # parsers raise many exception types

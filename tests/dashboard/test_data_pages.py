@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fer_core.artifacts import ArtifactStore, RunDir, write_table
+from fer_core.data.card import DatasetCard
 from fer_core.data.plan import PrepareOptions
 from fer_core.data.prepare import prepare_sources, publish_facts
 from fer_core.data.selection import SelectedSource
@@ -192,6 +193,27 @@ def test_leaks_of_test_are_listed_with_their_reason_and_not_exported(open_page, 
     listed = app.dataframe[-1].value
     assert listed["reason"].tolist() == ["a copy is in train"]
     assert not listed["take"].any()
+
+
+def test_metrics_captions_lists_and_card_agree(open_page, faulty):
+    card = DatasetCard.read(faulty.benchmark.card_path)
+    app = open_page("quality", faulty.artifacts, faulty.data, issues="Leaks")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown == {
+        "Extra copies": str(card.near.extra),
+        "Test images with a copy": str(card.leaked_test),
+        "Groups with two labels": str(card.near.conflicting_groups),
+        "Outliers": str(sum(card.outliers.values())),
+    }
+    assert (shown["Test images with a copy"], shown["Groups with two labels"]) == ("1", "1")
+    assert len(app.dataframe[-1].value) == 1
+    assert "1 test images that are scored have a copy in the original train" in texts(app)
+    assert (
+        f"Test images with a copy: {card.leaked_test}"
+        in faulty.benchmark.card_text_path.read_text()
+    )
+    app = open_page("quality", faulty.artifacts, faulty.data, issues="Conflicting labels")
+    assert "1 groups of exact or near copies with 2 labelled images" in texts(app)
 
 
 def test_prepare_reads_the_exported_relabel_lists(open_page, faulty, tmp_path):

@@ -159,6 +159,7 @@ def samples() -> pd.DataFrame:
         {
             "id": ["s/0", "s/1", "s/2", "s/3", "s/4", "s/5"],
             "original_split": ["train", "validation", "test", "train", "train", "test"],
+            "split": ["train", "validation", "test", "train", "train", "test"],
             "label": ["sad", "sad", "fear", "happy", None, "happy"],
             "duplicate_group": [0, 0, 0, 1, 1, -1],
             "exact_group": [0, 0, -1, -1, -1, -1],

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from fer_core.artifacts import COPIES, BenchmarkDir, RunDir, write_table
 from fer_core.data import splits
 from fer_core.data.card import DatasetCard, card_text
 from fer_core.data.copy_search import one_of_each
+from fer_core.data.leaks import leaking_groups, leaks_by_kind
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.data.quality import joined_groups, linked_pairs
 from fer_core.data.transformed_copies.search import find_transformed_copies
 from fer_core.data.transformed_copies.summary import copies_card
 from fer_core.data.transformed_copies.table import COPY
@@ -51,12 +50,16 @@ def add_transformed_copies(
     rows = one_of_each(samples["duplicate_group"].to_numpy())
     copies = find_transformed_copies(dataset.images, rows, progress=progress)
     pairs = copies.table(samples["id"].tolist())
-    samples = samples.assign(leak=_leaks(samples, copies.of_kind(COPY)))
-    leaked = int(((samples["split"] == "test") & samples["leak"]).sum())
+    groups = leaking_groups(samples, copies.of_kind(COPY))
+    original = samples["original_split"].to_numpy(dtype=object)
+    samples = samples.assign(leak=splits.leaks(groups, original))
+    kinds = leaks_by_kind(samples, pairs)
+    leaked = sum(kinds.values())
     info = info.model_copy(update={"leaked_test": leaked})
     card = card.model_copy(
         update={
             "leaked_test": leaked,
+            "leaks": kinds,
             "transformed": copies_card(pairs, samples, removed=False),
         }
     )
@@ -101,13 +104,3 @@ def refresh_reports(runs: Sequence[RunDir], samples: pd.DataFrame) -> list[str]:
             report.model_copy(update={"test_leak_free": again.test_leak_free}).write(path)
         refreshed.append(run.run_id)
     return refreshed
-
-
-def _leaks(samples: pd.DataFrame, copies: np.ndarray) -> np.ndarray:
-    """Returns the leak flags, with the copies counted."""
-    groups = samples["duplicate_group"].to_numpy()
-    if "group" in samples.columns:
-        named = samples["group"].where(samples["group"].notna(), None)
-        groups = joined_groups(groups, linked_pairs(named.tolist()))
-    groups = joined_groups(groups, copies)
-    return splits.leaks(groups, samples["original_split"].to_numpy(dtype=object))

@@ -159,3 +159,14 @@ def test_without_models_the_page_asks_to_select_one(compare):
     app = compare()
     app.button_group(key="runs").set_value([]).run()
     assert app.info[0].value == "Pick at least one model."
+
+
+def test_predictions_and_links_to_the_runs_do_not_wait_for_maps(compare, monkeypatch):
+    monkeypatch.setattr(inference, "answer", lambda *_: "Too little memory.")
+    app = compare()
+    assert len(verdicts(app)) == 4
+    assert [text.value for text in app.warning] == ["There is no map. Too little memory."] * 4
+    links = [element.proto for element in app.get("page_link")]
+    opened = [link.query_string for link in links if "run=" in link.query_string]
+    assert any("run=pair-cpu" in query for query in opened)
+    assert len(opened) == 4
