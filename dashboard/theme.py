@@ -38,6 +38,7 @@ h2, h3 { letter-spacing: -.01em; }
 .st-key-address, .st-key-roles { display: none; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */
 [data-testid="stCaptionContainer"] { opacity: .85; }
+[data-testid="stCode"] .token { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .xaxislayer-above, .yaxislayer-above, .infolayer) text,
 [data-testid="stVegaLiteChart"] :is(.role-axis-label, .role-axis-title, .role-legend) text {
   fill: currentColor !important; fill-opacity: .85 !important; }

@@ -7,6 +7,7 @@ _OPTIONS = {"resultTypes": ["violations"]}
 
 _OF_OTHERS = (
     "GL Driver Message",  # of a machine without a GPU
+    "Unrecognized feature",  # permissions of component frames, by Streamlit
     "Not using web worker",  # Streamlit's graphs of lineage are drawn without one
 )
 """Parts of messages that are no fault of the pages."""
