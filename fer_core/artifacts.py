@@ -472,15 +472,19 @@ class BenchmarkDir:
         return read_table(self.samples_path, ("id", "split", "label"))
 
     def write_mean_faces(self, faces: Mapping[str, NDArray[Any]]) -> None:
-        """Writes `mean_faces.npz`; keys as in `fer_core.data.aggregates`."""
+        """Writes `mean_faces.npz`; keys as in `fer_core.data.aggregates`.
+
+        They are stored in half precision: 0.06 grey levels, for half of the size.
+        """
+        halves: dict[str, Any] = {key: face.astype(np.float16) for key, face in faces.items()}
         with atomic_path(self.mean_faces_path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **dict(faces))  # type: ignore[arg-type]
+            np.savez_compressed(file, **halves)
 
     def mean_faces(self) -> dict[str, NDArray[np.float32]]:
         """Reads `mean_faces.npz`."""
         try:
             with np.load(self.mean_faces_path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
+                return {key: archive[key].astype(np.float32) for key in archive.files}
         except DAMAGED_ARRAYS as error:
             raise ArtifactError(
                 f"mean_faces.npz of {self.name!r} cannot be read: {error}"

@@ -8,6 +8,7 @@ error.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
+from fer_core.files import write_json
 from fer_core.labels import LabelSet
 from fer_core.records import Record
 
@@ -162,6 +164,10 @@ class TrainLabelIssues(Record):
     images: int
     accuracy: float
     rows: tuple[Mapping[str, str | float], ...]
+
+    def write(self, path: Path) -> None:
+        """Writes the record atomically, in one line: it has thousands of rows."""
+        write_json(path, self.model_dump(mode="json", by_alias=True), indent=None)
 
     def table(self) -> pd.DataFrame:
         """Returns the suspect labels with the columns of `LabelIssues.table`."""
