@@ -22,6 +22,7 @@ from fer_core.synthetic.action_units import UNIT_NAMES
 from fer_core.synthetic.emfacs import SOURCE, unit_title
 from fer_core.synthetic.probe_design import IDENTITIES, LEVELS, PAIR_IDENTITIES, ProbeKind
 
+_DRAWN_PAIR = "drawn-pair"
 _POINTS = st.column_config.NumberColumn(format="%+.0f")
 
 
@@ -141,7 +142,10 @@ def pair_of_units(benchmark: Benchmark, run: Run) -> None:
         st.info(plain(inference.abilities(run).reason))
         return
     count = len(LEVELS) ** 2 * PAIR_IDENTITIES
-    if not st.button(f"Draw {count} faces and ask the model", icon=":material/draw:"):
+    pair = (run.run_id, first, second)
+    if st.button(f"Draw {count} faces and ask the model", icon=":material/draw:"):
+        st.session_state[_DRAWN_PAIR] = pair
+    if st.session_state.get(_DRAWN_PAIR) != pair:
         st.caption(f"{len(LEVELS)} x {len(LEVELS)} intensities on {PAIR_IDENTITIES} persons.")
         return
     values = _pair_values(benchmark, run, (first, second))

@@ -99,6 +99,7 @@ def short(name: str) -> Recipe:
         update={
             "model": recipe.model.model_copy(update=side | init),
             "train": recipe.train.model_copy(update=train),
+            "distill": None,  # test_smoke.py trains with teachers
         }
     )
 

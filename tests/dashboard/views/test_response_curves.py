@@ -39,8 +39,10 @@ def test_a_pair_of_units_is_drawn_on_demand(open_page, probed, monkeypatch):
     monkeypatch.setattr(response_curves, "_pair_values", lambda *_: values)
     app = open_page("response_curves", probed)
     assert len(app.get("plotly_chart")) == 1
-    app.button[-1].click().run()
+    next(button for button in app.button if button.label.startswith("Draw")).click().run()
     assert not app.exception
+    assert len(app.get("plotly_chart")) == 2
+    app.run()  # as any other click on the page does
     assert len(app.get("plotly_chart")) == 2
 
 
