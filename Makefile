@@ -17,7 +17,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## Install what is needed (once) and serve the dashboard; PORT=8501 by default
-	$(BIN)/streamlit run dashboard/app.py --server.port $(PORT)
+	$(BIN)/streamlit run dashboard/Home.py --server.port $(PORT)
 
 setup: $(VENV)/.installed ## Create .venv with the tested versions (PINS= for the newest)
 

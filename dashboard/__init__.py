@@ -1,1 +1,1 @@
-"""The Streamlit application; start it with `streamlit run dashboard/app.py`."""
+"""The Streamlit application; start it with `streamlit run dashboard/Home.py`."""

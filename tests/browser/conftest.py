@@ -43,7 +43,7 @@ def address(served, tmp_path_factory):
     }
     log = (tmp_path_factory.mktemp("log") / "streamlit.log").open("w+")
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"),
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "Home.py"),
         "--server.headless", "true", "--server.port", str(port),
         "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false",
     ]  # fmt: skip

@@ -8,6 +8,7 @@ _OPTIONS = {"resultTypes": ["violations"]}
 _OF_OTHERS = (
     "GL Driver Message",  # of a machine without a GPU
     "Unrecognized feature",  # permissions of component frames, by Streamlit
+    "An iframe which has both allow-scripts and allow-same-origin",  # by Streamlit
     "Not using web worker",  # Streamlit's graphs of lineage are drawn without one
 )
 """Parts of messages that are no fault of the pages."""
@@ -77,7 +78,9 @@ class Watch:
             self.elsewhere.append(url)
 
     def _say(self, message) -> None:
-        told = message.type in ("error", "warning")
+        # Streamlit's client asks for its server below the page's path before it asks at the root
+        asks_below = "/_stcore/" in message.location.get("url", "") and "404" in message.text
+        told = message.type in ("error", "warning") and not asks_below
         if told and not any(text in message.text for text in _OF_OTHERS):
             self.console.append(message.text)
 

@@ -43,10 +43,10 @@ def dashboard(
     _require_benchmarks(artifacts)
     if data:
         os.environ["FERSCOPE_DATA"] = str(data.resolve())
-    app = Path(spec.origin).with_name("app.py")
+    home = Path(spec.origin).with_name("Home.py")
     address = [f"--server.address={host}"] if host else []
     options = (f"--server.port={port}", "--server.headless=true", *address)
-    _replace_by("streamlit", "run", str(app), *options)
+    _replace_by("streamlit", "run", str(home), *options)
 
 
 def serve(
