@@ -63,6 +63,7 @@ def sentence(verdict: Verdict) -> None:
 def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
     """Shows links that open the recommended model, and the downloads of the verdict."""
     pick = verdict.recommended
+    content = json.dumps(verdict_json(verdict), indent=2)
     query = {} if pick is None else {Key.RUN: pick.run_id}
     with st.container(horizontal=True):
         if pick is not None:
@@ -73,7 +74,7 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "PDF",
-            lambda: render_pdf(verdict),
+            _pdf(verdict, content),
             file_name=f"{benchmark.info.name}-verdict.pdf",
             mime="application/pdf",
             icon=":material/picture_as_pdf:",
@@ -81,12 +82,18 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
         )
         st.download_button(
             "JSON",
-            lambda: json.dumps(verdict_json(verdict), indent=2),
+            content,
             file_name=f"{benchmark.info.name}-verdict.json",
             mime="application/json",
             icon=":material/download:",
             help="The same as `python -m training recommend --json`.",
         )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _pdf(_verdict: Verdict, content: str) -> bytes:
+    """Returns the verdict as a PDF; `content` is the verdict as JSON, the key of the cache."""
+    return render_pdf(_verdict)
 
 
 def reasons(verdict: Verdict) -> None:
