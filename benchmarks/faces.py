@@ -73,6 +73,12 @@ def timed(calls: Iterable[Callable[[], object]]) -> Times:
     return Times(median(wall[1:]), median(processor[1:]))
 
 
+def _within(what: str, times: Times, bar: int) -> Result:
+    """Returns a row for a call that should take less than `bar` milliseconds."""
+    wall = 1000 * times.wall
+    return Result(what, f"{wall:.0f} ms", times.against, f"{bar} ms", wall < bar)
+
+
 def _detection() -> Iterator[Result]:
     detector = CenterFaceDetector()
     photograph = Image.new("RGB", (1200, 833), (150, 155, 160))
@@ -80,13 +86,7 @@ def _detection() -> Iterator[Result]:
     drawn = scene(1, [60, 80, 100, 120], np.random.default_rng(0))[0].resize((1155, 866))
     for what, picture in (("a portrait", photograph), ("four drawn faces", drawn)):
         times = timed([partial(detector.detect, picture)] * (_REPEATS + 1))
-        yield Result(
-            f"detection in 1 megapixel, {what}",
-            f"{1000 * times.wall:.0f} ms",
-            times.against,
-            f"{DETECT_MS} ms",
-            1000 * times.wall < DETECT_MS,
-        )
+        yield _within(f"detection in 1 megapixel, {what}", times, DETECT_MS)
 
 
 def _answers(predictor: Predictor, networks: list[str]) -> Iterator[Result]:
@@ -96,26 +96,14 @@ def _answers(predictor: Predictor, networks: list[str]) -> Iterator[Result]:
         for n in range(_REPEATS + 1)
     ]
     times = timed(partial(predictor.predict, [face], networks) for face in faces)
-    yield Result(
-        f"one new face, {len(networks)} networks, distributions, warm",
-        f"{1000 * times.wall:.0f} ms",
-        times.against,
-        f"{ANSWERS_MS} ms",
-        1000 * times.wall < ANSWERS_MS,
-    )
+    yield _within(f"one new face, {len(networks)} networks, distributions, warm", times, ANSWERS_MS)
 
     def overlays(face: NDArray[np.uint8]) -> None:
         for run_id in networks:
             predictor.answer(face, run_id)
 
     times = timed(partial(overlays, face) for face in faces)
-    yield Result(
-        f"one new face, {len(networks)} networks with overlays, warm",
-        f"{1000 * times.wall:.0f} ms",
-        times.against,
-        f"{OVERLAYS_MS} ms",
-        1000 * times.wall < OVERLAYS_MS,
-    )
+    yield _within(f"one new face, {len(networks)} networks with overlays, warm", times, OVERLAYS_MS)
 
 
 def _video(predictor: Predictor, run_ids: list[str]) -> Iterator[Result]:
