@@ -32,21 +32,24 @@ def chosen_network(benchmark: Benchmark, run_id: str) -> Run | None:
     picked = by_id.get(run_id)
     if picked is not None and picked.info.members:
         members = [by_id[name] for name in picked.info.members if name in by_id]
-        embedded = [run for run in members if index_of(run) is not None]
+        embedded = [run for run in members if _is_embedded(run)]
         return next(iter([*embedded, *members]), None)
     networks = [run for run in benchmark.runs if abilities(run).has_layers]
     if picked in networks:
         return picked
-    embedded = [run for run in networks if index_of(run) is not None]
+    embedded = [run for run in networks if _is_embedded(run)]
     return next(iter([*embedded, *networks]), None)
+
+
+def _is_embedded(run: Run) -> bool:
+    # runs without a file would push the indices of others out of the cache
+    return run.directory.embeddings_path.is_file() and index_of(run) is not None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Run: _READABLE})
 def index_of(run: Run) -> EmbeddingIndex | None:
     """Returns a run's embeddings; None if `embed` was not run for these weights."""
     directory = run.directory
-    if not directory.embeddings_path.is_file():
-        return None
     try:
         index = EmbeddingIndex.read(directory.embeddings_path)
         return index if index.made_of == directory.embedding_key else None
