@@ -19,6 +19,7 @@ from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.recommendation import CostComparisons, recommend
 from fer_core.evaluation.slices import Slice
 from fer_core.evaluation.verdict import Verdict, build_verdict
+from fer_core.figures.verdict_pdf import render_pdf
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading predictions ...", hash_funcs=BY_RESULTS)
@@ -88,3 +89,14 @@ def calibrated(
 def candidate(benchmark: Benchmark, run_id: str) -> Candidate:
     """Returns a run that can be recommended."""
     return next(item for item in candidates(benchmark).comparable if item.run_id == run_id)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def pdf(_verdict: Verdict, content: str) -> bytes:
+    """Returns a verdict as a PDF.
+
+    Args:
+        _verdict: The verdict.
+        content: The verdict as JSON, the key of the cache.
+    """
+    return render_pdf(_verdict)

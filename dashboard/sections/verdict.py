@@ -21,7 +21,6 @@ from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.verdict_json import verdict_json
 from fer_core.evaluation.weaknesses import confused_images, errors_in_slice
 from fer_core.figures.palette import class_colour
-from fer_core.figures.verdict_pdf import render_pdf
 
 FACES = 5
 """Faces of each slice and confusion."""
@@ -74,7 +73,7 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "PDF",
-            _pdf(verdict, content),
+            cache.pdf(verdict, content),
             file_name=f"{benchmark.info.name}-verdict.pdf",
             mime="application/pdf",
             icon=":material/picture_as_pdf:",
@@ -88,12 +87,6 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             icon=":material/download:",
             help="The same as `python -m training recommend --json`.",
         )
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _pdf(_verdict: Verdict, content: str) -> bytes:
-    """Returns the verdict as a PDF; `content` is the verdict as JSON, the key of the cache."""
-    return render_pdf(_verdict)
 
 
 def reasons(verdict: Verdict) -> None:
