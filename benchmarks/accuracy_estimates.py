@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.result import Result
+from fer_core.arrays import read_arrays, write_arrays
 from fer_core.artifacts import VOTE_PREFIX, ArtifactStore, BenchmarkDir, write_table
 from fer_core.data.corruptions import CORRUPTIONS, corrupt
 from fer_core.data.framing_shifts import FRAMING_SHIFTS, shift_framing
@@ -110,10 +111,9 @@ def answer(benchmark: BenchmarkDir, reference: ShiftReference, shift: Shift) -> 
         predictions = predictor.predict(list(shift.images), RUNS)
         features = features_of(benchmark, reference.run_id, shift.images)
         arrays = {item.run_id: item.probabilities for item in predictions}
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, distances=reference.space.distances(features), **arrays)  # type: ignore[arg-type]
-    with np.load(path, allow_pickle=False) as archive:
-        return Answers({name: archive[name] for name in RUNS}, archive["distances"])
+        write_arrays(path, {"distances": reference.space.distances(features), **arrays})
+    stored = read_arrays(path)
+    return Answers({name: stored[name] for name in RUNS}, stored["distances"])
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from fer_core.arrays import read_arrays, write_arrays
 from fer_core.errors import ArtifactError
-from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
+from fer_core.files import atomic_path, content_hash
 from fer_core.project import artifacts_root, state_root
 from fer_core.records import BenchmarkInfo, RunInfo
 
@@ -476,19 +477,13 @@ class BenchmarkDir:
 
         They are stored in half precision: 0.06 grey levels, for half of the size.
         """
-        halves: dict[str, Any] = {key: face.astype(np.float16) for key, face in faces.items()}
-        with atomic_path(self.mean_faces_path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **halves)
+        halves = {key: face.astype(np.float16) for key, face in faces.items()}
+        write_arrays(self.mean_faces_path, halves, compress=True)
 
     def mean_faces(self) -> dict[str, NDArray[np.float32]]:
         """Reads `mean_faces.npz`."""
-        try:
-            with np.load(self.mean_faces_path, allow_pickle=False) as archive:
-                return {key: archive[key].astype(np.float32) for key in archive.files}
-        except DAMAGED_ARRAYS as error:
-            raise ArtifactError(
-                f"mean_faces.npz of {self.name!r} cannot be read: {error}"
-            ) from error
+        faces = read_arrays(self.mean_faces_path)
+        return {key: face.astype(np.float32) for key, face in faces.items()}
 
     def run(self, run_id: str) -> RunDir:
         """Returns a run's paths; the run need not exist."""

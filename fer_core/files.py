@@ -6,8 +6,6 @@ import json
 import os
 import secrets
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,10 +53,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-DAMAGED_ARRAYS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-"""Exceptions of numpy for an `.npz` file that is damaged, missing or lacks an array."""
 
 
 @contextmanager

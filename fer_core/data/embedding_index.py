@@ -12,13 +12,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.arrays import read_arrays, write_arrays
 from fer_core.errors import ArtifactError
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 
 COMPONENTS = 128
 """Largest number of principal components that are kept."""
 
 _BLOCK = 16384
+_ARRAYS = ("ids", "vectors", "mean", "axes", "made_of")
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,7 @@ class EmbeddingIndex:
         Raises:
             ArtifactError: If it cannot be written.
         """
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                ids=self.ids,
-                vectors=self.vectors,
-                mean=self.mean,
-                axes=self.axes,
-                made_of=np.array(self.made_of),
-            )
+        write_arrays(path, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -111,18 +104,9 @@ class EmbeddingIndex:
         Raises:
             ArtifactError: If it is missing or damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                parts = {name: archive[name] for name in archive.files}
-            index = cls(
-                parts["ids"],
-                parts["vectors"],
-                parts["mean"],
-                parts["axes"],
-                str(parts["made_of"]),
-            )
-        except DAMAGED_ARRAYS as error:
-            raise ArtifactError(f"{path.name} cannot be read ({error}).") from error
+        arrays = read_arrays(path, _ARRAYS)
+        ids, vectors, mean, axes, made_of = (arrays[name] for name in _ARRAYS)
+        index = cls(ids, vectors, mean, axes, str(made_of))
         if index.vectors.shape != (len(index.ids), *index.axes.shape[1:]):
             raise ArtifactError(f"{path.name} is damaged.")
         return index

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_core.data.image_changes import IMAGE_CHANGES
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.progress import Progress
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
+from fer_core.files import atomic_path
 from fer_core.synthetic.attributes import ATTRIBUTES, BASE
 from fer_core.synthetic.probe_design import (
     IDENTITIES,
@@ -94,7 +94,7 @@ class ProbePictures:
     def _read(self, block: str) -> NDArray[np.uint8] | None:
         try:
             images = np.load(self._path(block), allow_pickle=False)
-        except DAMAGED_ARRAYS:
+        except (OSError, ValueError, EOFError):  # missing or damaged: it is drawn again
             return None
         expected = (len(self.faces(block)), *self.stored.shape)
         return images if images.shape == expected and images.dtype == np.uint8 else None

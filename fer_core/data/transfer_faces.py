@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fer_core.arrays import read_arrays, write_arrays
 from fer_core.data.faces import (
     FaceDetector,
     detect_all,
@@ -23,8 +24,7 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.data.progress import Progress, silent
 from fer_core.data.sources.base import Skipped
 from fer_core.data.transfer_source import PictureSet, SetPicture
-from fer_core.errors import FerscopeError
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
+from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.records import Framing
 
 BATCH = 32
@@ -250,9 +250,8 @@ class _FaceCache:
         for path in sorted(self._folder.glob("part-*.npz")):
             self._parts = int(path.stem.partition("-")[2]) + 1
             try:
-                with np.load(path, allow_pickle=False) as archive:
-                    self.faces |= _unpacked({name: archive[name] for name in archive.files})
-            except DAMAGED_ARRAYS:
+                self.faces |= _unpacked(read_arrays(path))
+            except (ArtifactError, KeyError, ValueError):
                 path.unlink(missing_ok=True)
 
     def add(self, digest: str, faces: StoredFaces) -> None:
@@ -264,8 +263,7 @@ class _FaceCache:
         if not self._new:
             return
         path = self._folder / f"part-{self._parts:06d}.npz"
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **_packed(self._new))  # type: ignore[arg-type]
+        write_arrays(path, _packed(self._new))
         self._parts += 1
         self._new = {}
 

@@ -8,9 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.errors import ArtifactError
+from fer_core.arrays import read_arrays, write_arrays
 from fer_core.evaluation.embedding_distance import FeatureSpace
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +20,9 @@ MEASURES: Mapping[str, str] = {
     "roll": "rotation of the face in degrees",
 }
 """What is measured of a face's position; lengths are shares of the image's side."""
+
+
+_ARRAYS = ("run_id", "weights", "split_hash", "mean", "axes", "quantiles", "detected")
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,16 @@ class ShiftReference:
     def write(self, path: Path) -> None:
         """Writes the file atomically; float32 is precise enough and half as large."""
         arrays = {
-            "run_id": np.array(self.run_id),
-            "weights": np.array(self.weights),
-            "split_hash": np.array(self.split_hash),
+            "run_id": self.run_id,
+            "weights": self.weights,
+            "split_hash": self.split_hash,
             "mean": self.space.mean.astype(np.float32),
             "axes": self.space.axes.astype(np.float32),
             "quantiles": self.space.quantiles,
-            "detected": np.array(self.detected),
+            "detected": self.detected,
             **{f"placement_{name}": values for name, values in self.placement.items()},
         }
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        write_arrays(path, arrays, compress=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -65,20 +66,17 @@ class ShiftReference:
         Raises:
             ArtifactError: If it is missing or damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                space = FeatureSpace(
-                    archive["mean"].astype(np.float64),
-                    archive["axes"].astype(np.float64),
-                    archive["quantiles"],
-                )
-                return cls(
-                    str(archive["run_id"]),
-                    str(archive["weights"]),
-                    str(archive["split_hash"]),
-                    space,
-                    {name: archive[f"placement_{name}"] for name in MEASURES},
-                    float(archive["detected"]),
-                )
-        except DAMAGED_ARRAYS as error:
-            raise ArtifactError(f"{path.name} of {path.parent.name!r} cannot be read.") from error
+        placements = {name: f"placement_{name}" for name in MEASURES}
+        arrays = read_arrays(path, (*_ARRAYS, *placements.values()))
+        return cls(
+            str(arrays["run_id"]),
+            str(arrays["weights"]),
+            str(arrays["split_hash"]),
+            FeatureSpace(
+                arrays["mean"].astype(np.float64),
+                arrays["axes"].astype(np.float64),
+                arrays["quantiles"],
+            ),
+            {name: arrays[key] for name, key in placements.items()},
+            float(arrays["detected"]),
+        )

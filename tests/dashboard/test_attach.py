@@ -58,6 +58,17 @@ def test_an_upload_shows_faces_to_its_visitor_only(open_page, toy):
     assert not (toy.artifacts / "no-data").exists()
 
 
+def test_an_uploaded_csv_of_pixels_is_attached(open_page, toy):
+    rows = ["emotion,pixels"]
+    rows += [f"0,{' '.join(map(str, np.asarray(image).ravel()))}" for image in toy.dataset.images]
+    app = open_page("explorer", toy.artifacts, view="Samples")
+    app.file_uploader[0].upload("fer2013.csv", "\n".join(rows).encode(), "text/csv").run()
+    attach_button(app).click().run()
+    assert not app.exception
+    assert app.toast[0].value == "280 of 280 pictures are attached."
+    assert "are not on this machine" not in texts(app)
+
+
 def test_an_upload_of_something_else_says_so(open_page, toy):
     app = open_page("explorer", toy.artifacts, view="Samples")
     png = io.BytesIO()

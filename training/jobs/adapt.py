@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core import provenance
+from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, RunDir, safe_name
 from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.engine.features import classifier_inputs, linear_classifier
@@ -32,7 +33,6 @@ from fer_core.evaluation.adaptation import (
 from fer_core.evaluation.few_labels.annotations import annotations
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
 from fer_core.evaluation.transfers import TransferredSamples, write_transferred_run
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.models.adapters import adapter_part
 from fer_core.models.checkpoint import save_tensors
 from fer_core.project import ROOT
@@ -153,15 +153,10 @@ def _features(
     key = f"{info.run_id}-{info.created}-{dataset.info.split_hash}-{len(dataset.samples)}"
     name = "".join(character if character.isalnum() else "-" for character in key)
     path = benchmark.cache_dir / f"features-{name}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive["features"])
-    except (*DAMAGED_ARRAYS, FileNotFoundError):
-        pass
+    if cached := cached_arrays(path, ("features",)):
+        return cached["features"]
     features = classifier_inputs(network.model, network.spec, network.preprocessing, dataset.images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, features=features)
+    write_arrays(path, {"features": features})
     return features
 
 

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of, model_file
+from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import PROFILES, DistillConfig
 from fer_core.data.prepared import PreparedDataset
@@ -22,7 +23,7 @@ from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import ArtifactError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import average_probabilities, members_changed
-from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash
+from fer_core.files import content_hash
 from fer_core.records import RunInfo
 
 _BATCH = 128
@@ -211,8 +212,7 @@ def _predict(
     title = f"{run.run_id} predicts {config.views} views of each image"
     predictions = np.concatenate(list(progress(batches, length, title)))
     path = _cache_path(run, config, data)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, answers=predictions)
+    write_arrays(path, {"answers": predictions}, compress=True)
     same_weights, _, _ = path.name.rpartition("-")
     for other in path.parent.glob(run.soft_targets_path("").name):
         if not other.name.startswith(same_weights):
@@ -221,11 +221,8 @@ def _predict(
 
 def _cached(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
     """Returns a teacher's cached predictions; None if there are none of its present weights."""
-    try:
-        with np.load(_cache_path(run, config, data), allow_pickle=False) as archive:
-            return np.asarray(archive["answers"], dtype=np.float32)
-    except DAMAGED_ARRAYS:
-        return None
+    cached = cached_arrays(_cache_path(run, config, data), ("answers",))
+    return cached["answers"].astype(np.float32) if cached else None
 
 
 def _read(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float64]:

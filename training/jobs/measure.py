@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of, model_file
+from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
@@ -24,7 +25,6 @@ from fer_core.evaluation.efficiency import Efficiency, combined
 from fer_core.evaluation.ensemble import average_probabilities, members_changed
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.robustness import read_robustness, robustness_row, samples_hash
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 from fer_core.provenance import now
 from fer_core.records import RunInfo
 
@@ -231,12 +231,9 @@ def _corrupted_predictions(
     """Predicts each condition, shape (conditions, N, K); cached for ensembles."""
     stamp = f"{CONDITIONS} {input_stamp(run, pictures)}"
     if not again:
-        try:
-            with np.load(run.corrupted_path, allow_pickle=False) as cache:
-                if str(cache["stamp"]) == stamp:
-                    return np.asarray(cache["answers"], dtype=np.float32)
-        except DAMAGED_ARRAYS:
-            pass
+        cached = cached_arrays(run.corrupted_path, ("stamp", "answers"))
+        if cached and str(cached["stamp"]) == stamp:
+            return cached["answers"].astype(np.float32)
     model = load_classifier(run, stored, device)
     steps = corrupted_probabilities(model, pictures.images, pictures.rows, seed=pictures.seed)
     predictions = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
@@ -245,8 +242,8 @@ def _corrupted_predictions(
             f"The predictions of {run.run_id} are not finite; its weights are damaged. "
             "Train it again."
         )
-    with atomic_path(run.corrupted_path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, stamp=stamp, answers=predictions.astype(np.float16))
+    halves = predictions.astype(np.float16)
+    write_arrays(run.corrupted_path, {"stamp": stamp, "answers": halves}, compress=True)
     return predictions
 
 

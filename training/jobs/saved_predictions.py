@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.progress import Progress
 from fer_core.engine.classifiers import Classifier, load_classifier
 from fer_core.errors import ArtifactError
-from fer_core.files import DAMAGED_ARRAYS, atomic_path
 
 ReadImages = Callable[[str], NDArray[np.uint8]]
 """Returns the pictures of a set: uint8, shape (N, H, W) or (N, H, W, 3)."""
@@ -77,15 +77,8 @@ class SavedPredictions:
         return probabilities.astype(np.float16)
 
     def _read(self) -> dict[str, NDArray[np.float16]]:
-        try:
-            with np.load(self.path, allow_pickle=False) as cache:
-                if str(cache["stamp"]) == self.stamp:
-                    return {name: cache[name] for name in cache.files if name != "stamp"}
-        except DAMAGED_ARRAYS:
-            pass
-        return {}
+        saved = cached_arrays(self.path)
+        return saved if str(saved.pop("stamp", None)) == self.stamp else {}
 
     def _write(self, saved: Mapping[str, NDArray[np.float16]]) -> None:
-        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-            content = {"stamp": np.array(self.stamp), **saved}
-            np.savez_compressed(file, **content)  # type: ignore[arg-type]
+        write_arrays(self.path, {"stamp": self.stamp, **saved}, compress=True)

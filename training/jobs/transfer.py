@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of, model_file
+from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, safe_name
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.imaging import SampleFormat
@@ -31,7 +32,7 @@ from fer_core.evaluation.report import Report
 from fer_core.evaluation.shift import ShiftReport
 from fer_core.evaluation.shift_build import write_shift
 from fer_core.evaluation.transfers import TransferredSamples, rescore, write_transferred_run
-from fer_core.files import DAMAGED_ARRAYS, atomic_path, content_hash, try_lock
+from fer_core.files import content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
 from fer_core.records import RunInfo
 from training.jobs.transfer_progress import TransferProgressFile
@@ -268,12 +269,9 @@ class AnswerCache:
     def __init__(self, benchmark: BenchmarkDir, run_id: str, key: str) -> None:
         self._path = benchmark.cache_dir / "answers" / f"{run_id}-{key}.npz"
         self._rows: dict[str, NDArray[np.float64]] = {}
-        try:
-            with np.load(self._path, allow_pickle=False) as archive:
-                pairs = zip(archive["sha1"].tolist(), archive["probabilities"], strict=True)
-                self._rows = {str(digest): row for digest, row in pairs}
-        except DAMAGED_ARRAYS:
-            pass  # missing or damaged: it is computed again
+        if cached := cached_arrays(self._path, ("sha1", "probabilities")):
+            digests = cached["sha1"].astype(str).tolist()
+            self._rows = dict(zip(digests, cached["probabilities"], strict=False))
 
     def missing(self, digests: Sequence[str]) -> list[int]:
         """Returns the positions of the faces without an answer; of equal faces the first."""
@@ -284,12 +282,11 @@ class AnswerCache:
     def add(self, digests: Sequence[str], probabilities: NDArray[np.float64]) -> None:
         """Adds answers and saves all of them."""
         self._rows.update(zip(digests, probabilities, strict=True))
-        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                sha1=np.array(list(self._rows)),
-                probabilities=np.stack([*self._rows.values()]),
-            )
+        rows = {
+            "sha1": np.array(list(self._rows)),
+            "probabilities": np.stack([*self._rows.values()]),
+        }
+        write_arrays(self._path, rows)
 
     def answers(self, digests: Sequence[str]) -> NDArray[np.float64]:
         """Returns the probabilities of faces, shape (N, K)."""
