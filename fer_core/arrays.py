@@ -47,12 +47,12 @@ def read_arrays(path: Path, names: Collection[str] = ()) -> Arrays:
         with np.load(path, allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
     except _DAMAGED as error:
-        raise ArtifactError(f"{path.name} cannot be read ({error}).") from error
+        raise ArtifactError(f"{_shown(path)} cannot be read: {error}") from error
     except TypeError as error:  # np.load gave one array, not an archive
-        raise ArtifactError(f"{path.name} is not an archive of arrays.") from error
+        raise ArtifactError(f"{_shown(path)} is not an archive of arrays.") from error
     lacking = sorted(set(names) - set(arrays))
     if lacking:
-        raise ArtifactError(f"{path.name} lacks {', '.join(lacking)}.")
+        raise ArtifactError(f"{_shown(path)} lacks {', '.join(lacking)}.")
     return arrays
 
 
@@ -62,3 +62,7 @@ def cached_arrays(path: Path, names: Collection[str] = ()) -> Arrays:
         return read_arrays(path, names)
     except ArtifactError:
         return {}
+
+
+def _shown(path: Path) -> str:
+    return f"{path.name} of {path.parent.name!r}"

@@ -52,7 +52,7 @@ def test_a_damaged_archive_is_named_and_a_cache_is_empty(tmp_path, damage):
     path = tmp_path / "faces.npz"
     write_arrays(path, {"vectors": np.arange(64.0)})
     damage(path)
-    with pytest.raises(ArtifactError, match=r"^faces\.npz (cannot be read|is not an archive)"):
+    with pytest.raises(ArtifactError, match=r"^faces\.npz of .* (cannot|is not an archive)"):
         read_arrays(path)
     assert cached_arrays(path) == {}
 
@@ -60,6 +60,6 @@ def test_a_damaged_archive_is_named_and_a_cache_is_empty(tmp_path, damage):
 def test_a_lacking_array_is_named(tmp_path):
     path = tmp_path / "faces.npz"
     write_arrays(path, {"vectors": np.arange(3)})
-    with pytest.raises(ArtifactError, match=r"^faces\.npz lacks axes, mean\.$"):
+    with pytest.raises(ArtifactError, match=r"^faces\.npz of .* lacks axes, mean\.$"):
         read_arrays(path, ("vectors", "mean", "axes"))
     assert cached_arrays(path, ("mean",)) == {}

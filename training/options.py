@@ -71,6 +71,21 @@ def open_dataset(name: str, data: Path | None) -> PreparedDataset:
     return PreparedDataset.open(prepared_path(name, data))
 
 
+def local_source(source: str, data: Path | None) -> str:
+    """Returns the path of a source; one at a URL is copied to `.remote` in the data folder first.
+
+    Raises:
+        DataError: If the URL cannot be read.
+    """
+    from fer_core.data.remote import is_url, local_copy
+
+    if not is_url(source):
+        return source
+    from training.terminal.progress import show_progress
+
+    return str(local_copy(source, (data or data_root()) / ".remote", show_progress))
+
+
 def device_name(device: Literal["auto", "cpu"]) -> str | None:
     """Returns the jobs' device: `cpu`, or None to use a GPU if there is one."""
     return None if device == "auto" else device

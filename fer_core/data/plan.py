@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from fer_core.data.remote import is_url
 from fer_core.data.sources.base import FORMATS, SYNTHETIC, Format
 from fer_core.data.sources.options import AnyReaderOptions, RecognisedOptions
 from fer_core.errors import DataError
@@ -28,7 +29,7 @@ class _Frozen(BaseModel):
 class SourcePlan(_Frozen):
     """A source and which of its samples are used."""
 
-    path: str = Field(description="file or folder, `synthetic`, or owner/name on the hub")
+    path: str = Field(description="file, folder or URL, `synthetic`, or owner/name on the hub")
     format: Format | None = Field(default=None, description="recognised if not given")
     name: str | None = Field(
         default=None,
@@ -291,8 +292,10 @@ def _rooted(plan: PreparePlan, folder: Path) -> PreparePlan:
     sources = []
     for source in plan.sources:
         location = str(folder / source.path)
-        named = source.path == SYNTHETIC or (
-            source.format == "huggingface" and not Path(location).exists()
+        named = (
+            source.path == SYNTHETIC
+            or is_url(source.path)
+            or (source.format == "huggingface" and not Path(location).exists())
         )
         path = source.path if named else location
         reader = source.reader

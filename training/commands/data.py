@@ -8,7 +8,14 @@ import typer
 from fer_core.data.sources.base import SYNTHETIC, Annotation, Format
 from fer_core.data.sources.class_names import Codes
 from fer_core.project import data_root
-from training.options import Artifacts, Benchmark, Data, benchmark_dir, open_dataset
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    benchmark_dir,
+    local_source,
+    open_dataset,
+)
 
 if TYPE_CHECKING:
     from fer_core.data.plan import PreparePlan
@@ -24,8 +31,9 @@ def prepare(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A file or folder of any known dataset, `synthetic`, or `owner/name` of a "
-            "Hugging Face dataset with `--format huggingface`. Omit it with --plan."
+            help="A file or folder of any known dataset, on disk or at a URL (s3://, gs://, "
+            "hf://, https://), `synthetic`, or `owner/name` of a Hugging Face dataset with "
+            "`--format huggingface`. Omit it with --plan."
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the benchmark.", show_default=False)] = "",
@@ -185,6 +193,10 @@ def prepare(
 
         python -m training prepare path/to/dataset --dry-run
 
+    A dataset in a bucket; credentials come from the environment:
+
+        python -m training prepare s3://bucket/faces.zip --name faces
+
     Drawn faces, which need no download:
 
         python -m training prepare synthetic --name drawn --side 64
@@ -201,7 +213,7 @@ def prepare(
         raise typer.BadParameter("give the benchmark a name", param_hint="--name")
     if (source is None) == (plan is None):
         raise typer.BadParameter("give either a source or a --plan")
-    resolved = _plan(context)
+    resolved = _with_local_sources(_plan(context), data)
     sources = open_sources(resolved)
     print_previews(preview_plan(resolved, sources), full=dry_run)
     if dry_run:
@@ -375,6 +387,15 @@ def _plan(context: typer.Context) -> "PreparePlan":
         **{name: options[name] for name in ("side", "relabel", "new_benchmark", "ship_pictures")},
     }
     return parse_plan(content, "of these options")
+
+
+def _with_local_sources(plan: "PreparePlan", data: Path | None) -> "PreparePlan":
+    """Returns a plan whose sources at URLs are replaced by their local copies."""
+    sources = [
+        source.model_copy(update={"path": local_source(source.path, data)})
+        for source in plan.sources
+    ]
+    return plan.model_copy(update={"sources": type(plan.sources)(sources)})
 
 
 def _refuse_beside_plan(context: typer.Context) -> None:

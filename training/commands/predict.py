@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.options import Artifacts, DeviceOption, benchmark_dir
+from training.options import Artifacts, Data, DeviceOption, benchmark_dir, local_source
 
 if TYPE_CHECKING:
     from fer_core.evaluation.operating_points import OperatingPoint
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def predict(
     path: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FOLDER_OR_FILE",
-            help="An image, a video, or a folder, which is searched with its subfolders.",
+            help="An image, a video, or a folder, which is searched with its subfolders; on disk "
+            "or at a URL (s3://, gs://, hf://, https://).",
         ),
     ],
     benchmark: Annotated[str, typer.Option(help="Benchmark of the runs, such as ferplus.")],
@@ -62,6 +63,7 @@ def predict(
     ] = False,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
+    data: Data = None,
 ) -> None:
     """Predict every face in images and videos, and write a table.
 
@@ -87,7 +89,7 @@ def predict(
         raise DataError(f"{out.name} must end in .parquet or .csv.")
     if every is not None and fps is not None:
         raise DataError("Pass --every or --fps, not both.")
-    files = find_files(path)
+    files = find_files(Path(local_source(path, data)))
     predictor = Predictor(
         benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
     )

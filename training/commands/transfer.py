@@ -8,7 +8,14 @@ import typer
 from fer_core.data.sources.base import Annotation, Format
 from fer_core.data.sources.class_names import Codes
 from fer_core.project import data_root
-from training.options import Artifacts, Benchmark, Data, DeviceOption, benchmark_dir
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    benchmark_dir,
+    local_source,
+)
 
 if TYPE_CHECKING:
     from training.jobs.transfer import TransferOptions
@@ -23,8 +30,8 @@ def transfer(
         str,
         typer.Argument(
             metavar="SET",
-            help="A folder or zip of pictures, any data set that `prepare` reads, or the name of a "
-            "prepared data set.",
+            help="A folder or zip of pictures or any data set that `prepare` reads, on disk or at "
+            "a URL (s3://, gs://, hf://, https://), or the name of a prepared data set.",
         ),
     ],
     name: Annotated[
@@ -125,7 +132,8 @@ def transfer(
 
     origin = benchmark_dir(benchmark, artifacts)
     progress = TransferProgressFile(show_progress)
-    result = transfer_runs(origin, source, _options(context), data or data_root(), progress)
+    local = local_source(source, data)
+    result = transfer_runs(origin, local, _options(context), data or data_root(), progress)
     print_transfer(result)
 
 
@@ -167,5 +175,8 @@ def default_name(source: str) -> str:
     """Returns the name of a set after its folder or file, with safe characters only."""
     import re
 
-    stem = Path(source).name.partition(".")[0] or Path(source).resolve().name
+    from fer_core.data.remote import is_url, shown_url
+
+    path = Path(shown_url(source) if is_url(source) else source)
+    stem = path.name.partition(".")[0] or path.resolve().name
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._") or "set"
