@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fer_core.arrays import read_arrays, write_arrays
 from fer_core.evaluation.embedding_distance import FeatureSpace
@@ -47,7 +47,7 @@ class ShiftReference:
 
     def write(self, path: Path) -> None:
         """Writes the file atomically; float32 is precise enough and half as large."""
-        arrays = {
+        arrays: dict[str, ArrayLike] = {
             "run_id": self.run_id,
             "weights": self.weights,
             "split_hash": self.split_hash,

@@ -40,6 +40,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "artifacts").exists()
 
 
+def test_a_folder_at_a_url_is_read_like_a_local_one(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "set", ["happy", "sad"], splits=("train", "val"))
+    expected = prepare(folder, "--dry-run")
+    assert prepare(f"file://{folder}", "--dry-run").endswith(expected)
+    (tmp_path / "plan.yaml").write_text(f"sources: [{{path: 'file://{folder}'}}]")
+    assert prepare("--plan", tmp_path / "plan.yaml", "--dry-run") == expected  # no second copy
+
+
 def test_options_reach_the_reader(tmp_path: Path) -> None:
     folder = class_folders(tmp_path / "set", numbers(0, 2), count=2)
     with pytest.raises(DataError, match="--format fer2013"):

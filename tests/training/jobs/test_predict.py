@@ -149,6 +149,14 @@ def test_the_command_writes_both_kinds_of_table(folder, run, tmp_path):
     assert again["p_happy"][0] == pytest.approx(first["p_happy"].iloc[0], rel=1e-4)
 
 
+def test_a_folder_at_a_url_is_predicted_like_a_local_one(folder, run, tmp_path):
+    options = ["--cropped", "--run", NETWORK, "--data", tmp_path / "data", "--out"]
+    run(folder, *options, tmp_path / "a.parquet")
+    run(f"file://{folder}", *options, tmp_path / "b.parquet")
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "b.parquet"), table)
+
+
 def test_unsure_predictions_are_empty_and_counted(folder, run, tmp_path):
     out = tmp_path / "a.parquet"
     output = run(folder / "a.png", "--cropped", "--out", out, "--unsure-below", "1")
