@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,9 +14,13 @@ from fer_core.artifacts import ArtifactStore
 from fer_core.data import quality
 from fer_core.data.attach import attach
 from fer_core.data.card import DatasetCard
-from fer_core.data.prepare import prepare
+from fer_core.data.plan import PrepareOptions, SplitPlan
+from fer_core.data.prepare import prepare_sources
 from fer_core.data.prepared import PreparedDataset
+from fer_core.data.selection import SelectedSource
 from fer_core.data.sources.fer2013 import Fer2013Source
+from fer_core.data.transformed_copies.search import find_transformed_copies
+from fer_core.data.transformed_copies.table import COPY
 
 REPOSITORY = Path(__file__).parents[2]
 CSV = Path(
@@ -36,7 +41,10 @@ pytestmark = [
 def prepared(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[PreparedDataset, NDArray[np.int64]]:
-    """The prepared set, and the near pairs that were found on the way."""
+    """The prepared set, and the near pairs that were found on the way.
+
+    Transformed copies change no split of FER2013; their search has a test of its own.
+    """
     folder = tmp_path_factory.mktemp("real") / "ferplus"
     near_pairs, result = quality.near_pairs, []
 
@@ -46,7 +54,9 @@ def prepared(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quality, "near_pairs", noting_pairs)
-        dataset = prepare(Fer2013Source(CSV), folder, name="ferplus", side=48)
+        options = PrepareOptions(side=48, split=SplitPlan(transformed_copies="off"))
+        sources = [SelectedSource(Fer2013Source(CSV))]
+        dataset = prepare_sources(sources, options, folder, name="ferplus")
     return dataset, result[0]
 
 
@@ -173,6 +183,25 @@ def test_after_preparation_no_duplicate_is_in_two_splits(dataset: PreparedDatase
 
 def test_thirteen_images_are_flat(dataset: PreparedDataset) -> None:
     assert int((dataset.samples["contrast"] < 1).sum()) == 13
+
+
+def test_the_search_finds_the_shipped_transformed_copies(dataset: PreparedDataset) -> None:
+    """Images of 200 pairs among 1,500 that have no copy."""
+    benchmark = ArtifactStore(REPOSITORY / "artifacts").benchmark("ferplus")
+    pairs = pd.read_parquet(benchmark.copies_path)
+    drawn = pairs[pairs["kind"] == COPY].sample(200, random_state=0)
+    others = dataset.samples[
+        ~dataset.samples["id"].isin({*pairs["id"], *pairs["other"]})
+        & (dataset.samples["duplicate_group"] < 0)
+    ].sample(1500, random_state=0)
+    rows = dataset.samples["id"].isin({*drawn["id"], *drawn["other"], *others["id"]})
+    ids = dataset.samples.loc[rows, "id"].to_numpy()
+    found = find_transformed_copies(dataset.images[np.flatnonzero(rows)]).of_kind(COPY)
+    found_pairs = {frozenset(pair) for pair in ids[found].tolist()}
+    known_pairs = {frozenset(pair) for pair in pairs[["id", "other"]].to_numpy().tolist()}
+    expected = {pair for pair in known_pairs if pair <= set(ids)}
+    assert len(found_pairs & expected) >= 0.95 * len(expected)
+    assert len(found_pairs - expected) <= 0.01 * len(ids)
 
 
 def test_stored_pixels_are_those_of_the_csv(dataset: PreparedDataset) -> None:
