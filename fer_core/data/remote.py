@@ -169,7 +169,8 @@ class _Copy:
         partial = self._partial / file.version
         with partial.open("ab") as copy:
             for start in range(copy.tell(), file.size or 0, _PIECE):
-                copy.write(self._fs.cat_file(file.path, start, min(start + _PIECE, file.size or 0)))
+                end = min(start + _PIECE, file.size or 0)
+                copy.write(self._fs.cat_file(file.path, start=start, end=end))
         if partial.stat().st_size != file.size:
             partial.unlink()
             raise DataError(f"{file.name} changed while it was copied. Run the command again.")

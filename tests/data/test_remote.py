@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
@@ -154,6 +155,31 @@ def test_a_file_is_read_from_a_web_server(source, tmp_path):
         with pytest.raises(DataError, match="There is nothing at"):
             local_copy(url.replace("c.png", "none.png"), tmp_path / "cache")
         server.shutdown()
+
+
+def test_a_bucket_is_copied_and_goes_on(source, tmp_path, monkeypatch):
+    pytest.importorskip("s3fs", reason="fsspec needs s3fs for s3://")
+    server = pytest.importorskip("moto.server", reason="moto stands in for S3")
+    threaded = server.ThreadedMotoServer("127.0.0.1", 0)
+    threaded.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*threaded.get_host_and_port()))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setattr(remote, "_PIECE", 2)
+    try:
+        bucket = fsspec.filesystem("s3")
+        bucket.mkdir("pictures")
+        bucket.put(str(source), "pictures/faces", recursive=True)
+        copy = local_copy("s3://pictures/faces", tmp_path / "cache")
+        assert content(copy) == content(source)
+        bucket.pipe("pictures/faces/a.png", b"new")
+        bucket.rm("pictures/faces/happy/b.png")
+        local_copy("s3://pictures/faces", tmp_path / "cache")
+        assert content(copy) == {"a.png": b"new", "happy/c.png": b"CCC"}
+        with pytest.raises(DataError, match="There is nothing at s3://pictures/none"):
+            local_copy("s3://pictures/none", tmp_path / "cache")
+    finally:
+        threaded.stop()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

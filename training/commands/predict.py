@@ -9,9 +9,11 @@ import typer
 from training.options import Artifacts, Data, DeviceOption, benchmark_dir, local_source
 
 if TYPE_CHECKING:
+    from fer_core.data.progress import Progress
     from fer_core.evaluation.operating_points import OperatingPoint
     from fer_core.predictor import Predictor
     from fer_core.predictor.answers import Thresholds
+    from training.jobs.predict import Files, Tally
 
 
 def predict(
@@ -72,7 +74,7 @@ def predict(
     where a temperature was fitted. Images and frames without a face have rows without a face;
     unreadable files are listed and have rows whose note says why. In videos, a person keeps their
     face number. Small square images without a detected face are treated as cropped faces; their
-    rows have a note.
+    rows have a note. A stopped prediction goes on where it was.
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """
@@ -81,7 +83,8 @@ def predict(
     from fer_core.data.centerface import CenterFaceDetector
     from fer_core.errors import DataError
     from fer_core.predictor import Predictor
-    from training.jobs.predict import PredictOptions, find_files, predict_files
+    from training.jobs.predict import PredictOptions, find_files, predict_part
+    from training.jobs.predict_parts import PartsFolder, predict_in_parts, prediction_key
     from training.terminal.predictions import print_tally, write_predictions, write_skipped
     from training.terminal.progress import console, show_progress
 
@@ -108,8 +111,15 @@ def predict(
         jitter=jitter,
     )
     detector = None if cropped else CenterFaceDetector()
-    tally = predict_files(files, predictor, run_ids, detector, show_progress, options)
+    key = prediction_key(files, predictor, run_ids, options, cropped=cropped)
+    parts = PartsFolder(out.with_name(f"{out.name}.parts"), key)
+
+    def predict_one(part: "Files", progress: "Progress") -> "Tally":
+        return predict_part(part, predictor, run_ids, detector, progress, options)
+
+    tally = predict_in_parts(files, predict_one, parts, show_progress, options.every)
     write_predictions(out, tally.table)
+    parts.remove()
     print_tally(tally)
     if skipped := write_skipped(out, tally.skipped):
         console.print(f"all skipped files: {skipped}", markup=False, soft_wrap=True)

@@ -124,7 +124,38 @@ def predict_files(
     progress: Progress,
     options: PredictOptions | None = None,
 ) -> Tally:
-    """Predicts every face with every run.
+    """Predicts every face with every run, all files at once; see `predict_part`.
+
+    Raises:
+        DataError: If no file could be read.
+        ArtifactError: If a run is damaged.
+        WeightsError: If its weights are missing or damaged.
+    """
+    tally = predict_part(files, predictor, run_ids, detector, progress, options)
+    check_any_read(tally)
+    return tally
+
+
+def check_any_read(tally: Tally) -> None:
+    """Refuses a result that is empty.
+
+    Raises:
+        DataError: If no file could be read.
+    """
+    if not (tally.pictures or tally.frames):
+        reason = next(iter(tally.skipped.values()), "Choose another file.")
+        raise DataError(f"None of {len(tally.skipped)} files could be read. {reason}")
+
+
+def predict_part(
+    files: Files,
+    predictor: Predictor,
+    run_ids: Sequence[str],
+    detector: FaceDetector | None,
+    progress: Progress,
+    options: PredictOptions | None = None,
+) -> Tally:
+    """Predicts every face with every run; files that cannot be read have rows alone.
 
     Args:
         files: Images and videos.
@@ -135,7 +166,6 @@ def predict_files(
         options: Frame rate, smoothing, threshold and test-time jitter.
 
     Raises:
-        DataError: If no file could be read.
         ArtifactError: If a run is damaged.
         WeightsError: If its weights are missing or damaged.
     """
@@ -144,16 +174,13 @@ def predict_files(
     face_predictor = FacePredictor(predictor, run_ids, detector, jitter=options.jitter)
     sightings: list[Sighting] = []
     looked: dict[str, list[int]] = {}
-    length = len(files.pictures) + _frames_in(files.videos, options.every)
+    length = moments_in(files, options.every)
     moments = progress(_moments(files, options, tally), length, "predicting faces")
     for moment, seen in face_predictor.detect(moments):
         sightings += seen
         if moment.frame is not None:
             looked.setdefault(moment.file, []).append(moment.frame)
         tally.note(moment, seen)
-    if not sightings:
-        reason = next(iter(tally.skipped.values()), "Choose another file.")
-        raise DataError(f"None of {len(tally.skipped)} files could be read. {reason}")
     sightings += [
         Sighting(name, None, None, None, None, why) for name, why in tally.skipped.items()
     ]
@@ -185,9 +212,10 @@ def _name(path: Path, files: Files) -> str:
     return path.relative_to(files.root).as_posix()
 
 
-def _frames_in(videos: Sequence[Path], every: float | None) -> int:
-    total = 0
-    for path in videos:
+def moments_in(files: Files, every: float | None) -> int:
+    """Returns the number of images and of the frames of videos that are read."""
+    total = len(files.pictures)
+    for path in files.videos:
         try:
             total += video.video_facts(path).taken(every)
         except DataError:  # it is named as skipped when its turn comes
