@@ -1,8 +1,9 @@
 """The browser's history: which changes of the address are a step that Back undoes.
 
-Streamlit adds an entry to the history for each query parameter that a script writes. Two kinds of
+Streamlit adds an entry to the history for each query parameter that a script writes. Three kinds of
 change are no step of the user's, and replace the entry instead: a picker that writes its default
-value, and a walk from one sample to the next.
+value, a walk from one sample to the next, and a page that follows the parameters that Streamlit
+writes before it opens that page.
 """
 
 import json
@@ -39,7 +40,7 @@ _SCRIPT = """
   window.ferscopeAddress = true;
   const [push, replace] = [history.pushState, history.replaceState].map((f) => f.bind(history));
   const [defaults, walked, cleared] = [DEFAULTS, WALKED, CLEARED];
-  let leaving;
+  let left = null;
   const told = () => window.dispatchEvent(new Event("EVENT"));
   const isStep = (before, after) => {
     const values = (url, key) => url.searchParams.getAll(key).join(" ");
@@ -52,21 +53,24 @@ _SCRIPT = """
       || !changed.every((key) => filled(key) || moved(key));
   };
   // before it opens another page, Streamlit clears the parameters of the present one, and writes
-  // those of a link
+  // those of a link: the other page then replaces this entry, however late it comes
   const isLeaving = (before, after) => {
     const lost = [...before.searchParams.keys()].filter((key) => !after.searchParams.has(key));
     return before.pathname === after.pathname && lost.some((key) => !cleared.has(key));
   };
+  const isRunning = () =>
+    document.querySelector("[data-testid=stApp]")?.dataset.testScriptState === "running";
+  const forget = () => { left = null; };
+  const act = () => { if (!isRunning()) forget(); };
   history.pushState = (state, title, url) => {
     const [before, after] = [new URL(location.href), new URL(url, location.href)];
-    const change = () => {
-      (isStep(before, after) ? push : replace)(state, title, url);
-      told();
-    };
-    clearTimeout(leaving);
-    if (isLeaving(before, after)) leaving = setTimeout(change, 1000);
-    else change();
+    const follows = left === before.href && before.pathname !== after.pathname;
+    (isStep(before, after) && !follows ? push : replace)(state, title, url);
+    left = isLeaving(before, after) ? location.href : null;
+    told();
   };
+  for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, act, true);
+  window.addEventListener("popstate", forget);
   window.addEventListener("popstate", told);
 })();
 </script>

@@ -113,6 +113,16 @@ def test_only_the_cache_package_caches():
             assert "st.cache_" not in path.read_text(), name
 
 
+def test_only_one_component_makes_download_buttons():
+    """Others would rerun the page at each click, which can lose the file."""
+    makers = [
+        name
+        for name, path in modules()
+        if name.startswith("dashboard") and ".download_button(" in path.read_text()
+    ]
+    assert makers == ["dashboard.components.download"]
+
+
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Returns the number of lines of a function's body without its docstring."""
     body = function.body[ast.get_docstring(function) is not None :]

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import download
 from dashboard.components.text import plain
 from fer_core.errors import FerscopeError
 from fer_core.reviews import NOTE_LIMIT, Review, ReviewStore
@@ -36,12 +37,10 @@ def show(benchmark: Benchmark, sample_id: str) -> None:
     mine = next((item for item in reviews if item.annotator == annotator), None)
     review = mine or Review(sample_id, annotator)
     _form(store, review, benchmark.info.labels, tags)
-    st.download_button(
+    download.button(
         "Download all reviews (csv)",
         store.csv,
-        file_name=f"{benchmark.info.name}-reviews.csv",
-        mime="text/csv",
-        icon=":material/download:",
+        f"{benchmark.info.name}-reviews.csv",
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, slices, viewer
+from dashboard.components import download, pickers, slices, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import share_bar
 from dashboard.components.gallery import Card, gallery
@@ -107,12 +107,10 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
     sample_table(rows)
     aligned = listing.aligned
     with st.container(horizontal=True):
-        st.download_button(
+        download.button(
             f"Download these {len(listing):,} samples (csv)",
             lambda: csv_text(listing.rows(samples)),
-            file_name=f"{benchmark.info.name}-{name}.csv",
-            mime="text/csv",
-            icon=":material/download:",
+            f"{benchmark.info.name}-{name}.csv",
         )
         slices.save_button(
             benchmark, lambda: [str(name) for name in aligned.ids[listing.order]], name, "list"

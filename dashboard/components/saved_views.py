@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlencode
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import download
 from dashboard.components.text import plain
 from fer_core.csv_text import csv_text
 from fer_core.errors import FerscopeError
@@ -36,12 +37,10 @@ def show(benchmark: Benchmark, page: str, titles: Mapping[str, str]) -> None:
             if st.form_submit_button("Save this view", icon=":material/save:"):
                 _save(store, name.strip(), page)
         if views:
-            st.download_button(
+            download.button(
                 "Download (csv)",
                 lambda: csv_text(store.view_table()),
-                file_name=f"{benchmark.info.name}-views.csv",
-                mime="text/csv",
-                icon=":material/download:",
+                f"{benchmark.info.name}-views.csv",
             )
 
 

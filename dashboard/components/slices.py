@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.slices import saved_slices
+from dashboard.components import download
 from dashboard.components.text import plain
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
@@ -54,12 +55,10 @@ def _save(benchmark: Benchmark, name: str, sample_ids: tuple[str, ...], descript
 
 def manage(benchmark: Benchmark) -> None:
     """Lists the saved slices with links to their images, delete buttons, and a csv of all."""
-    st.download_button(
+    download.button(
         "All slices (csv)",
         lambda: csv_text(ReviewStore.of(benchmark.directory).slice_table()),
-        file_name=f"{benchmark.info.name}-slices.csv",
-        mime="text/csv",
-        icon=":material/download:",
+        f"{benchmark.info.name}-slices.csv",
     )
     for saved in saved_slices(benchmark):
         text, button = st.columns([8, 1], vertical_alignment="center")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dashboard.cache import inference
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import download
 from dashboard.components.face_cards import PickedFace
 from dashboard.components.face_input import DetectedPicture
 from fer_core.csv_text import csv_text
@@ -55,19 +56,17 @@ def show(
     def table() -> pd.DataFrame:
         return faces_table(benchmark, faces, run_ids, unsure_below)
 
-    files: tuple[tuple[str, str, str, Callable[[], str | bytes]], ...] = (
-        ("This face (png)", "ferscope-face.png", "image/png",
-         lambda: answers_png(answers, face, unsure_below)),
-        ("This face (html)", "ferscope-face.html", "text/html",
+    files: tuple[tuple[str, str, Callable[[], str | bytes]], ...] = (
+        ("This face (png)", "ferscope-face.png", lambda: answers_png(answers, face, unsure_below)),
+        ("This face (html)", "ferscope-face.html",
          lambda: answers_html(answers, face, info, unsure_below)),
-        ("All faces (json)", "ferscope-faces.json", "application/json",
+        ("All faces (json)", "ferscope-faces.json",
          lambda: json.dumps(faces_json(table(), info, unsure_below), indent=2)),
-        ("All faces (csv)", "ferscope-faces.csv", "text/csv", lambda: csv_text(table())),
+        ("All faces (csv)", "ferscope-faces.csv", lambda: csv_text(table())),
     )  # fmt: skip
-    for column, (label, name, mime, make) in zip(st.columns(len(files)), files, strict=True):
-        column.download_button(
-            label, make, file_name=name, mime=mime, icon=":material/download:", width="stretch"
-        )
+    for column, (label, name, make) in zip(st.columns(len(files)), files, strict=True):
+        with column:
+            download.button(label, make, name, width="stretch")
 
 
 def faces_table(

@@ -9,7 +9,7 @@ from dashboard.cache import benchmarks
 from dashboard.cache import labelling as cache
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.labelling import BenchmarkPool, LabelState
-from dashboard.components import chart, pickers
+from dashboard.components import chart, download, pickers
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import plain
@@ -260,13 +260,10 @@ def _download(benchmark: Benchmark, pool: BenchmarkPool, labels: Sequence[PoolLa
     """Shows the button that exports the labels, and how they are read back."""
     if not labels:
         return
-    st.download_button(
+    download.button(
         "Download the labels (csv)",
         lambda: csv_text(export(labels, pool.classes)),
-        file_name="labels.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        key="download-labels",
+        "labels.csv",
     )
     st.caption(
         "Put the file beside the pictures and run `python -m training prepare FOLDER` to make a "

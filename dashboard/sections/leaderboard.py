@@ -12,7 +12,7 @@ from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
 from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
-from dashboard.components import chart, filters, pickers, slices
+from dashboard.components import chart, download, filters, pickers, slices
 from dashboard.components.columns import percent_column, share_bar
 from dashboard.components.text import plain
 from dashboard.sections import run_notes
@@ -238,25 +238,24 @@ def _test_readings(entries: Sequence[Entry]) -> None:
 
 def _downloads(benchmark: Benchmark, ranked: BenchmarkResults) -> None:
     left, right, _ = st.columns([1, 1, 2])
-    left.download_button(
-        "Table (csv)",
-        lambda: tables.leaderboard_csv(ranked.entries, list(COLUMNS), ranked.tiers),
-        file_name=f"{benchmark.info.name}-leaderboard.csv",
-        mime="text/csv",
-        icon=":material/download:",
-    )
-    right.download_button(
-        "Report (html)",
-        lambda: render_report(
-            ranked,
-            verdict(benchmark, Constraints(), ErrorCosts()),
-            {saved.name: saved.sample_ids for saved in saved_slices(benchmark)},
-        ),
-        file_name=f"{benchmark.info.name}-report.html",
-        mime="text/html",
-        icon=":material/lab_profile:",
-        help="Everything on this page in one file that opens without a server. No pictures.",
-    )
+    with left:
+        download.button(
+            "Table (csv)",
+            lambda: tables.leaderboard_csv(ranked.entries, list(COLUMNS), ranked.tiers),
+            f"{benchmark.info.name}-leaderboard.csv",
+        )
+    with right:
+        download.button(
+            "Report (html)",
+            lambda: render_report(
+                ranked,
+                verdict(benchmark, Constraints(), ErrorCosts()),
+                {saved.name: saved.sample_ids for saved in saved_slices(benchmark)},
+            ),
+            f"{benchmark.info.name}-report.html",
+            icon=":material/lab_profile:",
+            help="Everything on this page in one file that opens without a server. No pictures.",
+        )
 
 
 def intervals(benchmark: Benchmark, board: Board) -> None:

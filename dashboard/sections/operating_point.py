@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.cache import verdict as cache
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, pickers
+from dashboard.components import chart, download, pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.errors import DataError
@@ -109,12 +109,10 @@ def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
 
 
 def _download(benchmark: Benchmark, point: OperatingPoint) -> None:
-    st.download_button(
+    download.button(
         "Save the operating point",
         point.model_dump_json(indent=2),
-        file_name="operating_point.json",
-        mime="application/json",
-        icon=":material/download:",
+        "operating_point.json",
     )
     name = benchmark.info.name
     st.code(

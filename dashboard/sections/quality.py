@@ -9,7 +9,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import chart, pickers, viewer
+from dashboard.components import chart, download, pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import percent_column
 from dashboard.components.gallery import Card, gallery
@@ -397,12 +397,10 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
         kept["proposal"] = kept["proposal"].fillna("")
         relabels = review.relabel_list(kept)
         file_name = f"{benchmark.info.name}-relabel-{name}.csv"
-        st.download_button(
+        download.button(
             f"Download {len(relabels):,} corrections (csv)",
             lambda: csv_text(relabels),
-            file_name=file_name,
-            mime="text/csv",
-            icon=":material/download:",
+            file_name,
         )
         changes_scored = bool((kept["caution"] != "").any())
         st.caption(_how_to_apply(file_name, int(scored.sum()), changes_scored))

@@ -11,7 +11,7 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.components import chart, pickers, saliency_map
+from dashboard.components import chart, download, pickers, saliency_map
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
@@ -244,12 +244,10 @@ def method_ranking(benchmark: Benchmark, run: Run) -> None:
         "random weights; near 0 is good. Pointing game: how often the maximum lies on the regions "
         "of a drawn face that form its expression. Mass on evidence: the share of the map on them."
     )
-    st.download_button(
+    download.button(
         "Download (csv)",
         lambda: csv_text(table),
-        file_name=f"{run.run_id}-faithfulness.csv",
-        mime="text/csv",
-        icon=":material/download:",
+        f"{run.run_id}-faithfulness.csv",
     )
 
 

@@ -9,7 +9,7 @@ from dashboard.cache import benchmarks, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
-from dashboard.components import chart, filters, opening_table
+from dashboard.components import chart, download, filters, opening_table
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import percent, plain
@@ -197,13 +197,8 @@ def files(directory: RunDir) -> None:
         text, button = st.columns([3, 1], vertical_alignment="center")
         text.markdown(f"`{path.name}`, {_size(size)}")
         if size <= DOWNLOAD_LIMIT:
-            button.download_button(
-                "Download",
-                path.read_bytes,
-                file_name=f"{directory.run_id}-{path.name}",
-                key=f"download-{path.name}",
-                icon=":material/download:",
-            )
+            with button:
+                download.button("Download", path.read_bytes, f"{directory.run_id}-{path.name}")
         else:
             button.caption("Too large for the browser.")
 

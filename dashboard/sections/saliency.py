@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.cache import explanations, results
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.explanations import MapRequest
-from dashboard.components import chart, saliency_map
+from dashboard.components import chart, download, saliency_map
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
@@ -203,7 +203,7 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
         "Bright regions are evidence for the class; without evidence, the face stays grey. Each "
         "map is scaled separately, so brightness cannot be compared between maps."
     )
-    st.download_button(
+    download.button(
         "All maps (png)",
         lambda: overlay_sheet(
             tiles,
@@ -211,9 +211,7 @@ def show(benchmark: Benchmark, grid: Grid, tests: Tests, face: NDArray[np.uint8]
             [benchmark.titles[run.run_id] for run in grid.runs],
             notes,
         ),
-        file_name="ferscope-saliency.png",
-        mime="image/png",
-        icon=":material/download:",
+        "ferscope-saliency.png",
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks, dataset
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import pickers, viewer
+from dashboard.components import download, pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import Card, gallery
 from dashboard.state import Key
@@ -56,12 +56,10 @@ def transformed_copies(benchmark: Benchmark) -> None:
         page = pickers.page(len(shown), PAIRS_PER_PAGE)
         _pairs(benchmark, shown.iloc[page * PAIRS_PER_PAGE : (page + 1) * PAIRS_PER_PAGE], pictures)
     st.dataframe(shown, hide_index=True, key="transformed-copies")
-    st.download_button(
+    download.button(
         f"Download {len(shown):,} pairs (csv)",
         lambda: csv_text(shown),
-        file_name=f"{benchmark.info.name}-transformed-copies.csv",
-        mime="text/csv",
-        icon=":material/download:",
+        f"{benchmark.info.name}-transformed-copies.csv",
     )
 
 

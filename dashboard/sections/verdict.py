@@ -10,7 +10,7 @@ from dashboard import navigation
 from dashboard.cache import benchmarks
 from dashboard.cache import verdict as cache
 from dashboard.cache.benchmarks import Benchmark
-from dashboard.components import viewer
+from dashboard.components import download, viewer
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
 from dashboard.state import Key
@@ -71,20 +71,17 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
     with st.container(horizontal=True):
-        st.download_button(
+        download.button(
             "PDF",
             cache.pdf(verdict, content),
-            file_name=f"{benchmark.info.name}-verdict.pdf",
-            mime="application/pdf",
+            f"{benchmark.info.name}-verdict.pdf",
             icon=":material/picture_as_pdf:",
             help="Two pages with the same numbers: `python -m training recommend --pdf`.",
         )
-        st.download_button(
+        download.button(
             "JSON",
             content,
-            file_name=f"{benchmark.info.name}-verdict.json",
-            mime="application/json",
-            icon=":material/download:",
+            f"{benchmark.info.name}-verdict.json",
             help="The same as `python -m training recommend --json`.",
         )
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.cache import video
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.components import download
 from dashboard.components.chart import values
 from dashboard.components.columns import percent_column
 from dashboard.components.text import plain
@@ -112,14 +113,12 @@ def changes(benchmark: Benchmark, table: pd.DataFrame) -> None:
     st.dataframe(rows[["seconds", "person", "model", "before", "after"]], hide_index=True)
 
 
-def download(table: pd.DataFrame, name: str) -> None:
+def offer_table(table: pd.DataFrame, name: str) -> None:
     """Offers the whole table as csv."""
-    st.download_button(
+    download.button(
         "Download the table (csv)",
         lambda: csv_text(table, "%.6g"),
-        file_name=f"{plain(name).rpartition('.')[0] or 'video'}.csv",
-        mime="text/csv",
-        icon=":material/download:",
+        f"{plain(name).rpartition('.')[0] or 'video'}.csv",
     )
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import benchmarks, dataset
-from dashboard.components import filters, pickers
+from dashboard.components import download, filters, pickers
 from dashboard.components.text import plain
 from dashboard.sections import explorer, image_map
 from dashboard.state import Key
@@ -57,6 +57,6 @@ else:
 if text := dataset.card_text(benchmark):
     with st.expander("Dataset card", icon=":material/description:"):
         st.markdown(text.partition("\n")[2])  # the title is the page's
-        st.download_button(
+        download.button(
             "Download the card (Markdown)", text, f"{benchmark.info.name}-card.md", "text/markdown"
         )

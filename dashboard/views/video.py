@@ -72,5 +72,5 @@ else:
     video.moment(benchmark, table, upload, selected)
 st.markdown("**Changes of answers**")
 video.changes(benchmark, table)
-video.download(table, uploaded.name)
+video.offer_table(table, uploaded.name)
 st.caption(LIMITS)

@@ -230,3 +230,18 @@ def test_a_click_on_a_channel_enlarges_it(visit):
     button.click()
     settled(page)
     expect(page.get_by_text(f"channel {number}", exact=True)).to_be_visible()
+
+
+def test_two_quick_downloads_arrive_whole(visit):
+    page = visit("leaderboard")
+    files = {}
+    page.on("download", lambda file: files.update({file.suggested_filename: file}))
+    for name in ("Report (html)", "Table (csv)"):
+        page.get_by_role("button", name=name).click()
+    deadline = time.monotonic() + 60
+    while len(files) < 2 and time.monotonic() < deadline:
+        page.wait_for_timeout(100)
+    assert {Path(name).suffix for name in files} == {".html", ".csv"}
+    texts = {Path(name).suffix: file.path().read_text() for name, file in files.items()}
+    assert texts[".html"].rstrip().endswith("</html>")
+    assert texts[".csv"].startswith("rank,")
