@@ -34,6 +34,8 @@ h2, h3 { letter-spacing: -.01em; }
 .fs-dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%;
   margin-right: .4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+[data-testid="stPageLink"] :is(a, span, p) { white-space: normal; overflow: visible;
+  overflow-wrap: anywhere; }
 [data-testid="stImage"] img { border-radius: .45rem; }
 .st-key-address, .st-key-roles { display: none; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */

@@ -23,6 +23,7 @@ from fer_core.figures.html_report import EVAL_SET_TITLES
 
 CUSTOM = "Custom"
 ALL_IMAGES = "All images"
+ALL_CLASSES = "all classes"
 SCORED_HELP = (
     "Leak-free leaves out test images with a duplicate in the original training or validation "
     "data. Second labels are the other annotation of the same images: with FER+, the original "

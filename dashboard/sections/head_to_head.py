@@ -1,10 +1,17 @@
-"""Sentences that describe the comparison of two models."""
+"""The comparison of two models in sentences and in numbers that open their images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
 
+from dashboard.components import opening_table
+from dashboard.components.filters import ALL_CLASSES
+from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
+from dashboard.state import Key
 from fer_core.evaluation.significance import LEVEL, Difference, p_sentence
 
 OUTCOMES: Mapping[str, str] = {
@@ -59,6 +66,40 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
         f"McNemar's exact test: {p_sentence(p_value)} for this pair; the leaderboard corrects for "
         f"all pairs.{kappa}"
     )
+
+
+def outcome_table(
+    outcomes: Mapping[str, NDArray[np.bool_]], truth: NDArray[np.int64], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Returns the number of images by true class and outcome, with a column `class`.
+
+    Args:
+        outcomes: A mask of the images for each outcome, shape (N,).
+        truth: Indices of the true classes, shape (N,).
+        labels: Class names.
+    """
+    counts = {
+        name: np.bincount(truth[mask], minlength=len(labels)) for name, mask in outcomes.items()
+    }
+    return pd.DataFrame({"class": list(labels), **counts})
+
+
+def show_counts(by_class: pd.DataFrame) -> None:
+    """Shows the numbers of images; a click on one lists its images below.
+
+    Args:
+        by_class: From `outcome_table`.
+    """
+    total = by_class.drop(columns="class").sum()
+    rows = pd.concat([pd.DataFrame([{"class": ALL_CLASSES, **total}]), by_class])
+    kinds = {title: name for name, title in OUTCOMES.items()}
+
+    def opens(number: int, column: str) -> TableTarget:
+        picks = {Key.LABEL: str(rows["class"].iloc[number])}
+        return TableTarget(picks=picks | ({Key.CHANGE: kinds[column]} if column in kinds else {}))
+
+    opening_table.show(rows.rename(columns=OUTCOMES), opens, "outcomes")
+    st.caption(f"{opening_table.HINT} They are listed below.")
 
 
 def _chance(p_value: float) -> str:

@@ -42,6 +42,9 @@ CURVES: Mapping[str, str] = {
     "learning_rate": "Learning rate",
 }
 PAIRS: Mapping[str, str] = {"kappa": "Agreement (kappa)", "complementarity": "Complementarity"}
+_COUNTS_ERRORS = ("accuracy", "accuracy interval")
+"""Columns whose values open the errors that they count."""
+
 _PROTOCOL = ("images", "input (px)", "init", "seed", "split", "run")
 
 
@@ -101,15 +104,30 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence
         key=key,
         column_config=config,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=["single-row", "single-cell"],
     )
-    picked = event["selection"]["rows"]
-    if picked:
-        run: dict[str, str] = {
-            Key.BENCHMARK: benchmark.info.name,
-            Key.RUN: str(rows["run"].iloc[picked[0]]),
-        }
-        st.switch_page("views/run.py", query_params=run)
+    selection = event["selection"]
+    if selection["rows"]:
+        _open(benchmark, "run", str(rows["run"].iloc[selection["rows"][0]]))
+    for number, column in selection["cells"]:
+        query = _images_behind(column, on_slices)
+        if query is not None:
+            _open(benchmark, "errors", str(rows["run"].iloc[number]), query)
+
+
+def _open(
+    benchmark: Benchmark, page: str, run_id: str, query: Mapping[str, str] | None = None
+) -> None:
+    address = {str(Key.BENCHMARK): benchmark.info.name, str(Key.RUN): run_id, **(query or {})}
+    st.switch_page(f"views/{page}.py", query_params=address)
+
+
+def _images_behind(column: str, on_slices: Sequence[str]) -> dict[str, str] | None:
+    """Returns the query of the errors that a column counts; None if it counts no images."""
+    if column in on_slices:
+        title = column.removesuffix(" interval")
+        return {str(Key.SLICE): title.rpartition(" (")[0]}
+    return {} if column in _COUNTS_ERRORS else None
 
 
 def _slice_config(name: str) -> ColumnConfig:
@@ -176,7 +194,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         f"{filters.describe(board)}, split `{benchmark.info.split_hash}`, {protocol(entries)} "
         "Intervals: 95%, bootstrap over images. Models of one tier do not differ significantly "
         "from its best model (McNemar's paired test, Holm's correction over all pairs, 5%). Tick "
-        "a row to open the page of its run."
+        "a row to open the page of its run; click an accuracy, also on a slice, to see its errors."
     )
     st.caption(tables.reading_note(entries))
     if ranked.annotator_agreement is not None:

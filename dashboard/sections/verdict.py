@@ -55,7 +55,7 @@ def sentence(verdict: Verdict) -> None:
         )
     st.caption(
         "Accuracy and macro-recall are those of test, with 95% bootstrap intervals. The model was "
-        "chosen on validation."
+        f"chosen on validation. {plain(verdict_text.transfer_note(verdict))}"
     )
 
 
@@ -68,6 +68,9 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
         if pick is not None:
             _page_link("run", "Its page", benchmark, query)
             _page_link("confusion", "Its confusion matrix", benchmark, query | {Key.WHERE: ""})
+            test = cache.candidate(benchmark, pick.run_id).test
+            errors = f"Its {int((test.predicted != test.truth).sum()):,} errors"
+            _page_link("errors", errors, benchmark, query | {Key.WHERE: ""})
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)
     with st.container(horizontal=True):

@@ -5,10 +5,10 @@ import streamlit as st
 from dashboard import theme
 from dashboard.cache import slices
 from dashboard.components import filters, pickers, sample_list
+from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
 
-ALL_CLASSES = "all classes"
 KINDS = {
     "errors": "Errors",
     "all": "All models fail",

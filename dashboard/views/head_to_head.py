@@ -4,9 +4,10 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.components import chart, filters, pickers, sample_list
+from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.text import plain
 from dashboard.sections import head_to_head
-from dashboard.state import Key
+from dashboard.state import BIND, Key
 from fer_core.evaluation.diversity import kappa
 from fer_core.evaluation.significance import difference, mcnemar
 from fer_core.figures import charts
@@ -50,23 +51,30 @@ agree = kappa(
 st.caption(head_to_head.details(gap, p_value, agree, filters.describe(board)))
 
 st.subheader("Net change by class", anchor=False)
-gains, losses = (
-    {
-        name: int((outcomes[kind] & (aligned.truth == index)).sum())
-        for index, name in enumerate(aligned.labels.names)
-    }
-    for kind in ("fixed", "broken")
-)
-chart.show(
-    charts.change_bars(gains, losses, aligned.labels.names),
-    "change",
-    f"Number of images by true class. Right: only {plain(titles[new])} is correct. Left: only "
-    f"{plain(titles[old])} is correct.",
-)
+by_class = head_to_head.outcome_table(outcomes, aligned.truth, aligned.labels.names)
+left, right = st.columns(2, gap="large")
+with left:
+    gains, losses = (dict(by_class.set_index("class")[kind]) for kind in ("fixed", "broken"))
+    chart.show(
+        charts.change_bars(gains, losses, aligned.labels.names),
+        "change",
+        f"Number of images by true class. Right: only {plain(titles[new])} is correct. Left: only "
+        f"{plain(titles[old])} is correct.",
+    )
+with right:
+    head_to_head.show_counts(by_class)
 
 st.subheader("The images", anchor=False)
-kind = pickers.switch("Show", head_to_head.OUTCOMES, Key.CHANGE)
-listing = sample_list.Listing.of(aligned, new, outcomes[kind], {old: titles[old]})
+left, right = st.columns([3, 2])
+with left:
+    kind = pickers.switch("Show", head_to_head.OUTCOMES, Key.CHANGE)
+with right:
+    label = st.selectbox("True class", [ALL_CLASSES, *aligned.labels.names], key=Key.LABEL,
+                         bind=BIND)  # fmt: skip
+inside = outcomes[kind]
+if label in aligned.labels.names:
+    inside = inside & (aligned.truth == aligned.labels.index(str(label)))
+listing = sample_list.Listing.of(aligned, new, inside, {old: titles[old]})
 st.caption(f"{len(listing):,} images: {head_to_head.HELP[kind]} Most confident first.")
 name = f"{new}-against-{old}-{kind}"
 sample_list.show(benchmark, listing, name, empty="No image has this outcome.")

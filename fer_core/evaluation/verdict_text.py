@@ -238,7 +238,8 @@ def confusion_text(confusion: Confusion) -> str:
 
 def limits(verdict: Verdict) -> tuple[str, ...]:
     """Returns what the data cannot tell about the recommended run, one sentence each."""
-    sentences = [*_small_classes(verdict), *map(_uncertain_recall, verdict.recommendation.recalls)]
+    sentences = [transfer_note(verdict), *_small_classes(verdict)]
+    sentences += map(_uncertain_recall, verdict.recommendation.recalls)
     tied = [
         item for item in verdict.recommendation.assessments if item.status is AssessmentStatus.TIED
     ]
@@ -274,6 +275,17 @@ def limits(verdict: Verdict) -> tuple[str, ...]:
         for source in verdict.benchmark.sources
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def transfer_note(verdict: Verdict) -> str:
+    """Says which images are validation and test of a transferred set; empty for a benchmark."""
+    info = verdict.benchmark
+    if info.transferred_from is None:
+        return ""
+    return (
+        f"{info.shown_name}: test means its {info.labelled:,} labelled images, and validation that "
+        f"of {info.transferred_from.benchmark}, where the models were trained."
+    )
 
 
 def _small_classes(verdict: Verdict) -> list[str]:

@@ -2,6 +2,8 @@
 
 import io
 import re
+import time
+from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np

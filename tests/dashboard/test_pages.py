@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import navigation
 from dashboard.components import sample_list
+from dashboard.sections import leaderboard
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from tests.support.builders import toy_benchmark
@@ -478,6 +479,31 @@ def test_head_to_head_counts_and_interprets_the_difference(open_page, toy):
     # seed 0 errs on positions 3, 7 ..., seed 1 on 2, 6 ...: 17 of 70 each
     assert counts["Fixed"] == counts["Broken"] == 17
     assert "are equally accurate" in texts(app)
+    rows = app.dataframe(key="outcomes").value.set_index("class")
+    assert dict(rows.loc["all classes"]) == counts
+    assert (rows.drop(index="all classes").sum() == rows.loc["all classes"]).all()
+
+
+def test_a_class_of_an_outcome_lists_its_images(open_page, toy):
+    query = {"run": "efficientnet_lite0-cpu-s1", "against": "efficientnet_lite0-cpu-s0"}
+    app = open_page("head_to_head", toy.artifacts, **query, change="Broken", label="happy")
+    count = app.dataframe(key="outcomes").value.set_index("class").loc["happy", "Broken"]
+    (listed,) = (table.value for table in app.dataframe if "id" in table.value)
+    assert len(listed) == count > 0
+    assert set(listed["true"]) == {"happy"}
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("accuracy", {}),
+        ("dark (12)", {"slice": "dark"}),
+        ("dark (12) interval", {"slice": "dark"}),
+        ("model", None),
+    ],
+)
+def test_values_of_the_leaderboard_open_the_errors_that_they_count(column, expected):
+    assert leaderboard._images_behind(column, ["dark (12)", "dark (12) interval"]) == expected
 
 
 def test_trust_interprets_the_temperature(open_page, full):

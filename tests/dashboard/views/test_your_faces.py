@@ -41,6 +41,14 @@ def test_each_page_opens_on_a_partly_labelled_set(page, open_page, sets):
     assert "mine (transferred from toy)" in app.sidebar.selectbox[0].options
 
 
+def test_the_verdict_says_what_test_and_validation_are(open_page, sets):
+    text = texts(open_page("overview", sets.artifacts, sets.data, benchmark=NAME))
+    assert (
+        "mine \\(transferred from toy\\)\\: test means its 15 labelled images, and validation that "
+        "of toy" in text
+    )
+
+
 @pytest.mark.parametrize("page", ["overview", "explorer", "quality", "leaderboard", "saliency"])
 def test_each_page_opens_on_a_set_without_labels(page, open_page, sets):
     app = open_page(page, sets.artifacts, sets.data, benchmark="toy/transfers/bare")
