@@ -57,6 +57,4 @@ else:
 if text := dataset.card_text(benchmark):
     with st.expander("Dataset card", icon=":material/description:"):
         st.markdown(text.partition("\n")[2])  # the title is the page's
-        download.button(
-            "Download the card (Markdown)", text, f"{benchmark.info.name}-card.md", "text/markdown"
-        )
+        download.button("Download the card (Markdown)", text, f"{benchmark.info.name}-card.md")
