@@ -40,6 +40,11 @@ h2, h3 { letter-spacing: -.01em; }
 .st-key-address, .st-key-roles { display: none; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */
 [data-testid="stCaptionContainer"] { opacity: .85; }
+[data-testid="stCode"] code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+[data-testid="stTable"] td { overflow-wrap: anywhere; }
+@media (max-width: 640px) {
+  .scatterlayer .trace[style*="opacity: 0.99"] .textpoint { display: none; }
+}
 [data-testid="stCode"] .token { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .xaxislayer-above, .yaxislayer-above, .infolayer) text,
 [data-testid="stVegaLiteChart"] :is(.role-axis-label, .role-axis-title, .role-legend) text {

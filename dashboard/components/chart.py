@@ -22,7 +22,7 @@ def show(figure: go.Figure, key: str, caption: str) -> None:
         key=f"chart-{key}",  # bound widgets have the plain names
         config={
             "displaylogo": False,
-            "displayModeBar": True,
+            "displayModeBar": "hover",  # shown always, it covers labels
             "modeBarButtons": [["toImage"]],
             "toImageButtonOptions": {"format": "png", "filename": f"ferscope-{key}", "scale": 2},
         },

@@ -95,8 +95,10 @@ def show_counts(by_class: pd.DataFrame) -> None:
     kinds = {title: name for name, title in OUTCOMES.items()}
 
     def opens(number: int, column: str) -> TableTarget:
-        picks = {Key.LABEL: str(rows["class"].iloc[number])}
-        return TableTarget(picks=picks | ({Key.CHANGE: kinds[column]} if column in kinds else {}))
+        picks: dict[str, object] = {Key.LABEL: str(rows["class"].iloc[number])}
+        if column in kinds:
+            picks[Key.CHANGE] = kinds[column]
+        return TableTarget(picks=picks)
 
     opening_table.show(rows.rename(columns=OUTCOMES), opens, "outcomes")
     st.caption(f"{opening_table.HINT} They are listed below.")

@@ -109,10 +109,10 @@ def show(benchmark: Benchmark, rows: pd.DataFrame, key: str, on_slices: Sequence
     selection = event["selection"]
     if selection["rows"]:
         _open(benchmark, "run", str(rows["run"].iloc[selection["rows"][0]]))
-    for number, column in selection["cells"]:
+    for row, column in selection["cells"]:
         query = _images_behind(column, on_slices)
         if query is not None:
-            _open(benchmark, "errors", str(rows["run"].iloc[number]), query)
+            _open(benchmark, "errors", str(rows["run"].iloc[row]), query)
 
 
 def _open(
@@ -314,7 +314,8 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
             (label_of(cost), label_of("accuracy")),
         ),
         "cost",
-        "Accuracy by cost; up and to the left is better. Dotted line: the Pareto frontier.",
+        "Accuracy by cost; up and to the left is better. Dotted line: the Pareto frontier, whose "
+        "models alone are named on a narrow screen.",
     )
     if len(slugs) == 1:
         st.info(

@@ -25,7 +25,7 @@ from fer_core.figures.palette import class_colour
 
 ALL_CORRUPTIONS = "all corruptions"
 SHOWN_SLICES = 6
-_SCALED_COLOUR = "#0b7a5c"
+_UNCALIBRATED_COLOUR, _SCALED_COLOUR = "#d55e00", "#0b7a5c"
 _ROBUSTNESS = ("corrupted_accuracy", "accuracy_retained", "mce", "relative_mce")
 
 
@@ -48,7 +48,7 @@ def reliability(
             zip(("uncalibrated", "temperature scaled"), calibration.curves[binning], strict=True)
         )
         colours = {
-            "uncalibrated": benchmark.colours[run_id],
+            "uncalibrated": _UNCALIBRATED_COLOUR,
             "temperature scaled": _SCALED_COLOUR,
         }
         chart.show(

@@ -16,16 +16,27 @@ from fer_core.figures.palette import class_colour, model_dashes
 
 GRID = "rgba(128,128,128,.2)"
 _NAME_WIDTH = 18
+_LEGEND_LINE = 13  # less than a line's 19 px: on wide screens the lines are shared
+_SHORT_LEGEND = 5
+
+BESIDE_FRONT = 0.99
+"""Opacity of runs that are not on the Pareto frontier; the style of pages finds their names by it,
+to hide them on phones, where they would cover each other."""
 
 
 def style(figure: go.Figure, height: int) -> go.Figure:
-    """Applies the common layout to a figure: transparent background, margins and legend."""
+    """Applies the common layout to a figure: transparent background, margins and legend.
+
+    A long legend makes the figure higher: on a phone it has a line for each entry, and would leave
+    the plot no room.
+    """
+    entries = sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
     return figure.update_layout(
-        height=height,
+        height=height + _LEGEND_LINE * max(entries - _SHORT_LEGEND, 0),
         margin={"l": 8, "r": 16, "t": 8, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "maxheight": 0.6},
         hoverlabel={"namelength": -1},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "rgba(128,128,128,.7)"},
     )
@@ -156,7 +167,7 @@ def pair_heatmap(
     figure = heatmap(
         off_diagonal, names, names, hover, form, zmin=None, zmax=None, hoverongaps=False
     )
-    figure.update_xaxes(side="bottom", automargin=True, tickangle=-30)
+    figure.update_xaxes(side="bottom", automargin=True, tickangle=90)
     return style(figure, 150 + 36 * len(names))
 
 
@@ -201,6 +212,7 @@ def cost_chart(
             text=[label],
             textposition=position,
             cliponaxis=False,
+            opacity=None if run_id in front else BESIDE_FRONT,
             marker={
                 "size": 14,
                 "color": colours[run_id],

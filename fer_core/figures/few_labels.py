@@ -52,8 +52,17 @@ def selection_chart(
         row=1,
         col=2,
     )
-    figure.update_xaxes(range=[0, 1.15], tickformat=".0%", title="probability of being best", col=1)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="accuracy", col=2)
+    # on a phone, the last number of the left axis would touch the first one of the right axis
+    figure.update_xaxes(
+        range=[0, 1.15],
+        tickformat=".0%",
+        tickvals=[0, 0.5],
+        title="probability<br>of being best",
+        col=1,
+    )
+    figure.update_xaxes(
+        range=[0, 1], tickformat=".0%", tickvals=[0, 0.5, 1], title="accuracy", col=2
+    )
     figure.update_layout(
         height=_ROW * len(names) + _AXES,
         margin={"l": 0, "r": 8, "t": 8, "b": 40},

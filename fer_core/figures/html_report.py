@@ -51,11 +51,15 @@ summary { cursor: pointer; margin: .4rem 0; }
   div.scroll { overflow: visible; }
   table { font-size: .72rem; width: 100%; }
   th, td { white-space: normal; overflow-wrap: anywhere; padding: .15rem .25rem; position: static; }
+  td:not(:first-child, .long) { overflow-wrap: normal; } /* numbers stay whole */
 }
 """
 
 _PRINTED_WIDTH = 680
 """Width of a printed chart in CSS pixels: A4 without its margins has 688."""
+
+_LONGEST_NUMBER = 12
+"""Characters; longer words, such as hashes, break in a printed table."""
 
 _SCRIPT = """
 const charts = () => [...document.querySelectorAll(".js-plotly-plot")];
@@ -379,9 +383,13 @@ def _figure(figure: go.Figure) -> str:
 def _table(table: pd.DataFrame, *, escaped: bool = False) -> str:
     """Returns an HTML table; `escaped` means that the cells are already HTML."""
 
+    def cell(text: str, tag: str) -> str:
+        longest = max(map(len, text.split()), default=0)
+        mark = ' class="long"' if longest > _LONGEST_NUMBER else ""
+        return f"<{tag}{mark}>{text if escaped else escape(text)}</{tag}>"
+
     def cells(values: Iterable[object], tag: str) -> str:
-        texts = (str(value) for value in values)
-        return "".join(f"<{tag}>{text if escaped else escape(text)}</{tag}>" for text in texts)
+        return "".join(cell(str(value), tag) for value in values)
 
     rows = (f"<tr>{cells(row, 'td')}</tr>" for row in table.itertuples(index=False, name=None))
     return (

@@ -1,8 +1,10 @@
 """Charts of classes, intervals and histories, by hand."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
+from dashboard import theme
 from fer_core.evaluation.report import Estimate
 from fer_core.figures import charts
 from fer_core.figures.charts import class_balance, history_chart, interval_chart, probability_bars
@@ -125,3 +127,17 @@ def test_long_row_names_take_two_lines():
     figure = charts.heatmap([[1.0], [0.5]], ["x"], ["EfficientNet-Lite0 + ResNet-34", "a"], "%{z}")
     assert list(figure.layout.yaxis.ticktext) == ["EfficientNet-Lite0<br>+ ResNet-34", "a"]
     assert list(figure.data[0].y) == ["EfficientNet-Lite0 + ResNet-34", "a"]
+
+
+@pytest.mark.parametrize(("runs", "expected"), [(2, 380), (5, 380), (15, 510)])
+def test_a_long_legend_makes_a_chart_higher(runs, expected):
+    figure = go.Figure([go.Scatter(x=[0], y=[0], name=f"Model {index}") for index in range(runs)])
+    assert charts.style(figure, 380).layout.height == expected
+
+
+def test_names_beside_the_frontier_can_be_hidden():
+    cost, gain = {"a": 1.0, "b": 5.0}, {"a": 0.9, "b": 0.8}
+    figure = charts.cost_chart(cost, gain, TITLES, COLOURS, ("ms", "accuracy"))
+    opacity = {trace.text[0]: trace.opacity for trace in figure.data[1:]}
+    assert opacity == {"Model A": None, "Model B": charts.BESIDE_FRONT}
+    assert f"opacity: {charts.BESIDE_FRONT}" in theme._CSS

@@ -3,12 +3,14 @@
 import re
 import shutil
 
+import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.verdict import read_verdict
+from fer_core.figures import html_report
 from fer_core.figures.html_report import format_value, render_report, write_report
 from tests.support.constructed import robustness_table
 
@@ -83,3 +85,10 @@ def test_values_are_formatted_by_kind():
     assert format_value("throughput_32", 1234.5) == "1,234"
     assert format_value("weights_mb", 123.44) == "123.4"
     assert format_value("mce", None) == format_value("mce", float("nan")) == "–"  # noqa: RUF001
+
+
+def test_only_long_words_of_a_printed_table_break():
+    table = pd.DataFrame({"accuracy": ["88.1%"], "95%": ["87.0 to 89.2"], "hash": ["0a1b2c3d" * 4]})
+    text = html_report._table(table)
+    assert text.count('class="long"') == 1
+    assert f'<td class="long">{"0a1b2c3d" * 4}</td>' in text
