@@ -222,11 +222,10 @@ def cost_chart(
             hovertemplate=f"%{{text}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
             "<extra></extra>",
         )
-    figure.update_xaxes(title=axes[0], type="log", tickformat=",~g")
-    figure.update_xaxes(tickvals=_log_ticks([cost[run_id] for run_id in runs]))
-    figure.update_yaxes(title=axes[1], tickformat=".1%", range=(low, high))
-    figure.update_xaxes(gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    lines = {"gridcolor": GRID, "zeroline": False}
+    ticks = _log_ticks([cost[run_id] for run_id in runs])
+    figure.update_xaxes(title=axes[0], type="log", tickformat=",~g", tickvals=ticks, **lines)
+    figure.update_yaxes(title=axes[1], tickformat=".1%", range=(low, high), **lines)
     return style(figure, 420)
 
 

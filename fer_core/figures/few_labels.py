@@ -52,20 +52,18 @@ def selection_chart(
         row=1,
         col=2,
     )
+    _set_axes(figure, len(names))
+    return figure
+
+
+def _set_axes(figure: go.Figure, rows: int) -> None:
     # on a phone, the last number of the left axis would touch the first one of the right axis
-    figure.update_xaxes(
-        range=[0, 1.15],
-        tickformat=".0%",
-        tickvals=[0, 0.5],
-        title="probability<br>of being best",
-        col=1,
-    )
-    figure.update_xaxes(
-        range=[0, 1], tickformat=".0%", tickvals=[0, 0.5, 1], title="accuracy", col=2
-    )
+    best = {"range": [0, 1.15], "tickvals": [0, 0.5], "title": "probability<br>of being best"}
+    accuracy = {"range": [0, 1], "tickvals": [0, 0.5, 1], "title": "accuracy"}
+    for column, axis in enumerate((best, accuracy), start=1):
+        figure.update_xaxes(tickformat=".0%", col=column, **axis)
     figure.update_layout(
-        height=_ROW * len(names) + _AXES,
+        height=_ROW * rows + _AXES,
         margin={"l": 0, "r": 8, "t": 8, "b": 40},
         showlegend=False,
     )
-    return figure
