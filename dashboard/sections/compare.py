@@ -20,6 +20,7 @@ from dashboard.components.text import plain
 from dashboard.sections import compare_downloads
 from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
+from dashboard.work_queue import queued
 from fer_core.data.faces import SMALLEST_READABLE, CropSquare
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.stored_pictures import Pictures
@@ -125,13 +126,16 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     target = None if explain == PREDICTED else str(explain)
     heading, heat_map = st.empty(), st.empty()
     cards = _model_cards(benchmark, run_ids)
-    predicted = _predict(benchmark, cards, stored, unsure_below)
+    work = (benchmark.info.name, *run_ids, stored.tobytes())
+    with queued("predictions", *work):
+        predicted = _predict(benchmark, cards, stored, unsure_below)
     if not predicted:
         return
     heading.markdown(f"#### {agreement(predicted, unsure_below)}")
     with heat_map.container():
         _heatmap(predicted, benchmark.titles)
-    answers = _explain(benchmark, cards, predicted, stored, target)
+    with queued("maps", *work, target):
+        answers = _explain(benchmark, cards, predicted, stored, target)
     _explanation_notes(predicted)
     if answers:
         compare_downloads.show(benchmark, faces, answers, unsure_below)

@@ -17,6 +17,7 @@ from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
+from dashboard.work_queue import queued
 from fer_core.explain.methods import METHODS
 from fer_core.explain.methods import title_of as method_name
 from fer_core.explain.saliency import SaliencyMap
@@ -153,12 +154,17 @@ def compute(
     face: NDArray[np.uint8],
     request: MapRequest,
 ) -> Cells:
-    """Returns each map, or the reason why there is none."""
-    return {
-        (method, run.run_id): explanations.saliency(benchmark, run, face, _of(request, method))
-        for method in methods
-        for run in runs
-    }
+    """Returns each map, or the reason why there is none; waits for a turn to compute them."""
+    with queued("maps", *_named(benchmark, runs), *methods, face.tobytes(), request):
+        return {
+            (method, run.run_id): explanations.saliency(benchmark, run, face, _of(request, method))
+            for method in methods
+            for run in runs
+        }
+
+
+def _named(benchmark: Benchmark, runs: Sequence[Run]) -> list[str]:
+    return [benchmark.info.name, *(run.run_id for run in runs)]
 
 
 def wants_test() -> bool:
@@ -179,11 +185,12 @@ def test(
 ) -> Tests:
     """Returns the curves of each map and of the baselines, where a map can be tested."""
     baselines = [name for name in BASELINES if name not in methods]
-    results = {
-        (method, run.run_id): explanations.curves(benchmark, run, face, _of(request, method))
-        for run in runs
-        for method in [*methods, *baselines]
-    }
+    with queued("curves", *_named(benchmark, runs), *methods, face.tobytes(), request):
+        results = {
+            (method, run.run_id): explanations.curves(benchmark, run, face, _of(request, method))
+            for run in runs
+            for method in [*methods, *baselines]
+        }
     return {key: result for key, result in results.items() if not isinstance(result, str)}
 
 

@@ -9,6 +9,7 @@ from dashboard.components.excluded import predicting_runs
 from dashboard.components.text import plain
 from dashboard.sections import video
 from dashboard.state import BIND, Key
+from dashboard.work_queue import queued
 from fer_core.predictor.export import LIMITS
 
 MAX_MIB = 200
@@ -46,15 +47,16 @@ upload = (uploaded.getvalue(), uploaded.name)
 if len(upload[0]) > MAX_MIB * 2**20:
     st.error(f"The video is larger than {MAX_MIB} MiB. Cut or compress it.")
     st.stop()
-bar = st.progress(0.0, text="Predicting faces ...")
-table = cache.predictions(
-    benchmark,
-    tuple(run_ids),
-    upload,
-    (1 / rate, smooth),
-    lambda share: bar.progress(share, text="Predicting faces ..."),
-)
-bar.empty()
+with queued("video", benchmark.info.name, *run_ids, rate, smooth, upload):
+    bar = st.progress(0.0, text="Predicting faces ...")
+    table = cache.predictions(
+        benchmark,
+        tuple(run_ids),
+        upload,
+        (1 / rate, smooth),
+        lambda share: bar.progress(share, text="Predicting faces ..."),
+    )
+    bar.empty()
 if isinstance(table, str):
     st.error(plain(table), icon=":material/videocam_off:")
     st.stop()
