@@ -7,6 +7,7 @@ import typer
 
 from fer_core.artifacts import ArtifactStore, BenchmarkDir
 from fer_core.data.prepared import PreparedDataset, prepared_folder
+from fer_core.errors import ArtifactError
 from fer_core.project import artifacts_root, data_root
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -55,6 +56,24 @@ Track = Annotated[
 def benchmark_dir(name: str, artifacts: Path | None) -> BenchmarkDir:
     """Returns a benchmark's paths; the benchmark need not exist."""
     return ArtifactStore(artifacts or artifacts_root()).benchmark(name)
+
+
+def own_benchmark(name: str, artifacts: Path | None, remedy: str) -> BenchmarkDir:
+    """Returns a benchmark's paths, for commands that need training or validation images.
+
+    Args:
+        name: Its name.
+        artifacts: Folder of benchmarks and runs.
+        remedy: What to do instead with a transferred set, with `{origin}` and `{set}` filled in.
+
+    Raises:
+        ArtifactError: If it is a transferred set, whose images are all test images.
+    """
+    paths = benchmark_dir(name, artifacts)
+    if paths.origin is not None:
+        advice = remedy.format(origin=paths.origin.name, set=paths.root.name)
+        raise ArtifactError(f"{name} is a transferred set: all its images are test. {advice}")
+    return paths
 
 
 def prepared_path(name: str, data: Path | None) -> Path:

@@ -9,7 +9,9 @@ import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.cache.stamps import file_stamps
+from fer_core.abilities import abilities_of
 from fer_core.errors import ArtifactError, FerscopeError
+from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.few_labels.accuracy import AccuracyEstimates, estimate_accuracies
 from fer_core.evaluation.few_labels.acquisition import sampling_probabilities
 from fer_core.evaluation.few_labels.annotations import Annotations, Merge, annotations, pool_key
@@ -22,7 +24,9 @@ from fer_core.evaluation.few_labels.selection import (
     select,
     worth_of_next,
 )
+from fer_core.evaluation.few_labels.set_adjustment import adjust_to_set
 from fer_core.evaluation.few_labels.set_calibration import SetCalibration, set_calibration
+from fer_core.evaluation.operating_points import OperatingPoint, adjusted_point
 from fer_core.evaluation.predictions import UNLABELLED, SplitPredictions, read_predictions
 from fer_core.labels import LabelSet
 from fer_core.reviews import PoolLabel
@@ -169,3 +173,35 @@ def calibration_of(
     """
     run = benchmark.run(of_benchmark.runs[now.selection.leader])
     return set_calibration(_test_predictions(run).probabilities, now.annotations.labelled)
+
+
+def point_of(
+    benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
+) -> OperatingPoint | None:
+    """Returns the operating point that the labels of a transferred set give the leading run.
+
+    None if the benchmark is no transferred set (its own validation split chooses), or if the run
+    cannot predict or was adapted to the set. The point may not help: see `SetAdjustment.helps`.
+
+    Raises:
+        DataError: If there are too few clear labels.
+        ArtifactError: If predictions cannot be read.
+    """
+    run = benchmark.run(of_benchmark.runs[now.selection.leader])
+    origin = benchmark.directory.origin
+    if origin is None or not origin.run(run.run_id).info_path.is_file():
+        return None
+    of_origin = origin.run(run.run_id)
+    info = of_origin.info()
+    if not abilities_of(of_origin, info).predicts:
+        return None
+    splits = read_predictions(of_origin, LabelSet(info.labels))
+    validation, test = splits.split("validation"), splits.split("test")
+    adjustment = adjust_to_set(
+        benchmark.directory.name,
+        _test_predictions(run).probabilities,
+        now.annotations.labelled,
+        validation,
+        fit_temperature(validation),
+    )
+    return adjusted_point(origin.name, info, (validation, test), adjustment)

@@ -13,6 +13,7 @@ from dashboard.components import chart, download, pickers
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import plain
+from dashboard.sections import operating_point
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
 from fer_core.data.stored_pictures import Pictures
@@ -243,6 +244,23 @@ def _calibration(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> 
         }
     )
     st.caption("95% intervals. `python -m training adapt` makes a run with them.")
+    _operating_point(benchmark, pool, now)
+
+
+def _operating_point(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
+    """Offers temperature and class priors of a transferred set as a file, if they help."""
+    try:
+        point = cache.point_of(benchmark, pool, now)
+    except FerscopeError as error:
+        st.caption(plain(str(error)))
+        return
+    if point is None or point.adjustment is None:
+        return
+    st.markdown(plain(point.statement))
+    if not point.adjustment.helps:
+        st.caption("No significant gain, so there is no operating point to save. Label more faces.")
+        return
+    operating_point.offer(point)
 
 
 def _conflicts(now: LabelState) -> None:

@@ -58,7 +58,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
     with right:
         _class_chart(splits[1], point)
     if mode != ALWAYS:
-        _download(benchmark, point)
+        offer(point)
 
 
 def _thresholds(validation: SplitPredictions, mode: str) -> dict[str, float]:
@@ -108,13 +108,14 @@ def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
     )
 
 
-def _download(benchmark: Benchmark, point: OperatingPoint) -> None:
+def offer(point: OperatingPoint) -> None:
+    """Shows the button that saves an operating point, and the commands that obey it."""
     download.button(
         "Save the operating point",
         point.model_dump_json(indent=2),
         "operating_point.json",
     )
-    name = benchmark.info.name
+    name = point.benchmark
     st.code(
         f"python -m training predict photos/ --benchmark {name} "
         f"--operating-point operating_point.json\n"

@@ -6,6 +6,7 @@ test. Intervals are 95% Wilson intervals.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -15,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.calibration import fit_temperature, scale_predictions
+from fer_core.evaluation.few_labels.set_adjustment import SetAdjustment
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.prior_shift import shift_logits
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.selective import risk_coverage
 from fer_core.records import Record, RunInfo
@@ -84,10 +87,12 @@ class OperatingPoint(Record):
         run_id: The run.
         run_created: Creation time of the run; the thresholds are not valid for a later training.
         labels: The classes.
-        temperature: Temperature of the calibrated probabilities, fitted on validation.
+        temperature: Temperature of the calibrated probabilities, fitted on validation, or on the
+            labels of `adjustment`.
         thresholds: Least calibrated probability of an answer, by class, 0 to 1.
         validation: Result on validation, where the thresholds were chosen.
         test: Result on test, which confirms them.
+        adjustment: Temperature and prior shift from labels of another set; None without.
     """
 
     benchmark: str
@@ -99,6 +104,7 @@ class OperatingPoint(Record):
     thresholds: Mapping[str, float]
     validation: Operation
     test: Operation
+    adjustment: SetAdjustment | None = None
 
     @model_validator(mode="after")
     def _thresholds_fit_the_labels(self) -> Self:
@@ -106,7 +112,14 @@ class OperatingPoint(Record):
             raise ValueError("there must be one threshold for each class")
         if not all(0 <= threshold <= 1 for threshold in self.thresholds.values()):
             raise ValueError("thresholds must be between 0 and 1")
+        if self.logit_shift and len(self.logit_shift) != len(self.labels):
+            raise ValueError("there must be one logit shift for each class")
         return self
+
+    @property
+    def logit_shift(self) -> tuple[float, ...]:
+        """What is added to the logits after the temperature, by class; empty for nothing."""
+        return () if self.adjustment is None else self.adjustment.logit_shift
 
     @property
     def unsure_below(self) -> float | None:
@@ -117,6 +130,8 @@ class OperatingPoint(Record):
     @property
     def statement(self) -> str:
         """Thresholds and results in one sentence."""
+        if self.adjustment is not None:
+            return self.adjustment.text
         risks = (self.test.risk, self.validation.risk)
         if not any(self.thresholds.values()) and None not in risks:
             test, validation = (risk.text for risk in risks if risk is not None)
@@ -287,6 +302,30 @@ def operating_point(
         validation=operate(validation, thresholds),
         test=operate(test, thresholds),
     )
+
+
+def adjusted_point(
+    benchmark: str,
+    info: RunInfo,
+    splits: tuple[SplitPredictions, SplitPredictions],
+    adjustment: SetAdjustment,
+) -> OperatingPoint:
+    """Returns the operating point of a set's labels, which answers every image.
+
+    Args:
+        benchmark: Name of the benchmark that the run is predicted with.
+        info: Metadata of the run.
+        splits: Validation and test predictions of the run, not calibrated.
+        adjustment: Temperature and prior shift from the labels.
+    """
+    temperature = adjustment.temperature.value
+    adjusted = []
+    for split in splits:
+        scaled = scale_predictions(split, temperature)
+        shifted = shift_logits(scaled.probabilities, adjustment.logit_shift)
+        adjusted.append(replace(scaled, stored=shifted))
+    point = operating_point(benchmark, info, (temperature, adjusted[0], adjusted[1]), {})
+    return point.model_copy(update={"adjustment": adjustment})
 
 
 def coverage_curve(predictions: SplitPredictions, points: int = CURVE_POINTS) -> pd.DataFrame:

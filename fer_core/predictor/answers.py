@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fer_core.evaluation.calibration import scale_confidence
 from fer_core.evaluation.ensemble import average_probabilities
+from fer_core.evaluation.prior_shift import shift_logits
 from fer_core.explain.evidence import MapEvidence
 from fer_core.labels import LabelSet
 
@@ -89,6 +90,7 @@ class BasePrediction:
         probabilities: Uncalibrated probabilities, shape (K,) or (N, K); rows sum to 1.
         temperature: Fitted on the run's validation predictions; None if they are missing.
         estimates: Estimates of a regression head by target; empty without one.
+        logit_shift: Prior shift of an operating point, one value per class; empty for none.
     """
 
     run_id: str
@@ -97,11 +99,12 @@ class BasePrediction:
     probabilities: Probabilities
     temperature: float | None
     estimates: Mapping[str, TargetEstimates] = field(default_factory=dict, kw_only=True)
+    logit_shift: tuple[float, ...] = field(default=(), kw_only=True)
 
     @property
     def calibrated(self) -> Probabilities:
-        """Temperature-scaled probabilities, of the same shape."""
-        return calibrated(self.probabilities, self.temperature)
+        """Temperature-scaled probabilities, of the same shape, with the operating point's shift."""
+        return shift_logits(calibrated(self.probabilities, self.temperature), self.logit_shift)
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,9 @@ class Prediction(BasePrediction):
         }
         row = self.probabilities[face]
         return BasePrediction(
-            self.run_id, self.title, self.labels, row, self.temperature, estimates=estimates
-        )
+            self.run_id, self.title, self.labels, row, self.temperature, estimates=estimates,
+            logit_shift=self.logit_shift,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

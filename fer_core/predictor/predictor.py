@@ -21,6 +21,7 @@ from fer_core.data.transforms import Preprocessing
 from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.operating_points import OperatingPoint
 from fer_core.evaluation.predictions import read_predictions
 from fer_core.evaluation.regression import margins
 from fer_core.explain.defaults import default_of, run_evidence
@@ -95,6 +96,7 @@ class Predictor:
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
         self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
         self._temperatures: dict[str, float | None] = {}
+        self._logit_shifts: dict[str, tuple[float, ...]] = {}
         self._margins: dict[str, Mapping[str, float | None]] = {}
 
     @property
@@ -231,6 +233,7 @@ class Predictor:
             explained.evidence,
             time.perf_counter() - started,
             estimates=self._estimates(face, run_id),
+            logit_shift=self._logit_shifts.get(run_id, ()),
         )
 
     def _estimates(self, face: Face, run_id: str) -> Mapping[str, TargetEstimates]:
@@ -239,9 +242,15 @@ class Predictor:
             return {}
         return self.predict([face], [run_id])[0].estimates
 
+    def obey(self, point: OperatingPoint) -> None:
+        """Predicts a run with the temperature and the prior shift of an operating point."""
+        self._temperatures[point.run_id] = point.temperature
+        self._logit_shifts[point.run_id] = point.logit_shift
+
     def temperature(self, run_id: str) -> float | None:
         """Returns the temperature fitted on a run's validation predictions.
 
+        That of an operating point if there is one (`obey`).
         None if they are missing or damaged; probabilities are then not calibrated.
         """
         if run_id not in self._temperatures:
@@ -408,6 +417,7 @@ class Predictor:
                 name: TargetEstimates(values[:, index], known.get(name))
                 for index, name in enumerate(loaded.targets)
             },
+            logit_shift=self._logit_shifts.get(run_id, ()),
         )
 
     def _margins_of(self, run_id: str) -> Mapping[str, float | None]:
@@ -420,7 +430,7 @@ class Predictor:
         return self._margins[run_id]
 
     def _mixed(self, info: RunInfo, members: Sequence[Prediction]) -> Prediction:
-        return ensemble_prediction(
+        mean = ensemble_prediction(
             members,
             info.member_weights,
             info.logit_shift,
@@ -428,6 +438,7 @@ class Predictor:
             title=info.title,
             temperature=self.temperature(info.run_id),
         )
+        return replace(mean, logit_shift=self._logit_shifts.get(info.run_id, ()))
 
     def _config(self, run_id: str) -> ModelConfig | None:
         return self._loaded(run_id).config

@@ -91,6 +91,8 @@ class Service:
         self.operating_point = _read_operating_point(settings.operating_point, benchmark)
         self.gate = Gate(settings.max_requests)
         self.predictor = Predictor(benchmark, capacity=settings.models)
+        if self.operating_point is not None:
+            self.predictor.obey(self.operating_point)
         self.model_list = ModelList(benchmark, self.predictor)
         self._detector = detector or CenterFaceDetector()
         self._monitor = monitor or Monitor()

@@ -14,9 +14,9 @@ from training.options import (
     Benchmark,
     Data,
     DeviceOption,
-    benchmark_dir,
     device_name,
     open_dataset,
+    own_benchmark,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from fer_core.models.published import InputOptions, PublishedModel
     from training.jobs.import_export import ImportOptions
 
+_ELSEWHERE = (
+    "Import the model to {origin}, and transfer it with `python -m training transfer {origin} "
+    "PICTURES --name {set}`."
+)
 _TABLES = (".csv", ".parquet", ".pq")
 _SUFFIXES = (*_TABLES, ".onnx", ".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".gz")
 _TRIPLES = ("--mean", "--std")
@@ -146,7 +150,7 @@ def import_(
     from training.jobs.import_export import ImportOptions
     from training.terminal.reports import print_report
 
-    paths = benchmark_dir(benchmark, artifacts)
+    paths = own_benchmark(benchmark, artifacts, _ELSEWHERE)
     request = _Request(
         source=source,
         architecture=architecture,

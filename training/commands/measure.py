@@ -14,6 +14,7 @@ from training.options import (
     DeviceOption,
     benchmark_dir,
     open_dataset,
+    own_benchmark,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ Runs = Annotated[
     typer.Argument(help="Run ids, such as resnet34-cpu-s0.", show_default="every finished run"),
 ]
 Split = Literal["test", "test_leak_free", "validation", "test_second_label"]
+_MEASURE_ELSEWHERE = (
+    "Measure the run on {origin}: `python -m training robustness {origin} RUN`. What changed in "
+    "this set is on the page Your faces."
+)
+_COST_ELSEWHERE = "A run costs the same on every set: `python -m training efficiency {origin} RUN`."
+_LABELS_ELSEWHERE = "It has no training labels to check; `prepare` makes a benchmark that has."
 Again = Annotated[bool, typer.Option("--again", help="Measure again even if there are results.")]
 
 
@@ -64,7 +71,7 @@ def robustness(
     """
     from training.jobs import measure
 
-    paths = benchmark_dir(benchmark, artifacts)
+    paths = own_benchmark(benchmark, artifacts, _MEASURE_ELSEWHERE)
     dataset = open_dataset(benchmark, data)
     runs = measure.requested_runs(paths, run or [])
     sample = _Sample(images, seed, again, torch_device(device))
@@ -167,8 +174,8 @@ def efficiency(
     from training.jobs import measure
     from training.terminal.progress import console
 
-    failed = False
-    for run_dir in measure.requested_runs(benchmark_dir(benchmark, artifacts), run or []):
+    paths, failed = own_benchmark(benchmark, artifacts, _COST_ELSEWHERE), False
+    for run_dir in measure.requested_runs(paths, run or []):
         try:
             result = measure.measure_efficiency(
                 run_dir, torch_device(device), threads=threads, again=again
@@ -269,7 +276,8 @@ def check_labels(
     from training.jobs import check_labels as job
     from training.terminal.progress import console, show_progress
 
-    paths, dataset = benchmark_dir(benchmark, artifacts), open_dataset(benchmark, data)
+    paths = own_benchmark(benchmark, artifacts, _LABELS_ELSEWHERE)
+    dataset = open_dataset(benchmark, data)
     if run is None:
         network = job.face_network(dataset)
     else:

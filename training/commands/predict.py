@@ -42,7 +42,8 @@ def predict(
     operating_point: Annotated[
         Path | None,
         typer.Option(
-            help="File with a run's thresholds by class, from the start page or `recommend`; "
+            help="File with a run's thresholds by class, from the start page or `recommend`, or "
+            "with temperature and class priors of your labels, from the page Label a few faces; "
             "predicts with this run.",
             show_default="none",
         ),
@@ -101,6 +102,7 @@ def predict(
         if unsure_below:
             raise DataError("Pass --unsure-below or --operating-point, not both.")
         point = _read_point(predictor, benchmark, operating_point, run or ())
+        predictor.obey(point)
         run, thresholds = [point.run_id], point.thresholds
     run_ids = _select_runs(predictor, benchmark, run or ())
     options = PredictOptions(

@@ -11,14 +11,16 @@ from training.options import (
     Benchmark,
     Data,
     DeviceOption,
-    benchmark_dir,
     open_dataset,
+    own_benchmark,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fer_core.data.prepared import PreparedDataset
+
+_ELSEWHERE = "Probe the run of {origin}: `python -m training probe {origin} RUN`."
 
 
 def probe(
@@ -49,7 +51,7 @@ def probe(
     from training.jobs.probe import PreparedProbe, probe_run
     from training.terminal.progress import console, show_progress
 
-    paths = benchmark_dir(benchmark, artifacts)
+    paths = own_benchmark(benchmark, artifacts, _ELSEWHERE)
     runs = measure.requested_runs(paths, run or [])
     pictures = PreparedProbe.prepare(paths, _dataset(benchmark, data), images, seed)
     console.print(f"{pictures.size:,} pictures for each network", markup=False)

@@ -32,6 +32,7 @@ from training.options import (
     benchmark_dir,
     device_name,
     open_dataset,
+    own_benchmark,
     prepared_path,
 )
 
@@ -45,6 +46,16 @@ if TYPE_CHECKING:
 
 GRID_RECIPE = "efficientnet_lite0"
 """Recipe of a grid without --only: its pretrained weights are installed, and it trains quickly."""
+
+_TRAIN_ELSEWHERE = (
+    "To train on its pictures, make a benchmark of the labelled ones with `prepare`; to change a "
+    "run with its labels, use `python -m training adapt {origin} {set} --run RUN`."
+)
+_EVALUATE_ELSEWHERE = "Its runs are scored by `python -m training transfer`; run it again."
+_ENSEMBLE_ELSEWHERE = (
+    "Make the ensemble with `python -m training ensemble {origin} ...`, and transfer it with "
+    "`python -m training transfer {origin} PICTURES --name {set}`."
+)
 
 
 def recipes() -> None:
@@ -131,7 +142,7 @@ def train(
     from training.jobs.train import RunDescription, TrainOptions
     from training.terminal.reports import print_report
 
-    benchmark_paths = benchmark_dir(benchmark, artifacts)
+    benchmark_paths = own_benchmark(benchmark, artifacts, _TRAIN_ELSEWHERE)
     overrides = [*(set_ or []), *_seed_override(recipe, seed)]
     made = resolve_recipe(RECIPES, recipe, profile, overrides, name)
     _print_notes(made.notes)
@@ -279,7 +290,7 @@ def ensemble(
     from training.jobs.ensembles import build_ensemble
     from training.terminal.reports import print_report
 
-    paths = benchmark_dir(benchmark, artifacts)
+    paths = own_benchmark(benchmark, artifacts, _ENSEMBLE_ELSEWHERE)
     run_dir = paths.run(name)
     if run_dir.info_path.is_file():
         if run_dir.info().kind != "ensemble":
@@ -380,9 +391,9 @@ def benchmark(
     recipes = RecipeSet(RECIPES, names, profile, seeds, tuple(set_ or ()), _variants(grid))
     if track != "none":
         require_wandb()
+    paths = own_benchmark(benchmark, artifacts, _TRAIN_ELSEWHERE)
     dataset = open_dataset(benchmark, data)
     _print_notes(recipes.notes())
-    paths = benchmark_dir(benchmark, artifacts)
     description = RunDescription(note=note.strip()).with_tags(tag or [])
     options = TrainOptions(
         False, max_minutes, device_name(device), show_progress, description=description
@@ -434,7 +445,7 @@ def evaluate(
     from training.jobs.evaluate import evaluate_run
     from training.terminal.reports import print_report
 
-    run_dir = benchmark_dir(benchmark, artifacts).run(run)
+    run_dir = own_benchmark(benchmark, artifacts, _EVALUATE_ELSEWHERE).run(run)
     recover(run_dir)
     if run_dir.info().kind == "ensemble":
         evaluate_ensemble(run_dir)

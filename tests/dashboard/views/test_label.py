@@ -3,8 +3,11 @@
 import pytest
 
 from fer_core.artifacts import ArtifactStore
-from fer_core.reviews import ReviewStore
+from fer_core.evaluation.few_labels.annotations import pool_key
+from fer_core.reviews import PoolLabel, ReviewStore
+from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
+from tests.support.transfers import toy_transfer
 
 
 @pytest.fixture
@@ -78,3 +81,20 @@ def test_without_pictures_and_with_one_run_the_page_says_what_is_missing(open_pa
     app = open_page("label", artifacts_copy)
     assert not app.exception
     assert not [button for button in app.button if button.label == "Undo"]
+
+
+def test_labels_of_a_transferred_set_give_an_operating_point(open_page, tmp_path):
+    toy = toy_benchmark(tmp_path)
+    mine = toy_transfer(toy, labelled=0.0)
+    ids = sorted(mine.samples()["id"])
+    pool = pool_key(ids, mine.info().labels)
+    for step, sample in enumerate(ids):  # the networks answer at random: priors must help
+        label = PoolLabel(pool, sample, "ann", "happy", step, 1 / (len(ids) - step))
+        ReviewStore.of(mine).save_label(label)
+    app = open_page("label", toy.artifacts, toy.data, benchmark="toy/transfers/mine")
+    app.toggle(key="show-set-calibration").set_value(True).run()
+    assert not app.exception
+    shown = texts(app)
+    assert "class priors from 21 labels of toy/transfers/mine" in shown
+    (commands,) = app.code
+    assert "--benchmark toy --operating-point operating_point.json" in commands.value

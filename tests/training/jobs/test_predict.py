@@ -12,8 +12,10 @@ from fer_core.data.faces import DetectedFace, every_face, jittered
 from fer_core.data.imaging import open_picture
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.errors import ArtifactError, DataError
+from fer_core.evaluation.few_labels.set_adjustment import Fitted, SetAdjustment
 from fer_core.evaluation.operating_points import calibrated_splits, operating_point
 from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Estimate
 from fer_core.predictor import Predictor, calibrated
 from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting, face_numbers
 from tests.support.uploads import QuarterDetector, png
@@ -304,6 +306,28 @@ def test_an_operating_point_of_another_run_is_refused(folder, run, toy, tmp_path
         run(folder / "a.png", "--operating-point", path, "--unsure-below", ".5")
     with pytest.raises(DataError, match="There is no file"):
         run(folder / "a.png", "--operating-point", tmp_path / "none.json")
+
+
+def test_temperature_and_priors_of_labels_are_obeyed(folder, run, toy, tmp_path):
+    path, out = tmp_path / "operating_point.json", tmp_path / "a.parquet"
+    plain = _point(toy, 0.0)
+    shift = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.5)
+    one = Estimate(value=1.0, low=0.5, high=2.0)
+    adjustment = SetAdjustment(
+        set_name="mine", labels=60, fitted=Fitted.PRIORS, temperature=one, shares=(one,) * 7,
+        logit_shift=shift, gain=Estimate(value=0.1, low=0.05, high=0.15),
+    )  # fmt: skip
+    changed = plain.model_copy(update={"temperature": 2.0, "adjustment": adjustment})
+    rows = []
+    for point in (plain, changed):
+        point.write(path)
+        run(folder / "a.png", "--cropped", "--out", out, "--operating-point", path)
+        rows.append(pd.read_parquet(out).iloc[0])
+    names = [f"p_{name}" for name in toy.dataset.labels.names]
+    before, after = (row[names].to_numpy(dtype=float) for row in rows)
+    assert rows[1]["temperature"] == 2.0
+    expected = before ** (plain.temperature / 2.0) * np.exp(shift)
+    assert after == pytest.approx(expected / expected.sum(), abs=1e-6)
 
 
 def _point(toy, threshold):

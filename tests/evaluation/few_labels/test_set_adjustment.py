@@ -1,0 +1,58 @@
+"""Temperature and class priors from labels: planted shifts are found, and noise is not."""
+
+import numpy as np
+import pytest
+
+from fer_core.errors import DataError
+from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.few_labels.pool import Labelled
+from fer_core.evaluation.few_labels.set_adjustment import Fitted, adjust_to_set
+from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.labels import LabelSet
+
+LABELS = LabelSet.of(["angry", "happy", "sad"])
+
+
+def world(priors, images=6000, sharper=1.0, seed=0):
+    """Returns probabilities that are right under equal priors, and classes with other priors."""
+    random = np.random.default_rng(seed)
+    truth = random.choice(3, images, p=priors)
+    logits = random.normal(0, 1, (images, 3)) + 1.5 * np.eye(3)[truth]
+    raised = np.exp(sharper * 1.5 * logits)  # 1.5: the log density ratio of the normal
+    return raised / raised.sum(axis=1, keepdims=True), truth
+
+
+def adjust(priors, sharper=1.0, labels=100, seed=0):
+    known, classes = world(np.ones(3) / 3, seed=99)
+    ids = np.array([f"v/{index}" for index in range(len(known))], dtype=object)
+    validation = SplitPredictions(LABELS, ids, classes, known)
+    probabilities, truth = world(priors, sharper=sharper, seed=seed)
+    rows = np.random.default_rng(seed).choice(len(truth), labels, replace=False)
+    drawn = Labelled(rows, np.eye(3)[truth[rows]], 1 / (len(truth) - np.arange(labels)))
+    return adjust_to_set("mine", probabilities, drawn, validation, fit_temperature(validation))
+
+
+def test_other_class_shares_are_found_and_help():
+    result = adjust(np.array([0.85, 0.1, 0.05]), labels=150)
+    assert result.fitted is Fitted.PRIORS
+    assert result.helps
+    shift = np.array(result.logit_shift)
+    assert shift[0] - shift[1] == pytest.approx(np.log(8.5), abs=0.6)
+    assert result.shares[0].low < 0.85 < result.shares[0].high
+    assert result.temperature.low <= 1 <= result.temperature.high
+
+
+def test_overconfidence_is_found_and_helps():
+    result = adjust(np.ones(3) / 3, sharper=4.0, labels=60)
+    assert result.helps
+    assert result.temperature.low < 4 < result.temperature.high
+
+
+def test_the_same_set_gains_nothing():
+    helps = [adjust(np.ones(3) / 3, labels=40, seed=seed).helps for seed in range(6)]
+    assert not any(helps)
+
+
+def test_few_labels_are_refused():
+    with pytest.raises(DataError, match="20 clear labels"):
+        adjust(np.ones(3) / 3, labels=19)
