@@ -102,7 +102,6 @@ def predict(
         if unsure_below:
             raise DataError("Pass --unsure-below or --operating-point, not both.")
         point = _read_point(predictor, benchmark, operating_point, run or ())
-        predictor.obey(point)
         run, thresholds = [point.run_id], point.thresholds
     run_ids = _select_runs(predictor, benchmark, run or ())
     options = PredictOptions(
@@ -131,7 +130,7 @@ def predict(
 def _read_point(
     predictor: "Predictor", benchmark: str, path: Path, requested: Sequence[str]
 ) -> "OperatingPoint":
-    """Reads an operating point of a run of the benchmark.
+    """Reads an operating point of a run of the benchmark, which the predictor then obeys.
 
     Raises:
         ArtifactError: If it is damaged, or belongs to another run than the requested one.
@@ -150,6 +149,7 @@ def _read_point(
             f"{benchmark}/{', '.join(requested) or 'its runs'}."
         )
     point.check(benchmark, info)
+    predictor.obey(point)
     return point
 
 
