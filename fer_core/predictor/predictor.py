@@ -247,6 +247,10 @@ class Predictor:
         self._temperatures[point.run_id] = point.temperature
         self._logit_shifts[point.run_id] = point.logit_shift
 
+    def calibration(self, run_id: str) -> tuple[float | None, tuple[float, ...]]:
+        """Returns a run's temperature and logit shift, on which its calibrated answers depend."""
+        return self.temperature(run_id), self._logit_shifts.get(run_id, ())
+
     def temperature(self, run_id: str) -> float | None:
         """Returns the temperature fitted on a run's validation predictions.
 

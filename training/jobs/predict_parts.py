@@ -158,7 +158,7 @@ def prediction_key(
             for path, stat in zip(paths, stats, strict=True)
         ],
         [(info.run_id, str(info.created)) for info in predictor.runs()],
-        list(run_ids),
+        [(run_id, predictor.calibration(run_id)) for run_id in run_ids],
         repr(options),
         cropped,
     ]
