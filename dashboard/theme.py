@@ -35,12 +35,17 @@ h2, h3 { letter-spacing: -.01em; }
   margin-right: .4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 [data-testid="stPageLink"] :is(a, span, p) { white-space: normal; overflow: visible;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
+[class*="st-key-tiles-"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
+[class*="st-key-tiles-"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+[class*="st-key-tiles-small"] [data-testid="stColumn"] { flex: 1 1 8.5rem; min-width: 8.5rem; }
+[class*="st-key-tiles-wide"] [data-testid="stColumn"] { flex: 1 1 13rem; min-width: 13rem; }
 [data-testid="stImage"] img { border-radius: .45rem; }
 .st-key-address, .st-key-roles { display: none; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */
 [data-testid="stCaptionContainer"] { opacity: .85; }
 [data-testid="stCode"] code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+[data-testid="stCheckbox"] [data-testid="stWidgetLabel"] p { white-space: normal; overflow: visible; }
 [data-testid="stTable"] td { overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   .scatterlayer .trace[style*="opacity: 0.99"] .textpoint { display: none; }

@@ -96,6 +96,7 @@ def face_input(benchmark: Benchmark, *, several: bool = False) -> list[DetectedP
         required=True,
         key=Key.FACE,
         bind=BIND,
+        wrap=True,
     )
     if source == TEST_SAMPLE and stored is not None:
         return [_sample_picture(benchmark, stored)]
@@ -226,7 +227,7 @@ def _example() -> UploadedPicture:
     paths = _examples()
     names = [*paths, *([PHOTOGRAPH] if find_spec("matplotlib") else [])]
     name = st.segmented_control(
-        "Example", names, default=names[0], required=True, key="example", bind=BIND
+        "Example", names, default=names[0], required=True, key="example", bind=BIND, wrap=True
     )
     path = _photograph() if name == PHOTOGRAPH else paths[str(name)]
     return UploadedPicture(path.read_bytes(), path.name)

@@ -222,6 +222,7 @@ def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | N
         key=key,
         bind=BIND,
         help=help_text,
+        wrap=True,
     )
     return value or values[0]
 

@@ -17,6 +17,7 @@ from dashboard.components.attach import need_pictures
 from dashboard.components.face_cards import PickedFace
 from dashboard.components.gallery import enlarge, strip
 from dashboard.components.text import plain
+from dashboard.components.tiles import tiles
 from dashboard.sections import compare_downloads
 from dashboard.sections.compare_downloads import Faces
 from dashboard.state import BIND, Key
@@ -167,7 +168,7 @@ def _model_cards(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _Mod
     """Shows a card for each model, with a link to its page, and returns its empty places."""
     cards = {}
     for start in range(0, len(run_ids), PER_ROW):
-        columns = st.columns(PER_ROW, gap="medium")
+        columns = tiles(PER_ROW, f"models-{start}", wide=True)
         for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
             with column.container(border=True):
                 run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}

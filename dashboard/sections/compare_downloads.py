@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,6 +14,7 @@ from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import download
 from dashboard.components.face_cards import PickedFace
 from dashboard.components.face_input import DetectedPicture
+from dashboard.components.tiles import tiles
 from fer_core.csv_text import csv_text
 from fer_core.data.imaging import SampleFormat
 from fer_core.predictor import Answer, Prediction
@@ -64,7 +64,7 @@ def show(
          lambda: json.dumps(faces_json(table(), info, unsure_below), indent=2)),
         ("All faces (csv)", "ferscope-faces.csv", lambda: csv_text(table())),
     )  # fmt: skip
-    for column, (label, name, make) in zip(st.columns(len(files)), files, strict=True):
+    for column, (label, name, make) in zip(tiles(len(files), "downloads"), files, strict=True):
         with column:
             download.button(label, make, name, width="stretch")
 

@@ -13,6 +13,7 @@ from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import chart, download, pickers, saliency_map
 from dashboard.components.text import plain
+from dashboard.components.tiles import tiles
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
 from fer_core.explain import tables
@@ -194,7 +195,7 @@ def mean_maps(benchmark: Benchmark, run: Run, table: pd.DataFrame, method: str) 
     if not labels:
         return
     st.markdown("**Mean map of each class, over its mean face**")
-    for column, label in zip(st.columns(len(labels)), labels, strict=True):
+    for column, label in zip(tiles(len(labels), "mean-maps"), labels, strict=True):
         mean = faces.get(f"train/{label}/mean")
         grey = np.full((48, 48), 128, np.uint8) if mean is None else mean.round().astype(np.uint8)
         picture = Image.fromarray(grey).resize((192, 192), Image.Resampling.BICUBIC)

@@ -16,6 +16,7 @@ from dashboard.components import chart, download, saliency_map
 from dashboard.components.excluded import predicting_runs
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
 from dashboard.components.text import plain
+from dashboard.components.tiles import tiles
 from dashboard.state import BIND, Key
 from dashboard.work_queue import queued
 from fer_core.explain.methods import METHODS
@@ -228,7 +229,7 @@ def _row(
     """Shows a method's maps, one a model, and returns them with their captions."""
     row: list[tuple[Image.Image | None, str]] = []
     for start in range(0, len(grid.runs), PER_ROW):
-        columns = st.columns(max(4, min(PER_ROW, len(grid.runs))))
+        columns = tiles(max(4, min(PER_ROW, len(grid.runs))), f"maps-{method}-{start}")
         for column, run in zip(columns, grid.runs[start : start + PER_ROW], strict=False):
             title = plain(benchmark.titles[run.run_id])
             cell = grid.cells[method, run.run_id]

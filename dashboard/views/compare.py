@@ -27,7 +27,7 @@ theme.page_header(
 benchmark = pickers.benchmark_with_runs()
 theme.class_chips(benchmark.info.labels)
 runs = predicting_runs(benchmark)
-source, preview = st.columns([2, 3], gap="large")
+source, preview = st.columns(2, gap="large")
 with source:
     pictures = face_input(benchmark, several=True)
 run_ids = st.pills(
