@@ -45,7 +45,8 @@ h2, h3 { letter-spacing: -.01em; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */
 [data-testid="stCaptionContainer"] { opacity: .85; }
 [data-testid="stCode"] code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
-[data-testid="stCheckbox"] [data-testid="stWidgetLabel"] p { white-space: normal; overflow: visible; }
+[data-testid="stCheckbox"] [data-testid="stWidgetLabel"] p { white-space: normal;
+  overflow: visible; }
 [data-testid="stTable"] td { overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   .scatterlayer .trace[style*="opacity: 0.99"] .textpoint { display: none; }

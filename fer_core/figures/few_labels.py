@@ -58,10 +58,10 @@ def selection_chart(
 
 def _set_axes(figure: go.Figure, rows: int) -> None:
     # on a phone, the last number of the left axis would touch the first one of the right axis
-    best = {"range": [0, 1.15], "tickvals": [0, 0.5], "title": "probability<br>of being best"}
-    accuracy = {"range": [0, 1], "tickvals": [0, 0.5, 1], "title": "accuracy"}
-    for column, axis in enumerate((best, accuracy), start=1):
-        figure.update_xaxes(tickformat=".0%", col=column, **axis)
+    left, right = {"range": [0, 1.15], "tickvals": [0, 0.5]}, {"range": [0, 1]}
+    figure.update_xaxes(tickformat=".0%", tickvals=[0, 0.5, 1])
+    figure.update_xaxes(title="probability<br>of being best", col=1, **left)
+    figure.update_xaxes(title="accuracy", col=2, **right)
     figure.update_layout(
         height=_ROW * rows + _AXES,
         margin={"l": 0, "r": 8, "t": 8, "b": 40},
