@@ -120,7 +120,7 @@ def test_a_damaged_part_and_another_prediction_are_computed_again(folder, predic
     assert len(predict.seen) == 6
 
 
-def test_the_key_names_files_and_options(folder, predictor):
+def test_the_key_names_files_options_and_calibration(folder, predictor, monkeypatch):
     def key(options=OPTIONS, *, cropped=True) -> str:
         return prediction_key(find_files(folder), predictor, [NETWORK], options, cropped=cropped)
 
@@ -128,6 +128,10 @@ def test_the_key_names_files_and_options(folder, predictor):
     assert key() == first
     assert key(PredictOptions(jitter=True)) != first
     assert key(cropped=False) != first
+    with monkeypatch.context() as patch:  # as an operating point changes it
+        patch.setattr(predictor, "calibration", lambda _: (2.0, ()))
+        assert key() != first
+    assert key() == first
     (folder / "0.png").write_bytes((folder / "1.png").read_bytes() + b"\0")
     assert key() != first
 
