@@ -29,6 +29,7 @@ FACES_PER_PAGE = 32
 MAX_ROWS = 1000
 """Largest number of rows to edit on the page; the download contains all rows."""
 
+_EXCLUDE = "exclude the image"
 _KINDS = {"all": "All", "exact": "Exact copies", "crossing": "Across splits"}
 
 
@@ -382,6 +383,7 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
     columns += [column for column in facts if column in table.columns]
     scored = review.scored(benchmarks.samples(benchmark), table["id"])
     rows = table[columns].assign(take=~scored, caution=np.where(scored, review.SCORED, ""))
+    rows["proposal"] = rows["proposal"].replace(review.ASIDE, _EXCLUDE)
     columns.insert(3, "caution")
     with st.expander("Edit and export the corrections", expanded=True):
         edited = st.data_editor(
@@ -394,7 +396,7 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
         )
         kept = pd.concat([edited, rows.iloc[MAX_ROWS:]])
         kept = kept[kept["take"]].drop(columns="take")
-        kept["proposal"] = kept["proposal"].fillna("")
+        kept["proposal"] = kept["proposal"].replace(_EXCLUDE, review.ASIDE)
         relabels = review.relabel_list(kept)
         file_name = f"{benchmark.info.name}-relabel-{name}.csv"
         download.button(
@@ -415,7 +417,7 @@ def _without(columns: Sequence[str]) -> list[str]:
 def _how_to_apply(file_name: str, scored: int, changes_scored: bool) -> str:
     """Returns what to do with the exported list."""
     command = f"python -m training prepare ... --relabel {file_name}"
-    text = "An empty proposal excludes the image. "
+    text = ""
     if scored and not changes_scored:
         text += (
             f"{scored:,} of these images are in validation or test. Runs are scored on them, so "
@@ -438,7 +440,7 @@ def _editing(labels: Sequence[str]) -> Mapping[str, ColumnConfig]:
     return {
         "take": st.column_config.CheckboxColumn("export", help="Uncheck to keep the label."),
         "proposal": st.column_config.SelectboxColumn(
-            "proposal", options=["", *labels], help="Empty: exclude the image."
+            "proposal", options=[_EXCLUDE, *labels], required=True
         ),
         "caution": st.column_config.TextColumn(
             "caution", help="Tick such a row only if you want another benchmark."

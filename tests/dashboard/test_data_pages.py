@@ -219,11 +219,11 @@ def test_metrics_captions_lists_and_card_agree(open_page, faulty):
 def test_prepare_reads_the_exported_relabel_lists(open_page, faulty, tmp_path):
     app = open_page("quality", faulty.artifacts, issues="Conflicting labels")
     listed = app.dataframe[-1].value
-    assert set(listed["proposal"]) == {""}
+    assert set(listed["proposal"]) == {"exclude the image"}
     from fer_core.data.review import relabel_list
 
     csv = tmp_path / "relabel.csv"
-    relabel_list(listed).to_csv(csv, index=False)
+    relabel_list(listed.assign(proposal="")).to_csv(csv, index=False)
     images = [Image.fromarray(image) for image in faulty.dataset.images]
     rows = faulty.dataset.samples
     items = [
