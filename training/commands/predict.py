@@ -86,13 +86,9 @@ def predict(
     from fer_core.predictor import Predictor
     from training.jobs.predict import PredictOptions, find_files, predict_part
     from training.jobs.predict_parts import PartsFolder, predict_in_parts, prediction_key
-    from training.terminal.predictions import print_tally, write_predictions, write_skipped
-    from training.terminal.progress import console, show_progress
+    from training.terminal.progress import show_progress
 
-    if out.suffix.lower() not in (".parquet", ".csv"):
-        raise DataError(f"{out.name} must end in .parquet or .csv.")
-    if every is not None and fps is not None:
-        raise DataError("Pass --every or --fps, not both.")
+    _check_options(out, every, fps)
     files = find_files(Path(local_source(path, data)))
     predictor = Predictor(
         benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
@@ -115,12 +111,29 @@ def predict(
     key = prediction_key(files, predictor, run_ids, options, cropped=cropped)
     parts = PartsFolder(out.with_name(f"{out.name}.parts"), key)
 
-    def predict_one(part: "Files", progress: "Progress") -> "Tally":
-        return predict_part(part, predictor, run_ids, detector, progress, options)
+    def predict_some(some: "Files", progress: "Progress") -> "Tally":
+        return predict_part(some, predictor, run_ids, detector, progress, options)
 
-    tally = predict_in_parts(files, predict_one, parts, show_progress, options.every)
-    write_predictions(out, tally.table)
+    tally = predict_in_parts(files, predict_some, parts, show_progress, options.every)
+    _write(out, tally)
     parts.remove()
+
+
+def _check_options(out: Path, every: float | None, fps: float | None) -> None:
+    from fer_core.errors import DataError
+
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise DataError(f"{out.name} must end in .parquet or .csv.")
+    if every is not None and fps is not None:
+        raise DataError("Pass --every or --fps, not both.")
+
+
+def _write(out: Path, tally: "Tally") -> None:
+    """Writes the table and the list of skipped files, and prints what they hold."""
+    from training.terminal.predictions import print_tally, write_predictions, write_skipped
+    from training.terminal.progress import console
+
+    write_predictions(out, tally.table)
     print_tally(tally)
     if skipped := write_skipped(out, tally.skipped):
         console.print(f"all skipped files: {skipped}", markup=False, soft_wrap=True)

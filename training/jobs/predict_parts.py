@@ -119,9 +119,8 @@ def predict_in_parts(
 def split_files(files: Files) -> list[Files]:
     """Splits files into parts: images by the hundreds, videos one by one."""
     starts = range(0, len(files.pictures), PICTURES)
-    chunks = [(files.pictures[start : start + PICTURES], ()) for start in starts]
-    chunks += [((), (video,)) for video in files.videos]
-    parts = [Files(files.root, pictures, videos) for pictures, videos in chunks]
+    parts = [Files(files.root, files.pictures[start : start + PICTURES], ()) for start in starts]
+    parts += [Files(files.root, (), (video,)) for video in files.videos]
     return [Files(files.root, (), (), files.unreadable), *parts] if files.unreadable else parts
 
 
