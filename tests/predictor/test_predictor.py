@@ -1,6 +1,7 @@
 """The predictor: networks and ensembles answer, share memory, and stay safe among threads."""
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
+from fer_core.predictor import loaded_model
 from fer_core.predictor import predictor as module
 from tests.support.builders import drawn_face
 from training.jobs.import_export import ImportOptions, export_run, import_onnx
@@ -45,6 +47,20 @@ def test_every_run_predicts_a_distribution_and_a_map(predictor, run_id):
     assert answer.probabilities.sum() == pytest.approx(1)
     assert answer.saliency.shape == (MAP_SIDE, MAP_SIDE)
     assert answer.top == answer.labels.names[answer.probabilities.argmax()]
+
+
+@pytest.mark.parametrize("run_id", ["resnet34-cpu-s0", "pair-cpu"])
+def test_the_time_of_an_answer_is_without_loading(toy, monkeypatch, run_id):
+    def slowly(*arguments):
+        clock.append(100.0)  # seconds, without waiting for them
+        return load(*arguments)
+
+    clock, load, perf_counter = [], loaded_model.load_network, time.perf_counter
+    monkeypatch.setattr(loaded_model, "load_network", slowly)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: perf_counter() + sum(clock))
+    answer = Predictor(toy.benchmark, torch.device("cpu")).answer(drawn_face(), run_id)
+    assert len(clock) == len(toy.benchmark.run(run_id).info().members or (run_id,))
+    assert answer.seconds < 100
 
 
 def test_a_stored_image_has_the_prediction_of_the_evaluation(predictor, toy):
