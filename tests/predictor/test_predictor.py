@@ -18,8 +18,7 @@ from fer_core.evaluation.calibration import fit_temperature, scale_confidence
 from fer_core.evaluation.predictions import Predictions
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
-from fer_core.predictor import loaded_model
+from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide, loaded_model
 from fer_core.predictor import predictor as module
 from tests.support.builders import drawn_face
 from training.jobs.import_export import ImportOptions, export_run, import_onnx
