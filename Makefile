@@ -1,7 +1,10 @@
 # FERscope. `make` alone lists the targets.
 
 PYTHON ?= python3
-VENV := .venv
+# LIGHT=1 leaves PyTorch out: results and predictions by ONNX copies, in an environment of its own.
+LIGHT ?=
+VENV := $(if $(LIGHT),.venv-light,.venv)
+REQUIREMENTS := $(if $(LIGHT),requirements-light.txt,requirements.txt)
 BIN := $(VENV)/bin
 PORT ?= 8501
 # The versions that were tested. `make setup PINS=` installs the newest ones instead.
@@ -11,12 +14,12 @@ INSTALL := $(PIP) install -q $(if $(PINS),-c $(PINS))
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
-	speed benchmark constraints clean
+	speed benchmark constraints clean light
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: setup ## Install what is needed (once) and serve the dashboard; PORT=8501 by default
+run: setup ## Install what is needed (once) and serve the dashboard; PORT=8501 by default, LIGHT=1 without PyTorch
 	$(BIN)/streamlit run dashboard/Home.py --server.port $(PORT)
 
 setup: $(VENV)/.installed ## Create .venv with the tested versions (PINS= for the newest)
@@ -37,6 +40,10 @@ test-unit: setup-dev ## Run all tests that need no browser
 
 test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHROMIUM names another)
 	$(BIN)/pytest -m browser
+
+light: ## Install without PyTorch in .venv-light, measure it, and check what works (LIGHT=1 is implied)
+	$(MAKE) LIGHT=1 setup
+	.venv-light/bin/python -m tests.support.check_light
 
 wheel: setup-dev ## Build the wheel in dist/ and check that it works outside the checkout
 	rm -rf build dist
@@ -59,13 +66,13 @@ benchmark: speed # the target's former name
 constraints: setup-dev ## Write the versions in .venv to constraints.txt
 	$(BIN)/python -m tests.support.write_constraints
 
-clean: ## Remove .venv and caches; data and runs stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+clean: ## Remove the environments and caches; data and runs stay
+	rm -rf .venv .venv-light .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
 
-$(VENV)/.installed: requirements.txt pyproject.toml $(PINS)
+$(VENV)/.installed: $(REQUIREMENTS) pyproject.toml $(PINS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FERscope needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -r requirements.txt -e .
+	$(INSTALL) -r $(REQUIREMENTS) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt

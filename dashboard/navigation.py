@@ -10,6 +10,8 @@ from dashboard import accessibility, address, state, theme
 from dashboard.cache import warm_models
 from dashboard.cache.stamps import new_rerun
 from dashboard.components import pickers, saved_views, viewer
+from fer_core.errors import MissingExtraError
+from fer_core.extras import missing_extra
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,15 @@ def run() -> None:
         pickers.benchmark_picker()
         if shown := pickers.picked_benchmark():
             saved_views.show(shown, page.url_path or PAGES[0].name, _TITLES)
-    page.run()
+    try:
+        page.run()
+    except MissingExtraError as error:
+        st.info(str(error))
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        st.info(str(missing))
     if picked := pickers.picked_benchmark():
         viewer.show_requested(picked)
         warm_models.start(picked)

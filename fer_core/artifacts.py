@@ -181,6 +181,11 @@ class RunDir:
         return self._model_file("model.onnx")
 
     @property
+    def graph_path(self) -> Path:
+        """`graph.onnx`: the network without its weights, which it reads in `model.safetensors`."""
+        return self._model_file("graph.onnx")
+
+    @property
     def predictions_path(self) -> Path:
         """`predictions.parquet`: probabilities on validation and test."""
         return self.root / "predictions.parquet"

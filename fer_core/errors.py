@@ -35,3 +35,7 @@ class WeightsError(FerscopeError):
 
 class ArtifactError(FerscopeError):
     """A file under `artifacts/` is missing, corrupt, incomplete or of a newer version."""
+
+
+class MissingExtraError(FerscopeError):
+    """What was asked for needs packages that the light installation leaves out."""

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A room imports from rooms of a lower level only, or from itself.
 LEVELS = {
     "fer_core.errors": -1,
+    "fer_core.extras": 0,
     "fer_core.files": 0,
     "fer_core.migrations": 0,
     "fer_core.csv_text": 0,

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from fer_core.errors import FerscopeError
+from fer_core.extras import missing_extra
 from training.allocator import keep_freed_memory
 from training.lazy import LazyCommands
 
@@ -33,10 +34,19 @@ def main() -> None:
     try:
         app()
     except FerscopeError as error:
-        from rich.console import Console
+        _fail(error)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        _fail(missing)
 
-        Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}")
-        sys.exit(1)
+
+def _fail(error: FerscopeError) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(f"[bold red]Error:[/] {_plain(error)}")
+    sys.exit(1)
 
 
 def _plain(error: FerscopeError) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.inference import can_predict, predictor
 from fer_core.errors import FerscopeError
+from fer_core.extras import torch_installed
 
 if sys.platform != "win32":
     import resource
@@ -55,7 +56,12 @@ def _load(benchmark: Benchmark, limit: float) -> None:
     try:
         shared = predictor(benchmark)
         face = np.zeros(shared.format.shape, dtype=np.uint8)
-        load_within([run.run_id for run in runs], lambda run_id: shared.answer(face, run_id), limit)
+
+        def load(run_id: str) -> object:
+            maps = torch_installed()
+            return shared.answer(face, run_id) if maps else shared.predict([face], [run_id])
+
+        load_within([run.run_id for run in runs], load, limit)
     except Exception:  # pages load what they need themselves
         log.exception("models could not be loaded in advance")
 

@@ -27,6 +27,7 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.data.stored_pictures import Pictures
 from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.evaluation.regression import CAVEAT
+from fer_core.extras import INSTALL_FULL, torch_installed
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.charts import answers_heatmap, probability_bars
 from fer_core.figures.overlay import outlined
@@ -223,6 +224,11 @@ def _explain(
         stored: The face in the benchmark's format.
         target: The explained class; each model's predicted class if None.
     """
+    if not torch_installed():
+        for card in cards.values():
+            card.map.empty()
+        st.info(f"Saliency maps need PyTorch. Install it with: {INSTALL_FULL}.")
+        return []
     face = Image.fromarray(stored)
     answers: dict[str, Answer] = {}
     # an ensemble's map is made of its members' maps

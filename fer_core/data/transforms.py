@@ -1,114 +1,20 @@
-"""Preprocessing of stored uint8 images into network input, and batch augmentation.
+"""Batch augmentation, which runs in training between resizing and normalisation.
 
-Training, evaluation, dashboard and service all use `Preprocessing`. In training, augmentation
-runs on the whole batch between resizing and normalisation.
+`Preprocessing` is imported from here where torch is used anyway.
 """
 
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from fer_core.config import AugmentConfig
 from fer_core.data.constants import constant
 from fer_core.data.degradation import NO_DEGRADATION, Degradation, inside_boxes
-from fer_core.data.imaging import SampleFormat
-
-_PIPELINE_VERSION = 1  # increase when the arithmetic below changes
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Turns stored images into network input.
-
-    Attributes:
-        side: Side of the stored images in pixels.
-        colour: Whether stored images are RGB; grey images are repeated over three channels.
-        image_size: Side of the network input in pixels.
-        mean: Mean per channel, for values in 0 to 1.
-        std: Standard deviation per channel, for values in 0 to 1.
-    """
-
-    side: int
-    colour: bool
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    @property
-    def format(self) -> SampleFormat:
-        """The format of the stored images."""
-        return SampleFormat(self.side, self.colour)
-
-    @property
-    def hash(self) -> str:
-        """Short hash of everything that determines the input tensor."""
-        content = json.dumps({"version": _PIPELINE_VERSION, **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-    def unit(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Scales stored values to 0 to 1.
-
-        Args:
-            images: uint8, shape (N, H, W) or (N, H, W, 3).
-
-        Returns:
-            float32 in 0 to 1, shape (N, C, H, W) with C = 1 for grey images.
-        """
-        if isinstance(images, np.ndarray):
-            images = torch.from_numpy(np.require(images, requirements="W"))
-        batch = images.float().div_(255)
-        return batch.unsqueeze(1) if batch.ndim == 3 else batch.permute(0, 3, 1, 2)
-
-    def resize(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Resizes stored images to the input size.
-
-        Args:
-            images: uint8, shape (N, H, W) or (N, H, W, 3).
-
-        Returns:
-            float32 in 0 to 1, shape (N, C, image_size, image_size) with C = 1 for grey images.
-        """
-        return self.to_size(self.unit(images))
-
-    def to_size(self, images: Tensor) -> Tensor:
-        """Resizes float images in 0 to 1, shape (N, C, h, w), to the input size."""
-        size = (self.image_size, self.image_size)
-        if images.shape[-2:] == size:
-            return images
-        return F.interpolate(images, size, mode="bilinear", antialias=True).clamp_(0, 1)
-
-    def augmented(self, images: Tensor, random: "Augmentation") -> Tensor:
-        """Augments stored images and resizes them to the input size.
-
-        Upscaling and the affine transform share one bilinear sampling, which is faster and blurs
-        less than two. Downscaling happens first, because only `resize` antialiases.
-
-        Args:
-            images: uint8, shape (N, H, W) or (N, H, W, 3).
-            random: Augmentation parameters, one set per image.
-
-        Returns:
-            float32 in 0 to 1, shape (N, C, image_size, image_size).
-        """
-        shrinks = self.image_size < images.shape[1]
-        return random.apply(self.resize(images) if shrinks else self.unit(images), self.image_size)
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Normalises images in 0 to 1 with mean and std; returns three channels."""
-        mean = constant(self.mean, images).view(1, 3, 1, 1)
-        std = constant(self.std, images).view(1, 3, 1, 1)
-        return torch.addcmul(-mean / std, images, 1 / std)
-
-    def __call__(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        """Returns network input, float32, shape (N, 3, image_size, image_size)."""
-        return self.normalise(self.resize(images))
+from fer_core.data.preprocessing import Preprocessing as Preprocessing
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
 """Whatever a run predicts new images with: its network, or its imported ONNX file."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.transforms import Preprocessing
-from fer_core.engine.networks import load_network
+from fer_core.data.preprocessing import Preprocessing
 from fer_core.engine.onnx_network import OnnxNetwork, read_onnx
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.records import RunInfo
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Classifier(Protocol):
@@ -23,7 +24,7 @@ class Classifier(Protocol):
     def preprocessing(self) -> Preprocessing:
         """Converts stored images to its input."""
 
-    def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+    def logits(self, inputs: "torch.Tensor", batch_size: int = 64) -> "torch.Tensor":
         """Predicts normalised inputs (N, 3, S, S); shape (N, K)."""
 
     def probabilities(
@@ -51,7 +52,7 @@ def open_onnx(
 
 
 def load_classifier(
-    run: RunDir, stored: SampleFormat, device: torch.device, threads: int | None = None
+    run: RunDir, stored: SampleFormat, device: "torch.device", threads: int | None = None
 ) -> Classifier:
     """Loads what a run predicts with.
 
@@ -68,6 +69,8 @@ def load_classifier(
     info = run.info()
     if info.kind == "imported":
         return open_onnx(run, info, stored, threads)
+    from fer_core.engine.networks import load_network
+
     network = load_network(run, stored)
     network.model.to(device).requires_grad_(False)
     return network

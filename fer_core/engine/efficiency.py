@@ -87,7 +87,7 @@ def _torch_cost(model: Classifier, images: torch.Tensor) -> _Cost:
 
 def _onnx_cost(run: RunDir, model: OnnxNetwork) -> _Cost:
     size = model.preprocessing.image_size
-    shape = model.layout.arrange(torch.zeros(1, 3, size, size)).shape
+    shape = model.layout.arrange(np.zeros((1, 3, size, size), np.float32)).shape
     return _Cost(model.parameters or 0, count_onnx_flops(run.onnx_path, shape))
 
 

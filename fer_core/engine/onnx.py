@@ -3,25 +3,26 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
-from fer_core.engine.networks import Network
 from fer_core.engine.onnx_network import FACTS, OnnxInput, OnnxNetwork, read_onnx
-from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.files import atomic_path, content_hash
+
+if TYPE_CHECKING:
+    from fer_core.engine.networks import Network
 
 TOLERANCE = 1e-4
 """Largest difference of a probability between a network and its ONNX copy."""
 
 
 def export_onnx(
-    network: Network, path: Path, images: NDArray[np.uint8], weights_hash: str | None = None
+    network: "Network", path: Path, images: NDArray[np.uint8], weights_hash: str | None = None
 ) -> float:
     """Exports a network as ONNX, with its preprocessing and classes in the metadata.
 
@@ -40,23 +41,39 @@ def export_onnx(
         ArtifactError: If a probability differs by more than `TOLERANCE`.
         WeightsError: If the network cannot be exported.
     """
-    rows = np.arange(len(images))
     with atomic_path(path) as temporary:
         _write(network, temporary, weights_hash)
         copy = read_onnx(temporary, network.preprocessing.format)
-        logits = predict_logits(network.model, images, network.preprocessing, rows=rows)
-        expected = torch.softmax(logits.double(), dim=1).cpu().numpy()
-        # also one at a time: an export can be tied to its example's batch size
-        few = rows[:4]
-        difference = max(
-            float(np.abs(expected - copy.probabilities(images, rows)).max()),
-            float(np.abs(expected[few] - copy.probabilities(images, few, batch_size=1)).max()),
+        return checked_difference(network, copy, images, TOLERANCE)
+
+
+def checked_difference(
+    network: "Network", copy: OnnxNetwork, images: NDArray[np.uint8], tolerance: float
+) -> float:
+    """Returns the largest difference of a probability between a network and its copy.
+
+    Args:
+        network: The network.
+        copy: Its ONNX copy.
+        images: Stored images, shape (n, H, W) or (n, H, W, 3).
+        tolerance: Largest allowed difference.
+
+    Raises:
+        ArtifactError: If a probability differs by more.
+    """
+    rows = np.arange(len(images))
+    expected = network.probabilities(images, rows)
+    # also one at a time: an export can be tied to its example's batch size
+    few = rows[:4]
+    difference = max(
+        float(np.abs(expected - copy.probabilities(images, rows)).max()),
+        float(np.abs(expected[few] - copy.probabilities(images, few, batch_size=1)).max()),
+    )
+    if not difference <= tolerance:
+        raise ArtifactError(
+            f"The ONNX copy of {network.info.run_id} differs by {difference:.1e} in a "
+            f"probability, more than {tolerance:.0e}. Nothing was written."
         )
-        if not difference <= TOLERANCE:
-            raise ArtifactError(
-                f"The ONNX copy of {network.info.run_id} differs by {difference:.1e} in a "
-                f"probability, more than {TOLERANCE:.0e}. Nothing was written."
-            )
     return difference
 
 
@@ -75,8 +92,19 @@ def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
     """
     if not (run.onnx_path.is_file() and run.weights_path.is_file()):
         return None
+    return current_copy(run, run.onnx_path, stored)
+
+
+def current_copy(run: RunDir, path: Path, stored: SampleFormat) -> OnnxNetwork | None:
+    """Returns an ONNX file if it is a copy of a run's network as it is now.
+
+    Args:
+        run: The run.
+        path: The file.
+        stored: Format of the images to predict.
+    """
     try:
-        copy = read_onnx(run.onnx_path, stored)
+        copy = read_onnx(path, stored)
     except WeightsError:
         return None
     info = run.info()
@@ -108,7 +136,9 @@ def keep_onnx(source: Path, path: Path, network: OnnxNetwork) -> None:
         onnx.save(model, str(temporary))
 
 
-def _write(network: Network, path: Path, weights_hash: str | None) -> None:
+def _write(network: "Network", path: Path, weights_hash: str | None) -> None:
+    import torch
+
     size = network.preprocessing.image_size
     device = next(network.model.parameters()).device
     example = torch.zeros(2, 3, size, size, device=device)
@@ -127,15 +157,20 @@ def _write(network: Network, path: Path, weights_hash: str | None) -> None:
             f"{network.info.run_id} cannot be exported as ONNX: {type(error).__name__}: {error}"
         ) from error
     assert program is not None  # noqa: S101 (None only with dynamo=False)
-    program.model.metadata_props[FACTS] = json.dumps(
+    program.model.metadata_props[FACTS] = copy_facts(network, weights_hash)
+    program.save(path)
+
+
+def copy_facts(network: "Network", weights_hash: str | None) -> str:
+    """Returns the metadata of a network's ONNX copy: its input, its classes and its weights."""
+    return json.dumps(
         {
             "run_id": network.info.run_id,
             "labels": network.info.labels,
-            "image_size": size,
+            "image_size": network.preprocessing.image_size,
             "mean": network.preprocessing.mean,
             "std": network.preprocessing.std,
             "preprocessing_hash": network.preprocessing.hash,
             "weights_hash": weights_hash,
         }
     )
-    program.save(path)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.transforms import Preprocessing
+from fer_core.data.preprocessing import Preprocessing
 from fer_core.errors import WeightsError
-from fer_core.labels import LabelSet, OutputClasses
-from fer_core.models.outputs import select_columns
+from fer_core.extras import installed
+from fer_core.labels import ABSENT, LabelSet, OutputClasses
 
 if TYPE_CHECKING:
     import onnxruntime
+    from torch import Tensor
 
 Rgb = tuple[float, float, float]
 
@@ -73,9 +73,9 @@ class OnnxLayout:
     channels_last: bool
     dtype: Any
 
-    def arrange(self, inputs: torch.Tensor) -> NDArray[Any]:
+    def arrange(self, inputs: NDArray[np.float32]) -> NDArray[Any]:
         """Converts normalised inputs (N, 3, S, S) to the graph's input."""
-        batch = inputs.detach().cpu().numpy()
+        batch = inputs
         if self.channels == 1:
             batch = batch.mean(axis=1, keepdims=True)
         if self.channels_last:
@@ -114,7 +114,7 @@ class OnnxNetwork:
         """The classes of its answers, in canonical order."""
         return self.classes.labels
 
-    def logits(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+    def logits(self, inputs: "Tensor", batch_size: int = 64) -> "Tensor":
         """Predicts normalised inputs.
 
         Args:
@@ -127,12 +127,18 @@ class OnnxNetwork:
         Raises:
             WeightsError: If the graph fails, or its outputs are not finite or have another shape.
         """
+        import torch
+
+        return torch.from_numpy(self._logits(inputs.detach().cpu().numpy(), batch_size))
+
+    def _logits(self, inputs: NDArray[np.float32], batch_size: int) -> NDArray[np.float32]:
         outputs = self.outputs(inputs, batch_size)
         if self.gives_probabilities:
-            outputs = outputs.clamp_min(1e-12).log()
-        return select_columns(outputs, self.classes.columns)
+            outputs = np.log(np.maximum(outputs, np.float32(1e-12)))
+        padded = np.concatenate([outputs, np.full_like(outputs[:, :1], ABSENT)], axis=1)
+        return padded[:, list(self.classes.columns)]  # -1, a missing class, is the last column
 
-    def outputs(self, inputs: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
+    def outputs(self, inputs: NDArray[np.float32], batch_size: int = 64) -> NDArray[np.float32]:
         """Returns the graph's own outputs for normalised inputs, shape (N, outputs).
 
         Args:
@@ -170,7 +176,7 @@ class OnnxNetwork:
             )
         if not np.isfinite(answers).all():
             raise WeightsError("The outputs of the ONNX file are not finite.")
-        return torch.from_numpy(answers.astype(np.float32, copy=False))
+        return answers.astype(np.float32, copy=False)
 
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
@@ -188,8 +194,10 @@ class OnnxNetwork:
         parts = []
         for start in range(0, len(rows), batch_size):
             batch = images[rows[start : start + batch_size]]
-            parts.append(self.logits(self.preprocessing(np.asarray(batch)), batch_size))
-        result: NDArray[np.float64] = torch.cat(parts).double().softmax(dim=1).numpy()
+            parts.append(self._logits(self.preprocessing.array(np.asarray(batch)), batch_size))
+        logits = np.concatenate(parts).astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
         return result
 
 
@@ -272,8 +280,8 @@ def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
         network: As read.
         images: Some stored images, shape (N, H, W) or (N, H, W, 3).
     """
-    outputs = network.outputs(network.preprocessing(images))
-    return bool((outputs >= 0).all() and (outputs.sum(dim=1) - 1).abs().max() < 1e-3)
+    outputs = network.outputs(network.preprocessing.array(images))
+    return bool((outputs >= 0).all() and np.abs(outputs.sum(axis=1) - 1).max() < 1e-3)
 
 
 def _session(path: Path, threads: int | None) -> "onnxruntime.InferenceSession":
@@ -363,7 +371,7 @@ def _layout(session: "onnxruntime.InferenceSession", size: int, name: str) -> On
     quiet = onnxruntime.RunOptions()
     quiet.log_severity_level = 4  # what does not fit is no error here
     for layout in layouts:
-        blank = layout.arrange(torch.zeros(batch, 3, size, size))
+        blank = layout.arrange(np.zeros((batch, 3, size, size), np.float32))
         try:
             session.run(None, {graph_input.name: blank}, quiet)
         except Exception:  # noqa: S112 (ONNX Runtime raises many kinds; the next layout is tried)
@@ -401,7 +409,9 @@ def _values(shape: list[Any]) -> int | None:
 
 
 def count_parameters(path: Path) -> int | None:
-    """Counts the stored weights of any precision; None if the graph has no initializers."""
+    """Counts the stored weights of any precision; None without initializers, or without `onnx`."""
+    if not installed("onnx"):  # the light installation
+        return None
     import onnx
 
     kinds = onnx.TensorProto

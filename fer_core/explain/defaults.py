@@ -4,7 +4,6 @@ from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import ModelConfig, Recipe, parse_recipe
 from fer_core.errors import ArtifactError
 from fer_core.explain.evidence import RunEvidence, read_evidence
-from fer_core.explain.methods import default_method
 from fer_core.explain.tables import MEMBERS
 from fer_core.records import RunInfo
 
@@ -32,6 +31,8 @@ def default_of(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> str:
     best = run_evidence(benchmark, run, info).best
     if best is not None:
         return best
+    from fer_core.explain.methods import default_method
+
     return MEMBERS if info.kind == "ensemble" else default_method(config_of(info))
 
 

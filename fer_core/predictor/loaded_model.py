@@ -3,25 +3,31 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fer_core.artifacts import RunDir
 from fer_core.config import ModelConfig, RegressionConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, open_onnx
-from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx import exported_copy
+from fer_core.engine.onnx_graph import graph_copy
 from fer_core.engine.onnx_network import OnnxNetwork
-from fer_core.errors import ArtifactError
+from fer_core.errors import ArtifactError, WeightsError
 from fer_core.explain.defaults import config_of
-from fer_core.explain.saliency import LogitsFunction
-from fer_core.models import ModelSpec
+from fer_core.extras import INSTALL_FULL, require_torch, torch_installed
 from fer_core.predictor.answers import Backend, Probabilities
 from fer_core.records import RunInfo
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from fer_core.engine.networks import Network
+    from fer_core.explain.saliency import LogitsFunction
+    from fer_core.models import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,10 @@ class BorrowedModel:
     """
 
     info: RunInfo
-    model: LogitsFunction
+    model: "LogitsFunction"
     config: ModelConfig | None
-    spec: ModelSpec | None
-    prepare: Callable[[NDArray[np.uint8]], Tensor]
+    spec: "ModelSpec | None"
+    prepare: "Callable[[NDArray[np.uint8]], Tensor]"
 
 
 class LoadedModel:
@@ -53,11 +59,11 @@ class LoadedModel:
         run: Files of the run.
         info: Metadata of the run.
         stored: Format of the stored images.
-        device: Device of the network.
+        device: Device of the network; None without torch.
     """
 
     def __init__(
-        self, run: RunDir, info: RunInfo, stored: SampleFormat, device: torch.device
+        self, run: RunDir, info: RunInfo, stored: SampleFormat, device: "torch.device | None"
     ) -> None:
         self.info = info
         self.lock = threading.RLock()
@@ -84,13 +90,17 @@ class LoadedModel:
         """Whether the model is in memory."""
         return self._network is not None or self._copy is not None
 
-    def network(self) -> Network:
+    def network(self) -> "Network":
         """Returns the network on its device, with gradients disabled for parameters.
 
         Raises:
             ArtifactError: If the run is damaged.
             WeightsError: If its weights are missing or damaged.
+            MissingExtraError: If PyTorch is not installed.
         """
+        require_torch(f"The network of {self.info.run_id}")
+        from fer_core.engine.networks import load_network
+
         with self.lock:
             if self._network is None:
                 network = load_network(self._run, self._stored)
@@ -111,7 +121,7 @@ class LoadedModel:
                 self._copy_sought = True
             return self._copy
 
-    def load(self, *, use_onnx: bool) -> OnnxNetwork | Network:
+    def load(self, *, use_onnx: bool) -> "OnnxNetwork | Network":
         """Returns the model for inference: ONNX if allowed and available, else the network.
 
         Raises:
@@ -140,7 +150,7 @@ class LoadedModel:
             return BorrowedModel(self.info, copy.logits, None, None, copy.preprocessing)
         network = self.network()
 
-        def prepare(stored: NDArray[np.uint8]) -> Tensor:
+        def prepare(stored: NDArray[np.uint8]) -> "Tensor":
             return network.preprocessing(stored).to(self._device)
 
         return BorrowedModel(self.info, network.model, self.config, network.spec, prepare)
@@ -173,7 +183,19 @@ class LoadedModel:
         return result, estimates, backend
 
     def _find_onnx(self) -> OnnxNetwork | None:
-        if self.info.kind != "imported":
-            on_cpu = self._device.type == "cpu"
-            return exported_copy(self._run, self._stored) if on_cpu else None
-        return open_onnx(self._run, self.info, self._stored)
+        if self.info.kind == "imported":
+            return open_onnx(self._run, self.info, self._stored)
+        if not torch_installed():
+            return self._without_torch()
+        on_cpu = self._device is None or self._device.type == "cpu"
+        return exported_copy(self._run, self._stored) if on_cpu else None
+
+    def _without_torch(self) -> OnnxNetwork:
+        copy = exported_copy(self._run, self._stored) or graph_copy(self._run, self._stored)
+        if copy is None:
+            raise WeightsError(
+                f"{self.info.run_id} has no ONNX copy of its present weights, and its network "
+                f"needs PyTorch, which the light installation leaves out. Install it with: "
+                f"{INSTALL_FULL}."
+            )
+        return copy

@@ -6,19 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
-from fer_core.data.transforms import Preprocessing
-from fer_core.engine.classifiers import Classifier
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.operating_points import OperatingPoint
@@ -26,16 +23,8 @@ from fer_core.evaluation.predictions import read_predictions
 from fer_core.evaluation.regression import margins
 from fer_core.explain.defaults import default_of, run_evidence
 from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
-from fer_core.explain.methods import explain, method_of, methods_for, title_of
-from fer_core.explain.saliency import (
-    Detail,
-    ExplainError,
-    LogitsFunction,
-    SaliencyMap,
-    Target,
-    to_side,
-)
 from fer_core.explain.tables import MEMBERS
+from fer_core.extras import require_torch, torch_installed
 from fer_core.labels import LabelSet
 from fer_core.predictor.answers import (
     Answer,
@@ -46,6 +35,13 @@ from fer_core.predictor.answers import (
 from fer_core.predictor.loaded_model import BorrowedModel, LoadedModel
 from fer_core.predictor.lru import LRUCache
 from fer_core.records import Framing, RunInfo
+
+if TYPE_CHECKING:  # imported where it is needed: predictions from ONNX copies need no torch
+    import torch
+    from torch import Tensor
+
+    from fer_core.engine.classifiers import Classifier
+    from fer_core.explain.saliency import Detail, LogitsFunction, SaliencyMap, Target
 
 MAP_SIDE = 224
 """Side in pixels of the saliency maps in answers."""
@@ -82,7 +78,7 @@ class Predictor:
     def __init__(
         self,
         benchmark: BenchmarkDir,
-        device: torch.device | None = None,
+        device: "torch.device | str | None" = None,
         capacity: int = 12,
         *,
         use_onnx: bool = True,
@@ -91,7 +87,7 @@ class Predictor:
         self._benchmark = benchmark
         self._info = info
         self._format = SampleFormat(info.side, info.colour)
-        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = _device(device)
         self._use_onnx = use_onnx
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
         self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
@@ -210,7 +206,14 @@ class Predictor:
             ArtifactError: If the run, or a member of it, is damaged, or holds predictions alone.
             WeightsError: If its weights are missing or damaged.
             DataError: If `explain` is not a class of the run.
+            MissingExtraError: If PyTorch is not installed.
         """
+        require_torch("Saliency")
+        import torch
+
+        from fer_core.explain.methods import title_of
+        from fer_core.explain.saliency import Target, to_side
+
         info = self._benchmark.run(run_id).info()
         labels = LabelSet(info.labels)
         target = None if explain is None else Target(labels.index(explain))
@@ -298,9 +301,9 @@ class Predictor:
         face: Face,
         run_id: str,
         method: str | None = None,
-        target: Target | None = None,
-        detail: Detail | None = None,
-    ) -> SaliencyMap:
+        target: "Target | None" = None,
+        detail: "Detail | None" = None,
+    ) -> "SaliencyMap":
         """Explains one run on one face; the map carries the evidence for its method on this run.
 
         If the method needs a network, an ensemble's map is the weighted mean of the maps of the
@@ -320,6 +323,9 @@ class Predictor:
             WeightsError: As `borrow`.
             ExplainError: If the method is unknown or does not support the model.
         """
+        require_torch("Saliency")
+        from fer_core.explain.methods import method_of
+
         stored = self._format.convert(face)
         run = self._benchmark.run(run_id)
         info = run.info()
@@ -331,9 +337,11 @@ class Predictor:
         return replace(explained, evidence=self._evidence(info, explained, detail))
 
     def _evidence(
-        self, info: RunInfo, explained: SaliencyMap, detail: Detail | None
+        self, info: RunInfo, explained: "SaliencyMap", detail: "Detail | None"
     ) -> MapEvidence:
         """Returns the evidence for a map; contrasts and other layers were not measured."""
+        from fer_core.explain.saliency import Detail
+
         if explained.target.against is not None or (detail is not None and detail != Detail()):
             return NOT_MEASURED
         run = self._benchmark.run(info.run_id)
@@ -344,9 +352,11 @@ class Predictor:
         stored: NDArray[np.uint8],
         run_id: str,
         selected: str,
-        target: Target | None,
-        detail: Detail | None,
-    ) -> SaliencyMap:
+        target: "Target | None",
+        detail: "Detail | None",
+    ) -> "SaliencyMap":
+        from fer_core.explain.methods import explain
+
         digest = sha256(stored.tobytes()).digest()
         cached = self._maps.get((digest, run_id, selected, target, detail), _CachedMap)
         with cached.lock:  # concurrent equal requests share one computation
@@ -364,9 +374,9 @@ class Predictor:
         digest: bytes,
         run_id: str,
         method: str,
-        detail: Detail | None,
-        target: Target | None,
-        explained: SaliencyMap,
+        detail: "Detail | None",
+        target: "Target | None",
+        explained: "SaliencyMap",
     ) -> None:
         """Caches a map of the predicted class under that class as well."""
         if target is None:
@@ -378,9 +388,14 @@ class Predictor:
         stored: NDArray[np.uint8],
         info: RunInfo,
         method: str,
-        target: Target | None,
-    ) -> SaliencyMap:
+        target: "Target | None",
+    ) -> "SaliencyMap":
         """Averages the members' maps of one method, or of each member's default for `MEMBERS`."""
+        import torch
+
+        from fer_core.explain.methods import method_of, methods_for, title_of
+        from fer_core.explain.saliency import ExplainError, SaliencyMap, Target, to_side
+
         with self.borrow(info.run_id) as borrowed, torch.inference_mode():
             logits = borrowed.model(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
         resolved = target or Target(int(logits.argmax()))
@@ -455,10 +470,23 @@ class Predictor:
             run_id, lambda: LoadedModel(run, run.info(), self._format, self._device)
         )
 
-    def _unit(self, stored: NDArray[np.uint8]) -> Tensor:
+    def _unit(self, stored: NDArray[np.uint8]) -> "Tensor":
+        from fer_core.data.preprocessing import Preprocessing
+
         side, colour = self._format.side, self._format.colour
         plain = Preprocessing(side, colour, side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         return plain(stored).to(self._device)
+
+
+def _device(wanted: "torch.device | str | None") -> "torch.device | None":
+    """Returns the device: a GPU if there is one and none is wanted; None without torch."""
+    if not torch_installed():
+        return None
+    import torch
+
+    if wanted is not None:
+        return torch.device(wanted)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class _CachedMap:
@@ -470,11 +498,12 @@ class _CachedMap:
 
 
 def _mean_of(
-    models: Sequence[Classifier], weights: Sequence[float], shift: Sequence[float]
-) -> LogitsFunction:
+    models: "Sequence[Classifier]", weights: Sequence[float], shift: Sequence[float]
+) -> "LogitsFunction":
     """Returns a function from images in 0 to 1 to the log of the mean probability, shifted."""
+    import torch
 
-    def logits(images: Tensor) -> Tensor:
+    def logits(images: "Tensor") -> "Tensor":
         total: Tensor | None = None
         for model, weight in zip(models, weights, strict=True):
             preprocessing = model.preprocessing

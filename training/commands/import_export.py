@@ -18,13 +18,15 @@ def export(
         Path | None,
         typer.Option(
             help="Output file, or with --format hub the output folder.",
-            show_default="model.onnx in the run's folder; for hub ./<run id>/",
+            show_default="model.onnx or graph.onnx in the run's folder; for hub ./<run id>/",
         ),
     ] = None,
     format_: Annotated[
-        Literal["onnx", "hub"],
+        Literal["onnx", "graph", "hub"],
         typer.Option(
-            "--format", help="onnx, or hub: a folder that timm or transformers loads by itself."
+            "--format",
+            help="onnx; graph: ONNX without weights, for the light installation; or hub: a folder "
+            "that timm or transformers loads by itself.",
         ),
     ] = "onnx",
     artifacts: Artifacts = None,
@@ -33,6 +35,8 @@ def export(
     """Export a network as ONNX or as a folder of the hub, and check that it equals the original.
 
     onnx writes a file whose metadata (key `ferscope`) has the classes, input size, mean and std.
+    graph writes graph.onnx beside model.safetensors, which holds its weights: it is under 1 MB,
+    and the light installation predicts with it.
     hub writes config.json, model.safetensors and the model card; timm loads it with
     `timm.create_model("local-dir:FOLDER", pretrained=True)`, transformers (hf_vit) with
     `AutoModelForImageClassification.from_pretrained("FOLDER")`. The check uses test images, or
@@ -44,7 +48,7 @@ def export(
     """
     from fer_core.data.imaging import SampleFormat
     from training.jobs.hub_export import export_folder
-    from training.jobs.import_export import CHECKED, export_run
+    from training.jobs.import_export import CHECKED, export_graph, export_run
     from training.terminal.progress import console
 
     paths = benchmark_dir(benchmark, artifacts)
@@ -54,6 +58,11 @@ def export(
     if format_ == "hub":
         path = out or Path(run)
         difference = export_folder(paths.run(run), path, dataset)
+    elif format_ == "graph":
+        if out is not None:
+            raise typer.BadParameter("A graph is written beside its weights.", param_hint="--out")
+        path = paths.run(run).graph_path
+        difference = export_graph(paths.run(run), SampleFormat(info.side, info.colour), dataset)
     else:
         path = out or paths.run(run).onnx_path
         difference = export_run(paths.run(run), SampleFormat(info.side, info.colour), path, dataset)

@@ -79,8 +79,6 @@ def predict(
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """
-    import torch
-
     from fer_core.data.centerface import CenterFaceDetector
     from fer_core.errors import DataError
     from fer_core.predictor import Predictor
@@ -90,9 +88,8 @@ def predict(
 
     _check_options(out, every, fps)
     files = find_files(Path(local_source(path, data)))
-    predictor = Predictor(
-        benchmark_dir(benchmark, artifacts), torch.device("cpu") if device == "cpu" else None
-    )
+    wanted = "cpu" if device == "cpu" else None
+    predictor = Predictor(benchmark_dir(benchmark, artifacts), wanted)
     thresholds: Thresholds = unsure_below
     if operating_point is not None:
         if unsure_below:

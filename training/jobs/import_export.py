@@ -15,6 +15,7 @@ from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.class_matching import match_classes
 from fer_core.engine.networks import load_network
 from fer_core.engine.onnx import export_onnx, keep_onnx
+from fer_core.engine.onnx_graph import write_graph
 from fer_core.engine.onnx_network import OnnxInput, assumptions, ends_in_softmax, read_onnx
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.external import (
@@ -72,6 +73,24 @@ def export_run(
     """
     network, images = load_network(run, stored), compared_images(stored, dataset)
     return export_onnx(network, path, images, content_hash(run.weights_path))
+
+
+def export_graph(run: RunDir, stored: SampleFormat, dataset: PreparedDataset | None) -> float:
+    """Writes a run's ONNX graph without weights after comparing it with the network on images.
+
+    Args:
+        run: A network's run.
+        stored: Format of the benchmark's images.
+        dataset: Its test images are compared; drawn faces if None.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        ArtifactError: If the run has no network, or the graph's predictions differ.
+        WeightsError: If the graph cannot do without weights of its own.
+    """
+    return write_graph(load_network(run, stored), run, compared_images(stored, dataset))
 
 
 def compared_images(stored: SampleFormat, dataset: PreparedDataset | None) -> NDArray[np.uint8]:
