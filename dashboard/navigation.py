@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from dashboard import accessibility, address, state, theme
 from dashboard.cache import warm_models
@@ -120,6 +121,19 @@ def run() -> None:
         pickers.benchmark_picker()
         if shown := pickers.picked_benchmark():
             saved_views.show(shown, page.url_path or PAGES[0].name, _TITLES)
+    _show(page)
+    if picked := pickers.picked_benchmark():
+        viewer.show_requested(picked)
+        warm_models.start(picked)
+    with st.sidebar:
+        st.caption(
+            "FERscope evaluates facial-expression classifiers. A predicted expression does not "
+            "show what a person feels, and it is not a diagnosis."
+        )
+
+
+def _show(page: StreamlitPage) -> None:
+    """Runs a page; where it needs a package of the extra `full`, says what to install."""
     try:
         page.run()
     except MissingExtraError as error:
@@ -129,11 +143,3 @@ def run() -> None:
         if missing is None:
             raise
         st.info(str(missing))
-    if picked := pickers.picked_benchmark():
-        viewer.show_requested(picked)
-        warm_models.start(picked)
-    with st.sidebar:
-        st.caption(
-            "FERscope evaluates facial-expression classifiers. A predicted expression does not "
-            "show what a person feels, and it is not a diagnosis."
-        )
