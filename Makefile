@@ -10,7 +10,8 @@ PORT ?= 8501
 # The versions that were tested. `make setup PINS=` installs the newest ones instead.
 PINS ?= constraints.txt
 PIP := $(BIN)/pip --disable-pip-version-check
-INSTALL := $(PIP) install -q $(if $(PINS),-c $(PINS))
+# without compiled Python, of which only a part is ever used, the light environment is a fifth smaller
+INSTALL := $(PIP) install -q $(if $(LIGHT),--no-compile) $(if $(PINS),-c $(PINS))
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \

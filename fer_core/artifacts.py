@@ -118,9 +118,31 @@ def _require_columns(path: Path, columns: Sequence[str], names: Container[str]) 
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Writes a parquet file atomically."""
+    """Writes a parquet file atomically.
+
+    Floats are stored byte by byte and integers as differences, which zstd then compresses best.
+    """
+    encodings = {str(name): _encoding(table[name]) for name in table.columns}
+    plain = {name: encoding for name, encoding in encodings.items() if encoding}
     with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False, compression="zstd")
+        table.to_parquet(
+            temporary,
+            index=False,
+            compression="zstd",
+            use_dictionary=[name for name in encodings if name not in plain],
+            column_encoding=plain or None,
+        )
+
+
+def _encoding(column: pd.Series) -> str:
+    """Returns a column's parquet encoding; empty for a dictionary of its values."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return "BYTE_STREAM_SPLIT"
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return "DELTA_BINARY_PACKED"
+    if isinstance(column.dtype, pd.StringDtype) and column.is_unique:
+        return "DELTA_BYTE_ARRAY"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -480,9 +502,9 @@ class BenchmarkDir:
     def write_mean_faces(self, faces: Mapping[str, NDArray[Any]]) -> None:
         """Writes `mean_faces.npz`; keys as in `fer_core.data.aggregates`.
 
-        They are stored in half precision: 0.06 grey levels, for half of the size.
+        They are stored to an eighth of a grey level, for less than half of the size.
         """
-        halves = {key: face.astype(np.float16) for key, face in faces.items()}
+        halves = {key: (np.rint(8 * face) / 8).astype(np.float16) for key, face in faces.items()}
         write_arrays(self.mean_faces_path, halves, compress=True)
 
     def mean_faces(self) -> dict[str, NDArray[np.float32]]:
