@@ -22,7 +22,7 @@ def test_pages_and_predictions_work_without_torch():
         timeout=300,
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert "synthetic: 1 of 1 runs answer" in result.stdout
+    assert "synthetic: 1 of 2 runs answer" in result.stdout
     assert result.stdout.count(": opens") == 5
     assert result.stdout.count(": names the extra") == 2
 

@@ -56,4 +56,5 @@ def test_preprocessing_without_torch_equals_that_with_it(size, colour, monkeypat
     monkeypatch.setattr(preprocessing, "torch_installed", lambda: False)
     result = prepare.array(faces)
     assert result.dtype == np.float32
-    np.testing.assert_allclose(result, expected, atol=5e-6)
+    # torch has its weights in single precision; a grey level is 0.013 or more here
+    np.testing.assert_allclose(result, expected, atol=5e-5)

@@ -11,14 +11,16 @@ import torch
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.transforms import Preprocessing
+from fer_core.engine import networks
 from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
 from fer_core.evaluation.calibration import fit_temperature, scale_confidence
 from fer_core.evaluation.predictions import Predictions
+from fer_core.explain import methods
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide, loaded_model
+from fer_core.predictor import MAP_SIDE, Backend, Prediction, Predictor, decide
 from fer_core.predictor import predictor as module
 from tests.support.builders import drawn_face
 from training.jobs.import_export import ImportOptions, export_run, import_onnx
@@ -54,8 +56,8 @@ def test_the_time_of_an_answer_is_without_loading(toy, monkeypatch, run_id):
         clock.append(100.0)  # seconds, without waiting for them
         return load(*arguments)
 
-    clock, load, perf_counter = [], loaded_model.load_network, time.perf_counter
-    monkeypatch.setattr(loaded_model, "load_network", slowly)
+    clock, load, perf_counter = [], networks.load_network, time.perf_counter
+    monkeypatch.setattr(networks, "load_network", slowly)
     monkeypatch.setattr(module.time, "perf_counter", lambda: perf_counter() + sum(clock))
     answer = Predictor(toy.benchmark, torch.device("cpu")).answer(drawn_face(), run_id)
     assert len(clock) == len(toy.benchmark.run(run_id).info().members or (run_id,))
@@ -307,8 +309,8 @@ def test_an_imported_network_predicts_and_is_explained_by_perturbation(
 def test_an_ensemble_averages_the_maps_of_its_members(toy, monkeypatch):
     predictor = Predictor(toy.benchmark, torch.device("cpu"))
     made = []
-    real = module.explain
-    monkeypatch.setattr(module, "explain", lambda *predicted: made.append(1) or real(*predicted))
+    real = methods.explain
+    monkeypatch.setattr(methods, "explain", lambda *predicted: made.append(1) or real(*predicted))
     face = predictor.format.convert(drawn_face())
     for run_id in (RUNS[0], RUNS[2]):
         predictor.answer(face, run_id, "fear")
