@@ -53,7 +53,7 @@ _SCRIPT = """
       || !changed.every((key) => filled(key) || moved(key));
   };
   // before it opens another page, Streamlit clears the parameters of the present one, and writes
-  // those of a link: the other page then replaces this entry, however late it comes
+  // those of a link one by one: they and the other page replace this entry, however late they come
   const isLeaving = (before, after) => {
     const lost = [...before.searchParams.keys()].filter((key) => !after.searchParams.has(key));
     return before.pathname === after.pathname && lost.some((key) => !cleared.has(key));
@@ -64,9 +64,10 @@ _SCRIPT = """
   const act = () => { if (!isRunning()) forget(); };
   history.pushState = (state, title, url) => {
     const [before, after] = [new URL(location.href), new URL(url, location.href)];
-    const follows = left === before.href && before.pathname !== after.pathname;
+    const follows = left === before.href;
     (isStep(before, after) && !follows ? push : replace)(state, title, url);
-    left = isLeaving(before, after) ? location.href : null;
+    const stays = before.pathname === after.pathname;
+    left = (follows && stays) || isLeaving(before, after) ? location.href : null;
     told();
   };
   for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, act, true);

@@ -42,6 +42,14 @@ def test_back_from_another_page_keeps_the_slice(page, wait):
     assert back(page) == "/trust?run=a&slice=dark"
 
 
+def test_parameters_of_a_link_that_are_written_one_by_one_are_no_steps(page):
+    write(page, "/trust")
+    write(page, "/trust?benchmark=toy")
+    write(page, "/trust?benchmark=toy&run=a")
+    write(page, "/errors?benchmark=toy&run=a")
+    assert back(page) == "/trust?run=a&slice=dark"
+
+
 def test_a_click_while_the_other_page_is_awaited_changes_nothing(page):
     page.evaluate("document.querySelector('div').dataset.testScriptState = 'running'")
     write(page, "/trust")
