@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps
 from fer_core.abilities import abilities_of
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
@@ -162,6 +162,16 @@ def _state(
     )
 
 
+def _labels(now: LabelState) -> Hashable:
+    labelled = now.annotations.labelled
+    parts = (labelled.rows, labelled.shares, labelled.probability)
+    return (now.selection.leader, *(np.asarray(part).tobytes() for part in parts))
+
+
+_BY_LABELS: HashFuncs = {Benchmark: _pool_stamps, BenchmarkPool: _identity, LabelState: _labels}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_LABELS)
 def calibration_of(
     benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
 ) -> SetCalibration:
@@ -175,6 +185,7 @@ def calibration_of(
     return set_calibration(_test_predictions(run).probabilities, now.annotations.labelled)
 
 
+@st.cache_resource(max_entries=64, show_spinner="Fitting ...", hash_funcs=_BY_LABELS)
 def point_of(
     benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
 ) -> OperatingPoint | None:

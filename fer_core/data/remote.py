@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fer_core.data.progress import Progress, silent
+from fer_core.data.sources.tree import MAX_FILES
 from fer_core.errors import ArtifactError, DataError
 from fer_core.files import read_json, try_lock, write_json
 
@@ -28,9 +29,6 @@ PROTOCOLS = {
     "file": "fsspec",
 }
 """Protocols that are read, and the package that fsspec needs for each."""
-
-MAX_FILES = 3_000_000
-"""Maximum number of files below a URL, as of a folder."""
 
 _BATCH = 64
 """Files that are copied at once; a copy that is killed loses at most these."""
@@ -178,13 +176,13 @@ class _Copy:
 
 
 def _open(url: str) -> tuple["AbstractFileSystem", str]:
-    from fsspec.core import url_to_fs
-
     protocol = urlsplit(url).scheme
     if protocol not in PROTOCOLS or "::" in url:
         known = ", ".join(f"{name}://" for name in PROTOCOLS)
         raise DataError(f"{shown_url(url)} cannot be read; known are {known}.")
     try:
+        from fsspec.core import url_to_fs
+
         fs, root = url_to_fs(url)
     except ImportError as error:
         raise DataError(
