@@ -8,6 +8,7 @@ from rich.table import Table
 
 from benchmarks import (
     accuracy_estimates,
+    clicks,
     dashboard,
     detection,
     faces,
@@ -37,6 +38,7 @@ MEASURES = {
     "gpu": gpu_training.measure,
     "memory": memory.measure,
     "dashboard": dashboard.measure,
+    "clicks": clicks.measure,
     "scale": scale.measure,
     "users": users.measure,
     "start": start.measure,

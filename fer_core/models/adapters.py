@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from peft import LoraConfig as PeftConfig
 from peft import inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
@@ -47,6 +48,18 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
         model,
     )
     model.get_submodule(spec.head).requires_grad_(True)
+
+
+def merge_adapters(model: nn.Module) -> nn.Module:
+    """Adds each adapter to the weights that it adapts, in place, and returns the model.
+
+    Predictions stay the same up to rounding; names of tensors are those of the base again.
+    """
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
+    return model
 
 
 def adapter_part(state: Mapping[str, Tensor], spec: ModelSpec) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fer_core.config import ModelConfig
 from fer_core.errors import WeightsError
 from fer_core.files import write_json
+from fer_core.models.adapters import merge_adapters
 from fer_core.models.external import LogitsOnly
 from fer_core.models.registry import ModelSpec
 from fer_core.models.regression_head import classifier_of
@@ -44,9 +45,7 @@ class Exported:
 
 
 def library_of(spec: ModelSpec, config: ModelConfig) -> Library | None:
-    """Returns the library that can load an architecture; None for FERscope's own and adapters."""
-    if config.lora is not None:
-        return None
+    """Returns the library that can load an architecture; None for FERscope's own."""
     if spec.timm_call is not None:
         return "timm"
     is_transformers = spec.key.startswith("hf_vit") or config.architecture.startswith("hf:")
@@ -65,8 +64,8 @@ def write_folder(network: Exported, folder: Path) -> Library:
     library = library_of(network.spec, network.config)
     if library is None:
         raise WeightsError(
-            f"{network.spec.title} cannot be loaded by timm or transformers: it is an adapter, or "
-            "its code is part of FERscope. Export it as ONNX instead."
+            f"{network.spec.title} cannot be loaded by timm or transformers: its code is part of "
+            "FERscope. Export it as ONNX instead."
         )
     model = _plain_classifier(network)
     if library == "timm":
@@ -98,8 +97,8 @@ def logits_of_folder(folder: Path, library: Library, inputs: Tensor) -> Tensor:
 
 
 def _plain_classifier(network: Exported) -> nn.Module:
-    """Returns a copy without the regression head."""
-    model = copy.deepcopy(network.model).cpu().eval()
+    """Returns a copy without the regression head, with adapters merged into its weights."""
+    model = merge_adapters(copy.deepcopy(network.model).cpu().eval())
     model.set_submodule(network.spec.head, classifier_of(model, network.spec))
     return model
 

@@ -5,11 +5,13 @@ import json
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
-from fer_core.config import ModelConfig
+from fer_core.config import LoraConfig, ModelConfig
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.files import read_json
 from fer_core.models import build_model, spec_of
+from fer_core.models.adapters import add_adapter
 from fer_core.models.hub_folder import Exported, logits_of_folder, write_folder
 from fer_core.models.regression_head import add_regression_head
 from tests.support.builders import toy_benchmark, toy_run
@@ -65,6 +67,36 @@ def test_the_library_alone_computes_the_same_logits(tmp_path, architecture, opti
     else:
         assert content["id2label"] == {"0": "angry", "1": "happy", "2": "sad"}
         assert read_json(tmp_path / "preprocessor_config.json")["image_mean"] == [0.5] * 3
+
+
+@pytest.mark.parametrize("architecture", ["vit_tiny", "hf_vit_small"])
+def test_a_lora_adapter_is_merged_into_its_base(tmp_path, architecture):
+    torch.manual_seed(0)
+    config = ModelConfig(
+        architecture=architecture,
+        image_size=32,
+        patch_size=8,
+        lora=LoraConfig(rank=2),
+        init="run:toy/base-cpu-s0",
+    )
+    model, spec = build_model(config, 3).eval(), spec_of(architecture)
+    base = set(model.state_dict())
+    inputs = torch.randn(2, 3, 32, 32)
+    plain = model(inputs).detach()
+    add_adapter(model, config)
+    for name, tensor in model.named_parameters():
+        if ".lora_" in name:  # a new adapter changes nothing
+            torch.nn.init.normal_(tensor, std=0.1)
+    with torch.inference_mode():
+        expected = model(inputs)
+    assert (expected - plain).abs().max() > 1e-2
+    library = write_folder(Exported(model, spec, config, LABELS), tmp_path)
+    torch.testing.assert_close(
+        logits_of_folder(tmp_path, library, inputs), expected, rtol=0, atol=1e-5
+    )
+    written = set(load_file(tmp_path / "model.safetensors"))
+    assert written == {key.removeprefix("model.") for key in base}
+    assert any(".lora_" in key for key in model.state_dict())
 
 
 def test_a_regression_head_is_left_out_and_the_network_stays_as_it_is(tmp_path):
