@@ -132,6 +132,7 @@ register(
         reference=_REFERENCE,
         prefix_tokens=1,
         layout="tokens",
+        inverts_ablation_cam=True,
         patch=8,
         lora_targets=("attention.qkv", "attention.proj"),
     )
@@ -157,6 +158,7 @@ for _key, _title, _name, _hub in (
             imagenet=f"hub:timm/{_hub}",
             prefix_tokens=1,
             layout="tokens",
+            inverts_ablation_cam=True,
             patch=16,
             lora_targets=("attn.qkv", "attn.proj"),
             adapt=_resampled,
@@ -190,6 +192,7 @@ for _key, _title, _shape, _layer, _source in (
             imagenet=f"hub:{_source}" if _source else None,
             prefix_tokens=1,
             layout="tokens",
+            inverts_ablation_cam=True,
             patch=16,
             lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"),
             adapt=_hf_names,

@@ -1,8 +1,12 @@
 """Imported models on every page where runs stand, and why they are missing from others."""
 
+import json
+import shutil
+
 import pandas as pd
 import pytest
 
+from dashboard import navigation
 from fer_core.artifacts import ArtifactStore
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.onnx_network import OnnxInput
@@ -126,3 +130,36 @@ def test_the_saliency_lab_says_why_a_method_does_not_apply(shop, open_page):
     said = texts(app).replace("\\", "")
     assert "Grad-CAM does not support a model without access to its network" in said
     assert said.count("does not support") == 1  # the ViT has a map, and occlusion suits all
+
+
+@pytest.fixture(scope="module")
+def only_tables(tmp_path_factory):
+    """A benchmark whose only runs are tables of predictions, of which nothing else was measured."""
+    root = tmp_path_factory.mktemp("tables")
+    toy = toy_benchmark(root / "toy", runs=2, per_class=12)
+    benchmark = ArtifactStore(toy.artifacts).benchmark("toy")
+    for run in benchmark.runs():
+        table = pd.read_parquet(run.predictions_path).drop(columns=["split", "y_true"])
+        table.to_csv(root / f"{run.run_id}.csv", index=False)
+        shutil.rmtree(run.root)
+    for index, path in enumerate(sorted(root.glob("*.csv"))):
+        options = ImportOptions(f"Table {index}")
+        import_table(path, benchmark, benchmark.run(f"table-{index}"), options=options)
+    return toy
+
+
+WITH_CHARTS = [page.name for page in navigation.PAGES if page.name != "live"]  # needs a browser
+
+
+@pytest.mark.parametrize("page", WITH_CHARTS)
+def test_no_chart_is_empty_where_all_runs_are_tables(only_tables, open_page, page):
+    app = open_page(page, only_tables.artifacts)
+    assert not app.exception
+    for element in app.get("plotly_chart"):
+        figure = json.loads(element.proto.spec)
+        assert any(_has_values(trace) for trace in figure["data"]), figure["layout"]
+
+
+def _has_values(trace: dict[str, object]) -> bool:
+    """Whether a trace of Plotly has values to draw."""
+    return any(trace.get(axis) for axis in ("x", "y", "z"))
