@@ -56,12 +56,10 @@ def _load(benchmark: Benchmark, limit: float) -> None:
     try:
         shared = predictor(benchmark)
         face = np.zeros(shared.format.shape, dtype=np.uint8)
-
-        def load(run_id: str) -> object:
-            maps = torch_installed()
-            return shared.answer(face, run_id) if maps else shared.predict([face], [run_id])
-
-        load_within([run.run_id for run in runs], load, limit)
+        names = [run.run_id for run in runs]
+        load_within(names, lambda run_id: shared.predict([face], [run_id]), limit)
+        if torch_installed():  # maps take longer, and are shown after the predictions
+            load_within(names, lambda run_id: shared.answer(face, run_id), limit)
     except Exception:  # pages load what they need themselves
         log.exception("models could not be loaded in advance")
 

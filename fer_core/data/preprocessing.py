@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.data.imaging import SampleFormat
-from fer_core.extras import torch_installed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,9 +119,9 @@ class Preprocessing:
         return self.normalise(self.resize(images))
 
     def array(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Returns the network input of stored images as an array, and needs no torch.
+        """Returns the network input of stored images as an array, by numpy alone.
 
-        Without torch, numpy does the same arithmetic; values differ by rounding.
+        The arithmetic is that of a call; values differ by rounding.
 
         Args:
             images: uint8, shape (N, H, W) or (N, H, W, 3).
@@ -130,9 +129,6 @@ class Preprocessing:
         Returns:
             float32, shape (N, 3, image_size, image_size).
         """
-        if torch_installed():
-            result: NDArray[np.float32] = self(images).numpy()
-            return result
         batch = images.astype(np.float64) / 255
         batch = batch[:, None] if batch.ndim == 3 else batch.transpose(0, 3, 1, 2)
         if batch.shape[2:] != (self.image_size, self.image_size):

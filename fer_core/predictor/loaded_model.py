@@ -12,6 +12,7 @@ from fer_core.artifacts import RunDir
 from fer_core.config import ModelConfig, RegressionConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, open_onnx
+from fer_core.engine.devices import Device
 from fer_core.engine.onnx import exported_copy
 from fer_core.engine.onnx_graph import graph_copy
 from fer_core.engine.onnx_network import OnnxNetwork
@@ -22,7 +23,6 @@ from fer_core.predictor.answers import Backend, Probabilities
 from fer_core.records import RunInfo
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from fer_core.engine.networks import Network
@@ -59,12 +59,10 @@ class LoadedModel:
         run: Files of the run.
         info: Metadata of the run.
         stored: Format of the stored images.
-        device: Device of the network; None without torch.
+        device: Device of the network.
     """
 
-    def __init__(
-        self, run: RunDir, info: RunInfo, stored: SampleFormat, device: "torch.device | None"
-    ) -> None:
+    def __init__(self, run: RunDir, info: RunInfo, stored: SampleFormat, device: Device) -> None:
         self.info = info
         self.lock = threading.RLock()
         self._run = run
@@ -104,12 +102,12 @@ class LoadedModel:
         with self.lock:
             if self._network is None:
                 network = load_network(self._run, self._stored)
-                network.model.to(self._device).requires_grad_(False)
+                network.model.to(self._device.torch).requires_grad_(False)
                 self._network = network
             return self._network
 
     def onnx(self) -> OnnxNetwork | None:
-        """Returns the imported ONNX model, or a CPU network's export if its weights are current.
+        """Returns the imported ONNX model, or on a CPU a copy of the network as it is now.
 
         Raises:
             ArtifactError: If the run was imported as predictions only.
@@ -151,7 +149,7 @@ class LoadedModel:
         network = self.network()
 
         def prepare(stored: NDArray[np.uint8]) -> "Tensor":
-            return network.preprocessing(stored).to(self._device)
+            return network.preprocessing(stored).to(self._device.torch)
 
         return BorrowedModel(self.info, network.model, self.config, network.spec, prepare)
 
@@ -185,14 +183,10 @@ class LoadedModel:
     def _find_onnx(self) -> OnnxNetwork | None:
         if self.info.kind == "imported":
             return open_onnx(self._run, self.info, self._stored)
-        if not torch_installed():
-            return self._without_torch()
-        on_cpu = self._device is None or self._device.type == "cpu"
-        return exported_copy(self._run, self._stored) if on_cpu else None
-
-    def _without_torch(self) -> OnnxNetwork:
+        if not self._device.is_cpu:
+            return None
         copy = exported_copy(self._run, self._stored) or graph_copy(self._run, self._stored)
-        if copy is None:
+        if copy is None and not torch_installed():
             raise WeightsError(
                 f"{self.info.run_id} has no ONNX copy of its present weights, and its network "
                 f"needs PyTorch, which the light installation leaves out. Install it with: "

@@ -16,6 +16,7 @@ from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir
 from fer_core.config import ModelConfig
 from fer_core.data.imaging import SampleFormat
+from fer_core.engine.devices import Device
 from fer_core.errors import ArtifactError, FerscopeError
 from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.operating_points import OperatingPoint
@@ -24,7 +25,7 @@ from fer_core.evaluation.regression import margins
 from fer_core.explain.defaults import default_of, run_evidence
 from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
 from fer_core.explain.tables import MEMBERS
-from fer_core.extras import require_torch, torch_installed
+from fer_core.extras import require_torch
 from fer_core.labels import LabelSet
 from fer_core.predictor.answers import (
     Answer,
@@ -59,8 +60,8 @@ class Predictor:
         benchmark: Directory of the benchmark.
         device: Device of the networks; by default a GPU, if there is one.
         capacity: Largest number of models in memory; the least recently used is evicted.
-        use_onnx: Whether to use ONNX exports for predictions on a CPU; explanations always use the
-            network.
+        use_onnx: Whether to use ONNX graphs and exports for predictions on a CPU, which need no
+            PyTorch and are faster; explanations always use the network.
 
     Examples:
         >>> import fer_core
@@ -87,7 +88,7 @@ class Predictor:
         self._benchmark = benchmark
         self._info = info
         self._format = SampleFormat(info.side, info.colour)
-        self._device = _device(device)
+        self._device = Device(device)
         self._use_onnx = use_onnx
         self._slots: LRUCache[str, LoadedModel] = LRUCache(capacity)
         self._maps: LRUCache[tuple[object, ...], _CachedMap] = LRUCache(_MAPS_KEPT)
@@ -475,18 +476,7 @@ class Predictor:
 
         side, colour = self._format.side, self._format.colour
         plain = Preprocessing(side, colour, side, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        return plain(stored).to(self._device)
-
-
-def _device(wanted: "torch.device | str | None") -> "torch.device | None":
-    """Returns the device: a GPU if there is one and none is wanted; None without torch."""
-    if not torch_installed():
-        return None
-    import torch
-
-    if wanted is not None:
-        return torch.device(wanted)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return plain(stored).to(self._device.torch)
 
 
 class _CachedMap:

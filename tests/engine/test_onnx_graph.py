@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from fer_core.data import preprocessing
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.preprocessing import Preprocessing
 from fer_core.engine import onnx_graph
@@ -48,12 +47,11 @@ def test_a_graph_that_is_too_large_is_refused_and_not_kept(run, monkeypatch):
 
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("size", [31, 48, 112])
-def test_preprocessing_without_torch_equals_that_with_it(size, colour, monkeypatch):
+def test_preprocessing_without_torch_equals_that_with_it(size, colour):
     prepare = Preprocessing(48, colour, size, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
     faces = np.random.default_rng(1).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     faces = faces if colour else faces[..., 0]
     expected = prepare(faces).numpy()
-    monkeypatch.setattr(preprocessing, "torch_installed", lambda: False)
     result = prepare.array(faces)
     assert result.dtype == np.float32
     # torch has its weights in single precision; a grey level is 0.013 or more here
