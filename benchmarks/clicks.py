@@ -1,7 +1,7 @@
 """Waiting times in a browser: changes of page, the sample viewer, Response curves and Compare.
 
 A Chromium opens the dashboard with the published runs. The page itself takes the time, from the
-click (or from the start of loading) to the first animation frame in which the result stands there.
+click to the first animation frame in which the result is there.
 Server and browser share this machine. `FERSCOPE_DATA` names the folder of a prepared benchmark,
 if the faces are to be shown too.
 """
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import ElementHandle, Page, sync_playwright
 
 from benchmarks.result import Result
 from benchmarks.users import served
@@ -30,10 +30,9 @@ _STILL = (
     "document.querySelector('[data-testid=stApp]')"
     ".getAttribute('data-test-script-state') === 'notRunning'"
 )
-_FACES = "document.querySelectorAll('.fs-grid button')"
 _ANSWER = "/\\u00b7 \\d+%$/"
 _ROWS = f"[...document.querySelectorAll('h3')].filter(row => {_ANSWER}.test(row.innerText.trim()))"
-_TIMED = """async () => {{
+_TIMED = """async element => {{
     const frame = () => new Promise(requestAnimationFrame);
     const started = performance.now();
     {start};
@@ -45,7 +44,7 @@ _TIMED = """async () => {{
 
 
 def measure() -> Iterator[Result]:
-    """Measures a first visit of Compare on a new server, then warm pages and the viewer."""
+    """Measures Compare while no model is loaded, then warm pages, the viewer and Compare again."""
     with (
         tempfile.TemporaryDirectory() as state,
         served(Path(state)) as (address, _),
@@ -73,14 +72,27 @@ def _page() -> Iterator[Page]:
 
 
 def _settle(page: Page) -> None:
+    """Waits until no script runs and the browser has drawn everything."""
     page.wait_for_selector("h1")
     page.wait_for_function(_STILL)
     page.wait_for_timeout(500)
+    page.evaluate("() => new Promise(requestIdleCallback)")
 
 
-def _timed(page: Page, start: str, seen: str, done: str = _STILL) -> tuple[float, float]:
-    """Returns the milliseconds until `seen` holds and until `done` holds after it."""
-    first, complete = page.evaluate(_TIMED.format(start=start, seen=seen, done=done))
+def _timed(
+    page: Page, start: str, seen: str, done: str = _STILL, element: ElementHandle | None = None
+) -> tuple[float, float]:
+    """Returns the milliseconds until `seen` holds and until `done` holds after it.
+
+    Args:
+        page: The browser's page.
+        start: JavaScript that starts the measurement; it can use `element`.
+        seen: JavaScript condition.
+        done: JavaScript condition.
+        element: An element of the page.
+    """
+    script = _TIMED.format(start=start, seen=seen, done=done)
+    first, complete = page.evaluate(script, element)
     return first, complete
 
 
@@ -111,23 +123,29 @@ def _pages(page: Page, address: str) -> Iterator[Result]:
 
 def _open(page: Page, name: str) -> tuple[float, float]:
     title = navigation.BY_NAME[name].title
+    seen = f"document.querySelector('h1')?.innerText.trim() === '{title}'"
+    return _timed(page, _click(name), seen)
+
+
+def _click(name: str) -> str:
+    """Returns JavaScript that clicks a page in the navigation."""
+    title = navigation.BY_NAME[name].title
     links = "[...document.querySelectorAll('[data-testid=stSidebarNav] a')]"
-    return _timed(
-        page,
-        f"{links}.find(link => link.innerText.includes('{title}')).click()",
-        f"document.querySelector('h1')?.innerText.trim() === '{title}'",
-    )
+    return f"{links}.find(link => link.innerText.includes('{title}')).click()"
 
 
 def _viewer(page: Page, address: str) -> Iterator[Result]:
     page.goto(f"{address}/errors")
     times = []
     for index in range(REPEATS + 1):
-        page.wait_for_function(f"{_FACES}.length > {index}")
+        face = page.locator(".fs-grid button").nth(index)
+        face.wait_for()
         _settle(page)
-        sample = page.evaluate(f"{_FACES}[{index}].dataset.id")
-        shown = f"document.querySelector('[role=dialog]')?.innerText.includes('{sample}')"
-        times.append(_timed(page, f"{_FACES}[{index}].click()", shown))
+        shown = (
+            "document.querySelector('[role=dialog]')?.innerText.includes"
+            f"('{face.get_attribute('data-id')}')"
+        )
+        times.append(_timed(page, "element.click()", shown, element=face.element_handle()))
         _settle(page)
         page.keyboard.press("Escape")
         page.wait_for_function("!document.querySelector('[role=dialog]')")
@@ -137,8 +155,12 @@ def _viewer(page: Page, address: str) -> Iterator[Result]:
 def _compare(
     page: Page, address: str, models: str, targets: tuple[float, float] | None
 ) -> Iterator[Result]:
-    page.goto(f"{address}/compare?example=happy", wait_until="commit")
-    first, complete = _timed(page, "", f"{_ROWS}.length", "document.querySelector('h4')")
+    """Opens Compare, with an example face, from the first page."""
+    page.goto(address)
+    _settle(page)
+    first, complete = _timed(
+        page, _click("compare"), f"{_ROWS}.length", "document.querySelector('h4')"
+    )
     rows = page.evaluate(f"{_ROWS}.length")
     limits = (None, None) if targets is None else targets
     for what, spent, limit in (
@@ -146,7 +168,7 @@ def _compare(
         (f"all {rows} predictions", complete, limits[1]),
     ):
         yield Result(
-            f"Compare, {models}: address to {what}",
+            f"Compare, {models}: click to {what}",
             f"{spent / 1000:.1f} s",
             "",
             "" if limit is None else f"{limit:.0f} s",

@@ -36,10 +36,12 @@ h2, h3 { letter-spacing: -.01em; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 [data-testid="stPageLink"] :is(a, span, p) { white-space: normal; overflow: visible;
   overflow-wrap: break-word; }
+[class*="st-key-tiles-small"] { --tile: 8.5rem; }
+[class*="st-key-tiles-wide"] { --tile: 13rem; }
 [class*="st-key-tiles-"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],
-[class*="st-key-tiles-"] > [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
-[class*="st-key-tiles-small"] [data-testid="stColumn"] { flex: 1 1 8.5rem; min-width: 8.5rem; }
-[class*="st-key-tiles-wide"] [data-testid="stColumn"] { flex: 1 1 13rem; min-width: 13rem; }
+[class*="st-key-tiles-"] > [data-testid="stHorizontalBlock"] { display: grid;
+  grid-template-columns: repeat(auto-fit, minmax(var(--tile), 1fr)); }
+[class*="st-key-tiles-"] [data-testid="stColumn"] { width: auto; min-width: 0; }
 [data-testid="stImage"] img { border-radius: .45rem; }
 .st-key-address, .st-key-roles { display: none; }
 /* contrast of at least 4.5:1; Streamlit's captions have 4.2 and its ticks 3.6 */

@@ -17,7 +17,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.cache import uploads
-from dashboard.cache.stamps import file_stamps, stamp
+from dashboard.cache.stamps import digested, file_stamps, stamp
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.data.atomic_dir import ATTACHED
 from fer_core.data.prepared import prepared_folder
@@ -105,6 +105,7 @@ def benchmark_dirs() -> dict[str, BenchmarkDir]:
     }
 
 
+@digested
 def _run_stamps(directory: BenchmarkDir) -> Hashable:
     """Returns the key of `benchmark`: the stamps of every file that it reads."""
     runs = directory.runs()

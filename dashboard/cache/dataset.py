@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.cache import benchmarks, results
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import HashFuncs, file_stamps
+from dashboard.cache.stamps import HashFuncs, digested, file_stamps
 from fer_core.artifacts import read_table
 from fer_core.data import review
 from fer_core.data.card import DatasetCard
@@ -32,6 +32,7 @@ _samples_stamp = file_stamps("samples_path")
 _predictions_stamp = file_stamps("predictions_path")
 
 
+@digested
 def _prediction_stamps(benchmark: Benchmark) -> Hashable:
     stamps = tuple(_predictions_stamp(run) for run in benchmark.runs)
     return _samples_stamp(benchmark), stamps

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
+from dashboard.cache.stamps import HashFuncs, digested, file_stamps, stamp
 from fer_core.abilities import Abilities, abilities_of
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import open_picture
@@ -23,12 +23,14 @@ if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.predictor import Answer, BasePrediction, Prediction, Predictor
 
 
+@digested
 def weight_stamps(run: Run) -> Hashable:
     """Returns the cache key of a run's predictions: stamps of its run.json and weight files."""
     files = (run.directory.info_path, *run.weight_files)
     return (str(run.directory.root), tuple(stamp(path) for path in files))
 
 
+@digested
 def all_weight_stamps(benchmark: Benchmark) -> Hashable:
     """Returns the key of everything that all runs of a benchmark predict."""
     return (
@@ -56,6 +58,7 @@ BY_CONTENT: HashFuncs = {
 """Hash functions for functions that run a model on a face."""
 
 
+@digested
 def _weights_and_evidence(run: Run) -> Hashable:
     """Returns the key of a run's maps: its weights, and what chooses its default method."""
     runs = [run.directory.root.parent / name for name in (run.run_id, *run.info.members)]

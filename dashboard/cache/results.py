@@ -24,7 +24,7 @@ from dashboard.cache.benchmarks import (
     run_finder,
     samples,
 )
-from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
+from dashboard.cache.stamps import HashFuncs, digested, file_stamps, stamp
 from fer_core.artifacts import BenchmarkDir
 from fer_core.data.nearest_images import NeighbourIndex
 from fer_core.data.sources.base import SPLITS
@@ -71,6 +71,7 @@ _run_stamps = file_stamps(
 )
 
 
+@digested
 def _result_stamps(benchmark: Benchmark) -> Hashable:
     """Returns the stamps of every file that results depend on."""
     return _samples_stamp(benchmark), tuple(_run_stamps(run) for run in benchmark.runs)

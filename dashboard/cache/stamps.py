@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ _rerun = threading.local()
 def new_rerun() -> None:
     """Forgets the stamps of the last rerun; within one rerun, each file is looked at once."""
     _rerun.stamps = {}
+    _rerun.keys = {}
 
 
 def stamp(path: Path) -> Stamp:
@@ -37,7 +39,26 @@ def _stamp(path: Path) -> Stamp:
     return (status.st_mtime_ns, status.st_size)
 
 
-def file_stamps(*paths: str) -> Callable[[Any], Hashable]:
+def digested(key: Callable[[Any], Hashable]) -> Callable[[Any], str]:
+    """Returns a hash function that makes a short key of a long one, once per object and rerun.
+
+    Streamlit takes milliseconds to hash the stamps of many files, for each call of a cached
+    function.
+
+    Args:
+        key: Returns strings, numbers and tuples of them.
+    """
+
+    def short(owner: Any) -> str:  # noqa: ANN401 (what `key` takes)
+        known: dict[int, tuple[Any, str]] = getattr(_rerun, "keys", {}).setdefault(key, {})
+        if id(owner) not in known:  # the owner is kept, so that no other object takes its id
+            known[id(owner)] = (owner, sha256(repr(key(owner)).encode()).hexdigest())
+        return known[id(owner)][1]
+
+    return short
+
+
+def file_stamps(*paths: str) -> Callable[[Any], str]:
     """Returns a hash function for `Benchmark` or `Run`, for Streamlit's `hash_funcs`.
 
     Args:
@@ -45,8 +66,8 @@ def file_stamps(*paths: str) -> Callable[[Any], Hashable]:
             `samples_path`.
     """
 
-    def key(owner: Any) -> Hashable:  # noqa: ANN401 (anything with a directory)
+    def stamps(owner: Any) -> Hashable:  # noqa: ANN401 (anything with a directory)
         directory = owner.directory
         return (str(directory.root), *(stamp(getattr(directory, path)) for path in paths))
 
-    return key
+    return digested(stamps)
