@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 MOST_FIGURES = 128
 _SMALL = 1 << 16  # bytes; larger arrays are told apart by identity
 
+_SCALARS = frozenset({type(None), str, int, float, bool, bytes, np.float64, np.int64})
+
 _figures: OrderedDict[Hashable, tuple[go.Figure, tuple[object, ...]]] = OrderedDict()
 _lock = threading.Lock()
 
@@ -35,6 +37,9 @@ def figure(build: Callable[..., go.Figure], *arguments: object, **options: objec
             _figures.move_to_end(key)
             return _figures[key][0]
     built = build(*arguments, **options)
+    # Streamlit converts a figure to a dictionary in each rerun, which takes longer than sending it
+    content = built.to_dict()
+    built.to_dict = lambda: content
     with _lock:
         _figures[key] = (built, tuple(kept))
         while len(_figures) > MOST_FIGURES:
@@ -44,11 +49,14 @@ def figure(build: Callable[..., go.Figure], *arguments: object, **options: objec
 
 def _token(value: Any, kept: list[object]) -> Hashable:  # noqa: ANN401 (any argument of a chart)
     """Returns a key of a value; adds the objects that are told apart by identity to `kept`."""
-    if value is None or isinstance(value, str | int | float | bool | bytes):
+    if type(value) in _SCALARS:
         return (type(value), value)
     if isinstance(value, Mapping):
-        return (dict, tuple((_token(k, kept), _token(v, kept)) for k, v in value.items()))
+        return (dict, _token(tuple(value.keys()), kept), _token(tuple(value.values()), kept))
     if isinstance(value, list | tuple):
+        kinds = tuple(map(type, value))
+        if _SCALARS.issuperset(kinds):  # most values, without a call for each
+            return (type(value), kinds, tuple(value))
         return (type(value), tuple(_token(item, kept) for item in value))
     if isinstance(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype != object:
         return (np.ndarray, value.shape, value.dtype.str, value.tobytes())

@@ -103,9 +103,12 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
     samples = benchmarks.samples(benchmark)
     page = pickers.page(len(listing), PAGE_SIZE)
     rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
+    aligned = listing.aligned
+    viewer.offer(
+        benchmark, aligned.ids[listing.order], aligned.labels.names
+    )  # sooner than the list
     _faces(benchmark, rows)
     sample_table(rows)
-    aligned = listing.aligned
     with st.container(horizontal=True):
         download.button(
             f"Download these {len(listing):,} samples (csv)",
@@ -115,7 +118,6 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
         slices.save_button(
             benchmark, lambda: [str(name) for name in aligned.ids[listing.order]], name, "list"
         )
-    viewer.offer(benchmark, aligned.ids[listing.order], aligned.labels.names)
 
 
 def _faces(benchmark: Benchmark, rows: pd.DataFrame) -> None:
