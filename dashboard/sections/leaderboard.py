@@ -315,7 +315,7 @@ def costs(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
         ),
         "cost",
         "Accuracy by cost; up and to the left is better. Dotted line: the Pareto frontier, whose "
-        "models alone are named on a narrow screen.",
+        "models alone are named on a narrow screen. Names that would cover others appear on hover.",
     )
     if len(slugs) == 1:
         st.info(

@@ -93,8 +93,9 @@ def _values(trace: Any, axis: str) -> pd.Series | None:  # noqa: ANN401 (plotly'
 
 
 def _label(trace: Any) -> str:  # noqa: ANN401 (plotly's)
-    """Returns a trace's only text, which names it where it has no name."""
-    text = getattr(trace, "text", None)
+    """Returns a trace's only text, shown or on hover, which names it where it has no name."""
+    hovered = getattr(trace, "hovertext", None)
+    text = getattr(trace, "text", None) if hovered is None else hovered
     if isinstance(text, str):
         return _plain(text)
     return _plain(text[0]) if text is not None and len(text) == 1 else ""

@@ -209,8 +209,9 @@ def cost_chart(
             x=[cost[run_id]],
             y=[gain[run_id]],
             mode="markers+text",
-            text=[label],
-            textposition=position,
+            text=[label if position else ""],
+            textposition=position or "top center",
+            hovertext=[label],
             cliponaxis=False,
             opacity=None if run_id in front else BESIDE_FRONT,
             marker={
@@ -219,7 +220,7 @@ def cost_chart(
                 "line": {"width": 2 if run_id in front else 0, "color": "rgba(128,128,128,.9)"},
             },
             showlegend=False,
-            hovertemplate=f"%{{text}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
+            hovertemplate=f"%{{hovertext}}<br>{axes[0]}: %{{x:,.3g}}<br>{axes[1]}: %{{y:.2%}}"
             "<extra></extra>",
         )
     lines = {"gridcolor": GRID, "zeroline": False}
@@ -249,7 +250,7 @@ def _label_positions(
 ) -> list[str]:
     """Returns label positions that avoid overlaps of labels with markers and other labels.
 
-    Greedy from the highest marker down; a label that does not fit gets the default position.
+    Greedy from the highest marker down; a label that fits nowhere is left out.
 
     Args:
         across: Horizontal positions of the markers, 0 to 1.
@@ -257,7 +258,7 @@ def _label_positions(
         names: Labels in the same order, with `<br>` between their lines.
 
     Returns:
-        plotly's `textposition` by name.
+        plotly's `textposition` of each label; empty without a place for it.
     """
     letter, line, dot = 0.011, 0.055, (0.012, 0.025)  # of a chart of about 650 by 330 px
     occupied = [
@@ -279,9 +280,9 @@ def _label_positions(
         free = (
             name for name, box in options.items() if not any(_overlap(box, b) for b in occupied)
         )
-        position = next(free, f"top {sides[0]}")
-        occupied.append(options[position])
-        positions[index] = position
+        if position := next(free, ""):
+            occupied.append(options[position])
+            positions[index] = position
     return positions
 
 

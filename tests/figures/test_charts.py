@@ -75,13 +75,12 @@ def test_the_pareto_front_connects_undominated_runs():
             {"a": 0.8, "b": 0.81, "c": 0.7},
             {"a": "bottom right", "b": "top right", "c": "top left"},
         ),
-        # the last of five equal models finds no place and stands where it would alone
+        # the last of five equal models finds no place and is named on hover only
         (
             dict.fromkeys("abcde", 5.0),
             dict.fromkeys("abcde", 0.8),
             {
                 "a": "top right", "b": "bottom right", "c": "top left", "d": "bottom left",
-                "e": "top right",
             },
         ),
     ],
@@ -90,8 +89,9 @@ def test_labels_overlap_neither_each_other_nor_points(cost, gain, expected):
     titles = {run_id: f"Model {run_id}" for run_id in cost}
     colours = dict.fromkeys(cost, "#123456")
     figure = charts.cost_chart(cost, gain, titles, colours, ("ms", "accuracy"))
-    places = {trace.text[0]: trace.textposition for trace in figure.data[1:]}
+    places = {trace.text[0]: trace.textposition for trace in figure.data[1:] if trace.text[0]}
     assert places == {titles[run_id]: place for run_id, place in expected.items()}
+    assert {trace.hovertext[0] for trace in figure.data[1:]} == set(titles.values())
 
 
 @pytest.mark.parametrize(
