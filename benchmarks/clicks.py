@@ -71,7 +71,7 @@ def _page() -> Iterator[Page]:
         browser.close()
 
 
-def _settle(page: Page) -> None:
+def _wait_until_drawn(page: Page) -> None:
     """Waits until no script runs and the browser has drawn everything."""
     page.wait_for_selector("h1")
     page.wait_for_function(_STILL)
@@ -109,12 +109,12 @@ def _row(what: str, times: Sequence[tuple[float, float]], target: float | None) 
 
 def _pages(page: Page, address: str) -> Iterator[Result]:
     page.goto(address)
-    _settle(page)
+    _wait_until_drawn(page)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in _WALK}
     for _ in range(REPEATS + 1):
         for name in _WALK:
             times[name].append(_open(page, name))
-            _settle(page)
+            _wait_until_drawn(page)
     for name, (first, *later) in times.items():
         title = navigation.BY_NAME[name].title
         yield _row(f"{title}, first visit of the server: click to page", [first], None)
@@ -140,13 +140,13 @@ def _viewer(page: Page, address: str) -> Iterator[Result]:
     for index in range(REPEATS + 1):
         face = page.locator(".fs-grid button").nth(index)
         face.wait_for()
-        _settle(page)
+        _wait_until_drawn(page)
         shown = (
             "document.querySelector('[role=dialog]')?.innerText.includes"
             f"('{face.get_attribute('data-id')}')"
         )
         times.append(_timed(page, "element.click()", shown, element=face.element_handle()))
-        _settle(page)
+        _wait_until_drawn(page)
         page.keyboard.press("Escape")
         page.wait_for_function("!document.querySelector('[role=dialog]')")
     yield _row("click on a face to the viewer, warm", times[1:], WARM_MS)
@@ -157,7 +157,7 @@ def _compare(
 ) -> Iterator[Result]:
     """Opens Compare, with an example face, from the first page."""
     page.goto(address)
-    _settle(page)
+    _wait_until_drawn(page)
     first, complete = _timed(
         page, _click("compare"), f"{_ROWS}.length", "document.querySelector('h4')"
     )
