@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from fer_core.evaluation.intervals import interval, interval_of_means
 from fer_core.evaluation.probes import ProbeAnswers
@@ -212,6 +211,8 @@ def shift_p_values(shifts: NDArray[np.float64]) -> NDArray[np.float64]:
     p_values = np.ones(flat.shape[1])
     moved = (flat != 0).any(axis=0)
     if moved.any():
+        from scipy import stats  # slow to import, and only needed here
+
         # the normal approximation is conservative in the tail that Holm's correction needs
         test = stats.wilcoxon(flat[:, moved], axis=0, method="asymptotic", keepdims=True)
         p_values[moved] = np.asarray(test.pvalue)[0]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 RESAMPLES = 2000
 LEVEL = 0.95
-_NORMAL_QUANTILE = float(stats.norm.ppf((1 + LEVEL) / 2))
+_NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
@@ -124,4 +123,6 @@ def real_shares(table: pd.DataFrame) -> dict[str, float]:
 def _spearman(points: pd.DataFrame) -> float:
     if points["drawn"].nunique() < 2 or points["real"].nunique() < 2:
         return float("nan")
+    from scipy import stats  # slow to import, and only needed here
+
     return float(stats.spearmanr(points["drawn"], points["real"]).statistic)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import bdtr
 
 from fer_core.evaluation.intervals import interval, resampled_counts
 from fer_core.evaluation.metrics import Indices
@@ -73,7 +73,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     discordant = only_first + only_second
     if discordant == 0:
         return 1.0
-    return float(stats.binomtest(only_first, discordant, 0.5).pvalue)
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5)))
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.human_votes import Votes
@@ -242,6 +241,8 @@ def _more_errors(subset: NDArray[np.int64], superset: NDArray[np.int64]) -> NDAr
     Both arguments hold (samples, errors) in rows. The p-value is the upper tail of the
     hypergeometric distribution.
     """
+    from scipy import stats  # slow to import, and only needed here
+
     tail = stats.hypergeom.sf(subset[:, 1] - 1, superset[:, 0], superset[:, 1], subset[:, 0])
     return np.asarray(tail, dtype=np.float64)
 

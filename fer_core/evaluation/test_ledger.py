@@ -7,7 +7,7 @@ times and a version was kept because of it, the kept version looks better than i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import ndtri
 
 from fer_core.evaluation.intervals import LEVEL
 from fer_core.evaluation.lineage import FindRun, trace_lineage
@@ -73,7 +73,7 @@ def bonferroni_factor(readings: int) -> float:
         readings: Number of readings, at least 1.
     """
     tail = (1 - LEVEL) / 2
-    return float(stats.norm.isf(tail / readings) / stats.norm.isf(tail))
+    return float(ndtri(tail / readings) / ndtri(tail))
 
 
 def widened(estimate: Estimate, readings: int) -> Estimate:

@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from fer_core.errors import ArtifactError
 from fer_core.explain.regions import PARTS
@@ -300,6 +299,8 @@ def agreement(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns:
         Square table by run with 1 on the diagonal; NaN if two runs have no face in common.
     """
+    from scipy.stats import rankdata  # slow to import, and only needed here
+
     ranked = {
         run: dict(zip(table["id"], rankdata(_maps(table), axis=1), strict=True))
         for run, table in tables.items()

@@ -10,7 +10,7 @@ number of labels and Student's quantile.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
 from fer_core.evaluation.intervals import LEVEL
@@ -78,7 +78,7 @@ def lure(values: Floats, probability: Floats, total: int) -> tuple[Floats, Float
 
 def _with_interval(value: Floats, variance: Floats, degrees: int) -> AccuracyEstimates:
     """Adds Wilson's interval of a proportion with the number of labels that has this variance."""
-    quantile = float(stats.t.ppf((1 + LEVEL) / 2, degrees))
+    quantile = float(stdtrit(degrees, (1 + LEVEL) / 2))
     inner = np.clip(value, _EDGE, 1 - _EDGE)
     # as Agresti and Coull: at 0 and 1 the variance of a proportion vanishes
     smoothed = (value * (degrees + 1) + quantile**2 / 2) / (degrees + 1 + quantile**2)

@@ -9,7 +9,7 @@ which runs disagree.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betainc
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool, Rows
 from fer_core.evaluation.few_labels.posterior import Posterior
@@ -91,7 +91,7 @@ def _betas(counts: Floats) -> tuple[Floats, Floats]:
 def _beta_tables(right: Floats, wrong: Floats) -> tuple[Floats, Floats]:
     """Returns density times width and log distribution on a grid, shapes (R, K, grid)."""
     edges = np.linspace(0, 1, _GRID + 1)
-    cumulative = np.asarray(stats.beta.cdf(edges, right[..., None], wrong[..., None]))
+    cumulative = np.asarray(betainc(right[..., None], wrong[..., None], edges))
     centre = (cumulative[..., 1:] + cumulative[..., :-1]) / 2
     return np.diff(cumulative, axis=-1), np.log(np.maximum(centre, _SMALLEST))
 
