@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 
 from dashboard.cache.benchmarks import Benchmark, Run
-from dashboard.cache.stamps import HashFuncs, file_stamps
+from dashboard.cache.stamps import HashFuncs, file_stamps, stamp
 from fer_core.abilities import abilities_of
+from fer_core.artifacts import RunDir
 from fer_core.errors import ArtifactError, FerscopeError
-from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.few_labels.accuracy import AccuracyEstimates, estimate_accuracies
 from fer_core.evaluation.few_labels.acquisition import sampling_probabilities
 from fer_core.evaluation.few_labels.annotations import Annotations, Merge, annotations, pool_key
@@ -24,8 +24,7 @@ from fer_core.evaluation.few_labels.selection import (
     select,
     worth_of_next,
 )
-from fer_core.evaluation.few_labels.set_adjustment import adjust_to_set
-from fer_core.evaluation.few_labels.set_calibration import SetCalibration, set_calibration
+from fer_core.evaluation.few_labels.set_adjustment import SetAdjustment, adjust_to_set
 from fer_core.evaluation.operating_points import OperatingPoint, adjusted_point
 from fer_core.evaluation.predictions import UNLABELLED, SplitPredictions, read_predictions
 from fer_core.labels import LabelSet
@@ -168,51 +167,74 @@ def _labels(now: LabelState) -> Hashable:
     return (now.selection.leader, *(np.asarray(part).tobytes() for part in parts))
 
 
-_BY_LABELS: HashFuncs = {Benchmark: _pool_stamps, BenchmarkPool: _identity, LabelState: _labels}
+def _training(run: RunDir) -> Hashable:
+    """Changes with each training of a run, while its id stays the same."""
+    return (str(run.root), stamp(run.info_path), stamp(run.predictions_path))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_LABELS)
-def calibration_of(
+_BY_LABELS: HashFuncs = {
+    BenchmarkPool: _identity,
+    LabelState: _labels,
+    Run: _stamps,
+    RunDir: _training,
+    SetAdjustment: SetAdjustment.model_dump_json,
+}
+
+
+def adjustment_of(
     benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
-) -> SetCalibration:
+) -> SetAdjustment:
     """Returns temperature and class shares of the leading run, from the labels so far.
 
-    Raises:
-        DataError: If there are too few clear labels.
-        ArtifactError: If its predictions cannot be read.
-    """
-    run = benchmark.run(of_benchmark.runs[now.selection.leader])
-    return set_calibration(_test_predictions(run).probabilities, now.annotations.labelled)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Fitting ...", hash_funcs=_BY_LABELS)
-def point_of(
-    benchmark: Benchmark, of_benchmark: BenchmarkPool, now: LabelState
-) -> OperatingPoint | None:
-    """Returns the operating point that the labels of a transferred set give the leading run.
-
-    None if the benchmark is no transferred set (its own validation split chooses), or if the run
-    cannot predict or was adapted to the set. The point may not help: see `SetAdjustment.helps`.
+    They may not help: see `SetAdjustment.helps`.
 
     Raises:
         DataError: If there are too few clear labels.
         ArtifactError: If predictions cannot be read.
     """
     run = benchmark.run(of_benchmark.runs[now.selection.leader])
-    origin = benchmark.directory.origin
-    if origin is None or not origin.run(run.run_id).info_path.is_file():
-        return None
-    of_origin = origin.run(run.run_id)
-    info = of_origin.info()
-    if not abilities_of(of_origin, info).predicts:
-        return None
-    splits = read_predictions(of_origin, LabelSet(info.labels))
-    validation, test = splits.split("validation"), splits.split("test")
-    adjustment = adjust_to_set(
-        benchmark.directory.name,
+    return _adjustment(benchmark.directory.name, run, run.directory.origin, of_benchmark, now)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Fitting ...", hash_funcs=_BY_LABELS)
+def _adjustment(
+    set_name: str,
+    run: Run,
+    origin: RunDir | None,  # a part of the key: its validation split is read
+    of_benchmark: BenchmarkPool,
+    now: LabelState,
+) -> SetAdjustment:
+    predictions = read_predictions(run.directory, LabelSet(run.info.labels))
+    return adjust_to_set(
+        set_name,
         _test_predictions(run).probabilities,
         now.annotations.labelled,
-        validation,
-        fit_temperature(validation),
+        predictions.splits.get("validation"),
     )
-    return adjusted_point(origin.name, info, (validation, test), adjustment)
+
+
+def point_of(benchmark: Benchmark, run_id: str, adjustment: SetAdjustment) -> OperatingPoint | None:
+    """Returns the operating point that the labels of a transferred set give a run.
+
+    None if the benchmark is no transferred set (its own validation split chooses), or if the run
+    cannot predict or was adapted to the set.
+
+    Raises:
+        ArtifactError: If predictions cannot be read.
+    """
+    origin = benchmark.directory.origin
+    run = benchmark.run(run_id).directory.origin
+    if origin is None or run is None or not run.info_path.is_file():
+        return None
+    return _point(origin.name, run, adjustment)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_BY_LABELS)
+def _point(origin: str, run: RunDir, adjustment: SetAdjustment) -> OperatingPoint | None:
+    info = run.info()
+    if not abilities_of(run, info).predicts:
+        return None
+    splits = read_predictions(run, LabelSet(info.labels))
+    return adjusted_point(
+        origin, info, (splits.split("validation"), splits.split("test")), adjustment
+    )

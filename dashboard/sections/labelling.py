@@ -105,7 +105,7 @@ def _view(
         _progress(pool, now)
     with right:
         _answer(benchmark, pool, now)
-        _calibration(benchmark, pool, now)
+        _adjustment(benchmark, pool, now)
     _conflicts(now)
     _download(benchmark, pool, labels)
 
@@ -215,52 +215,35 @@ def _answer(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")
 
 
-def _calibration(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
+def _adjustment(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
     """Shows the leading run's temperature and the set's class shares on request."""
     if not st.toggle("Confidence and classes of this set", key="show-set-calibration"):
         return
+    run_id = pool.runs[now.selection.leader]
     try:
-        result = cache.calibration_of(benchmark, pool, now)
+        adjustment = cache.adjustment_of(benchmark, pool, now)
+        point = cache.point_of(benchmark, run_id, adjustment)
     except FerscopeError as error:
         st.caption(plain(str(error)))
         return
-    name = plain(benchmark.titles[pool.runs[now.selection.leader]])
-    verdict = "it helps" if result.gain_low > 0 else "no significant gain"
-    st.markdown(
-        f"Temperature of {name} on this set: {result.temperature:.2f} "
-        f"({result.temperature_low:.2f} to {result.temperature_high:.2f}). Leave-one-out it lowers "
-        f"the log loss by {result.gain:.3f} ({result.gain_low:.3f} to {result.gain_high:.3f}): "
-        f"{verdict}."
-    )
+    verdict = "The gain is significant" if adjustment.helps else "No significant gain"
+    st.markdown(plain(f"{benchmark.titles[run_id]}. {adjustment.text} {verdict}."))
     st.table(
         {
             "class": list(pool.classes),
             "share of the set": [
-                f"{share:.1%} ({low:.1%} to {high:.1%})"
-                for share, low, high in zip(
-                    result.shares, result.shares_low, result.shares_high, strict=True
-                )
+                f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+                for share in adjustment.shares
             ],
         }
     )
     st.caption("95% intervals. `python -m training adapt` makes a run with them.")
-    _operating_point(benchmark, pool, now)
-
-
-def _operating_point(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
-    """Offers temperature and class priors of a transferred set as a file, if they help."""
-    try:
-        point = cache.point_of(benchmark, pool, now)
-    except FerscopeError as error:
-        st.caption(plain(str(error)))
+    if point is None:
         return
-    if point is None or point.adjustment is None:
-        return
-    st.markdown(plain(point.statement))
-    if not point.adjustment.helps:
-        st.caption("No significant gain, so there is no operating point to save. Label more faces.")
-        return
-    operating_point.offer(point)
+    if adjustment.helps:
+        operating_point.offer(point)
+    else:
+        st.caption("Without a significant gain there is no operating point to save.")
 
 
 def _conflicts(now: LabelState) -> None:

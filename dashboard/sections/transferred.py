@@ -190,16 +190,17 @@ def _caption(row: DistributionShift) -> str:
 def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
     """Shows estimates of accuracy without labels, if they can be trusted, and their checks."""
     if report.trusted:
-        error = report.error
-        known = (
-            "It was not checked on this benchmark."
-            if error is None
-            else f"In {error.checks:,} checks with signals like these it was wrong by "
-            f"{100 * error.mean:.1f} points on average, and in 95% by at most "
-            f"{100 * error.most:.1f}."
-        )
+        error, known = report.error, ""
+        if report.margin is not None:
+            known += f" With 95% probability every run is within {100 * report.margin:.1f} points."
+        if error is not None:
+            known += (
+                f" In {error.checks:,} checks with signals like these it was wrong by "
+                f"{100 * error.mean:.1f} points on average, and in 95% by at most "
+                f"{100 * error.most:.1f}."
+            )
         st.success(
-            f"The estimate can be used here. {known} It is an estimate, not a measurement.",
+            f"The estimate can be used here.{known} It is an estimate, not a measurement.",
             icon=":material/query_stats:",
         )
     else:
@@ -216,8 +217,9 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
             figures.estimate_checks(checks),
             "estimate-checks",
             f"Estimates where labels exist: {checks['set'].nunique()} shifted sets of validation "
-            "images and drawn faces, one point per model. Green ones have signals within the "
-            "limits; no test image was used.",
+            "images and drawn faces, one point per model. Green ones are trusted: signals within "
+            "the limits, and at most 5 points off with 95% probability, judged by the other sets; "
+            "no test image was used.",
         )
 
 

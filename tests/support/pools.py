@@ -29,3 +29,16 @@ def labels_of(pool: LabelPool, rows, truth, probability=None) -> Labelled:
     return Labelled(
         rows, np.eye(pool.classes)[truth[rows]], equal if probability is None else probability
     )
+
+
+def drawn_labels(truth, count, weights, seed=1) -> Labelled:
+    """Draws labels one by one by weights, each image at most once."""
+    classes = int(truth.max()) + 1
+    random, labelled = np.random.default_rng(seed), Labelled.none(classes)
+    weights = weights.copy()
+    for _ in range(count):
+        probability = weights / weights.sum()
+        row = int(random.choice(len(truth), p=probability))
+        labelled = labelled.add(row, np.eye(classes)[truth[row]], probability[row])
+        weights[row] = 0
+    return labelled

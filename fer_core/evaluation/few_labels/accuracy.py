@@ -1,4 +1,4 @@
-"""Accuracy of every run from images that were sampled with known, unequal probabilities.
+"""Accuracies and class shares from images that were sampled with known, unequal probabilities.
 
 The estimator is unbiased for every adaptive sampling whose probabilities are known and positive:
 the weights of Farquhar et al. 2021 (arXiv:2101.11665), which active testing uses (LURE; Kossen et
@@ -14,6 +14,7 @@ from scipy.special import stdtrit
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
 from fer_core.evaluation.intervals import LEVEL
+from fer_core.evaluation.report import Estimate
 
 _EDGE = 1e-3  # an estimate of 0 or 1 still has an interval
 _ONE_LABEL = 0.25  # variance of one more label: equal results of a few labels prove nothing
@@ -49,6 +50,29 @@ def estimate_accuracies(pool: LabelPool, labelled: Labelled) -> AccuracyEstimate
     count = len(labelled)
     variance = ((ratio**2).sum(axis=0) + _ONE_LABEL) / (count * (count - 1))
     return _with_interval(value, variance, count - 1)
+
+
+def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
+    """Estimates the share of each class among the clear images, with normal 95% intervals.
+
+    Args:
+        labelled: At least two labels, one of them clear.
+        images: Number of images, N.
+    """
+    clear = labelled.clear.astype(np.float64)[:, None]
+    values = np.hstack([labelled.shares, clear])
+    totals, deviations = lure(values, labelled.probability, images)
+    share_clear = max(totals[-1], _EDGE)
+    shares = totals[:-1] / share_clear
+    ratio = (deviations[:, :-1] - shares * deviations[:, -1:]) / share_clear
+    count = len(labelled)
+    normal = float(stats.norm.ppf((1 + LEVEL) / 2))
+    half = normal * np.sqrt((ratio**2).sum(axis=0) / (count * (count - 1)))
+    low, value, high = (np.clip(shares + side * half, 0, 1) for side in (-1, 0, 1))
+    return tuple(
+        Estimate(value=v, low=a, high=b)
+        for v, a, b in zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
+    )
 
 
 def lure(values: Floats, probability: Floats, total: int) -> tuple[Floats, Floats]:

@@ -8,17 +8,20 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from fer_core.errors import DataError
+from fer_core.evaluation.calibration import fit_temperature
+from fer_core.evaluation.few_labels.accuracy import estimate_shares
 from fer_core.evaluation.few_labels.pool import Floats, Labelled
-from fer_core.evaluation.few_labels.set_calibration import (
-    TEMPERATURES,
-    set_calibration,
-)
 from fer_core.evaluation.intervals import LEVEL, interval
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.report import Estimate
 
+LEAST_LABELS = 20
 FOLDS = 100
 """Up to this number of labels each is left out by itself."""
+
+TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(6), 61))
+"""Candidates of the temperature."""
 
 _COARSE = TEMPERATURES[::2]
 _RESAMPLES = 500
@@ -44,7 +47,7 @@ class SetAdjustment(BaseModel):
         logit_shift: Logarithm of the set's class priors over the benchmark's, shape (K,); added to
             the logits after the temperature. Zeros if only the temperature was fitted.
         gain: Decrease of the log loss in nats on labels left out, against the run's temperature of
-            validation. Its interval holds for both kinds of `Fitted` together.
+            validation. Its interval holds for all kinds of `Fitted` that were compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,8 +126,7 @@ def adjust_to_set(
     set_name: str,
     probabilities: Floats,
     labelled: Labelled,
-    validation: SplitPredictions,
-    temperature: float,
+    validation: SplitPredictions | None,
 ) -> SetAdjustment:
     """Fits temperature and priors to labels, and judges both on labels left out.
 
@@ -133,43 +135,69 @@ def adjust_to_set(
     Args:
         set_name: The set.
         probabilities: A run's probabilities of all N images of the set, shape (N, K).
-        labelled: The labels with their sampling probabilities.
-        validation: The run's predictions of the benchmark's validation split.
-        temperature: Temperature fitted on validation.
+        labelled: The labels with their sampling probabilities; unclear images are left out.
+        validation: The run's predictions of the benchmark's validation split. Without them the
+            temperature alone is fitted, and compared with the probabilities as they are.
 
     Raises:
         DataError: If there are fewer than `LEAST_LABELS` clear labels.
     """
-    shares = set_calibration(probabilities, labelled)  # refuses too few labels
+    if (count := int(labelled.clear.sum())) < LEAST_LABELS:
+        raise DataError(
+            f"Temperature and class shares need {LEAST_LABELS} clear labels; there are {count}."
+        )
     known = _Known.of(probabilities, labelled)
-    counts = np.bincount(validation.truth, minlength=len(validation.labels))
-    base = (counts + 1) / (counts.sum() + len(counts))
-    judged = {fitted: _gain(known, base, temperature, fitted) for fitted in Fitted}
+    start = _Start.of(validation, probabilities.shape[1])
+    judged = {fitted: _gain(known, start, fitted) for fitted in start.compared}
     best = max(judged, key=lambda fitted: judged[fitted].value)
-    value, shift = known.fit(base, best)
-    bounds = zip(shares.shares, shares.shares_low, shares.shares_high, strict=True)
+    value, shift = known.fit(start.shares, best)
     return SetAdjustment(
         set_name=set_name,
         labels=len(known),
         fitted=best,
         temperature=_temperature(known, value, shift),
-        shares=tuple(Estimate(value=v, low=low, high=high) for v, low, high in bounds),
+        shares=estimate_shares(labelled, len(probabilities)),
         logit_shift=tuple(shift.tolist()),
         gain=judged[best],
     )
 
 
-def _gain(known: _Known, base: Floats, temperature: float, fitted: Fitted) -> Estimate:
+@dataclass(frozen=True)
+class _Start:
+    """What holds without the set's labels.
+
+    Attributes:
+        temperature: Temperature of validation.
+        shares: Class shares of the benchmark, shape (K,).
+        compared: What can be fitted.
+    """
+
+    temperature: float
+    shares: Floats
+    compared: tuple[Fitted, ...]
+
+    @classmethod
+    def of(cls, validation: SplitPredictions | None, classes: int) -> Self:
+        if validation is None:
+            return cls(1.0, np.full(classes, 1 / classes), (Fitted.TEMPERATURE,))
+        counts = np.bincount(validation.truth, minlength=classes)
+        shares = (counts + 1) / (counts.sum() + classes)
+        return cls(fit_temperature(validation), shares, tuple(Fitted))
+
+
+def _gain(known: _Known, start: _Start, fitted: Fitted) -> Estimate:
     """Returns the decrease of the weighted log loss on labels left out."""
-    before = known.losses(np.zeros(len(base)), np.array([temperature]))[:, 0]
+    unshifted, temperature = np.zeros(len(start.shares)), np.array([start.temperature])
+    before = known.losses(unshifted, temperature)[:, 0]
     after = np.zeros(len(known))
     fold = np.arange(len(known)) % min(len(known), FOLDS)
     for index in np.unique(fold):
         out = fold == index
-        value, shift = known.select(~out).fit(base, fitted)
+        value, shift = known.select(~out).fit(start.shares, fitted)
         after[out] = known.select(out).losses(shift, np.array([value]))[:, 0]
     gains = known.weights * (before - after)
-    quantile = float(stats.t.ppf(1 - (1 - LEVEL) / 2 / len(Fitted), len(gains) - 1))
+    level = 1 - (1 - LEVEL) / len(start.compared)
+    quantile = float(stats.t.ppf((1 + level) / 2, len(gains) - 1))
     half = quantile * float(gains.std(ddof=1)) / np.sqrt(len(gains))
     mean = float(gains.mean())
     return Estimate(value=mean, low=mean - half, high=mean + half)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from dashboard.cache import benchmarks, labelling
 from fer_core.artifacts import ArtifactStore
-from fer_core.evaluation.few_labels.annotations import pool_key
+from fer_core.evaluation.few_labels.annotations import Merge, pool_key
 from fer_core.reviews import PoolLabel, ReviewStore
 from tests.support.builders import toy_benchmark
 from tests.support.pages import texts
@@ -38,7 +39,7 @@ def test_labels_are_stored_with_step_and_probability_and_undone(
     app = open_label(open_page, toy, artifacts_copy, annotator="ann")
     assert "0 of" in texts(app)
     app.toggle(key="show-set-calibration").set_value(True).run()
-    assert "needs 20 clear labels" in texts(app)
+    assert "need 20 clear labels; there are 0." in texts(app)
     for name in ("happy", "sad", "unclear"):
         press(app, name)
     first, second, third = labels(store)
@@ -83,7 +84,8 @@ def test_without_pictures_and_with_one_run_the_page_says_what_is_missing(open_pa
     assert not [button for button in app.button if button.label == "Undo"]
 
 
-def test_labels_of_a_transferred_set_give_an_operating_point(open_page, tmp_path):
+def labelled_transfer(tmp_path):
+    """Returns a toy and its transferred set, every face of which is labelled happy."""
     toy = toy_benchmark(tmp_path)
     mine = toy_transfer(toy, labelled=0.0)
     ids = sorted(mine.samples()["id"])
@@ -91,10 +93,34 @@ def test_labels_of_a_transferred_set_give_an_operating_point(open_page, tmp_path
     for step, sample in enumerate(ids):  # the networks answer at random: priors must help
         label = PoolLabel(pool, sample, "ann", "happy", step, 1 / (len(ids) - step))
         ReviewStore.of(mine).save_label(label)
+    return toy, mine
+
+
+def test_labels_of_a_transferred_set_give_an_operating_point(open_page, tmp_path):
+    toy, _ = labelled_transfer(tmp_path)
     app = open_page("label", toy.artifacts, toy.data, benchmark="toy/transfers/mine")
     app.toggle(key="show-set-calibration").set_value(True).run()
     assert not app.exception
     shown = texts(app)
     assert "class priors from 21 labels of toy/transfers/mine" in shown
+    assert shown.count("log loss") == 1  # one fit, one judgement
+    assert "The gain is significant." in shown
     (commands,) = app.code
     assert "--benchmark toy --operating-point operating_point.json" in commands.value
+
+
+def test_the_operating_point_follows_a_new_training_of_the_run(tmp_path):
+    toy, mine = labelled_transfer(tmp_path)
+    benchmark = benchmarks.benchmark(mine)
+    pool = labelling.label_pool(benchmark)
+    (key,) = ReviewStore.of(mine).label_pools()
+    now = labelling.state(pool, ReviewStore.of(mine).labels(key), Merge.MAJORITY)
+    run_id = pool.runs[now.selection.leader]
+    adjustment = labelling.adjustment_of(benchmark, pool, now)
+    run, created = toy.benchmark.run(run_id), "2030-01-01T00:00:00+00:00"
+    points = []
+    for _ in range(2):
+        points.append(labelling.point_of(benchmark, run_id, adjustment))
+        run.info().model_copy(update={"created": created}).write(run.info_path)
+    assert points[0].run_created != points[1].run_created == created
+    points[1].check("toy", run.info())  # `predict` accepts it

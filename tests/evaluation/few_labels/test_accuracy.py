@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_core.evaluation.few_labels.accuracy import estimate_accuracies, lure
+from fer_core.evaluation.few_labels.accuracy import estimate_accuracies, estimate_shares, lure
 from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
-from tests.support.pools import labels_of, made_up_runs
+from tests.support.pools import drawn_labels, labels_of, made_up_runs
 
 
 def published_weights(probability, total):
@@ -90,3 +90,15 @@ def test_unclear_images_are_left_out_of_the_accuracy():
         share = np.eye(4)[truth[row]] if row % 2 else np.zeros(4)
         labelled = labelled.add(int(row), share, 1 / (400 - step))
     assert estimate_accuracies(pool, labelled).value == pytest.approx([1, 1], abs=0.02)
+
+
+def test_intervals_of_class_shares_contain_them_in_95_percent_of_repeats():
+    truth = np.random.default_rng(0).choice(3, 1000, p=[0.5, 0.3, 0.2])
+    weights = np.where(truth == 0, 4.0, 1.0)  # one class is drawn four times as often
+    shares, covered = np.bincount(truth) / len(truth), []
+    for seed in range(60):
+        estimates = estimate_shares(drawn_labels(truth, 100, weights, seed), 1000)
+        covered.append(
+            [item.low < share < item.high for item, share in zip(estimates, shares, strict=True)]
+        )
+    assert 0.89 <= np.mean(covered) <= 0.995

@@ -1,14 +1,16 @@
 """Temperature and class priors from labels: planted shifts are found, and noise is not."""
 
+import re
+
 import numpy as np
 import pytest
 
 from fer_core.errors import DataError
-from fer_core.evaluation.calibration import fit_temperature
 from fer_core.evaluation.few_labels.pool import Labelled
 from fer_core.evaluation.few_labels.set_adjustment import Fitted, adjust_to_set
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
+from tests.support.pools import drawn_labels
 
 LABELS = LabelSet.of(["angry", "happy", "sad"])
 
@@ -29,7 +31,7 @@ def adjust(priors, sharper=1.0, labels=100, seed=0):
     probabilities, truth = world(priors, sharper=sharper, seed=seed)
     rows = np.random.default_rng(seed).choice(len(truth), labels, replace=False)
     drawn = Labelled(rows, np.eye(3)[truth[rows]], 1 / (len(truth) - np.arange(labels)))
-    return adjust_to_set("mine", probabilities, drawn, validation, fit_temperature(validation))
+    return adjust_to_set("mine", probabilities, drawn, validation)
 
 
 def test_other_class_shares_are_found_and_help():
@@ -53,6 +55,39 @@ def test_the_same_set_gains_nothing():
     assert not any(helps)
 
 
+def tripled(images=4000, classes=3):
+    """Returns probabilities whose logits were tripled, and classes that follow the true ones."""
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 1.2, (images, classes))
+    true = np.exp(logits)
+    true /= true.sum(axis=1, keepdims=True)
+    truth = (random.random((images, 1)) > true.cumsum(axis=1)).sum(axis=1)
+    raised = np.exp(3 * logits)
+    return raised / raised.sum(axis=1, keepdims=True), truth
+
+
+def test_a_run_without_validation_has_a_temperature_against_its_own_probabilities():
+    probabilities, truth = tripled()
+    weights = np.where(truth == 0, 4.0, 1.0)  # one class is drawn four times as often
+    result = adjust_to_set("mine", probabilities, drawn_labels(truth, 600, weights), None)
+    assert result.fitted is Fitted.TEMPERATURE
+    assert result.temperature.low < 3 < result.temperature.high
+    assert result.helps
+    assert sum(share.value for share in result.shares) == pytest.approx(1)
+    assert result.logit_shift == (0.0, 0.0, 0.0)
+
+
+def test_a_calibrated_run_without_validation_gains_nothing():
+    probabilities, truth = tripled()
+    calibrated = probabilities ** (1 / 3)
+    calibrated /= calibrated.sum(axis=1, keepdims=True)
+    labels = drawn_labels(truth, 300, np.ones(len(truth)))
+    result = adjust_to_set("mine", calibrated, labels, None)
+    assert result.temperature.low < 1 < result.temperature.high
+    assert result.gain.low < 0.005
+
+
 def test_few_labels_are_refused():
-    with pytest.raises(DataError, match="20 clear labels"):
+    message = "Temperature and class shares need 20 clear labels; there are 19."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         adjust(np.ones(3) / 3, labels=19)
