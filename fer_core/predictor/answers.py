@@ -153,8 +153,8 @@ class Answer(BasePrediction):
 
     @property
     def top(self) -> str:
-        """The most probable class."""
-        return self.labels.names[int(self.probabilities.argmax())]
+        """The most probable class, after the prior shift of an operating point."""
+        return self.labels.names[int(self.calibrated.argmax())]
 
 
 def ensemble_prediction(

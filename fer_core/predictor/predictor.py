@@ -316,7 +316,8 @@ class Predictor:
             run_id: A network's or an ensemble's run.
             method: A key of `fer_core.explain.methods.METHODS`, or `MEMBERS` for an ensemble; by
                 default the run's (`fer_core.explain.defaults.default_of`).
-            target: Target to explain; the predicted class by default.
+            target: Target to explain; by default the class that `predict` answers, after the prior
+                shift of an operating point.
             detail: Position in the network that the method reads.
 
         Raises:
@@ -331,11 +332,21 @@ class Predictor:
         run = self._benchmark.run(run_id)
         info = run.info()
         selected = method or default_of(self._benchmark, run, info)
+        target = target or self._shifted_target(stored, run_id)
         if info.members and (selected == MEMBERS or method_of(selected).needs_network):
             explained = self._by_members(stored, info, selected, target)
         else:
             explained = self._by_itself(stored, run_id, selected, target, detail)
         return replace(explained, evidence=self._evidence(info, explained, detail))
+
+    def _shifted_target(self, stored: NDArray[np.uint8], run_id: str) -> "Target | None":
+        """Returns the class that `predict` answers if a prior shift may change it; else None."""
+        from fer_core.explain.saliency import Target
+
+        if not any(self._logit_shifts.get(run_id, ())):
+            return None
+        (prediction,) = self.predict([stored], [run_id])
+        return Target(int(prediction.calibrated[0].argmax()))
 
     def _evidence(
         self, info: RunInfo, explained: "SaliencyMap", detail: "Detail | None"

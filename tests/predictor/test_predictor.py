@@ -16,7 +16,10 @@ from fer_core.engine.networks import load_network
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import ArtifactError, DataError, WeightsError
 from fer_core.evaluation.calibration import fit_temperature, scale_confidence
+from fer_core.evaluation.few_labels.set_adjustment import Fitted, SetAdjustment
+from fer_core.evaluation.operating_points import adjusted_point
 from fer_core.evaluation.predictions import Predictions
+from fer_core.evaluation.report import Estimate
 from fer_core.explain import methods
 from fer_core.explain.saliency import ExplainError, Target
 from fer_core.labels import SEVEN_EMOTIONS
@@ -90,6 +93,29 @@ def test_the_explained_class_can_be_chosen(predictor):
     assert not np.allclose(happy, sad)
     with pytest.raises(DataError, match="Unknown label 'bored'"):
         predictor.answer(drawn_face(), RUNS[0], "bored")
+
+
+@pytest.mark.parametrize("run_id", [RUNS[0], "pair-cpu"])
+def test_the_class_after_the_prior_shift_of_an_operating_point_is_explained(toy, run_id):
+    obeying = Predictor(toy.benchmark, torch.device("cpu"))
+    face = drawn_face()
+    before = obeying.answer(face, run_id)
+    last = before.probabilities.argmin()  # the shift makes it the most probable class
+    shift = tuple(20.0 * (np.arange(7) == last))
+    one = Estimate(value=1.0, low=0.5, high=2.0)
+    run = toy.benchmark.run(run_id)
+    splits = Predictions.read(run.predictions_path, SEVEN_EMOTIONS)
+    adjustment = SetAdjustment(
+        set_name="mine", labels=60, fitted=Fitted.PRIORS, temperature=one, shares=(one,) * 7,
+        logit_shift=shift, gain=Estimate(value=0.1, low=0.05, high=0.15),
+    )  # fmt: skip
+    both = (splits.split("validation"), splits.split("test"))
+    obeying.obey(adjusted_point("toy", run.info(), both, adjustment))
+    after = obeying.answer(face, run_id)
+    assert before.explained == before.top
+    assert after.explained == after.top == SEVEN_EMOTIONS.names[last]
+    assert obeying.explain(face, run_id).target == Target(int(last))
+    assert obeying.answer(face, run_id, "sad").explained == "sad"
 
 
 def test_predictions_do_not_depend_on_other_threads(predictor, toy):
