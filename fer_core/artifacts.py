@@ -134,13 +134,18 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         )
 
 
+_SHORT = 1000
+"""Rows up to which text is stored as a dictionary: a column of few values, such as classes, can be
+unique in a short table, and `read_columns` reads it as a dictionary."""
+
+
 def _encoding(column: pd.Series) -> str:
     """Returns a column's parquet encoding; empty for a dictionary of its values."""
     if pd.api.types.is_float_dtype(column.dtype):
         return "BYTE_STREAM_SPLIT"
     if pd.api.types.is_integer_dtype(column.dtype):
         return "DELTA_BINARY_PACKED"
-    if isinstance(column.dtype, pd.StringDtype) and column.is_unique:
+    if isinstance(column.dtype, pd.StringDtype) and len(column) > _SHORT and column.is_unique:
         return "DELTA_BYTE_ARRAY"
     return ""
 

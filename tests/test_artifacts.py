@@ -3,9 +3,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore
+from fer_core.artifacts import ArtifactStore, read_columns, write_table
 from fer_core.errors import ArtifactError
 from fer_core.records import RunInfo
 
@@ -55,3 +56,11 @@ def test_mean_faces_are_read_without_pickle(toy, tmp_path):
     np.savez(benchmark.mean_faces_path, **{"train/angry/mean": objects})
     with pytest.raises(ArtifactError, match="of 'pickled' cannot be read"):
         benchmark.mean_faces()
+
+
+def test_a_short_table_in_which_each_class_occurs_once_is_read(tmp_path):
+    path = tmp_path / "few.parquet"
+    labels = pd.Series(["happy", "sad"], dtype="str")
+    write_table(path, pd.DataFrame({"id": ["a", "b"], "label": labels}))
+    table, _ = read_columns(path, ("id", "label"), ("label",))
+    assert table.column("label").to_pylist() == ["happy", "sad"]
