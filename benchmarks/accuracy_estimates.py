@@ -39,7 +39,7 @@ OTHER = "synthetic"
 RUNS = ("vit_tiny-cpu-s0", "resnet34-cpu-s0", "hf_vit-cpu-s0")
 """Three different architectures predict the shifted copies; slices use the stored predictions."""
 
-SHIFTED = 150
+SHIFTED = 600
 SEVERITIES = (3,)
 RESAMPLED = 24
 SMALLEST = 100
@@ -213,7 +213,7 @@ def _slices(
 ) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
     for column in ("brightness", "contrast", "sharpness", "outlier"):
         order = np.argsort(new[column].to_numpy(), kind="stable")
-        count = len(order) // 6
+        count = len(order) // 3
         yield f"{column} low", "slice", order[:count]
         yield f"{column} high", "slice", order[-count:]
     votes = new[[name for name in new.columns if name.startswith(VOTE_PREFIX)]]

@@ -195,7 +195,7 @@ def _faces_of(
     detector: FaceDetector | None,
 ) -> list[StoredFaces]:
     results: list[StoredFaces | None] = []
-    waiting: list[tuple[int, SetPicture, Image.Image]] = []
+    waiting: list[tuple[int, Image.Image]] = []
     for index, (item, _, content) in enumerate(batch):
         results.append(None)
         try:
@@ -206,17 +206,17 @@ def _faces_of(
         if item.cropped or options.cropped or detector is None:
             results[index] = _whole(picture, options)
         else:
-            waiting.append((index, item, picture))
+            waiting.append((index, picture))
     if waiting and detector is not None:
-        detected = detect_all([picture for _, _, picture in waiting], detector)
-        for (index, item, picture), boxes in zip(waiting, detected, strict=True):
+        detected = detect_all([picture for _, picture in waiting], detector)
+        for (index, picture), boxes in zip(waiting, detected, strict=True):
             if not boxes and looks_cropped(picture):
                 results[index] = _whole(picture, options)
                 continue
             readable = ordered([face for face in boxes if not face.too_small])
             if not readable:
                 small = [face for face in boxes if face.too_small]
-                results[index] = _none(options, no_face(item.key, small))
+                results[index] = _none(options, no_face("the picture", small))
                 continue
             used = readable if options.all_faces else readable[:1]
             faces = picture_faces(picture, detector, options.framing, used)

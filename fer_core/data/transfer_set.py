@@ -118,8 +118,9 @@ def _no_faces(faces: FoundFaces, facts: SetFacts, left_out: Mapping[str, int]) -
         return f"No picture of {title} is left: {reasons}. Map classes with --map-class."
     shown = "\n".join(f"  {key}: {why}" for key, why in list(faces.skipped.items())[:5])
     more = f"\n  and {count - 5:,} more" if count > 5 else ""
+    pictures = "The only picture" if count == 1 else f"None of the {count:,} pictures"
     return (
-        f"None of the {count:,} pictures of {title} can be used:\n{shown}{more}\n"
+        f"{pictures} of {title} {'cannot' if count == 1 else 'can'} be used:\n{shown}{more}\n"
         "If they are cropped faces already, pass --cropped."
     )
 

@@ -340,9 +340,10 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     Raises:
         DataError: If it cannot be read, names no picture, or its classes are not clear.
     """
-    cells = read_label_table(
+    table = read_label_table(
         path, Columns(options.reader.get("image"), options.reader.get("label"))
     )
+    cells = table.labels
     keys = [item.key for item in pictures.items() if not isinstance(item, Skipped)]
     matched, missing = _matched(cells, keys)
     if not matched:
@@ -359,6 +360,8 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     notes = [f"Labels of {len(labels):,} of {len(keys):,} pictures are read from {path.name}."]
     if missing:
         notes.append(f"{missing:,} of its rows name no picture, or several.")
+    if table.conflicts:
+        notes.append(table.conflict_note)
 
     def items() -> Iterator[SetPicture | Skipped]:
         for item in pictures.items():
@@ -377,13 +380,32 @@ def _with_table(pictures: PictureSet, path: Path, options: SetOptions) -> Pictur
     )
 
 
-def read_label_table(path: Path, columns: Columns) -> dict[str, str]:
+@dataclass(frozen=True)
+class LabelTable:
+    """A csv of labels.
+
+    Attributes:
+        labels: The majority's label by name, path or id of the picture; without a majority a
+            picture has none.
+        conflicts: Pictures that annotators label differently.
+    """
+
+    labels: Mapping[str, str]
+    conflicts: tuple[str, ...]
+
+    @property
+    def conflict_note(self) -> str:
+        """What counts where annotators disagree, as a sentence."""
+        count, tied = len(self.conflicts), sum(name not in self.labels for name in self.conflicts)
+        pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+        return (
+            f"Annotators disagree on {pictures}, {self.conflicts[0]} for one: the majority counts; "
+            f"{tied:,} without a majority {'has' if tied == 1 else 'have'} no label."
+        )
+
+
+def read_label_table(path: Path, columns: Columns) -> LabelTable:
     """Reads a csv of labels, such as one that the labelling view exported.
-
-    Several annotators' labels of a picture count as votes; a picture without a majority has none.
-
-    Returns:
-        Label by name, path or id of the picture.
 
     Raises:
         DataError: If it cannot be read, lacks a column, or has no label.
@@ -402,13 +424,15 @@ def read_label_table(path: Path, columns: Columns) -> dict[str, str]:
             votes.setdefault(str(name).strip(), Counter())[text_of(value)] += 1
     if not votes:
         raise DataError(f"The column {label} of {path.name} holds no label.")
-    contradict = [name for name, counts in votes.items() if len(counts) > 1]
-    if contradict and ANNOTATOR not in names:
+    conflicts = tuple(name for name, counts in votes.items() if len(counts) > 1)
+    if conflicts and ANNOTATOR not in names:
+        count = "1 picture" if len(conflicts) == 1 else f"{len(conflicts):,} pictures"
         raise DataError(
-            f"{path.name} lists {len(contradict):,} pictures with different labels, "
-            f"{contradict[0]} for one. Keep one row of each, or add a column `annotator`."
+            f"{path.name} lists {count} with different labels, {conflicts[0]} for one. Keep one row "
+            "of each, or add a column `annotator`."
         )
-    return {name: winner for name, counts in votes.items() if (winner := _majority(counts))}
+    labels = {name: winner for name, counts in votes.items() if (winner := _majority(counts))}
+    return LabelTable(labels, conflicts)
 
 
 def _majority(counts: Counter[str]) -> str:

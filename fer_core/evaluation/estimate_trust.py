@@ -1,7 +1,10 @@
 """Which estimate without labels is shown, when it can be trusted, and the error that it had.
 
-The limits were chosen on `estimate_checks.parquet` (`python -m benchmarks --only estimates`), which
-uses validation only. They are narrow on purpose: outside them no method is known to hold.
+Two conditions must hold. The set must be like those on which the methods are known to hold: the
+limits were chosen on `estimate_checks.parquet` (`python -m benchmarks --only estimates`), which
+uses validation only, and are narrow on purpose. And the error's 95% interval, for all runs at once,
+must lie within `LARGEST_ERROR`: it comes from chance (the set has few faces) and from the methods'
+error in the checks. A check is itself judged by the error in the other sets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.accuracy_estimates import Estimator
+from fer_core.evaluation.intervals import LEVEL
 from fer_core.evaluation.shift import ErrorOfEstimates
 
-FEWEST = 100
-"""With fewer faces, chance alone moves the accuracy by more than five points."""
+LARGEST_ERROR = 0.05
+"""An estimate is shown if the 95% interval of its error lies within this, for all runs at once."""
 
 MOST_OUTSIDE = 0.05
 MOST_SPREAD = 0.05
@@ -35,6 +40,7 @@ CHECK_COLUMNS = (
     "set",
     "kind",
     "run_id",
+    "samples",
     "validation",
     "accuracy",
     "outside",
@@ -49,6 +55,8 @@ class Signals:
 
     Attributes:
         faces: Number of faces.
+        margin: Half the width of the interval of the estimates' errors, see `margin_of`; None if
+            they were never checked on this benchmark.
         outside: Share of faces far out in the embedding; None if it was not measured.
         spread: Difference between the largest and the smallest estimate of a run, over all runs
             the median.
@@ -59,6 +67,7 @@ class Signals:
     """
 
     faces: int
+    margin: float | None
     outside: float | None
     spread: float
     loss: float
@@ -76,12 +85,49 @@ def spread_of(estimates: Mapping[str, float]) -> float:
     return max(estimates.values()) - min(estimates.values())
 
 
+def margin_of(estimates: Sequence[float], faces: int, method: float) -> float:
+    """Returns half the width of the 95% interval of the estimates' errors, for all runs at once.
+
+    The interval is normal, with Bonferroni's correction for the number of runs. Its variance is the
+    largest binomial variance of the runs' accuracies on the faces, plus that of the method.
+
+    Args:
+        estimates: Estimated accuracy of each run, at least one.
+        faces: Number of faces, at least one.
+        method: Standard deviation of the method's error, from `method_error`.
+    """
+    values = np.asarray(estimates)
+    chance = float((values * (1 - values)).max()) / faces
+    quantile = float(norm.ppf(1 - (1 - LEVEL) / 2 / len(values)))
+    return quantile * float(np.sqrt(chance + method**2))
+
+
+def method_error(checks: pd.DataFrame) -> float | None:
+    """Returns the standard deviation of the method's error over sets, beyond that of chance.
+
+    Args:
+        checks: Rows of sets within the limits, with `estimate`, `error` and `samples`.
+
+    Returns:
+        A share; None without checks.
+    """
+    if checks.empty:
+        return None
+    chance = checks["estimate"] * (1 - checks["estimate"]) / checks["samples"]
+    beyond = (checks["error"] ** 2 - chance).groupby(checks["set"]).mean()
+    return float(np.sqrt(max(0.0, float(beyond.mean()))))
+
+
 def reasons_against(signals: Signals) -> tuple[str, ...]:
     """Returns why an estimate cannot be trusted, as sentences; empty if it can."""
     reasons = []
-    if signals.faces < FEWEST:
+    if signals.margin is None:
+        reasons.append("The estimate was not checked on this benchmark.")
+    elif signals.margin > LARGEST_ERROR:
         reasons.append(
-            f"The set has {signals.faces:,} faces; with fewer than {FEWEST} chance decides."
+            f"With {signals.faces:,} faces the estimate of one of the runs can be "
+            f"{100 * signals.margin:.1f} points off by chance and by the method's error; it is "
+            f"shown up to {100 * LARGEST_ERROR:.0f}."
         )
     if signals.outside is None:
         reasons.append(
@@ -117,7 +163,8 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
 def read_checks(path: Path) -> pd.DataFrame | None:
     """Returns the checks of the estimates with the shown one and its error; None without any.
 
-    Columns are those of the file, and `estimate`, `error`, `spread`, `loss` and `trusted`.
+    Columns are those of the file, and `estimate`, `error`, `spread`, `loss`, `within` (the limits),
+    `margin` (NaN outside them) and `trusted`. What is known of a set comes from the other sets.
     """
     try:
         table = read_table(path, CHECK_COLUMNS)
@@ -133,8 +180,21 @@ def read_checks(path: Path) -> pd.DataFrame | None:
     by_set = table.groupby("set")[["spread", "loss"]].transform("median")
     near = table["outside"].isna() | (table["outside"] <= MOST_OUTSIDE)
     near &= table["moved"] <= MOST_MOVED
-    table["trusted"] = near & (by_set["spread"] <= MOST_SPREAD) & (by_set["loss"] <= MOST_LOSS)
+    table["within"] = near & (by_set["spread"] <= MOST_SPREAD) & (by_set["loss"] <= MOST_LOSS)
+    table["margin"] = _margins(table[table["within"]]).reindex(table["set"]).to_numpy()
+    table["trusted"] = table["within"] & (table["margin"] <= LARGEST_ERROR)
     return table
+
+
+def _margins(checks: pd.DataFrame) -> pd.Series:
+    """Returns the margin of each set, by its name; the method's error is that of the others."""
+    margins: dict[str, float] = {}
+    for name, rows in checks.groupby("set"):
+        method = method_error(checks[checks["set"] != name])
+        if method is not None:
+            faces = int(rows["samples"].iloc[0])
+            margins[str(name)] = margin_of(rows["estimate"].tolist(), faces, method)
+    return pd.Series(margins, dtype=np.float64)
 
 
 def error_of(checks: pd.DataFrame | None) -> ErrorOfEstimates | None:

@@ -147,6 +147,8 @@ class ShiftReport(Record):
         trusted: Whether estimates without labels can be trusted here.
         reasons: Why not; empty if they can.
         error: Errors of the estimate where labels exist; None if it was not checked.
+        margin: Half the width of the 95% interval of the estimates' errors, for all runs at once;
+            None if they were not checked.
     """
 
     faces: int
@@ -166,3 +168,4 @@ class ShiftReport(Record):
     trusted: bool
     reasons: tuple[str, ...]
     error: ErrorOfEstimates | None
+    margin: float | None = None

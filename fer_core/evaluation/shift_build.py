@@ -23,6 +23,8 @@ from fer_core.evaluation.estimate_trust import (
     MOST_MOVED,
     Signals,
     error_of,
+    margin_of,
+    method_error,
     read_checks,
     reasons_against,
     shown_estimate,
@@ -155,7 +157,9 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
     agreement, before = _agreements(_networks(runs))
     signs = Signs(classes, framing, _framing_check(facts), facts.outside, _conflicts(runs))
     causes, sentence = explain(rows, signs)
-    reasons = reasons_against(_signals(facts, rows))
+    checks = read_checks(origin.estimate_checks_path)
+    signals = _signals(facts, rows, checks)
+    reasons = reasons_against(signals)
     return ShiftReport(
         faces=len(samples),
         labelled=info.labelled,
@@ -173,18 +177,23 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
         sentence=sentence,
         trusted=not reasons,
         reasons=reasons,
-        error=error_of(read_checks(origin.estimate_checks_path)),
+        error=error_of(checks),
+        margin=signals.margin,
     )
 
 
-def _signals(facts: _Facts, rows: Sequence[RunShift]) -> Signals:
+def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | None) -> Signals:
     losses = [
         run.answers.accuracy - row.estimate
         for run, row in zip(facts.runs.values(), rows, strict=True)
     ]
     spreads = [spread_of(row.estimates) for row in rows]
+    faces, known = len(facts.samples), None if checks is None else checks[checks["within"]]
+    method = None if known is None else method_error(known)
+    estimates = [row.estimate for row in rows]
     return Signals(
-        faces=len(facts.samples),
+        faces=faces,
+        margin=None if method is None else margin_of(estimates, faces, method),
         outside=facts.outside,
         spread=float(np.median(spreads)),
         loss=float(np.median(losses)),

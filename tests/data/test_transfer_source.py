@@ -90,7 +90,12 @@ def test_annotators_vote_and_a_tie_gives_no_label(tmp_path):
     table.write_text(
         "id,annotator,label\na.png,x,happy\na.png,y,happy\na.png,z,sad\nb.png,x,sad\nb.png,y,fear\n"
     )
-    assert read_label_table(table, Columns()) == {"a.png": "happy"}
+    found = read_label_table(table, Columns())
+    assert found.labels == {"a.png": "happy"}
+    assert found.conflict_note == (
+        "Annotators disagree on 2 pictures, a.png for one: the majority counts; 1 without a "
+        "majority has no label."
+    )
 
 
 def test_rows_that_contradict_without_annotators_are_refused(tmp_path):

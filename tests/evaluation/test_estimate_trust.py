@@ -1,7 +1,10 @@
 """When an estimate without labels is trusted, and the error that is shown with it."""
 
+import re
 from dataclasses import replace
+from math import sqrt
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -9,12 +12,16 @@ from fer_core.evaluation.accuracy_estimates import Estimator
 from fer_core.evaluation.estimate_trust import (
     Signals,
     error_of,
+    margin_of,
+    method_error,
     read_checks,
     reasons_against,
     shown_estimate,
 )
 
-GOOD = Signals(faces=500, outside=0.02, spread=0.02, loss=0.01, moved=0.1, misplaced=0.1)
+GOOD = Signals(
+    faces=500, margin=0.04, outside=0.02, spread=0.02, loss=0.01, moved=0.1, misplaced=0.1
+)
 
 
 def test_signals_within_the_limits_are_trusted():
@@ -24,7 +31,8 @@ def test_signals_within_the_limits_are_trusted():
 @pytest.mark.parametrize(
     ("signals", "reason"),
     [
-        (replace(GOOD, faces=50), "has 50 faces"),
+        (replace(GOOD, margin=0.061), "With 500 faces .* can be 6.1 points off"),
+        (replace(GOOD, margin=None), "was not checked on this benchmark"),
         (replace(GOOD, outside=None), "could not be compared"),
         (replace(GOOD, outside=0.3), "30% of the faces lie farther out"),
         (replace(GOOD, spread=0.2), "methods disagree by 20 points"),
@@ -35,23 +43,62 @@ def test_signals_within_the_limits_are_trusted():
 )
 def test_each_signal_can_speak_against_it(signals, reason):
     (found,) = reasons_against(signals)
-    assert reason in found
+    assert re.search(reason, found)
+
+
+def test_the_margin_holds_for_chance_method_and_all_runs():
+    assert margin_of([0.8], 400, 0.0) == pytest.approx(1.95996 * 0.02, abs=1e-6)
+    assert margin_of([0.8], 400, 0.02) == pytest.approx(1.95996 * 0.02 * sqrt(2), abs=1e-6)
+    # two runs: a normal quantile of 1 - 0.0125; the run with the larger variance counts
+    assert margin_of([0.8, 0.9], 400, 0.0) == pytest.approx(2.241403 * 0.02, abs=1e-6)
+
+
+def check(name, outside, accuracy, samples=1600, estimate=0.80):
+    return {
+        "set": name, "kind": "corruption", "run_id": "net", "validation": 0.85, "samples": samples,
+        "accuracy": accuracy, "outside": outside, "moved": 0.1,
+        **{str(method): estimate for method in Estimator},
+    }  # fmt: skip
+
+
+def checks_of(folder, *rows):
+    path = folder / "estimate_checks.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    return read_checks(path)
+
+
+def test_the_methods_error_is_what_chance_leaves():
+    table = pd.DataFrame(
+        {"set": ["a", "a", "b"], "estimate": 0.8, "samples": 1600, "error": [0.03, 0.01, 0.02]}
+    )
+    # chance: 0.8 * 0.2 / 1600 = 0.0001; the mean of (0.0005 - 0.0001) and (0.0004 - 0.0001)
+    assert method_error(table) == pytest.approx(sqrt(0.00035))
+    assert method_error(table.assign(error=0.001)) == 0
+    assert method_error(table.head(0)) is None
+
+
+def test_a_check_is_judged_by_the_other_sets(tmp_path):
+    checks = checks_of(
+        tmp_path, check("a", 0.01, 0.80), check("b", 0.01, 0.80), check("c", 0.01, 0.90),
+        check("far", 0.40, 0.50), check("few", 0.01, 0.80, samples=100),
+    ).set_index("set")  # fmt: skip
+    # without its own error of 10 points nothing speaks against c; its error does against others
+    assert checks["trusted"].to_dict() == {
+        "a": False, "b": False, "c": True, "far": False, "few": False
+    }  # fmt: skip
+    assert checks["within"].to_dict() == {
+        "a": True, "b": True, "c": True, "far": False, "few": True
+    }  # fmt: skip
+    assert np.isnan(checks.loc["far", "margin"])
 
 
 def test_the_error_is_that_of_trusted_checks(tmp_path):
-    rows = []
-    for name, outside, accuracy in (("near", 0.01, 0.80), ("far", 0.40, 0.50)):
-        rows.append(
-            {"set": name, "kind": "corruption", "run_id": "net", "validation": 0.85,
-             "accuracy": accuracy, "outside": outside, "moved": 0.1,
-             **{str(method): 0.82 for method in Estimator}}
-        )  # fmt: skip
-    path = tmp_path / "estimate_checks.parquet"
-    pd.DataFrame(rows).to_parquet(path)
-    checks = read_checks(path)
-    assert checks["trusted"].tolist() == [True, False]
+    checks = checks_of(
+        tmp_path, check("near", 0.01, 0.79), check("next", 0.01, 0.79), check("far", 0.40, 0.50)
+    )
+    assert checks["trusted"].tolist() == [True, True, False]
     error = error_of(checks)
-    assert (error.mean, error.most, error.checks) == (pytest.approx(0.02), pytest.approx(0.02), 1)
+    assert (error.mean, error.most, error.checks) == (pytest.approx(0.01), pytest.approx(0.01), 2)
     assert read_checks(tmp_path / "none.parquet") is None
     assert error_of(None) is None
     assert shown_estimate({str(method): 0.82 for method in Estimator}) == pytest.approx(0.82)

@@ -367,7 +367,8 @@ def _changes(
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     if not changed:
         return ()
+    files = "1 file" if len(changed) == 1 else f"{len(changed):,} files"
     return (
-        f"The folder changed while it was read: {len(changed):,} files, {sorted(changed)[0]} for "
-        "one. Run the command again; only new pictures are computed.",
+        f"The folder changed while it was read: {files}, {sorted(changed)[0]} for one. Run "
+        "the command again; only new pictures are computed.",
     )

@@ -36,6 +36,11 @@ def print_transfer(result: "Transferred") -> None:
         console.print(table)
     else:
         _line(f"{len(result.reports)} runs answered. No picture has a label, so none is scored.")
+    if (absent := result.shift.missing_classes) and info.labelled:
+        _line(
+            f"No labelled face is {', '.join(absent)}. Answers of classes that the set lacks count "
+            "as wrong here; the page Your faces also shows accuracy without them."
+        )
     _line(result.shift.sentence)
     if not result.shift.trusted:
         _line(f"Estimates without labels cannot be trusted here: {result.shift.reasons[0]}")

@@ -157,7 +157,7 @@ def _check_folders(tree: FileTree, classes: ClassFolders, mapping: Mapping[str, 
                     f"The class folder {tree.shown}/{folder} has no image file "
                     f"({', '.join(sorted(readable_suffixes())[:6])} ...; links that lead out "
                     "of it do not count). Add images or remove the folder, or pass "
-                    f"--map-class {name}= ."
+                    f"`--map-class {name}=`."
                 )
         elif parent == classes.root and split_of(name) and classes.folders[0].split:
             raise DataError(f"{tree.shown}/{folder} holds no class folders. {LAYOUT}.")

@@ -161,7 +161,7 @@ def test_pictures_without_faces_are_listed(toy, folder):
     flat = folder.parent / "flat"
     flat.mkdir()
     Image.new("RGB", (300, 200), (90, 90, 90)).save(flat / "wall.png")
-    with pytest.raises(DataError, match="None of the 1 pictures of flat can be used"):
+    with pytest.raises(DataError, match="The only picture of flat cannot be used"):
         run(toy, flat, cropped=False)
 
 
@@ -189,7 +189,9 @@ def test_what_changed_is_written(toy, folder):
         assert row.accuracy.value == result.reports[row.run_id].test.accuracy.value
         assert row.accuracy_present.value >= row.accuracy.value  # other classes are left out
     assert not shift.trusted
-    assert shift.reasons[0].startswith("The set has 7 faces")
+    assert (shift.reasons[0], shift.margin) == (
+        "The estimate was not checked on this benchmark.", None
+    )  # fmt: skip
     assert shift.outside_run in shift.sentence or shift.outside is not None
     assert toy.benchmark.reference_path.is_file()
 
