@@ -428,8 +428,8 @@ def read_label_table(path: Path, columns: Columns) -> LabelTable:
     if conflicts and ANNOTATOR not in names:
         count = "1 picture" if len(conflicts) == 1 else f"{len(conflicts):,} pictures"
         raise DataError(
-            f"{path.name} lists {count} with different labels, {conflicts[0]} for one. Keep one row "
-            "of each, or add a column `annotator`."
+            f"{path.name} lists {count} with different labels, {conflicts[0]} for one. Keep one "
+            "row of each, or add a column `annotator`."
         )
     labels = {name: winner for name, counts in votes.items() if (winner := _majority(counts))}
     return LabelTable(labels, conflicts)
