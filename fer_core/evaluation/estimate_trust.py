@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from fer_core.artifacts import read_table
 from fer_core.errors import ArtifactError
@@ -98,7 +98,7 @@ def margin_of(estimates: Sequence[float], faces: int, method: float) -> float:
     """
     values = np.asarray(estimates)
     chance = float((values * (1 - values)).max()) / faces
-    quantile = float(norm.ppf(1 - (1 - LEVEL) / 2 / len(values)))
+    quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(values)))
     return quantile * float(np.sqrt(chance + method**2))
 
 

@@ -10,7 +10,7 @@ number of labels and Student's quantile.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool
 from fer_core.evaluation.intervals import LEVEL
@@ -66,7 +66,7 @@ def estimate_shares(labelled: Labelled, images: int) -> tuple[Estimate, ...]:
     shares = totals[:-1] / share_clear
     ratio = (deviations[:, :-1] - shares * deviations[:, -1:]) / share_clear
     count = len(labelled)
-    normal = float(stats.norm.ppf((1 + LEVEL) / 2))
+    normal = float(ndtri((1 + LEVEL) / 2))
     half = normal * np.sqrt((ratio**2).sum(axis=0) / (count * (count - 1)))
     low, value, high = (np.clip(shares + side * half, 0, 1) for side in (-1, 0, 1))
     return tuple(

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
+from scipy.special import stdtrit
 
 from fer_core.errors import DataError
 from fer_core.evaluation.calibration import fit_temperature
@@ -197,7 +197,7 @@ def _gain(known: _Known, start: _Start, fitted: Fitted) -> Estimate:
         after[out] = known.select(out).losses(shift, np.array([value]))[:, 0]
     gains = known.weights * (before - after)
     level = 1 - (1 - LEVEL) / len(start.compared)
-    quantile = float(stats.t.ppf((1 + level) / 2, len(gains) - 1))
+    quantile = float(stdtrit(len(gains) - 1, (1 + level) / 2))
     half = quantile * float(gains.std(ddof=1)) / np.sqrt(len(gains))
     mean = float(gains.mean())
     return Estimate(value=mean, low=mean - half, high=mean + half)
