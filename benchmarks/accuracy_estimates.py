@@ -39,7 +39,7 @@ OTHER = "synthetic"
 RUNS = ("vit_tiny-cpu-s0", "resnet34-cpu-s0", "hf_vit-cpu-s0")
 """Three different architectures predict the shifted copies; slices use the stored predictions."""
 
-SHIFTED = 600
+SHIFTED = 150
 SEVERITIES = (3,)
 RESAMPLED = 24
 SMALLEST = 100
