@@ -187,8 +187,7 @@ def cost_chart(
         colours: Colours by run id.
         axes: Titles of both axes.
     """
-    figure = go.Figure()
-    front = pareto_front(cost, gain)
+    figure, front = go.Figure(), pareto_front(cost, gain)
     figure.add_scatter(
         x=[cost[run_id] for run_id in front],
         y=[gain[run_id] for run_id in front],
