@@ -34,8 +34,11 @@ h2, h3 { letter-spacing: -.01em; }
 .fs-dot { display: inline-block; width: .62rem; height: .62rem; border-radius: 50%;
   margin-right: .4rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
+:is([data-testid="stMetricLabel"], [data-testid="stMetricValue"]) :is(div, p) {
+  white-space: normal; overflow: visible; text-overflow: clip; }
 [data-testid="stPageLink"] :is(a, span, p) { white-space: normal; overflow: visible;
   overflow-wrap: break-word; }
+[class*="st-key-tiles-tiny"] { --tile: 5.5rem; }
 [class*="st-key-tiles-small"] { --tile: 8.5rem; }
 [class*="st-key-tiles-wide"] { --tile: 13rem; }
 [class*="st-key-tiles-"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"],

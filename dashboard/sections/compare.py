@@ -169,7 +169,7 @@ def _model_cards(benchmark: Benchmark, run_ids: Sequence[str]) -> dict[str, _Mod
     """Shows a card for each model, with a link to its page, and returns its empty places."""
     cards = {}
     for start in range(0, len(run_ids), PER_ROW):
-        columns = tiles(PER_ROW, f"models-{start}", wide=True)
+        columns = tiles(PER_ROW, f"models-{start}", "wide")
         for column, run_id in zip(columns, run_ids[start : start + PER_ROW], strict=False):
             with column.container(border=True):
                 run: dict[str, str] = {Key.BENCHMARK: benchmark.info.name, Key.RUN: run_id}

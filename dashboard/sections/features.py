@@ -13,6 +13,7 @@ from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import chart, pickers, saliency_map, viewer
 from dashboard.components.excluded import excluded_note
 from dashboard.components.saliency_map import SIGNED, OverlayStyle
+from dashboard.components.tiles import tiles
 from dashboard.state import BIND, Key
 from fer_core.config import ModelConfig
 from fer_core.explain.attention import attention_from
@@ -23,7 +24,7 @@ from fer_core.figures.overlay import channel_tile, patch_sheet
 from fer_core.models import spec_of
 from fer_core.models.tokens import grid_side
 
-SHOWN, PER_ROW = 24, 8
+SHOWN = 24
 PREDICTED = "predicted class"
 MEAN = "mean of all"
 _OUTLINE = (
@@ -85,7 +86,7 @@ def layer_picker(layers: Sequence[Layer]) -> str:
 
 def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
     """Shows pickers of the ranking and the class; returns the class index and the ranking."""
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     with left:
         by = st.segmented_control(
             "Rank channels by",
@@ -96,6 +97,7 @@ def ranking(benchmark: Benchmark) -> tuple[int | None, RankBy]:
             bind=BIND,
             help="Activation: how large a map's values are. Gradient x activation: how much the "
             "map raises the logit of the class.",
+            wrap=True,
         )
     labels = benchmark.info.labels
     with right:
@@ -134,13 +136,12 @@ def grid(maps: FeatureMaps, rank: RankBy, labels: Sequence[str]) -> None:
             "After this layer the classifier reads only the class token, so gradient x activation "
             "is zero at every patch and channels are shown in order. Pick an earlier layer."
         )
-    columns = st.columns(PER_ROW)
 
     def enlarge(channel: int) -> None:
         st.session_state[Key.CHANNEL] = channel
 
-    for index, channel in enumerate(top.tolist()):
-        with columns[index % PER_ROW]:
+    for column, channel in zip(tiles(len(top), "channels", "tiny"), top.tolist(), strict=True):
+        with column:
             st.image(
                 channel_tile(maps.values[channel]), width="stretch", alt=f"Map of channel {channel}"
             )

@@ -47,6 +47,7 @@ with right:
         required=True,
         key=Key.SHOW,
         bind=BIND,
+        wrap=True,
     )
 filters.unranked_notes(board, run_id, other_id)
 groups = slices.filter_groups(benchmark, scope)

@@ -80,12 +80,15 @@ def confusion_chart(
             "tooltip": _TOOLTIP,
         },
         boxes=_boxes(dark=dark),
-        text=_text(dark=dark),
+        text=_text(labels, dark=dark),
     )
     chart["height"] = 56 * len(order)
     chart["config"]["scale"] = {"bandPaddingInner": 0.05}
     return chart
 
+
+_LETTER, _GAP = 7.5, 8.0
+"""Width of a letter of a header, and the least distance of two headers, in pixels."""
 
 _TOOLTIP = [
     {"field": "truth", "type": "nominal", "title": "true"},
@@ -151,11 +154,22 @@ def _boxes(*, dark: bool) -> Spec:
     }
 
 
-def _text(*, dark: bool) -> Spec:
-    """Returns mark and encoding of the texts, which are white on dark colours."""
+def _text(labels: Sequence[str], *, dark: bool) -> Spec:
+    """Returns mark and encoding of the texts, which are white on dark colours.
+
+    Column headers are slanted where they would touch each other.
+    """
+    needed = (len(labels) + 1) * (_LETTER * max(map(len, labels), default=0) + _GAP)
     return {
         "mark": {"fontSize": 14},
         "encoding": {
+            "angle": {
+                "condition": {
+                    "test": f"datum.head && datum.truth === '{ANY}' && width < {needed:.0f}",
+                    "value": -35,
+                },
+                "value": 0,
+            },
             "text": {"field": "text", "type": "nominal"},
             "size": {"condition": {"test": "datum.head", "value": 13}, "value": 14},
             "color": {
