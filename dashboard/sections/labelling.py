@@ -13,6 +13,7 @@ from dashboard.components import chart, download, pickers
 from dashboard.components.attach import need_pictures
 from dashboard.components.gallery import enlarge
 from dashboard.components.text import plain
+from dashboard.components.tiles import tiles
 from dashboard.sections import operating_point
 from dashboard.state import BIND, Key
 from fer_core.csv_text import csv_text
@@ -28,7 +29,6 @@ SECOND = "second opinions"
 _PROBLEM = "the last label was not saved"
 _SIDE = 288
 _KEYS = 9
-_PER_ROW = 4
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,19 @@ def _face(pictures: Pictures, task: Task | None, pool: BenchmarkPool) -> None:
 def _buttons(store: ReviewStore, pool: BenchmarkPool, task: Task | None, annotator: str) -> None:
     """Shows a button for each class, which the keys 1 to 9 press, and one for unclear faces."""
     options = [*enumerate(pool.classes, 1), (0, UNCLEAR)]
-    for start in range(0, len(options), _PER_ROW):
-        columns = st.columns(_PER_ROW)
-        for column, (number, name) in zip(columns, options[start : start + _PER_ROW], strict=False):
-            label = None if task is None else PoolLabel(
-                pool.key, task.sample_id, annotator, name, task.step, task.probability
-            )  # fmt: skip
-            column.button(
-                plain(name) if name else "unclear",
-                key=f"label-{number}",
-                shortcut=str(number) if number <= _KEYS else None,
-                disabled=label is None,
-                on_click=_save,
-                args=(store, label),
-                width="stretch",
-            )
+    for column, (number, name) in zip(tiles(len(options), "labels"), options, strict=True):
+        label = None if task is None else PoolLabel(
+            pool.key, task.sample_id, annotator, name, task.step, task.probability
+        )  # fmt: skip
+        column.button(
+            plain(name) if name else "unclear",
+            key=f"label-{number}",
+            shortcut=str(number) if number <= _KEYS else None,
+            disabled=label is None,
+            on_click=_save,
+            args=(store, label),
+            width="stretch",
+        )
 
 
 def _save(store: ReviewStore, label: PoolLabel) -> None:

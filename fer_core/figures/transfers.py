@@ -142,7 +142,7 @@ def causes_chart(causes: Sequence[Cause]) -> go.Figure:
     ordered = [cause for cause in reversed(causes) if cause.points is not None]
     figure = go.Figure(
         go.Bar(
-            x=[cause.points for cause in ordered],
+            x=[round(cause.points or 0.0, 3) for cause in ordered],  # no axis of rounding errors
             y=[cause.name for cause in ordered],
             orientation="h",
             marker_color=SET_COLOUR,
