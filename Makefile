@@ -40,7 +40,7 @@ test-unit: setup-dev ## Run all tests that need no browser
 	$(BIN)/pytest -m "not browser" -n auto --dist worksteal
 
 test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHROMIUM names another)
-	$(BIN)/pytest -m browser
+	$(BIN)/pytest -m browser -n 2 --dist loadfile
 
 test-remote: setup-dev ## Test datasets at URLs, against a local stand-in of S3
 	$(INSTALL) -r requirements-remote.txt 'moto[server]'
