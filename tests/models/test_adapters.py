@@ -9,6 +9,7 @@ import torch
 from fer_core.artifacts import write_table
 from fer_core.config import LoraConfig, ModelConfig, load_recipe
 from fer_core.engine.networks import load_network
+from fer_core.engine.onnx_graph import graph_copy
 from fer_core.engine.predict import predict_logits
 from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.models import build_model, spec_of
@@ -123,6 +124,9 @@ def test_a_published_adapter_fits_its_published_base(toy):
     tensors, _ = load_tensors(run.weights_path)
     assert {value.dtype for value in tensors.values() if value.ndim > 1} == {torch.float16}
     assert load_network(run, toy.dataset.format).info.weights_dtype == "float16"
+    base = toy.benchmark.run("tiny_vit-cpu-s0")
+    assert graph_copy(base, toy.dataset.format) is not None
+    assert not run.graph_path.exists()  # its base lies in another file
 
 
 def test_an_adapter_without_its_base_is_an_error_that_names_the_base(toy):

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.engine.networks import Network, load_network
 from fer_core.engine.predict import predict_logits
-from fer_core.errors import ArtifactError, DataError
+from fer_core.errors import ArtifactError, DataError, WeightsError
 from fer_core.models.checkpoint import half_precision, load_tensors, save_tensors
 from fer_core.records import RunInfo
 from fer_core.run_commit import atomic_replace, recover
 from training.jobs.accelerator import make_accelerator
 from training.jobs.evaluate import require_split, write_evaluation
+from training.jobs.import_export import export_graph
 from training.jobs.train import weight_metadata
 
 MAX_HALF_DIFFERENCE = 0.02
@@ -29,7 +31,8 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
     """Replaces a run's weights by a checked float16 copy and removes its checkpoints.
 
     Predictions and reports are rewritten from the float16 weights, so that they describe the
-    published network.
+    published network. Where the architecture allows it, its ONNX graph is written as well, from
+    which the light installation predicts.
 
     Raises:
         ArtifactError: If float16 changes a validation probability by more than
@@ -54,7 +57,18 @@ def publish_run(run: RunDir, dataset: PreparedDataset, *, device: str | None = N
         write_evaluation(new, network, info, dataset, accelerator)
     run.efficiency_path.unlink(missing_ok=True)  # measured on the float32 weights
     shutil.rmtree(run.state_dir, ignore_errors=True)
+    _write_graph(run, info, dataset)
     return run
+
+
+def _write_graph(run: RunDir, info: RunInfo, dataset: PreparedDataset) -> None:
+    """Writes the ONNX graph of a published network, unless only PyTorch can predict with it."""
+    recipe = parse_recipe(info.recipe)
+    assert isinstance(recipe, Recipe)  # noqa: S101 (a network's recipe)
+    if recipe.model.lora is not None or recipe.regression is not None:
+        return
+    with suppress(WeightsError):  # the architecture cannot be exported
+        export_graph(run, dataset.format, dataset)
 
 
 def _round_weights(
