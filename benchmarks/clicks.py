@@ -147,7 +147,7 @@ def _viewer(page: Page, address: str) -> Iterator[Result]:
         )
         times.append(_timed(page, "element.click()", shown, element=face.element_handle()))
         _wait_until_drawn(page)
-        page.keyboard.press("Escape")
+        page.locator("[role=dialog]").press("Escape")
         page.wait_for_function("!document.querySelector('[role=dialog]')")
     yield _row("click on a face to the viewer, warm", times[1:], WARM_MS)
 

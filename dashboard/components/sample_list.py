@@ -104,9 +104,8 @@ def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> No
     page = pickers.page(len(listing), PAGE_SIZE)
     rows = listing.rows(samples, slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))
     aligned = listing.aligned
-    viewer.offer(
-        benchmark, aligned.ids[listing.order], aligned.labels.names
-    )  # sooner than the list
+    # before the list, which takes longer
+    viewer.offer(benchmark, aligned.ids[listing.order], aligned.labels.names)
     _faces(benchmark, rows)
     sample_table(rows)
     with st.container(horizontal=True):
