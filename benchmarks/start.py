@@ -1,22 +1,17 @@
-"""Starts: the list of commands, the imports of pages, and the first visit of Compare."""
+"""Starts: the list of commands, and the imports of pages."""
 
 import ast
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
 from benchmarks.pages import HOME, python
 from benchmarks.result import Result
-from benchmarks.users import served
-from benchmarks.visitor import Visitor
 
-HELP_S, IMPORT_MS, COMPARE_S = 0.4, 300, 2.0
-WARM_GIB = 2.0
+HELP_S, IMPORT_MS = 0.4, 300
 
 _IMPORTS = """
 import importlib, json, multiprocessing, time
@@ -38,12 +33,8 @@ print(json.dumps(spent))
 """
 
 
-def measure(wait: float = 30.0) -> Iterator[Result]:
-    """Measures starts with the published runs.
-
-    Args:
-        wait: Seconds between the first page of a server and the first visit of Compare.
-    """
+def measure() -> Iterator[Result]:
+    """Measures starts; `clicks` measures the first visit of Compare."""
     helped = median(_seconds(("-m", "training", "--help")) for _ in range(5))
     bare = median(_seconds(("-c", "pass")) for _ in range(5))
     yield Result(
@@ -61,16 +52,6 @@ def measure(wait: float = 30.0) -> Iterator[Result]:
         f"{IMPORT_MS} ms",
         1000 * spent < IMPORT_MS,
     )
-    for gib in (0.0, WARM_GIB):
-        first = _first_visit_of_compare(gib, wait)
-        yield Result(
-            "Compare, first visit of a server"
-            + (f", {wait:.0f} s after its first page, warm" if gib else ", no model loaded"),
-            f"{first:.1f} s",
-            "",
-            f"{COMPARE_S:.0f} s" if gib else "",
-            first < COMPARE_S if gib else None,
-        )
 
 
 def _seconds(arguments: tuple[str, ...]) -> float:
@@ -92,21 +73,3 @@ def _import_times() -> dict[str, float]:
     script = _IMPORTS.format(pages=json.dumps(imports))
     times: dict[str, float] = json.loads(python(script).splitlines()[-1])
     return times
-
-
-def _first_visit_of_compare(gib: float, wait: float) -> float:
-    """Returns the seconds until Compare shows every model's prediction for an example face."""
-    with tempfile.TemporaryDirectory() as state, served(Path(state), gib) as (address, _):
-        first = Visitor(address, "overview")
-        first.run()
-        first.wait()
-        if gib:
-            time.sleep(wait)
-        visitor = Visitor(address, "compare", "example=happy")
-        started = time.perf_counter()
-        visitor.run()
-        visitor.wait()
-        spent = time.perf_counter() - started
-        if not any(text.startswith("### ") for text in visitor.markdown()):
-            raise RuntimeError("Compare showed no prediction.")
-        return spent

@@ -350,6 +350,6 @@ def ledger(
 
 def torch_device(device: str) -> "torch.device":
     """Returns the device that the option `--device` names."""
-    import torch
+    from fer_core.engine.devices import Device
 
-    return torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+    return Device(None if device == "auto" else device).torch
