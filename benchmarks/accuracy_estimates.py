@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.result import Result
+from fer_core.abilities import abilities_of
 from fer_core.arrays import read_arrays, write_arrays
 from fer_core.artifacts import VOTE_PREFIX, ArtifactStore, BenchmarkDir, write_table
 from fer_core.data.corruptions import CORRUPTIONS, corrupt
@@ -205,7 +206,11 @@ def stored_slices(benchmark: BenchmarkDir) -> list[pd.DataFrame]:
 
 
 def _networks(benchmark: BenchmarkDir) -> list[str]:
-    return [run.run_id for run in benchmark.runs() if run.info().kind == "network"]
+    return [
+        run.run_id
+        for run in benchmark.runs()
+        if (info := run.info()).kind == "network" and abilities_of(run, info).predicts
+    ]
 
 
 def _slices(

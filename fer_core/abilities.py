@@ -36,7 +36,7 @@ def abilities_of(run: RunDir, info: RunInfo | None = None) -> Abilities:
     info = info or run.info()
     match info.backend:
         case "torch":
-            return Abilities(predicts=True, has_layers=True)
+            return _network(run, info)
         case "onnx":
             return _onnx(run, info)
         case "none":
@@ -53,6 +53,13 @@ def abilities_of(run: RunDir, info: RunInfo | None = None) -> Abilities:
 def model_file(run: RunDir, info: RunInfo) -> Path:
     """Returns the file of the model that a run predicts with; it may be missing."""
     return run.onnx_path if info.backend == "onnx" else run.weights_path
+
+
+def _network(run: RunDir, info: RunInfo) -> Abilities:
+    if run.weights_path.is_file():
+        return Abilities(predicts=True, has_layers=True)
+    reason = f"{info.title} has results but no weights: its model.safetensors is missing."
+    return Abilities(predicts=False, has_layers=False, reason=reason)
 
 
 def _onnx(run: RunDir, info: RunInfo) -> Abilities:

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import navigation
-from dashboard.cache import benchmarks, probes, results
+from dashboard.cache import benchmarks, inference, probes, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.cache.figures import figure
 from dashboard.cache.results import Board
@@ -62,10 +62,13 @@ def summary(benchmark: Benchmark, board: Board, entry: Entry) -> None:
 
 
 def links(benchmark: Benchmark, run_id: str) -> None:
-    """Shows links to the result pages with this run picked."""
+    """Shows links to the result pages with this run picked, and why it cannot predict if so."""
+    can = inference.abilities(benchmark.run(run_id))
+    if not can.predicts:
+        st.caption(plain(can.reason))
     with st.container(horizontal=True):
         for name in _PAGES:
-            if name == "features" and benchmark.run(run_id).info.kind != "network":
+            if name == "features" and not can.has_layers:
                 continue
             navigation.open_page(name, query=_address(benchmark, run_id))
 
