@@ -9,6 +9,7 @@ from fer_core.abilities import abilities_of
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.preprocessing import Preprocessing
+from fer_core.engine.onnx_graph import onnx_copy
 from fer_core.engine.onnx_network import OnnxNetwork, read_onnx
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.records import RunInfo
@@ -74,3 +75,13 @@ def load_classifier(
     network = load_network(run, stored)
     network.model.to(device).requires_grad_(False)
     return network
+
+
+def load_fastest(run: RunDir, stored: SampleFormat, device: "torch.device") -> Classifier:
+    """Loads what predicts fastest: on a CPU the ONNX copy of a network's weights, if there is one.
+
+    Probabilities differ from the network's by less than 1e-5. Arguments and errors are those of
+    `load_classifier`.
+    """
+    copy = onnx_copy(run, stored) if device.type == "cpu" else None
+    return copy or load_classifier(run, stored, device)

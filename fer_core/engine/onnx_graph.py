@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
-from fer_core.engine.onnx import checked_difference, copy_facts, current_copy
+from fer_core.engine.onnx import checked_difference, copy_facts, current_copy, exported_copy
 from fer_core.engine.onnx_network import FACTS, OnnxNetwork, read_onnx
 from fer_core.errors import WeightsError
 from fer_core.files import content_hash
@@ -84,6 +84,11 @@ def graph_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
     if not (run.graph_path.is_file() and run.weights_path.is_file()):
         return None
     return current_copy(run, run.graph_path, stored)
+
+
+def onnx_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
+    """Returns a network's present weights as ONNX: its export or its graph; None without either."""
+    return exported_copy(run, stored) or graph_copy(run, stored)
 
 
 def _exported(network: "Network", path: Path) -> "onnx.ModelProto":

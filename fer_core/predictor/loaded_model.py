@@ -13,8 +13,7 @@ from fer_core.config import ModelConfig, RegressionConfig
 from fer_core.data.imaging import SampleFormat
 from fer_core.engine.classifiers import Classifier, open_onnx
 from fer_core.engine.devices import Device
-from fer_core.engine.onnx import exported_copy
-from fer_core.engine.onnx_graph import graph_copy
+from fer_core.engine.onnx_graph import onnx_copy
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.explain.defaults import config_of
@@ -185,7 +184,7 @@ class LoadedModel:
             return open_onnx(self._run, self.info, self._stored)
         if not self._device.is_cpu:
             return None
-        copy = exported_copy(self._run, self._stored) or graph_copy(self._run, self._stored)
+        copy = onnx_copy(self._run, self._stored)
         if copy is None and not torch_installed():
             raise WeightsError(
                 f"{self.info.run_id} has no ONNX copy of its present weights, and its network "

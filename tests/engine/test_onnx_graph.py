@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.preprocessing import Preprocessing
 from fer_core.engine import onnx_graph
-from fer_core.engine.networks import load_network
+from fer_core.engine.classifiers import load_fastest
+from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx_graph import graph_copy, write_graph
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import WeightsError
 from tests.support.builders import toy_benchmark
 
@@ -35,6 +38,17 @@ def test_a_graph_reads_its_weights_beside_it_until_they_change(run):
     weights = load_file(run.weights_path)
     save_file({name: value + 1 for name, value in weights.items()}, run.weights_path)
     assert graph_copy(run, STORED) is None
+
+
+def test_the_graph_predicts_on_a_cpu_while_its_weights_are_current(run):
+    cpu = torch.device("cpu")
+    assert isinstance(load_fastest(run, STORED, cpu), Network)
+    write_graph(load_network(run, STORED), run, FACES)
+    assert isinstance(load_fastest(run, STORED, cpu), OnnxNetwork)
+    assert isinstance(load_fastest(run, STORED, torch.device("meta")), Network)
+    weights = load_file(run.weights_path)
+    save_file({name: value + 1 for name, value in weights.items()}, run.weights_path)
+    assert isinstance(load_fastest(run, STORED, cpu), Network)
 
 
 def test_a_graph_that_is_too_large_is_refused_and_not_kept(run, monkeypatch):

@@ -17,7 +17,7 @@ from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress
-from fer_core.engine.classifiers import load_classifier
+from fer_core.engine.classifiers import load_fastest
 from fer_core.engine.efficiency import device_title, measure_run
 from fer_core.engine.robustness import CONDITIONS, corrupted_probabilities
 from fer_core.errors import ArtifactError, FerscopeError
@@ -234,7 +234,7 @@ def _corrupted_predictions(
         cached = cached_arrays(run.corrupted_path, ("stamp", "answers"))
         if cached and str(cached["stamp"]) == stamp:
             return cached["answers"].astype(np.float32)
-    model = load_classifier(run, stored, device)
+    model = load_fastest(run, stored, device)
     steps = corrupted_probabilities(model, pictures.images, pictures.rows, seed=pictures.seed)
     predictions = np.stack(list(progress(steps, len(CONDITIONS), run.run_id)))
     if not np.isfinite(predictions).all():

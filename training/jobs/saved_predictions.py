@@ -12,7 +12,7 @@ from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.progress import Progress
-from fer_core.engine.classifiers import Classifier, load_classifier
+from fer_core.engine.classifiers import Classifier, load_fastest
 from fer_core.errors import ArtifactError
 
 ReadImages = Callable[[str], NDArray[np.uint8]]
@@ -62,7 +62,7 @@ class SavedPredictions:
         for name in progress(names, len(names), self.run.run_id):
             if name in saved:
                 continue
-            model = model or load_classifier(self.run, stored, device)
+            model = model or load_fastest(self.run, stored, device)
             saved[name] = self._predict(model, images(name))
             self._write(saved)
         return {name: saved[name] for name in names}
