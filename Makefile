@@ -15,7 +15,7 @@ INSTALL := $(PIP) install -q $(if $(LIGHT),--no-compile) $(if $(PINS),-c $(PINS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
-	speed benchmark constraints clean light test-remote
+	speed benchmark constraints clean light test-remote test-ray
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHR
 test-remote: setup-dev ## Test datasets at URLs, against a local stand-in of S3
 	$(INSTALL) -r requirements-remote.txt 'moto[server]'
 	$(BIN)/pytest tests/data/test_remote.py
+
+test-ray: setup-dev ## Test predictions on a Ray cluster of two workers on this machine
+	$(INSTALL) -r requirements-ray.txt
+	$(BIN)/pytest -n0 tests/training/jobs/test_ray_engine.py
 
 light: ## Install without PyTorch in .venv-light, measure it, and check what works (LIGHT=1 is implied)
 	$(MAKE) LIGHT=1 setup

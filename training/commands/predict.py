@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -64,6 +64,16 @@ def predict(
     jitter: Annotated[
         bool, typer.Option("--jitter", help="Average predictions over five crops of each face.")
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="Where to predict: in this process, or on a Ray cluster."),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Workers of --engine ray.", show_default="one a GPU, or one a CPU core"
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -75,7 +85,7 @@ def predict(
     where a temperature was fitted. Images and frames without a face have rows without a face;
     unreadable files are listed and have rows whose note says why. In videos, a person keeps their
     face number. Small square images without a detected face are treated as cropped faces; their
-    rows have a note. A stopped prediction goes on where it was.
+    rows have a note. A stopped prediction goes on where it was, on a Ray cluster too.
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """
@@ -91,6 +101,7 @@ def predict(
     wanted = "cpu" if device == "cpu" else None
     predictor = Predictor(benchmark_dir(benchmark, artifacts), wanted)
     thresholds: Thresholds = unsure_below
+    point = None
     if operating_point is not None:
         if unsure_below:
             raise DataError("Pass --unsure-below or --operating-point, not both.")
@@ -107,6 +118,13 @@ def predict(
     detector = None if cropped else CenterFaceDetector()
     key = prediction_key(files, predictor, run_ids, options, cropped=cropped)
     parts = PartsFolder(out.with_name(f"{out.name}.parts"), key)
+
+    if engine == "ray":
+        from training.jobs.ray_engine import PredictJob, predict_parts_on_ray
+
+        place = predictor.benchmark.root.absolute()
+        job = PredictJob(place, tuple(run_ids), options, cropped, wanted, point)
+        predict_parts_on_ray(files, parts, job, show_progress, workers)
 
     def predict_some(some: "Files", progress: "Progress") -> "Tally":
         return predict_part(some, predictor, run_ids, detector, progress, options)
