@@ -60,8 +60,8 @@ class PredictJob:
         if self.point is not None:
             predictor.obey(self.point)
         detector = None if self.cropped else CenterFaceDetector()
-        return lambda part: predict_part(
-            part, predictor, self.run_ids, detector, silent, self.options
+        return lambda files: predict_part(
+            files, predictor, self.run_ids, detector, silent, self.options
         )
 
 
@@ -72,16 +72,16 @@ class _Worker:
         self._job = job
         self._predict: PredictFiles | None = None
 
-    def predict(self, number: int, part: Files) -> tuple[int, Tally]:
-        paths = [*part.pictures, *part.videos]
+    def predict(self, number: int, files: Files) -> tuple[int, Tally]:
+        paths = [*files.pictures, *files.videos]
         if paths and not any(path.exists() for path in paths):  # else all would count as damaged
             raise DataError(
-                f"The worker on {socket.gethostname()} cannot see {part.root}. Put the files and "
+                f"The worker on {socket.gethostname()} cannot see {files.root}. Put the files and "
                 "the artifacts on a file system that all machines mount under the same path."
             )
         if self._predict is None:  # not in __init__, whose errors Ray reports as a dead worker
             self._predict = self._job.load()
-        return number, self._predict(part)
+        return number, self._predict(files)
 
 
 def predict_parts_on_ray(
@@ -106,27 +106,31 @@ def predict_parts_on_ray(
     """
     folder.start()
     parts = enumerate(split_files(_absolute(files)))
-    todo = [(number, part) for number, part in parts if folder.read(number) is None]
+    todo = [(number, some) for number, some in parts if folder.read(number) is None]
     if not todo:
         return
-    with _cluster() as ray:
+    with _cluster() as ray, _plain_errors(ray):
         actors = _start_workers(ray, job, len(todo), workers)
         pool = ray.util.ActorPool(actors)
         done = pool.map_unordered(lambda actor, item: actor.predict.remote(*item), todo)
-        try:
-            for number, tally in progress(done, len(todo), f"parts on {len(actors)} workers"):
-                folder.write(number, tally)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            raise (cause if isinstance(cause, FerscopeError) else FerscopeError(str(error))) from (
-                error
-            )
-        except ray.exceptions.RayError as error:
-            raise FerscopeError(
-                f"Workers died {_RETRIES + 1} times on the same part, for example of too little "
-                "memory. Finished parts are kept: start the command again with fewer --workers, "
-                "or without --engine ray."
-            ) from error
+        for number, tally in progress(done, len(todo), f"parts on {len(actors)} workers"):
+            folder.write(number, tally)
+
+
+@contextmanager
+def _plain_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401 (the module)
+    """Raises a worker's own error, without Ray's wrapping."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        raise cause if isinstance(cause, FerscopeError) else FerscopeError(str(error)) from error
+    except ray.exceptions.RayError as error:
+        raise FerscopeError(
+            f"Workers died {_RETRIES + 1} times on the same part, for example of too little "
+            "memory. Finished parts are kept: start the command again with fewer --workers, "
+            "or without --engine ray."
+        ) from error
 
 
 def _start_workers(ray: Any, job: Job, parts: int, workers: int | None) -> list[Any]:  # noqa: ANN401
