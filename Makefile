@@ -46,9 +46,9 @@ test-remote: setup-dev ## Test datasets at URLs, against a local stand-in of S3
 	$(INSTALL) -r requirements-remote.txt 'moto[server]'
 	$(BIN)/pytest tests/data/test_remote.py
 
-test-ray: setup-dev ## Test predictions on a Ray cluster of two workers on this machine
+test-ray: setup-dev ## Test commands on a Ray cluster of two workers on this machine
 	$(INSTALL) -r requirements-ray.txt
-	$(BIN)/pytest -n0 tests/training/jobs/test_ray_engine.py
+	$(BIN)/pytest -n0 tests/training/jobs -k ray
 
 light: ## Install without PyTorch in .venv-light, measure it, and check what works (LIGHT=1 is implied)
 	$(MAKE) LIGHT=1 setup

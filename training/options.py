@@ -27,6 +27,16 @@ Data = Annotated[
 DeviceOption = Annotated[
     Literal["auto", "cpu"], typer.Option(help="Device: auto uses a GPU if there is one.")
 ]
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Where to compute: in this process, or on a Ray cluster."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Workers of --engine ray.", show_default="one a GPU, or one a CPU core"
+    ),
+]
 Profile = Annotated[
     Literal["cpu", "gpu", "gpu_offline"],
     typer.Option(

@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.options import Artifacts, Data, DeviceOption, benchmark_dir, local_source
+from training.options import (
+    Artifacts,
+    Data,
+    DeviceOption,
+    Engine,
+    Workers,
+    benchmark_dir,
+    device_name,
+    local_source,
+)
 
 if TYPE_CHECKING:
     from fer_core.data.progress import Progress
     from fer_core.evaluation.operating_points import OperatingPoint
     from fer_core.predictor import Predictor
-    from fer_core.predictor.answers import Thresholds
     from training.jobs.predict import Files, Tally
 
 
@@ -64,16 +72,8 @@ def predict(
     jitter: Annotated[
         bool, typer.Option("--jitter", help="Average predictions over five crops of each face.")
     ] = False,
-    engine: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="Where to predict: in this process, or on a Ray cluster."),
-    ] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Workers of --engine ray.", show_default="one a GPU, or one a CPU core"
-        ),
-    ] = None,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -97,22 +97,19 @@ def predict(
     from training.terminal.progress import show_progress
 
     _check_options(out, every, fps)
+    if unsure_below and operating_point is not None:
+        raise DataError("Pass --unsure-below or --operating-point, not both.")
     files = find_files(Path(local_source(path, data)))
-    wanted = "cpu" if device == "cpu" else None
-    predictor = Predictor(benchmark_dir(benchmark, artifacts), wanted)
-    thresholds: Thresholds = unsure_below
+    predictor = Predictor(benchmark_dir(benchmark, artifacts), device_name(device))
     point = None
     if operating_point is not None:
-        if unsure_below:
-            raise DataError("Pass --unsure-below or --operating-point, not both.")
         point = _read_point(predictor, benchmark, operating_point, run or ())
-        run, thresholds = [point.run_id], point.thresholds
-    run_ids = _select_runs(predictor, benchmark, run or ())
+    run_ids = _select_runs(predictor, benchmark, [point.run_id] if point else run or ())
     options = PredictOptions(
         every=1 / fps if fps else every,
         all_frames=all_frames,
         smooth=smooth,
-        unsure_below=thresholds,
+        unsure_below=point.thresholds if point else unsure_below,
         jitter=jitter,
     )
     detector = None if cropped else CenterFaceDetector()
@@ -120,10 +117,10 @@ def predict(
     parts = PartsFolder(out.with_name(f"{out.name}.parts"), key)
 
     if engine == "ray":
-        from training.jobs.ray_engine import PredictJob, predict_parts_on_ray
+        from training.jobs.predict_on_ray import PredictJob, predict_parts_on_ray
 
         place = predictor.benchmark.root.absolute()
-        job = PredictJob(place, tuple(run_ids), options, cropped, wanted, point)
+        job = PredictJob(place, tuple(run_ids), options, cropped, device_name(device), point)
         predict_parts_on_ray(files, parts, job, show_progress, workers)
 
     def predict_some(some: "Files", progress: "Progress") -> "Tally":
