@@ -1,7 +1,7 @@
-"""Runs the parts of a command on a Ray cluster, in a pool of actors that load their networks once.
+"""Runs the tasks of a command on a Ray cluster, in a pool of actors that load their networks once.
 
 Ray's pool of actors is used and not `map_batches` of Ray Data (2.60): when that fails it drops
-parts that are finished but not yet read, and its bound on retries is an option that goes away.
+tasks that are finished but not yet read, and its bound on retries is an option that goes away.
 """
 
 import socket
@@ -13,23 +13,23 @@ from typing import Any, Protocol, TypeVar
 
 from fer_core.errors import DataError, FerscopeError, MissingExtraError
 
-PartT = TypeVar("PartT", contravariant=True)
+TaskT = TypeVar("TaskT", contravariant=True)
 ResultT = TypeVar("ResultT", covariant=True)
-Part = TypeVar("Part")
+Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_RETRIES = 3  # of a part whose worker died; a file that ends each worker must not go on for ever
+_RETRIES = 3  # of a task whose worker died; a file that ends each worker must not go on for ever
 
 
-class Job(Protocol[PartT, ResultT]):
+class Job(Protocol[TaskT, ResultT]):
     """What the workers compute; it is sent to them, so it holds paths and options only."""
 
     @property
     def device(self) -> str | None:
         """Device of the networks, "cpu" if the workers need no GPU."""
 
-    def load(self) -> Callable[[PartT], ResultT]:
-        """Loads networks and returns the function of a part; called once a worker.
+    def load(self) -> Callable[[TaskT], ResultT]:
+        """Loads networks and returns the function of a task; called once a worker.
 
         Raises:
             FerscopeError: If they cannot be loaded. The caller of `map_on_ray` gets the error.
@@ -44,47 +44,47 @@ class _Done:
 
 
 class _Worker:
-    """A Ray actor that computes parts, one after the other."""
+    """A Ray actor that computes tasks, one after the other."""
 
     def __init__(self, job: Job[Any, Any]) -> None:
         self._job = job
         self._function: Callable[[Any], Any] | None = None
 
-    def run(self, number: int, part: Any) -> _Done:  # noqa: ANN401 (of any job)
+    def run(self, number: int, task: Any) -> _Done:  # noqa: ANN401 (of any job)
         try:
             if self._function is None:  # in __init__ an error would count as a dead worker
                 self._function = self._job.load()
-            return _Done(number, self._function(part))
+            return _Done(number, self._function(task))
         except FerscopeError as error:  # returned, because Ray wraps what is raised
             return _Done(number, error=error)
 
 
 def map_on_ray(
-    parts: Sequence[Part], job: Job[Part, Result], workers: int | None = None
+    tasks: Sequence[Task], job: Job[Task, Result], workers: int | None = None
 ) -> Iterator[tuple[int, Result]]:
-    """Computes parts on a Ray cluster, and yields them as they are done.
+    """Computes tasks on a Ray cluster, and yields them as they are done.
 
-    Ray starts a worker that dies again, and its part is computed once more. The cluster is that
+    Ray starts a worker that dies again, and its task is computed once more. The cluster is that
     of `RAY_ADDRESS`; without it, this machine.
 
     Args:
-        parts: What each call of the job's function gets.
+        tasks: What each call of the job's function gets.
         job: What each worker loads.
         workers: Number of workers; None for one a GPU of the cluster, without GPU one a CPU core.
 
     Yields:
-        The position of a part and its result, in any order.
+        The position of a task and its result, in any order.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        FerscopeError: If a part cannot be computed, or its workers die again and again.
+        FerscopeError: If a task cannot be computed, or its workers die again and again.
     """
-    if not parts:
+    if not tasks:
         return
     with _cluster() as ray, _plain_errors(ray):
-        pool = ray.util.ActorPool(_start_workers(ray, job, len(parts), workers))
+        pool = ray.util.ActorPool(_start_workers(ray, job, len(tasks), workers))
         done: _Done
-        for done in pool.map_unordered(_submit, list(enumerate(parts))):
+        for done in pool.map_unordered(_submit, list(enumerate(tasks))):
             if done.error is not None:
                 raise done.error
             yield done.number, done.result
@@ -107,12 +107,12 @@ def require_seen(paths: Iterable[Path], root: Path) -> None:
 def _start_workers(
     ray: Any,  # noqa: ANN401 (the module)
     job: Job[Any, Any],
-    parts: int,
+    tasks: int,
     workers: int | None,
 ) -> list[Any]:
     cluster = ray.cluster_resources()
     gpus = 0 if job.device == "cpu" else int(cluster.get("GPU", 0))
-    count = min(parts, workers or gpus or int(cluster.get("CPU", 1)))
+    count = min(tasks, workers or gpus or int(cluster.get("CPU", 1)))
     actor = ray.remote(
         num_cpus=1,
         num_gpus=min(1.0, gpus / count) if gpus else 0,
@@ -122,8 +122,8 @@ def _start_workers(
     return [actor.remote(job) for _ in range(count)]
 
 
-def _submit(actor: Any, task: tuple[int, Any]) -> Any:  # noqa: ANN401 (of Ray)
-    return actor.run.remote(*task)
+def _submit(actor: Any, numbered: tuple[int, Any]) -> Any:  # noqa: ANN401 (of Ray)
+    return actor.run.remote(*numbered)
 
 
 @contextmanager
@@ -135,9 +135,9 @@ def _plain_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401 (the module)
         raise FerscopeError(f"A worker of the Ray cluster failed: {error.cause}") from error
     except ray.exceptions.RayError as error:
         raise FerscopeError(
-            "A part ended its worker again and again, for example because memory was too small. "
-            "Finished parts are kept: start the command again with fewer --workers, or without "
-            "--engine ray."
+            "A part of the work ended its worker again and again, for example because memory was "
+            "too small. What is finished is kept: start the command again with fewer --workers, "
+            "or without --engine ray."
         ) from error
 
 

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from fer_core.abilities import abilities_of, model_file
-from fer_core.arrays import cached_arrays, write_arrays
 from fer_core.artifacts import BenchmarkDir, safe_name
 from fer_core.data.centerface import CenterFaceDetector
 from fer_core.data.imaging import SampleFormat
@@ -35,11 +34,12 @@ from fer_core.evaluation.transfers import TransferredSamples, rescore, write_tra
 from fer_core.files import content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
 from fer_core.records import RunInfo
+from training.jobs.answer_cache import AnswerCache
 from training.jobs.transfer_progress import TransferProgressFile
 from training.jobs.transfer_reference import measure_set, reference_of
 
 BATCH = 256
-"""Faces per saved part of the answers: what an interruption loses."""
+"""Faces per file of cached answers: what an interruption loses."""
 
 FORWARD = 64
 """Faces per forward pass, as in `predict`."""
@@ -211,6 +211,7 @@ def answer_set(
                 steps = _answer(predictor, run_id, dataset, digests, cache)
                 for _ in progress.wrap(steps, len(digests), f"predicting with {info.title}"):
                     pass
+                cache.merge()
                 probabilities = cache.answers(digests)
             answers[run_id] = probabilities
             reports[run_id] = write_transferred_run(
@@ -255,42 +256,6 @@ def _rescore_others(
             continue
         if not (run.root / run.weights_path.name).is_file():  # an adapted run is kept
             shutil.rmtree(run.root, ignore_errors=True)
-
-
-class AnswerCache:
-    """Probabilities of one network by the content of the face.
-
-    Args:
-        benchmark: The transferred set.
-        run_id: The network's run.
-        key: Hash of its weights and preprocessing.
-    """
-
-    def __init__(self, benchmark: BenchmarkDir, run_id: str, key: str) -> None:
-        self._path = benchmark.cache_dir / "answers" / f"{run_id}-{key}.npz"
-        self._rows: dict[str, NDArray[np.float64]] = {}
-        if cached := cached_arrays(self._path, ("sha1", "probabilities")):
-            digests = cached["sha1"].astype(str).tolist()
-            self._rows = dict(zip(digests, cached["probabilities"], strict=False))
-
-    def missing(self, digests: Sequence[str]) -> list[int]:
-        """Returns the positions of the faces without an answer; of equal faces the first."""
-        seen = dict.fromkeys(reversed(digests))
-        first = {digest: len(digests) - 1 - index for index, digest in enumerate(reversed(digests))}
-        return sorted(first[digest] for digest in seen if digest not in self._rows)
-
-    def add(self, digests: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """Adds answers and saves all of them."""
-        self._rows.update(zip(digests, probabilities, strict=True))
-        rows = {
-            "sha1": np.array(list(self._rows)),
-            "probabilities": np.stack([*self._rows.values()]),
-        }
-        write_arrays(self._path, rows)
-
-    def answers(self, digests: Sequence[str]) -> NDArray[np.float64]:
-        """Returns the probabilities of faces, shape (N, K)."""
-        return np.stack([self._rows[digest] for digest in digests])
 
 
 def _answer(
