@@ -117,7 +117,7 @@ def saliency(
         index = request.target
         if index is None and request.contrast is not None:
             with _borrowed(benchmark, run, face) as (model, inputs):
-                index = int(model.model(inputs).detach()[0].argmax())
+                index = int(model.logits(inputs).detach()[0].argmax())
         # a class is not contrasted with itself
         contrast = None if request.contrast == index else request.contrast
         target = None if index is None else Target(index, contrast)
@@ -140,7 +140,7 @@ def curves(
 
     def work() -> "Curves":
         with _borrowed(benchmark, run, face) as (model, inputs):
-            return insertion_deletion(model.model, inputs[0], [tested])[0]
+            return insertion_deletion(model.logits, inputs[0], [tested])[0]
 
     return _or_reason(work)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import RunDir
 from fer_core.config import ModelConfig, RegressionConfig
 from fer_core.data.imaging import SampleFormat
-from fer_core.engine.classifiers import Classifier, open_onnx
+from fer_core.engine.classifiers import open_onnx
 from fer_core.engine.devices import Device
 from fer_core.engine.onnx_graph import onnx_copy
 from fer_core.engine.onnx_network import OnnxNetwork
@@ -35,17 +35,30 @@ class BorrowedModel:
 
     Attributes:
         info: Metadata of the run.
-        model: A network, or a function to logits for an ensemble or an ONNX file.
-        config: Configuration of the network; None for a function.
-        spec: Architecture of the network; None for a function.
+        logits: The fastest function from inputs to logits: on a CPU the ONNX copy of a network.
+        config: Configuration of the network; None without one.
+        spec: Architecture of the network; None without one.
         prepare: Preprocesses stored images into input (N, 3, S, S) on the model's device.
+        load: Returns the network; None for an ensemble or an ONNX file.
     """
 
     info: RunInfo
-    model: "LogitsFunction"
+    logits: "LogitsFunction"
     config: ModelConfig | None
     spec: "ModelSpec | None"
     prepare: "Callable[[NDArray[np.uint8]], Tensor]"
+    load: "Callable[[], Network] | None" = None
+
+    @property
+    def model(self) -> "LogitsFunction":
+        """The network, for hooks and gradients, loaded on first use; `logits` without one."""
+        return self.logits if self.load is None else self.load().model
+
+    def model_for(self, method: str) -> "LogitsFunction":
+        """Returns what a saliency method reads: the network only if the method needs it."""
+        from fer_core.explain.methods import method_of
+
+        return self.model if method_of(method).needs_network else self.logits
 
 
 class LoadedModel:
@@ -130,27 +143,24 @@ class LoadedModel:
         copy = self.onnx() if use_onnx or self.info.kind == "imported" else None
         return copy or self.network()
 
-    def classifier(self) -> Classifier:
-        """Returns the network, or the imported ONNX model; not a network's export.
+    def borrowed(self, *, use_onnx: bool) -> BorrowedModel:
+        """Returns the model for explanations; hold `lock` while using it.
 
         Raises:
             ArtifactError: As `load`.
             WeightsError: As `load`.
         """
-        return self.load(use_onnx=False)
-
-    def borrowed(self) -> BorrowedModel:
-        """Returns the model for explanations; hold `lock` while using it."""
-        if self.info.kind == "imported":
-            copy = self.onnx()
-            assert copy is not None  # noqa: S101 (an imported run has a file)
-            return BorrowedModel(self.info, copy.logits, None, None, copy.preprocessing)
-        network = self.network()
+        model = self.load(use_onnx=use_onnx)
+        if self.config is None:
+            return BorrowedModel(self.info, model.logits, None, None, model.preprocessing)
+        from fer_core.models import spec_of
 
         def prepare(stored: NDArray[np.uint8]) -> "Tensor":
-            return network.preprocessing(stored).to(self._device.torch)
+            return model.preprocessing(stored).to(self._device.torch)
 
-        return BorrowedModel(self.info, network.model, self.config, network.spec, prepare)
+        logits = model.logits if isinstance(model, OnnxNetwork) else model.model
+        spec = spec_of(self.config)
+        return BorrowedModel(self.info, logits, self.config, spec, prepare, self.network)
 
     def probabilities(
         self, stored: NDArray[np.uint8], batch_size: int, *, use_onnx: bool

@@ -291,11 +291,11 @@ class Predictor:
                 models[member] = self._loaded(member)
                 stack.enter_context(models[member].lock)
             if info.members:
-                loaded = [models[member].classifier() for member in info.members]
+                loaded = [models[member].load(use_onnx=self._use_onnx) for member in info.members]
                 mixed = _mean_of(loaded, info.member_weights, info.logit_shift)
                 yield BorrowedModel(info, mixed, None, None, self._unit)
             else:
-                yield models[run_id].borrowed()
+                yield models[run_id].borrowed(use_onnx=self._use_onnx)
 
     def explain(
         self,
@@ -375,8 +375,9 @@ class Predictor:
             if cached.map is None:
                 with self.borrow(run_id) as borrowed:
                     inputs = borrowed.prepare(stored[None])
+                    model = borrowed.model_for(selected)
                     (cached.map,) = explain(
-                        borrowed.model, borrowed.config, inputs, [target], selected, detail
+                        model, borrowed.config, inputs, [target], selected, detail
                     )
                 self._remember_resolved(digest, run_id, selected, detail, target, cached.map)
             return cached.map
@@ -409,7 +410,7 @@ class Predictor:
         from fer_core.explain.saliency import ExplainError, SaliencyMap, Target, to_side
 
         with self.borrow(info.run_id) as borrowed, torch.inference_mode():
-            logits = borrowed.model(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
+            logits = borrowed.logits(borrowed.prepare(stored[None]))[0].float().cpu().numpy()
         resolved = target or Target(int(logits.argmax()))
         maps, weights = [], []
         for member, weight in zip(info.members, info.member_weights, strict=True):

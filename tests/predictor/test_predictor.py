@@ -53,6 +53,25 @@ def test_every_run_predicts_a_distribution_and_a_map(predictor, run_id):
     assert answer.top == answer.labels.names[answer.probabilities.argmax()]
 
 
+def test_occlusion_uses_the_onnx_copy_and_does_not_load_the_network(
+    benchmark_copy, exported, monkeypatch
+):
+    shutil.copy(exported, benchmark_copy.run(RUNS[0]).onnx_path)
+    cpu = torch.device("cpu")
+    by_network = Predictor(benchmark_copy, cpu, use_onnx=False)
+    expected = by_network.explain(drawn_face(), RUNS[0], "occlusion")
+    predictor = Predictor(benchmark_copy, cpu)
+
+    def fail(*arguments):
+        raise AssertionError("The network was loaded.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(networks, "load_network", fail)
+        found = predictor.explain(drawn_face(), RUNS[0], "occlusion")
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-4)
+    assert predictor.explain(drawn_face(), RUNS[0], "grad_cam").values.any()  # loads the network
+
+
 @pytest.mark.parametrize("run_id", ["resnet34-cpu-s0", "pair-cpu"])
 def test_the_time_of_an_answer_is_without_loading(toy, monkeypatch, run_id):
     def slowly(*arguments):

@@ -276,7 +276,8 @@ class _Method:
                 for face, target in zip(stored, targets, strict=True)
             ]
         with self.borrow() as model:
-            return explain(model.model, model.config, model.prepare(stored), targets, self.name)
+            used = model.model_for(self.name)
+            return explain(used, model.config, model.prepare(stored), targets, self.name)
 
     def row(self, metric: str, key: str, value: float, share: float = math.nan) -> _Row:
         return {
@@ -318,7 +319,7 @@ def _insertion_deletion(
     rows: list[_Row] = []
     with method.borrow() as model:
         for key, image, saliency in zip(ids, model.prepare(stored), maps, strict=True):
-            (curves,) = metrics.insertion_deletion(model.model, image, [saliency])
+            (curves,) = metrics.insertion_deletion(model.logits, image, [saliency])
             rows.append(method.row("deletion", key, curves.deletion_area))
             rows.append(method.row("insertion", key, curves.insertion_area))
     return rows
@@ -332,11 +333,12 @@ def _robustness(
     with method.borrow() as model:
         inputs = model.prepare(stored)
         for key, image, saliency in zip(ids, inputs, maps, strict=True):
-            (road,) = metrics.road(model.model, image, [saliency])
+            (road,) = metrics.road(model.logits, image, [saliency])
             rows.append(method.row("road", key, road))
         if method.name != MEMBERS:
             explainer, seed = _explainer(method.name, model), method.plan.seed
-            stability = metrics.stability(explainer, model.model, inputs, list(maps), seed=seed)
+            used = model.model_for(method.name)
+            stability = metrics.stability(explainer, used, inputs, list(maps), seed=seed)
             rows += [
                 method.row("stability", key, value)
                 for key, value in zip(ids, stability, strict=True)
