@@ -77,11 +77,13 @@ def load_classifier(
     return network
 
 
-def load_fastest(run: RunDir, stored: SampleFormat, device: "torch.device") -> Classifier:
+def load_fastest(
+    run: RunDir, stored: SampleFormat, device: "torch.device", threads: int | None = None
+) -> Classifier:
     """Loads what predicts fastest: on a CPU the ONNX copy of a network's weights, if there is one.
 
     Probabilities differ from the network's by less than 1e-5. Arguments and errors are those of
     `load_classifier`.
     """
-    copy = onnx_copy(run, stored) if device.type == "cpu" else None
-    return copy or load_classifier(run, stored, device)
+    copy = onnx_copy(run, stored, threads) if device.type == "cpu" else None
+    return copy or load_classifier(run, stored, device, threads)

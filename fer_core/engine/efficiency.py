@@ -15,12 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from fer_core.abilities import model_file
 from fer_core.artifacts import RunDir
 from fer_core.data.imaging import SampleFormat
-from fer_core.engine.classifiers import Classifier, load_classifier
-from fer_core.engine.networks import Network
+from fer_core.engine.classifiers import Classifier, load_fastest
+from fer_core.engine.networks import Network, load_network
 from fer_core.engine.onnx_flops import count_onnx_flops
 from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.evaluation.efficiency import BATCH_SIZES, Efficiency, Latency
 from fer_core.provenance import now, versions
+from fer_core.records import RunInfo
 
 WARM_UP, REPEATS, SECONDS = 3, 30, 3.0
 
@@ -33,10 +34,11 @@ def device_title(device: torch.device) -> str:
 def measure_run(
     run: RunDir, stored: SampleFormat, device: torch.device, threads: int | None = None
 ) -> Efficiency:
-    """Loads a run's network or ONNX file and measures it.
+    """Loads what a run predicts with and measures it.
 
-    ONNX files always run on the CPU. Call it in a new process: peak memory is that of the whole
-    process and never falls.
+    On a CPU, ONNX Runtime runs a network that has an ONNX copy of its weights, as in `predict`, the
+    service and the dashboard. Imported ONNX files always run on the CPU. Call it in a new process:
+    peak memory is that of the whole process and never falls.
 
     Args:
         run: A network's run, or an imported ONNX file's.
@@ -53,13 +55,13 @@ def measure_run(
     info = run.info()
     device = torch.device("cpu") if info.backend == "onnx" else device
     before = _peak_memory(device)
-    model = load_classifier(run, stored, device, threads)
+    model = load_fastest(run, stored, device, threads)
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (max(BATCH_SIZES), *stored.shape), dtype=np.uint8)
     images = torch.from_numpy(pictures).to(device)
     latency = tuple(_latency(model, images[:size]) for size in BATCH_SIZES)
     memory = _peak_memory(device)
-    cost = _onnx_cost(run, model) if isinstance(model, OnnxNetwork) else _torch_cost(model, images)
+    cost = _cost(run, info, model, stored)
     return Efficiency(
         run_id=run.run_id,
         parameters=cost.parameters,
@@ -68,6 +70,7 @@ def measure_run(
         latency=latency,
         peak_memory_bytes=None if before is None or memory is None else max(0, memory - before),
         device=device_title(device),
+        runtime="onnxruntime" if isinstance(model, OnnxNetwork) else "torch",
         threads=(threads or torch.get_num_threads()) if device.type == "cpu" else None,
         versions=versions(),
         measured_at=now(),
@@ -79,16 +82,16 @@ class _Cost(NamedTuple):
     flops: int | None
 
 
-def _torch_cost(model: Classifier, images: torch.Tensor) -> _Cost:
-    assert isinstance(model, Network)  # noqa: S101 (all that is no ONNX network)
-    count = sum(weight.numel() for weight in model.model.parameters())
-    return _Cost(count, count_flops(model, images[:1]))
-
-
-def _onnx_cost(run: RunDir, model: OnnxNetwork) -> _Cost:
-    size = model.preprocessing.image_size
-    shape = model.layout.arrange(np.zeros((1, 3, size, size), np.float32)).shape
-    return _Cost(model.parameters or 0, count_onnx_flops(run.onnx_path, shape))
+def _cost(run: RunDir, info: RunInfo, model: Classifier, stored: SampleFormat) -> _Cost:
+    """Counts a network's cost by PyTorch, and that of an imported ONNX file by its graph."""
+    if isinstance(model, OnnxNetwork) and info.backend == "onnx":
+        size = model.preprocessing.image_size
+        shape = model.layout.arrange(np.zeros((1, 3, size, size), np.float32)).shape
+        return _Cost(model.parameters or 0, count_onnx_flops(run.onnx_path, shape))
+    network = model if isinstance(model, Network) else load_network(run, stored)
+    weights = list(network.model.parameters())
+    image = torch.zeros((1, *stored.shape), dtype=torch.uint8, device=weights[0].device)
+    return _Cost(sum(weight.numel() for weight in weights), count_flops(network, image))
 
 
 def count_flops(network: Network, images: torch.Tensor) -> int:

@@ -77,7 +77,9 @@ def checked_difference(
     return difference
 
 
-def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
+def exported_copy(
+    run: RunDir, stored: SampleFormat, threads: int | None = None
+) -> OnnxNetwork | None:
     """Returns a run's ONNX copy if it is up to date.
 
     On a CPU, ONNX Runtime predicts several times faster than PyTorch.
@@ -85,6 +87,7 @@ def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
     Args:
         run: The run, with `model.onnx` beside its weights.
         stored: Format of the images to predict.
+        threads: Threads of ONNX Runtime; its default if None.
 
     Returns:
         None if there is no copy, it is damaged, the run's weights have changed since the export, or
@@ -92,19 +95,22 @@ def exported_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
     """
     if not (run.onnx_path.is_file() and run.weights_path.is_file()):
         return None
-    return current_copy(run, run.onnx_path, stored)
+    return current_copy(run, run.onnx_path, stored, threads)
 
 
-def current_copy(run: RunDir, path: Path, stored: SampleFormat) -> OnnxNetwork | None:
+def current_copy(
+    run: RunDir, path: Path, stored: SampleFormat, threads: int | None = None
+) -> OnnxNetwork | None:
     """Returns an ONNX file if it is a copy of a run's network as it is now.
 
     Args:
         run: The run.
         path: The file.
         stored: Format of the images to predict.
+        threads: Threads of ONNX Runtime; its default if None.
     """
     try:
-        copy = read_onnx(path, stored)
+        copy = read_onnx(path, stored, threads=threads)
     except WeightsError:
         return None
     info = run.info()

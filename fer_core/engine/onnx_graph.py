@@ -74,21 +74,22 @@ def write_graph(network: "Network", run: RunDir, images: NDArray[np.uint8]) -> f
     return difference
 
 
-def graph_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
+def graph_copy(run: RunDir, stored: SampleFormat, threads: int | None = None) -> OnnxNetwork | None:
     """Returns a run's graph with its weights; None without one, or if the weights have changed.
 
     Args:
         run: The run, with `graph.onnx` beside `model.safetensors`.
         stored: Format of the images to predict.
+        threads: Threads of ONNX Runtime; its default if None.
     """
     if not (run.graph_path.is_file() and run.weights_path.is_file()):
         return None
-    return current_copy(run, run.graph_path, stored)
+    return current_copy(run, run.graph_path, stored, threads)
 
 
-def onnx_copy(run: RunDir, stored: SampleFormat) -> OnnxNetwork | None:
+def onnx_copy(run: RunDir, stored: SampleFormat, threads: int | None = None) -> OnnxNetwork | None:
     """Returns a network's present weights as ONNX: its export or its graph; None without either."""
-    return exported_copy(run, stored) or graph_copy(run, stored)
+    return exported_copy(run, stored, threads) or graph_copy(run, stored, threads)
 
 
 def _exported(network: "Network", path: Path) -> "onnx.ModelProto":

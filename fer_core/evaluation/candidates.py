@@ -174,7 +174,8 @@ def _candidate(run: RunSource, runs: Sequence[RunSource], first: Sequence[Candid
 
 def _device(efficiency: Efficiency) -> str:
     threads = f", {efficiency.threads} threads" if efficiency.threads else ""
-    return f"{efficiency.device}{threads}"
+    runtime = ", ONNX Runtime" if efficiency.runtime == "onnxruntime" else ""
+    return f"{efficiency.device}{threads}{runtime}"
 
 
 def _trained_with_several_seeds(runs: Sequence[RunSource]) -> set[str]:

@@ -43,6 +43,7 @@ class Efficiency(Record):
         peak_memory_bytes: Peak memory above what was in use before the model was loaded; None
             where the device does not report it.
         device: `cpu` or the name of the GPU.
+        runtime: What ran the model: `onnxruntime` or `torch`.
         threads: Number of CPU threads; None on a GPU.
         measured_at: Time of the measurement, UTC.
     """
@@ -55,6 +56,7 @@ class Efficiency(Record):
     peak_memory_bytes: int | None
     device: str
     threads: int | None
+    runtime: str = "torch"
     versions: Mapping[str, str] = {}
     measured_at: str = Field(default="", alias="measured")
 
@@ -107,6 +109,7 @@ def combined(run_id: str, members: Sequence[Efficiency], measured_at: str = "") 
         else sum(value or 0 for value in memory),
         device=first.device,
         threads=first.threads,
+        runtime=first.runtime if len({item.runtime for item in members}) == 1 else "mixed",
         versions=first.versions,
         measured_at=measured_at,
     )

@@ -166,7 +166,7 @@ _ALL = (
     ),
     Column(
         "latency_ms", "latency (ms)", Group.COST, Kind.NUMBER, False,
-        "Median time for one image after warm-up.",
+        "Median time for one image after warm-up, with ONNX Runtime where a run ships a graph.",
     ),
     Column(
         "throughput_32", "images/s (batch 32)", Group.COST, Kind.COUNT, True,

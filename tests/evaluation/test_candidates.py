@@ -4,7 +4,17 @@ import pytest
 
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.candidates import candidates_in
+from fer_core.evaluation.efficiency import Efficiency
 from tests.support.candidates import write_efficiency
+
+
+def test_the_runtime_of_a_latency_is_named(benchmark_copy):
+    path = benchmark_copy.run("resnet34-cpu-s0")
+    write_efficiency(path, 12.5)
+    measured = Efficiency.read(path.efficiency_path)
+    measured.model_copy(update={"runtime": "onnxruntime"}).write(path.efficiency_path)
+    runs = {item.run_id: item for item in candidates_in(benchmark_copy).comparable}
+    assert runs["resnet34-cpu-s0"].device == "cpu, 2 threads, ONNX Runtime"
 
 
 def test_candidates_have_the_values_of_each_run(benchmark_copy):

@@ -166,8 +166,10 @@ def efficiency(
 ) -> None:
     """Measure parameters, FLOPs, latency by batch size, and memory of runs.
 
-    Writes `efficiency.json` of each run. Latency depends on the load of the machine, so run nothing
-    else meanwhile. The cost of an ensemble is the sum of its members' costs. Example:
+    Writes `efficiency.json` of each run. On a CPU, runs with a current `graph.onnx` or `model.onnx`
+    are measured with ONNX Runtime, as they predict in the dashboard and the service. Latency
+    depends on the load of the machine, so run nothing else meanwhile. The cost of an ensemble is
+    the sum of its members' costs. Example:
 
         python -m training efficiency ferplus --threads 2
     """
@@ -188,7 +190,8 @@ def efficiency(
         console.print(
             f"{run_dir.run_id}: {result.parameters / 1e6:.1f} M parameters, "
             f"{_gflops(result.flops)}, latency by batch size {times}; {result.device}"
-            + (f", {result.threads} threads" if result.threads else ""),
+            + (f", {result.threads} threads" if result.threads else "")
+            + f", {result.runtime}",
             markup=False,
         )
     if failed:

@@ -13,6 +13,7 @@ from fer_core.data.imaging import SampleFormat
 from fer_core.engine import efficiency
 from fer_core.engine.efficiency import count_flops, measure_run
 from fer_core.engine.networks import load_network
+from fer_core.engine.onnx_graph import write_graph
 from fer_core.engine.robustness import CONDITIONS
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation import metrics
@@ -159,7 +160,19 @@ def test_efficiency_of_a_network(benchmark_copy, toy, monkeypatch):
     assert result.weight_bytes == run.weights_path.stat().st_size
     assert [entry.batch_size for entry in result.latency] == list(BATCH_SIZES)
     assert all(entry.milliseconds > 0 for entry in result.latency)
-    assert (result.device, result.threads) == ("cpu", 1)
+    assert (result.device, result.threads, result.runtime) == ("cpu", 1, "torch")
+
+
+def test_the_latency_of_a_network_with_a_graph_is_that_of_onnx_runtime(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(efficiency, "REPEATS", 5)
+    (run,) = toy_benchmark(tmp_path, runs=1).benchmark.runs()
+    plain = measure_run(run, toy.dataset.format, CPU)
+    write_graph(load_network(run, toy.dataset.format), run, toy.dataset.images[:4])
+    fast = measure_run(run, toy.dataset.format, CPU)
+    assert (plain.runtime, fast.runtime) == ("torch", "onnxruntime")
+    assert fast.parameters == plain.parameters == run.info().parameters
+    assert fast.flops == plain.flops
+    assert fast.weight_bytes == plain.weight_bytes
 
 
 def test_flops_by_hand(benchmark_copy, toy):
