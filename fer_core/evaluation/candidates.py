@@ -40,7 +40,7 @@ class Candidate:
         megabytes: Size of the weight files in MB; None if it was not measured.
         device: Device of the latency, such as `cpu, 2 threads`; empty if it was not measured.
         licences: Licences of the weights.
-        has_model: Whether it can predict new faces; False for imported predictions.
+        has_model: Whether it can predict new faces; False without a model or its weights.
         trained_once: Whether no other run trained its recipe with another seed.
     """
 

@@ -52,7 +52,7 @@ def headline(verdict: Verdict) -> str:
     pick, best = recommendation.recommended, recommendation.best_run
     if pick is None or best is None:
         if _without_models(recommendation):
-            return "No model to ship: every run consists of imported predictions."
+            return "No model to ship: every run has predictions only."
         return "No model is within these constraints."
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
@@ -198,7 +198,7 @@ def violation_text(violation: Violation) -> str:
         case Limit.LICENCE:
             return f"licence of the weights: {violation.text or 'unknown'}"
         case _:
-            return "it consists of imported predictions, so there is no model to ship"
+            return "it has predictions only, so there is no model to ship"
 
 
 def loosening_text(loosening: Loosening) -> str:

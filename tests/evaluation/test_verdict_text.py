@@ -112,7 +112,7 @@ def test_every_violated_constraint_is_named():
         "unknown": "its latency was not measured; its size was not measured",
         "mixed": "recall of angry is 85.0% on validation, below 90%; it is an ensemble; "
         "licence of the weights: MIT, unverified",
-        "table": "it consists of imported predictions, so there is no model to ship",
+        "table": "it has predictions only, so there is no model to ship",
     }
 
 
@@ -131,7 +131,7 @@ def test_without_a_run_the_smallest_change_is_named():
 def test_imported_predictions_alone_are_no_model_to_ship():
     described = verdict([run("table", [0], has_model=False), run("other", [1], has_model=False)])
     assert verdict_text.headline(described) == (
-        "No model to ship: every run consists of imported predictions."
+        "No model to ship: every run has predictions only."
     )
     assert list(map(str, verdict_text.next_steps(described))) == [
         "Train a model: python -m training train efficientnet_lite0 --benchmark toy",
