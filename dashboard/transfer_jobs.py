@@ -78,7 +78,7 @@ def running(origin: BenchmarkDir) -> dict[str, TransferProgress]:
             with suppress(ArtifactError):
                 progress = TransferProgress.read(path)
                 if not progress.error and not _alive(progress):
-                    text = "The transfer was stopped. Start it again to go on."
+                    text = "The transfer was stopped. Start it again to continue."
                     progress = progress.model_copy(update={"error": text})
                 jobs[path.parent.parent.name] = progress
     return jobs
@@ -113,7 +113,7 @@ def tidy(benchmark: BenchmarkDir) -> None:
 def _prepare(origin: BenchmarkDir, name: str) -> BenchmarkDir:
     benchmark = home(origin, name)
     if (origin.transfer(name)).info_path.is_file():
-        raise ArtifactError(f"There is a set {name!r} already. Give another name.")
+        raise ArtifactError(f"A set {name!r} exists already. Give another name.")
     if [job for job in running(origin).values() if not job.error]:
         raise ArtifactError("Another transfer is running. Wait until it is finished.")
     try:

@@ -114,7 +114,7 @@ def queued(*key: Hashable) -> Iterator[None]:
 
     def show(ahead: int) -> None:
         requests = "1 request is" if ahead == 1 else f"{ahead} requests are"
-        place.info(f"{requests} computed first. Yours follows.", icon=":material/hourglass_top:")
+        place.info(f"{requests} ahead of yours.", icon=":material/hourglass_top:")
 
     with _queue.turn(hash(key), show):  # a key may hold a whole video
         place.empty()

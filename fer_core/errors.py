@@ -18,7 +18,7 @@ class ImageError(FerscopeError):
 
 
 class DetectorError(FerscopeError):
-    """A face detector cannot be had on this machine."""
+    """No face detector is available on this machine."""
 
 
 class RecipeError(FerscopeError):
@@ -38,4 +38,4 @@ class ArtifactError(FerscopeError):
 
 
 class MissingExtraError(FerscopeError):
-    """What was asked for needs packages that the light installation leaves out."""
+    """The requested function needs packages that the light installation leaves out."""

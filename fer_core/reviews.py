@@ -1,4 +1,4 @@
-"""What people say about samples: labels by annotator, tags, notes, saved slices and views.
+"""Reviews of samples: labels by annotator, tags, notes, saved slices and views.
 
 Labels of the labelling view are kept apart from reviews, with the probability with which each image
 was drawn: estimates from them need it.

@@ -50,7 +50,7 @@ Set = Annotated[
     typer.Option("--set", help="Override a recipe key: `optim.lr=0.0005`. May be repeated."),
 ]
 Tags = Annotated[
-    list[str] | None, typer.Option(help="Tag of the run, for finding it. May be repeated.")
+    list[str] | None, typer.Option(help="Tag of the run, for filters. May be repeated.")
 ]
 Note = Annotated[str, typer.Option(help="Note on the run, shown on its page.")]
 

@@ -86,8 +86,8 @@ def slice_picker(benchmark: Benchmark) -> SampleSet | None:
             [ALL_IMAGES, *saved],
             key=Key.SLICE,
             bind=BIND,
-            help="Every number on the result pages, and every list and map of images, is then of "
-            "the slice's images alone.",
+            help="Restricts all numbers, lists and maps of images on the result pages to the "
+            "images of the slice.",
         )
     if name not in saved:
         return None

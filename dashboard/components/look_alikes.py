@@ -16,7 +16,7 @@ EXPLANATION = (
 )
 EMBEDDING_EXPLANATION = (
     "Similarity is the cosine of the network's embeddings (its last feature map, averaged over "
-    "positions): what the network sees in both, whatever their light and framing."
+    "positions), so it depends less on light and framing than pixels do."
 )
 
 

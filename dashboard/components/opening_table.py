@@ -15,9 +15,9 @@ class TableTarget:
     """What a click on a number opens. Benchmark, evaluation set, classes and slice stay picked.
 
     Attributes:
-        page: Name of the page, such as `errors`; empty for the present one.
-        query: Query parameters that no widget of the present page is bound to.
-        picks: Values for widgets of the present page, by their keys.
+        page: Name of the page, such as `errors`; empty for the current one.
+        query: Query parameters that no widget of the current page is bound to.
+        picks: Values for widgets of the current page, by their keys.
     """
 
     page: str = ""

@@ -14,11 +14,11 @@ from fer_core.reviews import ReviewStore, SavedView
 
 
 def show(benchmark: Benchmark, page: str, titles: Mapping[str, str]) -> None:
-    """Lists the saved views of a benchmark as links, with a form that saves the present one.
+    """Lists the saved views of a benchmark as links, with a form that saves the current one.
 
     Args:
         benchmark: The benchmark.
-        page: Name of the present page.
+        page: Name of the current page.
         titles: Titles of all pages by name; views of other pages are left out.
     """
     store = ReviewStore.of(benchmark.directory)

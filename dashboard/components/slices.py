@@ -33,7 +33,7 @@ def save_button(
     ):
         name = st.text_input("Name", max_chars=NAME_LIMIT, key=f"slice-name-{key}")
         st.caption(
-            "Pick it in the sidebar to see its images alone, on every page. It is also a column of "
+            "Pick it in the sidebar to restrict every page to its images. It is also a column of "
             "the leaderboard. Every visitor sees it; a slice of the same name is replaced."
         )
         if st.form_submit_button("Save slice", icon=":material/save:"):

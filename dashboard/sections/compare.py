@@ -263,8 +263,8 @@ def _explanation_notes(predictions: Sequence[BasePrediction]) -> None:
         "Bright regions are evidence for the named class; without evidence, the face stays grey. A "
         "map shows what influenced a model, not what a person would look at. Confidence is scaled "
         "by each model's temperature, fitted on validation. Times include prediction and map. The "
-        "badge says whether such maps beat model-agnostic baselines on that model; point at it for "
-        "the intervals."
+        "badge says whether such maps beat model-agnostic baselines on that model; hover over it "
+        "for the intervals."
     )
     if any(item.estimates for item in predictions):
         st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
@@ -313,7 +313,7 @@ def sweep_one_change(
         sweep_chart(rows, labels, change, amounts[name]),
         "what-if",
         "One square per model and amount. Colour: predicted class; size: confidence. Dotted line: "
-        "the slider's present value.",
+        "the slider's current value.",
     )
     columns = ["model", "above 0"] if change.low == 0 else ["model", "below 0", "above 0"]
     st.markdown("**Where each prediction changes**")

@@ -42,7 +42,7 @@ def constraint_controls(benchmark: Benchmark) -> Constraints:
         bind=BIND,
         placeholder="any",
         help="Of the code and of the weights that the training started from. An ensemble needs "
-        "all licences of its members. The licence of the images is another matter.",
+        "all licences of its members. Images have a licence of their own.",
     )
     return Constraints.of(
         min_recall=recalls,
@@ -98,9 +98,9 @@ def cost_control(benchmark: Benchmark) -> ErrorCosts:
 
 
 def _recall_controls(labels: Sequence[str]) -> dict[str, float]:
-    """Shows the classes with a least recall and a slider for each; returns them, 0 to 1."""
+    """Shows the classes with a minimum recall and a slider for each; returns them, 0 to 1."""
     needed = st.multiselect(
-        "Classes with a least recall",
+        "Classes with a minimum recall",
         labels,
         key=Key.NEED,
         bind=BIND,

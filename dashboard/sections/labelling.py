@@ -206,8 +206,8 @@ def _answer(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
         selection_chart(titles, selection, accuracies),
         "labelling",
         f"After {selection.labels:,} clear labels. Left: probability that a run is the best of "
-        "these, by a model of the consensus corrected by the labels. Right: accuracy with 95% "
-        "interval, estimated without bias from the labels by their sampling probabilities.",
+        "these; the runs' consensus is the prior, the labels correct it. Right: accuracy with 95% "
+        "interval, unbiased, because each label is weighted by its sampling probability.",
     )
     if pool.left_out:
         st.caption(f"Left out, without predictions for these images: {', '.join(pool.left_out)}.")

@@ -27,8 +27,8 @@ def lineage(benchmark: Benchmark, scope: Scope, entries: Sequence[Entry]) -> Non
     st.graphviz_chart(lineage_graph(run_lineage, benchmark.titles), width="stretch")
     st.caption(
         "Arrows point from a run to what it was made from: blue to its initial weights, orange "
-        "and dashed to its teachers, grey to an ensemble's members. A dashed box is gone or "
-        "belongs to no run."
+        "and dashed to its teachers, grey to an ensemble's members. A dashed box was overwritten, "
+        "deleted, or belongs to no run."
     )
     if run_lineage.is_repeatable:
         st.success("Every ancestor is still there, and no run descends from itself.")
@@ -42,7 +42,7 @@ def _effective_members(count: float | None, members: int) -> None:
         st.caption("Members' errors cannot be compared: not all of them can be scored here.")
         return
     if math.isnan(count):
-        st.caption("Members' errors cannot be compared: a member makes none, or nothing else.")
+        st.caption("Members' errors cannot be compared: a member is always right or always wrong.")
         return
     st.metric(
         "Effective number of independent members",

@@ -109,7 +109,7 @@ def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
 
 
 def offer(point: OperatingPoint) -> None:
-    """Shows the button that saves an operating point, and the commands that obey it."""
+    """Shows the button that saves an operating point, and the commands that apply it."""
     download.button(
         "Save the operating point",
         point.model_dump_json(indent=2),

@@ -48,15 +48,15 @@ def counts(benchmark: Benchmark) -> None:
         "Extra copies",
         f"{len(copies) - groups:,}",
         help=f"Exact or near copies beyond the first of each of {groups:,} groups, among all "
-        "stored images, also those that take no part.",
+        "stored images, including excluded ones.",
         border=True,
     )
     columns[1].metric(
         "Test images with a copy",
         f"{len(leaked):,}",
-        help=f"Of the {scored:,} test images that are scored, those with a "
-        f"copy in the original train or validation: {_kinds(leaked)}. The closest copy counts. The "
-        "leak-free score leaves them out.",
+        help=f"Of the {scored:,} test images that are scored, those with a copy in the original "
+        f"train or validation: {_kinds(leaked)}. The closest copy counts. The leak-free score "
+        "leaves them out.",
         border=True,
     )
     columns[2].metric(
@@ -69,7 +69,7 @@ def counts(benchmark: Benchmark) -> None:
     columns[3].metric(
         "Outliers",
         f"{len(extreme):,}",
-        help="Among all stored images, also those that take no part.",
+        help="Among all stored images, including excluded ones.",
         border=True,
     )
 
@@ -96,10 +96,10 @@ def duplicates(benchmark: Benchmark) -> None:
     elif kind == "crossing":
         table = table[by_group["split"].transform("nunique") > 1]
     st.caption(
-        f"{table['group'].nunique():,} groups with {len(table):,} images (all stored ones, also "
-        "those that take no part), largest first. The first "
-        "labelled image of a group counts as its original; the proposal is to exclude the others. "
-        "Preparation never divides a group between splits."
+        f"{table['group'].nunique():,} groups with {len(table):,} images (all stored ones, "
+        "including excluded ones), largest first. The first labelled image of a group counts as "
+        "its original; the proposal is to exclude the others. Preparation never divides a group "
+        "between splits."
     )
     _groups(benchmark, table)
     _relabel(benchmark, table, "duplicates")
@@ -254,9 +254,9 @@ def _held_out_labels(benchmark: Benchmark) -> None:
         st.success("No likely label errors.", icon=":material/check:")
         return
     st.caption(
-        f"{len(table):,} labels of validation and test are likely wrong: "
-        f"{count} {'network' if count == 1 else 'networks'}, not trained on these images, on "
-        "average predict another class about as confidently as for images of that class (confident "
+        f"{len(table):,} labels of validation and test are likely wrong: {count} "
+        f"{'network' if count == 1 else 'networks'}, not trained on these images, on average "
+        "predict another class about as confidently as for images of that class (confident "
         "learning). Lowest label quality first."
     )
     if count == 1:
@@ -276,7 +276,7 @@ def _votes(table: pd.DataFrame) -> None:
     if "votes_given" in table.columns:
         st.caption(
             f"On these images {table['votes_given'].mean():.0%} of the annotators' votes are for "
-            f"the present label and {table['votes_suggested'].mean():.0%} for the suggested one, "
+            f"the current label and {table['votes_suggested'].mean():.0%} for the suggested one, "
             "on average."
         )
 
@@ -426,12 +426,11 @@ def _how_to_apply(file_name: str, scored: int, changes_scored: bool) -> str:
     if changes_scored:
         return text + (
             "Validation or test images are ticked: the result is another benchmark, on which "
-            "earlier scores do not hold. Apply the list with "
-            f"`{command} --new-benchmark` and a new --name; the Leaderboard then shows every run "
-            "under both labels."
+            f"earlier scores do not hold. Apply the list with `{command} --new-benchmark` and a "
+            "new --name; the Leaderboard then shows every run under both labels."
         )
     return text + (
-        f"Apply the list with `{command}` and a new --name: changed training labels make another "
+        f"Apply the list with `{command}` and a new --name: changed training labels change the "
         "split hash."
     )
 

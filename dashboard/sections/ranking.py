@@ -1,4 +1,4 @@
-"""The section of the Leaderboard page on the order of the models under doubt."""
+"""The section of the Leaderboard page on the uncertainty of the ranking."""
 
 import streamlit as st
 
@@ -19,8 +19,8 @@ _TITLES = {
 }
 _MEANING = {
     Doubt.IMAGES: "the images are resampled with replacement",
-    Doubt.ANNOTATORS: "the votes for each image are drawn anew from the shares of its votes, and "
-    "the majority is its label",
+    Doubt.ANNOTATORS: "the votes of each image are resampled from its vote shares, and the "
+    "majority is its label",
     Doubt.SEEDS: "one of the seeds of each recipe is drawn",
 }
 _ALL = "all"
@@ -33,10 +33,10 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     if len(doubts) > 1:
         options[_ALL] = "All together"
     choice = pickers.switch(
-        "Order of the models under",
+        "Resampled",
         options,
         Key.DOUBT,
-        help_text="Source of uncertainty that the ranking is resampled over.",
+        help_text="Source of uncertainty in the ranking.",
     )
     resampled = doubts if choice == _ALL else (Doubt(choice),)
     drawn = results.ranking(benchmark, scope, resampled)
@@ -45,7 +45,7 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     chart.show(
         figure(figures.place_bars, drawn, benchmark.titles, benchmark.colours),
         "places",
-        "Each row is a place: how often each model takes it. A row with one colour is certain.",
+        "How often each model has each rank, one row per rank. A row of one colour is certain.",
     )
     chart.show(
         figure(figures.beats_heatmap, drawn, titles),
@@ -63,7 +63,7 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
 def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -> str:
     meaning = "; ".join(_MEANING[doubt] for doubt in resampled)
     sentence = (
-        f"{plain(titles[0])} is in first place in {drawn.places[0, 0]:.0%} of {DRAWS:,} draws, in "
+        f"{plain(titles[0])} ranks first in {drawn.places[0, 0]:.0%} of {DRAWS:,} draws, in "
         f"which {meaning}."
     )
     if len(titles) > 1:

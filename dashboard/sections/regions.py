@@ -54,8 +54,8 @@ def region_tables(benchmark: Benchmark) -> RegionTables:
     ]
     if missing:
         st.caption(
-            f"Not explained yet: {plain(', '.join(missing))}. "
-            f"`python -m training explain {benchmark.info.name}` adds them."
+            f"Not explained yet: {plain(', '.join(missing))}. `python -m training explain "
+            f"{benchmark.info.name}` adds them."
         )
     return by_run
 
@@ -71,8 +71,8 @@ def method_picker(by_run: RegionTables) -> str:
         format_func=method_title,
         key=Key.METHOD,
         bind=BIND,
-        help="The default is, for each model, the method that measured best on it among those "
-        "that beat both baselines.",
+        help="Each model's default is its best measured method among those that beat both "
+        "baselines.",
     )
     return method or DEFAULT
 

@@ -37,7 +37,8 @@ def curve(run: Run) -> None:
         list(curves),
         Key.UNIT,
         shown=lambda key: _picker_title(curves[key]),
-        help_text="An emotion is the first prototype of the coding system: several units together.",
+        help_text="An emotion is drawn as the first prototype of the coding system: several units "
+        "together.",
     )
     chart.show(
         figure(figures.response_chart, curves[name]),
@@ -53,7 +54,7 @@ def strongest_units(run: Run) -> None:
     curves = cache.curves(run)
     if not curves:
         return
-    st.subheader("Which unit moves which class?", anchor=False)
+    st.subheader("Which unit changes which class?", anchor=False)
     labels = curves[0].labels.names
     rows = [_strongest_row(curves, label) for label in labels]
     st.dataframe(
@@ -75,8 +76,8 @@ def strongest_units(run: Run) -> None:
     )
     st.caption(
         "Change of each class in points. Threshold: the intensity at which the answer has changed "
-        "for half of the persons; changed: the share of persons whose answer at intensity 5 is "
-        "another than at 0."
+        "for half of the persons; changed: the share of persons whose answer at intensity 5 "
+        "differs from that at 0."
     )
 
 
@@ -86,7 +87,7 @@ def _strongest_row(curves: Sequence[ResponseCurve], label: str) -> dict[str, obj
     shift = unit.shifts[unit.labels.index(label)]
     return {
         "class": label,
-        "unit that moves it most": unit.title,
+        "unit with the largest effect": unit.title,
         "points": 100 * shift.value,
         "95% interval": f"{100 * shift.low:+.0f} to {100 * shift.high:+.0f}",
         "expected": {1: "rises", -1: "falls", 0: "nothing"}[unit.expected(label)],

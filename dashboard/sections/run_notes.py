@@ -79,7 +79,7 @@ def tag_filter(tags: Mapping[str, Sequence[str]]) -> list[str]:
         {tag: tag for tag in every},
         [],
         Key.TAGS,
-        help_text="Shows the runs that have all these tags. Ranks stay those among all runs.",
+        help_text="Shows the runs that have all these tags. Ranks are those among all runs.",
     )
 
 

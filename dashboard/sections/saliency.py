@@ -91,9 +91,9 @@ def pickers(benchmark: Benchmark) -> tuple[list[Run], list[str]]:
         key=Key.METHODS,
         bind=BIND,
         wrap=True,
-        help="The default is, for each model, the method that measured best on it among those "
-        "that beat both baselines. Occlusion, Ablation-CAM and integrated gradients run the model "
-        "many times and take longer.",
+        help="Each model's default is its best measured method among those that beat both "
+        "baselines. Occlusion, Ablation-CAM and integrated gradients run the model many times and "
+        "take longer.",
     )
     return [run for run in runs if run.run_id in (picked or [])], list(methods or [])
 
@@ -124,8 +124,8 @@ def request_picker(labels: Sequence[str], methods: Sequence[str], true: str | No
         with left:
             depth = st.select_slider(
                 "Layer depth for CAMs and attention", _DEPTHS, key=Key.DEPTH, bind=BIND,
-                help="0% is the first layer, 100% the last one; for CAMs of ViTs, the last from "
-                "which patches still reach the classifier. Ensembles use their members' defaults.",
+                help="0% is the first layer, 100% the last one; for CAMs of ViTs, the last one in "
+                "which patches still affect the logits. Ensembles use their members' defaults.",
             )  # fmt: skip
         with right:
             if any(name != DEFAULT and METHODS[name].reads_head for name in methods):

@@ -50,10 +50,10 @@ def trade_off(benchmark: Benchmark, scope: Scope) -> None:
         key="trade-off",
         column_config={
             "trained shift": st.column_config.NumberColumn(
-                format="%.2f", help="Strength of the prior shift that the run was finished with."
+                format="%.2f", help="Strength of the prior shift that is stored with the run."
             ),
             "shift": st.column_config.NumberColumn(
-                format="%.2f", help="Strength that is best on validation at this weight."
+                format="%.2f", help="Best strength on validation at this weight."
             ),
             **dict.fromkeys(_SHARES, percent),
         },

@@ -87,9 +87,9 @@ def runs(benchmark: Benchmark, report: ShiftReport) -> None:
     )
     if report.missing_classes and report.labelled:
         st.caption(
-            f"No labelled face is {plain(', '.join(report.missing_classes))}. In `accuracy` an "
-            "answer of these classes is wrong; in `classes of the set only` their probability is "
-            "left out and the rest renormalised."
+            f"No labelled face is {plain(', '.join(report.missing_classes))}. In `accuracy` a "
+            "prediction of these classes is wrong; in `classes of the set only` their probability "
+            "is left out and the rest renormalised."
         )
     if report.ranking is not None:
         order = report.ranking
@@ -140,8 +140,9 @@ def causes(report: ShiftReport) -> None:
         chart.show(
             figures.causes_chart(report.causes),
             "causes",
-            "Points of accuracy that each cause explains, on the mean over models; they overlap "
-            "and need not add up. A negative value hides a larger loss.",
+            "Points of accuracy that each cause explains, averaged over models. Causes overlap, so "
+            "the points need not add up. A negative value means that the loss would be larger "
+            "without it.",
         )
     for cause in report.causes:
         st.markdown(f"- **{plain(cause.name)}**: {plain(cause.text)}")
@@ -196,8 +197,8 @@ def estimates(benchmark: Benchmark, report: ShiftReport) -> None:
         if error is not None:
             known += (
                 f" In {error.checks:,} checks with signals like these it was wrong by "
-                f"{100 * error.mean:.1f} points on average, and in 95% by at most "
-                f"{100 * error.most:.1f}."
+                f"{100 * error.mean:.1f} points on average, and by at most {100 * error.most:.1f} "
+                "in 95% of them."
             )
         st.success(
             f"The estimate can be used here.{known} It is an estimate, not a measurement.",

@@ -57,7 +57,7 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
         on_select="rerun",
         selection_mode=[_SELECT],
         key="timeline",
-        alt="Answers of each model for each person over time",
+        alt="Predictions of each model for each person over time",
     )
     values(lambda: rows, "timeline")
     points = event.get("selection", {}).get(_SELECT, [])

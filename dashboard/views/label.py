@@ -7,8 +7,8 @@ from dashboard.sections import labelling
 theme.page_header(
     "Try",
     "Label a few faces",
-    "Which model is best on these faces? Label the faces that tell the models apart; the page says "
-    "when it is decided.",
+    "Which model is best on these faces? Label the faces on which the models differ most; the page "
+    "says when you can stop.",
 )
 benchmark = pickers.benchmark_with_runs()
 labelling.section(benchmark)

@@ -229,10 +229,7 @@ def _source_text(source: SourceCard) -> list[str]:
         f"- Licence: {_plain(source.licence)}",
         *([f"- Reference: {_plain(source.reference)}"] if source.reference else []),
         f"- {source.stored:,} images stored; taken: {used or 'none'}",
-        *(
-            f"- {count:,} take no part: {_plain(reason)}"
-            for reason, count in source.excluded.items()
-        ),
+        *(f"- {count:,} excluded: {_plain(reason)}" for reason, count in source.excluded.items()),
         *(f"- {count:,} not stored: {_plain(reason)}" for reason, count in source.left_out.items()),
         "",
     ]
@@ -240,11 +237,10 @@ def _source_text(source: SourceCard) -> list[str]:
 
 def _notes_text(card: DatasetCard) -> list[str]:
     persons = (
-        f"No split cuts the {card.groups:,} groups that the sources know (a person, or a picture "
-        "and its altered copies)."
+        f"{card.groups:,} groups named by the sources (a person, or a picture and its altered "
+        "copies) stay in one split each."
         if card.groups
-        else "The sources do not say who is shown: pictures of one person may stand in several "
-        "splits."
+        else "The sources do not identify persons: pictures of one person may be in several splits."
     )
     return [
         "## How it was read and split",
@@ -275,7 +271,7 @@ def _duplicates_text(card: DatasetCard) -> list[str]:
             [[name, *(f"{count:,}" for count in counts)] for name, counts in rows.items()],
         ),
         "",
-        "These rows count all stored images, also those that take no part, by the splits of the "
+        "These rows count all stored images, including excluded ones, by the splits of the "
         f"sources, before leaks were closed. {card.protocol}",
         "",
         _leaks_text(card),

@@ -1,4 +1,4 @@
-"""All copies of a set, exact, near and transformed, and what becomes of them."""
+"""Finds the exact, near and transformed copies of a set, and says how they are treated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

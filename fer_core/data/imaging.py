@@ -206,8 +206,8 @@ def _guarded(decode: Callable[[], Image.Image], data: bytes, name: str) -> Image
         except Exception as error:
             raise _refusal(
                 name,
-                "is damaged or cut off and cannot be decoded. "
-                "Get the file again, or save it anew as a JPEG or PNG file.",
+                "is damaged or cut off and cannot be decoded. Get the file again, or save it as a "
+                "JPEG or PNG file.",
             ) from error
 
 
@@ -256,8 +256,8 @@ def _check_size(image: Image.Image, name: str) -> None:
     if min(image.size) < MIN_SIDE:
         raise _refusal(
             name,
-            f"has only {size} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed. "
-            "Use a larger picture of the face.",
+            f"has only {size} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed. Use a larger "
+            "picture of the face.",
         )
 
 

@@ -78,7 +78,7 @@ def outliers(samples: pd.DataFrame, limit: float = LIMIT, rule: str = "modified-
 
 
 def outlier_scores(values: NDArray[np.float64], rule: str) -> NDArray[np.float64]:
-    """Returns how far values lie out; negative for low ones.
+    """Returns the outlier scores of values; negative for low ones.
 
     Args:
         values: Shape (N,); NaN stays NaN.

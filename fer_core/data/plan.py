@@ -141,7 +141,7 @@ class SplitPlan(_Frozen):
         "FER2013 alone, whose published split stays as it is, off for drawn faces, else remove",
     )
     same_scene: Literal["report", "group"] = Field(
-        default="report", description="group: no split cuts frames of one scene"
+        default="report", description="group keeps frames of one scene in one split"
     )
 
     def notes(self, title: str, present: Collection[str]) -> list[str]:
@@ -216,7 +216,7 @@ class PrepareOptions(_Frozen):
 
 
 class PreparePlan(PrepareOptions):
-    """A options and the sources that it is for."""
+    """The sources of a plan, and the options of their preparation."""
 
     sources: tuple[SourcePlan, ...] = Field(min_length=1)
 

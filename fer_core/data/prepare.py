@@ -60,8 +60,8 @@ FEW_IMAGES = 20
 than 16 points."""
 
 PROTOCOL = (
-    "Validation chooses; test is read once. Train gives up images whose exact or near duplicate "
-    "stands in validation or test, validation those in test; test is never shortened."
+    "Validation chooses; test is read once. Train drops images with an exact or near duplicate "
+    "in validation or test, validation those with one in test; test is never shortened."
 )
 
 
@@ -261,8 +261,8 @@ def _correction_notes(info: BenchmarkInfo) -> list[str]:
         f"{count:,} {split}" for split, count in sorted(info.corrections.counts.items())
     )
     return [
-        f"A relabel list changed {number} images, which score the runs: this is another benchmark "
-        f"than the one with the split hash {info.corrections.base_split_hash}."
+        f"A relabel list changed {number} images: this is not the benchmark "
+        f"with the split hash {info.corrections.base_split_hash}."
     ]
 
 

@@ -1,6 +1,6 @@
 """Datasets at a URL: copied once through fsspec, then read like local files.
 
-A copy that was stopped goes on where it was. The next call copies only what has changed.
+An interrupted copy continues where it stopped. The next call copies only what has changed.
 """
 
 import hashlib
@@ -186,8 +186,8 @@ def _open(url: str) -> tuple["AbstractFileSystem", str]:
         fs, root = url_to_fs(url)
     except ImportError as error:
         raise DataError(
-            f"{protocol}:// needs the package {PROTOCOLS[protocol]}. Install it: "
-            "pip install 'ferscope[remote]'."
+            f"{protocol}:// needs the package {PROTOCOLS[protocol]}. Install it: pip install "
+            "'ferscope[remote]'."
         ) from error
     return fs, root
 
@@ -253,5 +253,5 @@ def _named_errors(url: str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}".replace(url, shown)
         raise DataError(
             f"{shown} cannot be read ({reason}). Check the network and the credentials, "
-            "then run the command again: it goes on where it stopped."
+            "then run the command again: it continues where it stopped."
         ) from error

@@ -34,7 +34,7 @@ UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled", "unsorted", "no_label",
 
 @dataclass(frozen=True)
 class SetFacts:
-    """What is written about a set besides its faces.
+    """Metadata of a set.
 
     Attributes:
         pictures: The set.

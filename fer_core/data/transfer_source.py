@@ -95,7 +95,7 @@ class PictureSet:
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What the user says about a set.
+    """The user's options for a set.
 
     Attributes:
         labels: A csv of labels; None to use those that the set has.

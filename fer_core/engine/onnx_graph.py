@@ -33,7 +33,7 @@ MOST_BYTES = 1_000_000
 
 
 def write_graph(network: "Network", run: RunDir, images: NDArray[np.uint8]) -> float:
-    """Writes the graph of a run's network beside its weights, and checks its answers.
+    """Writes the graph of a run's network beside its weights, and checks its predictions.
 
     Args:
         network: The network.
@@ -60,7 +60,7 @@ def write_graph(network: "Network", run: RunDir, images: NDArray[np.uint8]) -> f
         size = model.ByteSize()
         if size > MOST_BYTES:
             raise WeightsError(
-                f"The graph of {run.run_id} would have {size / 1e6:.1f} MB: not all of its weights "
+                f"The graph of {run.run_id} would be {size / 1e6:.1f} MB: not all of its weights "
                 f"are in {run.weights_path.name}, as with an adapter. It predicts with PyTorch."
             )
         facts = copy_facts(network, content_hash(run.weights_path))
@@ -88,7 +88,7 @@ def graph_copy(run: RunDir, stored: SampleFormat, threads: int | None = None) ->
 
 
 def onnx_copy(run: RunDir, stored: SampleFormat, threads: int | None = None) -> OnnxNetwork | None:
-    """Returns a network's present weights as ONNX: its export or its graph; None without either."""
+    """Returns a network's current weights as ONNX: its export or its graph; None without either."""
     return exported_copy(run, stored, threads) or graph_copy(run, stored, threads)
 
 

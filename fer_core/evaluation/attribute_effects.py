@@ -1,4 +1,4 @@
-"""What changes a run's answers although the expression stays the same.
+"""Attributes that change a run's predictions although the expression stays the same.
 
 Each drawn face is compared with the same face in which one attribute is changed. The unit of
 resampling and testing is the person: the pictures of one person are not independent.
@@ -22,7 +22,7 @@ LEAST_SHIFT = 0.01
 """A smaller mean shift is no effect, even if it is significant."""
 
 READ_RECALL = 0.5
-"""Least recall on drawn faces from which a run counts as recognising an expression there."""
+"""Minimum recall on drawn faces from which a run counts as recognising an expression there."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Flips:
 
 @dataclass(frozen=True)
 class AttributeEffect:
-    """What an attribute does to a run's answers.
+    """The effect of an attribute on a run's predictions.
 
     Attributes:
         attribute: The attribute.

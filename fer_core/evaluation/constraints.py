@@ -36,7 +36,7 @@ class Constraints:
     """What a recommended run must fulfil.
 
     Attributes:
-        min_recall: Least validation recall by class, 0 to 1, as sorted pairs.
+        min_recall: Minimum validation recall by class, 0 to 1, as sorted pairs.
         max_ms: Largest median latency at batch size 1, in milliseconds; None for no limit.
         max_mb: Largest size of the weight files, in MB; None for no limit.
         kind: Single networks, ensembles, or any.
@@ -75,7 +75,7 @@ class Constraints:
         return cls(pairs, max_ms, max_mb, kind, tuple(sorted(set(licences))))
 
     def check_labels(self, labels: Sequence[str]) -> None:
-        """Checks that every class with a least recall exists.
+        """Checks that every class with a minimum recall exists.
 
         Raises:
             DataError: If one does not.
@@ -83,13 +83,13 @@ class Constraints:
         for label, _ in self.min_recall:
             if label not in labels:
                 raise DataError(
-                    f"There is no class {label[:60]!r} to set a least recall for. Known: "
+                    f"There is no class {label[:60]!r} to set a minimum recall for. Known: "
                     f"{', '.join(labels)}."
                 )
 
 
 def parse_recalls(texts: Sequence[str]) -> dict[str, float]:
-    """Reads least recalls such as `disgust=.5`, in 0 to 1; commas separate several.
+    """Reads minimum recalls such as `disgust=.5`, in 0 to 1; commas separate several.
 
     Raises:
         DataError: If one of them has another form.
@@ -103,8 +103,8 @@ def parse_recalls(texts: Sequence[str]) -> dict[str, float]:
             equals = ""
         if not equals or not label.strip():
             raise DataError(
-                f"The least recall {text[:60]!r} cannot be read. Write class=recall with a recall "
-                "between 0 and 1, such as disgust=.5."
+                f"The minimum recall {text[:60]!r} cannot be read. Write class=recall with a "
+                "recall between 0 and 1, such as disgust=.5."
             )
     return recalls
 
@@ -115,7 +115,7 @@ class Violation:
 
     Attributes:
         limit: What the constraint limits.
-        label: Class of a least recall; empty for the others.
+        label: Class of a minimum recall; empty for the others.
         allowed: The limit: a share, milliseconds or MB; None for kind, licence and model.
         value: The run's value; None if it is unknown, and for kind, licence and model.
         text: The run's kind or licences; empty for the others.

@@ -1,7 +1,7 @@
 """A benchmark with corrected test labels beside the one that it was made from.
 
-Corrections are often proposed by the models that are then scored on them, which lifts their scores.
-So every run is scored under both labels, and neither replaces the other.
+Corrections are often proposed by the models that are then scored on them, which raises their
+scores. So every run is scored under both labels, and neither replaces the other.
 """
 
 from collections.abc import Iterable

@@ -79,7 +79,7 @@ class Operation(_Frozen):
 
 
 class OperatingPoint(Record):
-    """`operating_point.json`: thresholds of one run, which `predict` and the service obey.
+    """`operating_point.json`: thresholds of one run, which `predict` and the service apply.
 
     Attributes:
         benchmark: Name of the benchmark.
@@ -197,7 +197,7 @@ def threshold_at_precision(predictions: SplitPredictions, label: str, least: flo
     Args:
         predictions: Calibrated validation predictions.
         label: The class.
-        least: Least precision of its answers, 0 to 1.
+        least: Minimum precision of its answers, 0 to 1.
     """
     answers = predictions.select(predictions.predicted == predictions.labels.index(label))
     return threshold_at_risk(answers, 1 - least) if len(answers) else None
@@ -213,7 +213,7 @@ def choose_thresholds(
     Args:
         validation: Calibrated validation predictions.
         max_risk: Largest error rate of all answers, 0 to 1; None for no limit.
-        min_precision: Least precision of the answers by class, 0 to 1. A class's threshold is the
+        min_precision: Minimum precision of the answers by class, 0 to 1. A class's threshold is the
             higher of both.
 
     Returns:

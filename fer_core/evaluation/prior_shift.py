@@ -143,7 +143,7 @@ class _Shifted:
 
 @dataclass(frozen=True)
 class PriorCurves:
-    """What a run gives up for macro-recall: chosen on validation, read on other samples.
+    """Accuracy and macro-recall by prior shift: chosen on validation, measured on other samples.
 
     Attributes:
         validation: One point per strength, on validation.

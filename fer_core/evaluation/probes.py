@@ -48,7 +48,7 @@ class ProbeAnswers:
     def of(
         cls, answer: AnswerFaces, faces: Sequence[ProbeFace], labels: LabelSet
     ) -> "ProbeAnswers":
-        """Asks a model for its answers.
+        """Predicts the faces with a model.
 
         Args:
             answer: The model.

@@ -1,9 +1,9 @@
-"""How certain the order of runs is: under other images, other annotators and other seeds.
+"""How certain the ranking of runs is: under other images, other annotators and other seeds.
 
-Three sources of doubt are resampled, alone or together:
+Three sources of uncertainty are resampled, alone or together:
 
 - images: a bootstrap sample of the images, the same for all runs;
-- annotators: each image's votes are drawn anew from the shares of its votes, as many as it has,
+- annotators: each image's votes are resampled from its vote shares, as many as it has,
   and the class with most of them is its label (equal counts are broken at random). An image whose
   winner is no class counts for no run;
 - seeds: of each recipe with several seeds, one of its runs is drawn.
@@ -32,7 +32,7 @@ _CHUNK = 100
 
 
 class Doubt(StrEnum):
-    """A source of doubt about the order."""
+    """A source of uncertainty in the ranking."""
 
     IMAGES = "images"
     ANNOTATORS = "annotators"
@@ -41,14 +41,14 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True)
 class Ranking:
-    """The order of recipes in many draws.
+    """Rankings of recipes in many draws.
 
     Attributes:
         runs: Recipes, best mean accuracy first, each named by its first run.
         accuracy: Accuracy by draw, shape (draws, R).
         beats: Probability that the row's recipe is more accurate than the column's, with half of
             the ties, shape (R, R); NaN on the diagonal.
-        places: Probability of each place (column), shape (R, R); ties are broken at random.
+        places: Probability of each rank (column), shape (R, R); ties are broken at random.
     """
 
     runs: tuple[str, ...]
@@ -58,7 +58,7 @@ class Ranking:
 
 
 def doubts_of(aligned: AlignedPredictions, votes: Votes | None) -> tuple[Doubt, ...]:
-    """Returns the sources of doubt that can be resampled.
+    """Returns the sources of uncertainty that can be resampled.
 
     Args:
         aligned: Predictions of the runs.
@@ -80,7 +80,7 @@ def rank_under_doubt(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Ranking:
-    """Ranks runs in many draws of what they depend on.
+    """Ranks runs in many draws of the sources of uncertainty.
 
     Args:
         aligned: Predictions of at least one run.
@@ -165,7 +165,7 @@ def _accuracies(
 def _labels(
     aligned: AlignedPredictions, votes: Votes | None, random: np.random.Generator, draws: int
 ) -> NDArray[np.int8]:
-    """Draws the images' labels anew, shape (draws, N)."""
+    """Resamples the images' labels, shape (draws, N)."""
     if votes is None:
         raise ValueError("Annotators cannot be resampled without their votes.")
     classes = len(aligned.labels)
@@ -187,7 +187,7 @@ def _labels(
 
 
 def label_chances(votes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the chance of each option to win when the votes are drawn anew.
+    """Returns the probability of each option to win when the votes are resampled.
 
     As many votes as an image has are drawn from the shares of its votes; equal counts are broken
     at random. The chances are exact: all outcomes are enumerated.
@@ -237,5 +237,5 @@ def _outcomes(total: int, options: int) -> NDArray[np.int64]:
 
 
 def place_chances(ranking: Ranking) -> Mapping[str, NDArray[np.float64]]:
-    """Returns the probability of each place by run."""
+    """Returns the probability of each rank by run."""
     return dict(zip(ranking.runs, ranking.places, strict=True))

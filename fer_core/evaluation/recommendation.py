@@ -98,7 +98,7 @@ class RecallCheck:
 
     Attributes:
         label: The class.
-        least: Least recall of the constraint, 0 to 1.
+        least: Minimum recall of the constraint, 0 to 1.
         validation: Recall on validation with its 95% interval.
         test: Recall on test with its 95% interval; None without a test image of the class.
     """

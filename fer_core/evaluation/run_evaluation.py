@@ -23,7 +23,7 @@ from fer_core.files import content_hash
 from fer_core.result_cache import JsonForm, ResultCache
 
 VERSION = 1
-"""Raised when a number changes for the same predictions; older stored results are then ignored."""
+"""Raise it when a metric is added or changes; stored results of other versions are ignored."""
 
 RISKS = (0.01, 0.02, 0.05, 0.1)
 """Selective risks (error rates) at which coverage is reported."""
@@ -49,7 +49,7 @@ class Evaluation:
 def evaluate(
     predictions: SplitPredictions, validation: SplitPredictions | None, votes: Votes | None
 ) -> Evaluation:
-    """Evaluation the predictions of one run.
+    """Evaluates the predictions of one run.
 
     Args:
         predictions: Predictions for at least one sample.
@@ -67,7 +67,7 @@ def evaluate(
 
 
 class ScopeEvaluator:
-    """Evaluation the runs of a benchmark on one scope; stored evaluation are not computed again.
+    """Evaluates the runs of a benchmark on one scope; stored results are not computed again.
 
     What depends only on the samples, such as the annotators' majority, is computed once for all
     runs with the same samples.
@@ -93,7 +93,7 @@ class ScopeEvaluator:
         """Selects a run's predictions on the scope.
 
         Returns:
-            The selected predictions, and a function that evaluation them, for any thread.
+            The selected predictions, and a function that evaluates them, for any thread.
 
         Raises:
             ArtifactError: If the predictions lack a split, or no sample is left.

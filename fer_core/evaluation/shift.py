@@ -80,7 +80,7 @@ class DistributionShift(_Frozen):
 
 
 class Cause(_Frozen):
-    """What explains a part of the change of accuracy.
+    """A cause of a change in accuracy.
 
     Attributes:
         name: Short name.

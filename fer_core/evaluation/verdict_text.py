@@ -154,8 +154,8 @@ def contradictions(verdict: Verdict) -> tuple[str, ...]:
         if item.test_p is not None
     ]
     sentences += [
-        f"On test its recall of {check.label} is {check.test.text}, below the "
-        f"{check.least:.0%} that the constraint asks for."
+        f"On test its recall of {check.label} is {check.test.text}, below the required "
+        f"{check.least:.0%}."
         for check in recommendation.recalls
         if check.test is not None and not check.holds_on_test
     ]
@@ -212,7 +212,7 @@ def _step(violation: Violation) -> str:
     match violation.limit:
         case Limit.RECALL:
             lower = math.floor(100 * value + 1e-9)
-            return f"lower the least recall of {violation.label} from {allowed:.0%} to {lower}%"
+            return f"lower the minimum recall of {violation.label} from {allowed:.0%} to {lower}%"
         case Limit.LATENCY:
             return f"raise the latency limit from {allowed:g} to {_rounded_up(value):g} ms"
         case Limit.SIZE:

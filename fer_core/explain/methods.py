@@ -148,7 +148,8 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "fast_gradients", "Fast gradients",
-            "As smoothed gradients, from the mean of both, at fewer points and smoothed more.",
+            "Smoothed gradients with one path from the mean of both, fewer points and a wider "
+            "blur.",
             gradients.fast_gradients, "after Sundararajan et al. 2017, arXiv:1703.01365",
         ),
         Method(

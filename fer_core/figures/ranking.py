@@ -1,4 +1,4 @@
-"""Charts of the order of runs under doubt."""
+"""Charts of the uncertainty of the ranking."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ _LEAST_SHOWN = 0.005
 def place_bars(
     ranking: Ranking, titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws the probability of each place as stacked bars, one row per place.
+    """Draws the probability of each rank as stacked bars, one row per rank.
 
     Args:
         ranking: The order of runs.
@@ -31,11 +31,11 @@ def place_bars(
             orientation="h",
             name=titles[run_id],
             marker={"color": colours[run_id]},
-            hovertemplate="place %{y}: %{x:.0%}<extra>%{fullData.name}</extra>",
+            hovertemplate="rank %{y}: %{x:.0%}<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_xaxes(tickformat=".0%", range=[0, 1], gridcolor=GRID, title="probability")
-    figure.update_yaxes(autorange="reversed", dtick=1, title="place")
+    figure.update_yaxes(autorange="reversed", dtick=1, title="rank")
     return style(figure, 160 + 30 * count)
 
 

@@ -197,7 +197,7 @@ class LoadedModel:
         copy = onnx_copy(self._run, self._stored)
         if copy is None and not torch_installed():
             raise WeightsError(
-                f"{self.info.run_id} has no ONNX copy of its present weights, and its network "
+                f"{self.info.run_id} has no ONNX copy of its current weights, and its network "
                 f"needs PyTorch, which the light installation leaves out. Install it with: "
                 f"{INSTALL_FULL}."
             )

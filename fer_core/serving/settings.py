@@ -36,8 +36,8 @@ class Settings(BaseModel):
         drift_log: File to which label shares and confidence are appended every hour; none by
             default.
         preload: Whether all models load at the start, in the background.
-        operating_point: File with thresholds of one run, which the service obeys; none by default.
-        models: Largest number of models in memory; the least recently used is evicted.
+        operating_point: File with thresholds of one run, which the service applies; none by
+        default. models: Largest number of models in memory; the least recently used is evicted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +89,7 @@ class Settings(BaseModel):
 
     @property
     def min_upload_rate(self) -> float:
-        """Least rate of an upload in bytes per second."""
+        """Minimum rate of an upload in bytes per second."""
         return self.min_upload_kib_s * 1024
 
     @property

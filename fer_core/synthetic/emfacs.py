@@ -2,8 +2,8 @@
 
 Sources: P. Ekman and W. V. Friesen, "Facial Action Coding System" (1978), table 11-1; the same
 authors' EMFACS-7 (1983); P. Ekman, W. V. Friesen and J. C. Hager, "FACS Investigator's Guide"
-(2002), chapter 12. A unit stands here if it is in the prototypes of the emotion there or in their
-major variants.
+(2002), chapter 12. A unit is listed here if it is in the prototypes of the emotion there or in
+their major variants.
 """
 
 from collections.abc import Mapping

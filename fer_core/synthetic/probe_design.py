@@ -1,4 +1,4 @@
-"""The design of a probe: which faces are drawn to ask a model how it decides.
+"""The design of a probe: the drawn faces on which models are tested.
 
 Two parts. Response curves: each action unit, and the first prototype of each emotion, rises from 0
 to 5 (FACS intensities A to E are 1 to 5) on `IDENTITIES` persons. "Only this changed": each person

@@ -161,7 +161,7 @@ def test_every_map_carries_what_was_measured_of_it(open_page, artifacts_copy, be
         beats, "no better than a centred blob on insertion", "not measured",
         "baseline, ignores the model",
     ]  # fmt: skip
-    assert "Layer-CAM" in texts(app)  # the default is the method that measured best
+    assert "Layer-CAM" in texts(app)  # the default is the best measured method
     helps = [element.help for element in app.caption if "verified" in element.value]
     assert "20 test images" in helps[0]
     app.select_slider(key="depth").set_value("20%").run()  # another layer was not measured

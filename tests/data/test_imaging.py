@@ -21,7 +21,7 @@ UNREADABLE = (
 )
 DAMAGED = (
     "is damaged or cut off and cannot be decoded. "
-    "Get the file again, or save it anew as a JPEG or PNG file."
+    "Get the file again, or save it as a JPEG or PNG file."
 )
 TOO_MANY = (
     "pixels; the limit is 64 million in all. Scale it down to about 2000 pixels on its longer side."

@@ -649,7 +649,7 @@ def test_counts_of_the_dataset_card_by_hand(tmp_path: Path) -> None:
     assert card.class_weights == {"happy": 1.25, "sad": 0.8333}
     text = card_text(card)
     assert "| test in train | 1 | 1 |" in text.replace("images of ", "")
-    assert "1 take no part: duplicate of a test image" in text
+    assert "1 excluded: duplicate of a test image" in text
     named = card.model_copy(update={"title": "![x](http://a.b) <i>"})
     assert card_text(named).startswith("# \\!\\[x\\](http://a.b) \\<i\\>\n")
     assert ListSource([]).origin == Origin("list", "A list", "none", "")

@@ -73,7 +73,7 @@ def test_a_second_copy_reads_only_what_changed(source, tmp_path, monkeypatch):
 def test_a_broken_copy_goes_on_where_it_stopped(source, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "_BATCH", 1)
     fetches = Fetches(monkeypatch, fail_at=2)
-    with pytest.raises(DataError, match=r"connection reset by peer.*goes on where it stopped"):
+    with pytest.raises(DataError, match=r"connection reset by peer.*continues where it stopped"):
         local_copy(url_of(source), tmp_path / "cache")
     assert len(fetches.names) == 2
     fetches.fail_at = None

@@ -124,15 +124,13 @@ def test_without_a_run_the_smallest_change_is_named():
     assert verdict_text.headline(described) == "No model is within these constraints."
     assert list(map(verdict_text.loosening_text, described.recommendation.loosenings)) == [
         "Raise the latency limit from 20 to 23.5 ms: then Slow is left.",
-        "Lower the least recall of angry from 90% to 50%: then Poor is left.",
+        "Lower the minimum recall of angry from 90% to 50%: then Poor is left.",
     ]
 
 
 def test_imported_predictions_alone_are_no_model_to_ship():
     described = verdict([run("table", [0], has_model=False), run("other", [1], has_model=False)])
-    assert verdict_text.headline(described) == (
-        "No model to ship: every run has predictions only."
-    )
+    assert verdict_text.headline(described) == ("No model to ship: every run has predictions only.")
     assert list(map(str, verdict_text.next_steps(described))) == [
         "Train a model: python -m training train efficientnet_lite0 --benchmark toy",
         "Or import one with its weights: python -m training import --help",
@@ -158,10 +156,7 @@ def test_contradictions_by_test_are_reported():
         "accuracy ["
     )
     assert better.endswith("corrected p < 0.001).")
-    assert recall == (
-        "On test its recall of angry is 40.0% [21.9, 61.3], below the 90% that the constraint "
-        "asks for."
-    )
+    assert recall == ("On test its recall of angry is 40.0% [21.9, 61.3], below the required 90%.")
     assert "significantly better there" in reasons(described)["other"]
 
 

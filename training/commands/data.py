@@ -136,7 +136,7 @@ def prepare(
     ] = "auto",
     same_scene: Annotated[
         Literal["report", "group"],
-        typer.Option(help="Frames of one scene; group: no split cuts them."),
+        typer.Option(help="Frames of one scene; group keeps them in one split."),
     ] = "report",
     min_side: Annotated[
         int, typer.Option(min=0, help="Exclude images (or cropped faces) smaller than this side.")
@@ -296,8 +296,9 @@ def find_copies(benchmark: Benchmark, artifacts: Artifacts = None, data: Data = 
     """Search a prepared set for mirrored, rotated, cropped or brightened copies.
 
     Sets that were prepared before this search existed get its results without a new split: the list
-    of pairs for Data quality, their counts in the card, and the leak-free score without test images
-    whose copy stands in train or validation. Reports are computed again from stored predictions.
+    of pairs for Data quality, their counts in the card, and the leak-free score without test
+    images that have a copy in train or validation. Reports are computed again from stored
+    predictions.
     """
     from training.jobs.transformed_copies import add_transformed_copies, refresh_reports
     from training.terminal.progress import console, show_progress

@@ -71,7 +71,7 @@ def import_(
     note: Annotated[
         str,
         typer.Option(
-            help="What the leaderboard should say, such as the images it was trained on.",
+            help="Note for the leaderboard, such as the images that the model was trained on.",
             show_default="nothing",
         ),
     ] = "",
@@ -131,7 +131,7 @@ def import_(
 
     Writes the run to `artifacts/<benchmark>/runs/<name>/`. A model predicts validation and test of
     the prepared dataset; its classes are matched by name with the benchmark's. Weights are stored
-    as safetensors. Pickles that need code to be opened are refused.
+    as safetensors. Pickles that run code when opened are refused.
 
         python -m training import ferplus hub:owner/name
 

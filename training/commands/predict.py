@@ -85,7 +85,7 @@ def predict(
     where a temperature was fitted. Images and frames without a face have rows without a face;
     unreadable files are listed and have rows whose note says why. In videos, a person keeps their
     face number. Small square images without a detected face are treated as cropped faces; their
-    rows have a note. A stopped prediction goes on where it was, on a Ray cluster too.
+    rows have a note. A stopped prediction continues where it stopped, on a Ray cluster too.
 
         python -m training predict photos/ --benchmark ferplus --run resnet34-cpu-s0 --out faces.csv
     """

@@ -19,16 +19,16 @@ def recommend(
     min_recall: Annotated[
         list[str] | None,
         typer.Option(
-            help="Least recall of a class on validation, such as disgust=.5. May be repeated."
+            help="Minimum recall of a class on validation, such as disgust=.5. May be repeated."
         ),
     ] = None,
     max_ms: Annotated[
         float | None,
-        typer.Option(help="Largest median latency for one image, in ms.", show_default="no limit"),
+        typer.Option(help="Maximum median latency for one image, in ms.", show_default="no limit"),
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option(help="Largest size of the weight files, in MB.", show_default="no limit"),
+        typer.Option(help="Maximum size of the weight files, in MB.", show_default="no limit"),
     ] = None,
     kind: Annotated[
         ModelKind, typer.Option(help="Single networks, ensembles, or any.")
@@ -54,14 +54,14 @@ def recommend(
         typer.Option(
             min=0,
             max=1,
-            help="Largest error rate of the answers on validation; the model is unsure otherwise.",
+            help="Maximum error rate of the answers on validation; the model is unsure otherwise.",
             show_default="always answer",
         ),
     ] = None,
     min_precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="Least precision of a class's answers on validation, such as angry=.9. May be "
+            help="Minimum precision of a class's answers on validation, such as angry=.9. May be "
             "repeated."
         ),
     ] = None,
@@ -80,12 +80,12 @@ def recommend(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     artifacts: Artifacts = None,
 ) -> None:
-    """Recommend a run within constraints, and say why not the others and where it fails.
+    """Recommend a run within constraints; say why it beats the others and where it fails.
 
-    Among the runs within the constraints, those are taken whose cost on validation is not
-    significantly higher than that of the best; of these the fastest. Latency and size come from
-    `efficiency`. If no run is left, the command says which constraint to loosen, and its exit
-    status is 1. Example:
+    Of the runs within the constraints, keeps those whose cost on validation is not significantly
+    higher than the lowest, and recommends the fastest of them. Latency and size come from
+    `efficiency`. If no run is left, the command says which constraint to loosen, and exits with
+    status 1. Example:
 
         python -m training recommend ferplus --max-ms 20 --min-recall disgust=.4
     """

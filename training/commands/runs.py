@@ -85,8 +85,8 @@ def train(
     name: Annotated[
         str,
         typer.Option(
-            help="Name of the run, for variants of a recipe that stand side by side. Its id is "
-            "name, profile and seed.",
+            help="Name of a variant, used in place of the recipe's. The run's id is name, profile "
+            "and seed.",
             show_default="the recipe's",
         ),
     ] = "",

@@ -113,7 +113,7 @@ def transfer(
 
     Faces are found and cropped as in `predict`; every run predicts them once. The result is a
     benchmark of its own, `BENCHMARK/transfers/NAME`, on every page of the dashboard. Labels may be
-    missing, in part or altogether. A stopped transfer goes on where it was.
+    missing, in part or altogether. A stopped transfer continues where it stopped.
 
         python -m training transfer ferplus path/to/photos --name photos
 

@@ -220,7 +220,7 @@ def _predict(
 
 
 def _cached(run: RunDir, config: DistillConfig, data: TrainData) -> NDArray[np.float32] | None:
-    """Returns a teacher's cached predictions; None if there are none of its present weights."""
+    """Returns a teacher's cached predictions; None if there are none of its current weights."""
     cached = cached_arrays(_cache_path(run, config, data), ("answers",))
     return cached["answers"].astype(np.float32) if cached else None
 

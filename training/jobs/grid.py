@@ -93,5 +93,5 @@ def _shown_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _plain(value: str) -> str:
-    """Returns a value as it can stand in a run's name."""
+    """Returns a value in the form for a run's name."""
     return re.sub(r"[^A-Za-z0-9.]+", "_", value).strip("_") or "empty"

@@ -1,4 +1,4 @@
-"""Predicting many files in parts, so that a stopped prediction goes on where it was."""
+"""Predicting many files in parts, so that a stopped prediction continues where it stopped."""
 
 import hashlib
 import json

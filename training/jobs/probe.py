@@ -145,7 +145,7 @@ def probe_run(
         for name in probe.names
     }
     if run.info().created != info.created:
-        raise ArtifactError(f"{run.run_id} was retrained during the probe. PreparedProbe it again.")
+        raise ArtifactError(f"{run.run_id} was retrained during the probe. Probe it again.")
     _write(run, info, probe, answers)
     return True
 

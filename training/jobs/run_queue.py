@@ -56,7 +56,7 @@ class FixedQueue:
 
 @dataclass
 class PlannedQueue:
-    """Runs with as many epochs as fit in the time left, planned anew before each.
+    """Runs with as many epochs as fit in the time left; the plan is made again before each.
 
     Attributes:
         entries: Runs that were not taken yet.

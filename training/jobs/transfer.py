@@ -218,11 +218,11 @@ def answer_set(
                 benchmark.run(run_id), info, probabilities, samples
             )
         except KeyError as error:
-            failed[run_id] = f"Its member {error} could not answer."
+            failed[run_id] = f"Its member {error} could not predict."
         except FerscopeError as error:
             failed[run_id] = str(error)
     if not reports:
-        raise ArtifactError(f"No run could answer. {next(iter(failed.values()), '')}")
+        raise ArtifactError(f"No run could predict. {next(iter(failed.values()), '')}")
     return reports, failed
 
 

@@ -42,7 +42,9 @@ class TransferProgressFile:
             self._write("failed", 0, 0, error=str(error))
             raise
         except BaseException:
-            self._write("failed", 0, 0, error="The transfer was stopped. Start it again to go on.")
+            self._write(
+                "failed", 0, 0, error="The transfer was stopped. Start it again to continue."
+            )
             raise
         benchmark.transfer_progress_path.unlink(missing_ok=True)
 

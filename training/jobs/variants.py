@@ -60,7 +60,7 @@ def compare_by(
     if others := sorted(set(differing) - {query.key}):
         raise ArtifactError(
             f"These runs differ in {', '.join(others)} as well, so the effect of {query.key} "
-            "cannot be told apart. Select runs with --recipe or --tag, or train them with equal "
+            "cannot be isolated. Select runs with --recipe or --tag, or train them with equal "
             "values."
         )
     labels = benchmark.info().label_set

@@ -35,11 +35,14 @@ def print_transfer(result: "Transferred") -> None:
     if info.labelled:
         console.print(table)
     else:
-        _line(f"{len(result.reports)} runs answered. No picture has a label, so none is scored.")
+        _line(
+            f"{len(result.reports)} runs predicted the pictures. None has a label, so no run is "
+            "scored."
+        )
     if (absent := result.shift.missing_classes) and info.labelled:
         _line(
-            f"No labelled face is {', '.join(absent)}. Answers of classes that the set lacks count "
-            "as wrong here; the page Your faces also shows accuracy without them."
+            f"No labelled face is {', '.join(absent)}. Predictions of classes that the set lacks "
+            "count as wrong here; the page Your faces also shows accuracy without them."
         )
     _line(result.shift.sentence)
     if not result.shift.trusted:

@@ -43,7 +43,7 @@ class CkPlusSource(ImageFiles):
         self.left_out = Counter(reading.left_out(counts))
         self.notes = [
             f"The last frame of each labelled sequence is read; {len(persons)} persons are groups "
-            "that no split cuts.",
+            "that stay in one split.",
             *reading.notes,
         ]
         super().__init__(tree, [*_items(tree, labels, reading.labels), *tree.skipped])

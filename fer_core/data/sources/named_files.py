@@ -58,7 +58,7 @@ class NamedFilesSource(ImageFiles):
         self.left_out = Counter(reading.left_out(labels))
         self.notes = [
             f"Files are named as in {naming}, {_FORMS[naming]}: {len(persons)} persons are groups "
-            "that no split cuts.",
+            "that stay in one split.",
             *reading.notes,
         ]
         if other := sum(file is None for file in named.values()):

@@ -27,7 +27,7 @@ class _Table(_Classes):
     image: str | None = Field(default=None, description="column of pictures")
     label: str | None = Field(default=None, description="column of labels")
     split_column: str | None = Field(default=None, description="column of splits")
-    group: str | None = Field(default=None, description="column of persons: no split cuts them")
+    group: str | None = Field(default=None, description="column of persons, who stay in one split")
 
 
 class Fer2013Options(_Table):

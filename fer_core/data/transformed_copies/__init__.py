@@ -1,4 +1,4 @@
-"""Copies that augmentation hides: mirrored, rotated, cropped, brightened, blurred or noisy.
+"""Transformed copies of images: mirrored, rotated, cropped, brightened, blurred or noisy.
 
 Nearest neighbours by a descriptor that ignores such changes are candidates (`descriptor`,
 `candidates`). Each candidate is registered to the other image (`registration`), and what is left

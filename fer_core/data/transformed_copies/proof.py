@@ -1,4 +1,4 @@
-"""What registered images have in common: one picture, one scene, or no more than a likeness.
+"""Classifies registered pairs: one picture, one scene, or merely similar.
 
 Two portraits with the same pose correlate well, whoever is shown. So images are compared by their
 detail: relative to local mean and contrast in a window of an eighth of the side, only where they

@@ -62,7 +62,7 @@ _DAMPING = 1e-3
 
 @dataclass(frozen=True)
 class Registration:
-    """How second images look at first images; each tensor has P rows.
+    """Motions from first images to second images; each tensor has P rows.
 
     Attributes:
         motion: `(a, b, x, y)`: pixel (u, v) of the second image, in -1 to 1 from its centre, is
@@ -121,7 +121,7 @@ def register(first: Tensor, second: Tensor, motion: Tensor, steps: int) -> Regis
 
 
 def warp(images: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples images where a motion sees them.
+    """Samples images at the positions that a motion gives.
 
     Args:
         images: Shape (P, S, S).
@@ -201,7 +201,7 @@ def _limited(motion: Tensor) -> Tensor:
 
 
 def fitted_change(motion: Tensor) -> dict[str, NDArray[np.float64]]:
-    """Returns motions as what happened to the content of the first images.
+    """Converts motions to the changes of the first images' content.
 
     Returns:
         `degrees`: rotation, clockwise as seen. `scale`: above 1, the content was enlarged.

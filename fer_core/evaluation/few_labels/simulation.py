@@ -1,4 +1,4 @@
-"""How well an acquisition chooses: labelling repeated on images whose labels are known."""
+"""Simulates labelling on images with known labels, to measure how well an acquisition chooses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def simulate(
     seed: int,
     budgets: Sequence[int] = BUDGETS,
 ) -> Simulated:
-    """Labels images one by one and compares what is said with what is true.
+    """Labels images one by one and compares the estimates with the truth.
 
     Args:
         pool: The images.

@@ -43,7 +43,7 @@ class TransformersLibrary:
         return LogitsOnly(_create(_sized(config), classes))
 
     def default_size(self, architecture: str) -> int | None:
-        """Returns None: the size stands in the files of a repository."""
+        """Returns None: the size is in the files of a repository."""
         return None
 
     def facts(self, config: ModelConfig, model: nn.Module) -> Facts:

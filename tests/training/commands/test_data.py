@@ -73,7 +73,7 @@ def test_a_dataset_is_prepared_with_its_columns(tmp_path: Path) -> None:
     assert (table.groupby("group")["split"].nunique() == 1).all()
     assert set(table["gender"]) == {"m", "f"}
     card = (tmp_path / "artifacts/mine/CARD.md").read_text()
-    assert "No split cuts the 6 groups" in card
+    assert "6 groups named by the sources" in card
 
 
 def test_options_beside_a_plan_are_refused(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def test_annotators_empty_classes_and_a_changed_folder_are_told(tmp_path, toy, m
         "majority has no label.",
         "The folder changed while it was read: 1 file, d.png for one. Run the command again; only "
         "new pictures are computed.",
-        "No labelled face is angry, disgust, fear, neutral, surprise. Answers of classes that the "
-        "set lacks count as wrong here; the page Your faces also shows accuracy without them.",
+        "No labelled face is angry, disgust, fear, neutral, surprise. Predictions of classes that "
+        "the set lacks count as wrong here; the page Your faces also shows accuracy without them.",
     ):
         assert line in output.splitlines()
     info = ArtifactStore(toy.artifacts).benchmark("toy").transfer("mine").info()
