@@ -16,7 +16,7 @@ from fer_core.evaluation.recommendation import (
     RecallCheck,
     Recommendation,
 )
-from fer_core.evaluation.significance import p_sentence
+from fer_core.evaluation.significance import LEVEL, p_sentence
 from fer_core.evaluation.verdict import Verdict
 from fer_core.evaluation.weaknesses import Confusion
 
@@ -57,7 +57,8 @@ def headline(verdict: Verdict) -> str:
     if pick is not best and best.difference is not None:
         gap = points(best.difference, recommendation.costs)
         return (
-            f"Ship {pick.title}: statistically tied with {best.title} ({gap} on test)"
+            f"Ship {pick.title}: statistically tied with {best.title} on validation "
+            f"({gap} on test{_uncorrected(best)})"
             f"{_instead(pick, best)}."
         )
     inside = [
@@ -172,7 +173,15 @@ def reason(item: Assessment, recommendation: Recommendation) -> str:
         p_value = p_sentence(item.validation_p)
         return f"significantly worse on validation (corrected {p_value}); {on_test}"
     pick = recommendation.recommended
-    return f"statistically tied ({on_test}){_drawback(item, pick)}"
+    return f"statistically tied ({on_test}{_uncorrected(item)}){_drawback(item, pick)}"
+
+
+def _uncorrected(item: Assessment) -> str:
+    """Returns a note if the interval on test excludes zero and the corrected test does not."""
+    gap = item.difference
+    if gap is None or item.test_p is None or item.test_p < LEVEL or gap.low <= 0 <= gap.high:
+        return ""
+    return f", not significant after correction: {p_sentence(item.test_p)}"
 
 
 def violation_text(violation: Violation) -> str:

@@ -53,10 +53,23 @@ def test_a_tie_is_reported_with_difference_and_latencies():
     )
     text = verdict_text.headline(described)
     # 3 errors against 1 of 60: -3.3 points
-    assert text.startswith("Ship Fast: statistically tied with Best (-3.3 points of accuracy [")
+    assert text.startswith(
+        "Ship Fast: statistically tied with Best on validation (-3.3 points of accuracy ["
+    )
     assert text.endswith("] on test) at 7.9 ms instead of 82 ms.")
     assert reasons(described)["best"].startswith("statistically tied (+3.3 points of accuracy [")
     assert reasons(described)["best"].endswith("] on test), but 82 ms instead of 7.9 ms")
+
+
+def test_an_interval_without_zero_is_explained_if_the_corrected_test_finds_no_difference():
+    described = verdict(
+        [run("best", [], milliseconds=80.0), run("fast", range(5), milliseconds=8.0)]
+    )
+    # 5 against 0 discordant images: McNemar's exact p = 2 / 2 ** 5
+    found = {item.run_id: item for item in described.recommendation.assessments}["best"]
+    assert found.difference.high < 0
+    assert ", not significant after correction: p = 0.062)" in verdict_text.headline(described)
+    assert ", not significant after correction: p = 0.062)" in reasons(described)["best"]
 
 
 def test_a_single_best_run_is_reported_with_its_accuracy():
