@@ -131,7 +131,7 @@ def shares_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
     }
     if not shares:
         return
-    st.subheader("What changes the answers of which model?", anchor=False)
+    st.subheader("Which attributes change which model's answers?", anchor=False)
     chart.show(
         figure(figures.flip_heatmap, shares, benchmark.titles),
         "flips",

@@ -13,7 +13,7 @@ from fer_core.figures.tables import label_comparison_table
 def corrected_labels(benchmark: Benchmark) -> None:
     """Shows every run under both labels; nothing if no benchmark corrects another here."""
     for pair in results.label_pairs(benchmark):
-        st.subheader("Under given and corrected labels", anchor=False)
+        st.subheader("Given and corrected labels compared", anchor=False)
         try:
             comparison = results.label_comparison(pair)
         except FerscopeError as error:

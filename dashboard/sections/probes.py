@@ -68,7 +68,7 @@ def run_of(benchmark: Benchmark, probed: Sequence[str]) -> tuple[Run, DrawnAccur
 
 
 def validity(benchmark: Benchmark, run: Run, accuracy: DrawnAccuracy) -> None:
-    """Shows how well a model recognises drawn faces; below the least level, offers to adapt it."""
+    """Shows how well a model recognises drawn faces; offers to adapt it if that is too little."""
     sentence = plain(probe_text.validity_sentence(benchmark.titles[run.run_id], accuracy))
     if accuracy.is_valid:
         st.info(sentence, icon=":material/rule:")

@@ -13,9 +13,9 @@ from fer_core.evaluation.scope import Scope
 from fer_core.figures import ranking as figures
 
 _TITLES = {
-    Doubt.IMAGES: "Other images",
-    Doubt.ANNOTATORS: "Other annotators",
-    Doubt.SEEDS: "Other seeds",
+    Doubt.IMAGES: "Images",
+    Doubt.ANNOTATORS: "Annotators",
+    Doubt.SEEDS: "Seeds",
 }
 _MEANING = {
     Doubt.IMAGES: "the images are resampled with replacement",
@@ -55,8 +55,8 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
     missing = [_TITLES[doubt].lower() for doubt in Doubt if doubt not in doubts]
     if missing:
         st.caption(
-            f"Not resampled here: {' and '.join(missing)}. Seeds need a recipe that was trained "
-            "with several seeds, annotators a benchmark with votes."
+            f"Not resampled here: {' and '.join(missing)}. Resampling seeds needs a recipe that "
+            "was trained with several seeds; resampling annotators needs a benchmark with votes."
         )
 
 

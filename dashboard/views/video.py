@@ -72,7 +72,7 @@ if selected is None:
     st.caption("Click a moment to see its frame.")
 else:
     video.moment(benchmark, table, upload, selected)
-st.markdown("**Changes of answers**")
+st.markdown("**Changes of the predicted class**")
 video.changes(benchmark, table)
 video.offer_table(table, uploaded.name)
 st.caption(LIMITS)

@@ -83,7 +83,7 @@ def greedy_weights(
 def _grade(
     probabilities: NDArray[np.float64], truth: NDArray[np.int64], least_macro_recall: float
 ) -> tuple[float, ...]:
-    """Returns what is compared, in this order: macro-recall up to the least, accuracy, log loss."""
+    """Returns what is compared, in order: macro-recall up to the minimum, accuracy, log loss."""
     predicted = probabilities.argmax(axis=1)
     matrix = metrics.confusion_matrix(truth, predicted, probabilities.shape[1])
     return (

@@ -126,8 +126,8 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
     elif signals.margin > LARGEST_ERROR:
         reasons.append(
             f"With {signals.faces:,} faces the estimate of one of the runs can be "
-            f"{100 * signals.margin:.1f} points off by chance and by the method's error; it is "
-            f"shown up to {100 * LARGEST_ERROR:.0f}."
+            f"{100 * signals.margin:.1f} points off by chance and by the method's error; "
+            f"estimates are shown up to {100 * LARGEST_ERROR:.0f} points."
         )
     if signals.outside is None:
         reasons.append(
@@ -136,26 +136,26 @@ def reasons_against(signals: Signals) -> tuple[str, ...]:
     elif signals.outside > MOST_OUTSIDE:
         reasons.append(
             f"{signals.outside:.0%} of the faces lie farther out than 99% of the benchmark's; "
-            f"up to {MOST_OUTSIDE:.0%} the estimate is known to hold."
+            f"estimates were validated up to {MOST_OUTSIDE:.0%}."
         )
     if signals.spread > MOST_SPREAD:
         reasons.append(
-            f"The methods disagree by {100 * signals.spread:.0f} points; up to "
-            f"{100 * MOST_SPREAD:.0f} the estimate is known to hold."
+            f"The methods disagree by {100 * signals.spread:.0f} points; estimates were validated "
+            f"up to {100 * MOST_SPREAD:.0f}."
         )
     if signals.loss > MOST_LOSS:
         reasons.append(
-            f"The estimated loss is {100 * signals.loss:.0f} points; up to {100 * MOST_LOSS:.0f} "
-            "the estimate is known to hold."
+            f"The estimated loss is {100 * signals.loss:.0f} points; estimates were validated up "
+            f"to {100 * MOST_LOSS:.0f}."
         )
     if signals.moved > MOST_MOVED:
         reasons.append(
-            f"{signals.moved:.0%} of the answers moved to other classes: the set has other class "
-            "shares, or the runs see no expression in it."
+            f"{signals.moved:.0%} of the predictions moved to other classes: the set has other "
+            "class shares, or the runs recognise no expressions in it."
         )
     if signals.misplaced > MOST_MISPLACED:
         reasons.append(
-            f"{signals.misplaced:.0%} of the faces are framed in another way than the benchmark's."
+            f"{signals.misplaced:.0%} of the faces are framed differently from the benchmark's."
         )
     return tuple(reasons)
 

@@ -85,8 +85,9 @@ def _label_cause(conflicts: float) -> Cause:
     return Cause(
         name="labels",
         points=100 * conflicts,
-        text=f"All networks agree on another class than the label, with a mean confidence of at "
-        f"least 80%, for {100 * conflicts:.1f} points more of the faces than in the benchmark.",
+        text="The share of faces on which all networks agree on another class than the label, "
+        f"with a mean confidence of at least 80%, is {100 * conflicts:.1f} points higher than in "
+        "the benchmark.",
         remedy=_RELABEL,
     )
 
@@ -120,7 +121,7 @@ def _within_cause(runs: Sequence[RunShift], accuracy: float, outside: float | No
     gain = float(np.mean(inside)) - accuracy
     return [
         Cause(
-            name="unlike faces",
+            name="out-of-distribution faces",
             points=100 * gain,
             text=f"Without the {outside:.0%} of faces that lie farther out than 99% of the "
             f"benchmark's, the mean accuracy is {accuracy + gain:.1%} instead of {accuracy:.1%}.",
@@ -147,8 +148,8 @@ def _sentence(
     if points < max(100 * SMALL, 50 * drop):
         shown = f", after {largest.name} with {points:.1f}" if points >= 1 else ""
         return (
-            f"{start} The largest part of it, {100 * drop - max(points, 0):.1f} points, is "
-            f"explained by none of the causes below{shown}. To do: {_ADAPT}."
+            f"{start} Most of it, {100 * drop - max(points, 0):.1f} points, is not explained by "
+            f"the causes below{shown}. To do: {_ADAPT}."
         )
     return (
         f"{start} The largest cause is {largest.name} ({points:+.1f} points). To do: "
@@ -161,7 +162,9 @@ def _without_labels(signs: Signs) -> tuple[tuple[Cause, ...], str]:
     causes = _visible_framing(signs.framing)
     if signs.outside is not None and signs.outside > MOST_OUTSIDE:
         text = f"{signs.outside:.0%} of the faces lie farther out than 99% of the benchmark's."
-        causes.append(Cause(name="unlike faces", points=None, text=text, remedy=_ADAPT))
+        causes.append(
+            Cause(name="out-of-distribution faces", points=None, text=text, remedy=_ADAPT)
+        )
     moved = max(signs.classes, key=lambda row: abs(row.bbse[0] - row.benchmark))
     if abs(moved.bbse[0] - moved.benchmark) > SHARE_CHANGE:
         text = (

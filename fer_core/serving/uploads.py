@@ -15,7 +15,7 @@ from fer_core.serving.errors import RefusedError
 from fer_core.serving.settings import Settings
 
 GRACE_SECONDS = 5.0
-"""Seconds before the least upload rate applies."""
+"""Seconds before the minimum upload rate applies."""
 
 
 @dataclass
@@ -58,8 +58,8 @@ async def read_uploads(
         raise RefusedError(
             415,
             "not_multipart",
-            "Send images as multipart/form-data, for example: "
-            f"curl -F {field_name}=@face.jpg <address>",
+            f"Send images as multipart/form-data, for example: curl -F {field_name}=@face.jpg "
+            "<address>",
         )
     form = _Form(boundary, settings, field_name, most)
     await _receive(request, settings, form)
@@ -67,7 +67,7 @@ async def read_uploads(
 
 
 async def _receive(request: Request, settings: Settings, form: "_Form") -> None:
-    """Reads the body into a form, and gives up on one that is too slow.
+    """Reads the body into a form, and refuses one that is too slow.
 
     The deadline moves with what has arrived: a client that stops sending is not waited for.
     """
@@ -160,8 +160,8 @@ class _Form:
             raise RefusedError(
                 422,
                 "too_many_files",
-                f"The request has more files than the limit of {self._most}. "
-                "Send the rest in further requests.",
+                f"The request has more files than the limit of {self._most}. Send the rest in "
+                "further requests.",
             )
         self._parts.append(Upload())
         self._disposition = b""
@@ -186,8 +186,8 @@ class _Form:
             raise RefusedError(
                 422,
                 "unknown_field",
-                f"The form has a field {printable_name(part.field_name)!r}. "
-                f"Send files in the field {self._field_name!r} and parameters in the query string.",
+                f"The form has a field {printable_name(part.field_name)!r}. Send files in the "
+                f"field {self._field_name!r} and parameters in the query string.",
             )
         if b"filename" not in options:
             raise RefusedError(

@@ -59,7 +59,7 @@ def test_runs_are_shown_under_given_and_corrected_labels(open_page, artifacts_co
     base.info().model_copy(update=update).write(new.info_path)
     app = open_page("leaderboard", artifacts_copy, benchmark="toy")
     assert not app.exception
-    assert "Under given and corrected labels" in texts(app)
+    assert "Given and corrected labels compared" in texts(app)
     table = named(app, "corrected labels")
     assert len(table) == 4
     assert table["difference"].abs().max() > 0

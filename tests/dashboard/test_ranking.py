@@ -1,4 +1,4 @@
-"""The order of the models under doubt, on the Leaderboard page."""
+"""The uncertainty of the ranking, on the Leaderboard page."""
 
 from tests.support.pages import texts
 
@@ -7,4 +7,4 @@ def test_the_leaderboard_shows_places_and_who_beats_whom(open_page, toy):
     app = open_page("leaderboard", toy.artifacts)
     assert not app.exception
     assert "of 1,000 draws, in which the images are resampled" in texts(app)
-    assert "Not resampled here: other annotators" in texts(app)
+    assert "Not resampled here: annotators" in texts(app)

@@ -37,8 +37,8 @@ def test_signals_within_the_limits_are_trusted():
         (replace(GOOD, outside=0.3), "30% of the faces lie farther out"),
         (replace(GOOD, spread=0.2), "methods disagree by 20 points"),
         (replace(GOOD, loss=0.2), "estimated loss is 20 points"),
-        (replace(GOOD, moved=0.4), "40% of the answers moved to other classes"),
-        (replace(GOOD, misplaced=0.5), "50% of the faces are framed in another way"),
+        (replace(GOOD, moved=0.4), "40% of the predictions moved to other classes"),
+        (replace(GOOD, misplaced=0.5), "50% of the faces are framed differently from"),
     ],
 )
 def test_each_signal_can_speak_against_it(signals, reason):

@@ -68,7 +68,7 @@ def test_all_models_are_compared(open_page, probed):
     assert headings == [
         "Which models recognise drawn faces?",
         "At what intensity does the answer change?",
-        "What changes the answers of which model?",
+        "Which attributes change which model's answers?",
         "Do drawn and real faces agree?",
     ]
     assert "Not measured: changes of real pictures" in texts(app)
