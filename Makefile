@@ -6,6 +6,10 @@ LIGHT ?=
 VENV := $(if $(LIGHT),.venv-light,.venv)
 REQUIREMENTS := $(if $(LIGHT),requirements-light.txt,requirements.txt)
 BIN := $(VENV)/bin
+# LOCK=1 installs the files whose hashes `make lock` wrote; needs Python 3.11.
+LOCK ?=
+LOCKFILE := $(if $(LOCK),$(REQUIREMENTS:.txt=.lock))
+TOOLS := .venv-tools
 PORT ?= 8501
 # The versions that were tested. `make setup PINS=` installs the newest ones instead.
 PINS ?= constraints.txt
@@ -15,7 +19,7 @@ INSTALL := $(PIP) install -q $(if $(LIGHT),--no-compile) $(if $(PINS),-c $(PINS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
-	speed benchmark constraints clean light test-remote test-ray
+	speed benchmark constraints clean light test-remote test-ray lock audit sbom licenses
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,15 +79,37 @@ benchmark: speed # the target's former name
 constraints: setup-dev ## Write the versions in .venv to constraints.txt
 	$(BIN)/python -m tests.support.write_constraints
 
-clean: ## Remove the environments and caches; data and runs stay
-	rm -rf .venv .venv-light .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+lock: $(TOOLS)/.installed ## Write requirements.lock and requirements-light.lock: the versions of constraints.txt with hashes
+	$(TOOLS)/bin/python -m tests.support.write_lock $(TOOLS)/bin/uv
 
-$(VENV)/.installed: $(REQUIREMENTS) pyproject.toml $(PINS)
+audit: $(TOOLS)/.installed ## Look for known vulnerabilities of the locked versions
+	sed '/^-r /d' requirements.lock | cat requirements-light.lock - > $(TOOLS)/all.lock
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r $(TOOLS)/all.lock
+
+sbom: $(TOOLS)/.installed ## Write the software bill of materials (CycloneDX) of the locked versions to dist/sbom.json
+	mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml -o dist/sbom.json
+
+licenses: setup-dev ## Write docs/licenses.md: licences of dependencies and weights
+	$(BIN)/python -m tests.support.write_licenses
+
+clean: ## Remove the environments and caches; data and runs stay
+	rm -rf .venv .venv-light .venv-tools .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build dist
+
+$(VENV)/.installed: $(REQUIREMENTS) pyproject.toml $(PINS) $(LOCKFILE)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FERscope needs Python 3.11 or later")'
+	$(if $(LOCK),$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "LOCK=1 needs Python 3.11: make PYTHON=python3.11 ...")')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -r $(REQUIREMENTS) -e .
+	$(if $(LOCK),$(PIP) install -q $(if $(LIGHT),--no-compile) --require-hashes -r $(LOCKFILE))
+	$(if $(LOCK),$(PIP) install -q --no-deps -e .,$(INSTALL) -r $(REQUIREMENTS) -e .)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(INSTALL) -r requirements-dev.txt
+	touch $@
+
+# Tools apart from what they check, so that their own dependencies do not get into constraints.txt.
+$(TOOLS)/.installed:
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip --disable-pip-version-check install -q uv pip-audit cyclonedx-bom packaging
 	touch $@
