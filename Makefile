@@ -19,7 +19,7 @@ INSTALL := $(PIP) install -q $(if $(LIGHT),--no-compile) $(if $(PINS),-c $(PINS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
-	speed benchmark constraints clean light test-remote test-ray lock audit sbom licenses
+	speed benchmark constraints clean light test-remote test-ray lock audit sbom licenses load soak
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,14 @@ format: setup-dev ## Format the code
 speed: setup-dev ## Measure speed and memory, and print the table (run nothing else meanwhile)
 	$(BIN)/python -m benchmarks
 
+load: setup-dev ## Load test of the service with 1, 8 and 32 clients, 5 minutes in all (run nothing else meanwhile)
+	$(INSTALL) locust
+	$(BIN)/python -m benchmarks.load
+
+soak: setup-dev ## Test of the service with 8 clients for 30 minutes: errors and memory
+	$(INSTALL) locust
+	$(BIN)/python -m benchmarks.load --clients 8 --seconds 1800
+
 benchmark: speed # the target's former name
 
 constraints: setup-dev ## Write the versions in .venv to constraints.txt
@@ -84,7 +92,7 @@ lock: $(TOOLS)/.installed ## Write requirements.lock and requirements-light.lock
 
 audit: $(TOOLS)/.installed ## Look for known vulnerabilities of the locked versions
 	sed '/^-r /d' requirements.lock | cat requirements-light.lock - > $(TOOLS)/all.lock
-	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r $(TOOLS)/all.lock
+	$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip -r $(TOOLS)/all.lock
 
 sbom: $(TOOLS)/.installed ## Write the software bill of materials (CycloneDX) of the locked versions to dist/sbom.json
 	mkdir -p dist

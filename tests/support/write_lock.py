@@ -1,9 +1,9 @@
 """Writes requirements.lock and requirements-light.lock, for `make lock`.
 
-uv chooses the files for the versions of constraints.txt and reads their SHA-256 from the index, without
-downloading them. A lock has the wheels for CPython 3.11 on Linux (x86-64, arm64), macOS (arm64) and
-Windows (x86-64), and the source archive of a package that has no such wheel. It names no index, so any
-mirror serves it.
+uv chooses the files for the versions of constraints.txt and reads their SHA-256 from the index,
+without downloading them. A lock has the wheels for CPython 3.11 on Linux (x86-64, arm64), macOS
+(arm64) and Windows (x86-64), and the source archive of a package that has no such wheel. It names
+no index, so any mirror serves it.
 """
 
 import re
@@ -25,7 +25,8 @@ PLATFORMS = re.compile(
     r"any|(manylinux\w*|linux)_(x86_64|aarch64)|macosx_\w+_(arm64|universal2)|win_amd64"
 )
 HEADER = (
-    "# Written by `make lock` for CPython {}.{}; `make run LOCK=1` installs it, see docs/installation.md\n"
+    "# Written by `make lock` for CPython {}.{}; `make run LOCK=1` installs it, "
+    "see docs/installation.md\n"
 )
 
 
@@ -40,7 +41,9 @@ def fits(tag: Tag) -> bool:
         return False
     minor = int(version[1])
     return (
-        minor <= PYTHON[1] if tag.abi == "abi3" else minor == PYTHON[1] and not tag.abi.endswith("t")
+        minor <= PYTHON[1]
+        if tag.abi == "abi3"
+        else minor == PYTHON[1] and not tag.abi.endswith("t")
     )
 
 
