@@ -1,8 +1,10 @@
 """Paths under `artifacts/`. No other module builds a path to a benchmark or a run."""
 
+import hashlib
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +93,41 @@ def read_columns(
         path, lambda: pq.read_table(path, columns=list(columns), read_dictionary=list(few_values))
     )
     return table, names
+
+
+def stored_digest(path: Path, columns: Sequence[str], salt: str = "") -> str:
+    """Returns a hash of the stored bytes of columns, which are read but not decoded.
+
+    Equal hashes mean equal values; equal values can have other bytes, of another writer.
+
+    Args:
+        path: A parquet file.
+        columns: Its columns.
+        salt: What else the hash depends on.
+
+    Raises:
+        ArtifactError: If it is missing, corrupt, or lacks a column.
+    """
+    metadata = _readable(path, lambda: pq.read_metadata(path))
+    schema = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    names = [column.name for column in schema]
+    _require_columns(path, columns, names)
+    wanted = [names.index(name) for name in columns]
+    digest = hashlib.blake2b(salt.encode(), digest_size=16)
+    for index in wanted:
+        digest.update(f"{schema[index].logical_type}{schema[index].max_definition_level}".encode())
+
+    def update() -> None:
+        with path.open("rb") as file:
+            for group, index in product(range(metadata.num_row_groups), wanted):
+                chunk = metadata.row_group(group).column(index)
+                facts = (chunk.physical_type, chunk.compression, chunk.num_values)
+                digest.update(repr(facts).encode())
+                file.seek(chunk.dictionary_page_offset or chunk.data_page_offset)
+                digest.update(file.read(chunk.total_compressed_size))
+
+    _readable(path, update)
+    return digest.hexdigest()
 
 
 def _readable(path: Path, read: Callable[[], _Content]) -> _Content:

@@ -17,6 +17,7 @@ from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.intervals import interval, resampled_counts, wilson
 from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.selective import RiskCoverage
 
 BINS = 15
 ECE_RESAMPLES = 500
@@ -87,6 +88,25 @@ def reliability(
     hits = np.bincount(bin_index, weights=right, minlength=bins)[filled].astype(np.int64)
     count = count[filled].astype(np.int64)
     low, high = wilson(hits, count)
+    return Reliability(count, total / count, hits / count, low, high)
+
+
+def adaptive_reliability(curve: RiskCoverage, bins: int = BINS) -> Reliability:
+    """Returns the diagram with adaptive bins from the ranking of a risk-coverage curve.
+
+    It equals `reliability` with `Binning.ADAPTIVE`, without sorting the samples once more.
+    """
+    confidence = curve.threshold[::-1]
+    samples = len(confidence)
+    last = np.ceil(samples * np.linspace(0, 1, bins + 1)[1:-1] - 1).astype(np.int64)
+    edges = confidence[np.maximum(last, 0)]  # as `method="inverted_cdf"` of numpy.quantile
+    ends = np.unique([0, *np.searchsorted(confidence, edges, side="right"), samples])
+    accepted = samples - ends  # samples of higher confidence
+    errors = np.where(accepted > 0, curve.risk[accepted - 1] * accepted, 0)
+    count = np.diff(ends).astype(np.int64)
+    hits = count + np.rint(np.diff(errors)).astype(np.int64)
+    low, high = wilson(hits, count)
+    total = np.add.reduceat(confidence, ends[:-1])
     return Reliability(count, total / count, hits / count, low, high)
 
 

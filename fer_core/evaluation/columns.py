@@ -30,8 +30,11 @@ def best_column(values: NDArray[_Value]) -> tuple[NDArray[np.int16], NDArray[_Va
     index = np.zeros(len(values), dtype=np.int16)
     best = values[:, 0].copy()
     for rows in chunks(len(values)):
-        for column in range(1, values.shape[1]):
-            candidate = values[rows, column]
-            np.copyto(index[rows], np.int16(column), where=candidate > best[rows])
-            np.maximum(best[rows], candidate, out=best[rows])
+        columns = values[rows].T
+        for column in columns[1:]:
+            np.maximum(best[rows], column, out=best[rows])
+        before = np.ones(len(best[rows]), dtype=bool)  # no column so far has the largest value
+        for column in columns[:-1]:
+            before &= column != best[rows]
+            index[rows] += before
     return index, best

@@ -44,7 +44,10 @@ def largest_comparable_set(
             sets.append([run_id])
     if not sets:
         return ComparableRuns((), {})
-    largest = max(sets, key=lambda runs: (len(runs), _share_true(predictions[runs[0]], truth)))
+    most = max(len(runs) for runs in sets)
+    largest, *tied = [runs for runs in sets if len(runs) == most]
+    if tied:
+        largest = max((largest, *tied), key=lambda runs: _share_true(predictions[runs[0]], truth))
     reference = predictions[largest[0]]
     return ComparableRuns(
         tuple(largest),

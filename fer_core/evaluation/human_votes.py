@@ -1,5 +1,6 @@
 """Agreement of models with annotators, based on all votes and not only the majority label."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import VOTE_PREFIX
 from fer_core.evaluation.columns import best_column, chunks
 from fer_core.evaluation.intervals import wilson
-from fer_core.evaluation.metrics import Indices, Probabilities
+from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
 
@@ -20,6 +21,25 @@ AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Edges of the agreement bins; a bin includes its upper edge, the last one 10 of 10 votes."""
 
 _SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class ClassShares:
+    """Images in which a class has votes.
+
+    Attributes:
+        rows: Their positions, shape (M,).
+        values: Share of the votes for the class, above 0, shape (M,).
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @cached_property
+    def information(self) -> NDArray[np.float64]:
+        """Share times its natural logarithm, shape (M,)."""
+        information: NDArray[np.float64] = self.values * np.log(self.values)
+        return information
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,26 @@ class Votes:
         empty = np.full(self.counts.shape, np.nan)
         shares: NDArray[np.float64] = np.divide(self.counts, total, out=empty, where=total > 0)
         return shares
+
+    @cached_property
+    def shares(self) -> "tuple[ClassShares, ...]":
+        """The shares above 0 by class; most classes have none in most images."""
+        distribution = np.nan_to_num(self.distribution)
+        rows = [np.flatnonzero(distribution[:, index]) for index in range(distribution.shape[1])]
+        return tuple(
+            ClassShares(found, distribution[found, index]) for index, found in enumerate(rows)
+        )
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether a sample has a vote for a class, shape (N,)."""
+        known: NDArray[np.bool_] = self.counts.sum(axis=1) > 0
+        return known
+
+    @property
+    def entropy(self) -> float:
+        """Sum of the entropies of the shares over samples, in nats."""
+        return -sum(float(shares.information.sum()) for shares in self.shares)
 
     @property
     def agreement(self) -> NDArray[np.float64]:
@@ -138,25 +178,42 @@ def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
         predictions: Predictions in the order of the votes.
         votes: Votes; samples without a vote for any class are skipped.
     """
-    distribution = votes.distribution
-    known = ~np.isnan(distribution[:, 0])
+    known = votes.known
     predicted = predictions.predicted
     wrong = known & (predicted != predictions.truth)
     supported = votes.counts[np.arange(len(votes)), predicted] > 0
-    cross_entropy = entropy = distance = 0.0
-    for rows in chunks(len(votes)):
-        shares = distribution[rows][known[rows]]
-        probabilities = predictions.stored[rows][known[rows]].astype(np.float64)
-        cross_entropy -= float((shares * np.log(np.clip(probabilities, _SMALLEST, 1))).sum())
-        entropy -= float((shares * _logarithm(shares)).sum())
-        distance += float(vote_distance(probabilities, shares).sum())
+    cross_entropy, distances = _compared(predictions.stored, votes.shares)
     count = int(known.sum())
     return VoteMetrics(
         cross_entropy=_mean(cross_entropy, count),
-        vote_entropy=_mean(entropy, count),
-        distance=_mean(distance, count),
+        vote_entropy=_mean(votes.entropy, count),
+        distance=_mean(float(distances.sum(where=known)), count),
         supported_errors=float(supported[wrong].mean()) if wrong.any() else float("nan"),
     )
+
+
+def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, NDArray[np.float64]]:
+    """Returns the summed cross entropy, and `vote_distance` of each image, shape (N,).
+
+    Logarithms are taken only of classes with votes, a few of each image: a class of probability p
+    without votes adds p log(p / (p / 2)) = p log 2 to the divergence.
+    """
+    cross_entropy, divergence = 0.0, np.zeros(len(stored))
+    for shares, column in zip(votes, stored.T, strict=True):
+        for part in chunks(len(stored)):
+            divergence[part] += np.log(2) * column[part]
+        for part in chunks(len(shares.rows)):
+            rows, second = shares.rows[part], shares.values[part]
+            first = column[rows].astype(np.float64)
+            logarithm = np.log(np.clip(first, _SMALLEST, 1))
+            middle = np.log(first + second)
+            cross_entropy -= float((second * logarithm).sum())  # @ starts threads, which wait
+            divergence[rows] += (
+                first * (logarithm - middle)
+                + shares.information[part]
+                - second * (middle - np.log(2))
+            )
+    return cross_entropy, np.sqrt(np.maximum(divergence, 0) / (2 * np.log(2)))
 
 
 def vote_distance(first: Probabilities, second: Probabilities) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -336,10 +337,10 @@ def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]
 
 
 def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
-    """Reads a run's files once, so that every damaged one raises here."""
+    """Reads a run's records; its predictions are read while those of others are evaluated."""
     info = run.checked_info(benchmark)
-    predictions = read_predictions(run, benchmark.label_set)
-    return RunSource(run, info, Report.read(run.report_path), lambda: predictions)
+    load = partial(read_predictions, run, benchmark.label_set)
+    return RunSource(run, info, Report.read(run.report_path), load)
 
 
 def _entry(

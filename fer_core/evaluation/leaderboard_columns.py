@@ -7,7 +7,6 @@ from enum import StrEnum
 import numpy as np
 
 from fer_core.evaluation import calibration, human_votes, metrics
-from fer_core.evaluation.calibration import Binning
 from fer_core.evaluation.efficiency import Efficiency
 from fer_core.evaluation.former_labels import FORMER_LABELS
 from fer_core.evaluation.framing_shifts import FramingResult
@@ -245,9 +244,7 @@ def prediction_metrics(
         "macro_f1": float(np.nanmean(metrics.f1(split.matrix))),
         "log_loss": split.log_loss,
         "ece": split.ece,
-        "adaptive_ece": calibration.reliability(
-            predictions.confidence, correct, how=Binning.ADAPTIVE
-        ).ece,
+        "adaptive_ece": calibration.adaptive_reliability(curve).ece,
         "brier_score": calibration.brier_score(predictions.truth, predictions.stored),
         "aurc": curve.area,
         "coverage_at_5_risk": coverage[0] if coverage else 0.0,

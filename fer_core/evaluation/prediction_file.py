@@ -1,7 +1,8 @@
 """Reads `predictions.parquet` column by column, without one Python object per cell.
 
 Runs of one benchmark have the same samples, so their ids and labels are kept once: files with equal
-columns share the same arrays as long as one of them is in use.
+columns share the same arrays as long as one of them is in use. Columns that are stored as the same
+bytes are not even decoded.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_columns
+from fer_core.artifacts import read_columns, stored_digest
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Stored
 from fer_core.labels import LabelSet
@@ -29,6 +30,7 @@ UNLABELLED = -1
 _UNKNOWN = -2
 
 _FEW = ("split", "y_true")
+_SAMPLES = ("id", *_FEW)
 _Rows = slice | NDArray[np.int64]
 
 
@@ -87,21 +89,34 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
         ArtifactError: If the file is missing, corrupt, or not a table of predictions.
     """
     columns = [f"{PREFIX}{name}" for name in labels.names]
-    table, names = read_columns(path, ("id", *_FEW, *columns), _FEW)
+    stored_key = stored_digest(path, _SAMPLES, "\n".join(labels.names))
+    samples = _shared.get(stored_key)
+    table, names = read_columns(path, columns if samples else (*_SAMPLES, *columns), _FEW)
     where = f"{path.name} of {path.parent.name!r}"
     if not len(table):
         raise ArtifactError(f"{where} is empty.")
     if extra := [name for name in names if name.startswith(PREFIX) and name not in columns]:
         raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
-    splits, ids, labelled = (_one_array(table[name]) for name in ("split", "id", "y_true"))
+    if samples is None:
+        samples = _shared[stored_key] = _samples_of(table, labels, where)
+    stored = [_floats(table[name], where) for name in columns]
+    if (row := _bad_sum(stored)) is not None:
+        name = read_columns(path, ("id",))[0]["id"][row].as_py()
+        raise ArtifactError(
+            f"{where}: the probabilities of {name} do not sum to 1 or are negative."
+        )
+    probabilities = {split: _matrix(stored, rows) for split, rows in samples.rows.items()}
+    return PredictionFile(samples, probabilities)
+
+
+def _samples_of(table: pa.Table, labels: LabelSet, where: str) -> SharedSamples:
+    """Returns the ids and labels of a table, shared with files of the same values."""
+    ids, splits, labelled = (_one_array(table[name]) for name in _SAMPLES)
     digest = _digest((splits, ids, labelled), labels)
     samples = _shared.get(digest)
     if samples is None:
         samples = _shared[digest] = SharedSamples(splits, ids, labelled, labels, where)
-    stored = [_floats(table[name], where) for name in columns]
-    _check_sums(stored, ids, where)
-    probabilities = {split: _matrix(stored, rows) for split, rows in samples.rows.items()}
-    return PredictionFile(samples, probabilities)
+    return samples
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
@@ -158,16 +173,15 @@ def _floats(column: pa.ChunkedArray, where: str) -> Stored:
     return array
 
 
-def _check_sums(columns: Sequence[Stored], ids: pa.Array, where: str) -> None:
-    total = np.zeros(len(ids))
-    negative = np.zeros(len(ids), dtype=bool)
+def _bad_sum(columns: Sequence[Stored]) -> int | None:
+    """Returns the first row that does not sum to 1 or has a negative number."""
+    total = np.zeros(len(columns[0]))
+    negative = np.zeros(len(total), dtype=bool)
     for column in columns:
         total += column
         negative |= column < 0
     off = ~(np.abs(total - 1) <= SUM_TOLERANCE) | negative
-    if off.any():
-        row = ids[int(np.argmax(off))].as_py()
-        raise ArtifactError(f"{where}: the probabilities of {row} do not sum to 1 or are negative.")
+    return int(np.argmax(off)) if off.any() else None
 
 
 def _matrix(columns: Sequence[Stored], rows: _Rows) -> Stored:

@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss
 
 from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.calibration import Binning
+from fer_core.evaluation.selective import risk_coverage
 from tests.support.constructed import any_scores, doubled, make_scores, random_scores, shuffled
 
 
@@ -65,6 +66,15 @@ def test_equal_count_bins_have_equal_counts():
     count = np.bincount(calibration.bin_of(confidence, 15, Binning.ADAPTIVE))
     assert count.min() >= 99
     assert count.max() <= 101
+
+
+@given(any_scores())
+def test_the_ranking_gives_the_adaptive_diagram(scores):
+    confidence, right = scores.confidence, scores.predicted == scores.truth
+    ranked = calibration.adaptive_reliability(risk_coverage(confidence, right))
+    sorted_once_more = calibration.reliability(confidence, right, how=Binning.ADAPTIVE)
+    for name in ("count", "confidence", "frequency", "low", "high"):
+        assert getattr(ranked, name) == pytest.approx(getattr(sorted_once_more, name))
 
 
 def test_the_interval_covers_the_true_error():

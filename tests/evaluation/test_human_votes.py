@@ -84,6 +84,23 @@ def test_vote_distance_agrees_with_scipy():
     assert not len(vote_distance(np.zeros((0, 7)), np.zeros((0, 7))))
 
 
+def test_the_metrics_are_means_over_the_images_with_votes_of_all_classes():
+    random = np.random.default_rng(0)
+    counts = random.integers(0, 3, (200, 4)).astype(float)  # many classes have no vote
+    counts[:20] = 0
+    probabilities = random.dirichlet(np.full(4, 0.3), size=200)
+    probabilities[50:60] = [1, 0, 0, 0]
+    predictions = make_scores(random.integers(0, 4, 200).tolist(), probabilities)
+    result = vote_metrics(predictions, Votes(counts, np.zeros((200, 1))))
+    known = counts.sum(axis=1) > 0
+    first = probabilities[known]
+    second = counts[known] / counts[known].sum(axis=1, keepdims=True)
+    logarithms = np.log(np.clip(first, 1e-12, 1))
+    assert result.cross_entropy == pytest.approx(-(second * logarithms).sum(axis=1).mean())
+    assert result.vote_entropy == pytest.approx(stats.entropy(second, axis=1).mean())
+    assert result.distance == pytest.approx(jensenshannon(first, second, base=2, axis=1).mean())
+
+
 def test_accuracy_by_agreement_includes_upper_edges():
     counts = np.array([[6, 4], [7, 3], [10, 0], [10, 0]], dtype=float)
     votes = Votes(counts, np.zeros((4, 0)))

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fer_core.errors import ArtifactError
+from fer_core.evaluation import prediction_file
 from fer_core.evaluation.prediction_file import read_prediction_file
 from fer_core.labels import LabelSet
 
@@ -44,6 +47,31 @@ def test_files_with_the_same_samples_share_them(tmp_path):
     )
     assert second.samples is first.samples
     np.testing.assert_array_equal(second.probabilities["validation"][:, 0], other[[1, 3]])
+
+
+def test_samples_that_are_stored_as_the_same_bytes_are_not_decoded_again(tmp_path, monkeypatch):
+    first = read_prediction_file(write(tmp_path / "a.parquet"), LABELS)
+    decoded = []
+    read = prediction_file.read_columns
+    monkeypatch.setattr(
+        prediction_file,
+        "read_columns",
+        lambda path, columns, *few: (decoded.append(tuple(columns)), read(path, columns, *few))[1],
+    )
+    second = read_prediction_file(write(tmp_path / "b.parquet"), LABELS)
+    table().to_parquet(tmp_path / "c.parquet", compression="gzip")  # the same values in other bytes
+    third = read_prediction_file(tmp_path / "c.parquet", LABELS)
+    assert second.samples is third.samples is first.samples
+    probabilities = ("p_angry", "p_happy")
+    assert decoded == [probabilities, ("id", "split", "y_true", *probabilities)]
+
+
+def test_a_bad_row_is_named_by_its_id_whether_or_not_ids_were_decoded(tmp_path):
+    kept = read_prediction_file(write(tmp_path / "a.parquet"), LABELS)
+    bad = np.array([0.3, 0.9, 0.9, 0.1], dtype=np.float32)
+    with pytest.raises(ArtifactError, match="the probabilities of d/2 do not sum to 1"):
+        read_prediction_file(write(tmp_path / "b.parquet", p_angry=bad), LABELS)
+    assert len(kept.samples.ids["test"]) == 2
 
 
 def test_files_with_another_label_order_or_split_do_not_share(tmp_path):

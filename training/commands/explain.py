@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_core.artifacts import RunDir
-from training.options import Artifacts, Benchmark, Data, DeviceOption, benchmark_dir, open_dataset
+from fer_core.artifacts import BenchmarkDir, RunDir
+from training.options import (
+    Artifacts,
+    Benchmark,
+    Data,
+    DeviceOption,
+    Engine,
+    Workers,
+    benchmark_dir,
+    device_name,
+    open_dataset,
+)
 
 if TYPE_CHECKING:
     from fer_core.predictor import Predictor
@@ -48,6 +58,8 @@ def explain(
         bool,
         typer.Option("--overwrite", help="Evaluate methods again and replace earlier results."),
     ] = False,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -65,46 +77,75 @@ def explain(
 
         python -m training explain ferplus --split validation
     """
-    import torch
-
-    from fer_core.errors import ArtifactError, FerscopeError
-    from fer_core.explain.methods import method_of
-    from fer_core.explain.tables import MEMBERS
+    from fer_core.errors import FerscopeError
     from fer_core.predictor import Predictor
     from training.jobs.explain import make_plan
     from training.terminal.progress import console
 
-    paths = benchmark_dir(benchmark, artifacts)
-    dataset = open_dataset(benchmark, data)
-    requested = [paths.run(name) for name in runs or ()]
-    requested = requested or [run for run in paths.runs() if run.info_path.is_file()]
-    if not requested:
-        raise ArtifactError(
-            f"{benchmark} has no finished run. Train one with: python -m training train"
-        )
-    for name in method or ():
-        if name != MEMBERS:
-            method_of(name)  # raises if it is unknown
+    paths, dataset = benchmark_dir(benchmark, artifacts), open_dataset(benchmark, data)
+    requested = _requested_runs(paths, runs or (), method or ())
     count = images or (200 if split == "validation" else 56)
     plan = make_plan(dataset, count, drawn, seed, split)
-    predictor = Predictor(paths, torch.device("cpu") if device == "cpu" else None)
+    predictor = Predictor(paths, device_name(device))
+    explained: dict[str, list[str]] = {}
+    if engine == "ray":
+        from training.jobs.runs_on_ray import ExplainJob, runs_on_ray
+        from training.terminal.progress import show_progress
+
+        root, folder, on = paths.root.absolute(), dataset.folder.absolute(), device_name(device)
+        methods = tuple(method or ())
+        job = ExplainJob(root, folder, count, drawn, seed, split, methods, overwrite, on)
+        explained = runs_on_ray(requested, job, show_progress, workers)
     failed = False
     for run in requested:
         try:
-            _explain(predictor, run, plan, method or (), overwrite=overwrite)
+            again = overwrite and run.run_id not in explained
+            new = _explain(predictor, run, plan, method or (), overwrite=again)
         except FerscopeError as error:
             if runs:
                 raise
             failed = True
             console.print(f"[red]{run.run_id}[/] is skipped: {error}")
+            continue
+        if not new and not explained.get(run.run_id):
+            console.print("Evaluated before. Evaluate again with --overwrite.")
     if failed:
         raise typer.Exit(1)
 
 
+def _requested_runs(
+    paths: BenchmarkDir, names: Sequence[str], methods: Sequence[str]
+) -> list[RunDir]:
+    """Returns the named runs, or all finished ones.
+
+    Raises:
+        ArtifactError: If no run is finished.
+        ExplainError: If a method is unknown.
+    """
+    from fer_core.errors import ArtifactError
+    from fer_core.explain.methods import method_of
+    from fer_core.explain.tables import MEMBERS
+
+    requested = [paths.run(name) for name in names]
+    requested = requested or [run for run in paths.runs() if run.info_path.is_file()]
+    if not requested:
+        raise ArtifactError(
+            f"{paths.name} has no finished run. Train one with: python -m training train"
+        )
+    for name in methods:
+        if name != MEMBERS:
+            method_of(name)  # raises if it is unknown
+    return requested
+
+
 def _explain(
     predictor: "Predictor", run: RunDir, plan: "Plan", methods: Sequence[str], *, overwrite: bool
-) -> None:
-    """Evaluates a run's saliency methods and prints their ranking."""
+) -> bool:
+    """Evaluates a run's saliency methods and prints their ranking.
+
+    Returns:
+        False if the methods were evaluated before.
+    """
     from fer_core.abilities import abilities_of
     from fer_core.artifacts import read_table
     from fer_core.explain.defaults import default_of, run_evidence
@@ -115,10 +156,10 @@ def _explain(
 
     if not (abilities := abilities_of(run)).predicts:
         console.print(f"{run.run_id} cannot be explained: {abilities.reason}", markup=False)
-        return
+        return True
     if methods and not set(methods) & set(suitable_methods(run.info())):
         console.print(f"{run.run_id} does not support {', '.join(methods)}.")
-        return
+        return True
     done = explain_run(predictor, run, plan, show_progress, methods, overwrite=overwrite)
     path = plan.faithfulness_path(run)
     table = rank_methods(read_table(path, ("method", "metric", "value")))
@@ -126,5 +167,4 @@ def _explain(
     default = default_of(predictor.benchmark, run, run.info())
     evidence = run_evidence(predictor.benchmark, run, run.info()).of(default)
     console.print(f"Default method: {default} ({evidence.label}).")
-    if not done:
-        console.print("Evaluated before. Evaluate again with --overwrite.")
+    return bool(done)

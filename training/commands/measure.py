@@ -1,6 +1,6 @@
 """Commands that measure finished runs, and the HTML report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,13 +12,16 @@ from training.options import (
     Benchmark,
     Data,
     DeviceOption,
+    Engine,
+    Workers,
     benchmark_dir,
+    device_name,
     open_dataset,
     own_benchmark,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import torch
 
@@ -55,6 +58,8 @@ def robustness(
         ),
     ] = False,
     again: Again = False,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -75,6 +80,14 @@ def robustness(
     dataset = open_dataset(benchmark, data)
     runs = measure.requested_runs(paths, run or [])
     sample = _Sample(images, seed, again, torch_device(device))
+    if engine == "ray":
+        from training.jobs.runs_on_ray import RobustnessJob, runs_on_ray
+        from training.terminal.progress import show_progress
+
+        root, folder = paths.root.absolute(), dataset.folder.absolute()
+        job = RobustnessJob(root, folder, images, seed, framing, again, device_name(device))
+        results = runs_on_ray(runs, job, show_progress, workers)
+        sample = replace(sample, done={name for name, new in results.items() if new})
     failed = (_framing if framing else _corruptions)(runs, dataset, sample)
     if failed:
         raise typer.Exit(1)
@@ -82,12 +95,21 @@ def robustness(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Which images are measured, and how."""
+    """Which images are measured, how, and what was measured by workers of a cluster."""
 
     images: int
     seed: int
     again: bool
     device: "torch.device"
+    done: "Collection[str]" = ()
+
+    def again_for(self, run: "RunDir") -> bool:
+        """Whether a run is measured even if there are results."""
+        return self.again and run.run_id not in self.done
+
+    def remark(self, run: "RunDir", new: bool) -> str:
+        """What the line of a run ends with."""
+        return "" if new or run.run_id in self.done else "; measured before"
 
 
 def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Sample) -> bool:
@@ -101,7 +123,12 @@ def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _
     for run_dir in runs:
         try:
             new = measure.measure_robustness(
-                run_dir, dataset, pictures, sample.device, show_progress, again=sample.again
+                run_dir,
+                dataset,
+                pictures,
+                sample.device,
+                show_progress,
+                again=sample.again_for(run_dir),
             )
         except FerscopeError as error:  # a damaged run does not stop the others
             failed = True
@@ -111,7 +138,7 @@ def _corruptions(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _
         worst, accuracy = summary.worst
         console.print(
             f"{run_dir.run_id}: {summary.clean:.1%} clean, {summary.corrupted:.1%} corrupted, "
-            f"lowest {accuracy:.1%} ({worst}){'' if new else '; measured before'}",
+            f"lowest {accuracy:.1%} ({worst}){sample.remark(run_dir, new)}",
             markup=False,
         )
     return failed
@@ -128,7 +155,12 @@ def _framing(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Samp
     for run_dir in runs:
         try:
             new = framing_shifts.measure_framing_shifts(
-                run_dir, dataset, pictures, sample.device, show_progress, again=sample.again
+                run_dir,
+                dataset,
+                pictures,
+                sample.device,
+                show_progress,
+                again=sample.again_for(run_dir),
             )
         except FerscopeError as error:  # a damaged run does not stop the others
             failed = True
@@ -147,7 +179,7 @@ def _framing(runs: "Sequence[RunDir]", dataset: "PreparedDataset", sample: _Samp
                     f"{split} {result.unchanged:.1%} unchanged, {result.shifted:.1%} shifted{drop}"
                 )
         console.print(
-            f"{run_dir.run_id}: {'; '.join(parts)}{'' if new else '; measured before'}",
+            f"{run_dir.run_id}: {'; '.join(parts)}{sample.remark(run_dir, new)}",
             markup=False,
         )
     return failed

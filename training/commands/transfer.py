@@ -13,6 +13,8 @@ from training.options import (
     Benchmark,
     Data,
     DeviceOption,
+    Engine,
+    Workers,
     benchmark_dir,
     local_source,
 )
@@ -105,6 +107,8 @@ def transfer(
     label: Annotated[
         str | None, typer.Option(help="Column of labels in a table.", show_default="usual names")
     ] = None,
+    engine: Engine = "local",
+    workers: Workers = None,
     device: DeviceOption = "auto",
     artifacts: Artifacts = None,
     data: Data = None,
@@ -168,6 +172,8 @@ def _options(context: typer.Context) -> "TransferOptions":
         all_faces=values["all_faces"],
         run_ids=tuple(values["run"] or ()),
         device=torch.device("cpu") if values["device"] == "cpu" else None,
+        engine=values["engine"],
+        workers=values["workers"],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -57,6 +58,8 @@ class TransferOptions:
         all_faces: Whether every face of a picture is used, and not only the largest.
         run_ids: Runs to transfer; all that can predict if empty.
         device: Device of the networks; a GPU if there is one by default.
+        engine: Where the networks predict: in this process, or on a Ray cluster.
+        workers: Workers of the cluster; None for one a GPU, without GPU one a CPU core.
     """
 
     name: str
@@ -66,6 +69,8 @@ class TransferOptions:
     all_faces: bool = False
     run_ids: tuple[str, ...] = ()
     device: torch.device | None = None
+    engine: Literal["local", "ray"] = "local"
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def transfer(
         faces = _find_faces(origin, benchmark, pictures, options, progress)
         facts = SetFacts(pictures, classes, options.title or pictures.origin.title)
         dataset = write_set(benchmark, data, faces, facts, progress.wrap)
-        reports, failed = answer_set(origin, benchmark, dataset, runs, options.device, progress)
+        reports, failed = answer_set(origin, benchmark, dataset, runs, options, progress)
         _rescore_others(benchmark, dataset, reports)
         shift = compare(origin, benchmark, dataset, data, progress)
         return Transferred(
@@ -185,7 +190,7 @@ def answer_set(
     benchmark: BenchmarkDir,
     dataset: PreparedDataset,
     runs: Mapping[str, RunInfo],
-    device: torch.device | None,
+    options: TransferOptions,
     progress: TransferProgressFile,
 ) -> tuple[dict[str, Report], dict[str, str]]:
     """Predicts the set's faces with each network, averages ensembles, and writes the runs.
@@ -195,7 +200,9 @@ def answer_set(
     """
     samples = TransferredSamples(dataset.samples, split_hash(dataset.samples))
     digests = dataset.samples["sha1"].tolist()
-    predictor = Predictor(origin, device, capacity=1)
+    if options.engine == "ray":
+        _answer_on_cluster(origin, benchmark, dataset, runs, options, progress)
+    predictor = Predictor(origin, options.device, capacity=1)
     answers: dict[str, NDArray[np.float64]] = {}
     reports: dict[str, Report] = {}
     failed: dict[str, str] = {}
@@ -224,6 +231,31 @@ def answer_set(
     if not reports:
         raise ArtifactError(f"No run could predict. {next(iter(failed.values()), '')}")
     return reports, failed
+
+
+def _answer_on_cluster(
+    origin: BenchmarkDir,
+    benchmark: BenchmarkDir,
+    dataset: PreparedDataset,
+    runs: Mapping[str, RunInfo],
+    options: TransferOptions,
+    progress: TransferProgressFile,
+) -> None:
+    """Fills the caches of the networks, which `answer_set` then reads."""
+    from training.jobs.transfer_on_ray import AnswerJob, answer_on_ray
+
+    digests = dataset.samples["sha1"].tolist()
+    caches = {
+        run_id: AnswerCache(benchmark, run_id, _model_key(origin, info))
+        for run_id, info in runs.items()
+        if not info.members and model_file(origin.run(run_id), info).is_file()
+    }
+    device = None if options.device is None else str(options.device)
+    job = AnswerJob(origin.root.absolute(), dataset.folder.absolute(), FORWARD, device)
+    steps = answer_on_ray(caches, digests, job, BATCH, options.workers)
+    total = sum(len(cache.missing(digests)) for cache in caches.values())
+    for _ in progress.wrap(steps, total, "predicting on the cluster"):
+        pass
 
 
 def compare(
