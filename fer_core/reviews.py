@@ -175,7 +175,7 @@ class PoolLabel:
 class ReviewStore:
     """Reviews and saved slices of one benchmark.
 
-    Every call opens the file anew, so one store can be used from several threads.
+    Every call opens the file, so one store can be used from several threads.
 
     Args:
         path: The SQLite file; it is created by the first write.

@@ -1,7 +1,7 @@
 """Preprocessing of stored uint8 images into network input.
 
-Training, evaluation, dashboard and service all use `Preprocessing`. It imports torch when a tensor
-is asked for: the light installation predicts without torch.
+Training, evaluation, dashboard and service all use `Preprocessing`. Torch is imported when a
+tensor is requested: the light installation predicts without torch.
 """
 
 import hashlib

@@ -163,7 +163,7 @@ class _Copy:
         path.replace(target)
 
     def _fetch_in_pieces(self, file: RemoteFile) -> None:
-        """Copies a large file; a copy that was stopped goes on after its last piece."""
+        """Copies a large file; an interrupted copy continues after its last piece."""
         partial = self._partial / file.version
         with partial.open("ab") as copy:
             for start in range(copy.tell(), file.size or 0, _PIECE):
@@ -193,7 +193,7 @@ def _open(url: str) -> tuple["AbstractFileSystem", str]:
 
 
 def _list(fs: "AbstractFileSystem", root: str, shown: str) -> list[RemoteFile]:
-    """Lists the files below a path; a file stands for itself and has no name."""
+    """Lists the files below a path; a file is its own list and has no name."""
     fs.invalidate_cache()
     info = fs.info(root)
     if info["type"] == "file":

@@ -301,8 +301,8 @@ def _small_classes(verdict: Verdict) -> list[str]:
     if verdict.test_metrics is None:
         return []
     return [
-        f"{row.label} has {row.samples:,} test images: its recall of {row.recall.value:.1%} may be "
-        f"anywhere from {row.recall.low:.1%} to {row.recall.high:.1%}."
+        f"{row.label} has {row.samples:,} test images: its recall of {row.recall.value:.1%} has a "
+        f"95% interval from {row.recall.low:.1%} to {row.recall.high:.1%}."
         if row.recall is not None
         else f"{row.label} has no test image: nothing is known about it."
         for row in verdict.test_metrics.classes

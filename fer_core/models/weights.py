@@ -104,7 +104,7 @@ def _load(
     head: Literal["auto", "keep", "replace"],
     labels: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """Copies tensors into a network; returns what became of the others."""
+    """Copies tensors into a network; returns notes on the others."""
     state = model.state_dict()
     classifier, note = classifier_rows(read, spec, head, labels)
     tensors = {

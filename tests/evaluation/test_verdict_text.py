@@ -178,7 +178,8 @@ def test_the_limits_of_the_data_are_named():
     other = run("other", [1], milliseconds=9.0, is_ensemble=True)
     text = verdict_text.limits(verdict([pick, other], Constraints.of(min_recall={"angry": 0.8})))
     assert (
-        "angry has 20 test images: its recall of 50.0% may be anywhere from 29.9% to 70.1%." in text
+        "angry has 20 test images: its recall of 50.0% has a 95% interval from 29.9% to 70.1%."
+        in text
     )
     assert not any(sentence.startswith("happy") for sentence in text)  # 20 of 20 is narrow enough
     assert any("whether it really is at least 80% is not certain" in sentence for sentence in text)

@@ -36,7 +36,7 @@ def probe(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Measure how runs respond to drawn faces in which one thing changes at a time.
+    """Measure how runs respond to drawn faces in which one property changes at a time.
 
     Writes `probes.parquet` of each run: its probabilities as each action unit and each emotion
     rises from 0 to 5 on 50 drawn persons, and as skin, age, glasses, beard, hair, light, pose,

@@ -35,13 +35,13 @@ class AnswerCache:
         self._numbers = count(sum(1 for _ in self._parts.glob("*")))
 
     def missing(self, digests: Sequence[str]) -> list[int]:
-        """Returns the positions of the faces without an answer; of equal faces the first."""
+        """Returns the positions of the faces without a prediction; of equal faces the first."""
         seen = dict.fromkeys(reversed(digests))
         first = {digest: len(digests) - 1 - index for index, digest in enumerate(reversed(digests))}
         return sorted(first[digest] for digest in seen if digest not in self._rows)
 
     def add(self, digests: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """Adds answers and saves them."""
+        """Adds predictions and saves them."""
         self._rows.update(zip(digests, probabilities, strict=True))
         _write(self._parts / f"{next(self._numbers):06d}.npz", digests, probabilities)
 

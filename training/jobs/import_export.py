@@ -35,7 +35,7 @@ from training.jobs.evaluate import predict_with, require_split, write_run
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says about an imported model.
+    """The user's options for an imported model.
 
     Attributes:
         title: Display name.

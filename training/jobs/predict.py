@@ -90,7 +90,7 @@ class Tally:
 
 
 def find_files(path: Path) -> Files:
-    """Finds the images and videos in a folder and its subfolders; a file stands for itself.
+    """Finds the images and videos in a folder and its subfolders; a file is returned as it is.
 
     Raises:
         DataError: If the path does not exist or has no image or video.

@@ -33,7 +33,7 @@ _UNCHANGED = f"{_REAL}unchanged"
 
 @dataclass(frozen=True)
 class PreparedProbe:
-    """The pictures that runs answer.
+    """The pictures that runs predict.
 
     Attributes:
         drawn: The drawn faces.
@@ -86,7 +86,7 @@ class PreparedProbe:
 
     @property
     def size(self) -> int:
-        """Number of pictures that each network answers."""
+        """Number of pictures that each network predicts."""
         changed = 0 if self.real is None else len(self.real) * (1 + len(IMAGE_CHANGES))
         return len(self.faces) + changed
 

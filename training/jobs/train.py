@@ -59,7 +59,7 @@ def _ignore(note: str) -> None:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What the user says about a run.
+    """The user's description of a run.
 
     Attributes:
         tags: Short words, without duplicates.

@@ -1,8 +1,8 @@
 """Transfers the finished runs of a benchmark to another set of pictures.
 
-Faces are found once; then each network answers all of them in batches. Ensembles are computed from
-their members' answers. Faces and answers are cached by content, so that an interrupted or repeated
-transfer computes only what is missing.
+Faces are found once; then each network predicts all of them in batches. Ensembles are computed
+from their members' predictions. Faces and predictions are cached by content, so that an
+interrupted or repeated transfer computes only what is missing.
 """
 
 import hashlib
@@ -297,7 +297,7 @@ def _answer(
     digests: Sequence[str],
     cache: AnswerCache,
 ) -> Iterator[int]:
-    """Answers the faces that have no answer yet, and yields once for each face."""
+    """Predicts the faces that have no prediction yet, and yields once for each face."""
     missing = cache.missing(digests)
     yield from range(len(digests) - len(missing))
     for start in range(0, len(missing), BATCH):

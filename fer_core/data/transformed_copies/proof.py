@@ -92,7 +92,7 @@ def prove(first: Tensor, second: Tensor, motion: Tensor) -> Proof:
     Args:
         first: Grey levels, float32, shape (P, 48, 48), mirrored where needed.
         second: Likewise.
-        motion: Where the second image sees the first, shape (P, 4).
+        motion: Motions from the first to the second images, shape (P, 4).
     """
     moved, inside = warp(_light(first), motion)
     fixed = _light(second)

@@ -18,7 +18,7 @@ class CopiesCard(BaseModel):
     """Transformed copies among the images that are no exact or near duplicates of each other.
 
     Attributes:
-        removed: Whether training and validation gave up copies of held-out images.
+        removed: Whether copies of held-out images were removed from training and validation.
         pairs: Pairs by kind, `copy` and `same scene`.
         changes: Pairs of the kind `copy` by change; a pair may show several.
         held_out: Test and validation images with any copy (exact, near or transformed) in a split

@@ -20,7 +20,7 @@ class Simulated:
     """One repeat.
 
     Attributes:
-        regret: Accuracy that the leader lacks to the best run after each budget, 0 to 1.
+        regret: Accuracy of the best run minus that of the leader, after each budget, 0 to 1.
         covered: Whether each run's interval contains its accuracy, shape (budgets, R).
         width: Mean width of the intervals after each budget.
         probability: P(best) of the leader after each budget.
