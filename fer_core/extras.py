@@ -8,8 +8,8 @@ INSTALL_FULL = "pip install 'ferscope[full]' (or make run without LIGHT=1)"
 
 FULL_ONLY = frozenset(
     {
-        "accelerate", "cleanlab", "matplotlib", "onnx", "onnxscript", "peft", "pytorch_grad_cam",
-        "timm", "torch", "torchvision", "transformers",
+        "accelerate", "cleanlab", "fastapi", "matplotlib", "onnx", "onnxscript", "peft",
+        "prometheus_client", "pytorch_grad_cam", "timm", "torch", "torchvision", "transformers",
     }
 )  # fmt: skip
 """Packages, by the name they are imported with, that only the extra `full` installs."""
@@ -44,11 +44,25 @@ def require_torch(what: str) -> None:
         )
 
 
+def require_package(package: str) -> None:
+    """Raises the error that names the extra to install, if a package of `FULL_ONLY` is missing.
+
+    Raises:
+        MissingExtraError: If the package is not installed.
+    """
+    if not installed(package):
+        raise _missing(package)
+
+
 def missing_extra(error: ImportError) -> MissingExtraError | None:
     """Returns what to install for an import that failed; None if no extra has the package."""
     package = (error.name or "").partition(".")[0]
     if package not in FULL_ONLY:
         return None
+    return _missing(package)
+
+
+def _missing(package: str) -> MissingExtraError:
     return MissingExtraError(
         f"This needs the package {package}, which the light installation leaves out. Install it "
         f"with: {INSTALL_FULL}."

@@ -41,6 +41,15 @@ def test_only_packages_of_the_extra_are_explained():
     assert extras.missing_extra(ImportError("no")) is None
 
 
+def test_every_package_that_names_the_extra_is_in_the_full_lock_alone():
+    full, light = ((ROOT / f"requirements{part}.lock").read_text() for part in ("", "-light"))
+    names = {"pytorch_grad_cam": "grad-cam"}
+    for package in extras.FULL_ONLY:
+        line = f"\n{names.get(package, package).replace('_', '-')}=="
+        assert line in full
+        assert line not in light
+
+
 def test_the_light_list_is_a_part_of_the_full_one():
     light, full = (
         {line for line in (ROOT / name).read_text().splitlines() if line[:1] not in ("", "#")}

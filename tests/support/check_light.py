@@ -60,7 +60,7 @@ def check_answers(only: str) -> None:
 
 
 def check_command_line() -> None:
-    """Runs `predict` on a drawn face; `explain` must name the extra."""
+    """Runs `predict` on a drawn face; `explain` and `serve` must name the extra."""
     import contextlib
     import io
 
@@ -82,6 +82,7 @@ def check_command_line() -> None:
         for command, expected in (
             (["predict", str(picture), "--cropped", *options], "1 rows in"),
             (["explain", "synthetic", "--artifacts", str(ROOT / "artifacts")], "ferscope[full]"),
+            (["serve", "--artifacts", str(ROOT / "artifacts")], "ferscope[full]"),
         ):
             output = io.StringIO()
             sys.argv = ["ferscope", *command]

@@ -10,6 +10,7 @@ import typer
 
 from fer_core.artifacts import ArtifactStore
 from fer_core.errors import ArtifactError
+from fer_core.extras import require_package
 from fer_core.project import artifacts_root
 from training.options import Artifacts, Data
 
@@ -81,6 +82,7 @@ def serve(
 
         python -m training serve --benchmark ferplus --port 8080
     """
+    require_package("fastapi")
     _require_benchmarks(artifacts)
     if benchmark:
         os.environ["FERSCOPE_BENCHMARK"] = benchmark
