@@ -28,7 +28,7 @@ from fer_core.evaluation.predictions import read_predictions
 from fer_core.project import artifacts_root
 
 REPEATS = 400
-"""Of the default acquisition."""
+"""Repeats of the default acquisition."""
 
 FEWER = {Acquisition.CODA: 40}
 OTHERS = 100

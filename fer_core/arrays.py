@@ -22,7 +22,7 @@ def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], *, compress: bool 
 
     Args:
         path: File; its folder is created.
-        arrays: By name; a text or a number becomes an array without axes.
+        arrays: Arrays by name; a text or a number becomes an array without axes.
         compress: Takes longer, and pays for arrays that repeat themselves.
 
     Raises:

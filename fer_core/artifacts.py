@@ -417,7 +417,7 @@ class BenchmarkDir:
 
     @property
     def name(self) -> str:
-        """Its folder's name; of a transferred set `<benchmark>/transfers/<set>`."""
+        """The folder's name; for a transferred set `<benchmark>/transfers/<set>`."""
         return self.root.name if not self.is_transfer else "/".join(self.root.parts[-3:])
 
     @property

@@ -182,7 +182,7 @@ class BenchmarkInfo(Record):
 
     @property
     def shown_name(self) -> str:
-        """Its name for readers, such as `myset (transferred from ferplus)`."""
+        """The benchmark's display name, such as `myset (transferred from ferplus)`."""
         return shown_name(self.name)
 
     @property

@@ -23,7 +23,7 @@ if sys.platform != "win32":
 
 DEFAULT_GIB = 2.0
 MOST_MODELS = 12
-"""As many as a predictor keeps."""
+"""Number of models that a predictor keeps."""
 
 _DELAY_S = 1.0  # the first page comes first
 

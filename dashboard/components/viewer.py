@@ -27,7 +27,7 @@ from fer_core.figures.palette import class_colour
 from fer_core.labels import LabelSet
 
 WIDTH = 560
-"""Of the drawer, in pixels; it fills narrower windows."""
+"""Width of the drawer in pixels; it fills narrower windows."""
 
 _OPENED = "the viewer is open"
 _NEIGHBOURS = 6

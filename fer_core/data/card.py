@@ -30,7 +30,7 @@ class SourceCard(_Frozen):
     Attributes:
         name: Prefix of sample ids.
         stored: Images that were read and stored.
-        used: Of these, images by split.
+        used: Used images by split.
         excluded: Stored images that are excluded, by reason.
         left_out: Images that were not stored, by reason.
     """

@@ -154,7 +154,7 @@ class ResidentBatches:
 
 
 LARGEST_SHARE = 0.25
-"""Of a GPU's free memory that images may take; networks need the rest."""
+"""Share of a GPU's free memory that images may take; networks need the rest."""
 
 
 def resident(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:

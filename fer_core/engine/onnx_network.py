@@ -250,7 +250,7 @@ def assumptions(network: OnnxNetwork, declared: OnnxInput | None) -> list[str]:
     """Returns sentences on what was assumed about a file that does not declare its input.
 
     Args:
-        network: As read.
+        network: Result of `read_onnx`.
         declared: What the user gave; None for a file whose metadata have it.
     """
     if declared is None:
@@ -277,7 +277,7 @@ def ends_in_softmax(network: OnnxNetwork, images: NDArray[np.uint8]) -> bool:
     """Whether a network's outputs are probabilities: not negative, with rows that sum to 1.
 
     Args:
-        network: As read.
+        network: Result of `read_onnx`.
         images: Some stored images, shape (N, H, W) or (N, H, W, 3).
     """
     outputs = network.outputs(network.preprocessing.array(images))

@@ -43,7 +43,7 @@ class RunAnswers:
 
     Attributes:
         validation: Validation of the benchmark, calibrated.
-        probabilities: Of the new set, calibrated by the same temperature, shape (N, K).
+        probabilities: Predictions for the new set, with the same temperature, shape (N, K).
     """
 
     validation: SplitPredictions

@@ -104,7 +104,7 @@ class Gain:
         value: Positive if the remedy is better.
         low: Lower end of the interval.
         high: Upper end.
-        p_value: Of a sign-flip test over groups, corrected by Holm over the remedies.
+        p_value: P-value of a sign-flip test over groups, Holm-corrected over the remedies.
     """
 
     value: float

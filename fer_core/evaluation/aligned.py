@@ -52,7 +52,7 @@ class AlignedPredictions:
         Probabilities stay as they are, because the metrics of calibration need them.
 
         Args:
-            temperatures: Of each run; None where there is none, which leaves its confidence.
+            temperatures: Temperature of each run; None leaves its confidence unchanged.
         """
         rows = [
             scaled_confidence(part.stored, temperatures[run_id] or 1.0)

@@ -59,8 +59,8 @@ class ClassShift:
     Attributes:
         label: The class.
         shift: With its 95% bootstrap interval over persons; -1 to 1.
-        p_value: Of the Wilcoxon signed-rank test over persons, with Holm's correction over all
-            classes and attributes of the run.
+        p_value: P-value of the Wilcoxon signed-rank test over persons, with Holm's correction over
+            all classes and attributes of the run.
     """
 
     label: str

@@ -42,7 +42,7 @@ def class_columns(table: pd.DataFrame, labels: LabelSet, name: str) -> list[str]
     synonym), and, where these do not sum to 1, all other columns of numbers in 0 to 1.
 
     Args:
-        table: As `read_external_table` returns it.
+        table: Result of `read_external_table`.
         labels: The benchmark's classes.
         name: File name for error messages.
 

@@ -287,7 +287,7 @@ def operating_point(
     Args:
         benchmark: Name of the benchmark.
         info: Metadata of the run.
-        splits: As `calibrated_splits` returns them.
+        splits: Splits of `calibrated_splits`.
         thresholds: Least probability of an answer by class; 0 for classes that are missing.
     """
     temperature, validation, test = splits

@@ -75,7 +75,7 @@ class PredictionFile:
 
     Attributes:
         samples: Ids and labels by split.
-        probabilities: By split, shape (N, K), each class contiguous in memory.
+        probabilities: Probabilities by split, shape (N, K), each class contiguous in memory.
     """
 
     samples: SharedSamples

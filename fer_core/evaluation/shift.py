@@ -130,7 +130,7 @@ class ShiftReport(Record):
 
     Attributes:
         faces: Faces of the set.
-        labelled: Those with a label.
+        labelled: Labelled faces.
         missing_classes: Classes of the benchmark without a labelled face.
         runs: Each run on both.
         ranking: Order of the runs; None without labels or with fewer than three runs.

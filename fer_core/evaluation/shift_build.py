@@ -70,9 +70,10 @@ class TransferredRun:
 
     Attributes:
         info: The run.
-        validation: Of the benchmark's validation split.
-        benchmark_test: Of the benchmark's test split.
-        everything: Of all faces of the set; unlabelled ones have the truth `UNLABELLED`.
+        validation: Predictions for the benchmark's validation split.
+        benchmark_test: Predictions for the benchmark's test split.
+        everything: Predictions for all faces of the set; unlabelled ones have the truth
+            `UNLABELLED`.
     """
 
     info: RunInfo

@@ -20,9 +20,9 @@ class LineageReadings:
     """How often test was read in a lineage.
 
     Attributes:
-        by_itself: By the run itself, with earlier trainings of its id.
-        by_run: By run id: the run, what it was made from, and the ensembles that it is a member
-            of, as far as they belong to the same benchmark.
+        by_itself: Readings by the run itself, with earlier trainings of its id.
+        by_run: Readings by run id: the run, what it was made from, and the ensembles that it is a
+            member of, as far as they belong to the same benchmark.
         unknown: Ids of ancestors of the same benchmark that are gone, so that their readings are
             not counted.
     """

@@ -105,7 +105,7 @@ def effects(
 
     Args:
         before: Predictions of the runs without the change, one per seed.
-        after: Those with the change.
+        after: Runs with the change.
         resamples: Number of resamples.
         seed: Random seed of the resampling.
 

@@ -323,7 +323,7 @@ def points(difference: CostDifference, costs: ErrorCosts, sign: float = 1.0) -> 
     """Returns a difference in points of quality, or of cost if the costs are no such metric.
 
     Args:
-        difference: Of mean costs per image.
+        difference: Difference of mean costs per image.
         costs: Costs of errors.
         sign: 1 if a positive difference means that the described run is better, -1 if it means
             that it is worse.

@@ -70,7 +70,7 @@ def errors_in_slice(test: SplitPredictions, groups: pd.DataFrame, worst: Slice) 
 
     Args:
         test: The run's test predictions.
-        groups: As `slices.facets` returns them, in the order of the predictions.
+        groups: Result of `slices.facets`, in the order of the predictions.
         worst: The slice.
     """
     wrong = test.predicted != test.truth

@@ -20,7 +20,7 @@ FAST_STEPS = 2
 """Points on the only path of fast gradients."""
 
 FAST_SMOOTHING = 1 / 11
-"""As `SMOOTHING`, for fast gradients: fewer points need a wider blur."""
+"""`SMOOTHING` of fast gradients: fewer points need a wider blur."""
 
 
 def integrated_gradients(question: Question, steps: int = STEPS) -> tuple[Tensor, Tensor]:

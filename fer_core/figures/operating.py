@@ -21,7 +21,7 @@ def coverage_chart(curve: pd.DataFrame, point: OperatingPoint) -> go.Figure:
     """Returns the error rate by coverage on validation, with the operating point on both splits.
 
     Args:
-        curve: As `operating_points.coverage_curve` returns it, of validation.
+        curve: Result of `operating_points.coverage_curve` on validation.
         point: The operating point.
     """
     figure = _curve(curve, "coverage", "risk")
@@ -36,7 +36,7 @@ def precision_chart(curve: pd.DataFrame, point: OperatingPoint, label: str) -> g
     """Returns the precision by recall of a class, drawn as `coverage_chart` does.
 
     Args:
-        curve: As `operating_points.class_curve` returns it, of validation.
+        curve: Result of `operating_points.class_curve` on validation.
         point: The operating point.
         label: The class.
     """

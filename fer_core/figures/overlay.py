@@ -46,7 +46,7 @@ def heat_overlay(
     Args:
         face: Image of any mode and size; shown in grey so that the heatmap stands out.
         saliency: Signed map, shape (h, w).
-        opacity: Of the strongest place, 0 to 1.
+        opacity: Opacity where the map is strongest, 0 to 1.
         scale: One of `SCALES`.
 
     Returns:
@@ -68,7 +68,7 @@ def signed_overlay(
     Args:
         face: Image of any mode and size; shown in grey.
         saliency: Signed map, shape (h, w).
-        opacity: Of the strongest place, 0 to 1.
+        opacity: Opacity where the map is strongest, 0 to 1.
 
     Returns:
         RGB, in the map's size or the face's, whichever is larger.

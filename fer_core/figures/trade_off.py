@@ -19,7 +19,7 @@ def trade_off_chart(
     """Draws macro-recall against accuracy, one line per run from one end to the other.
 
     Args:
-        curves: By run id.
+        curves: Curves by run id.
         weight: Weight of macro-recall against accuracy, 0 to 1; its points are filled dots.
         titles: Display names by run id.
         colours: Colours by run id.

@@ -24,7 +24,7 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
     Does nothing without `config.lora`.
 
     Args:
-        model: As built from `config`, with its initial weights loaded.
+        model: Network built from `config`, with its initial weights loaded.
         config: The recipe's model section.
 
     Raises:

@@ -35,7 +35,7 @@ def fit_state(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> F
     """Fits a state dict to a network.
 
     Args:
-        tensors: As a training script saved them.
+        tensors: State dict that a training script saved.
         model: The network.
         source: The file, for messages.
 
@@ -74,8 +74,8 @@ def without_common_prefix(
     """Removes a wrapper's prefix from all names, unless fewer of the network's then remain.
 
     Args:
-        tensors: Of a foreign file; the names may be those of a former version of the library.
-        names: Of the network.
+        tensors: Tensors of another file; names may be those of a former version of the library.
+        names: Names of the network's tensors.
     """
     target_names, best = set(names), tensors
     while best:

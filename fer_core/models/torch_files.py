@@ -48,7 +48,7 @@ class TorchFile:
     """A state dict as a file of torch holds it.
 
     Attributes:
-        tensors: By name.
+        tensors: Tensors by name.
         notes: Sentences on what else the file has that could have been meant.
     """
 

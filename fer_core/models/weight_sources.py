@@ -25,7 +25,7 @@ class WeightSource:
     """Weights of another network.
 
     Attributes:
-        tensors: By name.
+        tensors: Tensors by name.
         labels: Classes of the classifier, canonical, in order; empty if unknown.
         source: Where they come from.
         notes: Sentences on what else the file has that could have been meant.

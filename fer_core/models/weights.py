@@ -43,7 +43,7 @@ def initialise(
     The classifier is loaded as `config.head` says; the result says what was done.
 
     Args:
-        model: As built from `config`.
+        model: Network built from `config`.
         config: The recipe's model section; `init` names the source.
         labels: Classes of the network.
         store: Where runs are looked up.

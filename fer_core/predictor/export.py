@@ -48,8 +48,8 @@ def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: floa
     """Returns the face and each model's saliency overlay with its evidence, as PNG.
 
     Args:
-        answers: Of one face.
-        face: As the models see it.
+        answers: Predictions for one face.
+        face: The models' input.
         unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """
     tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
@@ -95,8 +95,8 @@ def answers_html(
     """Returns a self-contained HTML page with the face and each model's prediction and overlay.
 
     Args:
-        answers: Of one face.
-        face: As the models see it.
+        answers: Predictions for one face.
+        face: The models' input.
         info: The benchmark that the runs belong to.
         unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """

@@ -179,7 +179,7 @@ def answer_changes(table: pd.DataFrame) -> pd.DataFrame:
     """Returns the moments at which a run's answer for a person changes.
 
     Args:
-        table: Of `tabulate`, for one video; smoothed answers are used if there are any.
+        table: Result of `tabulate` for one video; smoothed answers are used if there are any.
 
     Returns:
         Columns `seconds`, `frame`, `face`, `run`, `before` and `after`, in the order of time.

@@ -48,7 +48,7 @@ class Plan:
         dataset: The prepared dataset.
         rows: Sampled images.
         drawn: Drawn faces with known evidence.
-        stored: Those faces in the dataset's format.
+        stored: The drawn faces in the dataset's format.
         seed: Seed of the sample, the noise and the random weights.
         split: Split of the images. On validation only deletion and insertion are measured, which
             choose the default method; everything else is reported on test.

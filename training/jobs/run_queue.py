@@ -26,7 +26,7 @@ Entry = tuple[int, AnyRecipe]
 """A seed and a recipe."""
 
 NO_SPEED = MeasuredSpeed(1.0, 1.0, 0.0)
-"""Of runs that are not trained."""
+"""Speed of runs that are not trained."""
 
 
 class RunQueue(Protocol):

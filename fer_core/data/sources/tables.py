@@ -250,7 +250,7 @@ class AnnotationTable:
 
     @property
     def folder(self) -> str:
-        """Its folder."""
+        """The table's folder."""
         return self.name.rpartition("/")[0]
 
 

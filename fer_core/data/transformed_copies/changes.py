@@ -130,7 +130,7 @@ def similarity(
         picture: uint8, shape (H, W) or (H, W, 3).
         degrees: Rotation, clockwise as seen.
         scale: Above 1 enlarges the content.
-        shift: Of the content to the right and down, as shares of the side.
+        shift: Shift of the content to the right and down, as shares of the side.
         fill: Mode of `scipy.ndimage.affine_transform` outside the picture.
 
     Returns:

@@ -29,7 +29,7 @@ from fer_core.data.transformed_copies.resampling import (
 )
 
 DIMENSIONS = 64
-"""Of the descriptor, chosen on changed copies of FER2013's images."""
+"""Dimensions of the descriptor, chosen on changed copies of FER2013's images."""
 
 FITTED_IMAGES, FITTED_CHANGES = 1000, 6
 """Images that the discriminant analysis is fitted on, and changed copies of each."""

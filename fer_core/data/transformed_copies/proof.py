@@ -52,7 +52,7 @@ class Proof:
     """How well registered pairs agree; each array has shape (P,).
 
     Attributes:
-        correlation: Of detail, over the overlap, -1 to 1.
+        correlation: Correlation of detail over the overlap, -1 to 1.
         unexplained: Median share of the detail of a tile (a quarter of the side) that the other
             image lacks, 0 for equal images.
         worst: The same of the worst seventh of the tiles.
@@ -91,7 +91,7 @@ def prove(first: Tensor, second: Tensor, motion: Tensor) -> Proof:
 
     Args:
         first: Grey levels, float32, shape (P, 48, 48), mirrored where needed.
-        second: Likewise.
+        second: Grey levels of the same shape.
         motion: Motions from the first to the second images, shape (P, 4).
     """
     moved, inside = warp(_light(first), motion)

@@ -33,7 +33,7 @@ class Level:
     """One resolution.
 
     Attributes:
-        side: Of the images in pixels.
+        side: Side of the images in pixels.
         blur: Gaussian before sampling, in pixels of 48.
         window: Gaussian window of local mean and contrast, in pixels of this level.
         steps: Steps of the registration.
@@ -67,7 +67,7 @@ class Registration:
     Attributes:
         motion: `(a, b, x, y)`: pixel (u, v) of the second image, in -1 to 1 from its centre, is
             seen at (a u - b v + x, b u + a v + y) of the first; shape (P, 4).
-        correlation: Of the normalised images where they overlap, -1 to 1; shape (P,).
+        correlation: Correlation of the normalised images where they overlap, -1 to 1; shape (P,).
     """
 
     motion: Tensor

@@ -52,7 +52,7 @@ class TransformedCopies:
         """Returns the table as stored.
 
         Args:
-            ids: Of all images, by row.
+            ids: Ids of all images, by row.
         """
         names = np.asarray(ids, dtype=object)
         table = self.facts.assign(id=names[self.pairs[:, 0]], other=names[self.pairs[:, 1]])

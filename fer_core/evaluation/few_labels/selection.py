@@ -51,7 +51,7 @@ class Selection:
     """What the labels say about the runs.
 
     Attributes:
-        probability_best: Of each run, shape (R,); sums to 1.
+        probability_best: Probability that each run is the best, shape (R,); sums to 1.
         expected: Expected accuracy of each run, shape (R,), by the model of `posterior.py`.
         leader: Position of the run with the highest expected accuracy.
         regret: Expected accuracy that the leader lacks to the best, 0 to 1.
@@ -122,7 +122,7 @@ def worth_of_next(
     Args:
         pool: The images.
         belief: What is known so far.
-        probabilities: Of each image to be labelled next, shape (N,).
+        probabilities: Probability of each image to be labelled next, shape (N,).
         count: Number of further labels: the images with the highest probabilities.
 
     Returns:

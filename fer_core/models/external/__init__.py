@@ -24,7 +24,7 @@ LIBRARIES: Mapping[str, Library] = {
     "hf": TransformersLibrary(),
     "torchvision": TorchvisionLibrary(),
 }
-"""By the prefix of an architecture's name."""
+"""Libraries by the prefix of an architecture's name."""
 
 __all__ = [
     "LIBRARIES", "LogitsOnly", "build", "default_size", "hub_values", "resolved", "spec",
