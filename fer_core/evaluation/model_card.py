@@ -38,6 +38,7 @@ class CardFacts:
         drawn_faces: What drawn faces show about the run, in one sentence; empty if it was not
             probed.
         verdict: Verdict on the benchmark without constraints; None leaves its section out.
+        lacks: Why the run cannot predict new images; empty if it can.
     """
 
     info: RunInfo
@@ -51,6 +52,7 @@ class CardFacts:
     regression: RegressionReport | None = None
     drawn_faces: str = ""
     verdict: Verdict | None = None
+    lacks: str = ""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -129,6 +131,8 @@ def _introduction(facts: CardFacts) -> list[str]:
     if info.members:
         members = ", ".join(f"`{member}`" for member in info.members)
         lines += [f"It averages the probabilities of {members}.", ""]
+    if facts.lacks:
+        lines += [_plain(facts.lacks), ""]
     return lines + ([f"{_plain(info.note)}", ""] if info.note else [])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import BenchmarkDir, RunDir
 from fer_core.config import Recipe, parse_recipe
 from fer_core.errors import ArtifactError, FerscopeError
@@ -49,6 +50,7 @@ def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None
             return run.benchmark.run(name).info()
         return None
 
+    can = abilities_of(run, info)
     second, regression = run.second_report_path, run.regression_report_path
     return CardFacts(
         info,
@@ -56,12 +58,13 @@ def card_facts(run: RunDir, repository: str = "", verdict: Verdict | None = None
         benchmark,
         weight_licences(info, find),
         LIMITS,
-        _library(info),
+        _library(info) if can.predicts else "",
         repository,
         Report.read(second) if second.is_file() else None,
         RegressionReport.read(regression) if regression.is_file() else None,
         probe_sentence(run),
         verdict,
+        "" if can.predicts else can.reason,
     )
 
 

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from fer_core import provenance
-from fer_core.artifacts import RunDir, write_table
+from fer_core.artifacts import BenchmarkDir, RunDir, write_table
 from fer_core.config import Recipe, parse_recipe
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.targets import RegressionTargets, read_targets
@@ -70,6 +70,7 @@ def write_run(
     If the images have a second annotation (FER2013's original labels beside FER+), a second report
     evaluates the predictions against it, for comparison with the literature.
     """
+    samples = _with_published_leaks(samples, replaced_run(run).benchmark, info)
     report = build_report(run.run_id, predictions, samples, _protocol(info, predictions, "label"))
     predictions.write(run.predictions_path)
     report.write(run.report_path)
@@ -85,6 +86,23 @@ def write_run(
     ledger = (*_earlier_ledger(replaced_run(run)), _ledger_entry())
     info.model_copy(update={"test_ledger": ledger}).write(run.info_path)
     return report
+
+
+def _with_published_leaks(
+    samples: pd.DataFrame, benchmark: BenchmarkDir, info: RunInfo
+) -> pd.DataFrame:
+    """Takes the benchmark's leaks: `find-copies` may have added some since the data were prepared.
+
+    Otherwise the leak-free metrics of two runs could be on different images.
+    """
+    try:
+        published = benchmark.samples().set_index("id")["leak"]
+        if benchmark.info().split_hash != info.split_hash:
+            return samples
+    except (ArtifactError, KeyError):  # not published yet, or damaged
+        return samples
+    leaks = samples["id"].map(published)
+    return samples.assign(leak=leaks.where(leaks.notna(), samples["leak"]).astype(bool))
 
 
 def _earlier_ledger(run: RunDir) -> tuple[LedgerEntry, ...]:

@@ -28,6 +28,13 @@ def test_each_run_and_the_dataset_get_a_card(tmp_path):
         "averages the probabilities of"
         in (toy.benchmark.run("pair-cpu").root / "README.md").read_text()
     )
+    bare = toy.benchmark.run("resnet34-cpu-s0")
+    assert "has results but no weights" not in (bare.root / "README.md").read_text()
+    bare.weights_path.unlink()
+    run("card", "toy", "--run", bare.run_id, "--artifacts", toy.artifacts)
+    text = (bare.root / "README.md").read_text()
+    assert "has results but no weights" in text
+    assert "library_name" not in text
     run("card", "toy", "--dataset", "--artifacts", toy.artifacts)
     card = DatasetCard.load(toy.benchmark.root / "README.md")
     info = toy.benchmark.info()

@@ -22,6 +22,7 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.evaluation.robustness import read_robustness
 from fer_core.evaluation.scope import EVAL_SETS
 from fer_core.records import ELSEWHERE
+from fer_core.run_commit import atomic_replace
 from tests.support.builders import toy_benchmark
 from training import __main__ as cli
 from training.commands.measure import Split
@@ -290,3 +291,22 @@ def test_a_second_annotation_of_training_images_only_gives_no_second_report(tmp_
     predictions = Predictions.read(run.predictions_path, toy.dataset.labels)
     write_run(run, run.info(), predictions, samples)
     assert not run.second_report_path.exists()
+
+
+def test_the_leak_free_images_are_those_of_the_published_benchmark(tmp_path):
+    """Leaks that `find-copies` added after the data were prepared elsewhere count."""
+    toy = toy_benchmark(tmp_path, runs=1)
+    run = toy.benchmark.run("efficientnet_lite0-cpu-s0")
+    published = toy.benchmark.samples()
+    test = published.index[published["split"] == "test"]
+    published.loc[test[:3], "leak"] = True
+    write_table(toy.benchmark.samples_path, published)
+    predictions = Predictions.read(run.predictions_path, toy.dataset.labels)
+    assert not toy.dataset.samples.loc[toy.dataset.samples["split"] == "test", "leak"].any()
+    with atomic_replace(run) as new:
+        report = write_run(new, run.info(), predictions, toy.dataset.samples)
+    assert report.test_leak_free.samples == report.test.samples - 3 == len(test) - 3
+    other = run.info().model_copy(update={"split_hash": "another"})
+    with atomic_replace(run) as new:
+        report = write_run(new, other, predictions, toy.dataset.samples)
+    assert report.test_leak_free.samples == report.test.samples
