@@ -4,7 +4,7 @@ Starts the service with the published runs on a free port of this machine, sends
 each number of clients in turn, and prints the table of docs/service.md.
 """
 
-import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import psutil
 import typer
 
@@ -31,18 +32,17 @@ class Row:
 
     Attributes:
         clients: Concurrent clients.
-        stats: The row `Aggregated` of Locust's table of requests.
+        times: Latency of each request in ms, rounded by Locust to two digits.
+        errors: Requests without status 200.
+        lasted: Seconds from the start to the last response.
         memory: Resident memory of the service in bytes, once a second.
     """
 
     clients: int
-    stats: dict[str, str]
+    times: list[int]
+    errors: int
+    lasted: float
     memory: list[int]
-
-    @property
-    def errors(self) -> int:
-        """Requests without status 200."""
-        return int(self.stats["Failure Count"])
 
     @property
     def grown(self) -> float:
@@ -51,9 +51,9 @@ class Row:
 
     def line(self) -> str:
         """Returns the row of the table in Markdown."""
-        milliseconds = [f"{float(self.stats[key]):.0f} ms" for key in ("50%", "95%", "99%")]
-        cells = [str(self.clients), self.stats["Request Count"], str(self.errors)]
-        cells += [f"{float(self.stats['Requests/s']):.1f}", *milliseconds]
+        milliseconds = [f"{value:.0f} ms" for value in np.percentile(self.times, (50, 95, 99))]
+        cells = [str(self.clients), str(len(self.times)), str(self.errors)]
+        cells += [f"{len(self.times) / self.lasted:.1f}", *milliseconds]
         cells += [f"{self.memory[-1] / 2**20:.0f} MiB", f"{self.grown:+.1f} MiB"]
         return "| " + " | ".join(cells) + " |"
 
@@ -67,22 +67,24 @@ def rows(clients: list[int], seconds: int) -> Iterator[Row]:
 
 
 def _locust(port: int, process: psutil.Process, clients: int, seconds: int) -> Row:
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = Path(folder) / "load"
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
         command = [sys.executable, "-m", "locust", "-f", str(_LOCUST_FILE), "--headless"]
         command += ["-u", str(clients), "-r", str(clients), "-t", f"{seconds}s"]
-        command += ["--host", f"http://127.0.0.1:{port}", "--csv", str(prefix)]
-        command += ["--loglevel", "ERROR", "--exit-code-on-error", "0", "--stop-timeout", "30"]
+        command += ["--host", f"http://127.0.0.1:{port}", "--json", "--only-summary"]
+        command += ["--loglevel", "ERROR", "--exit-code-on-error", "0", "--stop-timeout", "60"]
         memory = []
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as locust:
+        with subprocess.Popen(command, stdout=output, stderr=log) as locust:
             while locust.poll() is None:
                 memory.append(process.memory_info().rss)
                 time.sleep(1)
         if locust.returncode:
-            raise SystemExit("Locust failed; is it installed? pip install locust")
-        with Path(f"{prefix}_stats.csv").open(newline="") as file:
-            stats = next(row for row in csv.DictReader(file) if row["Name"] == "Aggregated")
-        return Row(clients, stats, memory)
+            log.seek(0)
+            raise SystemExit(f"Locust failed; is it installed? pip install locust\n{log.read()}")
+        output.seek(0)
+        (stats,) = json.load(output)  # one entry per path
+    times = [int(float(ms)) for ms, count in stats["response_times"].items() for _ in range(count)]
+    lasted = stats["last_request_timestamp"] - stats["start_time"]
+    return Row(clients, times, stats["num_failures"], lasted, memory)
 
 
 def main(

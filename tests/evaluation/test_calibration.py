@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss
 
 from fer_core.evaluation import calibration, metrics
 from fer_core.evaluation.calibration import Binning
+from fer_core.evaluation.columns import _CHUNK
 from fer_core.evaluation.selective import risk_coverage
 from tests.support.constructed import any_scores, doubled, make_scores, random_scores, shuffled
 
@@ -154,3 +155,53 @@ def test_class_reliability_uses_the_class_probability():
     result = calibration.class_reliability(scores, "disgust", bins=5)
     np.testing.assert_allclose(result.confidence, [0.2])
     np.testing.assert_allclose(result.frequency, [1 / 3])
+
+
+def test_class_reliability_uses_the_requested_bins():
+    scores = random_scores(200)
+    label = scores.labels.names[2]
+    result = calibration.class_reliability(scores, label, 10, Binning.ADAPTIVE)
+    expected = calibration.reliability(
+        scores.probabilities[:, 2], scores.truth == 2, 10, Binning.ADAPTIVE
+    )
+    np.testing.assert_array_equal(result.count, expected.count)
+    width = calibration.class_reliability(scores, label, 10)
+    assert list(width.count) != list(result.count)
+
+
+def test_brier_score_adds_up_over_chunks():
+    few = random_scores(11)
+    times = 2 * _CHUNK // 11 + 1
+    score = calibration.brier_score(
+        np.tile(few.truth, times), np.tile(few.probabilities, (times, 1))
+    )
+    assert score == pytest.approx(calibration.brier_score(few.truth, few.probabilities))
+
+
+def test_temperature_of_rows_of_very_different_confidence_and_of_zeros():
+    rows = np.array([[1.0, 0.0, 0.0], [0.34, 0.33, 0.33]])
+    sharp = calibration.scale_confidence(rows, 0.01)
+    np.testing.assert_allclose(sharp.sum(axis=1), 1)
+    expected = special.softmax(np.log(np.clip(rows, 1e-12, 1)) / 0.01, axis=1)
+    np.testing.assert_allclose(sharp, expected)
+    flat = calibration.scale_confidence(rows[0], 2.0)  # 1e-12 to the power of 1/2 is 1e-6
+    np.testing.assert_allclose(flat, np.array([1, 1e-6, 1e-6]) / (1 + 2e-6))
+    stack = calibration.scale_confidence(np.stack([rows, rows[::-1]]), 0.01)
+    np.testing.assert_allclose(stack, np.stack([expected, expected[::-1]]))
+
+
+def test_scaled_predictions_keep_labels_ids_and_truth():
+    scores = random_scores(5)
+    scaled = calibration.scale_predictions(scores, 2.0)
+    assert scaled.labels == scores.labels
+    assert list(scaled.ids) == list(scores.ids)
+    np.testing.assert_array_equal(scaled.truth, scores.truth)
+
+
+def test_calibration_metrics_by_their_own_functions():
+    scores = random_scores(300)
+    result = calibration.calibration_metrics(scores)
+    right = scores.predicted == scores.truth
+    adaptive = calibration.ece_with_interval(scores.confidence, right, how=Binning.ADAPTIVE)
+    assert result.adaptive_ece == adaptive != result.ece
+    assert result.log_loss == metrics.log_loss(scores.truth, scores.stored)

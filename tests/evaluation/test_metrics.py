@@ -78,3 +78,12 @@ def test_renaming_classes_permutes_the_matrix(case, random):
     renamed = metrics.confusion_matrix(new[truth], new[predicted], classes)
     np.testing.assert_array_equal(renamed[np.ix_(new, new)], matrix)
     assert metrics.macro_recall(renamed) == pytest.approx(metrics.macro_recall(matrix))
+
+
+def test_f1_of_a_class_with_one_sample_is_a_number():
+    np.testing.assert_allclose(metrics.f1(np.array([[1, 0], [0, 3]])), [1, 1])
+
+
+def test_log_loss_of_probability_zero_is_finite():
+    loss = metrics.log_loss(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    assert loss == pytest.approx(-np.log(1e-12) / 2)
