@@ -166,10 +166,15 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             temporary,
             index=False,
             compression="zstd",
+            compression_level=_STRONG if len(table) <= _STRONGLY_COMPRESSED else None,
             use_dictionary=[name for name in encodings if name not in plain],
             column_encoding=plain or None,
         )
 
+
+_STRONG, _STRONGLY_COMPRESSED = 19, 50_000
+"""Level of zstd for tables of up to so many rows, which ship with a benchmark: 5 to 10% smaller, and
+written in seconds."""
 
 _SHORT = 1000
 """Rows up to which text is stored as a dictionary: a column of few values, such as classes, can be
