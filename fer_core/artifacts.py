@@ -173,8 +173,9 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 _STRONG, _STRONGLY_COMPRESSED = 19, 50_000
-"""Level of zstd for tables of up to so many rows, which ship with a benchmark: 5 to 10% smaller, and
-written in seconds."""
+"""Level of zstd for tables of at most so many rows, such as those that ship with a benchmark.
+
+They are 5 to 10% smaller than at the default level, and written in seconds."""
 
 _SHORT = 1000
 """Rows up to which text is stored as a dictionary: a column of few values, such as classes, can be
