@@ -34,7 +34,7 @@ Engine = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Workers of --engine ray.", show_default="one a GPU, or one a CPU core"
+        min=1, help="Workers of --engine ray.", show_default="one per GPU, or per CPU core"
     ),
 ]
 Profile = Annotated[

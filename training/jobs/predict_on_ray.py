@@ -71,11 +71,11 @@ def predict_parts_on_ray(
         folder: Keeps the finished parts.
         job: What each worker loads.
         progress: Shows progress over parts.
-        workers: Number of workers; None for one a GPU of the cluster, without GPU one a CPU core.
+        workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        FerscopeError: If a part cannot be predicted, or its workers die again and again.
+        FerscopeError: If a part cannot be predicted, or its workers die repeatedly.
     """
     folder.start()
     parts = split_files(_absolute(files))

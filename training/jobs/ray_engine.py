@@ -18,7 +18,9 @@ ResultT = TypeVar("ResultT", covariant=True)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_RETRIES = 3  # of a task whose worker died; a file that ends each worker must not go on for ever
+_RETRIES = (
+    3  # of a task whose worker died; a file that ends each worker must not be retried for ever
+)
 
 
 class Job(Protocol[TaskT, ResultT]):
@@ -70,14 +72,14 @@ def map_on_ray(
     Args:
         tasks: What each call of the job's function gets.
         job: What each worker loads.
-        workers: Number of workers; None for one a GPU of the cluster, without GPU one a CPU core.
+        workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 
     Yields:
         The position of a task and its result, in any order.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        FerscopeError: If a task cannot be computed, or its workers die again and again.
+        FerscopeError: If a task cannot be computed, or its workers die repeatedly.
     """
     if not tasks:
         return
@@ -135,9 +137,9 @@ def _plain_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401 (the module)
         raise FerscopeError(f"A worker of the Ray cluster failed: {error.cause}") from error
     except ray.exceptions.RayError as error:
         raise FerscopeError(
-            "A part of the work ended its worker again and again, for example because memory was "
-            "too small. What is finished is kept: start the command again with fewer --workers, "
-            "or without --engine ray."
+            "A task repeatedly ended its worker, for example because memory ran out. What is "
+            "finished is kept: run the command again with fewer --workers, or without "
+            "--engine ray."
         ) from error
 
 

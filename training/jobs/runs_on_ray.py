@@ -121,7 +121,7 @@ def runs_on_ray(
         runs: Finished runs.
         job: Measures or explains a run by its id.
         progress: Shows progress over runs.
-        workers: Number of workers; None for one a GPU of the cluster, without GPU one a CPU core.
+        workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 
     Returns:
         What the job returned by run id; runs that failed are missing, and the command, which
@@ -129,7 +129,7 @@ def runs_on_ray(
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        FerscopeError: If workers die again and again.
+        FerscopeError: If workers die repeatedly.
     """
     done: dict[str, Result] = {}
     ensembles = [run.run_id for run in runs if _is_ensemble(run)]

@@ -59,7 +59,7 @@ class TransferOptions:
         run_ids: Runs to transfer; all that can predict if empty.
         device: Device of the networks; a GPU if there is one by default.
         engine: Where the networks predict: in this process, or on a Ray cluster.
-        workers: Workers of the cluster; None for one a GPU, without GPU one a CPU core.
+        workers: Workers of the cluster; None for one per GPU, or per CPU core.
     """
 
     name: str

@@ -70,11 +70,11 @@ def answer_on_ray(
         digests: Hash of each face of the set.
         job: What each worker loads.
         batch: Faces per task: what a dead worker computes again.
-        workers: Number of workers; None for one a GPU of the cluster, without GPU one a CPU core.
+        workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 
     Raises:
         MissingExtraError: If Ray is not installed.
-        FerscopeError: If workers die again and again.
+        FerscopeError: If workers die repeatedly.
     """
     tasks: list[Batch] = []
     for run_id, cache in caches.items():

@@ -54,7 +54,7 @@ def test_every_part_is_computed_once_although_a_worker_dies(tmp_path):
 def test_a_part_that_ends_each_worker_is_given_up_after_the_others_are_yielded(tmp_path):
     results = map_on_ray(["a", "b", "die"], Shout(tmp_path / "died", once=False), workers=1)
     assert [next(results), next(results)] == [(0, "A"), (1, "B")]
-    with pytest.raises(FerscopeError, match="again and again"):
+    with pytest.raises(FerscopeError, match="repeatedly ended its worker"):
         next(results)
 
 
