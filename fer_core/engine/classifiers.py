@@ -82,8 +82,8 @@ def load_fastest(
 ) -> Classifier:
     """Loads what predicts fastest: on a CPU the ONNX copy of a network's weights, if there is one.
 
-    Probabilities differ from the network's by at most 1e-4, as checked when it was written. Arguments and errors are those of
-    `load_classifier`.
+    Probabilities differ from the network's by at most 1e-4, as checked when the copy was written.
+    Arguments and errors are those of `load_classifier`.
     """
     copy = onnx_copy(run, stored, threads) if device.type == "cpu" else None
     return copy or load_classifier(run, stored, device, threads)

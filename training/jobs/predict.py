@@ -60,7 +60,7 @@ class Tally:
     """Result of `predict_files`.
 
     Attributes:
-        table: One row a face and run, and one a run of what shows no face or could not be read
+        table: One row per face and run, and one per run of what shows no face or could not be read
             (the reason is its `note`); see `tabulate`.
         pictures: Number of images read.
         frames: Number of video frames read.
