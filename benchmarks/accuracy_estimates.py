@@ -24,7 +24,7 @@ from fer_core.data.storage import decode
 from fer_core.evaluation.accuracy_estimates import (
     AgreementLine,
     Estimator,
-    RunAnswers,
+    RunPredictions,
     estimate,
     mean_agreement,
     moved_share,
@@ -86,7 +86,7 @@ def drawn(benchmark: BenchmarkDir, info: BenchmarkInfo) -> Shift | None:
 
 
 @dataclass(frozen=True)
-class Answers:
+class ShiftPredictions:
     """Raw predictions of a shifted set.
 
     Attributes:
@@ -98,7 +98,7 @@ class Answers:
     distances: NDArray[np.float64]
 
 
-def answer(benchmark: BenchmarkDir, reference: ShiftReference, shift: Shift) -> Answers:
+def predict(benchmark: BenchmarkDir, reference: ShiftReference, shift: Shift) -> ShiftPredictions:
     """Predicts a shifted set; finished sets are read from the benchmark's cache."""
     import torch
 
@@ -114,7 +114,7 @@ def answer(benchmark: BenchmarkDir, reference: ShiftReference, shift: Shift) -> 
         arrays = {item.run_id: item.probabilities for item in predictions}
         write_arrays(path, {"distances": reference.space.distances(features), **arrays})
     stored = read_arrays(path)
-    return Answers({name: stored[name] for name in RUNS}, stored["distances"])
+    return ShiftPredictions({name: stored[name] for name in RUNS}, stored["distances"])
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,13 @@ def source(benchmark: BenchmarkDir, run_ids: Sequence[str], shifted: set[str]) -
 
 
 def check(
-    known: Source, reference: ShiftReference | None, shift: Shift, answers: Answers
+    known: Source, reference: ShiftReference | None, shift: Shift, predicted: ShiftPredictions
 ) -> pd.DataFrame:
     """Returns estimates, truth and signals of a shifted set, one row per run."""
     runs = {
-        run_id: RunAnswers(
+        run_id: RunPredictions(
             known.validation[run_id],
-            scale_confidence(answers.probabilities[run_id], known.temperatures[run_id]),
+            scale_confidence(predicted.probabilities[run_id], known.temperatures[run_id]),
         )
         for run_id in known.validation
     }
@@ -165,7 +165,7 @@ def check(
                 **{str(name): value for name, value in estimate(run, line).items()},
                 "outside": np.nan
                 if reference is None
-                else reference.space.share_outside(answers.distances),
+                else reference.space.share_outside(predicted.distances),
                 "moved": moved,
                 "agreement": agreement,
                 "agreement_before": before,
@@ -199,9 +199,11 @@ def stored_slices(benchmark: BenchmarkDir) -> list[pd.DataFrame]:
     for name, kind, rows in _slices(new, truth, random):
         if len(rows) < SMALLEST:
             continue
-        answers = Answers({run_id: values[rows] for run_id, values in raw.items()}, np.empty(0))
+        predicted = ShiftPredictions(
+            {run_id: values[rows] for run_id, values in raw.items()}, np.empty(0)
+        )
         shift = Shift(name, kind, np.empty(0, dtype=np.uint8), truth[rows])
-        tables.append(check(known, None, shift, answers))
+        tables.append(check(known, None, shift, predicted))
     return tables
 
 
@@ -252,7 +254,7 @@ def measure() -> list[Result]:
     if (other := drawn(store.benchmark(OTHER), benchmark.info())) is not None:
         sets.append(other)
     for shift in show_progress(sets, len(sets), "predicting shifted sets"):
-        tables.append(check(known, reference, shift, answer(benchmark, reference, shift)))
+        tables.append(check(known, reference, shift, predict(benchmark, reference, shift)))
     table = pd.concat(tables, ignore_index=True)
     write_table(benchmark.estimate_checks_path, table)
     return _summary(table)

@@ -30,8 +30,8 @@ _STILL = (
     "document.querySelector('[data-testid=stApp]')"
     ".getAttribute('data-test-script-state') === 'notRunning'"
 )
-_ANSWER = "/\\u00b7 \\d+%$/"
-_ROWS = f"[...document.querySelectorAll('h3')].filter(row => {_ANSWER}.test(row.innerText.trim()))"
+_SHARE = "/\\u00b7 \\d+%$/"
+_ROWS = f"[...document.querySelectorAll('h3')].filter(row => {_SHARE}.test(row.innerText.trim()))"
 _TIMED = """async element => {{
     const frame = () => new Promise(requestAnimationFrame);
     const started = performance.now();

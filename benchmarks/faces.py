@@ -1,4 +1,4 @@
-"""Speed from photographs to answers: detection, nine networks, a video and a camera's frames.
+"""Speed from photographs to predictions: detection, nine networks, a video and a camera's frames.
 
 The pictures are drawn, and networks are the shipped ones. The comparison is the CPU time of the
 whole process, which other programs on the machine change less than the wall-clock time.
@@ -33,7 +33,7 @@ from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 
 BENCHMARK, NETWORKS = "ferplus", "all_ensemble-cpu"
-DETECT_MS, ANSWERS_MS, OVERLAYS_MS, LIVE_RATE = 30, 120, 700, 8
+DETECT_MS, PREDICT_MS, OVERLAYS_MS, LIVE_RATE = 30, 120, 700, 8
 _REPEATS = 9
 _CLIP_SECONDS, _CLIP_RATE = 6, 30
 
@@ -56,7 +56,7 @@ def measure() -> Iterator[Result]:
     yield from _detection()
     predictor = Predictor(ArtifactStore(artifacts_root()).benchmark(BENCHMARK))
     networks = list(predictor.benchmark.run(NETWORKS).info().members)
-    yield from _answers(predictor, networks)
+    yield from _predictions(predictor, networks)
     fastest = fastest_run(benchmarks.benchmark(predictor.benchmark), networks)
     yield from _video(predictor, networks[:2])
     yield from _live(predictor, fastest)
@@ -89,18 +89,18 @@ def _detection() -> Iterator[Result]:
         yield _within(f"detection in 1 megapixel, {what}", times, DETECT_MS)
 
 
-def _answers(predictor: Predictor, networks: list[str]) -> Iterator[Result]:
+def _predictions(predictor: Predictor, networks: list[str]) -> Iterator[Result]:
     emotions = list(PROTOTYPES)
     faces = [
         predictor.format.convert(render(700 + n, emotions[n % len(emotions)]).image)
         for n in range(_REPEATS + 1)
     ]
     times = timed(partial(predictor.predict, [face], networks) for face in faces)
-    yield _within(f"one new face, {len(networks)} networks, distributions, warm", times, ANSWERS_MS)
+    yield _within(f"one new face, {len(networks)} networks, distributions, warm", times, PREDICT_MS)
 
     def overlays(face: NDArray[np.uint8]) -> None:
         for run_id in networks:
-            predictor.answer(face, run_id)
+            predictor.predict_and_explain(face, run_id)
 
     times = timed(partial(overlays, face) for face in faces)
     yield _within(f"one new face, {len(networks)} networks with overlays, warm", times, OVERLAYS_MS)

@@ -155,19 +155,19 @@ def one_at_a_time(benchmark: BenchmarkDir, faces: list[bytes]) -> tuple[float, f
     runs = [info.run_id for info in predictor.runs() if info.kind == "network"]
     networks = [load_network(benchmark.run(run), predictor.format) for run in runs]
 
-    def answer(face: bytes) -> None:
+    def predict(face: bytes) -> None:
         stored = predictor.format.convert(open_picture(face))[None]
         for network in networks:
             predict_logits(network.model, stored, network.preprocessing, batch_size=1)
 
     for face in faces:
-        answer(face)
+        predict(face)
     times = []
     processor = time.process_time()
     for _ in range(3):
         started = time.perf_counter()
         for face in faces:
-            answer(face)
+            predict(face)
         times.append(time.perf_counter() - started)
     return len(faces) / median(times), (time.process_time() - processor) / (3 * len(faces))
 

@@ -31,8 +31,8 @@ class Visitor:
         self.elements: list[Element] = []
         self.failed = False
         self._session = ""
-        with urllib.request.urlopen(f"{address}/_stcore/health") as answer:
-            cookies = answer.headers.get_all("Set-Cookie") or []
+        with urllib.request.urlopen(f"{address}/_stcore/health") as response:
+            cookies = response.headers.get_all("Set-Cookie") or []
         self._token = next(
             (
                 cookie.split(";")[0].split("=", 1)[1]
@@ -89,10 +89,10 @@ class Visitor:
         message.file_urls_request.file_names.append(name)
         message.file_urls_request.session_id = self._session
         self._socket.send(message.SerializeToString())
-        answer = self._receive()
-        while answer.WhichOneof("type") != "file_urls_response":
-            answer = self._receive()
-        (urls,) = answer.file_urls_response.file_urls
+        message = self._receive()
+        while message.WhichOneof("type") != "file_urls_response":
+            message = self._receive()
+        (urls,) = message.file_urls_response.file_urls
         edge = "----ferscope"
         body = (
             f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'

@@ -140,6 +140,7 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
     Key.GROUPS: {"Bit for bit": "exact"},
     Key.LABEL: {"every class": "all classes"},
     Key.PAIRS: {"Errors the other mends": "complementarity"},
+    Key.POINT: {"always answer": "always predict"},
     Key.RANK: FORMER_RANKINGS,
     Key.SCALE: {"For and against": "Evidence for and against"},
     Key.SORT: {"Least like a face first": "outlier", "Most disputed first": "agreement"},
@@ -150,7 +151,8 @@ ALIASES: Mapping[Key, Mapping[str, str]] = {
         "the true class": "true class",
     },
     Key.VIEW: {
-        "Answers": "answers",
+        "Answers": "predictions",
+        "answers": "predictions",
         "What if": "what-if",
         "Look-alikes": "look-alikes",
         "Light and sharpness": "statistics",

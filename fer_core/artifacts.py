@@ -297,7 +297,7 @@ class RunDir:
 
     @property
     def real_changes_path(self) -> Path:
-        """`real_changes.parquet`: how changes of validation pictures change the answers."""
+        """`real_changes.parquet`: how changes of validation pictures change the predictions."""
         return self.root / "real_changes.parquet"
 
     @property

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from fer_core.evaluation.regression import CAVEAT, RegressionReport, margins
 from fer_core.predictor import Predictor
-from fer_core.predictor.export import answers_html
+from fer_core.predictor.export import predictions_html
 from fer_core.serving.app import create_app
 from fer_core.serving.settings import Settings
 from tests.support.regression import TARGETS, drawn_regression
@@ -53,10 +53,10 @@ def test_a_face_has_the_estimates_of_the_report(estimating):
             prediction.estimates[name].values, expected, rtol=1e-4, atol=1e-5
         )
         assert prediction.estimates[name].margin == margins(run)[name]
-    answer = predictor.answer(faces[0], run.run_id)
+    answer = predictor.predict_and_explain(faces[0], run.run_id)
     for name, item in answer.estimates.items():
         assert item.values[0] == pytest.approx(prediction.estimates[name].values[0], abs=1e-5)
-    page = answers_html([answer], Image.fromarray(faces[0]), toy.benchmark.info())
+    page = predictions_html([answer], Image.fromarray(faces[0]), toy.benchmark.info())
     assert answer.estimates["brow_lower"].text() in page
     assert CAVEAT in page
 

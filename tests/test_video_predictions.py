@@ -11,7 +11,7 @@ from fer_core.data.faces import DetectedFace
 from fer_core.errors import DataError
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.predictor import Predictor
-from fer_core.predictor.table import answer_changes
+from fer_core.predictor.table import prediction_changes
 from fer_core.predictor.video import VideoOptions, predict_video
 from tests.support.uploads import QuarterDetector, png
 from tests.support.video import write_video
@@ -65,12 +65,12 @@ def test_changes_are_detected_by_person_and_run():
             "answer": ["happy", "sad", None, "happy", "fear", "sad", None],
         }
     )
-    changes = answer_changes(table)
+    changes = prediction_changes(table)
     assert changes[["frame", "face", "before", "after"]].to_numpy().tolist() == [
         [2, 1, "sad", "fear"],
         [3, 0, "happy", "sad"],
     ]
-    assert answer_changes(table.assign(answer=None)).empty
+    assert prediction_changes(table.assign(answer=None)).empty
 
 
 def test_boxes_and_bars_are_drawn_into_a_copy():

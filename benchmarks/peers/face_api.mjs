@@ -34,9 +34,9 @@ async function main(folder, out) {
       const image = tf.tensor3d(Int32Array.from(bytes), [side, side, channels], 'int32');
       return channels === 3 ? image : tf.tile(image, [1, 1, 3]);
     });
-    const answers = await faceapi.nets.faceExpressionNet.predictExpressions(images);
-    answers.forEach((answer, index) => {
-      lines.push([part[index], ...CLASSES.map((name) => answer[name])].join(','));
+    const predictions = await faceapi.nets.faceExpressionNet.predictExpressions(images);
+    predictions.forEach((prediction, index) => {
+      lines.push([part[index], ...CLASSES.map((name) => prediction[name])].join(','));
     });
     tf.dispose(images);
     if (start % (BATCH * 20) === 0) console.log(`${start} of ${ids.length}`);

@@ -53,8 +53,8 @@ def main(folder: Path, out: Path) -> None:
         writer.writerow(("id", *CLASSES))
         for start in range(0, len(ids), BATCH):
             part = slice(start, start + BATCH)
-            answers = model.predict(grey(images[part], model.input_shape[1]), verbose=0)
-            writer.writerows((key, *row) for key, row in zip(ids[part], answers, strict=True))
+            probabilities = model.predict(grey(images[part], model.input_shape[1]), verbose=0)
+            writer.writerows((key, *row) for key, row in zip(ids[part], probabilities, strict=True))
             print(f"{start} of {len(ids)}")
 
 

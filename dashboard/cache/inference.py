@@ -20,7 +20,7 @@ from fer_core.errors import FerscopeError
 
 if TYPE_CHECKING:  # torch stays out of the pages that need no model
     from fer_core.data.faces import FaceDetector, PictureFaces
-    from fer_core.predictor import Answer, BasePrediction, Prediction, Predictor
+    from fer_core.predictor import BasePrediction, ExplainedPrediction, Prediction, Predictor
 
 
 @digested
@@ -93,9 +93,9 @@ def can_predict(run: Run) -> bool:
 
 
 @st.cache_resource(max_entries=256, ttl=3600, show_spinner=False, hash_funcs=WITH_EVIDENCE)
-def answer(
+def explained_prediction(
     benchmark: Benchmark, run: Run, face: NDArray[np.uint8], explain: str | None
-) -> "Answer | str":
+) -> "ExplainedPrediction | str":
     """Returns a run's prediction and saliency map for a face, or the reason why there is none.
 
     Args:
@@ -105,7 +105,7 @@ def answer(
         explain: The explained class; the predicted one if None.
     """
     try:
-        return predictor(benchmark).answer(face, run.run_id, explain)
+        return predictor(benchmark).predict_and_explain(face, run.run_id, explain)
     except FerscopeError as error:
         return str(error)
 

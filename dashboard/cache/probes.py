@@ -1,4 +1,4 @@
-"""Cached results of probes: answers for drawn faces, and what follows from them."""
+"""Cached results of probes: predictions for drawn faces, and what follows from them."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ from fer_core.evaluation.attribute_effects import (
     flip_shares,
 )
 from fer_core.evaluation.probe_text import probe_sentence
-from fer_core.evaluation.probes import ProbeAnswers, read_probes
+from fer_core.evaluation.probes import ProbePredictions, read_probes
 from fer_core.evaluation.real_changes import RealAgreement, compare_with_real, read_real_changes
 from fer_core.evaluation.response_curves import ResponseCurve, response_curves
 from fer_core.labels import LabelSet
@@ -38,8 +38,8 @@ def is_probed(run: Run) -> bool:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
-def answers(run: Run) -> ProbeAnswers | None:
-    """Returns a run's answers for drawn faces; None if there are none that can be used."""
+def predictions(run: Run) -> ProbePredictions | None:
+    """Returns a run's predictions for drawn faces; None if there are none that can be used."""
     try:
         labels = LabelSet(tuple(run.info.labels))
         return read_probes(run.directory.probes_path, labels, run.info.created)
@@ -50,34 +50,34 @@ def answers(run: Run) -> ProbeAnswers | None:
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
 def accuracy(run: Run) -> DrawnAccuracy | None:
     """Returns how well a run recognises drawn faces; None without a probe."""
-    probed = answers(run)
+    probed = predictions(run)
     return None if probed is None else drawn_accuracy(probed)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
 def curves(run: Run) -> tuple[ResponseCurve, ...]:
     """Returns a run's response curves."""
-    probed = answers(run)
+    probed = predictions(run)
     return () if probed is None else response_curves(probed)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
 def effects(run: Run) -> tuple[AttributeEffect, ...]:
-    """Returns the effects of attributes on a run, largest share of changed answers first."""
-    probed = answers(run)
+    """Returns the effects of attributes on a run, largest share of changed predictions first."""
+    probed = predictions(run)
     return () if probed is None else attribute_effects(probed)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
 def shares(run: Run) -> dict[str, float]:
-    """Returns the share of changed answers by attribute."""
-    probed = answers(run)
+    """Returns the share of changed predictions by attribute."""
+    probed = predictions(run)
     return {} if probed is None else flip_shares(probed, [item.name for item in COMPARED])
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=BY_PROBES)
 def real_changes(run: Run) -> pd.DataFrame | None:
-    """Returns how changes of real pictures change a run's answers; None if not measured."""
+    """Returns how changes of real pictures change a run's predictions; None if not measured."""
     try:
         return read_real_changes(run.directory.real_changes_path)
     except ArtifactError:

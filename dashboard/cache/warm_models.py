@@ -59,7 +59,7 @@ def _load(benchmark: Benchmark, limit: float) -> None:
         names = [run.run_id for run in runs]
         load_within(names, lambda run_id: shared.predict([face], [run_id]), limit)
         if torch_installed():  # maps take longer, and are shown after the predictions
-            load_within(names, lambda run_id: shared.answer(face, run_id), limit)
+            load_within(names, lambda run_id: shared.predict_and_explain(face, run_id), limit)
     except Exception:  # pages load what they need themselves
         log.exception("models could not be loaded in advance")
 

@@ -19,7 +19,7 @@ def button(
     """Shows a button that downloads a file.
 
     A click does not rerun the page. If it did, Streamlit could lose the file: the start of a run
-    discards an answer about a made file that it has not sent yet, and the end of a run deletes
+    discards a response about a made file that it has not sent yet, and the end of a run deletes
     files that the page no longer refers to.
 
     Args:

@@ -22,7 +22,7 @@ from fer_core.data import annotators
 from fer_core.data.stored_pictures import Pictures
 from fer_core.errors import FerscopeError
 from fer_core.evaluation.human_votes import Votes
-from fer_core.figures.charts import answers_heatmap
+from fer_core.figures.charts import predictions_heatmap
 from fer_core.figures.palette import class_colour
 from fer_core.labels import LabelSet
 
@@ -210,8 +210,8 @@ def _predictions(benchmark: Benchmark, row: pd.DataFrame, classes: tuple[str, ..
     rows |= {benchmark.titles[run_id]: values for run_id, values in probabilities.items()}
     right = sum(scored.names[values.argmax()] == label for values in probabilities.values())
     chart.show(
-        answers_heatmap(rows, scored.names, str(label)),
-        "answers",
+        predictions_heatmap(rows, scored.names, str(label)),
+        "predictions",
         f"Calibrated probability of each class, one row per model; the label is in bold. {right} "
         f"of {len(probabilities)} models predict the label.",
     )
@@ -229,16 +229,16 @@ def _maps(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> No
     with st.spinner("Running the models ..."):
         for index, run in enumerate(runs):
             column = columns[index % _OVERLAY_COLUMNS]
-            answer = inference.answer(benchmark, run, np.asarray(picture), None)
-            if isinstance(answer, str):
-                column.caption(plain(answer))
+            result = inference.explained_prediction(benchmark, run, np.asarray(picture), None)
+            if isinstance(result, str):
+                column.caption(plain(result))
                 continue
             lines = [
-                f"{plain(benchmark.titles[run.run_id])}: {plain(answer.top)}, "
-                f"{answer.calibrated.max():.0%}",
-                answer.method,
+                f"{plain(benchmark.titles[run.run_id])}: {plain(result.top)}, "
+                f"{result.calibrated.max():.0%}",
+                result.method,
             ]
-            saliency_map.show(column, picture, answer.saliency, answer.evidence, lines)
+            saliency_map.show(column, picture, result.saliency, result.evidence, lines)
 
 
 def _neighbours(benchmark: Benchmark, pictures: Pictures | None, sample_id: str) -> None:

@@ -41,9 +41,9 @@ def effects(run: Run, accuracy: DrawnAccuracy) -> None:
     chart.show(
         figure(figures.effect_bars, table),
         "effects",
-        f"Share of {table[0].pairs} faces of {IDENTITIES} drawn persons whose answer changes, with "
-        "95% intervals over persons. Green: the attribute shifts the probability of a class by at "
-        "least one point (Wilcoxon signed-rank test over persons, Holm's correction over all "
+        f"Share of {table[0].pairs} faces of {IDENTITIES} drawn persons whose prediction changes, "
+        "with 95% intervals over persons. Green: the attribute shifts the probability of a class "
+        "by at least one point (Wilcoxon signed-rank test over persons, Holm's correction over all "
         "attributes and classes).",
     )
     for sentence in probe_text.effect_sentences(table, accuracy):
@@ -52,7 +52,7 @@ def effects(run: Run, accuracy: DrawnAccuracy) -> None:
 
 
 def attribute(benchmark: Benchmark, run: Run) -> None:
-    """Shows the shift of each class for a picked attribute, and the faces whose answer changes."""
+    """Shows each class's shift for a picked attribute, and the faces whose prediction changes."""
     by_name = {effect.attribute.name: effect for effect in cache.effects(run)}
     if not by_name:
         return
@@ -91,16 +91,18 @@ def attribute(benchmark: Benchmark, run: Run) -> None:
 
 
 def _changed_faces(benchmark: Benchmark, effect: AttributeEffect) -> None:
-    """Shows the faces whose answer changes, each beside its reference, on demand."""
+    """Shows the faces whose prediction changes, each beside its reference, on demand."""
     changed = [
-        (flips.expression, earlier, flips.answer, person)
+        (flips.expression, earlier, flips.predicted, person)
         for flips in effect.flips
         for person, earlier in zip(flips.persons, flips.before, strict=True)
     ]
     if not changed:
-        st.caption("It changes no answer.")
+        st.caption("It changes no prediction.")
         return
-    if not st.toggle(f"Show the faces whose answer changes ({len(changed)})", key="faces-changed"):
+    if not st.toggle(
+        f"Show the faces whose prediction changes ({len(changed)})", key="faces-changed"
+    ):
         return
     shown = changed[:SHOWN_PAIRS]
     names = (effect.attribute.reference, effect.attribute.name)
@@ -112,30 +114,32 @@ def _changed_faces(benchmark: Benchmark, effect: AttributeEffect) -> None:
     info = benchmark.info
     drawn = cache.pictures(faces, cache.view_of(benchmark), info.side, info.colour)
     cards = []
-    for index, (expression, earlier, answer, person) in enumerate(shown):
+    for index, (expression, earlier, predicted, person) in enumerate(shown):
         before, after = (Image.fromarray(drawn[2 * index + step]) for step in (0, 1))
         titles = [ATTRIBUTES[name].title for name in names]
         note = f"{titles[0]}; shows {expression}, person {person + 1}"
-        cards.append(Card(before, f"answer: {earlier}", note, class_colour(earlier, info.labels)))
-        colour = class_colour(answer, info.labels)
-        cards.append(Card(after, f"answer: {answer}", titles[1], colour))
+        cards.append(
+            Card(before, f"prediction: {earlier}", note, class_colour(earlier, info.labels))
+        )
+        colour = class_colour(predicted, info.labels)
+        cards.append(Card(after, f"prediction: {predicted}", titles[1], colour))
     gallery(cards, side=96, key="changed-faces")
     if len(changed) > len(shown):
         st.caption(f"The first {len(shown)} of {len(changed)}.")
 
 
 def shares_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
-    """Shows the share of changed answers by attribute and model."""
+    """Shows the share of changed predictions by attribute and model."""
     shares = {
         run_id: values for run_id in probed if (values := cache.shares(benchmark.run(run_id)))
     }
     if not shares:
         return
-    st.subheader("Which attributes change which model's answers?", anchor=False)
+    st.subheader("Which attributes change which model's predictions?", anchor=False)
     chart.show(
         figure(figures.flip_heatmap, shares, benchmark.titles),
         "flips",
-        "Share of drawn faces whose answer changes although the expression stays the same.",
+        "Share of drawn faces whose prediction changes although the expression stays the same.",
     )
 
 

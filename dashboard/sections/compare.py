@@ -29,10 +29,10 @@ from fer_core.data.whatif import CHANGES, Turn, changed, sweep, turns
 from fer_core.evaluation.regression import CAVEAT
 from fer_core.extras import INSTALL_FULL, torch_installed
 from fer_core.figures.boxes import BoxLabel, draw_boxes
-from fer_core.figures.charts import answers_heatmap, probability_bars
+from fer_core.figures.charts import predictions_heatmap, probability_bars
 from fer_core.figures.overlay import outlined
 from fer_core.figures.whatif import sweep_chart
-from fer_core.predictor import Answer, BasePrediction, calibrated, decide
+from fer_core.predictor import BasePrediction, ExplainedPrediction, calibrated, decide
 
 PER_ROW = 4
 PREDICTED = "predicted class"
@@ -137,10 +137,10 @@ def predictions(benchmark: Benchmark, run_ids: Sequence[str], faces: Faces) -> N
     with heat_map.container():
         _heatmap(predicted, benchmark.titles)
     with queued("maps", *work, target):
-        answers = _explain(benchmark, cards, predicted, stored, target)
+        explained = _explain(benchmark, cards, predicted, stored, target)
     _explanation_notes(predicted)
-    if answers:
-        compare_downloads.show(benchmark, faces, answers, unsure_below)
+    if explained:
+        compare_downloads.show(benchmark, faces, explained, unsure_below)
 
 
 def agreement(predictions: Sequence[BasePrediction], unsure_below: float) -> str:
@@ -214,8 +214,8 @@ def _explain(
     predicted: Sequence[BasePrediction],
     stored: NDArray[np.uint8],
     target: str | None,
-) -> list[Answer]:
-    """Shows each model's saliency map as soon as it is there; returns the answers.
+) -> list[ExplainedPrediction]:
+    """Shows each model's saliency map as soon as it is there; returns predictions with maps.
 
     Args:
         benchmark: The benchmark.
@@ -230,29 +230,29 @@ def _explain(
         st.info(f"Saliency maps need PyTorch. Install it with: {INSTALL_FULL}.")
         return []
     face = Image.fromarray(stored)
-    answers: dict[str, Answer] = {}
+    explained: dict[str, ExplainedPrediction] = {}
     # an ensemble's map is made of its members' maps
     ids = [item.run_id for item in predicted]
     for run_id in sorted(ids, key=lambda run_id: bool(benchmark.run(run_id).info.members)):
-        answer = inference.answer(benchmark, benchmark.run(run_id), stored, target)
-        if isinstance(answer, str):
-            cards[run_id].map.warning(f"There is no map. {plain(answer)}")
+        result = inference.explained_prediction(benchmark, benchmark.run(run_id), stored, target)
+        if isinstance(result, str):
+            cards[run_id].map.warning(f"There is no map. {plain(result)}")
             continue
-        answers[run_id] = answer
+        explained[run_id] = result
         note = (
-            f"Evidence for *{answer.explained}* ({answer.method}); {1000 * answer.seconds:.0f} ms"
+            f"Evidence for *{result.explained}* ({result.method}); {1000 * result.seconds:.0f} ms"
         )
         with cards[run_id].map.container():
-            saliency_map.show(st.container(), face, answer.saliency, answer.evidence, note)
-    return [answers[run_id] for run_id in ids if run_id in answers]
+            saliency_map.show(st.container(), face, result.saliency, result.evidence, note)
+    return [explained[run_id] for run_id in ids if run_id in explained]
 
 
 def _heatmap(predictions: Sequence[BasePrediction], titles: Mapping[str, str]) -> None:
     """Shows all distributions as one heat map, one row per model."""
     rows = {titles[item.run_id]: item.calibrated for item in predictions}
     chart.show(
-        answers_heatmap(rows, predictions[0].labels.names, ""),
-        "answers",
+        predictions_heatmap(rows, predictions[0].labels.names, ""),
+        "predictions",
         "Calibrated probability of each class, one row per model.",
     )
 
@@ -270,11 +270,11 @@ def _explanation_notes(predictions: Sequence[BasePrediction]) -> None:
         st.caption(f"Numbers below a prediction are estimates with 90% intervals. {CAVEAT}")
 
 
-def _probabilities(answer: BasePrediction) -> str:
+def _probabilities(prediction: BasePrediction) -> str:
     """Returns a model's probabilities as text."""
     return "Class probabilities: " + ", ".join(
         f"{name} {share:.0%}"
-        for name, share in zip(answer.labels.names, answer.calibrated, strict=True)
+        for name, share in zip(prediction.labels.names, prediction.calibrated, strict=True)
     )
 
 
@@ -367,7 +367,7 @@ def _similar_by_embedding(
 
 
 def _flip(turn: Turn | None, labels: Sequence[str]) -> str:
-    return "unchanged" if turn is None else f"at {turn.amount:+.2f}: {labels[turn.answer]}"
+    return "unchanged" if turn is None else f"at {turn.amount:+.2f}: {labels[turn.predicted]}"
 
 
 def _slider(name: str, label: str, bounds: tuple[float, float, float], help_text: str) -> float:

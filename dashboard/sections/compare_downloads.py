@@ -17,8 +17,8 @@ from dashboard.components.face_input import DetectedPicture
 from dashboard.components.tiles import tiles
 from fer_core.csv_text import csv_text
 from fer_core.data.imaging import SampleFormat
-from fer_core.predictor import Answer, Prediction
-from fer_core.predictor.export import answers_html, answers_png, faces_json
+from fer_core.predictor import ExplainedPrediction, Prediction
+from fer_core.predictor.export import faces_json, predictions_html, predictions_png
 from fer_core.predictor.table import NO_FACE, TOO_SMALL, Sighting, tabulate
 
 CHANGED = "crop or light changed by hand"
@@ -40,26 +40,30 @@ class Faces:
 
 
 def show(
-    benchmark: Benchmark, faces: Faces, answers: Sequence[Answer], unsure_below: float
+    benchmark: Benchmark,
+    faces: Faces,
+    predictions: Sequence[ExplainedPrediction],
+    unsure_below: float,
 ) -> None:
     """Shows the download buttons.
 
     Args:
         benchmark: The benchmark.
         faces: The faces.
-        answers: Of the shown face.
+        predictions: Predictions for the shown face.
         unsure_below: Threshold of the calibrated probability.
     """
     info, face = benchmark.info, Image.fromarray(faces.stored)
-    run_ids = tuple(answer.run_id for answer in answers)
+    run_ids = tuple(prediction.run_id for prediction in predictions)
 
     def table() -> pd.DataFrame:
         return faces_table(benchmark, faces, run_ids, unsure_below)
 
     files: tuple[tuple[str, str, Callable[[], str | bytes]], ...] = (
-        ("This face (png)", "ferscope-face.png", lambda: answers_png(answers, face, unsure_below)),
+        ("This face (png)", "ferscope-face.png",
+         lambda: predictions_png(predictions, face, unsure_below)),
         ("This face (html)", "ferscope-face.html",
-         lambda: answers_html(answers, face, info, unsure_below)),
+         lambda: predictions_html(predictions, face, info, unsure_below)),
         ("All faces (json)", "ferscope-faces.json",
          lambda: json.dumps(faces_json(table(), info, unsure_below), indent=2)),
         ("All faces (csv)", "ferscope-faces.csv", lambda: csv_text(table())),

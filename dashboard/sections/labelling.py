@@ -85,7 +85,7 @@ def _view(
     annotator: str,
     options: tuple[str, Merge],
 ) -> None:
-    """Shows the face, the buttons and the answer; runs again, alone, after each label."""
+    """Shows the face, the buttons and the selection; runs again, alone, after each label."""
     task_kind, merge = options
     store = ReviewStore.of(benchmark.directory)
     try:
@@ -104,7 +104,7 @@ def _view(
         _undo(store, [label for label in labels if label.annotator == annotator])
         _progress(pool, now)
     with right:
-        _answer(benchmark, pool, now)
+        _selection(benchmark, pool, now)
         _adjustment(benchmark, pool, now)
     _conflicts(now)
     _download(benchmark, pool, labels)
@@ -190,7 +190,7 @@ def _progress(pool: BenchmarkPool, now: LabelState) -> None:
     st.caption(text)
 
 
-def _answer(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
+def _selection(benchmark: Benchmark, pool: BenchmarkPool, now: LabelState) -> None:
     """Shows the leading run, whether labelling can stop, and all runs."""
     selection, accuracies = now.selection, now.accuracies
     titles = [benchmark.titles[run] for run in pool.runs]

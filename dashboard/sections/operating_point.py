@@ -1,4 +1,4 @@
-"""The operating point of the recommended model: when it gives no answer."""
+"""The operating point of the recommended model: when it is unsure."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.recommendation import Assessment
 from fer_core.figures.operating import coverage_chart, precision_chart
 
-ALWAYS = "always answer"
+ALWAYS = "always predict"
 RISK = "limit the error rate"
 ONE = "one threshold"
 BY_CLASS = "threshold by class"
@@ -35,7 +35,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         "When is the model unsure?",
         MODES,
         Key.POINT,
-        help_text="It answers only if its calibrated probability reaches the threshold. Choose on "
+        help_text="It predicts only if its calibrated probability reaches the threshold. Choose on "
         "the curve of validation; test only confirms.",
     )
     splits = cache.calibrated(benchmark, pick.run_id)
@@ -52,8 +52,8 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
         chart.show(
             coverage_chart(coverage_curve(splits[1]), point),
             "operating-risk",
-            "Error rate of the answers by coverage, the share of images that get an answer. The "
-            "curve has one threshold for all classes. Band and bars: 95% intervals.",
+            "Error rate of the predictions by coverage, the share of images that get a prediction. "
+            "The curve has one threshold for all classes. Band and bars: 95% intervals.",
         )
     with right:
         _class_chart(splits[1], point)
@@ -73,7 +73,7 @@ def _thresholds(validation: SplitPredictions, mode: str) -> dict[str, float]:
     """
     labels = validation.labels.names
     if mode == RISK:
-        percent = st.slider("Error rate of the answers at most", 1, 30, 5, format="%d%%",
+        percent = st.slider("Error rate of the predictions at most", 1, 30, 5, format="%d%%",
                             key=Key.MAX_RISK, bind=BIND)  # fmt: skip
         return choose_thresholds(validation, percent / 100)
     if mode == ONE:

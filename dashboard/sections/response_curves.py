@@ -75,9 +75,9 @@ def strongest_units(run: Run) -> None:
         },
     )
     st.caption(
-        "Change of each class in points. Threshold: the intensity at which the answer has changed "
-        "for half of the persons; changed: the share of persons whose answer at intensity 5 "
-        "differs from that at 0."
+        "Change of each class in points. Threshold: the intensity at which the prediction has "
+        "changed for half of the persons; changed: the share of persons whose prediction at "
+        "intensity 5 differs from that at 0."
     )
 
 
@@ -110,7 +110,7 @@ def _row(item: ResponseCurve) -> dict[str, object]:
 
 
 def thresholds_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
-    """Shows at which intensity each model's answer changes, by unit and emotion."""
+    """Shows at which intensity each model's prediction changes, by unit and emotion."""
     rows = {}
     for run_id in probed:
         curves = _emotions_first(cache.curves(benchmark.run(run_id)))
@@ -120,11 +120,11 @@ def thresholds_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
             }
     if not rows:
         return
-    st.subheader("At what intensity does the answer change?", anchor=False)
+    st.subheader("At what intensity does the prediction change?", anchor=False)
     st.dataframe(pd.DataFrame(rows), key="thresholds")
     st.caption(
-        "Intensity (1 to 5) at which the answer has changed for half of the drawn persons. Empty: "
-        "it has not changed for half of them at 5."
+        "Intensity (1 to 5) at which the prediction has changed for half of the drawn persons. "
+        "Empty: it has not changed for half of them at 5."
     )
 
 

@@ -135,7 +135,7 @@ def failures(benchmark: Benchmark, verdict: Verdict) -> None:
     if weak.drawn_faces:
         st.markdown(f"**Drawn faces.** {plain(weak.drawn_faces)}")
         query = {Key.RUN: pick.run_id, Key.PROBE: "Only this changed"}
-        _page_link("response_curves", "What changes its answers", benchmark, query)
+        _page_link("response_curves", "What changes its predictions", benchmark, query)
 
 
 def limits(verdict: Verdict) -> None:

@@ -14,20 +14,20 @@ from fer_core.csv_text import csv_text
 from fer_core.data.faces import DetectedFace
 from fer_core.figures.boxes import BoxLabel, draw_boxes
 from fer_core.figures.palette import class_colour
-from fer_core.predictor.table import TOO_SMALL, answer_changes
+from fer_core.predictor.table import TOO_SMALL, prediction_changes
 
 _NO_FACE = "no face"
 _SELECT = "moment"
 
 
 def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
-    """Shows each person's answers by model over time; returns the clicked frame's number.
+    """Shows each model's predictions for each person over time; returns the clicked frame's number.
 
-    Each line is a person and a model, so that the models' answers for a person are neighbours.
+    Each line is a person and a model, so that the models' predictions for a person are neighbours.
     """
     labels = benchmark.info.labels
     rows = table[["seconds", "frame", "face", "run", "confidence"]].copy()
-    rows["answer"] = table[_column(table)].fillna(_NO_FACE)
+    rows["prediction"] = table[_column(table)].fillna(_NO_FACE)
     rows["person"] = [_NO_FACE if pd.isna(face) else f"person {face + 1}" for face in rows["face"]]
     rows["model"] = rows["run"].map(benchmark.titles)
     several = rows["run"].nunique() > 1
@@ -41,12 +41,12 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
             x=alt.X("seconds:Q", title="seconds"),
             y=alt.Y("line:N", title=None, axis=alt.Axis(labelLimit=220)),
             color=alt.Color(
-                "answer:N",
+                "prediction:N",
                 scale=alt.Scale(domain=[*labels, _NO_FACE], range=colours),
                 title=None,
                 legend=alt.Legend(orient="top", columns=4),
             ),
-            tooltip=["model", "person", alt.Tooltip("seconds:Q", format=".2f"), "answer",
+            tooltip=["model", "person", alt.Tooltip("seconds:Q", format=".2f"), "prediction",
                      alt.Tooltip("confidence:Q", format=".0%")],
         )
         .properties(height=alt.Step(26))
@@ -69,7 +69,7 @@ def timeline(benchmark: Benchmark, table: pd.DataFrame) -> int | None:
 def moment(
     benchmark: Benchmark, table: pd.DataFrame, upload: tuple[bytes, str], number: int
 ) -> None:
-    """Shows a frame with the boxes of its faces and every model's answers."""
+    """Shows a frame with the boxes of its faces and every model's prediction."""
     rows = table[table["frame"] == number]
     picture = video.frame(*upload, number)
     if picture is None or rows.empty:
@@ -87,26 +87,26 @@ def moment(
         )
     with right:
         shown = rows[rows["face"].notna()]
-        answers = pd.DataFrame(
+        predictions = pd.DataFrame(
             {
                 "person": [f"person {face + 1}" for face in shown["face"]],
                 "model": shown["run"].map(benchmark.titles).to_numpy(),
-                "answer": shown[column].fillna("").to_numpy(),
+                "prediction": shown[column].fillna("").to_numpy(),
                 "confidence": shown["confidence"].to_numpy(),
             }
         )
         st.dataframe(
-            answers,
+            predictions,
             hide_index=True,
             column_config={"confidence": percent_column()},
         )
 
 
 def changes(benchmark: Benchmark, table: pd.DataFrame) -> None:
-    """Lists the moments at which an answer changes."""
-    rows = answer_changes(table)
+    """Lists the moments at which a prediction changes."""
+    rows = prediction_changes(table)
     if rows.empty:
-        st.caption("No answer changes.")
+        st.caption("No prediction changes.")
         return
     rows["model"] = rows["run"].map(benchmark.titles)
     rows["person"] = [f"person {face + 1}" for face in rows["face"]]
@@ -129,7 +129,7 @@ def _column(table: pd.DataFrame) -> str:
 def _label(row: "dict[str, object]", column: str) -> BoxLabel:
     edges = [float(str(row[edge])) for edge in ("left", "top", "right", "bottom")]
     face = DetectedFace(edges[0], edges[1], edges[2], edges[3], float(str(row["score"])))
-    answer = row[column] if isinstance(row[column], str) else None
+    predicted = row[column] if isinstance(row[column], str) else None
     number = f"person {int(str(row['face'])) + 1}"
-    note = TOO_SMALL if row["note"] == TOO_SMALL else answer or "unsure"
-    return BoxLabel(face, f"{number}: {note}", str(answer) if answer else None)
+    note = TOO_SMALL if row["note"] == TOO_SMALL else predicted or "unsure"
+    return BoxLabel(face, f"{number}: {note}", str(predicted) if predicted else None)

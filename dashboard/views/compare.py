@@ -13,7 +13,7 @@ from dashboard.state import BIND, Key
 from fer_core.predictor.export import LIMITS
 
 VIEWS = {
-    "answers": "Predictions",
+    "predictions": "Predictions",
     "what-if": "Change one property",
     "look-alikes": "Similar pictures",
 }
@@ -66,7 +66,7 @@ with preview:
     stored = compare.show_face(benchmark, face, frame, amounts)
 
 view = pickers.switch("Show", VIEWS, Key.VIEW)
-if view == "answers":
+if view == "predictions":
     faces = Faces(pictures, face, stored)
     compare.predictions(benchmark, [run_id for run_id in runs if run_id in run_ids], faces)
 elif view == "what-if":

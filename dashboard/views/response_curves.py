@@ -1,4 +1,4 @@
-"""Response curves: how a model's answers move on drawn faces when one thing changes."""
+"""Response curves: how a model's predictions move on drawn faces when one thing changes."""
 
 from dashboard import theme
 from dashboard.components import pickers

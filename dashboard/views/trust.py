@@ -10,7 +10,7 @@ from dashboard.sections import trust
 theme.page_header(
     "Results",
     "Trust",
-    "Is a model right as often as it is confident? How many images can it answer at a given error "
+    "Is a model right as often as it is confident? How many images can it predict at a given error "
     "rate, how robust is it to corruptions, and on which images does it fail?",
 )
 benchmark, scope, board = filters.results_scope()

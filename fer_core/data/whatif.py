@@ -130,19 +130,19 @@ class Turn:
 
     Attributes:
         amount: Smallest tested amount with another prediction.
-        answer: Index of the new predicted class.
+        predicted: Index of the new predicted class.
     """
 
     amount: float
-    answer: int
+    predicted: int
 
 
-def turns(amounts: Sequence[float], answers: Sequence[int]) -> tuple[Turn | None, Turn | None]:
+def turns(amounts: Sequence[float], predicted: Sequence[int]) -> tuple[Turn | None, Turn | None]:
     """Returns where the prediction first changes, below and above amount 0.
 
     Args:
         amounts: Ascending amounts, including 0.
-        answers: Predicted class at each amount.
+        predicted: Predicted class at each amount.
 
     Returns:
         The first change below 0 and the first above 0; None if the prediction is stable there.
@@ -151,8 +151,8 @@ def turns(amounts: Sequence[float], answers: Sequence[int]) -> tuple[Turn | None
 
     def first(indices: Sequence[int]) -> Turn | None:
         for index in indices:
-            if answers[index] != answers[middle]:
-                return Turn(float(amounts[index]), int(answers[index]))
+            if predicted[index] != predicted[middle]:
+                return Turn(float(amounts[index]), int(predicted[index]))
         return None
 
     return first(range(middle - 1, -1, -1)), first(range(middle + 1, len(amounts)))

@@ -1,4 +1,4 @@
-"""ONNX networks, from here or elsewhere: their input, their classes, and their answers."""
+"""ONNX networks, from here or elsewhere: their input, classes and logits."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ class OnnxNetwork:
         session: ONNX Runtime's session.
         layout: How it takes images.
         preprocessing: Converts stored images to its input.
-        classes: Its outputs and the classes of its answers.
+        classes: Classes of its outputs.
         parameters: Number of weights in the file; None if unknown.
         weights_hash: Hash of the weight file that was exported; None if unknown.
         gives_probabilities: Whether the outputs are probabilities; their logarithms are logits.
@@ -111,7 +111,7 @@ class OnnxNetwork:
 
     @property
     def labels(self) -> LabelSet:
-        """The classes of its answers, in canonical order."""
+        """The classes of the logits, in canonical order."""
         return self.classes.labels
 
     def logits(self, inputs: "Tensor", batch_size: int = 64) -> "Tensor":
@@ -159,24 +159,24 @@ class OnnxNetwork:
                 batch = np.concatenate([batch, np.repeat(batch[-1:], step - count, axis=0)])
             try:
                 names = None if self.output is None else [self.output]
-                answers = np.asarray(self.session.run(names, {graph_input.name: batch})[0])
+                outputs = np.asarray(self.session.run(names, {graph_input.name: batch})[0])
             except Exception as error:  # ONNX Runtime raises many kinds
                 raise WeightsError(
                     f"The ONNX file cannot predict inputs of shape {batch.shape}: {error} "
                     "Check the image size."
                 ) from error
-            if answers.size == len(batch) * len(self.classes.names):  # also (N, K, 1, 1) and (K,)
-                answers = answers.reshape(len(batch), -1)
-            parts.append(answers[:count] if answers.ndim else answers[None])
-        answers = np.concatenate(parts)
-        if answers.ndim != 2 or answers.shape[1] != len(self.classes.names):
+            if outputs.size == len(batch) * len(self.classes.names):  # also (N, K, 1, 1) and (K,)
+                outputs = outputs.reshape(len(batch), -1)
+            parts.append(outputs[:count] if outputs.ndim else outputs[None])
+        outputs = np.concatenate(parts)
+        if outputs.ndim != 2 or outputs.shape[1] != len(self.classes.names):
             raise WeightsError(
-                f"The ONNX file has outputs of shape {answers.shape} for {len(inputs)} images and "
+                f"The ONNX file has outputs of shape {outputs.shape} for {len(inputs)} images and "
                 f"{len(self.classes.names)} classes. Check its classes."
             )
-        if not np.isfinite(answers).all():
+        if not np.isfinite(outputs).all():
             raise WeightsError("The outputs of the ONNX file are not finite.")
-        return answers.astype(np.float32, copy=False)
+        return outputs.astype(np.float32, copy=False)
 
     def probabilities(
         self, images: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 64
@@ -214,7 +214,7 @@ def read_onnx(
         path: The file.
         stored: Format of the images to predict.
         declared: Its input and classes; None for a file whose metadata has them.
-        labels: Classes of the answers; by default the file's own.
+        labels: Classes of the logits; by default the file's own.
         threads: Threads of ONNX Runtime; its default if None.
 
     Raises:

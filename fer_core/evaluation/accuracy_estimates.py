@@ -38,7 +38,7 @@ class Estimator(StrEnum):
 
 
 @dataclass(frozen=True)
-class RunAnswers:
+class RunPredictions:
     """A run's calibrated predictions of the labelled validation split and of the new set.
 
     Attributes:
@@ -61,7 +61,7 @@ class RunAnswers:
         return predicted
 
 
-def thresholded_confidence(run: RunAnswers) -> float:
+def thresholded_confidence(run: RunPredictions) -> float:
     """Returns the share of the new set above the confidence that validation's errors lie below."""
     known = np.sort(run.validation.confidence)
     errors = round((1 - run.accuracy) * len(known))
@@ -69,13 +69,13 @@ def thresholded_confidence(run: RunAnswers) -> float:
     return float((run.probabilities.max(axis=1) >= threshold).mean())
 
 
-def difference_of_confidences(run: RunAnswers) -> float:
+def difference_of_confidences(run: RunPredictions) -> float:
     """Returns validation's accuracy less the loss of mean confidence."""
     lost = float(run.validation.confidence.mean() - run.probabilities.max(axis=1).mean())
     return float(np.clip(run.accuracy - lost, 0, 1))
 
 
-def label_shift_accuracy(run: RunAnswers) -> float:
+def label_shift_accuracy(run: RunPredictions) -> float:
     """Returns the recalls of validation, weighted by the new set's estimated class priors."""
     priors = bbse(run.validation, run.predicted)
     truth, right = run.validation.truth, run.validation.predicted == run.validation.truth
@@ -101,7 +101,7 @@ class AgreementLine:
     intercept: float
 
     @classmethod
-    def of(cls, runs: Mapping[str, RunAnswers]) -> Self | None:
+    def of(cls, runs: Mapping[str, RunPredictions]) -> Self | None:
         """Fits the line; None with fewer than two runs.
 
         Args:
@@ -122,7 +122,7 @@ class AgreementLine:
         return float(norm.cdf(self.slope * _probit([validation])[0] + self.intercept))
 
 
-def estimate(run: RunAnswers, line: AgreementLine | None) -> dict[Estimator, float]:
+def estimate(run: RunPredictions, line: AgreementLine | None) -> dict[Estimator, float]:
     """Returns every estimate of a run's accuracy.
 
     Args:
@@ -139,11 +139,11 @@ def estimate(run: RunAnswers, line: AgreementLine | None) -> dict[Estimator, flo
     return estimates
 
 
-def moved_share(runs: Sequence[RunAnswers]) -> float:
-    """Returns the share of answers that moved to other classes against validation, 0 to 1.
+def moved_share(runs: Sequence[RunPredictions]) -> float:
+    """Returns the share of predictions that moved to other classes against validation, 0 to 1.
 
     The total variation distance between the shares of predicted classes, the median over runs. It
-    grows if the set has other class shares, and if the runs answer one class for want of evidence.
+    grows if the set has other class shares, and if the runs predict one class for want of evidence.
     """
     distances = []
     for run in runs:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation.intervals import interval, interval_of_means
-from fer_core.evaluation.probes import ProbeAnswers
+from fer_core.evaluation.probes import ProbePredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.significance import holm
 from fer_core.synthetic.attributes import ATTRIBUTES, BASE, COMPARED, Attribute
@@ -75,18 +75,18 @@ class ClassShift:
 
 @dataclass(frozen=True)
 class Flips:
-    """Faces of one expression whose answer becomes a class because of an attribute.
+    """Faces of one expression that a run predicts as another class because of an attribute.
 
     Attributes:
         expression: The expression that they show.
-        answer: The answer with the attribute; without it the answer is another.
+        predicted: The class predicted with the attribute; without it another class is predicted.
         persons: Numbers of the persons.
-        before: Answers without the attribute, in the order of the persons.
+        before: Classes predicted without the attribute, in the order of the persons.
         total: Number of faces with this expression.
     """
 
     expression: str
-    answer: str
+    predicted: str
     persons: tuple[int, ...]
     before: tuple[str, ...]
     total: int
@@ -103,9 +103,9 @@ class AttributeEffect:
 
     Attributes:
         attribute: The attribute.
-        flip_share: Share of faces whose answer changes, with its interval over persons.
+        flip_share: Share of faces whose prediction changes, with its interval over persons.
         shifts: Shift of each class.
-        flips: Changed answers by expression and answer, most frequent first.
+        flips: Changed predictions by expression and predicted class, most frequent first.
         pairs: Number of compared pairs of faces.
     """
 
@@ -127,18 +127,20 @@ class AttributeEffect:
         return max(candidates, key=lambda item: abs(item.shift.value))
 
 
-def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
+def drawn_accuracy(predictions: ProbePredictions, *, seed: int = 0) -> DrawnAccuracy:
     """Returns how well a run recognises the drawn faces in which nothing is changed.
 
     Args:
-        answers: A run's answers.
+        predictions: A run's predictions for the faces of a probe.
         seed: Seed of the bootstrap over persons.
     """
-    base = answers.select(ProbeKind.ATTRIBUTE, BASE)
+    base = predictions.select(ProbeKind.ATTRIBUTE, BASE)
     shown_names = base.faces["expression"].to_numpy(dtype=object)
-    names = [name for name in answers.labels.names if name in set(shown_names)]
+    names = [name for name in predictions.labels.names if name in set(shown_names)]
     known = np.isin(shown_names, names)  # a benchmark may have fewer classes
-    truth = np.array([answers.labels.index(name) for name in shown_names[known]], dtype=np.int64)
+    truth = np.array(
+        [predictions.labels.index(name) for name in shown_names[known]], dtype=np.int64
+    )
     expression = np.array([names.index(name) for name in shown_names[known]], dtype=np.int64)
     persons, person = np.unique(base.faces["identity"].to_numpy()[known], return_inverse=True)
     cells = (person, expression)
@@ -155,24 +157,26 @@ def drawn_accuracy(answers: ProbeAnswers, *, seed: int = 0) -> DrawnAccuracy:
     return DrawnAccuracy(
         Estimate(value=float(recalls.mean()), low=low, high=high),
         dict(zip(names, recalls.tolist(), strict=True)),
-        2 / len(answers.labels),
+        2 / len(predictions.labels),
         len(truth),
     )
 
 
-def attribute_effects(answers: ProbeAnswers, *, seed: int = 0) -> tuple[AttributeEffect, ...]:
-    """Returns the effect of every probed attribute, the largest share of changed answers first.
+def attribute_effects(
+    predictions: ProbePredictions, *, seed: int = 0
+) -> tuple[AttributeEffect, ...]:
+    """Returns the effect of every probed attribute, the largest share of changed predictions first.
 
     Args:
-        answers: A run's answers.
+        predictions: A run's predictions for the faces of a probe.
         seed: Seed of the bootstrap over persons.
     """
-    probed = set(answers.names(ProbeKind.ATTRIBUTE))
+    probed = set(predictions.names(ProbeKind.ATTRIBUTE))
     compared = [item for item in COMPARED if {item.name, item.reference} <= probed]
     if not compared:
         return ()
     blocks = {
-        name: _by_face(answers.select(ProbeKind.ATTRIBUTE, name))
+        name: _by_face(predictions.select(ProbeKind.ATTRIBUTE, name))
         for name in {item.name for item in compared} | {item.reference for item in compared}
     }
     pairs = [(blocks[item.reference], blocks[item.name]) for item in compared]
@@ -187,7 +191,7 @@ def attribute_effects(answers: ProbeAnswers, *, seed: int = 0) -> tuple[Attribut
             _estimate(part[i] for part in shares),
             tuple(
                 ClassShift(label, _estimate(part[i, k] for part in means), float(p_values[i, k]))
-                for k, label in enumerate(answers.labels.names)
+                for k, label in enumerate(predictions.labels.names)
             ),
             _flips_of(*pairs[i]),
             len(pairs[i][0].predicted),
@@ -219,12 +223,12 @@ def shift_p_values(shifts: NDArray[np.float64]) -> NDArray[np.float64]:
     return holm(p_values.tolist()).reshape(shifts.shape[1:])
 
 
-def flip_shares(answers: ProbeAnswers, attributes: Sequence[str]) -> dict[str, float]:
-    """Returns the share of faces whose answer an attribute changes, without any test."""
+def flip_shares(predictions: ProbePredictions, attributes: Sequence[str]) -> dict[str, float]:
+    """Returns the share of faces whose prediction an attribute changes, without any test."""
     shares = {}
     for name in attributes:
-        changed = answers.select(ProbeKind.ATTRIBUTE, name)
-        reference = answers.select(ProbeKind.ATTRIBUTE, ATTRIBUTES[name].reference)
+        changed = predictions.select(ProbeKind.ATTRIBUTE, name)
+        reference = predictions.select(ProbeKind.ATTRIBUTE, ATTRIBUTES[name].reference)
         if len(changed.faces) and len(changed.faces) == len(reference.faces):
             flips = _by_face(reference).predicted != _by_face(changed).predicted
             shares[name] = float(flips.mean())
@@ -236,13 +240,15 @@ def _estimate(parts: Iterable[float]) -> Estimate:
     return Estimate(value=value, low=low, high=high)
 
 
-def _by_face(answers: ProbeAnswers) -> ProbeAnswers:
-    """Returns the answers sorted by person and expression, so that blocks can be paired."""
-    faces = answers.faces.sort_values(["identity", "expression"], kind="stable")
-    return ProbeAnswers(answers.labels, faces, answers.probabilities[faces.index.to_numpy()])
+def _by_face(predictions: ProbePredictions) -> ProbePredictions:
+    """Returns the predictions sorted by person and expression, so that blocks can be paired."""
+    faces = predictions.faces.sort_values(["identity", "expression"], kind="stable")
+    return ProbePredictions(
+        predictions.labels, faces, predictions.probabilities[faces.index.to_numpy()]
+    )
 
 
-def _by_person(block: ProbeAnswers, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_person(block: ProbePredictions, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns means over each person's faces, shape (P, ...)."""
     first = np.unique(block.faces["identity"].to_numpy(), return_index=True)[1]
     sums = np.add.reduceat(values.astype(np.float64), first, axis=0)
@@ -251,7 +257,7 @@ def _by_person(block: ProbeAnswers, values: NDArray[np.float64]) -> NDArray[np.f
     return means
 
 
-def _flips_of(before: ProbeAnswers, after: ProbeAnswers) -> tuple[Flips, ...]:
+def _flips_of(before: ProbePredictions, after: ProbePredictions) -> tuple[Flips, ...]:
     names = before.labels.names
     expressions = before.faces["expression"].to_numpy(dtype=object)
     persons = before.faces["identity"].to_numpy()
@@ -259,10 +265,10 @@ def _flips_of(before: ProbeAnswers, after: ProbeAnswers) -> tuple[Flips, ...]:
     flips = []
     for expression in dict.fromkeys(expressions):
         shown = expressions == expression
-        for answer in np.unique(after.predicted[shown & changed]):
-            rows = shown & changed & (after.predicted == answer)
+        for index in np.unique(after.predicted[shown & changed]):
+            rows = shown & changed & (after.predicted == index)
             numbers = tuple(int(person) for person in persons[rows])
-            earlier = tuple(names[index] for index in before.predicted[rows])
+            earlier = tuple(names[row] for row in before.predicted[rows])
             total = int(shown.sum())
-            flips.append(Flips(str(expression), names[answer], numbers, earlier, total))
-    return tuple(sorted(flips, key=lambda item: (-item.share, item.expression, item.answer)))
+            flips.append(Flips(str(expression), names[index], numbers, earlier, total))
+    return tuple(sorted(flips, key=lambda item: (-item.share, item.expression, item.predicted)))

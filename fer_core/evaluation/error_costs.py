@@ -1,6 +1,6 @@
 """Costs of errors, and paired comparisons of runs by their cost.
 
-The cost of a correct answer is 0, and that of an error is 1 unless a user says otherwise. With
+The cost of a correct prediction is 0, and that of an error is 1 unless a user says otherwise. With
 equal costs the mean cost per image is 1 - accuracy; if all classes weigh the same, it is
 1 - macro-recall.
 """
@@ -25,7 +25,7 @@ ANY = "*"
 """Any class, in a factor."""
 
 COSTLY = 5.0
-"""Cost of a wrong answer of the class that the third preset names."""
+"""Cost of a wrong prediction of the class that the third preset names."""
 
 _DRAWS = 9_999
 _DIGITS = 12

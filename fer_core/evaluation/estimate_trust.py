@@ -30,8 +30,8 @@ MOST_LOSS = 0.08
 MOST_MOVED = 0.15
 MOST_MISPLACED = 0.2
 """An estimate is trusted up to this share of faces far out in the embedding, this difference
-between methods, this estimated loss of accuracy, this share of answers that moved to other classes,
-and this share of faces whose size, position or roll is beyond 98% of the benchmark's."""
+between methods, this estimated loss of accuracy, this share of predictions that moved to other
+classes, and this share of faces whose size, position or roll is beyond 98% of the benchmark's."""
 
 SHOWN = (Estimator.CONFIDENCE, Estimator.LABEL_SHIFT)
 """The shown estimate is the mean of these methods, as far as they are available."""
@@ -61,7 +61,7 @@ class Signals:
         spread: Difference between the largest and the smallest estimate of a run, over all runs
             the median.
         loss: Estimated loss of accuracy against validation, over all runs the median.
-        moved: Share of answers that moved to other classes, see `moved_share`.
+        moved: Share of predictions that moved to other classes, see `moved_share`.
         misplaced: Largest share of faces beyond 98% of the benchmark's in size, position or roll;
             0 if it was not measured.
     """

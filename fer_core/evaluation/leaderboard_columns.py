@@ -17,7 +17,7 @@ from fer_core.evaluation.robustness import Robustness
 from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 
 COVERAGE_RISK = 0.05
-"""Selective risk of the coverage column: 95% of the answered images are right."""
+"""Selective risk of the coverage column: 95% of the predictions are right."""
 
 
 class Kind(StrEnum):

@@ -1,6 +1,6 @@
-"""Operating points: below which probability a model gives no answer.
+"""Operating points: below which probability a model is unsure.
 
-A model answers with its most probable class if the calibrated probability of this class reaches
+A model predicts its most probable class if the calibrated probability of this class reaches
 the class's threshold; otherwise it is unsure. Thresholds are chosen on validation and confirmed on
 test. Intervals are 95% Wilson intervals.
 """
@@ -37,9 +37,9 @@ class ClassOperation(_Frozen):
 
     Attributes:
         label: The class.
-        answers: Number of images that are answered with it.
-        precision: Share of these answers that are right; None without answers.
-        recall: Share of the class's images that are answered with it; None without images.
+        answers: Number of images that are predicted as it; named as in the file.
+        precision: Share of these predictions that are right; None without any.
+        recall: Share of the class's images that are predicted as it; None without images.
     """
 
     label: str
@@ -53,8 +53,8 @@ class Operation(_Frozen):
 
     Attributes:
         samples: Number of images.
-        coverage: Share of images that are answered.
-        risk: Error rate of the answers; None without answers.
+        coverage: Share of images with a prediction.
+        risk: Error rate of the predictions; None without any.
         classes: Precision and recall by class, in label order.
     """
 
@@ -67,10 +67,10 @@ class Operation(_Frozen):
     def text(self) -> str:
         """Coverage and risk in words."""
         if self.risk is None:
-            return "answers no image"
+            return "predicts no image"
         return (
-            f"answers {self.coverage.value:.1%} of {self.samples:,} images, {self.risk.text} of "
-            "the answers wrong"
+            f"predicts {self.coverage.value:.1%} of {self.samples:,} images, {self.risk.text} of "
+            "the predictions wrong"
         )
 
     def of_class(self, label: str) -> ClassOperation:
@@ -89,7 +89,7 @@ class OperatingPoint(Record):
         labels: The classes.
         temperature: Temperature of the calibrated probabilities, fitted on validation, or on the
             labels of `adjustment`.
-        thresholds: Least calibrated probability of an answer, by class, 0 to 1.
+        thresholds: Least calibrated probability of a prediction, by class, 0 to 1.
         validation: Result on validation, where the thresholds were chosen.
         test: Result on test, which confirms them.
         adjustment: Temperature and prior shift from labels of another set; None without.
@@ -136,8 +136,8 @@ class OperatingPoint(Record):
         if not any(self.thresholds.values()) and None not in risks:
             test, validation = (risk.text for risk in risks if risk is not None)
             return (
-                f"It answers every image: {test} of the answers are wrong on test, {validation} on "
-                "validation."
+                f"It predicts every image: {test} of the predictions are wrong on test, "
+                f"{validation} on validation."
             )
         same = self.unsure_below
         where = (
@@ -182,7 +182,7 @@ def threshold_at_risk(predictions: SplitPredictions, max_risk: float) -> float |
 
     Args:
         predictions: Calibrated validation predictions.
-        max_risk: Largest error rate of the answers, 0 to 1.
+        max_risk: Largest error rate of the predictions, 0 to 1.
     """
     right = predictions.predicted == predictions.truth
     point = risk_coverage(predictions.confidence, right).coverage_at(max_risk)
@@ -197,10 +197,10 @@ def threshold_at_precision(predictions: SplitPredictions, label: str, least: flo
     Args:
         predictions: Calibrated validation predictions.
         label: The class.
-        least: Minimum precision of its answers, 0 to 1.
+        least: Minimum precision of its predictions, 0 to 1.
     """
-    answers = predictions.select(predictions.predicted == predictions.labels.index(label))
-    return threshold_at_risk(answers, 1 - least) if len(answers) else None
+    as_class = predictions.select(predictions.predicted == predictions.labels.index(label))
+    return threshold_at_risk(as_class, 1 - least) if len(as_class) else None
 
 
 def choose_thresholds(
@@ -212,9 +212,9 @@ def choose_thresholds(
 
     Args:
         validation: Calibrated validation predictions.
-        max_risk: Largest error rate of all answers, 0 to 1; None for no limit.
-        min_precision: Minimum precision of the answers by class, 0 to 1. A class's threshold is the
-            higher of both.
+        max_risk: Largest error rate of all predictions, 0 to 1; None for no limit.
+        min_precision: Minimum precision of the predictions by class, 0 to 1. A class's threshold is
+            the higher of both.
 
     Returns:
         Thresholds by class.
@@ -246,32 +246,32 @@ def operate(predictions: SplitPredictions, thresholds: Mapping[str, float]) -> O
 
     Args:
         predictions: Calibrated predictions.
-        thresholds: Least probability of an answer by class; 0 for classes that are missing.
+        thresholds: Least probability of a prediction by class; 0 for classes that are missing.
     """
     names = predictions.labels.names
     limits = np.array([thresholds.get(name, 0.0) for name in names])
     predicted = predictions.predicted
-    answered = predictions.confidence >= limits[predicted]
-    right = answered & (predicted == predictions.truth)
+    accepted = predictions.confidence >= limits[predicted]
+    right = accepted & (predicted == predictions.truth)
     rows = []
     for index, name in enumerate(names):
-        given_label = answered & (predicted == index)
-        correct, answers = int((given_label & right).sum()), int(given_label.sum())
+        given_label = accepted & (predicted == index)
+        correct, count = int((given_label & right).sum()), int(given_label.sum())
         present = int((predictions.truth == index).sum())
         rows.append(
             ClassOperation(
                 label=name,
-                answers=answers,
-                precision=Estimate.of_share(correct, answers),
+                answers=count,
+                precision=Estimate.of_share(correct, count),
                 recall=Estimate.of_share(correct, present),
             )
         )
-    coverage = Estimate.of_share(int(answered.sum()), len(predictions))
+    coverage = Estimate.of_share(int(accepted.sum()), len(predictions))
     assert coverage is not None  # noqa: S101 (there is at least one sample)
     return Operation(
         samples=len(predictions),
         coverage=coverage,
-        risk=Estimate.of_share(int((answered & ~right).sum()), int(answered.sum())),
+        risk=Estimate.of_share(int((accepted & ~right).sum()), int(accepted.sum())),
         classes=tuple(rows),
     )
 
@@ -288,7 +288,7 @@ def operating_point(
         benchmark: Name of the benchmark.
         info: Metadata of the run.
         splits: Splits of `calibrated_splits`.
-        thresholds: Least probability of an answer by class; 0 for classes that are missing.
+        thresholds: Least probability of a prediction by class; 0 for classes that are missing.
     """
     temperature, validation, test = splits
     return OperatingPoint(
@@ -310,7 +310,7 @@ def adjusted_point(
     splits: tuple[SplitPredictions, SplitPredictions],
     adjustment: SetAdjustment,
 ) -> OperatingPoint:
-    """Returns the operating point of a set's labels, which answers every image.
+    """Returns the operating point of a set's labels, which accepts every image.
 
     Args:
         benchmark: Name of the benchmark that the run is predicted with.
@@ -356,7 +356,7 @@ def coverage_curve(predictions: SplitPredictions, points: int = CURVE_POINTS) ->
 def class_curve(
     predictions: SplitPredictions, label: str, points: int = CURVE_POINTS
 ) -> pd.DataFrame:
-    """Returns precision by recall of one class, for thresholds on its answers.
+    """Returns precision by recall of one class, for thresholds on its predictions.
 
     Args:
         predictions: Calibrated predictions.
@@ -365,7 +365,7 @@ def class_curve(
 
     Returns:
         Columns `threshold`, `recall`, `precision`, `low`, `high` (of the precision), `recall_low`,
-        `recall_high`; recall ascending, empty if the class has no image or no answer.
+        `recall_high`; recall ascending, empty if the class has no image or no prediction.
     """
     index = predictions.labels.index(label)
     given_label = predictions.predicted == index

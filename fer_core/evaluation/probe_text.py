@@ -75,12 +75,14 @@ def curve_sentence(curve: ResponseCurve) -> str:
 
 
 def threshold_sentence(curve: ResponseCurve) -> str:
-    """Returns where the answer changes along a curve."""
+    """Returns where the prediction changes along a curve."""
     threshold = curve.threshold
     if threshold.level is None:
-        return f"At intensity 5 the answer has changed for {threshold.changed:.0%} of the persons."
+        return (
+            f"At intensity 5 the prediction has changed for {threshold.changed:.0%} of the persons."
+        )
     return (
-        f"For half of the persons the answer has changed at intensity {threshold.level}"
+        f"For half of the persons the prediction has changed at intensity {threshold.level}"
         f"{f', mostly to {threshold.becomes}' if threshold.becomes else ''}."
     )
 
@@ -121,8 +123,8 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
 
     Args:
         effect: The effect.
-        recognised: Expressions that the run recognises on drawn faces; changed answers on others
-            are not described.
+        recognised: Expressions that the run recognises on drawn faces; changed predictions on
+            others are not described.
     """
     attribute = effect.attribute
     title = attribute.title[0].upper() + attribute.title[1:]
@@ -134,7 +136,7 @@ def effect_sentence(effect: AttributeEffect, recognised: Sequence[str]) -> str:
     flips = [
         item
         for item in effect.flips
-        if item.expression in recognised and item.answer != item.expression
+        if item.expression in recognised and item.predicted != item.expression
     ]
     if not flips:
         verb = _verb("move", plural=attribute.plural)
@@ -156,15 +158,15 @@ def probe_sentence(run: RunDir) -> str:
         return ""
     try:
         info = run.info()
-        answers = read_probes(run.probes_path, LabelSet(tuple(info.labels)), info.created)
+        predictions = read_probes(run.probes_path, LabelSet(tuple(info.labels)), info.created)
     except ArtifactError:
         return ""
-    accuracy = drawn_accuracy(answers)
+    accuracy = drawn_accuracy(predictions)
     if not accuracy.is_valid:
         return validity_sentence(info.title, accuracy)
-    sentences = effect_sentences(attribute_effects(answers), accuracy, 1)
+    sentences = effect_sentences(attribute_effects(predictions), accuracy, 1)
     if not sentences:
-        return "On drawn faces, no attribute changes its answers significantly."
+        return "On drawn faces, no attribute changes its predictions significantly."
     return f"On drawn faces with the expression held fixed: {sentences[0]}"
 
 
@@ -182,7 +184,7 @@ def _flips(flips: Flips) -> str:
     low, high = wilson(np.array([len(flips.persons)]), np.array([flips.total]))[:, 0]
     return (
         f"{flips.share:.0%} [{100 * low:.0f}, {100 * high:.0f}] of {flips.expression} faces into "
-        f"{flips.answer} ({len(flips.persons)} of {flips.total})"
+        f"{flips.predicted} ({len(flips.persons)} of {flips.total})"
     )
 
 

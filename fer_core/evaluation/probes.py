@@ -1,4 +1,4 @@
-"""Answers of a run for the drawn faces of a probe, as stored in `probes.parquet`.
+"""Predictions of a run for the drawn faces of a probe, as stored in `probes.parquet`.
 
 A table has one row per face: columns `schema_version`, `design` (hash of the drawn faces),
 `run_created`, `kind`, `name`, `expression`, `level`, `identity` (see
@@ -26,12 +26,12 @@ _SCALE = 1000
 _COLUMNS = ("kind", "name", "expression", "level", "identity")
 _TEXTS = ("design", "run_created", "kind", "name", "expression")
 
-AnswerFaces = Callable[[Sequence[ProbeFace]], NDArray[np.float64]]
+PredictFaces = Callable[[Sequence[ProbeFace]], NDArray[np.float64]]
 """Returns a model's probabilities for faces of the design, shape (N, K)."""
 
 
 @dataclass(frozen=True)
-class ProbeAnswers:
+class ProbePredictions:
     """A run's probabilities for the faces of a probe.
 
     Attributes:
@@ -46,22 +46,22 @@ class ProbeAnswers:
 
     @classmethod
     def of(
-        cls, answer: AnswerFaces, faces: Sequence[ProbeFace], labels: LabelSet
-    ) -> "ProbeAnswers":
+        cls, predict: PredictFaces, faces: Sequence[ProbeFace], labels: LabelSet
+    ) -> "ProbePredictions":
         """Predicts the faces with a model.
 
         Args:
-            answer: The model.
+            predict: Returns the model's probabilities for faces.
             faces: Faces of the design.
             labels: Classes of the model's columns.
         """
-        return cls(labels, face_table(faces), np.asarray(answer(faces), dtype=np.float64))
+        return cls(labels, face_table(faces), np.asarray(predict(faces), dtype=np.float64))
 
-    def select(self, kind: ProbeKind, name: str = "") -> "ProbeAnswers":
+    def select(self, kind: ProbeKind, name: str = "") -> "ProbePredictions":
         """Returns the faces of a kind and name, such as a unit; none if there are none."""
         rows = self._rows.get((kind.value, name), np.empty(0, dtype=np.int64))
         faces = self.faces.iloc[rows].reset_index(drop=True)
-        return ProbeAnswers(self.labels, faces, self.probabilities[rows])
+        return ProbePredictions(self.labels, faces, self.probabilities[rows])
 
     def names(self, kind: ProbeKind) -> tuple[str, ...]:
         """Returns the units, emotions or attributes of a kind, in the order of the faces."""
@@ -87,7 +87,7 @@ class ProbeAnswers:
         Args:
             path: The file.
             design: Hash of the drawn faces.
-            run_created: When the run was trained, which makes the answers stale if it changes.
+            run_created: When the run was trained, which makes the predictions stale if it changes.
         """
         table = self.faces.assign(level=self.faces["level"].astype(np.int8))
         table = table.assign(identity=table["identity"].astype(np.int16))
@@ -109,7 +109,7 @@ def face_table(faces: Sequence[ProbeFace]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
-def read_probes(path: Path, labels: LabelSet, run_created: str) -> ProbeAnswers:
+def read_probes(path: Path, labels: LabelSet, run_created: str) -> ProbePredictions:
     """Reads `probes.parquet`.
 
     Args:
@@ -137,7 +137,7 @@ def read_probes(path: Path, labels: LabelSet, run_created: str) -> ProbeAnswers:
             "`python -m training probe BENCHMARK RUN`."
         )
     probabilities = table[names].to_numpy(dtype=np.float64) / _SCALE
-    return ProbeAnswers(labels, table[list(_COLUMNS)], probabilities)
+    return ProbePredictions(labels, table[list(_COLUMNS)], probabilities)
 
 
 def probe_stamp(path: Path) -> tuple[str, str] | None:

@@ -152,8 +152,8 @@ def _accuracies(
         of_class = drawn != NO_CLASS
         scale = of_class if weights is None else weights[start : start + _CHUNK] * of_class
         total = scale.sum(axis=1, dtype=np.float64)
-        for run, answers in enumerate(predicted):
-            hits = drawn == answers
+        for run, classes in enumerate(predicted):
+            hits = drawn == classes
             if weights is None:
                 counted = hits.sum(axis=1)
             else:

@@ -1,4 +1,4 @@
-"""How changes of real pictures change a run's answers, as stored in `real_changes.parquet`.
+"""How changes of real pictures change a run's predictions, as stored in `real_changes.parquet`.
 
 Only statistics are stored, one row per change of `fer_core.data.image_changes`: columns
 `schema_version`, `run_created`, `samples_hash`, `change`, `images`, `flips` and the mean shift of
@@ -66,11 +66,11 @@ def read_real_changes(path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class RealAgreement:
-    """Whether changes move answers on drawn faces as they do on real ones.
+    """Whether changes move predictions on drawn faces as they do on real ones.
 
     Attributes:
         points: One row per run and change: columns run, change, drawn and real, the shares of
-            answers that change.
+            predictions that change.
         by_change: Spearman's rank correlation over runs by change; NaN where the shares of all
             runs are equal, empty with fewer than four runs.
         overall: Spearman's rank correlation over all rows; None with fewer than four.
@@ -86,10 +86,10 @@ class RealAgreement:
 def compare_with_real(
     drawn: Mapping[str, Mapping[str, float]], real: Mapping[str, pd.DataFrame]
 ) -> RealAgreement | None:
-    """Compares the shares of changed answers on drawn and on real pictures.
+    """Compares the shares of changed predictions on drawn and on real pictures.
 
     Args:
-        drawn: Share of changed answers by run and change.
+        drawn: Share of changed predictions by run and change.
         real: `real_changes.parquet` by run.
 
     Returns:
@@ -115,7 +115,7 @@ def compare_with_real(
 
 
 def real_shares(table: pd.DataFrame) -> dict[str, float]:
-    """Returns the share of answers that each change changes."""
+    """Returns the share of predictions that each change changes."""
     shares = table["flips"].to_numpy(dtype=np.float64) / table["images"].to_numpy()
     return dict(zip(map(str, table["change"]), shares.tolist(), strict=True))
 

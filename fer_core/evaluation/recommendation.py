@@ -171,7 +171,7 @@ class Recommendation:
 class CostComparisons:
     """Mean costs and paired comparisons of candidates; each is computed once.
 
-    Other constraints compare mostly the same pairs, so a caller that keeps this object answers them
+    Other constraints compare mostly the same pairs, so a caller that keeps this object gets them
     at once. It is valid for one set of candidates.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_core.evaluation.intervals import interval_of_means
-from fer_core.evaluation.probes import ProbeAnswers
+from fer_core.evaluation.probes import ProbePredictions
 from fer_core.evaluation.report import Estimate
 from fer_core.labels import LabelSet
 from fer_core.synthetic.emfacs import expected_direction, unit_title
@@ -19,13 +19,13 @@ SHIFT_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where the answer changes as a unit or an emotion rises.
+    """Where the prediction changes as a unit or an emotion rises.
 
     Attributes:
-        changed: Share of persons whose answer has changed at intensity 5.
-        level: Lowest intensity at which the answers of at least half of the persons have changed;
-            None if there is none.
-        becomes: The most frequent answer at intensity 5 among the changed ones; empty without any.
+        changed: Share of persons whose prediction has changed at intensity 5.
+        level: Lowest intensity at which the predictions for at least half of the persons have
+            changed; None if there is none.
+        becomes: The most frequent of the changed predictions at intensity 5; empty without any.
     """
 
     changed: float
@@ -45,7 +45,7 @@ class ResponseCurve:
         low: Lower ends of the 95% bootstrap intervals over persons, shape (levels, K).
         high: Upper ends, shape (levels, K).
         shifts: Change of each probability from intensity 0 to 5, paired over persons.
-        threshold: Where the answer changes.
+        threshold: Where the prediction changes.
     """
 
     kind: ProbeKind
@@ -84,22 +84,22 @@ class ResponseCurve:
         return 1 if shift.value > 0 else -1
 
 
-def response_curves(answers: ProbeAnswers, *, seed: int = 0) -> tuple[ResponseCurve, ...]:
+def response_curves(predictions: ProbePredictions, *, seed: int = 0) -> tuple[ResponseCurve, ...]:
     """Returns the response curve of each unit and each emotion that was probed.
 
     Args:
-        answers: A run's answers.
+        predictions: A run's predictions for the faces of a probe.
         seed: Seed of the bootstrap over persons.
     """
-    neutral = _by_person(answers.select(ProbeKind.NEUTRAL))
+    neutral = _by_person(predictions.select(ProbeKind.NEUTRAL))
     names = [
         (kind, name)
         for kind in (ProbeKind.UNIT, ProbeKind.PROTOTYPE)
-        for name in answers.names(kind)
+        for name in predictions.names(kind)
     ]
     if not names:
         return ()
-    values = np.stack([_curve_values(answers, kind, name, neutral) for kind, name in names])
+    values = np.stack([_curve_values(predictions, kind, name, neutral) for kind, name in names])
     means, low, high = interval_of_means(np.moveaxis(values, 2, 0), seed=seed)
     rise = values[:, -1] - values[:, 0]
     shifts = interval_of_means(np.moveaxis(rise, 1, 0), seed=seed)
@@ -107,7 +107,7 @@ def response_curves(answers: ProbeAnswers, *, seed: int = 0) -> tuple[ResponseCu
         ResponseCurve(
             kind,
             name,
-            answers.labels,
+            predictions.labels,
             means[index],
             low[index],
             high[index],
@@ -115,21 +115,21 @@ def response_curves(answers: ProbeAnswers, *, seed: int = 0) -> tuple[ResponseCu
                 Estimate(value=float(v), low=float(a), high=float(b))
                 for v, a, b in zip(*(part[index] for part in shifts), strict=True)
             ),
-            threshold_of(values[index].argmax(axis=-1), answers.labels),
+            threshold_of(values[index].argmax(axis=-1), predictions.labels),
         )
         for index, (kind, name) in enumerate(names)
     )
 
 
 def threshold_of(predicted: NDArray[np.int64], labels: LabelSet) -> Threshold:
-    """Returns where the answer changes.
+    """Returns where the prediction changes.
 
     Args:
         predicted: Predicted class by intensity and person, shape (levels, P).
         labels: The classes.
     """
     changed = predicted != predicted[0]
-    # once an answer has changed, it counts as changed at all higher intensities
+    # once a prediction has changed, it counts as changed at all higher intensities
     share = np.maximum.accumulate(changed, axis=0).mean(axis=1)
     reached = np.flatnonzero(share >= 0.5)
     final = predicted[-1][changed[-1]]
@@ -144,20 +144,20 @@ def strongest_units(curves: Sequence[ResponseCurve], label: str) -> list[Respons
     return sorted(units, key=lambda curve: -abs(curve.shifts[curve.labels.index(label)].value))
 
 
-def _by_person(answers: ProbeAnswers) -> NDArray[np.float64]:
+def _by_person(predictions: ProbePredictions) -> NDArray[np.float64]:
     """Returns probabilities in the order of the persons, shape (P, K)."""
-    order = np.argsort(answers.faces["identity"].to_numpy(), kind="stable")
-    return answers.probabilities[order]
+    order = np.argsort(predictions.faces["identity"].to_numpy(), kind="stable")
+    return predictions.probabilities[order]
 
 
 def _curve_values(
-    answers: ProbeAnswers, kind: ProbeKind, name: str, neutral: NDArray[np.float64]
+    predictions: ProbePredictions, kind: ProbeKind, name: str, neutral: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Returns the probabilities along a curve, shape (levels, P, K)."""
-    curve = answers.select(kind, name)
+    curve = predictions.select(kind, name)
     levels = curve.faces["level"].to_numpy()
     steps = [
-        _by_person(ProbeAnswers(curve.labels, curve.faces[rows], curve.probabilities[rows]))
+        _by_person(ProbePredictions(curve.labels, curve.faces[rows], curve.probabilities[rows]))
         for level in LEVELS[1:]
         for rows in [levels == level]
     ]

@@ -56,6 +56,6 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     sizes = np.diff(np.append(starts, len(ranked)))
     errors = np.add.reduceat((~right[order]).astype(np.float64), starts)
-    answered = np.arange(1, len(ranked) + 1)
-    risk = np.cumsum(np.repeat(errors / sizes, sizes)) / answered
-    return RiskCoverage(answered / len(ranked), risk, ranked)
+    accepted = np.arange(1, len(ranked) + 1)
+    risk = np.cumsum(np.repeat(errors / sizes, sizes)) / accepted
+    return RiskCoverage(accepted / len(ranked), risk, ranked)

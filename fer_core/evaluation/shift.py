@@ -19,8 +19,8 @@ class RunShift(_Frozen):
         run_id: The run.
         benchmark_accuracy: Accuracy on the benchmark's test split.
         benchmark_ece: ECE there, calibrated by the temperature of validation.
-        accuracy: Accuracy on labelled faces; answers of classes that the set lacks are wrong. None
-            without labels.
+        accuracy: Accuracy on labelled faces; predictions of classes that the set lacks are wrong.
+            None without labels.
         accuracy_present: Accuracy if the probabilities are renormalised over the classes of the
             set; None if it has all classes, or no labels.
         ece: ECE on labelled faces, calibrated by the same temperature.

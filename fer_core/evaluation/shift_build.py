@@ -13,7 +13,7 @@ from fer_core.errors import ArtifactError
 from fer_core.evaluation import metrics
 from fer_core.evaluation.accuracy_estimates import (
     AgreementLine,
-    RunAnswers,
+    RunPredictions,
     estimate,
     mean_agreement,
     moved_share,
@@ -52,7 +52,7 @@ from fer_core.records import RunInfo
 MEASUREMENT_COLUMNS = ("id", "distance", *MEASURES, "reframed")
 FEWEST_WITHIN = 30
 SURE = 0.8
-"""Mean confidence from which a shared answer speaks against a label."""
+"""Mean confidence from which a shared prediction speaks against a label."""
 
 _RESAMPLES = 300
 _FIVE = (5, 25, 50, 75, 95)
@@ -82,9 +82,9 @@ class TransferredRun:
     everything: SplitPredictions
 
     @property
-    def answers(self) -> RunAnswers:
-        """What estimates without labels need."""
-        return RunAnswers(self.validation, self.everything.probabilities)
+    def predictions(self) -> RunPredictions:
+        """Predictions for validation and the set, for estimates without labels."""
+        return RunPredictions(self.validation, self.everything.probabilities)
 
     @property
     def labelled(self) -> SplitPredictions:
@@ -150,10 +150,10 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
         raise ArtifactError(f"{benchmark.name} has no run that can be compared. Transfer it again.")
     info, samples = benchmark.info(), benchmark.samples()
     facts = _Facts(runs, samples, _measurements(benchmark, samples), _reference(origin))
-    line = AgreementLine.of({name: run.answers for name, run in _networks(runs).items()})
+    line = AgreementLine.of({name: run.predictions for name, run in _networks(runs).items()})
     rows = tuple(_run_shift(run, line, facts.within) for run in runs.values())
     present = tuple(name for name, count in info.counts["test"].items() if count)
-    classes = _classes(max(runs.values(), key=lambda run: run.answers.accuracy), present)
+    classes = _classes(max(runs.values(), key=lambda run: run.predictions.accuracy), present)
     framing = _framing(facts)
     agreement, before = _agreements(_networks(runs))
     signs = Signs(classes, framing, _framing_check(facts), facts.outside, _conflicts(runs))
@@ -185,7 +185,7 @@ def build_shift(benchmark: BenchmarkDir) -> ShiftReport:
 
 def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | None) -> Signals:
     losses = [
-        run.answers.accuracy - row.estimate
+        run.predictions.accuracy - row.estimate
         for run, row in zip(facts.runs.values(), rows, strict=True)
     ]
     spreads = [spread_of(row.estimates) for row in rows]
@@ -198,7 +198,7 @@ def _signals(facts: _Facts, rows: Sequence[RunShift], checks: pd.DataFrame | Non
         outside=facts.outside,
         spread=float(np.median(spreads)),
         loss=float(np.median(losses)),
-        moved=moved_share([run.answers for run in facts.runs.values()]),
+        moved=moved_share([run.predictions for run in facts.runs.values()]),
         misplaced=max((row.outside for row in _framing(facts)), default=0.0),
     )
 
@@ -253,7 +253,7 @@ def _run_shift(
     run: TransferredRun, line: AgreementLine | None, within: NDArray[np.bool_] | None
 ) -> RunShift:
     test, labelled = run.benchmark_test, run.labelled
-    estimates = {str(name): value for name, value in estimate(run.answers, line).items()}
+    estimates = {str(name): value for name, value in estimate(run.predictions, line).items()}
     facts = RunShift(
         run_id=run.info.run_id,
         benchmark_accuracy=_accuracy(test),
@@ -403,13 +403,13 @@ def _agreements(networks: Mapping[str, TransferredRun]) -> tuple[float | None, f
 def _conflicts(runs: Mapping[str, TransferredRun]) -> float | None:
     """Returns by how much more labels every network contradicts alike than in the benchmark.
 
-    None without labels, with fewer than three networks, or if the answers moved to other classes:
-    then it is the networks that fail alike, not the labels.
+    None without labels, with fewer than three networks, or if the predictions moved to other
+    classes: then it is the networks that fail alike, not the labels.
     """
     networks = list(_networks(runs).values())
     if len(networks) < 3 or not len(networks[0].labelled):
         return None
-    if moved_share([run.answers for run in networks]) > MOST_MOVED:
+    if moved_share([run.predictions for run in networks]) > MOST_MOVED:
         return None
     try:
         tests = [run.benchmark_test.aligned_with(networks[0].benchmark_test) for run in networks]

@@ -45,7 +45,7 @@ class Weaknesses:
     Attributes:
         slices: Slices with a higher error rate than elsewhere, most significant first.
         confusions: Confusions with the largest share of the cost, largest first.
-        drawn_faces: What most changes its answers on drawn faces, in one sentence; empty if it
+        drawn_faces: What most changes its predictions on drawn faces, in one sentence; empty if it
             was not probed.
     """
 

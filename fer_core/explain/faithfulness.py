@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
 from fer_core.explain.road import impute
-from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, answer
+from fer_core.explain.saliency import LogitsFunction, SaliencyMap, Target, batched_logits
 from fer_core.explain.tables import CELLS
 
 STEPS = 12
@@ -106,7 +106,7 @@ def insertion_deletion(
         batch += [torch.where(masks, plain, image), torch.where(masks, image, blurred)]
     if not batch:
         return []
-    logits = answer(model, torch.cat(batch)).view(len(maps), 2, steps + 1, -1)
+    logits = batched_logits(model, torch.cat(batch)).view(len(maps), 2, steps + 1, -1)
     curves = []
     for saliency, map_logits in zip(maps, logits, strict=True):
         confidence = saliency.target.confidence(map_logits).double().cpu().numpy()
@@ -141,7 +141,7 @@ def road(
     if not batch:
         return []
     inputs = torch.from_numpy(np.stack(batch)).to(image.device)
-    logits = answer(model, inputs).view(len(maps), len(ROAD_SHARES), 2, -1)
+    logits = batched_logits(model, inputs).view(len(maps), len(ROAD_SHARES), 2, -1)
     results = []
     for saliency, map_logits in zip(maps, logits, strict=True):
         confidence = saliency.target.confidence(map_logits)

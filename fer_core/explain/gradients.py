@@ -99,7 +99,7 @@ def fast_gradients(question: Question, steps: int = FAST_STEPS) -> tuple[Tensor,
     """
     model = question.network
     shares = (torch.arange(steps, device=question.inputs.device) + 0.5).view(-1, 1, 1, 1) / steps
-    answers, maps = [], []
+    all_logits, maps = [], []
     for image, target in zip(question.inputs.detach(), question.targets, strict=True):
         step = image - _baselines(image).mean(dim=0)
         with torch.enable_grad():
@@ -108,9 +108,9 @@ def fast_gradients(question: Question, steps: int = FAST_STEPS) -> tuple[Tensor,
             resolved = target or Target(int(logits[0].argmax()))
             score = _log_odds(resolved, logits[1:]).sum()
             (gradient,) = torch.autograd.grad(score, points)
-        answers.append(logits[0].detach())
+        all_logits.append(logits[0].detach())
         maps.append((gradient[1:].mean(dim=0) * step).sum(dim=0))
-    return torch.stack(answers), _smoothed(torch.stack(maps).detach(), FAST_SMOOTHING)
+    return torch.stack(all_logits), _smoothed(torch.stack(maps).detach(), FAST_SMOOTHING)
 
 
 def _baselines(image: Tensor) -> Tensor:

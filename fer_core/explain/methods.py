@@ -244,12 +244,10 @@ def explain(
     question = Question(model, config, inputs, targets, detail or Detail())
     logits, maps = selected.run(question)
     values = to_side(maps, inputs.shape[-1]).detach().cpu().numpy().astype(np.float32)
-    answers = logits.detach().float().cpu().numpy()
+    rows = logits.detach().float().cpu().numpy()
     return [
-        SaliencyMap(values_of_input, target, method, answer)
-        for values_of_input, target, answer in zip(
-            values, question.resolve(logits), answers, strict=True
-        )
+        SaliencyMap(values_of_input, target, method, row)
+        for values_of_input, target, row in zip(values, question.resolve(logits), rows, strict=True)
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_core.explain.saliency import Question, answer
+from fer_core.explain.saliency import Question, batched_logits
 
 WINDOWS = 6
 """A window has this fraction of the image's side and moves by half its size."""
@@ -26,7 +26,7 @@ def occlusion(question: Question, windows: int = WINDOWS) -> tuple[Tensor, Tenso
         Logits (N, K) and signed maps (N, S, S).
     """
     inputs = question.inputs
-    logits = answer(question.model, inputs)
+    logits = batched_logits(question.model, inputs)
     side = inputs.shape[-1]
     size = max(2, round(side / windows))
     offsets = sorted({*range(0, side - size, max(1, size // 2)), side - size})
@@ -38,7 +38,7 @@ def occlusion(question: Question, windows: int = WINDOWS) -> tuple[Tensor, Tenso
         for index, (top, left) in enumerate((y, x) for y in offsets for x in offsets):
             copies[index, :, top : top + size, left : left + size] = plain
             covers[index, top : top + size, left : left + size] = 1
-        drops = target.score(intact) - target.score(answer(question.model, copies))
+        drops = target.score(intact) - target.score(batched_logits(question.model, copies))
         maps.append((drops.view(-1, 1, 1) * covers).sum(dim=0) / covers.sum(dim=0))
     return logits, torch.stack(maps)
 
@@ -50,7 +50,7 @@ def random_baseline(question: Question) -> tuple[Tensor, Tensor]:
         seed = zlib.crc32(image.detach().cpu().contiguous().numpy().tobytes())
         noise = np.random.default_rng(seed).random((BASELINE_GRID, BASELINE_GRID))
         maps.append(torch.from_numpy(noise.astype(np.float32)))
-    return answer(question.model, question.inputs), torch.stack(maps)
+    return batched_logits(question.model, question.inputs), torch.stack(maps)
 
 
 def centre_baseline(question: Question) -> tuple[Tensor, Tensor]:
@@ -58,4 +58,4 @@ def centre_baseline(question: Question) -> tuple[Tensor, Tensor]:
     side = question.inputs.shape[-1]
     offset = (torch.arange(side) + 0.5) / side - 0.5
     bump = torch.exp(-(offset[:, None] ** 2 + offset[None] ** 2) / (2 * 0.25**2))
-    return answer(question.model, question.inputs), bump.repeat(len(question.inputs), 1, 1)
+    return batched_logits(question.model, question.inputs), bump.repeat(len(question.inputs), 1, 1)

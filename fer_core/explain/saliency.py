@@ -153,7 +153,7 @@ class Question:
 
 
 @torch.no_grad()
-def answer(model: LogitsFunction, inputs: Tensor, batch_size: int = 64) -> Tensor:
+def batched_logits(model: LogitsFunction, inputs: Tensor, batch_size: int = 64) -> Tensor:
     """Returns logits in batches without gradients, shape (N, K)."""
     parts = [
         model(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)

@@ -19,13 +19,13 @@ class BoxLabel:
     Attributes:
         face: Its box.
         text: Title above the box; empty for none.
-        answer: The class whose colour the box has; grey if None.
+        predicted: The class whose colour the box has; grey if None.
         shares: Probabilities by class, drawn as bars below the box; empty for none.
     """
 
     face: DetectedFace
     text: str = ""
-    answer: str | None = None
+    predicted: str | None = None
     shares: Mapping[str, float] | None = None
 
 
@@ -45,7 +45,7 @@ def draw_boxes(
     font = ImageFont.load_default(size)
     for box in boxes:
         face = box.face
-        colour = class_colour(box.answer, labels) if box.answer else _GREY
+        colour = class_colour(box.predicted, labels) if box.predicted else _GREY
         draw.rectangle(
             (face.left, face.top, face.right, face.bottom), outline=colour, width=max(2, size // 6)
         )

@@ -431,7 +431,7 @@ def probability_bars(probabilities: NDArray[np.float64], labels: Sequence[str]) 
     return style(figure, 40 + 27 * len(order)).update_layout(margin_r=40)
 
 
-def answers_heatmap(
+def predictions_heatmap(
     rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], true: str
 ) -> go.Figure:
     """Draws class probabilities of several models as a heatmap, one row per model.

@@ -29,7 +29,7 @@ def coverage_chart(curve: pd.DataFrame, point: OperatingPoint) -> go.Figure:
     usual = curve[curve["coverage"] >= _LEAST]
     top = float(max(usual["high"].max(), 0.02)) if len(usual) else 1.0
     figure.update_yaxes(range=[0, min(1.0, 1.2 * top)])
-    return _layout(figure, "coverage", "error rate of the answers")
+    return _layout(figure, "coverage", "error rate of the predictions")
 
 
 def precision_chart(curve: pd.DataFrame, point: OperatingPoint, label: str) -> go.Figure:

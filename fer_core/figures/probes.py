@@ -60,7 +60,7 @@ def _faded(colour: str) -> str:
 
 
 def effect_bars(effects: Sequence[AttributeEffect]) -> go.Figure:
-    """Draws the share of changed answers by attribute, largest on top."""
+    """Draws the share of changed predictions by attribute, largest on top."""
     figure = go.Figure()
     for significant, colour, name in (
         (True, _EFFECT, "effect"),
@@ -85,7 +85,7 @@ def effect_bars(effects: Sequence[AttributeEffect]) -> go.Figure:
             hovertemplate="%{y}: %{x:.1%}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(
-        title="share of changed answers", tickformat=".0%", gridcolor=GRID, rangemode="tozero"
+        title="share of changed predictions", tickformat=".0%", gridcolor=GRID, rangemode="tozero"
     )
     figure.update_yaxes(
         automargin=True,
@@ -115,7 +115,7 @@ def pair_heatmap(
 
 
 def flip_heatmap(shares: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]) -> go.Figure:
-    """Draws the share of changed answers by attribute (rows) and run (columns).
+    """Draws the share of changed predictions by attribute (rows) and run (columns).
 
     Args:
         shares: Shares by run id and attribute.
@@ -139,7 +139,7 @@ def flip_heatmap(shares: Mapping[str, Mapping[str, float]], titles: Mapping[str,
 def real_scatter(
     agreement: RealAgreement, titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws shares of changed answers on real against drawn pictures, a dot per run and change.
+    """Draws shares of changed predictions on real against drawn pictures, a dot per run and change.
 
     Args:
         agreement: Shares of both.
@@ -170,8 +170,8 @@ def real_scatter(
             ),
         )
     for update, title in (
-        (figure.update_xaxes, "changed answers on drawn faces"),
-        (figure.update_yaxes, "changed answers on real faces"),
+        (figure.update_xaxes, "changed predictions on drawn faces"),
+        (figure.update_yaxes, "changed predictions on real faces"),
     ):
         update(title=title, tickformat=".0%", gridcolor=GRID, rangemode="tozero")
     return style(figure, 460)

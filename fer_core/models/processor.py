@@ -36,7 +36,7 @@ def read_processor(
             "Its image processor crops the centre after resizing; here the whole face is resized."
         )
     if processor.get("do_flip_channel_order"):
-        notes.append("The model reads BGR images. Its answers for colour images may be wrong.")
+        notes.append("The model reads BGR images. Its predictions for colour images may be wrong.")
     return InputOptions(size, mean or own_mean, std or own_std), notes
 
 

@@ -3,10 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fer_core.predictor.answers import (
-    Answer,
+from fer_core.predictor.predictions import (
     Backend,
     BasePrediction,
+    ExplainedPrediction,
     Prediction,
     TargetEstimates,
     calibrated,
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAP_SIDE",
-    "Answer",
     "Backend",
     "BasePrediction",
     "BorrowedModel",
+    "ExplainedPrediction",
     "Prediction",
     "Predictor",
     "TargetEstimates",
@@ -40,7 +40,7 @@ _WITH_TORCH = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any of the names above)
-    """Imports what needs torch when it is asked for: pages only show answers."""
+    """Imports what needs torch when it is asked for: pages only show predictions."""
     if name not in _WITH_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_WITH_TORCH[name]), name)

@@ -13,7 +13,7 @@ from PIL import Image
 from fer_core.evaluation.regression import CAVEAT
 from fer_core.figures.overlay import heat_overlay, overlay_sheet
 from fer_core.figures.palette import class_colour
-from fer_core.predictor.answers import Answer, decide
+from fer_core.predictor.predictions import ExplainedPrediction, decide
 from fer_core.records import BenchmarkInfo, shown_titles
 
 LIMITS = (
@@ -44,21 +44,23 @@ h1 { font: 600 1.7rem Georgia, serif; } .note { opacity: .75; font-size: .9rem; 
 """
 
 
-def answers_png(answers: Sequence[Answer], face: Image.Image, unsure_below: float = 0.0) -> bytes:
+def predictions_png(
+    predictions: Sequence[ExplainedPrediction], face: Image.Image, unsure_below: float = 0.0
+) -> bytes:
     """Returns the face and each model's saliency overlay with its evidence, as PNG.
 
     Args:
-        answers: Predictions for one face.
+        predictions: Predictions for one face.
         face: The models' input.
         unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """
-    tiles = [face, *(heat_overlay(face, answer.saliency) for answer in answers)]
-    titles = _titles(answers)
+    tiles = [face, *(heat_overlay(face, prediction.saliency) for prediction in predictions)]
+    titles = _titles(predictions)
     notes = [
         "model input",
         *(
-            f"{titles[answer.run_id]}: {_verdict(answer, unsure_below)}\n{_evidence(answer)}"
-            for answer in answers
+            f"{titles[item.run_id]}: {_verdict(item, unsure_below)}\n{_evidence(item)}"
+            for item in predictions
         ),
     ]
     columns = min(_PNG_COLUMNS, len(tiles))
@@ -76,7 +78,7 @@ def faces_json(
     Args:
         table: One row per face and run, as `tabulate` returns it.
         info: The benchmark that the runs belong to.
-        unsure_below: Threshold of the calibrated probability; below it there is no answer.
+        unsure_below: Threshold of the calibrated probability; below it the model is unsure.
     """
     rows = json.loads(table.to_json(orient="records", double_precision=6))
     return {
@@ -89,25 +91,32 @@ def faces_json(
     }
 
 
-def answers_html(
-    answers: Sequence[Answer], face: Image.Image, info: BenchmarkInfo, unsure_below: float = 0.0
+def predictions_html(
+    predictions: Sequence[ExplainedPrediction],
+    face: Image.Image,
+    info: BenchmarkInfo,
+    unsure_below: float = 0.0,
 ) -> str:
     """Returns a self-contained HTML page with the face and each model's prediction and overlay.
 
     Args:
-        answers: Predictions for one face.
+        predictions: Predictions for one face.
         face: The models' input.
         info: The benchmark that the runs belong to.
         unsure_below: Threshold of the calibrated probability; below it a model is unsure.
     """
-    titles = _titles(answers)
-    cards = "".join(_card(answer, titles[answer.run_id], face, unsure_below) for answer in answers)
+    titles = _titles(predictions)
+    cards = "".join(
+        _card(prediction, titles[prediction.run_id], face, unsure_below)
+        for prediction in predictions
+    )
     enlarged = face.convert("RGB").resize((230, 230), Image.Resampling.BICUBIC)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>FERscope: one face, {len(answers)} models</title><style>{_STYLE}</style></head>"
-        f"<body><h1>One face, {len(answers)} models</h1>"
+        f"<title>FERscope: one face, {len(predictions)} models</title>"
+        f"<style>{_STYLE}</style></head>"
+        f"<body><h1>One face, {len(predictions)} models</h1>"
         f'<p class="note">Trained on {escape(info.title)} (split {escape(info.split_hash)}). '
         "Confidence is temperature-scaled; temperatures are fitted on validation.</p>"
         f'<p class="seen"><img src="{_data(enlarged)}" alt="the cropped face"></p>'
@@ -115,44 +124,47 @@ def answers_html(
     )
 
 
-def _titles(answers: Sequence[Answer]) -> dict[str, str]:
-    return shown_titles({answer.run_id: answer.title for answer in answers})
+def _titles(predictions: Sequence[ExplainedPrediction]) -> dict[str, str]:
+    return shown_titles({prediction.run_id: prediction.title for prediction in predictions})
 
 
-def _verdict(answer: Answer, unsure_below: float) -> str:
-    text = f"{answer.top} {answer.calibrated.max():.0%}"
-    sure = decide(answer.calibrated, answer.labels, unsure_below)
+def _verdict(prediction: ExplainedPrediction, unsure_below: float) -> str:
+    text = f"{prediction.top} {prediction.calibrated.max():.0%}"
+    sure = decide(prediction.calibrated, prediction.labels, unsure_below)
     return text if sure else f"unsure (most likely {text})"
 
 
-def _evidence(answer: Answer) -> str:
-    return f"{answer.method}: {answer.evidence.label}"
+def _evidence(prediction: ExplainedPrediction) -> str:
+    return f"{prediction.method}: {prediction.evidence.label}"
 
 
-def _card(answer: Answer, title: str, face: Image.Image, unsure_below: float) -> str:
-    names = answer.labels.names
+def _card(
+    prediction: ExplainedPrediction, title: str, face: Image.Image, unsure_below: float
+) -> str:
+    names = prediction.labels.names
     bars = "".join(
         f'<div class="bar"><span>{escape(name)}</span>'
         f'<span><i style="width:{100 * value:.1f}%;background:{class_colour(name, names)}"></i>'
         f"</span><span>{value:.0%}</span></div>"
-        for name, value in zip(names, answer.calibrated, strict=True)
+        for name, value in zip(names, prediction.calibrated, strict=True)
     )
-    overlay = _data(heat_overlay(face, answer.saliency))
+    overlay = _data(heat_overlay(face, prediction.saliency))
     return (
         f'<div class="model"><h2>{escape(title)}</h2>'
-        f"<p><b>{escape(_verdict(answer, unsure_below))}</b></p>"
-        f'<img src="{overlay}" alt="evidence for {escape(answer.explained)}">'
-        f'<p class="note" title="{escape(answer.evidence.detail)}">'
-        f"Evidence for {escape(answer.explained)} ({escape(_evidence(answer))})</p>"
-        f"{bars}{_estimates(answer)}</div>"
+        f"<p><b>{escape(_verdict(prediction, unsure_below))}</b></p>"
+        f'<img src="{overlay}" alt="evidence for {escape(prediction.explained)}">'
+        f'<p class="note" title="{escape(prediction.evidence.detail)}">'
+        f"Evidence for {escape(prediction.explained)} ({escape(_evidence(prediction))})</p>"
+        f"{bars}{_estimates(prediction)}</div>"
     )
 
 
-def _estimates(answer: Answer) -> str:
-    if not answer.estimates:
+def _estimates(prediction: ExplainedPrediction) -> str:
+    if not prediction.estimates:
         return ""
     lines = "<br>".join(
-        f"{escape(name)}: <b>{escape(item.text())}</b>" for name, item in answer.estimates.items()
+        f"{escape(name)}: <b>{escape(item.text())}</b>"
+        for name, item in prediction.estimates.items()
     )
     return f'<p>{lines}</p><p class="note">{escape(CAVEAT)}</p>'
 

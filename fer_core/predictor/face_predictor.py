@@ -17,7 +17,7 @@ from fer_core.data.faces import (
     picture_faces,
     whole_picture,
 )
-from fer_core.predictor.answers import Prediction
+from fer_core.predictor.predictions import Prediction
 from fer_core.predictor.predictor import Predictor
 from fer_core.predictor.table import NO_FACE, TAKEN_AS_CROP, TOO_SMALL, Sighting
 
@@ -80,7 +80,7 @@ class FacePredictor:
                 yield moment, faces
 
     def predictions(self) -> list[Prediction]:
-        """Returns the prediction of each run for the faces that are `answered`, in their order.
+        """Returns the prediction of each run for the faces that have a prediction, in their order.
 
         Raises:
             ArtifactError: If a run is damaged.

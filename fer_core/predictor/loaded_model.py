@@ -18,7 +18,7 @@ from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.errors import ArtifactError, WeightsError
 from fer_core.explain.defaults import config_of
 from fer_core.extras import INSTALL_FULL, require_torch, torch_installed
-from fer_core.predictor.answers import Backend, Probabilities
+from fer_core.predictor.predictions import Backend, Probabilities
 from fer_core.records import RunInfo
 
 if TYPE_CHECKING:

@@ -27,14 +27,14 @@ from fer_core.explain.evidence import NOT_MEASURED, MapEvidence
 from fer_core.explain.tables import MEMBERS
 from fer_core.extras import require_torch
 from fer_core.labels import LabelSet
-from fer_core.predictor.answers import (
-    Answer,
+from fer_core.predictor.loaded_model import BorrowedModel, LoadedModel
+from fer_core.predictor.lru import LRUCache
+from fer_core.predictor.predictions import (
+    ExplainedPrediction,
     Prediction,
     TargetEstimates,
     ensemble_prediction,
 )
-from fer_core.predictor.loaded_model import BorrowedModel, LoadedModel
-from fer_core.predictor.lru import LRUCache
 from fer_core.records import Framing, RunInfo
 
 if TYPE_CHECKING:  # imported where it is needed: predictions from ONNX copies need no torch
@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # imported where it is needed: predictions from ONNX copies n
     from fer_core.explain.saliency import Detail, LogitsFunction, SaliencyMap, Target
 
 MAP_SIDE = 224
-"""Side in pixels of the saliency maps in answers."""
+"""Side in pixels of the saliency maps in explained predictions."""
 
 BATCH_SIZE = 64
 _MAPS_KEPT = 256
@@ -195,7 +195,9 @@ class Predictor:
             else:
                 yield run_id, result
 
-    def answer(self, face: Face, run_id: str, explain: str | None = None) -> Answer:
+    def predict_and_explain(
+        self, face: Face, run_id: str, explain: str | None = None
+    ) -> ExplainedPrediction:
         """Predicts and explains one face.
 
         Args:
@@ -227,7 +229,7 @@ class Predictor:
             raise ArtifactError(
                 f"The predictions of {run_id} are not finite; its weights are damaged."
             )
-        return Answer(
+        return ExplainedPrediction(
             run_id,
             info.title,
             labels,
@@ -254,7 +256,7 @@ class Predictor:
         self._logit_shifts[point.run_id] = point.logit_shift
 
     def calibration(self, run_id: str) -> tuple[float | None, tuple[float, ...]]:
-        """Returns a run's temperature and logit shift, on which its calibrated answers depend."""
+        """Returns a run's temperature and logit shift, which its calibrated predictions need."""
         return self.temperature(run_id), self._logit_shifts.get(run_id, ())
 
     def temperature(self, run_id: str) -> float | None:
@@ -316,7 +318,7 @@ class Predictor:
             run_id: A network's or an ensemble's run.
             method: A key of `fer_core.explain.methods.METHODS`, or `MEMBERS` for an ensemble; by
                 default the run's (`fer_core.explain.defaults.default_of`).
-            target: Target to explain; by default the class that `predict` answers, after the prior
+            target: Target to explain; by default the class that `predict` returns, after the prior
                 shift of an operating point.
             detail: Position in the network that the method reads.
 
@@ -340,7 +342,7 @@ class Predictor:
         return replace(explained, evidence=self._evidence(info, explained, detail))
 
     def _shifted_target(self, stored: NDArray[np.uint8], run_id: str) -> "Target | None":
-        """Returns the class that `predict` answers if a prior shift may change it; else None."""
+        """Returns the class that `predict` returns if a prior shift may change it; else None."""
         from fer_core.explain.saliency import Target
 
         if not any(self._logit_shifts.get(run_id, ())):

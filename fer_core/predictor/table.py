@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_core.data.faces import DetectedFace
 from fer_core.data.temporal_smoothing import smoothed
 from fer_core.data.tracking import track
-from fer_core.predictor.answers import Prediction, Thresholds, decide
+from fer_core.predictor.predictions import Prediction, Thresholds, decide
 
 NO_FACE = "no face found"
 TOO_SMALL = "too small to be read"
@@ -39,15 +39,15 @@ class Sighting:
     note: str = ""
 
     @property
-    def answered(self) -> bool:
-        """Whether runs predict this face."""
+    def has_prediction(self) -> bool:
+        """Whether the runs predict this face."""
         return self.face is not None and self.note != TOO_SMALL
 
 
 def tabulate(
     sightings: Sequence[Sighting],
     looked: Mapping[str, Sequence[int]],
-    answers: Sequence[Prediction],
+    predictions: Sequence[Prediction],
     *,
     smooth: float = 0.0,
     unsure_below: Thresholds = 0.0,
@@ -65,7 +65,7 @@ def tabulate(
     Args:
         sightings: Faces in the order of files and frames.
         looked: Frames of each video, with or without faces; tracking needs the gaps.
-        answers: Prediction of each run for the sightings that are `answered`, in their order.
+        predictions: Prediction of each run for the sightings with `has_prediction`, in order.
         smooth: Time constant of the smoothing of videos in seconds; 0 disables it.
         unsure_below: Threshold of the calibrated probability, 0 to 1, of every class or by class;
             below it there is no label.
@@ -84,16 +84,16 @@ def tabulate(
     )
     base[["left", "top", "right", "bottom", "score"]] = np.array(boxes).reshape(-1, 5)
     base["note"] = [seen.note for seen in sightings]
-    answered = np.array([seen.answered for seen in sightings], dtype=bool)
-    parts = [_answers(base, answered, answer, smooth, unsure_below) for answer in answers]
+    predicted = np.array([seen.has_prediction for seen in sightings], dtype=bool)
+    parts = [_rows(base, predicted, item, smooth, unsure_below) for item in predictions]
     # sorted by face, then by run
     order = np.arange(len(parts) * len(base)).reshape(len(parts), len(base)).T.ravel()
     return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
 
 
-def _answers(
+def _rows(
     base: pd.DataFrame,
-    answered: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
     prediction: Prediction,
     smooth: float,
     unsure_below: Thresholds,
@@ -107,7 +107,7 @@ def _answers(
         ]
 
     values = np.full((len(base), len(names)), np.nan)
-    values[answered] = prediction.calibrated
+    values[predicted] = prediction.calibrated
     columns: dict[str, Any] = {
         "run": prediction.run_id,
         "answer": named(values),
@@ -115,34 +115,34 @@ def _answers(
         "temperature": prediction.temperature,
     }
     columns |= {f"p_{name}": values[:, k] for k, name in enumerate(names)}
-    columns |= _estimates(prediction, answered)
+    columns |= _estimates(prediction, predicted)
     if smooth > 0 and base["seconds"].notna().any():
-        steady = _smoothed(base, answered, values, smooth)
+        steady = _smoothed(base, predicted, values, smooth)
         columns["smoothed_answer"] = named(steady)
         columns |= {f"smoothed_{name}": steady[:, k] for k, name in enumerate(names)}
     return base.assign(**columns)
 
 
 def _estimates(
-    prediction: Prediction, answered: NDArray[np.bool_]
+    prediction: Prediction, predicted: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
     """Returns the columns of a regression head's estimates; NaN without a face."""
     columns = {}
     for name, item in prediction.estimates.items():
         margin = np.nan if item.margin is None else item.margin
         for suffix, offset in (("", 0.0), ("_low", -margin), ("_high", margin)):
-            column = np.full(len(answered), np.nan)
-            column[answered] = item.values + offset
+            column = np.full(len(predicted), np.nan)
+            column[predicted] = item.values + offset
             columns[f"estimate_{name}{suffix}"] = column
     return columns
 
 
 def _smoothed(
-    base: pd.DataFrame, answered: NDArray[np.bool_], values: NDArray[np.float64], span: float
+    base: pd.DataFrame, predicted: NDArray[np.bool_], values: NDArray[np.float64], span: float
 ) -> NDArray[np.float64]:
     """Smooths the predictions of each person; other rows, such as those of images, stay NaN."""
     steady = np.full_like(values, np.nan)
-    timed = np.flatnonzero(answered & base["seconds"].notna().to_numpy())
+    timed = np.flatnonzero(predicted & base["seconds"].notna().to_numpy())
     seconds = base["seconds"].to_numpy(dtype=np.float64, na_value=np.nan)
     for rows in base.iloc[timed].groupby(["file", "face"]).indices.values():
         indices = timed[rows]
@@ -175,19 +175,19 @@ def face_numbers(
     return numbers
 
 
-def answer_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the moments at which a run's answer for a person changes.
+def prediction_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the moments at which a run's prediction for a person changes.
 
     Args:
-        table: Result of `tabulate` for one video; smoothed answers are used if there are any.
+        table: Result of `tabulate` for one video; smoothed predictions are used if there are any.
 
     Returns:
         Columns `seconds`, `frame`, `face`, `run`, `before` and `after`, in the order of time.
     """
     column = "smoothed_answer" if "smoothed_answer" in table else "answer"
-    answered = table[table[column].notna()].sort_values("frame")
-    before = answered.groupby(["face", "run"], sort=False)[column].shift()
-    changed = answered[before.notna() & (before != answered[column])]
+    predicted = table[table[column].notna()].sort_values("frame")
+    before = predicted.groupby(["face", "run"], sort=False)[column].shift()
+    changed = predicted[before.notna() & (before != predicted[column])]
     result = changed[["seconds", "frame", "face", "run"]].copy()
     result["before"] = before[changed.index]
     result["after"] = changed[column]

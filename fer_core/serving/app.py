@@ -15,7 +15,7 @@ from fer_core.serving import errors
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.middleware import API_KEY, REQUEST_ID, VERSION, ApiKeys, RequestLog
 from fer_core.serving.monitoring import CONTENT_TYPE, Monitor
-from fer_core.serving.responses import picture_answers
+from fer_core.serving.responses import image_predictions
 from fer_core.serving.schemas import Health, Models, PredictResponse, Problem, Ready
 from fer_core.serving.service import Service
 from fer_core.serving.settings import Settings
@@ -142,7 +142,7 @@ def _add_facts(router: APIRouter) -> None:
     router.get("/health", summary="Health of the service")(health)
     router.get(
         "/ready",
-        summary="Whether the service can answer now",
+        summary="Whether the service can predict now",
         response_model=Ready,
         responses={503: {"model": Ready, "description": "It cannot; see `problems`."}},
     )(ready)
@@ -171,8 +171,8 @@ def health(request: Request) -> Health:
 def ready(request: Request) -> Response:
     """Reports whether models are loaded, the disk has space, and ONNX copies are up to date."""
     problems = _service(request).problems()
-    answer = Ready(ready=not problems, problems=problems)
-    return JSONResponse(answer.model_dump(), status_code=503 if problems else 200)
+    content = Ready(ready=not problems, problems=problems)
+    return JSONResponse(content.model_dump(), status_code=503 if problems else 200)
 
 
 def metrics(request: Request) -> Response:
@@ -205,15 +205,15 @@ def _add_predict(router: APIRouter, config: Settings) -> None:
             uploads = await read_uploads(request, config, "files", config.max_files)
             pictures = await service.read(uploads, cropped=cropped)
             faces = [face for picture in pictures for face in picture.stored]
-            answers = await service.ask(faces, selected)
-            images = picture_answers(
+            results = await service.predict(faces, selected)
+            images = image_predictions(
                 pictures,
-                answers,
+                results,
                 ensemble=service.model_list.ensemble(selected),
                 thresholds=service.thresholds(unsure_below),
                 cropped=cropped,
             )
-            problems = dict(answers[0].problems) if answers else {}
+            problems = dict(results[0].problems) if results else {}
             return PredictResponse(benchmark=service.name, images=images, problems=problems)
 
 

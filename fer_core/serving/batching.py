@@ -75,7 +75,7 @@ class Batcher(Generic[Item, Key, Result]):
         while batch := self._next():
             live = [request for request in batch if request.future.set_running_or_notify_cancel()]
             if live:
-                self._answer(live)
+                self._process(live)
 
     def _next(self) -> list[_Waiting[Item, Key, Result]]:
         with self._news:
@@ -94,7 +94,7 @@ class Batcher(Generic[Item, Key, Result]):
             self._queue = later
             return batch
 
-    def _answer(self, batch: list[_Waiting[Item, Key, Result]]) -> None:
+    def _process(self, batch: list[_Waiting[Item, Key, Result]]) -> None:
         items = [item for request in batch for item in request.items]
         try:
             results = list(self._work(items, batch[0].key))
@@ -105,7 +105,7 @@ class Batcher(Generic[Item, Key, Result]):
                 batch[0].future.set_exception(error)
             else:
                 for request in batch:
-                    self._answer([request])
+                    self._process([request])
             return
         start = 0
         for request in batch:

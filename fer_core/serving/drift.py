@@ -32,7 +32,7 @@ class DriftLog:
         self._confidence: defaultdict[str, float] = defaultdict(float)
 
     def add(self, run_id: str, labels: Sequence[str], probabilities: NDArray[np.float64]) -> None:
-        """Counts a run's answers for some faces.
+        """Counts a run's predictions for some faces.
 
         Args:
             run_id: The run.

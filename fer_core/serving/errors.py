@@ -42,7 +42,7 @@ def install(app: FastAPI, monitor: Monitor) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)  # noqa: S101 (registered for it alone)
         monitor.refusal(error.error)
-        return _answer(error.status, error.error, error.detail, error.headers)
+        return _response(error.status, error.error, error.detail, error.headers)
 
     async def invalid(request: Request, error: Exception) -> Response:
         monitor.refusal(_INVALID)
@@ -54,7 +54,7 @@ def install(app: FastAPI, monitor: Monitor) -> None:
     app.add_exception_handler(ClientDisconnect, _gone)
 
 
-def _answer(
+def _response(
     status: int, error: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     content = Problem(error=error, detail=detail).model_dump()
@@ -66,7 +66,7 @@ async def _http(_: Request, error: Exception) -> Response:
     names = {404: "not_found", 405: "method_not_allowed"}
     headers = dict(error.headers) if error.headers else None
     detail = f"{error.detail}. See /docs for the endpoints."
-    return _answer(error.status_code, names.get(error.status_code, "refused"), detail, headers)
+    return _response(error.status_code, names.get(error.status_code, "refused"), detail, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -76,7 +76,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
         f"{printable_name('.'.join(str(part) for part in problem['loc'][1:]))}: {problem['msg']}"
         for problem in error.errors()
     ]
-    return _answer(422, _INVALID, "; ".join(problems) + ".")
+    return _response(422, _INVALID, "; ".join(problems) + ".")
 
 
 async def _gone(_: Request, __: Exception) -> Response:

@@ -20,7 +20,7 @@ CANNOT = "This model cannot predict: its files are damaged or missing. See the s
 
 
 @dataclass(frozen=True)
-class Answers:
+class FaceResult:
     """Predictions of the requested runs for one face.
 
     Attributes:
@@ -32,7 +32,7 @@ class Answers:
     problems: Mapping[str, str]
 
 
-class Asker:
+class BatchPredictor:
     """Runs a predictor, skipping runs that failed recently.
 
     Args:
@@ -44,7 +44,9 @@ class Asker:
         self._predictor, self._clock = predictor, clock
         self._failed: dict[str, float] = {}
 
-    def __call__(self, faces: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]) -> list[Answers]:
+    def __call__(
+        self, faces: Sequence[NDArray[np.uint8]], run_ids: Sequence[str]
+    ) -> list[FaceResult]:
         """Returns the predictions of each face.
 
         Args:
@@ -61,10 +63,10 @@ class Asker:
             if isinstance(result, FerscopeError):
                 log.error("%s cannot predict: %s", name, result)
                 self._failed[name] = now
-        answered = {prediction.run_id for prediction in predictions}
-        problems = {name: CANNOT for name in run_ids if name not in answered}
+        predicted = {prediction.run_id for prediction in predictions}
+        problems = {name: CANNOT for name in run_ids if name not in predicted}
         return [
-            Answers(tuple(_only(prediction, row) for prediction in predictions), problems)
+            FaceResult(tuple(_only(prediction, row) for prediction in predictions), problems)
             for row in range(len(faces))
         ]
 

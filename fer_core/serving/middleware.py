@@ -31,7 +31,7 @@ class RequestLog:
     """Gives each request an id and logs and counts its response.
 
     A client may send its own id in `X-Request-ID`: up to 64 letters, digits, `.`, `_` and `-`. Old
-    addresses without `/v1` answer with a `Deprecation` header (RFC 9745) that names the new one.
+    addresses without `/v1` respond with a `Deprecation` header (RFC 9745) that names the new one.
 
     Args:
         app: The application.

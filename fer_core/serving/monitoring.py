@@ -52,7 +52,7 @@ class Monitor:
         )
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """Counts an answered request."""
+        """Counts a finished request."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 

@@ -4,41 +4,41 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fer_core.data.faces import DetectedFace
 from fer_core.predictor import Prediction, TargetEstimates, decide
-from fer_core.predictor.answers import Thresholds
-from fer_core.serving.inference import Answers
+from fer_core.predictor.predictions import Thresholds
+from fer_core.serving.inference import FaceResult
 from fer_core.serving.pictures import Picture
 from fer_core.serving.schemas import (
     Box,
-    FaceAnswer,
-    ModelAnswer,
-    PictureAnswer,
+    FacePredictions,
+    ImagePredictions,
+    ModelPrediction,
     TargetEstimate,
 )
 
 _DIGITS = 6
 
 
-def picture_answers(
+def image_predictions(
     pictures: Sequence[Picture],
-    answers: Sequence[Answers],
+    results: Sequence[FaceResult],
     *,
     ensemble: str | None,
     thresholds: Mapping[str, Thresholds],
     cropped: bool,
-) -> list[PictureAnswer]:
+) -> list[ImagePredictions]:
     """Combines images with the predictions for their faces.
 
     Args:
         pictures: Images in the order of the upload.
-        answers: Predictions of each face, over all images.
+        results: Predictions of each face, over all images.
         ensemble: Run that is reported separately as the ensemble.
         thresholds: Thresholds of the calibrated probability by run, below which there is no label;
             runs that are missing are always labelled.
         cropped: Whether detection was skipped, so that there are no detection scores.
     """
-    left = iter(answers)
+    left = iter(results)
     return [
-        PictureAnswer(
+        ImagePredictions(
             name=picture.name,
             width=picture.size[0] if picture.size else None,
             height=picture.size[1] if picture.size else None,
@@ -52,17 +52,17 @@ def picture_answers(
 
 def _faces(
     picture: Picture,
-    answers: Iterator[Answers],
+    results: Iterator[FaceResult],
     ensemble: str | None,
     thresholds: Mapping[str, Thresholds],
     *,
     cropped: bool,
-) -> Iterator[FaceAnswer]:
+) -> Iterator[FacePredictions]:
     for face in picture.faces:
         by_run = {
-            p.run_id: _model(p, thresholds.get(p.run_id, 0.0)) for p in next(answers).predictions
+            p.run_id: _model(p, thresholds.get(p.run_id, 0.0)) for p in next(results).predictions
         }
-        yield FaceAnswer(
+        yield FacePredictions(
             box=_box(face),
             score=None if cropped else round(face.score, 3),
             ensemble=by_run.pop(ensemble, None) if ensemble else None,
@@ -77,12 +77,12 @@ def _box(face: DetectedFace) -> Box:
     return Box(left=left, top=top, right=right, bottom=bottom)
 
 
-def _model(prediction: Prediction, unsure_below: Thresholds) -> ModelAnswer:
+def _model(prediction: Prediction, unsure_below: Thresholds) -> ModelPrediction:
     """Converts a prediction for a single face."""
     raw, calibrated = prediction.probabilities[0], prediction.calibrated[0]
     names = prediction.labels.names
     shares = {n: round(float(v), _DIGITS) for n, v in zip(names, calibrated, strict=True)}
-    return ModelAnswer(
+    return ModelPrediction(
         id=prediction.run_id,
         title=prediction.title,
         label=decide(calibrated, prediction.labels, unsure_below),

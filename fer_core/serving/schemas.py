@@ -18,11 +18,11 @@ _SHARES = {
 }
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Problem(_Answer):
+class Problem(_Response):
     """Reason why a request was rejected."""
 
     error: str = Field(description="Machine-readable error code.")
@@ -41,7 +41,7 @@ class Problem(_Answer):
     )
 
 
-class Health(_Answer):
+class Health(_Response):
     """Health of the service."""
 
     status: Literal["ok", "no models"]
@@ -51,8 +51,8 @@ class Health(_Answer):
     version: str = Field(examples=["0.1.0"])
 
 
-class Ready(_Answer):
-    """Whether the service can answer now; `/health` only says that it runs."""
+class Ready(_Response):
+    """Whether the service can predict now; `/health` only says that it runs."""
 
     ready: bool
     problems: list[str] = Field(
@@ -60,7 +60,7 @@ class Ready(_Answer):
     )
 
 
-class Model(_Answer):
+class Model(_Response):
     """A model of the benchmark."""
 
     id: str = Field(examples=["efficientnet_lite0-cpu-s0"])
@@ -79,14 +79,14 @@ class Model(_Answer):
     )
 
 
-class Models(_Answer):
+class Models(_Response):
     """The models of the service's benchmark."""
 
     benchmark: str = Field(examples=["ferplus"])
     models: list[Model]
 
 
-class Box(_Answer):
+class Box(_Response):
     """A box in pixels of the upright image; it may extend beyond the edges."""
 
     left: float = Field(examples=[163.1])
@@ -95,7 +95,7 @@ class Box(_Answer):
     bottom: float = Field(examples=[352.0])
 
 
-class TargetEstimate(_Answer):
+class TargetEstimate(_Response):
     """A regression head's estimate of one target, with its interval."""
 
     value: float = Field(examples=[0.31])
@@ -107,7 +107,7 @@ class TargetEstimate(_Answer):
     high: float | None = Field(description="Upper end of the interval.", examples=[0.6])
 
 
-class ModelAnswer(_Answer):
+class ModelPrediction(_Response):
     """Prediction of one model for one face."""
 
     id: str = Field(examples=["efficientnet_lite0-cpu-s0"])
@@ -140,7 +140,7 @@ class ModelAnswer(_Answer):
     )
 
 
-class FaceAnswer(_Answer):
+class FacePredictions(_Response):
     """One face with the predictions of all models."""
 
     box: Box
@@ -148,32 +148,32 @@ class FaceAnswer(_Answer):
         description="Detection score; null with `cropped`.",
         examples=[1.9],
     )
-    models: list[ModelAnswer] = Field(
+    models: list[ModelPrediction] = Field(
         description="Predictions of all requested runs except `ensemble`."
     )
-    ensemble: ModelAnswer | None = Field(
+    ensemble: ModelPrediction | None = Field(
         description="Prediction of the requested ensemble with the best validation accuracy."
     )
 
 
-class PictureAnswer(_Answer):
+class ImagePredictions(_Response):
     """One image and its faces."""
 
     name: str = Field(description="File name, printable and shortened.", examples=["a.jpg"])
     width: int | None = Field(description="Width of the upright image in pixels.", examples=[512])
     height: int | None = Field(examples=[600])
-    faces: list[FaceAnswer] = Field(description="Faces, largest first.")
+    faces: list[FacePredictions] = Field(description="Faces, largest first.")
     too_small: list[Box] = Field(
         default=[], description="Detected faces below 24 pixels, which are too small to read."
     )
     problem: str | None = Field(description="Reason if there is no face.")
 
 
-class PredictResponse(_Answer):
+class PredictResponse(_Response):
     """Predictions for all images, in the order of the upload."""
 
     benchmark: str = Field(examples=["ferplus"])
-    images: list[PictureAnswer]
+    images: list[ImagePredictions]
     problems: dict[str, str] = Field(
         description="Reason by id of each requested run that failed.",
         examples=[{}],

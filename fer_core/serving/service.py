@@ -30,13 +30,13 @@ from fer_core.explain.saliency import ExplainError, Target, to_side
 from fer_core.figures.overlay import heat_overlay
 from fer_core.labels import LabelSet
 from fer_core.predictor import MAP_SIDE, Predictor
-from fer_core.predictor.answers import Thresholds
+from fer_core.predictor.predictions import Thresholds
 from fer_core.records import RunInfo
 from fer_core.serving.batching import Batcher
 from fer_core.serving.drift import DriftLog
 from fer_core.serving.errors import RefusedError
 from fer_core.serving.gate import Gate
-from fer_core.serving.inference import CANNOT, Answers, Asker
+from fer_core.serving.inference import CANNOT, BatchPredictor, FaceResult
 from fer_core.serving.model_list import ModelList
 from fer_core.serving.monitoring import Monitor
 from fer_core.serving.pictures import Picture, read_pictures
@@ -97,9 +97,9 @@ class Service:
         self._detector = detector or CenterFaceDetector()
         self._monitor = monitor or Monitor()
         self._drift = None if settings.drift_log is None else DriftLog(settings.drift_log)
-        self._asker = Asker(self.predictor)
-        self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], Answers] = Batcher(
-            self._answer_batch, settings.batch_faces
+        self._inference = BatchPredictor(self.predictor)
+        self._batcher: Batcher[NDArray[np.uint8], tuple[str, ...], FaceResult] = Batcher(
+            self._predict_batch, settings.batch_faces
         )
         self._preloading = settings.preload
         if settings.preload:
@@ -136,7 +136,7 @@ class Service:
         return self._monitor.exposition(self.gate.inside, self._batcher.waiting, sizes)
 
     def problems(self) -> list[str]:
-        """Returns why the service is not ready to answer; nothing if it is."""
+        """Returns why the service is not ready to predict; nothing if it is."""
         runs = self.predictor.runs()
         problems = [] if runs else ["there is no model that can predict"]
         if self._preloading:
@@ -153,24 +153,24 @@ class Service:
         """Loads all models, so that the first request need not wait."""
         face = np.zeros(self.predictor.format.shape, dtype=np.uint8)
         try:
-            self._asker([face], [info.run_id for info in self.predictor.runs()])
+            self._inference([face], [info.run_id for info in self.predictor.runs()])
         except Exception:
             log.exception("models could not be loaded in advance")
         finally:
             self._preloading = False
 
-    def _answer_batch(
+    def _predict_batch(
         self, faces: Sequence[NDArray[np.uint8]], runs: tuple[str, ...]
-    ) -> list[Answers]:
+    ) -> list[FaceResult]:
         self._monitor.batch(len(faces))
-        answers = self._asker(faces, runs)
+        results = self._inference(faces, runs)
         if self._drift is not None:
-            for answer in answers:
-                for prediction in answer.predictions:
+            for result in results:
+                for prediction in result.predictions:
                     self._drift.add(
                         prediction.run_id, prediction.labels.names, prediction.calibrated
                     )
-        return answers
+        return results
 
     async def read(self, uploads: list[Upload], *, cropped: bool) -> list[Picture]:
         """Detects the faces in uploads; empties the list.
@@ -188,9 +188,9 @@ class Service:
             limiter=self._readers,
         )
 
-    async def ask(
+    async def predict(
         self, faces: Sequence[NDArray[np.uint8]], runs: Sequence[RunInfo]
-    ) -> list[Answers]:
+    ) -> list[FaceResult]:
         """Returns the predictions of runs for each face, batched with other waiting requests."""
         if not faces:
             return []

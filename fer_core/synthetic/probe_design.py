@@ -193,7 +193,7 @@ def _person_and_scene(person: int, view: ProbeView) -> tuple[Identity, Scene]:
 
 @cache
 def design_hash(view: ProbeView) -> str:
-    """Returns a hash of the design and the view; answers with equal hashes can be compared."""
+    """Returns a hash of the design and the view; predictions with equal hashes can be compared."""
     digest = hashlib.sha256(repr((VERSION, astuple(view))).encode())
     for face in (*curve_faces(), *attribute_faces()):
         digest.update(repr(astuple(face)).encode())

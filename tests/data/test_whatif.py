@@ -84,5 +84,5 @@ def test_before_a_turn_the_prediction_does_not_change(answers):
     stays = [answer == unchanged for amount, answer in zip(amounts, answers, strict=True)
              if low < amount < high]  # fmt: skip
     assert all(stays)
-    assert down is None or down.answer != unchanged
-    assert up is None or up.answer != unchanged
+    assert down is None or down.predicted != unchanged
+    assert up is None or up.predicted != unchanged

@@ -6,7 +6,7 @@ import pytest
 from fer_core.evaluation.accuracy_estimates import (
     AgreementLine,
     Estimator,
-    RunAnswers,
+    RunPredictions,
     difference_of_confidences,
     estimate,
     label_shift_accuracy,
@@ -24,9 +24,9 @@ def two(confidences: list[float]) -> np.ndarray:
     return np.array([[value, 1 - value] for value in confidences])
 
 
-def answers(known: list[float], truth: list[int], new: list[float]) -> RunAnswers:
+def answers(known: list[float], truth: list[int], new: list[float]) -> RunPredictions:
     ids = np.array([str(index) for index in range(len(truth))], dtype=object)
-    return RunAnswers(SplitPredictions(LABELS, ids, np.array(truth), two(known)), two(new))
+    return RunPredictions(SplitPredictions(LABELS, ids, np.array(truth), two(known)), two(new))
 
 
 def test_the_threshold_has_validations_errors_below_it():

@@ -10,7 +10,7 @@ from fer_core.evaluation.attribute_effects import (
     flip_shares,
     shift_p_values,
 )
-from fer_core.evaluation.probes import ProbeAnswers
+from fer_core.evaluation.probes import ProbePredictions
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.synthetic.attributes import ATTRIBUTES
 from fer_core.synthetic.probe_design import attribute_faces
@@ -42,7 +42,7 @@ def test_a_rule_that_looks_at_skin_is_detected_with_the_right_size():
     assert dark.pairs == 200
     assert dark.flip_share.value == 0.25
     (flips,) = dark.flips
-    assert (flips.expression, flips.answer, flips.share, flips.total) == (
+    assert (flips.expression, flips.predicted, flips.share, flips.total) == (
         "neutral",
         "angry",
         1.0,
@@ -72,7 +72,7 @@ def test_a_shift_below_one_point_is_no_effect_even_if_it_is_significant():
         probabilities[:, 0] = [0.1 + 0.008 * (face.name == "glasses") for face in items]
         return probabilities
 
-    (effect,) = attribute_effects(ProbeAnswers.of(faint, asked, SEVEN_EMOTIONS))
+    (effect,) = attribute_effects(ProbePredictions.of(faint, asked, SEVEN_EMOTIONS))
     assert max(shift.p_value for shift in effect.shifts if shift.shift.value) < 1e-6
     assert not effect.significant
 

@@ -166,8 +166,8 @@ def test_without_thresholds_the_statement_has_the_error_rates_only(point):
     }
     statement = stored.model_copy(update={"thresholds": always, **splits}).statement
     assert statement == (
-        "It answers every image: 50.0% [9.5, 90.5] of the answers are wrong on test, 25.0% [4.6, "
-        "69.9] on validation."
+        "It predicts every image: 50.0% [9.5, 90.5] of the predictions are wrong on test, 25.0% "
+        "[4.6, 69.9] on validation."
     )
 
 

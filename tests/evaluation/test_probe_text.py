@@ -44,7 +44,7 @@ def test_glasses_that_turn_neutral_faces_into_surprise_are_said_so():
     effects = attribute_effects(answers)
     glasses = next(item for item in effects if item.attribute.name == "glasses")
     neutral = next(item for item in glasses.flips if item.expression == "neutral")
-    assert (neutral.share, neutral.answer) == (0.06, "surprise")
+    assert (neutral.share, neutral.predicted) == (0.06, "surprise")
     (sentence,) = effect_sentences(effects, drawn_accuracy(answers))
     assert sentence.startswith("Glasses turn ")
     assert "into surprise" in sentence

@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.probes import ProbeAnswers, probe_stamp, read_probes
+from fer_core.evaluation.probes import ProbePredictions, probe_stamp, read_probes
 from fer_core.labels import SEVEN_EMOTIONS, LabelSet
 from fer_core.synthetic.probe_design import ProbeKind, attribute_faces, curve_faces
 from tests.support.probes import all_faces
@@ -16,7 +16,7 @@ from tests.support.probes import all_faces
 def answers():
     faces = (*curve_faces(0, 3), *attribute_faces("glasses"))
     random = np.random.default_rng(0)
-    return ProbeAnswers.of(
+    return ProbePredictions.of(
         lambda asked: random.dirichlet(np.ones(7), len(asked)), faces, SEVEN_EMOTIONS
     )
 
@@ -50,7 +50,7 @@ def test_the_file_of_a_whole_probe_is_small(tmp_path):
     random = np.random.default_rng(0)
     faces = all_faces()
     # the worst case: random probabilities do not compress
-    answers = ProbeAnswers.of(
+    answers = ProbePredictions.of(
         lambda asked: random.dirichlet(np.full(7, 0.2), len(asked)), faces, SEVEN_EMOTIONS
     )
     answers.write(tmp_path / "probes.parquet", "design", "today")

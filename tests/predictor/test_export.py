@@ -15,14 +15,14 @@ from fer_core.explain.tables import BaselineDifference
 from fer_core.figures.palette import class_colour
 from fer_core.figures.whatif import sweep_chart
 from fer_core.labels import SEVEN_EMOTIONS
-from fer_core.predictor import Answer, Prediction
-from fer_core.predictor.answers import Backend
+from fer_core.predictor import ExplainedPrediction, Prediction
 from fer_core.predictor.export import (
     LIMITS,
-    answers_html,
-    answers_png,
     faces_json,
+    predictions_html,
+    predictions_png,
 )
+from fer_core.predictor.predictions import Backend
 from fer_core.predictor.table import NO_FACE, Sighting, tabulate
 from fer_core.records import BenchmarkInfo
 
@@ -35,10 +35,10 @@ FACE = Image.new("L", (48, 48), 120)
 
 def answer(
     title: str, probabilities: list[float], temperature: float | None, seed: int = 0
-) -> Answer:
+) -> ExplainedPrediction:
     saliency = np.zeros((224, 224), np.float32)
     saliency[:60, :60] = 1
-    return Answer(
+    return ExplainedPrediction(
         f"net-s{seed}", title, SEVEN_EMOTIONS, np.array(probabilities), temperature, "happy",
         saliency, "HiRes-CAM", BEATS, 0.0123456,
     )  # fmt: skip
@@ -71,7 +71,7 @@ class Tags(HTMLParser):
 
 
 def test_the_html_export_shows_every_model_without_scripts(answers, info):
-    page = answers_html(answers, FACE, info, unsure_below=0.5)
+    page = predictions_html(answers, FACE, info, unsure_below=0.5)
     read = Tags(page)
     assert "script" not in read.tags
     assert read.tags.count("img") == 3
@@ -109,7 +109,7 @@ def test_json_has_a_row_per_face_and_run_with_calibrated_probabilities(info):
 
 
 def test_the_png_shows_the_face_and_every_overlay(answers):
-    image = Image.open(io.BytesIO(answers_png(answers, FACE)))
+    image = Image.open(io.BytesIO(predictions_png(answers, FACE)))
     assert image.format == "PNG"
     assert image.width > 3 * 200
 
@@ -117,7 +117,9 @@ def test_the_png_shows_the_face_and_every_overlay(answers):
 def test_the_png_shows_unsure_predictions(answers):
     """The second title takes two lines then, where it takes one otherwise."""
     torn = [answer("EfficientNet-Lite0", answers[1].probabilities.tolist(), None)]
-    sure, unsure = (Image.open(io.BytesIO(answers_png(torn, FACE, below))) for below in (0.0, 0.5))
+    sure, unsure = (
+        Image.open(io.BytesIO(predictions_png(torn, FACE, below))) for below in (0.0, 0.5)
+    )
     assert unsure.height > sure.height
     line = np.asarray(unsure)[sure.height - 10 :, 230:]
     assert (line < 128).any()
@@ -125,17 +127,17 @@ def test_the_png_shows_unsure_predictions(answers):
 
 def test_the_picture_of_many_models_has_rows(answers):
     many = [answer("Plain", [0.4, 0.6] + [0.0] * 5, None, seed) for seed in range(12)]
-    image = Image.open(io.BytesIO(answers_png(many, FACE)))
+    image = Image.open(io.BytesIO(predictions_png(many, FACE)))
     assert image.width == 4 * 224
     assert image.height > 4 * 224  # 13 tiles
 
 
 def test_seeds_of_a_recipe_have_distinct_titles(answers, info):
     seeds = [answer("Twin", [0.1] * 6 + [0.4], None, seed) for seed in (3, 4)]
-    page = Tags(answers_html(seeds, FACE, info)).text
+    page = Tags(predictions_html(seeds, FACE, info)).text
     assert "Twin (net-s3)" in page
     assert "Twin (net-s4)" in page
-    assert "(net-s" not in Tags(answers_html(answers, FACE, info)).text
+    assert "(net-s" not in Tags(predictions_html(answers, FACE, info)).text
 
 
 def test_a_sweep_colours_predictions_and_marks_the_slider_values():

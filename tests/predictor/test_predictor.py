@@ -46,7 +46,7 @@ def exported(toy, tmp_path_factory):
 
 @pytest.mark.parametrize("run_id", RUNS)
 def test_every_run_predicts_a_distribution_and_a_map(predictor, run_id):
-    answer = predictor.answer(drawn_face(), run_id)
+    answer = predictor.predict_and_explain(drawn_face(), run_id)
     assert answer.probabilities.shape == (7,)
     assert answer.probabilities.sum() == pytest.approx(1)
     assert answer.saliency.shape == (MAP_SIDE, MAP_SIDE)
@@ -81,7 +81,7 @@ def test_the_time_of_an_answer_is_without_loading(toy, monkeypatch, run_id):
     clock, load, perf_counter = [], networks.load_network, time.perf_counter
     monkeypatch.setattr(networks, "load_network", slowly)
     monkeypatch.setattr(module.time, "perf_counter", lambda: perf_counter() + sum(clock))
-    answer = Predictor(toy.benchmark, torch.device("cpu")).answer(drawn_face(), run_id)
+    answer = Predictor(toy.benchmark, torch.device("cpu")).predict_and_explain(drawn_face(), run_id)
     assert len(clock) == len(toy.benchmark.run(run_id).info().members or (run_id,))
     assert answer.seconds < 100
 
@@ -94,31 +94,33 @@ def test_a_stored_image_has_the_prediction_of_the_evaluation(predictor, toy):
         network.model, toy.dataset.images, network.preprocessing, rows=np.array([5])
     )
     expected = torch.softmax(logits[0].double(), 0).numpy()
-    answer = predictor.answer(image, RUNS[0])
+    answer = predictor.predict_and_explain(image, RUNS[0])
     np.testing.assert_allclose(answer.probabilities, expected, atol=1e-6)
 
 
 def test_an_ensemble_is_the_mean_of_its_members(predictor):
     face = drawn_face()
-    members = [predictor.answer(face, run_id).probabilities for run_id in (RUNS[0], RUNS[2])]
-    answer = predictor.answer(face, "pair-cpu")
+    members = [
+        predictor.predict_and_explain(face, run_id).probabilities for run_id in (RUNS[0], RUNS[2])
+    ]
+    answer = predictor.predict_and_explain(face, "pair-cpu")
     # Each ask runs the members anew, so that float32 sums may differ in their last bit.
     np.testing.assert_allclose(answer.probabilities, np.mean(members, axis=0), atol=1e-6)
 
 
 def test_the_explained_class_can_be_chosen(predictor):
-    happy = predictor.answer(drawn_face(), RUNS[0], "happy").saliency
-    sad = predictor.answer(drawn_face(), RUNS[0], "sad").saliency
+    happy = predictor.predict_and_explain(drawn_face(), RUNS[0], "happy").saliency
+    sad = predictor.predict_and_explain(drawn_face(), RUNS[0], "sad").saliency
     assert not np.allclose(happy, sad)
     with pytest.raises(DataError, match="Unknown label 'bored'"):
-        predictor.answer(drawn_face(), RUNS[0], "bored")
+        predictor.predict_and_explain(drawn_face(), RUNS[0], "bored")
 
 
 @pytest.mark.parametrize("run_id", [RUNS[0], "pair-cpu"])
 def test_the_class_after_the_prior_shift_of_an_operating_point_is_explained(toy, run_id):
     obeying = Predictor(toy.benchmark, torch.device("cpu"))
     face = drawn_face()
-    before = obeying.answer(face, run_id)
+    before = obeying.predict_and_explain(face, run_id)
     last = before.probabilities.argmin()  # the shift makes it the most probable class
     shift = tuple(20.0 * (np.arange(7) == last))
     one = Estimate(value=1.0, low=0.5, high=2.0)
@@ -130,19 +132,21 @@ def test_the_class_after_the_prior_shift_of_an_operating_point_is_explained(toy,
     )  # fmt: skip
     both = (splits.split("validation"), splits.split("test"))
     obeying.obey(adjusted_point("toy", run.info(), both, adjustment))
-    after = obeying.answer(face, run_id)
+    after = obeying.predict_and_explain(face, run_id)
     assert before.explained == before.top
     assert after.explained == after.top == SEVEN_EMOTIONS.names[last]
     assert obeying.explain(face, run_id).target == Target(int(last))
-    assert obeying.answer(face, run_id, "sad").explained == "sad"
+    assert obeying.predict_and_explain(face, run_id, "sad").explained == "sad"
 
 
 def test_predictions_do_not_depend_on_other_threads(predictor, toy):
     faces = [drawn_face(side) for side in (100, 140, 180, 220)]
     shared = Predictor(toy.benchmark, torch.device("cpu"))  # remembers nothing yet
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(lambda face: shared.answer(face, "pair-cpu"), faces * 2))
-    alone = [predictor.answer(face, "pair-cpu") for face in faces]
+        together = list(
+            threads.map(lambda face: shared.predict_and_explain(face, "pair-cpu"), faces * 2)
+        )
+    alone = [predictor.predict_and_explain(face, "pair-cpu") for face in faces]
     for index, answer in enumerate(together):
         np.testing.assert_allclose(answer.probabilities, alone[index % 4].probabilities)
         np.testing.assert_allclose(answer.saliency, alone[index % 4].saliency)
@@ -151,15 +155,15 @@ def test_predictions_do_not_depend_on_other_threads(predictor, toy):
 def test_loaded_models_are_bounded(toy):
     small = Predictor(toy.benchmark, torch.device("cpu"), capacity=1)
     for run_id in RUNS[:3]:
-        small.answer(drawn_face(), run_id)
+        small.predict_and_explain(drawn_face(), run_id)
     assert small._slots.keys() == [RUNS[2]]
 
 
 def test_unknown_and_unsafe_runs_are_refused(predictor):
     with pytest.raises(ArtifactError, match=r"run\.json is missing"):
-        predictor.answer(drawn_face(), "nothing")
+        predictor.predict_and_explain(drawn_face(), "nothing")
     with pytest.raises(ArtifactError, match="not a valid run name"):
-        predictor.answer(drawn_face(), "../../etc")
+        predictor.predict_and_explain(drawn_face(), "../../etc")
 
 
 def test_another_preprocessing_is_refused(toy, monkeypatch):
@@ -174,8 +178,10 @@ def test_damaged_weights_are_refused(artifacts_copy):
     weights.write_bytes(weights.read_bytes()[:5000])
     predictor = Predictor(benchmark, torch.device("cpu"))
     with pytest.raises(WeightsError, match="damaged"):
-        predictor.answer(drawn_face(), RUNS[1])
-    assert predictor.answer(drawn_face(), RUNS[0]).probabilities.sum() == pytest.approx(1)
+        predictor.predict_and_explain(drawn_face(), RUNS[1])
+    assert predictor.predict_and_explain(
+        drawn_face(), RUNS[0]
+    ).probabilities.sum() == pytest.approx(1)
 
 
 def test_concurrent_explanations_equal_sequential_ones(predictor, toy):
@@ -227,7 +233,7 @@ def test_an_ensemble_is_explained_by_its_members_or_by_perturbation(predictor):
     corner = np.mean([values[0, 0] for values in peaks])
     assert inside.values.shape == (MAP_SIDE, MAP_SIDE)
     assert inside.values[0, 0] == pytest.approx(corner, rel=1e-3, abs=1e-5)
-    answer = predictor.answer(face, "pair-cpu")
+    answer = predictor.predict_and_explain(face, "pair-cpu")
     np.testing.assert_allclose(np.exp(inside.logits), answer.probabilities, rtol=1e-4)
     requests = predictor.explain(face, "pair-cpu", "occlusion", Target(2, against=0))
     assert requests.values.shape == (48, 48)
@@ -240,7 +246,7 @@ def test_a_borrowed_ensemble_averages_its_members(predictor, toy):
         mixed = subject.model(subject.prepare(stored)).exp().numpy()
     for row, image in zip(mixed, stored, strict=True):
         np.testing.assert_allclose(
-            row, predictor.answer(image, "pair-cpu").probabilities, rtol=1e-4
+            row, predictor.predict_and_explain(image, "pair-cpu").probabilities, rtol=1e-4
         )
 
 
@@ -259,7 +265,7 @@ def test_a_batch_equals_its_single_faces(predictor):
     for prediction in predicted:
         assert prediction.probabilities.shape == (3, 7)
         for row, face in zip(prediction.probabilities, faces, strict=True):
-            alone = predictor.answer(face, prediction.run_id).probabilities
+            alone = predictor.predict_and_explain(face, prediction.run_id).probabilities
             np.testing.assert_allclose(row, alone, atol=1e-5)
     assert [prediction.backend for prediction in predicted] == [
         *[Backend.TORCH] * 3,
@@ -290,7 +296,7 @@ def test_the_temperature_is_fitted_on_validation(predictor, toy, run_id):
     np.testing.assert_allclose(
         prediction.calibrated, scale_confidence(prediction.probabilities, expected)
     )
-    assert predictor.answer(drawn_face(), run_id).temperature == prediction.temperature
+    assert predictor.predict_and_explain(drawn_face(), run_id).temperature == prediction.temperature
 
 
 def test_a_run_without_validation_predictions_is_uncalibrated(benchmark_copy):
@@ -343,7 +349,7 @@ def test_an_imported_network_predicts_and_is_explained_by_perturbation(
     assert "theirs" in [info.run_id for info in predictor.runs()]
     imported, network = predictor.predict([drawn_face()], ["theirs", RUNS[0]])
     np.testing.assert_allclose(imported.probabilities, network.probabilities, atol=1e-4)
-    answer = predictor.answer(drawn_face(), "theirs", "sad")
+    answer = predictor.predict_and_explain(drawn_face(), "theirs", "sad")
     assert (answer.explained, answer.method) == ("sad", "Occlusion")
     with pytest.raises(
         ExplainError, match="does not support a model without access to its network"
@@ -358,12 +364,12 @@ def test_an_ensemble_averages_the_maps_of_its_members(toy, monkeypatch):
     monkeypatch.setattr(methods, "explain", lambda *predicted: made.append(1) or real(*predicted))
     face = predictor.format.convert(drawn_face())
     for run_id in (RUNS[0], RUNS[2]):
-        predictor.answer(face, run_id, "fear")
+        predictor.predict_and_explain(face, run_id, "fear")
     assert len(made) == 2
-    predictor.answer(face, "pair-cpu", "fear")
+    predictor.predict_and_explain(face, "pair-cpu", "fear")
     assert len(made) == 2
-    alone = predictor.answer(face, RUNS[0])
-    predictor.answer(face, RUNS[0], alone.top)  # the same question in other words
+    alone = predictor.predict_and_explain(face, RUNS[0])
+    predictor.predict_and_explain(face, RUNS[0], alone.top)  # the same question in other words
     assert len(made) == 3
 
 

@@ -52,7 +52,7 @@ def test_the_openapi_schema_has_examples(client):
     description = client.get("/openapi.json").json()
     names = ("health", "ready", "metrics", "models", "predict", "explain")
     assert set(description["paths"]) == {f"/v1/{name}" for name in names}
-    shares = description["components"]["schemas"]["ModelAnswer"]["properties"]["calibrated"]
+    shares = description["components"]["schemas"]["ModelPrediction"]["properties"]["calibrated"]
     assert sum(shares["examples"][0].values()) == pytest.approx(1)
     body = description["paths"]["/v1/predict"]["post"]["requestBody"]["content"]
     assert body["multipart/form-data"]["schema"]["properties"]["files"]["maxItems"] == 5

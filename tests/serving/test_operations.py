@@ -80,15 +80,15 @@ class TestReadiness:
     def test_it_is_not_ready_before_models_are_loaded(self, toy, monkeypatch):
         import threading
 
-        from fer_core.serving.service import Asker
+        from fer_core.serving.service import BatchPredictor
 
-        go, answer = threading.Event(), Asker.__call__
+        go, answer = threading.Event(), BatchPredictor.__call__
 
         def wait(self, *arguments):
             go.wait(30)
             return answer(self, *arguments)
 
-        monkeypatch.setattr(Asker, "__call__", wait)
+        monkeypatch.setattr(BatchPredictor, "__call__", wait)
         with serve(toy, preload=True) as client:
             assert client.get("/ready").json()["problems"] == ["models are being loaded"]
             assert client.get("/health").status_code == 200

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fer_core.artifacts import BenchmarkDir
 from fer_core.data.imaging import SampleFormat
 from fer_core.data.probe_pictures import ProbePictures
-from fer_core.evaluation.probes import ProbeAnswers
+from fer_core.evaluation.probes import ProbePredictions
 from fer_core.labels import SEVEN_EMOTIONS, LabelSet
 from fer_core.synthetic.attributes import ATTRIBUTES
 from fer_core.synthetic.probe_design import ProbeFace, ProbeView, attribute_faces, curve_faces
@@ -23,13 +23,15 @@ def all_faces(*attributes: str) -> tuple[ProbeFace, ...]:
     return (*curve_faces(), *(face for name in names for face in attribute_faces(name)))
 
 
-def ask(rule: Rule, faces: Sequence[ProbeFace], labels: LabelSet = SEVEN_EMOTIONS) -> ProbeAnswers:
+def ask(
+    rule: Rule, faces: Sequence[ProbeFace], labels: LabelSet = SEVEN_EMOTIONS
+) -> ProbePredictions:
     """Asks a model that is certain of its answers."""
 
     def answer(asked: Sequence[ProbeFace]) -> NDArray[np.float64]:
         return np.eye(len(labels))[[labels.index(rule(face)) for face in asked]]
 
-    return ProbeAnswers.of(answer, faces, labels)
+    return ProbePredictions.of(answer, faces, labels)
 
 
 def smile(face: ProbeFace) -> str:

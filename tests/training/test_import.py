@@ -157,7 +157,7 @@ def test_each_answers_for_a_face_with_a_map(shop):
     predictor = Predictor(toy.benchmark, CPU)
     face = faces(toy)[0]
     for name in (*IMPORTED, "all"):
-        answer = predictor.answer(face, name)
+        answer = predictor.predict_and_explain(face, name)
         assert answer.probabilities.sum() == pytest.approx(1)
         assert np.isfinite(answer.saliency).all()
         assert answer.saliency.std() > 0

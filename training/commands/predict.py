@@ -45,7 +45,8 @@ def predict(
         bool, typer.Option("--cropped", help="The files show cropped faces: skip face detection.")
     ] = False,
     unsure_below: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave the answer empty below this probability.")
+        float,
+        typer.Option(min=0, max=1, help="Leave the column answer empty below this probability."),
     ] = 0.0,
     operating_point: Annotated[
         Path | None,

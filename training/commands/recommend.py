@@ -54,15 +54,16 @@ def recommend(
         typer.Option(
             min=0,
             max=1,
-            help="Maximum error rate of the answers on validation; the model is unsure otherwise.",
-            show_default="always answer",
+            help="Maximum error rate of the predictions on validation; for less certain images the "
+            "model is unsure.",
+            show_default="always predict",
         ),
     ] = None,
     min_precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="Minimum precision of a class's answers on validation, such as angry=.9. May be "
-            "repeated."
+            help="Minimum precision of a class's predictions on validation, such as angry=.9. "
+            "May be repeated."
         ),
     ] = None,
     operating_point: Annotated[

@@ -206,10 +206,10 @@ def _write(
     info: RunInfo,
     network: Network,
     adapted: AdaptedLogits,
-    answers: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]],
+    pool: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]],
 ) -> None:
     """Writes predictions, report, `run.json` and the weights with the adapted last layer."""
-    probabilities, labelled, truth = answers
+    probabilities, labelled, truth = pool
     benchmark = run.benchmark
     samples = TransferredSamples(benchmark.samples(), benchmark.info().split_hash)
     write_transferred_run(run, info, probabilities, samples)

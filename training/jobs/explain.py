@@ -452,7 +452,7 @@ def _project(
             rows = sample[start : start + 64]
             inputs = model.prepare(np.asarray(plan.dataset.images[rows]))
             features.append(penultimate(model.model, model.spec, inputs))
-            logits.append(metrics.answer(model.model, inputs).cpu().numpy())
+            logits.append(metrics.batched_logits(model.model, inputs).cpu().numpy())
     plane = project(np.concatenate(features), plan.seed)
     names = np.array(plan.dataset.labels.names, dtype=object)
     table = pd.DataFrame(

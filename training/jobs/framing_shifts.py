@@ -80,8 +80,10 @@ def measure_framing_shifts(
         members.append(saved.complete(list(conditions), images, dataset.format, device, progress))
     rows = []
     for key, (split, shift) in conditions.items():
-        answers = average_members([member[key].astype(np.float32) for member in members], info)
-        predictions = pictures[split].predictions(answers)
+        probabilities = average_members(
+            [member[key].astype(np.float32) for member in members], info
+        )
+        predictions = pictures[split].predictions(probabilities)
         seed = pictures[split].seed
         rows.append(framing_row(shift.change, shift.amount, split, predictions, seed))
     if run.info().created != info.created:

@@ -14,8 +14,8 @@ from fer_core.data.picture_files import is_readable, readable_suffixes, unreadab
 from fer_core.data.progress import Progress
 from fer_core.errors import DataError, FerscopeError, ImageError
 from fer_core.predictor import Predictor
-from fer_core.predictor.answers import Thresholds
 from fer_core.predictor.face_predictor import FacePredictor, Moment
+from fer_core.predictor.predictions import Thresholds
 from fer_core.predictor.table import TAKEN_AS_CROP, Sighting, tabulate
 
 
@@ -82,7 +82,7 @@ class Tally:
         """Counts a picture or frame by what was seen in it."""
         if seen[0].note == TAKEN_AS_CROP:
             self.cropped.append(moment.file)
-        if not any(sighting.answered for sighting in seen):
+        if not any(sighting.has_prediction for sighting in seen):
             if moment.frame is None:
                 self.faceless[moment.file] = seen[0].note
             else:

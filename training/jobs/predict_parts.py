@@ -134,7 +134,7 @@ def join(tallies: Sequence[Tally]) -> Tally:
     if tables:
         table = pd.concat(tables, ignore_index=True)
         texts = table.columns.intersection(["answer", "smoothed_answer"])
-        table[texts] = table[texts].astype("str")  # a part without answers has no text type
+        table[texts] = table[texts].astype("str")  # a part without predictions has no text type
         skipped = table["note"].eq(table["file"].map(joined.skipped))
         joined.table = pd.concat([table[~skipped], table[skipped]], ignore_index=True)
     return joined

@@ -17,7 +17,7 @@ from fer_core.data.probe_pictures import ProbePictures, change_images
 from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.ensemble import members_changed
-from fer_core.evaluation.probes import ProbeAnswers, face_table, probe_stamp
+from fer_core.evaluation.probes import ProbePredictions, face_table, probe_stamp
 from fer_core.evaluation.real_changes import SCHEMA_VERSION, change_row, read_real_changes
 from fer_core.evaluation.robustness import samples_hash
 from fer_core.records import RunInfo
@@ -108,17 +108,17 @@ def probe_run(
 ) -> bool:
     """Writes a run's `probes.parquet`, and `real_changes.parquet` where real pictures are present.
 
-    An ensemble's answers come from its members'. An interrupted probe continues.
+    An ensemble's predictions come from its members'. An interrupted probe continues.
 
     Args:
         run: A network's or an ensemble's run.
         probe: The pictures.
         device: Device to predict on.
         progress: Shows progress over the sets of pictures.
-        again: Whether to probe again if the same pictures were answered.
+        again: Whether to probe again if the same pictures were probed already.
 
     Returns:
-        False if the same pictures were answered already.
+        False if the same pictures were probed already.
 
     Raises:
         FerscopeError: If the run or a member is damaged.
@@ -140,13 +140,13 @@ def probe_run(
         saved = SavedPredictions(member, member.probe_cache_path, _stamp(member, probe))
         stored = probe.drawn.stored
         members.append(saved.complete(probe.names, probe.images, stored, device, progress))
-    answers = {
+    predictions = {
         name: average_members([m[name].astype(np.float32) for m in members], info)
         for name in probe.names
     }
     if run.info().created != info.created:
         raise ArtifactError(f"{run.run_id} was retrained during the probe. Probe it again.")
-    _write(run, info, probe, answers)
+    _write(run, info, probe, predictions)
     return True
 
 
@@ -170,18 +170,18 @@ def _is_probed(run: RunDir, info: RunInfo, probe: PreparedProbe) -> bool:
 
 
 def _write(
-    run: RunDir, info: RunInfo, probe: PreparedProbe, answers: Mapping[str, NDArray[np.float32]]
+    run: RunDir, info: RunInfo, probe: PreparedProbe, predictions: Mapping[str, NDArray[np.float32]]
 ) -> None:
     blocks = probe.drawn.blocks
     labels = run.benchmark.info().label_set
-    probabilities = np.concatenate([answers[block] for block in blocks]).astype(np.float64)
-    table = ProbeAnswers(labels, face_table(probe.faces), probabilities)
+    probabilities = np.concatenate([predictions[block] for block in blocks]).astype(np.float64)
+    table = ProbePredictions(labels, face_table(probe.faces), probabilities)
     table.write(run.probes_path, probe.drawn.design, info.created)
     if probe.real is None:
         return
-    before = answers[_UNCHANGED].astype(np.float64)
+    before = predictions[_UNCHANGED].astype(np.float64)
     rows = [
-        change_row(change, before, answers[f"{_REAL}{change}"].astype(np.float64), labels)
+        change_row(change, before, predictions[f"{_REAL}{change}"].astype(np.float64), labels)
         for change in IMAGE_CHANGES
     ]
     changes = pd.DataFrame(rows).assign(

@@ -35,12 +35,12 @@ from fer_core.evaluation.transfers import TransferredSamples, rescore, write_tra
 from fer_core.files import content_hash, try_lock
 from fer_core.predictor.predictor import Predictor
 from fer_core.records import RunInfo
-from training.jobs.answer_cache import AnswerCache
+from training.jobs.prediction_cache import PredictionCache
 from training.jobs.transfer_progress import TransferProgressFile
 from training.jobs.transfer_reference import measure_set, reference_of
 
 BATCH = 256
-"""Faces per file of cached answers: what an interruption loses."""
+"""Faces per file of cached predictions: what an interruption loses."""
 
 FORWARD = 64
 """Faces per forward pass, as in `predict`."""
@@ -84,7 +84,7 @@ class Transferred:
         notes: What the reader assumed.
         faces: What was found in the pictures.
         reports: Reports of the runs, by id.
-        left_out: Runs that did not answer, and why.
+        left_out: Runs that could not predict, and why.
         shift: What changed against the benchmark.
     """
 
@@ -137,7 +137,7 @@ def transfer(
         faces = _find_faces(origin, benchmark, pictures, options, progress)
         facts = SetFacts(pictures, classes, options.title or pictures.origin.title)
         dataset = write_set(benchmark, data, faces, facts, progress.wrap)
-        reports, failed = answer_set(origin, benchmark, dataset, runs, options, progress)
+        reports, failed = predict_set(origin, benchmark, dataset, runs, options, progress)
         _rescore_others(benchmark, dataset, reports)
         shift = compare(origin, benchmark, dataset, data, progress)
         return Transferred(
@@ -185,7 +185,7 @@ def select_runs(
     return selected, {} if run_ids else left_out
 
 
-def answer_set(
+def predict_set(
     origin: BenchmarkDir,
     benchmark: BenchmarkDir,
     dataset: PreparedDataset,
@@ -196,14 +196,14 @@ def answer_set(
     """Predicts the set's faces with each network, averages ensembles, and writes the runs.
 
     Returns:
-        Reports by run id, and why other runs could not answer.
+        Reports by run id, and why other runs could not predict.
     """
     samples = TransferredSamples(dataset.samples, split_hash(dataset.samples))
     digests = dataset.samples["sha1"].tolist()
     if options.engine == "ray":
-        _answer_on_cluster(origin, benchmark, dataset, runs, options, progress)
+        _predict_on_cluster(origin, benchmark, dataset, runs, options, progress)
     predictor = Predictor(origin, options.device, capacity=1)
-    answers: dict[str, NDArray[np.float64]] = {}
+    by_run: dict[str, NDArray[np.float64]] = {}
     reports: dict[str, Report] = {}
     failed: dict[str, str] = {}
     ordered = sorted(runs.items(), key=lambda item: bool(item[1].members))
@@ -211,16 +211,16 @@ def answer_set(
         try:
             if info.members:
                 probabilities = average_probabilities(
-                    [answers[name] for name in info.members], info.member_weights, info.logit_shift
+                    [by_run[name] for name in info.members], info.member_weights, info.logit_shift
                 )
             else:
-                cache = AnswerCache(benchmark, run_id, _model_key(origin, info))
-                steps = _answer(predictor, run_id, dataset, digests, cache)
+                cache = PredictionCache(benchmark, run_id, _model_key(origin, info))
+                steps = _predict_missing(predictor, run_id, dataset, digests, cache)
                 for _ in progress.wrap(steps, len(digests), f"predicting with {info.title}"):
                     pass
                 cache.merge()
-                probabilities = cache.answers(digests)
-            answers[run_id] = probabilities
+                probabilities = cache.probabilities(digests)
+            by_run[run_id] = probabilities
             reports[run_id] = write_transferred_run(
                 benchmark.run(run_id), info, probabilities, samples
             )
@@ -233,7 +233,7 @@ def answer_set(
     return reports, failed
 
 
-def _answer_on_cluster(
+def _predict_on_cluster(
     origin: BenchmarkDir,
     benchmark: BenchmarkDir,
     dataset: PreparedDataset,
@@ -241,18 +241,18 @@ def _answer_on_cluster(
     options: TransferOptions,
     progress: TransferProgressFile,
 ) -> None:
-    """Fills the caches of the networks, which `answer_set` then reads."""
-    from training.jobs.transfer_on_ray import AnswerJob, answer_on_ray
+    """Fills the caches of the networks, which `predict_set` then reads."""
+    from training.jobs.transfer_on_ray import PredictSetJob, predict_set_on_ray
 
     digests = dataset.samples["sha1"].tolist()
     caches = {
-        run_id: AnswerCache(benchmark, run_id, _model_key(origin, info))
+        run_id: PredictionCache(benchmark, run_id, _model_key(origin, info))
         for run_id, info in runs.items()
         if not info.members and model_file(origin.run(run_id), info).is_file()
     }
     device = None if options.device is None else str(options.device)
-    job = AnswerJob(origin.root.absolute(), dataset.folder.absolute(), FORWARD, device)
-    steps = answer_on_ray(caches, digests, job, BATCH, options.workers)
+    job = PredictSetJob(origin.root.absolute(), dataset.folder.absolute(), FORWARD, device)
+    steps = predict_set_on_ray(caches, digests, job, BATCH, options.workers)
     total = sum(len(cache.missing(digests)) for cache in caches.values())
     for _ in progress.wrap(steps, total, "predicting on the cluster"):
         pass
@@ -290,12 +290,12 @@ def _rescore_others(
             shutil.rmtree(run.root, ignore_errors=True)
 
 
-def _answer(
+def _predict_missing(
     predictor: Predictor,
     run_id: str,
     dataset: PreparedDataset,
     digests: Sequence[str],
-    cache: AnswerCache,
+    cache: PredictionCache,
 ) -> Iterator[int]:
     """Predicts the faces that have no prediction yet, and yields once for each face."""
     missing = cache.missing(digests)

@@ -1,4 +1,4 @@
-"""Predicting a transferred set on a Ray cluster; the answers go to the caches of the networks."""
+"""Predicting a transferred set on a Ray cluster; predictions go to the caches of the networks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fer_core.artifacts import BenchmarkDir
 from fer_core.data.prepared import PreparedDataset
 from fer_core.errors import FerscopeError
 from fer_core.predictor import Predictor
-from training.jobs.answer_cache import AnswerCache
+from training.jobs.prediction_cache import PredictionCache
 from training.jobs.ray_engine import map_on_ray, require_seen
 
 Batch = tuple[str, tuple[int, ...]]
@@ -19,7 +19,7 @@ Batch = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class AnswerJob:
+class PredictSetJob:
     """Predicts batches of faces with one network at a time.
 
     Attributes:
@@ -44,7 +44,7 @@ class AnswerJob:
         images = PreparedDataset.open(self.faces).images
         predictor = Predictor(BenchmarkDir(self.origin), self.device, capacity=1)
 
-        def answer(batch: Batch) -> NDArray[np.float64] | None:
+        def predict(batch: Batch) -> NDArray[np.float64] | None:
             run_id, rows = batch
             stored = [np.asarray(images[row]) for row in rows]
             try:
@@ -53,13 +53,13 @@ class AnswerJob:
                 return None
             return prediction.probabilities
 
-        return answer
+        return predict
 
 
-def answer_on_ray(
-    caches: Mapping[str, AnswerCache],
+def predict_set_on_ray(
+    caches: Mapping[str, PredictionCache],
     digests: Sequence[str],
-    job: AnswerJob,
+    job: PredictSetJob,
     batch: int,
     workers: int | None,
 ) -> Iterator[int]:

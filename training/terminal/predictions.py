@@ -58,8 +58,9 @@ def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
         lines: Largest number of spans.
 
     Returns:
-        `start` and `end` in seconds, and for each run the most frequent answer of the span with
-        its share, such as "happy 80%", or "no face". Smoothed answers are used if there are any.
+        `start` and `end` in seconds, and for each run the most frequent prediction of the span
+        with its share, such as "happy 80%", or "no face". Smoothed predictions are used if there
+        are any.
     """
     seconds = table["seconds"].to_numpy(dtype=np.float64)
     first, last = float(seconds.min()), float(seconds.max())
@@ -73,10 +74,10 @@ def timeline(table: pd.DataFrame, lines: int = MOST_LINES) -> pd.DataFrame:
         row: dict[str, object] = {"start": edges[number], "end": edges[number + 1]}
         for run in table["run"].unique():
             selected = (span == number) & (table["run"] == run) & has_face
-            answers = table.loc[selected, column].fillna(UNSURE)
-            counts = answers.value_counts()
-            share = counts.max() / len(answers) if len(answers) else 0.0
-            row[run] = f"{counts.index[0]} {share:.0%}" if len(answers) else "no face"
+            predicted = table.loc[selected, column].fillna(UNSURE)
+            counts = predicted.value_counts()
+            share = counts.max() / len(predicted) if len(predicted) else 0.0
+            row[run] = f"{counts.index[0]} {share:.0%}" if len(predicted) else "no face"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -85,10 +86,10 @@ def print_tally(tally: Tally) -> None:
     """Prints counts by class and run, timelines of videos, and skipped files."""
     table = tally.table[tally.table["confidence"].notna()]
     names = [column.removeprefix("p_") for column in table.columns if column.startswith("p_")]
-    answers = table["answer"].fillna(UNSURE)
-    classes = [*names, UNSURE] if (answers == UNSURE).any() else names
-    counts = pd.crosstab(table["run"], answers)
-    shown = Table("run", *map(escape, classes), title="faces by answer")
+    predicted = table["answer"].fillna(UNSURE)
+    classes = [*names, UNSURE] if (predicted == UNSURE).any() else names
+    counts = pd.crosstab(table["run"], predicted)
+    shown = Table("run", *map(escape, classes), title="faces by prediction")
     for run, row in counts.iterrows():
         shown.add_row(escape(str(run)), *(f"{int(row.get(name, 0)):,}" for name in classes))
     console.print(shown)

@@ -15,7 +15,7 @@ from fer_core.evaluation.few_labels.pool import Floats, Labelled, LabelPool, Row
 from fer_core.evaluation.few_labels.posterior import Posterior
 
 CONSENSUS_SHARE = 0.9
-"""Share of the prior that comes from the consensus; the rest is a right answer, see `_DIAGONAL`."""
+"""Share of the prior that comes from the consensus; the rest is set by `_DIAGONAL`."""
 
 PRIOR_LABELS = 2.0
 """Labels per class and run that the prior is worth."""

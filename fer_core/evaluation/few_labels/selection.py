@@ -1,4 +1,4 @@
-"""The answer after some labels: which run is best, how surely, and whether more labels pay."""
+"""The selection after some labels: which run is best, how surely, and whether more labels pay."""
 
 from dataclasses import dataclass
 

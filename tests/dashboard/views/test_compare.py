@@ -162,7 +162,7 @@ def test_without_models_the_page_asks_to_select_one(compare):
 
 
 def test_predictions_and_links_to_the_runs_do_not_wait_for_maps(compare, monkeypatch):
-    monkeypatch.setattr(inference, "answer", lambda *_: "Too little memory.")
+    monkeypatch.setattr(inference, "explained_prediction", lambda *_: "Too little memory.")
     app = compare()
     assert len(verdicts(app)) == 4
     assert [text.value for text in app.warning] == ["There is no map. Too little memory."] * 4

@@ -138,7 +138,7 @@ def test_a_face_in_the_address_opens_the_viewer(open_page, toy):
 
 def test_an_operating_point_is_chosen_and_saved(open_page, toy):
     app = open_page("overview", toy.artifacts)
-    assert "It answers every image: " in texts(app).replace("\\", "")
+    assert "It predicts every image: " in texts(app).replace("\\", "")
     app = open_page("overview", toy.artifacts, point="one threshold", threshold="70")
     assert not app.exception
     assert app.slider(key="threshold").value == 70

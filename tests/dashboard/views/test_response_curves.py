@@ -26,7 +26,9 @@ def test_a_curve_is_shown_with_its_validity_and_limits(open_page, probed):
     page = texts(app)
     assert "no measure of fairness" in page
     assert "recognises every expression on at least half" in page
-    assert "For half of the persons the answer has changed at intensity 1, mostly to sad" in page
+    assert (
+        "For half of the persons the prediction has changed at intensity 1, mostly to sad" in page
+    )
     (spec,) = [json.loads(item.proto.spec) for item in app.get("plotly_chart")]
     lines = {line["name"]: line["y"] for line in spec["data"] if line.get("name")}
     assert lines["sad ↑"] == [0, 1, 1, 1, 1, 1]
@@ -67,8 +69,8 @@ def test_all_models_are_compared(open_page, probed):
     headings = [item.value for item in app.subheader]
     assert headings == [
         "Which models recognise drawn faces?",
-        "At what intensity does the answer change?",
-        "Which attributes change which model's answers?",
+        "At what intensity does the prediction change?",
+        "Which attributes change which model's predictions?",
         "Do drawn and real faces agree?",
     ]
     assert "Not measured: changes of real pictures" in texts(app)

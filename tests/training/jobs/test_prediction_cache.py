@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fer_core.artifacts import BenchmarkDir
-from training.jobs import answer_cache
-from training.jobs.answer_cache import AnswerCache
+from training.jobs import prediction_cache
+from training.jobs.prediction_cache import PredictionCache
 
 ROWS = 4
 
@@ -20,8 +20,8 @@ def benchmark(tmp_path) -> BenchmarkDir:
     return BenchmarkDir(tmp_path / "set")
 
 
-def filled(benchmark, batches: int) -> AnswerCache:
-    cache = AnswerCache(benchmark, "net", "key")
+def filled(benchmark, batches: int) -> PredictionCache:
+    cache = PredictionCache(benchmark, "net", "key")
     for number in range(batches):
         cache.add(*batch(number))
     return cache
@@ -29,9 +29,9 @@ def filled(benchmark, batches: int) -> AnswerCache:
 
 def test_what_is_written_grows_with_the_number_of_batches(benchmark, monkeypatch):
     written = []
-    write = answer_cache.write_arrays
+    write = prediction_cache.write_arrays
     monkeypatch.setattr(
-        answer_cache,
+        prediction_cache,
         "write_arrays",
         lambda path, arrays: (written.append(len(arrays["sha1"])), write(path, arrays)),
     )
@@ -48,34 +48,34 @@ def test_answers_are_read_from_parts_and_from_the_merged_file(benchmark, merged)
             "net-key.npz"
         ]
         cache.merge()  # nothing to do
-    again = AnswerCache(benchmark, "net", "key")
+    again = PredictionCache(benchmark, "net", "key")
     for number in range(3):
         digests, probabilities = batch(number)
         assert again.missing([*digests, f"{99:040x}"]) == [ROWS]
-        np.testing.assert_array_equal(again.answers(digests), probabilities)
+        np.testing.assert_array_equal(again.probabilities(digests), probabilities)
 
 
 def test_a_damaged_part_costs_its_batch_only(benchmark):
     filled(benchmark, 3)
     parts = sorted((benchmark.cache_dir / "answers" / "net-key.parts").iterdir())
     parts[1].write_bytes(parts[1].read_bytes()[:90])
-    again = AnswerCache(benchmark, "net", "key")
+    again = PredictionCache(benchmark, "net", "key")
     digests = [digest for number in range(3) for digest in batch(number)[0]]
     assert again.missing(digests) == [4, 5, 6, 7]
     again.add(*batch(1))  # beside the other parts, whose numbers are taken
-    assert AnswerCache(benchmark, "net", "key").missing(digests) == []
+    assert PredictionCache(benchmark, "net", "key").missing(digests) == []
 
 
-def test_a_stop_between_merging_and_deleting_leaves_all_answers(benchmark, monkeypatch):
+def test_a_stop_between_merging_and_deleting_leaves_all_predictions(benchmark, monkeypatch):
     cache = filled(benchmark, 2)
-    monkeypatch.setattr(answer_cache.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(prediction_cache.shutil, "rmtree", lambda *_, **__: None)
     cache.merge()
     digests = [*batch(0)[0], *batch(1)[0]]
-    assert AnswerCache(benchmark, "net", "key").missing(digests) == []
+    assert PredictionCache(benchmark, "net", "key").missing(digests) == []
 
 
 def test_files_of_earlier_versions_are_read(benchmark):
     digests, probabilities = batch(0)
     path = benchmark.cache_dir / "answers" / "net-key.npz"
-    answer_cache.write_arrays(path, {"sha1": np.array(digests), "probabilities": probabilities})
-    assert AnswerCache(benchmark, "net", "key").missing(digests) == []
+    prediction_cache.write_arrays(path, {"sha1": np.array(digests), "probabilities": probabilities})
+    assert PredictionCache(benchmark, "net", "key").missing(digests) == []

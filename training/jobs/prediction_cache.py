@@ -14,7 +14,7 @@ from fer_core.artifacts import BenchmarkDir
 _NAMES = ("sha1", "probabilities")
 
 
-class AnswerCache:
+class PredictionCache:
     """Probabilities of one network by the content of the face.
 
     Each batch is a file of its own, so that an interruption loses one batch, and what is written
@@ -51,7 +51,7 @@ class AnswerCache:
             _write(self._path, list(self._rows), np.stack([*self._rows.values()]))
             shutil.rmtree(self._parts, ignore_errors=True)
 
-    def answers(self, digests: Sequence[str]) -> NDArray[np.float64]:
+    def probabilities(self, digests: Sequence[str]) -> NDArray[np.float64]:
         """Returns the probabilities of faces, shape (N, K)."""
         return np.stack([self._rows[digest] for digest in digests])
 

@@ -17,7 +17,7 @@ from fer_core.labels import LabelSet
 Probabilities = NDArray[np.float64]
 
 Thresholds: TypeAlias = float | Mapping[str, float]
-"""Least calibrated probability of an answer, 0 to 1: of every class, or by class."""
+"""Least calibrated probability of a prediction, 0 to 1: of every class, or by class."""
 
 
 class Backend(StrEnum):
@@ -133,7 +133,7 @@ class Prediction(BasePrediction):
 
 
 @dataclass(frozen=True)
-class Answer(BasePrediction):
+class ExplainedPrediction(BasePrediction):
     """Prediction of one run for one face, with its explanation.
 
     Attributes:
