@@ -90,8 +90,8 @@ class ShiftPredictions:
     """Raw predictions of a shifted set.
 
     Attributes:
-        probabilities: By run id, shape (N, K).
-        distances: Of the faces in the reference network's features, shape (N,).
+        probabilities: Probabilities by run id, shape (N, K).
+        distances: Distances of the faces in the reference network's features, shape (N,).
     """
 
     probabilities: dict[str, NDArray[np.float64]]

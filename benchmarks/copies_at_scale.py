@@ -78,7 +78,7 @@ def measure(name: str, faces: NDArray[np.uint8], sizes: Sequence[int] = SIZES) -
     """Searches sets of several sizes, each in its own process.
 
     Args:
-        name: What the faces are.
+        name: Name of the faces.
         faces: Different images, shape (N, S, S) or (N, S, S, 3).
         sizes: Numbers of images.
     """

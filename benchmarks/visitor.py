@@ -21,7 +21,7 @@ class Visitor:
     """One session on one page.
 
     Attributes:
-        elements: What the page showed after the last run, in the order in which it came.
+        elements: Elements of the page after the last run, in the order in which they came.
     """
 
     def __init__(self, address: str, page: str, query: str = "") -> None:
@@ -81,7 +81,7 @@ class Visitor:
 
         Args:
             name: Name of the file.
-            data: Its bytes.
+            data: Content of the file.
             tick: Label of a checkbox that is ticked at the same time.
         """
         message = BackMsg()

@@ -20,9 +20,9 @@ class PageSpec:
     """A page of the dashboard.
 
     Attributes:
-        name: Its file under `views/`, and its path in the address; the first page opens at `/`.
-        section: Its heading in the navigation; empty for none.
-        title: Its title.
+        name: File under `views/`, and path in the address; the first page opens at `/`.
+        section: Heading in the navigation; empty for none.
+        title: Title of the page.
         icon: A Material symbol.
     """
 

@@ -27,7 +27,7 @@ _START_SECONDS = 180
 
 @dataclass(frozen=True)
 class TransferJob:
-    """What the visitor wants transferred.
+    """A transfer that the visitor starts.
 
     Attributes:
         name: Name of the set.

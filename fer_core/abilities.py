@@ -28,7 +28,7 @@ def abilities_of(run: RunDir, info: RunInfo | None = None) -> Abilities:
 
     Args:
         run: Files of the run.
-        info: Its `run.json`, if it was read already.
+        info: The run's `run.json`, if it was read already.
 
     Raises:
         ArtifactError: If `run.json` is missing or damaged.

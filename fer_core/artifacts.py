@@ -102,8 +102,8 @@ def stored_digest(path: Path, columns: Sequence[str], salt: str = "") -> str:
 
     Args:
         path: A parquet file.
-        columns: Its columns.
-        salt: What else the hash depends on.
+        columns: Names of the columns.
+        salt: Further text that the hash depends on.
 
     Raises:
         ArtifactError: If it is missing, corrupt, or lacks a column.
@@ -590,7 +590,7 @@ class ArtifactStore:
         """Returns a benchmark's paths; the benchmark need not exist.
 
         Args:
-            name: Its name, or `<benchmark>/transfers/<set>`.
+            name: The benchmark's name, or `<benchmark>/transfers/<set>`.
 
         Raises:
             ArtifactError: If it is not a valid name.

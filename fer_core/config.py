@@ -470,7 +470,7 @@ class ResolvedRecipe:
 
     Attributes:
         recipe: The recipe.
-        notes: What the user should know about it, such as a setting that another switched off.
+        notes: Remarks for the user, such as a setting that another one switched off.
     """
 
     recipe: AnyRecipe
@@ -532,7 +532,7 @@ def recipe_path(folder: Path, name: str) -> Path:
 
     Args:
         folder: Folder of recipe files.
-        name: Its name there, or the path of a file that ends in `.yaml` or `.yml`.
+        name: The recipe's name in the folder, or the path of a `.yaml` or `.yml` file.
 
     Raises:
         RecipeError: If there is no such recipe.

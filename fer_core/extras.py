@@ -32,7 +32,7 @@ def require_torch(what: str) -> None:
     """Raises the error that names the extra to install, if PyTorch is not installed.
 
     Args:
-        what: What needs it, as the subject of a sentence in the singular.
+        what: The feature that needs PyTorch, as the subject of a sentence in the singular.
 
     Raises:
         MissingExtraError: If PyTorch is not installed.

@@ -23,7 +23,7 @@ def migrate(file_name: str, content: Content) -> Content:
     """Returns a record in the current version.
 
     Args:
-        file_name: Such as `run.json`; it says which record this is.
+        file_name: Name of the file, such as `run.json`, which tells the kind of record.
         content: The record, of any version up to the current one.
     """
     version = content.get("schema_version", 1)

@@ -116,13 +116,13 @@ class Corrections(BaseModel):
 
 
 class TransferOrigin(BaseModel):
-    """Where the runs of a transferred set come from.
+    """The benchmark that the runs of a transferred set come from.
 
     Attributes:
         benchmark: Name of the benchmark that the runs were trained for.
-        title: Its title.
-        split_hash: Its split hash when the runs were transferred.
-        train_counts: Its training images by class; the runs know these class frequencies.
+        title: Title of the benchmark.
+        split_hash: Split hash of the benchmark when the runs were transferred.
+        train_counts: Number of its training images by class; the runs know these frequencies.
         classes: The set's own class names and the benchmark's class of each; empty if it is left
             out.
         missing_classes: Classes of the benchmark of which the set has no labelled image, although
@@ -209,7 +209,7 @@ class LedgerEntry(BaseModel):
     """One evaluation of a run on test.
 
     Attributes:
-        time: When the predictions were written, ISO 8601; empty if unknown.
+        time: Time at which the predictions were written, ISO 8601; empty if unknown.
         commit: Commit of the code, or the one that brought the predictions into git.
     """
 
@@ -228,9 +228,9 @@ class RunInfo(Record):
         init: `scratch`, `imagenet`, `face`, `checkpoint`; `members` for an ensemble; `elsewhere`
             for imported runs.
         init_source: Source of the initial weights.
-        init_notes: What became of their classifier, and which of their tensors are not used.
+        init_notes: Sentences on the classifier of these weights, and on tensors that are not used.
         labels: The classes; column `i` of the model's logits is `labels[i]`.
-        note: What the user said about the run, such as the images an imported model was trained on.
+        note: The user's note on the run, such as the training images of an imported model.
         tags: Short words that the user gave the run; those of a grid are `key=value`.
         outputs: Class of each output of a model that was trained elsewhere, in its own order; empty
             if they are `labels`.
@@ -249,7 +249,7 @@ class RunInfo(Record):
         teachers: Runs that a network was distilled from or that an ensemble selected from: run
             id to creation time, because a run of the same id may be retrained.
         members: Ids of the runs that an ensemble averages.
-        member_weights: Their weights, which sum to 1.
+        member_weights: Weights of the members, which sum to 1.
         test_ledger: The evaluations on test of this run id, the earliest first; earlier trainings
             of the same id are included. Empty in files that are older than the ledger.
         weights_dtype: `float32`, or `float16` after publishing; None for an ensemble.
@@ -350,7 +350,7 @@ class TransferProgress(Record):
     """`progress.json` of a transferred set, while its pictures are being predicted.
 
     Attributes:
-        stage: What is being done.
+        stage: Current step.
         done, total: Pictures or faces of this stage.
         share: Share of all work that is done, 0 to 1, by the number of forward passes.
         seconds_left: Estimated time to the end; None while it is not known.

@@ -79,7 +79,7 @@ class ResultCache:
 
 @dataclass(frozen=True)
 class JsonForm(Generic[_Result]):
-    """How a result is stored.
+    """Conversion of a result to and from JSON.
 
     Attributes:
         write: Returns plain values; NaN is allowed.

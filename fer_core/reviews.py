@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS pool_labels (
   PRIMARY KEY (pool, sample_id, annotator), UNIQUE (pool, step));
 """,
 )
-"""What each version of the schema adds."""
+"""Statements that each version of the schema adds."""
 
 _RUN_NOTES = """
 CREATE TABLE IF NOT EXISTS run_notes (
@@ -72,7 +72,7 @@ class Review:
 
     Attributes:
         sample_id: The sample.
-        annotator: Who reviewed it.
+        annotator: Name of the reviewer.
         label: The annotator's label; empty for none.
         tags: Short words, such as `blurred`.
         note: Free text.
@@ -100,7 +100,7 @@ class RunNote:
         run_id: The run.
         tags: Short words.
         note: Free text.
-        annotator: Who changed them last.
+        annotator: Name of the person who changed them last.
         updated: Time of the last change, ISO 8601, UTC; set by the store.
     """
 
@@ -116,10 +116,10 @@ class SavedSlice:
     """A named set of samples.
 
     Attributes:
-        name: Its unique name.
-        annotator: Who saved it.
-        sample_ids: Its samples.
-        description: How it was selected, in words.
+        name: Unique name.
+        annotator: Name of the person who saved it.
+        sample_ids: Ids of the samples.
+        description: The selection in words.
         created: ISO 8601, UTC; set by the store.
     """
 
@@ -135,8 +135,8 @@ class SavedView:
     """A named page of the dashboard with its query parameters.
 
     Attributes:
-        name: Its unique name.
-        annotator: Who saved it.
+        name: Unique name.
+        annotator: Name of the person who saved it.
         page: Name of the page.
         query: Query string of its address.
         created: ISO 8601, UTC; set by the store.
@@ -156,8 +156,8 @@ class PoolLabel:
     Attributes:
         pool: Identifies the images among which it was drawn.
         sample_id: The image.
-        annotator: Who labelled it.
-        label: Its class; empty if the image is unclear.
+        annotator: Name of the annotator.
+        label: Class of the image; empty if it is unclear.
         step: Number of images labelled before it; None for a second opinion.
         probability: Probability with which it was drawn; None for a second opinion.
         updated: Time of the label, ISO 8601, UTC; set by the store.

@@ -72,9 +72,9 @@ def own_benchmark(name: str, artifacts: Path | None, remedy: str) -> BenchmarkDi
     """Returns a benchmark's paths, for commands that need training or validation images.
 
     Args:
-        name: Its name.
+        name: Name of the benchmark.
         artifacts: Folder of benchmarks and runs.
-        remedy: What to do instead with a transferred set, with `{origin}` and `{set}` filled in.
+        remedy: Advice for a transferred set, with `{origin}` and `{set}` filled in.
 
     Raises:
         ArtifactError: If it is a transferred set, whose images are all test images.

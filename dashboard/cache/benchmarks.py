@@ -40,7 +40,7 @@ class Run:
     Attributes:
         directory: Paths of its files.
         info: Content of `run.json`: recipe, labels and provenance.
-        report: Its stored metrics and protocol.
+        report: Stored metrics and protocol of the run.
         second_report: The report against the images' second annotation; None without one.
         weight_files: Files that its predictions for a new face depend on: its weights, its
             members' weights, and the base weights of LoRA adapters.
@@ -65,7 +65,7 @@ class Benchmark:
     Attributes:
         directory: Paths of its files.
         info: Labels, counts and protocol.
-        runs: Its finished runs, best test accuracy first.
+        runs: Finished runs, best test accuracy first.
         warnings: One sentence per run that cannot be shown.
         unfinished: Runs whose training is in progress or was stopped.
     """

@@ -50,7 +50,7 @@ class MapRequest:
         method: Key of the method; each model's default if None.
         target: Index of the explained class; the predicted one if None.
         contrast: Index of the class to contrast it with.
-        depth: Where a CAM or attention reads, 0 (first layer) to 1 (last); the method's default
+        depth: Layer that a CAM or attention reads, 0 (first) to 1 (last); the method's default
             if None.
         head: Index of an attention head; the mean of all if None.
     """
@@ -172,7 +172,7 @@ def feature_maps(
     Args:
         benchmark: The benchmark.
         run: One of its runs.
-        face: In the benchmark's format.
+        face: A face in the benchmark's format.
         path: The layer's module path.
         target: Index of the class whose gradient ranks the channels; the predicted one if None.
     """

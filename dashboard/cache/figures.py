@@ -27,8 +27,8 @@ def figure(build: Callable[..., go.Figure], *arguments: object, **options: objec
 
     Args:
         build: A function of `fer_core.figures` that depends on its arguments only.
-        arguments: Its arguments.
-        options: Its named arguments.
+        arguments: Positional arguments of the function.
+        options: Keyword arguments of the function.
     """
     kept: list[object] = []  # an id is only valid while its object lives
     key = (build, _token(arguments, kept), _token(options, kept))

@@ -101,7 +101,7 @@ def explained_prediction(
     Args:
         benchmark: The benchmark.
         run: One of its runs.
-        face: In the benchmark's format: uint8, shape (H, W) or (H, W, 3).
+        face: A face in the benchmark's format: uint8, shape (H, W) or (H, W, 3).
         explain: The explained class; the predicted one if None.
     """
     try:
@@ -124,7 +124,7 @@ def predictions_of(
     Args:
         benchmark: The benchmark.
         run_ids: The runs.
-        faces: In the benchmark's format: uint8, shape (N, H, W) or (N, H, W, 3).
+        faces: Faces in the benchmark's format: uint8, shape (N, H, W) or (N, H, W, 3).
     """
     predictions = predictor(benchmark).try_predict(list(faces), run_ids)
     return {
@@ -143,7 +143,7 @@ def each_prediction(
     Args:
         benchmark: The benchmark.
         run_ids: The runs.
-        face: In the benchmark's format.
+        face: A face in the benchmark's format.
     """
     known = _predictions_so_far(benchmark, face)
     yield from ((run_id, known[run_id]) for run_id in run_ids if run_id in known)

@@ -43,7 +43,7 @@ class BenchmarkPool:
 
     Attributes:
         key: Identifies the images; stored with each label.
-        ids: Their ids, in the order of the pool.
+        ids: Ids of the images, in the order of the pool.
         rows: Positions by id.
         runs: Run ids, in the order of the pool.
         classes: The classes in their order.
@@ -62,11 +62,11 @@ class BenchmarkPool:
 
 @dataclass(frozen=True)
 class LabelState:
-    """What the labels so far say, and what comes next.
+    """Result of the labels so far, and the next image.
 
     Attributes:
         annotations: The merged labels.
-        selection: Which run is best, and how surely.
+        selection: Probability that each run is best.
         accuracies: Accuracy of each run with its interval.
         image: The image to label next; None if all are labelled.
         worth: Accuracy that the next labels are expected to gain, 0 to 1.

@@ -98,7 +98,7 @@ class Board:
         results: The leaderboard.
         aligned: Predictions of the ranked runs, best first, in one sample order, with calibrated
             confidence.
-        scored: The same, then those of unranked runs with the same samples and labels.
+        scored: Ranked entries, then those of unranked runs with the same samples and labels.
         votes: Annotators' votes in the same order; None without any.
     """
 
@@ -389,8 +389,8 @@ class HumanComparison:
 
     Attributes:
         votes: Distance of its probabilities to the distribution of their votes.
-        agreement: Of the run and of one left-out annotator with the majority of the others; None
-            if these never agree.
+        agreement: Agreement of the run, and of one left-out annotator, with the others' majority;
+            None if these never agree.
         by_agreement: Accuracy by how many annotators agreed, as `accuracy_by_agreement`
             returns it.
     """
@@ -446,7 +446,7 @@ def nearest(
 
     Args:
         benchmark: The benchmark; its pictures are on this machine.
-        picture: In the benchmark's format.
+        picture: A picture in the benchmark's format.
         count: Most samples to return.
         split: The searched split.
 

@@ -35,7 +35,7 @@ class FaceCards:
     """The cards of several faces; `add_predictions` completes them.
 
     Attributes:
-        container: Where the cards are.
+        container: Container of the cards.
         faces: The faces in the benchmark's format.
     """
 

@@ -69,7 +69,7 @@ class Card:
         picture: The picture.
         title: First line, bold.
         note: Second line.
-        colour: Of the line below the picture, such as the class's.
+        colour: Colour of the line below the picture, such as the class's.
         name: Tooltip and text alternative, such as the sample's id; the title if empty.
     """
 

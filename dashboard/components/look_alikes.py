@@ -33,11 +33,11 @@ def show(
 
     Args:
         benchmark: The benchmark.
-        pictures: Its pictures.
+        pictures: Pictures of the benchmark.
         matches: Sample ids and similarities, highest first.
         key: Identifies the gallery on the page.
         on_open: Called with a sample's id when its picture is clicked.
-        symbol: Of the similarity.
+        symbol: Symbol of the similarity.
     """
     if not matches:
         st.caption("There is no picture to compare with.")

@@ -12,7 +12,9 @@ HINT = "Click a number to see its images."
 
 @dataclass(frozen=True)
 class TableTarget:
-    """What a click on a number opens. Benchmark, evaluation set, classes and slice stay picked.
+    """A view that a click on a number opens.
+
+    Benchmark, evaluation set, classes and slice stay picked.
 
     Attributes:
         page: Name of the page, such as `errors`; empty for the current one.
@@ -41,9 +43,9 @@ def show(
 
     Args:
         table: The table.
-        opens: What a click opens.
+        opens: Returns the view that a click opens.
         key: Key of the table.
-        column_config: As for `st.dataframe`.
+        column_config: Argument of `st.dataframe`.
         hide_index: Whether to hide the row names.
     """
 

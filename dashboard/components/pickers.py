@@ -125,7 +125,7 @@ def run_picker(
         benchmark: The benchmark.
         runs: Run ids to choose from; all of the benchmark's by default.
         label: The widget's label.
-        key: Its name in the address bar.
+        key: Name of the query parameter.
     """
     ids = list(runs) or [run.run_id for run in benchmark.runs]
     return select_box(label, ids, key, shown=benchmark.titles.__getitem__)
@@ -147,7 +147,7 @@ def select_box(
     Args:
         label: The widget's label.
         values: At least one; these are written to the address.
-        key: Its name there.
+        key: Name of the query parameter.
         shown: Returns a value's display name.
         help_text: Shown on hovering over the question mark.
     """
@@ -185,7 +185,7 @@ def multi_select(
         label: The widget's label.
         values: Display names by value.
         default: The values picked at first; the address leaves them out.
-        key: Its name in the address.
+        key: Name of the query parameter.
         help_text: Shown on hovering over the question mark.
     """
     last_written = f"{key} in the address"
@@ -209,7 +209,7 @@ def switch(label: str, names: Mapping[str, str], key: Key, *, help_text: str | N
     Args:
         label: The widget's label.
         names: Display names by value, at least one.
-        key: Its name in the address bar.
+        key: Name of the query parameter.
         help_text: Shown on hovering over the question mark.
     """
     values = list(names)

@@ -32,7 +32,7 @@ class OverlayStyle:
     """Options of the overlays.
 
     Attributes:
-        opacity: Of the strongest place, 0 to 1.
+        opacity: Opacity of the strongest place, 0 to 1.
         scale: One of `SCALES`, or `SIGNED`.
         box: Box to outline: left, top, right and bottom as shares of the image.
     """

@@ -65,7 +65,7 @@ class Listing:
 
         Args:
             samples: The benchmark's, indexed by id.
-            page: Which of the listed samples.
+            page: Range of the listed samples.
         """
         positions = self.order[page]
         names = np.array(self.aligned.labels.names, dtype=object)

@@ -24,7 +24,7 @@ def save_button(
     Args:
         benchmark: The benchmark.
         sample_ids: Returns the samples; called when they are saved.
-        description: How they were selected, in words.
+        description: The selection in words.
         key: Key of the widgets.
     """
     with (

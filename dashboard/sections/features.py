@@ -168,7 +168,7 @@ def patches_and_attention(
     Args:
         picture: The face at the network's input size.
         layers: Attention, (blocks, heads, T, T).
-        config: How the network was built.
+        config: Configuration of the network.
     """
     import torch
 

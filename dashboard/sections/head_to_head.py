@@ -52,7 +52,7 @@ def details(gap: Difference, p_value: float, agreement: float, measured_on: str)
 
     Args:
         gap: Differences of the metrics with their intervals.
-        p_value: Of McNemar's test.
+        p_value: P-value of McNemar's test.
         agreement: Cohen's kappa of the predictions; NaN if it is not defined.
         measured_on: The scored images.
     """

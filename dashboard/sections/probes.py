@@ -1,4 +1,4 @@
-"""What both parts of the page Response curves share: which runs are probed, and validity."""
+"""Shared parts of the page Response curves: the probed runs, and validity."""
 
 from collections.abc import Mapping, Sequence
 

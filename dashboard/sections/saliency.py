@@ -42,7 +42,7 @@ PER_ROW = 8
 
 Cells = Mapping[tuple[str, str], SaliencyMap | str]
 Tests = Mapping[tuple[str, str], "Curves"]
-"""By method and run."""
+"""Faithfulness curves by method and run."""
 
 
 @dataclass(frozen=True)

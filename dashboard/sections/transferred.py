@@ -1,4 +1,4 @@
-"""What the page Your faces shows of a transferred set."""
+"""Results of a transferred set on the page Your faces."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where models look: saliency by face region, class and model, and faithfulness of the methods."""
+"""Saliency by face region, class and model, and faithfulness of the methods."""
 
 import streamlit as st
 

@@ -63,7 +63,7 @@ class SplitAssignment:
         original: The split before leaks were closed.
         leak: Whether it is a test sample with a duplicate in train or validation.
         excluded: Why a sample is excluded; empty for the others.
-        notes: What was drawn or changed, as sentences for the user.
+        notes: Sentences for the user on what was drawn or changed.
     """
 
     split: Texts
@@ -151,7 +151,7 @@ def draw_splits(
         samples: Columns `id`, `source`, `source_split`, `label` and `excluded`.
         duplicates: Samples that must stay in one split.
         sources: The sources of the samples.
-        plan: How splits are drawn.
+        plan: Options of the splits.
 
     Raises:
         DataError: If some images of a source have a split and others none.
@@ -253,7 +253,7 @@ def balance_training(
         samples: Columns `source`, `source_split` and `label`.
         assignment: Splits of the samples.
         sources: The sources of the samples.
-        plan: How the classes are balanced.
+        plan: Options of the balancing.
         seed: Seed of the sampling.
 
     Raises:

@@ -86,9 +86,9 @@ def match_pictures(
 
     Args:
         info: The benchmark.
-        samples: Its samples.
+        samples: The benchmark's samples.
         pictures: The pictures, in any order; None for one that cannot be read.
-        images: Where matched pictures are stored, shape (distinct images, ...); memory by default.
+        images: Array that takes the matched pictures, shape (distinct images, ...); new by default.
 
     Raises:
         DataError: If the benchmark's samples have no hashes.
@@ -109,7 +109,7 @@ def attach(
     Args:
         benchmark: The benchmark.
         folder: The data folder of the benchmark, such as `data/ferplus`.
-        path: Where the pictures are.
+        path: The csv, archive, folder or file.
         progress: Shows progress.
 
     Raises:

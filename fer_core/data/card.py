@@ -81,7 +81,7 @@ class DatasetCard(Record):
             divided between splits; 0 if none are known.
         transformed: Transformed copies; None if none were searched for.
         leaked_test: Scored test images that are leaks (see `fer_core.data.leaks`).
-        leaks: The same by the closest kind; empty in cards of earlier versions.
+        leaks: Number of these images by the closest kind of copy; empty in earlier cards.
     """
 
     name: str
@@ -139,8 +139,8 @@ def build_card(
 
     Args:
         info: The dataset's `benchmark.json`.
-        samples: Its samples.
-        preparation: How it was prepared.
+        samples: Samples of the dataset.
+        preparation: Report of the preparation.
     """
     left_out = preparation.left_out
     reasons = outliers(samples)["reason"].value_counts()

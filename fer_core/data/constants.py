@@ -17,7 +17,7 @@ def constant(values: Values, like: Tensor) -> Tensor:
 
     Args:
         values: The numbers, in one or two dimensions.
-        like: Its type and device are used.
+        like: Tensor whose type and device are used.
     """
     if like.device.type == "cpu":
         return like.new_tensor(values)

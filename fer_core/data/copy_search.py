@@ -27,7 +27,7 @@ class FoundCopies:
     """The copies of a set.
 
     Attributes:
-        duplicates: What must stay together.
+        duplicates: Groups of samples that must stay in one split.
         pairs: Transformed copies; None if none were searched for.
         removed: Whether they are treated as duplicates.
     """
@@ -48,9 +48,9 @@ def find_copies(
 
     Args:
         reading: The samples.
-        images: Their images; may be a memory map.
+        images: Images of the samples; may be a memory map.
         sources: The sources of the samples.
-        plan: What becomes of transformed copies.
+        plan: Treatment of transformed copies.
         progress: Shows progress.
     """
     duplicates = find_duplicates(reading.samples, reading.thumbnails, progress)

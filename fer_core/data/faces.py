@@ -273,7 +273,7 @@ def picture_faces(
 
     Args:
         image: Upright picture in mode L or RGB.
-        detector: What finds the faces.
+        detector: Face detector.
         framing: Framing of the training images; FER2013's if it is unknown.
         faces: Detected faces, if they are known already.
 

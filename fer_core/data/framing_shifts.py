@@ -33,7 +33,7 @@ class FramingShift:
     """One change of framing.
 
     Attributes:
-        change: Its kind.
+        change: Kind of the change.
         amount: Margin added on each side, as a share of the image's side; or degrees, to the left
             or right at random. 0 for no change.
     """

@@ -56,7 +56,7 @@ def leaked(samples: pd.DataFrame, pairs: pd.DataFrame | None = None) -> pd.DataF
 
     Args:
         samples: A benchmark's samples.
-        pairs: Its transformed copies; None if none were searched for.
+        pairs: Transformed copies in the benchmark; None if none were searched for.
 
     Returns:
         Indexed as these rows of `samples`: columns `split`, `kind` (of `KINDS`, the closest that

@@ -123,7 +123,7 @@ def prepare_sources(
 
     Args:
         sources: The sources and which of their samples are used.
-        options: How they are prepared; the dataset card records them.
+        options: Options of the preparation; the dataset card records them.
         folder: Folder of the prepared dataset; an earlier one there is replaced.
         name: The benchmark's name.
         benchmark: The benchmark's folder; if it has runs on another split, nothing is replaced.
@@ -181,10 +181,10 @@ class _Described:
 
     Attributes:
         samples: One row per image.
-        notes: What was drawn or changed, as sentences for the user.
+        notes: Sentences for the user on what was drawn or changed.
         explained: Explained variance of the map axes, as shares.
         relabelled: Samples that the relabel list changed.
-        corrections: Its changes of validation and test images.
+        corrections: Changes that the list makes to validation and test images.
     """
 
     samples: pd.DataFrame

@@ -45,8 +45,8 @@ class RemoteFile:
     """A file at a URL.
 
     Attributes:
-        path: Its path in the file system.
-        name: Its name below the URL, with slashes.
+        path: Path in the file system.
+        name: Path below the URL, with slashes.
         size: Size in bytes; None if the server does not tell.
         version: Hash of what the server says of the file; another one means another content.
     """

@@ -82,7 +82,7 @@ def leaks(samples: pd.DataFrame, pairs: pd.DataFrame | None = None) -> pd.DataFr
 
     Args:
         samples: A benchmark's samples.
-        pairs: Its transformed copies; None if none were searched for.
+        pairs: Transformed copies in the benchmark; None if none were searched for.
 
     Returns:
         Columns `group`, `id`, `split`, `label`, `kind`, `stands_in`, `same_label` (whether a copy

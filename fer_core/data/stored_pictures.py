@@ -45,8 +45,8 @@ def open_pictures(
 
     Args:
         benchmark: The benchmark.
-        info: Its metadata.
-        samples: Its samples.
+        info: Metadata of the benchmark.
+        samples: Samples of the benchmark.
         folder: Folder of its prepared dataset and of attached pictures.
     """
     if (folder / "images.npy").is_file():

@@ -132,7 +132,7 @@ def find_set_faces(
 
     Args:
         pictures: The set.
-        options: How faces are found.
+        options: Options of the face detection.
         detector: Face detector; None if all pictures are cropped faces.
         cache: Folder of finished parts. Pictures are recognised by their content, so a renamed
             or added picture costs only itself.

@@ -59,8 +59,8 @@ def write_set(
     Args:
         benchmark: The transferred set.
         data: Folder of prepared data sets.
-        faces: Its faces.
-        facts: Its source, classes and title.
+        faces: Faces of the set.
+        facts: Source, classes and title of the set.
         progress: Shows progress.
 
     Raises:

@@ -46,7 +46,7 @@ class SetPicture:
     """A picture of a set, not read yet.
 
     Attributes:
-        key: Its name in the set.
+        key: Name of the picture in the set.
         label: Class by the set's own name; None without one.
         read: Returns its bytes, or the picture itself if it is not a file.
         cropped: Whether it is a cropped face, whatever the user says about the set.
@@ -79,7 +79,7 @@ class PictureSet:
         length: Number of items.
         items: Yields the pictures, and files that cannot be read, in a fixed order.
         classes: Number of pictures by class name of the set.
-        notes: What the reader assumed, as sentences for the user.
+        notes: Sentences for the user on what the reader assumed.
         left_out: Number of pictures that are not in the set, by reason.
         tree: The folder or archive; None for other sources.
     """
@@ -121,7 +121,7 @@ def open_set(path: str, prepared: Path | None, options: SetOptions) -> PictureSe
     Args:
         path: Path of the set, or the name of a prepared data set.
         prepared: Folder of the prepared data set of that name; None if there is none.
-        options: What the user says about the set.
+        options: The user's options for the set.
 
     Raises:
         DataError: If it does not exist, has no picture, or its labels are not clear.
@@ -268,7 +268,7 @@ def _of_files(
         origin: Name, licence and reference.
         split: The split to use; None for all.
         counts: Pictures by class, and pictures that the reader leaves out by reason.
-        notes: What the reader assumed.
+        notes: Sentences on what the reader assumed.
     """
     classes, left_out = counts
     files, tree = reader.listed(), reader.tree

@@ -43,7 +43,7 @@ class TrainBatches:
     Attributes:
         images: The whole dataset's uint8 images.
         rows: Rows of the training samples, shape (n,).
-        targets: Their class distributions, shape (n, K).
+        targets: Class distributions of the images, shape (n, K).
         augment: Augmentations to draw for each image.
         batch_size: Images per step over all processes.
         seed: Seed of shuffling and augmentation.
@@ -106,7 +106,7 @@ class TrainBatches:
 
 
 class ResidentBatches:
-    """The same batches from images that are on a GPU: nothing is copied there per batch.
+    """Batches as of `TrainBatches`, from images that are on the GPU: none is copied per batch.
 
     The order of the samples is that of `TrainBatches`. An epoch's augmentations are drawn and
     copied at once, so their random numbers are others than those of `TrainBatches`, of the same
@@ -162,7 +162,7 @@ def resident(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:
 
     Args:
         images: All stored images, uint8; may be a memory map.
-        device: Where the training runs.
+        device: Device of the training.
     """
     if device.type != "cuda":
         return None

@@ -96,7 +96,7 @@ class TrainState:
     Attributes:
         epoch, step: Finished epochs, and finished steps of the current epoch.
         best_epoch: The best epoch so far, from 1; 0 before the first.
-        best_criterion: Its monitored metric; larger is better.
+        best_criterion: Monitored metric of the best epoch; larger is better.
         seconds: Training time of finished epochs.
         epoch_seconds: Training time of the current epoch.
         history: `EpochRecord`s as plain values.

@@ -32,8 +32,8 @@ class TrainCheckpoints:
     that validation selected.
 
     Attributes:
-        folder: Where checkpoints are saved.
-        fingerprint: What the training depends on besides its recipe, by name, such as the split
+        folder: Folder of the checkpoints.
+        fingerprint: Further inputs of the training besides its recipe, by name, such as the split
             and each teacher's creation time. A checkpoint with another fingerprint is not resumed.
     """
 
@@ -53,7 +53,7 @@ class TrainCheckpoints:
         """Saves `last`.
 
         Args:
-            train_step: Its network, moving average, optimizer and loss scaler are saved.
+            train_step: Holds the network, moving average, optimizer and loss scaler to save.
             state: Progress of the training.
             totals: Sums of the current epoch over all processes, shape (3,).
 

@@ -39,7 +39,7 @@ class Teacher:
     """One network, or an ensemble's networks, whose mean prediction is the soft target.
 
     Attributes:
-        networks: In evaluation mode, on the student's device, with the student's classes. On a
+        networks: Networks in evaluation mode, on the student's device, with its classes. On a
             CPU they may be ONNX copies, which take about a fifth of the time.
         temperature: Softmax temperature; above 1 it softens the predictions.
         weights: Each network's weight, summing to 1; equal if empty.
@@ -117,10 +117,10 @@ def mean_predictions(
     share the cached predictions.
 
     Args:
-        network: In evaluation mode.
+        network: A network in evaluation mode.
         images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
         rows: Rows to predict.
-        views: How the images are augmented and the predictions softened.
+        views: Options of the augmentation and of the softening.
         batch_size: Images per step.
 
     Yields:

@@ -25,8 +25,8 @@ def pooled_features(
 
     Args:
         model: The network, in evaluation mode.
-        spec: Its architecture.
-        preprocessing: Its input pipeline.
+        spec: Architecture of the network.
+        preprocessing: Input pipeline of the network.
         images: Stored images, uint8, shape (N, H, W) or (N, H, W, 3).
         batch_size: Images per step.
 
@@ -63,8 +63,8 @@ def classifier_inputs(
 
     Args:
         model: The network, in evaluation mode.
-        spec: Its architecture.
-        preprocessing: Its input pipeline.
+        spec: Architecture of the network.
+        preprocessing: Input pipeline of the network.
         images: Stored images, uint8, shape (N, H, W) or (N, H, W, 3).
         batch_size: Images per step.
 

@@ -25,7 +25,7 @@ class HintTeacher:
     """A finished network whose feature map a student is trained to match.
 
     Attributes:
-        network: In evaluation mode, on the student's device.
+        network: A network in evaluation mode, on the student's device.
         weight: Weight of the hint loss.
     """
 
@@ -92,7 +92,7 @@ def captured(model: nn.Module, spec: ModelSpec, *, stop: bool = False) -> Iterat
 
     Args:
         model: The network.
-        spec: Its architecture.
+        spec: Architecture of the model.
         stop: End the forward pass, and the block, at that layer.
 
     Yields:

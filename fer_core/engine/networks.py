@@ -28,9 +28,9 @@ class Network:
 
     Attributes:
         model: Maps (N, 3, S, S) input to (N, K) logits.
-        spec: Its architecture.
+        spec: Architecture.
         preprocessing: Converts stored images to its input.
-        info: Its run's `run.json`.
+        info: The run's `run.json`.
     """
 
     model: nn.Module

@@ -54,7 +54,7 @@ def checked_difference(
 
     Args:
         network: The network.
-        copy: Its ONNX copy.
+        copy: ONNX copy of the network.
         images: Stored images, shape (n, H, W) or (n, H, W, 3).
         tolerance: Largest allowed difference.
 
@@ -124,7 +124,7 @@ def keep_onnx(source: Path, path: Path, network: OnnxNetwork) -> None:
 
     Args:
         source: The file; external weight files are included.
-        path: Where the copy is written.
+        path: Path of the copy.
         network: The file as it was read, with its classes.
     """
     import onnx

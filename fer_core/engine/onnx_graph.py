@@ -37,7 +37,7 @@ def write_graph(network: "Network", run: RunDir, images: NDArray[np.uint8]) -> f
 
     Args:
         network: The network.
-        run: Its run.
+        run: The network's run.
         images: Stored images for the comparison, shape (n, H, W) or (n, H, W, 3).
 
     Returns:

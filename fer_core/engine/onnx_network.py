@@ -61,7 +61,7 @@ class OnnxInput:
 
 @dataclass(frozen=True)
 class OnnxLayout:
-    """How a graph takes images.
+    """Layout of a graph's input.
 
     Attributes:
         channels: 3, or 1 for the mean of the three.
@@ -91,7 +91,7 @@ class OnnxNetwork:
 
     Attributes:
         session: ONNX Runtime's session.
-        layout: How it takes images.
+        layout: Layout of the input.
         preprocessing: Converts stored images to its input.
         classes: Classes of its outputs.
         parameters: Number of weights in the file; None if unknown.
@@ -213,7 +213,7 @@ def read_onnx(
     Args:
         path: The file.
         stored: Format of the images to predict.
-        declared: Its input and classes; None for a file whose metadata has them.
+        declared: Input and classes of the file; None for a file whose metadata has them.
         labels: Classes of the logits; by default the file's own.
         threads: Threads of ONNX Runtime; its default if None.
 
@@ -251,7 +251,7 @@ def assumptions(network: OnnxNetwork, declared: OnnxInput | None) -> list[str]:
 
     Args:
         network: Result of `read_onnx`.
-        declared: What the user gave; None for a file whose metadata have it.
+        declared: Input and classes from the user; None for a file whose metadata has them.
     """
     if declared is None:
         return []

@@ -50,10 +50,10 @@ class TrainData:
         images: All stored images, uint8, shape (N, H, W) or (N, H, W, 3).
         preprocessing: The input pipeline at the recipe's image size.
         train_rows: Rows of the training images, shape (n,).
-        train_targets: Their class distributions, shape (n, K).
+        train_targets: Class distributions of the training images, shape (n, K).
         train_counts: Training samples per class, shape (K,).
         validation_rows: Rows of the validation images, shape (m,).
-        validation_targets: Their class indices, shape (m,).
+        validation_targets: Class indices of the validation images, shape (m,).
         train_regression, validation_regression: Targets of a regression head, shapes (n,) and
             (m,), NaN for images without one; None without a head.
     """
@@ -75,9 +75,9 @@ class Trainer:
     Args:
         train_step: The network with its recipe, optimizer and device.
         data: Images and targets.
-        folder: Where checkpoints are saved and resumed from.
+        folder: Folder of the checkpoints.
         callback: Receives the progress.
-        fingerprint: What the training depends on besides its recipe, by name; see
+        fingerprint: Further inputs of the training besides its recipe, by name; see
             `TrainCheckpoints`.
     """
 

@@ -76,7 +76,7 @@ class AdaptationData:
 
 @dataclass(frozen=True)
 class AdaptedLogits:
-    """What a remedy makes of a run's logits.
+    """A fitted remedy, which changes a run's logits.
 
     Attributes:
         scale: Factor of the logits: 1 / temperature.
@@ -123,7 +123,7 @@ class JudgedRemedy:
     """A remedy with its gains on labels that its fits have not seen.
 
     Attributes:
-        remedy: Which.
+        remedy: The remedy.
         accuracy: Gain in accuracy, -1 to 1.
         log_loss: Decrease of the log loss, in nats.
         probabilities: Cross-fitted probabilities of the labelled images, shape (M, K).
@@ -139,7 +139,7 @@ def fit_remedy(remedy: Remedy, data: AdaptationData, seed: int = 0) -> AdaptedLo
     """Fits a remedy to all labels.
 
     Args:
-        remedy: Which.
+        remedy: The remedy.
         data: The labelled images; a linear head needs their features.
         seed: Seed of the inner folds.
 
@@ -165,7 +165,7 @@ def judge_remedies(
 
     Args:
         data: The labelled images.
-        remedies: Which to judge.
+        remedies: Remedies to judge.
         seed: Seed of folds and sign flips.
 
     Raises:

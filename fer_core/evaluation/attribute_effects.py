@@ -27,7 +27,7 @@ READ_RECALL = 0.5
 
 @dataclass(frozen=True)
 class DrawnAccuracy:
-    """How well a run recognises the drawn faces in which nothing is changed.
+    """Accuracy of a run on the drawn faces in which nothing is changed.
 
     Attributes:
         macro_recall: Mean recall over the expressions, with its interval over persons.
@@ -58,7 +58,7 @@ class ClassShift:
 
     Attributes:
         label: The class.
-        shift: With its 95% bootstrap interval over persons; -1 to 1.
+        shift: The change with its 95% bootstrap interval over persons, -1 to 1.
         p_value: P-value of the Wilcoxon signed-rank test over persons, with Holm's correction over
             all classes and attributes of the run.
     """

@@ -32,8 +32,8 @@ class Candidate:
         run_id: Id of the run.
         title: Display name.
         is_ensemble: Whether it is an ensemble.
-        validation: Its validation predictions.
-        test: Its test predictions.
+        validation: Validation predictions of the run.
+        test: Test predictions of the run.
         validation_metrics: Metrics of the validation predictions.
         test_metrics: Metrics of the test predictions.
         milliseconds: Median latency at batch size 1; None if it was not measured.

@@ -13,7 +13,7 @@ _SLACK = 1e-9
 
 
 class ModelKind(StrEnum):
-    """Which models are considered."""
+    """Kinds of models that are considered."""
 
     ANY = "any"
     SINGLE = "single"
@@ -21,7 +21,7 @@ class ModelKind(StrEnum):
 
 
 class Limit(StrEnum):
-    """What a constraint limits."""
+    """Quantities that constraints limit."""
 
     RECALL = "recall"
     LATENCY = "latency"
@@ -33,7 +33,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a recommended run must fulfil.
+    """Constraints that a recommended run must meet.
 
     Attributes:
         min_recall: Minimum validation recall by class, 0 to 1, as sorted pairs.
@@ -114,7 +114,7 @@ class Violation:
     """A constraint that a run violates.
 
     Attributes:
-        limit: What the constraint limits.
+        limit: The limited quantity.
         label: Class of a minimum recall; empty for the others.
         allowed: The limit: a share, milliseconds or MB; None for kind, licence and model.
         value: The run's value; None if it is unknown, and for kind, licence and model.
@@ -157,7 +157,7 @@ class Loosening:
 
     Attributes:
         run_id: The run that would be left.
-        title: Its display name.
+        title: Display name of the run.
         needed: The constraints, with the run's own values.
     """
 

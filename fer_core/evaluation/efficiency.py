@@ -43,7 +43,7 @@ class Efficiency(Record):
         peak_memory_bytes: Peak memory above what was in use before the model was loaded; None
             where the device does not report it.
         device: `cpu` or the name of the GPU.
-        runtime: What ran the model: `onnxruntime` or `torch`.
+        runtime: Runtime of the model: `onnxruntime` or `torch`.
         threads: Number of CPU threads; None on a GPU.
         measured_at: Time of the measurement, UTC.
     """

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """Where a benchmark's faces lie.
+    """Distribution of a benchmark's faces in an embedding.
 
     Attributes:
         mean: Mean of the features, shape (D,).

@@ -51,7 +51,7 @@ CHECK_COLUMNS = (
 
 @dataclass(frozen=True)
 class Signals:
-    """What is known about an estimate without labels.
+    """Signals of how far an estimate without labels can be trusted.
 
     Attributes:
         faces: Number of faces.

@@ -87,7 +87,7 @@ def external_predictions(
     Args:
         table: Column `id` and one column of probabilities per class.
         columns: The columns of probabilities.
-        classes: Their classes, in the same order.
+        classes: Classes of the columns, in the same order.
         samples: The benchmark's samples, with `id`, `split` and `label`.
         name: File name for error messages.
 

@@ -28,7 +28,7 @@ class ClassShares:
     """Images in which a class has votes.
 
     Attributes:
-        rows: Their positions, shape (M,).
+        rows: Positions of the images, shape (M,).
         values: Share of the votes for the class, above 0, shape (M,).
     """
 

@@ -148,7 +148,7 @@ class TrainLabelIssues(Record):
 
     Attributes:
         split_hash: Split of the benchmark; issues of another split are out of date.
-        features: Where the features come from.
+        features: Source of the features.
         saw_labels: Whether the features come from a network that was trained on these labels. It
             may have memorised wrong labels, so fewer of them stand out.
         folds: Number of folds; duplicates are in one fold.

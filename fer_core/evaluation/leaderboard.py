@@ -57,7 +57,7 @@ class Entry:
     Attributes:
         info: Metadata of the run.
         report: Report of the run, with its protocol.
-        evaluation: What is computed from the predictions.
+        evaluation: Results that are computed from the predictions.
         values: All leaderboard values by column slug. Cost is included if it was measured,
             robustness if it was measured and the scope is the full test set.
         history: Training history; None without one.
@@ -65,7 +65,7 @@ class Entry:
         robustness_values: Robustness values by column slug on the full test set; empty without a
             robustness table.
         framing_table: `framing.parquet`; None without one.
-        test_readings: How often test was read in the run's lineage.
+        test_readings: Number of times that test was read in the run's lineage.
     """
 
     info: RunInfo
@@ -101,7 +101,7 @@ class BenchmarkResults:
         entries: Ranked runs.
         unranked: Runs that were measured under another protocol; shown, but not ranked.
         aligned: Predictions of the ranked runs in the order of `entries`; None without any.
-        scored: The same, then those of unranked runs with the same samples and labels.
+        scored: Ranked entries, then those of unranked runs with the same samples and labels.
         comparisons: Paired tests of all pairs of ranked runs.
         warnings: One sentence for each run that could not be evaluated.
     """

@@ -19,7 +19,7 @@ from fer_core.records import RunInfo
 
 
 class Link(StrEnum):
-    """What a run got from its ancestor."""
+    """Things that a run can get from its ancestor."""
 
     INIT = "initial weights"
     TEACHER = "teacher"

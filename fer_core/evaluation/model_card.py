@@ -23,11 +23,11 @@ _HUB_LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "BSD-3-Clause": "bsd-
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a model card reports.
+    """Facts that a model card reports.
 
     Attributes:
         info: Metadata of the run.
-        report: Its report.
+        report: Report of the run.
         benchmark: Metadata of its benchmark.
         licences: Licences of its weights, as `weight_licences` gives them.
         limits: Limits of expression recognition, in words.
@@ -35,8 +35,7 @@ class CardFacts:
         repository: `owner/name` on the hub, for the code example; empty if it is unknown.
         second: Report against the second annotation of the images; None without one.
         regression: Report of the regression head; None without one.
-        drawn_faces: What drawn faces show about the run, in one sentence; empty if it was not
-            probed.
+        drawn_faces: Sentence on the results for drawn faces; empty if the run was not probed.
         verdict: Verdict on the benchmark without constraints; None leaves its section out.
         lacks: Why the run cannot predict new images; empty if it can.
     """

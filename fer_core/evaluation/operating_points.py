@@ -49,7 +49,7 @@ class ClassOperation(_Frozen):
 
 
 class Operation(_Frozen):
-    """How a model works at an operating point on one split.
+    """Result of a model at an operating point on one split.
 
     Attributes:
         samples: Number of images.

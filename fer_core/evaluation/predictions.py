@@ -237,7 +237,7 @@ def read_predictions(run: RunDir, labels: LabelSet, *, unlabelled: bool = False)
 
     Args:
         run: The run.
-        labels: Its classes.
+        labels: Classes of the run.
         unlabelled: Whether to return images without a label as well.
 
     Raises:

@@ -147,7 +147,7 @@ class PriorCurves:
 
     Attributes:
         validation: One point per strength, on validation.
-        scored: The same strengths on the evaluated samples.
+        scored: Trade-offs on the evaluated samples, for the same strengths.
         applied: Strength that the run was finished with.
     """
 
@@ -187,7 +187,7 @@ def prior_curves(
 
     Args:
         validation: The run's predictions on validation, at least one.
-        scored: Its predictions on the evaluated samples, at least one, for the same classes.
+        scored: Predictions on the evaluated samples, at least one, for the same classes.
         counts: Training samples of these classes, shape (K,).
         applied: Strength that the predictions include already.
     """

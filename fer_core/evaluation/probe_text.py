@@ -38,7 +38,7 @@ def validity_sentence(title: str, accuracy: DrawnAccuracy) -> str:
 
     Args:
         title: The run's display name.
-        accuracy: Its accuracy on drawn faces.
+        accuracy: Accuracy of the run on drawn faces.
     """
     start = (
         f"{title} has a macro-recall of {accuracy.macro_recall.text} on {accuracy.faces} drawn "
@@ -107,7 +107,7 @@ def effect_sentences(
 
     Args:
         effects: The run's effects.
-        accuracy: Its accuracy on drawn faces.
+        accuracy: Accuracy of the run on drawn faces.
         count: Most sentences.
     """
     if not accuracy.is_valid:

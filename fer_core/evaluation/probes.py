@@ -87,7 +87,7 @@ class ProbePredictions:
         Args:
             path: The file.
             design: Hash of the drawn faces.
-            run_created: When the run was trained, which makes the predictions stale if it changes.
+            run_created: Creation time of the run; predictions of an earlier training are stale.
         """
         table = self.faces.assign(level=self.faces["level"].astype(np.int8))
         table = table.assign(identity=table["identity"].astype(np.int16))
@@ -115,7 +115,7 @@ def read_probes(path: Path, labels: LabelSet, run_created: str) -> ProbePredicti
     Args:
         path: The file.
         labels: Classes of the run.
-        run_created: When the run was trained.
+        run_created: Creation time of the run.
 
     Raises:
         ArtifactError: If it is missing, corrupt, of a newer schema, of other classes, or older

@@ -84,7 +84,7 @@ def rank_under_doubt(
 
     Args:
         aligned: Predictions of at least one run.
-        doubts: What is resampled; without any, every draw has the same order.
+        doubts: Sources of uncertainty to resample; without any, every draw has the same order.
         votes: Annotators' votes for the same images; needed for their doubt.
         draws: Number of draws.
         seed: Random seed.

@@ -31,7 +31,7 @@ def change_row(
     """Returns the row of one change.
 
     Args:
-        change: Its name.
+        change: Name of the change.
         before: Probabilities of the unchanged pictures, shape (N, K).
         after: Probabilities of the changed pictures, shape (N, K).
         labels: Classes of the columns.

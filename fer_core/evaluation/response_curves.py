@@ -19,7 +19,7 @@ SHIFT_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where the prediction changes as a unit or an emotion rises.
+    """Intensity at which the prediction changes as a unit or an emotion rises.
 
     Attributes:
         changed: Share of persons whose prediction has changed at intensity 5.
@@ -45,7 +45,7 @@ class ResponseCurve:
         low: Lower ends of the 95% bootstrap intervals over persons, shape (levels, K).
         high: Upper ends, shape (levels, K).
         shifts: Change of each probability from intensity 0 to 5, paired over persons.
-        threshold: Where the prediction changes.
+        threshold: Intensity at which the prediction changes.
     """
 
     kind: ProbeKind

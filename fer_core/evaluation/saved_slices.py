@@ -47,7 +47,7 @@ def slice_accuracies(
 
     Args:
         aligned: Predictions of the runs.
-        inside: Which samples are in the slice, shape (N,).
+        inside: Whether each sample is in the slice, shape (N,).
 
     Returns:
         Accuracies by run id; None if no sample is in the slice.

@@ -27,7 +27,7 @@ class SampleSet:
     """A named set of samples, such as a saved slice.
 
     Attributes:
-        name: Its name.
+        name: Name of the set.
         ids: Ids of its samples.
     """
 
@@ -85,7 +85,7 @@ class _SelectedRows:
         whole: Ids of all samples of the split.
         rows: Selected row numbers, shape (M,).
         ids: Ids of the selected samples, shape (M,).
-        truth: Their true class indices, shape (M,); None if they are those of the predictions.
+        truth: True class indices of the rows, shape (M,); None if the predictions have them.
     """
 
     whole: NDArray[np.object_]

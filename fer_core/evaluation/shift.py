@@ -62,10 +62,10 @@ class DistributionShift(_Frozen):
 
     Attributes:
         name: Name of the measure.
-        title: What it measures.
+        title: Title of the measure.
         unit: Unit, such as `px`; empty for grey levels and shares.
         benchmark: Quantiles 5%, 25%, 50%, 75% and 95% in the benchmark.
-        transferred: The same quantiles in the set.
+        transferred: Quantiles in the set.
         outside: Share of the set's faces beyond 98% of the benchmark's (1% at each end).
         faces: Number of the set's faces that were measured.
     """
@@ -86,8 +86,8 @@ class Cause(_Frozen):
         name: Short name.
         points: Percentage points of accuracy that it explains, on average over runs; negative if
             it hides a larger loss. None without labels.
-        text: What was compared, in one sentence.
-        remedy: What helps.
+        text: The comparison in one sentence.
+        remedy: Advice in one sentence.
     """
 
     name: str
@@ -126,7 +126,7 @@ class ErrorOfEstimates(_Frozen):
 
 
 class ShiftReport(Record):
-    """What changed between a benchmark and a transferred set.
+    """Comparison of a benchmark with a transferred set.
 
     Attributes:
         faces: Faces of the set.
@@ -141,8 +141,8 @@ class ShiftReport(Record):
             the benchmark's statistics are missing.
         outside_run: The network whose features were compared.
         agreement: Mean agreement of pairs of networks on the set.
-        benchmark_agreement: The same on validation.
-        causes: What explains the change, largest first.
+        benchmark_agreement: Mean agreement on validation.
+        causes: Causes of the change, largest first.
         sentence: The largest cause and its remedy.
         trusted: Whether estimates without labels can be trusted here.
         reasons: Why not; empty if they can.

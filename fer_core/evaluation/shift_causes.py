@@ -1,4 +1,4 @@
-"""What explains a change of accuracy between a benchmark and a transferred set, and what helps."""
+"""Causes of a change of accuracy between a benchmark and a transferred set, and remedies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class FramingCheck:
 
 @dataclass(frozen=True)
 class Signs:
-    """What differs between a benchmark and a set.
+    """Differences between a benchmark and a set.
 
     Attributes:
         classes: Class shares.
@@ -64,7 +64,7 @@ def explain(runs: Sequence[RunShift], signs: Signs) -> tuple[tuple[Cause, ...], 
 
     Args:
         runs: Each run on the benchmark and on the set.
-        signs: What differs.
+        signs: Differences between the benchmark and the set.
     """
     labelled = [run for run in runs if run.accuracy is not None]
     if not labelled:

@@ -33,7 +33,7 @@ class ShiftReference:
         run_id: The network whose features are compared.
         weights: Hash of its weights.
         split_hash: Split of the benchmark.
-        space: Where the benchmark's faces lie in its features.
+        space: Distribution of the benchmark's faces in the network's features.
         placement: Quantiles 0, 0.01, ... 1 of `MEASURES`, shape (101,) each.
         detected: Share of the images in which a face was detected.
     """

@@ -63,7 +63,7 @@ def write_transferred_run(
     Args:
         run: The run of the set.
         info: The transferred run's metadata, or that of a run that was adapted to the set.
-        probabilities: In the order of the samples, shape (N, K); rows sum to 1.
+        probabilities: Probabilities in the order of the samples, shape (N, K); rows sum to 1.
         samples: The set's images.
 
     Raises:

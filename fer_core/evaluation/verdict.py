@@ -31,12 +31,12 @@ PERSONAL = ("age", "ethnicity", "gender", "race", "sex", "skin", "skin_tone")
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which run of a benchmark to ship within a user's constraints.
+    """The recommended run of a benchmark within a user's constraints.
 
     Attributes:
         benchmark: Metadata of the benchmark.
         recommendation: The recommended run and every comparable run's assessment.
-        weaknesses: Where the recommended run fails on test; None if no run is recommended.
+        weaknesses: Weaknesses of the recommended run on test; None if no run is recommended.
         test_metrics: Test metrics of the recommended run; None if no run is recommended.
         trained_once: Whether the recommended run's recipe was trained with one seed only.
         describes_persons: Whether the samples have a column on the person, such as age.

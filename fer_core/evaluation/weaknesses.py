@@ -1,4 +1,4 @@
-"""Where a run fails: its worst slices and most costly confusions on test."""
+"""Weaknesses of a run: its worst slices and most costly confusions on test."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Confusion:
         predicted: Predicted class.
         images: Number of such images.
         total: Number of images of the true class.
-        share: Their share of the true class, with its Wilson interval.
+        share: Share of the true class, with its Wilson interval.
         cost_share: Share of the run's total cost, 0 to 1.
     """
 
@@ -45,7 +45,7 @@ class Weaknesses:
     Attributes:
         slices: Slices with a higher error rate than elsewhere, most significant first.
         confusions: Confusions with the largest share of the cost, largest first.
-        drawn_faces: What most changes its predictions on drawn faces, in one sentence; empty if it
+        drawn_faces: Sentence on what most changes predictions on drawn faces; empty if the run
             was not probed.
     """
 

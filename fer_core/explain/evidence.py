@@ -34,7 +34,7 @@ _BASELINE_NAMES = {"random": "random noise", "centre": "a centred blob"}
 
 
 class MapStatus(StrEnum):
-    """How a method compares with the baselines on one run."""
+    """Comparison of a method with the baselines on one run."""
 
     BEATS = "beats"
     NO_BETTER = "no better"
@@ -116,7 +116,7 @@ class RunEvidence:
     Attributes:
         validation: Evidence by method on validation images, without the baselines; empty if
             nothing was measured.
-        test: The same on test images.
+        test: Evidence by method on test images.
     """
 
     validation: Mapping[str, MapEvidence] = field(default_factory=dict)

@@ -77,8 +77,8 @@ def layers(model: nn.Module, spec: ModelSpec, inputs: Tensor) -> list[Layer]:
     convolution with its norm and activation counts as one layer.
 
     Args:
-        model: In evaluation mode.
-        spec: Its architecture.
+        model: A network in evaluation mode.
+        spec: Architecture of the network.
         inputs: At least one input, shape (N, 3, S, S).
     """
     shapes: dict[nn.Module, tuple[int, int]] = {}
@@ -109,7 +109,7 @@ def feature_maps(
 
     Args:
         model: Network in evaluation mode; hooks are always removed.
-        spec: Its architecture.
+        spec: Architecture of the network.
         inputs: Normalised input, shape (1, 3, S, S).
         layer: One of `layers`.
         target: Target of the relevance; the predicted class by default.

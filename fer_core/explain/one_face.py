@@ -13,7 +13,7 @@ Face = Image.Image | NDArray[np.uint8]
 
 
 class Explainer(Protocol):
-    """What explains faces: `fer_core.Predictor`."""
+    """Type of objects that explain faces, such as `fer_core.Predictor`."""
 
     @property
     def labels(self) -> LabelSet:

@@ -67,7 +67,7 @@ class MeasurementProtocol:
         samples: Hash of their ids.
         seed: Seed of the sample, the noise and the random weights.
         drawn: Number of drawn faces with known evidence.
-        parts: How face regions were located and drawn faces framed; empty in older files.
+        parts: Methods that located face regions and framed drawn faces; empty in older files.
         cells: Cells per side of the stored maps.
         schema: Version of the files.
         split: Split of the images; older files, which do not name it, hold test images.

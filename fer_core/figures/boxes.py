@@ -14,10 +14,10 @@ _PANEL = (20, 20, 20)
 
 @dataclass(frozen=True)
 class BoxLabel:
-    """What is drawn at a face.
+    """Box, title and bars that are drawn at a face.
 
     Attributes:
-        face: Its box.
+        face: Box of the face.
         text: Title above the box; empty for none.
         predicted: The class whose colour the box has; grey if None.
         shares: Probabilities by class, drawn as bars below the box; empty for none.

@@ -19,8 +19,8 @@ def selection_chart(
 
     Args:
         titles: Display name of each run.
-        selection: Which run is best.
-        accuracies: Their accuracies.
+        selection: Probability that each run is best.
+        accuracies: Accuracies of the runs.
     """
     order = sorted(range(len(titles)), key=lambda run: (selection.probability_best[run],
                                                         selection.expected[run]))  # fmt: skip

@@ -33,8 +33,8 @@ class Exported:
 
     Attributes:
         model: The network, with or without a regression head; unchanged by all functions here.
-        spec: Its architecture.
-        config: Its configuration.
+        spec: Architecture.
+        config: Configuration.
         labels: The class of each output, in order.
     """
 

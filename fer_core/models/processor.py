@@ -16,7 +16,7 @@ def read_processor(
     Args:
         processor: Content of `preprocessor_config.json`; empty if there is none.
         config: Content of `config.json`.
-        options: What the user gave; it takes precedence.
+        options: The user's options, which take precedence.
         name: The model, for messages.
 
     Raises:

@@ -28,10 +28,10 @@ class PublishedModel:
     """A network that was trained elsewhere.
 
     Attributes:
-        config: How it is built again; complete without its files.
+        config: Configuration that builds the network again, without its files.
         outputs: Class of each output in its own words, in order.
-        tensors: Its state dict, with the names of the built network.
-        source: Where it comes from, with the commit or the file's name.
+        tensors: State dict, with the names of the built network.
+        source: Origin of the network, with the commit or the file's name.
         notes: Sentences on what was converted, assumed or left out.
     """
 

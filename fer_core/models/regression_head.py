@@ -19,7 +19,7 @@ class TwoHeads(nn.Module):
     Args:
         classifier: The network's last layer.
         mean: Mean of the training targets, one number per target.
-        std: Their standard deviations.
+        std: Standard deviations of the targets.
     """
 
     mean: Tensor
@@ -67,7 +67,7 @@ class TwoHeads(nn.Module):
 
         Args:
             standardised: Result of `take`, shape (N, T).
-            targets: In their own units, shape (N, T); NaN where an image has none.
+            targets: Targets in their own units, shape (N, T); NaN where an image has none.
         """
         known = ~torch.isnan(targets)
         target = torch.where(known, (targets - self.mean) / self.std, 0.0)

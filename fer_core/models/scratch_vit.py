@@ -100,7 +100,7 @@ class ScratchViT(nn.Module):
         shape: Sizes of the network.
         drop_rate: Dropout rate in the MLPs.
         drop_path: Stochastic depth rate of the last block; it increases linearly with depth.
-        pool: What the classifier reads: the class token, or the mean of the patch tokens.
+        pool: Input of the classifier: the class token, or the mean of the patch tokens.
     """
 
     def __init__(

@@ -39,8 +39,8 @@ _PLAIN_TYPES: list[Any] = [
         for module in ("numpy.core.multiarray", "numpy._core.multiarray")
     ),
 ]
-"""What checkpoints hold beside tensors: options of the training, and numbers of numpy. Restoring
-them runs no code from the file."""
+"""Types that checkpoints hold beside tensors: options of the training, and numbers of numpy.
+Restoring them runs no code from the file."""
 
 
 @dataclass(frozen=True)

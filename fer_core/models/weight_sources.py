@@ -27,7 +27,7 @@ class WeightSource:
     Attributes:
         tensors: Tensors by name.
         labels: Classes of the classifier, canonical, in order; empty if unknown.
-        source: Where they come from.
+        source: Origin of the weights.
         notes: Sentences on what else the file has that could have been meant.
     """
 

@@ -24,7 +24,7 @@ class InitialWeights:
     Attributes:
         init: `scratch`, `imagenet`, `face` or `checkpoint`.
         source: The package, repository, file or run; empty for scratch.
-        notes: What became of the source's classifier, and the tensors that are not used.
+        notes: Sentences on the source's classifier, and on tensors that are not used.
     """
 
     init: str
@@ -46,7 +46,7 @@ def initialise(
         model: Network built from `config`.
         config: The recipe's model section; `init` names the source.
         labels: Classes of the network.
-        store: Where runs are looked up.
+        store: Store in which runs are looked up.
 
     Raises:
         WeightsError: If the source cannot be read or does not fit; lists the alternatives.

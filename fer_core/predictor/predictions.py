@@ -58,7 +58,7 @@ class TargetEstimates:
     """A regression head's estimates of one target for N faces.
 
     Attributes:
-        values: In the target's units, shape (N,).
+        values: Estimates in the target's units, shape (N,).
         margin: Half the width of their 90% intervals
             (`fer_core.evaluation.regression.conformal_margin`); None if it is unknown.
     """

@@ -36,7 +36,7 @@ class DriftLog:
 
         Args:
             run_id: The run.
-            labels: Its classes.
+            labels: Classes of the run.
             probabilities: Calibrated, shape (N, K).
         """
         with self._lock:

@@ -1,4 +1,4 @@
-"""What every request passes: its id, its line in the log, the metrics, and the API key."""
+"""Middleware of every request: its id, its line in the log, the metrics, and the API key."""
 
 import hashlib
 import hmac
@@ -35,9 +35,9 @@ class RequestLog:
 
     Args:
         app: The application.
-        monitor: Where requests are counted.
+        monitor: Counts the requests.
         paths: Known paths without the version's prefix.
-        deprecated: Those of them that have moved below the prefix.
+        deprecated: Paths that have moved below the prefix.
     """
 
     def __init__(

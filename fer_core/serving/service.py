@@ -72,7 +72,7 @@ class Service:
     Args:
         settings: Settings of the service.
         detector: Face detector; CenterFace by default.
-        monitor: Where batches are counted.
+        monitor: Counts the batches.
 
     Raises:
         ArtifactError: If the benchmark does not exist, or the operating point is damaged or was

@@ -23,7 +23,7 @@ class Attribute:
 
     Attributes:
         name: Key in tables and addresses.
-        group: What kind of attribute it is, such as `skin`.
+        group: Kind of the attribute, such as `skin`.
         title: Display name of the changed picture, such as `glasses`.
         reference: Name of the attribute that the picture is compared with.
         plural: Whether the title takes a plural verb.

@@ -1,4 +1,4 @@
-"""Which action units belong to which emotion.
+"""Action units of each emotion.
 
 Sources: P. Ekman and W. V. Friesen, "Facial Action Coding System" (1978), table 11-1; the same
 authors' EMFACS-7 (1983); P. Ekman, W. V. Friesen and J. C. Hager, "FACS Investigator's Guide"

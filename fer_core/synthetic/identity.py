@@ -135,7 +135,7 @@ class _Draw:
         dark: Darkness of the skin, 0 to 1.
         skin: Display colour of the skin.
         hair: Hair style.
-        hair_colour: In linear light.
+        hair_colour: Colour of the hair, in linear light.
         lips: Display colour of the lips, with make-up.
         dye: Display colour of the clothes' dye.
         iris: Display colour of the irises.

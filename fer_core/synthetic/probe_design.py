@@ -51,7 +51,7 @@ _FIRST_PERSON = 7_000_000
 
 
 class ProbeKind(StrEnum):
-    """What a drawn face is part of."""
+    """Parts of the design that a drawn face can belong to."""
 
     NEUTRAL = "neutral"
     UNIT = "unit"
@@ -64,7 +64,7 @@ class ProbeFace:
     """One face of the design.
 
     Attributes:
-        kind: What it is part of; `NEUTRAL` is level 0 of every curve.
+        kind: Part of the design; `NEUTRAL` is level 0 of every curve.
         name: The unit, the emotion of the prototype or the attribute.
         expression: The shown emotion; empty for a single unit.
         level: Intensity, one of `LEVELS`.

@@ -30,8 +30,8 @@ class ProgressWriter:
 
     Args:
         inner: A callback that is called as well.
-        run: Where the files are written.
-        recipe: What is trained; the Training monitor then shows the command that resumes it.
+        run: Folder of the run, which gets the files.
+        recipe: The trained recipe, for which the Training monitor shows the command to resume.
     """
 
     def __init__(self, inner: Callback, run: RunDir, recipe: Recipe | None = None) -> None:

@@ -80,7 +80,7 @@ class WandbTracker(AbstractContextManager["WandbTracker"]):
         inner: A callback that is called as well.
         recipe: Logged as the run's configuration.
         mode: `offline` writes to `wandb/`, for `wandb sync`; `online` sends each epoch.
-        folder: Where `wandb/` is created.
+        folder: Folder in which `wandb/` is created.
         name: The run's id at Weights & Biases.
 
     Raises:

@@ -16,7 +16,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from fer_core.errors import RecipeError
 
 PROCESS_TIMEOUT = timedelta(hours=6)
-"""How long processes wait for the first one, which may predict a dataset with teachers."""
+"""Time that processes wait for the first one, which may predict a dataset with teachers."""
 
 
 def is_main_process() -> bool:
@@ -41,8 +41,8 @@ def is_compiled(choice: Literal["auto"] | bool, device: torch.device) -> bool:
     """Resolves `train.compile`; compiling for a CPU needs a C++ compiler.
 
     Args:
-        choice: As in a recipe; `auto` compiles if a compiler is installed.
-        device: Where the training runs.
+        choice: Value of the recipe; `auto` compiles if a compiler is installed.
+        device: Device of the training.
 
     Raises:
         RecipeError: If the recipe requires compiling and there is no compiler.
@@ -83,7 +83,7 @@ def make_accelerator(precision: str, device: str | None = None) -> Accelerator:
     """Returns an accelerator with a precision, on a GPU if there is one.
 
     Args:
-        precision: As in a recipe; `auto` is bf16 if the device supports it, else fp32.
+        precision: Value of the recipe; `auto` is bf16 if the device supports it, else fp32.
         device: `cpu`, or None for a GPU if there is one.
 
     Raises:

@@ -48,7 +48,7 @@ class RecipeSet:
 
     Attributes:
         folder: Folder of recipe files.
-        names: Their names, or paths of recipe files.
+        names: Names of recipes, or paths of recipe files.
         profile: `cpu`, `gpu` or `gpu_offline`.
         seeds: Each recipe is trained with the seeds 0 to seeds - 1.
         overrides: `section.key=value` strings for all networks.
@@ -151,7 +151,7 @@ def train_all(
     Args:
         recipes: The recipes.
         dataset: The prepared dataset.
-        benchmark: Where runs are written.
+        benchmark: The benchmark that gets the runs.
         options: Device and progress; the time limit is for all trainings together.
         track: Whether and where trainings are logged with Weights & Biases.
         fit: Whether epochs are planned for the time limit.

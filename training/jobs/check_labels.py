@@ -38,10 +38,10 @@ class FeatureNetwork:
     """A fixed network whose pooled features a classifier reads.
 
     Attributes:
-        title: What it is.
-        model: In evaluation mode.
-        spec: Its architecture.
-        preprocessing: Its input pipeline.
+        title: Name of the network.
+        model: The network in evaluation mode.
+        spec: Architecture.
+        preprocessing: Input pipeline.
         saw_labels: Whether it was trained on the labels that are checked.
         key: Differs between networks whose features differ.
     """
@@ -104,7 +104,7 @@ def check_train_labels(
     so that the command continues after an interruption.
 
     Args:
-        benchmark: Where the result is written.
+        benchmark: The benchmark that gets the result.
         dataset: The prepared dataset.
         network: Gives the features.
         folds: Number of folds.

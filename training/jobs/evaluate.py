@@ -150,7 +150,7 @@ def write_evaluation(
     """Predicts validation and test with a network and writes predictions, reports and `run.json`.
 
     Args:
-        run: Where the files are written.
+        run: Folder of the run, which gets the files.
         network: On the accelerator's device.
         info: Content of `run.json`.
         dataset: The prepared dataset.
@@ -171,7 +171,7 @@ def write_regression(
     """Predicts the regression targets of validation and test and writes the errors.
 
     Args:
-        run: Where the files are written.
+        run: Folder of the run, which gets the files.
         network: A network with a regression head.
         dataset: The prepared dataset.
         targets: The table of targets.
@@ -204,7 +204,7 @@ def require_split(dataset: PreparedDataset, split_hash: str, name: str) -> None:
     Args:
         dataset: The prepared dataset.
         split_hash: The required split.
-        name: What requires it, for the error message.
+        name: The run or file that requires it, for the error message.
 
     Raises:
         DataError: If the dataset has another split.

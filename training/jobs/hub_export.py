@@ -28,7 +28,7 @@ DELAY = 2.0
 """Seconds between the first two tries."""
 
 TRIES = 4
-"""How often an upload is tried when the connection breaks."""
+"""Number of times that an upload is tried when the connection breaks."""
 
 
 def export_folder(
@@ -41,7 +41,7 @@ def export_folder(
     Args:
         run: A trained network's run.
         folder: Must not exist, or be empty.
-        dataset: Its test images are compared; drawn faces if None.
+        dataset: Data set whose test images are compared; drawn faces if None.
         repository: `owner/name` on the hub, for the card's code example.
 
     Returns:
@@ -116,7 +116,7 @@ def upload_run(
     Args:
         run: A trained network's run.
         repository: `owner/name`; created if it does not exist.
-        dataset: Its test images check the upload; drawn faces if None.
+        dataset: Data set whose test images check the upload; drawn faces if None.
         private: Whether a new repository is private.
         notify: Is told each broken connection.
 

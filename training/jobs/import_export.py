@@ -40,7 +40,7 @@ class ImportOptions:
     Attributes:
         title: Display name.
         mapping: The benchmark's class by the model's name for it, for names that are no synonyms.
-        note: What else should be known, such as the images that it was trained on.
+        note: Further remarks, such as the images that it was trained on.
         notify: Is told what was assumed.
     """
 
@@ -63,7 +63,7 @@ def export_run(
         run: A network's run.
         stored: Format of the benchmark's images.
         path: The file to write.
-        dataset: Its test images are compared; drawn faces if None.
+        dataset: Data set whose test images are compared; drawn faces if None.
 
     Returns:
         The largest difference of a probability.
@@ -81,7 +81,7 @@ def export_graph(run: RunDir, stored: SampleFormat, dataset: PreparedDataset | N
     Args:
         run: A network's run.
         stored: Format of the benchmark's images.
-        dataset: Its test images are compared; drawn faces if None.
+        dataset: Data set whose test images are compared; drawn faces if None.
 
     Returns:
         The largest difference of a probability.
@@ -98,7 +98,7 @@ def compared_images(stored: SampleFormat, dataset: PreparedDataset | None) -> ND
 
     Args:
         stored: Format of the benchmark's images.
-        dataset: Its first test images are taken; drawn faces if None.
+        dataset: Data set whose first test images are taken; drawn faces if None.
     """
     if dataset is not None:
         return np.asarray(dataset.images[dataset.rows("test")[:CHECKED]])
@@ -120,7 +120,7 @@ def import_table(
     Args:
         path: A csv or parquet file with an id and one probability per class.
         benchmark: The benchmark that was predicted.
-        run: Where the run is written.
+        run: Folder of the new run.
         options: Title, note and classes.
         augmented: Whether the predictions used test-time augmentation.
 
@@ -157,7 +157,7 @@ def import_onnx(
     Args:
         path: The ONNX file.
         dataset: The prepared dataset.
-        run: Where the run is written, in the benchmark to predict.
+        run: Folder of the new run, in the benchmark to predict.
         options: Title, note and classes.
         declared: Input and classes of a file from elsewhere; None for a file of `export_run`.
 
@@ -212,7 +212,7 @@ def imported_info(
     """Returns the `run.json` of predictions from elsewhere.
 
     Args:
-        source: Where they come from.
+        source: Origin of the predictions.
         run: The run.
         classes: The model's classes and the benchmark's.
         options: Title and note.

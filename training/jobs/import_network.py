@@ -34,7 +34,7 @@ def import_network(
     Args:
         published: The network.
         dataset: The prepared dataset.
-        run: Where the run is written, in the benchmark to predict.
+        run: Folder of the new run, in the benchmark to predict.
         options: Title, note and classes.
         device: `cpu`, or None to use a GPU if there is one.
 

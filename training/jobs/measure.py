@@ -81,7 +81,7 @@ class SampledPictures:
 
     Attributes:
         images: uint8, shape (N, side, side) or (N, side, side, 3).
-        rows: Their rows in the prepared dataset, which seed their corruptions; shape (N,).
+        rows: Rows of the images in the prepared dataset, which seed the corruptions; shape (N,).
         truth: Ids and classes; its probabilities are not used.
         seed: Seed of the sample and of the corruptions.
     """

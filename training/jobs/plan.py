@@ -28,7 +28,7 @@ class RunStatus(Enum):
 
 
 class Action(Enum):
-    """What a command does with a run."""
+    """Action of a command on a run."""
 
     START = "start"
     RESUME = "resume"
@@ -37,7 +37,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """What a command may do with a run that exists.
+    """Actions that a command may take on a run that exists.
 
     Attributes:
         resume: Continue an interrupted training.
@@ -69,8 +69,8 @@ def plan_run(recipe: AnyRecipe, status: RunStatus, policy: RunPolicy) -> Action:
 
     Args:
         recipe: The resolved recipe.
-        status: As `run_status` gives it.
-        policy: What is allowed.
+        status: Status as returned by `run_status`.
+        policy: Allowed actions.
 
     Raises:
         ArtifactError: If the training was interrupted and the policy neither resumes nor overwrites

@@ -69,7 +69,7 @@ def predict_parts_on_ray(
     Args:
         files: Images and videos.
         folder: Keeps the finished parts.
-        job: What each worker loads.
+        job: Job that each worker loads.
         progress: Shows progress over parts.
         workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 

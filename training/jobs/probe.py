@@ -53,7 +53,7 @@ class PreparedProbe:
 
         Args:
             benchmark: The benchmark.
-            dataset: Its prepared data set; None if it is not on this machine.
+            dataset: Prepared data set of the benchmark; None if it is not on this machine.
             count: Number of validation pictures.
             seed: Seed of their sample.
 

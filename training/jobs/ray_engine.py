@@ -24,7 +24,7 @@ _RETRIES = (
 
 
 class Job(Protocol[TaskT, ResultT]):
-    """What the workers compute; it is sent to them, so it holds paths and options only."""
+    """A computation for the workers; it is sent to them, so it holds paths and options only."""
 
     @property
     def device(self) -> str | None:
@@ -70,8 +70,8 @@ def map_on_ray(
     of `RAY_ADDRESS`; without it, this machine.
 
     Args:
-        tasks: What each call of the job's function gets.
-        job: What each worker loads.
+        tasks: Arguments of the job's function, one per call.
+        job: Job that each worker loads.
         workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 
     Yields:

@@ -60,7 +60,7 @@ class PlannedQueue:
 
     Attributes:
         entries: Runs that were not taken yet.
-        runs: What the plan needs to know of each run that is not finished, by run id.
+        runs: Facts for the plan on each run that is not finished, by run id.
         seconds_left: Time left.
         on_plan: Is told each plan.
     """
@@ -106,7 +106,7 @@ def plannable_runs(
         entries: The runs.
         speeds: Measured speeds by the runs' names.
         dataset: The prepared dataset.
-        benchmark: Where runs are written.
+        benchmark: The benchmark that gets the runs.
     """
     runs: list[PlannableRun] = []
     views: dict[str, int] = {}

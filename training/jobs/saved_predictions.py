@@ -25,8 +25,8 @@ class SavedPredictions:
 
     Attributes:
         run: The network's run.
-        path: Where the predictions are saved; they are reused for ensembles.
-        stamp: What they depend on: the pictures and the weights. Saved predictions with another
+        path: File of the predictions, which are reused for ensembles.
+        stamp: Hash of the pictures and the weights. Saved predictions with another
             stamp are not used.
     """
 
@@ -47,7 +47,7 @@ class SavedPredictions:
         Args:
             names: Names of the sets.
             images: Returns the pictures of a set.
-            stored: Their format.
+            stored: Format of the pictures.
             device: Device to predict on.
             progress: Shows progress over the sets.
 

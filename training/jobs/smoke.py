@@ -29,14 +29,14 @@ _STEPS = 2  # and images per step and process
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """What a dry run showed.
+    """Result of a dry run.
 
     Attributes:
         fit: The steps.
-        notes: What became of the initial weights.
+        notes: Sentences on the initial weights.
         unfit: Why the initial weights cannot be loaded, so that a training would stop; empty if
             they can.
-        untrained: Which runs must be trained first, as teachers or as initial weights; empty for
+        untrained: Runs that must be trained first, as teachers or as initial weights; empty for
             none.
     """
 

@@ -44,7 +44,7 @@ class Stopwatch:
     """Ends a training after enough steps.
 
     Attributes:
-        seconds_per_step: Of the steps after the warm-up; of all steps in a shorter epoch.
+        seconds_per_step: Mean over the steps after the warm-up; over all steps in a shorter epoch.
         warm: Time when the first steps were done.
     """
 

@@ -56,7 +56,7 @@ class PlannableRun:
         run_id: The run.
         epochs: Epochs that its recipe asks for; 0 for an ensemble.
         workload: Images that it goes through.
-        speed: Of its network.
+        speed: Speed of the run's network.
         needs: Runs that must be finished before.
         fixed_epochs: Epochs of an interrupted training, which must keep its schedule; else None.
         done_epochs: Epochs that its checkpoint has behind it.

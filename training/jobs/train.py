@@ -152,7 +152,7 @@ def train_network(
     Args:
         recipe: The resolved recipe.
         dataset: The prepared dataset.
-        benchmark: Where the run is written.
+        benchmark: The benchmark that gets the run.
         callback: Receives the progress.
         options: Resuming, time limit and device.
 

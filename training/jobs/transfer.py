@@ -52,8 +52,8 @@ class TransferOptions:
 
     Attributes:
         name: Name of the transferred set.
-        title: Its title; the name of the source if empty.
-        pictures: What the user says about the pictures.
+        title: Title of the set; the name of the source if empty.
+        pictures: The user's options for the pictures.
         cropped: Whether all pictures are cropped faces.
         all_faces: Whether every face of a picture is used, and not only the largest.
         run_ids: Runs to transfer; all that can predict if empty.
@@ -81,11 +81,11 @@ class Transferred:
         benchmark: The transferred set.
         classes: The benchmark's class of each class of the set; empty if it lacks it.
         counts: Pictures of each class of the set.
-        notes: What the reader assumed.
-        faces: What was found in the pictures.
+        notes: Sentences on what the reader assumed.
+        faces: Faces that were found in the pictures.
         reports: Reports of the runs, by id.
         left_out: Runs that could not predict, and why.
-        shift: What changed against the benchmark.
+        shift: Comparison with the benchmark.
     """
 
     benchmark: BenchmarkDir

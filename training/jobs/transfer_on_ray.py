@@ -66,9 +66,9 @@ def predict_set_on_ray(
     """Fills the networks' caches on a Ray cluster; yields once for each predicted face.
 
     Args:
-        caches: By run id.
+        caches: Cache of each network, by run id.
         digests: Hash of each face of the set.
-        job: What each worker loads.
+        job: Job that each worker loads.
         batch: Faces per task: what a dead worker computes again.
         workers: Number of workers; None for one per GPU of the cluster, or per CPU core.
 

@@ -135,7 +135,7 @@ def build_reference(
 
     Args:
         benchmark: The benchmark.
-        dataset: Its prepared data set.
+        dataset: Prepared data set of the benchmark.
         detector: Face detector.
         progress: Shows progress.
     """
@@ -208,7 +208,7 @@ def measure_set(
     Args:
         origin: The benchmark.
         benchmark: The transferred set.
-        dataset: Its images.
+        dataset: Prepared faces of the set.
         reference: Statistics of the benchmark.
         detector: Face detector.
         progress: Shows progress.

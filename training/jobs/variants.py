@@ -11,7 +11,7 @@ from fer_core.records import RunInfo
 
 @dataclass(frozen=True)
 class VariantQuery:
-    """Which runs are compared.
+    """Runs that are compared.
 
     Attributes:
         key: The parameter that was changed, such as `loss.class_weights`.

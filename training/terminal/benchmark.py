@@ -20,7 +20,7 @@ class Outcome:
 
     Attributes:
         run_id: The run.
-        status: Such as `finished`, `already finished`, `stopped at the time limit`, or an error.
+        status: `finished`, `already finished`, `stopped at the time limit`, or an error.
         accuracy: Test accuracy, 0 to 1; None without a finished run.
         minutes: Time spent in this command.
         failed: Whether it failed.
@@ -91,7 +91,7 @@ def show_plan(plan: TimePlan, runs: Mapping[str, PlannableRun]) -> None:
 
     Args:
         plan: The plan.
-        runs: What it was made from, by run id.
+        runs: Runs of the plan, by run id.
     """
     table = Table("run", "images/s", "validation images/s", "peak memory", "epochs", "time")
     for planned in plan.runs:

@@ -1,4 +1,4 @@
-"""What `prepare` prints: how the data were recognised and used.
+"""Output of `prepare`: how the data were recognised and used.
 
 A dry run is over in a second, so nothing heavy is imported here.
 """

@@ -58,7 +58,7 @@ def print_ranking(run_id: str, table: pd.DataFrame, faithful: Sequence[str]) -> 
 
     Args:
         run_id: The run.
-        table: As `fer_core.explain.tables.rank_methods` gives it.
+        table: Result of `fer_core.explain.tables.rank_methods`.
         faithful: Methods that beat both baselines in deletion and insertion.
     """
     shown = Table("method", *METRICS.values(), title=run_id)

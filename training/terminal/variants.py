@@ -69,7 +69,7 @@ def print_effects(
     Args:
         key: The parameter, such as `loss.class_weights`.
         groups: Run ids by its value: first those without, then those with the change.
-        rows: As `fer_core.evaluation.variants.effects` gives them.
+        rows: Result of `fer_core.evaluation.variants.effects`.
         split: `validation` or `test`.
     """
     before, after = groups

@@ -67,7 +67,7 @@ def whole(image: Image.Image, side: int, max_enlargement: float, border: float =
 
     Args:
         image: The image.
-        side: Its longer side in the view, in pixels, without the border.
+        side: Longer side of the image in the view, in pixels, without the border.
         max_enlargement: Maximum factor by which a small image is enlarged.
         border: Width of the grey border, as a share of the longer side.
     """

@@ -25,7 +25,7 @@ class CkPlusSource(ImageFiles):
 
     Args:
         location: The folder or archive, or a parent of it.
-        names: How class names are understood; numbers are CK+'s codes by default.
+        names: Mapping of class names; by default numbers are CK+'s codes.
 
     Raises:
         DataError: If there are no labels.

@@ -25,9 +25,9 @@ class ClassFolder:
     """A folder of images of one class.
 
     Attributes:
-        folder: Its name in the tree.
+        folder: Path of the folder in the tree.
         name: The folder's name of the class.
-        split: Its split, if there are split folders.
+        split: Split of the folder, if there are split folders.
         images: Names of its images in the tree.
         group: The person, if this is a folder of a person inside the class folder.
     """

@@ -29,7 +29,7 @@ class ImageFile:
     """A file to read and its metadata; further attributes as in `Sample`.
 
     Attributes:
-        name: Its name in the tree of files.
+        name: Path of the file in the tree.
         box: Region to crop; by default the whole image.
         share_box: Region as shares of the image; extended to a square around its centre.
     """

@@ -31,7 +31,7 @@ class FolderSource(ImageFiles):
         location: The folder or archive, or a parent of it.
         mapping: Class names by the folder's class names, both in any case; a class that is
             mapped to an empty string is left out.
-        codes: What class numbers mean; a key of `CODE_TABLES`.
+        codes: Meaning of class numbers; a key of `CODE_TABLES`.
         any_classes: Whether classes that are not emotions are accepted.
 
     Attributes:

@@ -52,7 +52,7 @@ PER_IDENTITY = 4
 """Images per person; all are in one split."""
 
 MIN_COUNT = 35
-"""With fewer images the smallest split could not contain every class."""
+"""Smallest number of images; with fewer the smallest split could not contain every class."""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class ExtraColumn:
     """A further column that becomes a slice.
 
     Attributes:
-        name: Its name in the samples table.
+        name: Name of the column in the samples table.
         is_number: Whether all its values are numbers.
     """
 
@@ -237,7 +237,7 @@ class AnnotationTable:
     """A table or list of a dataset, all cells as text.
 
     Attributes:
-        name: Its name in the tree.
+        name: Path of the table in the tree.
         rows: The cells; columns of a list without a header are called `1`, `2` ...
         image: The column of images.
         header: Whether it has a header.

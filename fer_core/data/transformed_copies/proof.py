@@ -55,7 +55,7 @@ class Proof:
         correlation: Correlation of detail over the overlap, -1 to 1.
         unexplained: Median share of the detail of a tile (a quarter of the side) that the other
             image lacks, 0 for equal images.
-        worst: The same of the worst seventh of the tiles.
+        worst: Agreement of the worst seventh of the tiles.
         overlap: Share of the second image that the first one covers, 0 to 1.
         gain: Factor on the grey levels (as shares of white) after gamma.
         gamma: Exponent of the grey levels.

@@ -103,7 +103,7 @@ def register(first: Tensor, second: Tensor, motion: Tensor, steps: int) -> Regis
     Args:
         first: Shape (P, S, S), moved onto `second`.
         second: Shape (P, S, S).
-        motion: Where the search starts, shape (P, 4).
+        motion: Start values of the search, shape (P, 4).
         steps: Number of steps.
     """
     steepest = _steepest(second)

@@ -47,7 +47,7 @@ def find_transformed_copies(
 
     Args:
         images: uint8, shape (N, S, S) or (N, S, S, 3); may be a memory map.
-        rows: Which images are compared, ascending: one of each group of duplicates that are known
+        rows: Rows of the compared images, ascending: one of each group of duplicates that are known
             already. All by default.
         seed: Seed of the images that the descriptor is fitted on.
         progress: Shows progress.

@@ -24,7 +24,7 @@ class CopiesCard(BaseModel):
         held_out: Test and validation images with any copy (exact, near or transformed) in a split
             before theirs, by `test in train`, `test in validation` and `validation in train`;
             splits as the sources had them.
-        used: The same among the images that take part, once leaks are closed.
+        used: Such images among those that take part, once leaks are closed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,8 +18,8 @@ COLUMNS = (
     "id", "other", "kind", "mirrored", "degrees", "scale", "shift_x", "shift_y", "gain", "gamma",
     "overlap", "correlation", "unexplained", "worst",
 )  # fmt: skip
-"""Of `transformed_copies.parquet`. `degrees` is clockwise; `scale` above 1 enlarges; shifts are
-shares of the side, to the right and down; all from `id` to `other`."""
+"""Columns of `transformed_copies.parquet`. `degrees` is clockwise; `scale` above 1 enlarges; shifts
+are shares of the side, to the right and down; all from `id` to `other`."""
 
 _DEGREES, _SCALE, _SHIFT, _TONE = 1.5, 0.03, 0.03, 0.15
 """Smallest changes worth naming."""

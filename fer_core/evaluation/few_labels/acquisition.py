@@ -20,7 +20,7 @@ _PAIR_DRAWS = 100
 
 
 class Acquisition(StrEnum):
-    """How the next image is chosen; the value is its name."""
+    """Methods that choose the next image; the value is the name."""
 
     RANDOM = "random"
     DISAGREEMENT = "disagreement-stratified"
@@ -48,8 +48,8 @@ def sampling_probabilities(
     Args:
         pool: The images.
         labelled: Labels so far.
-        belief: What is known about the accuracies.
-        acquisition: How the image is chosen.
+        belief: Posterior of the accuracies.
+        acquisition: Method that chooses the image.
         seed: Seed of the random draws.
     """
     unlabelled = np.ones(len(pool))

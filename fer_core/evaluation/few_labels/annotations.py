@@ -20,7 +20,7 @@ EXPORT_COLUMNS = ("id", "image", "label", "annotators", "agreement", "step", "pr
 
 
 class Merge(StrEnum):
-    """What counts where annotators disagree; the value is the option's name."""
+    """Rules for images on which annotators disagree; the value is the option's name."""
 
     MAJORITY = "majority"
     VOTES = "votes"
@@ -50,7 +50,7 @@ class Annotations:
 
     Attributes:
         labelled: Labelled images in sampling order.
-        steps: Their steps, shape (M,).
+        steps: Steps at which they were labelled, shape (M,).
         conflicts: Images on which annotators disagree.
         by_annotator: Number of images by annotator.
     """
@@ -91,7 +91,7 @@ def annotations(
         labels: Stored labels; those of unknown images or classes are left out.
         rows: Positions in the pool by id.
         classes: The classes in their order.
-        merge: What counts where annotators disagree.
+        merge: Rule for images on which annotators disagree.
     """
     known = [x for x in labels if x.sample_id in rows and x.label in (UNCLEAR, *classes)]
     by_image: dict[str, dict[str, str]] = {}

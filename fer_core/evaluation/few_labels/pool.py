@@ -106,7 +106,7 @@ class Labelled:
     """Labelled images of a pool in the order in which they were labelled; M images.
 
     Attributes:
-        rows: Their positions in the pool, shape (M,).
+        rows: Positions of the images in the pool, shape (M,).
         shares: Share of each class in the annotators' labels, shape (M, K): rows sum to 1, or to 0
             where an image is unclear.
         probability: Probability with which each was sampled, given those before it, shape (M,).

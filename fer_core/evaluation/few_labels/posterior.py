@@ -1,4 +1,4 @@
-"""What is known about the runs' accuracies after some labels.
+"""Posterior of the runs' accuracies after some labels.
 
 The consensus of the runs is the prior of an image's class. A Bayesian logistic regression corrects
 it by the labels: each run has a weight, how much more it can be trusted than the consensus says,

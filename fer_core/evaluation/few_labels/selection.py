@@ -36,7 +36,7 @@ class NextImage:
     """The image to label next.
 
     Attributes:
-        row: Its position in the pool.
+        row: Position of the image in the pool.
         probability: Probability with which it was drawn; stored with its label.
         step: Number of labels before it.
     """
@@ -79,7 +79,7 @@ def select(pool: LabelPool, labelled: Labelled, belief: Posterior) -> Selection:
     Args:
         pool: The images.
         labelled: Labels so far.
-        belief: What is known after them.
+        belief: Posterior after these labels.
     """
     drawn = belief.draws(DRAWS)
     leader = belief.leader
@@ -121,7 +121,7 @@ def worth_of_next(
 
     Args:
         pool: The images.
-        belief: What is known so far.
+        belief: Posterior so far.
         probabilities: Probability of each image to be labelled next, shape (N,).
         count: Number of further labels: the images with the highest probabilities.
 

@@ -29,7 +29,7 @@ _SMALLEST = 1e-12
 
 
 class Fitted(StrEnum):
-    """What is fitted to the labels; the value is its name."""
+    """Parameters that are fitted to the labels; the value is their name."""
 
     TEMPERATURE = "temperature"
     PRIORS = "temperature and class priors"
@@ -41,7 +41,7 @@ class SetAdjustment(BaseModel):
     Attributes:
         set_name: The set.
         labels: Number of clear labels.
-        fitted: What was fitted.
+        fitted: The fitted parameters.
         temperature: Interval of the temperature (bootstrap over labels).
         shares: Share of each class in the set with its interval, in label order.
         logit_shift: Logarithm of the set's class priors over the benchmark's, shape (K,); added to
@@ -164,12 +164,12 @@ def adjust_to_set(
 
 @dataclass(frozen=True)
 class _Start:
-    """What holds without the set's labels.
+    """Start values, which hold without the set's labels.
 
     Attributes:
         temperature: Temperature of validation.
         shares: Class shares of the benchmark, shape (K,).
-        compared: What can be fitted.
+        compared: Sets of parameters that can be fitted.
     """
 
     temperature: float

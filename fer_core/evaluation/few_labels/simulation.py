@@ -48,7 +48,7 @@ def simulate(
     Args:
         pool: The images.
         truth: True classes, shape (N,).
-        acquisition: How the next image is chosen.
+        acquisition: Method that chooses the next image.
         seed: Seed of the repeat.
         budgets: Numbers of labels, ascending, at most N.
     """

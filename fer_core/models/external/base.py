@@ -1,4 +1,4 @@
-"""What a library of architectures offers, and the names that stand for one."""
+"""Interface of a library of architectures, and names of its architectures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ class LogitsOnly(nn.Module):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a library states about an architecture.
+    """Facts that a library states about an architecture.
 
     Attributes:
         title: Display name.
         licence: Licence of the code, and of the weights if known.
-        reference: Where the architecture is documented.
+        reference: Source that documents the architecture.
         pretrained: Source of its pretrained weights, `hub:<repository>` or `url:<address>`; None
             if there are none.
         mean_pooled: Whether a ViT's classifier reads the mean of the patches.

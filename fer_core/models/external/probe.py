@@ -43,7 +43,7 @@ _UNORDERED = ("Hiera",)
 
 @dataclass(frozen=True)
 class Probe:
-    """What a forward pass shows about a network.
+    """Facts that a forward pass shows about a network.
 
     Attributes:
         head: Path of the layer that computes the logits: linear, or a convolution of 1 x 1. If
