@@ -1,4 +1,4 @@
-"""Labels of earlier versions, which old links still use."""
+"""Labels and slugs of earlier versions, which old links still use."""
 
 from collections.abc import Mapping
 
@@ -13,8 +13,10 @@ FORMER_LABELS: Mapping[str, str] = {
     "accuracy kept": "accuracy_retained",
     "operations (G)": "gflops",
     "images/s, batches of 32": "throughput_32",
+    "framing-accuracy": "framing_accuracy",
+    "framing-drop": "framing_drop",
 }
-"""Slugs of leaderboard columns, by former label."""
+"""Slugs of leaderboard columns, by former label or slug."""
 
 FORMER_RANKINGS: Mapping[str, str] = {"pull on the class": "gradient x activation"}
 """Ways to rank channels of a feature map, by former label."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from fer_core.evaluation import calibration, human_votes, metrics
 from fer_core.evaluation.efficiency import Efficiency
-from fer_core.evaluation.former_labels import FORMER_LABELS
 from fer_core.evaluation.framing_shifts import FramingResult
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
@@ -143,12 +142,12 @@ _ALL = (
         "mCE of the error increase over clean images.",
     ),
     Column(
-        "framing-accuracy", "accuracy, framing shifted", Group.ROBUSTNESS, Kind.SHARE, True,
+        "framing_accuracy", "accuracy, framing shifted", Group.ROBUSTNESS, Kind.SHARE, True,
         "Mean accuracy over images with margins of -10%, +10% and +20% and images rotated by 10 "
         "and 20 degrees.",
     ),
     Column(
-        "framing-drop", "accuracy lost at +10% margin", Group.ROBUSTNESS, Kind.SHARE, False,
+        "framing_drop", "accuracy lost at +10% margin", Group.ROBUSTNESS, Kind.SHARE, False,
         "Accuracy on the stored images minus accuracy with a tenth of the side added on each "
         "side.",
     ),
@@ -187,16 +186,6 @@ COLUMNS: Mapping[str, Column] = {column.slug: column for column in _ALL}
 
 DEFAULT_COLUMNS = ("accuracy", "macro_recall", "log_loss", "ece", "parameters_m", "test_readings")
 """Slugs of the columns that a leaderboard shows by default."""
-
-_SLUGS = {
-    **FORMER_LABELS,
-    **{name: column.slug for column in _ALL for name in (column.slug, column.label)},
-}
-
-
-def slug_of(name: str) -> str | None:
-    """Returns the slug of a column by slug, label or former label; None if there is no match."""
-    return _SLUGS.get(name)
 
 
 def label_of(slug: str) -> str:
@@ -303,9 +292,9 @@ def robustness_values(robustness: Robustness) -> dict[str, float]:
 
 def framing_values(result: FramingResult) -> dict[str, float]:
     """Returns the columns that follow from a table of framing shifts, by slug."""
-    values = {"framing-accuracy": result.shifted}
+    values = {"framing_accuracy": result.shifted}
     if result.drop is not None:
-        values["framing-drop"] = result.drop
+        values["framing_drop"] = result.drop
     return values
 
 

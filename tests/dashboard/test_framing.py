@@ -24,15 +24,17 @@ def lines(app):
 
 
 def test_framing_columns_follow_the_evaluated_split(measured, open_page):
-    columns = ["framing-accuracy", "framing-drop"]
+    columns = ["framing_accuracy", "framing_drop"]
     table = open_page("leaderboard", measured, columns=columns).dataframe[0].value
-    assert table["framing-accuracy"].tolist() == [pytest.approx(0.766)] * 4
-    assert table["framing-drop"].tolist() == [pytest.approx(0.05)] * 4
+    assert table["framing_accuracy"].tolist() == [pytest.approx(0.766)] * 4
+    assert table["framing_drop"].tolist() == [pytest.approx(0.05)] * 4
     app = open_page("leaderboard", measured, columns=columns, scored="Validation")
-    assert app.dataframe[0].value["framing-accuracy"].tolist() == [pytest.approx(0.66)] * 4
+    assert app.dataframe[0].value["framing_accuracy"].tolist() == [pytest.approx(0.66)] * 4
+    former = open_page("leaderboard", measured, columns=["framing-accuracy", "framing-drop"])
+    assert former.dataframe[0].value.columns.tolist() == table.columns.tolist()
     app = open_page("leaderboard", measured, columns=columns, classes="Angry, happy, sad")
     assert not app.exception
-    assert "framing-accuracy" not in app.dataframe[0].value
+    assert "framing_accuracy" not in app.dataframe[0].value
 
 
 def test_trust_draws_one_line_per_run(measured, open_page):

@@ -22,8 +22,8 @@ def test_a_split_is_summarised():
     assert result.shifted == pytest.approx((0.88 + 0.85 + 0.7 + 0.8 + 0.6) / 5)
     assert result.drop == pytest.approx(0.05)
     assert framing_values(result) == {
-        "framing-accuracy": pytest.approx(0.766),
-        "framing-drop": pytest.approx(0.05),
+        "framing_accuracy": pytest.approx(0.766),
+        "framing_drop": pytest.approx(0.05),
     }
     assert summarise_framing(framing_table(), "validation").unchanged == 0.8
 
@@ -35,7 +35,7 @@ def test_missing_framing_shifts_give_missing_values():
     assert summarise_framing(only_test[only_test["change"] == "none"], "test") is None
     rotated = only_test[only_test["change"] != "margin"]
     assert framing_values(summarise_framing(rotated, "test")) == {
-        "framing-accuracy": pytest.approx(0.7)
+        "framing_accuracy": pytest.approx(0.7)
     }
 
 
