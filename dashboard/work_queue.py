@@ -108,7 +108,7 @@ def queued(*key: Hashable) -> Iterator[None]:
     """Waits for a turn of the server's queue; the page shows how many requests come first.
 
     Args:
-        key: All that the work depends on.
+        key: Everything that the work depends on.
     """
     place = st.empty()
 

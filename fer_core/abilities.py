@@ -1,4 +1,4 @@
-"""What a run can do. Pages and commands ask here and never guess."""
+"""Abilities of runs, as pages and commands check them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from fer_core.records import RunInfo
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a run can do besides showing its predictions.
+    """Abilities of a run besides showing its stored predictions.
 
     Attributes:
         predicts: Whether it predicts new images.

@@ -23,7 +23,7 @@ def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], *, compress: bool 
     Args:
         path: File; its folder is created.
         arrays: Arrays by name; a text or a number becomes an array without axes.
-        compress: Takes longer, and pays for arrays that repeat themselves.
+        compress: Whether to compress; slower, but useful for arrays with repeated values.
 
     Raises:
         ArtifactError: If the file cannot be written.

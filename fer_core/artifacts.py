@@ -335,7 +335,7 @@ class RunDir:
 
     @property
     def embedding_key(self) -> str:
-        """What embeddings depend on: hashes of the weights and of the split."""
+        """Inputs of embeddings: hashes of the weights and of the split."""
         return f"{content_hash(self.weights_path)} {self.benchmark.info().split_hash}"
 
     @property

@@ -293,7 +293,7 @@ class RunInfo(Record):
 
     @property
     def backend(self) -> Literal["torch", "onnx", "members", "none"]:
-        """What predicts new images: a network, an ONNX file, the members, or nothing."""
+        """Backend that predicts new images: a network, an ONNX file, the members, or none."""
         if self.kind != "imported":
             return "torch" if self.kind == "network" else "members"
         return "none" if self.preprocessing_hash == ELSEWHERE else "onnx"
@@ -310,7 +310,7 @@ class RunInfo(Record):
 
     @property
     def own_test_readings(self) -> int:
-        """How often test was read by this run id; a finished run has read it at least once."""
+        """Number of times that this run id read test; a finished run read it at least once."""
         return max(1, len(self.test_ledger))
 
 

@@ -102,7 +102,7 @@ def benchmark_with_labels() -> Benchmark:
 
 
 def need_runs(benchmark: Benchmark) -> None:
-    """Without a finished run, shows the command that trains one and stops the page."""
+    """Shows the command that trains a run and stops the page, if there is no finished run."""
     if benchmark.runs:
         return
     st.info(f"The benchmark {benchmark.info.name} has no finished run yet. Train one:")

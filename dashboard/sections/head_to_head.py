@@ -88,7 +88,7 @@ def show_counts(by_class: pd.DataFrame) -> None:
     """Shows the numbers of images; a click on one lists its images below.
 
     Args:
-        by_class: From `outcome_table`.
+        by_class: Result of `outcome_table`.
     """
     total = by_class.drop(columns="class").sum()
     rows = pd.concat([pd.DataFrame([{"class": ALL_CLASSES, **total}]), by_class])

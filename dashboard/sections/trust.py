@@ -101,7 +101,7 @@ def temperature_sentence(title: str, temperature: float | None) -> str:
 
     Args:
         title: The model's display name.
-        temperature: None if it could not be fitted.
+        temperature: Temperature of the run; None if it could not be fitted.
     """
     if temperature is None:
         return "No validation image has these classes, so no temperature could be fitted."

@@ -300,7 +300,7 @@ def without_outliers(
 
 @dataclass(frozen=True)
 class _Pool:
-    """What a split is drawn from; arrays of one row a sample."""
+    """Samples that a split is drawn from; each array has one row per sample."""
 
     ids: Texts
     labels: Texts

@@ -67,7 +67,7 @@ class AttachedPictures:
 
     @property
     def summary(self) -> str:
-        """How many pictures were found, in one sentence."""
+        """One sentence on how many pictures were found."""
         text = f"{self.exact + self.near:,} of {self.samples:,} pictures are attached"
         if self.near:
             text += f": {self.exact:,} exact, {self.near:,} re-encoded copies"

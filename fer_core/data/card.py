@@ -73,7 +73,7 @@ class DatasetCard(Record):
         exact: Exact copies.
         near: Exact or near copies (correlation of 16 x 16 means of at least 0.99).
         outliers: Samples with extreme values, by reason; they are kept.
-        class_weights: From inverse frequencies in train, mean 1 over the images.
+        class_weights: Inverse class frequencies in train, scaled to mean 1 over the images.
         explained: Explained variance of the two map axes, as shares.
         plan: The options of `prepare`, without local folders.
         notes: Assumptions of the readers, drawn splits, and small classes.
@@ -109,7 +109,7 @@ class DatasetCard(Record):
 
 @dataclass(frozen=True)
 class Preparation:
-    """What the card reports of `prepare`.
+    """Results of `prepare` for the card.
 
     Attributes:
         left_out: Number of images that were not stored, by source and reason.

@@ -96,7 +96,7 @@ class DetectedFace:
         right: Column after the last.
         bottom: Row after the last.
         score: Confidence of the detector, above 0; comparable only within one detector.
-        landmarks: None if the detector has none.
+        landmarks: Landmarks; None if the detector has none.
     """
 
     left: float

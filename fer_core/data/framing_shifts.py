@@ -21,7 +21,7 @@ PADDING = "edge"
 
 
 class FramingChange(StrEnum):
-    """How the framing differs from that of the stored images."""
+    """Kinds of difference from the framing of the stored images."""
 
     NONE = "none"
     MARGIN = "margin"

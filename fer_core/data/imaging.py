@@ -68,7 +68,7 @@ _decoding = threading.Lock()
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """How a benchmark stores its images.
+    """Format in which a benchmark stores its images.
 
     Attributes:
         side: Height and width in pixels.

@@ -100,7 +100,7 @@ class OutlierRule(_Frozen):
 
 
 class CleanPlan(_Frozen):
-    """Which images are excluded."""
+    """Rules that exclude images."""
 
     faces: Literal["keep", "require", "crop"] = Field(
         default="keep",
@@ -121,7 +121,7 @@ class CleanPlan(_Frozen):
 
 
 class SplitPlan(_Frozen):
-    """How samples are assigned to splits; duplicates and groups are never divided."""
+    """Options of the splits; duplicates and groups are never divided."""
 
     by: Literal["source", "random"] = Field(
         default="source", description="random: draw new splits and ignore those of the sources"
@@ -185,7 +185,7 @@ class TopUp(_Frozen):
 
 
 class BalancePlan(_Frozen):
-    """How the classes of the training split are balanced; validation and test do not change."""
+    """Options that balance the classes of the training split; validation and test do not change."""
 
     top_up: tuple[TopUp, ...] = ()
     most: int | Literal["smallest", "mean"] | None = Field(
@@ -194,7 +194,7 @@ class BalancePlan(_Frozen):
 
 
 class PrepareOptions(_Frozen):
-    """How the samples of the sources are prepared."""
+    """Options of the preparation."""
 
     title: str = Field(default="", description="display name; by default the sources' titles")
     side: int = Field(default=48, ge=16, le=512, description="side of the stored images in pixels")

@@ -84,7 +84,7 @@ def scored_changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         before: Columns `id`, `split` and `label`, without the corrections.
-        after: The same samples in the same order, with the corrections.
+        after: These samples with the corrections, in the same order.
 
     Returns:
         Columns `id`, `split` (before, or after for an image that was added) and `label` (the

@@ -54,7 +54,7 @@ class StoredFaces:
 
 @dataclass(frozen=True)
 class FaceOptions:
-    """How faces are found.
+    """Options of the face detection.
 
     Attributes:
         sample_format: Size and colour of stored faces.

@@ -395,7 +395,7 @@ class LabelTable:
 
     @property
     def conflict_note(self) -> str:
-        """What counts where annotators disagree, as a sentence."""
+        """One sentence on which label is used where annotators disagree."""
         count, tied = len(self.conflicts), sum(name not in self.labels for name in self.conflicts)
         pictures = "1 picture" if count == 1 else f"{count:,} pictures"
         return (

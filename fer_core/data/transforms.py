@@ -127,7 +127,7 @@ class Augmentation:
 
     @property
     def mixed(self) -> Tensor:
-        """Which images get a box of their neighbour, bool, shape (N,)."""
+        """Whether each image gets a box of its neighbour, shape (N,)."""
         return self.boxes[:, 2] > self.boxes[:, 0]
 
     @property

@@ -13,13 +13,13 @@ class EpochRecord:
     """One row of `history.parquet`.
 
     Attributes:
-        epoch: From 1.
+        epoch: Number of the epoch, from 1.
         train_loss: Mean training loss under augmentation, including the hint and regression
             losses where the recipe has them.
         train_accuracy: Share of training images whose largest target was predicted.
         log_loss, accuracy, macro_recall: Validation metrics at this image size, of the averaged
             weights if the recipe keeps a moving average.
-        learning_rate: At the end of the epoch.
+        learning_rate: Learning rate at the end of the epoch.
         images_per_second: Training speed over all processes.
         seconds: Wall time of training, without validation.
         image_size: Input side in pixels.

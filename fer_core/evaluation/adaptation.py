@@ -35,7 +35,7 @@ _SMALLEST = 1e-12
 
 
 class Remedy(StrEnum):
-    """How a run is adapted; the value is its name."""
+    """Methods that adapt a run; the value is the name."""
 
     RECALIBRATION = "recalibration"
     PRIOR_SHIFT = "prior shift"
@@ -80,7 +80,7 @@ class AdaptedLogits:
 
     Attributes:
         scale: Factor of the logits: 1 / temperature.
-        bias: Added to the logits, shape (K,).
+        bias: Term added to the logits, shape (K,).
         weights: Weights of the features, shape (D, K); None without a head.
     """
 

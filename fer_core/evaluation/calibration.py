@@ -28,7 +28,7 @@ _TEMPERATURES = (0.05, 20.0)
 
 
 class Binning(StrEnum):
-    """How confidence is split into bins; the value is the title."""
+    """Ways to split confidence into bins; the value is the title."""
 
     WIDTH = "equal width"
     ADAPTIVE = "adaptive"

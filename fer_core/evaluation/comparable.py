@@ -1,4 +1,4 @@
-"""Which runs have predictions for the same samples with the same labels, and can be compared."""
+"""Runs that can be compared: their predictions are for the same samples with the same labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which estimate without labels is shown, when it can be trusted, and the error that it had.
+"""Choice of the estimate without labels, its trustworthiness, and its measured error.
 
 Two conditions must hold. The set must be like those on which the methods are known to hold: the
 limits were chosen on `estimate_checks.parquet` (`python -m benchmarks --only estimates`), which

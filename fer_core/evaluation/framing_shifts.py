@@ -94,7 +94,7 @@ def summarise_framing(table: pd.DataFrame, split: str) -> FramingResult | None:
     """Summarises one split of a table; None if it was not measured.
 
     Args:
-        table: From `read_framing`.
+        table: Result of `read_framing`.
         split: `validation` or `test`.
     """
     rows = table[table["split"] == split]

@@ -118,7 +118,7 @@ class OperatingPoint(Record):
 
     @property
     def logit_shift(self) -> tuple[float, ...]:
-        """What is added to the logits after the temperature, by class; empty for nothing."""
+        """Terms added to the logits after the temperature, by class; empty for none."""
         return () if self.adjustment is None else self.adjustment.logit_shift
 
     @property

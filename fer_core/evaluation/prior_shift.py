@@ -71,7 +71,7 @@ def trade_off_curve(
     Args:
         probabilities: Shape (N, K).
         truth: True classes, shape (N,), at least one.
-        logarithms: From `log_frequencies`, shape (K,).
+        logarithms: Result of `log_frequencies`, shape (K,).
         strengths: Strengths of the shift, added to the probabilities' logits.
 
     Returns:

@@ -28,7 +28,7 @@ LIMITS = (
     "measure of fairness: no person is in them, skin and age are drawn in a simple way, and a "
     "model that was never trained on drawings may react to the style."
 )
-"""What drawn faces can and cannot show."""
+"""Caveat on what drawn faces can and cannot show."""
 
 _SHOWN = 8
 

@@ -1,4 +1,4 @@
-"""How certain the ranking of runs is: under other images, other annotators and other seeds.
+"""Uncertainty of the ranking of runs: under other images, other annotators and other seeds.
 
 Three sources of uncertainty are resampled, alone or together:
 

@@ -1,4 +1,4 @@
-"""How changes of real pictures change a run's predictions, as stored in `real_changes.parquet`.
+"""Effect of changes of real pictures on a run's predictions, stored in `real_changes.parquet`.
 
 Only statistics are stored, one row per change of `fer_core.data.image_changes`: columns
 `schema_version`, `run_created`, `samples_hash`, `change`, `images`, `flips` and the mean shift of

@@ -116,7 +116,7 @@ class RecallCheck:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Which run is recommended, and every comparable run's assessment.
+    """The recommended run, and the assessment of every comparable run.
 
     Attributes:
         labels: The classes.

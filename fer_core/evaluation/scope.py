@@ -1,4 +1,4 @@
-"""Which samples and classes are evaluated."""
+"""Samples and classes of an evaluation."""
 
 import hashlib
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Scope:
     Attributes:
         eval_set: One of `EVAL_SETS`.
         classes: Classes to evaluate; empty for all.
-        within: Only these samples are evaluated; all if None.
+        within: Samples to evaluate; all if None.
     """
 
     eval_set: str = TEST

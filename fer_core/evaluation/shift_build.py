@@ -105,7 +105,7 @@ def write_shift(benchmark: BenchmarkDir) -> ShiftReport:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is compared.
+    """Inputs of the comparison.
 
     Attributes:
         runs: Readable runs of the set.
@@ -134,7 +134,7 @@ class _Facts:
 
     @property
     def within(self) -> NDArray[np.bool_] | None:
-        """Which faces are like the benchmark's, shape (N,); None if they were not compared."""
+        """Whether each face is like the benchmark's, shape (N,); None if they were not compared."""
         if self.reference is None or self.outside is None:
             return None
         within: NDArray[np.bool_] = self.distances <= self.reference.space.limit

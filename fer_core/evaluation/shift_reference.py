@@ -19,7 +19,7 @@ MEASURES: Mapping[str, str] = {
     "drop": "distance of the face from the centre, downwards",
     "roll": "rotation of the face in degrees",
 }
-"""What is measured of a face's position; lengths are shares of the image's side."""
+"""Measures of a face's position, with titles; lengths are shares of the image's side."""
 
 
 _ARRAYS = ("run_id", "weights", "split_hash", "mean", "axes", "quantiles", "detected")

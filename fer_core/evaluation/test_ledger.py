@@ -1,4 +1,4 @@
-"""How often test was read in the lineage of a run, and what that means for its interval.
+"""Number of times that test was read in a run's lineage, and the effect on its interval.
 
 A 95% interval holds for a model that was fixed before test was read. Where test was read several
 times and a version was kept because of it, the kept version looks better than it is.
@@ -17,7 +17,7 @@ from fer_core.records import RunInfo
 
 @dataclass(frozen=True)
 class LineageReadings:
-    """How often test was read in a lineage.
+    """Number of times that test was read in a lineage.
 
     Attributes:
         by_itself: Readings by the run itself, with earlier trainings of its id.

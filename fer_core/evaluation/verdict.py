@@ -79,7 +79,7 @@ def build_verdict(
         candidates: The runs that were compared.
         recommendation: The recommended run among them.
         find_slices: Finds the slices; by default they are computed from the samples.
-        describe_probe: Says what drawn faces show about a run; by default nothing.
+        describe_probe: Returns a sentence on a run's results for drawn faces; by default empty.
     """
     pick = next(
         (item for item in candidates.comparable if item.run_id == recommendation.recommended_id),

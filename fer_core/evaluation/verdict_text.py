@@ -87,10 +87,10 @@ def _without_models(recommendation: Recommendation) -> bool:
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to do if no run is recommended.
+    """The next step if no run is recommended.
 
     Attributes:
-        text: In words.
+        text: The step in words.
         command: Command that does it; empty for none.
     """
 

@@ -37,7 +37,7 @@ def draw_boxes(
     Args:
         picture: RGB.
         boxes: The faces.
-        labels: All classes, for their colours.
+        labels: All classes; they determine the colours.
     """
     drawn = picture.copy()
     draw = ImageDraw.Draw(drawn)

@@ -158,7 +158,7 @@ def estimate_checks(checks: pd.DataFrame) -> go.Figure:
     """Draws estimates against true accuracies where labels exist; on the diagonal they agree.
 
     Args:
-        checks: From `fer_core.evaluation.estimate_trust.read_checks`.
+        checks: Result of `fer_core.evaluation.estimate_trust.read_checks`.
     """
     low = float(min(checks["accuracy"].min(), checks["estimate"].min())) - 0.03
     figure = go.Figure()

@@ -27,7 +27,7 @@ def tracked(
     """Yields a callback that also logs to Weights & Biases, on the first process.
 
     Args:
-        callback: Is called in any case.
+        callback: Callback that is always called.
         recipe: The resolved recipe.
         run: The run that is trained.
         mode: `none` logs nothing.

@@ -95,7 +95,7 @@ def robustness(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Which images are measured, how, and what was measured by workers of a cluster."""
+    """Options of the measurement, and the runs that workers of a cluster have measured."""
 
     images: int
     seed: int
@@ -108,7 +108,7 @@ class _Sample:
         return self.again and run.run_id not in self.done
 
     def remark(self, run: "RunDir", new: bool) -> str:
-        """What the line of a run ends with."""
+        """Returns the end of a run's line."""
         return "" if new or run.run_id in self.done else "; measured before"
 
 

@@ -81,7 +81,7 @@ def write_model_card(run: RunDir, verdict: Verdict | None) -> Path:
 
     Args:
         run: A finished run.
-        verdict: From `verdict_of` its benchmark.
+        verdict: Result of `verdict_of` for the benchmark.
     """
     return _write(run.root / FILE_NAME, model_card(card_facts(run, verdict=verdict)))
 

@@ -106,7 +106,7 @@ def check_train_labels(
     Args:
         benchmark: The benchmark that gets the result.
         dataset: The prepared dataset.
-        network: Gives the features.
+        network: Network whose features are used.
         folds: Number of folds.
         progress: Shows progress.
 

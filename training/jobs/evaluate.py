@@ -151,7 +151,7 @@ def write_evaluation(
 
     Args:
         run: Folder of the run, which gets the files.
-        network: On the accelerator's device.
+        network: Network on the accelerator's device.
         info: Content of `run.json`.
         dataset: The prepared dataset.
         accelerator: Device and processes.

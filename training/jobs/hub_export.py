@@ -118,7 +118,7 @@ def upload_run(
         repository: `owner/name`; created if it does not exist.
         dataset: Data set whose test images check the upload; drawn faces if None.
         private: Whether a new repository is private.
-        notify: Is told each broken connection.
+        notify: Called with a sentence on each broken connection.
 
     Returns:
         Address of the repository.

@@ -41,7 +41,7 @@ class ImportOptions:
         title: Display name.
         mapping: The benchmark's class by the model's name for it, for names that are no synonyms.
         note: Further remarks, such as the images that it was trained on.
-        notify: Is told what was assumed.
+        notify: Called with a sentence on each assumption.
     """
 
     title: str

@@ -44,7 +44,7 @@ class PredictOptions:
         every: Seconds between the frames of a video; None for all frames.
         all_frames: Whether all frames of an animated image are read, or only the first.
         smooth: Time constant in seconds of the temporal smoothing of videos; 0 for none.
-        unsure_below: No class is named below this probability, 0 to 1; of every class or by class.
+        unsure_below: Least probability of a named class, 0 to 1; of every class or by class.
         jitter: Whether each prediction is the mean over five crops of the face.
     """
 

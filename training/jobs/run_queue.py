@@ -62,7 +62,7 @@ class PlannedQueue:
         entries: Runs that were not taken yet.
         runs: Facts for the plan on each run that is not finished, by run id.
         seconds_left: Time left.
-        on_plan: Is told each plan.
+        on_plan: Called with each plan.
     """
 
     entries: list[Entry]

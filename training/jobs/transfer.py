@@ -58,7 +58,7 @@ class TransferOptions:
         all_faces: Whether every face of a picture is used, and not only the largest.
         run_ids: Runs to transfer; all that can predict if empty.
         device: Device of the networks; a GPU if there is one by default.
-        engine: Where the networks predict: in this process, or on a Ray cluster.
+        engine: Place of the predictions: this process, or a Ray cluster.
         workers: Workers of the cluster; None for one per GPU, or per CPU core.
     """
 

@@ -253,7 +253,7 @@ def reframed(image: Image.Image, face: tuple[float, ...], framing: Framing) -> I
 
     Args:
         image: A stored image.
-        face: From `placement_of`.
+        face: Result of `placement_of`.
         framing: Framing of the benchmark.
     """
     box, right, drop = face

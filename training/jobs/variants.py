@@ -16,8 +16,8 @@ class VariantQuery:
     Attributes:
         key: The parameter that was changed, such as `loss.class_weights`.
         before, after: Its values without and with the change, as text.
-        recipe: Only runs of this recipe; empty for all.
-        tags: Only runs with all these tags.
+        recipe: Recipe of the runs; empty for all.
+        tags: Tags that all runs must have.
         split: `validation` or `test`.
     """
 

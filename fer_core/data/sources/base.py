@@ -32,7 +32,7 @@ Format = Literal[
 FORMATS: tuple[str, ...] = get_args(Format)
 
 Annotation = Literal["table", "folder"]
-"""Which labels to use if an annotation table and class folders differ."""
+"""Source of the labels if an annotation table and class folders differ."""
 
 NO_MAJORITY = "annotators disagree"
 """Exclusion reason of samples whose votes have no majority."""

@@ -20,7 +20,7 @@ MOST_SHOWN = 12
 """Maximum number of classes in a message; there may be hundreds of persons."""
 
 PERSONS = 10
-"""At least this many numbered classes are treated as persons, not emotions."""
+"""Number of numbered classes from which they are treated as persons, not emotions."""
 
 Codes = Literal["fer2013", "affectnet", "rafdb", "ferplus", "ckplus", "alphabetical"]
 

@@ -45,7 +45,7 @@ class FolderSource(ImageFiles):
     """
 
     default_codes: ClassVar[str | None] = None
-    """What class numbers mean in this dataset."""
+    """Key of `CODE_TABLES` for the class numbers of this dataset; None if they have no meaning."""
     foreign: ClassVar[frozenset[str]] = frozenset()
     """Classes that are left out unless they are mapped."""
 

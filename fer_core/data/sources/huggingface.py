@@ -207,7 +207,7 @@ class _Facts:
 
     Attributes:
         labels: Class names or numbers as text; None without a label.
-        splits: From a column of splits; None if there is none.
+        splits: Values of the column of splits; None if there is none.
         groups: Persons.
         extras: Further values; empty if there are none.
     """

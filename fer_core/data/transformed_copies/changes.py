@@ -129,7 +129,7 @@ def similarity(
     Args:
         picture: uint8, shape (H, W) or (H, W, 3).
         degrees: Rotation, clockwise as seen.
-        scale: Above 1 enlarges the content.
+        scale: Factor of the scale; above 1 enlarges the content.
         shift: Shift of the content to the right and down, as shares of the side.
         fill: Mode of `scipy.ndimage.affine_transform` outside the picture.
 

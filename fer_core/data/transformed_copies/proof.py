@@ -49,7 +49,7 @@ _CLIPPED = (4, 251)  # grey levels beyond are clipped and say nothing about gain
 
 @dataclass(frozen=True)
 class Proof:
-    """How well registered pairs agree; each array has shape (P,).
+    """Agreement of registered pairs; each array has shape (P,).
 
     Attributes:
         correlation: Correlation of detail over the overlap, -1 to 1.
@@ -76,12 +76,12 @@ class Proof:
 
     @property
     def copy(self) -> NDArray[np.bool_]:
-        """Which pairs are one picture."""
+        """Whether each pair is one picture, shape (P,)."""
         return (self.score >= COPY_SCORE) & (self.overlap >= LEAST_OVERLAP)
 
     @property
     def same_scene(self) -> NDArray[np.bool_]:
-        """Which pairs are one scene, but not one picture."""
+        """Whether each pair is one scene, but not one picture, shape (P,)."""
         likely = (self.correlation >= SCENE_CORRELATION) & (self.unexplained <= SCENE_UNEXPLAINED)
         return likely & (self.overlap >= LEAST_OVERLAP) & ~self.copy
 

@@ -1,4 +1,4 @@
-"""What the dataset card says of transformed copies."""
+"""Transformed copies in the dataset card."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 COPY = "copy"
-"""The same picture, changed as augmentation does."""
+"""Kind of pairs that are one picture, changed as augmentation does."""
 
 SAME_SCENE = "same scene"
 """Another frame of one video, or another shot of one session."""

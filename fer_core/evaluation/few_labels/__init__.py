@@ -1,1 +1,1 @@
-"""Which model is best on new images, from as few labels as possible; numpy and scipy only."""
+"""Model selection on new images with as few labels as possible; needs numpy and scipy only."""

@@ -1,4 +1,4 @@
-"""Which image to label next: the probability of each, given the labels so far.
+"""Probability of each image to be labelled next, given the labels so far.
 
 Every acquisition is mixed with a design that gives each unlabelled image a positive probability:
 only then can the accuracies be estimated without bias (`accuracy.py`).

@@ -48,7 +48,7 @@ class NextImage:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the labels say about the runs.
+    """Result of the labels for the choice of a run.
 
     Attributes:
         probability_best: Probability that each run is the best, shape (R,); sums to 1.
@@ -101,7 +101,7 @@ def next_image(probabilities: Floats, labels_so_far: int, seed: int = 0) -> Next
     """Returns the image to label next, the same for the same labels and seed; None if all are.
 
     Args:
-        probabilities: From `sampling_probabilities`, shape (N,).
+        probabilities: Result of `sampling_probabilities`, shape (N,).
         labels_so_far: Number of labels, unclear ones included.
         seed: Seed of the draw.
     """

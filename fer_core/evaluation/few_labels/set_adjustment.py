@@ -67,7 +67,7 @@ class SetAdjustment(BaseModel):
 
     @property
     def text(self) -> str:
-        """What was fitted and what it gains, in one sentence."""
+        """One sentence on the fitted parameters and their gain."""
         gain = self.gain
         return (
             f"{self.fitted.value.capitalize()} from {self.labels:,} labels of {self.set_name}: "
