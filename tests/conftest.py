@@ -2,47 +2,64 @@
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # pytest-xdist's controller reads this file, too: it imports nothing slow here
+    from fer_core.artifacts import BenchmarkDir
+    from tests.support.builders import Toy
 
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors, a worker a core: more threads only wait
 os.environ["FERSCOPE_WARM_MODELS"] = "0"  # a test loads what it names
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
 
-import pytest
-import torch
-from hypothesis import settings
 
-from fer_core.artifacts import ArtifactStore, BenchmarkDir
-from fer_core.data import prepare
-from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
-from tests.support.builders import Toy, toy_benchmark
+def pytest_collectstart() -> None:
+    """Prepares a process that collects and runs tests, which the controller does not."""
+    _prepare_process()
 
-torch.set_num_threads(1)
-MEASURE_FRAMING = prepare._framing
 
-# The same examples each time, and no failure because a machine is busy.
-settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
-settings.load_profile("tests")
+@cache
+def _prepare_process() -> None:
+    import torch
+    from hypothesis import settings
+
+    from tests.support import tiny  # noqa: F401 (registers the tiny architectures)
+
+    torch.set_num_threads(1)
+    # The same examples each time, and no failure because a machine is busy.
+    settings.register_profile("tests", deadline=None, derandomize=True, max_examples=50)
+    settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
-def toy(tmp_path_factory) -> Toy:
+def toy(tmp_path_factory) -> "Toy":
     """A benchmark with three runs and their ensemble; read it, do not change it."""
+    from tests.support.builders import toy_benchmark
+
     return toy_benchmark(tmp_path_factory.mktemp("toy"), per_class=40)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _framing_is_not_measured():
     """Most test images are noise, in which the detector would search for faces for seconds."""
+    from fer_core.data import prepare
+
+    measure = prepare._framing
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare, "_framing", lambda *_: None)
-        yield
+        yield measure
 
 
 @pytest.fixture
-def measured_framing(monkeypatch):
+def measured_framing(_framing_is_not_measured, monkeypatch):
     """Lets preparation measure how faces lie in the images, as it does outside the tests."""
-    monkeypatch.setattr(prepare, "_framing", MEASURE_FRAMING)
+    from fer_core.data import prepare
+
+    monkeypatch.setattr(prepare, "_framing", _framing_is_not_measured)
 
 
 @pytest.fixture
@@ -52,6 +69,8 @@ def artifacts_copy(toy, tmp_path) -> Path:
 
 
 @pytest.fixture
-def benchmark_copy(artifacts_copy) -> BenchmarkDir:
+def benchmark_copy(artifacts_copy) -> "BenchmarkDir":
     """A copy of the toy benchmark, to change or damage."""
+    from fer_core.artifacts import ArtifactStore
+
     return ArtifactStore(artifacts_copy).benchmark("toy")
