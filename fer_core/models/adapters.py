@@ -1,12 +1,12 @@
-"""LoRA adapters (Hu et al. 2021, arXiv:2106.09685), with the library peft."""
+"""LoRA adapters (Hu et al. 2021, arXiv:2106.09685), with the library peft.
+
+peft is imported where it is used: it takes a quarter of the time of all imports of a training.
+"""
 
 import hashlib
 from collections.abc import Mapping
 
 import torch
-from peft import LoraConfig as PeftConfig
-from peft import inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from fer_core.config import ModelConfig
@@ -38,8 +38,10 @@ def add_adapter(model: nn.Module, config: ModelConfig) -> None:
             f"{spec.title} does not support LoRA, which adapts attention layers. "
             "Remove model.lora, or choose a ViT."
         )
+    from peft import LoraConfig, inject_adapter_in_model
+
     inject_adapter_in_model(
-        PeftConfig(
+        LoraConfig(
             r=config.lora.rank,
             lora_alpha=config.lora.alpha,
             lora_dropout=config.lora.dropout,
@@ -55,6 +57,8 @@ def merge_adapters(model: nn.Module) -> nn.Module:
 
     Predictions stay the same up to rounding; names of tensors are those of the base again.
     """
+    from peft.tuners.lora import LoraLayer
+
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()

@@ -34,20 +34,35 @@ def launch(*arguments: str) -> None:
     assert process.returncode == 0, process.stderr[-3000:]
 
 
+TRAIN = (
+    "train", "scratch_vit", "--benchmark=toy", "--device=cpu", "--set=model.image_size=32",
+    "--set=model.patch_size=16", "--set=model.drop_path=0", "--set=distill=null",
+    "--set=train.freeze_epochs=1", "--set=train.epochs=2", "--set=train.batch_size=32",
+    "--set=train.precision=fp32", "--set=optim.warmup_epochs=0.5",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders `one` and `two`: what one and two processes wrote, in `out` and `artifacts`."""
+    """Folders `one` and `two`: what one and two processes wrote.
+
+    A toy's training wrote `out`, a student's `artifacts`, and the command line `command`.
+    """
     root = tmp_path_factory.mktemp("processes")
     toy = toy_benchmark(root / "one", runs=0, per_class=24)
-    toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
-    shutil.copytree(toy.artifacts, root / "two" / "artifacts")
     for name in ("one", "two"):
+        shutil.copytree(toy.artifacts, root / name / "command")
         (root / name / "out").mkdir()
+    toy_run(toy.benchmark, toy.dataset, 0, "tiny_cnn", "tiny_cnn")
+    two = shutil.copytree(toy.artifacts, root / "two" / "artifacts").parent
     data = toy.dataset.folder
+    command = [*TRAIN, f"--data={toy.data}"]
+    result = CliRunner().invoke(app, [*command, f"--artifacts={root / 'one' / 'command'}"])
+    assert result.exit_code == 0, result.output
     run_toy.main(data, root / "one" / "out")
     run_toy.job(data, toy.artifacts)
-    two = root / "two"
-    launch("tests.support.run_toy", str(data), str(two / "out"), str(two / "artifacts"))
+    folders = map(str, (data, two / "out", two / "artifacts"))
+    launch("tests.support.run_toy", *folders, *command, f"--artifacts={two / 'command'}")
     return root
 
 
@@ -84,22 +99,9 @@ def test_two_processes_write_the_same_run_as_one(trained):
         assert not list(run.state_dir.rglob("*.safetensors"))
 
 
-def test_the_command_line_trains_head_first_in_two_processes_as_in_one(tmp_path):
-    toy = toy_benchmark(tmp_path / "toy", runs=0, per_class=24)
-    options = [
-        "--benchmark=toy", f"--data={toy.data}", "--device=cpu", "--set=model.image_size=32",
-        "--set=model.patch_size=16", "--set=model.drop_path=0", "--set=distill=null",
-        "--set=train.freeze_epochs=1", "--set=train.epochs=2", "--set=train.batch_size=32",
-        "--set=train.precision=fp32", "--set=optim.warmup_epochs=0.5",
-    ]  # fmt: skip
-    for name in ("one", "two"):
-        shutil.copytree(toy.artifacts, tmp_path / name)
-    arguments = ["train", "scratch_vit", *options]
-    result = CliRunner().invoke(app, [*arguments, f"--artifacts={tmp_path / 'one'}"])
-    assert result.exit_code == 0, result.output
-    launch("training", *arguments, f"--artifacts={tmp_path / 'two'}")
+def test_the_command_line_trains_head_first_in_two_processes_as_in_one(trained):
     runs = [
-        ArtifactStore(tmp_path / name).benchmark("toy").run("scratch_vit-cpu-s0")
+        ArtifactStore(trained / name / "command").benchmark("toy").run("scratch_vit-cpu-s0")
         for name in ("one", "two")
     ]
     assert [run.info().hardware["processes"] for run in runs] == ["1", "2"]

@@ -1,10 +1,13 @@
 """Trains a toy on however many processes it was started with; writes weights and history.
 
 Run by test_processes.py: `python -m torch.distributed.run -m tests.support.run_toy DATA OUT
-ARTIFACTS`. It trains a toy into OUT, then runs the whole job: a student of the run in ARTIFACTS.
+ARTIFACTS COMMAND`. It runs the command, as `python -m training COMMAND` does, then trains a toy
+into OUT, then runs the whole job: a student of the run in ARTIFACTS. One start of the processes
+serves them all, because the imports take longer than the training.
 """
 
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -50,7 +53,18 @@ def job(data: Path, artifacts: Path) -> None:
     train_network(recipe, PreparedDataset.open(data), benchmark, bar, TrainOptions(device="cpu"))
 
 
+def command_line(arguments: list[str]) -> None:
+    """Runs `python -m training` in this process."""
+    sys.argv = ["training", *arguments]
+    try:
+        runpy.run_module("training", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
 if __name__ == "__main__":
-    data, out, artifacts = map(Path, sys.argv[1:])
+    data, out, artifacts = map(Path, sys.argv[1:4])
+    command_line(sys.argv[4:])
     main(data, out)
     job(data, artifacts)
