@@ -73,7 +73,8 @@ def data_and_protocol(benchmark: Benchmark) -> None:
             "without them."
         )
         for source in info.sources:
-            st.write(f"**{source.title}** ({source.reference}). {source.licence}")
+            reference = f" ({plain(source.reference)})" if source.reference else ""
+            st.write(f"**{plain(source.title)}**{reference}. {plain(source.licence)}")
         for reason, count in info.excluded.items():
             st.write(f"- {count:,} images excluded: {reason}")
 

@@ -10,6 +10,7 @@ from dashboard.cache import probes as cache
 from dashboard.cache.benchmarks import Benchmark, Run
 from dashboard.components import chart, pickers
 from dashboard.components.text import plain
+from dashboard.sections import pending
 from dashboard.state import Key
 from fer_core.evaluation import probe_text
 from fer_core.evaluation.attribute_effects import DrawnAccuracy
@@ -30,8 +31,12 @@ def probed_runs(benchmark: Benchmark) -> list[str]:
     command = f"python -m training probe {benchmark.info.name}"
     probed = [run.run_id for run in benchmark.runs if cache.is_probed(run)]
     if not probed:
-        st.info("No model of this benchmark has been probed with drawn faces yet. Run:")
-        st.code(command, language="bash")
+        pending.show_command(
+            benchmark,
+            "No model of this benchmark has been probed with drawn faces yet.",
+            command,
+            "response_curves",
+        )
         st.stop()
     missing = [
         run.title

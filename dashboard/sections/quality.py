@@ -14,6 +14,7 @@ from dashboard.components.attach import need_pictures
 from dashboard.components.columns import percent_column
 from dashboard.components.gallery import Card, gallery
 from dashboard.components.text import plain
+from dashboard.sections import pending
 from dashboard.sections.explorer import needs_columns
 from dashboard.state import Key
 from fer_core.csv_text import csv_text
@@ -203,11 +204,13 @@ def labels(benchmark: Benchmark) -> None:
 def _train_labels(benchmark: Benchmark) -> None:
     issues = dataset.train_label_issues(benchmark)
     if issues is None:
-        st.info(
+        pending.show_command(
+            benchmark,
             "Likely label errors of train come from out-of-fold predictions of a classifier. "
-            "Compute them once (minutes; it continues if interrupted):"
+            "Computing them once takes minutes and continues if interrupted.",
+            f"python -m training check-labels {benchmark.info.name}",
+            "quality",
         )
-        st.code(f"python -m training check-labels {benchmark.info.name}", language="bash")
         return
     table = dataset.train_label_table(benchmark)
     if table.empty:

@@ -12,6 +12,7 @@ from dashboard.components import chart, opening_table, pickers
 from dashboard.components.columns import percent_column
 from dashboard.components.opening_table import TableTarget
 from dashboard.components.text import plain
+from dashboard.sections import pending
 from dashboard.state import BIND, Key
 from fer_core.evaluation.calibration import Binning, EceEstimate
 from fer_core.evaluation.leaderboard import Entry
@@ -252,8 +253,12 @@ def robustness(benchmark: Benchmark, entries: Mapping[str, Entry]) -> None:
         if entry.robustness_table is not None
     }
     if not measured:
-        st.info("Robustness is not measured yet. Measure it (this takes a while for each model):")
-        st.code(f"python -m training robustness {benchmark.info.name}", language="bash")
+        pending.show_command(
+            benchmark,
+            "Robustness is not measured yet; it takes minutes for each model.",
+            f"python -m training robustness {benchmark.info.name}",
+            "trust",
+        )
         return
     names = sorted({name for table in measured.values() for name in table["corruption"]})
     corruption = st.selectbox(
@@ -294,8 +299,12 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
         and not (rows := entry.framing_table[entry.framing_table["split"] == split]).empty
     }
     if not measured:
-        st.info("Framing shifts are not measured yet. Measure them:")
-        st.code(f"python -m training robustness {benchmark.info.name} --framing", language="bash")
+        pending.show_command(
+            benchmark,
+            "Framing shifts are not measured yet.",
+            f"python -m training robustness {benchmark.info.name} --framing",
+            "trust",
+        )
         return
     counts = sorted({int(rows["images"].iloc[0]) for rows in measured.values()})
     chart.show(

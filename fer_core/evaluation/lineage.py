@@ -176,7 +176,7 @@ class _Tracer:
         """Adds a run's initial weights; returns their key, None for an ensemble."""
         if info.kind == "ensemble":
             return None
-        name = _initial_run(info)
+        name = _initial_run(info, benchmark)
         if name is None:
             node = _start_node(info)
             self.ancestors.setdefault(node.key, node)
@@ -211,13 +211,16 @@ def _parents(info: RunInfo) -> list[tuple[str, str]]:
     return list(info.teachers.items())
 
 
-def _initial_run(info: RunInfo) -> tuple[str, str] | None:
-    """Returns benchmark and id of the run that a network was initialised from, if any."""
+def _initial_run(info: RunInfo, benchmark: str) -> tuple[str, str] | None:
+    """Returns benchmark and id of the run that a network was initialised from, if any.
+
+    Adapted runs of earlier versions name no benchmark: theirs is the run's own.
+    """
     source = info.init_source.removeprefix("run ")
     if info.init != "checkpoint" or source == info.init_source:
         return None
-    benchmark, _, run_id = source.partition("/")
-    return benchmark, run_id
+    named, _, run_id = source.rpartition("/")
+    return named or benchmark, run_id
 
 
 def _start_node(info: RunInfo) -> Ancestor:

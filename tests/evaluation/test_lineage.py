@@ -42,6 +42,14 @@ def test_the_lineage_of_an_ensemble_reaches_initial_weights():
     assert lineage.problems == ()
 
 
+def test_initial_weights_without_a_benchmark_are_of_the_same_one():
+    """`adapt` of earlier versions named the run alone."""
+    adapted = run("a-adapted", DAYS["b"], init="checkpoint", init_source="run a")
+    lineage = traced(adapted, run("a", DAYS["a"]))
+    assert ("a-adapted", "a", Link.INIT) in links(lineage)
+    assert lineage.is_repeatable
+
+
 def test_a_retrained_teacher_counts_as_missing():
     student = run("student", DAYS["b"], teachers={"a": DAYS["a"]})
     lineage = traced(student, run("a", DAYS["c"], init="imagenet"))

@@ -1,7 +1,10 @@
-"""A small transferred set, written as `transfer` writes it."""
+"""Small transferred sets: one written as `transfer` writes it, and one that it writes."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from fer_core.artifacts import BenchmarkDir, write_table
 from fer_core.data.prepared import prepared_folder
@@ -13,6 +16,10 @@ from fer_core.evaluation.transfers import (
 )
 from fer_core.records import TransferOrigin
 from tests.support.builders import Toy
+from training.jobs.transfer import TransferOptions, transfer
+from training.jobs.transfer_progress import TransferProgressFile
+
+COLOURS = {"happy": (220, 90, 40), "sad": (30, 60, 200), "fear": (60, 200, 60)}
 
 
 def toy_transfer(
@@ -66,3 +73,22 @@ def toy_predictions(run_id: str, count: int, classes: int) -> np.ndarray:
     """Returns random probabilities that depend on the run."""
     random = np.random.default_rng(sum(map(ord, run_id)))
     return random.dirichlet(np.ones(classes), count)
+
+
+def coloured_transfer(toy: Toy, folder: Path, run_id: str) -> BenchmarkDir:
+    """Transfers a run to 60 pictures whose colour is their class, and 6 without a label.
+
+    Args:
+        toy: The benchmark.
+        folder: Where the pictures are written; its name is the set's.
+        run_id: The run.
+    """
+    random = np.random.default_rng(0)
+    for index in range(66):
+        name = list(COLOURS)[index % 3]
+        noise = random.normal(0, 12, (50, 50, 3)) + COLOURS[name]
+        path = folder / (name if index < 60 else "") / f"{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(path)
+    options = TransferOptions(name=folder.name, cropped=True, run_ids=(run_id,))
+    return transfer(toy.benchmark, str(folder), options, toy.data, TransferProgressFile()).benchmark

@@ -184,12 +184,13 @@ def _check_free(target: RunDir, base: RunDir) -> None:
 def _info(
     base: RunInfo, run_id: str, remedy: Remedy, labels: int, benchmark: BenchmarkDir
 ) -> RunInfo:
+    home = benchmark.name if benchmark.origin is None else benchmark.origin.name
     return base.model_copy(
         update={
             "run_id": run_id,
             "title": f"{base.title} (adapted)",
             "init": "checkpoint",
-            "init_source": f"run {base.run_id}",
+            "init_source": f"run {home}/{base.run_id}",
             "note": f"{remedy.value.capitalize()} from {labels} labels of {benchmark.name}. "
             "Predictions of labelled images are cross-fitted.",
             "teachers": {},

@@ -13,28 +13,20 @@ from fer_core.evaluation.predictions import Predictions
 from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.reviews import PoolLabel, ReviewStore
 from tests.support.builders import toy_benchmark
+from tests.support.transfers import coloured_transfer
 from training.jobs.adapt import adapt, groups_of
 from training.jobs.transfer import TransferOptions, transfer
 from training.jobs.transfer_progress import TransferProgressFile
 
 RUN = "efficientnet_lite0-cpu-s0"
-COLOURS = {"happy": (220, 90, 40), "sad": (30, 60, 200), "fear": (60, 200, 60)}
 
 
 @pytest.fixture(scope="module")
 def transferred(tmp_path_factory):
     """60 pictures whose colour is their class, and 6 without a label."""
     root = tmp_path_factory.mktemp("adapt")
-    toy, random = toy_benchmark(root / "toy"), np.random.default_rng(0)
-    for index in range(66):
-        name = list(COLOURS)[index % 3]
-        noise = random.normal(0, 12, (50, 50, 3)) + COLOURS[name]
-        path = root / "mine" / (name if index < 60 else "") / f"{index:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(path)
-    options = TransferOptions(name="mine", cropped=True, run_ids=(RUN,))
-    result = transfer(toy.benchmark, str(root / "mine"), options, toy.data, TransferProgressFile())
-    return toy, result.benchmark
+    toy = toy_benchmark(root / "toy")
+    return toy, coloured_transfer(toy, root / "mine", RUN)
 
 
 def test_a_head_that_helps_becomes_a_run_like_others(transferred):
