@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from fer_core.errors import NoProfileError, RecipeError
 
@@ -64,7 +65,8 @@ LEAST_MACRO_RECALL: Any = Field(
 RUN_NAME: Any = Field(
     default="",
     pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,79})?$",
-    description="name of the run in place of the recipe's; set with --name",
+    description="name of the run in place of the recipe's, up to 80 letters, digits, dots, hyphens "
+    "and underscores; set with --name",
 )
 """Field of networks and ensembles."""
 
@@ -630,10 +632,20 @@ def parse_recipe(content: Mapping[str, Any]) -> AnyRecipe:
         return kind.model_validate(content)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {item['msg']}"
+            f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {_reason(kind, item)}"
             for item in error.errors()
         )
         raise RecipeError(f"Recipe {content.get('name')!r} is not valid: {problems}.") from error
+
+
+def _reason(model: type[BaseModel], error: ErrorDetails) -> str:
+    """Returns why a value is refused; the field's description in place of a regular expression."""
+    if error["type"] != "string_pattern_mismatch":
+        return error["msg"]
+    *sections, key = map(str, error["loc"])
+    for section in sections:
+        model = model.model_fields[section].annotation  # type: ignore[assignment]
+    return f"{error['input']!r} is not accepted: {model.model_fields[key].description}"
 
 
 def recipe_values(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,14 @@ def test_an_old_key_beside_its_new_name_is_refused(folder):
         load_recipe(folder, "mine", "cpu", [both])
 
 
+def test_unknown_initial_weights_list_the_known(folder):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(folder, "mine", "cpu", ["model.init=run:mine-cpu-s0"])
+    assert "model.init: 'run:mine-cpu-s0' is not accepted: initial weights" in str(caught.value)
+    assert "run:<benchmark>/<run id>" in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
 def shipped_runs():
     return [
         run
