@@ -550,10 +550,10 @@ class BenchmarkDir:
     def write_mean_faces(self, faces: Mapping[str, NDArray[Any]]) -> None:
         """Writes `mean_faces.npz`; keys as in `fer_core.data.aggregates`.
 
-        They are stored to an eighth of a grey level, for less than half of the size.
+        They are shown as pictures, so whole grey levels are stored.
         """
-        halves = {key: (np.rint(8 * face) / 8).astype(np.float16) for key, face in faces.items()}
-        write_arrays(self.mean_faces_path, halves, compress=True)
+        levels = {key: np.rint(face).astype(np.uint8) for key, face in faces.items()}
+        write_arrays(self.mean_faces_path, levels, compress=True)
 
     def mean_faces(self) -> dict[str, NDArray[np.float32]]:
         """Reads `mean_faces.npz`."""
