@@ -22,12 +22,26 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     Raises:
         ArtifactError: If the file cannot be written; an existing file stays.
     """
-    copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    separate = _separate(tensors)
     with atomic_path(path) as temporary:
         try:
-            save_file(copies, temporary, metadata={"facts": json.dumps(facts)})
+            save_file(separate, temporary, metadata={"facts": json.dumps(facts)})
         except SafetensorError as error:
             raise _as_os_error(error) from error
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns contiguous CPU tensors; those that share memory are copied, as safetensors needs."""
+    result: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for key, value in tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in storages or storage.nbytes() != tensor.nbytes:
+            tensor = tensor.clone()
+        storages.add(tensor.untyped_storage().data_ptr())
+        result[key] = tensor
+    return result
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -83,8 +83,8 @@ def main(packed: Path, work: Path, side: int) -> None:
     recipes = work / "recipes"
     recipes.mkdir()
     (recipes / "small.yaml").write_text(
-        "model: {architecture: resnet34, image_size: 32}\noptim: {warmup_epochs: 0}\n"
-        "train: {epochs: 2, batch_size: 4}\n"
+        "model: {architecture: scratch_vit, image_size: 32, patch_size: 16}\n"
+        "optim: {warmup_epochs: 0}\ntrain: {epochs: 2, batch_size: 4}\n"
     )
     runs.RECIPES = recipes
     limit = ("--profile", "gpu_offline", "--max-minutes", "9", "--device", "cpu")
