@@ -47,7 +47,7 @@ def main(packed: Path, work: Path, side: int) -> None:
     }
     import timm
     import torch
-    import transformers
+    import transformers.models.vit.modeling_vit  # loads transformers again, once
     from typer.testing import CliRunner
 
     from fer_core.config import EnsembleRecipe, load_recipe, recipe_names

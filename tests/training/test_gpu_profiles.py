@@ -12,7 +12,7 @@ import huggingface_hub.constants
 import pytest
 import timm
 import torch
-import transformers
+import transformers.models.vit.modeling_vit  # loads transformers again, once
 from safetensors.torch import save_file
 
 from fer_core.config import Recipe, load_recipe, recipe_names
@@ -92,7 +92,7 @@ def toy(tmp_path_factory):
 def short(name: str) -> Recipe:
     """The profile for one epoch on the CPU; CNNs read smaller images, which changes no tensor."""
     recipe = load_recipe(RECIPES, name, "gpu").with_epochs(1)
-    side = {} if spec_of(recipe.model).patch else {"image_size": 64}
+    side = {} if spec_of(recipe.model).patch else {"image_size": 32}
     init = {"init": recipe.model.init.replace("run:ferplus/", "run:toy/")}
     train = {"batch_size": 7, "precision": "fp32"}
     return recipe.model_copy(
