@@ -193,6 +193,16 @@ def test_a_missing_wheel_names_the_package(monkeypatch):
         initialise(build_model(config, 7), config, LABELS)
 
 
+def test_tensors_that_share_memory_are_saved_each(tmp_path):
+    table = torch.arange(12.0).view(3, 4)
+    tensors = {"table": table, "same": table, "row": table[1], "turned": table.T}
+    save_tensors(tmp_path / "shared.safetensors", tensors, {})
+    loaded, _ = load_tensors(tmp_path / "shared.safetensors")
+    assert set(loaded) == set(tensors)
+    for key, value in tensors.items():
+        torch.testing.assert_close(loaded[key], value, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("key", ["scratch_vit", "vit_tiny", "hf_vit_small", "vgg16"])
 def test_weights_from_a_local_file_or_folder(tmp_path, key):
     plain = ModelConfig(architecture=key, image_size=48, patch_size=8 if "vit" in key else None)
