@@ -251,7 +251,7 @@ def test_a_recipe_of_any_path_is_read_with_the_shared_profile(folder, tmp_path):
 def test_the_name_of_a_run_replaces_the_recipes_in_its_id(folder):
     named = resolve_recipe(folder, "mine", "cpu", ["train.seed=2"], run_name="no_mixing").recipe
     assert (named.run_id, named.name) == ("no_mixing-cpu-s2", "mine")
-    with pytest.raises(RecipeError, match="run_name: .* is not accepted: name of the run"):
+    with pytest.raises(RecipeError, match=r"run_name: .* is not accepted: name of the run"):
         resolve_recipe(folder, "mine", run_name="../up")
     with pytest.raises(RecipeError, match="cannot be set with --set"):
         load_recipe(folder, "mine", overrides=["run_name=x"])
