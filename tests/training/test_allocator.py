@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from training import __main__ as cli
+from training import allocator, lazy
+
 COUNT = """
 import json, os, resource
 import torch
@@ -34,6 +37,24 @@ def in_a_process(how):
 ways = ("default", "keep", "switched off")
 print(json.dumps({how: in_a_process(how) for how in ways}))
 """
+
+
+@pytest.mark.parametrize(
+    ("command", "keeps"),
+    [("train", True), ("explain", True), ("predict", False), ("transfer", False)]
+    + [("prepare", False), ("serve", False), ("--help", False)],
+)
+def test_commands_that_read_pictures_do_not_keep_it(command, keeps, monkeypatch):
+    calls = []
+    monkeypatch.setattr(cli, "app", lambda: None)
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: calls.append(command))
+    monkeypatch.setattr(sys, "argv", ["training", command])
+    cli.main()
+    assert calls == [command] * keeps
+
+
+def test_every_such_command_exists():
+    assert set(lazy.COMMANDS) >= allocator.COMMANDS
 
 
 def page_faults() -> dict[str, int]:
