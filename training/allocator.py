@@ -4,8 +4,8 @@ Why: glibc returns a freed block of more than 32 MiB to the system at once. The 
 size then gets new pages, which the system fills with zeros.
 
 Limits: blocks of many sizes fragment memory that is never returned. Commands that read pictures
-(`predict`, `transfer`, `prepare`, `serve`) grew by 2 MB for each picture of 640 x 640 pixels, so only
-`COMMANDS` keep freed memory.
+(`predict`, `transfer`, `prepare`, `serve`) grew by 2 MB for each picture of 640 x 640 pixels, so
+only `COMMANDS` keep freed memory.
 
 Gain: on two cores, the new pages took half the time of a forward pass of some dozen images. Page
 faults with and without the settings are compared in tests/training/test_allocator.py.
@@ -21,16 +21,7 @@ SWITCH = "FERSCOPE_KEEP_MEMORY"
 """Environment variable; 0 keeps the C library's defaults."""
 
 COMMANDS = frozenset(
-    {
-        "train",
-        "benchmark",
-        "evaluate",
-        "explain",
-        "embed",
-        "robustness",
-        "efficiency",
-        "check-labels",
-    }
+    {"train", "benchmark", "evaluate", "explain", "embed", "robustness", "efficiency"}
 )
 """Commands that keep freed memory: they compute on small images of one size."""
 

@@ -41,8 +41,15 @@ print(json.dumps({how: in_a_process(how) for how in ways}))
 
 @pytest.mark.parametrize(
     ("command", "keeps"),
-    [("train", True), ("explain", True), ("predict", False), ("transfer", False)]
-    + [("prepare", False), ("serve", False), ("--help", False)],
+    [
+        ("train", True),
+        ("explain", True),
+        ("predict", False),
+        ("transfer", False),
+        ("prepare", False),
+        ("serve", False),
+        ("--help", False),
+    ],
 )
 def test_commands_that_read_pictures_do_not_keep_it(command, keeps, monkeypatch):
     calls = []
