@@ -18,7 +18,7 @@ from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 
 BENCHMARK = "ferplus"
-PICTURES = 300
+PICTURES = 1500
 TARGET_PICTURES = 5000
 TARGET_MINUTES = 12
 TARGET_GIB = 3
