@@ -6,7 +6,7 @@ import typer
 
 from fer_core.errors import FerscopeError
 from fer_core.extras import missing_extra
-from training.allocator import TENSOR_COMMANDS, keep_freed_memory, reuse_freed_memory
+from training.allocator import COMMANDS, keep_freed_memory
 from training.lazy import LazyCommands
 
 # Commands are imported when they run, and import torch inside their functions.
@@ -30,10 +30,8 @@ def _commands() -> None:
 
 def main() -> None:
     """Runs the command line; an error that the user can fix is one line without a traceback."""
-    if TENSOR_COMMANDS.intersection(sys.argv[1:2]):
+    if COMMANDS.intersection(sys.argv[1:2]):
         keep_freed_memory()
-    else:
-        reuse_freed_memory()
     try:
         app()
     except FerscopeError as error:

@@ -14,14 +14,12 @@ from training import allocator, lazy
 COUNT = """
 import json, os, resource
 import torch
-from training.allocator import keep_freed_memory, reuse_freed_memory
+from training.allocator import keep_freed_memory
 
 def count(how):
     if how == "switched off":
         os.environ["FERSCOPE_KEEP_MEMORY"] = "0"
-    if how == "reuse":
-        assert reuse_freed_memory()
-    elif how != "default":
+    if how != "default":
         assert keep_freed_memory() == (how == "keep")
     for _ in range(40):
         torch.ones(9 * 2**20)  # 36 MiB: more than malloc ever keeps by itself
@@ -36,7 +34,7 @@ def in_a_process(how):
     with os.fdopen(readable) as result:
         return int(result.read())
 
-ways = ("default", "keep", "reuse", "switched off")
+ways = ("default", "keep", "switched off")
 print(json.dumps({how: in_a_process(how) for how in ways}))
 """
 
@@ -56,15 +54,14 @@ print(json.dumps({how: in_a_process(how) for how in ways}))
 def test_commands_that_read_pictures_do_not_keep_it(command, keeps, monkeypatch):
     calls = []
     monkeypatch.setattr(cli, "app", lambda: None)
-    monkeypatch.setattr(cli, "keep_freed_memory", lambda: calls.append("keep"))
-    monkeypatch.setattr(cli, "reuse_freed_memory", lambda: calls.append("reuse"))
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: calls.append(command))
     monkeypatch.setattr(sys, "argv", ["training", command])
     cli.main()
-    assert calls == ["keep" if keeps else "reuse"]
+    assert calls == [command] * keeps
 
 
 def test_every_such_command_exists():
-    assert set(lazy.COMMANDS) >= allocator.TENSOR_COMMANDS
+    assert set(lazy.COMMANDS) >= allocator.COMMANDS
 
 
 def page_faults() -> dict[str, int]:
@@ -80,5 +77,4 @@ def test_the_allocator_keeps_freed_memory():
     faults = page_faults()
     saved = faults["default"] - faults["keep"]
     assert 25 * pages < saved < 40 * pages  # alignment takes some blocks before one is found again
-    assert faults["default"] - faults["reuse"] > 25 * pages
     assert faults["switched off"] == pytest.approx(faults["default"], abs=pages)
