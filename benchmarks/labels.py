@@ -56,7 +56,11 @@ def shipped(name: str, split: str = "test") -> AlignedPredictions:
     benchmark = ArtifactStore(artifacts_root()).benchmark(name)
     labels = benchmark.info().label_set
     return AlignedPredictions.of(
-        {run.run_id: read_predictions(run, labels).split(split) for run in benchmark.runs()}
+        {
+            run.run_id: read_predictions(run, labels).split(split)
+            for run in benchmark.runs()
+            if run.info_path.is_file()  # a run in training has none
+        }
     )
 
 
