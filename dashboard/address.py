@@ -40,7 +40,7 @@ _SCRIPT = """
   window.ferscopeAddress = true;
   const [push, replace] = [history.pushState, history.replaceState].map((f) => f.bind(history));
   const [defaults, walked, cleared] = [DEFAULTS, WALKED, CLEARED];
-  let left = null;
+  let [left, walking] = [null, false];
   const told = () => window.dispatchEvent(new Event("EVENT"));
   const isStep = (before, after) => {
     const values = (url, key) => url.searchParams.getAll(key).join(" ");
@@ -64,14 +64,18 @@ _SCRIPT = """
   const act = () => { if (!isRunning()) forget(); };
   history.pushState = (state, title, url) => {
     const [before, after] = [new URL(location.href), new URL(url, location.href)];
+    // a page that Back or Forward has passed by is late: its address is not the user's
+    if (walking && before.pathname !== after.pathname) return;
     const follows = left === before.href;
     (isStep(before, after) && !follows ? push : replace)(state, title, url);
     const stays = before.pathname === after.pathname;
     left = (follows && stays) || isLeaving(before, after) ? location.href : null;
     told();
   };
+  const choose = () => { walking = false; };
   for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, act, true);
-  window.addEventListener("popstate", forget);
+  for (const name of ["click", "keydown"]) window.addEventListener(name, choose, true);
+  window.addEventListener("popstate", () => { forget(); walking = true; });
   window.addEventListener("popstate", told);
 })();
 </script>

@@ -162,8 +162,10 @@ def select_box(
                        icon=":material/link_off:")  # fmt: skip
     elif requested is None:  # another page was open, if any
         st.session_state[key] = before
-    if st.session_state.get(key) not in values:
-        st.session_state[key] = values[0]
+    kept = st.session_state.get(key)
+    # always set: after a quick Back the key may hold the value of another page's widget, which
+    # Streamlit does not pass on to this one
+    st.session_state[key] = kept if kept in values else values[0]
     value = st.selectbox(label, values, format_func=shown, key=key, help=help_text)
     st.session_state[last_written] = value
     if requested != value:

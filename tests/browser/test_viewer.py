@@ -103,6 +103,16 @@ def test_cells_of_the_matrix_are_steps_of_the_history(visit):
         page.wait_for_function("url => location.href === url", arg=expected)
         settled(page)
     expect(page.get_by_text(re.compile("Click a cell of the matrix"))).to_be_visible()
+    # quick steps, while the scripts of the pages between are still running
+    for _ in addresses:
+        page.go_forward()
+    expect(page.get_by_role("heading", name="Error explorer")).to_be_visible()
+    for expected in reversed(addresses):
+        page.go_back()
+        page.wait_for_function("url => location.href === url", arg=expected)
+    settled(page)
+    expect(page.get_by_text(re.compile("Click a cell of the matrix"))).to_be_visible()
+    assert page.url == addresses[0]
 
 
 @pytest.mark.parametrize(("width", "widest"), [(1440, 560), (1024, 560), (390, 390)])
