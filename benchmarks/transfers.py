@@ -18,8 +18,7 @@ from fer_core.synthetic.action_units import PROTOTYPES
 from fer_core.synthetic.face import render
 
 BENCHMARK = "ferplus"
-PICTURES = 1500
-TARGET_PICTURES = 5000
+PICTURES = 5000
 TARGET_MINUTES = 12
 TARGET_GIB = 3
 _SIDE = 640
@@ -37,11 +36,10 @@ def measure() -> list[Result]:
         seconds = _transfer(root)
     runs = len(origin.runs())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    minutes = seconds / PICTURES * TARGET_PICTURES / 60
+    minutes = seconds / 60
     return [
-        Result(f"transfer of {runs} runs to {PICTURES} pictures", f"{seconds:.0f} s"),
         Result(
-            f"the same for {TARGET_PICTURES:,} pictures, in proportion",
+            f"transfer of {runs} runs to {PICTURES:,} pictures",
             f"{minutes:.1f} min",
             target=f"below {TARGET_MINUTES} min on two cores",
             reached=minutes < TARGET_MINUTES,

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -17,7 +17,14 @@ WEIGHTS = "weights/centerface.onnx"
 _BATCH_PIXELS = 1_500_000
 """Maximum pixels per forward pass: more needs memory and saves no time on a CPU."""
 
-_PREFERRED = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
+_PREFERRED: Mapping[str, Mapping[str, str]] = {
+    "CUDAExecutionProvider": {},
+    "CoreMLExecutionProvider": {},
+    # blocks of the sizes asked for, kept for the next pass: returning them to the system takes as
+    # long as half a pass, and doubling them would take more memory
+    "CPUExecutionProvider": {"arena_extend_strategy": "kSameAsRequested"},
+}
+"""Execution providers with their options, the preferred one first."""
 
 
 class CenterFaceNetwork:
@@ -28,19 +35,18 @@ class CenterFaceNetwork:
     """
 
     def __init__(self) -> None:
+        # a pass uses all cores; two at a time would only take twice the memory
+        self._running = threading.Lock()
         try:
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3  # hides warnings about unused initializers
-            # Inputs have many sizes, so memory patterns and arenas would only grow.
-            options.enable_mem_pattern = False
-            options.enable_cpu_mem_arena = False
+            options.enable_mem_pattern = False  # inputs have many sizes
             available = onnxruntime.get_available_providers()
+            providers = [(name, _PREFERRED[name]) for name in _PREFERRED if name in available]
             with as_file(files(__package__) / WEIGHTS) as path:
-                self._session = onnxruntime.InferenceSession(
-                    str(path), options, [name for name in _PREFERRED if name in available]
-                )
+                self._session = onnxruntime.InferenceSession(str(path), options, providers)
         except Exception as error:
             raise DetectorError(
                 f"The face detector cannot be loaded ({error}). Install FERscope again with: "
@@ -67,9 +73,9 @@ class CenterFaceNetwork:
             for start in range(0, len(indices), most):
                 batch = indices[start : start + most]
                 images = np.stack([views[index] for index in batch]).transpose(0, 3, 1, 2)
-                maps = self._session.run(
-                    OUTPUTS, {INPUT: np.ascontiguousarray(images, dtype=np.float32)}
-                )
+                inputs = {INPUT: np.ascontiguousarray(images, dtype=np.float32)}
+                with self._running:
+                    maps = self._session.run(OUTPUTS, inputs)
                 for row, index in enumerate(batch):
                     heatmap, log_size, offset, landmarks = (output[row] for output in maps)
                     results[index] = decode(heatmap, log_size, offset, landmarks, threshold)
