@@ -85,7 +85,7 @@ def smoothed_gradients(question: Question, steps: int = SMOOTHED_STEPS) -> tuple
 
 
 def fast_gradients(question: Question, steps: int = FAST_STEPS) -> tuple[Tensor, Tensor]:
-    """Smoothed gradients in one forward and one backward pass, about a third of their time.
+    """Smoothed gradients in one forward and one backward pass, about half of their time.
 
     There is one path, from the mean of both baselines, with few points, and the image is predicted
     in the same batch. docs/explain.md compares both.
