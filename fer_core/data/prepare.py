@@ -60,8 +60,8 @@ FEW_IMAGES = 20
 than 16 points."""
 
 PROTOCOL = (
-    "Validation chooses; test is read once. Train drops images with an exact or near duplicate "
-    "in validation or test, validation those with one in test; test is never shortened."
+    "Validation chooses; readings of test are counted. Train drops images with an exact or near "
+    "duplicate in validation or test, validation those with one in test; test is never shortened."
 )
 
 

@@ -5,6 +5,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from typer.testing import CliRunner
 
 from fer_core.artifacts import ArtifactStore
+from fer_core.data.prepare import PROTOCOL
 from fer_core.errors import ArtifactError
 from fer_core.project import ROOT
 from tests.support.builders import toy_benchmark
@@ -55,3 +56,12 @@ def test_each_run_and_the_dataset_get_a_card(tmp_path):
 def test_the_library_of_shipped_runs(name, library):
     found = ArtifactStore(ROOT / "artifacts").benchmark("ferplus").run(name)
     assert card_facts(found).library == library
+
+
+@pytest.mark.parametrize("name", ["ferplus", "fer2013", "synthetic"])
+def test_cards_of_shipped_benchmarks_state_the_current_protocol(name):
+    benchmark = ArtifactStore(ROOT / "artifacts").benchmark(name)
+    assert benchmark.info().protocol == PROTOCOL
+    assert PROTOCOL in benchmark.card_text_path.read_text()
+    for found in benchmark.runs():
+        assert f"- {PROTOCOL}\n" in (found.root / "README.md").read_text()
