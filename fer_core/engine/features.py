@@ -24,7 +24,7 @@ def pooled_features(
     """Returns the mean over positions of the CAM layer's output.
 
     Args:
-        model: The network, in evaluation mode.
+        model: The network, in evaluation mode; its weights are laid out channels last.
         spec: Architecture of the network.
         preprocessing: Input pipeline of the network.
         images: Stored images, uint8, shape (N, H, W) or (N, H, W, 3).
@@ -33,6 +33,8 @@ def pooled_features(
     Returns:
         Shape (N, D).
     """
+    # depthwise convolutions take two thirds of the time on a CPU
+    model.to(memory_format=torch.channels_last)
     parts = []
     for batch in _batches(model, images, batch_size):
         with captured(model, spec, stop=True) as feature_maps:
