@@ -27,8 +27,8 @@ def compare_variants(
 
     All other parameters must agree, except the seed. Reads saved predictions only. For example:
 
-        python -m training compare-variants ferplus --by loss.class_weights --before none \
-            --after balanced --recipe resnet34
+        python -m training compare-variants ferplus --by augment.cutmix --before 0 --after 0.5 \
+            --recipe resnet34
     """
     from training.jobs.variants import VariantQuery, compare_by
     from training.terminal.variants import print_effects

@@ -178,7 +178,7 @@ def _check_free(target: RunDir, base: RunDir) -> None:
     if target.run_id == base.run_id:
         raise ArtifactError("The adapted run needs another name than its base.")
     if target.info_path.is_file() and not (target.root / "model.safetensors").is_file():
-        raise ArtifactError(f"{target.run_id} is a transferred run. Choose another --name.")
+        raise ArtifactError(f"{target.run_id} is a transferred run. Choose another --as.")
 
 
 def _info(

@@ -70,6 +70,13 @@ def test_a_benchmark_of_its_own_and_few_labels_are_refused(transferred, tmp_path
         adapt(toy.benchmark, toy.data, RUN)
     with pytest.raises(ArtifactError, match="another name"):
         adapt(benchmark, toy.data, RUN, name=RUN)
+    written = benchmark.run("taken").info_path
+    written.parent.mkdir()
+    written.touch()
+    with pytest.raises(ArtifactError, match="Choose another --as"):
+        adapt(benchmark, toy.data, RUN, name="taken")
+    written.unlink()
+    written.parent.rmdir()
     other = toy_benchmark(tmp_path)
     for index in range(4):
         Image.new("RGB", (48, 48), (index * 40, 0, 0)).save(tmp_path / f"{index}.png")
