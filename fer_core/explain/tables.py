@@ -87,6 +87,16 @@ class MeasurementProtocol:
     split: str = "test"
     members: str = ""
 
+    @property
+    def current(self) -> "MeasurementProtocol":
+        """This protocol as it is written now.
+
+        `FaceLayout` had another name in older files. On validation neither regions nor drawn faces
+        are measured, so `parts` is empty.
+        """
+        parts = self.parts.replace("Framing(", "FaceLayout(")
+        return replace(self, parts="" if self.split == "validation" else parts)
+
     def stamp(self, table: pd.DataFrame) -> pd.DataFrame:
         """Writes the protocol into a table's attributes."""
         table.attrs["protocol"] = asdict(self)
@@ -113,7 +123,7 @@ def protocol_of(table: pd.DataFrame, name: str) -> MeasurementProtocol:
         ArtifactError: If it carries none, or one of another version.
     """
     try:
-        protocol = MeasurementProtocol(**table.attrs["protocol"])
+        protocol = MeasurementProtocol(**table.attrs["protocol"]).current
     except (KeyError, TypeError):
         protocol = None
     if protocol is None or protocol.schema != SCHEMA:

@@ -1,5 +1,7 @@
 """Leagues, claims, mean maps and agreement from constructed tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,3 +150,12 @@ def test_the_protocol_is_stored_in_the_file(tmp_path):
     assert MeasurementProtocol("run now", "split", 30, "other", 0, 0).select(read) is None
     with pytest.raises(ArtifactError, match="training explain"):
         protocol_of(rows("m", "road", 0.0), path.name)
+
+
+def test_protocols_of_older_files_are_read_as_they_are_written_now():
+    table = replace(PROTOCOL, parts="Framing(eyes=0.37)").stamp(pd.DataFrame())
+    assert replace(PROTOCOL, parts="FaceLayout(eyes=0.37)").select(table) is table
+    assert replace(PROTOCOL, parts="FaceLayout(eyes=0.5)").select(table) is None
+    validation = replace(PROTOCOL, split="validation")
+    table = replace(validation, parts="FaceLayout(eyes=0.37)").stamp(pd.DataFrame())
+    assert validation.select(table) is table

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -88,7 +88,7 @@ class Plan:
             + (" exact" if only_drawn(self.dataset.info) else ""),
             split=self.split,
             members=members,
-        )
+        ).current
 
 
 def make_plan(
@@ -228,13 +228,19 @@ def _require_same_protocol(run: RunDir, path: Path, protocol: MeasurementProtoco
         earlier = protocol_of(table, path.name)
     except ArtifactError:
         return
-    if protocol.select(table) is None and earlier.run == protocol.run:
+    if protocol.select(table) is not None or earlier.run != protocol.run:
+        return
+    if replace(earlier, parts=protocol.parts, members=protocol.members) == protocol:
         raise ExplainError(
-            f"{run.run_id} was evaluated on {earlier.images} images with seed {earlier.seed}, and "
-            f"results under two protocols cannot be compared. Pass --images {earlier.images} "
-            f"--drawn {earlier.drawn} --seed {earlier.seed}, evaluate all methods without "
-            "--method, or remove the earlier results with --overwrite."
+            f"{run.run_id} was evaluated with another framing of the benchmark's images, so facial "
+            "regions cannot be compared. Evaluate all methods again with --overwrite."
         )
+    raise ExplainError(
+        f"{run.run_id} was evaluated on {earlier.images} images with seed {earlier.seed}, and "
+        f"results under two protocols cannot be compared. Pass --images {earlier.images} "
+        f"--drawn {earlier.drawn} --seed {earlier.seed}, evaluate all methods without "
+        "--method, or remove the earlier results with --overwrite."
+    )
 
 
 def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_core.artifacts import read_table
+from fer_core.artifacts import read_table, write_table
 from fer_core.errors import DataError
 from fer_core.explain.regions import PARTS
 from fer_core.explain.saliency import ExplainError
@@ -121,6 +122,19 @@ def test_recomputing_some_methods_keeps_the_others(explained):
     with pytest.raises(ExplainError, match=r"on 7 images with seed 0, .* cannot be compared"):
         run(RUN, "--method", "centre", "--seed", "1")
     pd.testing.assert_frame_equal(read_table(path), after)
+
+
+def test_results_of_another_framing_must_be_measured_again(explained):
+    toy, run, _ = explained
+    path = toy.benchmark.run(RUN).faithfulness_path
+    before = path.read_bytes()
+    table = read_table(path)
+    write_table(
+        path, replace(protocol_of(table, "rows"), parts="FaceLayout(eyes=0.1)").stamp(table)
+    )
+    with pytest.raises(ExplainError, match="another framing"):
+        run(RUN, "--method", "centre")
+    path.write_bytes(before)
 
 
 def test_unsupported_and_unfinished_runs_are_skipped(explained):
