@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 LOCK ?=
 LOCKFILE := $(if $(LOCK),$(REQUIREMENTS:.txt=.lock))
 TOOLS := .venv-tools
+# Without compiled files, which some images turn off, each process that a test starts compiles again.
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8501
 # The versions that were tested. `make setup PINS=` installs the newest ones instead.
 PINS ?= constraints.txt
