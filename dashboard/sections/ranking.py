@@ -23,6 +23,10 @@ _MEANING = {
     "majority is its label",
     Doubt.SEEDS: "one of the seeds of each recipe is drawn",
 }
+_NEEDS = {
+    Doubt.ANNOTATORS: "resampling annotators needs a benchmark with votes",
+    Doubt.SEEDS: "resampling seeds needs a recipe that was trained with several seeds",
+}
 _ALL = "all"
 
 
@@ -52,12 +56,9 @@ def ranking(benchmark: Benchmark, scope: Scope) -> None:
         "beats",
         "Probability that the model of the row is more accurate than that of the column.",
     )
-    missing = [_TITLES[doubt].lower() for doubt in Doubt if doubt not in doubts]
+    missing = [need for doubt, need in _NEEDS.items() if doubt not in doubts]
     if missing:
-        st.caption(
-            f"Not resampled here: {' and '.join(missing)}. Resampling seeds needs a recipe that "
-            "was trained with several seeds; resampling annotators needs a benchmark with votes."
-        )
+        st.caption(f"Not resampled here: {'; '.join(missing)}.")
 
 
 def _sentence(drawn: Ranking, titles: list[str], resampled: tuple[Doubt, ...]) -> str:
