@@ -24,8 +24,15 @@ _DEFAULTS = (
     Key.COST,
     Key.ERRORS,
     Key.POINT_CLASS,
+    Key.LINEAGE,
+    Key.SET,
+    Key.ATTRIBUTE,
+    Key.UNIT,
+    Key.FIRST_UNIT,
+    Key.SECOND_UNIT,
+    Key.PAIR_CLASS,
 )
-"""Keys whose value pickers write even if nobody picked it."""
+"""Keys whose value `select_box` and `run_picker` write even if nobody picked it."""
 
 _WALKED = (Key.SAMPLE, Key.PICTURE)
 """Keys whose value changes as the user walks through a list."""

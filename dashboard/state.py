@@ -110,7 +110,9 @@ class Key(StrEnum):
     DOUBT = "doubt"
     PROBE = "probe"
     UNIT = "unit"
+    FIRST_UNIT = "first_unit"
     SECOND_UNIT = "second_unit"
+    PAIR_CLASS = "pair_class"
     ATTRIBUTE = "attribute"
 
 

@@ -128,17 +128,26 @@ def thresholds_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
     )
 
 
+def _accept_former(former: Key, key: Key, values: Sequence[str]) -> None:
+    """Reads a picker's value under the key that addresses of earlier versions have."""
+    value = st.query_params.get(former)
+    if value in values and key not in st.query_params and key not in st.session_state:
+        st.query_params[key] = value
+
+
 def pair_of_units(benchmark: Benchmark, run: Run) -> None:
     """Shows the probability of a class by two units, drawn on demand."""
     st.subheader("A pair of units", anchor=False)
     left, middle, right = st.columns(3)
     with left:
-        first = pickers.select_box("First unit", UNIT_NAMES, Key.ROW, shown=unit_title)
+        _accept_former(Key.ROW, Key.FIRST_UNIT, UNIT_NAMES)
+        first = pickers.select_box("First unit", UNIT_NAMES, Key.FIRST_UNIT, shown=unit_title)
     others = [name for name in reversed(UNIT_NAMES) if name != first]
     with middle:
         second = pickers.select_box("Second unit", others, Key.SECOND_UNIT, shown=unit_title)
     with right:
-        label = pickers.select_box("Class", benchmark.info.labels, Key.LABEL)
+        _accept_former(Key.LABEL, Key.PAIR_CLASS, benchmark.info.labels)
+        label = pickers.select_box("Class", benchmark.info.labels, Key.PAIR_CLASS)
     if not inference.can_predict(run):
         st.info(plain(inference.abilities(run).reason))
         return

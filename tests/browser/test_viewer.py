@@ -143,3 +143,13 @@ def test_a_row_of_the_leaderboard_opens_its_run(visit):
     assert "run=" in page.url
     page.go_back()
     expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible()
+
+
+def test_one_step_back_leaves_a_page_that_has_filled_in_its_pickers(visit):
+    page = visit("")
+    page.get_by_role("link", name="Leaderboard").first.click()
+    expect(page).to_have_title(re.compile("Leaderboard"))
+    settled(page)
+    assert "lineage=" in page.url
+    page.go_back()
+    expect(page).to_have_title(re.compile("Verdict"))

@@ -8,6 +8,7 @@ import pytest
 
 from dashboard.sections import response_curves
 from fer_core.artifacts import ArtifactStore
+from fer_core.synthetic.action_units import UNIT_NAMES
 from tests.support.pages import galleries, texts
 from tests.support.probes import write_stub_probes
 
@@ -46,6 +47,14 @@ def test_a_pair_of_units_is_drawn_on_demand(open_page, probed, monkeypatch):
     assert len(app.get("plotly_chart")) == 2
     app.run()  # as any other click on the page does
     assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_pair_in_an_address_of_an_earlier_version_is_opened(open_page, probed):
+    app = open_page("response_curves", probed, row=UNIT_NAMES[3], label="sad")
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox(key="first_unit").value == UNIT_NAMES[3]
+    assert app.selectbox(key="pair_class").value == "sad"
 
 
 def test_what_should_not_matter_is_sorted_and_its_faces_are_shown(open_page, probed):
