@@ -1,7 +1,8 @@
-"""Speed from photographs to predictions: detection, nine networks, a video and a camera's frames.
+"""Speed from photographs to predictions: detection, networks, a video and a camera's frames.
 
-The pictures are drawn, and networks are the shipped ones. The comparison is the CPU time of the
-whole process, which other programs on the machine change less than the wall-clock time.
+The pictures are drawn, and the networks are the members of the shipped ensemble of all networks.
+The comparison is the CPU time of the whole process, which other programs on the machine change less
+than the wall-clock time.
 """
 
 import io

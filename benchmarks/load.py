@@ -1,7 +1,7 @@
 """Load and soak test of the service with Locust, for `make load` and `make soak`.
 
 Starts the service with the published runs on a free port of this machine, sends drawn faces from
-each number of clients in turn, and prints the table of docs/service.md.
+each number of clients in turn, and prints one row for each.
 """
 
 import json

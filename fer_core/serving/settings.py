@@ -37,7 +37,8 @@ class Settings(BaseModel):
             default.
         preload: Whether all models load at the start, in the background.
         operating_point: File with thresholds of one run, which the service applies; none by
-        default. models: Largest number of models in memory; the least recently used is evicted.
+            default.
+        models: Largest number of models in memory; the least recently used is evicted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

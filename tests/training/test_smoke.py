@@ -15,6 +15,7 @@ import transformers.models.vit.modeling_vit  # loads transformers again, once
 from fer_core.config import PROFILES, Recipe, load_recipe, recipe_names
 from fer_core.models import build_model, spec_of
 from tests.support.builders import toy_benchmark, toy_run
+from tests.support.recipes import has_profile
 from training.jobs.ensembles import average_runs
 from training.jobs.smoke import smoke_network
 from training.options import RECIPES
@@ -25,12 +26,8 @@ NETWORKS = [name for name in NAMES if isinstance(load_recipe(RECIPES, name), Rec
 TAUGHT = [name for name in NETWORKS if load_recipe(RECIPES, name).distill]
 ENSEMBLES = [name for name in NAMES if name not in NETWORKS]
 
-WITHOUT_PROFILE = {("vit_base_lora", "gpu_offline")}
 TRAININGS = [
-    (name, profile)
-    for name in NETWORKS
-    for profile in PROFILES
-    if (name, profile) not in WITHOUT_PROFILE
+    (name, profile) for name in NETWORKS for profile in PROFILES if has_profile(name, profile)
 ]
 # test_bare_machine.py trains the other recipes of gpu_offline
 DRY_RUNS = [
@@ -126,7 +123,7 @@ def test_networks_of_recipes_accept_their_image_size(name, profile):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_shipped_recipes_have_no_circular_teachers(profile):
-    names = [name for name in NAMES if (name, profile) not in WITHOUT_PROFILE]
+    names = [name for name in NAMES if has_profile(name, profile)]
     recipes = [load_recipe(RECIPES, name, profile) for name in names]
     students = [recipe for recipe in recipes if isinstance(recipe, Recipe) and recipe.distill]
     taught_by = {recipe.run_id: set(recipe.distill.teachers) for recipe in students}

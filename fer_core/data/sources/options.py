@@ -1,7 +1,7 @@
 """Options of the readers: one model per reader, discriminated by its format."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
@@ -120,6 +120,14 @@ READERS: tuple[type[ReaderOptions], ...] = (
 )  # fmt: skip
 
 
+def _formats(reader: type[ReaderOptions]) -> tuple[str, ...]:
+    """Returns the formats of a reader; the first one is its tag."""
+    return get_args(reader.model_fields["format"].annotation)
+
+
+_TAGS = {form: _formats(reader)[0] for reader in READERS for form in _formats(reader)}
+
+
 def _every_option() -> dict[str, Any]:
     """Returns the options of all readers, none of them required."""
     return {
@@ -137,11 +145,7 @@ RecognisedOptions = create_model("RecognisedOptions", __base__=ReaderOptions, **
 def tag(value: Any) -> str:  # noqa: ANN401 (anything may stand in a plan)
     """Returns the discriminator of a source's options."""
     form = value.get("format") if isinstance(value, dict) else getattr(value, "format", None)
-    if form in ("kdef", "jaffe", "ckplus"):
-        return "kdef"
-    if form == "human-emotions":
-        return "folder"
-    return str(form) if form in FORMATS else RECOGNISED
+    return _TAGS.get(str(form), RECOGNISED)
 
 
 AnyReaderOptions = Annotated[
@@ -169,5 +173,5 @@ def readers_of(option: str) -> list[str]:
         for reader in READERS
         if option in reader.model_fields
         for form in FORMATS
-        if form in str(reader.model_fields["format"].annotation)
+        if form in _formats(reader)
     ]

@@ -123,9 +123,9 @@ def recognise_location(
     if location.file is not None:
         return _recognise_file(location.tree, location.file)
     tree = location.tree
-    if published := _one_of(tree, {form: find(tree) for form, find in _PUBLISHED.items()}):
+    if published := _one_of(tree, {form: find(tree) for form, (find, _) in _PUBLISHED.items()}):
         form, name = published
-        return Recognition(form, f"{name} is {_REASONS[form]}")
+        return Recognition(form, f"{name} is {_PUBLISHED[form][1]}")
     if tree.root is not None and is_saved_dataset(tree.root):
         return Recognition("huggingface", "the folder was written by `save_to_disk`")
     parquet = [name for name in tree.files if name.lower().endswith(".parquet")]
@@ -188,26 +188,23 @@ def _affectnet_arrays(tree: FileTree) -> list[str]:
     return [] if root is None else [f"{root}/train_set".lstrip("/")]
 
 
-_PUBLISHED: dict[str, Callable[[FileTree], list[str]]] = {
-    "rafdb": find_rafdb_lists,
-    "affectnet": lambda tree: _affectnet_lists(tree) or _affectnet_arrays(tree),
-    "ferplus": _vote_lists,
-    "expw": find_expw_lists,
-    "ckplus": lambda tree: find_ckplus_labels(tree)[:1],
+_PUBLISHED: dict[str, tuple[Callable[[FileTree], list[str]], str]] = {
+    "rafdb": (find_rafdb_lists, "RAF-DB's list of labels"),
+    "affectnet": (
+        lambda tree: _affectnet_lists(tree) or _affectnet_arrays(tree),
+        "an annotation of AffectNet",
+    ),
+    "ferplus": (_vote_lists, "a list of FER+ votes"),
+    "expw": (find_expw_lists, "a list in ExpW's form"),
+    "ckplus": (lambda tree: find_ckplus_labels(tree)[:1], "a label of CK+"),
 }
-_REASONS = {
-    "rafdb": "RAF-DB's list of labels",
-    "affectnet": "an annotation of AffectNet",
-    "ferplus": "a list of FER+ votes",
-    "expw": "a list in ExpW's form",
-    "ckplus": "a label of CK+",
-}
+"""By format: returns its files in a tree, one for each data set, and what such a file is."""
 
 
 def _one_of(tree: FileTree, matches: dict[str, list[str]]) -> tuple[str, str] | None:
     pairs = [(form, name) for form, names in matches.items() for name in names]
     if len(pairs) > 1:
-        raise DataError(several(tree, {name: _REASONS[form] for form, name in pairs}))
+        raise DataError(several(tree, {name: _PUBLISHED[form][1] for form, name in pairs}))
     return pairs[0] if pairs else None
 
 
