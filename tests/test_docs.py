@@ -9,8 +9,11 @@ import click
 import pytest
 import typer.main
 
+from dashboard import navigation
 from fer_core.artifacts import ArtifactStore
+from fer_core.config import recipe_names
 from training.__main__ import app
+from training.options import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -97,3 +100,22 @@ def test_the_results_are_those_of_the_reports(page):
 
 def text(page: str) -> str:
     return (ROOT / page).read_text()
+
+
+def first_column(page: str, header: str) -> list[str]:
+    """Returns the first cells of the table whose first column has this header."""
+    _, _, rest = text(page).partition(f"\n| {header} |")
+    assert rest, f"{page} has no table {header!r}"
+    lines = rest.split("\n\n")[0].splitlines()[2:]
+    return [line.strip("|").split("|")[0].strip() for line in lines]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/dashboard.md"])
+def test_the_tables_of_pages_have_every_page(page):
+    listed = first_column(page, "page")
+    assert sorted(listed) == sorted(spec.title for spec in navigation.PAGES)
+
+
+def test_the_table_of_recipes_has_every_recipe():
+    names = re.findall(r"`(\w+)`", " ".join(first_column("docs/training.md", "recipe")))
+    assert sorted(names) == recipe_names(RECIPES)
