@@ -131,7 +131,9 @@ def thresholds_by_model(benchmark: Benchmark, probed: Sequence[str]) -> None:
 def _accept_former(former: Key, key: Key, values: Sequence[str]) -> None:
     """Reads a picker's value under the key that addresses of earlier versions have."""
     value = st.query_params.get(former)
-    if value in values and key not in st.query_params and key not in st.session_state:
+    if value is None or value not in values:
+        return
+    if key not in st.query_params and key not in st.session_state:
         st.query_params[key] = value
 
 
