@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import read_table, write_table
+from fer_core.artifacts import ArtifactStore, read_table, write_table
 from fer_core.errors import ArtifactError
 from fer_core.explain import methods
 from fer_core.explain.regions import PARTS
@@ -22,6 +22,7 @@ from fer_core.explain.tables import (
     rank_methods,
     region_shares,
 )
+from fer_core.project import ROOT
 
 FACES = [f"f{number}" for number in range(30)]
 PROTOCOL = MeasurementProtocol("run now", "split", 30, "hash", 0, 0)
@@ -159,3 +160,11 @@ def test_protocols_of_older_files_are_read_as_they_are_written_now():
     validation = replace(PROTOCOL, split="validation")
     table = replace(validation, parts="FaceLayout(eyes=0.37)").stamp(pd.DataFrame())
     assert validation.select(table) is table
+
+
+@pytest.mark.parametrize("name", ["ferplus", "synthetic"])
+def test_shipped_regions_of_a_benchmark_can_be_compared(name):
+    runs = ArtifactStore(ROOT / "artifacts").benchmark(name).runs()
+    paths = [run.regions_path for run in runs if run.regions_path.is_file()]
+    protocols = [protocol_of(read_table(path), path.name) for path in paths]
+    assert len({(item.parts, item.samples) for item in protocols}) == 1
