@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.result import Result
+from fer_core.abilities import abilities_of
 from fer_core.artifacts import ArtifactStore
 from fer_core.project import artifacts_root
 from fer_core.synthetic.action_units import PROTOTYPES
@@ -34,7 +35,7 @@ def measure() -> list[Result]:
         shutil.copytree(origin.root, root / "artifacts" / BENCHMARK, ignore=ignored)
         _draw(root / "pictures")
         seconds = _transfer(root)
-    runs = len(origin.runs())
+    runs = sum(abilities_of(run, run.info()).predicts for run in origin.runs())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     minutes = seconds / 60
     return [
