@@ -47,7 +47,7 @@ _SCRIPT = """
   window.ferscopeAddress = true;
   const [push, replace] = [history.pushState, history.replaceState].map((f) => f.bind(history));
   const [defaults, walked, cleared] = [DEFAULTS, WALKED, CLEARED];
-  let [left, walking] = [null, false];
+  let [left, traversed] = [null, false];
   const told = () => window.dispatchEvent(new Event("EVENT"));
   const isStep = (before, after) => {
     const values = (url, key) => url.searchParams.getAll(key).join(" ");
@@ -71,18 +71,19 @@ _SCRIPT = """
   const act = () => { if (!isRunning()) forget(); };
   history.pushState = (state, title, url) => {
     const [before, after] = [new URL(location.href), new URL(url, location.href)];
-    // a page that Back or Forward has passed by is late: its address is not the user's
-    if (walking && before.pathname !== after.pathname) return;
+    // after Back or Forward, and before the next click, only a page that the user has left and that
+    // was still loading changes the path: it is ignored
+    if (traversed && before.pathname !== after.pathname) return;
     const follows = left === before.href;
     (isStep(before, after) && !follows ? push : replace)(state, title, url);
     const stays = before.pathname === after.pathname;
     left = (follows && stays) || isLeaving(before, after) ? location.href : null;
     told();
   };
-  const choose = () => { walking = false; };
+  const navigate = () => { traversed = false; };
   for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, act, true);
-  for (const name of ["click", "keydown"]) window.addEventListener(name, choose, true);
-  window.addEventListener("popstate", () => { forget(); walking = true; });
+  for (const name of ["click", "keydown"]) window.addEventListener(name, navigate, true);
+  window.addEventListener("popstate", () => { forget(); traversed = true; });
   window.addEventListener("popstate", told);
 })();
 </script>

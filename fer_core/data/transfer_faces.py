@@ -195,6 +195,7 @@ def _detected(
     options: FaceOptions,
     detector: FaceDetector | None,
 ) -> list[StoredFaces]:
+    """Finds the faces of each picture, in their order."""
     parts = [pictures[start : start + _DETECTED] for start in range(0, len(pictures), _DETECTED)]
     with ThreadPoolExecutor(_THREADS) as threads:
         results = threads.map(lambda part: _faces_of(part, options, detector), parts)
