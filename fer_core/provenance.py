@@ -4,14 +4,19 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 _LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pandas")
 
 
+@cache
 def git_commit(folder: Path) -> str | None:
-    """Returns the commit of a checkout, with `+` for uncommitted changes; None without git."""
+    """Returns the commit of a checkout, with `+` for uncommitted changes; None without git.
+
+    The first call decides: the process runs the code that was there when it started.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]

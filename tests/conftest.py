@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import gc
 import os
 import shutil
 from functools import cache
@@ -22,6 +23,13 @@ def pytest_collectstart() -> None:
     _prepare_process()
 
 
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector off the modules and tests, which live until the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
 @cache
 def _prepare_process() -> None:
     import torch
@@ -41,6 +49,14 @@ def toy(tmp_path_factory) -> "Toy":
     from tests.support.builders import toy_benchmark
 
     return toy_benchmark(tmp_path_factory.mktemp("toy"), per_class=40)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_are_not_forced_to_disk():
+    """No test cuts the power, so none waits for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -187,8 +187,13 @@ class Trainer:
 
         Seeding every step makes a resumed training draw what an uninterrupted one would have.
         """
-        seed, process = self.recipe.train.seed, self.accelerator.process_index
-        torch.manual_seed(step_seed(seed, self.state.epoch, self.state.step, process))
+        process = self.accelerator.process_index
+        seed = step_seed(self.recipe.train.seed, self.state.epoch, self.state.step, process)
+        if self.accelerator.device.type == "cpu":
+            # torch.manual_seed formats stack traces for each kind of device that is absent
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def learning_rate(self, step: int) -> float:
         """Returns the classifier's learning rate at a global step."""
