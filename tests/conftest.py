@@ -78,6 +78,23 @@ def measured_framing(_framing_is_not_measured, monkeypatch):
     monkeypatch.setattr(prepare, "_framing", _framing_is_not_measured)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def transformed_copy_search():
+    """Preparation in tests searches for no transformed copies; yields the search.
+
+    It would fit a descriptor of each toy's noise. Tests of the search call it or put it back.
+    """
+    from fer_core.data import copy_search
+    from fer_core.data.transformed_copies.table import TransformedCopies
+
+    search = copy_search.find_transformed_copies
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            copy_search, "find_transformed_copies", lambda *_, **__: TransformedCopies.none()
+        )
+        yield search
+
+
 @pytest.fixture
 def artifacts_copy(toy, tmp_path) -> Path:
     """A copy of the toy benchmark's artifacts, to change or damage."""

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_core.artifacts import BenchmarkDir
+from fer_core.data import copy_search
 from fer_core.data.card import DatasetCard
 from fer_core.data.plan import PrepareOptions, SplitPlan
 from fer_core.data.prepare import mean_faces, prepare, prepare_sources, publish_facts
@@ -18,7 +19,7 @@ from fer_core.data.sources.base import Sample, Skipped
 from fer_core.data.sources.fer2013 import Fer2013Source
 from fer_core.data.sources.folder import FolderSource
 from fer_core.data.transformed_copies.changes import similarity
-from fer_core.data.transformed_copies.table import describe_change
+from fer_core.data.transformed_copies.table import TransformedCopies, describe_change
 from fer_core.errors import ArtifactError, DataError
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import render
@@ -630,12 +631,17 @@ def prepared_with(folder: Path, **split: str) -> PreparedDataset:
 
 
 @pytest.fixture(scope="module")
-def transformed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedDataset]:
+def transformed(
+    tmp_path_factory: pytest.TempPathFactory,
+    transformed_copy_search: Callable[..., TransformedCopies],
+) -> dict[str, PreparedDataset]:
     folder = tmp_path_factory.mktemp("transformed")
-    return {
-        mode: prepared_with(folder / mode, transformed_copies=mode)
-        for mode in ("auto", "report", "off")
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copy_search, "find_transformed_copies", transformed_copy_search)
+        return {
+            mode: prepared_with(folder / mode, transformed_copies=mode)
+            for mode in ("auto", "report", "off")
+        }
 
 
 def facts_of(dataset: PreparedDataset, sample: str) -> tuple:
