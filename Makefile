@@ -43,10 +43,10 @@ types: setup-dev ## Check types
 	$(BIN)/mypy
 
 test-unit: setup-dev ## Run all tests that need no browser
-	$(BIN)/pytest -m "not browser" -n auto --dist worksteal
+	$(BIN)/pytest -m "not browser" --ignore tests/browser -n auto --dist worksteal
 
 test-browser: setup-dev ## Click through the dashboard in Chromium (FERSCOPE_CHROMIUM names another)
-	$(BIN)/pytest -m browser -n 2 --dist loadfile
+	$(BIN)/pytest tests/browser -m browser -n 2 --dist loadfile
 
 test-remote: setup-dev ## Test datasets at URLs, against a local stand-in of S3
 	$(INSTALL) -r requirements-remote.txt 'moto[server]'
