@@ -8,12 +8,8 @@ import pytest
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.predictions import SplitPredictions
-from fer_core.evaluation.ranking import (
-    Doubt,
-    doubts_of,
-    label_chances,
-    rank_under_doubt,
-)
+from fer_core.evaluation.ranking import Doubt, doubts_of, rank_under_doubt
+from fer_core.evaluation.resampled_accuracy import label_chances
 from fer_core.labels import LabelSet
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -70,31 +66,6 @@ def test_without_doubt_every_draw_has_the_same_order():
     ranking = rank_under_doubt(aligned({"a": [0, 0], "b": [0, 1]}, [0, 1]), [], draws=5)
     assert ranking.runs == ("b", "a")
     np.testing.assert_array_equal(ranking.accuracy, [[1.0, 0.5]] * 5)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ([10, 0, 0], [1, 0, 0]),
-        ([5, 5, 0], [0.5, 0.5, 0]),
-        ([0, 0, 0], [0, 0, 0]),
-        # three votes of 2 : 1: two or three of them win, 3 (2/3)^2 (1/3) + (2/3)^3
-        ([2, 1, 0], [20 / 27, 7 / 27, 0]),
-        # two votes of 1 : 1: 2:0 wins with 1/4, a tie of 1/2 is broken at random
-        ([0, 1, 1], [0, 0.5, 0.5]),
-    ],
-)
-def test_chances_of_labels_are_exact(given, expected):
-    np.testing.assert_allclose(label_chances(np.array([given])), [expected], atol=1e-12)
-
-
-def test_chances_of_labels_agree_with_drawn_votes():
-    given = np.array([[6, 3, 1], [4, 3, 3]])
-    random = np.random.default_rng(0)
-    for row, chances in zip(given, label_chances(given), strict=True):
-        drawn = random.multinomial(10, row / 10, size=100_000) + random.random((100_000, 3)) / 2
-        shares = np.bincount(drawn.argmax(axis=1), minlength=3) / 100_000
-        np.testing.assert_allclose(chances, shares, atol=0.006)
 
 
 def test_redrawn_annotators_move_accuracy_only_where_they_disagree():

@@ -1,0 +1,225 @@
+"""Accuracy of runs in resamples of the images and of the annotators' votes.
+
+Up to `EXACT_IMAGES` images, the resamples are drawn. Of more images, only their sums are: how many
+of its images each run predicts correctly is the sum over many independent images, so it is normal
+by the central limit theorem, with mean and covariance of the same resampling. The time then does
+not grow with draws times images.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from fer_core.evaluation.aligned import AlignedPredictions
+from fer_core.evaluation.human_votes import Votes
+
+EXACT_IMAGES = 10_000
+"""Images up to which the resamples themselves are drawn."""
+
+NO_CLASS = -1
+"""Label of an image whose most frequent vote is no class."""
+
+_CHUNK = 100
+_BLOCK = 65_536
+
+
+def resampled_accuracies(
+    aligned: AlignedPredictions,
+    votes: Votes | None,
+    random: np.random.Generator,
+    draws: int,
+    *,
+    images: bool,
+) -> NDArray[np.float64]:
+    """Returns accuracies in resamples of the images, of the votes, or of both.
+
+    Args:
+        aligned: Predictions of at least one run.
+        votes: Annotators' votes to resample, for the same images; None keeps the labels.
+        random: Source of the draws.
+        draws: Number of draws.
+        images: Whether to draw bootstrap samples of the images.
+
+    Returns:
+        Shape (draws, R).
+    """
+    chances = None if votes is None else _label_chances_of(aligned, votes)
+    if len(aligned) > EXACT_IMAGES:
+        return _normal_accuracies(aligned, chances, random, draws, images=images)
+    labels = None if chances is None else _labels(chances, len(aligned.labels), random, draws)
+    weights = _weights(len(aligned), random, draws) if images else None
+    return _accuracies(aligned, labels, weights, draws)
+
+
+def _normal_accuracies(
+    aligned: AlignedPredictions,
+    chances: NDArray[np.float64] | None,
+    random: np.random.Generator,
+    draws: int,
+    *,
+    images: bool,
+) -> NDArray[np.float64]:
+    """Draws each run's number of hits, and the number of images with a class, as normal.
+
+    With weights w of the images (variance 1 - 1/N, covariance -1/N) and independent hits x of mean
+    m, the sum of w x has the covariance (2 - 1/N) sum(Cov x) + sum(m m') - sum(m) sum(m)' / N.
+    """
+    count = len(aligned)
+    mean, of_means, of_hits = _moments(aligned, chances)
+    by_votes = of_hits - of_means
+    covariance = by_votes
+    if images:
+        covariance = (2 - 1 / count) * by_votes + of_means - np.outer(mean, mean) / count
+    drawn = random.multivariate_normal(
+        mean, covariance, size=draws, check_valid="ignore", method="eigh"
+    )
+    sums = np.rint(drawn)
+    total = np.maximum(sums[:, -1:], 1)
+    accuracy: NDArray[np.float64] = np.clip(sums[:, :-1], 0, total) / total
+    return accuracy
+
+
+def _moments(
+    aligned: AlignedPredictions, chances: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sums moments of the hits over the images; the last row is whether an image has a class.
+
+    Returns:
+        The sums of the means m, of m m', and of the second moments; R + 1 rows each.
+    """
+    runs, classes = len(aligned.predicted), len(aligned.labels)
+    mean, of_means = np.zeros(runs + 1), np.zeros((runs + 1, runs + 1))
+    of_hits = np.zeros((runs + 1, runs + 1))
+    for start in range(0, len(aligned), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        predicted = aligned.predicted[:, part]
+        if chances is None:
+            hit = aligned.right[:, part].astype(np.float64)
+        else:
+            likely = chances[part, :classes].T
+            hit = np.take_along_axis(likely, predicted.astype(np.intp), axis=0)
+            for index in range(classes):
+                says = (predicted == index).astype(np.float64)
+                of_hits[:-1, :-1] += (says * likely[index]) @ says.T
+        has_class = np.ones(hit.shape[1]) if chances is None else likely.sum(axis=0)
+        hit = np.concatenate([hit, has_class[None]])
+        mean += hit.sum(axis=1)
+        of_means += hit @ hit.T
+    if chances is None:
+        return mean, of_means, of_means
+    of_hits[-1], of_hits[:, -1] = mean, mean  # whoever is right is so on an image with a class
+    return mean, of_means, of_hits
+
+
+def _weights(images: int, random: np.random.Generator, draws: int) -> NDArray[np.float32]:
+    """Returns how often each image is in each bootstrap sample, shape (draws, N)."""
+    picked = random.integers(images, size=(draws, images), dtype=np.int32)
+    picked += (np.arange(draws, dtype=np.int32) * images)[:, None]
+    counts = np.bincount(picked.ravel(), minlength=draws * images)
+    return counts.reshape(draws, images).astype(np.float32)
+
+
+def _accuracies(
+    aligned: AlignedPredictions,
+    labels: NDArray[np.int8] | None,
+    weights: NDArray[np.float32] | None,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Returns accuracy by draw and run, shape (draws, R)."""
+    if labels is None:
+        right = aligned.right.T.astype(np.float32)
+        if weights is None:
+            return np.repeat(right.mean(axis=0, dtype=np.float64)[None], draws, axis=0)
+        return (weights @ right).astype(np.float64) / len(aligned)
+    predicted = aligned.predicted.astype(np.int8)
+    result = np.empty((draws, len(predicted)))
+    for start in range(0, draws, _CHUNK):
+        drawn = labels[start : start + _CHUNK]
+        of_class = drawn != NO_CLASS
+        scale = of_class if weights is None else weights[start : start + _CHUNK] * of_class
+        total = scale.sum(axis=1, dtype=np.float64)
+        for run, classes in enumerate(predicted):
+            hits = drawn == classes
+            if weights is None:
+                counted = hits.sum(axis=1)
+            else:
+                counted = np.einsum("dn,dn->d", weights[start : start + _CHUNK], hits)
+            result[start : start + _CHUNK, run] = counted / np.maximum(total, 1)
+    return result
+
+
+def _label_chances_of(aligned: AlignedPredictions, votes: Votes) -> NDArray[np.float64]:
+    """Returns the chances of the labels, shape (N, M); an image without votes keeps its label."""
+    chances = label_chances(np.concatenate([votes.counts, votes.others], axis=1))
+    without = chances.sum(axis=1) == 0
+    chances[without, aligned.truth[without]] = 1.0
+    return chances
+
+
+def _labels(
+    chances: NDArray[np.float64], classes: int, random: np.random.Generator, draws: int
+) -> NDArray[np.int8]:
+    """Resamples the images' labels, shape (draws, N)."""
+    certain = chances.max(axis=1) == 1.0
+    winner = chances.argmax(axis=1)
+    labels = np.broadcast_to(winner, (draws, len(winner))).astype(np.int8)
+    steps = np.cumsum(chances[~certain], axis=1)
+    uniform = random.random((draws, len(steps)), dtype=np.float32)
+    drawn = np.zeros(uniform.shape, dtype=np.int8)
+    for column in range(chances.shape[1] - 1):
+        drawn += uniform >= steps[:, column]
+    labels[:, ~certain] = drawn
+    labels[labels >= classes] = NO_CLASS
+    return labels
+
+
+def label_chances(votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the probability of each option to win when the votes are resampled.
+
+    As many votes as an image has are drawn from the shares of its votes; equal counts are broken
+    at random. The chances are exact: all outcomes are enumerated.
+
+    Args:
+        votes: Votes by image and option, shape (N, M).
+
+    Returns:
+        Shape (N, M); zeros for images without votes.
+    """
+    patterns, inverse = np.unique(np.rint(votes).astype(np.int64), axis=0, return_inverse=True)
+    chances = np.zeros(patterns.shape)
+    for row, pattern in enumerate(patterns):
+        options = np.flatnonzero(pattern)
+        if len(options):
+            counts = tuple(sorted(pattern[options].tolist()))
+            ranks = np.argsort(np.argsort(pattern[options], kind="stable"), kind="stable")
+            chances[row, options] = np.asarray(_chances(counts))[ranks]
+    result: NDArray[np.float64] = chances[inverse.reshape(-1)]
+    return result
+
+
+@cache
+def _chances(counts: tuple[int, ...]) -> tuple[float, ...]:
+    """Returns the chances of options with these votes, in their order."""
+    total, options = sum(counts), len(counts)
+    if options == 1:
+        return (1.0,)
+    outcomes = _outcomes(total, options)
+    log_shares = np.log(np.asarray(counts) / total)
+    log_chance = gammaln(total + 1) - gammaln(outcomes + 1).sum(axis=1) + outcomes @ log_shares
+    wins = outcomes == outcomes.max(axis=1, keepdims=True)
+    shares = wins / wins.sum(axis=1, keepdims=True)
+    return tuple((np.exp(log_chance) @ shares).tolist())
+
+
+@cache
+def _outcomes(total: int, options: int) -> NDArray[np.int64]:
+    """Returns all ways to divide votes among options, shape (ways, options)."""
+    if options == 1:
+        return np.array([[total]])
+    parts = [
+        np.insert(_outcomes(total - first, options - 1), 0, first, axis=1)
+        for first in range(total + 1)
+    ]
+    return np.concatenate(parts)
