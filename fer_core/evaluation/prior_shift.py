@@ -7,12 +7,12 @@ Adding a multiple of the log class frequencies to the logits trades one for the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_core.evaluation import metrics
-from fer_core.evaluation.columns import best_column, chunks
+from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
 
@@ -77,68 +77,65 @@ def trade_off_curve(
     Returns:
         One point per strength, in their order.
     """
-    matrices = np.zeros((len(strengths), len(logarithms), len(logarithms)), dtype=np.int64)
+    order = np.argsort(strengths)
+    classes = len(logarithms)
+    hits = np.zeros((classes, len(strengths)), dtype=np.int64)
     for rows in chunks(len(truth)):
-        part = probabilities[rows].astype(np.float64, copy=False)
+        part, of_class = probabilities[rows].astype(np.float64, copy=False), truth[rows]
         logits = np.log(np.maximum(part, np.finfo(np.float64).tiny))
-        _Shifted(logits, truth[rows], logarithms, strengths).count(matrices)
+        for index in range(classes):
+            own = logits[of_class == index]
+            hits[index, order] += _hits(own, index, logarithms, np.asarray(strengths)[order])
+    samples = np.bincount(truth, minlength=classes)
+    recall = hits[samples > 0] / samples[samples > 0, None]
     return tuple(
-        TradeOff(value, metrics.accuracy(matrix), metrics.macro_recall(matrix))
-        for value, matrix in zip(strengths, matrices, strict=True)
+        TradeOff(value, float(correct / len(truth)), float(mean))
+        for value, correct, mean in zip(
+            strengths, hits.sum(axis=0), recall.mean(axis=0), strict=True
+        )
     )
 
 
-@dataclass(frozen=True)
-class _Shifted:
-    """Predictions of some samples at each strength of the prior shift.
+def _hits(
+    logits: NDArray[np.float64],
+    own: int,
+    logarithms: NDArray[np.float64],
+    strengths: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Counts the samples of a class that are predicted as this class at each strength.
 
-    Each logit is linear in the strength, and the largest of linear functions is convex: a class
-    that is predicted at two strengths is predicted at all between. So strengths are halved only for
-    the samples whose prediction differs.
+    Each logit is linear in the strength, so the class has a larger logit than another one from some
+    strength on or up to some strength, and the largest of all in one interval of strengths.
+
+    Args:
+        logits: Logits of the samples of the class, shape (N, K).
+        own: Index of the class.
+        logarithms: Log class frequencies, shape (K,).
+        strengths: Ascending, shape (S,).
+
+    Returns:
+        Shape (S,).
     """
-
-    logits: NDArray[np.float64]
-    truth: Indices
-    logarithms: NDArray[np.float64]
-    strengths: Sequence[float]
-
-    def count(self, matrices: NDArray[np.int64]) -> None:
-        """Adds the samples to the confusion matrices, shape (strengths, K, K)."""
-        order = [int(index) for index in np.argsort(self.strengths)]
-        every = np.arange(len(self.truth))
-        first, last = (self._predict(order[end], every) for end in (0, -1))
-        matrices[order[0]] += self._matrix(every, first)
-        if len(order) > 1:
-            matrices[order[-1]] += self._matrix(every, last)
-        self._between(matrices, order, every, (first, last))
-
-    def _between(
-        self,
-        matrices: NDArray[np.int64],
-        order: Sequence[int],
-        rows: Indices,
-        ends: tuple[Indices, Indices],
-    ) -> None:
-        """Counts rows at all strengths of an ascending order except the first and the last."""
-        first, last = ends
-        same = first == last
-        matrices[order[1:-1]] += self._matrix(rows[same], first[same])
-        rows, first, last = rows[~same], first[~same], last[~same]
-        if len(order) < 3 or not len(rows):
-            return
-        middle = len(order) // 2
-        predicted = self._predict(order[middle], rows)
-        matrices[order[middle]] += self._matrix(rows, predicted)
-        self._between(matrices, order[: middle + 1], rows, (first, predicted))
-        self._between(matrices, order[middle:], rows, (predicted, last))
-
-    def _predict(self, index: int, rows: Indices) -> Indices:
-        logits = self.logits if len(rows) == len(self.logits) else self.logits[rows]
-        shift = self.strengths[index] * self.logarithms
-        return best_column(logits + shift)[0].astype(np.int64)
-
-    def _matrix(self, rows: Indices, predicted: Indices) -> NDArray[np.int64]:
-        return metrics.confusion_matrix(self.truth[rows], predicted, len(self.logarithms))
+    first = np.zeros(len(logits), dtype=np.intp)
+    end = np.full(len(logits), len(strengths), dtype=np.intp)
+    for other in range(len(logarithms)):
+        if other == own:
+            continue
+        lead = logits[:, own] - logits[:, other]
+        slope = logarithms[other] - logarithms[own]
+        wins_ties = own < other  # of equal logits the first counts
+        if slope == 0:
+            end[~(lead >= 0 if wins_ties else lead > 0)] = 0
+        elif slope > 0:
+            side: Literal["left", "right"] = "right" if wins_ties else "left"
+            np.minimum(end, np.searchsorted(strengths, lead / slope, side), out=end)
+        else:
+            side = "left" if wins_ties else "right"
+            np.maximum(first, np.searchsorted(strengths, lead / slope, side), out=first)
+    inside = first < end
+    started = np.bincount(first[inside], minlength=len(strengths) + 1)
+    ended = np.bincount(end[inside], minlength=len(strengths) + 1)
+    return np.cumsum(started - ended)[:-1]
 
 
 @dataclass(frozen=True)

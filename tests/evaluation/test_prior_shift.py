@@ -157,7 +157,7 @@ def direct_curve(probabilities, truth, logarithms, strengths):
 
 
 @pytest.mark.parametrize("strengths", [(0.3,), (0.5, -0.5), (0.0, 1.0, -1.0, 0.25), STRENGTHS])
-def test_halving_the_strengths_gives_the_curve_of_every_strength(strengths):
+def test_a_curve_equals_predictions_at_every_strength(strengths):
     random = np.random.default_rng(1)
     truth = random.integers(0, 5, 40_000)
     probabilities = random.dirichlet(np.full(5, 0.7), len(truth))
