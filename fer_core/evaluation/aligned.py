@@ -1,7 +1,8 @@
 """Predictions of several runs for the same samples in the same order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -20,12 +21,12 @@ class AlignedPredictions:
     Attributes:
         predictions: Predictions by run id.
         predicted: Class indices by run and sample, shape (R, N).
-        confidence: Largest probabilities, shape (R, N); calibrated after `with_temperatures`.
+        temperatures: Temperature of `confidence` by run id; 1 where a run is missing.
     """
 
     predictions: Mapping[str, SplitPredictions]
     predicted: NDArray[np.int64]
-    confidence: NDArray[np.float64]
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, predictions: Mapping[str, SplitPredictions]) -> Self:
@@ -43,8 +44,16 @@ class AlignedPredictions:
         return cls(
             aligned,
             np.stack([part.predicted for part in aligned.values()]),
-            np.stack([part.confidence for part in aligned.values()]),
         )
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """Largest probabilities, shape (R, N); calibrated after `with_temperatures`."""
+        return np.stack([self._confidence(run_id) for run_id in self.runs])
+
+    def _confidence(self, run_id: str) -> NDArray[np.float64]:
+        part, temperature = self.predictions[run_id], self.temperatures.get(run_id, 1.0)
+        return part.confidence if temperature == 1 else scaled_confidence(part.stored, temperature)
 
     def with_temperatures(self, temperatures: Mapping[str, float | None]) -> Self:
         """Returns the same predictions with calibrated confidence.
@@ -54,11 +63,8 @@ class AlignedPredictions:
         Args:
             temperatures: Temperature of each run; None leaves its confidence unchanged.
         """
-        rows = [
-            scaled_confidence(part.stored, temperatures[run_id] or 1.0)
-            for run_id, part in self.predictions.items()
-        ]
-        return replace(self, confidence=np.stack(rows))
+        known = {run_id: value for run_id, value in temperatures.items() if value is not None}
+        return replace(self, temperatures=known)
 
     def only(self, runs: Sequence[str]) -> Self:
         """Returns the predictions of some of the runs, in the order given.
@@ -69,11 +75,8 @@ class AlignedPredictions:
         if tuple(runs) == self.runs:
             return self
         rows = [self.row(run_id) for run_id in runs]
-        return type(self)(
-            {run_id: self.predictions[run_id] for run_id in runs},
-            self.predicted[rows],
-            self.confidence[rows],
-        )
+        kept = {run_id: self.predictions[run_id] for run_id in runs}
+        return type(self)(kept, self.predicted[rows], self.temperatures)
 
     def __len__(self) -> int:
         return len(self.truth)
