@@ -60,6 +60,7 @@ def main(
     samples: Annotated[
         int, typer.Option(min=1000, help="Test samples of the benchmark of `scale`.")
     ] = 300_000,
+    runs: Annotated[int, typer.Option(min=2, help="Runs of the benchmark of `scale`.")] = 12,
 ) -> None:
     """Measure speed, memory and face detection; print each figure with its target."""
     unknown = sorted(set(only or []) - set(MEASURES))
@@ -68,7 +69,7 @@ def main(
     table = Table("what", "measured", "against", "target", "reached")
     for name, measure in MEASURES.items():
         if not only or name in only:
-            measured = scale.measure(samples) if measure is scale.measure else measure()
+            measured = scale.measure(samples, runs) if measure is scale.measure else measure()
             for result in measured:
                 table.add_row(*_row(result))
     console = Console()
