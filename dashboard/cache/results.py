@@ -5,6 +5,7 @@ aligned by sample. The caching rules are those of `dashboard.cache.benchmarks`.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +43,13 @@ from fer_core.evaluation.diversity import Agreement
 from fer_core.evaluation.diversity import agreement as measure_agreement
 from fer_core.evaluation.diversity import effective_members as count_effective_members
 from fer_core.evaluation.human_votes import HumanAgreement, VoteMetrics, Votes
-from fer_core.evaluation.leaderboard import BenchmarkResults, Entry, RunSource, build_leaderboard
+from fer_core.evaluation.leaderboard import (
+    THREADS,
+    BenchmarkResults,
+    Entry,
+    RunSource,
+    build_leaderboard,
+)
 from fer_core.evaluation.lineage import Lineage, trace_lineage
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.evaluation.prior_shift import PriorCurves
@@ -308,17 +315,20 @@ def prior_curves(benchmark: Benchmark, scope: Scope) -> dict[str, PriorCurves]:
 
     Runs are left out where no validation image has the scored classes.
     """
-    curves = {}
-    for run_id, scored in board(benchmark, scope).aligned.predictions.items():
-        run = benchmark.run(run_id)
-        validation = validation_predictions(predictions(run), samples(benchmark), scope.classes)
-        if validation is not None:
-            all_counts = dict(
-                zip(benchmark.info.label_set.names, benchmark.info.train_counts, strict=True)
-            )
-            counts = np.array([all_counts[name] for name in scored.labels.names])
-            curves[run_id] = measure_prior_curves(validation, scored, counts, run.info.prior_shift)
-    return curves
+    train_counts = dict(
+        zip(benchmark.info.label_set.names, benchmark.info.train_counts, strict=True)
+    )
+    pending: dict[str, Future[PriorCurves]] = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        for run_id, scored in board(benchmark, scope).aligned.predictions.items():
+            run = benchmark.run(run_id)
+            validation = validation_predictions(predictions(run), samples(benchmark), scope.classes)
+            if validation is not None:
+                counts = np.array([train_counts[name] for name in scored.labels.names])
+                pending[run_id] = pool.submit(
+                    measure_prior_curves, validation, scored, counts, run.info.prior_shift
+                )
+    return {run_id: curves.result() for run_id, curves in pending.items()}
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner="Computing slices ...", hash_funcs=BY_RESULTS)

@@ -182,12 +182,14 @@ def fit_temperature(validation: SplitPredictions) -> float:
     Args:
         validation: Validation predictions of the run; never the predictions that are reported.
     """
-    logs = np.log(np.clip(validation.probabilities, _SMALLEST, 1))
-    rows = np.arange(len(validation))
+    logs = np.log(np.clip(validation.probabilities.T, _SMALLEST, 1))
+    logs -= logs.max(axis=0)
+    of_truth = float(logs[validation.truth, np.arange(len(validation))].mean())
 
     def loss(log_temperature: float) -> float:
-        scaled = logs / np.exp(log_temperature)
-        return float((_log_sum(scaled) - scaled[rows, validation.truth]).mean())
+        temperature = np.exp(log_temperature)
+        total = np.exp(logs / temperature).sum(axis=0)
+        return float(np.log(total).mean() - of_truth / temperature)
 
     bounds = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
     result = optimize.minimize_scalar(
@@ -218,8 +220,10 @@ def scaled_confidence(probabilities: Stored, temperature: float) -> NDArray[np.f
     """
     confidence = np.empty(len(probabilities))
     for rows in chunks(len(probabilities)):
-        part = probabilities[rows].astype(np.float64, copy=False)
-        confidence[rows] = scale_confidence(part, temperature).max(axis=1)
+        logs = np.log(np.maximum(probabilities[rows].T, _SMALLEST))
+        logs -= logs.max(axis=0)
+        logs /= temperature
+        confidence[rows] = 1 / np.exp(logs).sum(axis=0, dtype=np.float64)
     return confidence
 
 
@@ -227,12 +231,6 @@ def scale_predictions(predictions: SplitPredictions, temperature: float) -> Spli
     """Returns temperature-scaled predictions, see `scale_confidence`."""
     scaled = scale_confidence(predictions.probabilities, temperature)
     return SplitPredictions(predictions.labels, predictions.ids, predictions.truth, scaled)
-
-
-def _log_sum(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    peak = logs.max(axis=1)
-    total: NDArray[np.float64] = peak + np.log(np.exp(logs - peak[:, None]).sum(axis=1))
-    return total
 
 
 @dataclass(frozen=True)

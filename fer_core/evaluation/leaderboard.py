@@ -25,7 +25,8 @@ from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo
 
-_THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, os.cpu_count() or 1)
+"""Runs that are evaluated at once; numpy works outside Python's global lock."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def _evaluated(
     evaluator = ScopeEvaluator(samples, scope)
     predictions: dict[str, SplitPredictions] = {}
     pending: dict[str, Future[Evaluation]] = {}
-    with ThreadPoolExecutor(_THREADS) as pool:  # numpy works outside Python's global lock
+    with ThreadPoolExecutor(THREADS) as pool:
         for run in runs:
             try:
                 loaded = run.load()

@@ -175,13 +175,13 @@ def _floats(column: pa.ChunkedArray, where: str) -> Stored:
 
 def _bad_sum(columns: Sequence[Stored]) -> int | None:
     """Returns the first row that does not sum to 1 or has a negative number."""
-    total = np.zeros(len(columns[0]))
-    negative = np.zeros(len(total), dtype=bool)
-    for column in columns:
+    total = columns[0].copy()
+    lowest = columns[0].copy()
+    for column in columns[1:]:
         total += column
-        negative |= column < 0
-    off = ~(np.abs(total - 1) <= SUM_TOLERANCE) | negative
-    return int(np.argmax(off)) if off.any() else None
+        np.minimum(lowest, column, out=lowest)
+    good = (np.abs(total - 1) <= SUM_TOLERANCE) & (lowest >= 0)
+    return None if good.all() else int(np.argmin(good))
 
 
 def _matrix(columns: Sequence[Stored], rows: _Rows) -> Stored:

@@ -7,7 +7,6 @@ Adding a multiple of the log class frequencies to the logits trades one for the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ CURVE_STRENGTHS = tuple(float(value) for value in np.linspace(-1, 1, 41).round(2
 
 SLACK = 0.2
 """Tolerance in standard errors of the accuracy within which a smaller shift is preferred."""
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_BELOW_ZERO = 1e-30  # vanishes in the rounding of any number but 0
 
 
 def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -78,14 +80,14 @@ def trade_off_curve(
         One point per strength, in their order.
     """
     order = np.argsort(strengths)
-    classes = len(logarithms)
+    ascending, classes = np.asarray(strengths, dtype=np.float64)[order], len(logarithms)
     hits = np.zeros((classes, len(strengths)), dtype=np.int64)
     for rows in chunks(len(truth)):
-        part, of_class = probabilities[rows].astype(np.float64, copy=False), truth[rows]
-        logits = np.log(np.maximum(part, np.finfo(np.float64).tiny))
-        for index in range(classes):
-            own = logits[of_class == index]
-            hits[index, order] += _hits(own, index, logarithms, np.asarray(strengths)[order])
+        by_class = np.ascontiguousarray(probabilities[rows].T)
+        logits = np.log(np.maximum(by_class, _SMALLEST))
+        for own in range(classes):
+            of_class = np.flatnonzero(truth[rows] == own)
+            hits[own, order] += _hits(logits[:, of_class], own, logarithms, ascending)
     samples = np.bincount(truth, minlength=classes)
     recall = hits[samples > 0] / samples[samples > 0, None]
     return tuple(
@@ -97,10 +99,7 @@ def trade_off_curve(
 
 
 def _hits(
-    logits: NDArray[np.float64],
-    own: int,
-    logarithms: NDArray[np.float64],
-    strengths: NDArray[np.float64],
+    logits: Stored, own: int, logarithms: NDArray[np.float64], strengths: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """Counts the samples of a class that are predicted as this class at each strength.
 
@@ -108,7 +107,7 @@ def _hits(
     strength on or up to some strength, and the largest of all in one interval of strengths.
 
     Args:
-        logits: Logits of the samples of the class, shape (N, K).
+        logits: Logits of the samples of the class, shape (K, N).
         own: Index of the class.
         logarithms: Log class frequencies, shape (K,).
         strengths: Ascending, shape (S,).
@@ -116,22 +115,23 @@ def _hits(
     Returns:
         Shape (S,).
     """
-    first = np.zeros(len(logits), dtype=np.intp)
-    end = np.full(len(logits), len(strengths), dtype=np.intp)
+    lowest = np.full(logits.shape[1], -np.inf, dtype=logits.dtype)
+    highest = np.full(logits.shape[1], np.inf, dtype=logits.dtype)
     for other in range(len(logarithms)):
         if other == own:
             continue
-        lead = logits[:, own] - logits[:, other]
-        slope = logarithms[other] - logarithms[own]
-        wins_ties = own < other  # of equal logits the first counts
+        lead = logits[own] - logits[other]
+        if other < own:  # of equal logits the first counts: a lead of 0 is not enough
+            lead -= _BELOW_ZERO
+        slope = float(logarithms[other] - logarithms[own])
         if slope == 0:
-            end[~(lead >= 0 if wins_ties else lead > 0)] = 0
+            highest[lead < 0] = -np.inf
         elif slope > 0:
-            side: Literal["left", "right"] = "right" if wins_ties else "left"
-            np.minimum(end, np.searchsorted(strengths, lead / slope, side), out=end)
+            np.minimum(highest, lead / slope, out=highest)
         else:
-            side = "left" if wins_ties else "right"
-            np.maximum(first, np.searchsorted(strengths, lead / slope, side), out=first)
+            np.maximum(lowest, lead / slope, out=lowest)
+    first = np.searchsorted(strengths, lowest, "left")
+    end = np.searchsorted(strengths, highest, "right")
     inside = first < end
     started = np.bincount(first[inside], minlength=len(strengths) + 1)
     ended = np.bincount(end[inside], minlength=len(strengths) + 1)

@@ -51,7 +51,7 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
         confidence: Confidence of each prediction, shape (N,).
         right: Whether each prediction is right, shape (N,).
     """
-    order = np.argsort(-confidence)
+    order = _most_confident_first(confidence)
     ranked = confidence[order]
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     sizes = np.diff(np.append(starts, len(ranked)))
@@ -59,3 +59,15 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
     accepted = np.arange(1, len(ranked) + 1)
     risk = np.cumsum(np.repeat(errors / sizes, sizes)) / accepted
     return RiskCoverage(accepted / len(ranked), risk, ranked)
+
+
+def _most_confident_first(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns the order of descending confidence.
+
+    Predictions are stored in half precision. Positive ones sort as integers of 16 bits do, which
+    numpy sorts by radix, several times faster.
+    """
+    half = confidence.astype(np.float16)
+    if (half == confidence).all() and (confidence >= 0).all():
+        return np.argsort(~half.view(np.uint16), kind="stable")
+    return np.argsort(-confidence)

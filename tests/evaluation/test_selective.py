@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from fer_core.evaluation.selective import risk_coverage
 from tests.support.constructed import any_scores, doubled, shuffled
@@ -50,3 +51,14 @@ def test_risk_and_coverage_are_shares_and_monotonic(scores):
     thin = curve.thinned(5)
     assert len(thin.risk) <= 5
     assert thin.risk[-1] == curve.risk[-1]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.6001, 0.9995, 1.0]), min_size=1, max_size=60))
+def test_confidences_in_half_precision_rank_as_any_others(values):
+    """They are sorted in another way; the curve is that of the same values in double precision."""
+    stored = np.array(values, dtype=np.float16).astype(np.float64)
+    right = np.arange(len(values)) % 3 > 0
+    ranked = risk_coverage(stored, right)
+    shifted = risk_coverage(stored + 1e-9, right)  # the same order, but in no half precision
+    np.testing.assert_array_equal(ranked.risk, shifted.risk)
+    np.testing.assert_array_equal(ranked.threshold, np.sort(stored)[::-1])
