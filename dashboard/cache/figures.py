@@ -7,7 +7,9 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
+from pydantic import BaseModel
 
 MOST_FIGURES = 128
 _SMALL = 1 << 16  # bytes; larger arrays are told apart by identity
@@ -21,9 +23,9 @@ _lock = threading.Lock()
 def figure(build: Callable[..., go.Figure], *arguments: object, **options: object) -> go.Figure:
     """Returns the chart of a function for its arguments; it is shared and must not be changed.
 
-    Numbers, texts, small arrays and the dataclasses and containers of these count as equal by
-    value. Tables and large arrays count as equal if they are the same object, so only pass those
-    that are cached; they stay in memory as long as the chart.
+    Numbers, texts, small arrays, small tables of numbers, and the dataclasses, models and
+    containers of these count as equal by value. Other arrays and tables count as equal if they are
+    the same object, so only pass those that are cached; they stay in memory as long as the chart.
 
     Args:
         build: A function of `fer_core.figures` that depends on its arguments only.
@@ -60,8 +62,16 @@ def _token(value: Any, kept: list[object]) -> Hashable:  # noqa: ANN401 (any arg
         return (type(value), tuple(_token(item, kept) for item in value))
     if isinstance(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype != object:
         return (np.ndarray, value.shape, value.dtype.str, value.tobytes())
+    if isinstance(value, pd.DataFrame) and _is_small(value):
+        return (pd.DataFrame, tuple(value.columns), tuple(value.index), value.to_numpy().tobytes())
+    if isinstance(value, BaseModel):
+        return (type(value), value.model_dump_json())
     if is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value)]
         return (type(value), tuple(_token(getattr(value, name), kept) for name in names))
     kept.append(value)
     return (object, id(value))
+
+
+def _is_small(table: pd.DataFrame) -> bool:
+    return 8 * table.size <= _SMALL and all(kind == np.float64 for kind in table.dtypes)

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import navigation
 from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import chart, look_alikes, pickers, saliency_map, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.face_cards import PickedFace
@@ -199,7 +200,7 @@ def _predict(
             for name, item in result.estimates.items():
                 st.markdown(f"{plain(name)}: **{item.text()}**")
             st.plotly_chart(
-                probability_bars(result.calibrated, result.labels.names),
+                figure(probability_bars, result.calibrated, result.labels.names),
                 key=f"bars-{run_id}",
                 config={"displayModeBar": False},
                 alt=_probabilities(result),
@@ -251,7 +252,7 @@ def _heatmap(predictions: Sequence[BasePrediction], titles: Mapping[str, str]) -
     """Shows all distributions as one heat map, one row per model."""
     rows = {titles[item.run_id]: item.calibrated for item in predictions}
     chart.show(
-        predictions_heatmap(rows, predictions[0].labels.names, ""),
+        figure(predictions_heatmap, rows, predictions[0].labels.names, ""),
         "predictions",
         "Calibrated probability of each class, one row per model.",
     )

@@ -434,12 +434,18 @@ def earlier_training(benchmark: Benchmark, entries: Sequence[Entry]) -> str:
 
 
 def provenance(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
-    """Shows the provenance of each run, one expander per run."""
+    """Shows the provenance of each run, one expander per run, filled when it is open."""
     for entry in entries:
-        with st.expander(plain(benchmark.titles[entry.run_id])):
-            st.table(pd.Series(facts(entry), name="value"))
-            st.markdown("Resolved recipe")
-            st.json(dict(entry.info.recipe), expanded=1)
+        opened = st.expander(
+            plain(benchmark.titles[entry.run_id]),
+            key=f"provenance-{entry.run_id}",
+            on_change="rerun",
+        )
+        if opened.open:
+            with opened:
+                st.table(pd.Series(facts(entry), name="value"))
+                st.markdown("Resolved recipe")
+                st.json(dict(entry.info.recipe), expanded=1)
 
 
 def facts(entry: Entry) -> dict[str, str]:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.cache import verdict as cache
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import chart, download, pickers
 from dashboard.components.text import plain
 from dashboard.state import BIND, Key
@@ -50,7 +51,7 @@ def section(benchmark: Benchmark, pick: Assessment) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         chart.show(
-            coverage_chart(coverage_curve(splits[1]), point),
+            figure(coverage_chart, coverage_curve(splits[1]), point),
             "operating-risk",
             "Error rate of the predictions by coverage, the share of images that get a prediction. "
             "The curve has one threshold for all classes. Band and bars: 95% intervals.",
@@ -101,7 +102,7 @@ def _class_chart(validation: SplitPredictions, point: OperatingPoint) -> None:
     """Shows precision by recall of one class."""
     label = pickers.select_box("Class", point.labels, Key.POINT_CLASS)
     chart.show(
-        precision_chart(class_curve(validation, label), point, label),
+        figure(precision_chart, class_curve(validation, label), point, label),
         "operating-class",
         f"Precision by recall of {plain(label)}, over all thresholds. Band and bars: 95% "
         "intervals.",

@@ -11,6 +11,7 @@ from PIL import Image
 from dashboard import theme
 from dashboard.cache import benchmarks, explanations, inference
 from dashboard.cache.benchmarks import Benchmark, Run
+from dashboard.cache.figures import figure
 from dashboard.components import chart, download, pickers, saliency_map
 from dashboard.components.text import plain
 from dashboard.components.tiles import tiles
@@ -62,9 +63,8 @@ def region_tables(benchmark: Benchmark) -> RegionTables:
 
 def method_picker(by_run: RegionTables) -> str:
     """Shows a picker of the method; returns its key or `DEFAULT`."""
-    known = [
-        key for key in METHODS if any(key in set(table["method"]) for table in by_run.values())
-    ]
+    measured = {key for table in by_run.values() for key in table["method"].unique()}
+    known = [key for key in METHODS if key in measured]
     method = st.selectbox(
         "Saliency method",
         [DEFAULT, *known],
@@ -130,7 +130,7 @@ def shares_by_model(
         return
     faces = max(table["id"].nunique() for table in by_run.values())
     chart.show(
-        share_heatmap(pd.DataFrame(rows).T, areas, dark=theme.is_dark()),
+        figure(share_heatmap, pd.DataFrame(rows).T, areas, dark=theme.is_dark()),
         "by-model",
         f"Mean share of positive saliency over {faces} test images, equally many of each "
         f"class; each map explains the predicted class.{_caveat(methods)}",
@@ -154,7 +154,7 @@ def shares_by_class(
     shares = rows.groupby("predicted")[list(PARTS)].mean()
     order = [label for label in benchmark.info.labels if label in shares.index]
     chart.show(
-        share_heatmap(shares.loc[order], areas, dark=theme.is_dark()),
+        figure(share_heatmap, shares.loc[order], areas, dark=theme.is_dark()),
         "by-class",
         "Mean share of positive saliency by region, one row per predicted class.",
     )
@@ -217,7 +217,7 @@ def agreement(benchmark: Benchmark, by_run: RegionTables, methods: Mapping[str, 
         st.info("Two explained models are needed for a comparison.")
         return
     chart.show(
-        agreement_heatmap(explanations.agreement(compared), benchmark.titles),
+        figure(agreement_heatmap, explanations.agreement(compared), benchmark.titles),
         "agreement",
         "Spearman's rank correlation of two models' maps of the same face, averaged over faces: 1 "
         "is the same ranking of regions, 0 no relation. Models can agree on the class and use "

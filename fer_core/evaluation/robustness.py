@@ -138,9 +138,10 @@ def summarise(table: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Robu
     )
 
 
-def accuracy_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns accuracy by corruption (index) and severity (columns), without clean images."""
-    return _accuracies(table)[1]
+def mean_accuracies(table: pd.DataFrame) -> pd.Series:
+    """Returns the mean accuracy over severities by corruption (index), without clean images."""
+    corrupted = table[table["corruption"] != CLEAN]
+    return corrupted.groupby("corruption")["accuracy"].mean()
 
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, pd.DataFrame]:

@@ -12,7 +12,7 @@ from fer_core.evaluation.corrected_labels import LabelComparison
 from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate
-from fer_core.evaluation.robustness import accuracy_table
+from fer_core.evaluation.robustness import mean_accuracies
 from fer_core.evaluation.saved_slices import membership, slice_accuracies
 from fer_core.evaluation.seeds import seed_spreads
 from fer_core.evaluation.significance import Comparison
@@ -259,7 +259,7 @@ def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.
     """
     table = pd.DataFrame(
         {
-            titles[entry.run_id]: accuracy_table(entry.robustness_table).mean(axis=1)
+            titles[entry.run_id]: mean_accuracies(entry.robustness_table)
             for entry in entries
             if entry.robustness_table is not None
         }

@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.cache import figures
 from dashboard.cache.figures import figure
+from fer_core.evaluation.report import Estimate
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,20 @@ def test_different_values_give_different_charts(build, first, second):
     assert figure(build, first) is not figure(build, first, dark=True)
 
 
-def test_a_table_is_the_same_only_as_itself(build):
+def test_small_tables_of_numbers_and_models_are_equal_by_value(build):
+    def table(value=0.5, index=("x", "y"), column="a"):
+        return pd.DataFrame({column: [value, 1.0]}, index=list(index))
+
+    assert figure(build, table()) is figure(build, table())
+    for other in (table(0.6), table(index=("x", "z")), table(column="b")):
+        assert figure(build, table()) is not figure(build, other)
+    estimates = [Estimate(value=value, low=0.4, high=0.7) for value in (0.5, 0.5, 0.6)]
+    first, same, other = (figure(build, estimate) for estimate in estimates)
+    assert first is same
+    assert first is not other
+
+
+def test_another_table_is_the_same_only_as_itself(build):
     table = pd.DataFrame({"a": [1]})
     assert figure(build, table) is figure(build, table)
     for _ in range(50):  # its address is not used again while the chart is kept
