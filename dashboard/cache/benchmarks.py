@@ -17,7 +17,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.cache import uploads
-from dashboard.cache.stamps import digested, file_stamps, stamp
+from dashboard.cache.stamps import digested, file_stamps, once_per_rerun, stamp
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, RunDir
 from fer_core.data.atomic_dir import ATTACHED
 from fer_core.data.prepared import prepared_folder
@@ -91,6 +91,7 @@ class Benchmark:
         return model_colours([*(run.run_id for run in self.runs), *self.unfinished])
 
 
+@once_per_rerun
 def benchmark_dirs() -> dict[str, BenchmarkDir]:
     """Returns the benchmarks by name, most runs first; the dashboard opens the first.
 

@@ -85,6 +85,15 @@ def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(
+    max_entries=2, show_spinner=False, hash_funcs={Benchmark: file_stamps("samples_path")}
+)
+def scored_ids(benchmark: Benchmark) -> frozenset[str]:
+    """Returns the ids of the images that runs are scored on, see `review.scored`."""
+    samples = benchmarks.samples(benchmark)
+    return frozenset(samples["id"][review.scored(samples, samples["id"])])
+
+
+@st.cache_resource(
     max_entries=8, show_spinner=False, hash_funcs={Benchmark: file_stamps("copies_path")}
 )
 def transformed_copies(benchmark: Benchmark) -> pd.DataFrame | None:

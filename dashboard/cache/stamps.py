@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable, Hashable
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 Stamp = tuple[int, int]
 
 HashFuncs = dict[str | type[Any], Callable[[Any], Any]]
 """Type of Streamlit's `hash_funcs`: for each type, the function that makes its cache key."""
 
+_Result = TypeVar("_Result")
 
 _rerun = threading.local()
 
@@ -19,6 +21,27 @@ def new_rerun() -> None:
     """Forgets the stamps of the last rerun; within one rerun, each file is looked at once."""
     _rerun.stamps = {}
     _rerun.keys = {}
+    _rerun.results = {}
+
+
+def once_per_rerun(function: Callable[[], _Result]) -> Callable[[], _Result]:
+    """Returns a function that keeps its result until the rerun ends.
+
+    Args:
+        function: Looks at files; pages call it many times.
+    """
+
+    @wraps(function)
+    def kept() -> _Result:
+        results: dict[Callable[[], object], Any] | None = getattr(_rerun, "results", None)
+        if results is None:  # outside a rerun
+            return function()
+        if function not in results:
+            results[function] = function()
+        result: _Result = results[function]
+        return result
+
+    return kept
 
 
 def stamp(path: Path) -> Stamp:

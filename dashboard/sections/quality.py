@@ -384,7 +384,8 @@ def _relabel(benchmark: Benchmark, table: pd.DataFrame, name: str) -> None:
     facts = ("quality", "votes_given", "votes_suggested", "value", "score", "stands_in")
     columns = ["id", "label", "proposal", "reason", "split"]
     columns += [column for column in facts if column in table.columns]
-    scored = review.scored(benchmarks.samples(benchmark), table["id"])
+    scored_ids = dataset.scored_ids(benchmark)
+    scored = np.fromiter((key in scored_ids for key in table["id"]), bool, len(table))
     rows = table[columns].assign(take=~scored, caution=np.where(scored, review.SCORED, ""))
     rows["proposal"] = rows["proposal"].replace(review.ASIDE, _EXCLUDE)
     columns.insert(3, "caution")

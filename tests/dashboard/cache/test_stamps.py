@@ -3,7 +3,7 @@
 import os
 import threading
 
-from dashboard.cache.stamps import new_rerun, stamp
+from dashboard.cache.stamps import new_rerun, once_per_rerun, stamp
 
 
 def in_a_rerun(work):
@@ -42,3 +42,17 @@ def test_outside_a_rerun_files_are_always_looked_at(tmp_path):
         return missing, stamp(path)
 
     assert in_a_rerun(work) == ((0, 0), (7, 1))
+
+
+def test_a_result_is_kept_until_the_rerun_ends():
+    calls = []
+    counted = once_per_rerun(lambda: calls.append(1) or len(calls))
+
+    def work():
+        outside = counted(), counted()
+        new_rerun()
+        within = counted(), counted()
+        new_rerun()
+        return outside, within, counted()
+
+    assert in_a_rerun(work) == ((1, 2), (3, 3), 4)
