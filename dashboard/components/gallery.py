@@ -1,7 +1,5 @@
 """Galleries of faces, rows of mean faces, and enlarged pictures."""
 
-import base64
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import address
+from dashboard.cache.pictures import data_address
 from dashboard.state import Key
 from fer_core.records import BenchmarkInfo
 
@@ -155,15 +154,9 @@ def _figure(card: Card, *, clickable: bool) -> str:
     note = f"<br>{escape(card.note)}" if card.note else ""
     name = escape(card.name or card.title, quote=True)
     image = (
-        f'<img src="{_data(card.picture)}" alt="{name}" title="{name}" '
+        f'<img src="{data_address(card.picture)}" alt="{name}" title="{name}" '
         f'style="border-color:{escape(card.colour, quote=True)}">'
     )
     if clickable:
         image = f'<button type="button" data-id="{name}" aria-label="Open {name}">{image}</button>'
     return f"<figure>{image}<figcaption><b>{escape(card.title)}</b>{note}</figcaption></figure>"
-
-
-def _data(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=90, method=0)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
