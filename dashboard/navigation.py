@@ -1,7 +1,9 @@
 """The list of pages, and the navigation."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 import streamlit as st
@@ -103,18 +105,8 @@ def run() -> None:
     accessibility.mend_navigation()
     viewer.reset()
     state.accept_old_addresses()
-    sections = {
-        section: [
-            st.Page(
-                page.path,
-                title=page.title,
-                icon=f":material/{page.icon}:",
-                default=page is PAGES[0],
-            )
-            for page in pages
-        ]
-        for section, pages in groupby(PAGES, key=lambda page: page.section)
-    }
+    # a copy, because st.navigation marks the page that it selects
+    sections = {name: [copy(page) for page in pages] for name, pages in _sections().items()}
     page = st.navigation(sections, expanded=True)  # collapsed, pages are hard to find
     st.set_page_config(page_title=f"{page.title} · FERscope")
     with st.sidebar:
@@ -130,6 +122,23 @@ def run() -> None:
             "FERscope evaluates facial-expression classifiers. A predicted expression does not "
             "show what a person feels, and it is not a diagnosis."
         )
+
+
+@cache
+def _sections() -> Mapping[str, list[StreamlitPage]]:
+    """Returns the pages by section; to look up the path of each takes a tenth of a rerun."""
+    return {
+        section: [
+            st.Page(
+                page.path,
+                title=page.title,
+                icon=f":material/{page.icon}:",
+                default=page is PAGES[0],
+            )
+            for page in pages
+        ]
+        for section, pages in groupby(PAGES, key=lambda page: page.section)
+    }
 
 
 def _show(page: StreamlitPage) -> None:

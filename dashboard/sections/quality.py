@@ -333,8 +333,9 @@ def _groups(benchmark: Benchmark, table: pd.DataFrame) -> None:
         need_pictures(benchmark, "groups")
         st.dataframe(table[table["group"].isin(shown)], hide_index=True, key="groups")
         return
+    on_page = table[table["group"].isin(shown)]
     for number in shown:
-        members = table[table["group"] == number]
+        members = on_page[on_page["group"] == number]
         labels = members["label"].dropna().unique()
         note = f"{len(members)} images in {', '.join(sorted(members['split'].unique()))}"
         if len(labels) > 1:

@@ -257,9 +257,9 @@ def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.
 
     Runs without a robustness table are left out; the result is empty if there is none.
     """
-    table = pd.DataFrame(
+    table = mean_accuracies(
         {
-            titles[entry.run_id]: mean_accuracies(entry.robustness_table)
+            titles[entry.run_id]: entry.robustness_table
             for entry in entries
             if entry.robustness_table is not None
         }
