@@ -75,7 +75,8 @@ def _of_trace(trace: Any, layout: Any) -> pd.DataFrame:  # noqa: ANN401 (plotly'
         for name, value in columns.items()
         if isinstance(value, str) or len(value) == length
     }
-    return pd.DataFrame(fitting)
+    table = pd.DataFrame(fitting)
+    return table.dropna(subset=[name for name in names.values() if name in table])  # not drawn
 
 
 def _interval(error: Any, values: pd.Series, name: str) -> Mapping[str, Any]:  # noqa: ANN401

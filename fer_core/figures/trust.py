@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fer_core.data.framing_shifts import FRAMING_SHIFTS
+from fer_core.data.framing_shifts import FRAMING_SHIFTS, FramingChange
 from fer_core.evaluation.calibration import Reliability
 from fer_core.evaluation.robustness import CLEAN
 from fer_core.evaluation.selective import RiskCoverage
@@ -152,10 +152,15 @@ def corruption_curves(
     return style(figure, 520)
 
 
+_ROTATIONS = tuple(item for item in FRAMING_SHIFTS if item.change is FramingChange.ROTATION)
+# The stored framing is one of them, with a margin of 0.
+_MARGINS = tuple(sorted(set(FRAMING_SHIFTS) - set(_ROTATIONS), key=lambda item: item.amount))
+
+
 def framing_curves(
     tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws accuracy by framing shift, one line per run.
+    """Draws accuracy by framing shift: by margin one line per run, by rotation another.
 
     Args:
         tables: One split of `framing.parquet` by run id.
@@ -166,20 +171,28 @@ def framing_curves(
     dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
     for run_id, table in tables.items():
         accuracy = table.set_index(["change", "amount"])["accuracy"]
-        shifts = [item for item in FRAMING_SHIFTS if (item.change, item.amount) in accuracy.index]
+        margins, rotations = (
+            [
+                (item.title, float(accuracy[item.change, item.amount]))
+                for item in part
+                if (item.change, item.amount) in accuracy.index
+            ]
+            for part in (_MARGINS, _ROTATIONS)
+        )
+        points = [*margins, (_MARGINS[-1].title, None), *rotations]  # None ends the line
         figure.add_scatter(
-            x=[item.title for item in shifts],
-            y=[float(accuracy[item.change, item.amount]) for item in shifts],
+            x=[title for title, _ in points],
+            y=[value for _, value in points],
             mode="lines+markers",
             name=titles[run_id],
             line={"color": colours[run_id], "width": 2, "dash": dashes[run_id]},
             marker={"symbol": symbols[run_id], "size": 8},
             hovertemplate="%{x}: %{y:.1%}<extra>%{fullData.name}</extra>",
         )
-    order = [item.title for item in FRAMING_SHIFTS]
+    order = [item.title for item in (*_MARGINS, *_ROTATIONS)]
     figure.update_xaxes(categoryorder="array", categoryarray=order, gridcolor=GRID)
     figure.update_yaxes(title="accuracy", tickformat=".0%", gridcolor=GRID, zeroline=False)
-    return style(figure, 340)
+    return style(figure, 520)
 
 
 def agreement_bars(table: pd.DataFrame) -> go.Figure:

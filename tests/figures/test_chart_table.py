@@ -54,3 +54,8 @@ def test_a_matrix_has_a_row_for_each_cell():
     cell = table[(table["true class"] == "happy") & (table["predicted class"] == "sad")]
     assert cell["count"].tolist() == [1]
     assert not {"head", "selected", "text", "shade"} & set(table.columns)
+
+
+def test_a_missing_value_ends_a_line_and_has_no_row():
+    line = go.Figure(go.Scatter(x=["a", "b", "b", "c"], y=[0.1, 0.2, None, 0.3], name="run"))
+    assert table_of(line).to_numpy().tolist() == [["a", 0.1], ["b", 0.2], ["c", 0.3]]
