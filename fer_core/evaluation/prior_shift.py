@@ -85,9 +85,9 @@ def trade_off_curve(
     for rows in chunks(len(truth)):
         by_class = np.ascontiguousarray(probabilities[rows].T)
         logits = np.log(np.maximum(by_class, _SMALLEST))
-        for own in range(classes):
-            of_class = np.flatnonzero(truth[rows] == own)
-            hits[own, order] += _hits(logits[:, of_class], own, logarithms, ascending)
+        for label in range(classes):
+            of_class = np.flatnonzero(truth[rows] == label)
+            hits[label, order] += _hits(logits[:, of_class], label, logarithms, ascending)
     samples = np.bincount(truth, minlength=classes)
     recall = hits[samples > 0] / samples[samples > 0, None]
     return tuple(
@@ -99,7 +99,7 @@ def trade_off_curve(
 
 
 def _hits(
-    logits: Stored, own: int, logarithms: NDArray[np.float64], strengths: NDArray[np.float64]
+    logits: Stored, label: int, logarithms: NDArray[np.float64], strengths: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """Counts the samples of a class that are predicted as this class at each strength.
 
@@ -108,7 +108,7 @@ def _hits(
 
     Args:
         logits: Logits of the samples of the class, shape (K, N).
-        own: Index of the class.
+        label: Index of the class.
         logarithms: Log class frequencies, shape (K,).
         strengths: Ascending, shape (S,).
 
@@ -118,12 +118,12 @@ def _hits(
     lowest = np.full(logits.shape[1], -np.inf, dtype=logits.dtype)
     highest = np.full(logits.shape[1], np.inf, dtype=logits.dtype)
     for other in range(len(logarithms)):
-        if other == own:
+        if other == label:
             continue
-        lead = logits[own] - logits[other]
-        if other < own:  # of equal logits the first counts: a lead of 0 is not enough
+        lead = logits[label] - logits[other]
+        if other < label:  # of equal logits the first counts: a lead of 0 is not enough
             lead -= _BELOW_ZERO
-        slope = float(logarithms[other] - logarithms[own])
+        slope = float(logarithms[other] - logarithms[label])
         if slope == 0:
             highest[lead < 0] = -np.inf
         elif slope > 0:
