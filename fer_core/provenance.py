@@ -15,7 +15,7 @@ _LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "numpy", "pandas")
 def git_commit(folder: Path) -> str | None:
     """Returns the commit of a checkout, with `+` for uncommitted changes; None without git.
 
-    The first call decides: the process runs the code that was there when it started.
+    Cached, because a process runs the code that was there when it started.
     """
 
     def git(*arguments: str) -> str:

@@ -24,7 +24,7 @@ def pytest_collectstart() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps the garbage collector off the modules and tests, which live until the end."""
+    """Excludes modules and collected tests from garbage collection: they live until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
@@ -53,7 +53,7 @@ def toy(tmp_path_factory) -> "Toy":
 
 @pytest.fixture(scope="session", autouse=True)
 def _files_are_not_forced_to_disk():
-    """No test cuts the power, so none waits for the disk."""
+    """Tests do not check durability, so they need not wait for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield

@@ -12,6 +12,8 @@ import typer.main
 from dashboard import navigation
 from fer_core.artifacts import ArtifactStore
 from fer_core.config import recipe_names
+from fer_core.evaluation.framing_shifts import read_framing, summarise_framing
+from fer_core.evaluation.robustness import read_robustness, summarise
 from training.__main__ import app
 from training.options import RECIPES
 
@@ -96,6 +98,26 @@ def published() -> dict[str, tuple[str, str]]:
 def test_the_results_are_those_of_the_reports(page):
     rows = re.findall(r"^\| ([^|]+) \| (\d[^|]+%[^|]*) \| ([\d.]+%) \|", text(page), re.MULTILINE)
     assert {title: (accuracy, recall) for title, accuracy, recall in rows} == published()
+
+
+def test_the_table_of_robustness_is_that_of_the_measurements():
+    measured = {}
+    for run in ArtifactStore(ROOT / "artifacts").benchmark("ferplus").runs():
+        if run.framing_path.is_file():
+            whole = summarise(read_robustness(run.robustness_path))
+            test, validation = (
+                summarise_framing(read_framing(run.framing_path), split)
+                for split in ("test", "validation")
+            )
+            shares = (whole.clean, whole.corrupted, test.shifted)
+            drops = (-(test.drop or 0), -(validation.drop or 0))
+            measured[run.run_id] = [
+                *(f"{100 * share:.1f}" for share in shares),
+                *(f"{100 * drop:+.1f}" for drop in drops),
+            ]
+    number = r"\| ([-+\d.]+) "
+    rows = re.findall(rf"^\| `([\w-]+)` {5 * number}\|$", text("docs/results.md"), re.MULTILINE)
+    assert {run: numbers for run, *numbers in rows} == measured
 
 
 def text(page: str) -> str:

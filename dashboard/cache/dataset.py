@@ -88,9 +88,8 @@ def review_list(benchmark: Benchmark, name: str) -> pd.DataFrame:
     max_entries=2, show_spinner=False, hash_funcs={Benchmark: file_stamps("samples_path")}
 )
 def scored_ids(benchmark: Benchmark) -> frozenset[str]:
-    """Returns the ids of the images that runs are scored on, see `review.scored`."""
-    samples = benchmarks.samples(benchmark)
-    return frozenset(samples["id"][review.scored(samples, samples["id"])])
+    """Returns the ids of the images that runs are scored on, see `review.scored_ids`."""
+    return review.scored_ids(benchmarks.samples(benchmark))
 
 
 @st.cache_resource(

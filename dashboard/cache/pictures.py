@@ -1,4 +1,4 @@
-"""Small pictures as data addresses; a picture that is shown again is not encoded again."""
+"""Pictures as data URLs; a small picture that is shown again is not encoded again."""
 
 import base64
 import io
@@ -10,8 +10,8 @@ _KEPT_PIXELS = 112 * 112  # faces as benchmarks store them; larger pictures are 
 _KEPT = 1024
 
 
-def data_address(picture: Image.Image) -> str:
-    """Returns a picture as a WebP data address.
+def data_url(picture: Image.Image) -> str:
+    """Returns a picture as a WebP data URL.
 
     Args:
         picture: Of a mode that WebP stores.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dashboard import address
-from dashboard.cache.pictures import data_address
+from dashboard.cache.pictures import data_url
 from dashboard.state import Key
 from fer_core.records import BenchmarkInfo
 
@@ -154,7 +154,7 @@ def _figure(card: Card, *, clickable: bool) -> str:
     note = f"<br>{escape(card.note)}" if card.note else ""
     name = escape(card.name or card.title, quote=True)
     image = (
-        f'<img src="{data_address(card.picture)}" alt="{name}" title="{name}" '
+        f'<img src="{data_url(card.picture)}" alt="{name}" title="{name}" '
         f'style="border-color:{escape(card.colour, quote=True)}">'
     )
     if clickable:

@@ -6,7 +6,6 @@ exclude the sample.
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fer_core.data import quality
 from fer_core.data.leaks import copy_rows, leaked, leaking_groups
@@ -19,22 +18,15 @@ SCORED = "scored images: would make another benchmark"
 """Caution beside a proposal that concerns a validation or test image."""
 
 
-def scored(samples: pd.DataFrame, ids: "pd.Series[str]") -> NDArray[np.bool_]:
-    """Whether corrections concern images that runs are scored on.
+def scored_ids(samples: pd.DataFrame) -> frozenset[str]:
+    """Returns the ids of the images that runs are scored on.
 
-    Args:
-        samples: A benchmark's samples.
-        ids: Ids of the samples to correct, shape (M,).
-
-    Returns:
-        Shape (M,): true for images of validation and test, and for those that would join them once
-        they have a label.
+    These are the images of validation and test, and those that would join them once they have a
+    label.
     """
-    listed = samples[samples["id"].isin(ids)]  # far fewer than all scored images
-    splits = listed["split"].isin(HELD_OUT)
-    joins = listed["original_split"].isin(HELD_OUT) & listed["label"].isna()
-    mask: NDArray[np.bool_] = ids.isin(listed.loc[splits | joins, "id"]).to_numpy()
-    return mask
+    splits = samples["split"].isin(HELD_OUT)
+    joins = samples["original_split"].isin(HELD_OUT) & samples["label"].isna()
+    return frozenset(samples.loc[splits | joins, "id"])
 
 
 def duplicate_groups(samples: pd.DataFrame) -> pd.DataFrame:

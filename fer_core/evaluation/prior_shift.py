@@ -25,7 +25,7 @@ SLACK = 0.2
 """Tolerance in standard errors of the accuracy within which a smaller shift is preferred."""
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
-_BELOW_ZERO = 1e-30  # vanishes in the rounding of any number but 0
+_BELOW_ZERO = 1e-30  # changes no lead but 0
 
 
 def log_frequencies(counts: NDArray[np.int64]) -> NDArray[np.float64]:

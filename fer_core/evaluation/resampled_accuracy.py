@@ -1,9 +1,8 @@
 """Accuracy of runs in resamples of the images and of the annotators' votes.
 
-Up to `EXACT_IMAGES` images, the resamples are drawn. Of more images, only their sums are: how many
-of its images each run predicts correctly is the sum over many independent images, so it is normal
-by the central limit theorem, with mean and covariance of the same resampling. The time then does
-not grow with draws times images.
+Up to `EXACT_IMAGES` images, each resample is drawn image by image. With more images, each run's
+number of correct predictions is drawn from a normal distribution with the mean and covariance of
+this resampling (central limit theorem), so that the time does not grow with draws times images.
 """
 
 from functools import cache
@@ -16,7 +15,7 @@ from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.human_votes import Votes
 
 EXACT_IMAGES = 10_000
-"""Images up to which the resamples themselves are drawn."""
+"""Up to this number of images, each resample is drawn image by image."""
 
 NO_CLASS = -1
 """Label of an image whose most frequent vote is no class."""
@@ -67,11 +66,11 @@ def _normal_accuracies(
     m, the sum of w x has the covariance (2 - 1/N) sum(Cov x) + sum(m m') - sum(m) sum(m)' / N.
     """
     count = len(aligned)
-    mean, of_means, of_hits = _moments(aligned, chances)
-    by_votes = of_hits - of_means
+    mean, mean_products, second = _moments(aligned, chances)
+    by_votes = second - mean_products
     covariance = by_votes
     if images:
-        covariance = (2 - 1 / count) * by_votes + of_means - np.outer(mean, mean) / count
+        covariance = (2 - 1 / count) * by_votes + mean_products - np.outer(mean, mean) / count
     drawn = random.multivariate_normal(
         mean, covariance, size=draws, check_valid="ignore", method="eigh"
     )
@@ -84,33 +83,35 @@ def _normal_accuracies(
 def _moments(
     aligned: AlignedPredictions, chances: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Sums moments of the hits over the images; the last row is whether an image has a class.
+    """Sums moments over the images.
+
+    The variables are whether each run is right, and last whether the image's label is a class.
 
     Returns:
         The sums of the means m, of m m', and of the second moments; R + 1 rows each.
     """
     runs, classes = len(aligned.predicted), len(aligned.labels)
-    mean, of_means = np.zeros(runs + 1), np.zeros((runs + 1, runs + 1))
-    of_hits = np.zeros((runs + 1, runs + 1))
+    mean, mean_products = np.zeros(runs + 1), np.zeros((runs + 1, runs + 1))
+    second = np.zeros((runs + 1, runs + 1))
     for start in range(0, len(aligned), _BLOCK):
         part = slice(start, start + _BLOCK)
         predicted = aligned.predicted[:, part]
         if chances is None:
             hit = aligned.right[:, part].astype(np.float64)
         else:
-            likely = chances[part, :classes].T
-            hit = np.take_along_axis(likely, predicted.astype(np.intp), axis=0)
+            by_class = chances[part, :classes].T
+            hit = np.take_along_axis(by_class, predicted.astype(np.intp), axis=0)
             for index in range(classes):
-                says = (predicted == index).astype(np.float64)
-                of_hits[:-1, :-1] += (says * likely[index]) @ says.T
-        has_class = np.ones(hit.shape[1]) if chances is None else likely.sum(axis=0)
+                chosen = (predicted == index).astype(np.float64)
+                second[:-1, :-1] += (chosen * by_class[index]) @ chosen.T
+        has_class = np.ones(hit.shape[1]) if chances is None else by_class.sum(axis=0)
         hit = np.concatenate([hit, has_class[None]])
         mean += hit.sum(axis=1)
-        of_means += hit @ hit.T
+        mean_products += hit @ hit.T
     if chances is None:
-        return mean, of_means, of_means
-    of_hits[-1], of_hits[:, -1] = mean, mean  # whoever is right is so on an image with a class
-    return mean, of_means, of_hits
+        return mean, mean_products, mean_products
+    second[-1], second[:, -1] = mean, mean  # a run can only be right where the label is a class
+    return mean, mean_products, second
 
 
 def _weights(images: int, random: np.random.Generator, draws: int) -> NDArray[np.float32]:

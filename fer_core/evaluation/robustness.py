@@ -144,17 +144,12 @@ def mean_accuracies(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Clean images are left out.
     """
-    means: dict[str, dict[str, float]] = {}  # a groupby of each small table takes far longer
-    for name, table in tables.items():
-        by_corruption: dict[str, list[float]] = {}
-        for corruption, accuracy in zip(table["corruption"], table["accuracy"], strict=True):
-            by_corruption.setdefault(corruption, []).append(accuracy)
-        means[name] = {
-            corruption: sum(values) / len(values)
-            for corruption, values in sorted(by_corruption.items())
-            if corruption != CLEAN
-        }
-    return pd.DataFrame(means)
+    if not tables:
+        return pd.DataFrame()
+    rows = pd.concat(tables, names=["table"])
+    corrupted = rows[rows["corruption"] != CLEAN]
+    means = corrupted.groupby(["corruption", "table"])["accuracy"].mean().unstack()
+    return means[list(tables)].rename_axis(columns=None)
 
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, pd.DataFrame]:

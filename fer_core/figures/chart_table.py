@@ -76,7 +76,8 @@ def _of_trace(trace: Any, layout: Any) -> pd.DataFrame:  # noqa: ANN401 (plotly'
         if isinstance(value, str) or len(value) == length
     }
     table = pd.DataFrame(fitting)
-    return table.dropna(subset=[name for name in names.values() if name in table])  # not drawn
+    # a point without a coordinate is not drawn
+    return table.dropna(subset=[name for name in names.values() if name in table])
 
 
 def _interval(error: Any, values: pd.Series, name: str) -> Mapping[str, Any]:  # noqa: ANN401

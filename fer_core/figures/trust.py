@@ -160,7 +160,7 @@ _MARGINS = tuple(sorted(set(FRAMING_SHIFTS) - set(_ROTATIONS), key=lambda item: 
 def framing_curves(
     tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Draws accuracy by framing shift: by margin one line per run, by rotation another.
+    """Draws accuracy by framing shift: a line per run over margins, and one over rotations.
 
     Args:
         tables: One split of `framing.parquet` by run id.

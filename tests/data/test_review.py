@@ -249,3 +249,18 @@ def test_votes_by_hand() -> None:
     assert compared.to_numpy().tolist() == [[1, 0], [1, 1]]
     none = table.assign(second_label=None)
     assert annotators.annotations_compared(none, ("fear", "sad")) is None
+
+
+def test_scored_are_held_out_images_and_those_that_a_label_would_add() -> None:
+    table = pd.DataFrame(
+        [
+            ("train", "train", "train", "happy"),
+            ("test", "test", "test", "happy"),
+            ("validation", "validation", "validation", None),
+            ("unlabelled", None, "test", None),
+            ("set aside", None, "test", "happy"),
+            ("unlabelled train", None, "train", None),
+        ],
+        columns=["id", "split", "original_split", "label"],
+    )
+    assert review.scored_ids(table) == {"test", "validation", "unlabelled"}
