@@ -451,9 +451,10 @@ def test_a_class_folder_is_prepared_by_the_command(workspace, tmp_path):
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
     (tmp_path / "images" / "Happy" / "broken.png").write_bytes(b"\x89PNG nothing")
     _, run = workspace
-    output = run("prepare", str(tmp_path / "images"), "--name", "mine")
+    output = run("prepare", str(tmp_path / "images"), "--name", "mine", "--title", "My faces")
     assert "Happy/broken.png" in output
     info = ArtifactStore(tmp_path / "artifacts").benchmark("mine").info()
+    assert info.title == "My faces"
     assert info.labels == ("happy", "sad")
     assert sum(info.counts["test"].values()) == 12
 

@@ -37,6 +37,9 @@ def prepare(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the benchmark.", show_default=False)] = "",
+    title: Annotated[
+        str, typer.Option(help="Display name of the benchmark.", show_default="the dataset's")
+    ] = "",
     plan: Annotated[
         Path | None,
         typer.Option(help="A YAML plan: several sources, mapping, cleaning, balancing, splits."),
@@ -178,7 +181,7 @@ def prepare(
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
-    """Read datasets, clean them, find duplicates, split, and write a dataset for training.
+    r"""Read datasets, clean them, find duplicates, split, and write a dataset for training.
 
     FER2013 with FER+ votes:
 
@@ -188,6 +191,12 @@ def prepare(
     of images, parquet files; in a folder, a zip or a tar file:
 
         python -m training prepare path/to/dataset --name mine --side 96
+
+    Only some of its classes:
+
+        python -m training prepare path/to/fer2013.csv --name ferplus3 \
+            --map-class disgust= --map-class fear= \
+            --map-class neutral= --map-class surprise=
 
     Print what would be read:
 
@@ -385,7 +394,10 @@ def _plan(context: typer.Context) -> "PreparePlan":
             for name in ("seed", "test_from", "min_class", "transformed_copies", "same_scene")
         },
         "clean": {name: options[name] for name in ("faces", "min_side", "drop_flat", "outliers")},
-        **{name: options[name] for name in ("side", "relabel", "new_benchmark", "ship_pictures")},
+        **{
+            name: options[name]
+            for name in ("title", "side", "relabel", "new_benchmark", "ship_pictures")
+        },
     }
     return parse_plan(content, "of these options")
 
