@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from time import sleep
 
 import streamlit as st
 
@@ -15,6 +16,12 @@ ICON = (
     "fill='#0b7a5c'/></svg>"
 )
 """The browser's icon. A Material symbol would be fetched from a font host."""
+
+TITLE_PAUSE_S = 0.02
+"""Pause after the title of a new page. Without it the browser draws the title together with the
+first charts, up to 200 ms later."""
+
+_SHOWN_TITLE = "shown_title"
 
 _CSS = """
 <style>
@@ -75,10 +82,16 @@ def is_dark() -> bool:
 
 
 def page_header(section: str, title: str, lead: str) -> None:
-    """Shows a page's title and one sentence on its purpose."""
+    """Shows a page's title and one sentence on its purpose.
+
+    Pauses for `TITLE_PAUSE_S` when the page is new to the visitor's session or changed.
+    """
     st.html(f'<div class="fs-kicker">{escape(section)}</div>')
     st.title(title, anchor=False)
     st.html(f'<div class="fs-lead">{escape(lead)}</div>')
+    if st.session_state.get(_SHOWN_TITLE) != title:
+        st.session_state[_SHOWN_TITLE] = title
+        sleep(TITLE_PAUSE_S)
 
 
 def contents(titles: Sequence[str]) -> None:

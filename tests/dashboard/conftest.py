@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
+from dashboard import theme
 from tests.support.pages import HOME
 
 TIMEOUT = 60
@@ -33,6 +34,7 @@ def open_page(monkeypatch):
     """Returns a function that opens a page of the application, as a link to it does."""
     # AppTest leaves Home.py as the main module, which processes that are started later would run
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    monkeypatch.setattr(theme, "TITLE_PAUSE_S", 0)
 
     def open_(page: str, artifacts: Path, data: Path | None = None, /, **query) -> AppTest:
         monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))
