@@ -19,7 +19,6 @@ from fer_core.evaluation.probe_text import probe_sentence
 from fer_core.evaluation.recommendation import CostComparisons, recommend
 from fer_core.evaluation.slices import Slice
 from fer_core.evaluation.verdict import Verdict, build_verdict
-from fer_core.figures.verdict_pdf import render_pdf
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading predictions ...", hash_funcs=BY_RESULTS)
@@ -99,4 +98,6 @@ def pdf(_verdict: Verdict, content: str) -> bytes:
         _verdict: The verdict.
         content: The verdict as JSON, the key of the cache.
     """
+    from fer_core.figures.verdict_pdf import render_pdf  # slow to import
+
     return render_pdf(_verdict)

@@ -8,9 +8,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import ndimage
 from scipy.fft import dctn
-from scipy.sparse.csgraph import connected_components
 
 from fer_core.data.progress import Progress, silent
 
@@ -187,7 +186,10 @@ def group_pairs(pairs: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         Shape (count,): the group of each sample, numbered from 0 in order of first appearance,
         or -1 for a sample without links.
     """
-    links = sparse.coo_matrix(
+    from scipy.sparse import coo_array  # slow to import, and only needed here
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array(
         (np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count)
     )
     _, component = connected_components(links, directed=False)

@@ -10,7 +10,6 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from fer_core.evaluation import metrics
 from fer_core.evaluation.columns import chunks
@@ -182,6 +181,8 @@ def fit_temperature(validation: SplitPredictions) -> float:
     Args:
         validation: Validation predictions of the run; never the predictions that are reported.
     """
+    from scipy import optimize  # slow to import, and only needed here
+
     logs = np.log(np.clip(validation.probabilities.T, _SMALLEST, 1))
     logs -= logs.max(axis=0)
     of_truth = float(logs[validation.truth, np.arange(len(validation))].mean())

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from fer_core.records import RunInfo
 
@@ -249,6 +247,9 @@ def _cyclic(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     edges = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
     if not len(edges):
         return []
+    from scipy.sparse import coo_array  # slow to import, and only needed here
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     _, labels = connected_components(graph, directed=True, connection="strong")
     loops = set(edges[edges[:, 0] == edges[:, 1], 0].tolist())
