@@ -21,7 +21,7 @@ INSTALL := $(PIP) install -q $(if $(LIGHT),--no-compile) $(if $(PINS),-c $(PINS)
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev test lint types test-unit test-browser wheel docs format \
-	speed benchmark constraints clean light test-remote test-ray lock audit sbom licenses load soak
+	speed benchmark constraints clean light test-remote test-ray lock audit sbom licenses load soak mutation
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ load: setup-dev ## Load test of the service with 1, 8 and 32 clients, 5 minutes 
 soak: setup-dev ## Test of the service with 8 clients for 30 minutes: errors and memory
 	$(INSTALL) locust
 	$(BIN)/python -m benchmarks.load --clients 8 --seconds 1800
+
+mutation: setup-dev ## Judge about a tenth of the mutants of fer_core/evaluation by its tests: 20 minutes on 2 cores
+	$(INSTALL) mutmut
+	$(BIN)/mutmut run '*__mutmut_*5'
 
 benchmark: speed # the target's former name
 

@@ -147,7 +147,7 @@ def _visits(address: str, users: int, think: float, seconds: float) -> _Visits:
     def use(user: int) -> None:
         random = np.random.default_rng(user)
         visitor = Visitor(address, PAGES[0])
-        time.sleep(random.uniform(0, think))  # not all at once
+        time.sleep(random.exponential(think) if think else 0)  # they were thinking before, too
         while time.monotonic() < until:
             visitor.page = str(random.choice(PAGES))
             started = time.monotonic()

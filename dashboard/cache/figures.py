@@ -63,7 +63,9 @@ def _token(value: Any, kept: list[object]) -> Hashable:  # noqa: ANN401 (any arg
     if isinstance(value, np.ndarray) and value.nbytes <= _SMALL and value.dtype != object:
         return (np.ndarray, value.shape, value.dtype.str, value.tobytes())
     if isinstance(value, pd.DataFrame) and _is_small(value):
-        return (pd.DataFrame, tuple(value.columns), tuple(value.index), value.to_numpy().tobytes())
+        numbers = value.to_numpy()
+        kind = numbers.dtype.str
+        return (pd.DataFrame, tuple(value.columns), tuple(value.index), kind, numbers.tobytes())
     if isinstance(value, BaseModel):
         return (type(value), value.model_dump_json())
     if is_dataclass(value) and not isinstance(value, type):
@@ -74,4 +76,5 @@ def _token(value: Any, kept: list[object]) -> Hashable:  # noqa: ANN401 (any arg
 
 
 def _is_small(table: pd.DataFrame) -> bool:
-    return 8 * table.size <= _SMALL and all(kind == np.float64 for kind in table.dtypes)
+    kinds = set(table.dtypes)
+    return 8 * table.size <= _SMALL and kinds <= {np.dtype("f8"), np.dtype("i8")} and len(kinds) < 2

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dashboard.cache import benchmarks
 from dashboard.cache.benchmarks import Benchmark
+from dashboard.cache.figures import figure
 from dashboard.components import chart, opening_table, pickers, viewer
 from dashboard.components.attach import need_pictures
 from dashboard.components.columns import share_bar
@@ -98,7 +99,7 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
         for split in by_split
     }
     chart.show(
-        charts.class_balance(balance, labels),
+        figure(charts.class_balance, balance, labels),
         "balance",
         "Share of each class by split, without excluded images.",
     )
@@ -107,7 +108,7 @@ def counts(benchmark: Benchmark, samples: pd.DataFrame) -> None:
     order = [name for name in SHOWN_SPLITS if name in table.columns] if by == "split" else None
     table = table[order] if order else table
     chart.show(
-        dataset_figures.class_counts(table, labels),
+        figure(dataset_figures.class_counts, table, labels),
         "counts",
         f"Number of images by class and {by}, including excluded images that have a class. The "
         "reasons for exclusion are listed below.",

@@ -293,10 +293,9 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
         split: `validation` or `test`.
     """
     measured = {
-        run_id: rows
+        run_id: table
         for run_id, entry in entries.items()
-        if entry.framing_table is not None
-        and not (rows := entry.framing_table[entry.framing_table["split"] == split]).empty
+        if (table := entry.framing_table) is not None and (table["split"] == split).any()
     }
     if not measured:
         pending.show_command(
@@ -306,9 +305,11 @@ def framing(benchmark: Benchmark, entries: Mapping[str, Entry], split: str) -> N
             "trust",
         )
         return
-    counts = sorted({int(rows["images"].iloc[0]) for rows in measured.values()})
+    counts = sorted(
+        {int(table.loc[table["split"] == split, "images"].iloc[0]) for table in measured.values()}
+    )
     chart.show(
-        figure(figures.framing_curves, measured, benchmark.titles, benchmark.colours),
+        figure(figures.framing_curves, measured, split, benchmark.titles, benchmark.colours),
         "framing",
         f"Accuracy if the crop is tighter, wider or rotated, on {_or(counts)} images of {split}, "
         "all classes. A margin is added on each side, as a share of the image's side; beyond the "

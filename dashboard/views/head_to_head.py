@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
+from dashboard.cache.figures import figure
 from dashboard.components import chart, filters, pickers, sample_list
 from dashboard.components.filters import ALL_CLASSES
 from dashboard.components.text import plain
@@ -56,7 +57,7 @@ left, right = st.columns(2, gap="large")
 with left:
     gains, losses = (dict(by_class.set_index("class")[kind]) for kind in ("fixed", "broken"))
     chart.show(
-        charts.change_bars(gains, losses, aligned.labels.names),
+        figure(charts.change_bars, gains, losses, aligned.labels.names),
         "change",
         f"Number of images by true class. Right: only {plain(titles[new])} is correct. Left: only "
         f"{plain(titles[old])} is correct.",

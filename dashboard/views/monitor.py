@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import theme
 from dashboard.cache import benchmarks
+from dashboard.cache.figures import figure
 from dashboard.components import chart, pickers
 from dashboard.components.columns import percent_column
 from dashboard.sections import leaderboard, monitor
@@ -43,18 +44,21 @@ st.subheader("In progress", anchor=False)
 in_progress()
 
 st.subheader("Learning curves", anchor=False)
-histories = finished | {
+unfinished = {
     training.directory.run_id: training.history
     for training in benchmarks.trainings(benchmark)
     if training.history is not None
 }
+histories = finished | unfinished
 if histories:
     curve = pickers.switch("Curve", leaderboard.CURVES, Key.CURVE)
     titles = {
         run_id: benchmark.titles.get(run_id, f"{run_id} (in progress)") for run_id in histories
     }
+    drawn = (histories, titles, benchmark.colours, curve)
     chart.show(
-        charts.history_chart(histories, titles, benchmark.colours, curve),
+        # a training in progress changes all the time, so its chart is not kept
+        charts.history_chart(*drawn) if unfinished else figure(charts.history_chart, *drawn),
         "epochs",
         "Metrics on validation after each epoch, with averaged weights (EMA) if the recipe uses "
         "them; these lag behind in the first epochs. The best epoch on validation is kept; test "

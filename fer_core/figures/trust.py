@@ -158,19 +158,24 @@ _MARGINS = tuple(sorted(set(FRAMING_SHIFTS) - set(_ROTATIONS), key=lambda item: 
 
 
 def framing_curves(
-    tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str], colours: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame],
+    split: str,
+    titles: Mapping[str, str],
+    colours: Mapping[str, str],
 ) -> go.Figure:
     """Draws accuracy by framing shift: a line per run over margins, and one over rotations.
 
     Args:
-        tables: One split of `framing.parquet` by run id.
+        tables: `framing.parquet` by run id; each has rows of the split.
+        split: `validation` or `test`.
         titles: Display names by run id.
         colours: Colours by run id.
     """
     figure = go.Figure()
     dashes, symbols = model_dashes(list(colours)), model_symbols(list(colours))
     for run_id, table in tables.items():
-        accuracy = table.set_index(["change", "amount"])["accuracy"]
+        rows = table[table["split"] == split]
+        accuracy = rows.set_index(["change", "amount"])["accuracy"]
         margins, rotations = (
             [
                 (item.title, float(accuracy[item.change, item.amount]))

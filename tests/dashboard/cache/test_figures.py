@@ -59,6 +59,8 @@ def test_equal_values_give_the_same_chart(build, make):
         (Curve(np.arange(3)), Curve(np.arange(3) + 1)),
         (Curve(np.arange(3), "a"), Curve(np.arange(3), "b")),
         (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [2]})),
+        (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1.0]})),
+        (pd.DataFrame({"a": [0]}), pd.DataFrame({"a": [0.0]})),  # the same bytes
     ],
 )
 def test_different_values_give_different_charts(build, first, second):
@@ -73,6 +75,8 @@ def test_small_tables_of_numbers_and_models_are_equal_by_value(build):
     assert figure(build, table()) is figure(build, table())
     for other in (table(0.6), table(index=("x", "z")), table(column="b")):
         assert figure(build, table()) is not figure(build, other)
+    counts = [pd.DataFrame({"a": [1, 2]}) for _ in range(2)]
+    assert figure(build, counts[0]) is figure(build, counts[1])
     estimates = [Estimate(value=value, low=0.4, high=0.7) for value in (0.5, 0.5, 0.6)]
     first, same, other = (figure(build, estimate) for estimate in estimates)
     assert first is same
@@ -80,10 +84,10 @@ def test_small_tables_of_numbers_and_models_are_equal_by_value(build):
 
 
 def test_another_table_is_the_same_only_as_itself(build):
-    table = pd.DataFrame({"a": [1]})
+    table = pd.DataFrame({"a": ["text"]})
     assert figure(build, table) is figure(build, table)
     for _ in range(50):  # its address is not used again while the chart is kept
-        figure(build, pd.DataFrame({"a": [1]}))
+        figure(build, pd.DataFrame({"a": ["text"]}))
     assert build.calls == 51
 
 
