@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.fft import dctn
 
 from fer_core.data.progress import Progress, silent
 
@@ -43,6 +41,8 @@ def statistics(image: NDArray[np.uint8]) -> dict[str, float]:
         brightness: mean grey level, 0 to 255. contrast: standard deviation of grey levels.
         sharpness: variance of the Laplacian; low for blurred images.
     """
+    from scipy import ndimage  # slow to import, and pages need only the rest of this module
+
     grey = to_grey(image)
     return {
         "brightness": float(grey.mean()),
@@ -86,6 +86,8 @@ def perceptual_hashes(thumbnails: NDArray[np.float32]) -> NDArray[np.uint64]:
     Returns:
         Shape (N,); the highest bit is never set.
     """
+    from scipy.fft import dctn
+
     hashes = np.zeros(len(thumbnails), dtype=np.uint64)
     for start in range(0, len(thumbnails), _ROWS):
         block = thumbnails[start : start + _ROWS].astype(np.float64)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fer_core.data.sources.base import SYNTHETIC
 from fer_core.labels import Emotion
@@ -121,6 +120,8 @@ def canonical_regions(
     Returns:
         Disjoint bool masks by region, shape (side, side).
     """
+    from scipy.ndimage import gaussian_filter  # slow to import, and only needed here
+
     emotions = list(Emotion)
     total = {name: np.zeros((side, side)) for name in REGIONS}
     used = 0
@@ -131,7 +132,7 @@ def canonical_regions(
             used += 1
             for name in REGIONS:
                 total[name] += placed[name]
-    likely = np.stack([ndimage.gaussian_filter(total[name] / used, side / 48) for name in REGIONS])
+    likely = np.stack([gaussian_filter(total[name] / used, side / 48) for name in REGIONS])
     best, strength = likely.argmax(axis=0), likely.max(axis=0)
     return {
         name: (best == index) & (strength >= _LEVEL * likely[index].max())
@@ -143,6 +144,8 @@ def _to_framing(
     masks: Masks, framing: FaceLayout, side: int
 ) -> dict[str, NDArray[np.float64]] | None:
     """Aligns masks with a layout by translation and scaling."""
+    from scipy.ndimage import affine_transform
+
     size = len(masks["eyes"])
     eyes, mouth = np.argwhere(masks["eyes"]) / size, np.argwhere(masks["mouth"]) / size
     if len(eyes) < 6 or len(mouth) < 6:
@@ -158,7 +161,7 @@ def _to_framing(
     scale = size / side
     offset = size * np.array([centre[0] - down * framing.eyes, centre[1] - across * 0.5])
     return {
-        name: ndimage.affine_transform(
+        name: affine_transform(
             masks[name].astype(np.float64),
             [down * scale, across * scale],
             offset=offset,

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 # numpy's stubs wrongly type a Python float times float32 as float64, so the element type would need
 # a cast in every line; a test checks that it is float32.
@@ -79,6 +78,8 @@ def blur(field: Field, sigma: float) -> Field:
     """Gaussian blur with `sigma` in pixels; wide blurs use a downscaled copy."""
     if sigma < 0.15:
         return field
+    from scipy.ndimage import gaussian_filter  # slow to import, and pages draw no faces
+
     if sigma <= _BLUR_DIRECTLY:
         return gaussian_filter(field, sigma, mode="nearest", truncate=2.5)
     factor = sigma / (_BLUR_DIRECTLY * 0.6)
