@@ -108,6 +108,9 @@ def test_paired_differences_and_intervals_by_hand():
     assert result.accuracy[1:] == pytest.approx((expected.low, expected.high), abs=0.002)
     by_class = [gap[truth == index].mean() for index in range(3)]
     assert result.macro_recall[0] == pytest.approx(np.mean(by_class))
+    other = difference(truth, first, second, 3, seed=1)
+    assert other.macro_recall[0] == result.macro_recall[0]
+    assert other.macro_recall[1:] != result.macro_recall[1:]
 
 
 @given(any_scores(), any_scores(max_size=1))
@@ -155,6 +158,7 @@ def test_runs_of_a_recipe_are_grouped_over_seeds():
     assert other.deviation is None
     recipes["a-cpu-s1"]["description"] = "In other words."
     recipes["a-cpu-s1"]["optim"] = {}  # a default, not written down by an earlier version
+    recipes["a-cpu-s1"] = dict(reversed(recipes["a-cpu-s1"].items()))
     assert seed_spreads(values, recipes) == [best, other]
     recipes["a-cpu-s1"]["train"]["epochs"] = 9  # the recipe was changed between two seeds
     assert [family.runs for family in seed_spreads(values, recipes)] == [
@@ -215,6 +219,7 @@ def test_presets_are_limited_to_the_benchmarks_classes():
     assert result["Angry, happy, sad"] == ("angry", "happy", "sad")
     assert "disgust" not in result["Without disgust and fear"]
     assert list(presets(["bored", "tired"])) == ["All 2"]
+    assert list(presets(["angry", "happy", "sad"])) == ["All 3"]
 
 
 @given(any_scores())
