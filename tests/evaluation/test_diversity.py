@@ -51,6 +51,7 @@ def test_agreement_by_hand():
     assert result.all_wrong == 0.25
     np.testing.assert_allclose(result.complementarity, [[0, 0.5], [0.5, 0]])
     assert result.kappa[0, 1] == result.kappa[1, 0] == pytest.approx(0)
+    assert result.kappa.diagonal().tolist() == [1, 1]  # also of the run that predicts one class
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
@@ -90,6 +91,9 @@ def test_runs_are_aligned():
     np.testing.assert_array_equal(aligned.predicted[0], aligned.predicted[1])
     np.testing.assert_array_equal(aligned.right[1], scores.predicted == scores.truth)
     assert aligned.row("b") == 1
+    last = aligned.only(["b"])
+    assert (last.runs, last.predictions["b"]) == (("b",), aligned.predictions["b"])
+    np.testing.assert_array_equal(last.predicted, aligned.predicted[1:])
     with pytest.raises(ArtifactError, match="no predictions of 'c'"):
         aligned.row("c")
     with pytest.raises(ArtifactError, match="no predictions to compare"):
