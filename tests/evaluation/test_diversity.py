@@ -162,7 +162,6 @@ def test_runs_of_a_recipe_are_grouped_over_seeds():
     assert other.deviation is None
     recipes["a-cpu-s1"]["description"] = "In other words."
     recipes["a-cpu-s1"]["optim"] = {}  # a default, not written down by an earlier version
-    recipes["a-cpu-s1"] = dict(reversed(recipes["a-cpu-s1"].items()))
     assert seed_spreads(values, recipes) == [best, other]
     recipes["a-cpu-s1"]["train"]["epochs"] = 9  # the recipe was changed between two seeds
     assert [family.runs for family in seed_spreads(values, recipes)] == [
@@ -170,6 +169,13 @@ def test_runs_of_a_recipe_are_grouped_over_seeds():
         ("a-cpu-s0",),
         ("b-cpu-s0",),
     ]
+
+
+def test_the_order_of_keys_makes_no_other_recipe():
+    recipe = {"name": "a", "of_a_later_version": 1}  # cannot be parsed, so it is compared as it is
+    recipes = {"a-cpu-s0": recipe, "a-cpu-s1": dict(reversed(recipe.items()))}
+    (both,) = seed_spreads(dict.fromkeys(recipes, 0.5), recipes)
+    assert both.runs == ("a-cpu-s0", "a-cpu-s1")
 
 
 def test_the_pareto_front_has_no_dominated_run():
