@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from fer_core.evaluation.accuracy_estimates import (
     AgreementLine,
@@ -40,6 +41,11 @@ def test_lost_confidence_is_lost_accuracy():
     assert difference_of_confidences(run) == pytest.approx(0.75 - 0.1)
 
 
+@pytest.mark.parametrize(("truth", "new", "expected"), [(0, 0.9, 1), (1, 0.5, 0)])
+def test_an_estimated_accuracy_stays_within_0_and_1(truth, new, expected):
+    assert difference_of_confidences(answers([0.6, 0.6], [truth] * 2, [new])) == expected
+
+
 def test_the_label_shift_model_weighs_recalls():
     # recall of a is 1, of b 0.5; all new faces are predicted as a
     run = answers([0.9, 0.9, 0.9, 0.1], [0, 0, 1, 1], [0.9] * 50)
@@ -61,6 +67,44 @@ def test_less_agreement_means_less_accuracy():
     first = answers(known, truth, [0.9] * 10)
     second = answers([0.9] * 9 + [0.1], truth, [0.9] * 6 + [0.1] * 4)
     assert AgreementLine.of({"a": first, "b": second}).accuracy(0.8) < 0.7
+
+
+def test_copies_agree_everywhere():
+    run = answers([0.9, 0.1], [0, 1], [0.9])
+    line = AgreementLine.of({"a": run, "b": run})
+    assert (line.slope, line.intercept) == (1, 0)
+    assert line.accuracy(1) == pytest.approx(0.995)  # agreements are clipped
+
+
+def disagreeing(known: list[int], new: list[int]) -> dict[str, RunPredictions]:
+    """Returns runs that differ from one answer in their own images, so many of ten."""
+    runs = {}
+    for index in range(len(known)):
+        first, second = (
+            [0.1 if sum(part[:index]) <= row < sum(part[: index + 1]) else 0.9 for row in range(10)]
+            for part in (known, new)
+        )
+        runs[str(index)] = answers(first, [0] * 10, second)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("last", "slope"),
+    [
+        (1, 0.3),  # the smallest slope: agreement of 0.8 on the new set for all pairs
+        (3, (norm.ppf(0.6) - norm.ppf(0.8)) / (norm.ppf(0.7) - norm.ppf(0.8))),
+        (4, 2.0),  # the largest slope
+    ],
+)
+def test_the_line_goes_through_the_agreements_of_four_runs(last, slope):
+    """Three pairs agree on 8 of 10 images of both; three on 7 of validation, and on fewer."""
+    runs = disagreeing([1, 1, 1, 2], [1, 1, 1, last])
+    line = AgreementLine.of(runs)
+    means = [norm.ppf([0.8, other]).mean() for other in (0.7, 0.9 - last / 10)]
+    assert line.slope == pytest.approx(slope)
+    assert line.intercept == pytest.approx(means[1] - slope * means[0])
+    three = dict(list(runs.items())[1:])
+    assert AgreementLine.of(three).slope == 1
 
 
 def test_one_run_has_no_agreement():

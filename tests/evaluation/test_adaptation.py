@@ -1,15 +1,20 @@
 import numpy as np
 import pytest
+from scipy import optimize, special
 
 from fer_core.errors import DataError
 from fer_core.evaluation.adaptation import (
     AdaptationData,
+    Gain,
+    JudgedRemedy,
     Remedy,
+    _minimise,
     best_remedy,
     fit_remedy,
     gain_of,
     judge_remedies,
 )
+from fer_core.evaluation.significance import holm
 
 
 def data_of(images, classes=4, seed=0, features=6):
@@ -31,6 +36,31 @@ def test_recalibration_finds_the_temperature_and_changes_no_answer():
     adapted = fit_remedy(Remedy.RECALIBRATION, data)
     assert adapted.scale == pytest.approx(0.5, abs=0.05)  # the logits were doubled
     assert (adapted.probabilities(data).argmax(1) == data.probabilities.argmax(1)).all()
+
+
+def test_recalibration_never_reverses_the_answers():
+    data = data_of(100)
+    wrong = AdaptationData(data.probabilities, data.probabilities.argmin(1), data.groups)
+    adapted = fit_remedy(Remedy.RECALIBRATION, wrong)
+    assert adapted.scale == pytest.approx(1e-3)
+    assert (adapted.probabilities(data).argmax(1) == data.probabilities.argmax(1)).all()
+
+
+@pytest.mark.parametrize(("with_bias", "width"), [(False, 0), (True, 0), (True, 2)])
+def test_fits_minimise_the_penalised_log_loss(with_bias, width):
+    """Few labels, so that the penalty counts; against a minimiser that needs no gradient."""
+    data = data_of(12)
+    inputs, penalty = data.features[:, :width], 3.0
+
+    def penalised(values):
+        bias, weights = values[1:5] * with_bias, values[5:].reshape(width, 4)
+        logs = special.log_softmax(values[0] * data.logits + inputs @ weights + bias, axis=1)
+        squares = (values[0] - 1) ** 2 + (bias**2).sum() + penalty * (weights**2).sum()
+        return squares / 2 - logs[np.arange(12), data.truth].sum()
+
+    best = optimize.minimize(penalised, np.eye(1, 5 + 4 * width)[0]).x
+    scale, bias, weights = _minimise(data, inputs, penalty, with_bias=with_bias)
+    assert np.array([scale, *bias, *weights.ravel()]) == pytest.approx(best, abs=0.005)
 
 
 def test_prior_shift_learns_that_a_class_is_absent():
@@ -63,6 +93,58 @@ def test_labels_that_are_noise_give_no_gain_in_accuracy():
         )
         gains += any(item.accuracy.significant for item in judged)
     assert gains <= 4
+
+
+def test_p_values_are_corrected_for_the_number_of_remedies():
+    data = data_of(60, seed=3)
+
+    def gains(probabilities):
+        of_truth = probabilities[np.arange(60), data.truth]
+        return np.array([probabilities.argmax(1) == data.truth, np.log(of_truth)], dtype=float)
+
+    judged = judge_remedies(data)
+    before = gains(data.probabilities)
+    alone = [
+        [gain_of(part, data.groups) for part in gains(item.probabilities) - before]
+        for item in judged
+    ]
+    for index, name in enumerate(("accuracy", "log_loss")):
+        found, expected = [getattr(item, name) for item in judged], [row[index] for row in alone]
+        plain = [gain.p_value for gain in expected]
+        assert [gain.p_value for gain in found] == holm(plain).tolist() != plain
+        assert [gain.value for gain in found] == pytest.approx([gain.value for gain in expected])
+
+
+def judged_as(remedy, accuracy, log_loss):
+    """Returns a remedy with its gains in accuracy and log loss, each with its p-value."""
+    gains = (Gain(value, value - 0.1, value + 0.1, p) for value, p in (accuracy, log_loss))
+    return JudgedRemedy(remedy, *gains, np.zeros((0, 4)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([], None),
+        ([((0.2, 0.06), (0.3, 0.06)), ((-0.2, 0.01), (0.3, 0.01))], None),
+        ([((0.1, 0.01), (0.9, 0.01)), ((0.2, 0.04), (0.1, 0.3)), ((0.3, 0.06), (0.9, 0))], 1),
+        ([((0.0, 1), (0.1, 0.01)), ((0.1, 0.2), (0.2, 0.04)), ((-0.1, 1), (0.3, 0.01))], 1),
+        ([((0.0, 1), (-0.1, 0.01)), ((0.0, 1), (0.2, 0.06))], None),
+    ],
+)
+def test_the_best_remedy_by_hand(rows, best):
+    judged = [judged_as(remedy, *row) for remedy, row in zip(Remedy, rows, strict=False)]
+    assert best_remedy(judged) is (None if best is None else judged[best])
+
+
+def test_a_gain_by_hand():
+    """Three persons, in order 3, 5 and 7, with 1, 1 and 2 images and sums 0, 1 and 2."""
+    gain = gain_of(np.array([1.0, 1.0, 0.0, 1.0]), np.array([7, 7, 3, 5]))
+    # deviations from the mean -0.75, 0.25 and 0.5; Student's quantile for 2 degrees is 4.302653
+    half = 4.302653 * np.sqrt((0.75**2 + 0.25**2 + 0.5**2) * 3 / 2) / 4
+    assert (gain.low, gain.high) == pytest.approx((0.75 - half, 0.75 + half))
+    assert gain.p_value == pytest.approx(
+        0.5, abs=0.03
+    )  # 1 and 2 have one sign in half of the flips
 
 
 def test_images_of_one_person_are_judged_together():

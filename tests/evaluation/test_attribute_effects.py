@@ -108,6 +108,24 @@ def test_recall_on_drawn_faces_is_that_of_the_rule():
     assert guessing.least == pytest.approx(2 / 7)
 
 
+def test_the_interval_of_recall_is_that_of_resampled_persons():
+    """Half of the persons: the 2.5% and 97.5% quantiles of Binomial(50, 0.5) are 18 and 32."""
+    neutral = [face for face in faces() if face.expression == "neutral"]
+    recall = drawn_accuracy(
+        ask(lambda face: "neutral" if face.identity % 2 else "sad", neutral)
+    ).macro_recall
+    assert (recall.value, recall.low, recall.high) == pytest.approx((0.5, 0.36, 0.64), abs=0.021)
+
+
+def test_the_seed_determines_the_intervals():
+    random = np.random.default_rng(0)
+    asked = ProbePredictions.of(
+        lambda items: random.dirichlet(np.ones(7), len(items)), faces("glasses"), SEVEN_EMOTIONS
+    )
+    for function in (attribute_effects, drawn_accuracy):
+        assert function(asked) == function(asked) != function(asked, seed=1)
+
+
 def test_shares_of_changed_answers_need_no_test():
     shares = flip_shares(ask(looks_at_skin, faces(*SKIN)), [*SKIN, "glasses"])
     assert shares["skin_9"] == 0.25

@@ -205,3 +205,36 @@ def test_calibration_metrics_by_their_own_functions():
     adaptive = calibration.ece_with_interval(scores.confidence, right, how=Binning.ADAPTIVE)
     assert result.adaptive_ece == adaptive != result.ece
     assert result.log_loss == metrics.log_loss(scores.truth, scores.stored)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "expected"),
+    [(1.0, [0.8, 0.5, 1.0]), (2.0, [2 / 3, 0.5, 1.0]), (0.5, [16 / 17, 0.5, 1.0])],
+)
+def test_scaled_confidence_by_hand(temperature, expected):
+    rows = np.array([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]])
+    np.testing.assert_allclose(
+        calibration.scaled_confidence(rows, temperature), expected, atol=2e-6
+    )
+
+
+@given(any_scores(), st.floats(0.2, 5))
+def test_scaled_confidence_is_the_largest_scaled_probability(scores, temperature):
+    np.testing.assert_allclose(
+        calibration.scaled_confidence(scores.probabilities, temperature),
+        calibration.scale_confidence(scores.probabilities, temperature).max(axis=1),
+    )
+
+
+def test_bins_include_their_upper_edges_and_what_rounding_adds():
+    confidence = np.array([0.0, 0.1, 0.11, 1.0, np.nextafter(1, 2)])
+    assert calibration.bin_of(confidence, 10).tolist() == [0, 0, 1, 9, 9]
+
+
+def test_the_interval_includes_the_spread_of_confidence_within_a_bin():
+    confidence = np.tile(np.linspace(0.2, 0.8, 100), 10)
+    result = calibration.ece_with_interval(confidence, np.ones(1000, dtype=bool), bins=1)
+    half = 1.96 * confidence.std() / np.sqrt(1000)
+    assert (result.value, result.low, result.high) == pytest.approx(
+        (0.5, 0.5 - half, 0.5 + half), abs=0.15 * half
+    )

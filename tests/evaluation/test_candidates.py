@@ -3,7 +3,7 @@
 import pytest
 
 from fer_core.errors import ArtifactError
-from fer_core.evaluation.candidates import candidates_in
+from fer_core.evaluation.candidates import candidates_in, read_candidates
 from fer_core.evaluation.efficiency import Efficiency
 from tests.support.candidates import write_efficiency
 
@@ -48,6 +48,22 @@ def test_damaged_runs_and_other_protocols_are_named(benchmark_copy):
         "efficientnet_lite0-cpu-s1",
         "pair-cpu",
     ]
+
+
+def test_the_benchmarks_split_decides_even_if_most_runs_have_another(benchmark_copy):
+    split_hash = benchmark_copy.info().split_hash
+    runs = {run.run_id: run for run in benchmark_copy.runs()}
+    kept = runs.pop("resnet34-cpu-s0")
+    for run in runs.values():
+        run.report_path.write_text(run.report_path.read_text().replace(split_hash, "another"))
+    read = candidates_in(benchmark_copy)
+    assert [item.run_id for item in read.comparable] == [kept.run_id]
+    assert len(read.others) == 3
+
+
+def test_without_any_run_the_advice_is_to_train(benchmark_copy):
+    with pytest.raises(ArtifactError, match=r"no run to recommend\. Train a model first"):
+        read_candidates(benchmark_copy.info(), [])
 
 
 def test_imported_predictions_are_not_candidates(benchmark_copy):

@@ -57,7 +57,12 @@ def test_a_run_without_predictions_for_some_images_has_no_score_there(benchmark_
 
 
 def test_the_two_benchmarks_find_each_other(benchmark_copy, corrected):
-    everything = ArtifactStore(benchmark_copy.root.parent).benchmarks()
+    store = ArtifactStore(benchmark_copy.root.parent)
+    info = benchmark_copy.info().model_copy(update={"name": "another", "split_hash": "unrelated"})
+    store.benchmark("another").root.mkdir()
+    info.write(store.benchmark("another").info_path)
+    everything = store.benchmarks()
+    assert [benchmark.name for benchmark in everything] == ["another", "corrected", "toy"]
     assert find_base(corrected, everything).name == "toy"
     assert [result.name for result in find_corrected(benchmark_copy, everything)] == ["corrected"]
     assert find_base(benchmark_copy, everything) is None

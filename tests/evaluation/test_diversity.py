@@ -51,6 +51,7 @@ def test_agreement_by_hand():
     assert result.all_wrong == 0.25
     np.testing.assert_allclose(result.complementarity, [[0, 0.5], [0.5, 0]])
     assert result.kappa[0, 1] == result.kappa[1, 0] == pytest.approx(0)
+    assert result.kappa.diagonal().tolist() == [1, 1]  # also of the run that predicts one class
     assert np.isnan(complementarity(np.ones(3, dtype=bool), np.ones(3, dtype=bool)))
 
 
@@ -90,6 +91,9 @@ def test_runs_are_aligned():
     np.testing.assert_array_equal(aligned.predicted[0], aligned.predicted[1])
     np.testing.assert_array_equal(aligned.right[1], scores.predicted == scores.truth)
     assert aligned.row("b") == 1
+    last = aligned.only(["b"])
+    assert (last.runs, last.predictions["b"]) == (("b",), aligned.predictions["b"])
+    np.testing.assert_array_equal(last.predicted, aligned.predicted[1:])
     with pytest.raises(ArtifactError, match="no predictions of 'c'"):
         aligned.row("c")
     with pytest.raises(ArtifactError, match="no predictions to compare"):
@@ -108,6 +112,9 @@ def test_paired_differences_and_intervals_by_hand():
     assert result.accuracy[1:] == pytest.approx((expected.low, expected.high), abs=0.002)
     by_class = [gap[truth == index].mean() for index in range(3)]
     assert result.macro_recall[0] == pytest.approx(np.mean(by_class))
+    other = difference(truth, first, second, 3, seed=1)
+    assert other.macro_recall[0] == result.macro_recall[0]
+    assert other.macro_recall[1:] != result.macro_recall[1:]
 
 
 @given(any_scores(), any_scores(max_size=1))
@@ -164,6 +171,13 @@ def test_runs_of_a_recipe_are_grouped_over_seeds():
     ]
 
 
+def test_the_order_of_keys_makes_no_other_recipe():
+    recipe = {"name": "a", "of_a_later_version": 1}  # cannot be parsed, so it is compared as it is
+    recipes = {"a-cpu-s0": recipe, "a-cpu-s1": dict(reversed(recipe.items()))}
+    (both,) = seed_spreads(dict.fromkeys(recipes, 0.5), recipes)
+    assert both.runs == ("a-cpu-s0", "a-cpu-s1")
+
+
 def test_the_pareto_front_has_no_dominated_run():
     cost = {"small": 1, "wasteful": 5, "large": 9, "twin": 1, "unmeasured": 2}
     gain = {"small": 0.7, "wasteful": 0.6, "large": 0.8, "twin": 0.65}
@@ -215,6 +229,7 @@ def test_presets_are_limited_to_the_benchmarks_classes():
     assert result["Angry, happy, sad"] == ("angry", "happy", "sad")
     assert "disgust" not in result["Without disgust and fear"]
     assert list(presets(["bored", "tired"])) == ["All 2"]
+    assert list(presets(["angry", "happy", "sad"])) == ["All 3"]
 
 
 @given(any_scores())

@@ -31,6 +31,13 @@ def test_an_ensemble_costs_the_sum_of_its_members():
     assert combined("pair", [cost("a", 2.0), cost("b", 3.0, None)]).peak_memory_bytes is None
 
 
+def test_members_of_different_runtimes_are_mixed():
+    pair = [cost("a", 2.0), cost("b", 3.0)]
+    assert combined("pair", pair).runtime == "torch"
+    exported = pair[1].model_copy(update={"runtime": "onnxruntime"})
+    assert combined("pair", [pair[0], exported]).runtime == "mixed"
+
+
 def test_efficiency_survives_a_round_trip(tmp_path):
     cost("a", 2.0).write(tmp_path / "efficiency.json")
     assert Efficiency.read(tmp_path / "efficiency.json") == cost("a", 2.0)

@@ -98,6 +98,13 @@ def test_drawn_flips_approach_the_enumeration_of_all(differences):
     assert sign_flip_test(gaps) == pytest.approx(exact, abs=0.015)
 
 
+@pytest.mark.parametrize("size", [0.5, 1.0, 3.0])
+def test_differences_of_one_size_are_tested_exactly(size):
+    """Four of five have one sign: twice the probability of at most one of five, 6 / 32."""
+    assert sign_flip_test(size * np.array([1, 1, 0, -1, 1, 1])) == pytest.approx(0.375)
+    assert sign_flip_test(size * np.array([-1, -1, 1, -1, -1])) == pytest.approx(0.375)
+
+
 def test_no_difference_is_no_evidence_and_a_large_one_is():
     assert sign_flip_test(np.zeros(9)) == 1.0
     assert sign_flip_test(np.tile([1.0, 5.0], 40)) == pytest.approx(1 / 10_000)

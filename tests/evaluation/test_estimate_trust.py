@@ -100,5 +100,7 @@ def test_the_error_is_that_of_trusted_checks(tmp_path):
     error = error_of(checks)
     assert (error.mean, error.most, error.checks) == (pytest.approx(0.01), pytest.approx(0.01), 2)
     assert read_checks(tmp_path / "none.parquet") is None
+    checks.drop(columns="moved").to_parquet(tmp_path / "damaged.parquet")
+    assert read_checks(tmp_path / "damaged.parquet") is None
     assert error_of(None) is None
     assert shown_estimate({str(method): 0.82 for method in Estimator}) == pytest.approx(0.82)

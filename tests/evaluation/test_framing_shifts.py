@@ -6,6 +6,7 @@ import pytest
 from fer_core.artifacts import write_table
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.framing_shifts import (
+    COLUMNS,
     framing_row,
     read_framing,
     summarise_framing,
@@ -42,6 +43,8 @@ def test_missing_framing_shifts_give_missing_values():
 def test_a_row_has_the_metrics_of_the_changed_images():
     scores = make_scores([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8]])
     row = framing_row("margin", 0.1, "test", scores, seed=3)
+    assert tuple(row) == COLUMNS
+    assert (row["split"], row["change"], row["amount"]) == ("test", "margin", 0.1)
     assert row["accuracy"] == pytest.approx(2 / 3)
     assert (row["schema_version"], row["images"], row["seed"]) == (1, 3, 3)
 
@@ -54,9 +57,13 @@ def test_tables_are_checked_when_read(tmp_path):
     write_table(path, whole.assign(schema_version=2))
     with pytest.raises(ArtifactError, match="newer FERscope"):
         read_framing(path)
+    write_table(path, whole.drop(columns="macro_recall"))
+    with pytest.raises(ArtifactError, match="macro_recall"):
+        read_framing(path)
     for damaged in (
         whole[whole["change"] != "none"],
         pd.concat([whole, whole.head(1)]),
+        pd.concat([whole, whole.tail(1)]),
         pd.concat([whole.iloc[:-1], whole.tail(1).assign(samples_hash="other")]),
     ):
         write_table(path, damaged)

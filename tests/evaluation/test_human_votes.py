@@ -101,10 +101,18 @@ def test_the_metrics_are_means_over_the_images_with_votes_of_all_classes():
     assert result.distance == pytest.approx(jensenshannon(first, second, base=2, axis=1).mean())
 
 
+def test_without_votes_there_is_nothing_to_compare():
+    votes = Votes(np.zeros((1, 2)), np.ones((1, 1)))
+    result = vote_metrics(make_scores([0], [[0.4, 0.6]]), votes)
+    values = (result.cross_entropy, result.vote_entropy, result.distance, result.supported_errors)
+    assert np.isnan(values).all()
+
+
 def test_accuracy_by_agreement_includes_upper_edges():
     counts = np.array([[6, 4], [7, 3], [10, 0], [10, 0]], dtype=float)
     votes = Votes(counts, np.zeros((4, 0)))
     table = accuracy_by_agreement(np.array([False, True, True, False]), votes)
+    assert list(table.columns) == ["agreement", "images", "accuracy", "low", "high"]
     assert table["agreement"].tolist() == ["up to 60%", "over 60 to 70%", "over 90 to 100%"]
     assert table["images"].tolist() == [1, 1, 2]
     assert table["accuracy"].tolist() == [0, 1, 0.5]
@@ -149,3 +157,10 @@ def test_a_model_that_predicts_the_majority_exceeds_human_agreement():
     # 8 of 10 agree with the other 9, and 9 of 10
     assert result.annotator == pytest.approx(0.85)
     np.testing.assert_allclose(result.by_class, [0.8, 0.9])
+
+
+def test_an_image_without_votes_has_no_majority():
+    votes = Votes(np.array([[8.0, 2.0], [0.0, 0.0], [1.0, 9.0]]), np.zeros((3, 1)))
+    result = human_agreement(votes, np.array([0, 1, 1]))
+    assert (result.model, result.annotator, result.images) == pytest.approx((1, 0.85, 2))
+    np.testing.assert_array_equal(votes.left_out.weight, [[1, 0], [0, 0], [0, 1]])

@@ -1,11 +1,17 @@
 """The leaderboard of a benchmark: scopes, damaged runs and missing classes."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from fer_core.artifacts import write_table
+from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.leaderboard import read_results
-from fer_core.evaluation.scope import LEAK_FREE, SECOND_LABEL, Scope
+from fer_core.evaluation.leaderboard_columns import COLUMNS, prediction_metrics
+from fer_core.evaluation.scope import LEAK_FREE, SECOND_LABEL, SampleSet, Scope
+from tests.support.candidates import write_efficiency
+from tests.support.constructed import random_scores, robustness_table
+from tests.support.framing import framing_table
 
 
 def test_results_read_a_benchmark(toy):
@@ -23,6 +29,7 @@ def test_results_read_a_benchmark(toy):
     assert result.annotator_agreement is None
     assert "temperature" in result.entries[0].values
     assert "mce" not in result.entries[0].values
+    assert result.within == ""
 
 
 def test_results_follow_split_and_classes(toy):
@@ -37,6 +44,10 @@ def test_results_follow_split_and_classes(toy):
     three = read_results(toy.benchmark, Scope(classes=("sad", "angry", "happy")))
     assert three.labels == ("angry", "happy", "sad")
     assert {entry.metrics.split.samples for entry in three.entries} == {30}
+    ids = toy.benchmark.samples().query("split == 'test'")["id"].head(9)
+    few = read_results(toy.benchmark, Scope(within=SampleSet("first", frozenset(ids))))
+    assert few.within == "first"
+    assert {entry.metrics.split.samples for entry in few.entries} == {9}
 
 
 def test_a_damaged_run_gives_one_warning(benchmark_copy):
@@ -50,6 +61,20 @@ def test_a_damaged_run_gives_one_warning(benchmark_copy):
     assert "test samples" in results.warnings[0]
 
 
+def test_of_two_equally_frequent_labels_that_of_the_benchmark_counts(benchmark_copy):
+    relabelled = ["efficientnet_lite0-cpu-s0", "resnet34-cpu-s0"]
+    for name in relabelled:
+        path = benchmark_copy.run(name).predictions_path
+        table = pd.read_parquet(path)
+        # an angry face that is taken for disgust: another label keeps the accuracy
+        wrong = (table["split"] == "test") & (table["y_true"] == "angry") & (table["p_angry"] < 0.5)
+        table.loc[wrong.idxmax(), "y_true"] = "sad"
+        write_table(path, table)
+    results = read_results(benchmark_copy)
+    assert {entry.run_id for entry in results.entries} == {"efficientnet_lite0-cpu-s1", "pair-cpu"}
+    assert [warning.split(":")[0] for warning in results.warnings] == relabelled
+
+
 def test_classes_without_validation_images_give_no_temperature(benchmark_copy):
     for run in benchmark_copy.runs():
         table = pd.read_parquet(run.predictions_path)
@@ -59,3 +84,61 @@ def test_classes_without_validation_images_give_no_temperature(benchmark_copy):
     assert len(result.entries) == 4
     assert "temperature" not in result.entries[0].values
     assert "temperature" in read_results(benchmark_copy).entries[0].values
+
+
+PREDICTED = {
+    "accuracy", "macro_recall", "macro_f1", "log_loss", "ece", "adaptive_ece", "brier_score",
+    "aurc", "coverage_at_5_risk",
+}  # fmt: skip
+
+
+def test_each_column_of_the_predictions_has_a_value():
+    scores = random_scores(40, classes=2)
+    votes = Votes(np.tile([[4.0, 2.0], [1.0, 5.0]], (20, 1)), np.zeros((40, 0)))
+    without = prediction_metrics(scores, None, None)
+    assert set(without.values) == PREDICTED
+    assert without.values["ece"] == without.split.ece
+    result = prediction_metrics(scores, scores, votes)
+    assert set(result.values) == PREDICTED | {
+        "temperature", "scaled_ece", "vote_distance", "vote_log_loss",
+        "annotator_supported_errors", "human_agreement",
+    }  # fmt: skip
+    assert result.values["scaled_ece"] != result.values["ece"]
+    assert result.annotator_agreement is not None
+
+
+def test_columns_of_a_runs_tables_are_filled(benchmark_copy):
+    baseline, other = map(benchmark_copy.run, ("resnet34-cpu-s0", "efficientnet_lite0-cpu-s0"))
+    write_table(baseline.robustness_path, robustness_table(0.8, (0.6, 0.4), (0.6, 0.2)))
+    write_table(other.robustness_path, robustness_table(0.9, (0.8, 0.6), (0.7, 0.5)))
+    write_table(other.framing_path, framing_table())
+    write_efficiency(other, 8.0, 7.0)
+    measured, leak_free = (
+        next(
+            entry
+            for entry in read_results(benchmark_copy, scope).entries
+            if entry.run_id == other.run_id
+        )
+        for scope in (Scope(), Scope(LEAK_FREE))
+    )
+    robust = {
+        "corrupted_accuracy": 0.65,
+        "accuracy_retained": 0.65 / 0.9,
+        "mce": (0.6 + 0.8 / 1.2) / 2,
+        "relative_mce": (0.4 / 0.6 + 0.6 / 0.8) / 2,
+    }
+    assert measured.robustness_values == pytest.approx(robust)
+    cost = {
+        "parameters_m": other.info().parameters / 1e6,
+        "weights_mb": 7.0,
+        "gflops": 2e-8,
+        "latency_ms": 8.0,
+        "test_readings": 2.0,  # its own and that of the ensemble
+    }
+    framing = {"framing_accuracy": 0.766, "framing_drop": 0.05}
+    added = set(measured.values) - PREDICTED - {"temperature", "scaled_ece"}
+    expected = {**robust, **cost, **framing}
+    assert {name: measured.values[name] for name in added} == pytest.approx(expected)
+    assert set(measured.values) <= set(COLUMNS)
+    # robustness and framing were measured on the whole test split
+    assert set(measured.values) - set(leak_free.values) == {*robust, *framing}

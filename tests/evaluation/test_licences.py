@@ -30,3 +30,6 @@ def test_an_ensemble_has_the_licences_of_its_members(tmp_path):
     assert weight_licences(from_file, infos.get) == (UNKNOWN,)
     from_run = network.model_copy(update={"init": "checkpoint", "init_source": "run toy/x"})
     assert weight_licences(from_run, infos.get) == ("Apache-2.0",)
+    for init in ("scratch", "imagenet", "face"):
+        started = network.model_copy(update={"init": init})
+        assert weight_licences(started, infos.get) == ("Apache-2.0",)

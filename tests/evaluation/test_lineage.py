@@ -37,7 +37,8 @@ def test_the_lineage_of_an_ensemble_reaches_initial_weights():
         ("c", "a", Link.INIT),
         ("a", "imagenet: weights 1.0", Link.INIT),
     }  # the candidate that was not taken is no ancestor by itself
-    assert lineage.ancestors[lineage.root].name == "both"
+    root = lineage.ancestors[lineage.root]
+    assert (root.name, root.status) == ("both", Status.PRESENT)
     assert lineage.is_repeatable
     assert lineage.problems == ()
 
@@ -47,6 +48,16 @@ def test_initial_weights_without_a_benchmark_are_of_the_same_one():
     adapted = run("a-adapted", DAYS["b"], init="checkpoint", init_source="run a")
     lineage = traced(adapted, run("a", DAYS["a"]))
     assert ("a-adapted", "a", Link.INIT) in links(lineage)
+    assert lineage.is_repeatable
+
+
+def test_a_member_of_unknown_training_is_the_present_one():
+    pair = run("pair", DAYS["c"], kind="ensemble", init="members", members=("a", "b"))
+    lineage = traced(pair, run("a", DAYS["a"]), run("b", DAYS["b"]))
+    assert {link for link in links(lineage) if link[0] == "pair"} == {
+        ("pair", "a", Link.MEMBER),
+        ("pair", "b", Link.MEMBER),
+    }
     assert lineage.is_repeatable
 
 
@@ -144,4 +155,5 @@ def test_published_weights_are_initial_weights(init, source, name):
     (edge,) = lineage.edges
     assert lineage.ancestors[edge.parent].name == name
     assert lineage.ancestors[edge.parent].status is Status.START
+    assert lineage.ancestors[edge.parent].run is None
     assert edge == Edge(lineage.root, edge.parent, Link.INIT)

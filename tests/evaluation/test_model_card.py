@@ -6,10 +6,12 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from fer_core.evaluation.model_card import CardFacts, model_card
-from fer_core.evaluation.report import Report
+from fer_core.evaluation.model_card import CardFacts, card_metadata, model_card
+from fer_core.evaluation.regression import RegressionMetrics, RegressionReport, TargetReport
+from fer_core.evaluation.report import Estimate, Report
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.evaluation.verdict_text import headline, reason
+from fer_core.records import LedgerEntry
 
 RUN = "efficientnet_lite0-cpu-s0"
 
@@ -110,3 +112,97 @@ def test_an_initial_model_of_the_hub_is_the_base_model(facts):
     assert ModelCard(model_card(replace(facts, info=info))).data.base_model == (
         "timm/resnet34.a1_in1k"
     )
+
+
+def changed(facts, part, **values):
+    """The facts with values of `info`, or of a part of the report, changed."""
+    if part == "info":
+        return replace(facts, info=facts.info.model_copy(update=values))
+    inner = getattr(facts.report, part).model_copy(update=values)
+    return replace(facts, report=facts.report.model_copy(update={part: inner}))
+
+
+def test_metadata_have_rounded_metrics_and_the_licence(facts):
+    known = changed(
+        facts,
+        "test",
+        accuracy=Estimate(value=0.654321, low=0.61249, high=0.69951),
+        macro_recall=Estimate(value=0.5, low=0.4444, high=0.5556),
+    )
+    metadata = card_metadata(replace(known, licences=("unknown",)))
+    licence = {name: metadata[name] for name in ("license", "license_name", "license_link")}
+    assert licence == {
+        "license": "other", "license_name": "see-card", "license_link": "README.md"
+    }  # fmt: skip
+    assert metadata["metrics"] == ["accuracy", "recall"]
+    assert metadata["model-index"][0]["results"][0]["metrics"] == [
+        {"type": "accuracy", "name": "Accuracy (95%: 61.2 to 70.0)", "value": 65.43},
+        {"type": "recall", "name": "Macro-recall (95%: 44.4 to 55.6)", "value": 50.0},
+    ]
+
+
+def test_results_have_a_row_for_each_set_and_class(facts):
+    report = facts.report
+    absent = report.test.classes[0].model_copy(
+        update={"samples": 0, "recall": None, "precision": None, "f1": None}
+    )
+    lines = model_card(changed(facts, "test", classes=(absent, *report.test.classes[1:])))
+    rows = [line for line in lines.splitlines() if line.startswith("| ")]
+    sets = [row.split(" | ")[0] for row in rows[2:6]]
+    assert sets == ["| test", "| test, leak-free", "| validation", "| test, second annotation"]
+    assert f"| {absent.label} | 0 |  |  |  |" in rows
+    for row in report.test.classes[1:]:
+        assert (
+            f"| {row.label} | {row.samples} | {row.recall.text} | {row.precision:.1%} | "
+            f"{row.f1:.1%} |"
+        ) in rows
+
+
+def test_results_of_the_regression_head_are_a_table(facts):
+    frames = RegressionMetrics(
+        count=1200,
+        mae=Estimate(value=1, low=0.5, high=1.5),
+        rmse=Estimate(value=2, low=1, high=3),
+        concordance=Estimate(value=0.5, low=0.25, high=0.75),
+        mae_of_mean=1.25,
+    )
+    clips = frames.model_copy(update={"count": 3, "concordance": None})
+    targets = {"score": TargetReport(frames={"test": frames}, clips={"test": clips})}
+    text = model_card(replace(facts, regression=RegressionReport(run_id=RUN, targets=targets)))
+    table = text[text.index("### Regression head") : text.index("## Protocol")].splitlines()
+    assert table[4:6] == [
+        "| score | test, frames | 1,200 | 1.000 [0.500, 1.500] | 2.000 [1.000, 3.000] | "
+        "0.500 [0.250, 0.750] | 1.250 |",
+        "| score | test, clips | 3 | 1.000 [0.500, 1.500] | 2.000 [1.000, 3.000] |  | 1.250 |",
+    ]
+    assert "### Regression head" not in model_card(facts)
+
+
+READINGS = tuple(LedgerEntry(time=f"2026-01-0{day}") for day in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "sentence"),
+    [
+        ("info", {"kind": "network"}, "\n\nA network that predicts"),
+        ("info", {"kind": "ensemble"}, "\n\nAn ensemble that predicts"),
+        ("info", {"kind": "imported"}, "\n\nAn imported model that predicts"),
+        ("info", {"members": ("a", "b")}, "It averages the probabilities of `a`, `b`."),
+        ("info", {"image_size": 32}, "Input: one cropped face, 32 x 32 pixels; preprocessing"),
+        ("info", {"image_size": None}, "Input: unknown; preprocessing"),
+        ("info", {"test_ledger": READINGS[:1]}, "This run read test once\n"),
+        ("info", {"test_ledger": READINGS}, "This run read test 3 times\n"),
+        (
+            "protocol",
+            {"test_time_augmentation": True},
+            "labels: label, with test-time augmentation",
+        ),
+    ],
+)
+def test_a_fact_has_its_sentence(facts, part, values, sentence):
+    assert sentence in model_card(changed(facts, part, **values))
+
+
+def test_without_a_repository_a_folder_is_loaded(facts):
+    text = model_card(replace(facts, repository=""))
+    assert 'timm.create_model("local-dir:folder", pretrained=True)' in text

@@ -80,7 +80,12 @@ def test_curves_by_hand():
     happy = class_curve(FIVE, "happy")
     assert happy["recall"].tolist() == pytest.approx([1 / 3, 1 / 3, 2 / 3])
     assert happy["precision"].tolist() == pytest.approx([1, 1 / 2, 2 / 3])
-    assert class_curve(answers([(0, 1, 0.9)]), "angry").empty
+    assert list(happy) == [
+        "threshold", "recall", "precision", "low", "high", "recall_low", "recall_high",
+    ]  # fmt: skip
+    nothing = class_curve(answers([(0, 1, 0.9)]), "angry")
+    assert nothing.empty
+    assert list(nothing) == list(happy)
 
 
 def test_limits_are_combined_by_the_higher_threshold():

@@ -130,6 +130,20 @@ def test_greedy_selection_combines_complementary_members():
     assert (mixed.predicted == mixed.truth).all()
 
 
+def test_greedy_weights_by_hand():
+    """Alone each member errs on one of three; the second outvotes the first only if it is twice."""
+    truth = [0, 0, 0]
+    first, second = (
+        make_scores(truth, [[share, 1 - share] for share in shares])
+        for shares in ((0.9, 0.25, 0.9), (0.6, 0.65, 0.45))
+    )
+    members = [Predictions({"validation": one}) for one in (first, second)]
+    assert greedy_weights(members, rounds=1) == (1.0, 0.0)  # the smaller log loss
+    assert greedy_weights(members, rounds=2) == (0.5, 0.5)  # likewise, still with one error
+    for rounds in (3, 4):  # the fourth round has a larger log loss
+        assert greedy_weights(members, rounds=rounds) == pytest.approx((1 / 3, 2 / 3))
+
+
 def test_second_labels_replace_the_truth_and_drop_unlabelled_samples():
     names = pd.Series({"d/0": "sad", "d/1": None, "d/9": "happy"})
     again = predictions().split("test").relabelled(names)

@@ -98,6 +98,24 @@ def test_a_curve_by_hand():
     assert curve[0].utility(0.25) == pytest.approx(0.75 * 3 / 4 + 0.25 * 5 / 6)
 
 
+def test_a_class_without_an_image_has_no_recall():
+    # the rare class of the curve by hand, and one that no image has
+    probabilities = np.concatenate([CONFLICT * 0.99, np.full((4, 1), 0.01)], axis=1)
+    curve = trade_off_curve(probabilities, CONFLICT_TRUTH, np.array([*FREQUENT, -9.0]), (0.0, 0.2))
+    assert curve == (
+        TradeOff(0.0, 3 / 4, pytest.approx((2 / 3 + 1) / 2)),
+        TradeOff(0.2, 3 / 4, pytest.approx((1 + 0) / 2)),
+    )
+
+
+def test_of_equal_probabilities_the_first_class_is_predicted():
+    equal = np.full((2, 2), 0.5)
+    (point,) = trade_off_curve(equal, np.array([0, 1]), np.log([0.5, 0.5]), (0.0,))
+    assert (point.accuracy, point.macro_recall) == (0.5, 0.5)
+    (point,) = trade_off_curve(equal, np.array([1, 1]), FREQUENT, (0.0,))
+    assert point.accuracy == 0
+
+
 def test_the_weight_of_macro_recall_decides_between_the_ends():
     accurate, balanced = TradeOff(0.5, 0.9, 0.6), TradeOff(-0.5, 0.8, 0.8)
     # 0.9 - 0.3 w against 0.8: equal at w = 1/3

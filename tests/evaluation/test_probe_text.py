@@ -1,15 +1,20 @@
 """The sentences of a probe."""
 
+from dataclasses import replace
+
 from fer_core.evaluation.attribute_effects import attribute_effects, drawn_accuracy
 from fer_core.evaluation.probe_text import (
     LIMITS,
     curve_sentence,
     effect_sentences,
+    expectation_sentence,
     no_effect_sentence,
     probe_sentence,
+    threshold_sentence,
     validity_sentence,
 )
-from fer_core.evaluation.response_curves import response_curves
+from fer_core.evaluation.report import Estimate
+from fer_core.evaluation.response_curves import Threshold, response_curves
 from fer_core.evaluation.verdict import read_verdict
 from fer_core.evaluation.verdict_json import verdict_json
 from fer_core.figures.verdict_html import verdict_section
@@ -75,6 +80,25 @@ def test_a_curve_is_described_with_threshold_and_expectation():
     assert "no mean probability moves" in curve_sentence(curves["brow_lower"])
     assert "of these none rise." in curve_sentence(curves["brow_lower"])
     assert "assigns this unit to no emotion" in curve_sentence(curves["lid_droop"])
+    assert "it is the prototype of happy, which rises." in curve_sentence(curves["happy"])
+    undecided = replace(curves["brow_lower"], threshold=Threshold(0.5, 4, ""))
+    assert threshold_sentence(undecided) == (
+        "For half of the persons the prediction has changed at intensity 4."
+    )
+
+
+def test_of_several_expected_emotions_those_that_rise_are_named():
+    curves = {item.name: item for item in response_curves(ask(smile, curve_faces()))}
+    curve = curves["brow_lower"]
+    expected = [label for label in curve.labels.names if curve.expected(label) > 0]
+    assert len(expected) > 2
+    for risen, end in ((1, "rises."), (2, "rise.")):
+        shifts = tuple(
+            Estimate(value=0.5, low=0.4, high=0.6) if label in expected[:risen] else shift
+            for label, shift in zip(curve.labels.names, curve.shifts, strict=True)
+        )
+        sentence = expectation_sentence(replace(curve, shifts=shifts))
+        assert sentence.endswith(f"; of these {' and '.join(expected[:risen])} {end}")
 
 
 def test_the_limits_deny_a_measure_of_fairness():

@@ -23,11 +23,11 @@ def table(**flips):
 
 def test_a_row_counts_changed_answers_and_shifts():
     before = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    after = np.array([[0.8, 0.2], [0.4, 0.6], [0.2, 0.8]])
+    after = np.array([[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]])
     row = change_row("blur", before, after, LABELS)
     assert (row["change"], row["images"], row["flips"]) == ("blur", 3, 1)
-    assert row["shift_angry"] == pytest.approx(-0.1)
-    assert row["shift_happy"] == pytest.approx(0.1)
+    assert row["shift_angry"] == pytest.approx(-0.4 / 3)
+    assert row["shift_happy"] == pytest.approx(0.4 / 3)
 
 
 def test_runs_that_are_ordered_alike_correlate_fully():
@@ -37,8 +37,18 @@ def test_runs_that_are_ordered_alike_correlate_fully():
     assert result is not None
     assert result.by_change["blur"] == pytest.approx(1.0)
     assert np.isnan(result.by_change["mirror"])
+    assert list(result.points) == ["run", "change", "drawn", "real"]
     assert len(result.points) == 8
+    # ranks 1, 7, 8 and five times 4 against 1, 6, 7, 8 and four times 3.5
+    assert result.overall == pytest.approx(np.sqrt(32 / 37))
     assert result.images == 10
+
+
+def test_two_different_shares_are_enough_for_a_correlation():
+    drawn = {f"r{n}": {"blur": n // 2 / 10} for n in range(4)}
+    real = {f"r{n}": table(blur=n) for n in range(4)}
+    # ranks 1.5, 1.5, 3.5, 3.5 against 1 to 4
+    assert compare_with_real(drawn, real).overall == pytest.approx(4 / np.sqrt(20))
 
 
 def test_few_runs_have_no_correlation():
@@ -53,6 +63,9 @@ def test_damaged_and_newer_tables_are_refused(tmp_path):
     path = tmp_path / "real_changes.parquet"
     write_table(path, table(blur=1))
     assert read_real_changes(path)["flips"].tolist() == [1]
+    write_table(path, table(blur=1).drop(columns="flips"))
+    with pytest.raises(ArtifactError, match="flips"):
+        read_real_changes(path)
     write_table(path, table(blur=1).assign(schema_version=2))
     with pytest.raises(ArtifactError, match="newer FERscope"):
         read_real_changes(path)

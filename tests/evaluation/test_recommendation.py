@@ -51,6 +51,7 @@ def test_holms_correction_counts_the_runs_within_the_constraints_alone():
     alone = recommend([best, close, other], Constraints.of(max_mb=20), EQUAL)
     assert alone.recommended_id == "best"  # without `other` nothing is corrected
     assert statuses(alone)["close"] is AssessmentStatus.WORSE
+    assert alone.loosenings == ()  # `other` is outside, but runs are left
 
 
 def test_within_ten_percent_of_the_fastest_the_smaller_is_taken():

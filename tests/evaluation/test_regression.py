@@ -12,6 +12,7 @@ from sklearn.metrics import mean_absolute_error as sk_mae
 from sklearn.metrics import root_mean_squared_error as sk_rmse
 
 from fer_core.artifacts import RunDir
+from fer_core.errors import ArtifactError
 from fer_core.evaluation import regression
 
 VALUES = arrays(np.float64, 6, elements=st.floats(-50, 50).map(lambda v: round(v, 3)))
@@ -77,6 +78,8 @@ def test_intervals_resample_clips_and_contain_the_estimate():
     by_clip = regression.measure(made, 0.0)
     by_frame = regression.measure(made.assign(clip=np.arange(150)), 0.0)
     assert by_clip.mae.low < by_clip.mae.value < by_clip.mae.high
+    assert by_clip.rmse.low < by_clip.rmse.value < by_clip.rmse.high
+    assert by_clip.concordance.low < by_clip.concordance.value < by_clip.concordance.high
     width = by_clip.mae.high - by_clip.mae.low
     assert width > 1.5 * (by_frame.mae.high - by_frame.mae.low)  # sqrt(5) in expectation
 
@@ -160,3 +163,6 @@ def test_files_with_one_target_are_still_read(tmp_path):
     pd.DataFrame({**columns, "estimated": np.arange(9.0)}).to_parquet(run.regression_path)
     assert set(regression.read_estimates(run)["target"]) == {"score"}
     assert regression.margins(run) == {"score": 8.0}
+    pd.DataFrame(columns).to_parquet(run.regression_path)
+    with pytest.raises(ArtifactError, match="estimated"):
+        regression.read_estimates(run)

@@ -88,6 +88,19 @@ def test_a_run_without_errors_stays_without_errors(monkeypatch):
     assert (drawn[:, 1] < 1).all()
 
 
+@pytest.mark.parametrize("annotators", [False, True])
+def test_moments_of_several_blocks_are_those_of_one(annotators, monkeypatch):
+    aligned = predictions(150)
+    votes = votes_for(aligned)
+    counts = np.concatenate([votes.counts, votes.others], axis=1)
+    chances = label_chances(counts) if annotators else None
+    whole = resampled_accuracy._moments(aligned, chances)
+    assert whole[0][-1] == pytest.approx(chances[:, :3].sum() if annotators else 150)
+    monkeypatch.setattr(resampled_accuracy, "_BLOCK", 64)
+    for one, several in zip(whole, resampled_accuracy._moments(aligned, chances), strict=True):
+        np.testing.assert_allclose(several, one)
+
+
 def test_half_a_million_images_are_resampled_quickly():
     """Drawn image by image, 1,000 resamples of them would take most of a minute."""
     aligned = predictions(500_000, runs=8)

@@ -52,6 +52,7 @@ def test_directions_are_compared_with_the_coding_system(curves):
     assert curve.expected("sad") == 0
     fear = curves[ProbeKind.PROTOTYPE, "fear"]
     assert (fear.expected("fear"), fear.direction("fear")) == (1, 0)
+    assert (fear.expected("neutral"), fear.expected("happy")) == (-1, 0)
 
 
 def test_the_strongest_unit_of_a_class_comes_first(curves):

@@ -7,8 +7,9 @@ import pytest
 
 from fer_core.evaluation import run_evaluation
 from fer_core.evaluation.leaderboard import read_results
-from fer_core.evaluation.scope import EVAL_SETS, Scope
+from fer_core.evaluation.scope import EVAL_SETS, SampleSet, Scope
 from fer_core.result_cache import ResultCache
+from tests.support.constructed import make_scores
 
 
 @pytest.fixture
@@ -43,6 +44,26 @@ def test_stored_scores_equal_computed_ones(benchmark_copy, evaluations, eval_set
         for name in ("coverage", "risk", "threshold"):
             one, other = (getattr(e.evaluation.risk_coverage, name) for e in (first, second))
             np.testing.assert_array_equal(one, other)
+
+
+def test_the_reliability_is_that_of_the_predictions():
+    # two bins: of the two predictions of 0.9 one is right, the one of 0.6 is right
+    scores = make_scores([0, 1, 0], [[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]])
+    diagram = run_evaluation.evaluate(scores, None, None).reliability
+    assert diagram.count.tolist() == [1, 2]
+    assert diagram.confidence.tolist() == pytest.approx([0.6, 0.9])
+    assert diagram.frequency.tolist() == [1.0, 0.5]
+
+
+def test_slices_of_one_name_are_scored_apart(benchmark_copy, evaluations):
+    ids = benchmark_copy.samples().query("split == 'test'")["id"].tolist()
+    for count in (10, 20):
+        scope = Scope(within=SampleSet("part", frozenset(ids[:count])))
+        entries = read_results(benchmark_copy, scope).entries
+        assert {entry.metrics.split.samples for entry in entries} == {count}
+    before = len(evaluations)
+    read_results(benchmark_copy, scope)
+    assert len(evaluations) == before
 
 
 def test_changed_samples_are_scored_again(benchmark_copy, evaluations):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fer_core.evaluation.estimate_trust import MOST_OUTSIDE
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.shift import ClassShare, DistributionShift, RunShift
 from fer_core.evaluation.shift_causes import FramingCheck, Signs, explain
@@ -63,7 +64,7 @@ def test_equal_accuracy_needs_nothing_unless_calibration_is_worse():
 
 
 def test_without_labels_the_clearest_difference_is_named():
-    causes, sentence = explain([run(None)], signs())
+    causes, sentence = explain([run(None)], signs(outside=MOST_OUTSIDE))
     assert causes == ()
     assert "are like the benchmark's" in sentence
     size = DistributionShift(
@@ -73,3 +74,15 @@ def test_without_labels_the_clearest_difference_is_named():
     causes, sentence = explain([run(None)], signs(framing=(size,), outside=0.3))
     assert [cause.name for cause in causes] == ["framing", "out-of-distribution faces"]
     assert "80% of the faces are beyond 98% of the benchmark's. To do: reframe" in sentence
+
+
+def test_without_labels_the_estimated_shares_of_classes_are_compared():
+    shares = [("happy", 0.5, (0.5, 0.1, 0.9)), ("sad", 0.2, (0.4, 0.3, 0.5))]
+    classes = tuple(
+        ClassShare(label=label, benchmark=benchmark, labelled=None, bbse=bbse, em=bbse)
+        for label, benchmark, bbse in shares
+    )
+    (cause,), _ = explain([run(None)], signs(classes=classes))
+    assert (cause.name, cause.points) == ("class shares", None)
+    assert cause.text == "About 40% of the faces are sad, against 20% in the benchmark."
+    assert cause.remedy.startswith("recalibrate: ")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fer_core.evaluation.slices import facets, slice_mask, worst_slices
+from fer_core.evaluation.human_votes import Votes
+from fer_core.evaluation.slices import MAX_GROUPS, Slice, facets, slice_mask, worst_slices
 from tests.support.constructed import make_scores, random_scores
 
 
@@ -110,6 +111,59 @@ def test_facets_are_built_from_columns_with_groups():
     assert groups["brightness"].value_counts().tolist() == [20, 20, 20, 20]
     assert groups["brightness"].iloc[0] == "darkest quarter"
     assert groups["brightness"].iloc[79] == "brightest quarter"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "groups"),
+    [
+        ("size", np.arange(40)[::-1] % MAX_GROUPS, [str(value) for value in range(MAX_GROUPS)]),
+        ("size", np.arange(84) % (MAX_GROUPS + 1), ["lowest quarter", "second-lowest quarter",
+                                                    "second-highest quarter", "highest quarter"]),
+        ("sharpness", np.arange(8.0), ["blurriest quarter", "second-blurriest quarter",
+                                       "second-sharpest quarter", "sharpest quarter"]),
+        # more than half are 0: only 0, the lower and the upper half of the rest are told apart
+        ("size", [0.0] * 11 + [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+         ["group 1 of 3", "group 2 of 3", "group 3 of 3"]),
+        ("source", ["two", "one", "three", "two"], ["one", "three", "two"]),
+    ],
+)  # fmt: skip
+def test_the_groups_of_a_property_are_ordered_and_named(name, values, groups):
+    scores = random_scores(len(values), classes=2)
+    column = facets(pd.DataFrame({name: values}, index=list(scores.ids)), scores)[name]
+    assert column.cat.categories.tolist() == groups
+    assert column.value_counts().min() > 0
+
+
+def test_votes_give_a_facet():
+    scores = random_scores(3, classes=2)
+    votes = Votes(np.array([[10.0, 0.0], [6.0, 4.0], [0.0, 0.0]]), np.zeros((3, 0)))
+    groups = facets(pd.DataFrame(index=list(scores.ids)), scores, votes)
+    assert list(groups) == ["class", "annotator agreement"]
+    codes, names = votes.agreement_groups()
+    assert groups["annotator agreement"].tolist()[:2] == [names[code] for code in codes[:2]]
+    assert groups["annotator agreement"].isna().tolist() == [False, False, True]
+
+
+def test_a_slice_is_stated_with_all_its_conditions():
+    dark = Slice(
+        (("brightness", "darkest quarter"), ("source", "web")), 1200, 300, 0.25, 0.1, 0.2, 0.4
+    )
+    assert dark.statement == (
+        "Where brightness is in the darkest quarter and source is web, 25.0% of 1,200 predictions "
+        "are wrong, against 10.0% elsewhere (not significant)."
+    )
+
+
+@pytest.mark.parametrize("missing", ["a", "b"])
+def test_an_image_without_a_group_is_in_no_overlap(missing):
+    parts = {"a": ["x"] * 60 + ["y"] * 40, "b": ["p", "q"] * 50}
+    parts[missing] = [None if row < 20 else group for row, group in enumerate(parts[missing])]
+    wrong = np.array([row < 60 and row % 2 == 0 for row in range(100)])
+    result = worst_slices(wrong, table(**parts), min_size=5)
+    (both,) = [item for item in result if len(item.conditions) == 2]
+    # of the 30 images that are x and p, all wrong, ten have no group
+    assert both.conditions == (("a", "x"), ("b", "p"))
+    assert (both.samples, both.errors, both.elsewhere) == (20, 20, 10 / 80)
 
 
 def test_an_unknown_sample_is_in_no_group():

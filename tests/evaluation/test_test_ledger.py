@@ -47,6 +47,7 @@ def test_a_student_counts_its_teacher_too():
 
 def test_an_ensemble_counts_its_members_and_what_they_were_made_from():
     assert readings(BOTH).by_run == {"both": 4, "student": 1, "teacher": 2}
+    assert readings(BOTH).by_itself == 4
 
 
 def test_a_run_counts_what_it_started_from_but_not_the_ensembles_of_that():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fer_core.artifacts import ArtifactStore
+from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.data.prepared import PreparedDataset, prepared_folder
 from fer_core.data.splits import split_hash
 from fer_core.errors import ArtifactError
@@ -133,6 +133,26 @@ def test_labels_of_unknown_samples_and_classes_are_refused(toy):
         set_labels(mine, {"other": "happy"}, split_hash)
     with pytest.raises(ArtifactError, match="has no class 'bored'"):
         set_labels(mine, {"mine/000.png": "bored"}, split_hash)
+
+
+def test_leaked_pictures_are_counted_and_left_out_of_the_leak_free_metrics(toy):
+    mine = toy_transfer(toy)
+    samples = mine.samples()
+    write_table(mine.samples_path, samples.assign(leak=samples.index < 2))
+    assert set_labels(mine, {}, split_hash).leaked_test == 2
+    report = Report.read(mine.run("resnet34-cpu-s0").report_path)
+    assert (report.test.samples, report.test_leak_free.samples) == (21, 19)
+
+
+def test_without_a_report_of_the_original_validation_has_no_metrics(toy):
+    mine = toy_transfer(toy)
+    run = mine.run("resnet34-cpu-s0")
+    for path in (run.report_path, run.origin.report_path):
+        path.unlink()
+    set_labels(mine, {}, split_hash)
+    validation = Report.read(run.report_path).validation
+    assert validation.samples == 0
+    assert [row.label for row in validation.classes] == list(SEVEN_EMOTIONS.names)
 
 
 def test_pictures_are_found_in_the_data_folder(toy):

@@ -73,6 +73,26 @@ def test_no_effect_has_an_interval_around_zero():
         assert row.difference.low < 0 < row.difference.high
 
 
+def test_the_same_seed_gives_the_same_intervals():
+    random = np.random.default_rng(1)
+    first, second = (predictions(random.random(100) < 0.7) for _ in range(2))
+    assert effects([first], [second], 50) == effects([first], [second], 50)
+
+
+def test_resamples_without_an_image_of_a_class_say_nothing_about_its_recall():
+    truth = np.array([0] + [1] * 9)  # a third of the resamples has no angry image
+    ids = np.array([str(index) for index in range(10)], dtype=object)
+    wrong, right = (
+        SplitPredictions(LABELS, ids, truth, np.eye(2)[predicted])
+        for predicted in (np.ones(10, dtype=int), truth)
+    )
+    with np.errstate(invalid="raise"):
+        rows = {row.metric: row.difference for row in effects([wrong], [right], 200)}
+    assert (rows["angry"].low, rows["angry"].high) == (1, 1)
+    # macro-recall rises from (0 + 1) / 2 to 1, or stays 1 where only happy images are drawn
+    assert (rows["macro-recall"].low, rows["macro-recall"].high) == (0, 0.5)
+
+
 def test_other_images_are_refused():
     one = predictions(np.ones(100, dtype=bool))
     with pytest.raises(ArtifactError, match="different images"):

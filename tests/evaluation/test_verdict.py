@@ -1,5 +1,7 @@
 """The verdict of a benchmark, from its files."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from fer_core.evaluation.candidates import candidates_in
@@ -35,6 +37,21 @@ def test_slices_may_come_from_a_cache_and_three_are_kept(toy):
     verdict = build_verdict(toy.benchmark.info(), samples, candidates, result, find)
     assert calls == [result.recommended_id]
     assert verdict.weaknesses.slices == (0, 1, 2)
+    assert verdict.weaknesses.drawn_faces == ""
+
+
+def test_all_devices_of_the_latencies_are_named(toy):
+    runs = candidates_in(toy.benchmark)
+    devices = ("cuda", "cpu", "", "cpu")
+    measured = tuple(
+        replace(item, device=device) for item, device in zip(runs.comparable, devices, strict=True)
+    )
+    result = recommend(measured, Constraints(), ErrorCosts())
+    samples = toy.benchmark.samples().set_index("id", drop=False)
+    verdict = build_verdict(
+        toy.benchmark.info(), samples, replace(runs, comparable=measured), result
+    )
+    assert verdict.device == "cpu or cuda"
 
 
 def test_without_a_run_there_are_no_weaknesses(toy):

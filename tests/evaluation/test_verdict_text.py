@@ -1,12 +1,14 @@
 """The words of a verdict: exact sentences of constructed cases."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from fer_core.evaluation import verdict_text
 from fer_core.evaluation.candidates import CandidateSet
-from fer_core.evaluation.constraints import Constraints, ModelKind
-from fer_core.evaluation.error_costs import ErrorCosts
+from fer_core.evaluation.constraints import Constraints, Limit, Loosening, ModelKind, Violation
+from fer_core.evaluation.error_costs import CostDifference, ErrorCosts
 from fer_core.evaluation.recommendation import recommend
 from fer_core.evaluation.verdict import build_verdict
 from fer_core.records import BenchmarkInfo, SourceInfo
@@ -101,6 +103,51 @@ def test_a_model_as_fast_but_larger_is_reported_with_its_size():
     assert reasons(described)["best"].endswith("about as fast, but 30 MB instead of 10 MB")
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "end"),
+    [(8.0, "on test), but its latency was not measured"), (None, "on test)")],
+)
+def test_a_latency_that_was_not_measured_is_a_drawback_only_if_the_others_was(milliseconds, end):
+    pick = run("pick", [], milliseconds=milliseconds)
+    described = verdict([pick, run("rival", [1], milliseconds=None, megabytes=20.0)])
+    assert described.recommended.run_id == "pick"
+    assert reasons(described)["rival"].endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("costs", "quality"),
+    [
+        ("equal", "accuracy 90.0% ["),
+        ("balanced", "macro-recall 75.0% ["),
+        ("*>sad=5", "cost 50.0 per 100 images on test at 10 ms"),
+    ],
+)
+def test_the_headline_has_the_metric_of_the_costs(costs, quality):
+    truth = [0] * 8 + [1] * 2  # one of the two happy images is taken for sad
+    described = verdict([candidate("only", truth, with_errors(truth, [8]))], costs=costs)
+    assert verdict_text.headline(described).startswith(f"Ship Only: {quality}")
+
+
+@pytest.mark.parametrize(
+    ("costs", "sign", "text"),
+    [
+        ("equal", 1.0, "-3.3 points of accuracy [-8.0, +1.2]"),
+        ("equal", -1.0, "+3.3 points of accuracy [-1.2, +8.0]"),
+        ("balanced", 1.0, "-3.3 points of macro-recall [-8.0, +1.2]"),
+        ("*>sad=5", 1.0, "cost per 100 images +3.3 [-1.2, +8.0]"),
+        ("*>sad=5", -1.0, "cost per 100 images -3.3 [-8.0, +1.2]"),
+    ],
+)
+def test_a_difference_has_its_interval_and_signs(costs, sign, text):
+    difference = CostDifference(value=-0.033, low=-0.08, high=0.012)
+    assert verdict_text.points(difference, ErrorCosts.parse([costs]), sign) == text
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign():
+    difference = CostDifference(value=-0.0001, low=-0.0004, high=0.0004)
+    assert verdict_text.points(difference, ErrorCosts()) == "0.0 points of accuracy [0.0, 0.0]"
+
+
 def test_costs_without_a_metric_are_reported_as_costs():
     described = verdict(
         [run("best", [], milliseconds=50.0), run("fast", [1], milliseconds=2.0)], costs="*>sad=5"
@@ -135,9 +182,49 @@ def test_without_a_run_the_smallest_change_is_named():
         Constraints.of(max_ms=20, min_recall={"angry": 0.9}),
     )
     assert verdict_text.headline(described) == "No model is within these constraints."
-    assert list(map(verdict_text.loosening_text, described.recommendation.loosenings)) == [
+    assert list(map(str, verdict_text.next_steps(described))) == [
         "Raise the latency limit from 20 to 23.5 ms: then Slow is left.",
         "Lower the minimum recall of angry from 90% to 50%: then Poor is left.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("violation", "step"),
+    [
+        (Violation(Limit.RECALL, "angry", 0.9, 2 / 3), "Lower the minimum recall of angry from "
+                                                       "90% to 66%"),
+        (Violation(Limit.LATENCY, "", 20.0, 23.5), "Raise the latency limit from 20 to 23.5 ms"),
+        (Violation(Limit.SIZE, "", 50.0, 60.01), "Raise the size limit from 50 to 60.1 MB"),
+        (Violation(Limit.KIND, text="ensemble"), "Allow ensembles"),
+        (Violation(Limit.KIND, text="single"), "Allow single networks"),
+        (Violation(Limit.LICENCE, text="MIT"), "Allow the licence MIT"),
+    ],
+)  # fmt: skip
+def test_the_new_limit_is_one_that_the_run_keeps(violation, step):
+    way = Loosening("net", "Net", (violation,))
+    assert verdict_text.loosening_text(way) == f"{step}: then Net is left."
+
+
+def test_constraints_are_one_sentence():
+    runs = [run("only", [])]
+    assert verdict_text.constraints_text(verdict(runs).recommendation) == (
+        "Constraints: none. Cost of errors: equal."
+    )
+    constraints = Constraints.of(min_recall={"sad": 0.5}, max_ms=20, max_mb=50,
+                                 kind=ModelKind.SINGLE, licences=["MIT"])  # fmt: skip
+    assert verdict_text.constraints_text(verdict(runs, constraints, "balanced").recommendation) == (
+        "Constraints: recall of sad at least 50%, at most 20 ms, at most 50 MB, only models of the "
+        "kind single, licences MIT. Cost of errors: balanced."
+    )
+
+
+def test_runs_that_are_not_comparable_have_a_reason():
+    described = replace(
+        verdict([run("only", [])]), other_protocol=("Old", "Few"), lacking={"Few": ("sad", "angry")}
+    )
+    assert verdict_text.not_compared(described) == [
+        ("Old", "measured under another protocol, so it cannot be compared"),
+        ("Few", "cannot predict sad, angry, so it cannot be compared"),
     ]
 
 
@@ -190,6 +277,22 @@ def test_the_limits_of_the_data_are_named():
     assert any("Other may have been chosen on validation" in sentence for sentence in text)
     assert any(sentence.startswith("Latency was measured on cpu, 2 threads") for sentence in text)
     assert text[-1].endswith("Toy faces: CC0")
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"trained_once": True}, "The recommended model was trained with one seed: how much "
+         "another training would differ is not known."),
+        ({"describes_persons": False}, "The data do not describe persons (age, sex, skin tone), so "
+         "nothing is known about differences between such groups."),
+    ],
+)  # fmt: skip
+def test_one_seed_and_unknown_persons_are_limits(known, sentence):
+    described = verdict([run("only", [])])
+    unknown = replace(described, **{name: not value for name, value in known.items()})
+    assert sentence in verdict_text.limits(replace(described, **known))
+    assert sentence not in verdict_text.limits(unknown)
 
 
 def test_a_confusion_is_reported_with_its_interval():

@@ -74,3 +74,15 @@ def test_the_slice_with_all_errors_is_the_worst():
     worst = slices_of(test, samples.set_index("id", drop=False))
     assert worst[0].name == "light: dark"
     assert (worst[0].samples, worst[0].errors, worst[0].significant) == (60, 30, True)
+
+
+def test_images_on_which_annotators_disagree_can_be_the_worst():
+    truth = [index % 3 for index in range(200)]
+    unclear = np.arange(200) < 60
+    test = predicted(truth, [(label + unclear[i]) % 3 for i, label in enumerate(truth)])
+    votes = np.where(unclear[:, None], [4, 3, 3], np.eye(3, dtype=int)[truth] * 10)
+    columns = {f"votes_{name}": votes[:, i] for i, name in enumerate(test.labels.names)}
+    samples = pd.DataFrame({"id": test.ids, **columns}).set_index("id", drop=False)
+    worst = slices_of(test, samples)[0]
+    assert worst.conditions[0][0] == "annotator agreement"
+    assert (worst.samples, worst.errors, worst.elsewhere) == (60, 60, 0)

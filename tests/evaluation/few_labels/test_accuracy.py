@@ -69,6 +69,44 @@ def test_a_run_that_is_always_right_is_not_certain():
     assert (estimates.low < 0.9).all()
 
 
+def test_an_interval_by_hand():
+    """Five labels whose shares are what the consensus expects: only the added variance is left."""
+    pool = LabelPool.of([np.tile([0.8, 0.2], (50, 1)), np.tile([0.8, 0.2], (50, 1))])
+    labelled = Labelled.none(2)
+    for row in range(5):
+        labelled = labelled.add(row, np.array([0.8, 0.2]), 1 / (50 - row))
+    estimates = estimate_accuracies(pool, labelled)
+    square = 2.776445**2  # Student's quantile for 4 degrees of freedom
+    smoothed = (5 * 0.8 + square / 2) / (5 + square)
+    labels = smoothed * (1 - smoothed) / (0.25 / (5 * 4))
+    centre = (0.8 + square / labels / 2) / (1 + square / labels)
+    half = np.sqrt(square / labels * (0.16 + square / labels / 4)) / (1 + square / labels)
+    assert estimates.value == pytest.approx([0.8, 0.8])
+    assert estimates.low == pytest.approx([centre - half] * 2)
+    assert estimates.high == pytest.approx([centre + half] * 2)
+
+
+def test_each_run_has_its_own_interval_whatever_the_order():
+    runs, truth = made_up_runs((0.95, 0.5), images=100)
+    estimates, reverse = (
+        estimate_accuracies(pool, labels_of(pool, np.arange(40), truth))
+        for pool in (LabelPool.of(runs), LabelPool.of(runs[::-1]))
+    )
+    for name in ("value", "low", "high"):
+        assert getattr(estimates, name) == pytest.approx(getattr(reverse, name)[::-1])
+    widths = estimates.high - estimates.low
+    assert widths[0] < 0.8 * widths[1]
+
+
+@pytest.mark.parametrize(("label", "accuracy"), [(0, 1), (1, 0)])
+def test_an_accuracy_stays_within_0_and_1(label, accuracy):
+    """Improbable images weigh much: one right answer would be worth more than all images."""
+    pool = LabelPool.of([np.tile([0.6, 0.4], (50, 1))] * 2)
+    truth = np.full(50, label)
+    estimates = estimate_accuracies(pool, labels_of(pool, range(3), truth, np.full(3, 1e-3)))
+    assert estimates.value.tolist() == [accuracy, accuracy]
+
+
 def test_only_unclear_images_and_no_clear_one_give_no_nonsense():
     runs, _ = made_up_runs((0.9, 0.6), images=30)
     pool = LabelPool.of(runs)

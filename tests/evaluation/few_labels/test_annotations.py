@@ -65,6 +65,7 @@ def test_the_export_names_images_labels_and_annotators():
     table = export(labels, CLASSES)
     assert table["image"].tolist() == ["b", "c", "a"]
     assert table["label"].tolist() == ["happy", "", ""]
+    assert table["label_ann"].tolist() == ["happy", "unclear", "sad"]
     assert table["label_bob"].tolist() == ["happy", "not labelled", "fear"]
     assert table["step"].tolist() == [0, 1, 2]
 

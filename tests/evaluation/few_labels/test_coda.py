@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from fer_core.evaluation.few_labels.coda import coda, confusion_counts, probability_best
+from fer_core.evaluation.few_labels.coda import (
+    _class_probabilities,
+    coda,
+    confusion_counts,
+    probability_best,
+)
 from fer_core.evaluation.few_labels.pool import Labelled, LabelPool
 from fer_core.evaluation.few_labels.posterior import posterior
 from tests.support.pools import labels_of, made_up_runs
@@ -18,6 +23,21 @@ def test_each_label_adds_one_count_to_its_cell():
             expected[run, truth[row], pool.predicted[run, row]] += 1
     assert added == pytest.approx(expected)
     assert before.sum(axis=2) == pytest.approx(np.full((2, 4), 2.0))
+
+
+def test_the_prior_of_two_classes_by_hand():
+    """Certain runs: 90% of two labels are on the diagonal, the rest is half on it."""
+    pool = LabelPool.of([np.eye(2), np.eye(2)])
+    prior = confusion_counts(pool, Labelled.none(2))
+    assert prior == pytest.approx(np.array([[[1.9, 0.1], [0.1, 1.9]]] * 2))
+
+
+def test_class_probabilities_by_hand():
+    """P(predicted class 0 | class) is 3 / 4 for class 0 and 1 / 2 for class 1."""
+    pool = LabelPool.of([np.eye(2), np.eye(2)])
+    counts = np.array([[[3.0, 1.0], [1.0, 1.0]]] * 2)
+    probabilities = _class_probabilities(pool, counts, np.arange(2))
+    assert probabilities == pytest.approx(np.array([[0.6, 0.4], [1 / 3, 2 / 3]]))
 
 
 def test_labels_make_the_best_run_probable():

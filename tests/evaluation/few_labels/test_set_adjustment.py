@@ -4,12 +4,15 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fer_core.errors import DataError
+from fer_core.evaluation.few_labels import set_adjustment
 from fer_core.evaluation.few_labels.pool import Labelled
 from fer_core.evaluation.few_labels.set_adjustment import Fitted, adjust_to_set
 from fer_core.evaluation.predictions import SplitPredictions
 from fer_core.labels import LabelSet
+from tests.support.constructed import make_scores
 from tests.support.pools import drawn_labels
 
 LABELS = LabelSet.of(["angry", "happy", "sad"])
@@ -75,6 +78,21 @@ def test_a_run_without_validation_has_a_temperature_against_its_own_probabilitie
     assert result.helps
     assert sum(share.value for share in result.shares) == pytest.approx(1)
     assert result.logit_shift == (0.0, 0.0, 0.0)
+
+
+def test_the_interval_of_the_gain_holds_for_both_fits(monkeypatch):
+    """Bonferroni: the quantiles of Student's distribution are those of 95% and of 97.5%."""
+    probabilities, truth = tripled()
+    labels = drawn_labels(truth, 60, np.ones(len(truth)))
+    monkeypatch.setattr(set_adjustment, "fit_temperature", lambda validation: 1.0)
+    known = make_scores(truth, probabilities)
+    one, two = (
+        adjust_to_set("mine", probabilities, labels, validation) for validation in (None, known)
+    )
+    assert two.fitted is Fitted.TEMPERATURE
+    assert two.gain.value == one.gain.value
+    narrow, wide = (result.gain.high - result.gain.value for result in (one, two))
+    assert wide / narrow == pytest.approx(stats.t.ppf(0.9875, 59) / stats.t.ppf(0.975, 59))
 
 
 def test_a_calibrated_run_without_validation_gains_nothing():
