@@ -17,9 +17,9 @@ ICON = (
 )
 """The browser's icon. A Material symbol would be fetched from a font host."""
 
-TITLE_PAUSE_S = 0.02
-"""Pause after the title of a new page. Without it the browser draws the title together with the
-first charts, up to 200 ms later."""
+PAUSE_S = 0.02
+"""Pause in which the browser draws what was sent. Without it the browser draws a page's title, or
+a viewer's picture, together with the first charts, up to 200 ms later."""
 
 _SHOWN_TITLE = "shown_title"
 
@@ -84,14 +84,19 @@ def is_dark() -> bool:
 def page_header(section: str, title: str, lead: str) -> None:
     """Shows a page's title and one sentence on its purpose.
 
-    Pauses for `TITLE_PAUSE_S` when the page is new to the visitor's session or changed.
+    Lets the browser draw it first if the visitor comes from another page.
     """
     st.html(f'<div class="fs-kicker">{escape(section)}</div>')
     st.title(title, anchor=False)
     st.html(f'<div class="fs-lead">{escape(lead)}</div>')
     if st.session_state.get(_SHOWN_TITLE) != title:
         st.session_state[_SHOWN_TITLE] = title
-        sleep(TITLE_PAUSE_S)
+        draw_first()
+
+
+def draw_first() -> None:
+    """Lets the browser draw what was sent so far, before a page computes and sends the rest."""
+    sleep(PAUSE_S)
 
 
 def contents(titles: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard import theme
 from dashboard.cache import benchmarks, embeddings, inference, results
 from dashboard.cache.benchmarks import Benchmark
 from dashboard.components import chart, look_alikes, review_form, saliency_map
@@ -109,6 +110,7 @@ def _content(benchmark: Benchmark, ids: tuple[str, ...], classes: tuple[str, ...
     with right:
         _heading(benchmark, row)
         _links(benchmark, sample_id, attached=pictures is not None)
+    theme.draw_first()
     _predictions(benchmark, row, classes)
     _maps(benchmark, pictures, sample_id)
     _neighbours(benchmark, pictures, sample_id)

@@ -34,7 +34,7 @@ def open_page(monkeypatch):
     """Returns a function that opens a page of the application, as a link to it does."""
     # AppTest leaves Home.py as the main module, which processes that are started later would run
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    monkeypatch.setattr(theme, "TITLE_PAUSE_S", 0)
+    monkeypatch.setattr(theme, "PAUSE_S", 0)
 
     def open_(page: str, artifacts: Path, data: Path | None = None, /, **query) -> AppTest:
         monkeypatch.setenv("FERSCOPE_ARTIFACTS", str(artifacts))

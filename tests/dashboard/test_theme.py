@@ -17,11 +17,11 @@ def test_only_a_new_page_pauses_after_its_title(monkeypatch):
         theme.page_header("Results", st.session_state.get("page", "Trust"), "Lead.")
 
     app = AppTest.from_function(page).run()
-    assert pauses == [theme.TITLE_PAUSE_S]
+    assert pauses == [theme.PAUSE_S]
     app.run()
     assert len(pauses) == 1
     app.session_state["page"] = "Leaderboard"
     app.run()
     app.run()
-    assert pauses == [theme.TITLE_PAUSE_S] * 2
+    assert pauses == [theme.PAUSE_S] * 2
     assert app.title[0].value == "Leaderboard"
