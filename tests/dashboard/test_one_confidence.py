@@ -28,7 +28,7 @@ from fer_core.serving.settings import Settings
 from tests.support.pages import galleries, texts
 from training.jobs.predict import find_files, predict_files
 
-RUN, TITLE = "efficientnet_lite2-cpu-s0", "EfficientNet-Lite2"
+RUN, TITLE = "efficientnet_lite0-cpu-s0", "EfficientNet-Lite0"
 CLOSE = 0.005
 """Predictions are stored in single precision, weights in half precision."""
 

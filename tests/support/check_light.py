@@ -72,7 +72,7 @@ def check_command_line() -> None:
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "face.png"
         Image.fromarray(portrait(512, "happy", 96).image).save(picture)
-        options = ["--benchmark", "synthetic", "--run", "efficientnet_lite2-cpu-s0"]
+        options = ["--benchmark", "synthetic", "--run", "efficientnet_lite0-cpu-s0"]
         options += [
             "--artifacts",
             str(ROOT / "artifacts"),
