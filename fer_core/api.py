@@ -29,10 +29,10 @@ def open_benchmark(name: str, artifacts: Path | str | None = None) -> BenchmarkD
         >>> benchmark = fer_core.open_benchmark("synthetic")
         >>> benchmark.info().labels
         ('angry', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise')
-        >>> "efficientnet_lite2-cpu-s0" in [run.run_id for run in benchmark.runs()]
+        >>> "efficientnet_lite0-cpu-s0" in [run.run_id for run in benchmark.runs()]
         True
-        >>> benchmark.run("efficientnet_lite2-cpu-s0").info().title
-        'EfficientNet-Lite2'
+        >>> benchmark.run("efficientnet_lite0-cpu-s0").info().title
+        'EfficientNet-Lite0'
     """
     root = Path(artifacts) if artifacts is not None else artifacts_root()
     store = ArtifactStore(root)

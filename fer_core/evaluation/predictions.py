@@ -163,7 +163,7 @@ class Predictions:
     Examples:
         >>> import fer_core
         >>> benchmark = fer_core.open_benchmark("synthetic")
-        >>> run = benchmark.run("efficientnet_lite2-cpu-s0")
+        >>> run = benchmark.run("efficientnet_lite0-cpu-s0")
         >>> labels = benchmark.info().label_set
         >>> predictions = fer_core.Predictions.read(run.predictions_path, labels)
         >>> test = predictions.split("test")

@@ -64,7 +64,7 @@ def explain_face(
         >>> face = Image.fromarray(portrait(512, "happy", 96).image)
         >>> predictor = fer_core.Predictor(fer_core.open_benchmark("synthetic"))
         >>> found = fer_core.explain(
-        ...     predictor, face, "efficientnet_lite2-cpu-s0", label="happy", method="grad_cam"
+        ...     predictor, face, "efficientnet_lite0-cpu-s0", label="happy", method="grad_cam"
         ... )
         >>> found.values.ndim, found.method
         (2, 'grad_cam')

@@ -69,7 +69,7 @@ class Predictor:
         >>> from PIL import Image
         >>> face = Image.fromarray(portrait(512, "happy", 96).image)
         >>> predictor = fer_core.Predictor(fer_core.open_benchmark("synthetic"))
-        >>> (prediction,) = predictor.predict([face], ["efficientnet_lite2-cpu-s0"])
+        >>> (prediction,) = predictor.predict([face], ["efficientnet_lite0-cpu-s0"])
         >>> prediction.calibrated.shape
         (1, 7)
         >>> round(float(prediction.calibrated.sum()), 6)
