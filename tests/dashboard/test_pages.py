@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 
@@ -64,6 +65,15 @@ def test_with_runs_a_page_opens(page, open_page, toy):
     assert raw_columns(app) == []
     assert not app.error
     assert not app.warning
+
+
+@pytest.mark.parametrize("page", ["explorer", "head_to_head", "leaderboard", "monitor", "trust"])
+def test_a_page_that_opens_again_builds_no_chart(page, open_page, toy, monkeypatch):
+    open_page(page, toy.artifacts, toy.data)
+    monkeypatch.setattr(go.Figure, "__init__", None)  # a chart that is built now is an exception
+    app = open_page(page, toy.artifacts, toy.data)
+    assert not app.exception
+    assert app.get("plotly_chart")
 
 
 def test_the_benchmark_with_most_runs_opens_first_and_a_link_opens_any(open_page, tmp_path):

@@ -142,9 +142,8 @@ def test_a_gain_by_hand():
     # deviations from the mean -0.75, 0.25 and 0.5; Student's quantile for 2 degrees is 4.302653
     half = 4.302653 * np.sqrt((0.75**2 + 0.25**2 + 0.5**2) * 3 / 2) / 4
     assert (gain.low, gain.high) == pytest.approx((0.75 - half, 0.75 + half))
-    assert gain.p_value == pytest.approx(
-        0.5, abs=0.03
-    )  # 1 and 2 have one sign in half of the flips
+    # 1 and 2 have one sign in half of the flips
+    assert gain.p_value == pytest.approx(0.5, abs=0.03)
 
 
 def test_images_of_one_person_are_judged_together():
