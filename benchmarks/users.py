@@ -92,12 +92,15 @@ class _Visits:
 
 
 @contextmanager
-def served(state: Path, warm_gib: float = 0.0) -> Iterator[tuple[str, psutil.Process]]:
+def served(
+    state: Path, warm_gib: float = 0.0, artifacts: str = ""
+) -> Iterator[tuple[str, psutil.Process]]:
     """Serves the dashboard until the end of the context; yields its address and process.
 
     Args:
         state: Folder of what visitors write.
         warm_gib: Memory up to which models are loaded in the background; 0 for none.
+        artifacts: Folder of benchmarks; by default that of the project.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -107,6 +110,8 @@ def served(state: Path, warm_gib: float = 0.0) -> Iterator[tuple[str, psutil.Pro
     command = [sys.executable, "-m", "streamlit", "run", str(HOME)]
     command += [f"--server.{name}={value}" for name, value in options.items()]
     environment = os.environ | {"FERSCOPE_STATE": str(state), "FERSCOPE_WARM_MODELS": str(warm_gib)}
+    if artifacts:
+        environment["FERSCOPE_ARTIFACTS"] = artifacts
     root = HOME.parent.parent
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, env=environment, cwd=root, stdout=quiet, stderr=quiet)

@@ -113,7 +113,8 @@ def run() -> None:
         pickers.benchmark_picker()
         if shown := pickers.picked_benchmark():
             saved_views.show(shown, page.url_path or PAGES[0].name, _TITLES)
-    _show(page)
+    with warm_models.pages.counted():
+        _show(page)
     if picked := pickers.picked_benchmark():
         viewer.show_requested(picked)
         warm_models.start(picked)

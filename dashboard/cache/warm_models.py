@@ -1,7 +1,7 @@
 """Loads models in the background, so that the first visitor of Compare does not wait for them.
 
-It starts with the first page of a server. `FERSCOPE_WARM_MODELS` is the process's memory in GiB
-above which no further model is loaded; 0 turns it off.
+It starts after the first page of a server, and waits while pages run. `FERSCOPE_WARM_MODELS` is
+the process's memory in GiB above which no further model is loaded; 0 turns it off.
 """
 
 import logging
@@ -9,7 +9,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -25,10 +26,42 @@ DEFAULT_GIB = 2.0
 MOST_MODELS = 12
 """Number of models that a predictor keeps."""
 
-_DELAY_S = 1.0  # the first page comes first
+_DELAY_S = 1.0  # the visitor's next click comes first
+_PATIENCE_S = 30.0  # on a busy server models are loaded all the same
 
 log = logging.getLogger(__name__)
 _started = threading.Event()
+
+
+class RunningPages:
+    """Counts the pages that run at the moment, so that other work can wait for them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts a page for as long as the context lasts."""
+        self._add(1)
+        try:
+            yield
+        finally:
+            self._add(-1)
+
+    def wait_for_none(self, seconds: float) -> bool:
+        """Waits until no page runs; returns False if one still runs after some seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count == 0, seconds)
+
+    def _add(self, change: int) -> None:
+        with self._changed:
+            self._count += change
+            self._changed.notify_all()
+
+
+pages = RunningPages()
+"""The pages that run on this server."""
 
 
 def start(benchmark: Benchmark) -> None:
@@ -50,6 +83,7 @@ def _limit_gib() -> float:
 
 def _load(benchmark: Benchmark, limit: float) -> None:
     time.sleep(_DELAY_S)
+    pages.wait_for_none(_PATIENCE_S)
     # the most accurate is asked most often; an ensemble needs the same models as its members
     runs = [run for run in benchmark.runs if can_predict(run)]
     runs.sort(key=lambda run: bool(run.info.members))
@@ -83,6 +117,7 @@ def load_within(
         if memory_gib() > limit:
             log.info("models are loaded on request from here on: the memory limit is reached")
             break
+        pages.wait_for_none(_PATIENCE_S)
         try:
             load(run_id)
             loaded.append(run_id)

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fer_core.artifacts import VOTE_PREFIX
-from fer_core.evaluation.columns import best_column, chunks
+from fer_core.evaluation.columns import chunks
 from fer_core.evaluation.intervals import wilson
 from fer_core.evaluation.metrics import Indices, Probabilities, Stored
 from fer_core.evaluation.predictions import SplitPredictions
+from fer_core.evaluation.sample_rows import sample_rows
 from fer_core.labels import LabelSet
 
 AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -71,13 +72,8 @@ class Votes:
         other_columns = [
             name for name in samples.columns if name.startswith(VOTE_PREFIX) and name not in columns
         ]
-        rows = samples.index.get_indexer(pd.Index(ids))
-        known = (rows >= 0)[:, None]
-        counts = samples[columns].to_numpy(dtype=np.float64)[rows]
-        others = samples[other_columns].to_numpy(dtype=np.float64)[rows]
-        votes = cls(
-            np.nan_to_num(np.where(known, counts, 0)), np.nan_to_num(np.where(known, others, 0))
-        )
+        rows = sample_rows(samples.index, ids)
+        votes = cls(*(_counted(samples[names], rows) for names in (columns, other_columns)))
         return votes if votes.counts.any() else None
 
     def __len__(self) -> int:
@@ -150,6 +146,13 @@ class Votes:
     def select(self, mask: NDArray[np.bool_]) -> "Votes":
         """Returns the samples where the mask, of shape (N,), is true."""
         return Votes(self.counts[mask], self.others[mask])
+
+
+def _counted(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Returns some rows of a table of votes; no votes where a row is -1 or a number is missing."""
+    counts = table.to_numpy(dtype=np.float64)[rows]
+    counts[rows < 0] = 0
+    return np.nan_to_num(counts, copy=False)
 
 
 @dataclass(frozen=True)
@@ -291,20 +294,15 @@ class LeftOut:
     @classmethod
     def of(cls, votes: Votes) -> Self:
         """Leaves out each annotator of each image."""
-        counts = np.concatenate([votes.counts, votes.others], axis=1)
-        total = counts.sum(axis=1)
-        classes = votes.counts.shape[1]
-        majority = np.zeros((classes, len(votes))).T  # each class is contiguous in memory
-        agreed = np.zeros(classes)
-        for option in range(counts.shape[1]):
-            weight = np.divide(counts[:, option], total, out=np.zeros(len(total)), where=total > 0)
-            counts[:, option] -= 1
-            label, most = best_column(counts)
-            counts[:, option] += 1
-            decided = np.flatnonzero((most > (total - 1) / 2) & (label < classes) & (weight > 0))
-            majority[decided, label[decided]] += weight[decided]
-            if option < classes:
-                agreed[option] += float(weight[decided[label[decided] == option]].sum())
+        total = votes.annotators
+        majority = np.zeros(votes.counts.shape[::-1]).T  # each class is contiguous in memory
+        agreed = np.zeros(votes.counts.shape[1])
+        for label, chosen in enumerate(votes.counts.T):
+            # each annotator who chose it leaves one vote less for it
+            same = np.where(2 * (chosen - 1) > total - 1, chosen, 0)
+            other = np.where(2 * chosen > total - 1, total - chosen, 0)
+            majority[:, label] = (same + other) / np.maximum(total, 1)
+            agreed[label] = float((same / np.maximum(total, 1)).sum())
         return cls(majority, majority.sum(axis=0), agreed)
 
 

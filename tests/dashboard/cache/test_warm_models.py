@@ -1,5 +1,7 @@
 """Loading models in advance: in order, within the limit, and without harm."""
 
+import threading
+
 import pytest
 
 from dashboard.cache import warm_models
@@ -51,3 +53,31 @@ def test_it_starts_once_unless_it_is_off(monkeypatch, value, starts):
 
 def test_the_memory_of_this_process_is_plausible():
     assert 0.01 < warm_models.memory_gib() < 100
+
+
+def test_loading_waits_until_no_page_runs(monkeypatch):
+    pages = warm_models.RunningPages()
+    monkeypatch.setattr(warm_models, "pages", pages)
+    loaded = []
+    arguments = (["a"], loaded.append, 1e9)
+    with pages.counted():
+        thread = threading.Thread(target=warm_models.load_within, args=arguments)
+        with pages.counted():
+            thread.start()
+        assert not pages.wait_for_none(0.05)
+        assert loaded == []
+    thread.join(10)
+    assert loaded == ["a"]
+
+
+def test_a_page_that_fails_no_longer_counts():
+    pages = warm_models.RunningPages()
+    with pytest.raises(ValueError, match="failed"), pages.counted():
+        raise ValueError("failed")
+    assert pages.wait_for_none(0)
+
+
+def test_a_busy_server_loads_models_all_the_same(monkeypatch):
+    monkeypatch.setattr(warm_models, "_PATIENCE_S", 0.01)
+    with warm_models.pages.counted():
+        assert warm_models.load_within(["a"], str, limit=1e9) == ["a"]
