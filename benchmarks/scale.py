@@ -20,7 +20,7 @@ from fer_core.labels import SEVEN_EMOTIONS
 from fer_core.records import BenchmarkInfo, RunInfo
 
 VALIDATION_SHARE = 0.1
-RERUN_S, MEMORY_GIB = 1.0, 3.0
+RERUN_S, MEMORY_GIB = 0.15, 3.0
 FIRST_S = {(300_000, 12): 3, (1_000_000, 20): 10}
 """Targets in seconds of the first leaderboard, by samples and runs."""
 PAGES = navigation.in_section("Results")
@@ -52,7 +52,7 @@ def measure(samples: int = 300_000, runs: int = 12) -> Iterator[Result]:
             f"{1000 * rerun:.0f} ms",
             f"CPU time {1000 * timing.processor[page]:.0f} ms, first visit "
             f"{timing.first[page]:.1f} s",
-            f"{RERUN_S:.0f} s",
+            f"{1000 * RERUN_S:.0f} ms",
             rerun < RERUN_S,
         )
     memory = timing.memory / 2**30

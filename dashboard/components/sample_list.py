@@ -83,7 +83,8 @@ class Listing:
             table[title] = names[self.aligned.predicted[other, positions]]
             table[f"{title}, confidence"] = self.aligned.confidence[other, positions]
         details = [name for name in _DETAILS if name in samples.columns]
-        return table.join(samples[details], on="id")
+        # `table.join(..., on="id")` looks at all samples, also for a page of a few
+        return table.join(samples[details].reindex(table["id"]).reset_index(drop=True))
 
 
 def show(benchmark: Benchmark, listing: Listing, name: str, *, empty: str) -> None:
