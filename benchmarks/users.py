@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,11 @@ def measure(users: int = 50, think: float = 5.0, seconds: float = 20.0) -> Itera
     Args:
         users: Number of visitors.
         think: Mean seconds between a complete page and the next click, exponentially distributed.
-        seconds: Length of each of the two measurements.
+        seconds: Length of each measurement.
     """
     with tempfile.TemporaryDirectory() as state, served(Path(state)) as (address, server):
         _visit_each(address)
-        quick = _visits(address, 4, 0.0, seconds)
+        quick = _visits([address], 4, 0.0, seconds)
         rate = quick.in_time / seconds
         yield Result(
             "page changes, 4 visitors who do not think",
@@ -56,16 +56,7 @@ def measure(users: int = 50, think: float = 5.0, seconds: float = 20.0) -> Itera
             f"{RATE:.0f}/s",
             rate >= RATE,
         )
-        visits = _visits(address, users, think, seconds)
-        late = float(np.percentile(visits.waits, 95))
-        yield Result(
-            f"waiting time, {users} visitors with {think:.0f} s to think (95th percentile)",
-            _milliseconds(visits.waits, 95),
-            f"median {_milliseconds(visits.waits, 50)}, {visits.in_time / seconds:.1f} page "
-            "changes/s",
-            f"{1000 * P95_S:.0f} ms",
-            late < P95_S,
-        )
+        yield _waiting(_visits([address], users, think, seconds), users, think, seconds)
         memory = server.memory_info().rss / 2**30
     yield Result(
         f"resident memory of the dashboard with {users} visitors, no model loaded",
@@ -73,6 +64,28 @@ def measure(users: int = 50, think: float = 5.0, seconds: float = 20.0) -> Itera
         "",
         f"{MEMORY_GIB:.0f} GiB",
         memory < MEMORY_GIB,
+    )
+    with (
+        tempfile.TemporaryDirectory() as state,
+        served(Path(state)) as (first, _),
+        served(Path(state)) as (second, _),
+    ):
+        _visit_each(first)
+        _visit_each(second)
+        visits = _visits([first, second], users, think, seconds)
+        yield _waiting(visits, users, think, seconds, " of two replicas")
+
+
+def _waiting(
+    visits: "_Visits", users: int, think: float, seconds: float, where: str = ""
+) -> Result:
+    late = float(np.percentile(visits.waits, 95))
+    return Result(
+        f"waiting time, {users} visitors{where} with {think:.0f} s to think (95th percentile)",
+        _milliseconds(visits.waits, 95),
+        f"median {_milliseconds(visits.waits, 50)}, {visits.in_time / seconds:.1f} page changes/s",
+        f"{1000 * P95_S:.0f} ms",
+        late < P95_S,
     )
 
 
@@ -144,14 +157,17 @@ def _visit_each(address: str) -> None:
         visitor.close()
 
 
-def _visits(address: str, users: int, think: float, seconds: float) -> _Visits:
-    """Lets visitors open pages for some time, and waits for the pages that they asked for."""
+def _visits(addresses: Sequence[str], users: int, think: float, seconds: float) -> _Visits:
+    """Lets visitors open pages for some time, and waits for the pages that they asked for.
+
+    Each stays with one of the addresses, as behind a proxy with sticky sessions.
+    """
     visits = _Visits()
     until = time.monotonic() + seconds
 
     def use(user: int) -> None:
         random = np.random.default_rng(user)
-        visitor = Visitor(address, PAGES[0])
+        visitor = Visitor(addresses[user % len(addresses)], PAGES[0])
         time.sleep(random.exponential(think) if think else 0)  # they were thinking before, too
         while time.monotonic() < until:
             visitor.page = str(random.choice(PAGES))

@@ -1,6 +1,8 @@
 """Numbers as text, and text that is safe in Markdown."""
 
 import re
+from functools import lru_cache
+from pathlib import Path
 
 from fer_core.evaluation.report import Estimate
 from fer_core.project import artifacts_root, data_root
@@ -28,8 +30,17 @@ def plain(message: str) -> str:
 
 
 def _without_folders(message: str) -> str:
-    for folder, name in ((artifacts_root(), "artifacts"), (data_root(), "data")):
-        for path in {folder, folder.resolve()}:
-            if path.is_absolute():
-                message = message.replace(str(path), name)
+    for path, name in _absolute_folders(artifacts_root(), data_root()):
+        message = message.replace(path, name)
     return message
+
+
+@lru_cache(maxsize=8)
+def _absolute_folders(artifacts: Path, data: Path) -> tuple[tuple[str, str], ...]:
+    """Returns the absolute paths of the folders, also with links resolved, and their names."""
+    return tuple(
+        (str(path), name)
+        for folder, name in ((artifacts, "artifacts"), (data, "data"))
+        for path in {folder, folder.resolve()}
+        if path.is_absolute()
+    )
