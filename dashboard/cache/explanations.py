@@ -68,7 +68,7 @@ def config_of(run: Run) -> ModelConfig | None:
 
 
 def default_of(benchmark: Benchmark, run: Run) -> str:
-    """Returns the key of a run's default method: the best measured one on that run."""
+    """Returns the key of a run's default method: the fastest that beats the baselines."""
     return defaults.default_of(benchmark.directory, run.directory, run.info)
 
 
@@ -80,7 +80,7 @@ def default_with_regions(benchmark: Benchmark, run: Run) -> str:
         return default
     evidence = defaults.run_evidence(benchmark.directory, run.directory, run.info)
     with_regions = {key: value for key, value in evidence.test.items() if key in known}
-    return RunEvidence(test=with_regions).best or default
+    return RunEvidence(test=with_regions).default or default
 
 
 def evidence_of(benchmark: Benchmark, run: Run, method: str) -> MapEvidence:

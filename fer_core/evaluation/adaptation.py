@@ -17,6 +17,7 @@ from scipy import optimize, stats
 from scipy.special import log_softmax
 
 from fer_core.errors import DataError
+from fer_core.evaluation import significance
 from fer_core.evaluation.intervals import LEVEL
 from fer_core.evaluation.significance import holm
 
@@ -115,7 +116,7 @@ class Gain:
     @property
     def significant(self) -> bool:
         """Whether the remedy is significantly better."""
-        return self.value > 0 and self.p_value < 1 - LEVEL
+        return self.value > 0 and self.p_value < significance.LEVEL
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ def run_evidence(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> RunEvid
 def default_of(benchmark: BenchmarkDir, run: RunDir, info: RunInfo) -> str:
     """Returns the key of a run's default method.
 
-    The best method that beats both baselines on this run (`RunEvidence.best`). If nothing was
-    measured: the default of the network's family, `MEMBERS` for an ensemble, and occlusion for an
-    imported ONNX file.
+    The fastest method that beats both baselines on this run (`RunEvidence.default`). If nothing
+    was measured: the default of the network's family, `MEMBERS` for an ensemble, and occlusion
+    for an imported ONNX file.
     """
-    best = run_evidence(benchmark, run, info).best
-    if best is not None:
-        return best
+    measured = run_evidence(benchmark, run, info).default
+    if measured is not None:
+        return measured
     from fer_core.explain.methods import default_method
 
     return MEMBERS if info.kind == "ensemble" else default_method(config_of(info))

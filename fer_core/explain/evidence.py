@@ -26,8 +26,17 @@ from fer_core.explain.tables import (
     protocol_of,
 )
 
+PASSES = {
+    "fast_gradients": 3,
+    "smoothed_gradients": 9,
+    "integrated_gradients": 25,
+    "occlusion": 200,
+    "ablation_cam": 200,
+}
+"""About how many images a method sends through the network for one map; others send one."""
+
 LAST_RESORT = "occlusion"
-"""The default method only where no other beats the baselines: it runs the model over 100 times."""
+"""The default method only where no other beats the baselines."""
 
 _COLUMNS = ("method", "metric", "id", "value")
 _BASELINE_NAMES = {"random": "random noise", "centre": "a centred blob"}
@@ -129,22 +138,22 @@ class RunEvidence:
         return self.validation.get(method) or self.test.get(method, NOT_MEASURED)
 
     @property
-    def best(self) -> str | None:
-        """The default method: the best one that beats both baselines.
+    def default(self) -> str | None:
+        """The default method: the fastest one that beats both baselines.
 
-        `LAST_RESORT` counts only where no other method beats them, and where none does at all;
-        None if nothing was measured.
+        Of equally fast ones (`PASSES`) it is the one with the highest score. `LAST_RESORT` counts
+        only where no other method beats the baselines; None if nothing was measured.
         """
         if not self.validation and not self.test:
             return None
         for measured in (self.validation, self.test):
-            scores = {
-                method: evidence.score
+            faithful = [
+                (PASSES.get(method, 1), -evidence.score, method)
                 for method, evidence in measured.items()
                 if evidence.status is MapStatus.BEATS and method != LAST_RESORT
-            }
-            if scores:
-                return max(scores, key=scores.__getitem__)
+            ]
+            if faithful:
+                return min(faithful)[-1]
         return LAST_RESORT
 
 

@@ -36,7 +36,6 @@ class Method:
         families: Supported architecture families.
         needs_network: Whether it needs a network; otherwise any function to logits works.
         by_class: Whether the map depends on the target.
-        slow: Whether it needs many forward passes per map.
         reads_layer: Whether it reads the output of a layer that `Detail.module` can select.
         reads_head: Whether it reads an attention block and head that `Detail.block` and
             `Detail.head` can select.
@@ -50,7 +49,6 @@ class Method:
     families: tuple[str, ...] = ALL
     needs_network: bool = True
     by_class: bool = True
-    slow: bool = False
     reads_layer: bool = False
     reads_head: bool = False
 
@@ -108,7 +106,7 @@ METHODS: dict[str, Method] = {
             "ablation_cam", "Ablation-CAM",
             "Activations, weighted by the drop of the class logit without them.",
             cam.ablation_cam, "Desai and Ramaswamy 2020, doi:10.1109/WACV45572.2020.9093360",
-            slow=True, reads_layer=True,
+            reads_layer=True,
         ),
         Method(
             "attention", "Attention, last block",
@@ -138,7 +136,6 @@ METHODS: dict[str, Method] = {
             "integrated_gradients", "Integrated gradients",
             "Gradient of the class logit, integrated from a plain colour to the face.",
             gradients.integrated_gradients, "Sundararajan et al. 2017, arXiv:1703.01365",
-            slow=True,
         ),
         Method(
             "smoothed_gradients", "Smoothed gradients",
@@ -155,7 +152,7 @@ METHODS: dict[str, Method] = {
         Method(
             "occlusion", "Occlusion", "Drop of the class logit when the position is covered.",
             perturbation.occlusion, "Zeiler and Fergus 2014, arXiv:1311.2901",
-            needs_network=False, slow=True,
+            needs_network=False,
         ),
         Method(
             "random", "Baseline: random", "Smooth noise, independent of the model.",

@@ -146,6 +146,12 @@ def test_a_gain_by_hand():
     assert gain.p_value == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize(("p_value", "expected"), [(0.049, True), (0.05, False), (0.051, False)])
+def test_a_gain_is_significant_below_five_percent(p_value, expected):
+    assert Gain(0.1, 0.0, 0.2, p_value).significant is expected
+    assert not Gain(-0.1, -0.2, 0.0, p_value).significant
+
+
 def test_images_of_one_person_are_judged_together():
     """Ten persons, each with one difference ten times: ten independent facts, not a hundred."""
     differences = np.repeat([1.0, 1, 1, 1, 1, 1, 1, -1, -1, -1], 10)

@@ -10,10 +10,12 @@ from fer_core.artifacts import RunDir, write_table
 from fer_core.explain.evidence import (
     IGNORES_MODEL,
     NOT_MEASURED,
+    PASSES,
     MapStatus,
     RunEvidence,
     read_evidence,
 )
+from fer_core.explain.methods import METHODS
 from fer_core.explain.tables import BASELINES, MEMBERS, MeasurementProtocol
 
 MADE = "net now"
@@ -71,17 +73,34 @@ def test_a_badge_says_what_was_beaten_on_how_many_images(run):
     assert evidence.of("centre") == IGNORES_MODEL
 
 
-def test_the_default_is_the_best_that_beats_both_and_occlusion_the_last_resort(run):
+def test_the_default_is_the_fastest_that_beats_both(run):
+    write(
+        run.faithfulness_path,
+        smoothed_gradients=(0.1, 0.9), fast_gradients=(0.2, 0.8), grad_cam=(0.1, 0.6),
+    )  # fmt: skip
+    assert read_evidence(run, MADE).default == "fast_gradients"
+    write(
+        run.faithfulness_path,
+        smoothed_gradients=(0.1, 0.9), hires_cam=(0.3, 0.7), grad_cam=(0.2, 0.7),
+    )  # fmt: skip
+    assert read_evidence(run, MADE).default == "grad_cam"
+
+
+def test_passes_are_those_of_known_methods():
+    assert set(PASSES) <= set(METHODS)
+
+
+def test_the_default_is_the_best_of_equally_fast_ones_and_occlusion_the_last_resort(run):
     write(
         run.faithfulness_path,
         good=(0.3, 0.7), better=(0.2, 0.7), half=(0.1, 0.6), occlusion=(0.1, 0.9),
     )  # fmt: skip
-    assert read_evidence(run, MADE).best == "better"
+    assert read_evidence(run, MADE).default == "better"
     write(run.faithfulness_path, half=(0.1, 0.6), occlusion=(0.1, 0.9))
-    assert read_evidence(run, MADE).best == "occlusion"
+    assert read_evidence(run, MADE).default == "occlusion"
     write(run.faithfulness_path, half=(0.1, 0.6))
-    assert read_evidence(run, MADE).best == "occlusion"
-    assert RunEvidence().best is None
+    assert read_evidence(run, MADE).default == "occlusion"
+    assert RunEvidence().default is None
 
 
 def test_validation_chooses_where_it_was_measured(run):
@@ -92,13 +111,13 @@ def test_validation_chooses_where_it_was_measured(run):
         one=(0.3, 0.7), two=(0.2, 0.8),
     )  # fmt: skip
     evidence = read_evidence(run, MADE)
-    assert evidence.best == "two"
+    assert evidence.default == "two"
     assert evidence.of("two").split == "validation"
     assert evidence.of("three").split == "test"
     write(run.faithfulness_validation_path, replace(PROTOCOL, split="validation"), one=(0.4, 0.6))
-    assert read_evidence(run, MADE).best == "three"  # none beats both on validation
+    assert read_evidence(run, MADE).default == "three"  # none beats both on validation
     run.faithfulness_validation_path.write_bytes(b"damaged")
-    assert read_evidence(run, MADE).best == "three"
+    assert read_evidence(run, MADE).default == "three"
 
 
 def test_results_of_an_earlier_training_or_without_baselines_count_as_none(run):
@@ -116,7 +135,7 @@ def test_members_maps_count_only_for_the_methods_that_made_them(run):
         replace(PROTOCOL, members="a: chefer"),
         occlusion=(0.3, 0.7), **{MEMBERS: (0.2, 0.8)},
     )  # fmt: skip
-    assert read_evidence(run, MADE, "a: chefer").best == MEMBERS
+    assert read_evidence(run, MADE, "a: chefer").default == MEMBERS
     changed = read_evidence(run, MADE, "a: occlusion")
     assert changed.of(MEMBERS) == NOT_MEASURED
-    assert changed.best == "occlusion"
+    assert changed.default == "occlusion"

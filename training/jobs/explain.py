@@ -19,6 +19,7 @@ from fer_core.data.progress import Progress
 from fer_core.errors import ArtifactError
 from fer_core.explain import faithfulness as metrics
 from fer_core.explain.defaults import config_of, made_of, members_methods
+from fer_core.explain.evidence import PASSES
 from fer_core.explain.features import penultimate, project
 from fer_core.explain.ground_truth import Evidence, draw_evidence, drawn_masks, hit, mass_inside
 from fer_core.explain.methods import explain, methods_for
@@ -253,7 +254,8 @@ def _read(path: Path, protocol: MeasurementProtocol) -> pd.DataFrame | None:
 def suitable_methods(info: RunInfo) -> list[str]:
     """Returns the methods that a run supports: baselines first, slow methods last."""
     supported = sorted(
-        methods_for(config_of(info)), key=lambda method: (not method.baseline, method.slow)
+        methods_for(config_of(info)),
+        key=lambda method: (not method.baseline, PASSES.get(method.key, 1)),
     )
     keys = [method.key for method in supported]
     of_members = [MEMBERS] if info.members else []
