@@ -72,15 +72,15 @@ def default_of(benchmark: Benchmark, run: Run) -> str:
     return defaults.default_of(benchmark.directory, run.directory, run.info)
 
 
-def default_with_regions(benchmark: Benchmark, run: Run) -> str:
-    """Returns a run's default method among those whose regions were measured."""
-    default, table = default_of(benchmark, run), regions_of(run)
-    known = set() if table is None else set(table["method"])
-    if default in known:
-        return default
+def best_with_regions(benchmark: Benchmark, run: Run) -> str:
+    """Returns a run's most faithful method among those whose regions were measured."""
     evidence = defaults.run_evidence(benchmark.directory, run.directory, run.info)
+    table = regions_of(run)
+    known = set() if table is None else set(table["method"])
+    if evidence.best in known:
+        return str(evidence.best)
     with_regions = {key: value for key, value in evidence.test.items() if key in known}
-    return RunEvidence(test=with_regions).default or default
+    return RunEvidence(test=with_regions).best or default_of(benchmark, run)
 
 
 def evidence_of(benchmark: Benchmark, run: Run, method: str) -> MapEvidence:

@@ -78,11 +78,11 @@ def method_picker(by_run: RegionTables) -> str:
 
 
 def methods_by_run(benchmark: Benchmark, by_run: RegionTables, method: str) -> Mapping[str, str]:
-    """Returns the key of each run's method: the picked one, or the run's default."""
+    """Returns the key of each run's method: the picked one, or its most faithful one."""
     if method != DEFAULT:
         return dict.fromkeys(by_run, method)
     return {
-        run_id: explanations.default_with_regions(benchmark, benchmark.run(run_id))
+        run_id: explanations.best_with_regions(benchmark, benchmark.run(run_id))
         for run_id in by_run
     }
 
@@ -90,7 +90,7 @@ def methods_by_run(benchmark: Benchmark, by_run: RegionTables, method: str) -> M
 def method_title(method: str) -> str:
     """Returns a method's display name."""
     if method == DEFAULT:
-        return "each model's default method"
+        return "each model's most faithful method"
     return title_of(method)
 
 
@@ -298,7 +298,7 @@ def _caveat(methods: Mapping[str, str]) -> str:
     if not _several(methods):
         return ""
     return (
-        " The default method differs between models, so differences can come from the method. To "
+        " The method differs between models, so differences can come from the method. To "
         "compare only models, pick occlusion above, which every model supports."
     )
 

@@ -8,7 +8,7 @@ default method is chosen on validation if a method beats both baselines there, e
 This module does not import torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -144,17 +144,27 @@ class RunEvidence:
         Of equally fast ones (`PASSES`) it is the one with the highest score. `LAST_RESORT` counts
         only where no other method beats the baselines; None if nothing was measured.
         """
-        if not self.validation and not self.test:
-            return None
+        return self._first(lambda method, score: (PASSES.get(method, 1), -score))
+
+    @property
+    def best(self) -> str | None:
+        """The most faithful method: of those that beat both baselines, the highest score.
+
+        `LAST_RESORT` and None as for `default`.
+        """
+        return self._first(lambda _, score: (-score,))
+
+    def _first(self, order: Callable[[str, float], tuple[float, ...]]) -> str | None:
+        """Returns the first of the methods that beat both baselines, by method and score."""
         for measured in (self.validation, self.test):
             faithful = [
-                (PASSES.get(method, 1), -evidence.score, method)
+                (order(method, evidence.score), method)
                 for method, evidence in measured.items()
                 if evidence.status is MapStatus.BEATS and method != LAST_RESORT
             ]
             if faithful:
-                return min(faithful)[-1]
-        return LAST_RESORT
+                return min(faithful)[1]
+        return LAST_RESORT if self.validation or self.test else None
 
 
 def read_evidence(run: RunDir, made: str, members: str = "") -> RunEvidence:
