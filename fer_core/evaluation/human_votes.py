@@ -150,9 +150,9 @@ class Votes:
 
 def _counted(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns some rows of a table of votes; no votes where a row is -1 or a number is missing."""
-    counts = table.to_numpy(dtype=np.float64)[rows]
+    counts: NDArray[np.float64] = np.nan_to_num(table.to_numpy(dtype=np.float64)[rows])
     counts[rows < 0] = 0
-    return np.nan_to_num(counts, copy=False)
+    return counts
 
 
 @dataclass(frozen=True)
