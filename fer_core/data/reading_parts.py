@@ -268,6 +268,13 @@ class PartsWriter:
     ) -> None:
         """Writes the number of images into the file's header; not after an error."""
         self._images.__exit__(kind, error, trace)
+        if kind is not None:
+            self._remove_empty()
+
+    def _remove_empty(self) -> None:
+        """Frees the reserved space if no part is done."""
+        if not self.count:
+            shutil.rmtree(self._parts.path, ignore_errors=True)
 
     @contextmanager
     def _continuable(self) -> Iterator[None]:
@@ -276,8 +283,10 @@ class PartsWriter:
         try:
             yield
         except ArtifactError as error:
+            self._remove_empty()
             raise ArtifactError(f"{error}{hint}") from error
         except OSError as error:
+            self._remove_empty()
             raise ArtifactError(
                 f"{self._parts.path} cannot be written ({error.strerror or error}). Free some "
                 f"space, and check that the folder is writable.{hint}"

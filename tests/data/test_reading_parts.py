@@ -514,6 +514,19 @@ def test_a_disk_that_fills_up_keeps_the_parts_and_says_how_to_continue(
     assert prepared(folder_plan, tmp_path / "stopped") == prepared(folder_plan, tmp_path / "whole")
 
 
+def test_too_little_space_is_reported_before_reading_and_leaves_nothing(
+    folder_plan: PreparePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fer_core.data.storage.os.posix_fallocate", full)
+    monkeypatch.setattr("fer_core.data.reading.RangeReader.read", lambda *_: 1 / 0)
+    with pytest.raises(ArtifactError, match=r"not enough space .* smaller --side\.$"):
+        prepare_plan(folder_plan, tmp_path / "stopped", name="tiny")
+    assert list(tmp_path.glob(".*")) == []
+
+
 def test_a_class_without_readable_images_is_refused_in_continued_readings_too(
     tmp_path: Path, stop_at: Callable[..., int]
 ) -> None:
