@@ -220,10 +220,8 @@ def _joined(sources: Sequence[SelectedSource], parts: ReadingParts, folder: Path
         counts = _counts(parts, number)
         prefix = f"{selected.title}/" if len(sources) > 1 else ""
         skipped |= {f"{prefix}{key}": reason for key, reason in counts.skipped.items()}
-        # of a source without parts, readers may know the images left out only now
-        left_out[selected.title] = counts.left_out + Counter(
-            getattr(selected.reader, "left_out", {})
-        )
+        counts.left_out.update(getattr(selected.reader, "left_out", {}))
+        left_out[selected.title] = counts.left_out
     samples = _samples(parts, folder)
     if samples is None:
         read_from = ", ".join(selected.reader.origin.title for selected in sources)

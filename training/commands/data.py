@@ -429,12 +429,17 @@ def _parts_are_kept(
 
     parts = open_parts(sources, plan, folder)
     if done := parts.items_done():
-        console.print(f"{done:,} of {parts.items:,} images were read before; reading continues.")
+        console.print(
+            f"{done:,} of {parts.items:,} images were read before; reading continues.",
+            soft_wrap=True,
+        )
     try:
         yield parts
     except KeyboardInterrupt:
         if done := parts.items_done():
-            console.print(f"{done:,} of {parts.items:,} images are read. {CONTINUES}")
+            console.print(
+                f"{done:,} of {parts.items:,} images are read. {CONTINUES}", soft_wrap=True
+            )
         raise
 
 
