@@ -227,8 +227,8 @@ def test_images_of_earlier_parts_are_not_decoded_again(
     assert shown.count((50, "reading")) == 50  # the bar starts where reading was stopped
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-@given(stops=st.lists(st.integers(0, 60), max_size=4))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(stops=st.lists(st.integers(0, 50), max_size=4))
 def test_any_stops_give_the_reading_of_none(
     stops: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -269,7 +269,8 @@ _SEVERAL: list[PreparePlan] = []
 
 def _several_once(tmp_path_factory: pytest.TempPathFactory) -> PreparePlan:
     if not _SEVERAL:
-        _SEVERAL.append(several(tmp_path_factory.mktemp("several")))
+        plan = several(tmp_path_factory.mktemp("several"))
+        _SEVERAL.append(plan.model_copy(update={"sources": plan.sources[:3]}))  # none is drawn
     return _SEVERAL[0]
 
 
@@ -552,22 +553,17 @@ def test_an_unknown_class_to_rename_is_refused_in_continued_readings_too(
     prepare_plan(known, tmp_path / "known", name="tiny")
 
 
-@pytest.mark.parametrize("start", [0, 1, 4, 7, 18, 19, 23, 30, 100])
-def test_items_from_a_position_are_those_of_the_whole_source(plan: PreparePlan, start: int) -> None:
+def test_items_from_a_position_are_those_of_the_whole_source(plan: PreparePlan) -> None:
     for selected in open_sources(plan):
         whole = list(selected.reader)
-        items = list(items_of(selected.reader, start))
-        assert len(items) == max(0, len(whole) - start)
-        for item, expected in zip(items, whole[start:], strict=True):
-            assert type(item) is type(expected)
-            assert item.key == expected.key
-            if isinstance(item, Sample):
-                np.testing.assert_array_equal(item.image, expected.image)
-                assert (item.label, item.split, item.group) == (
-                    expected.label, expected.split, expected.group,
-                )  # fmt: skip
-            else:
-                assert item == expected
+        for start in (0, 1, 7, 18, 19, 23, 30, 100):
+            items = list(items_of(selected.reader, start))
+            assert [_plain(item) for item in items] == [_plain(item) for item in whole[start:]]
+
+
+def _plain(item: Sample | Skipped) -> object:
+    """Returns an item's content as a value that can be compared."""
+    return item if isinstance(item, Skipped) else vars(item) | {"image": item.image.tobytes()}
 
 
 def test_a_saved_dataset_is_read_from_a_position_and_its_files_are_in_the_key(
