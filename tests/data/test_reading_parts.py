@@ -227,7 +227,7 @@ def test_images_of_earlier_parts_are_not_decoded_again(
     assert shown.count((50, "reading")) == 50  # the bar starts where reading was stopped
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(stops=st.lists(st.integers(0, 50), max_size=4))
 def test_any_stops_give_the_reading_of_none(
     stops: list[int], tmp_path_factory: pytest.TempPathFactory
