@@ -39,7 +39,22 @@ def atomic_dir(folder: Path) -> Iterator[Path]:
             preparing it.
         ArtifactError: If the folder cannot be written.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    with locked_dir(folder) as partial:
+        yield partial
+        _replace_folder(partial, folder)
+
+
+@contextmanager
+def locked_dir(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `folder`, and locks `folder` against other preparations.
+
+    On any error the empty folder is removed.
+
+    Raises:
+        DataError: As `atomic_dir`.
+        ArtifactError: If the folder cannot be written.
+    """
+    partial = partial_path(folder)
     try:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,10 +72,14 @@ def atomic_dir(folder: Path) -> Iterator[Path]:
             _refuse_foreign(folder)
             _empty(partial)
             yield partial
-            _replace_folder(partial, folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+
+def partial_path(folder: Path) -> Path:
+    """Returns the folder in which a data set is written before it replaces `folder`."""
+    return folder.with_name(f".{folder.name}.partial")
 
 
 def _empty(folder: Path) -> None:

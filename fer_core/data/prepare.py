@@ -40,6 +40,7 @@ from fer_core.data.plan import PrepareOptions, PreparePlan, SplitPlan
 from fer_core.data.prepared import PreparedDataset
 from fer_core.data.progress import Progress, silent
 from fer_core.data.reading import Reading, read
+from fer_core.data.reading_parts import open_parts
 from fer_core.data.relabel import (
     correction_record,
     read_relabels,
@@ -119,7 +120,8 @@ def prepare_sources(
     """Reads, cleans, splits and balances sources, and writes the prepared dataset.
 
     The dataset is written to a temporary folder and moved at the end, so a killed or failed
-    preparation leaves an earlier dataset unchanged. Equal input gives equal bytes.
+    preparation leaves an earlier dataset unchanged. What was read is kept: the preparation of the
+    same plan continues there. Equal input gives equal bytes.
 
     Args:
         sources: The sources and which of their samples are used.
@@ -135,22 +137,18 @@ def prepare_sources(
         ArtifactError: If the folder cannot be written, the disk is full, or the benchmark has
             runs on another split.
     """
-    relabels = read_relabels(options.relabel) if options.relabel else None
-    if benchmark is not None and options.new_benchmark:
-        _require_new_name(benchmark)
-    colour = {"grey": False, "rgb": True}.get(
-        options.colour, any(source.reader.colour for source in sources)
-    )
-    sample_format = SampleFormat(options.side, colour)
+    relabels = check_before_reading(options, benchmark)
+    parts = open_parts(sources, options, folder)
     with atomic_dir(folder) as partial:
-        reading = read(sources, partial, sample_format, options, progress)
-        images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
+        reading = read(sources, options, parts, partial, progress)
+        images = parts.images()
         copies = find_copies(reading, images, sources, options.split, progress)
         described = _described(reading, sources, options, relabels, copies)
         samples = described.samples
         pairs = copies.pairs.table(samples["id"].tolist()) if copies.pairs is not None else None
-        framing = _framing(partial, samples, progress)
-        info = _info(name, options.title, sources, sample_format, replace(reading, samples=samples))
+        framing = _framing(images, samples, progress)
+        read_format = parts.sample_format
+        info = _info(name, options.title, sources, read_format, replace(reading, samples=samples))
         info = info.model_copy(update={"framing": framing, "corrections": described.corrections})
         preparation = Preparation(
             left_out=reading.left_out,
@@ -172,7 +170,23 @@ def prepare_sources(
         info.write(partial / "benchmark.json")
         if benchmark is not None:
             _require_no_other_runs(benchmark, info.split_hash)
+        parts.move_images(partial)
     return PreparedDataset.open(folder)
+
+
+def check_before_reading(
+    options: PrepareOptions, benchmark: BenchmarkDir | None
+) -> "pd.Series[str] | None":
+    """Checks what can be known before hours of reading, and returns the relabel list.
+
+    Raises:
+        DataError: If the relabel list cannot be read.
+        ArtifactError: If the benchmark exists with other labels.
+    """
+    relabels = read_relabels(options.relabel) if options.relabel else None
+    if benchmark is not None and options.new_benchmark:
+        _require_new_name(benchmark)
+    return relabels
 
 
 @dataclass(frozen=True)
@@ -337,13 +351,14 @@ def _require_new_name(benchmark: BenchmarkDir) -> None:
         )
 
 
-def _framing(partial: Path, samples: pd.DataFrame, progress: Progress) -> Framing | None:
+def _framing(
+    images: NDArray[np.uint8], samples: pd.DataFrame, progress: Progress
+) -> Framing | None:
     """Returns the framing of the training images; None without a detector."""
     try:
         detector = CenterFaceDetector()
     except DetectorError:
         return None
-    images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
     rows = np.flatnonzero(samples["split"] == "train")
     return measure_framing(images, rows, detector, progress=progress)
 

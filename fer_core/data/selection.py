@@ -1,8 +1,10 @@
 """The sources of a plan, and the selection of their samples."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -42,6 +44,17 @@ class SelectedSource:
     def title(self) -> str:
         """Prefix of sample ids."""
         return self.name or self.reader.origin.name
+
+    @cached_property
+    def version(self) -> str | None:
+        """Hash of the names, sizes and modification times of its files; None if not known."""
+        stats = getattr(self.reader, "stats", None)
+        if stats is None:
+            return None
+        hasher = hashlib.sha256()
+        for file in stats():
+            hasher.update(repr(tuple(file)).encode("utf-8", "backslashreplace"))
+        return hasher.hexdigest()[:16]
 
 
 def open_sources(plan: PreparePlan) -> list[SelectedSource]:
@@ -97,7 +110,11 @@ def within_limit(selected: SelectedSource, seed: int) -> NDArray[np.bool_]:
 
 
 class ClassFilter:
-    """Selects and renames the classes of a source."""
+    """Selects and renames the classes of a source.
+
+    Attributes:
+        seen: Names of classes that were met, as the reader calls them.
+    """
 
     def __init__(self, selected: SelectedSource) -> None:
         self._selected = selected
@@ -106,12 +123,12 @@ class ClassFilter:
         mapping = {} if by_reader else selected.mapping
         self._mapping = {canonical_name(old): canonical_name(new) for old, new in mapping.items()}
         self._classes = selected.classes and {canonical_name(name) for name in selected.classes}
-        self._seen: set[str] = set()
+        self.seen: set[str] = set()
 
     def refusal(self, label: str | None) -> str:
         """Returns why samples of a class are not stored; empty if they are."""
         if label is not None:
-            self._seen.add(label)
+            self.seen.add(label)
             if self._mapping.get(label) == "":
                 return f"the class {label} is left out"
         if self._classes and self._mapping.get(label or "", label) not in self._classes:
@@ -136,8 +153,8 @@ class ClassFilter:
 
     def check(self) -> None:
         """Refuses a mapping that names no class of the source."""
-        if unknown := sorted(set(self._mapping) - self._seen):
+        if unknown := sorted(set(self._mapping) - self.seen):
             raise DataError(
                 f"--map-class names {', '.join(unknown)}, but the classes of "
-                f"{self._selected.title} are {', '.join(sorted(self._seen))}. Correct the names."
+                f"{self._selected.title} are {', '.join(sorted(self.seen))}. Correct the names."
             )

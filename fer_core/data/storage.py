@@ -37,18 +37,21 @@ class ImageWriter:
         path: Path of the file; its folder must exist.
         count: Largest number of images.
         sample_format: Size and colour of the images.
+        kept: Number of images of an earlier writer that are kept; the others are removed.
 
     Raises:
         ArtifactError: If the disk space cannot be reserved.
     """
 
-    def __init__(self, path: Path, count: int, sample_format: SampleFormat) -> None:
+    def __init__(self, path: Path, count: int, sample_format: SampleFormat, kept: int = 0) -> None:
         self._shape = sample_format.shape
         self._header = _header(count, self._shape)
-        self.count = 0
+        self.count = kept
         size = len(self._header) + count * math.prod(self._shape)
+        end = len(self._header) + kept * math.prod(self._shape)
         try:
-            self._file = path.open("wb")
+            self._file = path.open("r+b" if kept else "wb")
+            self._file.truncate(end)
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), 0, size)
         except OSError as error:
@@ -58,6 +61,12 @@ class ImageWriter:
                 "pass a smaller --side."
             ) from error
         self._file.write(self._header)
+        self._file.seek(end)
+
+    def flush(self) -> None:
+        """Makes sure that the images are on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def append(self, image: NDArray[np.uint8]) -> None:
         """Writes the next image, which must have the writer's format."""
@@ -77,6 +86,23 @@ class ImageWriter:
                 self._file.seek(0)
                 self._file.write(header)
                 self._file.truncate(len(header) + self.count * math.prod(self._shape))
+
+
+def written_images(
+    path: Path, count: int, sample_format: SampleFormat, rows: range
+) -> NDArray[np.uint8]:
+    """Reads images of a file that `ImageWriter` has not finished; fewer if it is too short.
+
+    Args:
+        path: Path of the file.
+        count: Largest number of images of the writer.
+        sample_format: Size and colour of the images.
+        rows: Positions of the images, consecutive.
+    """
+    width = math.prod(sample_format.shape)
+    start = len(_header(count, sample_format.shape)) + rows.start * width
+    flat = np.fromfile(path, np.uint8, len(rows) * width, offset=start)
+    return flat[: len(flat) // width * width].reshape(-1, *sample_format.shape)
 
 
 def image_blocks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -108,13 +134,11 @@ class PictureWriter:
         self._writer = pq.ParquetWriter(path, self._SCHEMA, compression="none")
         self._rows: list[tuple[str, bytes]] = []
 
-    def append(self, sample_id: str, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Writes an image and returns it decoded, so that training uses the published pixels."""
-        data = encode(image)
+    def append(self, sample_id: str, data: bytes) -> None:
+        """Writes an image that `encode` encoded."""
         self._rows.append((sample_id, data))
         if len(self._rows) == self._ROWS:
             self._flush()
-        return decode(data, image.ndim == 3)
 
     def close(self) -> None:
         """Writes the remaining images and closes the file."""

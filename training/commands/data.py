@@ -1,5 +1,7 @@
 """Commands that make data."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +14,8 @@ from training.options import (
     Artifacts,
     Benchmark,
     Data,
+    Engine,
+    Workers,
     benchmark_dir,
     local_source,
     open_dataset,
@@ -19,6 +23,8 @@ from training.options import (
 
 if TYPE_CHECKING:
     from fer_core.data.plan import PreparePlan
+    from fer_core.data.reading_parts import ReadingParts
+    from fer_core.data.selection import SelectedSource
 
 _READER_OPTIONS = (
     "votes", "labels", "codes", "any_classes", "annotation", "image", "label", "split_column",
@@ -178,10 +184,14 @@ def prepare(
         bool,
         typer.Option("--dry-run", help="Print what would be read, and why, and stop."),
     ] = False,
+    engine: Engine = "local",
+    workers: Workers = None,
     artifacts: Artifacts = None,
     data: Data = None,
 ) -> None:
     r"""Read datasets, clean them, find duplicates, split, and write a dataset for training.
+
+    A stopped preparation continues where it stopped, on a Ray cluster too.
 
     FER2013 with FER+ votes:
 
@@ -228,14 +238,21 @@ def prepare(
     if dry_run:
         return
 
-    from fer_core.data.prepare import prepare_sources, publish_facts
+    from fer_core.data.prepare import check_before_reading, prepare_sources, publish_facts
     from training.terminal.progress import show_progress
 
     benchmark = benchmark_dir(name, artifacts)
     folder = (data or data_root()) / name
-    dataset = prepare_sources(
-        sources, resolved, folder, name=name, benchmark=benchmark, progress=show_progress
-    )
+    check_before_reading(resolved, benchmark)
+    with _parts_are_kept(sources, resolved, folder) as parts:
+        if engine == "ray":
+            from training.jobs.prepare_on_ray import ReadJob, read_parts_on_ray
+
+            job = ReadJob.of(resolved, sources, parts.sample_format)
+            read_parts_on_ray(parts, folder, job, show_progress, workers)
+        dataset = prepare_sources(
+            sources, resolved, folder, name=name, benchmark=benchmark, progress=show_progress
+        )
     publish_facts(dataset, benchmark)
     print_preparation(dataset, benchmark)
 
@@ -402,6 +419,30 @@ def _plan(context: typer.Context) -> "PreparePlan":
     return parse_plan(content, "of these options")
 
 
+@contextmanager
+def _parts_are_kept(
+    sources: "Sequence[SelectedSource]", plan: "PreparePlan", folder: Path
+) -> "Iterator[ReadingParts]":
+    """Prints how much an earlier command has read, and, if this one is stopped, that it is kept."""
+    from fer_core.data.reading_parts import CONTINUES, open_parts
+    from training.terminal.progress import console
+
+    parts = open_parts(sources, plan, folder)
+    if done := parts.items_done():
+        console.print(
+            f"{done:,} of {parts.items:,} images were read before; reading continues.",
+            soft_wrap=True,
+        )
+    try:
+        yield parts
+    except KeyboardInterrupt:
+        if done := parts.items_done():
+            console.print(
+                f"{done:,} of {parts.items:,} images are read. {CONTINUES}", soft_wrap=True
+            )
+        raise
+
+
 def _with_local_sources(plan: "PreparePlan", data: Path | None) -> "PreparePlan":
     """Returns a plan whose sources at URLs are replaced by their local copies."""
     sources = [
@@ -413,7 +454,7 @@ def _with_local_sources(plan: "PreparePlan", data: Path | None) -> "PreparePlan"
 
 def _refuse_beside_plan(context: typer.Context) -> None:
     """Refuses options that a plan sets: they would have no effect."""
-    allowed = {"plan", "name", "artifacts", "data", "dry_run"}
+    allowed = {"plan", "name", "artifacts", "data", "dry_run", "engine", "workers"}
     ignored = [
         parameter.opts[0]
         for parameter in context.command.params

@@ -22,6 +22,8 @@ _RETRIES = (
     3  # of a task whose worker died; a file that ends each worker must not be retried for ever
 )
 
+_AHEAD = 2  # tasks per worker that are computed or wait for their turn
+
 
 class Job(Protocol[TaskT, ResultT]):
     """A computation for the workers; it is sent to them, so it holds paths and options only."""
@@ -90,6 +92,44 @@ def map_on_ray(
             if done.error is not None:
                 raise done.error
             yield done.number, done.result
+
+
+def map_in_order_on_ray(
+    tasks: Sequence[Task], job: Job[Task, Result], workers: int | None = None
+) -> Iterator[Result]:
+    """Computes tasks on a Ray cluster as `map_on_ray`, and yields the results in their order.
+
+    Results that are done before their turn wait in memory, `_AHEAD` times as many as workers at
+    most.
+    """
+    if not tasks:
+        return
+    with _cluster() as ray, _plain_errors(ray):
+        actors = _start_workers(ray, job, len(tasks), workers)
+        yield from in_order(ray.util.ActorPool(actors), tasks, _AHEAD * len(actors))
+
+
+def in_order(pool: Any, tasks: Sequence[Any], ahead: int) -> Iterator[Any]:  # noqa: ANN401
+    """Computes tasks in a pool of actors, and yields the results in their order.
+
+    Args:
+        pool: Ray's pool of actors.
+        tasks: Arguments of the job's function, one per call.
+        ahead: Number of tasks, from the next one to yield on, that may be computed or wait.
+    """
+    waiting: dict[int, _Done] = {}
+    submitted = 0
+    for number in range(len(tasks)):
+        while number not in waiting:
+            for new in range(submitted, min(len(tasks), number + ahead)):
+                pool.submit(_submit, (new, tasks[new]))
+                submitted = new + 1
+            done: _Done = pool.get_next_unordered()
+            waiting[done.number] = done
+        done = waiting.pop(number)
+        if done.error is not None:
+            raise done.error
+        yield done.result
 
 
 def require_seen(paths: Iterable[Path], root: Path) -> None:

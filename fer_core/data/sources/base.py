@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from itertools import islice
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,20 @@ class Skipped:
     reason: str
 
 
+class FileStat(NamedTuple):
+    """What the file system says of a file that is read; another value means another content.
+
+    Attributes:
+        name: Name of the file, unique within the source.
+        size: Size in bytes; -1 if the file is gone.
+        modified: Time of the last change in nanoseconds.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
 @dataclass(frozen=True)
 class Origin:
     """Origin of a source, as recorded in the benchmark."""
@@ -101,10 +116,16 @@ class Origin:
 class Source(Protocol):
     """Reader of a dataset format.
 
-    The whole dataset is checked before the first sample is read. A reader may have three more
-    attributes: `notes`, its assumptions as sentences for the user; `left_out`, the number of images
-    that it leaves out, by reason; and `entries()`, which yields a `SampleEntry` or `Skipped` for
-    each item without reading images.
+    The whole dataset is checked before the first sample is read. A reader may have more attributes:
+
+    - `notes`: its assumptions as sentences for the user.
+    - `left_out`: the number of images that it leaves out, by reason; known once it is opened.
+    - `entries()`: yields a `SampleEntry` or `Skipped` for each item without reading images.
+    - `items(start)`: yields the items from this position on without reading those before it.
+    - `check_readable(readable)`: gets the (split, label) pairs of all images that could be read,
+      and raises a `DataError` if some are missing.
+    - `stats()`: yields the `FileStat` of each file that is read. Without it a stopped preparation
+      does not continue where it stopped.
     """
 
     @property
@@ -133,3 +154,9 @@ def entries_of(source: Source) -> list[SampleEntry | Skipped]:
         else SampleEntry(item.key, item.label, item.split, item.excluded, item.group)
         for item in source
     ]
+
+
+def items_of(source: Source, start: int = 0) -> Iterator[Sample | Skipped]:
+    """Yields a source's items from a position on; if it has no `items()`, all are read."""
+    listing = getattr(source, "items", None)
+    return iter(listing(start)) if callable(listing) else islice(source, start, None)

@@ -15,7 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.data.sources.base import NO_MAJORITY, Origin, Sample, SampleEntry, Skipped
+from fer_core.data.sources.base import (
+    NO_MAJORITY,
+    FileStat,
+    Origin,
+    Sample,
+    SampleEntry,
+    Skipped,
+)
 from fer_core.data.sources.class_names import NO_EMOTION, ClassNames
 from fer_core.data.sources.pixels import (
     PixelFile,
@@ -71,6 +78,7 @@ class Fer2013Source:
     ) -> None:
         self._file = PixelFile.of(location)
         votes_file = VotesFile.of(votes) if votes else self._file.votes_beside()
+        self._votes_file = votes_file
         if labels == "ferplus" and votes_file is None:
             raise DataError(
                 f"FER+ labels were requested, but fer2013new.csv does not exist beside "
@@ -107,6 +115,12 @@ class Fer2013Source:
             licence="Images: none stated, research use." + (" FER+ votes: MIT." if ferplus else ""),
             reference="arXiv:1307.0414" + (", arXiv:1608.01041" if ferplus else ""),
         )
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields size and modification time of the tables, or of their archive."""
+        for file in (self._file, self._votes_file):
+            if file is not None:
+                yield from file.tree.stats([file.path])
 
     def __len__(self) -> int:
         return sum(1 for _ in self._rows())

@@ -1,10 +1,10 @@
 """Shared parts of readers of image files: a list of files, read one at a time."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from fer_core.data.imaging import open_picture
 from fer_core.data.picture_files import looks_like_picture
-from fer_core.data.sources.base import Sample, SampleEntry, Skipped, Split
+from fer_core.data.sources.base import FileStat, Sample, SampleEntry, Skipped, Split
 from fer_core.data.sources.tree import FileTree, is_archive, open_tree, printable
 from fer_core.errors import DataError, ImageError
 
@@ -112,8 +112,30 @@ class ImageFiles:
             DataError: At the end, if no image of some class and split could be read.
         """
         readable: set[tuple[Split | None, str | None]] = set()
-        for item in self._items:
-            yield item if isinstance(item, Skipped) else self._read(item, readable)
+        for item in self.items():
+            if isinstance(item, Sample):
+                readable.add((item.split, item.label))
+            yield item
+        self.check_readable(readable)
+
+    def items(self, start: int = 0) -> Iterator[Sample | Skipped]:
+        """Yields the images from a position on, without the check at the end."""
+        for item in islice(self._items, start, None):
+            yield item if isinstance(item, Skipped) else self._read(item)
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields size and modification time of each file, or of the archive."""
+        return self._tree.stats()
+
+    def check_readable(self, readable: Collection[tuple[Split | None, str | None]]) -> None:
+        """Checks that an image of each class and split could be read.
+
+        Args:
+            readable: Split and label of the images that could be read.
+
+        Raises:
+            DataError: If there is none of some class and split.
+        """
         for item in self._items:
             if (
                 isinstance(item, ImageFile)
@@ -127,14 +149,11 @@ class ImageFiles:
                     f"Get the files again, or leave the class out: --map-class {item.label}= ."
                 )
 
-    def _read(
-        self, file: ImageFile, readable: set[tuple[Split | None, str | None]]
-    ) -> Sample | Skipped:
+    def _read(self, file: ImageFile) -> Sample | Skipped:
         try:
             picture = decode(self._tree, file.name)
         except ImageError as error:
             return Skipped(file.key, str(error))
-        readable.add((file.split, file.label))
         picture = file.cut(picture)
         image = np.asarray(picture if self.colour else picture.convert("L"), dtype=np.uint8)
         return Sample(

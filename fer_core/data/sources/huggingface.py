@@ -22,7 +22,7 @@ import yaml
 from PIL import Image
 
 from fer_core.data.imaging import open_picture
-from fer_core.data.sources.base import Origin, Sample, SampleEntry, Skipped, Split
+from fer_core.data.sources.base import FileStat, Origin, Sample, SampleEntry, Skipped, Split
 from fer_core.data.sources.class_folders import several
 from fer_core.data.sources.class_names import ClassNames
 from fer_core.data.sources.files import COLOUR_SAMPLE, is_coloured
@@ -41,7 +41,7 @@ from fer_core.data.sources.tables import (
     text_of,
     usual_columns,
 )
-from fer_core.data.sources.tree import FileTree, file_tree, is_archive, open_tree
+from fer_core.data.sources.tree import FileTree, file_stat, file_tree, is_archive, open_tree
 from fer_core.errors import DataError, ImageError
 
 _IMAGE_NAMES = ("image", "img", "picture", "face", "imgbytes", "imagebytes", "bytes", "pixels")
@@ -60,8 +60,12 @@ class _Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
-        """Yields the rows, with named labels if the names are known."""
+    def read(self, columns: Sequence[str], label: str, start: int = 0) -> Iterator[dict[str, Any]]:
+        """Yields the rows from a position on, with named labels if the names are known."""
+        ...
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields size and modification time of the files, or of their archive."""
         ...
 
 
@@ -152,20 +156,37 @@ class HuggingFaceSource:
 
     def __iter__(self) -> Iterator[Sample | Skipped]:
         """Yields the images in the order of the files, one batch in memory at a time."""
-        items = self.entries()
-        row = -1
+        return self.items()
+
+    def items(self, start: int = 0) -> Iterator[Sample | Skipped]:
+        """Yields the images from a position on; files and row groups before it are not read."""
+        entries = islice(self.entries(), start, None)
+        first = next(islice(self._rows(), start, None), len(self._facts.labels))
+        for rows, offset in zip(self._parts, self._starts.tolist(), strict=True):
+            if first >= offset + len(rows):
+                continue
+            begin = max(0, first - offset)
+            for row, cells in enumerate(rows.read([self._image], "", begin), offset + begin):
+                if self._is_item(row):
+                    item = next(entries)
+                    yield item if isinstance(item, Skipped) else self._sample(item, row, cells)
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields size and modification time of the files, or of their archive."""
         for rows in self._parts:
-            for cells in rows.read([self._image], ""):
-                row += 1
-                label = self._facts.labels[row]
-                if label is not None and not self._meanings[label]:
-                    continue
-                item = next(items)
-                yield item if isinstance(item, Skipped) else self._sample(item, row, cells)
+            yield from rows.stats()
+
+    def _rows(self) -> Iterator[int]:
+        """Yields the rows that are not left out."""
+        return filter(self._is_item, range(len(self._facts.labels)))
+
+    def _is_item(self, row: int) -> bool:
+        label = self._facts.labels[row]
+        return label is None or bool(self._meanings[label])
 
     def _sample(self, entry: SampleEntry, row: int, cells: Mapping[str, Any]) -> Sample | Skipped:
         try:
-            picture = _picture(cells[self._image], self._place, entry.key)
+            picture = _picture(cells[self._image], Path(self._place).name, entry.key)
         except ImageError as error:
             return Skipped(entry.key, str(error))
         return Sample(
@@ -262,13 +283,19 @@ class _Parquet:
     def __len__(self) -> int:
         return sum(int(self.opened(file).metadata.num_rows) for file in self.files)
 
-    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
+    def read(self, columns: Sequence[str], label: str, start: int = 0) -> Iterator[dict[str, Any]]:
         for file in self.files:
             opened = self.opened(file)
+            groups, start = _groups_from(opened.metadata, start)
             names = _class_names(opened.schema_arrow, label)  # each file has its own class numbers
-            for batch in opened.iter_batches(batch_size=_BATCH, columns=list(columns)):
-                for row in batch.to_pylist():
+            for batch in opened.iter_batches(_BATCH, groups, list(columns)) if groups else ():
+                skip = min(start, len(batch))
+                start -= skip
+                for row in batch.slice(skip).to_pylist():
                     yield row | {label: _named(row[label], names)} if label in row else row
+
+    def stats(self) -> Iterator[FileStat]:
+        return self.tree.stats(self.files)
 
     def opened(self, file: str) -> Any:  # noqa: ANN401 (pyarrow is untyped)
         """Opens one of the files.
@@ -302,16 +329,34 @@ class _Loaded:
     def __len__(self) -> int:
         return len(self.data)
 
-    def read(self, columns: Sequence[str], label: str) -> Iterator[dict[str, Any]]:
+    def read(self, columns: Sequence[str], label: str, start: int = 0) -> Iterator[dict[str, Any]]:
         import datasets
 
         raw = self.data.select_columns(list(columns))
+        raw = raw.select(range(start, len(raw))) if start else raw
         for column, feature in self.data.features.items():
             if column in columns and isinstance(feature, datasets.Image):
                 raw = raw.cast_column(column, datasets.Image(decode=False))
         names = getattr(self.data.features.get(label), "names", None)
         for row in raw:
             yield row | {label: _named(row[label], names)} if label in row else dict(row)
+
+    def stats(self) -> Iterator[FileStat]:
+        for file in self.data.cache_files:
+            yield file_stat(str(file["filename"]), Path(file["filename"]))
+
+
+def _groups_from(metadata: Any, start: int) -> tuple[list[int], int]:  # noqa: ANN401 (untyped)
+    """Returns the row groups of a file that hold a row and those after it, and the rows to skip.
+
+    The latter are counted from the first of these groups, or from the next file if there is none.
+    """
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if start < rows:
+            return list(range(group, metadata.num_row_groups)), start
+        start -= rows
+    return [], start
 
 
 def _class_names(schema: Any, column: str) -> Sequence[str] | None:  # noqa: ANN401 (untyped)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fer_core.data.sources.base import SPLITS, Origin, Sample, SampleEntry
+from fer_core.data.sources.base import SPLITS, FileStat, Origin, Sample, SampleEntry
 from fer_core.data.sources.synthetic import SHARES, SyntheticSource
 from fer_core.labels import Emotion
 from fer_core.synthetic.face import SyntheticFace
@@ -96,6 +96,10 @@ class PlantedSource:
 
     def __len__(self) -> int:
         return len(self._drawn) + len(self._originals)
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields nothing: no file is read."""
+        return iter(())
 
     def entries(self) -> Iterator[SampleEntry]:
         """Yields the metadata of the images without drawing them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_core.data.sources.base import SPLITS, Origin, Sample, SampleEntry, Split
+from fer_core.data.sources.base import SPLITS, FileStat, Origin, Sample, SampleEntry, Split
 from fer_core.errors import DataError
 from fer_core.labels import Emotion
 from fer_core.synthetic.action_units import PROTOTYPES, ActionUnits
@@ -106,6 +106,10 @@ class SyntheticSource:
 
     def __len__(self) -> int:
         return len(self._plans)
+
+    def stats(self) -> Iterator[FileStat]:
+        """Yields nothing: no file is read."""
+        return iter(())
 
     def entries(self) -> Iterator[SampleEntry]:
         """Yields the metadata of the images without drawing them."""

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from fer_core.data.imaging import MAX_BYTES
-from fer_core.data.sources.base import Skipped
+from fer_core.data.sources.base import FileStat, Skipped
 from fer_core.errors import DataError, ImageError
 
 MAX_FILES = 3_000_000
@@ -72,6 +72,7 @@ class FileTree:
         skipped: Links, pipes and unsafe names, with the reason.
         prefix: Path of this tree in the store, ending with a slash; empty for the whole store.
         root: The folder on disk; None for an archive.
+        archive: The archive on disk; None for a folder.
     """
 
     shown: str
@@ -82,6 +83,7 @@ class FileTree:
     skipped: tuple[Skipped, ...] = ()
     prefix: str = ""
     root: Path | None = None
+    archive: Path | None = None
 
     def below(self, folder: str) -> "FileTree":
         """Returns the tree of a folder; `.` or an empty name is this tree."""
@@ -115,6 +117,14 @@ class FileTree:
     def names(self) -> frozenset[str]:
         """All file names, as a set."""
         return frozenset(self.files)
+
+    def stats(self, names: Iterable[str] | None = None) -> Iterator[FileStat]:
+        """Yields size and modification time of files, all by default; of an archive, its own."""
+        if self.archive is not None:
+            yield file_stat(self.archive.name, self.archive)
+        elif self.root is not None:
+            for name in self.files if names is None else names:
+                yield file_stat(name, self.root / name)
 
     def size(self, name: str) -> int:
         """Returns the size of a file in bytes."""
@@ -227,6 +237,15 @@ class TarStore:
         if file is None:
             raise tarfile.TarError("it is not a regular file")
         return file
+
+
+def file_stat(name: str, path: Path) -> FileStat:
+    """Returns size and modification time of a file under a name."""
+    try:
+        stats = path.stat()
+    except OSError:
+        return FileStat(name, -1, 0)
+    return FileStat(name, stats.st_size, stats.st_mtime_ns)
 
 
 def printable(name: str) -> str:
@@ -544,4 +563,5 @@ def _archive_tree(
         files=files,
         folders=tuple(sorted(folders - {"."})),
         skipped=tuple(skipped),
+        archive=path,
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fer_core.data import reading, reading_parts
 from fer_core.data.prepared import PreparedDataset
-from fer_core.errors import DataError
+from fer_core.errors import DataError, MissingExtraError
 from tests.support.layouts import class_folders, fer2013_csv, listed, numbers, picture_rows
 from training.__main__ import app
 
@@ -81,6 +82,41 @@ def test_options_beside_a_plan_are_refused(tmp_path: Path) -> None:
     output = prepare("--plan", tmp_path / "plan.yaml", "--dry-run", "--codes", "rafdb")
     assert "write --codes into the plan" in output.replace("\n", " ").replace("│", "")
     assert "read as synthetic" in prepare("--plan", tmp_path / "plan.yaml", "--dry-run")
+
+
+def test_a_stopped_command_says_that_it_continues_and_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_parts, "PART_ITEMS", 5)
+    folder = class_folders(tmp_path / "set", ["happy", "sad"], count=12)
+    command = (folder, "--name", "mine", "--side", 16, "--transformed-copies", "off")
+    read_range = reading.RangeReader.read
+
+    def stop_at_the_third(self, items, start):
+        if start == 10:
+            raise KeyboardInterrupt
+        return read_range(self, items, start)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading.RangeReader, "read", stop_at_the_third)
+        output = prepare(*command)
+    assert "10 of 24 images are read. Run the same command again: it continues where" in output
+    assert "were read before" not in output
+    output = prepare(*command)
+    assert "10 of 24 images were read before; reading continues." in output
+    assert len(PreparedDataset.open(tmp_path / "data/mine").samples) == 24
+    assert "were read before" not in prepare(*command)
+
+
+def test_a_cluster_is_allowed_beside_a_plan_and_needs_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plan.yaml").write_text("sources: [{path: synthetic, count: 40, side: 48}]\n")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match="--engine ray needs Ray"):
+        prepare("--plan", tmp_path / "plan.yaml", "--name", "drawn", "--engine", "ray",
+                "--workers", 2)  # fmt: skip
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_dry_run_does_not_import_torch(tmp_path: Path) -> None:
