@@ -79,18 +79,16 @@ def _first_in_running_dashboard(folder: str, size: str, target: int | None) -> R
     ):
         _opened(address, SMALL)
         before = server.cpu_times()
-        seconds = _opened(address, LARGE)
+        table, page = _opened(address, LARGE)
         after = server.cpu_times()
         memory = server.memory_info().rss / 2**30
     processor = after.user + after.system - before.user - before.system
-    costs = f"CPU time {processor:.1f} s, {memory:.2f} GiB"
-    return _within(
-        f"leaderboard, {size}, first visit of a running dashboard", seconds, costs, target
-    )
+    costs = f"all charts of the page {page:.1f} s, CPU time {processor:.1f} s, {memory:.2f} GiB"
+    return _within(f"leaderboard, {size}, first visit of a running dashboard", table, costs, target)
 
 
-def _opened(address: str, benchmark: str) -> float:
-    """Opens a benchmark's leaderboard; returns the seconds until it is complete."""
+def _opened(address: str, benchmark: str) -> tuple[float, float]:
+    """Opens a benchmark's leaderboard; returns the seconds to its table and to all charts."""
     visitor = Visitor(address, "leaderboard", f"benchmark={benchmark}")
     started = time.perf_counter()
     visitor.run()
@@ -99,7 +97,7 @@ def _opened(address: str, benchmark: str) -> float:
     visitor.close()
     if visitor.failed:
         raise RuntimeError(f"The leaderboard of {benchmark!r} shows an exception.")
-    return seconds
+    return visitor.seconds_to["dataframe"], seconds
 
 
 def _within(what: str, seconds: float, costs: str, target: int | None) -> Result:

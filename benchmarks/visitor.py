@@ -3,6 +3,7 @@
 Many of them cost less than one Chromium, and each has a session of its own.
 """
 
+import time
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ class Visitor:
 
     Attributes:
         elements: Elements of the page after the last run, in the order in which they came.
+        seconds_to: Seconds from the request of the last run to its first element of each type.
     """
 
     def __init__(self, address: str, page: str, query: str = "") -> None:
@@ -29,7 +31,9 @@ class Visitor:
         self.page = page
         self.query = query
         self.elements: list[Element] = []
+        self.seconds_to: dict[str, float] = {}
         self.failed = False
+        self._asked = 0.0
         self._session = ""
         with urllib.request.urlopen(f"{address}/_stcore/health") as response:
             cookies = response.headers.get_all("Set-Cookie") or []
@@ -58,6 +62,7 @@ class Visitor:
         message.rerun_script.page_name = self.page
         if states is not None:
             message.rerun_script.widget_states.CopyFrom(states)
+        self._asked = time.perf_counter()
         self._socket.send(message.SerializeToString())
 
     def wait(self) -> list[Element]:
@@ -68,10 +73,12 @@ class Visitor:
             kind = message.WhichOneof("type")
             if kind == "new_session":
                 self._session = message.new_session.initialize.session_id or self._session
-                self.elements = []
+                self.elements, self.seconds_to = [], {}
             elif kind == "delta":
                 element = message.delta.new_element
-                self.failed |= element.WhichOneof("type") == "exception"
+                element_type = element.WhichOneof("type") or ""
+                self.failed |= element_type == "exception"
+                self.seconds_to.setdefault(element_type, time.perf_counter() - self._asked)
                 self.elements.append(element)
             elif kind == "script_finished":
                 return self.elements

@@ -186,11 +186,12 @@ def fit_temperature(validation: SplitPredictions) -> float:
     logs = np.log(np.clip(validation.probabilities.T, _SMALLEST, 1))
     logs -= logs.max(axis=0)
     of_truth = float(logs[validation.truth, np.arange(len(validation))].mean())
+    raised = np.empty_like(logs)  # to allocate it each time takes as long as to fill it
 
     def loss(log_temperature: float) -> float:
         temperature = np.exp(log_temperature)
-        total = np.exp(logs / temperature).sum(axis=0)
-        return float(np.log(total).mean() - of_truth / temperature)
+        np.exp(np.divide(logs, temperature, out=raised), out=raised)
+        return float(np.log(raised.sum(axis=0)).mean() - of_truth / temperature)
 
     bounds = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
     result = optimize.minimize_scalar(

@@ -130,12 +130,13 @@ def _hits(
             np.minimum(highest, lead / slope, out=highest)
         else:
             np.maximum(lowest, lead / slope, out=lowest)
-    first = np.searchsorted(strengths, lowest, "left")
-    end = np.searchsorted(strengths, highest, "right")
+    at_all = (lowest <= strengths[0]) & (highest >= strengths[-1])  # most samples
+    first = np.searchsorted(strengths, lowest[~at_all], "left")
+    end = np.searchsorted(strengths, highest[~at_all], "right")
     inside = first < end
     started = np.bincount(first[inside], minlength=len(strengths) + 1)
     ended = np.bincount(end[inside], minlength=len(strengths) + 1)
-    return np.cumsum(started - ended)[:-1]
+    return np.count_nonzero(at_all) + np.cumsum(started - ended)[:-1]
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class ScopeEvaluator:
         )
         self._selected.append(selected)
         if not self._sample_hash:
-            self._sample_hash = content_hash(run.benchmark.samples_path, "blake2b")
+            self._sample_hash = content_hash(run.benchmark.samples_path)
         return selected, partial(self._evaluate, run, predictions, selected)
 
     def _evaluate(
@@ -122,7 +122,7 @@ class ScopeEvaluator:
         if run.origin is not None:  # a transferred run has the validation split of its origin
             files.append(run.origin.predictions_path)
         key: dict[str, object] = {
-            "predictions": [content_hash(path, "blake2b") for path in files if path.is_file()],
+            "predictions": [content_hash(path) for path in files if path.is_file()],
             "samples": self._sample_hash,
             "labels": predictions.labels.names,
             "eval_set": self._scope.eval_set,

@@ -1,9 +1,12 @@
 """Selective prediction: accept only confident predictions."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Float = TypeVar("_Float", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class RiskCoverage:
         return RiskCoverage(self.coverage[indices], self.risk[indices], self.threshold[indices])
 
 
-def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> RiskCoverage:
+def risk_coverage(confidence: NDArray[_Float], right: NDArray[np.bool_]) -> RiskCoverage:
     """Returns the risk-coverage curve of at least one sample.
 
     Samples of equal confidence each count with their mean error, so the result does not depend on
@@ -51,23 +54,26 @@ def risk_coverage(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> 
         confidence: Confidence of each prediction, shape (N,).
         right: Whether each prediction is right, shape (N,).
     """
-    order = _most_confident_first(confidence)
-    ranked = confidence[order]
+    ranked, wrong = _most_confident_first(confidence, right)
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
     sizes = np.diff(np.append(starts, len(ranked)))
-    errors = np.add.reduceat((~right[order]).astype(np.float64), starts)
+    errors = np.add.reduceat(wrong, starts)
     accepted = np.arange(1, len(ranked) + 1)
     risk = np.cumsum(np.repeat(errors / sizes, sizes)) / accepted
-    return RiskCoverage(accepted / len(ranked), risk, ranked)
+    return RiskCoverage(accepted / len(ranked), risk, ranked.astype(np.float64, copy=False))
 
 
-def _most_confident_first(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns the order of descending confidence.
+def _most_confident_first(
+    confidence: NDArray[_Float], right: NDArray[np.bool_]
+) -> tuple[NDArray[_Float], NDArray[np.int64]]:
+    """Returns the confidences in descending order, and 1 for each error.
 
-    Predictions are stored in half precision. Positive ones sort as integers of 16 bits do, which
-    numpy sorts by radix, several times faster.
+    The bits of a number from 0 to 1 sort as the number does, and the first two are 0. So the
+    outcome is appended to them and both are sorted together, several times faster than with
+    `numpy.argsort`.
     """
-    half = confidence.astype(np.float16)
-    if (half == confidence).all() and (confidence >= 0).all():
-        return np.argsort(~half.view(np.uint16), kind="stable")
-    return np.argsort(-confidence)
+    unsigned = np.dtype(f"u{confidence.dtype.itemsize}")
+    keys = np.ascontiguousarray(confidence).view(unsigned) << 1 | right
+    keys.sort()
+    keys = keys[::-1]
+    return (keys >> 1).view(confidence.dtype), 1 - (keys & 1).astype(np.int64)
