@@ -78,10 +78,10 @@ def try_lock(folder: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def content_hash(path: Path, algorithm: str = "sha256") -> str:
-    """Returns a short hash of a file's bytes; `blake2b` is faster for what is not kept."""
+def content_hash(path: Path) -> str:
+    """Returns a short hash of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def write_json(path: Path, content: Mapping[str, Any], indent: int | None = 2) -> None:
