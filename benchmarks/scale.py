@@ -84,7 +84,8 @@ def _first_in_running_dashboard(folder: str, size: str, target: int | None) -> R
         memory = server.memory_info().rss / 2**30
     processor = after.user + after.system - before.user - before.system
     costs = f"all charts of the page {page:.1f} s, CPU time {processor:.1f} s, {memory:.2f} GiB"
-    return _within(f"leaderboard, {size}, first visit of a running dashboard", table, costs, target)
+    what = f"table of the leaderboard, {size}, first visit of a running dashboard"
+    return _within(what, table, costs, target)
 
 
 def _opened(address: str, benchmark: str) -> tuple[float, float]:
@@ -93,11 +94,11 @@ def _opened(address: str, benchmark: str) -> tuple[float, float]:
     started = time.perf_counter()
     visitor.run()
     visitor.wait()
-    seconds = time.perf_counter() - started
+    page = time.perf_counter() - started
     visitor.close()
     if visitor.failed:
         raise RuntimeError(f"The leaderboard of {benchmark!r} shows an exception.")
-    return visitor.seconds_to["dataframe"], seconds
+    return visitor.seconds_to["dataframe"], page
 
 
 def _within(what: str, seconds: float, costs: str, target: int | None) -> Result:
