@@ -5,6 +5,7 @@ both have shape (N,). Bins of equal width split 0 to 1 evenly. Adaptive bins hav
 numbers of samples, so that no bin is empty or dominates.
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -183,21 +184,41 @@ def fit_temperature(validation: SplitPredictions) -> float:
     """
     from scipy import optimize  # slow to import, and only needed here
 
-    logs = np.log(np.clip(validation.probabilities.T, _SMALLEST, 1))
+    logs = _logits(validation.stored)
+    of_truth = float(logs[validation.truth, np.arange(len(validation))].mean(dtype=np.float64))
+
+    def slope(log_temperature: float) -> float:
+        return of_truth - _mean_logit(logs, math.exp(-log_temperature))
+
+    # the loss is convex in 1 / T, so it has one minimum: where the slope is 0, or at an end
+    low, high = (math.log(temperature) for temperature in _TEMPERATURES)
+    if slope(low) >= 0:
+        return _TEMPERATURES[0]
+    if slope(high) <= 0:
+        return _TEMPERATURES[1]
+    return math.exp(optimize.brentq(slope, low, high, xtol=1e-5))
+
+
+def _logits(probabilities: Stored) -> Stored:
+    """Returns logits whose largest is 0, shape (K, N)."""
+    logs: Stored = np.log(np.maximum(probabilities.T, _SMALLEST))
     logs -= logs.max(axis=0)
-    of_truth = float(logs[validation.truth, np.arange(len(validation))].mean())
-    raised = np.empty_like(logs)  # to allocate it each time takes as long as to fill it
+    return logs
 
-    def loss(log_temperature: float) -> float:
-        temperature = np.exp(log_temperature)
-        np.exp(np.divide(logs, temperature, out=raised), out=raised)
-        return float(np.log(raised.sum(axis=0)).mean() - of_truth / temperature)
 
-    bounds = (float(np.log(_TEMPERATURES[0])), float(np.log(_TEMPERATURES[1])))
-    result = optimize.minimize_scalar(
-        loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}
-    )
-    return float(np.exp(result.x))
+def _mean_logit(logits: Stored, factor: float) -> float:
+    """Returns the mean of the samples' expected logit under softmax(factor * logits).
+
+    Args:
+        logits: Shape (K, N); the largest of each sample is 0.
+        factor: Inverse of the temperature.
+    """
+    total = 0.0
+    for rows in chunks(logits.shape[1]):
+        weights = np.exp(factor * logits[:, rows])
+        expected = (weights * logits[:, rows]).sum(axis=0) / weights.sum(axis=0)
+        total += float(expected.sum(dtype=np.float64))
+    return total / logits.shape[1]
 
 
 def scale_confidence(probabilities: Probabilities, temperature: float) -> Probabilities:
@@ -222,10 +243,9 @@ def scaled_confidence(probabilities: Stored, temperature: float) -> NDArray[np.f
     """
     confidence = np.empty(len(probabilities))
     for rows in chunks(len(probabilities)):
-        logs = np.log(np.maximum(probabilities[rows].T, _SMALLEST))
-        logs -= logs.max(axis=0)
-        logs /= temperature
-        confidence[rows] = 1 / np.exp(logs).sum(axis=0, dtype=np.float64)
+        logits = _logits(probabilities[rows])
+        logits /= temperature
+        confidence[rows] = 1 / np.exp(logits).sum(axis=0, dtype=np.float64)
     return confidence
 
 

@@ -1,5 +1,6 @@
 """Agreement of models with annotators, based on all votes and not only the majority label."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ AGREEMENT_EDGES = (0.0, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Edges of the agreement bins; a bin includes its upper edge, the last one 10 of 10 votes."""
 
 _SMALLEST = 1e-12
+_LOG_2 = math.log(2)  # of numpy, it would turn single into double precision
 
 
 @dataclass(frozen=True)
@@ -190,33 +192,36 @@ def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
     return VoteMetrics(
         cross_entropy=_mean(cross_entropy, count),
         vote_entropy=_mean(votes.entropy, count),
-        distance=_mean(float(distances.sum(where=known)), count),
+        distance=_mean(float(distances.sum(where=known, dtype=np.float64)), count),
         supported_errors=float(supported[wrong].mean()) if wrong.any() else float("nan"),
     )
 
 
-def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, NDArray[np.float64]]:
+def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, Stored]:
     """Returns the summed cross entropy, and `vote_distance` of each image, shape (N,).
 
     Logarithms are taken only of classes with votes, a few of each image: a class of probability p
-    without votes adds p log(p / (p / 2)) = p log 2 to the divergence.
+    without votes adds p log(p / (p / 2)) = p log 2 to the divergence. All is computed in the
+    precision of the probabilities: single precision is several times as fast as double, and puts
+    the distance of equal distributions at up to 5e-4 instead of 0.
     """
-    cross_entropy, divergence = 0.0, np.zeros(len(stored))
+    cross_entropy, divergence = 0.0, np.zeros(len(stored), dtype=stored.dtype)
     for shares, column in zip(votes, stored.T, strict=True):
         for part in chunks(len(stored)):
-            divergence[part] += np.log(2) * column[part]
+            divergence[part] += _LOG_2 * column[part]
         for part in chunks(len(shares.rows)):
-            rows, second = shares.rows[part], shares.values[part]
-            first = column[rows].astype(np.float64)
+            rows = shares.rows[part]
+            first, second = column[rows], shares.values[part].astype(stored.dtype)
             logarithm = np.log(np.clip(first, _SMALLEST, 1))
             middle = np.log(first + second)
-            cross_entropy -= float((second * logarithm).sum())  # @ starts threads, which wait
+            # @ starts threads, which wait
+            cross_entropy -= float((second * logarithm).sum(dtype=np.float64))
             divergence[rows] += (
                 first * (logarithm - middle)
-                + shares.information[part]
-                - second * (middle - np.log(2))
+                + shares.information[part].astype(stored.dtype)
+                - second * (middle - _LOG_2)
             )
-    return cross_entropy, np.sqrt(np.maximum(divergence, 0) / (2 * np.log(2)))
+    return cross_entropy, np.sqrt(np.maximum(divergence, 0) / (2 * _LOG_2))
 
 
 def vote_distance(first: Probabilities, second: Probabilities) -> NDArray[np.float64]:

@@ -98,13 +98,13 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
         raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
     if samples is None:
         samples = _shared[stored_key] = _samples_of(table, labels, where)
-    stored = [_floats(table[name], where) for name in columns]
-    if (row := _bad_sum(stored)) is not None:
+    by_class = _matrix([table[name] for name in columns], where)
+    if (row := _bad_sum(by_class)) is not None:
         name = read_columns(path, ("id",))[0]["id"][row].as_py()
         raise ArtifactError(
             f"{where}: the probabilities of {name} do not sum to 1 or are negative."
         )
-    probabilities = {split: _matrix(stored, rows) for split, rows in samples.rows.items()}
+    probabilities = {split: by_class[:, rows].T for split, rows in samples.rows.items()}
     return PredictionFile(samples, probabilities)
 
 
@@ -161,18 +161,23 @@ def _rows_by_split(splits: pa.Array) -> dict[str, _Rows]:
     return by_split
 
 
-def _floats(column: pa.ChunkedArray, where: str) -> Stored:
-    """Returns a column of numbers, NaN where one is missing; shape (N,)."""
-    single = column.type in (pa.float16(), pa.float32())
-    try:
-        values = column.cast(pa.float32() if single else pa.float64())
-    except pa.ArrowException as error:
-        raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
-    array: Stored = _one_array(values).to_numpy(zero_copy_only=False)
-    return array
+def _matrix(columns: Sequence[pa.ChunkedArray], where: str) -> Stored:
+    """Returns columns of numbers, NaN where one is missing; shape (K, N)."""
+    single = all(column.type in (pa.float16(), pa.float32()) for column in columns)
+    matrix: Stored = np.empty((len(columns), len(columns[0])), np.float32 if single else np.float64)
+    for row, column in zip(matrix, columns, strict=True):
+        try:
+            values = column.cast(pa.float32() if single else pa.float64())
+        except pa.ArrowException as error:
+            raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
+        start = 0
+        for chunk in values.chunks:
+            row[start : start + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+            start += len(chunk)
+    return matrix
 
 
-def _bad_sum(columns: Sequence[Stored]) -> int | None:
+def _bad_sum(columns: Stored) -> int | None:
     """Returns the first row that does not sum to 1 or has a negative number."""
     total = columns[0].copy()
     lowest = columns[0].copy()
@@ -181,10 +186,3 @@ def _bad_sum(columns: Sequence[Stored]) -> int | None:
         np.minimum(lowest, column, out=lowest)
     good = (np.abs(total - 1) <= SUM_TOLERANCE) & (lowest >= 0)
     return None if good.all() else int(np.argmin(good))
-
-
-def _matrix(columns: Sequence[Stored], rows: _Rows) -> Stored:
-    kind = np.result_type(*columns)
-    by_class = np.stack([column[rows].astype(kind, copy=False) for column in columns])
-    matrix: Stored = by_class.T
-    return matrix

@@ -79,15 +79,14 @@ def trade_off_curve(
     Returns:
         One point per strength, in their order.
     """
-    order = np.argsort(strengths)
-    ascending, classes = np.asarray(strengths, dtype=np.float64)[order], len(logarithms)
+    classes = len(logarithms)
     hits = np.zeros((classes, len(strengths)), dtype=np.int64)
-    for rows in chunks(len(truth)):
-        by_class = np.ascontiguousarray(probabilities[rows].T)
-        logits = np.log(np.maximum(by_class, _SMALLEST))
-        for label in range(classes):
-            of_class = np.flatnonzero(truth[rows] == label)
-            hits[label, order] += _hits(logits[:, of_class], label, logarithms, ascending)
+    for label in range(classes):
+        of_class = np.flatnonzero(truth == label)
+        for rows in chunks(len(of_class)):
+            by_class = probabilities.T[:, of_class[rows]]
+            logits = np.log(np.maximum(by_class, _SMALLEST))
+            hits[label] += _hits(logits, label, logarithms, strengths)
     samples = np.bincount(truth, minlength=classes)
     recall = hits[samples > 0] / samples[samples > 0, None]
     return tuple(
@@ -99,8 +98,8 @@ def trade_off_curve(
 
 
 def _hits(
-    logits: Stored, label: int, logarithms: NDArray[np.float64], strengths: NDArray[np.float64]
-) -> NDArray[np.int64]:
+    logits: Stored, label: int, logarithms: NDArray[np.float64], strengths: Sequence[float]
+) -> list[int]:
     """Counts the samples of a class that are predicted as this class at each strength.
 
     Each logit is linear in the strength, so the class has a larger logit than another one from some
@@ -110,10 +109,10 @@ def _hits(
         logits: Logits of the samples of the class, shape (K, N).
         label: Index of the class.
         logarithms: Log class frequencies, shape (K,).
-        strengths: Ascending, shape (S,).
+        strengths: Strengths of the shift.
 
     Returns:
-        Shape (S,).
+        One count per strength, in their order.
     """
     lowest = np.full(logits.shape[1], -np.inf, dtype=logits.dtype)
     highest = np.full(logits.shape[1], np.inf, dtype=logits.dtype)
@@ -130,13 +129,10 @@ def _hits(
             np.minimum(highest, lead / slope, out=highest)
         else:
             np.maximum(lowest, lead / slope, out=lowest)
-    at_all = (lowest <= strengths[0]) & (highest >= strengths[-1])  # most samples
-    first = np.searchsorted(strengths, lowest[~at_all], "left")
-    end = np.searchsorted(strengths, highest[~at_all], "right")
-    inside = first < end
-    started = np.bincount(first[inside], minlength=len(strengths) + 1)
-    ended = np.bincount(end[inside], minlength=len(strengths) + 1)
-    return np.count_nonzero(at_all) + np.cumsum(started - ended)[:-1]
+    return [
+        int(np.count_nonzero((lowest <= strength) & (strength <= highest)))
+        for strength in strengths
+    ]
 
 
 @dataclass(frozen=True)
