@@ -5,11 +5,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from benchmarks.pages import HOME, python
 from benchmarks.result import Result
+from dashboard.cache.warm_models import SLOW_IMPORT
 
 HELP_S, IMPORT_MS = 0.4, 300
 
@@ -18,6 +19,8 @@ import importlib, json, multiprocessing, statistics, time
 import pandas, plotly.graph_objects, streamlit
 import dashboard.navigation
 streamlit.config.get_config_options()  # a server reads its settings before any page
+for module in json.loads({after!r}):
+    importlib.import_module(module)
 
 def spend(modules):
     started = time.perf_counter()
@@ -45,11 +48,13 @@ def measure() -> Iterator[Result]:
         f"{HELP_S} s",
         helped < HELP_S,
     )
-    page, spent = max(_import_times().items(), key=lambda item: item[1])
+    cold_page, cold = _slowest(_import_times())
+    page, spent = _slowest(_import_times(after=(SLOW_IMPORT,)))
     yield Result(
         f"slowest import of a page's own modules, each page alone ({page})",
         f"{1000 * spent:.0f} ms",
-        "",
+        f"{1000 * cold:.0f} ms ({cold_page}) before the server has imported {SLOW_IMPORT} in the "
+        "background",
         f"{IMPORT_MS} ms",
         1000 * spent < IMPORT_MS,
     )
@@ -61,8 +66,16 @@ def _seconds(arguments: tuple[str, ...]) -> float:
     return time.perf_counter() - started
 
 
-def _import_times() -> dict[str, float]:
-    """Returns the seconds that each page's imports take in a process with no other page."""
+def _slowest(times: dict[str, float]) -> tuple[str, float]:
+    return max(times.items(), key=lambda item: item[1])
+
+
+def _import_times(after: Sequence[str] = ()) -> dict[str, float]:
+    """Returns the seconds that each page's imports take in a process with no other page.
+
+    Args:
+        after: Modules that were imported before.
+    """
     imports = {
         view.stem: [
             node.module
@@ -71,6 +84,6 @@ def _import_times() -> dict[str, float]:
         ]
         for view in sorted((HOME.parent / "views").glob("*.py"))
     }
-    script = _IMPORTS.format(pages=json.dumps(imports))
+    script = _IMPORTS.format(pages=json.dumps(imports), after=json.dumps(after))
     times: dict[str, float] = json.loads(python(script).splitlines()[-1])
     return times

@@ -1,16 +1,18 @@
 """Loads models in the background, so that the first visitor of Compare does not wait for them.
 
-It starts after the first page of a server, and waits while pages run. `FERSCOPE_WARM_MODELS` is
-the process's memory in GiB above which no further model is loaded; 0 turns it off.
+It also imports what only the page Live needs, which is slow. It starts after the first page of a
+server, and waits while pages run. `FERSCOPE_WARM_MODELS` is the process's memory in GiB above which
+no further model is loaded; 0 turns it off.
 """
 
+import importlib
 import logging
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -25,6 +27,9 @@ if sys.platform != "win32":
 DEFAULT_GIB = 2.0
 MOST_MODELS = 12
 """Number of models that a predictor keeps."""
+
+SLOW_IMPORT = "streamlit_webrtc"
+"""What the page Live needs; importing it takes about .3 s."""
 
 _DELAY_S = 1.0  # the visitor's next click comes first
 _PATIENCE_S = 30.0  # on a busy server models are loaded all the same
@@ -92,10 +97,17 @@ def _load(benchmark: Benchmark, limit: float) -> None:
         face = np.zeros(shared.format.shape, dtype=np.uint8)
         names = [run.run_id for run in runs]
         load_within(names, lambda run_id: shared.predict([face], [run_id]), limit)
+        _import()
         if torch_installed():  # maps take longer, and are shown after the predictions
             load_within(names, lambda run_id: shared.predict_and_explain(face, run_id), limit)
     except Exception:  # pages load what they need themselves
         log.exception("models could not be loaded in advance")
+
+
+def _import() -> None:
+    pages.wait_for_none(_PATIENCE_S)
+    with suppress(ImportError):  # the page says what to install
+        importlib.import_module(SLOW_IMPORT)
 
 
 def load_within(

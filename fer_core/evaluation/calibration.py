@@ -196,7 +196,8 @@ def fit_temperature(validation: SplitPredictions) -> float:
         return _TEMPERATURES[0]
     if slope(high) <= 0:
         return _TEMPERATURES[1]
-    return math.exp(optimize.brentq(slope, low, high, xtol=1e-5))
+    best: float = optimize.brentq(slope, low, high, xtol=1e-5)
+    return math.exp(best)
 
 
 def _logits(probabilities: Stored) -> Stored:

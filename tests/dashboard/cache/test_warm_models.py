@@ -1,6 +1,7 @@
 """Loading models in advance: in order, within the limit, and without harm."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,3 +82,28 @@ def test_a_busy_server_loads_models_all_the_same(monkeypatch):
     monkeypatch.setattr(warm_models, "_PATIENCE_S", 0.01)
     with warm_models.pages.counted():
         assert warm_models.load_within(["a"], str, limit=1e9) == ["a"]
+
+
+@pytest.mark.parametrize("error", [None, ImportError("not installed")])
+def test_the_slow_import_of_live_follows_the_predictions(monkeypatch, error):
+    done = []
+
+    class Shared:
+        format = SimpleNamespace(shape=(8, 8))
+
+        def predict(self, faces, run_ids):
+            done.append(run_ids[0])
+
+    def import_module(name):
+        done.append(name)
+        if error:
+            raise error
+
+    monkeypatch.setattr(warm_models, "_DELAY_S", 0)
+    monkeypatch.setattr(warm_models, "can_predict", lambda run: True)
+    monkeypatch.setattr(warm_models, "predictor", lambda benchmark: Shared())
+    monkeypatch.setattr(warm_models, "torch_installed", lambda: False)
+    monkeypatch.setattr(warm_models.importlib, "import_module", import_module)
+    run = SimpleNamespace(run_id="a", info=SimpleNamespace(members=()))
+    warm_models._load(SimpleNamespace(runs=[run]), limit=1e9)
+    assert done == ["a", warm_models.SLOW_IMPORT]
