@@ -214,12 +214,12 @@ def _mean_logit(logits: Stored, factor: float) -> float:
         logits: Shape (K, N); the largest of each sample is 0.
         factor: Inverse of the temperature.
     """
-    total = 0.0
-    for rows in chunks(logits.shape[1]):
+    total, samples = 0.0, len(logits.T)
+    for rows in chunks(samples):
         weights = np.exp(factor * logits[:, rows])
         expected = (weights * logits[:, rows]).sum(axis=0) / weights.sum(axis=0)
         total += float(expected.sum(dtype=np.float64))
-    return total / logits.shape[1]
+    return total / samples
 
 
 def scale_confidence(probabilities: Probabilities, temperature: float) -> Probabilities:

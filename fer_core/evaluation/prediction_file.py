@@ -164,7 +164,8 @@ def _rows_by_split(splits: pa.Array) -> dict[str, _Rows]:
 def _matrix(columns: Sequence[pa.ChunkedArray], where: str) -> Stored:
     """Returns columns of numbers, NaN where one is missing; shape (K, N)."""
     single = all(column.type in (pa.float16(), pa.float32()) for column in columns)
-    matrix: Stored = np.empty((len(columns), len(columns[0])), np.float32 if single else np.float64)
+    shape = len(columns), len(columns[0])
+    matrix: Stored = np.empty(shape, np.float32) if single else np.empty(shape)
     for row, column in zip(matrix, columns, strict=True):
         try:
             values = column.cast(pa.float32() if single else pa.float64())
