@@ -9,7 +9,7 @@ This module does not import torch.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -60,17 +60,21 @@ class MapEvidence:
         images: Number of measured images; 0 if not measured.
         split: Split of these images.
         differences: Paired differences from each baseline, behind the status.
+        test: The evidence on test, where this is that on validation and both were measured.
     """
 
     status: MapStatus
     images: int = 0
     split: str = ""
     differences: tuple[BaselineDifference, ...] = ()
+    test: "MapEvidence | None" = None
 
     @property
     def label(self) -> str:
         """The status in words, as every map shows it."""
         if self.status is MapStatus.BEATS:
+            if self.test is not None and self.test.status is not MapStatus.BEATS:
+                return "beats both baselines on validation, not on test"
             return "beats both baselines on deletion and insertion"
         if self.status is MapStatus.BASELINE:
             return "baseline, ignores the model"
@@ -92,15 +96,21 @@ class MapEvidence:
             )
         if self.status is MapStatus.BASELINE:
             return "The map does not depend on the model. Faithful methods must beat it."
-        parts = [
+        measured = (
+            f"Measured on this model with {self.images} {self.split} images, for the predicted "
+            "class. Area under the curve, positive if the method is better, with 95% interval: "
+            f"{self._intervals}."
+        )
+        if self.test is None:
+            return measured
+        return f"{measured} With {self.test.images} test images: {self.test._intervals}."
+
+    @property
+    def _intervals(self) -> str:
+        return "; ".join(
             f"{item.metric} vs. {_BASELINE_NAMES[item.baseline]}: {item.value:+.3f} "
             f"[{item.low:+.3f}, {item.high:+.3f}]"
             for item in self.differences
-        ]
-        return (
-            f"Measured on this model with {self.images} {self.split} images, for the predicted "
-            "class. Area under the curve, positive if the method is better, with 95% interval: "
-            f"{'; '.join(parts)}."
         )
 
     @property
@@ -135,7 +145,10 @@ class RunEvidence:
         """Returns the evidence for a method at its default layer, block and head."""
         if method in BASELINES:
             return IGNORES_MODEL
-        return self.validation.get(method) or self.test.get(method, NOT_MEASURED)
+        on_test = self.test.get(method)
+        if method in self.validation:
+            return replace(self.validation[method], test=on_test)
+        return on_test or NOT_MEASURED
 
     @property
     def default(self) -> str | None:

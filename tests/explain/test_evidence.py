@@ -121,6 +121,32 @@ def test_validation_chooses_where_it_was_measured(run):
     assert read_evidence(run, MADE).default == "three"
 
 
+def test_a_badge_says_where_test_contradicts_validation(run):
+    write(
+        run.faithfulness_validation_path,
+        replace(PROTOCOL, split="validation"),
+        one=(0.3, 0.7), two=(0.3, 0.7), three=(0.3, 0.7), four=(0.4, 0.6),
+    )  # fmt: skip
+    write(run.faithfulness_path, one=(0.3, 0.6), two=(0.2, 0.8), four=(0.3, 0.7))
+    evidence = read_evidence(run, MADE)
+    one = evidence.of("one")
+    assert one.status is MapStatus.BEATS  # validation chooses
+    assert one.label == "beats both baselines on validation, not on test"
+    assert "20 validation images" in one.detail
+    lost = next(
+        item
+        for item in evidence.test["one"].differences
+        if (item.metric, item.baseline) == ("insertion", "centre")
+    )
+    assert lost.low <= 0
+    on_test = one.detail.partition("With 20 test images: ")[2]
+    assert f"insertion vs. a centred blob: {lost.value:+.3f} [{lost.low:+.3f}, " in on_test
+    for method in ("two", "three"):
+        assert evidence.of(method).label == "beats both baselines on deletion and insertion"
+    assert "test images" not in evidence.of("three").detail
+    assert evidence.of("four").label == "no better than a centred blob on deletion and insertion"
+
+
 def test_results_of_an_earlier_training_or_without_baselines_count_as_none(run):
     assert read_evidence(run, MADE) == RunEvidence()
     write(run.faithfulness_path, good=(0.3, 0.7))
