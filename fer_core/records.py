@@ -1,5 +1,6 @@
 """Schemas of the JSON files under `artifacts/`: typed, frozen and versioned."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,6 +16,8 @@ from fer_core.migrations import SCHEMA_VERSION, migrate
 
 ELSEWHERE = "elsewhere"
 """Initialisation of imported runs, and preprocessing of imported predictions."""
+
+_SEEDED = re.compile(r"(?P<family>.+)-s(?P<seed>\d+)")
 
 
 class Record(BaseModel):
@@ -369,10 +372,28 @@ class TransferProgress(Record):
     error: str = ""
 
 
+def family_of(run_id: str) -> str:
+    """Returns `<name>-<profile>` of `<name>-<profile>-s<seed>`; other ids are unchanged."""
+    match = _SEEDED.fullmatch(run_id)
+    return match["family"] if match else run_id
+
+
 def shown_titles(titles: Mapping[str, str]) -> dict[str, str]:
-    """Returns display names by run id: titles, with the run id added to duplicates."""
-    names = list(titles.values())
-    return {
-        run_id: title if names.count(title) == 1 else f"{title} ({run_id})"
-        for run_id, title in titles.items()
-    }
+    """Returns display names by run id, which differ from each other.
+
+    Of runs with the same title, those that differ only in their seed are named by the seed; the
+    lowest seed keeps the title. Others are named by their run id.
+    """
+    shown = {}
+    for run_id, title in titles.items():
+        same = [other for other, name in titles.items() if name == title]
+        seeds = {other: match for other in same if (match := _SEEDED.fullmatch(other))}
+        if len(same) == 1:
+            shown[run_id] = title
+        elif len(seeds) < len(same) or len({match["family"] for match in seeds.values()}) > 1:
+            shown[run_id] = f"{title} ({run_id})"
+        elif run_id == min(same, key=lambda other: int(seeds[other]["seed"])):
+            shown[run_id] = title
+        else:
+            shown[run_id] = f"{title}, seed {seeds[run_id]['seed']}"
+    return shown

@@ -367,9 +367,9 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     )
 
 
-def seeds(entries: Sequence[Entry]) -> None:
+def seeds(results: BenchmarkResults) -> None:
     """Shows mean and standard deviation over seeds; nothing if no recipe has several seeds."""
-    rows = tables.seed_table(entries)
+    rows = tables.seed_table(results)
     if rows.empty:
         return
     st.subheader("Over seeds", anchor=False)
@@ -379,12 +379,13 @@ def seeds(entries: Sequence[Entry]) -> None:
         hide_index=True,
         key="seeds",
         column_config=dict.fromkeys(
-            ("mean accuracy", "standard deviation", "lowest", "highest"), percent
+            ("mean accuracy", "from", "to", "standard deviation", "lowest", "highest"), percent
         ),
     )
     st.caption(
-        "Accuracy of the same recipe trained with different random seeds. A difference between two "
-        "models that is smaller than this spread may be due to the seed."
+        "Accuracy of the same recipe trained with different random seeds. From and to are the 95% "
+        "interval of the mean over images and seeds together. A difference between two models that "
+        "is smaller than this spread may be due to the seed."
     )
 
 

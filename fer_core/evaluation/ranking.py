@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.human_votes import Votes
 from fer_core.evaluation.resampled_accuracy import resampled_accuracies
-from fer_core.evaluation.seeds import family_of
+from fer_core.records import family_of
 
 DRAWS = 1000
 

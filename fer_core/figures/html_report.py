@@ -185,7 +185,7 @@ def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     yield from _intervals(entries, titles, colours)
     yield from _leaderboard(results)
     yield from _saved_slices(results, slices)
-    yield from _seeds(entries)
+    yield from _seeds(results)
     yield from _classes(results, titles)
     yield from _calibration(entries, titles, colours)
     yield from _robustness(entries, titles, colours)
@@ -249,15 +249,16 @@ def _saved_slices(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     yield _note("Accuracy on named sets of images; the number of images is in parentheses.")
 
 
-def _seeds(entries: Sequence[Entry]) -> Iterator[str]:
-    table = tables.seed_table(entries)
+def _seeds(results: BenchmarkResults) -> Iterator[str]:
+    table = tables.seed_table(results)
     if table.empty:
         return
-    for column in ("mean accuracy", "lowest", "highest"):
+    for column in ("mean accuracy", "from", "to", "lowest", "highest"):
         table[column] = table[column].map("{:.1%}".format)
     table["standard deviation"] = table["standard deviation"].map("{:.2%}".format)
     yield "<h3>Over seeds</h3>"
     yield _table(table)
+    yield _note("From and to: 95% bootstrap interval of the mean, over images and seeds together.")
 
 
 def _significance(results: BenchmarkResults, titles: Mapping[str, str]) -> Iterator[str]:

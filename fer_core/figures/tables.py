@@ -9,12 +9,12 @@ from fer_core.csv_text import csv_text
 from fer_core.data.corruptions import CORRUPTIONS
 from fer_core.evaluation.aligned import AlignedPredictions
 from fer_core.evaluation.corrected_labels import LabelComparison
-from fer_core.evaluation.leaderboard import Entry
+from fer_core.evaluation.leaderboard import BenchmarkResults, Entry
 from fer_core.evaluation.regression import RegressionReport
 from fer_core.evaluation.report import Estimate
 from fer_core.evaluation.robustness import mean_accuracies
 from fer_core.evaluation.saved_slices import membership, slice_accuracies
-from fer_core.evaluation.seeds import seed_spreads
+from fer_core.evaluation.seeds import interval_over_seeds, seed_spreads
 from fer_core.evaluation.significance import Comparison
 from fer_core.evaluation.test_ledger import bonferroni_factor, widened
 
@@ -232,24 +232,34 @@ def _ends(estimate: Estimate) -> str:
     return f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
-def seed_table(entries: Sequence[Entry]) -> pd.DataFrame:
-    """Returns mean and spread of the accuracy of recipes that were trained with several seeds."""
+def seed_table(results: BenchmarkResults) -> pd.DataFrame:
+    """Returns mean and spread of the accuracy of recipes that were trained with several seeds.
+
+    `from` and `to` are the 95% interval of the mean over images and seeds together.
+    """
     spreads = seed_spreads(
-        {entry.run_id: entry.values["accuracy"] for entry in entries},
-        {entry.run_id: entry.info.recipe for entry in entries},
+        {entry.run_id: entry.values["accuracy"] for entry in results.entries},
+        {entry.run_id: entry.info.recipe for entry in results.entries},
     )
-    return pd.DataFrame(
-        {
-            "recipe": spread.family,
-            "seeds": len(spread.runs),
-            "mean accuracy": spread.mean,
-            "standard deviation": spread.deviation,
-            "lowest": spread.low,
-            "highest": spread.high,
-        }
-        for spread in spreads
-        if len(spread.runs) > 1
-    )
+    rows = []
+    for spread in spreads:
+        if len(spread.runs) == 1 or results.aligned is None:
+            continue
+        seeds = [results.aligned.row(run_id) for run_id in spread.runs]
+        low, high = interval_over_seeds(results.aligned.right[seeds])
+        rows.append(
+            {
+                "recipe": spread.family,
+                "seeds": len(spread.runs),
+                "mean accuracy": spread.mean,
+                "from": low,
+                "to": high,
+                "standard deviation": spread.deviation,
+                "lowest": spread.low,
+                "highest": spread.high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def corruption_table(entries: Sequence[Entry], titles: Mapping[str, str]) -> pd.DataFrame:

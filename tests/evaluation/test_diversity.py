@@ -15,9 +15,9 @@ from fer_core.evaluation.diversity import (
     effective_members,
     kappa,
 )
-from fer_core.evaluation.intervals import wilson
+from fer_core.evaluation.intervals import interval, wilson
 from fer_core.evaluation.leaderboard_columns import pareto_front, prediction_metrics
-from fer_core.evaluation.seeds import family_of, seed_spreads
+from fer_core.evaluation.seeds import interval_over_seeds, seed_spreads
 from fer_core.evaluation.significance import difference
 from fer_core.evaluation.subsets import presets
 from fer_core.labels import SEVEN_EMOTIONS
@@ -142,9 +142,29 @@ def test_wilson_agrees_with_scipy():
         assert (low[index], high[index]) == pytest.approx((expected.low, expected.high))
 
 
+def test_the_interval_over_seeds_includes_the_spread_between_trainings():
+    random = np.random.default_rng(0)
+    right = random.random((3, 400)) < np.array([[0.7], [0.8], [0.9]])
+    means = []
+    for _ in range(4000):  # images and seeds one by one
+        seeds, images = random.integers(3, size=3), random.integers(400, size=400)
+        means.append(right[np.ix_(seeds, images)].mean())
+    assert interval_over_seeds(right) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.006)
+    low, high = interval_over_seeds(right[:1].repeat(3, axis=0))  # one training: images only
+    exact = interval(random.binomial(400, right[0].mean(), 20_000) / 400)
+    assert (low, high) == pytest.approx(exact, abs=0.006)
+
+
+def test_the_interval_over_seeds_of_extreme_seeds():
+    ones, zeros = np.ones(50, dtype=bool), np.zeros(50, dtype=bool)
+    assert interval_over_seeds(np.stack([ones, ones])) == (1, 1)
+    assert interval_over_seeds(np.stack([ones, zeros])) == (0, 1)  # a quarter draws one seed twice
+    many = np.stack([ones, *[zeros] * 61])
+    # 62 draws of one seed in 62: none to three times in 98% of the resamples
+    assert interval_over_seeds(many) == (0, pytest.approx(3 / 62))
+
+
 def test_runs_of_a_recipe_are_grouped_over_seeds():
-    assert family_of("resnet34-cpu-s12") == "resnet34-cpu"
-    assert family_of("pair-cpu") == "pair-cpu"
     values = {"b-cpu-s0": 0.5, "a-cpu-s0": 0.6, "a-cpu-s1": 0.8}
     recipes = {
         run_id: {
