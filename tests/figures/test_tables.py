@@ -3,9 +3,11 @@
 import io
 
 import pandas as pd
+import pytest
 
 from fer_core.evaluation.leaderboard import read_results
-from fer_core.figures.tables import leaderboard_csv
+from fer_core.evaluation.seeds import interval_over_seeds
+from fer_core.figures.tables import leaderboard_csv, seed_table
 
 
 def test_the_csv_holds_one_number_a_column(toy):
@@ -23,3 +25,16 @@ def test_the_csv_holds_one_number_a_column(toy):
         low, high = table[f"{metric}_low"], table[f"{metric}_high"]
         assert ((low >= 0) & (low <= table[metric]) & (table[metric] <= high) & (high <= 1)).all()
     assert " to " not in text
+
+
+def test_seeds_of_a_recipe_are_one_row_with_their_interval(toy):
+    results = read_results(toy.benchmark)
+    (row,) = seed_table(results).to_dict("records")
+    entries = [entry for entry in results.entries if entry.run_id.startswith(row["recipe"])]
+    assert (row["recipe"], row["seeds"], len(entries)) == ("efficientnet_lite0-cpu", 2, 2)
+    accuracies = [entry.values["accuracy"] for entry in entries]
+    assert row["mean accuracy"] == pytest.approx(sum(accuracies) / 2)
+    assert (row["lowest"], row["highest"]) == (min(accuracies), max(accuracies))
+    right = results.aligned.right[[results.aligned.row(entry.run_id) for entry in entries]]
+    assert (row["from"], row["to"]) == interval_over_seeds(right)
+    assert row["from"] < row["mean accuracy"] < row["to"]
