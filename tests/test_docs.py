@@ -14,6 +14,7 @@ from fer_core.artifacts import ArtifactStore
 from fer_core.config import recipe_names
 from fer_core.evaluation.framing_shifts import read_framing, summarise_framing
 from fer_core.evaluation.robustness import read_robustness, summarise
+from fer_core.records import shown_titles
 from training.__main__ import app
 from training.options import RECIPES
 
@@ -85,12 +86,14 @@ def test_the_readme_is_short_and_starts_with_the_commands():
 def published(benchmark: str) -> dict[str, tuple[str, str]]:
     """Returns accuracy with interval and macro-recall of the shipped runs, as text, by title."""
     numbers = {}
-    for run in ArtifactStore(ROOT / "artifacts").benchmark(benchmark).runs():
+    runs = ArtifactStore(ROOT / "artifacts").benchmark(benchmark).runs()
+    titles = shown_titles({run.run_id: run.info().title for run in runs})
+    for run in runs:
         test = json.loads(run.report_path.read_text())["test"]
         share = test["accuracy"]
         low, high = 100 * share["low"], 100 * share["high"]
         accuracy = f"{share['value']:.1%} ({low:.1f} to {high:.1f})"
-        numbers[run.info().title] = (accuracy, f"{test['macro_recall']['value']:.1%}")
+        numbers[titles[run.run_id]] = (accuracy, f"{test['macro_recall']['value']:.1%}")
     return numbers
 
 
