@@ -62,6 +62,7 @@ from fer_core.evaluation.scope import (
     validation_predictions,
 )
 from fer_core.evaluation.slices import Slice
+from fer_core.figures import tables
 
 _BOARDS = 4  # kept at once: with 300,000 samples and 12 runs each takes some 100 MB
 
@@ -226,6 +227,12 @@ def _outcomes(run: Run) -> pd.Series:
 def outcomes(benchmark: Benchmark, run_id: str) -> pd.Series:
     """Returns `right` or `wrong` by sample id, for the images that a run was evaluated on."""
     return _outcomes(benchmark.run(run_id))
+
+
+@st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)
+def seed_table(benchmark: Benchmark, scope: Scope) -> pd.DataFrame:
+    """Returns the accuracy over seeds of the ranked runs, see `tables.seed_table`."""
+    return tables.seed_table(board(benchmark, scope).results)
 
 
 @st.cache_resource(max_entries=_BOARDS, show_spinner=False, hash_funcs=BY_RESULTS)

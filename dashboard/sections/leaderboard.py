@@ -367,9 +367,9 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     )
 
 
-def seeds(results: BenchmarkResults) -> None:
+def seeds(benchmark: Benchmark, scope: Scope) -> None:
     """Shows mean and standard deviation over seeds; nothing if no recipe has several seeds."""
-    rows = tables.seed_table(results)
+    rows = results.seed_table(benchmark, scope)
     if rows.empty:
         return
     st.subheader("Over seeds", anchor=False)

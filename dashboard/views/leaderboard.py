@@ -50,7 +50,7 @@ trade_off.trade_off(benchmark, scope)
 
 if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
-leaderboard.seeds(ranked)
+leaderboard.seeds(benchmark, scope)
 corrected_labels.corrected_labels(benchmark)
 regression.regression(benchmark, every_run)
 
