@@ -13,7 +13,7 @@ from dashboard.cache.results import Board
 from dashboard.cache.slices import saved_slices
 from dashboard.cache.verdict import verdict
 from dashboard.components import chart, download, filters, pickers, slices
-from dashboard.components.columns import percent_column, share_bar
+from dashboard.components.columns import share_bar
 from dashboard.components.text import plain
 from dashboard.sections import run_notes
 from dashboard.state import Key
@@ -373,15 +373,7 @@ def seeds(benchmark: Benchmark, scope: Scope) -> None:
     if rows.empty:
         return
     st.subheader("Over seeds", anchor=False)
-    percent = percent_column()
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="seeds",
-        column_config=dict.fromkeys(
-            ("mean accuracy", "from", "to", "standard deviation", "lowest", "highest"), percent
-        ),
-    )
+    st.dataframe(tables.seed_text(rows), hide_index=True, key="seeds")
     st.caption(
         "Accuracy of the same recipe trained with different random seeds. From and to are the 95% "
         "interval of the mean over images and seeds together. A difference between two models that "

@@ -253,11 +253,8 @@ def _seeds(results: BenchmarkResults) -> Iterator[str]:
     table = tables.seed_table(results)
     if table.empty:
         return
-    for column in ("mean accuracy", "from", "to", "lowest", "highest"):
-        table[column] = table[column].map("{:.1%}".format)
-    table["standard deviation"] = table["standard deviation"].map("{:.2%}".format)
     yield "<h3>Over seeds</h3>"
-    yield _table(table)
+    yield _table(tables.seed_text(table))
     yield _note("From and to: 95% bootstrap interval of the mean, over images and seeds together.")
 
 

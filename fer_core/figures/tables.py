@@ -232,6 +232,15 @@ def _ends(estimate: Estimate) -> str:
     return f"{estimate.low:.3f} to {estimate.high:.3f}"
 
 
+def seed_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the table of `seed_table` with shares as text in percent."""
+    text = table.copy()
+    for column in ("mean accuracy", "from", "to", "lowest", "highest"):
+        text[column] = table[column].map("{:.1%}".format)
+    text["standard deviation"] = table["standard deviation"].map("{:.2%}".format)
+    return text
+
+
 def seed_table(results: BenchmarkResults) -> pd.DataFrame:
     """Returns mean and spread of the accuracy of recipes that were trained with several seeds.
 

@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.seeds import interval_over_seeds
-from fer_core.figures.tables import leaderboard_csv, seed_table
+from fer_core.figures.tables import leaderboard_csv, seed_table, seed_text
 
 
 def test_the_csv_holds_one_number_a_column(toy):
@@ -29,7 +29,8 @@ def test_the_csv_holds_one_number_a_column(toy):
 
 def test_seeds_of_a_recipe_are_one_row_with_their_interval(toy):
     results = read_results(toy.benchmark)
-    (row,) = seed_table(results).to_dict("records")
+    table = seed_table(results)
+    (row,) = table.to_dict("records")
     entries = [entry for entry in results.entries if entry.run_id.startswith(row["recipe"])]
     assert (row["recipe"], row["seeds"], len(entries)) == ("efficientnet_lite0-cpu", 2, 2)
     accuracies = [entry.values["accuracy"] for entry in entries]
@@ -38,3 +39,7 @@ def test_seeds_of_a_recipe_are_one_row_with_their_interval(toy):
     right = results.aligned.right[[results.aligned.row(entry.run_id) for entry in entries]]
     assert (row["from"], row["to"]) == interval_over_seeds(right)
     assert row["from"] < row["mean accuracy"] < row["to"]
+    (text,) = seed_text(table).to_dict("records")
+    assert text["mean accuracy"] == f"{row['mean accuracy']:.1%}"  # rounded, not cut off
+    assert text["standard deviation"] == f"{row['standard deviation']:.2%}"
+    assert (text["recipe"], text["seeds"]) == (row["recipe"], 2)
