@@ -29,7 +29,7 @@ MOST_MODELS = 12
 """Number of models that a predictor keeps."""
 
 SLOW_IMPORT = "streamlit_webrtc"
-"""What the page Live needs; importing it takes about .3 s."""
+"""What the page Live needs; importing it takes about 0.3 s."""
 
 _DELAY_S = 1.0  # the visitor's next click comes first
 _PATIENCE_S = 30.0  # on a busy server models are loaded all the same
@@ -97,14 +97,14 @@ def _load(benchmark: Benchmark, limit: float) -> None:
         face = np.zeros(shared.format.shape, dtype=np.uint8)
         names = [run.run_id for run in runs]
         load_within(names, lambda run_id: shared.predict([face], [run_id]), limit)
-        _import()
+        _import_for_live()
         if torch_installed():  # maps take longer, and are shown after the predictions
             load_within(names, lambda run_id: shared.predict_and_explain(face, run_id), limit)
     except Exception:  # pages load what they need themselves
         log.exception("models could not be loaded in advance")
 
 
-def _import() -> None:
+def _import_for_live() -> None:
     pages.wait_for_none(_PATIENCE_S)
     with suppress(ImportError):  # the page says what to install
         importlib.import_module(SLOW_IMPORT)

@@ -22,7 +22,7 @@ from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.files import content_hash
 from fer_core.result_cache import JsonForm, ResultCache
 
-VERSION = 1
+VERSION = 2
 """Raise it when a metric is added or changes; stored results of other versions are ignored."""
 
 RISKS = (0.01, 0.02, 0.05, 0.1)
