@@ -41,20 +41,6 @@ print(json.dumps(result))
 """
 
 
-_FIRST = """
-import json, resource, time
-from streamlit.testing.v1 import AppTest
-
-app = AppTest.from_file({home!r}, default_timeout=600)
-started, processor = time.perf_counter(), time.process_time()
-app.switch_page("views/{page}.py").run()
-assert not app.exception, app.exception
-seconds, processor = time.perf_counter() - started, time.process_time() - processor
-rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps([seconds, processor, rss]))
-"""
-
-
 @dataclass(frozen=True)
 class Warm:
     """Timing of the pages.
@@ -98,20 +84,3 @@ def warm(pages: Sequence[str], artifacts: str | None = None) -> Warm:
     script = _WARM.format(home=str(HOME), pages=tuple(pages))
     result = json.loads(python(script, **environment).splitlines()[-1])
     return Warm(result["pages"], result["processor"], result["first"], result["rss"])
-
-
-def first(page: str, artifacts: str) -> tuple[float, float, int]:
-    """Measures the first visit of a page in a new process, which imports what the page needs.
-
-    Args:
-        page: Name of the view.
-        artifacts: Folder of benchmarks.
-
-    Returns:
-        Seconds, CPU seconds, and peak resident memory in bytes.
-    """
-    script = _FIRST.format(home=str(HOME), page=page)
-    seconds, processor, memory = json.loads(
-        python(script, FERSCOPE_ARTIFACTS=artifacts).splitlines()[-1]
-    )
-    return seconds, processor, memory

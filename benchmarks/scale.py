@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.pages import first, warm
+from benchmarks.pages import warm
 from benchmarks.result import Result
-from benchmarks.users import served
+from benchmarks.users import Server, served
 from benchmarks.visitor import Visitor
 from dashboard import navigation
 from fer_core.artifacts import ArtifactStore, BenchmarkDir, write_table
@@ -40,9 +40,7 @@ def measure(samples: int = 300_000, runs: int = 12) -> Iterator[Result]:
         construct(Path(folder), samples, runs)
         construct(Path(folder), 1000, 2, SMALL)
         target = FIRST_S.get((samples, runs))
-        yield _first_in_running_dashboard(folder, size, target)
-        for visit in ("first page of a new process", "first page after a restart"):
-            yield _first_in_new_process(folder, f"{size}, {visit}", target)
+        yield from _first_visits(folder, size, target)
         started = time.perf_counter()
         timing = warm(PAGES, artifacts=folder)
         spent = time.perf_counter() - started
@@ -65,31 +63,36 @@ def measure(samples: int = 300_000, runs: int = 12) -> Iterator[Result]:
     )
 
 
-def _first_in_new_process(folder: str, what: str, target: int | None) -> Result:
-    seconds, processor, memory = first("leaderboard", folder)
-    costs = f"CPU time {processor:.1f} s, {memory / 2**30:.2f} GiB, imports included"
-    return _within(f"leaderboard, {what}", seconds, costs, target)
+def _first_visits(folder: str, size: str, target: int | None) -> Iterator[Result]:
+    """Measures a visitor's first leaderboard on servers in three states."""
+    with tempfile.TemporaryDirectory() as state, served(Path(state), artifacts=folder) as server:
+        _opened(server, SMALL)  # imports are done
+        yield _first(server, f"{size}, first visit of a running dashboard", target)
+    with tempfile.TemporaryDirectory() as state:
+        for when in ("first page of a new server", "first page after a restart"):
+            with served(Path(state), artifacts=folder) as server:
+                yield _first(server, f"{size}, {when}", target)
 
 
-def _first_in_running_dashboard(folder: str, size: str, target: int | None) -> Result:
-    """Measures a visitor's first leaderboard on a server that has shown another benchmark's."""
-    with (
-        tempfile.TemporaryDirectory() as state,
-        served(Path(state), artifacts=folder) as (address, server),
-    ):
-        _opened(address, SMALL)
-        before = server.cpu_times()
-        table, page = _opened(address, LARGE)
-        after = server.cpu_times()
-        memory = server.memory_info().rss / 2**30
+def _first(server: Server, what: str, target: int | None) -> Result:
+    _, process = server
+    before = process.cpu_times()
+    table, page = _opened(server, LARGE)
+    after = process.cpu_times()
+    memory = process.memory_info().rss / 2**30
     processor = after.user + after.system - before.user - before.system
-    costs = f"all charts of the page {page:.1f} s, CPU time {processor:.1f} s, {memory:.2f} GiB"
-    what = f"table of the leaderboard, {size}, first visit of a running dashboard"
-    return _within(what, table, costs, target)
+    return Result(
+        f"table of the leaderboard, {what}",
+        f"{table:.1f} s",
+        f"all charts of the page {page:.1f} s, CPU time {processor:.1f} s, {memory:.2f} GiB",
+        f"{target} s" if target else "",
+        table < target if target else None,
+    )
 
 
-def _opened(address: str, benchmark: str) -> tuple[float, float]:
+def _opened(server: Server, benchmark: str) -> tuple[float, float]:
     """Opens a benchmark's leaderboard; returns the seconds to its table and to all charts."""
+    address, _ = server
     visitor = Visitor(address, "leaderboard", f"benchmark={benchmark}")
     started = time.perf_counter()
     visitor.run()
@@ -99,11 +102,6 @@ def _opened(address: str, benchmark: str) -> tuple[float, float]:
     if visitor.failed:
         raise RuntimeError(f"The leaderboard of {benchmark!r} shows an exception.")
     return visitor.seconds_to["dataframe"], page
-
-
-def _within(what: str, seconds: float, costs: str, target: int | None) -> Result:
-    bar = f"{target} s" if target else ""
-    return Result(what, f"{seconds:.1f} s", costs, bar, seconds < target if target else None)
 
 
 def construct(folder: Path, samples: int, runs: int, name: str = LARGE) -> BenchmarkDir:

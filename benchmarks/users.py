@@ -36,6 +36,9 @@ PAGES = (
 
 RATE, P95_S, MEMORY_GIB = 10.0, 1.0, 1.0
 
+Server = tuple[str, psutil.Process]
+"""Address and process of a dashboard."""
+
 
 def measure(users: int = 50, think: float = 5.0, seconds: float = 20.0) -> Iterator[Result]:
     """Measures the dashboard with the published runs, warm.
@@ -105,10 +108,8 @@ class _Visits:
 
 
 @contextmanager
-def served(
-    state: Path, warm_gib: float = 0.0, artifacts: str = ""
-) -> Iterator[tuple[str, psutil.Process]]:
-    """Serves the dashboard until the end of the context; yields its address and process.
+def served(state: Path, warm_gib: float = 0.0, artifacts: str = "") -> Iterator[Server]:
+    """Serves the dashboard until the end of the context.
 
     Args:
         state: Folder of what visitors write.

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -31,6 +31,9 @@ VOTE_PREFIX = "votes_"
 
 TRANSFERS = "transfers"
 """Folder of a benchmark that holds the sets to which its runs were transferred."""
+
+_BATCH = 1 << 17
+"""Rows that `read_batches` reads at a time."""
 
 _Content = TypeVar("_Content")
 
@@ -71,9 +74,7 @@ def read_table(
     return table
 
 
-def read_columns(
-    path: Path, columns: Sequence[str], few_values: Sequence[str] = ()
-) -> tuple[pa.Table, list[str]]:
+def read_columns(path: Path, columns: Sequence[str], few_values: Sequence[str] = ()) -> pa.Table:
     """Reads only some columns of a parquet file.
 
     Args:
@@ -81,18 +82,42 @@ def read_columns(
         columns: The columns to read.
         few_values: Columns of text with few different values; they are read as dictionaries.
 
-    Returns:
-        These columns, and the names of all columns of the file.
+    Raises:
+        ArtifactError: If it is missing, corrupt, or lacks a column.
+    """
+    _require_columns(path, columns, read_schema(path)[0].names)
+    return _readable(
+        path, lambda: pq.read_table(path, columns=list(columns), read_dictionary=list(few_values))
+    )
+
+
+def read_schema(path: Path) -> tuple[pa.Schema, int]:
+    """Returns the columns of a parquet file, and its number of rows.
+
+    Raises:
+        ArtifactError: If it is missing or corrupt.
+    """
+    metadata = _readable(path, lambda: pq.read_metadata(path))
+    return metadata.schema.to_arrow_schema(), metadata.num_rows
+
+
+def read_batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Reads some columns of a parquet file in batches of rows.
+
+    All batches use the same memory, which is faster than new memory for the whole table.
+
+    Args:
+        path: The file.
+        columns: The columns to read.
 
     Raises:
         ArtifactError: If it is missing, corrupt, or lacks a column.
     """
-    names: list[str] = _readable(path, lambda: pq.read_schema(path).names)
-    _require_columns(path, columns, names)
-    table = _readable(
-        path, lambda: pq.read_table(path, columns=list(columns), read_dictionary=list(few_values))
-    )
-    return table, names
+    _require_columns(path, columns, read_schema(path)[0].names)
+    with _readable(path, lambda: pq.ParquetFile(path)) as file:
+        batches = file.iter_batches(_BATCH, columns=list(columns), use_threads=False)
+        while (batch := _readable(path, lambda: next(batches, None))) is not None:
+            yield batch
 
 
 def stored_digest(path: Path, columns: Sequence[str], salt: str = "") -> str:

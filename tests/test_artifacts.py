@@ -62,5 +62,5 @@ def test_a_short_table_in_which_each_class_occurs_once_is_read(tmp_path):
     path = tmp_path / "few.parquet"
     labels = pd.Series(["happy", "sad"], dtype="str")
     write_table(path, pd.DataFrame({"id": ["a", "b"], "label": labels}))
-    table, _ = read_columns(path, ("id", "label"), ("label",))
+    table = read_columns(path, ("id", "label"), ("label",))
     assert table.column("label").to_pylist() == ["happy", "sad"]

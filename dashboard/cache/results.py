@@ -218,7 +218,7 @@ def _outcomes(run: Run) -> pd.Series:
     parts = []
     with suppress(ArtifactError):
         for part in predictions(run).splits.values():
-            right = np.where(part.predicted == part.truth, "right", "wrong")
+            right = np.where(part.right, "right", "wrong")
             labelled = part.truth >= 0
             parts.append(pd.Series(right[labelled], index=part.ids[labelled].astype(str)))
     return pd.concat(parts) if parts else pd.Series(dtype=str)
@@ -396,8 +396,7 @@ def calibration_of(benchmark: Benchmark, scope: Scope, run_id: str) -> Calibrati
 
 
 def _curve(scored: SplitPredictions, binning: Binning) -> Reliability:
-    right = scored.predicted == scored.truth
-    return calibration.reliability(scored.confidence, right, how=binning)
+    return calibration.reliability(scored.confidence, scored.right, how=binning)
 
 
 @dataclass(frozen=True)
@@ -427,7 +426,7 @@ def human_comparison(benchmark: Benchmark, scope: Scope, run_id: str) -> HumanCo
     return HumanComparison(
         human_votes.vote_metrics(run, scored.votes),
         human_votes.human_agreement(scored.votes, run.predicted),
-        human_votes.accuracy_by_agreement(run.predicted == run.truth, scored.votes),
+        human_votes.accuracy_by_agreement(run.right, scored.votes),
     )
 
 

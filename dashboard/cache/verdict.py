@@ -53,7 +53,7 @@ def facets_of_test(benchmark: Benchmark) -> pd.DataFrame:
 def worst_slices(benchmark: Benchmark, run_id: str) -> list[Slice]:
     """Returns the slices of test on which a run errs more than elsewhere, worst first."""
     test = candidate(benchmark, run_id).test
-    return slices.worst_slices(test.predicted != test.truth, facets_of_test(benchmark))
+    return slices.worst_slices(~test.right, facets_of_test(benchmark))
 
 
 @st.cache_resource(max_entries=128, show_spinner="Comparing models ...", hash_funcs=BY_RESULTS)

@@ -69,7 +69,7 @@ def links_and_downloads(benchmark: Benchmark, verdict: Verdict) -> None:
             _page_link("run", "Its page", benchmark, query)
             _page_link("confusion", "Its confusion matrix", benchmark, query | {Key.WHERE: ""})
             test = cache.candidate(benchmark, pick.run_id).test
-            errors = f"Its {int((test.predicted != test.truth).sum()):,} errors"
+            errors = f"Its {int((~test.right).sum()):,} errors"
             _page_link("errors", errors, benchmark, query | {Key.WHERE: ""})
             _page_link("trust", "Its calibration and slices", benchmark, query)
             _page_link("compare", "Try it on a face", benchmark, query)

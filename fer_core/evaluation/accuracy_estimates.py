@@ -52,7 +52,7 @@ class RunPredictions:
     @property
     def accuracy(self) -> float:
         """Accuracy on validation."""
-        return float((self.validation.predicted == self.validation.truth).mean())
+        return float(self.validation.right.mean())
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ def difference_of_confidences(run: RunPredictions) -> float:
 def label_shift_accuracy(run: RunPredictions) -> float:
     """Returns the recalls of validation, weighted by the new set's estimated class priors."""
     priors = bbse(run.validation, run.predicted)
-    truth, right = run.validation.truth, run.validation.predicted == run.validation.truth
+    truth, right = run.validation.truth, run.validation.right
     recalls = np.array(
         [
             right[truth == index].mean() if (truth == index).any() else run.accuracy

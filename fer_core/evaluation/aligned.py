@@ -20,12 +20,12 @@ class AlignedPredictions:
 
     Attributes:
         predictions: Predictions by run id.
-        predicted: Class indices by run and sample, shape (R, N).
+        predicted: Class indices by run and sample, shape (R, N); small numbers save memory.
         temperatures: Temperature of `confidence` by run id; 1 where a run is missing.
     """
 
     predictions: Mapping[str, SplitPredictions]
-    predicted: NDArray[np.int64]
+    predicted: NDArray[np.int16]
     temperatures: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -41,10 +41,10 @@ class AlignedPredictions:
             )
         first = next(iter(predictions.values()))
         aligned = {run_id: part.aligned_with(first) for run_id, part in predictions.items()}
-        return cls(
-            aligned,
-            np.stack([part.predicted for part in aligned.values()]),
-        )
+        predicted = np.empty((len(aligned), len(first)), dtype=np.int16)
+        for row, part in zip(predicted, aligned.values(), strict=True):
+            row[:] = part.predicted
+        return cls(aligned, predicted)
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
@@ -101,11 +101,10 @@ class AlignedPredictions:
         """True class indices, shape (N,)."""
         return self._first.truth
 
-    @property
+    @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether each prediction is right, shape (R, N)."""
-        right: NDArray[np.bool_] = self.predicted == self.truth
-        return right
+        return np.stack([part.right for part in self.predictions.values()])
 
     def row(self, run_id: str) -> int:
         """Returns the row index of a run.

@@ -44,6 +44,11 @@ class ClassShares:
         information: NDArray[np.float64] = self.values * np.log(self.values)
         return information
 
+    @cached_property
+    def scaled_information(self) -> NDArray[np.float64]:
+        """Share times the natural logarithm of twice the share, shape (M,)."""
+        return self.information + _LOG_2 * self.values
+
 
 @dataclass(frozen=True)
 class Votes:
@@ -130,6 +135,10 @@ class Votes:
         """Majorities of the other annotators when each annotator in turn is left out."""
         return LeftOut.of(self)
 
+    def compute_shared(self) -> None:
+        """Computes what is kept for all models now, so that threads do not compute it twice."""
+        _ = self.shares, self.known, self.left_out
+
     def agreement_groups(self) -> tuple[NDArray[np.int64], list[str]]:
         """Groups samples by annotator agreement.
 
@@ -152,7 +161,8 @@ class Votes:
 
 def _counted(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns some rows of a table of votes; no votes where a row is -1 or a number is missing."""
-    counts: NDArray[np.float64] = np.nan_to_num(table.to_numpy(dtype=np.float64)[rows])
+    counts: NDArray[np.float64] = table.to_numpy(dtype=np.float64)[rows]
+    np.nan_to_num(counts, copy=False)
     counts[rows < 0] = 0
     return counts
 
@@ -184,16 +194,15 @@ def vote_metrics(predictions: SplitPredictions, votes: Votes) -> VoteMetrics:
         votes: Votes; samples without a vote for any class are skipped.
     """
     known = votes.known
-    predicted = predictions.predicted
-    wrong = known & (predicted != predictions.truth)
-    supported = votes.counts[np.arange(len(votes)), predicted] > 0
+    wrong = np.flatnonzero(known & ~predictions.right)
+    supported = votes.counts[wrong, predictions.predicted[wrong]] > 0
     cross_entropy, distances = _compared(predictions.stored, votes.shares)
     count = int(known.sum())
     return VoteMetrics(
         cross_entropy=_mean(cross_entropy, count),
         vote_entropy=_mean(votes.entropy, count),
         distance=_mean(float(distances.sum(where=known, dtype=np.float64)), count),
-        supported_errors=float(supported[wrong].mean()) if wrong.any() else float("nan"),
+        supported_errors=float(supported.mean()) if len(wrong) else float("nan"),
     )
 
 
@@ -213,14 +222,14 @@ def _compared(stored: Stored, votes: Sequence[ClassShares]) -> tuple[float, Stor
             rows = shares.rows[part]
             first, second = column[rows], shares.values[part].astype(stored.dtype)
             logarithm = np.log(np.clip(first, _SMALLEST, 1))
-            middle = np.log(first + second)
             # @ starts threads, which wait
             cross_entropy -= float((second * logarithm).sum(dtype=np.float64))
-            divergence[rows] += (
-                first * (logarithm - middle)
-                + shares.information[part].astype(stored.dtype)
-                - second * (middle - _LOG_2)
-            )
+            total = first + second
+            total *= np.log(total)
+            first *= logarithm
+            first -= total
+            first += shares.scaled_information[part].astype(stored.dtype)
+            divergence[rows] += first
     return cross_entropy, np.sqrt(np.maximum(divergence, 0) / (2 * _LOG_2))
 
 

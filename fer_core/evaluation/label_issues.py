@@ -138,7 +138,7 @@ def issues_of(predictions: SplitPredictions, split: NDArray[np.object_]) -> Labe
     probabilities = _normalised(predictions.probabilities[:, present])
     suspect = np.asarray(confident_learning(truth, probabilities, n_jobs=1), dtype=bool)
     # Where the models agree with the label there is nothing to suggest.
-    suspect &= predictions.predicted != predictions.truth
+    suspect &= ~predictions.right
     quality = get_label_quality_scores(truth, probabilities, method="normalized_margin")
     return LabelIssues(predictions, split, np.asarray(quality, dtype=np.float64), suspect)
 
@@ -268,7 +268,7 @@ def accuracy_without_suspects(
             ).suspects
         test = run.split("test")
         suspect = np.array([name in suspects[others] for name in test.ids], dtype=bool)
-        wrong = test.predicted != test.truth
+        wrong = ~test.right
         rows.append(
             LabelNoiseReport(
                 run_id=run_id,

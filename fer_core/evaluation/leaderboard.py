@@ -298,7 +298,7 @@ def check_matches_report(run: RunDir, predictions: Predictions, report: Report) 
         )
     if not count:
         raise ArtifactError(NO_LABELS)
-    accuracy = float((test.predicted == test.truth).mean())
+    accuracy = float(test.right.mean())
     reported = report.test.accuracy.value
     if abs(accuracy - reported) > 0.5 / count:
         raise ArtifactError(

@@ -224,8 +224,7 @@ def prediction_metrics(
         curve: Risk-coverage curve of the predictions, if it is known.
     """
     split = split_metrics(predictions)
-    correct = predictions.predicted == predictions.truth
-    curve = curve or risk_coverage(predictions.confidence, correct)
+    curve = curve or risk_coverage(predictions.stored_confidence, predictions.right)
     coverage = curve.coverage_at(COVERAGE_RISK)
     values = {
         "accuracy": split.accuracy.value,
@@ -253,10 +252,9 @@ def _temperature_values(
         return {}
     temperature = calibration.fit_temperature(validation)
     confidence = calibration.scaled_confidence(predictions.stored, temperature)
-    correct = predictions.predicted == predictions.truth
     return {
         "temperature": temperature,
-        "scaled_ece": metrics.confidence_ece(confidence, correct),
+        "scaled_ece": metrics.confidence_ece(confidence, predictions.right),
     }
 
 

@@ -9,6 +9,8 @@ left out of macro averages.
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_core.evaluation.columns import chunks
+
 Indices = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 Stored = NDArray[np.float32] | NDArray[np.float64]
@@ -54,8 +56,12 @@ def macro_recall(matrix: NDArray[np.int64]) -> float:
 
 def log_loss(truth: Indices, probabilities: Stored) -> float:
     """Mean negative log probability of the true class, in nats."""
-    of_truth = probabilities[np.arange(len(truth)), truth].astype(np.float64)
-    return float(-np.log(np.clip(of_truth, _SMALLEST, 1)).mean())
+    total = 0.0
+    for rows in chunks(len(truth)):
+        part = probabilities[rows]
+        of_truth = part[np.arange(len(part)), truth[rows]].astype(np.float64)
+        total -= float(np.log(np.clip(of_truth, _SMALLEST, 1)).sum())
+    return total / len(truth) if len(truth) else float("nan")
 
 
 def ece(truth: Indices, probabilities: Probabilities, bins: int = 15) -> float:
@@ -80,8 +86,11 @@ def confidence_ece(
         right: Whether each prediction is right, shape (N,).
         bins: Number of bins over confidence 0 to 1; upper edges belong to their bin.
     """
-    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_index, weights=right - confidence, minlength=bins)
+    gaps = np.zeros(bins)
+    for rows in chunks(len(right)):
+        part = confidence[rows]
+        bin_index = np.clip(np.ceil(part * bins).astype(np.int64) - 1, 0, bins - 1)
+        gaps += np.bincount(bin_index, weights=right[rows] - part, minlength=bins)
     return float(np.abs(gaps).sum() / len(right))
 
 

@@ -184,8 +184,7 @@ def threshold_at_risk(predictions: SplitPredictions, max_risk: float) -> float |
         predictions: Calibrated validation predictions.
         max_risk: Largest error rate of the predictions, 0 to 1.
     """
-    right = predictions.predicted == predictions.truth
-    point = risk_coverage(predictions.confidence, right).coverage_at(max_risk)
+    point = risk_coverage(predictions.confidence, predictions.right).coverage_at(max_risk)
     return None if point is None else point[1]
 
 
@@ -338,7 +337,7 @@ def coverage_curve(predictions: SplitPredictions, points: int = CURVE_POINTS) ->
     Returns:
         Columns `threshold`, `coverage` (ascending), `risk`, `low`, `high`; shares in 0 to 1.
     """
-    right = predictions.predicted == predictions.truth
+    right = predictions.right
     confidence = predictions.confidence
     counts, correct, ends = _accepted(confidence, right, points)
     low, high = wilson(counts - correct, counts)

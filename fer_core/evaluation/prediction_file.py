@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fer_core.artifacts import read_columns, stored_digest
+from fer_core.artifacts import read_batches, read_columns, read_schema, stored_digest
 from fer_core.errors import ArtifactError
 from fer_core.evaluation.metrics import Stored
 from fer_core.labels import LabelSet
@@ -90,17 +90,12 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
     columns = [f"{PREFIX}{name}" for name in labels.names]
     stored_key = stored_digest(path, _SAMPLES, "\n".join(labels.names))
     samples = _shared.get(stored_key)
-    table, names = read_columns(path, columns if samples else (*_SAMPLES, *columns), _FEW)
     where = f"{path.name} of {path.parent.name!r}"
-    if not len(table):
-        raise ArtifactError(f"{where} is empty.")
-    if extra := [name for name in names if name.startswith(PREFIX) and name not in columns]:
-        raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
+    by_class = _matrix(path, columns, where)
     if samples is None:
-        samples = _shared[stored_key] = _samples_of(table, labels, where)
-    by_class = _matrix([table[name] for name in columns], where)
+        samples = _shared[stored_key] = _samples_of(path, labels, where)
     if (row := _bad_sum(by_class)) is not None:
-        name = read_columns(path, ("id",))[0]["id"][row].as_py()
+        name = read_columns(path, ("id",))["id"][row].as_py()
         raise ArtifactError(
             f"{where}: the probabilities of {name} do not sum to 1 or are negative."
         )
@@ -108,8 +103,9 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
     return PredictionFile(samples, probabilities)
 
 
-def _samples_of(table: pa.Table, labels: LabelSet, where: str) -> SharedSamples:
-    """Returns the ids and labels of a table, shared with files of the same values."""
+def _samples_of(path: Path, labels: LabelSet, where: str) -> SharedSamples:
+    """Returns the ids and labels of a file, shared with files of the same values."""
+    table = read_columns(path, _SAMPLES, _FEW)
     ids, splits, labelled = (_one_array(table[name]) for name in _SAMPLES)
     digest = _digest((splits, ids, labelled), labels)
     samples = _shared.get(digest)
@@ -161,21 +157,33 @@ def _rows_by_split(splits: pa.Array) -> dict[str, _Rows]:
     return by_split
 
 
-def _matrix(columns: Sequence[pa.ChunkedArray], where: str) -> Stored:
+def _matrix(path: Path, columns: Sequence[str], where: str) -> Stored:
     """Returns columns of numbers, NaN where one is missing; shape (K, N)."""
-    single = all(column.type in (pa.float16(), pa.float32()) for column in columns)
-    shape = len(columns), len(columns[0])
-    matrix: Stored = np.empty(shape, np.float32) if single else np.empty(shape)
-    for row, column in zip(matrix, columns, strict=True):
-        try:
-            values = column.cast(pa.float32() if single else pa.float64())
-        except pa.ArrowException as error:
-            raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
-        start = 0
-        for chunk in values.chunks:
-            row[start : start + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
-            start += len(chunk)
+    matrix = _empty_matrix(path, columns, where)
+    precision = pa.from_numpy_dtype(matrix.dtype)
+    start = 0
+    for batch in read_batches(path, columns):
+        for row, name in zip(matrix, columns, strict=True):
+            try:
+                values = batch.column(name).cast(precision)
+            except pa.ArrowException as error:
+                raise ArtifactError(f"{where} has probabilities that are not numbers.") from error
+            row[start : start + len(batch)] = values.to_numpy(zero_copy_only=False)
+        start += len(batch)
     return matrix
+
+
+def _empty_matrix(path: Path, columns: Sequence[str], where: str) -> Stored:
+    """Returns a matrix for the columns; checks that there are rows, and no other classes."""
+    schema, rows = read_schema(path)
+    if not rows:
+        raise ArtifactError(f"{where} is empty.")
+    if extra := [name for name in schema.names if name.startswith(PREFIX) and name not in columns]:
+        raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
+    types = {schema.field(name).type for name in columns if name in schema.names}
+    if types <= {pa.float16(), pa.float32()}:
+        return np.empty((len(columns), rows), dtype=np.float32)
+    return np.empty((len(columns), rows), dtype=np.float64)
 
 
 def _bad_sum(columns: Stored) -> int | None:

@@ -55,10 +55,21 @@ class SplitPredictions:
         """Most probable class of each sample, shape (N,)."""
         return self._best[0].astype(np.int64)
 
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each prediction is right, shape (N,)."""
+        right: NDArray[np.bool_] = self._best[0] == self.truth
+        return right
+
     @property
     def confidence(self) -> NDArray[np.float64]:
         """Largest probability of each sample, shape (N,)."""
         return self._best[1].astype(np.float64)
+
+    @property
+    def stored_confidence(self) -> Stored:
+        """Largest probability of each sample in the precision of its file, shape (N,)."""
+        return self._best[1]
 
     @cached_property
     def _best(self) -> tuple[NDArray[np.int16], Stored]:

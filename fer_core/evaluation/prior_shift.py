@@ -99,7 +99,7 @@ def trade_off_curve(
 
 def _hits(
     logits: Stored, label: int, logarithms: NDArray[np.float64], strengths: Sequence[float]
-) -> list[int]:
+) -> NDArray[np.int64]:
     """Counts the samples of a class that are predicted as this class at each strength.
 
     Each logit is linear in the strength, so the class has a larger logit than another one from some
@@ -112,7 +112,7 @@ def _hits(
         strengths: Strengths of the shift.
 
     Returns:
-        One count per strength, in their order.
+        Shape (strengths,).
     """
     lowest = np.full(logits.shape[1], -np.inf, dtype=logits.dtype)
     highest = np.full(logits.shape[1], np.inf, dtype=logits.dtype)
@@ -129,10 +129,12 @@ def _hits(
             np.minimum(highest, lead / slope, out=highest)
         else:
             np.maximum(lowest, lead / slope, out=lowest)
-    return [
-        int(np.count_nonzero((lowest <= strength) & (strength <= highest)))
-        for strength in strengths
-    ]
+    some = lowest <= highest
+    at = np.array(strengths, dtype=logits.dtype)
+    started = np.searchsorted(np.sort(lowest[some]), at, side="right")
+    ended = np.searchsorted(np.sort(highest[some]), at, side="left")
+    counts: NDArray[np.int64] = started - ended
+    return counts
 
 
 @dataclass(frozen=True)

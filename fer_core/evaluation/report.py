@@ -163,9 +163,7 @@ def split_metrics(predictions: SplitPredictions) -> SplitMetrics:
         accuracy=Estimate(value=metrics.accuracy(matrix), low=accuracy_low, high=accuracy_high),
         macro_recall=Estimate(value=metrics.macro_recall(matrix), low=recall_low, high=recall_high),
         log_loss=metrics.log_loss(predictions.truth, predictions.stored),
-        ece=metrics.confidence_ece(
-            predictions.confidence, predictions.predicted == predictions.truth
-        ),
+        ece=metrics.confidence_ece(predictions.confidence, predictions.right),
         classes=_class_metrics(predictions, matrix),
         confusion=tuple(tuple(int(cell) for cell in row) for row in matrix),
     )

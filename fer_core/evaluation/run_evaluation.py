@@ -22,7 +22,7 @@ from fer_core.evaluation.selective import RiskCoverage, risk_coverage
 from fer_core.files import content_hash
 from fer_core.result_cache import JsonForm, ResultCache
 
-VERSION = 2
+VERSION = 3
 """Raise it when a metric is added or changes; stored results of other versions are ignored."""
 
 RISKS = (0.01, 0.02, 0.05, 0.1)
@@ -56,11 +56,10 @@ def evaluate(
         validation: Validation predictions, to fit the temperature; None omits its columns.
         votes: Votes aligned with the predictions; None omits the columns on human agreement.
     """
-    correct = predictions.predicted == predictions.truth
-    curve = risk_coverage(predictions.confidence, correct)
+    curve = risk_coverage(predictions.stored_confidence, predictions.right)
     return Evaluation(
         metrics=leaderboard_columns.prediction_metrics(predictions, validation, votes, curve),
-        reliability=reliability(predictions.confidence, correct),
+        reliability=reliability(predictions.confidence, predictions.right),
         risk_coverage=curve.thinned(),
         coverage_at_risk={risk: (curve.coverage_at(risk) or (0.0, 1.0))[0] for risk in RISKS},
     )
@@ -139,6 +138,8 @@ class ScopeEvaluator:
                 if other.ids is selected.ids and other.labels == selected.labels:
                     return votes
             votes = Votes.of(self._samples, selected.ids, selected.labels)
+            if votes is not None:
+                votes.compute_shared()
             self._votes.append((selected, votes))
             return votes
 

@@ -56,17 +56,19 @@ def risk_coverage(confidence: NDArray[_Float], right: NDArray[np.bool_]) -> Risk
     """
     ranked, wrong = _most_confident_first(confidence, right)
     starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    sizes = np.diff(np.append(starts, len(ranked)))
-    errors = np.add.reduceat(wrong, starts)
+    sizes = np.diff(starts, append=len(ranked))
+    errors = np.add.reduceat(wrong, starts, dtype=np.float64)
     accepted = np.arange(1, len(ranked) + 1)
-    risk = np.cumsum(np.repeat(errors / sizes, sizes)) / accepted
+    risk = np.repeat(errors / sizes, sizes)
+    np.cumsum(risk, out=risk)
+    risk /= accepted
     return RiskCoverage(accepted / len(ranked), risk, ranked.astype(np.float64, copy=False))
 
 
 def _most_confident_first(
     confidence: NDArray[_Float], right: NDArray[np.bool_]
-) -> tuple[NDArray[_Float], NDArray[np.int64]]:
-    """Returns the confidences in descending order, and 1 for each error.
+) -> tuple[NDArray[_Float], NDArray[np.bool_]]:
+    """Returns the confidences in descending order, and whether each is of an error.
 
     The bits of a number from 0 to 1 sort as the number does, and the first two are 0. So the
     outcome is appended to them and both are sorted together, several times faster than with
@@ -76,4 +78,4 @@ def _most_confident_first(
     keys = np.ascontiguousarray(confidence).view(unsigned) << 1 | right
     keys.sort()
     keys = keys[::-1]
-    return (keys >> 1).view(confidence.dtype), 1 - (keys & 1).astype(np.int64)
+    return (keys >> 1).view(confidence.dtype), (keys & 1) == 0

@@ -283,18 +283,17 @@ def _run_shift(
 
 
 def _share(predictions: SplitPredictions) -> Estimate | None:
-    right = int((predictions.predicted == predictions.truth).sum())
-    return Estimate.of_share(right, len(predictions))
+    return Estimate.of_share(int(predictions.right.sum()), len(predictions))
 
 
 def _accuracy(predictions: SplitPredictions) -> float:
-    return float((predictions.predicted == predictions.truth).mean())
+    return float(predictions.right.mean())
 
 
 def _reweighted(labelled: SplitPredictions, test: SplitPredictions) -> float:
     """Returns the accuracy at the benchmark's class shares, over the classes of the set."""
     shares = priors_of(test.truth, len(test.labels))
-    right = labelled.predicted == labelled.truth
+    right = labelled.right
     present = np.unique(labelled.truth)
     recalls = np.array([right[labelled.truth == index].mean() for index in present])
     weights = shares[present]
@@ -372,8 +371,8 @@ def _ranking(runs: Sequence[TransferredRun], seed: int = 0) -> OrderOfRuns | Non
         tests = [run.benchmark_test.aligned_with(runs[0].benchmark_test) for run in runs]
     except ArtifactError:
         return None
-    known = np.stack([part.predicted == part.truth for part in tests])
-    correct = np.stack([run.labelled.predicted == run.labelled.truth for run in runs])
+    known = np.stack([part.right for part in tests])
+    correct = np.stack([run.labelled.right for run in runs])
     random = np.random.default_rng(seed)
     values = []
     for _ in range(_RESAMPLES):

@@ -103,10 +103,7 @@ def compare_all(predictions: Mapping[str, SplitPredictions]) -> list[Comparison]
     if not predictions:
         return []
     reference = next(iter(predictions.values()))
-    right = {}
-    for run_id, split in predictions.items():
-        aligned = split.aligned_with(reference)
-        right[run_id] = aligned.predicted == aligned.truth
+    right = {run_id: split.aligned_with(reference).right for run_id, split in predictions.items()}
     number = {run_id: int(np.count_nonzero(values)) for run_id, values in right.items()}
     counts = []
     for first, second in combinations(predictions, 2):

@@ -62,7 +62,7 @@ def slices_of(test: SplitPredictions, samples: pd.DataFrame) -> list[Slice]:
         samples: The benchmark's samples, indexed by id.
     """
     votes = Votes.of(samples, test.ids, test.labels)
-    return worst_slices(test.predicted != test.truth, facets(samples, test, votes))
+    return worst_slices(~test.right, facets(samples, test, votes))
 
 
 def errors_in_slice(test: SplitPredictions, groups: pd.DataFrame, worst: Slice) -> list[int]:
@@ -73,7 +73,7 @@ def errors_in_slice(test: SplitPredictions, groups: pd.DataFrame, worst: Slice) 
         groups: Result of `slices.facets`, in the order of the predictions.
         worst: The slice.
     """
-    wrong = test.predicted != test.truth
+    wrong = ~test.right
     return _most_confident_first(test, slice_mask(groups, worst.conditions) & wrong)
 
 

@@ -132,6 +132,26 @@ def test_temperature_equals_scipys_minimum():
     assert calibration.fit_temperature(scores) == pytest.approx(best, rel=1e-3)
 
 
+@pytest.mark.parametrize(("truth", "expected"), [([0, 0], 0.05), ([1, 1], 20.0)])
+def test_the_temperature_has_limits(truth, expected):
+    # what is always right is never confident enough, what is always wrong never unsure enough
+    scores = make_scores(truth, [[0.6, 0.4], [0.9, 0.1]])
+    assert calibration.fit_temperature(scores) == pytest.approx(expected, rel=2e-5)
+
+
+@given(any_scores())
+def test_no_other_temperature_has_a_lower_loss(scores):
+    best = calibration.fit_temperature(scores)
+
+    def loss(temperature):
+        scaled = calibration.scale_confidence(scores.probabilities, temperature)
+        return metrics.log_loss(scores.truth, scaled)
+
+    assert 0.05 * 0.9999 < best < 20 * 1.0001
+    others = np.clip([best * 1.001, best / 1.001, 0.05, 1, 20], 0.05 * 1.0001, 20 / 1.0001)
+    assert all(loss(other) >= loss(best) * (1 - 1e-4) for other in others)
+
+
 @given(any_scores(), st.floats(0.2, 5))
 def test_scaling_keeps_the_predicted_class_and_a_distribution(scores, temperature):
     scaled = calibration.scale_predictions(scores, temperature)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from fer_core.evaluation import metrics
+from fer_core.evaluation.columns import _CHUNK
 
 MATRIX = np.array([[3, 1, 0], [0, 2, 2], [0, 0, 0]])
 
@@ -43,6 +44,20 @@ def test_a_bin_ends_with_its_upper_edge():
     probabilities = np.array([[0.5, 0.5], [1.0, 0.0]])
     error = metrics.ece(np.array([0, 1]), probabilities, bins=2)
     assert error == pytest.approx((0.5 + 1.0) / 2)
+
+
+def test_log_loss_and_ece_add_up_over_chunks():
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(3), 2 * _CHUNK + 5)
+    truth = random.integers(0, 3, len(probabilities))
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    assert metrics.log_loss(truth, probabilities) == pytest.approx(-np.log(of_truth).mean())
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    gaps = [
+        abs((right - confidence)[(low < confidence) & (confidence <= low + 0.1)].sum())
+        for low in np.arange(10) / 10
+    ]
+    assert metrics.confidence_ece(confidence, right, 10) == pytest.approx(sum(gaps) / len(truth))
 
 
 cases = st.integers(2, 6).flatmap(

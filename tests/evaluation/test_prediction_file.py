@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fer_core import artifacts
 from fer_core.errors import ArtifactError
 from fer_core.evaluation import prediction_file
 from fer_core.evaluation.prediction_file import read_prediction_file
@@ -62,8 +63,7 @@ def test_samples_that_are_stored_as_the_same_bytes_are_not_decoded_again(tmp_pat
     table().to_parquet(tmp_path / "c.parquet", compression="gzip")  # the same values in other bytes
     third = read_prediction_file(tmp_path / "c.parquet", LABELS)
     assert second.samples is third.samples is first.samples
-    probabilities = ("p_angry", "p_happy")
-    assert decoded == [probabilities, ("id", "split", "y_true", *probabilities)]
+    assert decoded == [("id", "split", "y_true")]  # of the third
 
 
 def test_a_bad_row_is_named_by_its_id_whether_or_not_ids_were_decoded(tmp_path):
@@ -101,3 +101,19 @@ def test_double_and_half_precision_are_read(tmp_path):
         write(tmp_path / "b.parquet", p_angry=half, p_happy=(1 - half).astype(np.float16)), LABELS
     )
     np.testing.assert_array_equal(read.probabilities["test"][:, 0], half[[0, 2]])
+
+
+def test_a_file_is_read_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifacts, "_BATCH", 3)
+    path = tmp_path / "a.parquet"
+    table().to_parquet(path, row_group_size=2)
+    file = read_prediction_file(path, LABELS)
+    np.testing.assert_array_equal(
+        file.probabilities["validation"], np.array([[0.9, 0.1], [0.1, 0.9]], dtype=np.float32)
+    )
+
+
+def test_a_missing_probability_is_no_number(tmp_path):
+    path = write(tmp_path / "a.parquet", p_angry=[0.3, None, 0.6, 0.1])
+    with pytest.raises(ArtifactError, match="the probabilities of d/1 do not sum to 1"):
+        read_prediction_file(path, LABELS)

@@ -1,5 +1,7 @@
 """Predictions on disk, what is refused, and ensembles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,3 +163,14 @@ def test_greedy_weights_reach_the_required_macro_recall():
     assert greedy_weights(members, rounds=1) == (1.0, 0.0)
     assert greedy_weights(members, rounds=1, least_macro_recall=0.7) == (0.0, 1.0)
     assert greedy_weights(members, rounds=1, least_macro_recall=0.5) == (1.0, 0.0)
+
+
+def test_right_and_confidence_in_the_precision_of_the_file():
+    double = make_scores([0, 1, 1], [[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
+    scores = replace(double, stored=double.stored.astype(np.float32))
+    np.testing.assert_array_equal(scores.right, [True, False, True])
+    assert scores.stored_confidence.dtype == np.float32
+    np.testing.assert_array_equal(
+        scores.stored_confidence, np.array([0.7, 0.6, 0.8], dtype=np.float32)
+    )
+    np.testing.assert_array_equal(scores.confidence, scores.stored_confidence)
