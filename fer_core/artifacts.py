@@ -531,8 +531,8 @@ class BenchmarkDir:
 
     @property
     def train_labels_path(self) -> Path:
-        """`train_labels.json`: likely label errors of train; written by `check-labels`."""
-        return self.root / "train_labels.json"
+        """`train_labels.parquet`: likely label errors of train; written by `check-labels`."""
+        return self.root / "train_labels.parquet"
 
     @property
     def cache_dir(self) -> Path:

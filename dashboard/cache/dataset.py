@@ -199,7 +199,7 @@ def train_label_table(benchmark: Benchmark) -> pd.DataFrame:
     issues = train_label_issues(benchmark)
     if issues is None:
         return pd.DataFrame()
-    table = issues.table()
+    table = issues.table
     known = table["id"].isin(benchmarks.samples(benchmark)["id"])
     return _as_review(benchmark, table[known].reset_index(drop=True), "a classifier predicts")
 

@@ -7,21 +7,29 @@ error.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fer_core.artifacts import VOTE_PREFIX
+from fer_core.artifacts import VOTE_PREFIX, read_table, write_table
+from fer_core.errors import ArtifactError
 from fer_core.evaluation.predictions import Predictions, SplitPredictions
-from fer_core.files import write_json
 from fer_core.labels import LabelSet
-from fer_core.records import Record
 
 SPLITS = ("validation", "test")
 """Splits on which no model is trained."""
+
+ISSUE_COLUMNS = (
+    "id", "split", "given", "suggested", "quality", "confidence", "given_probability",
+)  # fmt: skip
+"""Columns of `LabelIssues.table`."""
+
+_FACTS = "out_of_fold"
+"""Metadata of the file that holds the attributes of `TrainLabelIssues`."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,9 @@ def issues_of(predictions: SplitPredictions, split: NDArray[np.object_]) -> Labe
     return LabelIssues(predictions, split, np.asarray(quality, dtype=np.float64), suspect)
 
 
-class TrainLabelIssues(Record):
-    """`train_labels.json`: likely label errors of train, from out-of-fold predictions.
+@dataclass(frozen=True)
+class TrainLabelIssues:
+    """`train_labels.parquet`: likely label errors of train, from out-of-fold predictions.
 
     Attributes:
         split_hash: Split of the benchmark; issues of another split are out of date.
@@ -154,7 +163,7 @@ class TrainLabelIssues(Record):
         folds: Number of folds; duplicates are in one fold.
         images: Number of training images.
         accuracy: Out-of-fold accuracy of the classifier, 0 to 1.
-        rows: Suspect labels, lowest quality first, with the columns of `LabelIssues.table`.
+        table: Suspect labels, lowest quality first, with the columns of `LabelIssues.table`.
     """
 
     split_hash: str
@@ -163,16 +172,30 @@ class TrainLabelIssues(Record):
     folds: int
     images: int
     accuracy: float
-    rows: tuple[Mapping[str, str | float], ...]
+    table: pd.DataFrame = field(compare=False)
 
     def write(self, path: Path) -> None:
-        """Writes the record atomically, in one line: it has thousands of rows."""
-        write_json(path, self.model_dump(mode="json", by_alias=True), indent=None)
+        """Writes the table atomically; the other attributes are in its metadata."""
+        table = self.table.copy()
+        facts = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
+        table.attrs[_FACTS] = facts
+        write_table(path, table)
 
-    def table(self) -> pd.DataFrame:
-        """Returns the suspect labels with the columns of `LabelIssues.table`."""
-        columns = ["id", "split", "given", "suggested", "quality", "confidence"]
-        return pd.DataFrame(list(self.rows), columns=[*columns, "given_probability"])
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads the file.
+
+        Raises:
+            ArtifactError: If it is missing, corrupt or no such file.
+        """
+        table = read_table(path, ISSUE_COLUMNS)
+        try:
+            return cls(table=table, **table.attrs[_FACTS])
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{path.name} of {path.parent.name!r} is not from this version of FERscope. Run "
+                "`python -m training check-labels` again."
+            ) from error
 
 
 def fold_of_each(

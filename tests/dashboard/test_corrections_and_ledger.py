@@ -1,5 +1,7 @@
 """The test ledger and corrected labels on the Leaderboard page."""
 
+import pandas as pd
+
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.label_issues import TrainLabelIssues
 from fer_core.records import Corrections, LedgerEntry
@@ -91,7 +93,7 @@ def test_likely_label_errors_of_train_are_listed_and_exported(open_page, artifac
         folds=5,
         images=140,
         accuracy=0.8,
-        rows=(row,),
+        table=pd.DataFrame([row]),
     )
     issues.write(benchmark.train_labels_path)
     app = open_page("quality", artifacts_copy, **query)

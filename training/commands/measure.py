@@ -320,7 +320,7 @@ def check_labels(
         network = job.run_network(benchmark_dir(name or benchmark, artifacts).run(run_id), dataset)
     result = job.check_train_labels(paths, dataset, network, folds=folds, progress=show_progress)
     console.print(
-        f"{len(result.rows):,} of {result.images:,} training labels are likely wrong; out-of-fold "
+        f"{len(result.table):,} of {result.images:,} training labels are likely wrong; out-of-fold "
         f"accuracy {result.accuracy:.1%} with the features of {result.features}. See the page Data "
         "quality.",
         markup=False,

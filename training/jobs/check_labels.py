@@ -97,7 +97,7 @@ def check_train_labels(
     folds: int = 5,
     progress: Progress = silent,
 ) -> TrainLabelIssues:
-    """Finds likely label errors of train and writes `train_labels.json`.
+    """Finds likely label errors of train and writes `train_labels.parquet`.
 
     A linear classifier is trained on the features of all folds but one and predicts that one;
     duplicates are in one fold. Features and folds that are done are kept in the benchmark's cache,
@@ -136,8 +136,8 @@ def check_train_labels(
         saw_labels=network.saw_labels,
         folds=folds,
         images=len(rows),
-        accuracy=float((predictions.predicted == truth).mean()),
-        rows=tuple(table.round(4).to_dict("records")),
+        accuracy=float(predictions.right.mean()),
+        table=table.round(4),
     )
     result.write(benchmark.train_labels_path)
     return result

@@ -1,13 +1,16 @@
 """Likely label errors of train from out-of-fold predictions, on planted errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from fer_core.artifacts import write_table
 from fer_core.data.transforms import Preprocessing
 from fer_core.engine import features
-from fer_core.errors import DataError
+from fer_core.errors import ArtifactError, DataError
 from fer_core.evaluation.label_issues import (
+    ISSUE_COLUMNS,
     TrainLabelIssues,
     fold_of_each,
     issues_of,
@@ -123,7 +126,9 @@ def test_the_job_writes_what_it_found_and_continues(benchmark_copy, toy, network
     result = job.check_train_labels(benchmark_copy, toy.dataset, network, folds=4)
     assert result.images == 140
     assert result.accuracy > 0.95  # each class is a bright square at its own place
-    assert result == TrainLabelIssues.read(benchmark_copy.train_labels_path)
+    stored = TrainLabelIssues.read(benchmark_copy.train_labels_path)
+    assert stored == result
+    pd.testing.assert_frame_equal(stored.table, result.table, check_dtype=False)
     assert seen == [140]
     (kept,) = benchmark_copy.cache_dir.glob("labels-*")
     (kept / "fold-2.npy").unlink()
@@ -148,3 +153,10 @@ def test_features_of_a_run_that_saw_the_labels_say_so(toy):
     assert pooled.shape[0] == 3
     assert pooled.ndim == 2
     assert np.isfinite(pooled).all()
+
+
+def test_a_table_without_facts_is_refused(tmp_path):
+    path = tmp_path / "train_labels.parquet"
+    write_table(path, pd.DataFrame({name: ["x"] for name in ISSUE_COLUMNS}))
+    with pytest.raises(ArtifactError, match="check-labels` again"):
+        TrainLabelIssues.read(path)
