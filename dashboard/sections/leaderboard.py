@@ -367,9 +367,12 @@ def pairs(benchmark: Benchmark, board: Board, scope: Scope) -> None:
     )
 
 
-def seeds(benchmark: Benchmark, scope: Scope) -> None:
-    """Shows mean and standard deviation over seeds; nothing if no recipe has several seeds."""
-    rows = results.seed_table(benchmark, scope)
+def seeds(rows: pd.DataFrame) -> None:
+    """Shows mean and standard deviation over seeds; nothing if no recipe has several seeds.
+
+    Args:
+        rows: Result of `tables.seed_table`.
+    """
     if rows.empty:
         return
     st.subheader("Over seeds", anchor=False)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import theme
+from dashboard.cache import results
 from dashboard.components import filters
 from dashboard.sections import (
     corrected_labels,
@@ -22,6 +23,7 @@ theme.page_header(
 benchmark, scope, board = filters.results_scope()
 ranked = board.results
 every_run = (*ranked.entries, *ranked.unranked)
+seeds = results.seed_table(benchmark, scope)
 
 theme.contents(
     [
@@ -29,6 +31,7 @@ theme.contents(
         "Accuracy vs. cost",
         "Accuracy vs. macro-recall",
         *(["Pairwise tests", "Do models make the same mistakes?"] if ranked.comparisons else []),
+        *([] if seeds.empty else ["Over seeds"]),
         "Recall by class",
         "Training curves",
         "Lineage",
@@ -50,7 +53,7 @@ trade_off.trade_off(benchmark, scope)
 
 if ranked.comparisons:
     leaderboard.pairs(benchmark, board, scope)
-leaderboard.seeds(benchmark, scope)
+leaderboard.seeds(seeds)
 corrected_labels.corrected_labels(benchmark)
 regression.regression(benchmark, every_run)
 

@@ -153,6 +153,13 @@ def test_leaderboard_ranks_with_intervals_and_protocol(open_page, toy):
     assert toy.dataset.info.split_hash in texts(app)
 
 
+@pytest.mark.parametrize("page", ["leaderboard", "trust"])
+def test_the_contents_of_a_long_page_are_its_sections(page, open_page, toy):
+    app = open_page(page, toy.artifacts)
+    (contents,) = (item.value for item in app.markdown if item.value.startswith("On this page"))
+    assert re.findall(r"\[([^]]+)\]\(#", contents) == [item.value for item in app.subheader]
+
+
 def test_leaderboard_puts_models_that_do_not_differ_significantly_into_one_tier(open_page, toy):
     app = open_page("leaderboard", toy.artifacts)
     assert set(app.dataframe[0].value["tier"]) == {"A"}
