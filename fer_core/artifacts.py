@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -172,11 +173,13 @@ def _readable(path: Path, read: Callable[[], _Content]) -> _Content:
         ) from error
 
 
-def _require_columns(path: Path, columns: Sequence[str], names: Container[str]) -> None:
-    if missing := [name for name in columns if name not in names]:
-        raise ArtifactError(
-            f"{path.name} of {path.parent.name!r} lacks the columns {', '.join(missing)}."
-        )
+def _require_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> None:
+    count = Counter(names)
+    where = f"{path.name} of {path.parent.name!r}"
+    if missing := [name for name in columns if not count[name]]:
+        raise ArtifactError(f"{where} lacks the columns {', '.join(missing)}.")
+    if twice := [name for name in columns if count[name] > 1]:
+        raise ArtifactError(f"{where} has more than one column {', '.join(twice)}.")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -180,7 +180,7 @@ def _empty_matrix(path: Path, columns: Sequence[str], where: str) -> Stored:
         raise ArtifactError(f"{where} is empty.")
     if extra := [name for name in schema.names if name.startswith(PREFIX) and name not in columns]:
         raise ArtifactError(f"{where} has probabilities for unknown classes: {', '.join(extra)}.")
-    types = {schema.field(name).type for name in columns if name in schema.names}
+    types = {field.type for field in schema if field.name in columns}
     if types <= {pa.float16(), pa.float32()}:
         return np.empty((len(columns), rows), dtype=np.float32)
     return np.empty((len(columns), rows), dtype=np.float64)

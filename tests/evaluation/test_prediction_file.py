@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fer_core import artifacts
@@ -117,3 +119,11 @@ def test_a_missing_probability_is_no_number(tmp_path):
     path = write(tmp_path / "a.parquet", p_angry=[0.3, None, 0.6, 0.1])
     with pytest.raises(ArtifactError, match="the probabilities of d/1 do not sum to 1"):
         read_prediction_file(path, LABELS)
+
+
+@pytest.mark.parametrize("name", ["p_angry", "id"])
+def test_a_column_that_occurs_twice_is_named(tmp_path, name):
+    rows = pa.Table.from_pandas(table())
+    pq.write_table(rows.append_column(name, rows[name]), tmp_path / "a.parquet")
+    with pytest.raises(ArtifactError, match=f"has more than one column {name}"):
+        read_prediction_file(tmp_path / "a.parquet", LABELS)
