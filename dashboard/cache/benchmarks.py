@@ -267,7 +267,7 @@ def samples(benchmark: Benchmark) -> pd.DataFrame:
 
 @st.cache_resource(
     max_entries=32,
-    show_spinner="Reading predictions ...",
+    show_spinner=False,  # threads without a page call it, too
     hash_funcs={Run: file_stamps("predictions_path")},
 )
 def predictions(run: Run) -> Predictions:

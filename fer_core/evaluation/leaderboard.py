@@ -256,9 +256,10 @@ def _evaluated(
     predictions: dict[str, SplitPredictions] = {}
     pending: dict[str, Future[Evaluation]] = {}
     with ThreadPoolExecutor(THREADS) as pool:
-        for run in runs:
+        loading = [pool.submit(run.load) for run in runs]
+        for run, future in zip(runs, loading, strict=True):
             try:
-                loaded = run.load()
+                loaded = future.result()
                 check_matches_report(run.directory, loaded, run.report)
                 predictions[run.run_id], work = evaluator.prepare(run.directory, loaded)
                 pending[run.run_id] = pool.submit(work)

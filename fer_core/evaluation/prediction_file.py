@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -66,6 +67,7 @@ class SharedSamples:
 
 
 _shared: WeakValueDictionary[str, SharedSamples] = WeakValueDictionary()
+_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ def read_prediction_file(path: Path, labels: LabelSet) -> PredictionFile:
     """
     columns = [f"{PREFIX}{name}" for name in labels.names]
     stored_key = stored_digest(path, _SAMPLES, "\n".join(labels.names))
-    samples = _shared.get(stored_key)
     where = f"{path.name} of {path.parent.name!r}"
     by_class = _matrix(path, columns, where)
-    if samples is None:
-        samples = _shared[stored_key] = _samples_of(path, labels, where)
+    with _lock:  # one thread decodes the samples for all
+        samples = _shared.get(stored_key)
+        if samples is None:
+            samples = _shared[stored_key] = _samples_of(path, labels, where)
     if (row := _bad_sum(by_class)) is not None:
         name = read_columns(path, ("id",))["id"][row].as_py()
         raise ArtifactError(

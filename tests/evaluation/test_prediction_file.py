@@ -1,5 +1,7 @@
 """Reading predictions by column: shared samples, row order, and the numbers of the file."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -127,3 +129,10 @@ def test_a_column_that_occurs_twice_is_named(tmp_path, name):
     pq.write_table(rows.append_column(name, rows[name]), tmp_path / "a.parquet")
     with pytest.raises(ArtifactError, match=f"has more than one column {name}"):
         read_prediction_file(tmp_path / "a.parquet", LABELS)
+
+
+def test_threads_share_the_samples(tmp_path):
+    paths = [write(tmp_path / f"{name}.parquet") for name in "abcdefgh"]
+    with ThreadPoolExecutor(8) as pool:
+        files = list(pool.map(lambda path: read_prediction_file(path, LABELS), paths))
+    assert all(file.samples is files[0].samples for file in files)
