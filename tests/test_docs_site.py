@@ -7,9 +7,9 @@ from tests.support.docs_site import ROOT, on_site, page_names
 
 def test_links_are_those_of_the_site():
     names = page_names()
-    text = "[a](docs/data.md#plans) [b](LICENSE) ![c](docs/compare.png) [d](https://x.y) [e](#top)"
+    text = "[a](docs/data.md#plans) [b](LICENSE) ![c](docs/compare.webp) [d](https://x.y) [e](#top)"
     assert on_site(text, ROOT, names) == (
-        "[a](data.md#plans) b (`LICENSE`) ![c](compare.png) [d](https://x.y) [e](#top)"
+        "[a](data.md#plans) b (`LICENSE`) ![c](compare.webp) [d](https://x.y) [e](#top)"
     )
     assert on_site("[r](../README.md)", ROOT / "docs", names) == "[r](index.md)"
 
