@@ -64,7 +64,7 @@ def measure(samples: int = 300_000, runs: int = 12) -> Iterator[Result]:
 
 
 def _first_visits(folder: str, size: str, target: int | None) -> Iterator[Result]:
-    """Measures a visitor's first leaderboard on servers in three states."""
+    """Measures the first leaderboard of a running, a new and a restarted server."""
     with tempfile.TemporaryDirectory() as state, served(Path(state), artifacts=folder) as server:
         _opened(server, SMALL)  # imports are done
         yield _first(server, f"{size}, first visit of a running dashboard", target)

@@ -20,7 +20,7 @@ class AlignedPredictions:
 
     Attributes:
         predictions: Predictions by run id.
-        predicted: Class indices by run and sample, shape (R, N); small numbers save memory.
+        predicted: Class indices by run and sample, shape (R, N); 16 bits save memory.
         temperatures: Temperature of `confidence` by run id; 1 where a run is missing.
     """
 

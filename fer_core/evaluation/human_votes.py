@@ -136,7 +136,7 @@ class Votes:
         return LeftOut.of(self)
 
     def compute_shared(self) -> None:
-        """Computes what is kept for all models now, so that threads do not compute it twice."""
+        """Computes the properties that all models need, so that threads do not do it twice."""
         _ = self.shares, self.known, self.left_out
 
     def agreement_groups(self) -> tuple[NDArray[np.int64], list[str]]:

@@ -26,7 +26,7 @@ from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
 from fer_core.records import BenchmarkInfo, RunInfo
 
 THREADS = min(4, os.cpu_count() or 1)
-"""Runs that are evaluated at once; numpy works outside Python's global lock."""
+"""Runs that are read or evaluated at once; numpy works outside Python's global lock."""
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ def comparable_runs(reports: Mapping[str, Report], split_hash: str) -> list[str]
 
 
 def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
-    """Reads a run's records; its predictions are read while those of others are evaluated."""
+    """Reads a run's records; other threads read its predictions."""
     info = run.checked_info(benchmark)
     load = partial(read_predictions, run, benchmark.label_set)
     return RunSource(run, info, Report.read(run.report_path), load)

@@ -134,7 +134,7 @@ def test_temperature_equals_scipys_minimum():
 
 @pytest.mark.parametrize(("truth", "expected"), [([0, 0], 0.05), ([1, 1], 20.0)])
 def test_the_temperature_has_limits(truth, expected):
-    # what is always right is never confident enough, what is always wrong never unsure enough
+    # always right: the lowest temperature is best; always wrong: the highest
     scores = make_scores(truth, [[0.6, 0.4], [0.9, 0.1]])
     assert calibration.fit_temperature(scores) == pytest.approx(expected, rel=2e-5)
 

@@ -1,5 +1,6 @@
 """Reading predictions by column: shared samples, row order, and the numbers of the file."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -131,8 +132,18 @@ def test_a_column_that_occurs_twice_is_named(tmp_path, name):
         read_prediction_file(tmp_path / "a.parquet", LABELS)
 
 
-def test_threads_share_the_samples(tmp_path):
+def test_one_thread_decodes_the_samples_for_all(tmp_path, monkeypatch):
+    decoded = []
+    decode = prediction_file._samples_of
+
+    def slow(path, *arguments):
+        decoded.append(path)
+        time.sleep(0.05)
+        return decode(path, *arguments)
+
+    monkeypatch.setattr(prediction_file, "_samples_of", slow)
     paths = [write(tmp_path / f"{name}.parquet") for name in "abcdefgh"]
     with ThreadPoolExecutor(8) as pool:
         files = list(pool.map(lambda path: read_prediction_file(path, LABELS), paths))
+    assert len(decoded) == 1
     assert all(file.samples is files[0].samples for file in files)
