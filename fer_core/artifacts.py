@@ -187,7 +187,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
     Floats are stored byte by byte and integers as differences, which zstd then compresses best.
     """
-    encodings = {str(name): _encoding(table[name]) for name in table.columns}
+    encodings = {_stored_name(table[name]): _encoding(table[name]) for name in table.columns}
     plain = {name: encoding for name, encoding in encodings.items() if encoding}
     with atomic_path(path) as temporary:
         table.to_parquet(
@@ -210,9 +210,19 @@ _SHORT = 1000
 unique in a short table, and `read_columns` reads it as a dictionary."""
 
 
+def _holds_float_arrays(column: pd.Series) -> bool:
+    first = column.iloc[0] if len(column) and column.dtype == object else None
+    return isinstance(first, np.ndarray) and np.issubdtype(first.dtype, np.floating)
+
+
+def _stored_name(column: pd.Series) -> str:
+    """Returns the name under which parquet stores the values of a column."""
+    return f"{column.name}.list.element" if _holds_float_arrays(column) else str(column.name)
+
+
 def _encoding(column: pd.Series) -> str:
     """Returns a column's parquet encoding; empty for a dictionary of its values."""
-    if pd.api.types.is_float_dtype(column.dtype):
+    if pd.api.types.is_float_dtype(column.dtype) or _holds_float_arrays(column):
         return "BYTE_STREAM_SPLIT"
     if pd.api.types.is_integer_dtype(column.dtype):
         return "DELTA_BINARY_PACKED"

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from fer_core.artifacts import ArtifactStore, read_columns, write_table
@@ -64,3 +65,20 @@ def test_a_short_table_in_which_each_class_occurs_once_is_read(tmp_path):
     write_table(path, pd.DataFrame({"id": ["a", "b"], "label": labels}))
     table = read_columns(path, ("id", "label"), ("label",))
     assert table.column("label").to_pylist() == ["happy", "sad"]
+
+
+def test_arrays_of_floats_are_stored_byte_by_byte_and_read_back_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [rng.random(4).astype(np.float16) for _ in range(3)]
+    path = tmp_path / "cells.parquet"
+
+    write_table(path, pd.DataFrame({"cells": arrays, "text": ["a", "b", "a"]}))
+
+    group = pq.read_metadata(path).row_group(0)
+    encodings = {group.column(i).path_in_schema: group.column(i).encodings for i in range(2)}
+    assert "BYTE_STREAM_SPLIT" in encodings["cells.list.element"]
+    assert "RLE_DICTIONARY" in encodings["text"]
+    read = pd.read_parquet(path)["cells"]
+    assert all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(arrays, read, strict=True)
+    )
