@@ -14,6 +14,8 @@ from fer_core.engine import hints
 from fer_core.engine.batches import step_seed
 from fer_core.engine.distillation import AugmentedViews, Teacher, mean_predictions
 from fer_core.engine.networks import Network, load_network
+from fer_core.engine.onnx_graph import write_graph
+from fer_core.engine.onnx_network import OnnxNetwork
 from fer_core.engine.trainer import TrainData
 from fer_core.errors import DataError, RecipeError, WeightsError
 from fer_core.evaluation.ensemble import average_probabilities
@@ -245,6 +247,20 @@ def test_an_imported_network_can_teach_and_imported_predictions_cannot(toy, tmp_
     theirs.onnx_path.unlink()
     with pytest.raises(WeightsError, match=r"has no model\.onnx"):
         student(toy, teachers=[theirs.run_id], views=1)
+
+
+def test_on_a_cpu_a_teacher_with_a_graph_predicts_by_onnx_runtime(toy):
+    run = toy.benchmark.run("tiny-cpu-s0")
+    write_graph(load_network(run, toy.dataset.format), run, toy.dataset.images[:4])
+    config = DistillConfig(teachers=(run.run_id,))
+    accelerator = make_accelerator("fp32", "cpu")
+    images = torch.rand(3, 1, 48, 48)
+    with_graph = load_teachers(config, toy.dataset, toy.benchmark, accelerator)
+    run.graph_path.unlink()
+    without = load_teachers(config, toy.dataset, toy.benchmark, accelerator)
+    assert isinstance(with_graph.all[0].networks[0], OnnxNetwork)
+    assert isinstance(without.all[0].networks[0], Network)
+    torch.testing.assert_close(with_graph(images), without(images), atol=1e-4, rtol=0)
 
 
 def test_a_teacher_of_another_split_is_refused(toy):
