@@ -135,7 +135,7 @@ def unranked_notes(board: Board, *run_ids: str) -> None:
     first = board.results.entries[0]
     for entry in board.results.unranked:
         if entry.run_id in run_ids:
-            reason = f"{entry.info.title} is not ranked: {why_unranked(entry, first)}."
+            reason = f"{entry.title} is not ranked: {why_unranked(entry, first)}."
             st.info(plain(reason), icon=":material/info:")
 
 

@@ -19,7 +19,7 @@ def summary(benchmark: Benchmark) -> None:
     ranked = comparable_runs({run.run_id: run.report for run in benchmark.runs}, info.split_hash)
     compared = [run for run in benchmark.runs if run.run_id in ranked]
     apart = [run for run in benchmark.runs if run.run_id not in ranked]
-    lacking = [run.info.title for run in apart if run.report.protocol.missing_classes]
+    lacking = [benchmark.titles[run.run_id] for run in apart if run.report.protocol.missing_classes]
     totals = {split: sum(counts.values()) for split, counts in info.counts.items()}
     best = compared[0].report.test.accuracy
     by_split = ", ".join(f"{split} {total:,}" for split, total in totals.items())
@@ -30,7 +30,7 @@ def summary(benchmark: Benchmark) -> None:
         _metric(
             "Best test accuracy",
             percent(best),
-            f"{compared[0].info.title}; 95% interval {interval(best)} %",
+            f"{benchmark.titles[compared[0].run_id]}; 95% interval {interval(best)} %",
         )
     with st.container(horizontal=True):
         navigation.link("leaderboard", "all metrics, with intervals")

@@ -187,7 +187,7 @@ def _region_accuracies(benchmark: Benchmark, ids: Sequence[str]) -> None:
         st.caption("No test image is in the region, so there is no accuracy of the models on it.")
         return
     table.columns = pd.Index(["accuracy", "95% (%)"])
-    table.insert(0, "model", [entry.info.title for entry in board.results.entries])
+    table.insert(0, "model", [entry.title for entry in board.results.entries])
     inside_region = membership(board.aligned.ids, ids)
     if not inside_region.all():
         outside = board.aligned.right[:, ~inside_region].mean(axis=1)

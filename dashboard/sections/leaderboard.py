@@ -168,7 +168,7 @@ def imported(entries: Sequence[Entry]) -> None:
     """Shows where imported models come from and which classes they lack or have beside."""
     for entry in entries:
         if entry.info.trained_elsewhere:
-            source = f"{entry.info.title} was imported from {entry.info.init_source}."
+            source = f"{entry.title} was imported from {entry.info.init_source}."
             note = f"{entry.info.note.rstrip('.')}." if entry.info.note else ""
             parts = [source, note, *entry.info.classes.notes()]
             st.caption(plain(" ".join(part for part in parts if part)))
@@ -209,7 +209,7 @@ def ranking(benchmark: Benchmark, board: Board) -> None:
         unranked = run_notes.with_parameters(unranked, parameters, tags, picked)
         show(benchmark, unranked, key="unranked")
         for entry in ranked.unranked:
-            st.caption(plain(f"{entry.info.title}: {why_unranked(entry, entries[0])}."))
+            st.caption(plain(f"{entry.title}: {why_unranked(entry, entries[0])}."))
     with st.expander("How often was test read?"):
         _test_readings((*entries, *ranked.unranked))
     imported((*entries, *ranked.unranked))

@@ -23,7 +23,7 @@ from fer_core.evaluation.run_evaluation import Evaluation, ScopeEvaluator
 from fer_core.evaluation.scope import TEST, Scope
 from fer_core.evaluation.significance import Comparison, compare_all, tiers
 from fer_core.evaluation.test_ledger import LineageReadings, lineage_readings
-from fer_core.records import BenchmarkInfo, RunInfo
+from fer_core.records import BenchmarkInfo, RunInfo, shown_titles
 
 THREADS = min(4, os.cpu_count() or 1)
 """Runs that are read or evaluated at once; numpy works outside Python's global lock."""
@@ -56,6 +56,7 @@ class Entry:
     """Results of one run on one scope.
 
     Attributes:
+        title: Display name; no other run of the benchmark has it, see `records.shown_titles`.
         info: Metadata of the run.
         report: Report of the run, with its protocol.
         evaluation: Results that are computed from the predictions.
@@ -69,6 +70,7 @@ class Entry:
         test_readings: Number of times that test was read in the run's lineage.
     """
 
+    title: str
     info: RunInfo
     report: Report
     evaluation: Evaluation
@@ -267,12 +269,14 @@ def _evaluated(
                 problems.append(f"{run.run_id}: {error}")
     baseline = baseline_robustness(runs)
     infos = [run.info for run in runs]
+    titles = shown_titles({info.run_id: info.title for info in infos})
     entries = {}
     for run in runs:
         if run.run_id in pending:
             readings = lineage_readings(run.info, info.name, infos, find)
             evaluation = pending[run.run_id].result()
-            entries[run.run_id] = _entry(run, evaluation, scope, baseline, readings)
+            title = titles[run.run_id]
+            entries[run.run_id] = _entry(title, run, evaluation, scope, baseline, readings)
     return entries, predictions
 
 
@@ -346,6 +350,7 @@ def _source(run: RunDir, benchmark: BenchmarkInfo) -> RunSource:
 
 
 def _entry(
+    title: str,
     run: RunSource,
     evaluation: Evaluation,
     scope: Scope,
@@ -359,6 +364,7 @@ def _entry(
         robustness_values = leaderboard_columns.robustness_values(summary)
     framing_table = _framing_table(run.directory)
     return Entry(
+        title=title,
         info=run.info,
         report=run.report,
         evaluation=evaluation,

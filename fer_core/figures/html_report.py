@@ -18,7 +18,6 @@ from fer_core.figures.confusion import Normalisation, normalise
 from fer_core.figures.palette import model_colours
 from fer_core.figures.verdict_html import verdict_section
 from fer_core.files import atomic_path
-from fer_core.records import shown_titles
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23211d; --paper: #fbfaf7; --line: #dfdbd1; }
@@ -179,8 +178,7 @@ def _results(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     entries = results.entries
     # plotly interprets some HTML in texts, so names are escaped for it as well
     every_run = (*entries, *results.unranked)
-    shown = shown_titles({entry.run_id: entry.info.title for entry in every_run})
-    titles = {run_id: escape(title) for run_id, title in shown.items()}
+    titles = {entry.run_id: escape(entry.title) for entry in every_run}
     colours = model_colours([entry.run_id for entry in every_run])
     yield from _intervals(entries, titles, colours)
     yield from _leaderboard(results)
@@ -225,7 +223,7 @@ def _leaderboard(results: BenchmarkResults) -> Iterator[str]:
         yield _note(" ".join(f"{label_of(slug)}: {COLUMNS[slug].help}" for slug in slugs))
     for entry in results.unranked:
         reason = why_unranked(entry, results.entries[0])
-        yield _note(f"{entry.info.title} is not ranked: {reason}.")
+        yield _note(f"{entry.title} is not ranked: {reason}.")
     yield _note(tables.reading_note(entries))
     if results.annotator_agreement is not None:
         yield _note(
@@ -240,7 +238,7 @@ def _saved_slices(results: BenchmarkResults, slices: Slices) -> Iterator[str]:
     table = tables.slice_table(results.entries, results.aligned, slices)
     if table.empty:
         return
-    titles = [entry.info.title for entry in results.entries]
+    titles = [entry.title for entry in results.entries]
     for name in table.columns[::2]:
         table[name] = [format_value("accuracy", value) for value in table[name]]
     table.insert(0, "model", titles)
@@ -353,7 +351,7 @@ def _training_curves(
 
 def _provenance(entries: Sequence[Entry]) -> Iterator[str]:
     table = tables.provenance_table(entries).drop(columns="images")
-    table.insert(0, "model", [entry.info.title for entry in entries])
+    table.insert(0, "model", [entry.title for entry in entries])
     table["input (px)"] = [_input_size(entry) for entry in entries]
     yield "<h2>Provenance</h2>"
     yield _table(table)

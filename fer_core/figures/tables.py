@@ -55,7 +55,7 @@ def leaderboard_table(
         row: dict[str, object] = {}
         if tiers is not None:
             row |= {"rank": rank, "tier": tiers.get(entry.run_id, "")}
-        row["model"] = entry.info.title
+        row["model"] = entry.title
         for slug in slugs:
             row[slug] = entry.values.get(slug, np.nan)
             if slug in intervals:
@@ -119,7 +119,7 @@ def reading_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """
     return pd.DataFrame(
         {
-            "model": entry.info.title,
+            "model": entry.title,
             "by this run": readings.by_itself,
             "in its lineage": f"{'at least ' if readings.unknown else ''}{readings.count}",
             "95%": interval(accuracy),

@@ -17,6 +17,7 @@ from dashboard.components import sample_list
 from dashboard.sections import leaderboard
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
+from fer_core.records import shown_titles
 from tests.support.builders import toy_benchmark
 from tests.support.pages import HOME, galleries, problems, raw_columns, texts
 
@@ -289,11 +290,10 @@ def test_robustness_has_no_column_for_a_subset_of_classes(open_page, full):
 def test_overview_excludes_runs_that_are_not_ranked(open_page, toy, artifacts_copy):
     metrics = open_page("overview", artifacts_copy).metric
     (best,) = [m.help.split(";")[0] for m in metrics if m.label == "Best test accuracy"]
-    for run in ArtifactStore(artifacts_copy).benchmark("toy").runs():
-        if run.info().title == best:
-            text = run.report_path.read_text()
-            run.report_path.write_text(text.replace(toy.dataset.info.split_hash, "another"))
-            break
+    runs = {run.run_id: run for run in ArtifactStore(artifacts_copy).benchmark("toy").runs()}
+    titles = shown_titles({run_id: run.info().title for run_id, run in runs.items()})
+    path = runs[next(run_id for run_id, title in titles.items() if title == best)].report_path
+    path.write_text(path.read_text().replace(toy.dataset.info.split_hash, "another"))
     app = open_page("overview", artifacts_copy)
     values = {metric.label: metric.value for metric in app.metric}
     assert values["Models compared"] == "3"

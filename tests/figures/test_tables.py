@@ -7,7 +7,13 @@ import pytest
 
 from fer_core.evaluation.leaderboard import read_results
 from fer_core.evaluation.seeds import interval_over_seeds
-from fer_core.figures.tables import leaderboard_csv, seed_table, seed_text
+from fer_core.figures.tables import (
+    leaderboard_csv,
+    leaderboard_table,
+    reading_table,
+    seed_table,
+    seed_text,
+)
 
 
 def test_the_csv_holds_one_number_a_column(toy):
@@ -25,6 +31,16 @@ def test_the_csv_holds_one_number_a_column(toy):
         low, high = table[f"{metric}_low"], table[f"{metric}_high"]
         assert ((low >= 0) & (low <= table[metric]) & (table[metric] <= high) & (high <= 1)).all()
     assert " to " not in text
+
+
+def test_runs_with_the_same_title_have_different_names_in_tables(toy):
+    entries = read_results(toy.benchmark).entries
+    same = {entry.title for entry in entries if entry.info.title == "EfficientNet-Lite0"}
+    ids = ("efficientnet_lite0-cpu-s0", "resnet34-cpu-s0")
+    assert same == {f"EfficientNet-Lite0 ({run_id})" for run_id in ids}
+    for table in (leaderboard_table(entries, ["accuracy"]), reading_table(entries)):
+        assert table["model"].is_unique
+        assert same < set(table["model"])
 
 
 def test_seeds_of_a_recipe_are_one_row_with_their_interval(toy):
