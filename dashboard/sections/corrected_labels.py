@@ -9,11 +9,13 @@ from dashboard.components.text import plain
 from fer_core.errors import FerscopeError
 from fer_core.figures.tables import label_comparison_table
 
+TITLE = "Given and corrected labels compared"
+
 
 def corrected_labels(benchmark: Benchmark) -> None:
     """Shows every run under both labels; nothing if no benchmark corrects another here."""
     for pair in results.label_pairs(benchmark):
-        st.subheader("Given and corrected labels compared", anchor=False)
+        st.subheader(TITLE, anchor=False)
         try:
             comparison = results.label_comparison(pair)
         except FerscopeError as error:

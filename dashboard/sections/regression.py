@@ -1,6 +1,7 @@
 """Regression heads on the Leaderboard page."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -11,21 +12,31 @@ from fer_core.evaluation.leaderboard import Entry
 from fer_core.evaluation.regression import CAVEAT, RegressionReport
 from fer_core.figures.tables import regression_table
 
+TITLE = "Regression heads"
+
+
+def paths(benchmark: Benchmark, entries: Sequence[Entry]) -> dict[str, Path]:
+    """Returns the reports of regression heads by run id."""
+    reports = {
+        entry.run_id: benchmark.run(entry.run_id).directory.regression_report_path
+        for entry in entries
+    }
+    return {run_id: path for run_id, path in reports.items() if path.is_file()}
+
 
 def regression(benchmark: Benchmark, entries: Sequence[Entry]) -> None:
     """Shows the errors of regression heads by target; nothing if no run has one."""
+    if not (files := paths(benchmark, entries)):
+        return
+    st.subheader(TITLE, anchor=False)
     reports = {}
-    for entry in entries:
-        path = benchmark.run(entry.run_id).directory.regression_report_path
-        if not path.is_file():
-            continue
+    for run_id, path in files.items():
         try:
-            reports[entry.run_id] = RegressionReport.read(path)
+            reports[run_id] = RegressionReport.read(path)
         except ArtifactError as error:
-            st.warning(f"{plain(entry.run_id)}: {plain(str(error))}")
+            st.warning(f"{plain(run_id)}: {plain(str(error))}")
     if not reports:
         return
-    st.subheader("Regression heads", anchor=False)
     number = st.column_config.NumberColumn
     st.dataframe(
         regression_table(reports, benchmark.titles),

@@ -32,6 +32,8 @@ theme.contents(
         "Accuracy vs. macro-recall",
         *(["Pairwise tests", "Do models make the same mistakes?"] if ranked.comparisons else []),
         *([] if seeds.empty else ["Over seeds"]),
+        *([corrected_labels.TITLE] if results.label_pairs(benchmark) else []),
+        *([regression.TITLE] if regression.paths(benchmark, every_run) else []),
         "Recall by class",
         "Training curves",
         "Lineage",

@@ -5,7 +5,7 @@ import pandas as pd
 from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.label_issues import TrainLabelIssues
 from fer_core.records import Corrections, LedgerEntry
-from tests.support.pages import texts
+from tests.support.pages import contents, texts
 
 
 def named(app, key: str):
@@ -61,7 +61,8 @@ def test_runs_are_shown_under_given_and_corrected_labels(open_page, artifacts_co
     base.info().model_copy(update=update).write(new.info_path)
     app = open_page("leaderboard", artifacts_copy, benchmark="toy")
     assert not app.exception
-    assert "Given and corrected labels compared" in texts(app)
+    assert "Given and corrected labels compared" in contents(app)
+    assert contents(app) == [item.value for item in app.subheader]
     table = named(app, "corrected labels")
     assert len(table) == 4
     assert table["difference"].abs().max() > 0

@@ -19,7 +19,7 @@ from fer_core.artifacts import ArtifactStore, write_table
 from fer_core.evaluation.efficiency import Efficiency, Latency
 from fer_core.records import shown_titles
 from tests.support.builders import toy_benchmark
-from tests.support.pages import HOME, galleries, problems, raw_columns, texts
+from tests.support.pages import HOME, contents, galleries, problems, raw_columns, texts
 
 RESULT_PAGES = navigation.in_section("Results")
 PAGES = tuple(
@@ -157,8 +157,7 @@ def test_leaderboard_ranks_with_intervals_and_protocol(open_page, toy):
 @pytest.mark.parametrize("page", ["leaderboard", "trust"])
 def test_the_contents_of_a_long_page_are_its_sections(page, open_page, toy):
     app = open_page(page, toy.artifacts)
-    (contents,) = (item.value for item in app.markdown if item.value.startswith("On this page"))
-    assert re.findall(r"\[([^]]+)\]\(#", contents) == [item.value for item in app.subheader]
+    assert contents(app) == [item.value for item in app.subheader]
 
 
 def test_leaderboard_puts_models_that_do_not_differ_significantly_into_one_tier(open_page, toy):

@@ -15,6 +15,12 @@ def texts(app: AppTest) -> str:
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
+def contents(app: AppTest) -> list[str]:
+    """Returns the sections that the list of contents of a long page links to."""
+    (links,) = (item.value for item in app.markdown if item.value.startswith("On this page"))
+    return re.findall(r"\[([^]]+)\]\(#", links)
+
+
 def galleries(app: AppTest) -> list[str]:
     """Returns the HTML of each gallery whose pictures open, in the order of the page."""
     parts = (element.proto for element in app.get("bidi_component"))

@@ -3,7 +3,7 @@
 import pytest
 
 from fer_core.evaluation.regression import CAVEAT, RegressionReport
-from tests.support.pages import texts
+from tests.support.pages import contents, texts
 from tests.support.regression import TARGETS, drawn_regression
 
 
@@ -24,6 +24,8 @@ def test_the_leaderboard_has_the_errors_with_intervals(open_page, estimating):
     assert row["MAE"] == mae.value
     assert row["MAE 95%"] == f"{mae.low:.3f} to {mae.high:.3f}"
     assert CAVEAT in texts(app)
+    assert "Regression heads" in contents(app)
+    assert contents(app) == [item.value for item in app.subheader]
 
 
 def test_compare_shows_estimates_with_intervals_and_the_caveat(open_page, estimating):
